@@ -1,0 +1,117 @@
+// Package config turns supervisor.hcl into plain values: it reads, decodes,
+// evaluates and validates, and reports every fault of a file at once. No HCL
+// type leaves it.
+package config
+
+import (
+	"syscall"
+	"time"
+)
+
+// Config is one valid configuration. Nothing in it is changed after [Load].
+type Config struct {
+	Path     string // absolute
+	Log      Log
+	Shutdown Shutdown
+	Children []*Child // in the order of the file; those that --only left out are missing
+}
+
+// Log is how the supervisor itself logs.
+type Log struct {
+	Level  string // trace, debug, info, warn, error
+	Format string // text or json
+}
+
+// Proof says how closely the end of a child is looked at.
+type Proof string
+
+// The kinds of proof; see the word proof in the contract.
+const (
+	ProofExact   Proof = "exact"
+	ProofSampled Proof = "sampled"
+	ProofNone    Proof = "none"
+)
+
+// Shutdown is the budget of a stop and how it is judged.
+type Shutdown struct {
+	Deadline time.Duration // from the signal to an empty process table
+	Reserve  time.Duration // the part of Deadline kept for the sweep and the flush: 5 %, 500 ms at most
+	Proof    Proof
+	Strict   bool // exit 3 if a descriptor was left open
+}
+
+// Child is one child block: what its instances share.
+type Child struct {
+	Name      string
+	DependsOn []string // names of children, those outside of --only left out, without doubles
+	Instances []*Instance
+}
+
+// Instance is one replica, with every expression evaluated for its index.
+type Instance struct {
+	Name   string // the child's name, with the index behind it if the child has a count
+	Child  string
+	Index  int // from 1
+	Launch Launch
+	Policy Policy
+}
+
+// Launch is what a run is made of: a change of it needs a new run. Two of
+// them are compared with reflect.DeepEqual.
+type Launch struct {
+	Command string   // as the file has it
+	Path    string   // the executable that Command was resolved to
+	Args    []string // without the command itself
+	Env     []string // complete, sorted, KEY=value
+	Dir     string   // empty: the supervisor's own
+	Ready   *Ready   // nil: ready at exec
+	Logs    Logs
+}
+
+// Ready is how a run proves that it serves.
+type Ready struct {
+	TCP     string // host:port
+	Timeout time.Duration
+}
+
+// Logs is where a child's output goes.
+type Logs struct {
+	Format string // text, json, raw, inherit
+	Stdout string // stdout, stderr, none, or a path
+	Stderr string
+}
+
+// Policy is how runs are stopped and followed by others: a change of it
+// restarts nobody.
+type Policy struct {
+	KillSignal  syscall.Signal
+	KillTimeout time.Duration // given, or this layer's share of the deadline
+	Restart     Restart
+	OnSuccess   Action
+	OnFailure   Action
+}
+
+// Action is what the end of a child for good means for all.
+type Action string
+
+// The two actions.
+const (
+	Ignore   Action = "ignore"
+	ShutDown Action = "shutdown"
+)
+
+// Restart is when a run that ended is followed by another.
+type Restart struct {
+	On       string // never, failure, always
+	Attempts int    // within each Interval; then the child has failed
+	Interval time.Duration
+	Delay    time.Duration // before the first restart; doubled up to MaxDelay, with jitter
+	MaxDelay time.Duration
+}
+
+// Options are what a file is read with.
+type Options struct {
+	Environ []string // the supervisor's own, KEY=value
+	Only    []string // children or instances to keep; empty: all
+	NoFile  uint64   // descriptors that we may open (RLIMIT_NOFILE); 0: not checked
+}
