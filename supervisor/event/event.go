@@ -1,0 +1,212 @@
+// Package event has the facts that the supervisor tells of itself and its
+// children, as plain data. Whoever learns of a fact makes one event of it; the
+// log and whatever else reports are sinks of the same events.
+package event
+
+import "time"
+
+// Event is one fact. The types of this package are all there are.
+type Event interface{ event() }
+
+// Sink takes events. Emit never blocks and may be called by any goroutine.
+type Sink interface{ Emit(Event) }
+
+// Who closed a descriptor.
+const (
+	BySupervisor = "supervisor"
+	ByChild      = "child"
+	ByKernel     = "kernel" // it was still open when its process died
+)
+
+// Verdict judges a stop.
+type Verdict string
+
+// The verdicts, the best one first.
+const (
+	Graceful Verdict = "graceful"
+	Leaky    Verdict = "leaky"  // a child left a descriptor open, or our own books do not balance
+	Forced   Verdict = "forced" // something had to be killed
+)
+
+type (
+	// Spawned: a run began.
+	Spawned struct {
+		Child   string
+		Pid     int
+		Command string
+	}
+	// SpawnFailed: no process could be made for a run.
+	SpawnFailed struct{ Child, Command, Reason string }
+	// Ready: a run proved that it serves.
+	Ready struct {
+		Child   string
+		Pid     int
+		Elapsed time.Duration // since the spawn
+	}
+	// NotReady: a run did not prove within its time that it serves.
+	NotReady struct {
+		Child   string
+		Pid     int
+		Timeout time.Duration
+		Reason  string
+	}
+	// SignalReceived: somebody signalled the supervisor.
+	SignalReceived struct{ Signal, Meaning string }
+	// SignalSent: the supervisor signalled a run, or an orphan.
+	SignalSent struct {
+		Child  string // the instance, or
+		Orphan string // the name of a process that is no child's run
+		Pid    int
+		Signal string
+		Rung   int // of the ladder, from 1; 0: none, as SIGCONT for a stopped child
+	}
+	// SignalFailed: a signal could not be sent.
+	SignalFailed struct {
+		Child  string
+		Pid    int
+		Signal string
+		Reason string
+	}
+	// FDOpened: a descriptor of the supervisor came into the books.
+	FDOpened struct {
+		FD           int
+		Kind, Target string
+	}
+	// FDClosed: a descriptor of the supervisor, or of a run at its end, is closed.
+	FDClosed struct {
+		Owner        string // "supervisor" or the instance
+		Pid          int    // of the run; 0 for the supervisor
+		FD           int
+		Kind, Target string
+		By           string
+		Proof        string // for a run
+		Uncounted    string // why it is not counted: "standard stream", "go runtime"; else empty
+	}
+	// Reaped: the status of a run was collected.
+	Reaped struct {
+		Child   string
+		Pid     int
+		Exit    Exit
+		Elapsed time.Duration // since the spawn
+		Stop    time.Duration // since the first signal of its stop
+		Stopped bool          // a stop was under way
+		User    time.Duration // CPU
+		System  time.Duration
+		MaxRSS  int64 // KiB
+		Closed  int   // descriptors it closed itself after the stop began
+		Left    int   // descriptors it left to the kernel
+		Proof   string
+	}
+	// Unexpected: a run ended though nobody asked it to, and not well.
+	Unexpected struct {
+		Child  string
+		Pid    int
+		Reason string
+		Core   bool
+		Output []string // its last lines
+	}
+	// NoProof: a run's descriptors cannot be looked at as closely as asked.
+	NoProof struct {
+		Child  string
+		Pid    int
+		Proof  string // what there is in its place
+		Reason string
+	}
+	// OrphanReaped: an adopted process ended.
+	OrphanReaped struct {
+		Pid     int
+		Command string
+		Exit    Exit
+	}
+	// Restarting: another run follows after Delay.
+	Restarting struct {
+		Child   string
+		Attempt int // within the interval
+		Delay   time.Duration
+		Reason  string
+	}
+	// Completed: a child ended well and is not started again.
+	Completed struct{ Child string }
+	// Failed: a child failed for good.
+	Failed struct {
+		Child    string
+		Attempts int
+		Reason   string
+	}
+	// ShutdownBegun: everything is to end, and why, where no signal said so.
+	ShutdownBegun struct {
+		Reason   string
+		Deadline time.Duration
+	}
+	// Reloaded: a new configuration is fully applied.
+	Reloaded struct{ Added, Removed, Changed, Kept []string }
+	// Rejected: a new configuration is not applied, and nothing changed.
+	Rejected struct{ Diagnostics string }
+	// ReloadIgnored: a reload was asked for when it could not be had.
+	ReloadIgnored struct{ Reason string }
+	// Dropped: output that could not be delivered.
+	Dropped struct {
+		Dest         string
+		Lines, Bytes uint64
+		Reason       string
+	}
+	// Left: something is still there at the end that should not be.
+	Left struct {
+		What   string // "process", "descriptor"
+		Number int
+		Detail string
+	}
+	// Fault: something that must not happen did; the exit code is 1.
+	Fault struct{ What, Reason string }
+	// Warning: something the user should know.
+	Warning struct{ What, Reason string }
+	// Ledger: a descriptor of the supervisor as the books have it now.
+	Ledger struct {
+		FD           int
+		Kind, Target string
+	}
+	// ShutdownComplete: the last fact of all.
+	ShutdownComplete struct {
+		Spawned, Reaped, Orphans, Killed int
+		Opened, Closed, Left             int
+		Elapsed, Deadline                time.Duration
+		Verdict                          Verdict
+	}
+)
+
+// Exit is how a process ended: with a code, or by a signal.
+type Exit struct {
+	Code   int
+	Signal string // empty: it exited
+	Core   bool
+}
+
+// OK reports an exit with code 0.
+func (e Exit) OK() bool { return e.Signal == "" && e.Code == 0 }
+
+func (Spawned) event()          {}
+func (SpawnFailed) event()      {}
+func (Ready) event()            {}
+func (NotReady) event()         {}
+func (SignalReceived) event()   {}
+func (SignalSent) event()       {}
+func (SignalFailed) event()     {}
+func (FDOpened) event()         {}
+func (FDClosed) event()         {}
+func (Reaped) event()           {}
+func (Unexpected) event()       {}
+func (NoProof) event()          {}
+func (OrphanReaped) event()     {}
+func (Restarting) event()       {}
+func (Completed) event()        {}
+func (Failed) event()           {}
+func (ShutdownBegun) event()    {}
+func (Reloaded) event()         {}
+func (Rejected) event()         {}
+func (ReloadIgnored) event()    {}
+func (Dropped) event()          {}
+func (Left) event()             {}
+func (Fault) event()            {}
+func (Warning) event()          {}
+func (Ledger) event()           {}
+func (ShutdownComplete) event() {}

@@ -1,0 +1,34 @@
+package ledger
+
+import (
+	"debug/elf"
+	"fmt"
+	"os"
+	"sync"
+)
+
+// Runtimes finds out what programs are built on, and remembers it. The zero
+// value is ready; any goroutine may use it.
+type Runtimes struct{ known sync.Map } // path → Runtime
+
+// Of says on which runtime the program of a process is built. A process that
+// is gone, or whose program we may not read, is [Unknown].
+func (r *Runtimes) Of(pid int) Runtime {
+	link := fmt.Sprintf("/proc/%d/exe", pid)
+	path, err := os.Readlink(link)
+	if err != nil {
+		return Unknown
+	}
+	if known, ok := r.known.Load(path); ok {
+		return known.(Runtime)
+	}
+	found := Unknown
+	if f, err := elf.Open(link); err == nil {
+		if f.Section(".note.go.buildid") != nil || f.Section(".go.buildinfo") != nil {
+			found = Go
+		}
+		f.Close()
+	}
+	r.known.Store(path, found)
+	return found
+}

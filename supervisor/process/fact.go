@@ -1,0 +1,93 @@
+package process
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/event"
+	"tp0/supervisor/ledger"
+	"tp0/supervisor/procfs"
+)
+
+// RunID names one run for good, unlike its pid.
+type RunID uint64
+
+// Fact is something that happened to a process. Facts are delivered in the
+// order in which the loop saw them.
+type Fact interface{ fact() }
+
+type (
+	// Spawned: the run has a pid.
+	Spawned struct {
+		Run RunID
+		Pid int
+		At  time.Time
+	}
+	// SpawnFailed: there will be no run. It is the last fact of its run.
+	SpawnFailed struct {
+		Run RunID
+		Err error
+	}
+	// Signalled: a signal was sent to a run, or could not be.
+	Signalled struct {
+		Run    RunID
+		Pid    int
+		Signal unix.Signal
+		Rung   int
+		Err    error
+	}
+	// Exited: the run's status was collected. It is the last fact of its run.
+	Exited struct {
+		Run    RunID
+		Pid    int
+		Exit   event.Exit
+		At     time.Time
+		Rusage unix.Rusage
+		Killed bool // we sent it SIGKILL
+		Look   Look
+	}
+	// OrphanSignalled: the sweep signalled an adopted process.
+	OrphanSignalled struct {
+		Pid     int
+		Command string
+		Signal  unix.Signal
+		Rung    int
+	}
+	// OrphanReaped: an adopted process ended.
+	OrphanReaped struct {
+		Pid     int
+		Command string
+		Exit    event.Exit
+		Killed  bool // by the sweep
+	}
+	// Swept: the sweep is over.
+	Swept struct{ Left []procfs.Stat } // what is still below us
+)
+
+func (Spawned) fact()         {}
+func (SpawnFailed) fact()     {}
+func (Signalled) fact()       {}
+func (Exited) fact()          {}
+func (OrphanSignalled) fact() {}
+func (OrphanReaped) fact()    {}
+func (Swept) fact()           {}
+
+// Proof is how closely the end of a run is looked at, or was.
+type Proof string
+
+// The kinds of proof.
+const (
+	Exact   Proof = "exact"   // the table of descriptors as it was when the last thread exited
+	Sampled Proof = "sampled" // as it was up to a few milliseconds before
+	None    Proof = "none"
+)
+
+// Look is what was seen of a run's descriptors.
+type Look struct {
+	Proof   Proof
+	Reason  string         // why it is less than was asked for
+	Before  []procfs.FD    // when its stop began
+	After   []procfs.FD    // when it exited
+	Runtime ledger.Runtime // of the program it ran when its stop began
+}

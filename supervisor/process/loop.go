@@ -1,0 +1,181 @@
+// Package process has the process loop: the only code that forks, signals,
+// traces and waits. Others send it commands and get facts back.
+//
+// One goroutine on one OS thread does it all, since the parent death signal
+// and ptrace belong to threads. That makes it simple: a registration cannot
+// race with the reap, a pid cannot be recycled between a look and a signal,
+// and no other waiter takes a ptrace stop away. The price is that the loop
+// must never wait for anything: it does not write, log, resolve or sleep.
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/ledger"
+	"tp0/supervisor/queue"
+)
+
+// Books keeps the supervisor's own descriptors.
+type Books interface {
+	Opened(fd int, kind, target string)
+	Close(fd int, close func() error) error
+}
+
+// Options are what a loop needs from others.
+type Options struct {
+	Books   Books
+	Deliver func(Fact) // called on the loop's thread; must not block
+}
+
+// net is how often we look for a death whose SIGCHLD was lost, while a stop is
+// under way. Nothing is known to lose one; a stop must not hang if something
+// does. An idle supervisor has no timer at all.
+const net = 100 * time.Millisecond
+
+// Loop is the process loop. All methods may be called by any goroutine.
+type Loop struct {
+	opt      Options
+	cmds     *queue.Queue[func()]
+	chld     chan os.Signal
+	quit     chan struct{}
+	jobs     sync.WaitGroup // looks under way
+	slots    chan struct{}  // bounds them
+	names    atomic.Pointer[sockets]
+	runtimes ledger.Runtimes
+
+	// Everything below belongs to the loop's thread.
+	runs  map[RunID]*run
+	pids  map[int]*run
+	tids  map[int]*run // threads that we trace
+	told  map[int]uint64
+	sweep *sweep
+	timer *time.Timer
+}
+
+// New prepares this process to be the parent of others: it takes SIGCHLD back
+// where it was ignored (the kernel would reap in our place, wait(2)), becomes
+// the reaper of orphans, and keeps inherited descriptors from leaking into
+// children. One loop a process.
+func New(opt Options) (*Loop, error) {
+	l := &Loop{
+		opt:   opt,
+		cmds:  queue.New[func()](),
+		chld:  make(chan os.Signal, 1),
+		quit:  make(chan struct{}),
+		slots: make(chan struct{}, runtime.GOMAXPROCS(0)+2),
+		runs:  map[RunID]*run{},
+		pids:  map[int]*run{},
+		tids:  map[int]*run{},
+		told:  map[int]uint64{},
+		timer: time.NewTimer(time.Hour),
+	}
+	l.timer.Stop()
+	signal.Notify(l.chld, unix.SIGCHLD)
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return nil, fmt.Errorf("cannot become the reaper of orphans: %w", err)
+	}
+	// Before Linux 5.11 the flag is unknown; then those that we inherited stay
+	// as they were.
+	err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
+	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
+		return nil, fmt.Errorf("cannot mark inherited descriptors close-on-exec: %w", err)
+	}
+	return l, nil
+}
+
+// Run is the loop. It returns after [Loop.Close], and must be called once. Its
+// thread is never given back: when it ends, the kernel sends every child that
+// is left its parent death signal.
+func (l *Loop) Run() error {
+	runtime.LockOSThread()
+	defer l.end()
+	for {
+		select {
+		case <-l.cmds.Wake():
+		case <-l.chld:
+			l.reap()
+		case <-l.timer.C:
+			l.reap()
+		case <-l.quit:
+			return nil
+		}
+		for _, cmd := range l.cmds.Take() {
+			cmd()
+		}
+		l.arm(l.tend(time.Now()))
+	}
+}
+
+// Close ends the loop. What is still running is left to itself.
+func (l *Loop) Close() { close(l.quit) }
+
+func (l *Loop) end() {
+	signal.Stop(l.chld)
+	l.timer.Stop()
+	for _, r := range l.runs {
+		l.release(r)
+	}
+	l.jobs.Wait() // each reads a few files of /proc
+}
+
+// tend does what is due and says when it wants to be called again; zero:
+// never.
+func (l *Loop) tend(now time.Time) time.Time {
+	var next time.Time
+	due := func(t time.Time) {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	for _, r := range l.runs {
+		if r.stopAt.IsZero() {
+			continue
+		}
+		due(now.Add(net))
+		due(l.tendDelivery(r, now))
+		due(l.tendHold(r, now))
+		due(l.tendSample(r, now))
+	}
+	if l.sweep != nil {
+		due(l.tendSweep(now))
+	}
+	return next
+}
+
+func (l *Loop) arm(at time.Time) {
+	if at.IsZero() {
+		l.timer.Stop()
+		return
+	}
+	l.timer.Reset(max(time.Until(at), 0))
+}
+
+// Spawn starts a run. [Spawned] or [SpawnFailed] follows.
+func (l *Loop) Spawn(id RunID, spec Spec) { l.cmds.Put(func() { l.spawn(id, spec) }) }
+
+// Signal sends a signal to a run as a rung of a stop; a run that is gone, or
+// that could not be spawned, is none the worse for it. The first one starts the
+// look at the run's descriptors, as proof asks. [Signalled] follows.
+func (l *Loop) Signal(id RunID, sig unix.Signal, rung int, proof Proof) {
+	l.cmds.Put(func() {
+		if r := l.runs[id]; r != nil && !r.reaped {
+			l.signal(r, delivery{sig, rung}, proof)
+		}
+	})
+}
+
+// Sweep ends whatever is left below us: SIGTERM now, SIGKILL at killAt, and at
+// giveUp it is over. [Swept] follows. Call it when no run is left, or none that
+// could be ended; nothing may be spawned after it.
+func (l *Loop) Sweep(killAt, giveUp time.Time) {
+	l.cmds.Put(func() { l.startSweep(killAt, giveUp) })
+}

@@ -1,0 +1,152 @@
+package process
+
+import (
+	"errors"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/event"
+	"tp0/supervisor/procfs"
+)
+
+// Spec is what a run is made of.
+type Spec struct {
+	Name   string // of the instance
+	Path   string // the executable
+	Argv   []string
+	Env    []string
+	Dir    string // empty: our own
+	Stdin  int
+	Stdout int
+	Stderr int
+}
+
+// run is one pid's life. The loop's thread owns it.
+type run struct {
+	id    RunID
+	name  string
+	pid   int
+	pidfd int // -1: the kernel has none
+
+	stopAt time.Time // when the first signal of a stop was asked for
+	killed bool
+
+	waiting []delivery // signals that wait for the look before the stop
+	waitEnd time.Time  // zero: none waits
+
+	look   Look
+	seen   bool  // look.After is what it held when it exited
+	anchor int   // the thread that we trace; 0: none
+	hold   *hold // its exit stop, while it stands in it
+	sample sampling
+	awoken bool // it was stopped by job control, and we sent SIGCONT
+
+	looks  int // under way
+	reaped bool
+	exited Exited
+}
+
+// spawn forks and execs. The child gets its own process group, our parent
+// death signal, the three descriptors and nothing else of ours; Go's fork
+// restores the signal mask and the dispositions.
+func (l *Loop) spawn(id RunID, s Spec) {
+	pidfd := -1
+	pid, err := syscall.ForkExec(s.Path, s.Argv, &syscall.ProcAttr{
+		Dir:   s.Dir,
+		Env:   s.Env,
+		Files: []uintptr{uintptr(s.Stdin), uintptr(s.Stdout), uintptr(s.Stderr)},
+		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM, PidFD: &pidfd},
+	})
+	if err != nil {
+		l.opt.Deliver(SpawnFailed{Run: id, Err: err})
+		return
+	}
+	r := &run{id: id, name: s.Name, pid: pid, pidfd: pidfd}
+	r.look.Proof = None
+	if pidfd >= 0 {
+		l.opt.Books.Opened(pidfd, "pidfd", s.Name)
+	}
+	l.runs[id], l.pids[pid] = r, r
+	l.opt.Deliver(Spawned{Run: id, Pid: pid, At: time.Now()})
+}
+
+// reap collects every status that there is. The first look leaves the zombie
+// in place, so that its name can still be read; then exactly that pid is
+// waited for.
+func (l *Loop) reap() {
+	for {
+		var info siginfo
+		err := waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WALL)
+		if err != nil || info.Pid == 0 {
+			return
+		}
+		pid := int(info.Pid)
+		var orphan procfs.Stat
+		if l.pids[pid] == nil && l.tids[pid] == nil && info.dead() {
+			orphan, _ = procfs.ReadStat(pid)
+		}
+		var status unix.WaitStatus
+		var usage unix.Rusage
+		got, err := unix.Wait4(pid, &status, unix.WNOHANG|unix.WALL, &usage)
+		switch {
+		case err != nil || got != pid:
+			return // somebody killed what stood in a stop; another SIGCHLD comes
+		case status.Stopped():
+			l.stopped(pid, status)
+		default:
+			l.dead(pid, status, usage, orphan)
+		}
+	}
+}
+
+func (l *Loop) dead(pid int, status unix.WaitStatus, usage unix.Rusage, orphan procfs.Stat) {
+	exit := exitOf(status)
+	r := l.pids[pid]
+	if r == nil {
+		if _, traced := l.tids[pid]; traced { // a thread that we traced, gone without an exit stop
+			delete(l.tids, pid)
+			return
+		}
+		killed := l.sweep != nil && l.sweep.killed[key(orphan)]
+		l.opt.Deliver(OrphanReaped{Pid: pid, Command: orphan.Comm, Exit: exit, Killed: killed})
+		return
+	}
+	delete(l.pids, pid)
+	if errors.Is(unix.Kill(-pid, 0), unix.ESRCH) { // nobody of its group is left
+		delete(l.told, pid)
+	}
+	r.reaped, r.hold = true, nil
+	r.exited = Exited{Run: r.id, Pid: pid, Exit: exit, At: time.Now(), Rusage: usage, Killed: r.killed}
+	l.release(r)
+	l.settle(r)
+}
+
+// release gives up what the loop holds for a run.
+func (l *Loop) release(r *run) {
+	delete(l.tids, r.anchor)
+	r.anchor = 0
+	if r.pidfd >= 0 {
+		fd := r.pidfd
+		r.pidfd = -1
+		_ = l.opt.Books.Close(fd, func() error { return unix.Close(fd) })
+	}
+}
+
+// settle tells of the end of a run once nothing of it is under way.
+func (l *Loop) settle(r *run) {
+	if !r.reaped || r.looks > 0 || l.runs[r.id] != r {
+		return
+	}
+	delete(l.runs, r.id)
+	r.exited.Look = r.judged()
+	l.opt.Deliver(r.exited)
+}
+
+func exitOf(s unix.WaitStatus) event.Exit {
+	if s.Signaled() {
+		return event.Exit{Signal: unix.SignalName(s.Signal()), Core: s.CoreDump()}
+	}
+	return event.Exit{Code: s.ExitStatus()}
+}

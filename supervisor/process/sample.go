@@ -1,0 +1,55 @@
+package process
+
+import (
+	"time"
+
+	"tp0/supervisor/procfs"
+)
+
+// Sampling is the look for runs that cannot be traced: their table is read
+// again and again until they are gone. The last one read can be older than the
+// last descriptor that the run closed, so it is no proof.
+const (
+	sampleEvery  = time.Millisecond      // in the first second, when most runs end
+	sampleLater  = 10 * time.Millisecond // after it
+	sampleSooner = time.Second
+)
+
+type sampling struct {
+	on   bool
+	next time.Time // zero: a look is under way
+	last []procfs.FD
+}
+
+func (l *Loop) startSampling(r *run) {
+	r.sample = sampling{on: true, next: time.Now()}
+}
+
+func (l *Loop) tendSample(r *run, now time.Time) time.Time {
+	s := &r.sample
+	if !s.on || r.reaped || s.next.IsZero() {
+		return time.Time{}
+	}
+	if now.Before(s.next) {
+		return s.next
+	}
+	s.next = time.Time{}
+	pid := r.pid
+	l.job(r, func() func() {
+		fds, err := procfs.Table(pid, pid)
+		if known := l.names.Load(); known != nil {
+			procfs.Resolve(fds, known.names)
+		}
+		return func() {
+			if err == nil && len(fds) > 0 { // a zombie's table is empty
+				s.last = fds
+			}
+			every := sampleEvery
+			if time.Since(r.stopAt) > sampleSooner {
+				every = sampleLater
+			}
+			s.next = time.Now().Add(every)
+		}
+	})
+	return time.Time{}
+}

@@ -1,0 +1,110 @@
+package process
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/procfs"
+)
+
+// delivery is a signal on its way to a run.
+type delivery struct {
+	signal unix.Signal
+	rung   int
+}
+
+// beforeLimit bounds how long a signal waits for the look at the run's
+// descriptors before its stop. The look takes some 60 µs; a busy machine or a
+// table of 100,000 entries must not delay a stop.
+const beforeLimit = 100 * time.Millisecond
+
+func (l *Loop) signal(r *run, d delivery, proof Proof) {
+	first := r.stopAt.IsZero()
+	if first {
+		r.stopAt = time.Now()
+		l.attach(r, proof)
+	}
+	if first && proof != None || len(r.waiting) > 0 {
+		r.waiting = append(r.waiting, d)
+		r.waitEnd = r.stopAt.Add(beforeLimit)
+		if first {
+			l.lookBefore(r)
+		}
+		return
+	}
+	l.deliver(r, d)
+}
+
+func (l *Loop) tendDelivery(r *run, now time.Time) time.Time {
+	if len(r.waiting) > 0 && !now.Before(r.waitEnd) {
+		l.deliverWaiting(r)
+	}
+	if len(r.waiting) == 0 {
+		return time.Time{}
+	}
+	return r.waitEnd
+}
+
+func (l *Loop) deliverWaiting(r *run) {
+	waiting := r.waiting
+	r.waiting = nil
+	for _, d := range waiting {
+		l.deliver(r, d)
+	}
+}
+
+func (l *Loop) deliver(r *run, d delivery) {
+	if r.reaped {
+		return // it ended while we looked
+	}
+	if d.signal == unix.SIGKILL {
+		r.killed = true
+	}
+	err := l.kill(r, d.signal)
+	l.opt.Deliver(Signalled{Run: r.id, Pid: r.pid, Signal: d.signal, Rung: d.rung, Err: err})
+	if r.anchor == 0 && d.signal != unix.SIGKILL { // a traced one tells us itself, see groupStop
+		if s, err := procfs.ReadStat(r.pid); err == nil && s.Stopped() {
+			l.awaken(r)
+		}
+	}
+}
+
+// kill signals the process group that the run was given, and the run itself
+// where it has left that group (setsid(2)). The run is not reaped, so neither
+// number can belong to somebody else.
+func (l *Loop) kill(r *run, sig unix.Signal) error {
+	l.tell(r.pid)
+	err := unix.Kill(-r.pid, sig)
+	if group, e := unix.Getpgid(r.pid); e == nil && group != r.pid {
+		return unix.Kill(r.pid, sig)
+	}
+	if errors.Is(err, unix.ESRCH) {
+		return unix.Kill(r.pid, sig)
+	}
+	return err
+}
+
+// tell notes when a group was signalled first, so that the sweep does not
+// signal its members again: a second SIGTERM can cut short a clean-up.
+func (l *Loop) tell(group int) {
+	if _, ok := l.told[group]; ok {
+		return
+	}
+	if now, err := procfs.Uptime(); err == nil {
+		l.told[group] = now
+	}
+}
+
+// awaken continues a run that job control stopped, once: it cannot act upon
+// the signal otherwise, and its whole time would pass for nothing. (systemd
+// does the same, systemd.kill(5).)
+func (l *Loop) awaken(r *run) {
+	if r.awoken {
+		return
+	}
+	r.awoken = true
+	err := l.kill(r, unix.SIGCONT)
+	l.opt.Deliver(Signalled{Run: r.id, Pid: r.pid, Signal: unix.SIGCONT, Err: err})
+}

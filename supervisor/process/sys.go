@@ -1,0 +1,45 @@
+package process
+
+import (
+	"errors"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// siginfo is the head of siginfo_t as waitid(2) fills it in.
+type siginfo struct {
+	Signo, Errno, Code, _ int32
+	Pid                   int32
+	UID                   uint32
+	Status                int32
+	_                     [100]byte
+}
+
+// dead reports an end, as opposed to a ptrace stop: CLD_EXITED, CLD_KILLED or
+// CLD_DUMPED.
+func (i *siginfo) dead() bool { return i.Code >= 1 && i.Code <= 3 }
+
+// waitid is not in x/sys in a form that tells the pid.
+func waitid(kind, id int, info *siginfo, options int) error {
+	for {
+		_, _, e := unix.Syscall6(unix.SYS_WAITID, uintptr(kind), uintptr(id), uintptr(unsafe.Pointer(info)), uintptr(options), 0, 0)
+		if e == 0 {
+			return nil
+		}
+		if !errors.Is(e, unix.EINTR) {
+			return e
+		}
+	}
+}
+
+// eventStop is PTRACE_EVENT_STOP, linux/ptrace.h; x/sys does not have it.
+const eventStop = 128
+
+func ptrace(request, tid int, addr, data uintptr) error {
+	_, _, e := unix.RawSyscall6(unix.SYS_PTRACE, uintptr(request), uintptr(tid), addr, data, 0, 0)
+	if e != 0 {
+		return e
+	}
+	return nil
+}

@@ -1,0 +1,146 @@
+// Package procfs reads what the kernel tells of processes: their descriptors,
+// their sockets, their threads and their children. It acts on nothing.
+//
+// Sources: proc(5), proc_pid_fd(5), proc_pid_stat(5), sock_diag(7).
+package procfs
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// FD is one open descriptor of a process.
+type FD struct {
+	Num    int
+	Kind   string // file, pipe, socket, pidfd, epoll, eventfd, …
+	Target string // in plain words: a path, "pipe:[7]", "tcp 0.0.0.0:12345 listen"
+	link   string // what the kernel calls it; two looks are compared by it
+}
+
+// Same reports whether two looks at one process saw the same open file at the
+// same number.
+func (f FD) Same(g FD) bool { return f.Num == g.Num && f.link == g.link }
+
+// Std reports whether f is one of the three standard streams.
+func (f FD) Std() bool { return f.Num <= 2 }
+
+// Inode is the number in "socket:[inode]"; 0 if f is no socket.
+func (f FD) Inode() uint64 { return socketInode(f.link) }
+
+// ErrTorn is returned with what was read when a descriptor vanished between
+// the listing of a table and the look at its entry.
+var ErrTorn = errors.New("the table changed while it was read")
+
+// Table lists the open descriptors of a thread, by number. A thread group
+// shares one table unless somebody unshared it (unshare(2), CLONE_FILES).
+// Nothing that the process holds is opened or stat'ed: a FUSE mount that it
+// serves itself would block us. The table of a zombie is empty, or refused.
+//
+// The caller needs PTRACE_MODE_READ_FSCREDS on the process (proc_pid_fd(5)).
+func Table(pid, tid int) ([]FD, error) {
+	return readTable(fmt.Sprintf("/proc/%d/task/%d/fd", pid, tid))
+}
+
+// Own lists the open descriptors of this process, without the one that the
+// listing itself needs.
+func Own() ([]FD, error) { return readTable("/proc/self/fd") }
+
+// readTable works relative to one held directory: one path walk for a table
+// in place of one for each entry.
+func readTable(dir string) ([]FD, error) {
+	d, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", dir, err)
+	}
+	defer unix.Close(d)
+	self := -1
+	if dir == "/proc/self/fd" {
+		self = d
+	}
+	var (
+		fds  []FD
+		torn error
+		dent [4096]byte
+		link [unix.PathMax]byte
+	)
+	for {
+		n, err := unix.ReadDirent(d, dent[:])
+		if err != nil {
+			return nil, fmt.Errorf("cannot read %s: %w", dir, err)
+		}
+		if n <= 0 {
+			break
+		}
+		_, _, names := unix.ParseDirent(dent[:n], -1, nil)
+		for _, name := range names {
+			num, err := strconv.Atoi(name)
+			if err != nil || num == self {
+				continue
+			}
+			n, err := unix.Readlinkat(d, name, link[:])
+			if errors.Is(err, fs.ErrNotExist) {
+				torn = ErrTorn
+				continue
+			}
+			if err != nil {
+				return nil, fmt.Errorf("cannot read %s/%s: %w", dir, name, err)
+			}
+			fds = append(fds, newFD(num, string(link[:n])))
+		}
+	}
+	slices.SortFunc(fds, func(a, b FD) int { return cmp.Compare(a.Num, b.Num) })
+	return fds, torn
+}
+
+// anonymous maps the kernel's names of inodes without a path to the words of
+// our log.
+var anonymous = map[string]string{
+	"anon_inode:[eventpoll]":   "epoll",
+	"anon_inode:[eventfd]":     "eventfd",
+	"anon_inode:[timerfd]":     "timerfd",
+	"anon_inode:[signalfd]":    "signalfd",
+	"anon_inode:[pidfd]":       "pidfd",
+	"anon_inode:inotify":       "inotify",
+	"anon_inode:[fanotify]":    "fanotify",
+	"anon_inode:[io_uring]":    "io_uring",
+	"anon_inode:[perf_event]":  "perf_event",
+	"anon_inode:[userfaultfd]": "userfaultfd",
+}
+
+func newFD(num int, link string) FD {
+	f := FD{Num: num, Target: link, link: link}
+	switch {
+	case strings.HasPrefix(link, "socket:["):
+		f.Kind = "socket"
+	case strings.HasPrefix(link, "pipe:["):
+		f.Kind = "pipe"
+	case strings.HasPrefix(link, "pidfd:["):
+		f.Kind = "pidfd"
+	case strings.HasPrefix(link, "/memfd:"):
+		f.Kind = "memfd"
+	case strings.HasPrefix(link, "/"):
+		f.Kind = "file"
+	case anonymous[link] != "":
+		f.Kind = anonymous[link]
+	default: // "anon_inode:bpf-prog", "net:[4026531840]"
+		f.Kind, _, _ = strings.Cut(strings.TrimPrefix(link, "anon_inode:"), ":")
+		f.Kind = strings.Trim(f.Kind, "[]")
+	}
+	return f
+}
+
+func socketInode(link string) uint64 {
+	s, ok := strings.CutPrefix(link, "socket:[")
+	if !ok {
+		return 0
+	}
+	n, _ := strconv.ParseUint(strings.TrimSuffix(s, "]"), 10, 64)
+	return n
+}

@@ -1,0 +1,173 @@
+package procfs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Stat is the part of /proc/PID/stat that we use.
+type Stat struct {
+	Pid   int
+	Comm  string // 15 bytes at most; of a zombie too
+	State byte   // R, S, D, T (stopped), t (traced), Z, X, …
+	PPid  int
+	PGrp  int
+	Flags uint64 // PF_*
+	Start uint64 // clock ticks (10 ms) since boot; with the pid it names a process for good
+}
+
+const (
+	pfExiting = 0x4 // PF_EXITING, include/linux/sched.h
+	tick      = 100 // USER_HZ, fixed in the ABI on all of Go's Linux ports
+)
+
+// ErrStat is returned for a stat line that has not the form of proc_pid_stat(5).
+var ErrStat = errors.New("unreadable stat line")
+
+// ReadStat reads the stat line of a process.
+func ReadStat(pid int) (Stat, error) { return readStat(fmt.Sprintf("/proc/%d/stat", pid)) }
+
+func readStat(path string) (Stat, error) {
+	line, err := os.ReadFile(path)
+	if err != nil {
+		return Stat{}, err
+	}
+	return parseStat(line)
+}
+
+// parseStat takes the name from between the first "(" and the last ")": a
+// process may put both into its own name.
+func parseStat(line []byte) (Stat, error) {
+	i, j := bytes.IndexByte(line, '('), bytes.LastIndexByte(line, ')')
+	if i < 2 || j < i {
+		return Stat{}, ErrStat
+	}
+	f := strings.Fields(string(line[j+1:]))
+	if len(f) < 20 || len(f[0]) != 1 {
+		return Stat{}, ErrStat
+	}
+	s := Stat{Comm: string(line[i+1 : j]), State: f[0][0]}
+	var err [5]error
+	s.Pid, err[0] = strconv.Atoi(string(line[:i-1]))
+	s.PPid, err[1] = strconv.Atoi(f[1])
+	s.PGrp, err[2] = strconv.Atoi(f[2])
+	s.Flags, err[3] = strconv.ParseUint(f[6], 10, 64)
+	s.Start, err[4] = strconv.ParseUint(f[19], 10, 64)
+	if errors.Join(err[:]...) != nil {
+		return Stat{}, ErrStat
+	}
+	return s, nil
+}
+
+// Dead reports whether the process or thread is a zombie or gone.
+func (s Stat) Dead() bool { return s.State == 'Z' || s.State == 'X' }
+
+// Stopped reports whether job control stopped it.
+func (s Stat) Stopped() bool { return s.State == 'T' }
+
+// Uptime is the time since boot in clock ticks, the clock of [Stat.Start].
+func Uptime() (uint64, error) {
+	b, err := os.ReadFile("/proc/uptime")
+	if err != nil {
+		return 0, err
+	}
+	s, _, _ := strings.Cut(string(b), " ")
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return 0, fmt.Errorf("cannot read /proc/uptime: %w", err)
+	}
+	return uint64(f * tick), nil
+}
+
+// Gone reports whether no thread of a process is alive any more.
+func Gone(pid int) bool {
+	alive, _ := Siblings(pid, 0)
+	return alive == 0
+}
+
+// Threads lists the thread numbers of a process, zombies included.
+func Threads(pid int) []int { return numbers(fmt.Sprintf("/proc/%d/task", pid)) }
+
+// Siblings says how many threads of pid other than tid can still touch the
+// table of descriptors, and whether one of them lives on: neither on its way
+// out nor about to be killed, so that this is no exit of the whole process.
+//
+// A thread that dequeued its SIGKILL and has not set PF_EXITING yet looks as
+// if it lived on; believe it only after several looks in a row.
+func Siblings(pid, tid int) (alive int, livesOn bool) {
+	for _, t := range Threads(pid) {
+		if t == tid {
+			continue
+		}
+		s, err := readStat(fmt.Sprintf("/proc/%d/task/%d/stat", pid, t))
+		if err != nil || s.Dead() {
+			continue
+		}
+		alive++
+		if s.Flags&pfExiting == 0 && !killPending(pid, t) {
+			livesOn = true
+		}
+	}
+	return alive, livesOn
+}
+
+func killPending(pid, tid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/status", pid, tid))
+	if err != nil {
+		return true // gone in between
+	}
+	_, rest, ok := bytes.Cut(b, []byte("SigPnd:\t"))
+	if !ok || len(rest) < 16 {
+		return false
+	}
+	set, err := strconv.ParseUint(string(rest[:16]), 16, 64)
+	return err == nil && set&(1<<8) != 0 // SIGKILL is 9
+}
+
+// Children lists the children of a process, those of all its threads. Zombies
+// are among them.
+func Children(pid int) []int {
+	var all []int
+	for _, t := range Threads(pid) {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, t))
+		if err != nil {
+			continue
+		}
+		for _, f := range strings.Fields(string(b)) {
+			if n, err := strconv.Atoi(f); err == nil {
+				all = append(all, n)
+			}
+		}
+	}
+	return all
+}
+
+// Descendants lists everything below a process, parents before their
+// children. What is born meanwhile can be missing: look again.
+func Descendants(pid int) []int {
+	all := Children(pid)
+	for i := 0; i < len(all); i++ {
+		all = append(all, Children(all[i])...)
+	}
+	return all
+}
+
+func numbers(dir string) []int {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	names, _ := d.Readdirnames(-1)
+	all := make([]int, 0, len(names))
+	for _, s := range names {
+		if n, err := strconv.Atoi(s); err == nil {
+			all = append(all, n)
+		}
+	}
+	return all
+}
