@@ -1,0 +1,19 @@
+// Command client is the client of TP0: it sends numbered messages to an echo server, checks what comes back, and ends
+// gracefully.
+package main
+
+import (
+	"os"
+	"time"
+
+	"tp0/workers/internal/graceful"
+)
+
+// version is set when the program is linked, with -X main.version=….
+var version = "dev"
+
+func main() {
+	// First of all: a signal that comes before this kills the process.
+	signals := graceful.Catch(time.Second)
+	os.Exit(signals.Main(func() int { return run(signals, os.Args[1:], os.Stdout, os.Stderr) }))
+}

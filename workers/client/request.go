@@ -1,0 +1,73 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+)
+
+// maxExcess is how many bytes an answer may have beyond its message before it is given up: an answer without an end must not
+// take the memory.
+const maxExcess = 64 << 10
+
+var (
+	errConnect = errors.New("cannot connect")
+	errWrong   = errors.New("wrong answer")
+
+	// past is a deadline that is over, to take a goroutine out of a Read or Write.
+	past = time.Unix(1, 0)
+)
+
+// request sends message over a connection of its own and checks the answer, all until the given time. The connect ends as soon
+// as the end begins; what was sent may still be answered until the hurry. The error wraps errConnect if there was no
+// connection, and errWrong if there was an answer and it was not message.
+func (l *loop) request(message string, until time.Time) (err error) {
+	connecting, cancel := context.WithDeadline(l.stopping, until)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(connecting, "tcp", l.address)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errConnect, err)
+	}
+	defer func() {
+		// A connection that would not close makes a failure of the whole.
+		err = errors.Join(err, l.log.Close("connection", conn, "address", conn.RemoteAddr()))
+	}()
+	if err := conn.SetDeadline(until); err != nil {
+		return err
+	}
+	defer context.AfterFunc(l.hurry, func() { _ = conn.SetDeadline(past) })()
+
+	if _, err := io.WriteString(conn, message+"\n"); err != nil {
+		return fmt.Errorf("cannot send the message: %w", err)
+	}
+	answer, err := receive(conn, message)
+	if err != nil {
+		return err
+	}
+	if answer != message+"\n" {
+		return fmt.Errorf("%w: %.200q", errWrong, answer)
+	}
+	return nil
+}
+
+// receive reads a line from conn, its end included, of a length that has a bound.
+func receive(conn io.Reader, message string) (string, error) {
+	most := int64(len(message) + maxExcess)
+	line, err := bufio.NewReader(io.LimitReader(conn, most)).ReadString('\n')
+	switch {
+	case err == nil:
+		return line, nil
+	case errors.Is(err, io.EOF) && int64(len(line)) == most:
+		return "", fmt.Errorf("%w: no end within %d bytes", errWrong, most)
+	case errors.Is(err, io.EOF):
+		return "", fmt.Errorf("the answer was cut after %d bytes", len(line))
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "", fmt.Errorf("no whole answer within %v", budget)
+	}
+	return "", fmt.Errorf("cannot receive the answer: %w", err)
+}

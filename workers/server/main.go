@@ -1,0 +1,18 @@
+// Command server is the echo server of TP0: it answers every line with the same line, one a connection, and ends gracefully.
+package main
+
+import (
+	"os"
+	"time"
+
+	"tp0/workers/internal/graceful"
+)
+
+// version is set when the program is linked, with -X main.version=….
+var version = "dev"
+
+func main() {
+	// First of all: a signal that comes before this kills the process.
+	signals := graceful.Catch(3 * time.Second)
+	os.Exit(signals.Main(func() int { return run(signals, os.Args[1:], os.Stdout, os.Stderr) }))
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"io"
+
+	oklog "github.com/oklog/run"
+
+	"tp0/workers/internal/graceful"
+	"tp0/workers/internal/settings"
+)
+
+// run is the program from its arguments to its exit code.
+func run(signals *graceful.Signals, args []string, stdout, stderr io.Writer) int {
+	program := settings.Program{
+		Name:    "server",
+		Version: version,
+		Summary: "server answers each line it is sent with the same line, one a connection.",
+		File:    configFile,
+	}
+	var c config
+	if code, ended := program.Arguments(args, c.table(), stdout, stderr); ended {
+		return code
+	}
+	log := graceful.NewLog(stdout)
+	if !c.load(log) {
+		return signals.End(log, graceful.ExitUsage)
+	}
+	signals.SetDrain(c.drainTimeout)
+
+	listener, err := listen(c.port, c.backlog)
+	if err != nil {
+		log.Fail("listen", "error", err)
+		return signals.End(log, graceful.ExitFailed)
+	}
+	s := newServer(c, log, listener, signals)
+
+	// The signals outlive the server, whose return is what ends the group.
+	var group oklog.Group
+	group.Add(signals.Actor(log))
+	group.Add(s.serve, func(error) {})
+	err = group.Run()
+	log.Success("close", "resource", "goroutine group", "group", "actors")
+	if err != nil {
+		return signals.End(log, graceful.ExitFailed)
+	}
+	return signals.End(log, 0)
+}
