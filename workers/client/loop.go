@@ -65,12 +65,14 @@ func (l *loop) deliver(message string) error {
 		case err == nil:
 			l.log.Success("receive_message", "client_id", l.id, "msg", message)
 			return nil
+		case errors.Is(err, errWrong):
+			return l.failed(err)
 		case l.stopping.Err() != nil:
 			l.cut(message)
 			return nil
 		}
 		pause += rand.N(pause / 4)
-		if try == tries || errors.Is(err, errWrong) || time.Now().Add(pause).After(until) {
+		if try == tries || time.Now().Add(pause).After(until) {
 			return l.failed(err)
 		}
 		l.log.Progress("retry", "client_id", l.id, "try", try+1, "pause", pause.Round(time.Millisecond), "error", err)

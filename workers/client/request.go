@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -29,7 +30,7 @@ var (
 func (l *loop) request(message string, until time.Time) (err error) {
 	connecting, cancel := context.WithDeadline(l.stopping, until)
 	defer cancel()
-	conn, err := new(net.Dialer).DialContext(connecting, "tcp", l.address)
+	conn, err := l.connect(connecting)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errConnect, err)
 	}
@@ -53,6 +54,31 @@ func (l *loop) request(message string, until time.Time) (err error) {
 		return fmt.Errorf("%w: %.200q", errWrong, answer)
 	}
 	return nil
+}
+
+// connect tries the addresses of the server one after the other until ctx is done, and logs the closing of each socket that
+// got nowhere.
+func (l *loop) connect(ctx context.Context) (net.Conn, error) {
+	type socket struct {
+		number  uintptr
+		address string
+	}
+	var opened []socket
+	dialer := net.Dialer{
+		// Never two at a time: what is opened and closed happens in this goroutine, before the dialer returns.
+		FallbackDelay: -1,
+		Control: func(_, address string, raw syscall.RawConn) error {
+			return raw.Control(func(fd uintptr) { opened = append(opened, socket{fd, address}) })
+		},
+	}
+	conn, err := dialer.DialContext(ctx, "tcp", l.address)
+	if err == nil {
+		opened = opened[:len(opened)-1] // the last one is the connection
+	}
+	for _, s := range opened {
+		l.log.Success("close", "resource", "socket", "fd", s.number, "address", s.address)
+	}
+	return conn, err
 }
 
 // receive reads a line from conn, its end included, of a length that has a bound.

@@ -91,10 +91,11 @@ func (c *connection) receive() ([]byte, error) {
 		case whole, errors.Is(err, io.EOF):
 			return line, nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			err = c.readOn(len(line), idle)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("cannot read: %w", err)
+			if err := c.readOn(len(line), idle); err != nil {
+				return nil, err
+			}
+		case err != nil:
+			return nil, err
 		}
 	}
 }

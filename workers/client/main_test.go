@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/workers/internal/trial"
+)
+
+// binary is the real client, serverBinary the server of this repository, each built once.
+var binary, serverBinary string
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	for path, file := range map[string]*string{".": &binary, "../server": &serverBinary} {
+		built, remove, err := trial.Build(path)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer remove()
+		*file = built
+	}
+	return m.Run()
+}
+
+// listener is a server's socket in the test.
+func listener(t *testing.T, address string) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+// serve is a server in the test that deals with the connections one after the other, each with the next of the answers, the
+// last one for all that follow. The function returned waits until it has dealt with them all.
+func serve(t *testing.T, answers ...answer) (address string) {
+	t.Helper()
+	l := listener(t, "127.0.0.1:0")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.SetDeadline(time.Now().Add(trial.Bound))
+			answers[0](conn.(*net.TCPConn))
+			_ = conn.Close()
+			if len(answers) > 1 {
+				answers = answers[1:]
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = l.Close()
+		<-ended
+	})
+	return l.Addr().String()
+}
+
+// answer is what a server does with a connection before it closes it.
+type answer func(*net.TCPConn)
+
+// says reads the message and answers with what of makes of it.
+func says(of func(message string) string) answer {
+	return func(conn *net.TCPConn) {
+		message, _ := bufio.NewReader(conn).ReadString('\n')
+		_, _ = io.WriteString(conn, of(message))
+	}
+}
+
+var (
+	echo = says(func(message string) string { return message })
+
+	cut = says(func(message string) string { return message[:len(message)/2] })
+
+	reset = func(conn *net.TCPConn) {
+		cut(conn)
+		_ = conn.SetLinger(0)
+	}
+)
+
+// hold reads the message, says so on asked, and answers with an echo once it may.
+func hold(asked chan<- struct{}, may <-chan struct{}) answer {
+	return func(conn *net.TCPConn) {
+		message, _ := bufio.NewReader(conn).ReadString('\n')
+		close(asked)
+		<-may
+		_, _ = io.WriteString(conn, message)
+	}
+}
+
+// run starts a client of the server at address, that sends one message unless env says otherwise.
+func runClient(t *testing.T, address string, env ...string) *trial.Process {
+	t.Helper()
+	return trial.Run(t, binary, append([]string{"CLI_ID=1", "CLI_SERVER_ADDRESS=" + address, "CLI_LOOP_AMOUNT=1"}, env...)...)
+}
+
+// ends waits for the end and checks its code, the last line and the closings.
+func ends(t *testing.T, p *trial.Process, code int) {
+	t.Helper()
+	if got := p.Exit(); got != code {
+		t.Errorf("exit code %d, want %d; the output:\n%s", got, code, p.Output())
+	}
+	want := "action: exit | result: success"
+	if code != 0 {
+		want = "action: exit | result: fail"
+	}
+	lines := p.Lines()
+	if last := lines[len(lines)-1]; !strings.HasSuffix(last, want) {
+		t.Errorf("the last line is %q", last)
+	}
+	for _, resource := range []string{"goroutine group | group: actors", "signal channel"} {
+		if p.Count("action: close | result: success | resource: "+resource) != 1 {
+			t.Errorf("no line for the closing of %q; the output:\n%s", resource, p.Output())
+		}
+	}
+}
+
+// closes checks how many connections were closed, and logged with their number.
+func closes(t *testing.T, p *trial.Process, connections int) {
+	t.Helper()
+	if n := p.Count("action: close | result: success | resource: connection | fd: ", "| address: "); n != connections {
+		t.Errorf("%d connections were closed, want %d; the output:\n%s", n, connections, p.Output())
+	}
+}
+
+const term = unix.SIGTERM

@@ -1,0 +1,216 @@
+// Package trial drives real programs in tests: it builds one, starts it, waits for lines of its output, signals it and waits
+// for its end. Everything waits with a bound, and no longer than for the event itself.
+package trial
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Bound is how long any one wait may last. It is for a busy machine: a wait that comes near it has failed.
+const Bound = 20 * time.Second
+
+// Build builds the program of the package at path, with the race detector if the tests have it too, and returns the file and
+// the function that removes it.
+func Build(path string) (file string, remove func(), err error) {
+	dir, err := os.MkdirTemp("", "trial")
+	if err != nil {
+		return "", nil, fmt.Errorf("cannot make a folder to build in: %w", err)
+	}
+	remove = func() { _ = os.RemoveAll(dir) }
+	file = filepath.Join(dir, "program")
+	args, cgo := []string{"build", "-o", file, "-ldflags", "-X main.version=1.2.3-trial"}, "CGO_ENABLED=0"
+	if race {
+		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
+	}
+	build := exec.Command("go", append(args, path)...)
+	build.Env = append(os.Environ(), cgo)
+	if output, err := build.CombinedOutput(); err != nil {
+		remove()
+		return "", nil, fmt.Errorf("cannot build %s: %w\n%s", path, err, output)
+	}
+	return file, remove, nil
+}
+
+// Process is a program that runs. Its methods are for one goroutine.
+type Process struct {
+	*exec.Cmd
+	t      testing.TB
+	lines  lines
+	next   int           // the first line that Await has not passed yet
+	ended  chan struct{} // closed once it was waited for
+	waited error
+}
+
+// Command prepares a program with nothing in its environment but env, in an empty folder that is its working directory. Both can
+// be changed before Start.
+func Command(t testing.TB, file string, env ...string) *exec.Cmd {
+	cmd := exec.Command(file)
+	// The race detector's exit waits a second for reports of other goroutines.
+	cmd.Env = append([]string{"GORACE=atexit_sleep_ms=0"}, env...)
+	cmd.Dir = t.TempDir()
+	return cmd
+}
+
+// Run is Start of Command.
+func Run(t testing.TB, file string, env ...string) *Process {
+	t.Helper()
+	return Start(t, Command(t, file, env...))
+}
+
+// Start starts cmd, whose standard output and error become the lines. When the test ends and it still runs, it is killed.
+func Start(t testing.TB, cmd *exec.Cmd) *Process {
+	t.Helper()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout, cmd.Stderr = write, write
+	err = cmd.Start()
+	_ = write.Close()
+	if err != nil {
+		_ = read.Close()
+		t.Fatalf("cannot start the program: %v", err)
+	}
+	p := &Process{Cmd: cmd, t: t, ended: make(chan struct{})}
+	p.lines.more = make(chan struct{})
+	go func() {
+		p.lines.readAll(read)
+		_ = read.Close()
+		p.waited = cmd.Wait()
+		close(p.ended)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-p.ended
+	})
+	return p
+}
+
+// Await returns the next line that has all the texts in it, and passes it and those before it. The test ends if there is none.
+func (p *Process) Await(texts ...string) string {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Bound)
+	defer cancel()
+	for {
+		line, ok := p.lines.at(ctx, p.next)
+		if !ok {
+			p.t.Fatalf("no line with %q; the output:\n%s", texts, p.Output())
+		}
+		p.next++
+		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
+			return line
+		}
+	}
+}
+
+// Signal sends a signal.
+func (p *Process) Signal(sig syscall.Signal) {
+	p.t.Helper()
+	if err := p.Process.Signal(sig); err != nil {
+		p.t.Errorf("cannot send %v: %v", sig, err)
+	}
+}
+
+// Exit waits for the end and returns the exit code, or minus the signal that killed it. It then checks each line as Check does.
+func (p *Process) Exit() int {
+	p.t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(Bound):
+		p.t.Fatalf("still running; the output:\n%s", p.Output())
+	}
+	for _, line := range p.Lines() {
+		if err := Check(line); err != nil {
+			p.t.Errorf("%v: %q", err, line)
+		}
+	}
+	var exit *exec.ExitError
+	if p.waited != nil && !errors.As(p.waited, &exit) {
+		p.t.Fatal(p.waited)
+	}
+	if status := p.ProcessState.Sys().(syscall.WaitStatus); status.Signaled() {
+		return -int(status.Signal())
+	}
+	return p.ProcessState.ExitCode()
+}
+
+// Lines are the lines until now; after Exit they are all.
+func (p *Process) Lines() []string { return p.lines.all() }
+
+// Output is the same as one text.
+func (p *Process) Output() string { return strings.Join(p.Lines(), "\n") + "\n" }
+
+// Count is how many of the lines have all the texts in them.
+func (p *Process) Count(texts ...string) (n int) {
+	for _, line := range p.Lines() {
+		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
+			n++
+		}
+	}
+	return n
+}
+
+// lines grow at the end while others wait for more.
+type lines struct {
+	mutex sync.Mutex
+	list  []string
+	done  bool
+	more  chan struct{} // closed and replaced with every change
+}
+
+func (l *lines) readAll(from io.Reader) {
+	reader := bufio.NewReader(from)
+	for {
+		line, err := reader.ReadString('\n')
+		l.mutex.Lock()
+		if line != "" {
+			l.list = append(l.list, strings.TrimSuffix(line, "\n"))
+		}
+		l.done = err != nil
+		close(l.more)
+		l.more = make(chan struct{})
+		l.mutex.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// at waits for the line i; false if there will be none, or ctx is done.
+func (l *lines) at(ctx context.Context, i int) (string, bool) {
+	for {
+		l.mutex.Lock()
+		list, done, more := l.list, l.done, l.more
+		l.mutex.Unlock()
+		if i < len(list) {
+			return list[i], true
+		}
+		if done {
+			return "", false
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return "", false
+		}
+	}
+}
+
+func (l *lines) all() []string {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	return slices.Clone(l.list)
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/workers/internal/trial"
+)
+
+func TestEndOfFileEndsAMessage(t *testing.T) {
+	t.Parallel()
+	p, address := start(t)
+	for text, want := range map[string]string{"hi": "hi\n", "": "\n", "\n": "\n", "one\ntwo\n": "one\n"} {
+		conn := connect(t, address)
+		send(t, conn, text)
+		if err := conn.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		answered(t, conn, want)
+	}
+	p.Signal(term)
+	stop(t, p)
+}
+
+func TestManyClientsAtOnce(t *testing.T) {
+	t.Parallel()
+	p, address := start(t, "SERVER_LISTEN_BACKLOG=128")
+	var clients sync.WaitGroup
+	for i := range 200 {
+		clients.Go(func() {
+			ask(t, address, fmt.Sprintf("[CLIENT %d] Message N°1", i))
+		})
+	}
+	clients.Wait()
+	p.Signal(term)
+	stop(t, p)
+}
+
+func TestConnectionsBeyondTheBoundWait(t *testing.T) {
+	t.Parallel()
+	p, address := start(t, "SERVER_MAX_CONNECTIONS=2")
+	first := connect(t, address)
+	connect(t, address)
+	third := connect(t, address)
+	send(t, third, "third\n")
+	silent(t, third)
+	if n := p.Count("accept_connections | result: success"); n != 2 {
+		t.Errorf("%d connections were accepted, want 2", n)
+	}
+	send(t, first, "first\n")
+	answered(t, first, "first\n")
+	answered(t, third, "third\n")
+	p.Signal(term)
+	stop(t, p)
+}
+
+func TestIdleAndSlowClientsTimeOut(t *testing.T) {
+	t.Parallel()
+	p, address := start(t, "SERVER_IDLE_TIMEOUT=300ms")
+	answered(t, connect(t, address), "")
+	p.Await("receive_message | result: fail | ip: 127.0.0.1 | error: no whole line within 300ms")
+
+	// A byte now and then does not help.
+	slow := connect(t, address)
+	go func() {
+		ticks := time.NewTicker(50 * time.Millisecond)
+		defer ticks.Stop()
+		for range ticks.C {
+			if _, err := io.WriteString(slow, "x"); err != nil {
+				return
+			}
+		}
+	}()
+	p.Await("receive_message | result: fail | ip: 127.0.0.1 | error: no whole line within 300ms")
+	p.Await("action: close | result: success | resource: connection")
+	p.Signal(term)
+	stop(t, p)
+}
+
+// TestOutOfDescriptors takes the server's last descriptors and gives them back.
+func TestOutOfDescriptors(t *testing.T) {
+	t.Parallel()
+	p, address := start(t)
+	ask(t, address, "before")
+	p.Await("resource: connection")
+	held, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit := unix.Rlimit{Cur: uint64(len(held) + 2), Max: uint64(len(held) + 2)}
+	if err := unix.Prlimit(p.Process.Pid, unix.RLIMIT_NOFILE, &limit, nil); err != nil {
+		t.Fatal(err)
+	}
+	first, second, third := connect(t, address), connect(t, address), connect(t, address)
+	send(t, third, "third\n")
+	p.Await("accept_connections | result: fail", "too many open files")
+	send(t, first, "first\n")
+	answered(t, first, "first\n")
+	answered(t, third, "third\n")
+	ask(t, address, "after")
+
+	// The end finds the last descriptor taken and a message in the queue.
+	fourth, fifth := connect(t, address), connect(t, address)
+	send(t, fifth, "fifth\n")
+	p.Await("accept_connections | result: fail", "too many open files")
+	p.Signal(term)
+	answered(t, second, "")
+	answered(t, fourth, "")
+	answered(t, fifth, "fifth\n")
+	stop(t, p)
+}
+
+// TestBacklogIsSet asks the kernel, through a copy of the server's descriptor.
+func TestBacklogIsSet(t *testing.T) {
+	t.Parallel()
+	for _, backlog := range []int{5, 17} {
+		p := trial.Run(t, binary, "SERVER_PORT=0", fmt.Sprint("SERVER_LISTEN_BACKLOG=", backlog))
+		var fd int
+		_, rest, _ := strings.Cut(p.Await("action: listen | result: success"), "| fd: ")
+		if _, err := fmt.Sscan(rest, &fd); err != nil {
+			t.Fatal(err)
+		}
+		pidfd, err := unix.PidfdOpen(p.Process.Pid, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(pidfd)
+		listener, err := unix.PidfdGetfd(pidfd, fd, 0)
+		if err != nil {
+			t.Skipf("no descriptor can be had of another process: %v", err)
+		}
+		defer unix.Close(listener)
+		// Of a listening socket tcpi_sacked is the backlog (tcp_get_info in the kernel's net/ipv4/tcp.c).
+		info, err := unix.GetsockoptTCPInfo(listener, unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Sacked != uint32(backlog) {
+			t.Errorf("the backlog is %d, want %d", info.Sacked, backlog)
+		}
+		p.Await("accept_connections | result: in_progress")
+		p.Signal(term)
+		stop(t, p)
+	}
+}
+
+// TestReaderOfTheLogIsGone closes the other end of the server's standard output.
+func TestReaderOfTheLogIsGone(t *testing.T) {
+	t.Parallel()
+	cmd, reader := unread(t, "SERVER_PORT=0")
+	address := listening(t, reader)
+	ask(t, address, "read")
+	_ = reader.Close()
+	ask(t, address, "not read")
+	_ = cmd.Process.Signal(term)
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestReaderOfTheLogStopped fills the pipe of the server's standard output, so that its goroutines hang in a write.
+func TestReaderOfTheLogStopped(t *testing.T) {
+	t.Parallel()
+	cmd, reader := unread(t, "SERVER_PORT=0", "SERVER_DRAIN_TIMEOUT=50ms")
+	address := listening(t, reader)
+	for range 3 {
+		send(t, connect(t, address), strings.Repeat("x", maxLine)+"\n")
+	}
+	silent(t, connect(t, address))
+	_ = cmd.Process.Signal(term)
+	if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("ended with %v, want exit status 1", err)
+	}
+}
