@@ -1,0 +1,233 @@
+package journal
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/hashicorp/go-hclog"
+
+	"tp0/supervisor/event"
+)
+
+// The messages that scripts and dashboards look for.
+const (
+	msgSpawned       = "child spawned"
+	msgReady         = "child ready"
+	msgSignalIn      = "signal received"
+	msgSignalOut     = "signal sent"
+	msgFDOpened      = "fd opened"
+	msgFDClosed      = "fd closed"
+	msgReaped        = "child reaped"
+	msgOrphan        = "orphan reaped"
+	msgRestarting    = "child restarting"
+	msgReloaded      = "config reloaded"
+	msgRejected      = "config rejected"
+	msgComplete      = "shutdown complete"
+	msgSpawnFailed   = "spawn failed"
+	msgNotReady      = "not ready in time"
+	msgSignalFailed  = "signal not sent"
+	msgUnexpected    = "child ended unexpectedly"
+	msgNoProof       = "proof not to be had"
+	msgCompleted     = "child completed"
+	msgFailed        = "child failed"
+	msgShutdown      = "shutdown begun"
+	msgReloadIgnored = "reload ignored"
+	msgDropped       = "lines dropped"
+	msgLeft          = "left behind"
+	msgLedger        = "fd held"
+	msgFault         = "internal fault"
+)
+
+// line is an event as the log shows it.
+type line struct {
+	level   hclog.Level
+	message string
+	fields  []any
+}
+
+func (l logger) write(e event.Event) {
+	ln := lineOf(e)
+	if !l.json {
+		for i, f := range ln.fields {
+			if s, ok := f.(string); ok {
+				ln.fields[i] = printable(s, ln.fields[max(i-1, 0)] == "diagnostics")
+			}
+		}
+	}
+	l.Log(ln.level, ln.message, ln.fields...)
+}
+
+// lineOf gives each event its level, its message and its keys. What a person
+// must act on is a warning; the rest can be skimmed.
+func lineOf(e event.Event) line {
+	switch e := e.(type) {
+	case event.FDOpened:
+		return line{hclog.Debug, msgFDOpened, []any{"owner", "supervisor", "fd", e.FD, "kind", e.Kind, "target", e.Target, "by", event.BySupervisor}}
+	case event.FDClosed:
+		return fdClosed(e)
+	case event.Ledger:
+		return line{hclog.Info, msgLedger, []any{"owner", "supervisor", "fd", e.FD, "kind", e.Kind, "target", e.Target}}
+	case event.Spawned, event.SpawnFailed, event.Ready, event.NotReady, event.Unexpected, event.NoProof,
+		event.Restarting, event.Completed, event.Failed, event.Reaped, event.OrphanReaped:
+		return childLine(e)
+	case event.SignalReceived:
+		f := []any{"signal", e.Signal}
+		if e.Meaning != "" {
+			f = append(f, "meaning", e.Meaning)
+		}
+		return line{hclog.Info, msgSignalIn, f}
+	case event.SignalSent:
+		return signalSent(e)
+	case event.SignalFailed:
+		return line{hclog.Warn, msgSignalFailed, []any{"child", e.Child, "pid", e.Pid, "signal", e.Signal, "reason", e.Reason}}
+	case event.ShutdownBegun:
+		return line{hclog.Info, msgShutdown, []any{"reason", e.Reason, "deadline_ms", ms(e.Deadline)}}
+	case event.Reloaded:
+		return line{hclog.Info, msgReloaded, []any{"added", e.Added, "removed", e.Removed, "changed", e.Changed, "kept", e.Kept}}
+	case event.Rejected:
+		return line{hclog.Error, msgRejected, []any{"diagnostics", e.Diagnostics}}
+	case event.ReloadIgnored:
+		return line{hclog.Warn, msgReloadIgnored, []any{"reason", e.Reason}}
+	case event.Dropped:
+		return line{hclog.Warn, msgDropped, []any{"dest", e.Dest, "lines", e.Lines, "bytes", e.Bytes, "reason", e.Reason}}
+	case event.Left:
+		return line{hclog.Warn, msgLeft, []any{"what", e.What, "number", e.Number, "detail", e.Detail}}
+	case event.Fault:
+		return line{hclog.Error, msgFault, []any{"what", e.What, "reason", e.Reason}}
+	case event.Warning:
+		return line{hclog.Warn, e.What, []any{"reason", e.Reason}}
+	case event.ShutdownComplete:
+		return complete(e)
+	}
+	return line{hclog.Error, msgFault, []any{"what", fmt.Sprintf("no log line for %T", e)}}
+}
+
+func childLine(e event.Event) line {
+	switch e := e.(type) {
+	case event.Spawned:
+		return line{hclog.Info, msgSpawned, []any{"child", e.Child, "pid", e.Pid, "command", e.Command}}
+	case event.SpawnFailed:
+		return line{hclog.Error, msgSpawnFailed, []any{"child", e.Child, "command", e.Command, "reason", e.Reason}}
+	case event.Ready:
+		return line{hclog.Info, msgReady, []any{"child", e.Child, "pid", e.Pid, "elapsed_ms", ms(e.Elapsed)}}
+	case event.NotReady:
+		return line{hclog.Warn, msgNotReady, []any{"child", e.Child, "pid", e.Pid, "timeout_ms", ms(e.Timeout), "reason", e.Reason}}
+	case event.Unexpected:
+		f := []any{"child", e.Child, "pid", e.Pid, "reason", e.Reason, "core", e.Core}
+		if len(e.Output) > 0 {
+			f = append(f, "output", strings.Join(e.Output, " ⏎ "))
+		}
+		return line{hclog.Warn, msgUnexpected, f}
+	case event.NoProof:
+		return line{hclog.Warn, msgNoProof, []any{"child", e.Child, "pid", e.Pid, "proof", e.Proof, "reason", e.Reason}}
+	case event.Restarting:
+		return line{hclog.Warn, msgRestarting, []any{"child", e.Child, "attempt", e.Attempt, "delay_ms", ms(e.Delay), "reason", e.Reason}}
+	case event.Completed:
+		return line{hclog.Info, msgCompleted, []any{"child", e.Child}}
+	case event.Failed:
+		return line{hclog.Error, msgFailed, []any{"child", e.Child, "attempts", e.Attempts, "reason", e.Reason}}
+	case event.Reaped:
+		return reaped(e)
+	case event.OrphanReaped:
+		return line{hclog.Info, msgOrphan, append([]any{"pid", e.Pid, "command", e.Command}, exit(e.Exit)...)}
+	}
+	panic("unreachable: lineOf lists the types")
+}
+
+func fdClosed(e event.FDClosed) line {
+	f := []any{"owner", e.Owner}
+	if e.Pid != 0 {
+		f = append(f, "pid", e.Pid)
+	}
+	f = append(f, "fd", e.FD, "kind", e.Kind, "target", e.Target, "by", e.By)
+	if e.Proof != "" {
+		f = append(f, "proof", e.Proof)
+	}
+	level := hclog.Info
+	switch {
+	case e.Uncounted != "":
+		level = hclog.Debug
+		f = append(f, "uncounted", e.Uncounted)
+	case e.By == event.ByKernel:
+		level = hclog.Warn
+	}
+	return line{level, msgFDClosed, f}
+}
+
+func signalSent(e event.SignalSent) line {
+	f := []any{"child", e.Child, "pid", e.Pid, "signal", e.Signal, "rung", e.Rung}
+	if e.Orphan != "" {
+		f[0], f[1] = "orphan", e.Orphan
+	}
+	level := hclog.Info
+	if e.Rung > 1 || e.Signal == "SIGKILL" {
+		level = hclog.Warn
+	}
+	return line{level, msgSignalOut, f}
+}
+
+func reaped(e event.Reaped) line {
+	f := append([]any{"child", e.Child, "pid", e.Pid}, exit(e.Exit)...)
+	f = append(f, "elapsed_ms", ms(e.Elapsed))
+	if e.Stopped {
+		f = append(f, "stop_ms", ms(e.Stop))
+	}
+	f = append(f, "user_ms", ms(e.User), "sys_ms", ms(e.System), "max_rss_kb", e.MaxRSS,
+		"fds_closed", e.Closed, "fds_left", e.Left, "proof", e.Proof)
+	level := hclog.Info
+	if e.Left > 0 || e.Exit.Signal == "SIGKILL" || !e.Stopped && !e.Exit.OK() {
+		level = hclog.Warn
+	}
+	return line{level, msgReaped, f}
+}
+
+func complete(e event.ShutdownComplete) line {
+	level := hclog.Info
+	if e.Verdict != event.Graceful || e.Spawned != e.Reaped || e.Opened != e.Closed {
+		level = hclog.Warn
+	}
+	return line{level, msgComplete, []any{
+		"spawned", e.Spawned, "reaped", e.Reaped, "orphans", e.Orphans, "killed", e.Killed,
+		"fds_opened", e.Opened, "fds_closed", e.Closed, "fds_left", e.Left,
+		"elapsed_ms", ms(e.Elapsed), "deadline_ms", ms(e.Deadline), "verdict", string(e.Verdict),
+	}}
+}
+
+func exit(e event.Exit) []any {
+	if e.Signal != "" {
+		return []any{"signal", e.Signal}
+	}
+	return []any{"code", e.Code}
+}
+
+func ms(d time.Duration) int64 { return d.Milliseconds() }
+
+// printable escapes what a terminal would act upon, and line breaks, which
+// hclog would show as lines of their own. It leaves the breaks of a text that
+// is meant to have lines.
+func printable(s string, lines bool) string {
+	clean := func(r rune) bool {
+		return unicode.IsPrint(r) || lines && (r == '\n' || r == '\t')
+	}
+	if strings.IndexFunc(s, func(r rune) bool { return !clean(r) }) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case clean(r):
+			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case r < 0x80:
+			fmt.Fprintf(&b, `\x%02x`, r)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
