@@ -39,10 +39,16 @@ type Signals struct {
 //
 // drain is how long the work may take from the first signal until it is hastened; SetDrain changes it.
 func Catch(drain time.Duration) *Signals {
-	// A handful more than the two that count: the sender of os/signal does not wait.
-	s := &Signals{arrived: make(chan os.Signal, 8), steps: make(chan string, 2)}
+	s := catch(drain)
 	signal.Notify(s.arrived, unix.SIGTERM, unix.SIGINT)
 	signal.Ignore(unix.SIGPIPE)
+	return s
+}
+
+// catch is Catch without the process's signals.
+func catch(drain time.Duration) *Signals {
+	// A handful more than the two that count: the sender of os/signal does not wait.
+	s := &Signals{arrived: make(chan os.Signal, 8), steps: make(chan string, 2)}
 	s.SetDrain(drain)
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.hurrying, s.hurry = context.WithCancel(context.Background())
