@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,8 +41,15 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// environ makes a role of the test binary. The race detector would let each
+// process sleep for a second as it exits.
+func environ(role string) []string {
+	return append(os.Environ(), "RELAY_TEST_ROLE="+role, "GORACE=atexit_sleep_ms=0")
+}
+
 var roles = map[string]func(args []string) int{
 	"lines":  playLines,
+	"flood":  playFlood,
 	"parent": playParent,
 	"holder": playHolder,
 	"relay":  playRelay,
@@ -55,13 +63,25 @@ func playLines(args []string) int {
 	n, _ := strconv.Atoi(args[0])
 	fd, _ := strconv.Atoi(args[1])
 	out := bufio.NewWriterSize(os.NewFile(uintptr(fd), "out"), 32<<10)
-	for i := range n {
-		out.Write(numbered(args[2], i))
+	line := numbered(args[2], 0)
+	for range n {
+		out.Write(line)
+		increment(line[len(args[2])+1:])
 	}
 	if out.Flush() != nil {
 		return 1
 	}
 	return 0
+}
+
+// increment adds one to the number of a line as numbered prints it.
+func increment(digits []byte) {
+	for i := 7; ; i-- {
+		if digits[i]++; digits[i] <= '9' {
+			return
+		}
+		digits[i] = '0'
+	}
 }
 
 func numbered(mark string, i int) []byte {
@@ -71,7 +91,7 @@ func numbered(mark string, i int) []byte {
 // playParent starts a holder that inherits everything, and exits.
 func playParent([]string) int {
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), "RELAY_TEST_ROLE=holder")
+	cmd.Env = environ("holder")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := cmd.Start(); err != nil {
 		return 1
@@ -354,7 +374,7 @@ func (s *stage) spawn(r *Run, role string, stdin *os.File, args ...string) (wait
 		stdin = in
 	}
 	pid, err := syscall.ForkExec("/proc/self/exe", append([]string{"relay.test"}, args...), &syscall.ProcAttr{
-		Env:   append(os.Environ(), "RELAY_TEST_ROLE="+role),
+		Env:   environ(role),
 		Files: []uintptr{stdin.Fd(), uintptr(out), uintptr(log)},
 	})
 	r.Started()
@@ -394,4 +414,16 @@ func waitDone(t *testing.T, r *Run) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("the run is not done")
 	}
+}
+
+// waiting counts the streams that wait for their pipes.
+func waiting() (n int) {
+	stacks := make([]byte, 4<<20)
+	for _, g := range strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
+		head, _, _ := strings.Cut(g, "\n")
+		if strings.Contains(head, "[IO wait") && strings.Contains(g, "(*stream).read") {
+			n++
+		}
+	}
+	return n
 }

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -107,11 +108,12 @@ func (c *checker) line(line []byte) {
 	c.next[string(mark)] = i + 1
 }
 
-// fast is line for text without gaps and marks; it is for very many lines.
+// countLines counts the lines of one mark, which must come without a gap. It is
+// for very many.
 func countLines(t *testing.T, f io.Reader, prefix, mark string) int {
 	r := bufio.NewReaderSize(f, 1<<20)
 	want := append([]byte(prefix), numbered(mark, 0)...)
-	digits := want[len(prefix)+len(mark)+1:][:8]
+	digits := want[len(prefix)+len(mark)+1:]
 	n := 0
 	for {
 		line, err := r.ReadSlice('\n')
@@ -126,12 +128,7 @@ func countLines(t *testing.T, f io.Reader, prefix, mark string) int {
 			return n
 		}
 		n++
-		for i := 7; ; i-- {
-			if digits[i]++; digits[i] <= '9' {
-				break
-			}
-			digits[i] = '0'
-		}
+		increment(digits)
 	}
 }
 
@@ -155,7 +152,7 @@ func TestMillionLines(t *testing.T) {
 }
 
 func TestEightStreams(t *testing.T) {
-	const each = 20_000
+	const each = 10_000
 	s := newStage(t, false)
 	c := &checker{next: map[string]int{}, prefix: func(mark string) string { return "[i" + mark[:1] + "] " }}
 	checked := make(chan struct{})
@@ -289,7 +286,7 @@ func TestBrokenPipeIsNoDeath(t *testing.T) {
 		}
 		r.Close()
 		cmd := exec.Command("/proc/self/exe", mode)
-		cmd.Env = append(os.Environ(), "RELAY_TEST_ROLE=relay")
+		cmd.Env = environ("relay")
 		cmd.Stdout = w
 		r2, w2, err := os.Pipe()
 		if err != nil {
@@ -364,6 +361,28 @@ func joined(t *testing.T, format, text string) (whole string, pieces int) {
 		}
 	}
 	return b.String(), pieces + 1
+}
+
+// The beginning of a line is kept while its stream waits for the rest.
+func TestLineInTwoReads(t *testing.T) {
+	s := newStage(t, true)
+	got := bufio.NewReader(s.out)
+	r, out, _ := s.started(Spec{Instance: "a", Format: "text", Stdout: "stdout", Stderr: "none"})
+	for _, size := range []int{1, 100, keepSize, keepSize + 1, lineCap - 3, 5} {
+		begin := strings.Repeat("x", size)
+		out.WriteString(begin)
+		for left := 1; left > 0 || waiting() < 1; { // read, and parked
+			var err error
+			if left, err = unix.IoctlGetInt(r.streams[0].fd, unix.TIOCINQ); err != nil {
+				t.Fatal(err)
+			}
+			runtime.Gosched()
+		}
+		out.WriteString("end\n")
+		if line, err := got.ReadString('\n'); err != nil || line != "[a] "+begin+"end\n" {
+			t.Errorf("%d bytes and the end: got %.20q… of %d bytes, %v", size, line, len(line), err)
+		}
+	}
 }
 
 // A grandchild that holds the pipe holds nobody up: Close ends the reading and
@@ -476,6 +495,33 @@ func TestCloseOfFlood(t *testing.T) {
 	if _, err := s.Prepare(text("b")); !errors.Is(err, errClosed) {
 		t.Errorf("prepare after the close: %v", err)
 	}
+}
+
+// A writer that does not come back from its write is left behind.
+func TestCloseLeavesAStuckWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck := make(chan struct{})
+		h := &Hub{ended: -1, quit: make(chan struct{})}
+		ok := newSink("stderr", &fakeTarget{take: gated(nil, h.quit)}, h.quit, nil)
+		bad := newSink("stdout", &fakeTarget{take: gated(nil, stuck)}, h.quit, nil)
+		h.std, h.sinks = [2]*sink{bad, ok}, []*sink{bad, ok}
+		for _, s := range h.sinks {
+			go s.write()
+		}
+		h.Writer("stdout").Write([]byte("stuck\n"))
+		h.Writer("stderr").Write([]byte("not\n"))
+		synctest.Wait()
+		began := time.Now()
+		err := h.endWriters()
+		if err == nil || strings.Contains(err.Error(), "stderr") || !strings.Contains(err.Error(), "writer of stdout") {
+			t.Errorf("the error is %v", err)
+		}
+		if d := time.Since(began); d != lastWrite {
+			t.Errorf("it took %v", d)
+		}
+		close(stuck)
+		<-bad.gone
+	})
 }
 
 // Close ends the runs that are left.
@@ -798,18 +844,9 @@ func TestIdleRunsAreSmall(t *testing.T) {
 			}
 		}
 	}
-	stacks := make([]byte, 4<<20)
-	for waiting := 0; waiting < 2*n; { // until the pollers have them all
+	for waiting() < 2*n { // until the poller has them all
 		runtime.Gosched()
-		waiting = 0
-		for _, g := range strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
-			head, _, _ := strings.Cut(g, "\n")
-			if strings.Contains(head, "[IO wait") && strings.Contains(g, "(*stream).read") {
-				waiting++
-			}
-		}
 	}
-	stacks = nil
 	runtime.GC()
 	runtime.GC() // pools keep what they have over one
 	runtime.ReadMemStats(&after)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -38,7 +39,8 @@ type Run struct {
 	spec    Spec
 	ends    [2]childEnd
 	streams []*stream
-	paths   []string // of the files in use, one entry for each use
+	reading atomic.Int32 // streams that have not ended
+	paths   []string     // of the files in use, one entry for each use
 	tail    tail
 	closing chan struct{} // closed by Close
 	once    sync.Once
@@ -185,21 +187,21 @@ func (r *Run) ChildFiles() (stdout, stderr int) { return r.ends[0].fd, r.ends[1]
 // begins. It must be called exactly once.
 func (r *Run) Started() {
 	r.closeEnds()
-	var reading sync.WaitGroup
-	for _, st := range r.streams {
-		reading.Go(st.read)
-	}
-	end := func() {
-		reading.Wait()
-		r.releaseFiles()
-		r.hub.leave(r)
-		close(r.done)
-	}
 	if len(r.streams) == 0 {
-		end()
+		r.end()
 		return
 	}
-	go end()
+	r.reading.Store(int32(len(r.streams)))
+	for _, st := range r.streams {
+		go st.read()
+	}
+}
+
+// end follows the last stream.
+func (r *Run) end() {
+	r.releaseFiles()
+	r.hub.leave(r)
+	close(r.done)
 }
 
 func (r *Run) closeEnds() {

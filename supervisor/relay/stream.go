@@ -78,6 +78,9 @@ func (st *stream) read() {
 	}
 	st.finish()
 	st.close()
+	if st.run.reading.Add(-1) == 0 {
+		st.run.end()
+	}
 }
 
 // tryRead reads once. It returns false if there is nothing to read, and the
