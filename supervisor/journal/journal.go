@@ -20,21 +20,20 @@ type Settings struct {
 
 // Journal is the sink that logs. Emit puts an event into a queue; one goroutine
 // writes them in order, so whoever emits never waits for the reader of our log.
-// The queue is bounded by w: if it takes nothing for long, it has to drop
-// rather than block.
+// w must drop rather than block for long: it is what bounds the queue.
 type Journal struct {
-	w    io.Writer
 	mail *queue.Queue[any]
 	quit chan struct{}
 	done chan struct{}
 }
 
-// Start begins to write to w.
-func Start(w io.Writer, s Settings) *Journal {
-	j := &Journal{w: w, mail: queue.New[any](), quit: make(chan struct{}), done: make(chan struct{})}
-	go j.run(s)
-	return j
+// New makes a journal that keeps what is emitted until [Journal.Start].
+func New() *Journal {
+	return &Journal{mail: queue.New[any](), quit: make(chan struct{}), done: make(chan struct{})}
 }
+
+// Start begins to write to w. It must be called once.
+func (j *Journal) Start(w io.Writer, s Settings) { go j.run(w, s) }
 
 // Emit takes an event. It never blocks.
 func (j *Journal) Emit(e event.Event) { j.mail.Put(e) }
@@ -42,15 +41,16 @@ func (j *Journal) Emit(e event.Event) { j.mail.Put(e) }
 // Set changes how the events that follow look.
 func (j *Journal) Set(s Settings) { j.mail.Put(s) }
 
-// Close writes what is there and ends. Nothing may be emitted after it.
+// Close writes what is there and ends, after a Start. Nothing may be emitted
+// after it.
 func (j *Journal) Close() {
 	close(j.quit)
 	<-j.done
 }
 
-func (j *Journal) run(s Settings) {
+func (j *Journal) run(w io.Writer, s Settings) {
 	defer close(j.done)
-	log := newLogger(j.w, s)
+	log := newLogger(w, s)
 	for open := true; open; {
 		select {
 		case <-j.mail.Wake():
@@ -60,7 +60,7 @@ func (j *Journal) run(s Settings) {
 		for _, m := range j.mail.Take() {
 			switch m := m.(type) {
 			case Settings:
-				log = newLogger(j.w, m)
+				log = newLogger(w, m)
 			case event.Event:
 				log.write(m)
 			}

@@ -128,5 +128,21 @@ func (r *run) judged() Look {
 	if look.Proof == None {
 		look.After = nil
 	}
+	nameFromBefore(look)
 	return look
+}
+
+// nameFromBefore names the sockets that the kernel lists no more, such as a
+// connection that was reset, as they were when the stop began.
+func nameFromBefore(look Look) {
+	for i, f := range look.After {
+		if f.Kind != "socket" || f.Named() {
+			continue
+		}
+		for _, b := range look.Before {
+			if b.Same(f) {
+				look.After[i].Target = b.Target
+			}
+		}
+	}
 }

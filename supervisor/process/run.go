@@ -41,7 +41,8 @@ type run struct {
 	anchor int   // the thread that we trace; 0: none
 	hold   *hold // its exit stop, while it stands in it
 	sample sampling
-	awoken bool // it was stopped by job control, and we sent SIGCONT
+	halted bool // job control stopped it while we traced it
+	awoken bool // and we sent SIGCONT
 
 	looks  int // under way
 	reaped bool

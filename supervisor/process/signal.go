@@ -64,10 +64,8 @@ func (l *Loop) deliver(r *run, d delivery) {
 	}
 	err := l.kill(r, d.signal)
 	l.opt.Deliver(Signalled{Run: r.id, Pid: r.pid, Signal: d.signal, Rung: d.rung, Err: err})
-	if r.anchor == 0 && d.signal != unix.SIGKILL { // a traced one tells us itself, see groupStop
-		if s, err := procfs.ReadStat(r.pid); err == nil && s.Stopped() {
-			l.awaken(r)
-		}
+	if d.signal != unix.SIGKILL && r.stands() {
+		l.awaken(r)
 	}
 }
 
@@ -95,6 +93,16 @@ func (l *Loop) tell(group int) {
 	if now, err := procfs.Uptime(); err == nil {
 		l.told[group] = now
 	}
+}
+
+// stands reports whether job control stopped the run. A traced one told us
+// itself, see groupStop.
+func (r *run) stands() bool {
+	if r.anchor != 0 {
+		return r.halted
+	}
+	s, err := procfs.ReadStat(r.pid)
+	return err == nil && s.Stopped()
 }
 
 // awaken continues a run that job control stopped, once: it cannot act upon

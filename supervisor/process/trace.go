@@ -121,7 +121,8 @@ func (l *Loop) stopped(tid int, status unix.WaitStatus) {
 // groupStop leaves the thread in its job control stop, listening for SIGCONT.
 func (l *Loop) groupStop(r *run, tid int) {
 	_ = ptrace(unix.PTRACE_LISTEN, tid, 0, 0)
-	if len(r.waiting) == 0 {
+	r.halted = true
+	if len(r.waiting) == 0 { // else the signal goes first
 		l.awaken(r)
 	}
 }

@@ -21,15 +21,19 @@ type FD struct {
 	Num    int
 	Kind   string // file, pipe, socket, pidfd, epoll, eventfd, …
 	Target string // in plain words: a path, "pipe:[7]", "tcp 0.0.0.0:12345 listen"
-	link   string // what the kernel calls it; two looks are compared by it
+	link   string // what the kernel calls it
+	id     string // what two looks are compared by: a path changes when its file is renamed or deleted
 }
 
 // Same reports whether two looks at one process saw the same open file at the
 // same number.
-func (f FD) Same(g FD) bool { return f.Num == g.Num && f.link == g.link }
+func (f FD) Same(g FD) bool { return f.Num == g.Num && f.id == g.id }
 
 // Std reports whether f is one of the three standard streams.
 func (f FD) Std() bool { return f.Num <= 2 }
+
+// Named reports whether the target of a socket is in plain words.
+func (f FD) Named() bool { return f.Target != f.link }
 
 // Inode is the number in "socket:[inode]"; 0 if f is no socket.
 func (f FD) Inode() uint64 { return socketInode(f.link) }
@@ -92,11 +96,37 @@ func readTable(dir string) ([]FD, error) {
 			if err != nil {
 				return nil, fmt.Errorf("cannot read %s/%s: %w", dir, name, err)
 			}
-			fds = append(fds, newFD(num, string(link[:n])))
+			f := newFD(num, string(link[:n]))
+			if f.Kind == "file" && !f.Std() {
+				f.id = fileID(d, name, f.link)
+			}
+			fds = append(fds, f)
 		}
 	}
 	slices.SortFunc(fds, func(a, b FD) int { return cmp.Compare(a.Num, b.Num) })
 	return fds, torn
+}
+
+// fileID is the mount and the inode of an open file (proc_pid_fdinfo(5); before
+// Linux 5.14 there is no inode, and the path must do).
+func fileID(table int, name, path string) string {
+	fd, err := unix.Openat(table, "../fdinfo/"+name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return path
+	}
+	defer unix.Close(fd)
+	var buf [512]byte
+	n, err := unix.Read(fd, buf[:])
+	if err != nil {
+		return path
+	}
+	_, id, ok := strings.Cut(string(buf[:n]), "mnt_id:\t")
+	if i := strings.Index(id, "ino:\t"); ok && i >= 0 {
+		if end := strings.IndexByte(id[i:], '\n'); end > 0 {
+			return id[:i+end]
+		}
+	}
+	return path
 }
 
 // anonymous maps the kernel's names of inodes without a path to the words of
@@ -115,7 +145,7 @@ var anonymous = map[string]string{
 }
 
 func newFD(num int, link string) FD {
-	f := FD{Num: num, Target: link, link: link}
+	f := FD{Num: num, Target: link, link: link, id: link}
 	switch {
 	case strings.HasPrefix(link, "socket:["):
 		f.Kind = "socket"

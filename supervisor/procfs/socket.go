@@ -72,7 +72,9 @@ func Sockets() (map[uint64]string, error) {
 			sockets, err := dump(family, protocol, ^uint32(0))
 			errs = append(errs, err)
 			for _, s := range sockets {
-				all[s.Inode] = s.String()
+				if s.Inode != 0 { // nobody holds one in time-wait
+					all[s.Inode] = s.String()
+				}
 			}
 		}
 	}

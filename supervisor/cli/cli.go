@@ -1,0 +1,75 @@
+// Package cli is the command line: one file a verb.
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"tp0/supervisor/ledger"
+)
+
+// Program is what the command line is made for.
+type Program struct {
+	Version        string
+	Stdout, Stderr io.Writer
+	Run            func(RunOptions) int // the main job
+	Brief          func()               // called before any other verb
+}
+
+// cli is one parse of a command line.
+type cli struct {
+	Program
+	config string
+	code   int
+}
+
+// Main does what args say and returns the exit code.
+func Main(args []string, p Program) int {
+	c := &cli{Program: p}
+	root := &cobra.Command{
+		Use:           "supervisor",
+		Short:         "Run programs, end them gracefully, and prove it",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+			if cmd.Name() != runVerb {
+				p.Brief()
+			}
+		},
+	}
+	root.SetOut(p.Stdout)
+	root.SetErr(p.Stderr)
+	root.SetArgs(args)
+	root.AddCommand(c.runCommand(), c.validateCommand(), c.healthCommand(), c.versionCommand())
+	if err := root.Execute(); err != nil {
+		fmt.Fprintf(p.Stderr, "supervisor: %v\nSee 'supervisor --help'.\n", err)
+		return ledger.CodeUsage
+	}
+	return c.code
+}
+
+func (c *cli) addConfig(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&c.config, "config", "c", "", "configuration `file` (default $SUPERVISOR_CONFIG, then ./supervisor.hcl)")
+}
+
+// path is the absolute path of the configuration.
+func (c *cli) path() (string, error) {
+	path := c.config
+	if path == "" {
+		path = os.Getenv("SUPERVISOR_CONFIG")
+	}
+	if path == "" {
+		path = "supervisor.hcl"
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("cannot find %s: %w", path, err)
+	}
+	return abs, nil
+}

@@ -1,0 +1,157 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/child"
+	"tp0/supervisor/event"
+	"tp0/supervisor/ledger"
+	"tp0/supervisor/process"
+	"tp0/supervisor/relay"
+)
+
+// learn handles a fact of the process loop.
+func (f *Fleet) learn(fact process.Fact) {
+	switch x := fact.(type) {
+	case process.Spawned:
+		f.spawned(x)
+	case process.SpawnFailed:
+		f.spawnFailed(x)
+	case process.Signalled:
+		f.signalled(x)
+	case process.Exited:
+		f.exited(x)
+	case process.OrphanSignalled:
+		if x.Signal == unix.SIGKILL {
+			f.books.killed++
+		}
+		f.opt.Sink.Emit(event.SignalSent{Orphan: x.Command, Pid: x.Pid, Signal: signalName(x.Signal), Rung: x.Rung})
+	case process.OrphanReaped:
+		f.books.orphans++
+		f.opt.Sink.Emit(event.OrphanReaped{Pid: x.Pid, Command: x.Command, Exit: x.Exit})
+	case process.Swept:
+		f.swept(x)
+	}
+}
+
+func (f *Fleet) spawned(x process.Spawned) {
+	u := f.runs[x.Run]
+	f.books.spawned++
+	u.pid, u.spawned = x.Pid, x.At
+	f.opt.Sink.Emit(event.Spawned{Child: u.spec.Name, Pid: x.Pid, Command: u.spec.Launch.Command})
+	u.relay.Started()
+	if u.state == child.Starting {
+		f.probe(u)
+	}
+}
+
+func (f *Fleet) spawnFailed(x process.SpawnFailed) {
+	u := f.runs[x.Run]
+	delete(f.runs, x.Run)
+	if u.relay != nil {
+		u.relay.Started()
+		u.relay = nil
+	}
+	f.opt.Sink.Emit(event.SpawnFailed{Child: u.spec.Name, Command: u.spec.Launch.Command, Reason: x.Err.Error()})
+	f.ended(u, false, "it could not be spawned: "+x.Err.Error())
+}
+
+func (f *Fleet) signalled(x process.Signalled) {
+	u := f.runs[x.Run]
+	if x.Err == nil {
+		f.opt.Sink.Emit(event.SignalSent{Child: u.spec.Name, Pid: x.Pid, Signal: signalName(x.Signal), Rung: x.Rung})
+	} else if !errors.Is(x.Err, unix.ESRCH) {
+		f.opt.Sink.Emit(event.SignalFailed{Child: u.spec.Name, Pid: x.Pid, Signal: signalName(x.Signal), Reason: x.Err.Error()})
+	}
+}
+
+func (f *Fleet) exited(x process.Exited) {
+	u := f.runs[x.Run]
+	delete(f.runs, x.Run)
+	f.books.reaped++
+	if x.Killed {
+		f.books.killed++
+	}
+	f.unprobe(u)
+	f.reaped(u, x)
+	reason := fmt.Sprintf("exited with code %d", x.Exit.Code)
+	if x.Exit.Signal != "" {
+		reason = "ended by " + x.Exit.Signal
+	}
+	well := x.Exit.OK()
+	if u.rung == 0 && !well {
+		f.lastWords(u.relay, event.Unexpected{Child: u.spec.Name, Pid: x.Pid, Reason: reason, Core: x.Exit.Core})
+	}
+	if u.state == child.Unready {
+		well, reason = false, fmt.Sprintf("not ready within %v", u.spec.Launch.Ready.Timeout)
+	}
+	u.relay = nil
+	f.ended(u, well, reason)
+}
+
+// ended asks the policy what follows a run, and tells the machine.
+func (f *Fleet) ended(u *unit, well bool, reason string) {
+	switch u.state {
+	case child.Starting, child.Ready, child.Unready:
+		r := u.spec.Policy.Restart
+		u.last = u.restarts.Ended(child.Policy(r), time.Now(), well, reason, random())
+		f.feed(u, u.last.Event)
+	default:
+		f.feed(u, child.EndedWell)
+	}
+}
+
+// reaped tells how a run ended and what became of its descriptors.
+func (f *Fleet) reaped(u *unit, x process.Exited) {
+	name, look := u.spec.Name, x.Look
+	if u.rung > 0 && look.Reason != "" {
+		f.opt.Sink.Emit(event.NoProof{Child: name, Pid: x.Pid, Proof: string(look.Proof), Reason: look.Reason})
+	}
+	var lines []ledger.Line
+	var closed, left int
+	if look.Proof != process.None {
+		lines, closed, left = ledger.Judge(look.Before, look.After, look.Runtime)
+	}
+	for _, l := range lines {
+		by := event.ByKernel
+		if l.ByChild {
+			by = event.ByChild
+		}
+		f.opt.Sink.Emit(event.FDClosed{Owner: name, Pid: x.Pid, FD: l.Num, Kind: l.Kind, Target: l.Target, By: by,
+			Proof: string(look.Proof), Uncounted: l.Uncounted})
+	}
+	f.books.left += left
+	if look.Proof == process.Exact {
+		f.books.proven += left
+	}
+	e := event.Reaped{
+		Child: name, Pid: x.Pid, Exit: x.Exit, Elapsed: x.At.Sub(u.spawned), Stopped: u.rung > 0,
+		User: time.Duration(x.Rusage.Utime.Nano()), System: time.Duration(x.Rusage.Stime.Nano()), MaxRSS: x.Rusage.Maxrss,
+		Closed: closed, Left: left, Proof: string(look.Proof),
+	}
+	if e.Stopped {
+		e.Stop = x.At.Sub(u.stopped)
+	}
+	f.opt.Sink.Emit(e)
+}
+
+// wordsLimit bounds the wait for the last lines of a run that crashed: its
+// output can lag behind its exit, and a process that it left behind can hold
+// the pipe for ever.
+const wordsLimit = 200 * time.Millisecond
+
+// lastWords tells of an unexpected end once the run's output is read.
+func (f *Fleet) lastWords(r *relay.Run, e event.Unexpected) {
+	f.wg.Go(func() {
+		select {
+		case <-r.Done():
+		case <-time.After(wordsLimit):
+		}
+		e.Output = r.Tail()
+		f.opt.Sink.Emit(e)
+	})
+}

@@ -1,0 +1,265 @@
+// Package fleet runs all children together: the order of their start and their
+// stop, reloads, and the budget of a stop. One goroutine owns every instance's
+// state; facts, timers and requests reach it as messages, so nothing here needs
+// a lock and nothing is decided twice.
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/child"
+	"tp0/supervisor/config"
+	"tp0/supervisor/event"
+	"tp0/supervisor/ledger"
+	"tp0/supervisor/process"
+	"tp0/supervisor/queue"
+	"tp0/supervisor/relay"
+)
+
+// Processes is the process loop. None of its methods waits.
+type Processes interface {
+	Spawn(process.RunID, process.Spec)
+	Signal(id process.RunID, sig unix.Signal, rung int, proof process.Proof)
+	Sweep(killAt, giveUp time.Time)
+}
+
+// Relays prepares the output of a run.
+type Relays interface {
+	Prepare(relay.Spec) (*relay.Run, error)
+}
+
+// Options are what a fleet is made of.
+type Options struct {
+	Config    *config.Config
+	Load      func() (*config.Config, error) // for a reload; called by a goroutine of the fleet
+	Configure func(config.Log)               // a reload changed how we log
+	Processes Processes
+	Relays    Relays
+	Sink      event.Sink
+	DevNull   int  // the children's standard input
+	Terminal  bool // somebody may be watching, who can press Ctrl-C again
+}
+
+// Fleet is all children. Its methods may be called by any goroutine, and none
+// of them waits unless it says so.
+type Fleet struct {
+	opt  Options
+	mail *queue.Queue[any]
+	wg   sync.WaitGroup // probes, loads, last words: each is bounded
+	ctx  context.Context
+	end  context.CancelFunc
+
+	// Everything below belongs to the goroutine of Run.
+	cfg     *config.Config
+	units   []*unit // in the order of the file; those that are on their way out last
+	groups  map[string]*group
+	runs    map[process.RunID]*unit
+	lastRun process.RunID
+	relays  []*relay.Run // those that may still have output
+	pruneAt int          // how many of them make a look for those that have none worth while
+	loading bool
+	again   bool // a further reload was asked for meanwhile
+	reload  *reload
+	stop    stop
+	books   books
+}
+
+// books count what the end is judged by.
+type books struct {
+	spawned, reaped, orphans, killed int
+	left, proven                     int // descriptors that children left; those of them with an exact proof
+	survived                         int
+	fault                            bool
+}
+
+// Messages to the goroutine of Run, beside the facts of the process loop.
+type (
+	timerFired struct {
+		u    *unit
+		gen  uint64
+		what timer
+	}
+	probed struct {
+		u   *unit
+		run process.RunID
+		err error
+	}
+	asked     struct{ sig unix.Signal }
+	reloadNow struct{}
+	loaded    struct {
+		cfg *config.Config
+		err error
+	}
+	stopTimer struct{ what stopEvent }
+	drained   struct{}
+	healthOf  struct{ answer chan<- string }
+)
+
+// New makes a fleet; [Fleet.Run] starts it.
+func New(opt Options) *Fleet {
+	f := &Fleet{opt: opt, mail: queue.New[any](), cfg: opt.Config, groups: map[string]*group{}, runs: map[process.RunID]*unit{}}
+	f.ctx, f.end = context.WithCancel(context.Background())
+	for _, c := range f.cfg.Children {
+		for _, i := range c.Instances {
+			f.units = append(f.units, &unit{spec: i, dependsOn: c.DependsOn})
+		}
+	}
+	f.regroup()
+	return f
+}
+
+// Deliver takes a fact of the process loop.
+func (f *Fleet) Deliver(fact process.Fact) { f.mail.Put(fact) }
+
+// Signal asks for the end: the first time for a stop, the second time for its
+// next rung, then for its last.
+func (f *Fleet) Signal(sig unix.Signal) { f.mail.Put(asked{sig}) }
+
+// Stop asks for the end because something of ours broke.
+func (f *Fleet) Stop() { f.mail.Put(asked{}) }
+
+// Reload asks for the configuration to be read and applied.
+func (f *Fleet) Reload() { f.mail.Put(reloadNow{}) }
+
+// Health says what is not as it should be; an empty text: nothing. It waits
+// until the fleet has a moment, or ctx ends.
+func (f *Fleet) Health(ctx context.Context) string {
+	answer := make(chan string, 1)
+	f.mail.Put(healthOf{answer})
+	select {
+	case text := <-answer:
+		return text
+	case <-f.ctx.Done():
+		return "the supervisor has ended"
+	case <-ctx.Done():
+		return "the supervisor is busy"
+	}
+}
+
+// Run starts the children and returns when nothing runs and nothing is due, or
+// when a stop is over. It must be called once.
+func (f *Fleet) Run() error {
+	defer f.wg.Wait()
+	defer f.end()
+	f.advance()
+	for f.stop.phase != over {
+		<-f.mail.Wake()
+		for _, m := range f.mail.Take() {
+			f.handle(m)
+		}
+		f.advance()
+	}
+	return nil
+}
+
+func (f *Fleet) handle(m any) {
+	switch m := m.(type) {
+	case process.Fact:
+		f.learn(m)
+	case timerFired:
+		if m.gen == m.u.gen {
+			f.feed(m.u, m.what.event())
+		}
+	case probed:
+		f.probed(m)
+	case asked:
+		f.asked(m.sig)
+	case reloadNow:
+		f.startReload()
+	case loaded:
+		f.loaded(m)
+	case stopTimer:
+		f.stopEvent(m.what)
+	case drained:
+		f.stop.phase = over
+	case healthOf:
+		m.answer <- f.unwell()
+	default:
+		f.opt.Sink.Emit(event.Fault{What: "fleet", Reason: fmt.Sprintf("unknown message %T", m)})
+		f.books.fault = true
+	}
+}
+
+// advance does what the last messages made possible. It looks at every
+// instance: simple, and cheap beside the fork that each start costs.
+func (f *Fleet) advance() {
+	if f.stop.phase > stopping {
+		return
+	}
+	busy := f.loading && f.stop.phase == running
+	for _, u := range f.units {
+		f.nudge(u)
+		busy = busy || u.state.HasRun() || u.timer != nil
+	}
+	f.dropEnded()
+	f.finishReload()
+	if !busy {
+		f.startSweep()
+	}
+}
+
+// nudge moves one instance on if it may.
+func (f *Fleet) nudge(u *unit) {
+	switch u.goal {
+	case toRun:
+		if f.stop.phase == running && f.mayStart(u) {
+			f.feed(u, child.Start)
+		}
+	case toEnd:
+		if !u.state.Final() && f.mayStop(u) {
+			f.feed(u, child.Stop)
+		}
+	case toRenew:
+		if f.mayStop(u) {
+			u.goal = toRun
+			u.adopt()
+			f.feed(u, child.Renew)
+			f.nudge(u) // it may be able to start at once
+		}
+	}
+}
+
+// unwell says what is not as it should be.
+func (f *Fleet) unwell() string {
+	if f.stop.phase != running {
+		return "stopping"
+	}
+	for _, u := range f.units {
+		if !u.state.Met() {
+			return fmt.Sprintf("%s is %s", u.spec.Name, u.state)
+		}
+	}
+	return ""
+}
+
+// Outcome is what the end is judged by. Call it after Run.
+func (f *Fleet) Outcome() ledger.Outcome {
+	o := ledger.Outcome{
+		Killed: f.books.killed, Left: f.books.left, Proven: f.books.proven, Survived: f.books.survived,
+		Fault: f.books.fault || f.books.spawned != f.books.reaped, Strict: f.cfg.Shutdown.Strict,
+	}
+	for _, u := range f.units {
+		o.Failed = o.Failed || u.failed
+	}
+	return o
+}
+
+// Complete is the last event, but for the supervisor's own descriptors and the
+// verdict. Call it after Run.
+func (f *Fleet) Complete() event.ShutdownComplete {
+	return event.ShutdownComplete{
+		Spawned: f.books.spawned, Reaped: f.books.reaped, Orphans: f.books.orphans, Killed: f.books.killed, Left: f.books.left,
+		Elapsed: time.Since(f.stop.began), Deadline: f.cfg.Shutdown.Deadline,
+	}
+}
+
+// Deadline is the absolute end of the stop. Call it after Run.
+func (f *Fleet) Deadline() time.Time { return f.stop.deadline }
+
+func random() float64 { return rand.Float64() }

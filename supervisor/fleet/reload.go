@@ -1,0 +1,114 @@
+package fleet
+
+import (
+	"tp0/supervisor/child"
+	"tp0/supervisor/config"
+	"tp0/supervisor/event"
+)
+
+// reload is a new configuration that is being applied.
+type reload struct{ plan config.Plan }
+
+func (f *Fleet) startReload() {
+	switch {
+	case f.stop.phase != running:
+		f.opt.Sink.Emit(event.ReloadIgnored{Reason: "a stop is under way"})
+	case f.loading:
+		f.again = true // what is being read may be older than what is there now
+	default:
+		f.loading = true
+		f.wg.Go(func() {
+			cfg, err := f.opt.Load()
+			f.mail.Put(loaded{cfg, err})
+		})
+	}
+}
+
+// loaded applies a configuration that was read. One with a fault changes
+// nothing.
+func (f *Fleet) loaded(m loaded) {
+	f.loading = false
+	switch {
+	case f.stop.phase != running:
+		f.opt.Sink.Emit(event.ReloadIgnored{Reason: "a stop is under way"})
+		return
+	case m.err != nil:
+		f.opt.Sink.Emit(event.Rejected{Diagnostics: m.err.Error()})
+	default:
+		f.apply(m.cfg)
+	}
+	if f.again {
+		f.again = false
+		f.startReload()
+	}
+}
+
+// apply sets each instance's goal by the difference. What did not change keeps
+// its run; what changed only in its policy does so too, and has the new one at
+// once.
+func (f *Fleet) apply(cfg *config.Config) {
+	plan := config.Diff(f.cfg, cfg)
+	known := map[string]*unit{}
+	for _, u := range f.units {
+		known[u.spec.Name] = u
+	}
+	renew := map[string]bool{}
+	for _, c := range plan.Changed {
+		renew[c.Name] = c.Restart
+	}
+	f.cfg = cfg
+	f.opt.Configure(cfg.Log)
+	var units []*unit
+	for _, c := range cfg.Children {
+		for _, i := range c.Instances {
+			u := known[i.Name]
+			delete(known, i.Name)
+			switch {
+			case u == nil:
+				u = &unit{spec: i, dependsOn: c.DependsOn}
+			case renew[i.Name], u.goal != toRun: // one on its way out comes back
+				u.goal, u.next, u.nextDeps = toRenew, i, c.DependsOn
+			default:
+				u.spec, u.dependsOn = i, c.DependsOn
+			}
+			units = append(units, u)
+		}
+	}
+	for _, u := range f.units {
+		if known[u.spec.Name] != nil {
+			u.goal = toEnd
+			units = append(units, u)
+		}
+	}
+	f.units = units
+	f.regroup()
+	f.reload = &reload{plan}
+}
+
+// finishReload tells of a reload once it is fully applied: what was removed is
+// gone, what was added or changed serves or is over.
+func (f *Fleet) finishReload() {
+	if f.reload == nil || f.stop.phase != running {
+		return
+	}
+	for _, u := range f.units {
+		if u.goal != toRun {
+			return
+		}
+		switch u.state {
+		case child.Starting, child.Unready, child.Renewing, child.BackingOff, child.Stopping:
+			return
+		case child.Waiting:
+			if f.mayStart(u) {
+				return
+			}
+		}
+	}
+	p := f.reload.plan
+	changed := make([]string, len(p.Changed))
+	for i, c := range p.Changed {
+		changed[i] = c.Name
+	}
+	f.opt.Sink.Emit(event.Reloaded{Added: p.Added, Removed: p.Removed, Changed: changed, Kept: p.Kept})
+	f.reload = nil
+}

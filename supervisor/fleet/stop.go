@@ -1,0 +1,179 @@
+package fleet
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/child"
+	"tp0/supervisor/event"
+	"tp0/supervisor/process"
+)
+
+// phase is how far the end of everything has come.
+type phase uint8
+
+const (
+	running  phase = iota
+	stopping       // the children walk their ladders, in reverse order
+	sweeping       // what is left below us is ended
+	draining       // the last output is passed on
+	over
+)
+
+// stop is the end of everything.
+type stop struct {
+	phase    phase
+	asked    int // how often somebody asked for it
+	began    time.Time
+	deadline time.Time // absolute
+	timers   []*time.Timer
+}
+
+// stopEvent is a moment of the budget.
+type stopEvent uint8
+
+const (
+	killAll  stopEvent = iota // what the ladders did not end is killed
+	sweepNow                  // what cannot even be killed is left
+)
+
+// The reserve, 5 % of the deadline or 500 ms, is what is left for the sweep and
+// the flush when the ladders took all they may. Its parts: half for the dying
+// of what was killed, a quarter for the sweep, an eighth for the last output,
+// the rest to flush and say so.
+func (s *stop) at(reserve time.Duration, part time.Duration) time.Time {
+	return s.deadline.Add(-reserve / part)
+}
+
+// begin starts the stop, once. An empty reason: a signal said it.
+func (f *Fleet) begin(reason string) {
+	if f.stop.phase != running {
+		return
+	}
+	f.beginBudget()
+	if reason != "" {
+		f.opt.Sink.Emit(event.ShutdownBegun{Reason: reason, Deadline: f.cfg.Shutdown.Deadline})
+	}
+	f.stop.phase = stopping
+	if f.reload != nil {
+		f.opt.Sink.Emit(event.ReloadIgnored{Reason: "a stop began before it was fully applied"})
+		f.reload = nil
+	}
+	for _, u := range f.units {
+		u.goal = toEnd
+	}
+}
+
+func (f *Fleet) beginBudget() {
+	s, reserve := &f.stop, f.cfg.Shutdown.Reserve
+	s.began = time.Now()
+	s.deadline = s.began.Add(f.cfg.Shutdown.Deadline)
+	for what, at := range map[stopEvent]time.Time{killAll: s.at(reserve, 1), sweepNow: s.at(reserve, 2)} {
+		s.timers = append(s.timers, time.AfterFunc(time.Until(at), func() { f.mail.Put(stopTimer{what}) }))
+	}
+}
+
+// asked handles a request for the end: a stop, then its next rung, then its
+// last.
+func (f *Fleet) asked(sig unix.Signal) {
+	f.stop.asked++
+	meaning := ""
+	switch {
+	case sig == 0:
+		f.begin("an internal fault")
+		f.books.fault = true
+		return
+	case f.stop.asked == 1:
+		if f.opt.Terminal && sig == unix.SIGINT {
+			meaning = "stop; again to hasten"
+		}
+		defer f.begin("")
+	case f.stop.asked == 2:
+		meaning = "again: the next rung now"
+		defer f.hasten(child.Hasten)
+	default:
+		meaning = "again: SIGKILL now"
+		defer f.hasten(child.Kill)
+	}
+	f.opt.Sink.Emit(event.SignalReceived{Signal: signalName(sig), Meaning: meaning})
+}
+
+func (f *Fleet) hasten(e child.Event) {
+	f.begin("")
+	if f.stop.phase == sweeping {
+		f.opt.Processes.Sweep(time.Now(), f.stop.at(f.cfg.Shutdown.Reserve, 4))
+	}
+	for _, u := range f.units {
+		if u.state.HasRun() {
+			f.feed(u, child.Stop) // also those that still wait for what depends on them
+			f.feed(u, e)
+		}
+	}
+}
+
+func (f *Fleet) stopEvent(what stopEvent) {
+	switch {
+	case f.stop.phase != stopping:
+	case what == killAll:
+		f.hasten(child.Kill)
+	case what == sweepNow:
+		f.startSweep()
+	}
+}
+
+// startSweep ends what is left below us when no child runs any more. Nothing
+// is spawned from here on.
+func (f *Fleet) startSweep() {
+	if f.stop.phase == running {
+		f.begin("nothing runs and nothing is due")
+	}
+	for _, u := range f.units {
+		if u.state == child.Waiting || u.state == child.BackingOff {
+			f.feed(u, child.Stop)
+		}
+	}
+	f.stop.phase = sweeping
+	reserve := f.cfg.Shutdown.Reserve
+	f.opt.Processes.Sweep(f.stop.at(reserve, 1), f.stop.at(reserve, 4))
+}
+
+func (f *Fleet) swept(x process.Swept) {
+	if f.stop.phase != sweeping {
+		return
+	}
+	f.stop.phase = draining
+	f.books.survived = len(x.Left)
+	for _, p := range x.Left {
+		f.opt.Sink.Emit(event.Left{What: "process", Number: p.Pid, Detail: fmt.Sprintf("%s, state %c", p.Comm, p.State)})
+	}
+	for _, t := range f.stop.timers {
+		t.Stop()
+	}
+	f.drain()
+}
+
+// drain waits until the output of every run is passed on: to the end of its
+// pipes, which somebody who survived may hold open, or until the time for it
+// is over.
+func (f *Fleet) drain() {
+	relays, until := f.relays, f.stop.at(f.cfg.Shutdown.Reserve, 8)
+	f.wg.Go(func() {
+		late := time.NewTimer(time.Until(until))
+		defer late.Stop()
+		for i, r := range relays {
+			select {
+			case <-r.Done():
+			case <-late.C:
+				for _, r := range relays[i:] {
+					r.Close()
+					<-r.Done()
+				}
+				f.mail.Put(drained{})
+				return
+			}
+		}
+		f.mail.Put(drained{})
+	})
+}

@@ -1,0 +1,230 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/child"
+	"tp0/supervisor/config"
+	"tp0/supervisor/event"
+	"tp0/supervisor/process"
+	"tp0/supervisor/ready"
+	"tp0/supervisor/relay"
+)
+
+// goal is what the fleet wants of an instance.
+type goal uint8
+
+const (
+	toRun   goal = iota
+	toRenew      // to start anew with the specification in unit.next
+	toEnd
+)
+
+// timer is what an instance waits for.
+type timer uint8
+
+const (
+	delayTimer timer = iota
+	rungTimer
+)
+
+func (t timer) event() child.Event {
+	if t == delayTimer {
+		return child.DelayOver
+	}
+	return child.RungOver
+}
+
+// unit is one instance.
+type unit struct {
+	spec      *config.Instance
+	dependsOn []string // children
+	goal      goal
+	next      *config.Instance // with toRenew
+	nextDeps  []string
+
+	state    child.State
+	failed   bool // for good
+	restarts child.Restarts
+	last     child.Decision // what the policy said to the end of the last run
+
+	run       process.RunID // while state.HasRun()
+	pid       int           // 0: not known yet
+	relay     *relay.Run
+	spawned   time.Time
+	stopped   time.Time // when its ladder began; zero: it did not
+	rung      int
+	stopProbe context.CancelFunc
+	timer     *time.Timer // nil: it waits for nothing
+	gen       uint64      // of the timer; a message of an older one is stale
+}
+
+// adopt takes the new specification over.
+func (u *unit) adopt() {
+	u.spec, u.dependsOn = u.next, u.nextDeps
+	u.next, u.nextDeps = nil, nil
+	u.failed, u.restarts = false, child.Restarts{}
+}
+
+// feed gives an event to the machine and does what it says.
+func (f *Fleet) feed(u *unit, e child.Event) {
+	before := u.state
+	next, action := child.Next(before, e)
+	u.state = next
+	if before != next && (before == child.BackingOff || !next.HasRun()) {
+		u.disarm()
+	}
+	switch action {
+	case child.Spawn:
+		f.spawn(u)
+	case child.Climb:
+		f.climb(u, u.rung+1)
+	case child.ClimbLast:
+		f.climb(u, len(u.ladder()))
+	case child.Delay:
+		f.opt.Sink.Emit(event.Restarting{Child: u.spec.Name, Attempt: u.last.Attempt, Delay: u.last.Delay, Reason: u.last.Reason})
+		f.arm(u, delayTimer, u.last.Delay)
+	case child.Complete:
+		f.opt.Sink.Emit(event.Completed{Child: u.spec.Name})
+		if u.spec.Policy.OnSuccess == config.ShutDown && f.groups[u.spec.Child].met() {
+			f.begin("child completed: " + u.spec.Child)
+		}
+	case child.GiveUp:
+		u.failed = true
+		f.opt.Sink.Emit(event.Failed{Child: u.spec.Name, Attempts: u.restarts.Count(), Reason: u.last.Reason})
+		if u.spec.Policy.OnFailure == config.ShutDown {
+			f.begin("child failed: " + u.spec.Name)
+		}
+	}
+}
+
+func (f *Fleet) arm(u *unit, what timer, d time.Duration) {
+	u.disarm()
+	m := timerFired{u, u.gen, what}
+	u.timer = time.AfterFunc(d, func() { f.mail.Put(m) })
+}
+
+func (u *unit) disarm() {
+	u.gen++
+	if u.timer != nil {
+		u.timer.Stop()
+		u.timer = nil
+	}
+}
+
+// spawn makes a run. What fails here comes back as the fact that the process
+// loop would have delivered, so there is one path for it.
+func (f *Fleet) spawn(u *unit) {
+	f.lastRun++
+	l := &u.spec.Launch
+	u.run, u.pid, u.rung, u.stopped = f.lastRun, 0, 0, time.Time{}
+	f.runs[u.run] = u
+	r, err := f.opt.Relays.Prepare(relay.Spec{Instance: u.spec.Name, Format: l.Logs.Format, Stdout: l.Logs.Stdout, Stderr: l.Logs.Stderr})
+	if err != nil {
+		f.mail.Put(process.SpawnFailed{Run: u.run, Err: err})
+		return
+	}
+	u.relay = r
+	f.keep(r)
+	out, errs := r.ChildFiles()
+	f.opt.Processes.Spawn(u.run, process.Spec{
+		Name: u.spec.Name, Path: l.Path, Argv: append([]string{l.Command}, l.Args...), Env: l.Env, Dir: l.Dir,
+		Stdin: f.opt.DevNull, Stdout: out, Stderr: errs,
+	})
+}
+
+// keep remembers a run's relay until it is done.
+func (f *Fleet) keep(r *relay.Run) {
+	if len(f.relays) >= f.pruneAt { // not at each spawn: a start of N would cost N²
+		f.relays = slices.DeleteFunc(f.relays, func(old *relay.Run) bool {
+			select {
+			case <-old.Done():
+				return true
+			default:
+				return false
+			}
+		})
+		f.pruneAt = 2*len(f.relays) + 16
+	}
+	f.relays = append(f.relays, r)
+}
+
+func (u *unit) ladder() child.Ladder {
+	p := &u.spec.Policy
+	return child.NewLadder(p.KillSignal, p.KillTimeout)
+}
+
+// climb sends the signal of a rung and lets its time pass.
+func (f *Fleet) climb(u *unit, rung int) {
+	r, ok := u.ladder().Rung(rung)
+	if !ok || rung == u.rung {
+		return // SIGKILL was sent; there is nothing more to be done
+	}
+	if u.rung == 0 {
+		u.stopped = time.Now()
+		f.unprobe(u)
+	}
+	u.rung = rung
+	f.opt.Processes.Signal(u.run, r.Signal, rung, process.Proof(f.cfg.Shutdown.Proof))
+	u.disarm()
+	if r.Wait > 0 {
+		f.arm(u, rungTimer, r.Wait)
+	}
+}
+
+// probe begins to find out whether a run serves.
+func (f *Fleet) probe(u *unit) {
+	r := u.spec.Launch.Ready
+	if r == nil {
+		f.serves(u)
+		return
+	}
+	ctx, cancel := context.WithDeadline(f.ctx, u.spawned.Add(r.Timeout))
+	u.stopProbe = cancel
+	run, pid := u.run, u.pid
+	f.wg.Go(func() {
+		defer cancel()
+		f.mail.Put(probed{u, run, ready.TCP(ctx, r.TCP, pid)})
+	})
+}
+
+func (f *Fleet) unprobe(u *unit) {
+	if u.stopProbe != nil {
+		u.stopProbe()
+		u.stopProbe = nil
+	}
+}
+
+func (f *Fleet) probed(m probed) {
+	u := m.u
+	if u.run != m.run || u.state != child.Starting {
+		return // it ended, or is being stopped
+	}
+	f.unprobe(u)
+	if m.err == nil {
+		f.serves(u)
+		return
+	}
+	timeout := u.spec.Launch.Ready.Timeout
+	f.opt.Sink.Emit(event.NotReady{Child: u.spec.Name, Pid: u.pid, Timeout: timeout, Reason: m.err.Error()})
+	f.feed(u, child.TooLate)
+}
+
+func (f *Fleet) serves(u *unit) {
+	if u.state == child.Starting {
+		f.opt.Sink.Emit(event.Ready{Child: u.spec.Name, Pid: u.pid, Elapsed: time.Since(u.spawned)})
+	}
+	f.feed(u, child.Serves)
+}
+
+func signalName(s unix.Signal) string {
+	if n := unix.SignalName(s); n != "" {
+		return n
+	}
+	return fmt.Sprintf("signal %d", int(s))
+}

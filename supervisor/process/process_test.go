@@ -1,0 +1,349 @@
+package process
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/event"
+	"tp0/supervisor/fixture"
+	"tp0/supervisor/ledger"
+	"tp0/supervisor/procfs"
+)
+
+func TestMain(m *testing.M) {
+	fixture.Main()
+	goleak.VerifyTestMain(m)
+}
+
+// limit is how long any single event may take; a test that waits for one fails
+// then.
+const limit = 20 * time.Second
+
+// bench is a loop with its facts in a channel.
+type bench struct {
+	*Loop
+	t     *testing.T
+	facts chan Fact
+	next  RunID
+	left  []Fact // that a wait passed over
+}
+
+type sinkless struct{}
+
+func (sinkless) Emit(event.Event) {}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	book, err := ledger.NewBook(sinkless{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, facts: make(chan Fact, 100_000)}
+	b.Loop, err = New(Options{Books: book, Deliver: func(f Fact) { b.facts <- f }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = b.Run()
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		now := time.Now()
+		b.Sweep(now, now.Add(limit))
+		wait[Swept](b, func(s Swept) bool { return true })
+		b.Close()
+		<-ended
+		if opened, closed := book.Counts(); opened != closed {
+			t.Errorf("%d descriptors opened, %d closed", opened, closed)
+		}
+	})
+	return b
+}
+
+// wait returns the first fact of a type that fits, and keeps the others.
+func wait[F Fact](b *bench, fits func(F) bool) F {
+	b.t.Helper()
+	for i, f := range b.left {
+		if x, ok := f.(F); ok && fits(x) {
+			b.left = slices.Delete(b.left, i, i+1)
+			return x
+		}
+	}
+	late := time.After(limit)
+	for {
+		select {
+		case f := <-b.facts:
+			if x, ok := f.(F); ok && fits(x) {
+				return x
+			}
+			b.left = append(b.left, f)
+		case <-late:
+			var f F
+			b.t.Fatalf("no %T came; what came: %+v", f, b.left)
+			return f
+		}
+	}
+}
+
+func (b *bench) exited(id RunID) Exited {
+	b.t.Helper()
+	return wait(b, func(e Exited) bool { return e.Run == id })
+}
+
+// spawn starts a fixture and reads its lines up to "ready".
+func (b *bench) spawn(program string) (RunID, []string) {
+	b.t.Helper()
+	id, out := b.start(program)
+	var lines []string
+	for in := bufio.NewScanner(out); in.Scan(); {
+		if in.Text() == "ready" {
+			return id, lines
+		}
+		lines = append(lines, in.Text())
+	}
+	return id, lines
+}
+
+func (b *bench) start(program string) (RunID, *os.File) {
+	b.t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer w.Close()
+	b.t.Cleanup(func() { r.Close() })
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer null.Close()
+	path, env := fixture.Command(program)
+	b.next++
+	b.Spawn(b.next, Spec{Name: program, Path: path, Argv: []string{path}, Env: append(os.Environ(), env...),
+		Stdin: int(null.Fd()), Stdout: int(w.Fd()), Stderr: int(w.Fd())})
+	id := b.next
+	wait(b, func(s Spawned) bool { return s.Run == id })
+	return id, r
+}
+
+func TestExitStatus(t *testing.T) {
+	b := newBench(t)
+	for _, code := range []int{0, 1, 42, 255} {
+		id, _ := b.spawn(fmt.Sprint("exit ", code))
+		if e := b.exited(id); e.Exit != (event.Exit{Code: code}) || e.Look.Proof != None {
+			t.Errorf("exit %d: %+v", code, e)
+		}
+	}
+}
+
+func TestNoStatusIsLost(t *testing.T) {
+	b := newBench(t)
+	const n = 200
+	for range n {
+		b.start("exit 5")
+	}
+	for id := RunID(1); id <= n; id++ {
+		if e := b.exited(id); e.Exit.Code != 5 {
+			t.Errorf("run %d: %+v", id, e.Exit)
+		}
+	}
+}
+
+func TestSpawnFails(t *testing.T) {
+	b := newBench(t)
+	b.Spawn(1, Spec{Path: "/does/not/exist", Argv: []string{"x"}, Stdin: 0, Stdout: 1, Stderr: 2})
+	if f := wait(b, func(f SpawnFailed) bool { return f.Run == 1 }); f.Err != unix.ENOENT {
+		t.Errorf("got %v", f.Err)
+	}
+}
+
+// The planted truth: each line that the fixture prints names a descriptor and
+// what becomes of it.
+func TestExactLook(t *testing.T) {
+	b := newBench(t)
+	for range 20 {
+		id, truth := b.spawn("leaky")
+		b.Signal(id, unix.SIGTERM, 1, Exact)
+		e := b.exited(id)
+		if e.Look.Proof != Exact || e.Exit.Code != 0 {
+			t.Fatalf("proof %s (%s), exit %+v", e.Look.Proof, e.Look.Reason, e.Exit)
+		}
+		checkTruth(t, e.Look, truth[1:])
+	}
+}
+
+func checkTruth(t *testing.T, look Look, truth []string) {
+	t.Helper()
+	lines, closed, left := ledger.Judge(look.Before, look.After, look.Runtime)
+	var got []string
+	for _, l := range lines {
+		if l.Uncounted != "" {
+			continue
+		}
+		fate := "left"
+		if l.ByChild {
+			fate = "closed"
+		}
+		got = append(got, fmt.Sprintf("%s %s %s", fate, l.Kind, l.Target))
+	}
+	slices.Sort(got)
+	want := slices.Sorted(slices.Values(truth))
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+	if closed+left != len(want) {
+		t.Errorf("%d closed, %d left, want %d", closed, left, len(want))
+	}
+}
+
+func TestExactLookByKill(t *testing.T) {
+	b := newBench(t)
+	id, truth := b.spawn("leaky")
+	b.Signal(id, unix.SIGKILL, 1, Exact)
+	e := b.exited(id)
+	if e.Look.Proof != Exact || e.Exit.Signal != "SIGKILL" || !e.Killed {
+		t.Fatalf("proof %s (%s), exit %+v", e.Look.Proof, e.Look.Reason, e.Exit)
+	}
+	for i, s := range truth {
+		truth[i] = strings.TrimSuffix(strings.Replace(s, "closed ", "left ", 1), " (deleted)")
+	}
+	checkTruth(t, e.Look, truth[1:])
+}
+
+func TestExactLookWithManyThreads(t *testing.T) {
+	b := newBench(t)
+	for range 10 {
+		id, truth := b.spawn("threads")
+		b.Signal(id, unix.SIGTERM, 1, Exact)
+		e := b.exited(id)
+		if e.Look.Proof != Exact || e.Exit.Code != 7 {
+			t.Fatalf("proof %s (%s), exit %+v", e.Look.Proof, e.Look.Reason, e.Exit)
+		}
+		checkTruth(t, e.Look, truth)
+	}
+}
+
+func TestForkInTheStop(t *testing.T) {
+	b := newBench(t)
+	id, _ := b.spawn("fork")
+	b.Signal(id, unix.SIGTERM, 1, Exact)
+	if e := b.exited(id); e.Exit.Code != 33 || e.Look.Proof != Exact {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestSampledAndNoLook(t *testing.T) {
+	b := newBench(t)
+	for _, proof := range []Proof{Sampled, None} {
+		id, _ := b.spawn("leaky")
+		b.Signal(id, unix.SIGTERM, 1, proof)
+		if e := b.exited(id); e.Look.Proof != proof || e.Look.Reason != "" {
+			t.Errorf("asked for %s: got %s (%s)", proof, e.Look.Proof, e.Look.Reason)
+		}
+	}
+}
+
+// A run that job control stopped is continued, or its whole time would pass
+// for nothing.
+func TestStoppedRun(t *testing.T) {
+	for _, proof := range []Proof{Exact, Sampled, None} {
+		t.Run(string(proof), func(t *testing.T) {
+			b := newBench(t)
+			id, _ := b.spawn("stopped")
+			pid := b.runPid(id)
+			for s, err := procfs.ReadStat(pid); !s.Stopped(); s, err = procfs.ReadStat(pid) {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			b.Signal(id, unix.SIGTERM, 1, proof)
+			if e := b.exited(id); e.Exit != (event.Exit{}) {
+				t.Errorf("%+v", e.Exit)
+			}
+			wait(b, func(s Signalled) bool { return s.Signal == unix.SIGCONT })
+		})
+	}
+}
+
+func (b *bench) runPid(id RunID) int {
+	pid := make(chan int)
+	b.cmds.Put(func() { pid <- b.runs[id].pid })
+	return <-pid
+}
+
+func TestDeafRunIsKilled(t *testing.T) {
+	b := newBench(t)
+	id, _ := b.spawn("deaf")
+	b.Signal(id, unix.SIGTERM, 1, Exact)
+	wait(b, func(s Signalled) bool { return s.Rung == 1 && s.Err == nil })
+	b.Signal(id, unix.SIGKILL, 2, Exact)
+	if e := b.exited(id); !e.Killed || e.Exit.Signal != "SIGKILL" || e.Look.Proof != Exact {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestOrphanIsNamedAndReaped(t *testing.T) {
+	b := newBench(t)
+	id, lines := b.spawn("daemon")
+	b.exited(id)
+	var pid int
+	fmt.Sscanf(lines[0], "daemon %d", &pid)
+	b.Sweep(time.Now().Add(limit), time.Now().Add(2*limit))
+	sent := wait(b, func(s OrphanSignalled) bool { return true })
+	o := wait(b, func(o OrphanReaped) bool { return true })
+	if o.Pid != pid || sent.Pid != pid || o.Command != "process.test" || o.Killed || sent.Signal != unix.SIGTERM {
+		t.Errorf("daemon %d: sent %+v, reaped %+v", pid, sent, o)
+	}
+	if s := wait(b, func(s Swept) bool { return true }); len(s.Left) > 0 {
+		t.Errorf("left: %+v", s.Left)
+	}
+}
+
+func TestDeafOrphanIsKilled(t *testing.T) {
+	b := newBench(t)
+	id, _ := b.spawn("daemon deaf")
+	b.exited(id)
+	b.Sweep(time.Now(), time.Now().Add(limit))
+	if o := wait(b, func(o OrphanReaped) bool { return true }); !o.Killed || o.Exit.Signal != "SIGKILL" {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestManyAtOnce(t *testing.T) {
+	b := newBench(t)
+	const n = 100
+	var truths [n][]string
+	for i := range n {
+		_, truths[i] = b.spawn("leaky")
+	}
+	for id := RunID(1); id <= n; id++ {
+		b.Signal(id, unix.SIGTERM, 1, Exact)
+	}
+	for id := RunID(1); id <= n; id++ {
+		e := b.exited(id)
+		if e.Look.Proof != Exact || !e.Exit.OK() {
+			t.Fatalf("run %d: proof %s (%s), exit %+v", id, e.Look.Proof, e.Look.Reason, e.Exit)
+		}
+		checkTruth(t, e.Look, truths[id-1][1:])
+	}
+}
+
+// An idle loop has no timer: nothing wakes it.
+func TestIdleLoopHasNoTimer(t *testing.T) {
+	b := newBench(t)
+	b.spawn("sleep")
+	next := make(chan time.Time)
+	b.cmds.Put(func() { next <- b.tend(time.Now()) })
+	if at := <-next; !at.IsZero() {
+		t.Errorf("wants to be woken in %v", time.Until(at))
+	}
+}
