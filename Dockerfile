@@ -1,0 +1,20 @@
+# Builds with BuildKit and with the classic builder alike.
+FROM golang:1.26-bookworm AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY supervisor supervisor
+COPY workers workers
+ARG VERSION=dev
+RUN CGO_ENABLED=0 GOFLAGS=-buildvcs=false go build -trimpath -ldflags="-s -w -X main.version=$VERSION" \
+    -o /out/bin/ ./supervisor ./workers/server ./workers/client
+
+FROM scratch
+COPY --from=build /out/bin /bin
+COPY supervisor.hcl /supervisor.hcl
+ENV PATH=/bin
+USER 65532:65532
+WORKDIR /
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["/bin/supervisor", "health"]
+ENTRYPOINT ["/bin/supervisor"]
+CMD ["run"]

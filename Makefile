@@ -1,0 +1,47 @@
+# The version in the binaries: the tag or the commit, "dev" outside of git.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+IMAGE   ?= supervisor
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags="-s -w -X main.version=$(VERSION)"
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test lint audit image clean docker-compose-up docker-compose-logs docker-compose-down
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/supervisor, bin/server and bin/client
+	$(BUILD) -o bin/ ./supervisor ./workers/server ./workers/client
+
+run: build ## run the main job: a server and a client, until Ctrl-C
+	PATH="$(CURDIR)/bin:$$PATH" exec bin/supervisor run
+
+test: lint build ## run every check and test, container tests too where there is Docker
+	go test -race ./...
+
+lint: ## check formatting, vet and staticcheck
+	@files=$$(gofmt -l supervisor workers); test -z "$$files" || { echo "not formatted (gofmt -w):"; echo "$$files"; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+audit: ## look for known vulnerabilities (needs the network)
+	go run $(GOVULNCHECK) ./...
+
+image: ## build the image
+	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE) .
+
+clean: ## remove what was built
+	rm -rf bin
+
+docker-compose-up: image ## start the exercise: containers server and client1
+	$(COMPOSE) --profile exercise up -d server client1
+
+docker-compose-logs: ## follow their logs
+	$(COMPOSE) --profile exercise logs -f server client1
+
+docker-compose-down: ## stop and remove them
+	$(COMPOSE) --profile exercise down -t 12

@@ -1,0 +1,28 @@
+# The main job: an echo server and a client of it.
+
+log_level  = "info"
+log_format = "text"
+
+shutdown {
+  deadline = "9s" # below the 10 s that `docker stop` grants
+}
+
+child "server" {
+  command = "server"
+  env = {
+    SERVER_PORT = env("SERVER_PORT", "12345")
+  }
+  ready {
+    tcp = ":${env("SERVER_PORT", "12345")}"
+  }
+}
+
+child "client" {
+  count      = 1 # instances client1, client2, ...
+  command    = "client"
+  depends_on = ["server"]
+  env = {
+    CLI_ID             = index
+    CLI_SERVER_ADDRESS = env("CLI_SERVER_ADDRESS", "127.0.0.1:${env("SERVER_PORT", "12345")}")
+  }
+}

@@ -1,0 +1,151 @@
+package ledger
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/event"
+	"tp0/supervisor/procfs"
+)
+
+type sink struct{ events []event.Event }
+
+func (s *sink) Emit(e event.Event) { s.events = append(s.events, e) }
+
+func TestBookBalances(t *testing.T) {
+	var s sink
+	b, err := NewBook(&s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, b, "not in the books")
+	b.Opened(fd, "file", os.DevNull)
+	check(t, b)
+	if e := b.Entries(); len(e) != 1 || e[0] != (Entry{fd, "file", os.DevNull}) {
+		t.Errorf("entries: %v", e)
+	}
+	if err := b.Close(fd, func() error { return unix.Close(fd) }); err != nil {
+		t.Fatal(err)
+	}
+	check(t, b)
+	if opened, closed := b.Counts(); opened != 1 || closed != 1 {
+		t.Errorf("opened %d, closed %d", opened, closed)
+	}
+	want := []event.Event{
+		event.FDOpened{FD: fd, Kind: "file", Target: os.DevNull},
+		event.FDClosed{Owner: "supervisor", FD: fd, Kind: "file", Target: os.DevNull, By: event.BySupervisor},
+	}
+	if !slices.Equal(s.events, want) {
+		t.Errorf("events: %+v", s.events)
+	}
+}
+
+func TestBookFindsWhatIsWrong(t *testing.T) {
+	b, err := NewBook(&sink{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const none = 12345
+	b.Opened(none, "pipe", "nobody's")
+	check(t, b, "in the books, but not open")
+	b.Opened(none, "pipe", "again")
+	check(t, b, "in the books, but not open", "the books have it as")
+	failed := errors.New("close failed")
+	if err := b.Close(none, func() error { return failed }); err != failed {
+		t.Errorf("got %v", err)
+	}
+	_ = b.Close(none, func() error { return nil })
+	check(t, b, "the books have it as", "the books do not have it")
+}
+
+// check compares the differences that the book finds with what is expected of
+// them, in any order.
+func check(t *testing.T, b *Book, want ...string) {
+	t.Helper()
+	diff, err := b.Check()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(diff) != len(want) {
+		t.Fatalf("differences %q, want %q", diff, want)
+	}
+	for _, w := range want {
+		if !slices.ContainsFunc(diff, func(d string) bool { return strings.Contains(d, w) }) {
+			t.Errorf("differences %q, want one with %q", diff, w)
+		}
+	}
+}
+
+func fd(num int, kind, target string) procfs.FD {
+	return procfs.FD{Num: num, Kind: kind, Target: target}
+}
+
+func TestJudge(t *testing.T) {
+	std := []procfs.FD{fd(0, "file", "/dev/null"), fd(1, "pipe", "pipe:[1]"), fd(2, "pipe", "pipe:[2]")}
+	runtime := []procfs.FD{fd(3, "epoll", ""), fd(4, "eventfd", ""), fd(5, "file", "/sys/fs/cgroup/cpu.max")}
+	own := []procfs.FD{fd(6, "socket", "a"), fd(7, "file", "/b"), fd(8, "epoll", "")}
+	for _, tt := range []struct {
+		name          string
+		before, after []procfs.FD
+		runtime       Runtime
+		closed, left  int
+	}{
+		{"nothing", nil, nil, Unknown, 0, 0},
+		{"standard streams do not count", std, std, Unknown, 0, 0},
+		{"nor when they are closed", std, nil, Unknown, 0, 0},
+		{"what Go keeps does not count", runtime, runtime, Go, 0, 0},
+		{"in a program in C it does", runtime, runtime, Unknown, 0, 3},
+		{"a second epoll is the application's", slices.Concat(runtime, own), slices.Concat(runtime, own), Go, 0, 3},
+		{"closed and left", own, own[:1], Unknown, 2, 1},
+		{"opened after the stop began", nil, own[:1], Unknown, 0, 1},
+	} {
+		lines, closed, left := Judge(tt.before, tt.after, tt.runtime)
+		if closed != tt.closed || left != tt.left {
+			t.Errorf("%s: %d closed and %d left, want %d and %d; %+v", tt.name, closed, left, tt.closed, tt.left, lines)
+		}
+	}
+}
+
+func TestRuntimes(t *testing.T) {
+	var r Runtimes
+	for range 2 { // found, then remembered
+		if got := r.Of(os.Getpid()); got != Go {
+			t.Errorf("this test is built on %q", got)
+		}
+	}
+	if got := r.Of(0); got != Unknown {
+		t.Errorf("nobody is built on %q", got)
+	}
+}
+
+func TestOutcome(t *testing.T) {
+	for _, tt := range []struct {
+		outcome Outcome
+		verdict event.Verdict
+		code    int
+	}{
+		{Outcome{}, event.Graceful, CodeOK},
+		{Outcome{Strict: true}, event.Graceful, CodeOK},
+		{Outcome{Left: 2, Proven: 2}, event.Leaky, CodeOK},
+		{Outcome{Left: 2, Proven: 2, Strict: true}, event.Leaky, CodeLeaky},
+		{Outcome{Left: 2, Strict: true}, event.Leaky, CodeOK},
+		{Outcome{Failed: true}, event.Graceful, CodeFailed},
+		{Outcome{Failed: true, Left: 1, Proven: 1, Strict: true}, event.Leaky, CodeFailed},
+		{Outcome{Fault: true}, event.Leaky, CodeFailed},
+		{Outcome{Killed: 1, Failed: true, Left: 1, Fault: true}, event.Forced, CodeForced},
+		{Outcome{Survived: 1}, event.Forced, CodeForced},
+	} {
+		if v, c := tt.outcome.Verdict(), tt.outcome.Code(); v != tt.verdict || c != tt.code {
+			t.Errorf("%+v: %s and %d, want %s and %d", tt.outcome, v, c, tt.verdict, tt.code)
+		}
+	}
+}

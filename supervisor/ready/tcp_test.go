@@ -1,0 +1,128 @@
+package ready
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"tp0/supervisor/fixture"
+)
+
+func TestMain(m *testing.M) {
+	fixture.Main()
+	goleak.VerifyTestMain(m)
+}
+
+const limit = 10 * time.Second
+
+// tiny is long enough for one look.
+const tiny = 20 * time.Millisecond
+
+func TestOwnListenerCounts(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	for _, address := range []string{l.Addr().String(), ":" + port, "localhost:" + port, "0.0.0.0:" + port} {
+		if err := TCP(ctx, address, os.Getpid()); err != nil {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	if c, err := l.(*net.TCPListener).SyscallConn(); err != nil || c == nil {
+		t.Fatal(err)
+	}
+}
+
+// A stranger that listens on the child's port must not pass for the child, and
+// nothing is ever sent to either.
+func TestForeignListenerDoesNotPass(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	path, env := fixture.Command("sleep")
+	c := exec.Command(path)
+	c.Env = append(os.Environ(), env...)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Process.Kill(); _ = c.Wait() }()
+	ctx, cancel := context.WithTimeout(t.Context(), tiny)
+	defer cancel()
+	err = TCP(ctx, l.Addr().String(), c.Process.Pid)
+	if err == nil || !strings.Contains(err.Error(), "by no process of this child") {
+		t.Errorf("got %v", err)
+	}
+	_ = l.(*net.TCPListener).SetDeadline(time.Now())
+	if conn, err := l.Accept(); err == nil {
+		t.Errorf("somebody connected from %v", conn.RemoteAddr())
+	}
+}
+
+func TestListenerOfADescendantCounts(t *testing.T) {
+	path, env := fixture.Command("leaky")
+	c := exec.Command(path)
+	c.Env = append(os.Environ(), env...)
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Process.Kill(); _ = c.Wait() }()
+	line, _ := bufio.NewReader(out).ReadString('\n')
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	address := strings.TrimSpace(strings.TrimPrefix(line, "listens "))
+	if err := TCP(ctx, address, os.Getpid()); err != nil { // it is our child
+		t.Error(err)
+	}
+}
+
+func TestNobodyListens(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), tiny)
+	defer cancel()
+	if err := TCP(ctx, address, os.Getpid()); err == nil || !strings.Contains(err.Error(), "nobody listens") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestServes(t *testing.T) {
+	for _, tt := range []struct {
+		bound, wanted string
+		want          bool
+	}{
+		{"127.0.0.1", "127.0.0.1", true},
+		{"0.0.0.0", "127.0.0.1", true},
+		{"::", "127.0.0.1", true},
+		{"::", "::1", true},
+		{"0.0.0.0", "::1", false},
+		{"127.0.0.2", "127.0.0.1", false},
+		{"::1", "127.0.0.1", false},
+		{"10.0.0.1", "::", true},
+	} {
+		if got := serves(netip.MustParseAddr(tt.bound), netip.MustParseAddr(tt.wanted)); got != tt.want {
+			t.Errorf("a socket on %s serves %s: %v", tt.bound, tt.wanted, got)
+		}
+	}
+}
