@@ -70,12 +70,13 @@ type Options struct {
 
 	// Dropped is called when output for dest (stdout, stderr or a path) could
 	// not be delivered, with the number of lines and bytes lost since the last
-	// call for it, and why: "stalled", or the text of an error. It is called
-	// as a sink breaks or finds its disk full (nothing may be lost yet: 0
-	// lines), for a sink that is or was stalled at most once a second and when
-	// it takes bytes again, and at the end for what was not reported yet. The
-	// calls come from the relay's goroutines and from those in a [Hub.Writer];
-	// it must not block. May be nil.
+	// call for it, and why: "stalled", "too slow" (for what a closed run or the
+	// supervisor itself could not place), "not taken before the end", or the
+	// text of an error. It is called as a sink breaks or finds its disk full
+	// (nothing may be lost yet: 0 lines), for a sink that is stalled at most
+	// once a second and when it takes bytes again, and at the end for what was
+	// not reported yet. The calls come from the relay's goroutines and from
+	// those in a [Hub.Writer]; it must not block. May be nil.
 	Dropped func(dest string, lines, bytes uint64, reason string)
 }
 

@@ -229,11 +229,11 @@ func (r *Run) Done() <-chan struct{} { return r.done }
 // called at any time, and is complete once Done is closed.
 func (r *Run) Tail() []string { return r.tail.strings() }
 
-// Close ends the reading: what is in the pipes now is still passed on (64 KiB
-// each at most), then they are closed, whoever may hold the other ends. Nothing
-// waits for a sink any more: what does not fit into 4 MiB of its queue is
-// dropped and counted. So Done is closed shortly after, if the run was started.
-// Close does not wait for that; it may be called at any time and often.
+// Close ends the reading: what is in the pipes now is still passed on, then they
+// are closed, whoever may hold the other ends. Nothing waits for a sink any
+// more: what does not fit into 4 MiB of its queue is dropped and counted. So
+// Done is closed shortly after, if the run was started. Close does not wait for
+// that; it may be called at any time and often.
 func (r *Run) Close() {
 	r.once.Do(func() {
 		close(r.closing)

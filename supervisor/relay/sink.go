@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"sync"
 	"time"
@@ -34,6 +35,7 @@ const (
 // Why lines were dropped, besides the text of an error.
 const (
 	reasonStalled = "stalled"
+	reasonSlow    = "too slow" // it gets on, but the lines were not to wait
 	reasonEnded   = "not taken before the end"
 )
 
@@ -216,10 +218,10 @@ func (s *sink) lose(text []byte, from *origin, now time.Time) loss {
 	if s.last == from {
 		s.last = nil // what follows is another line
 	}
-	if s.stalled == "" || now.Sub(s.reported) < reportEvery {
+	if s.broken != nil || s.ended || now.Sub(s.reported) < reportEvery {
 		return loss{} // a broken sink was reported as it broke; the end tells the rest
 	}
-	return s.owed(s.stalled, now)
+	return s.owed(cmp.Or(s.stalled, reasonSlow), now)
 }
 
 func (l *loss) count(text []byte) {
@@ -368,12 +370,10 @@ func (s *sink) took(work []*batch, n int) []*batch {
 	s.held -= freed
 	s.finished += uint64(n)
 	s.since = now
-	if s.stalled != "" {
-		if s.lost.bytes > 0 {
-			l = s.owed(s.stalled, now)
-		}
-		s.stalled = ""
+	if s.stalled != "" && s.lost.bytes > 0 {
+		l = s.owed(s.stalled, now)
 	}
+	s.stalled = ""
 	if s.held <= queueLimit/2 {
 		s.announce() // not for each batch: who waited can work for a while
 	}

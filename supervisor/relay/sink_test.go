@@ -222,11 +222,14 @@ func TestOverdraft(t *testing.T) {
 				t.Fatalf("own lines took %v with %d held", d, b.holds())
 			}
 		}
-		if lines, _ := b.drops.sum(); lines != 0 {
-			t.Errorf("%d lines were dropped", lines)
+		if got := b.drops.list(); len(got) != 0 {
+			t.Errorf("reported %+v", got)
 		}
 		if d := b.send("y\n", &origin{closing: closing}); d != 0 {
 			t.Errorf("the closed run took %v", d)
+		}
+		if got := b.drops.list(); len(got) != 1 || got[0] != (drop{"stdout", 1, 2, reasonSlow}) {
+			t.Errorf("reported %+v", got)
 		}
 		if d := b.send("z\n", own); d > patience {
 			t.Errorf("own lines took %v", d)

@@ -106,19 +106,22 @@ func readOnce(fd int, p []byte) (int, error) {
 	}
 }
 
-// drain reads what is in the pipe as the run is closed, at most what a pipe
-// holds, so that it ends however fast somebody goes on writing.
+// drain reads what is in the pipe as the run is closed, and no more, so that it
+// ends however fast somebody goes on writing.
 func (st *stream) drain() {
-	const pipeSize = 64 << 10 // pipe(7)
-	_ = st.conn.Control(func(fd uintptr) {
-		for total := 0; total < pipeSize; total += st.got {
-			st.acquire()
-			if st.got, st.failed = readOnce(int(fd), st.in[st.size:]); st.got <= 0 {
-				return
-			}
-			st.advance(st.got)
+	left, err := unix.IoctlGetInt(st.fd, unix.TIOCINQ) // FIONREAD, pipe(7)
+	if err != nil {
+		return
+	}
+	for left > 0 {
+		st.acquire()
+		n, _ := readOnce(st.fd, st.in[st.size:])
+		if n <= 0 {
+			return
 		}
-	}) // it fails for a closed file only
+		st.advance(n)
+		left -= n
+	}
 }
 
 func (st *stream) acquire() {
