@@ -82,11 +82,13 @@ type house struct {
 
 func build(o cli.RunOptions, cfg *config.Config) (*house, error) {
 	h := &house{opt: o, journal: journal.New()}
-	if err := wakePoller(); err != nil {
-		return nil, err
+	h.book = ledger.NewBook(h.journal)
+	h.hub = relay.NewHub(relay.Options{Stdout: os.Stdout, Stderr: os.Stderr, Books: h.book, Dropped: h.dropped})
+	err := wakePoller()
+	if err == nil {
+		err = h.book.Begin()
 	}
-	var err error
-	if h.book, err = ledger.NewBook(h.journal); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	h.loop, err = process.New(process.Options{Books: h.book, Deliver: func(f process.Fact) { h.fleet.Deliver(f) }})
@@ -100,7 +102,6 @@ func build(o cli.RunOptions, cfg *config.Config) (*house, error) {
 		return nil, err
 	}
 	h.book.Opened(h.null, "file", os.DevNull)
-	h.hub = relay.NewHub(relay.Options{Stdout: os.Stdout, Stderr: os.Stderr, Books: h.book, Dropped: h.dropped})
 	h.fleet = fleet.New(fleet.Options{
 		Config: cfg, Load: h.reload, Configure: h.configure, Processes: h.loop, Relays: h.hub, Sink: h.journal, DevNull: h.null,
 		Terminal: terminal(os.Stderr),

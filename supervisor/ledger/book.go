@@ -30,19 +30,24 @@ type Book struct {
 	faults         []string
 }
 
-// NewBook starts the books: what is open now was there before and does not
-// count. Call it once the runtime has its poller, or that will be counted as
-// left.
-func NewBook(sink event.Sink) (*Book, error) {
+// NewBook makes an empty book, whose entries become events for sink.
+func NewBook(sink event.Sink) *Book {
+	return &Book{sink: sink, open: map[int]Entry{}, baseline: map[int]procfs.FD{}}
+}
+
+// Begin takes stock: what is open now does not count. Call it once, before the
+// first entry, and once the runtime has its poller, or that is found to be left.
+func (b *Book) Begin() error {
 	fds, err := procfs.Own()
 	if err != nil {
-		return nil, fmt.Errorf("cannot take stock of our own descriptors: %w", err)
+		return fmt.Errorf("cannot take stock of our own descriptors: %w", err)
 	}
-	b := &Book{sink: sink, open: map[int]Entry{}, baseline: map[int]procfs.FD{}}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for _, f := range fds {
 		b.baseline[f.Num] = f
 	}
-	return b, nil
+	return nil
 }
 
 // Opened enters a descriptor. A number that is entered already is a fault of

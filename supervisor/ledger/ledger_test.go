@@ -19,8 +19,8 @@ func (s *sink) Emit(e event.Event) { s.events = append(s.events, e) }
 
 func TestBookBalances(t *testing.T) {
 	var s sink
-	b, err := NewBook(&s)
-	if err != nil {
+	b := NewBook(&s)
+	if err := b.Begin(); err != nil {
 		t.Fatal(err)
 	}
 	fd, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -50,8 +50,8 @@ func TestBookBalances(t *testing.T) {
 }
 
 func TestBookFindsWhatIsWrong(t *testing.T) {
-	b, err := NewBook(&sink{})
-	if err != nil {
+	b := NewBook(&sink{})
+	if err := b.Begin(); err != nil {
 		t.Fatal(err)
 	}
 	const none = 12345

@@ -102,8 +102,9 @@ type fileSink struct {
 }
 
 // NewHub starts the writers of the standard streams. It opens one descriptor,
-// an eventfd, which is entered in the books like all others; [Hub.Close] must
-// be called to release it.
+// an eventfd, which [Hub.Close] closes. Like the standard streams it serves
+// until the last line of the log is written, so it is not in the books, which
+// that line sums up.
 func NewHub(opt Options) *Hub {
 	h := &Hub{
 		opt: opt, quit: make(chan struct{}),
@@ -112,8 +113,6 @@ func NewHub(opt Options) *Hub {
 	var err error
 	if h.ended, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		h.ended = -1 // the writers look up by themselves now and then
-	} else {
-		opt.Books.Opened(h.ended, "eventfd", "relay end")
 	}
 	out, log := number(opt.Stdout), number(opt.Stderr)
 	h.std[0] = newSink(destStdout, newDescriptor(out, h.ended, opt.Stdout), h.quit, opt.Dropped)
@@ -234,7 +233,7 @@ func (h *Hub) Close(ctx context.Context) error {
 	}
 	errs = append(errs, h.Flush(ctx), h.endWriters())
 	if h.ended >= 0 {
-		errs = append(errs, h.opt.Books.Close(h.ended, func() error { return unix.Close(h.ended) }))
+		errs = append(errs, unix.Close(h.ended))
 	}
 	return errors.Join(errs...)
 }

@@ -1,0 +1,52 @@
+// Package acceptance drives the built programs and the image as their users
+// do, and reads what they log.
+package acceptance
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// bin is where the programs are: supervisor, server, client and fixture, built
+// as the Makefile and the Dockerfile build them.
+var bin string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "acceptance-")
+	if err == nil {
+		bin = dir
+		err = buildPrograms()
+	}
+	code := 1
+	if err == nil {
+		code = m.Run()
+	}
+	if code == 0 {
+		err = goleak.Find()
+	}
+	os.RemoveAll(dir)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "acceptance:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func buildPrograms() error {
+	for name, source := range map[string]string{
+		"supervisor": "tp0/supervisor", "server": "tp0/workers/server", "client": "tp0/workers/client",
+		"fixture": "tp0/supervisor/fixture/program",
+	} {
+		c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", filepath.Join(bin, name), source)
+		c.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := c.CombinedOutput(); err != nil {
+			return fmt.Errorf("cannot build %s: %w\n%s", source, err, out)
+		}
+	}
+	return nil
+}
