@@ -12,7 +12,7 @@ import (
 // withFile starts a client without messages that has a config.yaml with the content.
 func withFile(t *testing.T, content string, env ...string) *trial.Process {
 	t.Helper()
-	cmd := trial.Command(t, binary, env...)
+	cmd := program.Command(t, env...)
 	if err := os.WriteFile(filepath.Join(cmd.Dir, configFile), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestArguments(t *testing.T) {
 		{[]string{"--help"}, 0, "CLI_LOOP_PERIOD"},
 		{[]string{"run"}, 2, `cannot make anything of the arguments ["run"]`},
 	} {
-		cmd := trial.Command(t, binary)
+		cmd := program.Command(t)
 		cmd.Args = append(cmd.Args, test.args...)
 		p := trial.Start(t, cmd)
 		p.Await(test.want)

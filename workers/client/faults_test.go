@@ -86,7 +86,8 @@ func TestConnectThatHangs(t *testing.T) {
 	connecting(t, p)
 	p.Signal(term)
 	p.Await("action: close | result: success | resource: socket | fd: ")
-	p.Await("action: receive_message | result: in_progress", "cut by the end")
+	// Not "i/o timeout", which is what a connect ends with that was waited for.
+	p.Await("action: receive_message | result: in_progress", "cut by the end", "operation was canceled")
 	ends(t, p, 0)
 }
 
@@ -176,9 +177,13 @@ func TestSignalInARetry(t *testing.T) {
 	l := listener(t, "127.0.0.1:0")
 	_ = l.Close()
 	p := runClient(t, l.Addr().String())
-	p.Await("action: retry | result: in_progress")
+	p.Await("action: retry | result: in_progress | client_id: 1 | try: 3 | pause: ")
+	begin := time.Now()
 	p.Signal(term)
 	p.Await("action: receive_message | result: in_progress", "cut by the end")
+	if elapsed := time.Since(begin); elapsed >= 2*firstPause {
+		t.Errorf("it ended after %v, and its pause takes %v", elapsed, 2*firstPause)
+	}
 	ends(t, p, 0)
 }
 
@@ -316,14 +321,14 @@ func TestWire(t *testing.T) {
 func TestTogether(t *testing.T) {
 	t.Parallel()
 	for _, first := range []string{"server", "client"} {
-		server := trial.Run(t, serverBinary, "SERVER_PORT=0")
-		line := server.Await("action: listen | result: success")
+		echoer := server.Run(t, "SERVER_PORT=0")
+		line := echoer.Await("action: listen | result: success")
 		client := runClient(t, "127.0.0.1"+line[strings.LastIndex(line, ":"):], "CLI_LOOP_AMOUNT=100", "CLI_LOOP_PERIOD="+hour)
 		client.Await("receive_message | result: success | client_id: 1 | msg: [CLIENT 1] Message N°1")
-		server.Await("receive_message | result: success | ip: 127.0.0.1 | msg: [CLIENT 1] Message N°1")
-		order := []*trial.Process{server, client}
+		echoer.Await("receive_message | result: success | ip: 127.0.0.1 | msg: [CLIENT 1] Message N°1")
+		order := []*trial.Process{echoer, client}
 		if first == "client" {
-			order = []*trial.Process{client, server}
+			order = []*trial.Process{client, echoer}
 		}
 		for _, p := range order {
 			p.Signal(term)

@@ -68,7 +68,7 @@ func (l *loop) deliver(message string) error {
 		case errors.Is(err, errWrong):
 			return l.failed(err)
 		case l.stopping.Err() != nil:
-			l.cut(message)
+			l.cut(message, err)
 			return nil
 		}
 		pause += rand.N(pause / 4)
@@ -78,7 +78,7 @@ func (l *loop) deliver(message string) error {
 		l.log.Progress("retry", "client_id", l.id, "try", try+1, "pause", pause.Round(time.Millisecond), "error", err)
 		wait(l.stopping, pause)
 		if l.stopping.Err() != nil {
-			l.cut(message)
+			l.cut(message, err)
 			return nil
 		}
 		pause = 2 * firstPause
@@ -93,9 +93,9 @@ func (l *loop) failed(err error) error {
 	return errUndelivered
 }
 
-// cut tells of a message that the end did not leave time for, which is no failure.
-func (l *loop) cut(message string) {
-	l.log.Progress("receive_message", "client_id", l.id, "msg", message, "reason", "cut by the end")
+// cut tells of a message that the end did not leave time for, which is no failure. err is what came of its last try.
+func (l *loop) cut(message string, err error) {
+	l.log.Progress("receive_message", "client_id", l.id, "msg", message, "reason", "cut by the end", "error", err)
 }
 
 // wait returns after d, or as soon as until is done.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -15,22 +14,17 @@ import (
 	"tp0/workers/internal/trial"
 )
 
-// binary is the real client, serverBinary the server of this repository, each built once.
-var binary, serverBinary string
+// program is the real client, and server the server of this repository.
+var (
+	program = trial.Program{Path: "."}
+	server  = trial.Program{Path: "../server"}
+)
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
-
-func testMain(m *testing.M) int {
-	for path, file := range map[string]*string{".": &binary, "../server": &serverBinary} {
-		built, remove, err := trial.Build(path)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer remove()
-		*file = built
-	}
-	return m.Run()
+func TestMain(m *testing.M) {
+	code := m.Run()
+	program.Remove()
+	server.Remove()
+	os.Exit(code)
 }
 
 // listener is a server's socket in the test.
@@ -107,7 +101,7 @@ func hold(asked chan<- struct{}, may <-chan struct{}) answer {
 // run starts a client of the server at address, that sends one message unless env says otherwise.
 func runClient(t *testing.T, address string, env ...string) *trial.Process {
 	t.Helper()
-	return trial.Run(t, binary, append([]string{"CLI_ID=1", "CLI_SERVER_ADDRESS=" + address, "CLI_LOOP_AMOUNT=1"}, env...)...)
+	return program.Run(t, append([]string{"CLI_ID=1", "CLI_SERVER_ADDRESS=" + address, "CLI_LOOP_AMOUNT=1"}, env...)...)
 }
 
 // ends waits for the end and checks its code, the last line and the closings.

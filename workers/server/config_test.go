@@ -12,7 +12,7 @@ import (
 // withFile starts a server that has a config.ini with the content.
 func withFile(t *testing.T, content string, env ...string) *trial.Process {
 	t.Helper()
-	cmd := trial.Command(t, binary, env...)
+	cmd := program.Command(t, env...)
 	if err := os.WriteFile(filepath.Join(cmd.Dir, configFile), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestBadSettings(t *testing.T) {
 	}
 	t.Run("a folder", func(t *testing.T) {
 		t.Parallel()
-		cmd := trial.Command(t, binary)
+		cmd := program.Command(t)
 		if err := os.Mkdir(filepath.Join(cmd.Dir, configFile), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +124,7 @@ func refused(t *testing.T, p *trial.Process, want ...string) {
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	p, address := start(t)
-	second := trial.Run(t, binary, "SERVER_PORT="+address[strings.LastIndex(address, ":")+1:])
+	second := program.Run(t, "SERVER_PORT="+address[strings.LastIndex(address, ":")+1:])
 	second.Await("action: listen | result: fail | error: cannot listen: ", "address already in use")
 	second.Await("action: exit | result: fail")
 	if code := second.Exit(); code != 1 {
@@ -156,7 +156,7 @@ func TestArguments(t *testing.T) {
 		{[]string{"--port", "1"}, 2, `cannot make anything of the arguments ["--port" "1"]`},
 		{[]string{""}, 2, "Usage: server"},
 	} {
-		cmd := trial.Command(t, binary)
+		cmd := program.Command(t)
 		cmd.Args = append(cmd.Args, test.args...)
 		p := trial.Start(t, cmd)
 		p.Await(test.want)

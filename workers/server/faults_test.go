@@ -54,12 +54,12 @@ func TestTheEndLeavesAccept(t *testing.T) {
 
 func TestAsPID1(t *testing.T) {
 	t.Parallel()
-	cmd := trial.Command(t, binary, "SERVER_PORT=0")
+	cmd := program.Command(t, "SERVER_PORT=0")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
 	if unix.Geteuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
 	}
-	if probe := exec.Command(binary, "--version"); !startable(probe, cmd.SysProcAttr) {
+	if probe := program.Command(t); !startable(probe, cmd.SysProcAttr) {
 		t.Skip("no new PID namespace can be had here")
 	}
 	p := trial.Start(t, cmd)
@@ -70,6 +70,7 @@ func TestAsPID1(t *testing.T) {
 }
 
 func startable(cmd *exec.Cmd, attributes *syscall.SysProcAttr) bool {
+	cmd.Args = append(cmd.Args, "--version")
 	cmd.SysProcAttr = attributes
 	return cmd.Run() == nil
 }
@@ -84,7 +85,7 @@ func TestRestartOnTheSamePortAtOnce(t *testing.T) {
 	stop(t, p)
 
 	// The server closed first, so that its port has connections in TIME_WAIT now.
-	p = trial.Run(t, binary, "SERVER_PORT="+address[strings.LastIndex(address, ":")+1:])
+	p = program.Run(t, "SERVER_PORT="+address[strings.LastIndex(address, ":")+1:])
 	if again := accepting(p); again != address {
 		t.Errorf("listens on %s, want %s", again, address)
 	}
@@ -264,7 +265,7 @@ func TestSignalSoonAfterTheStart(t *testing.T) {
 		// fails each time.
 		var code int
 		for range 5 {
-			p := trial.Run(t, binary, "SERVER_PORT=0")
+			p := program.Run(t, "SERVER_PORT=0")
 			<-time.After(delay * time.Millisecond)
 			p.Signal(term)
 			if code = p.Exit(); code == 0 {

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"tp0/workers/internal/trial"
 )
 
 func TestEndOfFileEndsAMessage(t *testing.T) {
@@ -121,7 +119,7 @@ func TestOutOfDescriptors(t *testing.T) {
 func TestBacklogIsSet(t *testing.T) {
 	t.Parallel()
 	for _, backlog := range []int{5, 17} {
-		p := trial.Run(t, binary, "SERVER_PORT=0", fmt.Sprint("SERVER_LISTEN_BACKLOG=", backlog))
+		p := program.Run(t, "SERVER_PORT=0", fmt.Sprint("SERVER_LISTEN_BACKLOG=", backlog))
 		var fd int
 		_, rest, _ := strings.Cut(p.Await("action: listen | result: success"), "| fd: ")
 		if _, err := fmt.Sscan(rest, &fd); err != nil {

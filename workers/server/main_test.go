@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -16,25 +15,19 @@ import (
 	"tp0/workers/internal/trial"
 )
 
-// binary is the real program, built once.
-var binary string
+// program is the real server.
+var program = trial.Program{Path: "."}
 
 func TestMain(m *testing.M) {
-	file, remove, err := trial.Build(".")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	binary = file
 	code := m.Run()
-	remove()
+	program.Remove()
 	os.Exit(code)
 }
 
 // start starts a server on a port that the kernel chooses, and returns it once it accepts.
 func start(t *testing.T, env ...string) (p *trial.Process, address string) {
 	t.Helper()
-	p = trial.Run(t, binary, append([]string{"SERVER_PORT=0"}, env...)...)
+	p = program.Run(t, append([]string{"SERVER_PORT=0"}, env...)...)
 	return p, accepting(p)
 }
 
@@ -125,7 +118,7 @@ func unread(t *testing.T, env ...string) (*exec.Cmd, *os.File) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := trial.Command(t, binary, env...)
+	cmd := program.Command(t, env...)
 	cmd.Stdout = writer
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

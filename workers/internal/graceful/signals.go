@@ -28,6 +28,7 @@ type Signals struct {
 	arrived chan os.Signal
 	steps   chan string // what has to be told and begun, at most two: the stop, then the hurry
 	drain   atomic.Int64
+	release func() // of arrived
 
 	stopping, hurrying context.Context
 	stop, hurry        context.CancelFunc
@@ -42,13 +43,20 @@ func Catch(drain time.Duration) *Signals {
 	s := catch(drain)
 	signal.Notify(s.arrived, unix.SIGTERM, unix.SIGINT)
 	signal.Ignore(unix.SIGPIPE)
+	s.release = func() {
+		// A channel that nobody reads takes over. Without one signal.Stop would restore the default, which kills; and
+		// signal.Ignore has a moment in which the runtime neither wants nor yet ignores the signal, which was seen to kill in
+		// one end of 70 under a hail of signals.
+		signal.Notify(make(chan os.Signal, 1), unix.SIGTERM, unix.SIGINT)
+		signal.Stop(s.arrived)
+	}
 	return s
 }
 
-// catch is Catch without the process's signals.
+// catch is Catch without the signals of the process.
 func catch(drain time.Duration) *Signals {
 	// A handful more than the two that count: the sender of os/signal does not wait.
-	s := &Signals{arrived: make(chan os.Signal, 8), steps: make(chan string, 2)}
+	s := &Signals{arrived: make(chan os.Signal, 8), steps: make(chan string, 2), release: func() {}}
 	s.SetDrain(drain)
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.hurrying, s.hurry = context.WithCancel(context.Background())
@@ -124,9 +132,9 @@ func (s *Signals) Actor(log *Log) (execute func() error, interrupt func(error)) 
 }
 
 // End is the last thing a body does: it lets go of the signal channel, writes the last line and returns code. From here to
-// the end of the process the signals are ignored, not reset: a late one must not turn a clean end into a death by signal.
+// the end of the process the signals are caught and dropped: a late one must not turn a clean end into a death by signal.
 func (s *Signals) End(log *Log, code int) int {
-	signal.Ignore(unix.SIGTERM, unix.SIGINT)
+	s.release()
 	s.stop()
 	s.hurry()
 	log.Success("close", "resource", "signal channel")

@@ -3,6 +3,7 @@ package graceful
 import (
 	"bytes"
 	"errors"
+	"os"
 	"os/signal"
 	"slices"
 	"strings"
@@ -118,11 +119,19 @@ func TestCatch(t *testing.T) {
 		if got := actions(&out); code != 0 || !slices.Equal(got, want) {
 			t.Errorf("code %d and %q, want 0 and %q", code, got, want)
 		}
-		// What comes after the last line must not kill.
-		if !signal.Ignored(sig) {
-			t.Errorf("%v is not ignored in the end", sig)
+		// What comes after the last line must not kill, and goes nowhere.
+		observer := make(chan os.Signal, 1)
+		signal.Notify(observer, unix.SIGUSR1)
+		for _, late := range []unix.Signal{sig, unix.SIGUSR1} {
+			if err := unix.Kill(unix.Getpid(), late); err != nil {
+				t.Fatal(err)
+			}
 		}
-		signal.Reset(sig)
+		<-observer
+		if len(s.arrived) != 0 {
+			t.Errorf("%v still arrives in the end", sig)
+		}
+		signal.Stop(observer)
 	}
 	signal.Reset(unix.SIGPIPE)
 }

@@ -22,26 +22,80 @@ import (
 // Bound is how long any one wait may last. It is for a busy machine: a wait that comes near it has failed.
 const Bound = 20 * time.Second
 
-// Build builds the program of the package at path, with the race detector if the tests have it too, and returns the file and
-// the function that removes it.
-func Build(path string) (file string, remove func(), err error) {
-	dir, err := os.MkdirTemp("", "trial")
-	if err != nil {
-		return "", nil, fmt.Errorf("cannot make a folder to build in: %w", err)
+// Program is a program that is built once, when it is first needed, with the race detector if the tests have it too. Only Path
+// has to be set. It may be used by many tests at once.
+type Program struct {
+	Path string // of the package, relative to the test's
+
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// Remove removes what was built. It is for the end of TestMain.
+func (p *Program) Remove() {
+	if p.dir != "" {
+		_ = os.RemoveAll(p.dir)
 	}
-	remove = func() { _ = os.RemoveAll(dir) }
-	file = filepath.Join(dir, "program")
-	args, cgo := []string{"build", "-o", file, "-ldflags", "-X main.version=1.2.3-trial"}, "CGO_ENABLED=0"
+}
+
+// Command prepares the program with nothing in its environment but env, in an empty folder that is its working directory. Both
+// can be changed before Start.
+func (p *Program) Command(t testing.TB, env ...string) *exec.Cmd {
+	t.Helper()
+	p.once.Do(p.build)
+	if p.err != nil {
+		t.Fatal(p.err)
+	}
+	cmd := exec.Command(filepath.Join(p.dir, "program"))
+	// The race detector's exit waits a second for reports of other goroutines.
+	cmd.Env = append([]string{"GORACE=atexit_sleep_ms=0"}, env...)
+	cmd.Dir = t.TempDir()
+	return cmd
+}
+
+// Run is Start of Command.
+func (p *Program) Run(t testing.TB, env ...string) *Process {
+	t.Helper()
+	return Start(t, p.Command(t, env...))
+}
+
+func (p *Program) build() {
+	if p.dir, p.err = os.MkdirTemp("", "trial"); p.err != nil {
+		return
+	}
+	if p.err = p.touch(); p.err != nil {
+		return
+	}
+	args, cgo := []string{"build", "-o", filepath.Join(p.dir, "program"), "-ldflags", "-X main.version=1.2.3-trial"}, "CGO_ENABLED=0"
 	if race {
 		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
 	}
-	build := exec.Command("go", append(args, path)...)
+	build := exec.Command("go", append(args, p.Path)...)
 	build.Env = append(os.Environ(), cgo)
 	if output, err := build.CombinedOutput(); err != nil {
-		remove()
-		return "", nil, fmt.Errorf("cannot build %s: %w\n%s", path, err, output)
+		p.err = fmt.Errorf("cannot build %s: %w\n%s", p.Path, err, output)
 	}
-	return file, remove, nil
+}
+
+// touch looks at each source of the program. It is for the cache of go test, which takes the result of the last time unless
+// something changed that the test itself is made of or has looked at: the program would not count.
+func (p *Program) touch() error {
+	list := exec.Command("go", "list", "-deps", "-f",
+		`{{if not .Standard}}{{$dir := .Dir}}{{range .GoFiles}}{{$dir}}/{{.}}{{"\n"}}{{end}}{{end}}`, p.Path)
+	output, err := list.Output()
+	if err != nil {
+		return fmt.Errorf("cannot list the sources of %s: %w", p.Path, err)
+	}
+	for name := range strings.Lines(string(output)) {
+		if name = strings.TrimSpace(name); name == "" {
+			continue
+		}
+		if _, err := os.Stat(name); err != nil {
+			return fmt.Errorf("cannot look at a source of %s: %w", p.Path, err)
+		}
+	}
+	return nil
 }
 
 // Process is a program that runs. Its methods are for one goroutine.
@@ -52,22 +106,6 @@ type Process struct {
 	next   int           // the first line that Await has not passed yet
 	ended  chan struct{} // closed once it was waited for
 	waited error
-}
-
-// Command prepares a program with nothing in its environment but env, in an empty folder that is its working directory. Both can
-// be changed before Start.
-func Command(t testing.TB, file string, env ...string) *exec.Cmd {
-	cmd := exec.Command(file)
-	// The race detector's exit waits a second for reports of other goroutines.
-	cmd.Env = append([]string{"GORACE=atexit_sleep_ms=0"}, env...)
-	cmd.Dir = t.TempDir()
-	return cmd
-}
-
-// Run is Start of Command.
-func Run(t testing.TB, file string, env ...string) *Process {
-	t.Helper()
-	return Start(t, Command(t, file, env...))
 }
 
 // Start starts cmd, whose standard output and error become the lines. When the test ends and it still runs, it is killed.
