@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -10,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/workers/internal/graceful"
 )
 
 func TestEndOfFileEndsAMessage(t *testing.T) {
@@ -175,5 +180,31 @@ func TestReaderOfTheLogStopped(t *testing.T) {
 	_ = cmd.Process.Signal(term)
 	if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != 1 {
 		t.Errorf("ended with %v, want exit status 1", err)
+	}
+}
+
+// TestListenerThatCannotAccept has no end but an error: without a listener a server must not go on as if it had one.
+func TestListenerThatCannotAccept(t *testing.T) {
+	t.Parallel()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := os.NewFile(uintptr(fd), "socket")
+	opened, err := net.FileListener(file) // which does not look whether it listens
+	_ = file.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	s := newServer(config{maxConnections: 1}, graceful.NewLog(&out), opened.(*net.TCPListener), t.Context(), t.Context())
+	if err := s.serve(); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("it ended with %v, want EINVAL", err)
+	}
+	for _, want := range []string{"action: accept_connections | result: fail | error: cannot accept",
+		"action: close | result: success | resource: listener"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in:\n%s", want, out.String())
+		}
 	}
 }

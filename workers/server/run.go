@@ -32,7 +32,7 @@ func run(signals *graceful.Signals, args []string, stdout, stderr io.Writer) int
 		log.Fail("listen", "error", err)
 		return signals.End(log, graceful.ExitFailed)
 	}
-	s := newServer(c, log, listener, signals)
+	s := newServer(c, log, listener, signals.Stopping(), signals.Hurrying())
 
 	// The signals outlive the server, whose return is what ends the group.
 	var group oklog.Group

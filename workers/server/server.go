@@ -33,9 +33,9 @@ type server struct {
 	connections     sync.WaitGroup
 }
 
-func newServer(c config, log *graceful.Log, listener *net.TCPListener, signals *graceful.Signals) *server {
+func newServer(c config, log *graceful.Log, listener *net.TCPListener, stopping, hurry context.Context) *server {
 	return &server{
-		config: c, log: log, listener: listener, stopping: signals.Stopping(), hurry: signals.Hurrying(),
+		config: c, log: log, listener: listener, stopping: stopping, hurry: hurry,
 		slots: make(chan struct{}, c.maxConnections),
 	}
 }

@@ -145,7 +145,7 @@ func (p *Process) Await(texts ...string) string {
 	for {
 		line, ok := p.lines.at(ctx, p.next)
 		if !ok {
-			p.t.Fatalf("no line with %q; the output:\n%s", texts, p.Output())
+			p.t.Fatalf("no line with %.300q; the output:\n%s", texts, p.Output())
 		}
 		p.next++
 		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
@@ -172,7 +172,7 @@ func (p *Process) Exit() int {
 	}
 	for _, line := range p.Lines() {
 		if err := Check(line); err != nil {
-			p.t.Errorf("%v: %q", err, line)
+			p.t.Errorf("%v: %.300q", err, line)
 		}
 	}
 	var exit *exec.ExitError
@@ -188,8 +188,14 @@ func (p *Process) Exit() int {
 // Lines are the lines until now; after Exit they are all.
 func (p *Process) Lines() []string { return p.lines.all() }
 
-// Output is the same as one text.
-func (p *Process) Output() string { return strings.Join(p.Lines(), "\n") + "\n" }
+// Output is the same as one text to be shown, its very long lines cut.
+func (p *Process) Output() string {
+	var b strings.Builder
+	for _, line := range p.Lines() {
+		fmt.Fprintf(&b, "%.300s\n", line)
+	}
+	return b.String()
+}
 
 // Count is how many of the lines have all the texts in them.
 func (p *Process) Count(texts ...string) (n int) {
