@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -281,5 +280,3 @@ func TestIgnoredSignalsAtTheStart(t *testing.T) {
 		t.Error("SIGHUP was not ignored")
 	}
 }
-
-var _ = time.Second

@@ -1,0 +1,245 @@
+package acceptance
+
+import (
+	"archive/tar"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// needDocker says aloud that a test needs a Docker daemon that is not here;
+// where CI is set, that is a failure.
+func needDocker(t *testing.T) {
+	t.Helper()
+	if out, err := exec.Command("docker", "version", "--format", "{{.Server.Version}}").CombinedOutput(); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("CI needs Docker: %v\n%s", err, out)
+		}
+		t.Skipf("NOT TESTED, there is no Docker daemon: %s", out)
+	}
+}
+
+func docker(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("docker", args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("docker %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// quickImage makes the image that the Dockerfile describes, with the fixtures
+// beside the programs, out of what is built already.
+func quickImage(t *testing.T) string {
+	t.Helper()
+	needDocker(t)
+	name := fmt.Sprintf("supervisor-test:%d", os.Getpid())
+	var layer bytes.Buffer
+	w := tar.NewWriter(&layer)
+	add := func(to, from string, mode int64) {
+		b, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.WriteHeader(&tar.Header{Name: to, Mode: mode, Size: int64(len(b))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range []string{"supervisor", "server", "client", "fixture"} {
+		add("bin/"+p, filepath.Join(bin, p), 0o755)
+	}
+	add("supervisor.hcl", "../supervisor.hcl", 0o644)
+	if err := w.WriteHeader(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command("docker", "import", "--change", "ENV PATH=/bin", "--change", "USER 65532:65532", "--change", "WORKDIR /",
+		"--change", `ENTRYPOINT ["/bin/supervisor"]`, "--change", `CMD ["run"]`, "-", name)
+	c.Stdin = &layer
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("docker import: %v\n%s", err, out)
+	}
+	t.Cleanup(func() { docker(t, "rmi", "-f", name) })
+	return name
+}
+
+// container is a container under test, with the supervisor as its PID 1.
+type container struct {
+	t    *testing.T
+	id   string
+	logs *lines // both streams
+}
+
+func runContainer(t *testing.T, image string, hcl string, flags ...string) *container {
+	t.Helper()
+	args := append([]string{"run", "-d", "--label", "supervisor-test"}, flags...)
+	if hcl != "" {
+		dir := t.TempDir()
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "supervisor.hcl"), []byte(header+hcl), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "-v", dir+":/config:ro", "-e", "SUPERVISOR_CONFIG=/config/supervisor.hcl")
+	}
+	c := &container{t: t, id: docker(t, append(args, image)...), logs: newLines()}
+	r, w := io.Pipe()
+	follow := exec.Command("docker", "logs", "-f", c.id)
+	follow.Stdout, follow.Stderr = w, w
+	if err := follow.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		_ = follow.Wait()
+		w.Close()
+	}()
+	go func() {
+		c.logs.read(r)
+		close(done)
+	}()
+	t.Cleanup(func() {
+		docker(t, "rm", "-f", c.id)
+		<-done
+		if t.Failed() {
+			t.Logf("logs of the container:\n%.20000s", c.logs.text())
+		}
+	})
+	return c
+}
+
+func (c *container) prints(text string) {
+	c.t.Helper()
+	if _, _, err := c.logs.from(0, func(line string) bool { return strings.Contains(line, text) }); err != nil {
+		c.t.Fatalf("no line with %q: %v", text, err)
+	}
+}
+
+// wait waits for the end, and returns the exit code and what the last log
+// entry says.
+func (c *container) wait() (code int, complete entry) {
+	c.t.Helper()
+	fmt.Sscan(docker(c.t, "wait", c.id), &code)
+	_, _, err := c.logs.from(0, func(line string) bool {
+		complete = nil
+		return json.Unmarshal([]byte(line), &complete) == nil && complete.is("shutdown complete")
+	})
+	if err != nil {
+		c.t.Fatalf("no last line: %v", err)
+	}
+	return code, complete
+}
+
+func (c *container) ends(code int, verdict string) entry {
+	c.t.Helper()
+	got, e := c.wait()
+	if got != code || e["verdict"] != verdict {
+		c.t.Errorf("exit code %d and %v, want %d and %s", got, e["verdict"], code, verdict)
+	}
+	if e.int("spawned") != e.int("reaped") || e.int("fds_opened") != e.int("fds_closed") {
+		c.t.Errorf("the books do not balance: %v", e)
+	}
+	return e
+}
+
+// In each of these containers the proof is exact: tracing a child of one's own
+// uid needs no right.
+func TestProofInContainers(t *testing.T) {
+	image := quickImage(t)
+	for _, flags := range []string{
+		"",
+		"--read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges",
+		"--user 0:0",
+		"--user 12345:54321 --cap-drop ALL",
+		"--init",
+		"--pids-limit 256 --ulimit nofile=128",
+	} {
+		t.Run(flags, func(t *testing.T) {
+			c := runContainer(t, image, fixture("leaky", "leaky", "")+fixture("good", "sleep", ""), strings.Fields(flags)...)
+			c.prints("[leaky] ready")
+			c.prints("[good] ready")
+			began := time.Now()
+			docker(t, "stop", "-t", "30", c.id)
+			e := c.ends(0, "leaky")
+			if e.int("fds_left") != 2 || time.Since(began) > 20*time.Second {
+				t.Errorf("%v", e)
+			}
+			if text := c.logs.text(); strings.Count(text, `"proof":"exact"`) < 2 || strings.Contains(text, "proof not to be had") {
+				t.Error("the proof is not exact")
+			}
+		})
+	}
+}
+
+// Where ptrace is forbidden, the look is a sample, and that is said.
+func TestNoProofWherePtraceIsForbidden(t *testing.T) {
+	image := quickImage(t)
+	profile := filepath.Join(t.TempDir(), "seccomp.json")
+	rules := `{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["ptrace"],"action":"SCMP_ACT_ERRNO","errnoRet":1}]}`
+	if err := os.WriteFile(profile, []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := runContainer(t, image, fixture("good", "sleep", ""), "--security-opt", "seccomp="+profile)
+	c.prints("[good] ready")
+	docker(t, "stop", "-t", "30", c.id)
+	if code, e := c.wait(); code != 0 || e.int("spawned") != 1 {
+		t.Errorf("exit code %d, %v", code, e)
+	}
+	c.prints(`"proof":"sampled"`)
+	c.prints("proof not to be had")
+}
+
+func TestPid1EndsWhatIsLeft(t *testing.T) {
+	image := quickImage(t)
+	c := runContainer(t, image, `shutdown { deadline = "2s" }`+"\n"+fixture("d", "daemon sleep stay", "")+fixture("deaf", "deaf", `kill_timeout = "200ms"`))
+	c.prints("[d] daemon ")
+	c.prints("[deaf] ready")
+	docker(t, "kill", "--signal=SIGTERM", c.id)
+	if e := c.ends(124, "forced"); e.int("orphans") != 1 || e.int("killed") != 1 {
+		t.Errorf("%v", e)
+	}
+}
+
+// The image that people build, and its main job.
+func TestImage(t *testing.T) {
+	needDocker(t)
+	name := fmt.Sprintf("supervisor-test-build:%d", os.Getpid())
+	build := exec.Command("docker", "build", "-t", name, "--build-arg", "VERSION=test", "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("docker build: %v\n%s", err, out)
+	}
+	t.Cleanup(func() { docker(t, "rmi", "-f", name) })
+	var size int
+	fmt.Sscan(docker(t, "image", "inspect", "-f", "{{.Size}}", name), &size)
+	if size > 25_000_000 {
+		t.Errorf("the image has %d bytes", size)
+	}
+	if v := docker(t, "run", "--rm", name, "version"); !strings.HasPrefix(v, "supervisor test ") {
+		t.Errorf("version: %s", v)
+	}
+	c := runContainer(t, name, "", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "-e", "CLI_LOOP_PERIOD=1h")
+	c.prints("action: receive_message | result: success | client_id: 1")
+	docker(t, "exec", c.id, "/bin/supervisor", "health")
+	docker(t, "stop", c.id)
+	if code := docker(t, "wait", c.id); code != "0" {
+		t.Errorf("exit code %s", code)
+	}
+	c.prints("supervisor: shutdown complete: spawned=2 reaped=2 orphans=0 killed=0")
+	text := strings.Split(strings.TrimSpace(c.logs.text()), "\n")
+	if last := text[len(text)-1]; !strings.Contains(last, "verdict=graceful") || !strings.Contains(last, "fds_left=0") {
+		t.Errorf("the last line is %s", last)
+	}
+}

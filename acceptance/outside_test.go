@@ -1,0 +1,133 @@
+package acceptance
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// flood prints without end.
+const flood = "child \"flood\" {\n  command = \"/bin/sh\"\n  args = [\"-c\", \"trap 'exit 0' TERM; while :; do echo 0123456789012345678901234567890123456789; done\"]\n}\n"
+
+// The reader of our standard output goes away, as in `supervisor run | head`:
+// everything goes on, and the loss is told.
+func TestReaderGoesAway(t *testing.T) {
+	s := prepare(t, flood+fixture("good", "sleep", ""))
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.cmd.Stdout = w
+	s.launch()
+	if _, err := bufio.NewReader(r).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	s.wait("lines dropped", "dest", "stdout")
+	s.signal(unix.SIGTERM)
+	s.ends(0, "graceful")
+}
+
+// The reader of our standard output stops reading: children do not freeze, and
+// the stop is in time.
+func TestReaderStopsReading(t *testing.T) {
+	s := prepare(t, `shutdown { deadline = "3s" }`+"\n"+flood)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	s.cmd.Stdout = w
+	s.launch()
+	s.wait("lines dropped", "dest", "stdout", "reason", "stalled")
+	s.signal(unix.SIGTERM)
+	e := s.ends(0, "graceful")
+	if e.int("elapsed_ms") > e.int("deadline_ms") {
+		t.Errorf("%v", e)
+	}
+}
+
+// The reader of our log goes away, or stops reading: the stop is complete all
+// the same.
+func TestNobodyReadsTheLog(t *testing.T) {
+	for _, closed := range []bool{true, false} {
+		s := prepare(t, fixture("c", "print 1", "count = 3"))
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, 4096); err != nil {
+			t.Fatal(err)
+		}
+		if closed {
+			r.Close()
+		} else {
+			defer r.Close()
+			if _, err := w.Write(make([]byte, 4096)); err != nil { // full
+				t.Fatal(err)
+			}
+		}
+		s.cmd.Stderr = w
+		s.launch()
+		for i := range 3 {
+			s.prints(fmt.Sprintf("[c%d] line 0", i+1))
+		}
+		s.signal(unix.SIGTERM)
+		if code := s.code(); code != 0 {
+			t.Errorf("closed %v: exit code %d", closed, code)
+		}
+		s.prints("[c3] last words")
+	}
+}
+
+// No line is lost, and the last one needs no end.
+func TestEveryLineArrives(t *testing.T) {
+	const n, children = 20_000, 4
+	s := start(t, fixture("p", fmt.Sprint("print ", n), fmt.Sprint("count = ", children)))
+	for i := range children {
+		s.prints(fmt.Sprintf("[p%d] line %d", i+1, n-1))
+	}
+	s.signal(unix.SIGTERM)
+	s.ends(0, "graceful")
+	next := map[string]int{}
+	last := 0
+	for line := range strings.SplitSeq(s.output.text(), "\n") {
+		prefix, text, _ := strings.Cut(line, " ")
+		if text == "last words" {
+			last++
+			continue
+		}
+		if text != fmt.Sprint("line ", next[prefix]) {
+			t.Fatalf("after line %d of %s: %q", next[prefix]-1, prefix, line)
+		}
+		next[prefix]++
+	}
+	if last != children {
+		t.Errorf("%d of %d last words", last, children)
+	}
+}
+
+func TestEscapesNeverReachTheTerminal(t *testing.T) {
+	s := start(t, "child \"c\" {\n  command = \"/bin/sh\"\n  args = [\"-c\", \"printf '\\\\033[2J\\\\007evil\\\\n'; printf '\\\\033[31mdying' >&2; exit 3\"]\n  restart { on = \"never\" }\n}\n")
+	s.ends(1, "graceful")
+	if text := s.output.text() + s.log.text(); strings.ContainsAny(text, "\x1b\x07") || !strings.Contains(text, `\x1b[2J`) {
+		t.Errorf("%q", text)
+	}
+}
+
+func TestOutputGoesWhereItIsSent(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, fmt.Sprintf("child \"c\" {\n  command = \"/bin/sh\"\n  args = [\"-c\", \"echo out; echo err >&2\"]\n  logs {\n    format = \"raw\"\n    stdout = \"%s/out\"\n    stderr = \"none\"\n  }\n}\n", dir))
+	s.ends(0, "graceful")
+	if b, err := os.ReadFile(dir + "/out"); err != nil || string(b) != "out\n" {
+		t.Errorf("%q %v", b, err)
+	}
+	if s.output.text() != "" {
+		t.Error(s.output.text())
+	}
+	s.wait("fd closed", "owner", "supervisor", "kind", "file", "target", dir+"/out")
+}
