@@ -16,15 +16,17 @@ import (
 	"tp0/workers/internal/trial"
 )
 
-// program is the real client, and server the server of this repository.
+// program is the real client, plain the same as it is shipped, and server the server of this repository.
 var (
 	program = trial.Program{Path: "."}
+	plain   = trial.Program{Path: ".", Plain: true}
 	server  = trial.Program{Path: "../server"}
 )
 
 func TestMain(m *testing.M) {
 	code := m.Run()
 	program.Remove()
+	plain.Remove()
 	server.Remove()
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)

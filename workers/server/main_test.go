@@ -17,12 +17,16 @@ import (
 	"tp0/workers/internal/trial"
 )
 
-// program is the real server.
-var program = trial.Program{Path: "."}
+// program is the real server, and plain the same as it is shipped.
+var (
+	program = trial.Program{Path: "."}
+	plain   = trial.Program{Path: ".", Plain: true}
+)
 
 func TestMain(m *testing.M) {
 	code := m.Run()
 	program.Remove()
+	plain.Remove()
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
