@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// reserve is what a body may need beyond its drain, for closing and for its last lines. After that the only thing that
+	// reserve is what a body may need once it is hastened, for closing and for its last lines. After that the only thing that
 	// can still hold it is a standard output that nobody reads.
 	reserve = time.Second
 
@@ -72,17 +72,16 @@ func (s *Signals) Stopping() context.Context { return s.stopping }
 // Hurrying is done once nothing may be waited for any more. It is never done before Stopping.
 func (s *Signals) Hurrying() context.Context { return s.hurrying }
 
-// Main runs body and returns its exit code. It watches the signals meanwhile, and gives up on a body that is not back within
-// the drain and a second after the first one: that is ExitFailed. main calls it, once.
+// Main runs body and returns its exit code. It watches the signals meanwhile, and gives up on a body that is not back a second
+// after the hurry began: that is ExitFailed. main calls it, once.
 func (s *Signals) Main(body func() int) int {
 	ended := make(chan int, 1)
 	go func() { ended <- body() }()
 
 	var due, overdue <-chan time.Time
-	hastened := false
 	hasten := func(why string) {
-		if !hastened {
-			hastened = true
+		if overdue == nil {
+			overdue = time.After(reserve)
 			s.steps <- why
 		}
 	}
@@ -95,8 +94,7 @@ func (s *Signals) Main(body func() int) int {
 				hasten(name(sig))
 				continue
 			}
-			drain := time.Duration(s.drain.Load())
-			due, overdue = time.After(drain), time.After(drain+reserve)
+			due = time.After(time.Duration(s.drain.Load()))
 			s.steps <- name(sig)
 		case <-due:
 			hasten("end of the drain")

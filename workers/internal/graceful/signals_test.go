@@ -92,18 +92,30 @@ func TestCourse(t *testing.T) {
 }
 
 func TestBodyThatHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		begin := time.Now()
-		s := catch(time.Minute)
-		s.SetDrain(2 * time.Second)
-		forever := make(chan struct{})
-		defer close(forever)
-		s.arrived <- unix.SIGINT
-		code := s.Main(func() int { <-forever; return 0 })
-		if want := 2*time.Second + reserve; code != ExitFailed || time.Since(begin) != want {
-			t.Errorf("code %d after %v, want 1 after %v", code, time.Since(begin), want)
-		}
-	})
+	for name, test := range map[string]struct {
+		signals []time.Duration
+		elapsed time.Duration
+	}{
+		"one signal":  {[]time.Duration{0}, 3*time.Second + reserve},
+		"two signals": {[]time.Duration{0, 2 * time.Second}, 2*time.Second + reserve},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begin := time.Now()
+				s := catch(time.Minute)
+				s.SetDrain(3 * time.Second)
+				for _, after := range test.signals {
+					time.AfterFunc(after, func() { s.arrived <- unix.SIGINT })
+				}
+				forever := make(chan struct{})
+				defer close(forever)
+				code := s.Main(func() int { <-forever; return 0 })
+				if code != ExitFailed || time.Since(begin) != test.elapsed {
+					t.Errorf("code %d after %v, want 1 after %v", code, time.Since(begin), test.elapsed)
+				}
+			})
+		})
+	}
 }
 
 // TestCatch has the process itself signalled.
