@@ -115,3 +115,22 @@ type Options struct {
 	Only    []string // children or instances to keep; empty: all
 	NoFile  uint64   // descriptors that we may open (RLIMIT_NOFILE); 0: not checked
 }
+
+// Instances returns all instances, in the order of the file.
+func (c *Config) Instances() []*Instance {
+	var all []*Instance
+	for _, child := range c.Children {
+		all = append(all, child.Instances...)
+	}
+	return all
+}
+
+// Child returns the child of that name, or nil.
+func (c *Config) Child(name string) *Child {
+	for _, child := range c.Children {
+		if child.Name == name {
+			return child
+		}
+	}
+	return nil
+}

@@ -1,0 +1,455 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+)
+
+const (
+	maxNameLength = 64
+	maxInstances  = 65_536 // of a file
+	baseNoFile    = 64     // descriptors the supervisor needs for itself
+	childNoFile   = 3      // for each instance: a pidfd and two pipes
+	maxHints      = 20     // misspelt children that a name is proposed for
+)
+
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+
+// childBlock is a child block on its way to a [Child].
+type childBlock struct {
+	name      string
+	place     hcl.Range // of its header
+	settings  []setting[childValues]
+	failed    map[string]bool // paths that have no value, for a reason that was said
+	values    childValues     // as the file has them, for the first instance
+	numbers   []int           // the indices of its instances
+	dependsOn []*childBlock   // without doubles
+	out       bool            // --only leaves it out
+	cyclic    bool            // it depends on itself in the end
+	instances []*Instance
+}
+
+func (c *childBlock) instanceName(index int) string {
+	if c.values.count == noCount {
+		return c.name
+	}
+	return c.name + strconv.Itoa(index)
+}
+
+func (c *childBlock) setting(path string) (setting[childValues], bool) {
+	for _, s := range c.settings {
+		if s.path == path {
+			return s, true
+		}
+	}
+	return setting[childValues]{}, false
+}
+
+// at is the place of an attribute's value, or of the header if it is not given.
+func (c *childBlock) at(path string) *hcl.Range {
+	if s, ok := c.setting(path); ok {
+		return &s.place
+	}
+	return &c.place
+}
+
+// decodeHeaders decodes of each child what decides over its instances: name,
+// count and depends_on.
+func (d *decoder) decodeHeaders(blocks hcl.Blocks) ([]*childBlock, hcl.Diagnostics) {
+	var diags hcl.Diagnostics
+	var children []*childBlock
+	byName := map[string]*childBlock{}
+	for _, block := range blocks {
+		c, more := d.decodeHeader(block)
+		diags = append(diags, more...)
+		children = append(children, c)
+		if before, double := byName[c.name]; double {
+			diags = diags.Append(fault(&block.LabelRanges[0], "Duplicate child", "There is a child %s in line %d already.", quote(c.name), before.place.Start.Line))
+			continue
+		}
+		byName[c.name] = c
+	}
+	diags = append(diags, number(children)...)
+	diags = append(diags, checkNames(children)...)
+	names := make([]string, 0, len(children))
+	for _, c := range children {
+		names = append(names, c.name)
+	}
+	hints := maxHints
+	for _, c := range children {
+		more := c.resolveDependencies(byName, names)
+		if hints -= len(more); hints <= 0 {
+			names = nil
+		}
+		diags = append(diags, more...)
+	}
+	return children, append(diags, findCycles(children)...)
+}
+
+func (d *decoder) decodeHeader(block *hcl.Block) (*childBlock, hcl.Diagnostics) {
+	c := &childBlock{name: block.Labels[0], place: block.DefRange, failed: map[string]bool{}, values: defaultChild()}
+	var diags hcl.Diagnostics
+	switch {
+	case len(c.name) > maxNameLength:
+		diags = diags.Append(fault(&block.LabelRanges[0], "Invalid name", "The name of a child may have %d characters.", maxNameLength))
+	case !nameForm.MatchString(c.name):
+		diags = diags.Append(fault(&block.LabelRanges[0], "Invalid name", "The name of a child has letters, digits, dots, underscores and dashes only, and begins with none of dot and dash."))
+	}
+	settings, _, more := bind(block.Body, &childSchema, "")
+	diags = append(diags, more...)
+	c.settings = settings
+	ctx := &hcl.EvalContext{Functions: d.strict, Variables: map[string]cty.Value{}}
+	for _, s := range settings {
+		if !s.shared {
+			continue
+		}
+		more = evaluate(d, s, ctx, &c.values)
+		c.failed[s.path] = more.HasErrors()
+		diags = append(diags, more...)
+	}
+	return c, diags
+}
+
+// number gives the children the indices of their instances.
+func number(children []*childBlock) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	total := 0
+	for _, c := range children {
+		n := c.values.count
+		if n == noCount {
+			n = 1
+		}
+		if total+n > maxInstances {
+			if diags == nil {
+				diags = diags.Append(fault(c.at("count"), "Too many instances", "With this child the file has more than %d.", maxInstances))
+			}
+			continue
+		}
+		total += n
+		for i := range n {
+			c.numbers = append(c.numbers, i+1)
+		}
+	}
+	return diags
+}
+
+// checkNames finds instances of one name: a1 beside two instances of a.
+func checkNames(children []*childBlock) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	owner := map[string]*childBlock{}
+	for _, c := range children {
+		told := false
+		for _, index := range c.numbers {
+			name := c.instanceName(index)
+			switch before := owner[name]; {
+			case told:
+			case before == nil:
+				owner[name] = c
+			case before.name != c.name: // of two children of one name that is all there is to say
+				told = true
+				diags = diags.Append(fault(&c.place, "Duplicate instance", "An instance of this child is called %s, and so is one of the child %s in line %d.",
+					quote(name), quote(before.name), before.place.Start.Line))
+			}
+		}
+		if n := len(c.numbers); n > 0 && len(c.name) <= maxNameLength && len(c.instanceName(c.numbers[n-1])) > maxNameLength {
+			diags = diags.Append(fault(&c.place, "Invalid name", "With the index behind it the name has more than %d characters.", maxNameLength))
+		}
+	}
+	return diags
+}
+
+func (c *childBlock) resolveDependencies(byName map[string]*childBlock, names []string) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	has := map[string]bool{}
+	for i, name := range c.values.dependsOn {
+		if has[name] {
+			continue
+		}
+		has[name] = true
+		dep := byName[name]
+		place := c.dependency(i)
+		switch {
+		case name == c.name:
+			c.cyclic = true
+			diags = diags.Append(fault(&place, "Invalid dependency", "The child depends on itself."))
+		case dep == nil:
+			hint := ""
+			if len(diags) < maxHints {
+				hint = didYouMean(name, names)
+			}
+			stem := strings.TrimRight(name, "0123456789")
+			if owner := byName[stem]; owner != nil && owner.values.count != noCount && stem != name {
+				hint = fmt.Sprintf(" A child depends on all instances of another: write %s.", quote(stem))
+			}
+			diags = diags.Append(fault(&place, "Unknown child", "There is no child %s.%s", quote(name), hint))
+		default:
+			c.dependsOn = append(c.dependsOn, dep)
+		}
+	}
+	return diags
+}
+
+// dependency is where the i-th of depends_on is.
+func (c *childBlock) dependency(i int) hcl.Range {
+	s, _ := c.setting("depends_on")
+	if tuple, ok := s.expr.(*hclsyntax.TupleConsExpr); ok && i < len(tuple.Exprs) {
+		return tuple.Exprs[i].Range()
+	}
+	return *c.at("depends_on")
+}
+
+// findCycles reports every dependency that closes a cycle.
+func findCycles(children []*childBlock) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	depth := map[*childBlock]int{} // 0: not seen; done: left
+	const done = -1
+	var path []*childBlock
+	var visit func(*childBlock)
+	visit = func(c *childBlock) {
+		path = append(path, c)
+		depth[c] = len(path)
+		for _, dep := range c.dependsOn {
+			switch at := depth[dep]; at {
+			case done:
+			case 0:
+				visit(dep)
+			default:
+				c.cyclic = true
+				place := c.dependency(slices.Index(c.values.dependsOn, dep.name))
+				diags = diags.Append(fault(&place, "Cycle of dependencies", "None of these can start first: %s.", arrows(append(slices.Clone(path[at-1:]), dep))))
+			}
+		}
+		path = path[:len(path)-1]
+		depth[c] = done
+	}
+	for _, c := range children {
+		if depth[c] == 0 {
+			visit(c)
+		}
+	}
+	return diags
+}
+
+func arrows(chain []*childBlock) string {
+	const most = 12
+	var names []string
+	for i, c := range chain {
+		if i == most-1 && len(chain) > most {
+			names = append(names, "…", chain[len(chain)-1].name)
+			break
+		}
+		names = append(names, c.name)
+	}
+	return strings.Join(names, " → ")
+}
+
+func acyclic(children []*childBlock) bool {
+	return !slices.ContainsFunc(children, func(c *childBlock) bool { return c.cyclic })
+}
+
+// only leaves out what opt.Only does not name.
+func (d *decoder) only(children []*childBlock) hcl.Diagnostics {
+	if len(d.opt.Only) == 0 {
+		return nil
+	}
+	names := map[string]bool{}
+	var known []string
+	for _, c := range children {
+		names[c.name] = true
+		known = append(known, c.name)
+		for _, index := range c.numbers {
+			if name := c.instanceName(index); !names[name] {
+				names[name] = true
+				known = append(known, name)
+			}
+		}
+	}
+	var diags hcl.Diagnostics
+	wanted := map[string]bool{}
+	for _, name := range d.opt.Only {
+		wanted[name] = true
+		if !names[name] {
+			diags = diags.Append(fault(nil, "Unknown name", "There is no child and no instance %s to run.%s", quote(name), didYouMean(name, known)))
+		}
+	}
+	for _, c := range children {
+		if wanted[c.name] {
+			continue
+		}
+		c.numbers = slices.DeleteFunc(c.numbers, func(index int) bool { return !wanted[c.instanceName(index)] })
+		c.out = len(c.numbers) == 0
+	}
+	return diags
+}
+
+// decodeInstances evaluates a child once, and for each further instance again
+// what uses index; all else they share. A child without instances is evaluated
+// for its faults.
+func (d *decoder) decodeInstances(c *childBlock) hcl.Diagnostics {
+	if c.out || len(c.numbers) == 0 {
+		diags := d.evaluateInstance(c, indexed(d.lenient, 1), &c.values, false)
+		return append(diags, d.finish(c, &c.values, nil, true)...)
+	}
+	diags := d.evaluateInstance(c, indexed(d.strict, c.numbers[0]), &c.values, false)
+	first := c.values
+	diags = append(diags, d.finish(c, &first, nil, false)...)
+	if diags.HasErrors() {
+		return diags
+	}
+	c.addInstance(c.numbers[0], first)
+	differ := slices.ContainsFunc(c.settings, func(s setting[childValues]) bool { return s.indexed })
+	var env []string
+	if s, _ := c.setting("env"); !s.indexed {
+		env = first.launch.Env
+	}
+	for _, index := range c.numbers[1:] {
+		next := first
+		if differ {
+			next = c.values
+			diags = d.evaluateInstance(c, indexed(d.strict, index), &next, true)
+			if !diags.HasErrors() {
+				diags = d.finish(c, &next, env, false)
+			}
+		}
+		if diags.HasErrors() { // the others have the same fault in all likelihood
+			for _, diag := range diags {
+				diag.Detail += fmt.Sprintf(" This is with index = %d.", index)
+			}
+			return diags
+		}
+		c.addInstance(index, next)
+	}
+	return nil
+}
+
+func indexed(functions map[string]function.Function, index int) *hcl.EvalContext {
+	return &hcl.EvalContext{Functions: functions, Variables: map[string]cty.Value{"index": cty.NumberIntVal(int64(index))}}
+}
+
+func (c *childBlock) addInstance(index int, v childValues) {
+	c.instances = append(c.instances, &Instance{Name: c.instanceName(index), Child: c.name, Index: index, Launch: v.launch, Policy: v.policy})
+}
+
+// probed says whether there is a ready block; its tcp is required.
+func (c *childBlock) probed() bool {
+	_, ok := c.setting("ready.tcp")
+	return ok
+}
+
+func (d *decoder) evaluateInstance(c *childBlock, ctx *hcl.EvalContext, v *childValues, again bool) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, s := range c.settings {
+		if s.shared || again && !s.indexed {
+			continue
+		}
+		more := evaluate(d, s, ctx, v)
+		c.failed[s.path] = more.HasErrors()
+		diags = append(diags, more...)
+	}
+	return diags
+}
+
+func (d *decoder) checkDescriptors(children []*childBlock) hcl.Diagnostics {
+	if d.opt.NoFile == 0 {
+		return nil
+	}
+	total := uint64(0)
+	for _, c := range children {
+		total += uint64(len(c.numbers))
+	}
+	if need := baseNoFile + childNoFile*total; need > d.opt.NoFile {
+		return hcl.Diagnostics{fault(nil, "Too few descriptors", "%s need %d descriptors, and the limit (ulimit -n) is %d.", plural(int(total), "instance"), need, d.opt.NoFile)}
+	}
+	return nil
+}
+
+// spread gives every instance its kill_timeout.
+func spread(children []*childBlock, shutdown Shutdown) hcl.Diagnostics {
+	index := map[*childBlock]int{}
+	for i, c := range children {
+		index[c] = i
+	}
+	nodes := make([]stopNode, len(children))
+	for i, c := range children {
+		_, nodes[i].given = c.setting("kill_timeout")
+		if len(c.numbers) == 0 {
+			nodes[i].given = true // nobody to wait for
+		}
+		if len(c.numbers) > 0 {
+			nodes[i].timeout = c.values.policy.KillTimeout
+		}
+		for _, instance := range c.instances {
+			nodes[i].timeout = max(nodes[i].timeout, instance.Policy.KillTimeout)
+		}
+		for _, dep := range c.dependsOn {
+			if at, ok := index[dep]; ok {
+				nodes[i].dependsOn = append(nodes[i].dependsOn, at)
+			}
+		}
+	}
+	available := shutdown.Deadline - shutdown.Reserve
+	b := newBudget(nodes, available)
+	diags := overBudget(children, nodes, b, shutdown)
+	for i, c := range children {
+		if nodes[i].given {
+			continue
+		}
+		if b.timeout[i] < time.Millisecond && b.longest[i] <= available {
+			diags = diags.Append(fault(&c.place, "No time to end", "The kill_timeouts given on the way to this child take %v of the %v that a stop has, and leave it none. Give it one of its own, shorten theirs, or raise the deadline.", b.longest[i], available))
+		}
+		for _, instance := range c.instances {
+			instance.Policy.KillTimeout = b.timeout[i]
+		}
+	}
+	return diags
+}
+
+// overBudget reports the chains of dependencies that do not fit the deadline.
+func overBudget(children []*childBlock, nodes []stopNode, b budget, shutdown Shutdown) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	told := map[string]bool{}
+	for _, chain := range b.over {
+		var parts []string
+		var sum time.Duration
+		worst := -1
+		for _, i := range chain {
+			if nodes[i].timeout == 0 {
+				continue // it takes no part in the sum
+			}
+			if worst < 0 || nodes[i].timeout > nodes[worst].timeout {
+				worst = i
+			}
+			sum += nodes[i].timeout
+			parts = append(parts, fmt.Sprintf("%s %v (line %d)", children[i].name, nodes[i].timeout, children[i].at("kill_timeout").Start.Line))
+		}
+		text := strings.Join(parts, " → ")
+		if told[text] {
+			continue
+		}
+		told[text] = true
+		diags = diags.Append(fault(children[worst].at("kill_timeout"), "Timeouts exceed the deadline",
+			"These are stopped one after the other: %s. That takes up to %v; the deadline of %v leaves %v, with %v kept for the sweep.",
+			text, sum, shutdown.Deadline, shutdown.Deadline-shutdown.Reserve, shutdown.Reserve))
+	}
+	return diags
+}
+
+// child is the finished child.
+func (c *childBlock) child() *Child {
+	child := &Child{Name: c.name, Instances: c.instances}
+	for _, dep := range c.dependsOn {
+		if !dep.out {
+			child.DependsOn = append(child.DependsOn, dep.name)
+		}
+	}
+	return child
+}

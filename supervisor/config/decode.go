@@ -1,0 +1,274 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+)
+
+// Parse returns the configuration that src is. The name is used in faults and
+// for Config.Path. Faults come back as [*Faults]: all of them, but if the
+// syntax is broken only those of the syntax, since what stands after a break
+// cannot be told. Commands, directories and variables of the machine that are
+// not there are faults too, unless opt.Only leaves out the child that needs
+// them. Texts are compared and handed on in the Unicode form NFC, as HCL has
+// them.
+func Parse(src []byte, filename string, opt Options) (c *Config, err error) {
+	// A panic in the parser must not end the children that run already.
+	defer func() {
+		if r := recover(); r != nil {
+			c, err = nil, fmt.Errorf("cannot parse %s: internal fault: %v", filename, r)
+		}
+	}()
+	return parse(src, filename, opt)
+}
+
+func parse(src []byte, filename string, opt Options) (*Config, error) {
+	if len(src) > maxFile {
+		return nil, fmt.Errorf("cannot parse %s: it is larger than %d MiB", filename, maxFile>>20)
+	}
+	path, err := filepath.Abs(filename)
+	if err != nil {
+		return nil, fmt.Errorf("cannot parse %s: %w", filename, err)
+	}
+	wd, err := filepath.Abs(".")
+	if err != nil {
+		return nil, fmt.Errorf("cannot parse %s: %w", filename, err)
+	}
+	for _, check := range []func([]byte, string) *hcl.Diagnostic{checkText, checkShape} {
+		if d := check(src, filename); d != nil {
+			return nil, newFaults(filename, src, nil, hcl.Diagnostics{d})
+		}
+	}
+	file, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
+	if diags.HasErrors() {
+		return nil, newFaults(filename, src, file, diags)
+	}
+	config, diags := newDecoder(opt, wd).decodeFile(file.Body)
+	if diags.HasErrors() {
+		return nil, newFaults(filename, src, file, diags)
+	}
+	config.Path = path
+	return config, nil
+}
+
+// decoder is what the decoding of one file knows besides the file.
+type decoder struct {
+	opt     Options
+	wd      string
+	environ []string          // the supervisor's own, sorted, without doubles
+	env     map[string]string // the same
+	strict  map[string]function.Function
+	lenient map[string]function.Function // for children that are left out: what is not there is unknown
+	work    float64                      // done so far, see maxWork
+	found   map[search]lookup
+}
+
+func newDecoder(opt Options, wd string) *decoder {
+	d := &decoder{opt: opt, wd: wd, env: map[string]string{}, found: map[search]lookup{}}
+	for _, entry := range opt.Environ {
+		if name, value, ok := strings.Cut(entry, "="); ok && name != "" {
+			d.env[name] = value // of doubles the last one wins, as in os/exec
+		}
+	}
+	d.environ = assign(nil, d.env)
+	d.strict = map[string]function.Function{"env": d.envFunction(false)}
+	d.lenient = map[string]function.Function{"env": d.envFunction(true)}
+	return d
+}
+
+// envFunction is env(name, default).
+func (d *decoder) envFunction(lenient bool) function.Function {
+	return function.New(&function.Spec{
+		Params:   []function.Parameter{{Name: "name", Type: cty.String}},
+		VarParam: &function.Parameter{Name: "default", Type: cty.String},
+		Type:     function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			if len(args) > 2 {
+				return cty.NilVal, function.NewArgErrorf(2, "env takes a name and one default")
+			}
+			name := args[0].AsString()
+			if value, ok := d.env[name]; ok {
+				return cty.StringVal(value), nil
+			}
+			switch {
+			case len(args) == 2:
+				return args[1], nil
+			case lenient:
+				return cty.UnknownVal(cty.String), nil
+			}
+			return cty.NilVal, function.NewArgErrorf(0, "the environment has no variable %s; a default can be given as env(%s, \"…\")", quote(name), quote(name))
+		},
+	})
+}
+
+func (d *decoder) decodeFile(body hcl.Body) (*Config, hcl.Diagnostics) {
+	config := defaultConfig()
+	settings, blocks, diags := bind(body, &fileSchema, "", childSchema.header())
+	ctx := &hcl.EvalContext{Functions: d.strict, Variables: map[string]cty.Value{}}
+	failed := map[string]bool{}
+	for _, s := range settings {
+		more := evaluate(d, s, ctx, config)
+		failed[s.path] = more.HasErrors()
+		diags = append(diags, more...)
+	}
+	if len(blocks) == 0 && !diags.HasErrors() {
+		diags = diags.Append(fault(body.MissingItemRange().Ptr(), "No child", `There is nothing to run: the file has no block such as child "server" { command = "server" }.`))
+	}
+	children, more := d.decodeHeaders(blocks)
+	diags = append(diags, more...)
+	diags = append(diags, d.only(children)...)
+	for _, c := range children {
+		diags = append(diags, d.decodeInstances(c)...)
+	}
+	kept := slices.DeleteFunc(slices.Clone(children), func(c *childBlock) bool { return c.out })
+	diags = append(diags, d.checkDescriptors(kept)...)
+	config.Shutdown.Reserve = reserve(config.Shutdown.Deadline)
+	if !failed["shutdown.deadline"] && acyclic(kept) {
+		diags = append(diags, spread(kept, config.Shutdown)...)
+	}
+	for _, c := range kept {
+		config.Children = append(config.Children, c.child())
+	}
+	return config, diags
+}
+
+// setting is an attribute that the file has.
+type setting[T any] struct {
+	*attribute[T]
+	path    string // with the block it is in, as ready.tcp
+	expr    hclsyntax.Expression
+	place   hcl.Range // of the value
+	indexed bool      // it uses index
+	weight  float64
+}
+
+// bind finds what a body has of the schema, blocks included, and reports what
+// else it has. Blocks of the other kinds are returned as they are.
+func bind[T any](body hcl.Body, b *block[T], prefix string, others ...hcl.BlockHeaderSchema) ([]setting[T], hcl.Blocks, hcl.Diagnostics) {
+	schema := b.schema()
+	schema.Blocks = append(schema.Blocks, others...)
+	content, diags := body.Content(schema)
+	var settings []setting[T]
+	for i := range b.attributes {
+		attr, ok := content.Attributes[b.attributes[i].name]
+		if !ok {
+			continue
+		}
+		s := setting[T]{attribute: &b.attributes[i], path: prefix + attr.Name, place: attr.Expr.Range()}
+		s.expr, _ = attr.Expr.(hclsyntax.Expression)
+		var more hcl.Diagnostics
+		s.weight, more = weigh(s.expr)
+		diags = append(diags, more...)
+		for _, v := range s.expr.Variables() {
+			s.indexed = s.indexed || v.RootName() == "index"
+		}
+		settings = append(settings, s)
+	}
+	var rest hcl.Blocks
+	first := map[string]hcl.Range{}
+	for _, found := range content.Blocks {
+		i := slices.IndexFunc(b.blocks, func(sub block[T]) bool { return sub.name == found.Type })
+		if i < 0 {
+			rest = append(rest, found)
+			continue
+		}
+		if before, double := first[found.Type]; double {
+			diags = diags.Append(fault(&found.DefRange, "Duplicate block", "The %s block was already given in line %d; there can be only one.", found.Type, before.Start.Line))
+			continue
+		}
+		first[found.Type] = found.DefRange
+		sub, _, more := bind(found.Body, &b.blocks[i], prefix+found.Type+".")
+		settings = append(settings, sub...)
+		diags = append(diags, more...)
+	}
+	return settings, rest, diags
+}
+
+// evaluate puts the value of a setting into the target.
+func evaluate[T any](d *decoder, s setting[T], ctx *hcl.EvalContext, target *T) hcl.Diagnostics {
+	if d.work > maxWork {
+		return nil // said already
+	}
+	if _, ok := ctx.Variables["index"]; s.indexed && !ok {
+		return hcl.Diagnostics{fault(&s.place, "No index here", "index differs from instance to instance, and %s is the same for all of them.", s.path)}
+	}
+	if d.work += s.weight; d.work > maxWork {
+		return hcl.Diagnostics{fault(&s.place, "Too much to evaluate", "With this expression the file takes more steps than a configuration should.")}
+	}
+	v, diags := s.expr.Value(ctx)
+	if diags.HasErrors() {
+		return explain(diags)
+	}
+	if v, _ = v.UnmarkDeep(); !v.IsWhollyKnown() {
+		return nil
+	}
+	if v.IsNull() {
+		return hcl.Diagnostics{fault(&s.place, "Invalid value for "+s.path, "A value is needed here, and null is none. To leave the attribute out, leave out its line.")}
+	}
+	if err := s.set(target, v); err != nil {
+		place := s.element(err, ctx)
+		return hcl.Diagnostics{fault(&place, "Invalid value for "+s.path, "%v", err)}
+	}
+	return nil
+}
+
+// element is where a fault of the value is: at the element if it is one of a
+// list or of an object that stands in the file as such.
+func (s *setting[T]) element(err error, ctx *hcl.EvalContext) hcl.Range {
+	e, ok := err.(*elementError)
+	if !ok {
+		return s.place
+	}
+	switch expr := s.expr.(type) {
+	case *hclsyntax.TupleConsExpr:
+		if e.index < len(expr.Exprs) {
+			return expr.Exprs[e.index].Range()
+		}
+	case *hclsyntax.ObjectConsExpr:
+		for _, item := range expr.Items {
+			v, diags := item.KeyExpr.Value(ctx)
+			if !diags.HasErrors() && v.IsKnown() && !v.IsNull() && v.Type() == cty.String && v.AsString() == e.key {
+				return hcl.RangeBetween(item.KeyExpr.Range(), item.ValueExpr.Range())
+			}
+		}
+	}
+	return s.place
+}
+
+// explain adds to HCL's words what people mean most often when they get them.
+func explain(diags hcl.Diagnostics) hcl.Diagnostics {
+	for _, d := range diags {
+		if d.Summary == "Unknown variable" {
+			d.Detail += " A text needs quotes around it."
+		}
+	}
+	return diags
+}
+
+// assign puts variables over a sorted environment; the result is sorted too.
+func assign(environ []string, over map[string]string) []string {
+	result := make([]string, 0, len(environ)+len(over))
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if _, ok := over[name]; !ok {
+			result = append(result, entry)
+		}
+	}
+	for name, value := range over {
+		result = append(result, name+"="+value)
+	}
+	slices.SortFunc(result, func(a, b string) int {
+		nameA, _, _ := strings.Cut(a, "=")
+		nameB, _, _ := strings.Cut(b, "=")
+		return cmp.Compare(nameA, nameB)
+	})
+	return result
+}

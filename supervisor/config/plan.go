@@ -1,0 +1,149 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+)
+
+// Plan is what it takes to get from one configuration to another, by the names
+// of instances: what is added, changed and kept in the order of the new file,
+// what is removed in the order of the old one.
+type Plan struct {
+	Added, Removed, Kept []string
+	Changed              []Change
+	Globals              []string // attributes outside of the children that differ, as log_level or shutdown.deadline
+}
+
+// Change is an instance that both configurations have, but not alike.
+type Change struct {
+	Name       string
+	Restart    bool     // what a run is made of differs; else only how it is treated
+	Attributes []string // as the file names them, ready.tcp for one in a block; never their values, which may be secret
+}
+
+// Empty says that there is nothing to do.
+func (p Plan) Empty() bool {
+	return len(p.Added)+len(p.Removed)+len(p.Changed)+len(p.Globals) == 0
+}
+
+// Diff returns the plan from old to new. A nil configuration has no children,
+// so Diff(nil, c) adds them all. Attributes are compared by their values: one
+// that is now written out with its default has not changed.
+func Diff(old, new *Config) Plan {
+	var plan Plan
+	if old == nil {
+		old = &Config{}
+	}
+	if new == nil {
+		new = &Config{}
+	}
+	plan.Globals = differences(globals, old, new)
+	was, is := placed(old), placed(new)
+	for _, p := range is.list {
+		before, ok := was.byName[p.Name]
+		if !ok {
+			plan.Added = append(plan.Added, p.Name)
+			continue
+		}
+		change := Change{
+			Name:       p.Name,
+			Restart:    !reflect.DeepEqual(before.Launch, p.Launch),
+			Attributes: differences(attributes, before, p),
+		}
+		if len(change.Attributes) > 0 {
+			plan.Changed = append(plan.Changed, change)
+		} else {
+			plan.Kept = append(plan.Kept, p.Name)
+		}
+	}
+	for _, p := range was.list {
+		if _, ok := is.byName[p.Name]; !ok {
+			plan.Removed = append(plan.Removed, p.Name)
+		}
+	}
+	return plan
+}
+
+// place is an instance with what its child knows of it.
+type place struct {
+	*Instance
+	dependsOn []string // sorted
+}
+
+type places struct {
+	list   []*place
+	byName map[string]*place
+}
+
+func placed(c *Config) places {
+	ps := places{byName: map[string]*place{}}
+	for _, child := range c.Children {
+		dependsOn := slices.Sorted(slices.Values(child.DependsOn))
+		for _, instance := range child.Instances {
+			p := &place{instance, dependsOn}
+			ps.list = append(ps.list, p)
+			ps.byName[p.Name] = p
+		}
+	}
+	return ps
+}
+
+// compared is an attribute of the file and where its value went.
+type compared[T any] struct {
+	name string
+	same func(a, b *T) bool
+}
+
+func compare[T, V any](name string, of func(*T) V) compared[T] {
+	return compared[T]{name, func(a, b *T) bool { return reflect.DeepEqual(of(a), of(b)) }}
+}
+
+func differences[T any](table []compared[T], a, b *T) []string {
+	var names []string
+	for _, c := range table {
+		if !c.same(a, b) {
+			names = append(names, c.name)
+		}
+	}
+	return names
+}
+
+var globals = []compared[Config]{
+	compare("log_level", func(c *Config) string { return c.Log.Level }),
+	compare("log_format", func(c *Config) string { return c.Log.Format }),
+	compare("shutdown.deadline", func(c *Config) any { return c.Shutdown.Deadline }),
+	compare("shutdown.proof", func(c *Config) any { return c.Shutdown.Proof }),
+	compare("shutdown.strict", func(c *Config) any { return c.Shutdown.Strict }),
+}
+
+// A test asserts that every attribute of the schema is here. "child" is an
+// instance that kept its name and got another child or index.
+var attributes = []compared[place]{
+	compare("child", func(p *place) any { return [2]any{p.Child, p.Index} }),
+	compare("command", func(p *place) any { return [2]string{p.Launch.Command, p.Launch.Path} }),
+	compare("args", func(p *place) any { return p.Launch.Args }),
+	compare("env", func(p *place) any { return p.Launch.Env }),
+	compare("cwd", func(p *place) any { return p.Launch.Dir }),
+	compare("depends_on", func(p *place) any { return p.dependsOn }),
+	compare("kill_signal", func(p *place) any { return p.Policy.KillSignal }),
+	compare("kill_timeout", func(p *place) any { return p.Policy.KillTimeout }),
+	compare("on_success", func(p *place) any { return p.Policy.OnSuccess }),
+	compare("on_failure", func(p *place) any { return p.Policy.OnFailure }),
+	compare("ready.tcp", func(p *place) any { return p.ready().TCP }),
+	compare("ready.timeout", func(p *place) any { return p.ready().Timeout }),
+	compare("restart.on", func(p *place) any { return p.Policy.Restart.On }),
+	compare("restart.attempts", func(p *place) any { return p.Policy.Restart.Attempts }),
+	compare("restart.interval", func(p *place) any { return p.Policy.Restart.Interval }),
+	compare("restart.delay", func(p *place) any { return p.Policy.Restart.Delay }),
+	compare("restart.max_delay", func(p *place) any { return p.Policy.Restart.MaxDelay }),
+	compare("logs.format", func(p *place) any { return p.Launch.Logs.Format }),
+	compare("logs.stdout", func(p *place) any { return p.Launch.Logs.Stdout }),
+	compare("logs.stderr", func(p *place) any { return p.Launch.Logs.Stderr }),
+}
+
+func (p *place) ready() Ready {
+	if p.Launch.Ready == nil {
+		return Ready{}
+	}
+	return *p.Launch.Ready
+}

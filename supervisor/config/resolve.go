@@ -1,0 +1,197 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"golang.org/x/sys/unix"
+)
+
+// defaultPath is where commands are looked for if the child has no PATH.
+const defaultPath = "/usr/local/bin:/usr/bin:/bin"
+
+// search is what the place of a command depends on.
+type search struct{ command, dir, path string }
+
+type lookup struct {
+	path string
+	err  error
+}
+
+// finish turns values into what a run is made of, and checks them against each
+// other and, unless lenient, against the machine. The environment is env, or
+// made from the values where that is nil.
+func (d *decoder) finish(c *childBlock, v *childValues, env []string, lenient bool) hcl.Diagnostics {
+	diags := c.checkTogether(v)
+	if c.probed() {
+		ready := v.ready
+		v.launch.Ready = &ready
+	}
+	if lenient {
+		return diags
+	}
+	if v.launch.Env = env; env == nil {
+		v.launch.Env = assign(d.environ, v.env)
+	}
+	dir := d.wd
+	if v.launch.Dir != "" && !c.failed["cwd"] {
+		dir = absolute(d.wd, v.launch.Dir)
+		v.launch.Dir = dir
+		if err := checkDirectory(dir); err != nil {
+			return diags.Append(fault(c.at("cwd"), "Invalid value for cwd", "%v", err))
+		}
+	}
+	if c.failed["cwd"] {
+		return diags // what else there is, is relative to it
+	}
+	if v.launch.Command != "" && !c.failed["command"] && !c.failed["env"] {
+		path, err := d.find(v.launch.Command, dir, v.searchPath(d.env))
+		if err != nil {
+			diags = diags.Append(fault(c.at("command"), "Command not found", "%v", err))
+		}
+		v.launch.Path = path
+	}
+	for _, s := range v.sinks() {
+		if !strings.Contains(*s.sink, "/") || c.failed[s.path] {
+			continue
+		}
+		*s.sink = absolute(dir, *s.sink)
+		if err := checkLogFile(*s.sink); err != nil {
+			diags = diags.Append(fault(c.at(s.path), "Invalid value for "+s.path, "%v", err))
+		}
+	}
+	return diags
+}
+
+// checkTogether finds values that are right by themselves and not together.
+func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	if r := v.policy.Restart; r.Delay > r.MaxDelay && !c.failed["restart.delay"] && !c.failed["restart.max_delay"] {
+		place := c.at("restart.delay")
+		if _, ok := c.setting("restart.delay"); !ok {
+			place = c.at("restart.max_delay")
+		}
+		diags = diags.Append(fault(place, "Delays contradict each other", "The delay (%v) grows up to max_delay, which is less (%v).", r.Delay, r.MaxDelay))
+	}
+	if v.launch.Logs.Format == formatInherit && !c.failed["logs.format"] {
+		for _, s := range v.sinks() {
+			if strings.Contains(*s.sink, "/") {
+				diags = diags.Append(fault(c.at(s.path), "Invalid value for "+s.path, "With the format inherit a child writes to the supervisor's own stdout or stderr; a file needs another format."))
+			}
+		}
+	}
+	return diags
+}
+
+type sinkOf struct {
+	path string
+	sink *string
+}
+
+func (v *childValues) sinks() []sinkOf {
+	return []sinkOf{{"logs.stdout", &v.launch.Logs.Stdout}, {"logs.stderr", &v.launch.Logs.Stderr}}
+}
+
+func (v *childValues) searchPath(environ map[string]string) string {
+	for _, env := range []map[string]string{v.env, environ} {
+		if path, ok := env["PATH"]; ok {
+			return path
+		}
+	}
+	return defaultPath
+}
+
+// find resolves a command as execvp(3) would in dir, to an absolute path. Its
+// error is a sentence for a person.
+func (d *decoder) find(command, dir, path string) (string, error) {
+	key := search{command, dir, path}
+	result, ok := d.found[key]
+	if !ok {
+		result.path, result.err = find(command, dir, path)
+		d.found[key] = result
+	}
+	return result.path, result.err
+}
+
+func find(command, dir, path string) (string, error) {
+	if strings.Contains(command, "/") {
+		file := absolute(dir, command)
+		return file, checkExecutable(file)
+	}
+	var seen error
+	for _, entry := range filepath.SplitList(path) {
+		file := filepath.Join(absolute(dir, entry), command)
+		err := checkExecutable(file)
+		if err == nil {
+			return file, nil
+		}
+		if seen == nil && !errors.Is(err, fs.ErrNotExist) {
+			seen = err
+		}
+	}
+	if seen != nil {
+		return "", wrong("%s has no program in PATH; %v", quote(command), seen)
+	}
+	const most = 512
+	if len(path) > most {
+		path = path[:most] + "…"
+	}
+	return "", wrong("There is no program %s in PATH (%s).", quote(command), path)
+}
+
+// notThere is a [detail] about a file that does not exist.
+type notThere struct{ detail }
+
+func (notThere) Is(target error) bool { return target == fs.ErrNotExist }
+
+func checkExecutable(file string) error {
+	info, err := os.Stat(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR):
+		return notThere{detail(quote(file) + " is not there.")}
+	case err != nil:
+		return wrong("%s cannot be looked at: %v.", quote(file), errors.Unwrap(err))
+	case info.IsDir():
+		return wrong("%s is a directory.", quote(file))
+	case !info.Mode().IsRegular():
+		return wrong("%s is not a regular file.", quote(file))
+	}
+	if err := unix.Faccessat(unix.AT_FDCWD, file, unix.X_OK, unix.AT_EACCESS); err != nil {
+		return wrong("%s is not executable.", quote(file))
+	}
+	return nil
+}
+
+func checkDirectory(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return wrong("The directory %s is not there.", quote(dir))
+	case err != nil:
+		return wrong("The directory %s cannot be looked at: %v.", quote(dir), errors.Unwrap(err))
+	case !info.IsDir():
+		return wrong("%s is not a directory.", quote(dir))
+	}
+	return nil
+}
+
+func checkLogFile(file string) error {
+	if err := checkDirectory(filepath.Dir(file)); err != nil {
+		return err
+	}
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		return wrong("%s is a directory.", quote(file))
+	}
+	return nil
+}
+
+func absolute(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(dir, path)
+}

@@ -1,0 +1,219 @@
+package config
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// An attribute is one name of the language: what it means, what its value must
+// be and where the value goes. T is what the attributes of a block fill in.
+type attribute[T any] struct {
+	name     string
+	doc      string
+	required bool
+	shared   bool // the same for every instance: `index` is not to be had
+	set      func(*T, cty.Value) error
+	get      func(*T) any
+}
+
+// A block is a kind of block, or the file itself.
+type block[T any] struct {
+	name       string
+	label      string // what its label is, if it has one
+	doc        string
+	attributes []attribute[T]
+	blocks     []block[T]
+}
+
+func (b *block[T]) header() hcl.BlockHeaderSchema {
+	h := hcl.BlockHeaderSchema{Type: b.name}
+	if b.label != "" {
+		h.LabelNames = []string{b.label}
+	}
+	return h
+}
+
+func (b *block[T]) schema() *hcl.BodySchema {
+	s := &hcl.BodySchema{}
+	for _, a := range b.attributes {
+		s.Attributes = append(s.Attributes, hcl.AttributeSchema{Name: a.name, Required: a.required})
+	}
+	for i := range b.blocks {
+		s.Blocks = append(s.Blocks, b.blocks[i].header())
+	}
+	return s
+}
+
+// field ties an attribute to its place in T and to the reader of its value.
+func field[T, V any](name string, place func(*T) *V, read func(cty.Value) (V, error), doc string) attribute[T] {
+	return attribute[T]{
+		name: name,
+		doc:  doc,
+		get:  func(t *T) any { return *place(t) },
+		set: func(t *T, v cty.Value) error {
+			value, err := read(v)
+			if err == nil {
+				*place(t) = value
+			}
+			return err
+		},
+	}
+}
+
+func required[T any](a attribute[T]) attribute[T] {
+	a.required = true
+	return a
+}
+
+func shared[T any](a attribute[T]) attribute[T] {
+	a.shared = true
+	return a
+}
+
+// childValues is what the attributes of a child fill in, for one index.
+type childValues struct {
+	count     int // noCount if not given
+	dependsOn []string
+	env       map[string]string
+	ready     Ready
+	launch    Launch
+	policy    Policy
+}
+
+const noCount = -1
+
+// Where a stream goes, if not to a file.
+const (
+	sinkStdout = "stdout"
+	sinkStderr = "stderr"
+	sinkNone   = "none"
+)
+
+const formatInherit = "inherit"
+
+const (
+	maxCount    = 10_000 // instances of one child
+	maxAttempts = 1_000_000
+)
+
+func defaultConfig() *Config {
+	return &Config{
+		Log:      Log{Level: "info", Format: "text"},
+		Shutdown: Shutdown{Deadline: 9 * time.Second, Proof: ProofExact},
+	}
+}
+
+func defaultChild() childValues {
+	return childValues{
+		count:  noCount,
+		ready:  Ready{Timeout: 5 * time.Second},
+		launch: Launch{Logs: Logs{Format: "text", Stdout: sinkStdout, Stderr: sinkStdout}},
+		policy: Policy{
+			KillSignal: syscall.SIGTERM,
+			OnSuccess:  Ignore,
+			OnFailure:  ShutDown,
+			Restart: Restart{
+				On:       "failure",
+				Attempts: 5,
+				Interval: time.Minute,
+				Delay:    200 * time.Millisecond,
+				MaxDelay: 30 * time.Second,
+			},
+		},
+	}
+}
+
+// fileSchema is the file without its children.
+var fileSchema = block[Config]{
+	doc: "The globals of the file.",
+	attributes: []attribute[Config]{
+		field("log_level", func(c *Config) *string { return &c.Log.Level }, oneOf("trace", "debug", "info", "warn", "error"),
+			"How much the supervisor logs."),
+		field("log_format", func(c *Config) *string { return &c.Log.Format }, oneOf("text", "json"),
+			"How it logs."),
+	},
+	blocks: []block[Config]{{
+		name: "shutdown",
+		doc:  "The budget of a stop, and how it is judged.",
+		attributes: []attribute[Config]{
+			field("deadline", func(c *Config) *time.Duration { return &c.Shutdown.Deadline }, duration(10*time.Millisecond),
+				"How long a stop may take, from the signal to an empty process table. 5 % of it, 500 ms at most, are kept for the sweep and the flush."),
+			field("proof", func(c *Config) *Proof { return &c.Shutdown.Proof }, oneOf(ProofExact, ProofSampled, ProofNone),
+				"How a child's descriptors are looked at as it exits."),
+			field("strict", func(c *Config) *bool { return &c.Shutdown.Strict }, boolean,
+				"Exit with 3 if a descriptor was left open."),
+		},
+	}},
+}
+
+// childSchema is a child. What is not marked as shared may use `index`.
+var childSchema = block[childValues]{
+	name:  "child",
+	label: "name",
+	doc:   "A process to run and its replicas.",
+	attributes: []attribute[childValues]{
+		shared(field("count", func(v *childValues) *int { return &v.count }, integer(maxCount),
+			"How many instances there are: name1, name2, and so on. Without it there is one, named after the child; 0 is none.")),
+		shared(field("depends_on", func(v *childValues) *[]string { return &v.dependsOn }, texts,
+			"The children that have to be ready before this one starts, and that are stopped after it.")),
+		required(field("command", func(v *childValues) *string { return &v.launch.Command }, notEmpty,
+			"The program. With a slash it is relative to cwd; without one it is looked up in the child's PATH.")),
+		field("args", func(v *childValues) *[]string { return &v.launch.Args }, texts,
+			"Its arguments."),
+		field("env", func(v *childValues) *map[string]string { return &v.env }, assignments,
+			"Variables that are put over the supervisor's own environment."),
+		field("cwd", func(v *childValues) *string { return &v.launch.Dir }, notEmpty,
+			"The directory it runs in. Without it that is the supervisor's own."),
+		field("kill_signal", func(v *childValues) *syscall.Signal { return &v.policy.KillSignal }, signal,
+			"The signal that asks it to end."),
+		field("kill_timeout", func(v *childValues) *time.Duration { return &v.policy.KillTimeout }, duration(time.Millisecond),
+			"How long it may take to end before it gets SIGKILL. Without it that is an equal share, for each layer of the order, of what the deadline leaves."),
+		field("on_success", func(v *childValues) *Action { return &v.policy.OnSuccess }, oneOf(Ignore, ShutDown),
+			"What its end with success means for all."),
+		field("on_failure", func(v *childValues) *Action { return &v.policy.OnFailure }, oneOf(Ignore, ShutDown),
+			"What its failure means for all, once the attempts of restart are used up."),
+	},
+	blocks: []block[childValues]{
+		{
+			name: "ready",
+			doc:  "How a run proves that it serves. Without it a run is ready once it is executed.",
+			attributes: []attribute[childValues]{
+				required(field("tcp", func(v *childValues) *string { return &v.ready.TCP }, address,
+					"The address it has to listen on, host:port; without a host any address of this machine.")),
+				field("timeout", func(v *childValues) *time.Duration { return &v.ready.Timeout }, duration(time.Millisecond),
+					"How long it may take from its start."),
+			},
+		},
+		{
+			name: "restart",
+			doc:  "When a run that ended is followed by another.",
+			attributes: []attribute[childValues]{
+				field("on", func(v *childValues) *string { return &v.policy.Restart.On }, oneOf("never", "failure", "always"),
+					"After which ends."),
+				field("attempts", func(v *childValues) *int { return &v.policy.Restart.Attempts }, integer(maxAttempts),
+					"How many restarts there may be in each interval; after them the child has failed."),
+				field("interval", func(v *childValues) *time.Duration { return &v.policy.Restart.Interval }, duration(time.Millisecond),
+					"The time in which the attempts are counted."),
+				field("delay", func(v *childValues) *time.Duration { return &v.policy.Restart.Delay }, duration(0),
+					"How long the first restart waits. It is doubled each time, with jitter."),
+				field("max_delay", func(v *childValues) *time.Duration { return &v.policy.Restart.MaxDelay }, duration(0),
+					"The longest such wait."),
+			},
+		},
+		{
+			name: "logs",
+			doc:  "Where the output goes, and how.",
+			attributes: []attribute[childValues]{
+				field("format", func(v *childValues) *string { return &v.launch.Logs.Format }, oneOf("text", "json", "raw", formatInherit),
+					"text puts the instance before each line, json makes an object of it, raw passes it on as it came. inherit hands the supervisor's own descriptor to the child, which cannot be a file."),
+				field("stdout", func(v *childValues) *string { return &v.launch.Logs.Stdout }, sink,
+					"Where standard output goes: stdout, stderr, none, or the path of a file, which has a slash in it and is relative to cwd."),
+				field("stderr", func(v *childValues) *string { return &v.launch.Logs.Stderr }, sink,
+					"Where standard error goes."),
+			},
+		},
+	},
+}

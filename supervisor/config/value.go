@@ -1,0 +1,333 @@
+package config
+
+import (
+	"fmt"
+	"math/big"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/agext/levenshtein"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	"golang.org/x/sys/unix"
+)
+
+// maxDuration is where a duration is taken for a slip of the pen.
+const maxDuration = 24 * time.Hour
+
+// detail is what is wrong with a value, as sentences for a person.
+type detail string
+
+func (d detail) Error() string { return string(d) }
+
+func wrong(format string, args ...any) error { return detail(fmt.Sprintf(format, args...)) }
+
+// elementError is a fault of one element of a list or an object.
+type elementError struct {
+	index int    // in a list
+	key   string // in an object
+	err   error
+}
+
+func (e *elementError) Error() string { return e.err.Error() }
+
+// The readers below turn an evaluated value, known as a whole, into ours.
+
+func text(v cty.Value) (string, error) {
+	if v.IsNull() {
+		return "", wrong("A text is needed here, and null is none. To leave an attribute out, leave out its line.")
+	}
+	if !v.Type().IsPrimitiveType() {
+		return "", wrong("A text is needed here, not %s.", v.Type().FriendlyName())
+	}
+	if enormous(v) {
+		return "", wrong("The number is too large.")
+	}
+	v, err := convert.Convert(v, cty.String)
+	if err != nil {
+		return "", wrong("A text is needed here: %v.", err)
+	}
+	s := v.AsString()
+	if strings.IndexByte(s, 0) >= 0 {
+		return "", wrong("A text that a program gets cannot hold a NUL byte.")
+	}
+	return s, nil
+}
+
+func notEmpty(v cty.Value) (string, error) {
+	s, err := text(v)
+	if err == nil && s == "" {
+		err = wrong("This must not be empty.")
+	}
+	return s, err
+}
+
+func boolean(v cty.Value) (bool, error) {
+	v, err := primitive(v, cty.Bool, "true or false")
+	if err != nil {
+		return false, err
+	}
+	return v.True(), nil
+}
+
+// integer reads whole numbers from 0 to most.
+func integer(most int) func(cty.Value) (int, error) {
+	return func(v cty.Value) (int, error) {
+		v, err := primitive(v, cty.Number, "a whole number")
+		if err != nil {
+			return 0, err
+		}
+		f := v.AsBigFloat()
+		switch n, accuracy := f.Int64(); {
+		case f.Sign() < 0:
+			return 0, wrong("This must not be negative.")
+		case f.Cmp(big.NewFloat(float64(most))) > 0:
+			return 0, wrong("This may be %d at most.", most)
+		case accuracy != big.Exact:
+			return 0, wrong("A whole number is needed here.")
+		default:
+			return int(n), nil
+		}
+	}
+}
+
+func primitive(v cty.Value, want cty.Type, name string) (cty.Value, error) {
+	if v.IsNull() {
+		return v, wrong("This must be %s, not null.", name)
+	}
+	if !v.Type().IsPrimitiveType() {
+		return v, wrong("This must be %s, not %s.", name, v.Type().FriendlyName())
+	}
+	converted, err := convert.Convert(v, want)
+	if err != nil || converted.IsNull() {
+		return v, wrong("This must be %s.", name)
+	}
+	return converted, nil
+}
+
+// duration reads least up to 24h.
+func duration(least time.Duration) func(cty.Value) (time.Duration, error) {
+	return func(v cty.Value) (time.Duration, error) {
+		s, err := text(v)
+		if err != nil {
+			return 0, wrong(`A duration such as "5s" or "1m30s" is needed here.`)
+		}
+		if _, err := strconv.ParseFloat(s, 64); err == nil && s != "0" {
+			return 0, wrong("The unit is missing: write %q for seconds, %q for milliseconds.", trim(s)+"s", trim(s)+"ms")
+		}
+		switch d, err := time.ParseDuration(s); {
+		case err != nil:
+			return 0, wrong(`%s is not a duration; one is written as "5s", "200ms" or "1m30s".`, quote(s))
+		case d < 0:
+			return 0, wrong("A duration must not be negative.")
+		case d == 0 && least > 0:
+			return 0, wrong("This must be longer than zero.")
+		case d < least:
+			return 0, wrong("This must be at least %v.", least)
+		case d > maxDuration:
+			return 0, wrong("This is longer than a day (%v), which is probably a mistake.", maxDuration)
+		default:
+			return d, nil
+		}
+	}
+}
+
+func oneOf[V ~string](allowed ...V) func(cty.Value) (V, error) {
+	return func(v cty.Value) (V, error) {
+		s, err := text(v)
+		if err != nil {
+			return "", wrong("One of %s is needed here.", list(allowed))
+		}
+		if slices.Contains(allowed, V(s)) {
+			return V(s), nil
+		}
+		return "", wrong("%s is not one of %s.%s", quote(s), list(allowed), didYouMean(s, allowed))
+	}
+}
+
+// harmless are the signals that end no process, by signal(7).
+var harmless = []string{"SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGWINCH"}
+
+// usual are those that a misspelt name is compared with.
+var usual = []string{"SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGABRT", "SIGALRM", "SIGPWR"}
+
+// signal reads the name of a signal that can end a process, in either case,
+// with SIG before it or without, SIGRTMIN+n included.
+func signal(v cty.Value) (syscall.Signal, error) {
+	s, err := text(v)
+	if err != nil {
+		return 0, wrong(`The name of a signal is needed here, as "SIGTERM".`)
+	}
+	if n, err := strconv.Atoi(s); err == nil {
+		if name := unix.SignalName(syscall.Signal(n)); name != "" {
+			return 0, wrong("A signal is given by its name: write %q.", name)
+		}
+		return 0, wrong(`A signal is given by its name, as "SIGTERM".`)
+	}
+	name := strings.ToUpper(s)
+	if !strings.HasPrefix(name, "SIG") {
+		name = "SIG" + name
+	}
+	if slices.Contains(harmless, name) {
+		return 0, wrong("%s does not end a process.", name)
+	}
+	if sig := unix.SignalNum(name); sig != 0 {
+		return sig, nil
+	}
+	if sig, ok := realTime(name); ok {
+		return sig, nil
+	}
+	return 0, wrong("%s is not a signal.%s", quote(s), didYouMean(name, usual))
+}
+
+// realTime knows the signals that programs may use, as the C libraries number
+// them: 34 to 64, see signal(7).
+func realTime(name string) (syscall.Signal, bool) {
+	const first, last = 34, 64
+	for _, base := range []struct {
+		name string
+		at   int
+		sign string
+	}{{"SIGRTMIN", first, "+"}, {"SIGRTMAX", last, "-"}} {
+		rest, ok := strings.CutPrefix(name, base.name)
+		if !ok {
+			continue
+		}
+		n := 0
+		if rest != "" {
+			var err error
+			if n, err = strconv.Atoi(rest); err != nil || !strings.HasPrefix(rest, base.sign) {
+				return 0, false
+			}
+		}
+		if sig := base.at + n; sig >= first && sig <= last {
+			return syscall.Signal(sig), true
+		}
+	}
+	return 0, false
+}
+
+// texts reads a list. An empty one is nil, so that it equals one not given.
+func texts(v cty.Value) ([]string, error) {
+	if v.IsNull() || !(v.Type().IsTupleType() || v.Type().IsListType() || v.Type().IsSetType()) {
+		return nil, wrong(`A list of texts is needed here, as ["a", "b"].`)
+	}
+	var list []string
+	for _, element := range v.Elements() {
+		s, err := text(element)
+		if err != nil {
+			return nil, &elementError{index: len(list), err: err}
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// assignments reads variables of an environment.
+func assignments(v cty.Value) (map[string]string, error) {
+	if v.IsNull() || !(v.Type().IsObjectType() || v.Type().IsMapType()) {
+		return nil, wrong(`An object is needed here, as { NAME = "value" }.`)
+	}
+	env := make(map[string]string, v.LengthInt())
+	for name, element := range v.Elements() { // HCL's objects are sorted, so this is too
+		switch {
+		case name.AsString() == "":
+			return nil, &elementError{err: wrong("The name of a variable must not be empty.")}
+		case strings.ContainsAny(name.AsString(), "=\x00"):
+			return nil, &elementError{key: name.AsString(), err: wrong(`The name of a variable cannot hold "=" or a NUL byte.`)}
+		}
+		s, err := text(element)
+		if err != nil {
+			return nil, &elementError{key: name.AsString(), err: err}
+		}
+		env[name.AsString()] = s
+	}
+	return env, nil
+}
+
+var hostname = regexp.MustCompile(`^[A-Za-z0-9._-]*$`)
+
+// address reads host:port; no host is any address of this machine.
+func address(v cty.Value) (string, error) {
+	s, err := text(v)
+	if err != nil {
+		return "", wrong(`An address is needed here, as "127.0.0.1:12345".`)
+	}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		if _, e := strconv.Atoi(s); e == nil {
+			return "", wrong(`An address has a host and a port: write ":%s" for any address of this machine.`, trim(s))
+		}
+		return "", wrong(`%s is not an address with a port, as "127.0.0.1:12345" or "[::1]:12345".`, quote(s))
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || strconv.Itoa(n) != port {
+		return "", wrong("The port must be a number from 1 to 65535, not %s.", quote(port))
+	}
+	ip, _, _ := strings.Cut(host, "%") // the zone of a link-local address
+	if len(host) > 255 || !hostname.MatchString(host) && net.ParseIP(ip) == nil {
+		return "", wrong("%s is neither the name of a host nor an address.", quote(host))
+	}
+	return s, nil
+}
+
+// sink reads where a stream of a child goes.
+func sink(v cty.Value) (string, error) {
+	s, err := text(v)
+	if err != nil {
+		return "", wrong(`One of "stdout", "stderr", "none" or the path of a file is needed here.`)
+	}
+	named := []string{sinkStdout, sinkStderr, sinkNone}
+	if slices.Contains(named, s) || strings.Contains(s, "/") {
+		return s, nil
+	}
+	return "", wrong("%s is not one of %s, and the path of a file has a slash in it, as %s.%s",
+		quote(s), list(named), quote("./"+s), didYouMean(s, named))
+}
+
+// didYouMean is a sentence with the nearest of the candidates, if one is near.
+func didYouMean[V ~string](given string, candidates []V) string {
+	if len(given) > maxName {
+		return ""
+	}
+	best, nearest := "", 3 // the limit that HCL has
+	for _, c := range candidates {
+		if d := levenshtein.Distance(given, string(c), nil); d < nearest && d < len(given) {
+			best, nearest = string(c), d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" Did you mean %s?", quote(best))
+}
+
+func list[V ~string](values []V) string {
+	var b strings.Builder
+	for i, v := range values {
+		switch {
+		case i == 0:
+		case i == len(values)-1:
+			b.WriteString(" and ")
+		default:
+			b.WriteString(", ")
+		}
+		b.WriteString(quote(string(v)))
+	}
+	return b.String()
+}
+
+// quote is a text of the file in a message, which nobody wants by the page.
+func quote(s string) string { return strconv.Quote(trim(s)) }
+
+func trim(s string) string {
+	const most = 64
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
