@@ -112,15 +112,15 @@ func (d *decoder) envFunction(lenient bool) function.Function {
 func (d *decoder) decodeFile(body hcl.Body) (*Config, hcl.Diagnostics) {
 	config := defaultConfig()
 	settings, blocks, diags := bind(body, &fileSchema, "", childSchema.header())
+	if len(blocks) == 0 && !diags.HasErrors() { // a misspelt one was reported
+		diags = diags.Append(fault(body.MissingItemRange().Ptr(), "No child", `There is nothing to run: the file has no block such as child "server" { command = "server" }.`))
+	}
 	ctx := &hcl.EvalContext{Functions: d.strict, Variables: map[string]cty.Value{}}
 	failed := map[string]bool{}
 	for _, s := range settings {
 		more := evaluate(d, s, ctx, config)
 		failed[s.path] = more.HasErrors()
 		diags = append(diags, more...)
-	}
-	if len(blocks) == 0 && !diags.HasErrors() {
-		diags = diags.Append(fault(body.MissingItemRange().Ptr(), "No child", `There is nothing to run: the file has no block such as child "server" { command = "server" }.`))
 	}
 	children, more := d.decodeHeaders(blocks)
 	diags = append(diags, more...)
@@ -148,6 +148,7 @@ type setting[T any] struct {
 	place   hcl.Range // of the value
 	indexed bool      // it uses index
 	weight  float64
+	refused hcl.Diagnostics // why it must not be evaluated
 }
 
 // bind finds what a body has of the schema, blocks included, and reports what
@@ -164,9 +165,7 @@ func bind[T any](body hcl.Body, b *block[T], prefix string, others ...hcl.BlockH
 		}
 		s := setting[T]{attribute: &b.attributes[i], path: prefix + attr.Name, place: attr.Expr.Range()}
 		s.expr, _ = attr.Expr.(hclsyntax.Expression)
-		var more hcl.Diagnostics
-		s.weight, more = weigh(s.expr)
-		diags = append(diags, more...)
+		s.weight, s.refused = weigh(s.expr)
 		for _, v := range s.expr.Variables() {
 			s.indexed = s.indexed || v.RootName() == "index"
 		}
@@ -194,6 +193,9 @@ func bind[T any](body hcl.Body, b *block[T], prefix string, others ...hcl.BlockH
 
 // evaluate puts the value of a setting into the target.
 func evaluate[T any](d *decoder, s setting[T], ctx *hcl.EvalContext, target *T) hcl.Diagnostics {
+	if s.refused.HasErrors() {
+		return s.refused
+	}
 	if d.work > maxWork {
 		return nil // said already
 	}

@@ -68,7 +68,13 @@ func checkShape(src []byte, filename string) *hcl.Diagnostic {
 		case hclsyntax.TokenOBrace:
 			loop := i+1 < len(tokens) && string(tokens[i+1].Bytes) == "for"
 			levels = append(levels, level{newlines: !loop})
-		case hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp:
+		case hclsyntax.TokenOBrack:
+			if endsOperand(previous) { // an index, which is an operator: a[0][0] is one in the other
+				top.operators++
+				operators++
+			}
+			levels = append(levels, level{})
+		case hclsyntax.TokenOParen, hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp:
 			levels = append(levels, level{})
 		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCQuote, hclsyntax.TokenCHeredoc, hclsyntax.TokenTemplateSeqEnd:
 			if len(levels) > 1 {
@@ -110,6 +116,14 @@ func checkShape(src []byte, filename string) *hcl.Diagnostic {
 		}
 	}
 	return nil
+}
+
+func endsOperand(t hclsyntax.TokenType) bool {
+	switch t {
+	case hclsyntax.TokenIdent, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCBrace, hclsyntax.TokenCQuote, hclsyntax.TokenStar, hclsyntax.TokenNumberLit:
+		return true
+	}
+	return false
 }
 
 func isOperator(t hclsyntax.TokenType) bool {

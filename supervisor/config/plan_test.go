@@ -1,0 +1,108 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestDiff(t *testing.T) {
+	_, opt := machine(t)
+	const base = `
+shutdown {
+  deadline = "9s"
+}
+child "server" {
+  command = "server"
+  kill_timeout = "1s"
+  ready {
+    tcp = ":1"
+  }
+}
+child "client" {
+  command = "client"
+  count = 2
+  kill_timeout = "1s"
+  depends_on = ["server"]
+  env = { ID = index }
+}
+`
+	edit := func(pairs ...string) string { return strings.NewReplacer(pairs...).Replace(base) }
+	restart := func(name string, attributes ...string) Change { return Change{name, true, attributes} }
+	policy := func(name string, attributes ...string) Change { return Change{name, false, attributes} }
+	tests := map[string]struct {
+		src  string
+		want Plan
+	}{
+		"nothing":          {base, Plan{Kept: []string{"server", "client1", "client2"}}},
+		"comments":         {base + "# a word\n", Plan{Kept: []string{"server", "client1", "client2"}}},
+		"default written":  {edit("count = 2", "count = 2\n args = []\n kill_signal = \"TERM\""), Plan{Kept: []string{"server", "client1", "client2"}}},
+		"one more":         {edit("count = 2", "count = 3"), Plan{Added: []string{"client3"}, Kept: []string{"server", "client1", "client2"}}},
+		"one less":         {edit("count = 2", "count = 1"), Plan{Removed: []string{"client2"}, Kept: []string{"server", "client1"}}},
+		"none":             {edit("count = 2", "count = 0"), Plan{Removed: []string{"client1", "client2"}, Kept: []string{"server"}}},
+		"count taken away": {edit("count = 2", ""), Plan{Added: []string{"client"}, Removed: []string{"client1", "client2"}, Kept: []string{"server"}}},
+		"args":             {edit(`command = "server"`, "command = \"server\"\nargs = [\"-v\"]"), Plan{Changed: []Change{restart("server", "args")}, Kept: []string{"client1", "client2"}}},
+		"env of one":       {edit("ID = index", "ID = index > 1 ? 7 : index"), Plan{Changed: []Change{restart("client2", "env")}, Kept: []string{"server", "client1"}}},
+		"command":          {edit(`command = "client"`, `command = "server"`), Plan{Changed: []Change{restart("client1", "command"), restart("client2", "command")}, Kept: []string{"server"}}},
+		"kill_timeout":     {edit(`command = "server"`+"\n  kill_timeout = \"1s\"", `command = "server"`+"\n  kill_timeout = \"2s\""), Plan{Changed: []Change{policy("server", "kill_timeout")}, Kept: []string{"client1", "client2"}}},
+		"depends_on":       {edit(`depends_on = ["server"]`, ""), Plan{Changed: []Change{policy("client1", "depends_on"), policy("client2", "depends_on")}, Kept: []string{"server"}}},
+		"both kinds":       {edit(`":1"`, `":2"`, `command = "server"`, "on_failure = \"ignore\"\ncommand = \"server\""), Plan{Changed: []Change{restart("server", "on_failure", "ready.tcp")}, Kept: []string{"client1", "client2"}}},
+		"globals":          {"log_level = \"debug\"\n" + edit(`"9s"`, `"8s"`), Plan{Globals: []string{"log_level", "shutdown.deadline"}, Kept: []string{"server", "client1", "client2"}}},
+		"another child of the name": {edit("child \"client\" {", "child \"client1\" {", "count = 2", "", "ID = index", "ID = 1"),
+			Plan{Removed: []string{"client2"}, Changed: []Change{policy("client1", "child")}, Kept: []string{"server"}}},
+	}
+	old := good(t, base, opt)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := Diff(old, good(t, test.src, opt))
+			if !reflect.DeepEqual(got, test.want) {
+				t.Errorf("got  %+v\nwant %+v", got, test.want)
+			}
+			if quiet := name == "nothing" || name == "comments" || name == "default written"; got.Empty() != quiet {
+				t.Errorf("Empty = %v", got.Empty())
+			}
+		})
+	}
+	all := []string{"server", "client1", "client2"}
+	if got := Diff(nil, old); !reflect.DeepEqual(got.Added, all) {
+		t.Errorf("from nothing: %+v", got)
+	}
+	if got := Diff(old, nil); !reflect.DeepEqual(got.Removed, all) {
+		t.Errorf("to nothing: %+v", got)
+	}
+}
+
+// TestDiffSeesEverything changes every field of a launch and a policy in turn:
+// a change that the plan does not see would never be applied.
+func TestDiffSeesEverything(t *testing.T) {
+	_, opt := machine(t)
+	for _, part := range []string{"Launch", "Policy"} {
+		fields := reflect.TypeFor[Instance]()
+		field, _ := fields.FieldByName(part)
+		for i := range field.Type.NumField() {
+			name := part + "." + field.Type.Field(i).Name
+			old, new := good(t, example, opt), good(t, example, opt)
+			change(reflect.ValueOf(new.Children[0].Instances[0]).Elem().FieldByName(part).Field(i))
+			plan := Diff(old, new)
+			if len(plan.Changed) != 1 || plan.Changed[0].Restart != (part == "Launch") {
+				t.Errorf("%s: %+v", name, plan)
+			}
+		}
+	}
+}
+
+// change gives v another value, by its first field if it has fields.
+func change(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(v.String() + "x")
+	case reflect.Slice:
+		v.Set(reflect.Append(v, reflect.New(v.Type().Elem()).Elem()))
+	case reflect.Pointer:
+		v.SetZero()
+	case reflect.Struct:
+		change(v.Field(0))
+	default:
+		v.SetInt(v.Int() + 1)
+	}
+}
