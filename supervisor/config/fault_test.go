@@ -83,6 +83,7 @@ func TestFaults(t *testing.T) {
 		of("bare number", `kill_timeout = 5`, `3:16 Invalid value for kill_timeout: The unit is missing: write "5s" for seconds`),
 		of("no unit", `kill_timeout = "1.5"`, `3:16 Invalid value for kill_timeout: The unit is missing: write "1.5s"`),
 		of("no duration", `kill_timeout = "5 sec"`, `3:16 Invalid value for kill_timeout: "5 sec" is not a duration`),
+		of("no number", `kill_timeout = "Inf"`, `3:16 Invalid value for kill_timeout: "Inf" is not a duration`),
 		of("negative", `kill_timeout = "-5s"`, "3:16 Invalid value for kill_timeout: A duration must not be negative."),
 		of("zero", `kill_timeout = "0s"`, "3:16 Invalid value for kill_timeout: This must be longer than zero."),
 		of("tiny", `kill_timeout = "1us"`, "3:16 Invalid value for kill_timeout: This must be at least 1ms."),

@@ -110,6 +110,8 @@ func primitive(v cty.Value, want cty.Type, name string) (cty.Value, error) {
 	return converted, nil
 }
 
+var bareNumber = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
+
 // duration reads least up to 24h.
 func duration(least time.Duration) func(cty.Value) (time.Duration, error) {
 	return func(v cty.Value) (time.Duration, error) {
@@ -117,7 +119,7 @@ func duration(least time.Duration) func(cty.Value) (time.Duration, error) {
 		if err != nil {
 			return 0, wrong(`A duration such as "5s" or "1m30s" is needed here.`)
 		}
-		if _, err := strconv.ParseFloat(s, 64); err == nil && s != "0" {
+		if bareNumber.MatchString(s) && s != "0" {
 			return 0, wrong("The unit is missing: write %q for seconds, %q for milliseconds.", trim(s)+"s", trim(s)+"ms")
 		}
 		switch d, err := time.ParseDuration(s); {
