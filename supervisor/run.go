@@ -127,9 +127,7 @@ func wakePoller() error {
 // close closes the books: what is still open of ours is closed, what was
 // printed is flushed, and the last line says how it all ended.
 func (h *house) close() int {
-	ctx, cancel := context.WithDeadline(context.Background(), h.flushUntil())
-	defer cancel()
-	if err := h.hub.Flush(ctx); err != nil {
+	if err := h.flush(h.hub.Flush, flushLeast); err != nil {
 		h.journal.Emit(event.Warning{What: "output not flushed", Reason: err.Error()})
 	}
 	_ = h.book.Close(h.null, func() error { return unix.Close(h.null) })
@@ -152,18 +150,22 @@ func (h *house) close() int {
 	complete.Verdict = outcome.Verdict()
 	h.journal.Emit(complete)
 	h.journal.Close()
-	_ = h.hub.Close(ctx) // what is lost now cannot be told any more
+	_ = h.flush(h.hub.Close, 0) // what is lost now cannot be told any more
 	return outcome.Code()
 }
 
-// flushUntil is the deadline, or a moment from now where nothing was left of
-// it: the last line should be read by somebody.
-func (h *house) flushUntil() time.Time {
-	soon := time.Now().Add(100 * time.Millisecond)
-	if d := h.fleet.Deadline(); d.After(soon) {
-		return d
+// flushLeast is kept of the deadline for the last line, and granted to each
+// flush where nothing is left of it: somebody should get to read that.
+const flushLeast = 50 * time.Millisecond
+
+func (h *house) flush(do func(context.Context) error, keep time.Duration) error {
+	until := h.fleet.Deadline().Add(-keep)
+	if soon := time.Now().Add(flushLeast); until.Before(soon) {
+		until = soon
 	}
-	return soon
+	ctx, cancel := context.WithDeadline(context.Background(), until)
+	defer cancel()
+	return do(ctx)
 }
 
 func (h *house) fault(what string, err error) {

@@ -50,6 +50,11 @@ func (g *group) met() bool {
 	return true
 }
 
+// succeeded reports whether all its instances have.
+func (g *group) succeeded() bool {
+	return !slices.ContainsFunc(g.units, func(u *unit) bool { return u.state != child.Succeeded })
+}
+
 // leaving reports whether an instance that is to end, or to start anew, still
 // has a run.
 func (g *group) leaving() bool {

@@ -91,7 +91,7 @@ func (f *Fleet) feed(u *unit, e child.Event) {
 		f.arm(u, delayTimer, u.last.Delay)
 	case child.Complete:
 		f.opt.Sink.Emit(event.Completed{Child: u.spec.Name})
-		if u.spec.Policy.OnSuccess == config.ShutDown && f.groups[u.spec.Child].met() {
+		if u.spec.Policy.OnSuccess == config.ShutDown && f.groups[u.spec.Child].succeeded() {
 			f.begin("child completed: " + u.spec.Child)
 		}
 	case child.GiveUp:

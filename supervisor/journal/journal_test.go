@@ -53,7 +53,7 @@ func TestLines(t *testing.T) {
 		{event.OrphanReaped{Pid: 20, Command: "sh", Exit: event.Exit{Code: 3}}, "[INFO]  supervisor: orphan reaped: pid=20 command=sh code=3"},
 		{event.Restarting{Child: "client1", Attempt: 2, Delay: 400 * time.Millisecond, Reason: "exited with code 1"},
 			`[WARN]  supervisor: child restarting: child=client1 attempt=2 delay_ms=400 reason="exited with code 1"`},
-		{event.Reloaded{Added: []string{"a", "b"}}, "[INFO]  supervisor: config reloaded: added=["a", "b"] removed=[] changed=[] kept=[]"},
+		{event.Reloaded{Added: []string{"a", "b"}}, `[INFO]  supervisor: config reloaded: added=["a", "b"] removed=[] changed=[] kept=[]`},
 		{event.ShutdownComplete{Spawned: 2, Reaped: 2, Opened: 9, Closed: 9, Left: 1, Elapsed: 9 * time.Millisecond, Deadline: 9 * time.Second, Verdict: event.Leaky},
 			"[WARN]  supervisor: shutdown complete: spawned=2 reaped=2 orphans=0 killed=0 fds_opened=9 fds_closed=9 fds_left=1 elapsed_ms=9 deadline_ms=9000 verdict=leaky"},
 	} {

@@ -27,6 +27,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"sync"
@@ -46,7 +47,10 @@ const (
 // come back from a write that cannot be interrupted.
 const lastWrite = 20 * time.Millisecond
 
-var errClosed = errors.New("the relay is closed")
+var (
+	errClosed  = errors.New("the relay is closed")
+	errStalled = errors.New(reasonStalled)
+)
 
 // Books keeps the supervisor's own descriptors.
 type Books interface {
@@ -159,8 +163,10 @@ func (w *ownWriter) Write(p []byte) (int, error) {
 }
 
 // Flush waits until everything that was handed to the sinks before the call is
-// written, or lost and counted, and returns nil then. When ctx ends first the
-// error says how much is left, and wraps that of ctx.
+// written, or lost and counted, and returns nil then. It gives a sink up that
+// is stalled, or takes not one byte for as long as makes one stalled (1 s), and
+// all when ctx ends; the error says how much is left. The supervisor's own log
+// comes first.
 func (h *Hub) Flush(ctx context.Context) error {
 	sinks := h.allSinks()
 	marks := make([]uint64, len(sinks))
@@ -168,26 +174,36 @@ func (h *Hub) Flush(ctx context.Context) error {
 		marks[i] = s.mark()
 	}
 	var errs []error
-	for i, s := range sinks {
-		if left := flush(ctx, s, marks[i]); left > 0 {
-			errs = append(errs, fmt.Errorf("cannot flush %s, %d bytes left: %w", s.dest, left, ctx.Err()))
+	for i, s := range slices.Backward(sinks) {
+		if left, err := flush(ctx, s, marks[i]); left > 0 {
+			errs = append(errs, fmt.Errorf("cannot flush %s, %d bytes left: %w", s.dest, left, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// flush returns how many bytes before mark were left as ctx ended.
-func flush(ctx context.Context, s *sink, mark uint64) uint64 {
-	for {
-		left, changed := s.left(mark)
-		if left == 0 {
-			return 0
+// flush returns how many bytes before mark are left, and why it gave up.
+func flush(ctx context.Context, s *sink, mark uint64) (uint64, error) {
+	idle := time.NewTimer(patience)
+	defer idle.Stop()
+	for before := uint64(math.MaxUint64); ; {
+		left, stalled, changed := s.left(mark)
+		switch {
+		case left == 0:
+			return 0, nil
+		case stalled:
+			return left, errStalled
+		case left < before:
+			before = left
+			idle.Reset(patience)
 		}
 		select {
 		case <-changed:
+		case <-idle.C:
+			return left, errStalled
 		case <-ctx.Done():
-			left, _ = s.left(mark)
-			return left
+			left, _, _ = s.left(mark)
+			return left, ctx.Err()
 		}
 	}
 }

@@ -103,7 +103,7 @@ func TestSlowTargetLosesNothing(t *testing.T) {
 			})
 		}
 		writers.Wait()
-		if left := flush(t.Context(), b.sink, b.mark()); left != 0 {
+		if left, _ := flush(t.Context(), b.sink, b.mark()); left != 0 {
 			t.Errorf("%d bytes left", left)
 		}
 		if b.target.text() != block(2*n*64<<10) {
@@ -277,7 +277,7 @@ func TestFullDiskIsTriedAgain(t *testing.T) {
 		b.send("first line\n", &origin{})
 		synctest.Wait()
 		b.send("second line\n", &origin{})
-		if left := flush(t.Context(), b.sink, b.mark()); left != 0 {
+		if left, _ := flush(t.Context(), b.sink, b.mark()); left != 0 {
 			t.Errorf("%d bytes left", left)
 		}
 		if got := b.target.text(); got != "first line\nsecond line\n" {
@@ -325,7 +325,7 @@ func TestBreak(t *testing.T) {
 		if got := b.drops.list(); len(got) != 1 || got[0] != want {
 			t.Errorf("reported %+v, want %+v", got, want)
 		}
-		if left, _ := b.left(b.mark()); left != 0 || b.holds() != 0 {
+		if left, _, _ := b.left(b.mark()); left != 0 || b.holds() != 0 {
 			t.Errorf("%d bytes are left, %d held", left, b.holds())
 		}
 	})
