@@ -13,10 +13,17 @@ import (
 
 func TestKilledChildIsRestartedWithBackoff(t *testing.T) {
 	s := start(t, fixture("c", "sleep", "restart {\n    delay = \"10ms\"\n  }"))
-	next := 0
+	next, printed := 0, 0
+	up := func() { // one that has no handler yet does not end well
+		var err error
+		if _, printed, err = s.output.from(printed, func(line string) bool { return line == "[c] ready" }); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for attempt := 1; attempt <= 3; attempt++ {
 		var e entry
 		e, next = s.waitFrom(next, "child ready")
+		up()
 		if err := unix.Kill(e.int("pid"), unix.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
@@ -26,6 +33,7 @@ func TestKilledChildIsRestartedWithBackoff(t *testing.T) {
 		}
 	}
 	s.waitFrom(next, "child ready")
+	up()
 	s.wait("child ended unexpectedly", "reason", "ended by SIGKILL")
 	s.signal(unix.SIGTERM)
 	if e := s.ends(0, "graceful"); e.int("spawned") != 4 || e.int("killed") != 0 {

@@ -29,11 +29,11 @@ import (
 func run(o cli.RunOptions, s *signals) int {
 	cfg, err := load(o)
 	if err != nil {
-		return refuse(err)
+		return refuse(err, ledger.CodeUsage)
 	}
 	h, err := build(o, cfg)
 	if err != nil {
-		return refuse(err)
+		return refuse(err, ledger.CodeFailed)
 	}
 	var g oklog.Group
 	g.Add(h.fleet.Run, func(error) { h.fleet.Stop() })
@@ -48,15 +48,15 @@ func run(o cli.RunOptions, s *signals) int {
 	return h.close()
 }
 
-// refuse tells why nothing was started.
-func refuse(err error) int {
+// refuse tells why nothing was started, and returns code.
+func refuse(err error, code int) int {
 	var faults *config.Faults
 	if errors.As(err, &faults) {
 		_ = faults.Write(os.Stderr, 0, colour(os.Stderr))
-		return ledger.CodeUsage
+		return code
 	}
 	fmt.Fprintf(os.Stderr, "supervisor: %v\n", err)
-	return ledger.CodeFailed
+	return code
 }
 
 func load(o cli.RunOptions) (*config.Config, error) {

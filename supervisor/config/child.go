@@ -407,7 +407,7 @@ func spread(children []*childBlock, shutdown Shutdown) hcl.Diagnostics {
 			diags = diags.Append(fault(&c.place, "No time to end", "The kill_timeouts given on the way to this child take %v of the %v that a stop has, and leave it none. Give it one of its own, shorten theirs, or raise the deadline.", b.longest[i], available))
 		}
 		for _, instance := range c.instances {
-			instance.Policy.KillTimeout = b.timeout[i]
+			instance.Policy.KillTimeout, instance.Policy.Shared = b.timeout[i], true
 		}
 	}
 	return diags

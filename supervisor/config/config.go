@@ -85,7 +85,8 @@ type Logs struct {
 // restarts nobody.
 type Policy struct {
 	KillSignal  syscall.Signal
-	KillTimeout time.Duration // given, or this layer's share of the deadline
+	KillTimeout time.Duration // given, or a share of the deadline
+	Shared      bool          // it is a share, which moves with the other children
 	Restart     Restart
 	OnSuccess   Action
 	OnFailure   Action

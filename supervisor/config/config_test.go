@@ -109,7 +109,7 @@ func TestContractExample(t *testing.T) {
 				Env:  append([]string{fmt.Sprintf("CLI_ID=%d", i)}, base...),
 				Logs: logs,
 			},
-			Policy: Policy{KillSignal: syscall.SIGTERM, KillTimeout: 3550 * time.Millisecond, Restart: restart, OnSuccess: Ignore, OnFailure: ShutDown},
+			Policy: Policy{KillSignal: syscall.SIGTERM, KillTimeout: 3550 * time.Millisecond, Shared: true, Restart: restart, OnSuccess: Ignore, OnFailure: ShutDown},
 		}
 	}
 	want := &Config{

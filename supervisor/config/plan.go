@@ -126,7 +126,12 @@ var attributes = []compared[place]{
 	compare("cwd", func(p *place) any { return p.Launch.Dir }),
 	compare("depends_on", func(p *place) any { return p.dependsOn }),
 	compare("kill_signal", func(p *place) any { return p.Policy.KillSignal }),
-	compare("kill_timeout", func(p *place) any { return p.Policy.KillTimeout }),
+	compare("kill_timeout", func(p *place) any {
+		if p.Policy.Shared { // the file says nothing of it
+			return nil
+		}
+		return p.Policy.KillTimeout
+	}),
 	compare("on_success", func(p *place) any { return p.Policy.OnSuccess }),
 	compare("on_failure", func(p *place) any { return p.Policy.OnFailure }),
 	compare("ready.tcp", func(p *place) any { return p.ready().TCP }),

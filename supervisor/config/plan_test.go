@@ -92,8 +92,24 @@ func TestDiffSeesEverything(t *testing.T) {
 }
 
 // change gives v another value, by its first field if it has fields.
+// A share of the deadline moves when others come; that is no change of a child.
+func TestShareIsNoAttribute(t *testing.T) {
+	_, opt := machine(t)
+	const base = "child \"a\" {\n  command = \"server\"\n}\n"
+	old := good(t, base, opt)
+	new := good(t, base+"child \"b\" {\n  command = \"server\"\n  depends_on = [\"a\"]\n}\n", opt)
+	if old.Instances()[0].Policy.KillTimeout == new.Instances()[0].Policy.KillTimeout {
+		t.Fatal("the share did not move")
+	}
+	if got, want := Diff(old, new), (Plan{Added: []string{"b"}, Kept: []string{"a"}}); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 func change(v reflect.Value) {
 	switch v.Kind() {
+	case reflect.Bool:
+		v.SetBool(!v.Bool())
 	case reflect.String:
 		v.SetString(v.String() + "x")
 	case reflect.Slice:

@@ -33,6 +33,9 @@ var rules = []rule{
 	{Go, 2, func(f procfs.FD) bool {
 		return f.Kind == "file" && strings.HasPrefix(f.Target, "/sys/fs/cgroup/") && strings.Contains(f.Target, "/cpu.")
 	}},
+	{Go, 2, func(f procfs.FD) bool { // it reads these when it starts, and a child can be killed before it is done
+		return f.Kind == "file" && strings.HasPrefix(f.Target, "/proc/") && (strings.HasSuffix(f.Target, "/cgroup") || strings.HasSuffix(f.Target, "/mountinfo"))
+	}},
 }
 
 // runtimeOf says of each number that belongs to the runtime why.

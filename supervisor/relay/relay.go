@@ -164,9 +164,8 @@ func (w *ownWriter) Write(p []byte) (int, error) {
 
 // Flush waits until everything that was handed to the sinks before the call is
 // written, or lost and counted, and returns nil then. It gives a sink up that
-// is stalled, or takes not one byte for as long as makes one stalled (1 s), and
-// all when ctx ends; the error says how much is left. The supervisor's own log
-// comes first.
+// takes not one byte for as long as makes one stalled (1 s), and all when ctx
+// ends; the error says how much is left. The supervisor's own log comes first.
 func (h *Hub) Flush(ctx context.Context) error {
 	sinks := h.allSinks()
 	marks := make([]uint64, len(sinks))
@@ -186,23 +185,22 @@ func (h *Hub) Flush(ctx context.Context) error {
 func flush(ctx context.Context, s *sink, mark uint64) (uint64, error) {
 	idle := time.NewTimer(patience)
 	defer idle.Stop()
-	for before := uint64(math.MaxUint64); ; {
-		left, stalled, changed := s.left(mark)
-		switch {
-		case left == 0:
+	before := uint64(math.MaxUint64) // left when idle was set
+	for {
+		left, changed := s.left(mark)
+		if left == 0 {
 			return 0, nil
-		case stalled:
-			return left, errStalled
-		case left < before:
-			before = left
-			idle.Reset(patience)
 		}
 		select {
 		case <-changed:
 		case <-idle.C:
-			return left, errStalled
+			if left, _ = s.left(mark); left >= before {
+				return left, errStalled
+			}
+			before = left
+			idle.Reset(patience)
 		case <-ctx.Done():
-			left, _, _ = s.left(mark)
+			left, _ = s.left(mark)
 			return left, ctx.Err()
 		}
 	}

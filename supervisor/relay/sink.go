@@ -271,15 +271,15 @@ func (s *sink) wakeWriter() {
 	}
 }
 
-// left returns how many bytes accepted before mark are not finished, whether
-// the sink is stalled, and a channel that is closed once that may have changed.
-func (s *sink) left(mark uint64) (uint64, bool, <-chan struct{}) {
+// left returns how many bytes accepted before mark are not finished, and a
+// channel that is closed once that may have changed.
+func (s *sink) left(mark uint64) (uint64, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.finished >= mark {
-		return 0, false, nil
+		return 0, nil
 	}
-	return mark - s.finished, s.stalled != "", s.watch()
+	return mark - s.finished, s.watch()
 }
 
 func (s *sink) mark() uint64 {
