@@ -183,6 +183,7 @@ child "a" {
     stderr = "stdout"
   }
 }`, opt)
+	long.Instances()[0].Policy.Shared = true // the one difference
 	if !reflect.DeepEqual(short, long) {
 		t.Errorf("short %s\nlong %s", dump(short), dump(long))
 	}
