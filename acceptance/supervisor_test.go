@@ -50,7 +50,6 @@ type super struct {
 	log    *lines
 	pid    int
 	exited chan struct{}
-	mu     sync.Mutex
 }
 
 // lines is a stream that is read to its end, line by line.
