@@ -127,10 +127,20 @@ func (c *container) endsWell() {
 		c.t.Errorf("%s ends with %s", c.id, code)
 	}
 	c.prints("supervisor: shutdown complete: ")
-	text := strings.Split(strings.TrimSpace(c.logs.text()), "\n")
-	if last := text[len(text)-1]; !strings.Contains(last, "verdict=graceful") || !strings.Contains(last, "spawned=1 reaped=1") {
+	_, last, _ := cutLast(c.logs.text(), " supervisor: ")
+	if !strings.Contains(last, "verdict=graceful") || !strings.Contains(last, "spawned=1 reaped=1") {
 		c.t.Errorf("the last line of %s is %s", c.id, last)
 	}
+}
+
+// cutLast cuts around the last sep. Docker reads our two streams apart, so the
+// last line of the log is not for certain the last line of both.
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
 }
 
 // The exercise: server and client in containers of their own, told to end in

@@ -238,8 +238,8 @@ func TestImage(t *testing.T) {
 		t.Errorf("exit code %s", code)
 	}
 	c.prints("supervisor: shutdown complete: spawned=2 reaped=2 orphans=0 killed=0")
-	text := strings.Split(strings.TrimSpace(c.logs.text()), "\n")
-	if last := text[len(text)-1]; !strings.Contains(last, "verdict=graceful") || !strings.Contains(last, "fds_left=0") {
+	_, last, _ := cutLast(c.logs.text(), " supervisor: ")
+	if !strings.Contains(last, "verdict=graceful") || !strings.Contains(last, "fds_left=0") {
 		t.Errorf("the last line is %s", last)
 	}
 }

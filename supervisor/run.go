@@ -130,6 +130,7 @@ func (h *house) close() int {
 	if err := h.flush(h.hub.Flush, flushLeast); err != nil {
 		h.journal.Emit(event.Warning{What: "output not flushed", Reason: err.Error()})
 	}
+	h.hub.Settle()
 	_ = h.book.Close(h.null, func() error { return unix.Close(h.null) })
 	if h.opt.PidFile != "" {
 		if err := os.Remove(h.opt.PidFile); err != nil {

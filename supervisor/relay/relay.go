@@ -47,6 +47,11 @@ const (
 // come back from a write that cannot be interrupted.
 const lastWrite = 20 * time.Millisecond
 
+const (
+	settleLimit = 20 * time.Millisecond
+	settlePoll  = 200 * time.Microsecond
+)
+
 var (
 	errClosed  = errors.New("the relay is closed")
 	errStalled = errors.New(reasonStalled)
@@ -179,6 +184,29 @@ func (h *Hub) Flush(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Settle waits until readers have taken what the standard streams hold, if
+// those are pipes; 20 ms at most. It is for whoever reads both streams into
+// one (docker logs): what is written to one of them after it comes after what
+// was written to the other before.
+func (h *Hub) Settle() {
+	late := time.Now().Add(settleLimit)
+	for _, f := range []*os.File{h.opt.Stdout, h.opt.Stderr} {
+		for unread(number(f)) && time.Now().Before(late) {
+			time.Sleep(settlePoll) // the kernel tells no writer that a pipe is empty
+		}
+	}
+}
+
+// unread reports whether a pipe holds something (FIONREAD, pipe(7); x/sys calls it TIOCINQ).
+func unread(fd int) bool {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {
+		return false
+	}
+	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
+	return err == nil && n > 0
 }
 
 // flush returns how many bytes before mark are left, and why it gave up.

@@ -892,3 +892,28 @@ func TestRelayAllocates(t *testing.T) {
 		t.Errorf("%.3f allocations a line", each)
 	}
 }
+
+// Settle comes back once the reader has taken all, and does not wait for one
+// that never does.
+func TestSettle(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	h := &Hub{opt: Options{Stdout: w, Stderr: w}}
+	if _, err := w.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if !unread(number(w)) {
+		t.Error("a pipe with a byte passes for an empty one")
+	}
+	h.Settle() // nobody reads: it gives up
+	if _, err := r.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if unread(number(w)) {
+		t.Error("an empty pipe holds something")
+	}
+}
