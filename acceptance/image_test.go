@@ -174,7 +174,7 @@ func TestProofInContainers(t *testing.T) {
 			began := time.Now()
 			docker(t, "stop", "-t", "30", c.id)
 			e := c.ends(0, "leaky")
-			if e.int("fds_left") != 2 || time.Since(began) > 20*time.Second {
+			if e.int("fds_left") != 3 || time.Since(began) > 20*time.Second {
 				t.Errorf("%v", e)
 			}
 			if text := c.logs.text(); strings.Count(text, `"proof":"exact"`) < 2 || strings.Contains(text, "proof not to be had") {

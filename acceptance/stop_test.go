@@ -68,10 +68,10 @@ func TestLeakyChildIsNamed(t *testing.T) {
 		s.prints("[leaky] ready")
 		s.signal(unix.SIGTERM)
 		e := s.ends(tt.code, "leaky")
-		if e.int("fds_left") != 2 {
+		if e.int("fds_left") != 3 {
 			t.Errorf("%v", e)
 		}
-		s.wait("child reaped", "child", "leaky", "fds_closed", 2, "fds_left", 2, "proof", "exact")
+		s.wait("child reaped", "child", "leaky", "fds_closed", 2, "fds_left", 3, "proof", "exact")
 		// What the fixture says of itself is what the supervisor says of it.
 		for line := range strings.SplitSeq(s.output.text(), "\n") {
 			words := strings.SplitN(strings.TrimPrefix(line, "[leaky] "), " ", 3)
