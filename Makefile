@@ -29,7 +29,7 @@ lint: ## check formatting, vet and staticcheck
 	go run $(STATICCHECK) ./...
 
 audit: ## look for known vulnerabilities (needs the network)
-	go run $(GOVULNCHECK) ./...
+	@go run $(GOVULNCHECK) ./... || { echo 'make audit: NOT AUDITED, or something was found: see above'; exit 1; }
 
 image: ## build the image
 	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE) .

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -130,4 +131,39 @@ func TestOutputGoesWhereItIsSent(t *testing.T) {
 		t.Error(s.output.text())
 	}
 	s.wait("fd closed", "owner", "supervisor", "kind", "file", "target", dir+"/out")
+}
+
+// A terminal hangs up: what is printed is lost, and nothing else.
+func TestTerminalHangsUp(t *testing.T) {
+	control, terminal := openTerminal(t)
+	s := prepare(t, fixture("c", "sleep", ""))
+	s.cmd.Stdin, s.cmd.Stdout = terminal, terminal
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	s.launch()
+	s.wait("child ready")
+	control.Close()
+	s.wait("config reloaded") // the SIGHUP that comes with it
+	s.signal(unix.SIGTERM)
+	s.ends(0, "graceful")
+}
+
+// openTerminal makes a terminal and the end that plays the person.
+func openTerminal(t *testing.T) (control, terminal *os.File) {
+	t.Helper()
+	control, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetPointerInt(int(control.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(control.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terminal, err = os.OpenFile(fmt.Sprint("/dev/pts/", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return control, terminal
 }

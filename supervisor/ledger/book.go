@@ -118,7 +118,7 @@ func (b *Book) Check() ([]string, error) {
 		seen[f.Num] = true
 		before, old := b.baseline[f.Num]
 		_, entered := b.open[f.Num]
-		if entered || old && f.Same(before) || own[f.Num] != "" {
+		if entered || old && (f.Std() || f.Same(before)) || own[f.Num] != "" { // a terminal that hung up has another name
 			continue
 		}
 		diff = append(diff, fmt.Sprintf("descriptor %d (%s %s) is open, but not in the books", f.Num, f.Kind, f.Target))
