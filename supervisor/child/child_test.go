@@ -35,6 +35,7 @@ func TestNext(t *testing.T) {
 		{Stopped, DelayOver, Stopped, Nothing}, // a stale timer
 		{Ready, Serves, Ready, Nothing},
 		{Failed, Renew, Waiting, Nothing},
+		{Stopping, Renew, Renewing, Nothing},
 	} {
 		if to, do := Next(tt.from, tt.on); to != tt.to || do != tt.do {
 			t.Errorf("%s on %s: got %s and %q, want %s and %q", tt.from, tt.on, to, do, tt.to, tt.do)

@@ -164,6 +164,7 @@ var table = map[State]map[Event]transition{
 		EndedWell:  {Stopped, Nothing},
 		EndedBadly: {Stopped, Nothing},
 		EndedAgain: {Stopped, Nothing},
+		Renew:      {Renewing, Nothing}, // it was taken out of the file, and is back
 		RungOver:   {Stopping, Climb},
 		Hasten:     {Stopping, Climb},
 		Kill:       {Stopping, ClimbLast},

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,7 +59,9 @@ type Fleet struct {
 	// Everything below belongs to the goroutine of Run.
 	cfg     *config.Config
 	units   []*unit // in the order of the file; those that are on their way out last
-	groups  map[string]*group
+	groups  map[string]group
+	edition int            // of the configuration, counted from 0
+	needed  map[string]int // see findNeeded
 	runs    map[process.RunID]*unit
 	lastRun process.RunID
 	relays  []*relay.Run // those that may still have output
@@ -103,7 +106,7 @@ type (
 
 // New makes a fleet; [Fleet.Run] starts it.
 func New(opt Options) *Fleet {
-	f := &Fleet{opt: opt, mail: queue.New[any](), cfg: opt.Config, groups: map[string]*group{}, runs: map[process.RunID]*unit{}}
+	f := &Fleet{opt: opt, mail: queue.New[any](), cfg: opt.Config, runs: map[process.RunID]*unit{}}
 	f.ctx, f.end = context.WithCancel(context.Background())
 	for _, c := range f.cfg.Children {
 		for _, i := range c.Instances {
@@ -187,32 +190,42 @@ func (f *Fleet) handle(m any) {
 }
 
 // advance does what the last messages made possible. It looks at every
-// instance: simple, and cheap beside the fork that each start costs.
+// instance: simple, and cheap beside the fork that each start costs. What one
+// does can make room for another, so it looks again until nothing moves.
 func (f *Fleet) advance() {
-	if f.stop.phase > stopping {
-		return
+	for moved := true; moved; {
+		if f.stop.phase > stopping {
+			return
+		}
+		f.dropEnded()
+		f.findNeeded()
+		moved = false
+		for _, u := range f.units {
+			moved = f.nudge(u) || moved
+		}
 	}
-	busy := f.loading && f.stop.phase == running
-	for _, u := range f.units {
-		f.nudge(u)
-		busy = busy || u.state.HasRun() || u.timer != nil
-	}
-	f.dropEnded()
 	f.finishReload()
-	if !busy {
+	if !f.busy() {
 		f.startSweep()
 	}
 }
 
-// nudge moves one instance on if it may.
-func (f *Fleet) nudge(u *unit) {
+// busy reports whether something runs or is due.
+func (f *Fleet) busy() bool {
+	return f.loading && f.stop.phase == running ||
+		slices.ContainsFunc(f.units, func(u *unit) bool { return u.state.HasRun() || u.timer != nil })
+}
+
+// nudge moves one instance on if it may, and reports whether it did.
+func (f *Fleet) nudge(u *unit) bool {
+	before := u.state
 	switch u.goal {
 	case toRun:
 		if f.stop.phase == running && f.mayStart(u) {
 			f.feed(u, child.Start)
 		}
 	case toEnd:
-		if !u.state.Final() && f.mayStop(u) {
+		if f.mayStop(u) {
 			f.feed(u, child.Stop)
 		}
 	case toRenew:
@@ -220,9 +233,10 @@ func (f *Fleet) nudge(u *unit) {
 			u.goal = toRun
 			u.adopt()
 			f.feed(u, child.Renew)
-			f.nudge(u) // it may be able to start at once
+			return true
 		}
 	}
+	return u.state != before
 }
 
 // unwell says what is not as it should be.

@@ -57,6 +57,7 @@ func (f *Fleet) apply(cfg *config.Config) {
 		renew[c.Name] = c.Restart
 	}
 	f.cfg = cfg
+	f.edition++
 	f.opt.Configure(cfg.Log)
 	var units []*unit
 	for _, c := range cfg.Children {
@@ -65,12 +66,13 @@ func (f *Fleet) apply(cfg *config.Config) {
 			delete(known, i.Name)
 			switch {
 			case u == nil:
-				u = &unit{spec: i, dependsOn: c.DependsOn}
+				u = &unit{spec: i}
 			case renew[i.Name], u.goal != toRun: // one on its way out comes back
-				u.goal, u.next, u.nextDeps = toRenew, i, c.DependsOn
+				u.goal, u.next = toRenew, i
 			default:
-				u.spec, u.dependsOn = i, c.DependsOn
+				u.spec = i
 			}
+			u.dependsOn, u.edition = c.DependsOn, f.edition
 			units = append(units, u)
 		}
 	}

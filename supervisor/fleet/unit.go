@@ -43,10 +43,10 @@ func (t timer) event() child.Event {
 // unit is one instance.
 type unit struct {
 	spec      *config.Instance
-	dependsOn []string // children
+	dependsOn []string // children, by the last configuration that has the instance
+	edition   int      // of that configuration
 	goal      goal
 	next      *config.Instance // with toRenew
-	nextDeps  []string
 
 	state    child.State
 	failed   bool // for good
@@ -64,10 +64,22 @@ type unit struct {
 	gen       uint64      // of the timer; a message of an older one is stale
 }
 
+// child is the name of the child that the instance belongs to, or will.
+func (u *unit) child() string {
+	if u.next != nil {
+		return u.next.Child
+	}
+	return u.spec.Child
+}
+
+// leaving reports whether it has a run that is to end, whatever follows.
+func (u *unit) leaving() bool {
+	return u.goal != toRun && u.state.HasRun() || u.state == child.Renewing
+}
+
 // adopt takes the new specification over.
 func (u *unit) adopt() {
-	u.spec, u.dependsOn = u.next, u.nextDeps
-	u.next, u.nextDeps = nil, nil
+	u.spec, u.next = u.next, nil
 	u.failed, u.restarts = false, child.Restarts{}
 }
 
@@ -91,7 +103,7 @@ func (f *Fleet) feed(u *unit, e child.Event) {
 		f.arm(u, delayTimer, u.last.Delay)
 	case child.Complete:
 		f.opt.Sink.Emit(event.Completed{Child: u.spec.Name})
-		if u.spec.Policy.OnSuccess == config.ShutDown && f.groups[u.spec.Child].succeeded() {
+		if u.spec.Policy.OnSuccess == config.ShutDown && f.groups[u.child()].succeeded() {
 			f.begin("child completed: " + u.spec.Child)
 		}
 	case child.GiveUp:
