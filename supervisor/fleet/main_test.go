@@ -1,0 +1,479 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/config"
+	"tp0/supervisor/event"
+	"tp0/supervisor/process"
+	"tp0/supervisor/procfs"
+	"tp0/supervisor/relay"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// noBooks is for a hub that opens nothing which would be entered.
+type noBooks struct{ t *testing.T }
+
+func (b noBooks) Opened(fd int, kind, target string) {
+	b.t.Errorf("opened %d, %s %s", fd, kind, target)
+}
+func (b noBooks) Close(fd int, close func() error) error {
+	b.t.Errorf("closed %d", fd)
+	return close()
+}
+
+// newHub makes a real hub. It stays outside of the bubble: its writers wait
+// for what is never written.
+func newHub(t *testing.T) *relay.Hub {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub := relay.NewHub(relay.Options{Stdout: null, Stderr: null, Books: noBooks{t}})
+	t.Cleanup(func() {
+		if err := errors.Join(hub.Close(t.Context()), null.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return hub
+}
+
+// The defaults of newConfig.
+const (
+	killTimeout = 2 * time.Second
+	delay       = time.Second // before a restart, at most
+	deadline    = 10 * time.Second
+	reserve     = 400 * time.Millisecond
+)
+
+// newConfig makes a valid configuration. One deadline, no real output.
+func newConfig(children ...*config.Child) *config.Config {
+	return &config.Config{
+		Shutdown: config.Shutdown{Deadline: deadline, Reserve: reserve, Proof: config.ProofExact},
+		Children: children,
+	}
+}
+
+// change is a difference from the defaults.
+type change func(*config.Child, *config.Instance)
+
+// kid makes a child with one instance, "a*2" one with two: a1 and a2.
+func kid(name string, changes ...change) *config.Child {
+	name, digits, counted := strings.Cut(name, "*")
+	n := 1
+	if counted {
+		n, _ = strconv.Atoi(digits)
+	}
+	c := &config.Child{Name: name}
+	for i := 1; i <= n; i++ {
+		in := &config.Instance{
+			Name: name, Child: name, Index: i,
+			Launch: config.Launch{Command: "cmd", Path: "/bin/cmd", Logs: config.Logs{Format: "text", Stdout: "none", Stderr: "none"}},
+			Policy: config.Policy{
+				KillSignal: unix.SIGTERM, KillTimeout: killTimeout, OnSuccess: config.Ignore, OnFailure: config.ShutDown,
+				Restart: config.Restart{On: "failure", Attempts: 2, Interval: time.Minute, Delay: delay, MaxDelay: delay},
+			},
+		}
+		if counted {
+			in.Name += strconv.Itoa(i)
+		}
+		c.Instances = append(c.Instances, in)
+		for _, change := range changes {
+			change(c, in)
+		}
+	}
+	return c
+}
+
+func after(names ...string) change {
+	return func(c *config.Child, _ *config.Instance) { c.DependsOn = names }
+}
+
+func args(a string) change {
+	return func(_ *config.Child, i *config.Instance) { i.Launch.Args = []string{a} }
+}
+
+func restart(on string) change {
+	return func(_ *config.Child, i *config.Instance) { i.Policy.Restart.On = on }
+}
+
+func onFailure(a config.Action) change {
+	return func(_ *config.Child, i *config.Instance) { i.Policy.OnFailure = a }
+}
+
+func onSuccess(a config.Action) change {
+	return func(_ *config.Child, i *config.Instance) { i.Policy.OnSuccess = a }
+}
+
+func killBy(s syscall.Signal, after time.Duration) change {
+	return func(_ *config.Child, i *config.Instance) { i.Policy.KillSignal, i.Policy.KillTimeout = s, after }
+}
+
+func readyAt(tcp string) change {
+	return func(_ *config.Child, i *config.Instance) {
+		i.Launch.Ready = &config.Ready{TCP: tcp, Timeout: time.Second}
+	}
+}
+
+// live is a run as the process loop would know it.
+type live struct {
+	id      process.RunID
+	name    string
+	pid     int  // 0: its fact is still to come
+	told    bool // that it is to end
+	killed  bool
+	pending []process.Signalled // until it has a pid
+}
+
+// world plays what is around a fleet: the process loop, the file, and those
+// who ask. What the fleet does is written down in words.
+type world struct {
+	t    *testing.T
+	f    *Fleet
+	cfgs []*config.Config
+	over chan error
+
+	mu        sync.Mutex // the fleet's goroutines write while the test may not read yet
+	log       []string
+	events    []event.Event
+	runs      []*live // in the order of their spawns
+	pids      int
+	stopAsked bool
+	swept     bool // a sweep is due
+	sweeps    [][2]time.Duration
+	load      *config.Config
+	loadErr   error
+	gate      chan struct{} // what a load waits for
+	loads     int
+	onSpawn   func(name string) // called with the lock; may be nil
+	onSignal  func(name string)
+}
+
+// open starts a fleet, in a bubble.
+func open(t *testing.T, relays Relays, cfgs ...*config.Config) *world {
+	w := &world{t: t, cfgs: cfgs, over: make(chan error, 1), gate: make(chan struct{})}
+	close(w.gate)
+	w.f = New(Options{
+		Config: cfgs[0], Load: w.reload, Configure: func(config.Log) {}, Processes: w, Relays: relays, Sink: w, DevNull: -1, Terminal: true,
+	})
+	go func() { w.over <- w.f.Run() }()
+	return w
+}
+
+func (w *world) reload() (*config.Config, error) {
+	w.mu.Lock()
+	w.loads++
+	gate := w.gate
+	w.mu.Unlock()
+	<-gate
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.load, w.loadErr
+}
+
+func (w *world) say(format string, a ...any) { w.log = append(w.log, fmt.Sprintf(format, a...)) }
+
+func (w *world) Spawn(id process.RunID, s process.Spec) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopAsked || len(w.sweeps) > 0 {
+		w.t.Errorf("%s is spawned after a stop began", s.Name)
+	}
+	if w.run(s.Name) != nil {
+		w.t.Errorf("%s is spawned while it has a run", s.Name)
+	}
+	if w.onSpawn != nil {
+		w.onSpawn(s.Name)
+	}
+	w.runs = append(w.runs, &live{id: id, name: s.Name})
+	w.say("spawn %s%s", s.Name, strings.Join(s.Argv[1:], ""))
+}
+
+func (w *world) Signal(id process.RunID, sig unix.Signal, rung int, _ process.Proof) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	i := slices.IndexFunc(w.runs, func(r *live) bool { return r.id == id })
+	if i < 0 {
+		return // as the loop does for one that is gone
+	}
+	r := w.runs[i]
+	w.say("%s %s", signalName(sig), r.name)
+	if w.onSignal != nil && !r.told {
+		w.onSignal(r.name)
+	}
+	r.told = true
+	r.killed = r.killed || sig == unix.SIGKILL
+	fact := process.Signalled{Run: id, Pid: r.pid, Signal: sig, Rung: rung}
+	if r.pid == 0 {
+		r.pending = append(r.pending, fact)
+		return
+	}
+	w.f.Deliver(fact)
+}
+
+func (w *world) Sweep(killAt, giveUp time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.swept = true
+	w.sweeps = append(w.sweeps, [2]time.Duration{killAt.Sub(w.f.stop.began), giveUp.Sub(w.f.stop.began)})
+	w.say("sweep")
+}
+
+func (w *world) Emit(e event.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.events = append(w.events, e)
+	switch e := e.(type) {
+	case event.Ready:
+		w.say("%s ready", e.Child)
+	case event.NotReady:
+		w.say("%s not ready", e.Child)
+	case event.SpawnFailed:
+		w.say("%s not spawned", e.Child)
+	case event.Restarting:
+		w.say("%s again %d", e.Child, e.Attempt)
+	case event.Completed:
+		w.say("%s completed", e.Child)
+	case event.Failed:
+		w.say("%s failed", e.Child)
+	case event.ShutdownBegun:
+		w.stopAsked = true
+		w.say("stop: %s", e.Reason)
+	case event.Reloaded:
+		w.say("reloaded +%v -%v ~%v =%v", e.Added, e.Removed, e.Changed, e.Kept)
+	case event.Rejected:
+		w.say("rejected: %s", e.Diagnostics)
+	case event.ReloadIgnored:
+		w.say("ignored: %s", e.Reason)
+	case event.Left:
+		w.say("left %d", e.Number)
+	case event.Fault:
+		w.say("fault: %s", e.Reason)
+	}
+}
+
+// took waits until nothing moves, and returns what the fleet did since the
+// last call.
+func (w *world) took() string {
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := strings.Join(w.log, ", ")
+	w.log = nil
+	return s
+}
+
+// run finds an instance's run. Called with the lock.
+func (w *world) run(name string) *live {
+	for _, r := range w.runs {
+		if r.name == name {
+			return r
+		}
+	}
+	return nil
+}
+
+// up delivers that a run has a pid, no real process's if it is 0.
+func (w *world) up(r *live, pid int) {
+	w.mu.Lock()
+	if w.pids++; pid == 0 {
+		pid = 1<<22 + w.pids // beyond the kernel's limit
+	}
+	r.pid = pid
+	pending := r.pending
+	w.mu.Unlock()
+	w.f.Deliver(process.Spawned{Run: r.id, Pid: pid, At: time.Now()})
+	for _, p := range pending {
+		p.Pid = pid
+		w.f.Deliver(p)
+	}
+}
+
+// gone takes a run out of the books, and says whether it was killed.
+func (w *world) gone(r *live) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.runs = slices.DeleteFunc(w.runs, func(other *live) bool { return other == r })
+	return r.killed
+}
+
+func (w *world) exit(r *live, e event.Exit, look process.Look) {
+	killed := w.gone(r)
+	w.f.Deliver(process.Exited{Run: r.id, Pid: r.pid, Exit: e, At: time.Now(), Killed: killed, Look: look})
+}
+
+func (w *world) refuse(r *live) {
+	w.gone(r)
+	w.f.Deliver(process.SpawnFailed{Run: r.id, Err: errors.New("no such file")})
+}
+
+// do does what a step says, in words: see the tables.
+func (w *world) do(step string) (answer string) {
+	word := strings.Fields(step)
+	if len(word) == 0 {
+		return ""
+	}
+	arg := func(i int) string {
+		if i < len(word) {
+			return word[i]
+		}
+		return ""
+	}
+	run := func() *live {
+		synctest.Wait()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		r := w.run(word[1])
+		if r == nil {
+			w.t.Fatalf("%s: there is no such run", step)
+		}
+		return r
+	}
+	switch n, _ := strconv.Atoi(arg(2)); word[0] {
+	case "up":
+		w.up(run(), n)
+	case "refuse":
+		w.refuse(run())
+	case "exit":
+		w.exit(run(), event.Exit{Code: n}, process.Look{Proof: process.None})
+	case "die":
+		w.exit(run(), event.Exit{Signal: arg(2)}, process.Look{Proof: process.None})
+	case "leak":
+		w.exit(run(), event.Exit{}, process.Look{Proof: process.Proof(arg(2)), After: []procfs.FD{{Num: 7, Kind: "file", Target: "/f"}}})
+	case "wait":
+		d, err := time.ParseDuration(arg(1))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		<-time.After(d) // the bubble's clock
+	case "TERM", "INT":
+		w.signal(unix.SignalNum("SIG" + word[0]))
+	case "broken":
+		w.f.Stop()
+	case "reload":
+		i, _ := strconv.Atoi(arg(1))
+		w.mu.Lock()
+		w.load, w.loadErr = w.cfgs[i], nil
+		w.mu.Unlock()
+		w.f.Reload()
+	case "swept":
+		var left []procfs.Stat
+		if pid, _ := strconv.Atoi(arg(1)); pid > 0 {
+			left = []procfs.Stat{{Pid: pid, Comm: "stuck", State: 'D'}}
+		}
+		w.f.Deliver(process.Swept{Left: left})
+	case "health":
+		return w.f.Health(w.t.Context())
+	case "end":
+		return w.end()
+	default:
+		w.t.Fatalf("unknown step %q", step)
+	}
+	return ""
+}
+
+// signal asks for the end. Nothing moves at this moment, so nothing may be
+// spawned from here on.
+func (w *world) signal(s unix.Signal) {
+	synctest.Wait()
+	w.mu.Lock()
+	w.stopAsked = true
+	w.mu.Unlock()
+	w.f.Signal(s)
+}
+
+// end says how it all ended.
+func (w *world) end() string {
+	synctest.Wait()
+	select {
+	case err := <-w.over:
+		w.over <- err
+		if err != nil {
+			return err.Error()
+		}
+	default:
+		return "not over"
+	}
+	o, c := w.f.Outcome(), w.f.Complete()
+	return fmt.Sprintf("%s %d: spawned %d, reaped %d, orphans %d, killed %d, left %d", o.Verdict(), o.Code(), c.Spawned, c.Reaped, c.Orphans, c.Killed, c.Left)
+}
+
+// finish ends a fleet, whatever it is at: what has a run loses it, and a sweep
+// finds nothing.
+func (w *world) finish() {
+	w.signal(unix.SIGTERM)
+	for range 1000 {
+		synctest.Wait()
+		select {
+		case <-w.over:
+			return
+		default:
+		}
+		w.mu.Lock()
+		runs, swept := slices.Clone(w.runs), w.swept
+		w.swept = false
+		w.mu.Unlock()
+		for _, r := range runs {
+			if r.pid == 0 {
+				w.up(r, 0)
+			}
+			w.exit(r, event.Exit{}, process.Look{})
+		}
+		if swept {
+			w.f.Deliver(process.Swept{})
+		}
+	}
+	panic("the fleet does not end") // the bubble could not either
+}
+
+// step is something that happens, and what the fleet does about it.
+type step struct{ do, want string }
+
+// play goes through steps with a fleet of the first configuration; the others
+// can be loaded.
+func play(t *testing.T, cfgs []*config.Config, steps []step) {
+	hub := newHub(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, hub, cfgs...)
+		defer w.finish()
+		for i, s := range steps {
+			got := w.do(s.do)
+			if did := w.took(); got == "" {
+				got = did
+			}
+			if got != s.want {
+				t.Errorf("step %d, %q:\n got %s\nwant %s", i+1, s.do, got, s.want)
+				return
+			}
+		}
+	})
+}
+
+// script is a test in steps.
+type script struct {
+	name  string
+	cfgs  []*config.Config
+	steps []step
+}
+
+func playAll(t *testing.T, scripts []script) {
+	for _, s := range scripts {
+		t.Run(s.name, func(t *testing.T) { play(t, s.cfgs, s.steps) })
+	}
+}
+
+func cfgs(c ...*config.Config) []*config.Config { return c }
