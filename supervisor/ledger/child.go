@@ -26,15 +26,18 @@ type rule struct {
 
 // rules is the one table of what belongs to runtimes. Sources: Go's
 // runtime/netpoll_epoll.go (one epoll, one eventfd to break its wait) and
-// internal/runtime/cgroup (the cpu limit's files, kept open to be read again).
+// internal/runtime/cgroup (the cpu limit's files, kept open to be read again),
+// runtime/os_linux.go (getHugePageSize).
 var rules = []rule{
 	{Go, 1, func(f procfs.FD) bool { return f.Kind == "epoll" }},
 	{Go, 1, func(f procfs.FD) bool { return f.Kind == "eventfd" }},
 	{Go, 2, func(f procfs.FD) bool {
 		return f.Kind == "file" && strings.HasPrefix(f.Target, "/sys/fs/cgroup/") && strings.Contains(f.Target, "/cpu.")
 	}},
-	{Go, 2, func(f procfs.FD) bool { // it reads these when it starts, and a child can be killed before it is done
-		return f.Kind == "file" && strings.HasPrefix(f.Target, "/proc/") && (strings.HasSuffix(f.Target, "/cgroup") || strings.HasSuffix(f.Target, "/mountinfo"))
+	// What it reads as it starts: a child can be killed before it is done.
+	{Go, 1, func(f procfs.FD) bool {
+		inProc := strings.HasPrefix(f.Target, "/proc/") && (strings.HasSuffix(f.Target, "/cgroup") || strings.HasSuffix(f.Target, "/mountinfo"))
+		return f.Kind == "file" && (inProc || f.Target == "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
 	}},
 }
 

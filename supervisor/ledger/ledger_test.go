@@ -103,6 +103,7 @@ func TestJudge(t *testing.T) {
 		{"standard streams do not count", std, std, Unknown, 0, 0},
 		{"nor when they are closed", std, nil, Unknown, 0, 0},
 		{"what Go keeps does not count", runtime, runtime, Go, 0, 0},
+		{"nor what it reads as it starts", nil, []procfs.FD{fd(3, "file", "/proc/7/cgroup")}, Go, 0, 0},
 		{"in a program in C it does", runtime, runtime, Unknown, 0, 3},
 		{"a second epoll is the application's", slices.Concat(runtime, own), slices.Concat(runtime, own), Go, 0, 3},
 		{"closed and left", own, own[:1], Unknown, 2, 1},
