@@ -31,6 +31,7 @@ func TestNext(t *testing.T) {
 		{Stopping, RungOver, Stopping, Climb},
 		{Stopping, Kill, Stopping, ClimbLast},
 		{Stopping, EndedAgain, Stopped, Nothing}, // nothing starts after a stop began
+		{Ready, EndedFirst, Stopped, Nothing},
 		{Stopped, Start, Stopped, Nothing},
 		{Stopped, DelayOver, Stopped, Nothing}, // a stale timer
 		{Ready, Serves, Ready, Nothing},
@@ -45,12 +46,12 @@ func TestNext(t *testing.T) {
 
 // Whatever happened before: a stop ends, and nothing is spawned after it began.
 func TestStopEndsFromEverywhere(t *testing.T) {
-	events, ends := Events(), []Event{EndedWell, EndedBadly, EndedAgain}
+	events, ends := Events(), []Event{EndedWell, EndedBadly, EndedAgain, EndedFirst}
 	for range 20_000 {
 		s := Waiting
 		for range rand.N(30) {
 			e := events[rand.N(len(events))]
-			if (e == EndedWell || e == EndedBadly || e == EndedAgain) && !s.HasRun() {
+			if e.Ended() && !s.HasRun() {
 				continue // there is nothing that could end
 			}
 			s, _ = Next(s, e)
@@ -58,7 +59,7 @@ func TestStopEndsFromEverywhere(t *testing.T) {
 		s, _ = Next(s, Stop)
 		for range 30 { // anything but a new configuration
 			e := events[rand.N(len(events))]
-			if e == Renew || !s.HasRun() && (e == EndedWell || e == EndedBadly || e == EndedAgain) {
+			if e == Renew || !s.HasRun() && e.Ended() {
 				continue
 			}
 			var do Action
@@ -67,7 +68,7 @@ func TestStopEndsFromEverywhere(t *testing.T) {
 			}
 		}
 		if s.HasRun() {
-			s, _ = Next(s, ends[rand.N(3)])
+			s, _ = Next(s, ends[rand.N(len(ends))])
 		}
 		if !s.Final() {
 			t.Fatalf("the run ended, and the stop did not: %s", s)
@@ -80,12 +81,11 @@ func TestStopEndsFromEverywhere(t *testing.T) {
 func TestRunsAndStatesAgree(t *testing.T) {
 	for _, s := range States() {
 		for _, e := range Events() {
-			ended := e == EndedWell || e == EndedBadly || e == EndedAgain
-			if ended && !s.HasRun() {
+			if e.Ended() && !s.HasRun() {
 				continue
 			}
 			to, do := Next(s, e)
-			want := s.HasRun() && !ended || do == Spawn
+			want := s.HasRun() && !e.Ended() || do == Spawn
 			if to.HasRun() != want {
 				t.Errorf("%s on %s goes to %s with %q", s, e, to, do)
 			}

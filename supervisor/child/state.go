@@ -2,6 +2,15 @@
 // ladder of a stop, and the restart policy. It knows no process and no clock.
 package child
 
+// Ended reports whether the event is the end of a run.
+func (e Event) Ended() bool {
+	switch e {
+	case EndedWell, EndedBadly, EndedAgain, EndedFirst:
+		return true
+	}
+	return false
+}
+
 // State is where an instance stands.
 type State uint8
 
@@ -61,6 +70,7 @@ const (
 	EndedWell               // its run ended, and no other follows
 	EndedBadly              // its run ended, and failed for good
 	EndedAgain              // its run ended, and another one follows after a delay
+	EndedFirst              // its run ended before the stop that was meant for it began
 	DelayOver               // the delay is over
 	Stop                    // it is to end for good
 	Renew                   // it is to start anew, with a new specification
@@ -70,7 +80,7 @@ const (
 )
 
 var eventNames = [...]string{
-	"start", "serves", "too late", "ended well", "ended badly", "ended, again", "delay over", "stop", "renew", "rung over",
+	"start", "serves", "too late", "ended well", "ended badly", "ended, again", "ended first", "delay over", "stop", "renew", "rung over",
 	"hasten", "kill",
 }
 
@@ -126,6 +136,7 @@ var table = map[State]map[Event]transition{
 		EndedWell:  {Succeeded, Complete},
 		EndedBadly: {Failed, GiveUp},
 		EndedAgain: {BackingOff, Delay},
+		EndedFirst: {Stopped, Nothing},
 		Stop:       {Stopping, Climb},
 		Renew:      {Renewing, Climb},
 	},
@@ -133,6 +144,7 @@ var table = map[State]map[Event]transition{
 		EndedWell:  {Succeeded, Complete},
 		EndedBadly: {Failed, GiveUp},
 		EndedAgain: {BackingOff, Delay},
+		EndedFirst: {Stopped, Nothing},
 		Stop:       {Stopping, Climb},
 		Renew:      {Renewing, Climb},
 	},
@@ -140,6 +152,7 @@ var table = map[State]map[Event]transition{
 		EndedWell:  {Failed, GiveUp}, // it ended as asked, but that does not make it a success
 		EndedBadly: {Failed, GiveUp},
 		EndedAgain: {BackingOff, Delay},
+		EndedFirst: {Stopped, Nothing},
 		Stop:       {Stopping, Nothing}, // the ladder is under way
 		Renew:      {Renewing, Nothing},
 		RungOver:   {Unready, Climb},
@@ -155,6 +168,7 @@ var table = map[State]map[Event]transition{
 		EndedWell:  {Waiting, Nothing},
 		EndedBadly: {Waiting, Nothing},
 		EndedAgain: {Waiting, Nothing},
+		EndedFirst: {Waiting, Nothing},
 		Stop:       {Stopping, Nothing},
 		RungOver:   {Renewing, Climb},
 		Hasten:     {Renewing, Climb},
@@ -164,6 +178,7 @@ var table = map[State]map[Event]transition{
 		EndedWell:  {Stopped, Nothing},
 		EndedBadly: {Stopped, Nothing},
 		EndedAgain: {Stopped, Nothing},
+		EndedFirst: {Stopped, Nothing},
 		Renew:      {Renewing, Nothing}, // it was taken out of the file, and is back
 		RungOver:   {Stopping, Climb},
 		Hasten:     {Stopping, Climb},

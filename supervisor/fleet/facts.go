@@ -95,6 +95,10 @@ func (f *Fleet) exited(x process.Exited) {
 
 // ended asks the policy what follows a run, and tells the machine.
 func (f *Fleet) ended(u *unit, well bool, reason string) {
+	if u.goal == toEnd {
+		f.feed(u, child.EndedFirst)
+		return
+	}
 	switch u.state {
 	case child.Starting, child.Ready, child.Unready:
 		r := u.spec.Policy.Restart

@@ -96,6 +96,21 @@ func TestLadder(t *testing.T) {
 			{"wait 1s", ""}, // the time of the rung that was left early
 			{"exit a", "sweep"},
 		}},
+		{"the second tells those that were not told", pair, []step{
+			{"TERM", "SIGTERM b"},
+			{"TERM", "SIGTERM a, SIGKILL b"},
+		}},
+		{"one ends before its turn", pair, []step{
+			{"TERM", "SIGTERM b"},
+			{"exit a 1", ""}, // no restart is due, and no failure
+			{"exit b", "sweep"},
+			{"swept", ""},
+			{"end", "graceful 0: spawned 2, reaped 2, orphans 0, killed 0, left 0"},
+		}},
+		{"a first signal after a fault of ours", pair, []step{
+			{"broken", "stop: an internal fault, SIGTERM b"},
+			{"TERM", ""},
+		}},
 		{"the deadline kills, and gives up", cfgs(newConfig(kid("a", killBy(15, 1e12)), kid("b", after("a"), killBy(15, 1e12)))), []step{
 			{"TERM", "SIGTERM b"},
 			{"wait 9599ms", ""},

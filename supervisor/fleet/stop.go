@@ -78,13 +78,14 @@ func (f *Fleet) beginBudget() {
 // asked handles a request for the end: a stop, then its next rung, then its
 // last.
 func (f *Fleet) asked(sig unix.Signal) {
-	f.stop.asked++
-	meaning := ""
-	switch {
-	case sig == 0:
+	if sig == 0 {
 		f.begin("an internal fault")
 		f.books.fault = true
 		return
+	}
+	f.stop.asked++
+	meaning := ""
+	switch {
 	case f.stop.asked == 1:
 		if f.opt.Terminal && sig == unix.SIGINT {
 			meaning = "stop; again to hasten"
@@ -106,8 +107,11 @@ func (f *Fleet) hasten(e child.Event) {
 		f.opt.Processes.Sweep(time.Now(), f.stop.at(f.cfg.Shutdown.Reserve, 4))
 	}
 	for _, u := range f.units {
-		if u.state.HasRun() {
-			f.feed(u, child.Stop) // also those that still wait for what depends on them
+		told := u.rung > 0
+		if !told { // it still waits for what depends on it: its next rung is the first
+			f.feed(u, child.Stop)
+		}
+		if told || e == child.Kill {
 			f.feed(u, e)
 		}
 	}
