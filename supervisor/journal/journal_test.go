@@ -44,6 +44,8 @@ func TestLines(t *testing.T) {
 			`[INFO]  supervisor: fd closed: owner=client1 pid=14 fd=5 kind=socket target="tcp 127.0.0.1:40312 -> 127.0.0.1:12345" by=child proof=exact`},
 		{event.FDClosed{Owner: "server", Pid: 13, FD: 9, Kind: "file", Target: "/var/lib/echo/journal", By: event.ByKernel, Proof: "exact"},
 			"[WARN]  supervisor: fd closed: owner=server pid=13 fd=9 kind=file target=/var/lib/echo/journal by=kernel proof=exact"},
+		{event.FDClosed{Owner: "server", Pid: 13, FD: 9, Kind: "file", Target: "/x", By: event.ByKernel, Proof: "sampled"},
+			"[INFO]  supervisor: fd closed: owner=server pid=13 fd=9 kind=file target=/x by=kernel proof=sampled"},
 		{event.FDClosed{Owner: "supervisor", FD: 11, Kind: "pipe", Target: "server stdout", By: event.BySupervisor},
 			`[INFO]  supervisor: fd closed: owner=supervisor fd=11 kind=pipe target="server stdout" by=supervisor`},
 		{event.Reaped{Child: "client1", Pid: 14, Stopped: true, Elapsed: time.Second, Stop: 3 * time.Millisecond, Closed: 1, Proof: "exact"},

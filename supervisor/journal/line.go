@@ -150,7 +150,7 @@ func fdClosed(e event.FDClosed) line {
 	case e.Uncounted != "":
 		level = hclog.Debug
 		f = append(f, "uncounted", e.Uncounted)
-	case e.By == event.ByKernel:
+	case e.By == event.ByKernel && e.Proof != "sampled": // a sample may be a moment too old to accuse anybody
 		level = hclog.Warn
 	}
 	return line{level, msgFDClosed, f}

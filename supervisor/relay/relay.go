@@ -27,7 +27,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"slices"
 	"sync"
@@ -213,7 +212,7 @@ func unread(fd int) bool {
 func flush(ctx context.Context, s *sink, mark uint64) (uint64, error) {
 	idle := time.NewTimer(patience)
 	defer idle.Stop()
-	before := uint64(math.MaxUint64) // left when idle was set
+	before, _ := s.left(mark) // when idle was set
 	for {
 		left, changed := s.left(mark)
 		if left == 0 {
