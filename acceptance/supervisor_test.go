@@ -50,6 +50,7 @@ type super struct {
 	log    *lines
 	pid    int
 	exited chan struct{}
+	read   []chan struct{} // closed once a stream is read to its end
 }
 
 // lines is a stream that is read to its end, line by line.
@@ -179,6 +180,7 @@ func (s *super) pipe(l *lines) *os.File {
 		l.read(r)
 		close(done)
 	}()
+	s.read = append(s.read, done)
 	s.t.Cleanup(func() {
 		_ = r.SetReadDeadline(time.Now().Add(time.Second)) // a process that survived may hold it
 		<-done
@@ -232,13 +234,16 @@ func (s *super) signal(sig syscall.Signal) {
 	}
 }
 
-// code waits for the end and returns the exit code.
+// code waits for the end, of its streams too, and returns the exit code.
 func (s *super) code() int {
 	s.t.Helper()
-	select {
-	case <-s.exited:
-	case <-time.After(limit):
-		s.t.Fatal("it does not end")
+	late := time.After(limit)
+	for _, ended := range append(s.read, s.exited) {
+		select {
+		case <-ended:
+		case <-late:
+			s.t.Fatal("it does not end")
+		}
 	}
 	return s.cmd.ProcessState.ExitCode()
 }
