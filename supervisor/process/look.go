@@ -1,6 +1,7 @@
 package process
 
 import (
+	"fmt"
 	"time"
 
 	"tp0/supervisor/procfs"
@@ -122,6 +123,8 @@ func (r *run) judged() Look {
 		look.Reason = "it ended by itself"
 	case look.Proof == Exact && !r.seen:
 		look.Proof, look.Reason = None, "its exit was not seen"
+	case look.Proof == Exact && r.late:
+		look.Proof, look.Reason = Sampled, fmt.Sprintf("the look before the signal took more than %v", beforeLimit)
 	case r.sample.on && r.sample.last != nil:
 		look.Proof, look.After = Sampled, r.sample.last
 	}

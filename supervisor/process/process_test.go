@@ -345,3 +345,50 @@ func TestIdleLoopHasNoTimer(t *testing.T) {
 		t.Errorf("wants to be woken in %v", time.Until(at))
 	}
 }
+
+// block takes all turns to look, and returns what gives them back.
+func (b *bench) block() (unblock func()) {
+	for range cap(b.slots) {
+		b.slots <- struct{}{}
+	}
+	return func() {
+		for range cap(b.slots) {
+			<-b.slots
+		}
+	}
+}
+
+// A look that comes too late does not hold the signal up, and is no proof.
+func TestLateLook(t *testing.T) {
+	b := newBench(t)
+	id, _ := b.spawn("deaf")
+	unblock := b.block()
+	b.Signal(id, unix.SIGTERM, 1, Exact)
+	wait(b, func(s Signalled) bool { return s.Rung == 1 && s.Err == nil })
+	unblock()
+	b.Signal(id, unix.SIGKILL, 2, Exact)
+	if e := b.exited(id); e.Look.Proof != Sampled || !strings.Contains(e.Look.Reason, "before the signal") {
+		t.Errorf("proof %s (%s)", e.Look.Proof, e.Look.Reason)
+	}
+}
+
+// A held thread is let go even if no look comes to its end.
+func TestHoldIsBounded(t *testing.T) {
+	b := newBench(t)
+	id, _ := b.spawn("deaf")
+	b.Signal(id, unix.SIGTERM, 1, Exact)
+	wait(b, func(s Signalled) bool { return s.Rung == 1 })
+	unblock := b.block()
+	pid := b.runPid(id)
+	b.Signal(id, unix.SIGKILL, 2, Exact)
+	wait(b, func(s Signalled) bool { return s.Rung == 2 })
+	gone := make(chan bool)
+	for alive := true; alive; {
+		b.cmds.Put(func() { gone <- b.pids[pid] == nil })
+		alive = !<-gone
+	}
+	unblock()
+	if e := b.exited(id); e.Look.Proof != None || e.Exit.Signal != "SIGKILL" {
+		t.Errorf("proof %s (%s), %+v", e.Look.Proof, e.Look.Reason, e.Exit)
+	}
+}

@@ -35,6 +35,7 @@ type run struct {
 
 	waiting []delivery // signals that wait for the look before the stop
 	waitEnd time.Time  // zero: none waits
+	late    bool       // they went before the look was done
 
 	look   Look
 	seen   bool  // look.After is what it held when it exited

@@ -27,6 +27,8 @@ const (
 	holdPoll = 500 * time.Microsecond
 	// holdLimit bounds a hold: a held thread ignores even SIGKILL.
 	holdLimit = 250 * time.Millisecond
+	// holdGiveUp bounds it where not even one look comes to its end.
+	holdGiveUp = time.Second
 	// holdLooks in a row must say that a sibling lives on; see procfs.Siblings.
 	holdLooks = 3
 )
@@ -129,7 +131,14 @@ func (l *Loop) groupStop(r *run, tid int) {
 
 func (l *Loop) tendHold(r *run, now time.Time) time.Time {
 	h := r.hold
-	if h == nil || h.next.IsZero() {
+	if h == nil {
+		return time.Time{}
+	}
+	if h.next.IsZero() { // a look is under way, or waits for its turn
+		if giveUp := h.since.Add(holdGiveUp); now.Before(giveUp) {
+			return giveUp
+		}
+		l.detach(r, h)
 		return time.Time{}
 	}
 	if now.Before(h.next) {
