@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -298,7 +299,7 @@ func TestOrphanIsNamedAndReaped(t *testing.T) {
 	b.Sweep(time.Now().Add(limit), time.Now().Add(2*limit))
 	sent := wait(b, func(s OrphanSignalled) bool { return true })
 	o := wait(b, func(o OrphanReaped) bool { return true })
-	if o.Pid != pid || sent.Pid != pid || o.Command != "process.test" || o.Killed || sent.Signal != unix.SIGTERM {
+	if o.Pid != pid || sent.Pid != pid || o.Command != filepath.Base(os.Args[0]) || o.Killed || sent.Signal != unix.SIGTERM {
 		t.Errorf("daemon %d: sent %+v, reaped %+v", pid, sent, o)
 	}
 	if s := wait(b, func(s Swept) bool { return true }); len(s.Left) > 0 {
