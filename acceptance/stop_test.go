@@ -299,3 +299,23 @@ func TestIgnoredSignalsAtTheStart(t *testing.T) {
 		t.Error("SIGHUP was not ignored")
 	}
 }
+
+// A stop in the middle of a start: what still waits to be forked is not.
+func TestStopInTheStart(t *testing.T) {
+	s := start(t, fixture("c", "sleep", "count = 500"))
+	s.wait("child spawned")
+	s.signal(unix.SIGTERM)
+	if e := s.ends(0, "graceful"); e.int("spawned") == 500 {
+		t.Error("all were started all the same")
+	}
+}
+
+// A stopped process that its parent leaves behind costs nobody the deadline.
+func TestStoppedOrphanIsContinued(t *testing.T) {
+	s := start(t, "child \"c\" {\n  command = \"/bin/sh\"\n  args = [\"-c\", \"sleep 1000 & kill -STOP $!; echo ready; wait\"]\n}\n")
+	s.prints("[c] ready")
+	s.signal(unix.SIGTERM)
+	if e := s.ends(0, "graceful"); e.int("orphans") != 1 {
+		t.Errorf("%v", e)
+	}
+}

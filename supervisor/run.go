@@ -31,6 +31,9 @@ func run(o cli.RunOptions, s *signals) int {
 	if err != nil {
 		return refuse(err, ledger.CodeUsage)
 	}
+	if err := writePid(o.PidFile); err != nil {
+		return refuse(err, ledger.CodeUsage)
+	}
 	h, err := build(o, cfg)
 	if err != nil {
 		return refuse(err, ledger.CodeFailed)
@@ -97,9 +100,6 @@ func build(o cli.RunOptions, cfg *config.Config) (*house, error) {
 	}
 	if h.null, err = unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 		return nil, fmt.Errorf("cannot open %s: %w", os.DevNull, err)
-	}
-	if err := writePid(o.PidFile); err != nil {
-		return nil, err
 	}
 	h.book.Opened(h.null, "file", os.DevNull)
 	h.fleet = fleet.New(fleet.Options{

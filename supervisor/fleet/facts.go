@@ -56,6 +56,10 @@ func (f *Fleet) spawnFailed(x process.SpawnFailed) {
 		u.relay.Started()
 		u.relay = nil
 	}
+	if errors.Is(x.Err, process.ErrRevoked) {
+		f.ended(u, false, x.Err.Error())
+		return
+	}
 	f.opt.Sink.Emit(event.SpawnFailed{Child: u.spec.Name, Command: u.spec.Launch.Command, Reason: x.Err.Error()})
 	f.ended(u, false, "it could not be spawned: "+x.Err.Error())
 }

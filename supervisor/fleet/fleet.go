@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -55,6 +56,7 @@ type Fleet struct {
 	wg   sync.WaitGroup // probes, loads, last words: each is bounded
 	ctx  context.Context
 	end  context.CancelFunc
+	late atomic.Bool // a stop began: spawns on their way are not wanted any more
 
 	// Everything below belongs to the goroutine of Run.
 	cfg     *config.Config

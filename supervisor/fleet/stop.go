@@ -52,6 +52,7 @@ func (f *Fleet) begin(reason string) {
 	if f.stop.phase != running {
 		return
 	}
+	f.late.Store(true)
 	f.beginBudget()
 	if reason != "" {
 		f.opt.Sink.Emit(event.ShutdownBegun{Reason: reason, Deadline: f.cfg.Shutdown.Deadline})

@@ -146,7 +146,7 @@ func (f *Fleet) spawn(u *unit) {
 	out, errs := r.ChildFiles()
 	f.opt.Processes.Spawn(u.run, process.Spec{
 		Name: u.spec.Name, Path: l.Path, Argv: append([]string{l.Command}, l.Args...), Env: l.Env, Dir: l.Dir,
-		Stdin: f.opt.DevNull, Stdout: out, Stderr: errs,
+		Stdin: f.opt.DevNull, Stdout: out, Stderr: errs, Revoked: &f.late,
 	})
 }
 

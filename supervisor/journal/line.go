@@ -85,7 +85,7 @@ func lineOf(e event.Event) line {
 	case event.ShutdownBegun:
 		return line{hclog.Info, msgShutdown, []any{"reason", e.Reason, "deadline_ms", ms(e.Deadline)}}
 	case event.Reloaded:
-		return line{hclog.Info, msgReloaded, []any{"added", e.Added, "removed", e.Removed, "changed", e.Changed, "kept", e.Kept}}
+		return line{hclog.Info, msgReloaded, []any{"added", list(e.Added), "removed", list(e.Removed), "changed", list(e.Changed), "kept", list(e.Kept)}}
 	case event.Rejected:
 		return line{hclog.Error, msgRejected, []any{"diagnostics", e.Diagnostics}}
 	case event.ReloadIgnored:
@@ -201,6 +201,9 @@ func exit(e event.Exit) []any {
 	}
 	return []any{"code", e.Code}
 }
+
+// list is an empty list rather than none: JSON would say null.
+func list(names []string) []string { return append([]string{}, names...) }
 
 func ms(d time.Duration) int64 { return d.Milliseconds() }
 

@@ -45,10 +45,13 @@ func (l *Loop) job(r *run, look func() (done func())) {
 // lookBefore reads the table of a run whose stop begins, and then lets the
 // signals go that wait for it.
 func (l *Loop) lookBefore(r *run) {
-	pid := r.pid
+	pid, tid := r.pid, r.pid
+	if r.anchor != 0 {
+		tid = r.anchor // the table of a main thread that has ended is empty
+	}
 	l.job(r, func() func() {
 		runtime := l.runtimes.Of(pid)
-		fds, err := l.table(pid, pid)
+		fds, err := l.table(pid, tid)
 		l.resolve(fds)
 		return func() {
 			r.look.Runtime = runtime

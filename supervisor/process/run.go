@@ -2,6 +2,7 @@ package process
 
 import (
 	"errors"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,7 +22,13 @@ type Spec struct {
 	Stdin  int
 	Stdout int
 	Stderr int
+	// Revoked, once it is set, makes a spawn that still waits for its turn fail
+	// with ErrRevoked. May be nil.
+	Revoked *atomic.Bool
 }
+
+// ErrRevoked is why a spawn failed that nobody wants any more.
+var ErrRevoked = errors.New("a stop began")
 
 // run is one pid's life. The loop's thread owns it.
 type run struct {
@@ -54,6 +61,10 @@ type run struct {
 // death signal, the three descriptors and nothing else of ours; Go's fork
 // restores the signal mask and the dispositions.
 func (l *Loop) spawn(id RunID, s Spec) {
+	if s.Revoked != nil && s.Revoked.Load() {
+		l.opt.Deliver(SpawnFailed{Run: id, Err: ErrRevoked})
+		return
+	}
 	pidfd := -1
 	pid, err := syscall.ForkExec(s.Path, s.Argv, &syscall.ProcAttr{
 		Dir:   s.Dir,

@@ -30,6 +30,10 @@ type sweep struct {
 const sweepAgain = 5 * time.Millisecond
 
 func (l *Loop) startSweep(killAt, giveUp time.Time) {
+	if l.sweep != nil { // more haste; whom we signalled we know already
+		l.sweep.killAt, l.sweep.giveUp = killAt, giveUp
+		return
+	}
 	l.sweep = &sweep{killAt: killAt, giveUp: giveUp, told: map[identity]bool{}, killed: map[identity]bool{}}
 }
 
@@ -58,14 +62,14 @@ func (l *Loop) tendSweep(now time.Time) time.Time {
 			continue
 		}
 		s.told[key(p)] = true
+		if p.Stopped() {
+			_ = unix.Kill(pid, unix.SIGCONT) // what it was told already it can only hear then
+		}
 		if at, ok := l.told[p.PGrp]; ok && p.Start < at {
 			continue // its group was signalled when it was there already
 		}
 		if unix.Kill(pid, unix.SIGTERM) == nil {
 			l.opt.Deliver(OrphanSignalled{Pid: pid, Command: p.Comm, Signal: unix.SIGTERM, Rung: 1})
-		}
-		if p.Stopped() {
-			_ = unix.Kill(pid, unix.SIGCONT)
 		}
 	}
 	return earlier(s.killAt, now.Add(net))
