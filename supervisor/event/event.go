@@ -81,6 +81,9 @@ type (
 		By           string
 		Proof        string // for a run
 		Uncounted    string // why it is not counted: "standard stream", "go runtime"; else empty
+		Process      string // the command, where it was held by a process below the run
+		Detail       Detail
+		HeldBy       string // a process that still has it open: "sh (pid 20)"; else empty
 	}
 	// Reaped: the status of a run was collected.
 	Reaped struct {
@@ -96,6 +99,34 @@ type (
 		Closed  int   // descriptors it closed itself after the stop began
 		Left    int   // descriptors it left to the kernel
 		Proof   string
+		Tree    Tree
+	}
+	// Ended: a process below a run ended while the run was stopped, or after it.
+	Ended struct {
+		Child    string // whose tree it was in
+		Pid      int
+		Parent   int // when it was seen first
+		Command  string
+		Exit     Exit
+		Unseen   bool // how it ended is not known
+		InStop   bool // it was forked after the stop began
+		Closed   int
+		Left     int
+		Threads  int // when it was seen first
+		Proof    string
+		Reason   string // why the proof is not exact
+		Lifetime time.Duration
+	}
+	// Slow: a stop takes long, and this is what the run does.
+	Slow struct {
+		Child       string
+		Pid         int
+		Stop        time.Duration // since the first signal
+		Rung        int           // the last one sent
+		Signal      string        // that it was sent
+		Disposition string        // of that signal: "caught", "ignored", "blocked", "default"
+		CPU         time.Duration // used since the first signal
+		Threads     []string      // each in words: "14 epoll_wait: waits for fd 4 (epoll: …)"
 	}
 	// Unexpected: a run ended though nobody asked it to, and not well.
 	Unexpected struct {
@@ -104,6 +135,7 @@ type (
 		Reason string
 		Core   bool
 		Output []string // its last lines
+		Known  string   // what was last known of its descriptors, and when
 	}
 	// NoProof: a run's descriptors cannot be looked at as closely as asked.
 	NoProof struct {
@@ -174,6 +206,25 @@ type (
 	}
 )
 
+// Detail is what else is known of a descriptor. What does not apply is empty.
+type Detail struct {
+	State   string // of a socket: "established", "close-wait", …
+	Unread  uint64 // bytes that wait in a socket or a pipe to be read
+	Unsent  uint64 // bytes that a socket has not sent, or that were not acknowledged
+	Mode    string // of a file: "r", "w", "rw", with "a" for append
+	Lock    string // on a file: "flock write", "posix read", …
+	Deleted bool   // the file has no name any more
+}
+
+// Tree counts the threads and the processes of a run.
+type Tree struct {
+	Known        bool
+	Threads      int // when the stop was asked for
+	ThreadsAtEnd int // at the last look before the exit; 0: there was none
+	Processes    int // below it when the stop was asked for
+	Forked       int // below it after that
+}
+
 // Exit is how a process ended: with a code, or by a signal.
 type Exit struct {
 	Code   int
@@ -194,6 +245,8 @@ func (SignalFailed) event()     {}
 func (FDOpened) event()         {}
 func (FDClosed) event()         {}
 func (Reaped) event()           {}
+func (Ended) event()            {}
+func (Slow) event()             {}
 func (Unexpected) event()       {}
 func (NoProof) event()          {}
 func (OrphanReaped) event()     {}

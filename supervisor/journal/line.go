@@ -21,6 +21,8 @@ const (
 	msgFDClosed      = "fd closed"
 	msgReaped        = "child reaped"
 	msgOrphan        = "orphan reaped"
+	msgEnded         = "process ended"
+	msgSlow          = "child slow to stop"
 	msgRestarting    = "child restarting"
 	msgReloaded      = "config reloaded"
 	msgRejected      = "config rejected"
@@ -70,7 +72,7 @@ func lineOf(e event.Event) line {
 	case event.Ledger:
 		return line{hclog.Info, msgLedger, []any{"owner", "supervisor", "fd", e.FD, "kind", e.Kind, "target", e.Target}}
 	case event.Spawned, event.SpawnFailed, event.Ready, event.NotReady, event.Unexpected, event.NoProof,
-		event.Restarting, event.Completed, event.Failed, event.Reaped, event.OrphanReaped:
+		event.Restarting, event.Completed, event.Failed, event.Reaped, event.OrphanReaped, event.Ended, event.Slow:
 		return childLine(e)
 	case event.SignalReceived:
 		f := []any{"signal", e.Signal}
@@ -119,6 +121,9 @@ func childLine(e event.Event) line {
 		if len(e.Output) > 0 {
 			f = append(f, "output", strings.Join(e.Output, " ⏎ "))
 		}
+		if e.Known != "" {
+			f = append(f, "last_known", e.Known)
+		}
 		return line{hclog.Warn, msgUnexpected, f}
 	case event.NoProof:
 		return line{hclog.Warn, msgNoProof, []any{"child", e.Child, "pid", e.Pid, "proof", e.Proof, "reason", e.Reason}}
@@ -130,6 +135,11 @@ func childLine(e event.Event) line {
 		return line{hclog.Error, msgFailed, []any{"child", e.Child, "attempts", e.Attempts, "reason", e.Reason}}
 	case event.Reaped:
 		return reaped(e)
+	case event.Ended:
+		return ended(e)
+	case event.Slow:
+		return line{hclog.Warn, msgSlow, []any{"child", e.Child, "pid", e.Pid, "stop_ms", ms(e.Stop), "rung", e.Rung, "signal", e.Signal,
+			"disposition", e.Disposition, "cpu_ms", ms(e.CPU), "threads", list(e.Threads)}}
 	case event.OrphanReaped:
 		return line{hclog.Info, msgOrphan, append([]any{"pid", e.Pid, "command", e.Command}, exit(e.Exit)...)}
 	}
@@ -144,6 +154,13 @@ func fdClosed(e event.FDClosed) line {
 	f = append(f, "fd", e.FD, "kind", e.Kind, "target", e.Target, "by", e.By)
 	if e.Proof != "" {
 		f = append(f, "proof", e.Proof)
+	}
+	if e.Process != "" {
+		f = append(f, "process", e.Process)
+	}
+	f = append(f, detail(e.Detail)...)
+	if e.HeldBy != "" {
+		f = append(f, "held_by", e.HeldBy)
 	}
 	level := hclog.Info
 	switch {
@@ -176,11 +193,55 @@ func reaped(e event.Reaped) line {
 	}
 	f = append(f, "user_ms", ms(e.User), "sys_ms", ms(e.System), "max_rss_kb", e.MaxRSS,
 		"fds_closed", e.Closed, "fds_left", e.Left, "proof", e.Proof)
+	if t := e.Tree; t.Known {
+		f = append(f, "threads", t.Threads, "threads_at_end", t.ThreadsAtEnd, "processes", t.Processes, "forked", t.Forked)
+	}
 	level := hclog.Info
 	if e.Left > 0 || e.Exit.Signal == "SIGKILL" || !e.Stopped && !e.Exit.OK() {
 		level = hclog.Warn
 	}
 	return line{level, msgReaped, f}
+}
+
+func ended(e event.Ended) line {
+	f := []any{"child", e.Child, "pid", e.Pid, "parent", e.Parent, "command", e.Command}
+	if e.Unseen {
+		f = append(f, "end", "unseen")
+	} else {
+		f = append(f, exit(e.Exit)...)
+	}
+	f = append(f, "in_stop", e.InStop, "elapsed_ms", ms(e.Lifetime), "threads", e.Threads, "fds_closed", e.Closed, "fds_left", e.Left, "proof", e.Proof)
+	if e.Reason != "" {
+		f = append(f, "reason", e.Reason)
+	}
+	level := hclog.Info
+	if e.Left > 0 {
+		level = hclog.Warn
+	}
+	return line{level, msgEnded, f}
+}
+
+// detail has the keys of what is known beside the target.
+func detail(d event.Detail) (f []any) {
+	if d.State != "" {
+		f = append(f, "state", d.State)
+	}
+	if d.Unread > 0 {
+		f = append(f, "unread", d.Unread)
+	}
+	if d.Unsent > 0 {
+		f = append(f, "unsent", d.Unsent)
+	}
+	if d.Mode != "" {
+		f = append(f, "mode", d.Mode)
+	}
+	if d.Lock != "" {
+		f = append(f, "lock", d.Lock)
+	}
+	if d.Deleted {
+		f = append(f, "deleted", true)
+	}
+	return f
 }
 
 func complete(e event.ShutdownComplete) line {
