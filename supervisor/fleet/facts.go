@@ -25,6 +25,8 @@ func (f *Fleet) learn(fact process.Fact) {
 		f.signalled(x)
 	case process.Exited:
 		f.exited(x)
+	case process.Ended:
+		f.endedBelow(x)
 	case process.OrphanSignalled:
 		if x.Signal == unix.SIGKILL {
 			f.books.killed++
@@ -119,23 +121,7 @@ func (f *Fleet) reaped(u *unit, x process.Exited) {
 	if u.rung > 0 && look.Reason != "" {
 		f.opt.Sink.Emit(event.NoProof{Child: name, Pid: x.Pid, Proof: string(look.Proof), Reason: look.Reason})
 	}
-	var lines []ledger.Line
-	var closed, left int
-	if look.Proof != process.None {
-		lines, closed, left = ledger.Judge(look.Before, look.After, look.Runtime)
-	}
-	for _, l := range lines {
-		by := event.ByKernel
-		if l.ByChild {
-			by = event.ByChild
-		}
-		f.opt.Sink.Emit(event.FDClosed{Owner: name, Pid: x.Pid, FD: l.Num, Kind: l.Kind, Target: l.Target, By: by,
-			Proof: string(look.Proof), Uncounted: l.Uncounted})
-	}
-	f.books.left += left
-	if look.Proof == process.Exact {
-		f.books.proven += left
-	}
+	closed, left := f.judge(event.FDClosed{Owner: name, Pid: x.Pid}, look)
 	e := event.Reaped{
 		Child: name, Pid: x.Pid, Exit: x.Exit, Elapsed: x.At.Sub(u.spawned), Stopped: u.rung > 0,
 		User: time.Duration(x.Rusage.Utime.Nano()), System: time.Duration(x.Rusage.Stime.Nano()), MaxRSS: x.Rusage.Maxrss,
@@ -143,8 +129,46 @@ func (f *Fleet) reaped(u *unit, x process.Exited) {
 	}
 	if e.Stopped {
 		e.Stop = x.At.Sub(u.stopped)
+		e.Tree = event.Tree{Known: x.Threads > 0, Threads: x.Threads, ThreadsAtEnd: x.ThreadsAtEnd, Processes: x.Processes, Forked: x.Forked}
 	}
 	f.opt.Sink.Emit(e)
+}
+
+// endedBelow tells of the end of a process below a run.
+func (f *Fleet) endedBelow(x process.Ended) {
+	e := event.Ended{
+		Child: x.Child, Pid: x.Pid, Parent: x.Parent, Command: x.Command, Exit: x.Exit, Unseen: !x.Seen, InStop: x.InStop,
+		Threads: x.Threads, Lifetime: x.Lifetime, Proof: string(x.Look.Proof), Reason: x.Look.Reason,
+	}
+	owner := x.Child
+	if owner == "" {
+		owner = x.Command
+	}
+	e.Closed, e.Left = f.judge(event.FDClosed{Owner: owner, Pid: x.Pid, Process: x.Command}, x.Look)
+	f.opt.Sink.Emit(e)
+}
+
+// judge tells of each descriptor of a process that is over, in the form of
+// line, and counts those that it left.
+func (f *Fleet) judge(line event.FDClosed, look process.Look) (closed, left int) {
+	if look.Proof == process.None {
+		return 0, 0
+	}
+	lines, closed, left := ledger.Judge(look.Before, look.After, look.Inherited, look.Runtime)
+	line.Proof = string(look.Proof)
+	for _, l := range lines {
+		line.FD, line.Kind, line.Target, line.Uncounted = l.Num, l.Kind, l.Target, l.Uncounted
+		line.By = event.ByKernel
+		if l.ByChild {
+			line.By = event.ByChild
+		}
+		f.opt.Sink.Emit(line)
+	}
+	f.books.left += left
+	if look.Proof == process.Exact {
+		f.books.proven += left
+	}
+	return closed, left
 }
 
 // wordsLimit bounds the wait for the last lines of a run that crashed: its

@@ -69,8 +69,23 @@ type Line struct {
 // Judge compares what a run held when its stop began with what it still held
 // when it exited: what is missing it closed itself, what is there it left.
 // Standard streams, and what the runtime keeps for itself, are listed but
-// neither counted as closed nor as left.
-func Judge(before, after []procfs.FD, r Runtime) (lines []Line, closed, left int) {
+// neither counted as closed nor as left; so is what a process inherited from
+// its parent, in whose books it is.
+func Judge(before, after, inherited []procfs.FD, r Runtime) (lines []Line, closed, left int) {
+	from := map[int]procfs.FD{}
+	for _, f := range inherited {
+		from[f.Num] = f
+	}
+	uncounted := func(f procfs.FD, own map[int]string) string {
+		g, ok := from[f.Num]
+		switch {
+		case f.Std():
+			return "standard stream"
+		case ok && f.Same(g):
+			return "inherited"
+		}
+		return own[f.Num]
+	}
 	held := map[int]procfs.FD{}
 	for _, f := range after {
 		held[f.Num] = f
@@ -95,11 +110,4 @@ func Judge(before, after []procfs.FD, r Runtime) (lines []Line, closed, left int
 		lines = append(lines, line)
 	}
 	return lines, closed, left
-}
-
-func uncounted(f procfs.FD, own map[int]string) string {
-	if f.Std() {
-		return "standard stream"
-	}
-	return own[f.Num]
 }

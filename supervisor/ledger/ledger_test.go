@@ -109,7 +109,7 @@ func TestJudge(t *testing.T) {
 		{"closed and left", own, own[:1], Unknown, 2, 1},
 		{"opened after the stop began", nil, own[:1], Unknown, 0, 1},
 	} {
-		lines, closed, left := Judge(tt.before, tt.after, tt.runtime)
+		lines, closed, left := Judge(tt.before, tt.after, nil, tt.runtime)
 		if closed != tt.closed || left != tt.left {
 			t.Errorf("%s: %d closed and %d left, want %d and %d; %+v", tt.name, closed, left, tt.closed, tt.left, lines)
 		}

@@ -46,6 +46,23 @@ type (
 		Rusage unix.Rusage
 		Killed bool // we sent it SIGKILL
 		Look   Look
+		// Of a run whose stop began:
+		Threads, ThreadsAtEnd int // then, and when its exit was seen (0: it was not)
+		Processes, Forked     int // below it then, and forked since
+	}
+	// Ended: a process below a run ended, which its stop had found there; or an
+	// orphan that was looked at. It says nothing of whether it was reaped.
+	Ended struct {
+		Child    string // the instance; empty: nobody's that we know
+		Pid      int
+		Parent   int
+		Command  string
+		Exit     event.Exit
+		Seen     bool // how it ended
+		InStop   bool // it was forked after the stop began
+		Threads  int
+		Lifetime time.Duration // since it was seen first
+		Look     Look
 	}
 	// OrphanSignalled: the sweep signalled an adopted process.
 	OrphanSignalled struct {
@@ -69,6 +86,7 @@ func (Spawned) fact()         {}
 func (SpawnFailed) fact()     {}
 func (Signalled) fact()       {}
 func (Exited) fact()          {}
+func (Ended) fact()           {}
 func (OrphanSignalled) fact() {}
 func (OrphanReaped) fact()    {}
 func (Swept) fact()           {}
@@ -85,9 +103,10 @@ const (
 
 // Look is what was seen of a run's descriptors.
 type Look struct {
-	Proof   Proof
-	Reason  string         // why it is less than was asked for
-	Before  []procfs.FD    // when its stop began
-	After   []procfs.FD    // when it exited
-	Runtime ledger.Runtime // of the program it ran when its stop began
+	Proof     Proof
+	Reason    string         // why it is less than was asked for
+	Before    []procfs.FD    // when its stop began
+	After     []procfs.FD    // when it exited
+	Inherited []procfs.FD    // what of these came from its parent
+	Runtime   ledger.Runtime // of the program that it ran
 }

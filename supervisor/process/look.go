@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"tp0/supervisor/ledger"
 	"tp0/supervisor/procfs"
 )
 
@@ -17,81 +18,159 @@ type sockets struct {
 // children most of them are then resolved from a single one.
 const socketsFresh = 100 * time.Millisecond
 
-// view is what one look at an exiting run saw.
+// view is what one look at a held process saw.
 type view struct {
-	alive   int  // siblings that can still change the table
-	livesOn bool // one of them is not about to end
-	final   bool // the last look, whatever it saw
-	fds     []procfs.FD
-	err     error
+	alive    int  // siblings that can still change the table
+	survivor int  // one of them that is not about to end; 0: none
+	final    bool // the last look, whatever it saw
+	apart    bool // what it executes could gain rights; see born
+	fds      []procfs.FD
+	comm     string
+	runtime  ledger.Runtime
+	children []int
+	err      error
 }
 
 // job runs a look beside the loop: reading a table takes longer than anything
-// that the loop does itself. Looks are bounded by the number of runs.
-func (l *Loop) job(r *run, look func() (done func())) {
-	r.looks++
+// that the loop does itself. Looks are bounded by the number of processes.
+func (l *Loop) job(w *watched, look func() (done func())) {
+	w.looks++
 	l.jobs.Go(func() {
 		l.slots <- struct{}{}
 		done := look()
 		<-l.slots
 		l.cmds.Put(func() {
-			r.looks--
+			w.looks--
 			done()
-			l.settle(r)
+			switch {
+			case w.own():
+				l.settle(w.run)
+			case w.over:
+				l.ended(w)
+			}
 		})
 	})
 }
 
-// lookBefore reads the table of a run whose stop begins, and then lets the
-// signals go that wait for it.
-func (l *Loop) lookBefore(r *run) {
-	pid, tid := r.pid, r.pid
-	if r.anchor != 0 {
-		tid = r.anchor // the table of a main thread that has ended is empty
-	}
-	l.job(r, func() func() {
-		runtime := l.runtimes.Of(pid)
-		fds, err := l.table(pid, tid)
-		l.resolve(fds)
+// lookBefore looks at a run whose stop begins and at all below it, attaches to
+// them, and then lets the signals go that wait for it.
+func (l *Loop) lookBefore(r *run, proof Proof) {
+	w := r.watched
+	l.job(w, func() func() {
+		runtime := l.runtimes.Of(w.pid)
+		tree := l.members(w.pid)
 		return func() {
-			r.look.Runtime = runtime
-			switch {
-			case err == nil:
-				r.look.Before = fds
-			case !r.reaped:
-				r.look.Proof, r.look.Reason = None, err.Error()
+			w.look.Runtime = runtime
+			if len(tree) > 0 && tree[0].stat.Pid == w.pid {
+				w.take(tree[0])
+				l.attach(w, proof)
+				l.follow(w, tree[0])
+				tree = tree[1:]
+			}
+			r.processes = len(tree)
+			if proof == Exact {
+				l.followBelow(tree)
 			}
 			l.deliverWaiting(r)
 		}
 	})
 }
 
-// lookAfter looks at the siblings of a held thread and, when they are gone or
-// final is set, at the table. The thread goes on before the sockets are
-// resolved: they live until it has exited, and their names are known from the
-// first look as a rule.
-func (l *Loop) lookAfter(r *run, final bool) {
-	pid, h := r.pid, r.hold
-	l.job(r, func() func() {
-		v := view{final: final}
-		v.alive, v.livesOn = procfs.Siblings(pid, h.tid)
-		if v.alive == 0 || final {
-			v.fds, v.err = l.table(pid, h.tid)
-			l.resolve(v.fds)
+// followBelow begins to watch what a look found below a run.
+func (l *Loop) followBelow(tree []member) {
+	for _, m := range tree {
+		parent := l.watches[m.stat.PPid]
+		if parent == nil {
+			continue // it lost its parent meanwhile, and is an orphan
 		}
-		return func() { l.looked(r, h, v) }
+		if w := l.found(parent, m.stat.Pid); w != nil {
+			w.take(m)
+			l.follow(w, m)
+		}
+	}
+}
+
+// lookFound looks at a process that is watched since a moment ago.
+func (l *Loop) lookFound(w *watched) {
+	l.job(w, func() func() {
+		runtime := l.runtimes.Of(w.pid)
+		tree := l.members(w.pid)
+		return func() {
+			w.look.Runtime = runtime
+			if len(tree) > 0 && tree[0].stat.Pid == w.pid {
+				w.take(tree[0])
+				l.follow(w, tree[0])
+				l.followBelow(tree[1:])
+			}
+		}
+	})
+}
+
+// lookBorn looks at what a process inherited, before its first instruction.
+func (l *Loop) lookBorn(w *watched) {
+	h := w.hold
+	l.job(w, func() func() {
+		fds, err := l.table(w.pid, w.pid)
+		l.resolve(fds)
+		s, _ := procfs.ReadStatus(w.pid)
+		return func() {
+			w.look.Before, w.look.Inherited, w.execed = fds, fds, true
+			if err != nil {
+				w.look.Proof, w.look.Reason = None, err.Error()
+			}
+			w.apart = !l.keepsRights(s)
+			if w.hold == h {
+				l.resume(w)
+			}
+		}
+	})
+}
+
+// keepsRights reports whether a process executes programs with the same rights
+// whether we trace it or not: since we are privileged, it gains none anyhow
+// (no_new_privs), or it has all there are. See cap_bprm_creds_from_file in
+// security/commoncap.c.
+func (l *Loop) keepsRights(s procfs.Status) bool {
+	const setids = 1<<6 | 1<<7 // CAP_SETGID, CAP_SETUID
+	return l.privileged || s.NoNewPriv || s.Effective&setids == setids && s.Bounding&^s.Permitted == 0
+}
+
+// lookAfter looks at the siblings of a held thread and, when they are gone or
+// final is set, at the table and the children. The sockets live until the
+// thread has exited, and their names are known from the first look as a rule.
+func (l *Loop) lookAfter(w *watched, final bool) {
+	h := w.hold
+	l.job(w, func() func() {
+		v := view{final: final}
+		v.alive, v.survivor = procfs.Siblings(w.pid, h.tid)
+		if v.alive == 0 || final {
+			v.fds, v.err = l.table(w.pid, h.tid)
+			l.resolve(v.fds)
+			v.children = procfs.Children(w.pid)
+			if w.execed {
+				v.runtime = l.runtimes.Of(w.pid)
+			}
+			if !w.own() {
+				s, _ := procfs.ReadStat(w.pid)
+				v.comm = s.Comm
+			}
+		}
+		return func() { l.looked(w, h, v) }
 	})
 }
 
 // table reads a table of descriptors; torn ones are read again, a few times:
-// only a run that opens and closes all the time tears each.
+// only a process that opens and closes all the time tears each.
 func (l *Loop) table(pid, tid int) (fds []procfs.FD, err error) {
-	for range 3 {
-		if fds, err = procfs.Table(pid, tid); err != procfs.ErrTorn {
-			return fds, err
+	err = readAs(pid, func() (err error) {
+		for range 3 {
+			if fds, err = procfs.Table(pid, tid); err != procfs.ErrTorn {
+				return err
+			}
 		}
-	}
-	return fds, nil
+		return nil
+	})
+	return fds, err
 }
 
 // resolve names the sockets among fds.
@@ -118,18 +197,19 @@ func (l *Loop) resolve(fds []procfs.FD) {
 	}
 }
 
-// judged is the look at a run that is over.
-func (r *run) judged() Look {
-	look := r.look
+// judged is the look at a process that is over.
+func (w *watched) judged() Look {
+	look := w.look
 	switch {
-	case r.stopAt.IsZero():
-		look.Reason = "it ended by itself"
-	case look.Proof == Exact && !r.seen:
+	case look.Proof == Exact && !w.seen:
 		look.Proof, look.Reason = None, "its exit was not seen"
-	case look.Proof == Exact && r.late:
+		if w.apart {
+			look.Reason = "it was forked in the stop and executed no program"
+		}
+	case look.Proof == Exact && w.own() && w.run.late:
 		look.Proof, look.Reason = Sampled, fmt.Sprintf("the look before the signal took more than %v", beforeLimit)
-	case r.sample.on && r.sample.last != nil:
-		look.Proof, look.After = Sampled, r.sample.last
+	case w.sample.on && w.sample.last != nil:
+		look.Proof, look.After = Sampled, w.sample.last
 	}
 	if look.Proof == None {
 		look.After = nil

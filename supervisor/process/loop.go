@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/ledger"
+	"tp0/supervisor/procfs"
 	"tp0/supervisor/queue"
 )
 
@@ -55,10 +56,13 @@ type Loop struct {
 	// Everything below belongs to the loop's thread.
 	runs  map[RunID]*run
 	pids  map[int]*run
-	tids  map[int]*run // threads that we trace
+	tids  map[int]*watched // threads that we trace
 	told  map[int]uint64
 	sweep *sweep
 	timer *time.Timer
+
+	watches    map[int]*watched // by pid
+	privileged bool             // we have CAP_SYS_PTRACE
 }
 
 // New prepares this process to be the parent of others: it takes SIGCHLD back
@@ -74,9 +78,11 @@ func New(opt Options) (*Loop, error) {
 		slots: make(chan struct{}, runtime.GOMAXPROCS(0)+2),
 		runs:  map[RunID]*run{},
 		pids:  map[int]*run{},
-		tids:  map[int]*run{},
+		tids:  map[int]*watched{},
 		told:  map[int]uint64{},
 		timer: time.NewTimer(time.Hour),
+
+		watches: map[int]*watched{},
 	}
 	l.timer.Stop()
 	signal.Notify(l.chld, unix.SIGCHLD)
@@ -88,6 +94,9 @@ func New(opt Options) (*Loop, error) {
 	err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
 	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
 		return nil, fmt.Errorf("cannot mark inherited descriptors close-on-exec: %w", err)
+	}
+	if s, err := procfs.ReadStatus(os.Getpid()); err == nil {
+		l.privileged = s.Effective&(1<<unix.CAP_SYS_PTRACE) != 0
 	}
 	return l, nil
 }
@@ -142,8 +151,11 @@ func (l *Loop) tend(now time.Time) time.Time {
 		}
 		due(now.Add(net))
 		due(l.tendDelivery(r, now))
-		due(l.tendHold(r, now))
-		due(l.tendSample(r, now))
+	}
+	for _, w := range l.watches {
+		due(l.tendHold(w, now))
+		due(l.tendSample(w, now))
+		due(l.tendApart(w, now))
 	}
 	if l.sweep != nil {
 		due(l.tendSweep(now))

@@ -182,7 +182,7 @@ func TestExactLook(t *testing.T) {
 
 func checkTruth(t *testing.T, look Look, truth []string) {
 	t.Helper()
-	lines, closed, left := ledger.Judge(look.Before, look.After, look.Runtime)
+	lines, closed, left := ledger.Judge(look.Before, look.After, nil, look.Runtime)
 	var got []string
 	for _, l := range lines {
 		if l.Uncounted != "" {

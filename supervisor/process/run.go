@@ -2,6 +2,7 @@ package process
 
 import (
 	"errors"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -37,22 +38,20 @@ type run struct {
 	pid   int
 	pidfd int // -1: the kernel has none
 
-	stopAt time.Time // when the first signal of a stop was asked for
-	killed bool
+	stopAt   time.Time // when the first signal of a stop was asked for
+	stopTick uint64    // the same on the clock of procfs.Stat.Start
+	proof    Proof     // how closely that stop is to be looked at
+	killed   bool
 
 	waiting []delivery // signals that wait for the look before the stop
 	waitEnd time.Time  // zero: none waits
 	late    bool       // they went before the look was done
 
-	look   Look
-	seen   bool  // look.After is what it held when it exited
-	anchor int   // the thread that we trace; 0: none
-	hold   *hold // its exit stop, while it stands in it
-	sample sampling
-	halted bool // job control stopped it while we traced it
-	awoken bool // and we sent SIGCONT
+	watched   *watched // nil: no stop began
+	processes int      // below it when its stop began
+	forked    int      // below it since then
+	awoken    bool     // we sent SIGCONT to it
 
-	looks  int // under way
 	reaped bool
 	exited Exited
 }
@@ -77,7 +76,6 @@ func (l *Loop) spawn(id RunID, s Spec) {
 		return
 	}
 	r := &run{id: id, name: s.Name, pid: pid, pidfd: pidfd}
-	r.look.Proof = None
 	if pidfd >= 0 {
 		l.opt.Books.Opened(pidfd, "pidfd", s.Name)
 	}
@@ -97,7 +95,7 @@ func (l *Loop) reap() {
 		}
 		pid := int(info.Pid)
 		var orphan procfs.Stat
-		if l.pids[pid] == nil && l.tids[pid] == nil && info.dead() {
+		if w := l.tids[pid]; l.pids[pid] == nil && (w == nil || w.pid == pid) && info.dead() {
 			orphan, _ = procfs.ReadStat(pid)
 		}
 		var status unix.WaitStatus
@@ -118,28 +116,42 @@ func (l *Loop) dead(pid int, status unix.WaitStatus, usage unix.Rusage, orphan p
 	exit := exitOf(status)
 	r := l.pids[pid]
 	if r == nil {
-		if _, traced := l.tids[pid]; traced { // a thread that we traced, gone without an exit stop
-			delete(l.tids, pid)
-			return
-		}
-		killed := l.sweep != nil && l.sweep.killed[key(orphan)]
-		l.opt.Deliver(OrphanReaped{Pid: pid, Command: orphan.Comm, Exit: exit, Killed: killed})
+		l.deadBelow(pid, status, orphan)
 		return
 	}
 	delete(l.pids, pid)
 	if errors.Is(unix.Kill(-pid, 0), unix.ESRCH) { // nobody of its group is left
 		delete(l.told, pid)
 	}
-	r.reaped, r.hold = true, nil
+	r.reaped = true
+	l.lost(pid)
 	r.exited = Exited{Run: r.id, Pid: pid, Exit: exit, At: time.Now(), Rusage: usage, Killed: r.killed}
 	l.release(r)
 	l.settle(r)
 }
 
+// deadBelow handles the end of what is no run: a thread that we trace, gone
+// without an exit stop; a process below a run, which its parent waits for once
+// we have been told; an orphan, which is ours alone.
+func (l *Loop) deadBelow(pid int, status unix.WaitStatus, stat procfs.Stat) {
+	thread := l.tids[pid] != nil && l.tids[pid].pid != pid
+	l.lost(pid)
+	if thread {
+		return
+	}
+	if w := l.watches[pid]; w != nil {
+		w.status, w.hold = &status, nil
+		l.ended(w)
+		if stat.PPid != os.Getpid() {
+			return
+		}
+	}
+	killed := l.sweep != nil && l.sweep.killed[key(stat)]
+	l.opt.Deliver(OrphanReaped{Pid: pid, Command: stat.Comm, Exit: exitOf(status), Killed: killed})
+}
+
 // release gives up what the loop holds for a run.
 func (l *Loop) release(r *run) {
-	delete(l.tids, r.anchor)
-	r.anchor = 0
 	if r.pidfd >= 0 {
 		fd := r.pidfd
 		r.pidfd = -1
@@ -149,11 +161,19 @@ func (l *Loop) release(r *run) {
 
 // settle tells of the end of a run once nothing of it is under way.
 func (l *Loop) settle(r *run) {
-	if !r.reaped || r.looks > 0 || l.runs[r.id] != r {
+	w := r.watched
+	if !r.reaped || w != nil && w.looks > 0 || l.runs[r.id] != r {
 		return
 	}
 	delete(l.runs, r.id)
-	r.exited.Look = r.judged()
+	r.exited.Look = Look{Proof: None, Reason: "it ended by itself"}
+	if w != nil {
+		w.over = true
+		delete(l.watches, r.pid)
+		r.exited.Look = w.judged()
+		r.exited.Threads, r.exited.ThreadsAtEnd = w.threads, w.threadsAtEnd
+		r.exited.Processes, r.exited.Forked = r.processes, r.forked
+	}
 	l.opt.Deliver(r.exited)
 }
 

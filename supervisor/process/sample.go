@@ -21,22 +21,21 @@ type sampling struct {
 	last []procfs.FD
 }
 
-func (l *Loop) startSampling(r *run) {
-	r.sample = sampling{on: true, next: time.Now()}
+func (l *Loop) startSampling(w *watched) {
+	w.sample = sampling{on: true, next: time.Now(), last: w.look.Before}
 }
 
-func (l *Loop) tendSample(r *run, now time.Time) time.Time {
-	s := &r.sample
-	if !s.on || r.reaped || s.next.IsZero() {
+func (l *Loop) tendSample(w *watched, now time.Time) time.Time {
+	s := &w.sample
+	if !s.on || w.over || s.next.IsZero() {
 		return time.Time{}
 	}
 	if now.Before(s.next) {
 		return s.next
 	}
 	s.next = time.Time{}
-	pid := r.pid
-	l.job(r, func() func() {
-		fds, err := procfs.Table(pid, pid)
+	l.job(w, func() func() {
+		fds, err := l.table(w.pid, w.pid)
 		if known := l.names.Load(); known != nil {
 			procfs.Resolve(fds, known.names)
 		}
@@ -45,7 +44,7 @@ func (l *Loop) tendSample(r *run, now time.Time) time.Time {
 				s.last = fds
 			}
 			every := sampleEvery
-			if time.Since(r.stopAt) > sampleSooner {
+			if time.Since(w.since) > sampleSooner {
 				every = sampleLater
 			}
 			s.next = time.Now().Add(every)

@@ -24,14 +24,17 @@ const beforeLimit = 500 * time.Millisecond
 func (l *Loop) signal(r *run, d delivery, proof Proof) {
 	first := r.stopAt.IsZero()
 	if first {
-		r.stopAt = time.Now()
-		l.attach(r, proof)
+		r.stopAt, r.proof = time.Now(), proof
+		r.stopTick, _ = procfs.Uptime()
+		if r.watched == nil {
+			r.watched = l.watch(&watched{run: r, pid: r.pid, comm: r.name})
+		}
 	}
 	if first && proof != None || len(r.waiting) > 0 {
 		r.waiting = append(r.waiting, d)
 		r.waitEnd = r.stopAt.Add(beforeLimit)
 		if first {
-			l.lookBefore(r)
+			l.lookBefore(r, proof)
 		}
 		return
 	}
@@ -41,6 +44,7 @@ func (l *Loop) signal(r *run, d delivery, proof Proof) {
 func (l *Loop) tendDelivery(r *run, now time.Time) time.Time {
 	if len(r.waiting) > 0 && !now.Before(r.waitEnd) {
 		r.late = true
+		l.attach(r.watched, r.proof)
 		l.deliverWaiting(r)
 	}
 	if len(r.waiting) == 0 {
@@ -100,8 +104,8 @@ func (l *Loop) tell(group int) {
 // stands reports whether job control stopped the run. A traced one told us
 // itself, see groupStop.
 func (r *run) stands() bool {
-	if r.anchor != 0 {
-		return r.halted
+	if w := r.watched; w != nil && w.anchor != 0 {
+		return w.stands
 	}
 	s, err := procfs.ReadStat(r.pid)
 	return err == nil && s.Stopped()

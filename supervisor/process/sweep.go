@@ -62,7 +62,7 @@ func (l *Loop) tendSweep(now time.Time) time.Time {
 			continue
 		}
 		s.told[key(p)] = true
-		if p.Stopped() {
+		if w := l.watches[pid]; p.Stopped() || w != nil && w.stands {
 			_ = unix.Kill(pid, unix.SIGCONT) // what it was told already it can only hear then
 		}
 		if at, ok := l.told[p.PGrp]; ok && p.Start < at {

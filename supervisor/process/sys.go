@@ -43,3 +43,12 @@ func ptrace(request, tid int, addr, data uintptr) error {
 	}
 	return nil
 }
+
+// ptraceMessage reads what a stop has to say: PTRACE_GETEVENTMSG, ptrace(2).
+func ptraceMessage(tid int, message *uintptr) error {
+	_, _, e := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_GETEVENTMSG, uintptr(tid), 0, uintptr(unsafe.Pointer(message)), 0, 0)
+	if e != 0 {
+		return e
+	}
+	return nil
+}

@@ -3,8 +3,6 @@ package process
 import (
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,15 +10,24 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// How a run's descriptors are seen exactly. A thread that is traced with
+// How a process's descriptors are seen exactly. A thread that is traced with
 // PTRACE_O_TRACEEXIT stops in its exit before it lets go of anything
 // (ptrace(2), PTRACE_EVENT_EXIT). We let it stand there until its siblings are
 // gone, so that nobody can change the table any more, read the table, and
-// detach; the status then comes as always. One thread is enough, since the
-// table is shared: the main thread, or any other where the main one has ended.
+// detach; the status then comes as always. One thread is enough for that, since
+// the table is shared: the main thread, or any other where the main one has
+// ended. It is called the anchor.
+//
+// The other threads are traced so that no fork is missed: what a process forks
+// while it is stopped is traced from its first instruction, PTRACE_O_TRACEFORK.
 //
 // Nothing is attached before a stop begins. We never ask for EXITKILL: if we
-// die the kernel detaches, and the run ends as it would have.
+// die the kernel detaches, and the processes end as they would have.
+
+// options are the same for every thread, so that any can become the anchor,
+// and since what is forked inherits them.
+const options = unix.PTRACE_O_TRACEEXIT | unix.PTRACE_O_TRACEEXEC |
+	unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK | unix.PTRACE_O_TRACECLONE
 
 const (
 	// holdPoll is the time between two looks at the siblings of a held thread.
@@ -33,104 +40,251 @@ const (
 	holdLooks = 3
 )
 
-// hold is an exit stop that a thread stands in.
+// hold is a stop that a thread stands in while we look: that of its exit, or
+// its very first one.
 type hold struct {
 	tid   int
+	born  bool // the first one
 	since time.Time
 	next  time.Time // the next look; zero: one is under way
 	lives int       // looks in a row that saw a sibling live on
 }
 
-// attach begins to watch a run, as closely as proof asks and the kernel lets
-// us.
-func (l *Loop) attach(r *run, proof Proof) {
+// attach traces a run's own process, or samples it, as closely as proof asks
+// and the kernel lets us.
+func (l *Loop) attach(w *watched, proof Proof) {
+	if w.attached {
+		return
+	}
+	w.attached = true
 	if proof == Exact {
-		err := l.seize(r)
+		err := l.seize(w)
 		if err == nil {
-			r.look.Proof = Exact
+			w.look.Proof = Exact
 			return
 		}
-		if procfs.Gone(r.pid) {
-			r.look.Reason = "it had ended already"
+		if procfs.Gone(w.pid) {
+			w.look.Reason = "it had ended already"
 			return
 		}
-		r.look.Reason = refusal(r.pid, err)
+		w.look.Reason = refusal(w.pid, err)
 		proof = Sampled
 	}
 	if proof == Sampled {
-		l.startSampling(r)
+		l.startSampling(w)
 	}
 }
 
-// seize traces the run's main thread, or any other if that one is gone. It
-// must not be called while a thread of the run is held: SEIZE takes the
+// found begins to watch a process below another.
+func (l *Loop) found(parent *watched, pid int) *watched {
+	s, err := procfs.ReadStat(pid)
+	if err != nil || l.watches[pid] != nil || l.pids[pid] != nil {
+		return nil
+	}
+	w := l.watch(&watched{run: parent.run, pid: pid, parent: parent.pid, comm: s.Comm, attached: true})
+	w.inStop = parent.run != nil && s.Start > parent.run.stopTick
+	w.look.Inherited = parent.look.Before
+	if err := l.seize(w); err != nil {
+		w.look.Reason = refusal(pid, err)
+	} else {
+		w.look.Proof = Exact
+	}
+	return w
+}
+
+// take keeps what a look saw of a process.
+func (w *watched) take(m member) {
+	w.threads = len(m.threads)
+	w.look.Before = m.fds
+	if m.err != nil {
+		w.look.Proof, w.look.Reason = None, m.err.Error()
+	}
+}
+
+// follow traces all threads of a process.
+func (l *Loop) follow(w *watched, m member) {
+	if w.anchor == 0 {
+		return
+	}
+	for _, tid := range m.threads {
+		if l.tids[tid] == nil {
+			_ = l.seizeThread(w, tid) // it has ended, or one that we trace made it
+		}
+	}
+}
+
+// seize traces a process's main thread, or any other if that one is gone. It
+// must not be called while a thread of the process is held: SEIZE takes the
 // cred_guard_mutex, which a sibling in execve(2) has while it waits for the
 // held one to die.
-func (l *Loop) seize(r *run) error {
-	err := l.seizeThread(r, r.pid)
+func (l *Loop) seize(w *watched) error {
+	err := l.seizeThread(w, w.pid)
 	if !errors.Is(err, unix.EPERM) {
 		return err
 	}
-	if s, e := procfs.ReadStat(r.pid); e != nil || !s.Dead() {
+	if e := attachAs(w.pid, func() error { return l.seizeThread(w, w.pid) }); e == nil {
+		return nil
+	}
+	if s, e := procfs.ReadStat(w.pid); e != nil || !s.Dead() {
 		return err
 	}
-	for _, tid := range procfs.Threads(r.pid) {
-		if tid != r.pid && l.seizeThread(r, tid) == nil {
+	for _, tid := range procfs.Threads(w.pid) {
+		if tid != w.pid && l.seizeThread(w, tid) == nil {
 			return nil
 		}
 	}
 	return err
 }
 
-func (l *Loop) seizeThread(r *run, tid int) error {
-	if err := ptrace(unix.PTRACE_SEIZE, tid, 0, unix.PTRACE_O_TRACEEXIT); err != nil {
+func (l *Loop) seizeThread(w *watched, tid int) error {
+	if err := ptrace(unix.PTRACE_SEIZE, tid, 0, options); err != nil {
 		return err
 	}
-	r.anchor = tid
-	l.tids[tid] = r
+	l.traces(w, tid)
 	return nil
 }
 
-// refusal says why a run cannot be traced.
+// refusal says why a process cannot be traced.
 func refusal(pid int, err error) string {
-	if b, e := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)); e == nil {
-		_, rest, _ := strings.Cut(string(b), "TracerPid:\t")
-		if tracer, _, _ := strings.Cut(rest, "\n"); tracer != "" && tracer != "0" {
-			return "it is traced already, by pid " + tracer
-		}
+	if s, e := procfs.ReadStatus(pid); e == nil && s.Tracer != 0 {
+		return fmt.Sprintf("it is traced already, by pid %d", s.Tracer)
 	}
 	return fmt.Sprintf("ptrace is refused: %v", err)
 }
 
-// stopped handles a ptrace stop of a thread that we trace.
+// stopped handles a ptrace stop of a thread.
 func (l *Loop) stopped(tid int, status unix.WaitStatus) {
-	r, what, sig := l.tids[tid], int(status>>16)&0xff, status.StopSignal()
-	switch {
-	case r == nil: // detached already
-		_ = ptrace(unix.PTRACE_DETACH, tid, 0, 0)
-	case what == unix.PTRACE_EVENT_EXIT:
-		r.hold = &hold{tid: tid, since: time.Now()}
-		l.lookAfter(r, false)
-	case what == eventStop && (sig == unix.SIGSTOP || sig == unix.SIGTSTP || sig == unix.SIGTTIN || sig == unix.SIGTTOU):
-		l.groupStop(r, tid)
-	case what != 0:
-		_ = ptrace(unix.PTRACE_CONT, tid, 0, 0)
-	default: // a signal on its way: hand it on
-		_ = ptrace(unix.PTRACE_CONT, tid, 0, uintptr(sig))
+	what, sig := int(status>>16)&0xff, status.StopSignal()
+	w := l.tids[tid]
+	if w == nil {
+		if w = l.stranger(tid); w == nil {
+			_ = ptrace(unix.PTRACE_DETACH, tid, 0, 0)
+			return
+		}
 	}
+	switch {
+	case what == unix.PTRACE_EVENT_EXIT:
+		l.exits(w, tid)
+		return
+	case what == unix.PTRACE_EVENT_EXEC:
+		l.executed(w, tid)
+	case what == eventStop && (sig == unix.SIGSTOP || sig == unix.SIGTSTP || sig == unix.SIGTTIN || sig == unix.SIGTTOU):
+		l.groupStop(w, tid)
+		return
+	case what == eventStop && w.hold != nil && w.hold.tid == tid: // it is born
+		l.lookBorn(w)
+		return
+	}
+	if what != 0 {
+		sig = 0 // else it is on its way: hand it on
+	}
+	_ = ptrace(unix.PTRACE_CONT, tid, 0, uintptr(sig))
+}
+
+// stranger makes out whose thread it is that stops for the first time: a new
+// one of a process that we watch, a process that one of those forked, or one
+// that took the number of its main thread over in execve(2).
+func (l *Loop) stranger(tid int) *watched {
+	if w := l.watches[tid]; w != nil {
+		l.traces(w, tid)
+		return w
+	}
+	s, err := procfs.ReadStatus(tid)
+	if err != nil {
+		return nil
+	}
+	if w := l.watches[s.Tgid]; w != nil {
+		l.traces(w, tid)
+		return w
+	}
+	if s.Tgid != tid {
+		return nil
+	}
+	return l.born(tid, l.watches[s.PPid])
+}
+
+// born begins to watch a process that was just forked, and stands before its
+// first instruction. Everything that it has now it inherited.
+//
+// A program with the set-user-ID bit does not get its rights while an
+// unprivileged process traces it (execve(2)). A child may need one for its
+// clean-up; so where such rights could be gained, we let go of what is forked
+// until it has executed its program. See docs/decisions/0008.
+func (l *Loop) born(pid int, parent *watched) *watched {
+	w := l.watch(&watched{pid: pid, inStop: true, threads: 1})
+	if parent != nil {
+		w.run, w.parent, w.comm = parent.run, parent.pid, parent.comm
+	}
+	if w.run != nil {
+		w.run.forked++
+	}
+	w.look.Proof, w.attached = Exact, true
+	l.traces(w, pid)
+	w.hold = &hold{tid: pid, born: true, since: time.Now()}
+	return w
+}
+
+// exits handles the exit stop of a thread.
+func (l *Loop) exits(w *watched, tid int) {
+	var status uintptr
+	if err := ptraceMessage(tid, &status); err == nil {
+		s := unix.WaitStatus(status)
+		w.status = &s
+	}
+	if w.hold != nil && w.hold.tid == tid {
+		w.hold = nil // it was born, and is killed
+	}
+	if w.anchor == 0 {
+		w.anchor = tid
+	}
+	if tid != w.anchor || w.hold != nil || w.seen {
+		l.letGo(tid)
+		return
+	}
+	w.hold = &hold{tid: tid, since: time.Now()}
+	l.lookAfter(w, false)
+}
+
+// executed handles the stop of a thread that runs a new program: it has its
+// process's number now, and is its only thread.
+func (l *Loop) executed(w *watched, tid int) {
+	var former uintptr
+	if err := ptraceMessage(tid, &former); err == nil && int(former) != tid {
+		l.lost(int(former))
+	}
+	w.execed, w.anchor = true, tid
 }
 
 // groupStop leaves the thread in its job control stop, listening for SIGCONT.
-func (l *Loop) groupStop(r *run, tid int) {
+func (l *Loop) groupStop(w *watched, tid int) {
 	_ = ptrace(unix.PTRACE_LISTEN, tid, 0, 0)
-	r.halted = true
-	if len(r.waiting) == 0 { // else the signal goes first
-		l.awaken(r)
+	w.stands = true
+	if w.own() && len(w.run.waiting) == 0 { // else the signal goes first
+		l.awaken(w.run)
 	}
 }
 
-func (l *Loop) tendHold(r *run, now time.Time) time.Time {
-	h := r.hold
+func (l *Loop) letGo(tid int) {
+	l.lost(tid)
+	_ = ptrace(unix.PTRACE_DETACH, tid, 0, 0)
+}
+
+// resume ends a hold: a thread that exits does so now, one that was born runs.
+func (l *Loop) resume(w *watched) {
+	h := w.hold
+	w.hold = nil
+	switch {
+	case !h.born:
+		l.letGo(h.tid)
+	case w.apart:
+		l.letGo(h.tid)
+	default:
+		_ = ptrace(unix.PTRACE_CONT, h.tid, 0, 0)
+	}
+}
+
+func (l *Loop) tendHold(w *watched, now time.Time) time.Time {
+	h := w.hold
 	if h == nil {
 		return time.Time{}
 	}
@@ -138,51 +292,108 @@ func (l *Loop) tendHold(r *run, now time.Time) time.Time {
 		if giveUp := h.since.Add(holdGiveUp); now.Before(giveUp) {
 			return giveUp
 		}
-		l.detach(r, h)
+		l.resume(w)
 		return time.Time{}
 	}
 	if now.Before(h.next) {
 		return h.next
 	}
 	h.next = time.Time{}
-	l.lookAfter(r, now.Sub(h.since) >= holdLimit)
+	l.lookAfter(w, now.Sub(h.since) >= holdLimit)
 	return time.Time{}
 }
 
 // looked handles what a look at a held thread saw.
-func (l *Loop) looked(r *run, h *hold, v view) {
-	if r.hold != h {
+func (l *Loop) looked(w *watched, h *hold, v view) {
+	if w.hold != h {
 		return // gone in between
 	}
-	if v.livesOn {
+	if v.survivor != 0 {
 		h.lives++
 	} else {
 		h.lives = 0
 	}
+	if w.threadsAtEnd == 0 {
+		w.threadsAtEnd = 1 + v.alive
+	}
 	switch {
 	case v.alive == 0 || v.final:
-		r.look.After, r.seen = v.fds, true
-		switch {
-		case v.err != nil:
-			r.look.Proof, r.look.Reason = None, v.err.Error()
-		case v.alive > 0:
-			r.look.Proof, r.look.Reason = Sampled, fmt.Sprintf("%d threads were still there %v after the first one's exit", v.alive, holdLimit)
-		}
-		l.detach(r, h)
-	case h.lives >= holdLooks: // only this thread ends: watch another one
-		l.detach(r, h)
-		if err := l.seize(r); err != nil {
-			r.look.Proof, r.look.Reason = None, refusal(r.pid, err)
-			l.startSampling(r)
-		}
+		l.sawEnd(w, v)
+	case h.lives >= holdLooks: // only this thread ends: another one becomes the anchor
+		l.resume(w)
+		l.moveAnchor(w, v.survivor)
 	default:
 		h.next = time.Now().Add(holdPoll)
 	}
 }
 
-func (l *Loop) detach(r *run, h *hold) {
-	r.hold = nil
-	delete(l.tids, h.tid)
-	r.anchor = 0
-	_ = ptrace(unix.PTRACE_DETACH, h.tid, 0, 0)
+// sawEnd takes over what a process held in its exit.
+func (l *Loop) sawEnd(w *watched, v view) {
+	w.look.After, w.seen = v.fds, true
+	if v.comm != "" {
+		w.comm = v.comm
+	}
+	if w.execed {
+		w.look.Runtime = v.runtime
+	}
+	switch {
+	case v.err != nil:
+		w.look.Proof, w.look.Reason = None, v.err.Error()
+	case v.alive > 0:
+		w.look.Proof, w.look.Reason = Sampled, fmt.Sprintf("%d threads were still there %v after the first one's exit", v.alive, holdLimit)
+	}
+	for _, pid := range v.children {
+		if child := l.found(w, pid); child != nil {
+			l.lookFound(child)
+		}
+	}
+	l.resume(w)
+	if !w.own() {
+		l.ended(w)
+	}
+}
+
+// moveAnchor chooses another thread after the anchor ended alone.
+func (l *Loop) moveAnchor(w *watched, survivor int) {
+	if l.tids[survivor] == w {
+		w.anchor = survivor
+		return
+	}
+	err := l.seize(w)
+	if err != nil && l.seizeThread(w, survivor) == nil {
+		err = nil
+	}
+	if err != nil {
+		w.look.Proof, w.look.Reason = None, refusal(w.pid, err)
+		l.startSampling(w)
+	}
+}
+
+// apartEvery is how often we look whether a process that we let go of has
+// executed its program, or one that we cannot trace has ended.
+const apartEvery = time.Millisecond
+
+// tendApart looks after a process below a run that we do not trace.
+func (l *Loop) tendApart(w *watched, now time.Time) time.Time {
+	if w.own() || len(w.traced) > 0 || w.over || w.hold != nil {
+		return time.Time{}
+	}
+	if now.Before(w.nextApart) {
+		return w.nextApart
+	}
+	w.nextApart = now.Add(apartEvery)
+	s, err := procfs.ReadStat(w.pid)
+	switch {
+	case err != nil || s.Dead() && procfs.Gone(w.pid):
+		l.ended(w)
+		return time.Time{}
+	case w.apart && s.Executed():
+		w.apart, w.comm = false, s.Comm
+		if err := l.seize(w); err != nil {
+			w.look.Proof, w.look.Reason = None, refusal(w.pid, err)
+		} else {
+			w.execed = true
+		}
+	}
+	return w.nextApart
 }

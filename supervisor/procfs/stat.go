@@ -7,6 +7,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Stat is the part of /proc/PID/stat that we use.
@@ -20,9 +22,10 @@ type Stat struct {
 	Start uint64 // clock ticks (10 ms) since boot; with the pid it names a process for good
 }
 
-const (
-	pfExiting = 0x4 // PF_EXITING, include/linux/sched.h
-	tick      = 100 // USER_HZ, fixed in the ABI on all of Go's Linux ports
+const ( // PF_*, include/linux/sched.h
+	pfExiting    = 0x4
+	pfForkNoExec = 0x40
+	tick         = 100 // USER_HZ, fixed in the ABI on all of Go's Linux ports
 )
 
 // ErrStat is returned for a stat line that has not the form of proc_pid_stat(5).
@@ -69,18 +72,18 @@ func (s Stat) Dead() bool { return s.State == 'Z' || s.State == 'X' }
 // Stopped reports whether job control stopped it.
 func (s Stat) Stopped() bool { return s.State == 'T' }
 
-// Uptime is the time since boot in clock ticks, the clock of [Stat.Start].
+// Executed reports whether the process has executed a program since it was
+// forked.
+func (s Stat) Executed() bool { return s.Flags&pfForkNoExec == 0 }
+
+// Uptime is the time since boot in clock ticks, the clock of [Stat.Start]: that
+// of the time namespace that we are in (time_namespaces(7)).
 func Uptime() (uint64, error) {
-	b, err := os.ReadFile("/proc/uptime")
-	if err != nil {
-		return 0, err
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
+		return 0, fmt.Errorf("cannot read the time since boot: %w", err)
 	}
-	s, _, _ := strings.Cut(string(b), " ")
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil {
-		return 0, fmt.Errorf("cannot read /proc/uptime: %w", err)
-	}
-	return uint64(f * tick), nil
+	return uint64(t.Nano()) / (uint64(1e9) / tick), nil
 }
 
 // Gone reports whether no thread of a process is alive any more.
@@ -93,12 +96,12 @@ func Gone(pid int) bool {
 func Threads(pid int) []int { return numbers(fmt.Sprintf("/proc/%d/task", pid)) }
 
 // Siblings says how many threads of pid other than tid can still touch the
-// table of descriptors, and whether one of them lives on: neither on its way
-// out nor about to be killed, so that this is no exit of the whole process.
+// table of descriptors, and which one of them lives on, if any: neither on its
+// way out nor about to be killed, so that this is no exit of the whole process.
 //
 // A thread that dequeued its SIGKILL and has not set PF_EXITING yet looks as
 // if it lived on; believe it only after several looks in a row.
-func Siblings(pid, tid int) (alive int, livesOn bool) {
+func Siblings(pid, tid int) (alive, survivor int) {
 	for _, t := range Threads(pid) {
 		if t == tid {
 			continue
@@ -109,10 +112,10 @@ func Siblings(pid, tid int) (alive int, livesOn bool) {
 		}
 		alive++
 		if s.Flags&pfExiting == 0 && !killPending(pid, t) {
-			livesOn = true
+			survivor = t
 		}
 	}
-	return alive, livesOn
+	return alive, survivor
 }
 
 func killPending(pid, tid int) bool {
@@ -133,14 +136,21 @@ func killPending(pid, tid int) bool {
 func Children(pid int) []int {
 	var all []int
 	for _, t := range Threads(pid) {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, t))
-		if err != nil {
-			continue
-		}
-		for _, f := range strings.Fields(string(b)) {
-			if n, err := strconv.Atoi(f); err == nil {
-				all = append(all, n)
-			}
+		all = append(all, ThreadChildren(pid, t)...)
+	}
+	return all
+}
+
+// ThreadChildren lists the children that one thread of a process made.
+func ThreadChildren(pid, tid int) []int {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, tid))
+	if err != nil {
+		return nil
+	}
+	var all []int
+	for _, f := range strings.Fields(string(b)) {
+		if n, err := strconv.Atoi(f); err == nil {
+			all = append(all, n)
 		}
 	}
 	return all

@@ -1,0 +1,130 @@
+package process
+
+import (
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/procfs"
+)
+
+// watched is a process that we look at while it is stopped: a run's own, one
+// below it, or an orphan. The loop's thread owns it.
+type watched struct {
+	run     *run // whose tree it is in; nil: nobody's that we know
+	pid     int
+	parent  int
+	comm    string // its name, when it was seen last
+	since   time.Time
+	inStop  bool // it was forked after the stop began
+	apart   bool // it is not traced before it executes a program; see born
+	threads int  // that it had when it was seen first
+
+	attached     bool // we tried to trace it
+	threadsAtEnd int  // when its exit was seen; 0: it was not
+	nextApart    time.Time
+	look         Look
+	seen         bool  // look.After is what it held when it exited
+	traced       []int // threads
+	anchor       int   // the one whose exit we look at; 0: none
+	stands       bool  // job control stopped it while we traced it
+	hold         *hold
+	status       *unix.WaitStatus // of the thread that exited last
+	execed       bool             // it runs another program than when the stop began
+	sample       sampling
+	looks        int // under way
+	over         bool
+}
+
+// own reports whether w is the process that its run is.
+func (w *watched) own() bool { return w.run != nil && w.run.pid == w.pid }
+
+// watch begins to watch a process.
+func (l *Loop) watch(w *watched) *watched {
+	w.look.Proof = None
+	w.since = time.Now()
+	l.watches[w.pid] = w
+	return w
+}
+
+// traces notes that we trace a thread.
+func (l *Loop) traces(w *watched, tid int) {
+	l.tids[tid] = w
+	w.traced = append(w.traced, tid)
+	if w.anchor == 0 {
+		w.anchor = tid
+	}
+}
+
+// lost notes that we do not trace a thread any more.
+func (l *Loop) lost(tid int) {
+	w := l.tids[tid]
+	if w == nil {
+		return
+	}
+	delete(l.tids, tid)
+	w.traced = slices.DeleteFunc(w.traced, func(t int) bool { return t == tid })
+	if w.anchor == tid {
+		w.anchor = 0
+	}
+}
+
+// ended tells of the end of a process below a run, or of an orphan, once no
+// look at it is under way. Threads of it that we still trace tell us of their
+// own ends.
+func (l *Loop) ended(w *watched) {
+	w.over = true
+	if w.looks > 0 || l.watches[w.pid] != w {
+		return
+	}
+	delete(l.watches, w.pid)
+	e := Ended{
+		Pid: w.pid, Parent: w.parent, Command: w.comm, InStop: w.inStop, Threads: w.threads,
+		Lifetime: time.Since(w.since), Look: w.judged(),
+	}
+	if w.run != nil {
+		e.Child = w.run.name
+	}
+	if w.status != nil {
+		e.Exit, e.Seen = exitOf(*w.status), true
+	}
+	l.opt.Deliver(e)
+}
+
+// member is a process of a tree as a look saw it.
+type member struct {
+	stat    procfs.Stat
+	threads []int
+	fds     []procfs.FD
+	err     error // of the look at fds
+}
+
+// members looks at a process and at all below it, parents first. It is called
+// beside the loop.
+func (l *Loop) members(pid int) (all []member) {
+	pids := []int{pid}
+	for i := 0; i < len(pids); i++ {
+		m := member{threads: procfs.Threads(pids[i])}
+		var err error
+		if m.stat, err = procfs.ReadStat(pids[i]); err != nil || m.stat.Dead() && len(m.threads) < 2 {
+			continue
+		}
+		m.fds, m.err = l.table(pids[i], m.alive())
+		l.resolve(m.fds)
+		all = append(all, m)
+		for _, t := range m.threads {
+			pids = append(pids, procfs.ThreadChildren(pids[i], t)...)
+		}
+	}
+	return all
+}
+
+// alive is a thread whose table is that of the process: the table of a main
+// thread that has ended is empty.
+func (m member) alive() int {
+	if m.stat.Dead() && len(m.threads) > 1 {
+		return m.threads[1]
+	}
+	return m.stat.Pid
+}

@@ -1,0 +1,71 @@
+package procfs
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Status is the part of /proc/PID/status that says who a process is and what
+// it may do; see proc_pid_status(5).
+type Status struct {
+	Tgid      int // the process, where the file is a thread's
+	PPid      int
+	Tracer    int    // 0: nobody traces it
+	UID, GID  uint32 // effective
+	NoNewPriv bool
+	Permitted uint64 // capabilities
+	Effective uint64
+	Bounding  uint64
+}
+
+// ReadStatus reads the status of a process, or of a thread by its own number.
+func ReadStatus(tid int) (Status, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid))
+	if err != nil {
+		return Status{}, err
+	}
+	return parseStatus(b), nil
+}
+
+// parseStatus leaves zero what is not there: kernels differ. The name, which
+// the process chose, is in the first line, with its line breaks escaped.
+func parseStatus(b []byte) (s Status) {
+	number := func(v string, base int) uint64 {
+		n, _ := strconv.ParseUint(v, base, 64)
+		return n
+	}
+	for line := range bytes.Lines(b) {
+		name, value, _ := strings.Cut(strings.TrimSpace(string(line)), ":")
+		value = strings.TrimSpace(value)
+		switch name {
+		case "Tgid":
+			s.Tgid = int(number(value, 10))
+		case "PPid":
+			s.PPid = int(number(value, 10))
+		case "TracerPid":
+			s.Tracer = int(number(value, 10))
+		case "Uid", "Gid":
+			id := uint32(^uint32(0))
+			if all := strings.Fields(value); len(all) == 4 {
+				id = uint32(number(all[1], 10))
+			}
+			if name == "Uid" {
+				s.UID = id
+			} else {
+				s.GID = id
+			}
+		case "NoNewPrivs":
+			s.NoNewPriv = value == "1"
+		case "CapPrm":
+			s.Permitted = number(value, 16)
+		case "CapEff":
+			s.Effective = number(value, 16)
+		case "CapBnd":
+			s.Bounding = number(value, 16)
+		}
+	}
+	return s
+}
