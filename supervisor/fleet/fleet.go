@@ -28,7 +28,7 @@ import (
 type Processes interface {
 	Spawn(process.RunID, process.Spec)
 	Signal(id process.RunID, sig unix.Signal, rung int, proof process.Proof)
-	Sweep(killAt, giveUp time.Time)
+	Sweep(killAt, giveUp time.Time, proof process.Proof)
 }
 
 // Relays prepares the output of a run.

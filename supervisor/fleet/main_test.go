@@ -225,7 +225,7 @@ func (w *world) Signal(id process.RunID, sig unix.Signal, rung int, _ process.Pr
 	w.f.Deliver(fact)
 }
 
-func (w *world) Sweep(killAt, giveUp time.Time) {
+func (w *world) Sweep(killAt, giveUp time.Time, proof process.Proof) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.swept = true

@@ -105,7 +105,7 @@ func (f *Fleet) asked(sig unix.Signal) {
 func (f *Fleet) hasten(e child.Event) {
 	f.begin("")
 	if f.stop.phase == sweeping {
-		f.opt.Processes.Sweep(time.Now(), f.stop.at(f.cfg.Shutdown.Reserve, 4))
+		f.opt.Processes.Sweep(time.Now(), f.stop.at(f.cfg.Shutdown.Reserve, 4), process.Proof(f.cfg.Shutdown.Proof))
 	}
 	for _, u := range f.units {
 		told := u.rung > 0
@@ -141,7 +141,7 @@ func (f *Fleet) startSweep() {
 	}
 	f.stop.phase = sweeping
 	reserve := f.cfg.Shutdown.Reserve
-	f.opt.Processes.Sweep(f.stop.at(reserve, 1), f.stop.at(reserve, 4))
+	f.opt.Processes.Sweep(f.stop.at(reserve, 1), f.stop.at(reserve, 4), process.Proof(f.cfg.Shutdown.Proof))
 }
 
 func (f *Fleet) swept(x process.Swept) {

@@ -90,8 +90,9 @@ func (l *Loop) followBelow(tree []member) {
 	}
 }
 
-// lookFound looks at a process that is watched since a moment ago.
-func (l *Loop) lookFound(w *watched) {
+// lookFound looks at a process that is watched since a moment ago, and at all
+// below it.
+func (l *Loop) lookFound(w *watched, then func()) {
 	l.job(w, func() func() {
 		runtime := l.runtimes.Of(w.pid)
 		tree := l.members(w.pid)
@@ -102,6 +103,7 @@ func (l *Loop) lookFound(w *watched) {
 				l.follow(w, tree[0])
 				l.followBelow(tree[1:])
 			}
+			then()
 		}
 	})
 }
@@ -139,10 +141,10 @@ func (l *Loop) keepsRights(s procfs.Status) bool {
 // final is set, at the table and the children. The sockets live until the
 // thread has exited, and their names are known from the first look as a rule.
 func (l *Loop) lookAfter(w *watched, final bool) {
-	h := w.hold
+	h, exiting := w.hold, append([]int{w.hold.tid}, w.exiting...)
 	l.job(w, func() func() {
 		v := view{final: final}
-		v.alive, v.survivor = procfs.Siblings(w.pid, h.tid)
+		v.alive, v.survivor = procfs.Siblings(w.pid, exiting)
 		if v.alive == 0 || final {
 			v.fds, v.err = l.table(w.pid, h.tid)
 			l.resolve(v.fds)

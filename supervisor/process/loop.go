@@ -185,9 +185,9 @@ func (l *Loop) Signal(id RunID, sig unix.Signal, rung int, proof Proof) {
 	})
 }
 
-// Sweep ends whatever is left below us: SIGTERM now, SIGKILL at killAt, and at
-// giveUp it is over. [Swept] follows. Call it when no run is left, or none that
+// Sweep ends whatever is left below us: SIGTERM now, after a look as proof
+// asks, SIGKILL at killAt, and at giveUp it is over. [Swept] follows. Call it when no run is left, or none that
 // could be ended; nothing may be spawned after it.
-func (l *Loop) Sweep(killAt, giveUp time.Time) {
-	l.cmds.Put(func() { l.startSweep(killAt, giveUp) })
+func (l *Loop) Sweep(killAt, giveUp time.Time, proof Proof) {
+	l.cmds.Put(func() { l.startSweep(killAt, giveUp, proof) })
 }

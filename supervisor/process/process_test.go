@@ -57,7 +57,7 @@ func newBench(t *testing.T) *bench {
 	}()
 	t.Cleanup(func() {
 		now := time.Now()
-		b.Sweep(now, now.Add(limit))
+		b.Sweep(now, now.Add(limit), Exact)
 		wait[Swept](b, func(s Swept) bool { return true })
 		b.Close()
 		<-ended
@@ -296,7 +296,7 @@ func TestOrphanIsNamedAndReaped(t *testing.T) {
 	b.exited(id)
 	var pid int
 	fmt.Sscanf(lines[0], "daemon %d", &pid)
-	b.Sweep(time.Now().Add(limit), time.Now().Add(2*limit))
+	b.Sweep(time.Now().Add(limit), time.Now().Add(2*limit), Exact)
 	sent := wait(b, func(s OrphanSignalled) bool { return true })
 	o := wait(b, func(o OrphanReaped) bool { return true })
 	if o.Pid != pid || sent.Pid != pid || o.Command != filepath.Base(os.Args[0]) || o.Killed || sent.Signal != unix.SIGTERM {
@@ -311,7 +311,7 @@ func TestDeafOrphanIsKilled(t *testing.T) {
 	b := newBench(t)
 	id, _ := b.spawn("daemon deaf")
 	b.exited(id)
-	b.Sweep(time.Now(), time.Now().Add(limit))
+	b.Sweep(time.Now(), time.Now().Add(limit), Exact)
 	if o := wait(b, func(o OrphanReaped) bool { return true }); !o.Killed || o.Exit.Signal != "SIGKILL" {
 		t.Errorf("%+v", o)
 	}

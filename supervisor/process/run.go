@@ -145,6 +145,7 @@ func (l *Loop) deadBelow(pid int, status unix.WaitStatus, stat procfs.Stat) {
 		if stat.PPid != os.Getpid() {
 			return
 		}
+		delete(l.watches, pid)
 	}
 	killed := l.sweep != nil && l.sweep.killed[key(stat)]
 	l.opt.Deliver(OrphanReaped{Pid: pid, Command: stat.Comm, Exit: exitOf(status), Killed: killed})

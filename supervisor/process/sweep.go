@@ -22,6 +22,7 @@ func key(s procfs.Stat) identity { return identity{s.Pid, s.Start} }
 // sweep is the end of everything below us that is no run of ours.
 type sweep struct {
 	killAt, giveUp time.Time
+	proof          Proof // how closely it is looked at
 	told, killed   map[identity]bool
 }
 
@@ -29,12 +30,19 @@ type sweep struct {
 // between our look and our signal.
 const sweepAgain = 5 * time.Millisecond
 
-func (l *Loop) startSweep(killAt, giveUp time.Time) {
+// sweepLeast is granted to each sweep, however late it begins: after we stood
+// still past our deadline, what we killed must still be reaped.
+const sweepLeast = 50 * time.Millisecond
+
+func (l *Loop) startSweep(killAt, giveUp time.Time, proof Proof) {
+	if least := time.Now().Add(sweepLeast); giveUp.Before(least) {
+		giveUp = least
+	}
 	if l.sweep != nil { // more haste; whom we signalled we know already
 		l.sweep.killAt, l.sweep.giveUp = killAt, giveUp
 		return
 	}
-	l.sweep = &sweep{killAt: killAt, giveUp: giveUp, told: map[identity]bool{}, killed: map[identity]bool{}}
+	l.sweep = &sweep{killAt: killAt, giveUp: giveUp, proof: proof, told: map[identity]bool{}, killed: map[identity]bool{}}
 }
 
 // tendSweep signals what is there. A child that we adopted gets SIGTERM once,
@@ -62,17 +70,38 @@ func (l *Loop) tendSweep(now time.Time) time.Time {
 			continue
 		}
 		s.told[key(p)] = true
-		if w := l.watches[pid]; p.Stopped() || w != nil && w.stands {
-			_ = unix.Kill(pid, unix.SIGCONT) // what it was told already it can only hear then
-		}
-		if at, ok := l.told[p.PGrp]; ok && p.Start < at {
-			continue // its group was signalled when it was there already
-		}
-		if unix.Kill(pid, unix.SIGTERM) == nil {
-			l.opt.Deliver(OrphanSignalled{Pid: pid, Command: p.Comm, Signal: unix.SIGTERM, Rung: 1})
-		}
+		l.lookOrphan(p, func() { l.sweepTell(p) })
 	}
 	return earlier(s.killAt, now.Add(net))
+}
+
+// lookOrphan looks at an orphan and all below it before it is told to end.
+func (l *Loop) lookOrphan(p procfs.Stat, tell func()) {
+	if l.watches[p.Pid] != nil || l.sweep.proof != Exact {
+		tell()
+		return
+	}
+	w := l.found(&watched{pid: p.PPid}, p.Pid)
+	if w == nil {
+		return
+	}
+	l.lookFound(w, tell)
+}
+
+// sweepTell asks an orphan to end.
+func (l *Loop) sweepTell(p procfs.Stat) {
+	if again, err := procfs.ReadStat(p.Pid); err != nil || key(again) != key(p) {
+		return // it ended while we looked; we have not reaped it, or its number could be another's
+	}
+	if w := l.watches[p.Pid]; p.Stopped() || w != nil && w.stands {
+		_ = unix.Kill(p.Pid, unix.SIGCONT) // what it was told already it can only hear then
+	}
+	if at, ok := l.told[p.PGrp]; ok && p.Start < at {
+		return // its group was signalled when it was there already
+	}
+	if unix.Kill(p.Pid, unix.SIGTERM) == nil {
+		l.opt.Deliver(OrphanSignalled{Pid: p.Pid, Command: p.Comm, Signal: unix.SIGTERM, Rung: 1})
+	}
 }
 
 // sweepKill kills a descendant. Only our own children cannot have been

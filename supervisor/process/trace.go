@@ -78,7 +78,7 @@ func (l *Loop) attach(w *watched, proof Proof) {
 // found begins to watch a process below another.
 func (l *Loop) found(parent *watched, pid int) *watched {
 	s, err := procfs.ReadStat(pid)
-	if err != nil || l.watches[pid] != nil || l.pids[pid] != nil {
+	if err != nil || l.watches[pid] != nil || l.pids[pid] != nil || s.Dead() && procfs.Gone(pid) {
 		return nil
 	}
 	w := l.watch(&watched{run: parent.run, pid: pid, parent: parent.pid, comm: s.Comm, attached: true})
@@ -185,7 +185,7 @@ func (l *Loop) stopped(tid int, status unix.WaitStatus) {
 // one of a process that we watch, a process that one of those forked, or one
 // that took the number of its main thread over in execve(2).
 func (l *Loop) stranger(tid int) *watched {
-	if w := l.watches[tid]; w != nil {
+	if w := l.watches[tid]; w != nil && w.told.IsZero() {
 		l.traces(w, tid)
 		return w
 	}
@@ -193,7 +193,7 @@ func (l *Loop) stranger(tid int) *watched {
 	if err != nil {
 		return nil
 	}
-	if w := l.watches[s.Tgid]; w != nil {
+	if w := l.watches[s.Tgid]; w != nil && w.told.IsZero() {
 		l.traces(w, tid)
 		return w
 	}
@@ -238,6 +238,7 @@ func (l *Loop) exits(w *watched, tid int) {
 		w.anchor = tid
 	}
 	if tid != w.anchor || w.hold != nil || w.seen {
+		w.exiting = append(w.exiting, tid)
 		l.letGo(tid)
 		return
 	}
@@ -252,7 +253,7 @@ func (l *Loop) executed(w *watched, tid int) {
 	if err := ptraceMessage(tid, &former); err == nil && int(former) != tid {
 		l.lost(int(former))
 	}
-	w.execed, w.anchor = true, tid
+	w.execed, w.anchor, w.exiting = true, tid, nil
 }
 
 // groupStop leaves the thread in its job control stop, listening for SIGCONT.
@@ -275,6 +276,7 @@ func (l *Loop) resume(w *watched) {
 	w.hold = nil
 	switch {
 	case !h.born:
+		w.exiting = append(w.exiting, h.tid)
 		l.letGo(h.tid)
 	case w.apart:
 		l.letGo(h.tid)
@@ -344,7 +346,7 @@ func (l *Loop) sawEnd(w *watched, v view) {
 	}
 	for _, pid := range v.children {
 		if child := l.found(w, pid); child != nil {
-			l.lookFound(child)
+			l.lookFound(child, func() {})
 		}
 	}
 	l.resume(w)
@@ -353,15 +355,17 @@ func (l *Loop) sawEnd(w *watched, v view) {
 	}
 }
 
-// moveAnchor chooses another thread after the anchor ended alone.
+// moveAnchor chooses another thread after the anchor ended alone. One that we
+// do not trace may be in execve(2), and have the number of its process once
+// that lets us attach.
 func (l *Loop) moveAnchor(w *watched, survivor int) {
 	if l.tids[survivor] == w {
 		w.anchor = survivor
 		return
 	}
-	err := l.seize(w)
-	if err != nil && l.seizeThread(w, survivor) == nil {
-		err = nil
+	err := l.seizeThread(w, survivor)
+	if errors.Is(err, unix.ESRCH) {
+		err = l.seizeThread(w, w.pid)
 	}
 	if err != nil {
 		w.look.Proof, w.look.Reason = None, refusal(w.pid, err)
@@ -369,13 +373,17 @@ func (l *Loop) moveAnchor(w *watched, survivor int) {
 	}
 }
 
-// apartEvery is how often we look whether a process that we let go of has
-// executed its program, or one that we cannot trace has ended.
-const apartEvery = time.Millisecond
+// How often we look whether a process that we let go of has executed its
+// program, one that we cannot trace has ended, one that has ended is
+// reaped (at first; then less and less).
+const (
+	apartEvery = time.Millisecond
+	toldEvery  = 20 * time.Millisecond
+)
 
 // tendApart looks after a process below a run that we do not trace.
 func (l *Loop) tendApart(w *watched, now time.Time) time.Time {
-	if w.own() || len(w.traced) > 0 || w.over || w.hold != nil {
+	if w.own() || w.told.IsZero() && (len(w.traced) > 0 || w.over || w.hold != nil) {
 		return time.Time{}
 	}
 	if now.Before(w.nextApart) {
@@ -384,9 +392,14 @@ func (l *Loop) tendApart(w *watched, now time.Time) time.Time {
 	w.nextApart = now.Add(apartEvery)
 	s, err := procfs.ReadStat(w.pid)
 	switch {
+	case !w.told.IsZero():
+		if err != nil {
+			delete(l.watches, w.pid)
+			return time.Time{}
+		}
+		w.nextApart = now.Add(max(toldEvery, now.Sub(w.told)))
 	case err != nil || s.Dead() && procfs.Gone(w.pid):
 		l.ended(w)
-		return time.Time{}
 	case w.apart && s.Executed():
 		w.apart, w.comm = false, s.Comm
 		if err := l.seize(w); err != nil {

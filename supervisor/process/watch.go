@@ -28,6 +28,7 @@ type watched struct {
 	seen         bool  // look.After is what it held when it exited
 	traced       []int // threads
 	anchor       int   // the one whose exit we look at; 0: none
+	exiting      []int // threads that we let go in their exit: they touch no descriptor any more
 	stands       bool  // job control stopped it while we traced it
 	hold         *hold
 	status       *unix.WaitStatus // of the thread that exited last
@@ -35,6 +36,7 @@ type watched struct {
 	sample       sampling
 	looks        int // under way
 	over         bool
+	told         time.Time // when we told of its end; it is kept until it is reaped, so as not to be found anew
 }
 
 // own reports whether w is the process that its run is.
@@ -52,6 +54,7 @@ func (l *Loop) watch(w *watched) *watched {
 func (l *Loop) traces(w *watched, tid int) {
 	l.tids[tid] = w
 	w.traced = append(w.traced, tid)
+	w.exiting = slices.DeleteFunc(w.exiting, func(t int) bool { return t == tid }) // the number is used again
 	if w.anchor == 0 {
 		w.anchor = tid
 	}
@@ -75,10 +78,10 @@ func (l *Loop) lost(tid int) {
 // own ends.
 func (l *Loop) ended(w *watched) {
 	w.over = true
-	if w.looks > 0 || l.watches[w.pid] != w {
+	if w.looks > 0 || !w.told.IsZero() {
 		return
 	}
-	delete(l.watches, w.pid)
+	w.told = time.Now()
 	e := Ended{
 		Pid: w.pid, Parent: w.parent, Command: w.comm, InStop: w.inStop, Threads: w.threads,
 		Lifetime: time.Since(w.since), Look: w.judged(),

@@ -196,7 +196,7 @@ func TestSelf(t *testing.T) {
 	if now, err := Uptime(); err != nil || now < s.Start {
 		t.Errorf("we began at %d, and it is %d (%v)", s.Start, now, err)
 	}
-	if alive, livesOn := Siblings(os.Getpid(), 0); alive == 0 || livesOn == 0 {
+	if alive, livesOn := Siblings(os.Getpid(), nil); alive == 0 || livesOn == 0 {
 		t.Errorf("%d threads of ours are alive, live on: %v", alive, livesOn)
 	}
 	if Gone(os.Getpid()) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -88,22 +89,22 @@ func Uptime() (uint64, error) {
 
 // Gone reports whether no thread of a process is alive any more.
 func Gone(pid int) bool {
-	alive, _ := Siblings(pid, 0)
+	alive, _ := Siblings(pid, nil)
 	return alive == 0
 }
 
 // Threads lists the thread numbers of a process, zombies included.
 func Threads(pid int) []int { return numbers(fmt.Sprintf("/proc/%d/task", pid)) }
 
-// Siblings says how many threads of pid other than tid can still touch the
+// Siblings says how many threads of pid other than those of except can still touch the
 // table of descriptors, and which one of them lives on, if any: neither on its
 // way out nor about to be killed, so that this is no exit of the whole process.
 //
 // A thread that dequeued its SIGKILL and has not set PF_EXITING yet looks as
 // if it lived on; believe it only after several looks in a row.
-func Siblings(pid, tid int) (alive, survivor int) {
+func Siblings(pid int, except []int) (alive, survivor int) {
 	for _, t := range Threads(pid) {
-		if t == tid {
+		if slices.Contains(except, t) {
 			continue
 		}
 		s, err := readStat(fmt.Sprintf("/proc/%d/task/%d/stat", pid, t))
