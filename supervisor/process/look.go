@@ -11,7 +11,7 @@ import (
 // sockets is what is known of the sockets of our network namespace.
 type sockets struct {
 	at    time.Time
-	names map[uint64]string
+	names map[uint64]procfs.SocketInfo
 }
 
 // socketsFresh is how long one dump of all sockets serves: in a stop of many
@@ -183,7 +183,9 @@ func (l *Loop) resolve(fds []procfs.FD) {
 		if f.Kind != "socket" || f.Std() {
 			continue
 		}
-		if known == nil || time.Since(known.at) > socketsFresh || known.names[f.Inode()] == "" {
+		if known == nil || time.Since(known.at) > socketsFresh {
+			need = true
+		} else if _, ok := known.names[f.Inode()]; !ok {
 			need = true
 		}
 	}

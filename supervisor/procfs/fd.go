@@ -20,7 +20,8 @@ import (
 type FD struct {
 	Num    int
 	Kind   string // file, pipe, socket, pidfd, epoll, eventfd, …
-	Target string // in plain words: a path, "pipe:[7]", "tcp 0.0.0.0:12345 listen"
+	Target string // in plain words: a path, "pipe:[7]", "pid 9", "tcp 0.0.0.0:12345 listen"
+	Detail Detail
 	link   string // what the kernel calls it
 	id     string // what two looks are compared by: a path changes when its file is renamed or deleted
 }
@@ -44,8 +45,8 @@ var ErrTorn = errors.New("the table changed while it was read")
 
 // Table lists the open descriptors of a thread, by number. A thread group
 // shares one table unless somebody unshared it (unshare(2), CLONE_FILES).
-// Nothing that the process holds is opened or stat'ed: a FUSE mount that it
-// serves itself would block us. The table of a zombie is empty, or refused.
+// Nothing that the process holds is opened, and nothing is asked of a file
+// system that it may serve itself: its FUSE mount would block us. The table of a zombie is empty, or refused.
 //
 // The caller needs PTRACE_MODE_READ_FSCREDS on the process (proc_pid_fd(5)).
 func Table(pid, tid int) ([]FD, error) {
@@ -56,12 +57,59 @@ func Table(pid, tid int) ([]FD, error) {
 // listing itself needs.
 func Own() ([]FD, error) { return readTable("/proc/self/fd") }
 
-// readTable works relative to one held directory: one path walk for a table
-// in place of one for each entry.
+// LiveTable lists the open descriptors of a process. A main thread that ended
+// while others live on has an empty table (pthread_exit(3)); theirs is read
+// then.
+func LiveTable(pid int) ([]FD, error) {
+	fds, err := Table(pid, pid)
+	if len(fds) > 0 {
+		return fds, err
+	}
+	for _, tid := range otherThreads(pid) {
+		if more, e := Table(pid, tid); len(more) > 0 {
+			return more, e
+		}
+	}
+	return fds, err
+}
+
+// otherThreads lists the threads that live beside a main thread that ended;
+// none if it did not.
+func otherThreads(pid int) []int {
+	if s, err := ReadStat(pid); err != nil || !s.Dead() {
+		return nil
+	}
+	return slices.DeleteFunc(Threads(pid), func(tid int) bool { return tid == pid })
+}
+
 func readTable(dir string) ([]FD, error) {
+	var fds []FD
+	err := walk(dir, func(t *table, num int, name, link string) {
+		f := newFD(num, link)
+		if !f.Std() && (f.Kind == "file" || f.Kind == "pidfd") {
+			t.info(&f, name)
+		}
+		fds = append(fds, f)
+	})
+	if err != nil && err != ErrTorn {
+		return nil, err
+	}
+	slices.SortFunc(fds, func(a, b FD) int { return cmp.Compare(a.Num, b.Num) })
+	return fds, err
+}
+
+// table is an open directory of descriptors.
+type table struct {
+	dir    int
+	mounts map[string]string // mnt_id → file system; read when first asked for
+}
+
+// walk visits the entries of a directory of descriptors. It works relative to
+// that directory: one path walk for a table in place of one for each entry.
+func walk(dir string, visit func(t *table, num int, name, link string)) error {
 	d, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", dir, err)
+		return fmt.Errorf("cannot read %s: %w", dir, err)
 	}
 	defer unix.Close(d)
 	self := -1
@@ -69,7 +117,7 @@ func readTable(dir string) ([]FD, error) {
 		self = d
 	}
 	var (
-		fds  []FD
+		t    = &table{dir: d}
 		torn error
 		dent [4096]byte
 		link [unix.PathMax]byte
@@ -77,10 +125,10 @@ func readTable(dir string) ([]FD, error) {
 	for {
 		n, err := unix.ReadDirent(d, dent[:])
 		if err != nil {
-			return nil, fmt.Errorf("cannot read %s: %w", dir, err)
+			return fmt.Errorf("cannot read %s: %w", dir, err)
 		}
 		if n <= 0 {
-			break
+			return torn
 		}
 		_, _, names := unix.ParseDirent(dent[:n], -1, nil)
 		for _, name := range names {
@@ -94,39 +142,11 @@ func readTable(dir string) ([]FD, error) {
 				continue
 			}
 			if err != nil {
-				return nil, fmt.Errorf("cannot read %s/%s: %w", dir, name, err)
+				return fmt.Errorf("cannot read %s/%s: %w", dir, name, err)
 			}
-			f := newFD(num, string(link[:n]))
-			if f.Kind == "file" && !f.Std() {
-				f.id = fileID(d, name, f.link)
-			}
-			fds = append(fds, f)
+			visit(t, num, name, string(link[:n]))
 		}
 	}
-	slices.SortFunc(fds, func(a, b FD) int { return cmp.Compare(a.Num, b.Num) })
-	return fds, torn
-}
-
-// fileID is the mount and the inode of an open file (proc_pid_fdinfo(5); before
-// Linux 5.14 there is no inode, and the path must do).
-func fileID(table int, name, path string) string {
-	fd, err := unix.Openat(table, "../fdinfo/"+name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return path
-	}
-	defer unix.Close(fd)
-	var buf [512]byte
-	n, err := unix.Read(fd, buf[:])
-	if err != nil {
-		return path
-	}
-	_, id, ok := strings.Cut(string(buf[:n]), "mnt_id:\t")
-	if i := strings.Index(id, "ino:\t"); ok && i >= 0 {
-		if end := strings.IndexByte(id[i:], '\n'); end > 0 {
-			return id[:i+end]
-		}
-	}
-	return path
 }
 
 // anonymous maps the kernel's names of inodes without a path to the words of
@@ -155,6 +175,8 @@ func newFD(num int, link string) FD {
 		f.Kind = "pidfd"
 	case strings.HasPrefix(link, "/memfd:"):
 		f.Kind = "memfd"
+	case link == "/secretmem (deleted)": // memfd_secret(2)
+		f.Kind = "secretmem"
 	case strings.HasPrefix(link, "/"):
 		f.Kind = "file"
 	case anonymous[link] != "":
