@@ -71,7 +71,7 @@ func look(ctx context.Context, host string, port uint16, pid int) error {
 		return fmt.Errorf("nobody listens on port %d", port)
 	}
 	for _, p := range append([]int{pid}, procfs.Descendants(pid)...) {
-		fds, err := procfs.Table(p, p)
+		fds, err := procfs.LiveTable(p)
 		if err != nil && !errors.Is(err, procfs.ErrTorn) {
 			continue
 		}
