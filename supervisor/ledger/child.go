@@ -13,6 +13,9 @@ type Runtime string
 const (
 	Unknown Runtime = ""
 	Go      Runtime = "go"
+	Python  Runtime = "python"
+	Java    Runtime = "java"
+	Node    Runtime = "node"
 )
 
 // rule says of one kind of descriptor that a runtime opens it for itself, how
@@ -24,10 +27,34 @@ type rule struct {
 	matches func(procfs.FD) bool
 }
 
-// rules is the one table of what belongs to runtimes. Sources: Go's
-// runtime/netpoll_epoll.go (one epoll, one eventfd to break its wait) and
+// classPath is more than any class path has.
+const classPath = 1000
+
+// rules is the one table of what belongs to runtimes. Sources:
+//
+// Go: runtime/netpoll_epoll.go (one epoll, one eventfd to break its wait),
 // internal/runtime/cgroup (the cpu limit's files, kept open to be read again),
 // runtime/os_linux.go (getHugePageSize).
+//
+// Python: nothing. Modules/_randommodule and Python/bootstrap_hash.c keep
+// /dev/urandom open only where the kernel lacks getrandom(2). The epoll and the
+// socket pair of an asyncio loop (asyncio/selector_events.py) are its
+// program's: asyncio.run closes them.
+//
+// Java: the image of its classes (jimage) and the jars of the class path; the
+// heap of ZGC (zPhysicalMemoryBacking_linux.cpp); the sources of SecureRandom
+// (sun.security.provider.NativePRNG); and half a socket pair that is put in the
+// place of sockets that are being closed (UnixDispatcher.c, preClose). The file
+// of its counters is mapped and closed (perfMemory_posix.cpp). A Selector's
+// epoll and eventfd are the program's.
+//
+// Node: three loops of libuv, the program's, that of V8's delayed tasks
+// (src/node_platform.cc) and that of tracing (src/tracing/agent.cc), each with
+// an epoll, an eventfd (src/unix/async.c) and a pipe for signals; one pipe more,
+// their lock (src/unix/signal.c); two rings a loop if io_uring is on
+// (src/unix/linux.c); and /dev/null, or the root after that was of use, to be
+// closed when descriptors run out (src/unix/stream.c). The loop of a Worker is
+// the program's.
 var rules = []rule{
 	{Go, 1, func(f procfs.FD) bool { return f.Kind == "epoll" }},
 	{Go, 1, func(f procfs.FD) bool { return f.Kind == "eventfd" }},
@@ -39,7 +66,24 @@ var rules = []rule{
 		inProc := strings.HasPrefix(f.Target, "/proc/") && (strings.HasSuffix(f.Target, "/cgroup") || strings.HasSuffix(f.Target, "/mountinfo"))
 		return f.Kind == "file" && (inProc || f.Target == "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
 	}},
+
+	{Java, 1, func(f procfs.FD) bool { return readOnly(f) && strings.HasSuffix(f.Target, "/lib/modules") }},
+	{Java, classPath, func(f procfs.FD) bool { return readOnly(f) && strings.HasSuffix(f.Target, ".jar") }},
+	{Java, 1, func(f procfs.FD) bool { return f.Kind == "memfd" && strings.HasPrefix(f.Target, "/memfd:java_heap") }},
+	{Java, 1, func(f procfs.FD) bool { return readOnly(f) && f.Target == "/dev/random" }},
+	{Java, 1, func(f procfs.FD) bool { return readOnly(f) && f.Target == "/dev/urandom" }},
+	{Java, 1, func(f procfs.FD) bool {
+		return f.Kind == "socket" && f.Target == "unix (unnamed)" && f.Detail.State == "peer closed"
+	}},
+
+	{Node, 3, func(f procfs.FD) bool { return f.Kind == "epoll" }},
+	{Node, 3, func(f procfs.FD) bool { return f.Kind == "eventfd" }},
+	{Node, 8, func(f procfs.FD) bool { return f.Kind == "pipe" }},
+	{Node, 6, func(f procfs.FD) bool { return f.Kind == "io_uring" }},
+	{Node, 1, func(f procfs.FD) bool { return readOnly(f) && (f.Target == "/dev/null" || f.Target == "/") }},
 }
+
+func readOnly(f procfs.FD) bool { return f.Kind == "file" && f.Detail.Mode == "r" }
 
 // runtimeOf says of each number that belongs to the runtime why.
 func runtimeOf(fds []procfs.FD, r Runtime) map[int]string {
@@ -50,7 +94,7 @@ func runtimeOf(fds []procfs.FD, r Runtime) map[int]string {
 		}
 		n := 0
 		for _, f := range fds {
-			if n < rule.most && rule.matches(f) {
+			if n < rule.most && !f.Std() && rule.matches(f) {
 				own[f.Num] = string(r) + " runtime"
 				n++
 			}

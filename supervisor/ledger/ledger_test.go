@@ -1,11 +1,16 @@
 package ledger
 
 import (
+	"bufio"
+	"context"
 	"errors"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -126,6 +131,160 @@ func TestRuntimes(t *testing.T) {
 	if got := r.Of(0); got != Unknown {
 		t.Errorf("nobody is built on %q", got)
 	}
+}
+
+func TestRuntimeByName(t *testing.T) {
+	for path, want := range map[string]Runtime{
+		"/usr/bin/python3.11":                     Python,
+		"/usr/bin/python":                         Python,
+		"/usr/bin/python3.11 (deleted)":           Python,
+		"/usr/lib/jvm/java-17-openjdk/bin/java":   Java,
+		"/usr/bin/node":                           Node,
+		"/usr/bin/pythonista":                     Unknown,
+		"/srv/python3/3.11":                       Unknown,
+		"/srv/nodes":                              Unknown,
+		"/usr/lib/jvm/java-17-openjdk/bin/javac":  Unknown,
+		"/usr/lib/node/server":                    Unknown,
+		"/usr/local/java/bin/nobody knows (java)": Unknown,
+	} {
+		if got := runtimeByName(path); got != want {
+			t.Errorf("%s is built on %q, want %q", path, got, want)
+		}
+	}
+}
+
+// What a real interpreter holds while its program does nothing is its own.
+func TestInterpretersHoldNothingThatCounts(t *testing.T) {
+	java := filepath.Join(t.TempDir(), "Idle.java")
+	source := `public class Idle { public static void main(String[] a) throws Exception {
+		var s = new java.net.ServerSocket(0); s.close(); new java.security.SecureRandom().nextInt();
+		System.out.println("up"); System.in.read(); } }`
+	if err := os.WriteFile(java, []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		runtime Runtime
+		build   []string
+		run     []string
+	}{
+		{Python, nil, []string{"python3", "-c", `import sys, random, secrets; secrets.token_bytes(1); print("up", flush=True); sys.stdin.read()`}},
+		{Node, nil, []string{"node", "-e", `require("crypto").randomBytes(1); const s = require("net").createServer().listen(0, () => s.close(() => {
+			require("fs").writeSync(1, "up\n"); setTimeout(() => {}, 60000) }))`}},
+		{Java, []string{"javac", java}, []string{"java", "-cp", filepath.Dir(java), "Idle"}},
+	} {
+		t.Run(string(tt.runtime), func(t *testing.T) {
+			for _, argv := range [][]string{tt.build, tt.run} {
+				if len(argv) == 0 {
+					continue
+				}
+				if _, err := exec.LookPath(argv[0]); err != nil {
+					t.Skipf("NOT TESTED: no %s here", argv[0])
+				}
+			}
+			if tt.build != nil {
+				if out, err := exec.Command(tt.build[0], tt.build[1:]...).CombinedOutput(); err != nil {
+					t.Fatalf("%v: %v: %s", tt.build, err, out)
+				}
+			}
+			fds, runtime := tableOf(t, tt.run)
+			if runtime != tt.runtime {
+				t.Fatalf("%v is built on %q", tt.run, runtime)
+			}
+			if lines, _, left := Judge(nil, fds, runtime); left != 0 {
+				t.Errorf("%d of its descriptors count: %+v", left, lines)
+			}
+		})
+	}
+}
+
+// inherited are the numbers that whoever started this test passed on to all.
+func inherited(t *testing.T) map[int]bool {
+	fds, err := procfs.Own()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[int]bool{}
+	for _, f := range fds {
+		if flags, err := unix.FcntlInt(uintptr(f.Num), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			all[f.Num] = !f.Std()
+		}
+	}
+	return all
+}
+
+// tableOf starts a program that prints a line, and looks at what it holds.
+func tableOf(t *testing.T, argv []string) ([]procfs.FD, Runtime) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "up\n" {
+		t.Fatalf("%v says %q, %v", argv, line, err)
+	}
+	fds, err := procfs.Table(cmd.Process.Pid, cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sockets, err := procfs.Sockets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	procfs.Resolve(fds, sockets)
+	ours := inherited(t)
+	fds = slices.DeleteFunc(fds, func(f procfs.FD) bool { return ours[f.Num] })
+	var r Runtimes
+	return fds, r.Of(cmd.Process.Pid)
+}
+
+// What a program opens beside its runtime counts, though it be of kinds that
+// the runtime has too.
+func TestProgramsDescriptorsCount(t *testing.T) {
+	file := func(num int, target, mode string) procfs.FD {
+		return procfs.FD{Num: num, Kind: "file", Target: target, Detail: procfs.Detail{Mode: mode}}
+	}
+	unixPair := procfs.FD{Num: 9, Kind: "socket", Target: "unix (unnamed)", Detail: procfs.Detail{State: "established"}}
+	for _, tt := range []struct {
+		runtime Runtime
+		fds     []procfs.FD
+		left    int
+	}{
+		{Python, []procfs.FD{file(3, "/dev/urandom", "r"), fd(4, "epoll", ""), unixPair}, 3},
+		{Java, []procfs.FD{file(3, "/j/lib/modules", "r"), file(4, "/a.jar", "r"), file(5, "/b.jar", "r")}, 0},
+		{Java, []procfs.FD{file(3, "/a.jar", "rw"), fd(4, "epoll", ""), fd(5, "eventfd", ""), unixPair}, 4},
+		{Java, []procfs.FD{file(3, "/dev/random", "r"), file(4, "/dev/urandom", "r"), file(5, "/dev/urandom", "r")}, 1},
+		{Java, []procfs.FD{fd(3, "memfd", "/memfd:java_heap (deleted)"), fd(4, "memfd", "/memfd:mine (deleted)")}, 1},
+		{Node, slices.Concat(many(10, "epoll", 4), many(20, "eventfd", 4), many(30, "pipe", 9), many(40, "io_uring", 7)), 4},
+		{Node, []procfs.FD{file(3, "/dev/null", "w"), file(4, "/dev/null", "r"), file(5, "/x.js", "r")}, 2},
+	} {
+		if lines, _, left := Judge(nil, tt.fds, tt.runtime); left != tt.left {
+			t.Errorf("%s: %d left, want %d: %+v", tt.runtime, left, tt.left, lines)
+		}
+	}
+}
+
+func many(first int, kind string, n int) []procfs.FD {
+	all := make([]procfs.FD, n)
+	for i := range all {
+		all[i] = fd(first+i, kind, "")
+	}
+	return all
 }
 
 func TestOutcome(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"debug/elf"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 )
 
@@ -22,7 +24,7 @@ func (r *Runtimes) Of(pid int) Runtime {
 	if known, ok := r.known.Load(path); ok {
 		return known.(Runtime)
 	}
-	found := Unknown
+	found := runtimeByName(path)
 	if f, err := elf.Open(link); err == nil {
 		if f.Section(".note.go.buildid") != nil || f.Section(".go.buildinfo") != nil {
 			found = Go
@@ -31,4 +33,21 @@ func (r *Runtimes) Of(pid int) Runtime {
 	}
 	r.known.Store(path, found)
 	return found
+}
+
+// runtimeByName knows an interpreter by the name of its program: "python3.11",
+// "java", "node". One that goes by another name is [Unknown], and all that it
+// holds counts.
+func runtimeByName(path string) Runtime {
+	name := filepath.Base(strings.TrimSuffix(path, " (deleted)")) // replaced as it ran
+	version, python := strings.CutPrefix(name, "python")
+	switch {
+	case python && strings.Trim(version, "0123456789.") == "":
+		return Python
+	case name == "java":
+		return Java
+	case name == "node", name == "nodejs":
+		return Node
+	}
+	return Unknown
 }
