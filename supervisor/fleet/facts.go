@@ -158,9 +158,10 @@ func (f *Fleet) judge(line event.FDClosed, look process.Look) (closed, left int)
 	line.Proof = string(look.Proof)
 	for _, l := range lines {
 		line.FD, line.Kind, line.Target, line.Uncounted = l.Num, l.Kind, l.Target, l.Uncounted
-		line.By = event.ByKernel
+		line.Detail = event.Detail(l.Detail)
+		line.By, line.HeldBy = event.ByKernel, look.Holders[l.Num]
 		if l.ByChild {
-			line.By = event.ByChild
+			line.By, line.HeldBy = event.ByChild, ""
 		}
 		f.opt.Sink.Emit(line)
 	}

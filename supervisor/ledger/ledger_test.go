@@ -190,7 +190,7 @@ func TestInterpretersHoldNothingThatCounts(t *testing.T) {
 			if runtime != tt.runtime {
 				t.Fatalf("%v is built on %q", tt.run, runtime)
 			}
-			if lines, _, left := Judge(nil, fds, runtime); left != 0 {
+			if lines, _, left := Judge(nil, fds, nil, runtime); left != 0 {
 				t.Errorf("%d of its descriptors count: %+v", left, lines)
 			}
 		})
@@ -273,7 +273,7 @@ func TestProgramsDescriptorsCount(t *testing.T) {
 		{Node, slices.Concat(many(10, "epoll", 4), many(20, "eventfd", 4), many(30, "pipe", 9), many(40, "io_uring", 7)), 4},
 		{Node, []procfs.FD{file(3, "/dev/null", "w"), file(4, "/dev/null", "r"), file(5, "/x.js", "r")}, 2},
 	} {
-		if lines, _, left := Judge(nil, tt.fds, tt.runtime); left != tt.left {
+		if lines, _, left := Judge(nil, tt.fds, nil, tt.runtime); left != tt.left {
 			t.Errorf("%s: %d left, want %d: %+v", tt.runtime, left, tt.left, lines)
 		}
 	}

@@ -109,4 +109,5 @@ type Look struct {
 	After     []procfs.FD    // when it exited
 	Inherited []procfs.FD    // what of these came from its parent
 	Runtime   ledger.Runtime // of the program that it ran
+	Holders   map[int]string // who else has it open, by the number in After: "sh (pid 20)"
 }

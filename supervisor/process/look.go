@@ -14,9 +14,13 @@ type sockets struct {
 	names map[uint64]procfs.SocketInfo
 }
 
-// socketsFresh is how long one dump of all sockets serves: in a stop of many
-// children most of them are then resolved from a single one.
-const socketsFresh = 100 * time.Millisecond
+// How long one dump of all sockets serves: in a stop of many children most of
+// them are then resolved from a single one. What is left at an exit is told
+// with the bytes that wait in it, so that dump must be of the same moment.
+const (
+	freshBefore = 100 * time.Millisecond
+	freshAfter  = 2 * time.Millisecond
+)
 
 // view is what one look at a held process saw.
 type view struct {
@@ -42,14 +46,20 @@ func (l *Loop) job(w *watched, look func() (done func())) {
 		l.cmds.Put(func() {
 			w.looks--
 			done()
-			switch {
-			case w.own():
-				l.settle(w.run)
-			case w.over:
-				l.ended(w)
-			}
+			l.finish(w)
 		})
 	})
+}
+
+// finish tells of the end of a process that is over once nothing of it is
+// under way.
+func (l *Loop) finish(w *watched) {
+	switch {
+	case w.own():
+		l.settle(w.run)
+	case w.over:
+		l.ended(w)
+	}
 }
 
 // lookBefore looks at a run whose stop begins and at all below it, attaches to
@@ -113,7 +123,7 @@ func (l *Loop) lookBorn(w *watched) {
 	h := w.hold
 	l.job(w, func() func() {
 		fds, err := l.table(w.pid, w.pid)
-		l.resolve(fds)
+		l.resolve(fds, freshBefore)
 		s, _ := procfs.ReadStatus(w.pid)
 		return func() {
 			w.look.Before, w.look.Inherited, w.execed = fds, fds, true
@@ -147,7 +157,7 @@ func (l *Loop) lookAfter(w *watched, final bool) {
 		v.alive, v.survivor = procfs.Siblings(w.pid, exiting)
 		if v.alive == 0 || final {
 			v.fds, v.err = l.table(w.pid, h.tid)
-			l.resolve(v.fds)
+			l.resolve(v.fds, freshAfter)
 			v.children = procfs.Children(w.pid)
 			if w.execed {
 				v.runtime = l.runtimes.Of(w.pid)
@@ -175,15 +185,16 @@ func (l *Loop) table(pid, tid int) (fds []procfs.FD, err error) {
 	return fds, err
 }
 
-// resolve names the sockets among fds.
-func (l *Loop) resolve(fds []procfs.FD) {
+// resolve names the sockets among fds, from a dump that is not older than
+// fresh.
+func (l *Loop) resolve(fds []procfs.FD, fresh time.Duration) {
 	known := l.names.Load()
 	need := false
 	for _, f := range fds {
 		if f.Kind != "socket" || f.Std() {
 			continue
 		}
-		if known == nil || time.Since(known.at) > socketsFresh {
+		if known == nil || time.Since(known.at) > fresh {
 			need = true
 		} else if _, ok := known.names[f.Inode()]; !ok {
 			need = true

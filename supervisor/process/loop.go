@@ -62,7 +62,8 @@ type Loop struct {
 	timer *time.Timer
 
 	watches    map[int]*watched // by pid
-	privileged bool             // we have CAP_SYS_PTRACE
+	holders    holders
+	privileged bool // we have CAP_SYS_PTRACE
 }
 
 // New prepares this process to be the parent of others: it takes SIGCHLD back

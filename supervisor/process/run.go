@@ -145,7 +145,6 @@ func (l *Loop) deadBelow(pid int, status unix.WaitStatus, stat procfs.Stat) {
 		if stat.PPid != os.Getpid() {
 			return
 		}
-		delete(l.watches, pid)
 	}
 	killed := l.sweep != nil && l.sweep.killed[key(stat)]
 	l.opt.Deliver(OrphanReaped{Pid: pid, Command: stat.Comm, Exit: exitOf(status), Killed: killed})
@@ -163,7 +162,7 @@ func (l *Loop) release(r *run) {
 // settle tells of the end of a run once nothing of it is under way.
 func (l *Loop) settle(r *run) {
 	w := r.watched
-	if !r.reaped || w != nil && w.looks > 0 || l.runs[r.id] != r {
+	if !r.reaped || l.runs[r.id] != r || w != nil && (w.looks > 0 || l.askHolders(w)) {
 		return
 	}
 	delete(l.runs, r.id)

@@ -51,6 +51,9 @@ func (l *Loop) startSweep(killAt, giveUp time.Time, proof Proof) {
 func (l *Loop) tendSweep(now time.Time) time.Time {
 	s := l.sweep
 	if !l.anyChild() {
+		if l.looking() && now.Before(s.giveUp) {
+			return s.giveUp // the end of the look wakes us
+		}
 		l.swept(nil)
 		return time.Time{}
 	}
@@ -140,6 +143,16 @@ func (l *Loop) anyChild() bool {
 	var info siginfo
 	err := waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WALL)
 	return !errors.Is(err, unix.ECHILD)
+}
+
+// looking reports whether the end of a process is still to be told.
+func (l *Loop) looking() bool {
+	for _, w := range l.watches {
+		if w.looks > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (l *Loop) swept(left []procfs.Stat) {

@@ -34,7 +34,8 @@ type watched struct {
 	status       *unix.WaitStatus // of the thread that exited last
 	execed       bool             // it runs another program than when the stop began
 	sample       sampling
-	looks        int // under way
+	asked        bool // who else holds what it left
+	looks        int  // under way
 	over         bool
 	told         time.Time // when we told of its end; it is kept until it is reaped, so as not to be found anew
 }
@@ -78,7 +79,7 @@ func (l *Loop) lost(tid int) {
 // own ends.
 func (l *Loop) ended(w *watched) {
 	w.over = true
-	if w.looks > 0 || !w.told.IsZero() {
+	if w.looks > 0 || !w.told.IsZero() || l.askHolders(w) {
 		return
 	}
 	w.told = time.Now()
@@ -114,7 +115,7 @@ func (l *Loop) members(pid int) (all []member) {
 			continue
 		}
 		m.fds, m.err = l.table(pids[i], m.alive())
-		l.resolve(m.fds)
+		l.resolve(m.fds, freshBefore)
 		all = append(all, m)
 		for _, t := range m.threads {
 			pids = append(pids, procfs.ThreadChildren(pids[i], t)...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -19,10 +20,11 @@ const holdersLimit = 100 * time.Millisecond
 
 // Holders says, by index, who else has open what a process left: the same
 // socket or pipe, or the same file, which another may have opened for itself.
+// The processes of except are passed over: those that are just about to end.
 // Processes whose tables we may not read are passed over, and so is what is
 // not reached in a tenth of a second, or once ctx ends. Devices are left out:
 // everybody has /dev/null open; and so are the standard streams.
-func Holders(ctx context.Context, left []FD, except int) map[int]Holder {
+func Holders(ctx context.Context, left []FD, except []int) map[int]Holder {
 	ctx, cancel := context.WithTimeout(ctx, holdersLimit)
 	defer cancel()
 	wanted := holdable(left)
@@ -34,7 +36,7 @@ func Holders(ctx context.Context, left []FD, except int) map[int]Holder {
 		if ctx.Err() != nil || len(wanted) == 0 {
 			break
 		}
-		if pid != except {
+		if !slices.Contains(except, pid) {
 			heldBy(ctx, pid, left, wanted, found)
 		}
 	}
