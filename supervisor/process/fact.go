@@ -64,6 +64,22 @@ type (
 		Lifetime time.Duration // since it was seen first
 		Look     Look
 	}
+	// Diagnosed: what a run does while its stop takes long.
+	Diagnosed struct {
+		Run         RunID
+		Pid         int
+		Disposition string        // of the signal that was sent: caught, ignored, blocked, default
+		CPU         time.Duration // since the first signal
+		Threads     []string      // each in words; those below it too
+	}
+	// Glanced: what a run held a moment after it was ready.
+	Glanced struct {
+		Run         RunID
+		Pid         int
+		At          time.Time
+		Disposition string // of the signal that is to stop it; empty: not known
+		FDs         []procfs.FD
+	}
 	// OrphanSignalled: the sweep signalled an adopted process.
 	OrphanSignalled struct {
 		Pid     int
@@ -87,6 +103,8 @@ func (SpawnFailed) fact()     {}
 func (Signalled) fact()       {}
 func (Exited) fact()          {}
 func (Ended) fact()           {}
+func (Diagnosed) fact()       {}
+func (Glanced) fact()         {}
 func (OrphanSignalled) fact() {}
 func (OrphanReaped) fact()    {}
 func (Swept) fact()           {}

@@ -68,9 +68,10 @@ func (l *Loop) lookBefore(r *run, proof Proof) {
 	w := r.watched
 	l.job(w, func() func() {
 		runtime := l.runtimes.Of(w.pid)
+		cpu, _ := procfs.CPU(w.pid)
 		tree := l.members(w.pid)
 		return func() {
-			w.look.Runtime = runtime
+			w.look.Runtime, w.cpu = runtime, cpu
 			if len(tree) > 0 && tree[0].stat.Pid == w.pid {
 				w.take(tree[0])
 				l.attach(w, proof)

@@ -151,6 +151,7 @@ func (l *Loop) tend(now time.Time) time.Time {
 			continue
 		}
 		due(now.Add(net))
+		due(l.tendHeld(r, now))
 		due(l.tendDelivery(r, now))
 	}
 	for _, w := range l.watches {
@@ -182,6 +183,31 @@ func (l *Loop) Signal(id RunID, sig unix.Signal, rung int, proof Proof) {
 	l.cmds.Put(func() {
 		if r := l.runs[id]; r != nil && !r.reaped {
 			l.signal(r, delivery{sig, rung}, proof)
+		}
+	})
+}
+
+// Serves tells that a run has proved that it serves, so that it hears signals.
+func (l *Loop) Serves(id RunID) {
+	l.cmds.Put(func() {
+		if r := l.runs[id]; r != nil {
+			r.serves = true
+		}
+	})
+}
+
+// Diagnose looks at what a run does that was sent sig a while ago. [Diagnosed]
+// follows unless it ends first.
+func (l *Loop) Diagnose(id RunID, sig unix.Signal) { l.ask(id, sig, l.diagnose) }
+
+// Glance looks at a run that serves and that sig is to stop. [Glanced] follows
+// unless it ends first, or its stop begins.
+func (l *Loop) Glance(id RunID, sig unix.Signal) { l.ask(id, sig, l.glance) }
+
+func (l *Loop) ask(id RunID, sig unix.Signal, what func(*run, unix.Signal)) {
+	l.cmds.Put(func() {
+		if r := l.runs[id]; r != nil {
+			what(r, sig)
 		}
 	})
 }

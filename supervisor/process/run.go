@@ -23,6 +23,10 @@ type Spec struct {
 	Stdin  int
 	Stdout int
 	Stderr int
+	// Hold is how long the first signal of a stop waits at most for a run that is
+	// too young to hear it. Probed: somebody will say when it serves.
+	Hold   time.Duration
+	Probed bool
 	// Revoked, once it is set, makes a spawn that still waits for its turn fail
 	// with ErrRevoked. May be nil.
 	Revoked *atomic.Bool
@@ -38,6 +42,12 @@ type run struct {
 	pid   int
 	pidfd int // -1: the kernel has none
 
+	spawned time.Time
+	hold    time.Duration // see Spec
+	probed  bool
+	serves  bool // it proved it
+	glances int  // under way
+
 	stopAt   time.Time // when the first signal of a stop was asked for
 	stopTick uint64    // the same on the clock of procfs.Stat.Start
 	proof    Proof     // how closely that stop is to be looked at
@@ -45,6 +55,7 @@ type run struct {
 
 	waiting []delivery // signals that wait for the look before the stop
 	waitEnd time.Time  // zero: none waits
+	held    bool       // they wait until it can hear them
 	late    bool       // they went before the look was done
 
 	watched   *watched // nil: no stop began
@@ -75,12 +86,12 @@ func (l *Loop) spawn(id RunID, s Spec) {
 		l.opt.Deliver(SpawnFailed{Run: id, Err: err})
 		return
 	}
-	r := &run{id: id, name: s.Name, pid: pid, pidfd: pidfd}
+	r := &run{id: id, name: s.Name, pid: pid, pidfd: pidfd, spawned: time.Now(), hold: s.Hold, probed: s.Probed}
 	if pidfd >= 0 {
 		l.opt.Books.Opened(pidfd, "pidfd", s.Name)
 	}
 	l.runs[id], l.pids[pid] = r, r
-	l.opt.Deliver(Spawned{Run: id, Pid: pid, At: time.Now()})
+	l.opt.Deliver(Spawned{Run: id, Pid: pid, At: r.spawned})
 }
 
 // reap collects every status that there is. The first look leaves the zombie
@@ -162,7 +173,7 @@ func (l *Loop) release(r *run) {
 // settle tells of the end of a run once nothing of it is under way.
 func (l *Loop) settle(r *run) {
 	w := r.watched
-	if !r.reaped || l.runs[r.id] != r || w != nil && (w.looks > 0 || l.askHolders(w)) {
+	if !r.reaped || l.runs[r.id] != r || r.glances > 0 || w != nil && (w.looks > 0 || l.askHolders(w)) {
 		return
 	}
 	delete(l.runs, r.id)

@@ -30,18 +30,23 @@ func (l *Loop) signal(r *run, d delivery, proof Proof) {
 			r.watched = l.watch(&watched{run: r, pid: r.pid, comm: r.name})
 		}
 	}
-	if first && proof != None || len(r.waiting) > 0 {
-		r.waiting = append(r.waiting, d)
-		r.waitEnd = r.stopAt.Add(beforeLimit)
-		if first {
-			l.lookBefore(r, proof)
-		}
+	if !first && len(r.waiting) == 0 {
+		l.deliver(r, d)
 		return
 	}
-	l.deliver(r, d)
+	r.waiting = append(r.waiting, d)
+	switch {
+	case first && !l.hears(r, d.signal, r.stopAt):
+		r.held = true
+	case first || r.held: // the next rung waits for nobody
+		l.unhold(r)
+	}
 }
 
 func (l *Loop) tendDelivery(r *run, now time.Time) time.Time {
+	if r.held {
+		return time.Time{}
+	}
 	if len(r.waiting) > 0 && !now.Before(r.waitEnd) {
 		r.late = true
 		l.attach(r.watched, r.proof)

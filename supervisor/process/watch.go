@@ -33,6 +33,7 @@ type watched struct {
 	hold         *hold
 	status       *unix.WaitStatus // of the thread that exited last
 	execed       bool             // it runs another program than when the stop began
+	cpu          time.Duration    // that it had used when its stop began
 	sample       sampling
 	asked        bool // who else holds what it left
 	looks        int  // under way

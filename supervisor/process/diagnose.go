@@ -1,0 +1,117 @@
+package process
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/procfs"
+)
+
+// A diagnosis names so many threads and so many members of an epoll at most.
+const (
+	mostThreads = 64
+	mostTargets = 8
+)
+
+// diagnose looks at what a run does while its stop takes long.
+func (l *Loop) diagnose(r *run, sig unix.Signal) {
+	w := r.watched
+	if w == nil || r.reaped {
+		return
+	}
+	since := w.cpu
+	l.job(w, func() func() {
+		d := Diagnosed{Run: r.id, Pid: r.pid, Disposition: "unknown"}
+		if s, err := procfs.ReadSignals(r.pid); err == nil {
+			d.Disposition = s.Disposition(sig)
+		}
+		if now, err := procfs.CPU(r.pid); err == nil {
+			d.CPU = now - since
+		}
+		d.Threads = l.describe(r.pid, "")
+		for _, pid := range procfs.Descendants(r.pid) {
+			if len(d.Threads) >= mostThreads {
+				d.Threads = append(d.Threads[:mostThreads], "and more")
+				break
+			}
+			s, err := procfs.ReadStat(pid)
+			if err != nil {
+				continue
+			}
+			d.Threads = append(d.Threads, l.describe(pid, fmt.Sprintf("%s (pid %d): ", s.Comm, pid))...)
+		}
+		return func() {
+			if !r.reaped {
+				l.opt.Deliver(d)
+			}
+		}
+	})
+}
+
+// describe says of each thread of a process what it does, with the descriptor
+// that it waits for in plain words.
+func (l *Loop) describe(pid int, before string) (lines []string) {
+	threads, err := procfs.Activity(pid)
+	if err != nil {
+		return nil
+	}
+	fds, _ := l.table(pid, pid)
+	l.resolve(fds, freshAfter)
+	words := map[int]string{}
+	for _, f := range fds {
+		words[f.Num] = f.Kind
+		if f.Target != "" && f.Kind != "epoll" {
+			words[f.Num] = f.Target
+		}
+	}
+	name := func(fd int) string {
+		if words[fd] != "epoll" {
+			return words[fd]
+		}
+		targets, err := procfs.EpollTargets(pid, pid, fd)
+		if err != nil {
+			return "epoll"
+		}
+		var of []string
+		for _, t := range targets[:min(len(targets), mostTargets)] {
+			of = append(of, fmt.Sprintf("%d %s", t, words[t]))
+		}
+		if len(targets) > mostTargets {
+			of = append(of, fmt.Sprintf("and %d more", len(targets)-mostTargets))
+		}
+		return "epoll: " + strings.Join(of, ", ")
+	}
+	for _, t := range threads {
+		lines = append(lines, before+t.Describe(name))
+	}
+	return lines
+}
+
+// glance looks once at a run that serves: what it holds, and what it will do
+// about the signal that is to stop it. It is what is known of one that crashes.
+func (l *Loop) glance(r *run, sig unix.Signal) {
+	if r.reaped || !r.stopAt.IsZero() {
+		return
+	}
+	r.glances++
+	l.jobs.Go(func() {
+		l.slots <- struct{}{}
+		g := Glanced{Run: r.id, Pid: r.pid, At: time.Now()}
+		if s, err := procfs.ReadSignals(r.pid); err == nil {
+			g.Disposition = s.Disposition(sig)
+		}
+		g.FDs, _ = l.table(r.pid, r.pid)
+		l.resolve(g.FDs, freshBefore)
+		<-l.slots
+		l.cmds.Put(func() {
+			r.glances--
+			if !r.reaped {
+				l.opt.Deliver(g)
+			}
+			l.settle(r)
+		})
+	})
+}
