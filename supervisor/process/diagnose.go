@@ -59,7 +59,7 @@ func (l *Loop) describe(pid int, before string) (lines []string) {
 		return nil
 	}
 	fds, _ := l.table(pid, pid)
-	l.resolve(fds, freshAfter)
+	l.resolve(fds, 0)
 	words := map[int]string{}
 	for _, f := range fds {
 		words[f.Num] = f.Kind

@@ -2,25 +2,41 @@ package process
 
 import (
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"tp0/supervisor/ledger"
 	"tp0/supervisor/procfs"
 )
 
-// sockets is what is known of the sockets of our network namespace.
+// sockets is what is known of the sockets of our network namespace. One dump of
+// them costs about as much as ten tables, and serves all looks that waited for
+// it: in a stop of many children that is most of them.
 type sockets struct {
-	at    time.Time
+	mu    sync.Mutex
+	began time.Time // the dump
 	names map[uint64]procfs.SocketInfo
 }
 
-// How long one dump of all sockets serves: in a stop of many children most of
-// them are then resolved from a single one. What is left at an exit is told
-// with the bytes that wait in it, so that dump must be of the same moment.
-const (
-	freshBefore = 100 * time.Millisecond
-	freshAfter  = 2 * time.Millisecond
-)
+// since returns a dump that began at t or later. It waits for the one that is
+// under way and makes the next.
+func (s *sockets) since(t time.Time) map[uint64]procfs.SocketInfo {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.began.Before(t) {
+		began := time.Now()
+		if names, err := procfs.Sockets(); err == nil || len(names) > 0 {
+			s.began, s.names = began, names
+		}
+	}
+	return s.names
+}
+
+// freshBefore is how old a dump may be that names what a run holds when its
+// stop begins. What is left at an exit is told with the bytes that wait in it,
+// so that dump must be of that moment.
+const freshBefore = 100 * time.Millisecond
 
 // view is what one look at a held process saw.
 type view struct {
@@ -158,7 +174,7 @@ func (l *Loop) lookAfter(w *watched, final bool) {
 		v.alive, v.survivor = procfs.Siblings(w.pid, exiting)
 		if v.alive == 0 || final {
 			v.fds, v.err = l.table(w.pid, h.tid)
-			l.resolve(v.fds, freshAfter)
+			l.resolve(v.fds, 0)
 			v.children = procfs.Children(w.pid)
 			if w.execed {
 				v.runtime = l.runtimes.Of(w.pid)
@@ -189,28 +205,19 @@ func (l *Loop) table(pid, tid int) (fds []procfs.FD, err error) {
 // resolve names the sockets among fds, from a dump that is not older than
 // fresh.
 func (l *Loop) resolve(fds []procfs.FD, fresh time.Duration) {
-	known := l.names.Load()
-	need := false
-	for _, f := range fds {
-		if f.Kind != "socket" || f.Std() {
-			continue
-		}
-		if known == nil || time.Since(known.at) > fresh {
-			need = true
-		} else if _, ok := known.names[f.Inode()]; !ok {
-			need = true
-		}
+	socket := func(f procfs.FD) bool { return f.Kind == "socket" && !f.Std() }
+	if !slices.ContainsFunc(fds, socket) {
+		return
 	}
-	if need {
-		at := time.Now()
-		if names, err := procfs.Sockets(); err == nil || len(names) > 0 {
-			known = &sockets{at: at, names: names}
-			l.names.Store(known)
-		}
+	now := time.Now()
+	known := l.sockets.since(now.Add(-fresh))
+	if slices.ContainsFunc(fds, func(f procfs.FD) bool {
+		_, ok := known[f.Inode()]
+		return socket(f) && !ok
+	}) {
+		known = l.sockets.since(now)
 	}
-	if known != nil {
-		procfs.Resolve(fds, known.names)
-	}
+	procfs.Resolve(fds, known)
 }
 
 // judged is the look at a process that is over.

@@ -15,7 +15,6 @@ import (
 	"os/signal"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -42,6 +41,10 @@ type Options struct {
 // does. An idle supervisor has no timer at all.
 const net = 100 * time.Millisecond
 
+// mostLooks bounds those under way: enough to have many wait for one dump of
+// the sockets together.
+const mostLooks = 32
+
 // Loop is the process loop. All methods may be called by any goroutine.
 type Loop struct {
 	opt      Options
@@ -50,7 +53,7 @@ type Loop struct {
 	quit     chan struct{}
 	jobs     sync.WaitGroup // looks under way
 	slots    chan struct{}  // bounds them
-	names    atomic.Pointer[sockets]
+	sockets  sockets
 	runtimes ledger.Runtimes
 
 	// Everything below belongs to the loop's thread.
@@ -76,7 +79,7 @@ func New(opt Options) (*Loop, error) {
 		cmds:  queue.New[func()](),
 		chld:  make(chan os.Signal, 1),
 		quit:  make(chan struct{}),
-		slots: make(chan struct{}, runtime.GOMAXPROCS(0)+2),
+		slots: make(chan struct{}, mostLooks),
 		runs:  map[RunID]*run{},
 		pids:  map[int]*run{},
 		tids:  map[int]*watched{},
