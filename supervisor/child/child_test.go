@@ -2,6 +2,7 @@ package child
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -94,7 +95,7 @@ func TestRunsAndStatesAgree(t *testing.T) {
 }
 
 func TestLadder(t *testing.T) {
-	l := NewLadder(unix.SIGTERM, 5*time.Second)
+	l := NewLadder(unix.SIGTERM, 5*time.Second, 0)
 	if r, ok := l.Rung(1); !ok || r != (Rung{unix.SIGTERM, 5 * time.Second}) {
 		t.Errorf("first rung: %v %v", r, ok)
 	}
@@ -106,8 +107,16 @@ func TestLadder(t *testing.T) {
 			t.Errorf("there is a rung %d", n)
 		}
 	}
-	if l := NewLadder(unix.SIGKILL, time.Second); len(l) != 1 {
+	if l := NewLadder(unix.SIGKILL, time.Second, unix.SIGQUIT); len(l) != 1 {
 		t.Errorf("SIGKILL after SIGKILL: %v", l)
+	}
+	for timeout, want := range map[time.Duration]Ladder{
+		time.Second:      {{unix.SIGTERM, 750 * time.Millisecond}, {unix.SIGQUIT, 250 * time.Millisecond}, {Signal: unix.SIGKILL}},
+		10 * time.Second: {{unix.SIGTERM, 9500 * time.Millisecond}, {unix.SIGQUIT, 500 * time.Millisecond}, {Signal: unix.SIGKILL}},
+	} {
+		if l := NewLadder(unix.SIGTERM, timeout, unix.SIGQUIT); !slices.Equal(l, want) {
+			t.Errorf("with a diagnosis in %v: %v", timeout, l)
+		}
 	}
 }
 

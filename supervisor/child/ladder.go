@@ -15,12 +15,18 @@ type Rung struct {
 // Ladder is the signals of a stop, in order. Its last rung is SIGKILL, always.
 type Ladder []Rung
 
-// NewLadder makes the ladder of a kill_signal and a kill_timeout.
-func NewLadder(signal unix.Signal, timeout time.Duration) Ladder {
-	if signal == unix.SIGKILL {
-		return Ladder{{Signal: unix.SIGKILL}}
+// NewLadder makes the ladder of a kill_signal and a kill_timeout. A diagnosis
+// signal, if there is one, gets the last quarter of the timeout, 500 ms at most.
+func NewLadder(signal unix.Signal, timeout time.Duration, diagnosis unix.Signal) Ladder {
+	last := Rung{Signal: unix.SIGKILL}
+	switch {
+	case signal == unix.SIGKILL:
+		return Ladder{last}
+	case diagnosis == 0:
+		return Ladder{{signal, timeout}, last}
 	}
-	return Ladder{{signal, timeout}, {Signal: unix.SIGKILL}}
+	part := min(timeout/4, 500*time.Millisecond)
+	return Ladder{{signal, timeout - part}, {diagnosis, part}, last}
 }
 
 // Rung returns the rung of a number, counted from 1; one beyond the last is

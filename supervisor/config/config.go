@@ -87,9 +87,12 @@ type Policy struct {
 	KillSignal  syscall.Signal
 	KillTimeout time.Duration // given, or a share of the deadline
 	Shared      bool          // it is a share, which moves with the other children
-	Restart     Restart
-	OnSuccess   Action
-	OnFailure   Action
+	KillHold    time.Duration // how long KillSignal waits at most for a run that is too young to hear it
+	// DiagnoseSignal asks for stacks before SIGKILL; 0: none.
+	DiagnoseSignal syscall.Signal
+	Restart        Restart
+	OnSuccess      Action
+	OnFailure      Action
 }
 
 // Action is what the end of a child for good means for all.

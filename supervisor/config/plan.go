@@ -132,6 +132,8 @@ var attributes = []compared[place]{
 		}
 		return p.Policy.KillTimeout
 	}),
+	compare("kill_hold", func(p *place) any { return p.Policy.KillHold }),
+	compare("diagnose_signal", func(p *place) any { return p.Policy.DiagnoseSignal }),
 	compare("on_success", func(p *place) any { return p.Policy.OnSuccess }),
 	compare("on_failure", func(p *place) any { return p.Policy.OnFailure }),
 	compare("ready.tcp", func(p *place) any { return p.ready().TCP }),

@@ -113,6 +113,7 @@ func defaultChild() childValues {
 		launch: Launch{Logs: Logs{Format: "text", Stdout: sinkStdout, Stderr: sinkStdout}},
 		policy: Policy{
 			KillSignal: syscall.SIGTERM,
+			KillHold:   250 * time.Millisecond,
 			OnSuccess:  Ignore,
 			OnFailure:  ShutDown,
 			Restart: Restart{
@@ -171,6 +172,10 @@ var childSchema = block[childValues]{
 			"The signal that asks it to end."),
 		field("kill_timeout", func(v *childValues) *time.Duration { return &v.policy.KillTimeout }, duration(time.Millisecond),
 			"How long it may take to end before it gets SIGKILL. Without it that is an equal share, for each layer of the order, of what the deadline leaves."),
+		field("kill_hold", func(v *childValues) *time.Duration { return &v.policy.KillHold }, duration(0),
+			"How long the kill_signal waits at most, in the first second of a run, until the program has set up its signals; before that it would be killed by it. Half of kill_timeout at most."),
+		field("diagnose_signal", func(v *childValues) *syscall.Signal { return &v.policy.DiagnoseSignal }, signal,
+			"The signal that asks a program which does not end for its stacks, before it gets SIGKILL: SIGQUIT for Go and the JVM. It takes the last quarter of kill_timeout, 500 ms at most."),
 		field("on_success", func(v *childValues) *Action { return &v.policy.OnSuccess }, oneOf(Ignore, ShutDown),
 			"What its end with success means for all."),
 		field("on_failure", func(v *childValues) *Action { return &v.policy.OnFailure }, oneOf(Ignore, ShutDown),

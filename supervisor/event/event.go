@@ -117,6 +117,13 @@ type (
 		Reason   string // why the proof is not exact
 		Lifetime time.Duration
 	}
+	// Unheard: the signal that is to stop a run will not do so gracefully.
+	Unheard struct {
+		Child       string
+		Pid         int
+		Signal      string
+		Disposition string // "ignored", or "default": it has no handler and just dies
+	}
 	// Slow: a stop takes long, and this is what the run does.
 	Slow struct {
 		Child       string
@@ -247,6 +254,7 @@ func (FDClosed) event()         {}
 func (Reaped) event()           {}
 func (Ended) event()            {}
 func (Slow) event()             {}
+func (Unheard) event()          {}
 func (Unexpected) event()       {}
 func (NoProof) event()          {}
 func (OrphanReaped) event()     {}

@@ -25,6 +25,10 @@ func (f *Fleet) learn(fact process.Fact) {
 		f.signalled(x)
 	case process.Exited:
 		f.exited(x)
+	case process.Glanced:
+		f.glanced(x)
+	case process.Diagnosed:
+		f.diagnosed(x)
 	case process.Ended:
 		f.endedBelow(x)
 	case process.OrphanSignalled:
@@ -69,6 +73,9 @@ func (f *Fleet) spawnFailed(x process.SpawnFailed) {
 func (f *Fleet) signalled(x process.Signalled) {
 	u := f.runs[x.Run]
 	if x.Err == nil {
+		if x.Rung > 1 && x.Signal != unix.SIGKILL {
+			f.books.forced++
+		}
 		f.opt.Sink.Emit(event.SignalSent{Child: u.spec.Name, Pid: x.Pid, Signal: signalName(x.Signal), Rung: x.Rung})
 	} else if !errors.Is(x.Err, unix.ESRCH) {
 		f.opt.Sink.Emit(event.SignalFailed{Child: u.spec.Name, Pid: x.Pid, Signal: signalName(x.Signal), Reason: x.Err.Error()})
@@ -83,6 +90,7 @@ func (f *Fleet) exited(x process.Exited) {
 		f.books.killed++
 	}
 	f.unprobe(u)
+	defer u.forget()
 	f.reaped(u, x)
 	reason := fmt.Sprintf("exited with code %d", x.Exit.Code)
 	if x.Exit.Signal != "" {
@@ -90,7 +98,7 @@ func (f *Fleet) exited(x process.Exited) {
 	}
 	well := x.Exit.OK()
 	if u.rung == 0 && !well {
-		f.lastWords(u.relay, event.Unexpected{Child: u.spec.Name, Pid: x.Pid, Reason: reason, Core: x.Exit.Core})
+		f.lastWords(u.relay, event.Unexpected{Child: u.spec.Name, Pid: x.Pid, Reason: reason, Core: x.Exit.Core, Known: u.lastKnown()})
 	}
 	if u.state == child.Unready {
 		well, reason = false, fmt.Sprintf("not ready within %v", u.spec.Launch.Ready.Timeout)

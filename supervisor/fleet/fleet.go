@@ -28,6 +28,9 @@ import (
 type Processes interface {
 	Spawn(process.RunID, process.Spec)
 	Signal(id process.RunID, sig unix.Signal, rung int, proof process.Proof)
+	Serves(process.RunID)
+	Glance(process.RunID, unix.Signal)
+	Diagnose(process.RunID, unix.Signal)
 	Sweep(killAt, giveUp time.Time, proof process.Proof)
 }
 
@@ -79,6 +82,7 @@ type Fleet struct {
 type books struct {
 	spawned, reaped, orphans, killed int
 	left, proven                     int // descriptors that children left; those of them with an exact proof
+	forced                           int // runs that a later signal than the first had to end
 	survived                         int
 	fault                            bool
 }
@@ -173,6 +177,8 @@ func (f *Fleet) handle(m any) {
 		}
 	case probed:
 		f.probed(m)
+	case lookNow:
+		f.lookNow(m)
 	case asked:
 		f.asked(m.sig)
 	case reloadNow:
@@ -257,7 +263,7 @@ func (f *Fleet) unwell() string {
 // Outcome is what the end is judged by. Call it after Run.
 func (f *Fleet) Outcome() ledger.Outcome {
 	o := ledger.Outcome{
-		Killed: f.books.killed, Left: f.books.left, Proven: f.books.proven, Survived: f.books.survived,
+		Killed: f.books.killed + f.books.forced, Left: f.books.left, Proven: f.books.proven, Survived: f.books.survived,
 		Fault: f.books.fault || f.books.spawned != f.books.reaped, Strict: f.cfg.Shutdown.Strict,
 	}
 	for _, u := range f.units {
@@ -270,7 +276,7 @@ func (f *Fleet) Outcome() ledger.Outcome {
 // verdict. Call it after Run.
 func (f *Fleet) Complete() event.ShutdownComplete {
 	return event.ShutdownComplete{
-		Spawned: f.books.spawned, Reaped: f.books.reaped, Orphans: f.books.orphans, Killed: f.books.killed, Left: f.books.left,
+		Spawned: f.books.spawned, Reaped: f.books.reaped, Orphans: f.books.orphans, Killed: f.books.killed + f.books.forced, Left: f.books.left,
 		Elapsed: time.Since(f.stop.began), Deadline: f.cfg.Shutdown.Deadline,
 	}
 }

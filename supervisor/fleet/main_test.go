@@ -225,6 +225,10 @@ func (w *world) Signal(id process.RunID, sig unix.Signal, rung int, _ process.Pr
 	w.f.Deliver(fact)
 }
 
+func (w *world) Serves(process.RunID)                {}
+func (w *world) Glance(process.RunID, unix.Signal)   {}
+func (w *world) Diagnose(process.RunID, unix.Signal) {}
+
 func (w *world) Sweep(killAt, giveUp time.Time, proof process.Proof) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

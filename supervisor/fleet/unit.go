@@ -60,8 +60,11 @@ type unit struct {
 	stopped   time.Time // when its ladder began; zero: it did not
 	rung      int
 	stopProbe context.CancelFunc
-	timer     *time.Timer // nil: it waits for nothing
-	gen       uint64      // of the timer; a message of an older one is stale
+	moments   []*time.Timer    // when it is to be looked at
+	known     *process.Glanced // what it held when it was ready
+	unheard   string           // the disposition of its kill_signal that was told last
+	timer     *time.Timer      // nil: it waits for nothing
+	gen       uint64           // of the timer; a message of an older one is stale
 }
 
 // child is the name of the child that the instance belongs to, or will.
@@ -147,6 +150,7 @@ func (f *Fleet) spawn(u *unit) {
 	f.opt.Processes.Spawn(u.run, process.Spec{
 		Name: u.spec.Name, Path: l.Path, Argv: append([]string{l.Command}, l.Args...), Env: l.Env, Dir: l.Dir,
 		Stdin: f.opt.DevNull, Stdout: out, Stderr: errs, Revoked: &f.late,
+		Hold: min(u.spec.Policy.KillHold, u.spec.Policy.KillTimeout/2), Probed: l.Ready != nil,
 	})
 }
 
@@ -168,7 +172,7 @@ func (f *Fleet) keep(r *relay.Run) {
 
 func (u *unit) ladder() child.Ladder {
 	p := &u.spec.Policy
-	return child.NewLadder(p.KillSignal, p.KillTimeout)
+	return child.NewLadder(p.KillSignal, p.KillTimeout, p.DiagnoseSignal)
 }
 
 // climb sends the signal of a rung and lets its time pass.
@@ -179,15 +183,21 @@ func (f *Fleet) climb(u *unit, rung int) {
 	}
 	if u.rung == 0 {
 		u.stopped = time.Now()
-		f.unprobe(u)
+	}
+	if u.rung > 0 || time.Since(u.spawned) > young {
+		f.unprobe(u) // else the signal may wait for what it finds
 	}
 	u.rung = rung
 	f.opt.Processes.Signal(u.run, r.Signal, rung, process.Proof(f.cfg.Shutdown.Proof))
 	u.disarm()
 	if r.Wait > 0 {
 		f.arm(u, rungTimer, r.Wait)
+		f.watchSlow(u, r.Wait)
 	}
 }
+
+// young is a run to which the process loop may hold a signal back.
+const young = time.Second
 
 // probe begins to find out whether a run serves.
 func (f *Fleet) probe(u *unit) {
@@ -214,10 +224,16 @@ func (f *Fleet) unprobe(u *unit) {
 
 func (f *Fleet) probed(m probed) {
 	u := m.u
-	if u.run != m.run || u.state != child.Starting {
-		return // it ended, or is being stopped
+	if u.run != m.run || !u.state.HasRun() {
+		return // it ended
 	}
 	f.unprobe(u)
+	if m.err == nil {
+		f.opt.Processes.Serves(u.run)
+	}
+	if u.state != child.Starting {
+		return // it is being stopped
+	}
 	if m.err == nil {
 		f.serves(u)
 		return
@@ -230,6 +246,7 @@ func (f *Fleet) probed(m probed) {
 func (f *Fleet) serves(u *unit) {
 	if u.state == child.Starting {
 		f.opt.Sink.Emit(event.Ready{Child: u.spec.Name, Pid: u.pid, Elapsed: time.Since(u.spawned)})
+		f.later(u, glanceAfter, glanceMoment)
 	}
 	f.feed(u, child.Serves)
 }

@@ -22,6 +22,7 @@ const (
 	msgReaped        = "child reaped"
 	msgOrphan        = "orphan reaped"
 	msgEnded         = "process ended"
+	msgUnheard       = "stop signal not heard"
 	msgSlow          = "child slow to stop"
 	msgRestarting    = "child restarting"
 	msgReloaded      = "config reloaded"
@@ -72,7 +73,7 @@ func lineOf(e event.Event) line {
 	case event.Ledger:
 		return line{hclog.Info, msgLedger, []any{"owner", "supervisor", "fd", e.FD, "kind", e.Kind, "target", e.Target}}
 	case event.Spawned, event.SpawnFailed, event.Ready, event.NotReady, event.Unexpected, event.NoProof,
-		event.Restarting, event.Completed, event.Failed, event.Reaped, event.OrphanReaped, event.Ended, event.Slow:
+		event.Restarting, event.Completed, event.Failed, event.Reaped, event.OrphanReaped, event.Ended, event.Slow, event.Unheard:
 		return childLine(e)
 	case event.SignalReceived:
 		f := []any{"signal", e.Signal}
@@ -137,6 +138,12 @@ func childLine(e event.Event) line {
 		return reaped(e)
 	case event.Ended:
 		return ended(e)
+	case event.Unheard:
+		level := hclog.Info
+		if e.Disposition == "ignored" {
+			level = hclog.Warn
+		}
+		return line{level, msgUnheard, []any{"child", e.Child, "pid", e.Pid, "signal", e.Signal, "disposition", e.Disposition}}
 	case event.Slow:
 		return line{hclog.Warn, msgSlow, []any{"child", e.Child, "pid", e.Pid, "stop_ms", ms(e.Stop), "rung", e.Rung, "signal", e.Signal,
 			"disposition", e.Disposition, "cpu_ms", ms(e.CPU), "threads", list(e.Threads)}}

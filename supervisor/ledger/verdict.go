@@ -13,7 +13,7 @@ const (
 
 // Outcome is everything that the verdict and the exit code follow from.
 type Outcome struct {
-	Killed   int  // runs and orphans that got SIGKILL
+	Killed   int  // runs and orphans that needed SIGKILL, or a rung after the first
 	Left     int  // descriptors that children left open
 	Proven   int  // those of them with an exact proof
 	Survived int  // processes still there at the deadline

@@ -24,7 +24,7 @@ func (l *Loop) diagnose(r *run, sig unix.Signal) {
 	}
 	since := w.cpu
 	l.job(w, func() func() {
-		d := Diagnosed{Run: r.id, Pid: r.pid, Disposition: "unknown"}
+		d := Diagnosed{Run: r.id, Pid: r.pid, Signal: sig, Disposition: "unknown"}
 		if s, err := procfs.ReadSignals(r.pid); err == nil {
 			d.Disposition = s.Disposition(sig)
 		}

@@ -68,7 +68,8 @@ type (
 	Diagnosed struct {
 		Run         RunID
 		Pid         int
-		Disposition string        // of the signal that was sent: caught, ignored, blocked, default
+		Signal      unix.Signal   // that it was sent
+		Disposition string        // of that signal: caught, ignored, blocked, default
 		CPU         time.Duration // since the first signal
 		Threads     []string      // each in words; those below it too
 	}
