@@ -207,7 +207,7 @@ func tellUnix(msg []byte) (text string, d Detail, peer uint64) {
 		text, d.State, d.Unread = text+" listen", listening(queue), 0
 	case shut == 3 && peer == 0 && kind != unix.SOCK_DGRAM:
 		d.State = "peer closed"
-	case state == tcpEstablished:
+	case state == tcpEstablished && (kind != unix.SOCK_DGRAM || peer != 0): // a datagram socket that another is connected to is in that state too
 		d.State = "established"
 	}
 	if word := unixTypes[kind]; word != "" {

@@ -61,7 +61,7 @@ func holdable(left []FD) map[string][]int {
 			if _, ok := listed[f.Inode()]; !ok && err == nil && f.Named() {
 				continue
 			}
-		case f.Kind == "file" && !strings.HasPrefix(f.link, "/dev/"), f.Kind == "pipe":
+		case f.Kind == "file" && (!strings.HasPrefix(f.link, "/dev/") || strings.HasPrefix(f.link, "/dev/shm/")), f.Kind == "pipe":
 		default:
 			continue
 		}

@@ -43,14 +43,17 @@ func netFiles(process string, into map[uint64]SocketInfo, names ...string) error
 			continue
 		}
 		errs = append(errs, err)
-		kind := netFileKinds[name]
-		for line := range bytes.Lines(b) {
-			if inode, err := strconv.ParseUint(column(line, kind.inode), 10, 64); err == nil && inode != 0 {
-				into[inode] = SocketInfo{line, kind.tell}
-			}
-		}
+		parseNetFile(b, netFileKinds[name], into)
 	}
 	return errors.Join(errs...)
+}
+
+func parseNetFile(b []byte, kind netFile, into map[uint64]SocketInfo) {
+	for line := range bytes.Lines(b) {
+		if inode, err := strconv.ParseUint(column(line, kind.inode), 10, 64); err == nil && inode != 0 {
+			into[inode] = SocketInfo{line, kind.tell}
+		}
+	}
 }
 
 func column(line []byte, n int) string {

@@ -111,8 +111,8 @@ type SocketInfo struct {
 type teller = func(msg []byte) (text string, d Detail, peer uint64)
 
 // Sockets takes stock of the sockets of our network namespace, by inode: TCP
-// and UDP in every state, unix, netlink, packet and raw sockets. A TCP socket
-// that is neither bound nor connected is in none of the kernel's lists.
+// and UDP in every state, unix, netlink, packet and raw sockets. One of TCP or
+// netlink that is neither bound nor connected is in none of the kernel's lists.
 func Sockets() (map[uint64]SocketInfo, error) {
 	all := map[uint64]SocketInfo{}
 	d, err := openDiag()
