@@ -31,45 +31,45 @@ func (t *table) info(f *FD, name string) {
 		return
 	}
 	defer unix.Close(fd)
-	var buf [1024]byte // more locks than fit are not told
-	n, err := unix.Read(fd, buf[:])
+	n, err := unix.Read(fd, t.fdinfo[:])
 	if err != nil {
 		return
 	}
-	i := parseInfo(buf[:n])
-	if i.mount != "" && i.inode != "" {
-		f.id = i.mount + ":" + i.inode
+	i := parseInfo(t.fdinfo[:n])
+	if i.mount != nil && i.inode != nil {
+		f.id = string(i.mount) + ":" + string(i.inode)
 	}
 	switch {
-	case f.Kind == "pidfd" && i.pid == "-1":
+	case f.Kind == "pidfd" && string(i.pid) == "-1":
 		f.Target = "pid (reaped)"
-	case f.Kind == "pidfd" && i.pid != "":
-		f.Target = "pid " + i.pid
+	case f.Kind == "pidfd" && i.pid != nil:
+		f.Target = "pid " + string(i.pid)
 	case f.Kind == "file":
 		f.Detail.Mode, f.Detail.Lock = mode(i.flags), i.locks
-		f.Detail.Deleted = strings.HasSuffix(f.link, deleted) && !t.linked(name, i.mount)
+		f.Detail.Deleted = strings.HasSuffix(f.link, deleted) && !t.linked(name, string(i.mount))
 	}
 }
 
 type fdinfo struct {
 	flags             uint64
-	mount, inode, pid string
+	mount, inode, pid []byte // of what was read
 	locks             string
 }
 
 // parseInfo leaves a last line that was cut off alone.
 func parseInfo(b []byte) fdinfo {
 	var i fdinfo
-	for line := range bytes.Lines(b) {
-		line, whole := bytes.CutSuffix(line, []byte("\n"))
-		key, value, ok := strings.Cut(string(line), ":")
-		if !ok || !whole {
-			continue
+	for {
+		line, rest, whole := bytes.Cut(b, []byte("\n"))
+		if !whole {
+			return i
 		}
-		value = strings.TrimSpace(value)
-		switch key {
+		b = rest
+		key, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimSpace(value)
+		switch string(key) {
 		case "flags":
-			i.flags, _ = strconv.ParseUint(value, 8, 64)
+			i.flags, _ = strconv.ParseUint(string(value), 8, 64)
 		case "mnt_id":
 			i.mount = value
 		case "ino":
@@ -77,14 +77,16 @@ func parseInfo(b []byte) fdinfo {
 		case "Pid":
 			i.pid = value
 		case "lock":
-			if l := lock(value); l != "" && i.locks != "" {
-				i.locks += ", " + l
-			} else if l != "" {
-				i.locks = l
-			}
+			i.locks = also(i.locks, lock(string(value)))
 		}
 	}
-	return i
+}
+
+func also(list, word string) string {
+	if list == "" || word == "" {
+		return list + word
+	}
+	return list + ", " + word
 }
 
 // lockWords maps the kernel's names of locks (proc_locks(5)) to those of the

@@ -207,12 +207,10 @@ func tellUnix(msg []byte) (text string, d Detail, peer uint64) {
 		text, d.State, d.Unread = text+" listen", listening(queue), 0
 	case shut == 3 && peer == 0 && kind != unix.SOCK_DGRAM:
 		d.State = "peer closed"
-	case state == tcpEstablished && (kind != unix.SOCK_DGRAM || peer != 0): // a datagram socket that another is connected to is in that state too
-		d.State = "established"
+	case state == tcpEstablished && (kind != unix.SOCK_DGRAM || peer != 0):
+		d.State = "established" // of datagrams it is the state of those that are connected to, too
 	}
-	if word := unixTypes[kind]; word != "" {
-		d.State = strings.TrimSuffix(word+", "+d.State, ", ")
-	}
+	d.State = also(unixTypes[kind], d.State)
 	return text, d, peer
 }
 

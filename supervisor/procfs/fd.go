@@ -83,7 +83,7 @@ func otherThreads(pid int) []int {
 }
 
 func readTable(dir string) ([]FD, error) {
-	var fds []FD
+	fds := make([]FD, 0, 16) // what most hold
 	err := walk(dir, func(t *table, num int, name, link string) {
 		f := newFD(num, link)
 		if !f.Std() && (f.Kind == "file" || f.Kind == "pidfd") {
@@ -102,6 +102,7 @@ func readTable(dir string) ([]FD, error) {
 type table struct {
 	dir    int
 	mounts map[string]string // mnt_id → file system; read when first asked for
+	fdinfo [1024]byte        // more locks than fit are not told
 }
 
 // walk visits the entries of a directory of descriptors. It works relative to

@@ -32,7 +32,9 @@ func Holders(ctx context.Context, left []FD, except []int) map[int]Holder {
 	if len(wanted) == 0 {
 		return found
 	}
-	for _, pid := range numbers("/proc") {
+	pids := numbers("/proc")
+	slices.Reverse(pids) // who inherited something began later than who left it
+	for _, pid := range pids {
 		if ctx.Err() != nil || len(wanted) == 0 {
 			break
 		}

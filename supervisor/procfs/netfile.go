@@ -6,12 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // netFile is a file of /proc/PID/net: the column of the inode, and how to put
@@ -32,6 +32,8 @@ var netFileKinds = map[string]netFile{
 	"packet":  {8, tellPacketLine},
 	"unix":    {6, tellUnixLine},
 }
+
+var netFileNames = slices.Sorted(maps.Keys(netFileKinds))
 
 // netFiles takes stock of the sockets that files of /proc/PID/net list. A file
 // that is not there lists a family that the kernel does not have.
@@ -173,8 +175,6 @@ func tellUnixLine(line []byte) (string, Detail, uint64) {
 		d.State = "established"
 	}
 	kind, _ := strconv.ParseUint(f[3], 16, 8)
-	if word := unixTypes[uint8(kind)]; word != "" && kind != unix.SOCK_STREAM {
-		d.State = strings.TrimSuffix(word+", "+d.State, ", ")
-	}
+	d.State = also(unixTypes[uint8(kind)], d.State)
 	return text, d, 0
 }

@@ -12,8 +12,9 @@ import (
 // Signals is what a process does about signals, as bit sets: signal n is bit
 // n-1 (proc_pid_status(5)).
 type Signals struct {
-	Caught, Ignored uint64
-	Blocked         uint64 // by every thread: only those wait until somebody lets them in
+	Caught  uint64
+	Blocked uint64 // by every thread: only those wait until somebody lets them in
+	Ignored uint64
 }
 
 // ReadSignals reads the signal sets of a process. It is one read of a file

@@ -116,8 +116,8 @@ type teller = func(msg []byte) (text string, d Detail, peer uint64)
 func Sockets() (map[uint64]SocketInfo, error) {
 	all := map[uint64]SocketInfo{}
 	d, err := openDiag()
-	if err != nil {
-		return all, errors.Join(err, netFiles("self", all, "unix", "netlink", "packet", "raw", "raw6"))
+	if err != nil { // as in gVisor
+		return all, netFiles("self", all, netFileNames...)
 	}
 	defer unix.Close(d.fd)
 	var errs []error
@@ -145,7 +145,7 @@ func SocketsOf(pid int, sockets map[uint64]SocketInfo) error {
 	if err != nil || theirs == ours {
 		return err
 	}
-	return netFiles(process, sockets, "tcp", "tcp6", "udp", "udp6", "unix", "netlink", "packet", "raw", "raw6")
+	return netFiles(process, sockets, netFileNames...)
 }
 
 // Resolve puts plain words in the place of "socket:[inode]" where the inode is

@@ -3,17 +3,21 @@ package ready
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/fixture"
+	"tp0/supervisor/procfs"
 )
 
 func TestMain(m *testing.M) {
@@ -91,6 +95,53 @@ func TestListenerOfADescendantCounts(t *testing.T) {
 	if err := TCP(ctx, address, os.Getpid()); err != nil { // it is our child
 		t.Error(err)
 	}
+}
+
+// A process of which only the main thread ended still serves.
+func TestListenerOfAProcessWithoutMainThreadCounts(t *testing.T) {
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), withoutMain+"=1")
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Process.Kill(); _ = c.Wait() }()
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	for s, err := procfs.ReadStat(c.Process.Pid); !s.Dead(); s, err = procfs.ReadStat(c.Process.Pid) {
+		if err != nil || ctx.Err() != nil {
+			t.Fatal("its main thread does not end:", err)
+		}
+	}
+	if err := TCP(ctx, strings.TrimSpace(line), c.Process.Pid); err != nil {
+		t.Error(err)
+	}
+}
+
+// withoutMain makes the test binary listen, and end its main thread.
+const withoutMain = "READY_WITHOUT_MAIN"
+
+func init() {
+	if os.Getenv(withoutMain) == "" {
+		return
+	}
+	runtime.LockOSThread() // this is the main thread
+	go func() {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			os.Exit(1)
+		}
+		fmt.Println(l.Addr())
+		_, _ = l.Accept() // nobody connects: it lives until it is killed
+	}()
+	_, _, _ = unix.Syscall(unix.SYS_EXIT, 0, 0, 0)
 }
 
 func TestNobodyListens(t *testing.T) {
