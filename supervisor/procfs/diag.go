@@ -155,8 +155,11 @@ func (d *diag) unix(into map[uint64]SocketInfo) error {
 	binary.NativeEndian.PutUint32(req[4:], ^uint32(0))
 	binary.NativeEndian.PutUint32(req[12:], unixShowName|unixShowPeer|unixShowQueue)
 	return d.ask(req, func(msg []byte) {
-		if len(msg) >= unixMsgLen {
-			into[uint64(binary.NativeEndian.Uint32(msg[4:]))] = SocketInfo{msg, tellUnix}
+		if len(msg) < unixMsgLen {
+			return
+		}
+		if inode := uint64(binary.NativeEndian.Uint32(msg[4:])); inode != 0 {
+			into[inode] = SocketInfo{msg, tellUnix}
 		}
 	})
 }
@@ -175,7 +178,8 @@ const (
 
 // tellUnix puts a struct unix_diag_msg and its attributes in words. What a
 // socket sent and its peer has not read is told by the peer's queue: its own
-// counts the memory of the buffers. Of datagrams the kernel counts the first.
+// counts the memory of the buffers. Of datagrams the kernel counts the first,
+// and who sent it is not known.
 func tellUnix(msg []byte) (text string, d Detail, peer uint64) {
 	order := binary.NativeEndian
 	kind, state := msg[1], msg[2]
@@ -211,6 +215,9 @@ func tellUnix(msg []byte) (text string, d Detail, peer uint64) {
 		d.State = "established" // of datagrams it is the state of those that are connected to, too
 	}
 	d.State = also(unixTypes[kind], d.State)
+	if kind == unix.SOCK_DGRAM {
+		peer = 0
+	}
 	return text, d, peer
 }
 

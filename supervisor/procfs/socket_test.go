@@ -215,6 +215,7 @@ func TestUnixDatagrams(t *testing.T) {
 	defer b.Close()
 	say(t, b, "12345")
 	becomes(t, a, Detail{State: "dgram", Unread: 5})
+	becomes(t, b, Detail{State: "dgram, established"})
 }
 
 // Nobody can make his socket look like another's, or two of one.
