@@ -167,18 +167,25 @@ func TestBlocked(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var set, old unix.Sigset_t
-	set.Val[0] = 1 << (unix.SIGUSR1 - 1)
+	set.Val[0] = 1 << (unix.SIGUSR2 - 1)
 	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, &old); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil) }()
-	s, err := ReadSignals(os.Getpid())
-	if err != nil || s.Disposition(unix.SIGUSR1) == "blocked" {
-		t.Errorf("one of our threads blocks it, not all: %+v, %v", s, err)
+	cmd, _ := start(t, "blocks", nil) // it begins with our mask, signal(7)
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil); err != nil {
+		t.Fatal(err)
 	}
-	one, err := readSignals(taskPath(os.Getpid(), unix.Gettid(), "status"))
-	if err != nil || one.Disposition(unix.SIGUSR1) != "blocked" {
-		t.Errorf("this thread blocks it: %+v, %v", one, err)
+	pid := cmd.Process.Pid
+	main, err := readSignals(taskPath(pid, pid, "status"))
+	if err != nil || main.Disposition(unix.SIGUSR1) != "blocked" {
+		t.Errorf("the main thread blocks it: %+v, %v", main, err)
+	}
+	s, err := ReadSignals(pid)
+	if err != nil || s.Disposition(unix.SIGUSR1) == "blocked" {
+		t.Errorf("only the main thread blocks it: %+v, %v", s, err)
+	}
+	if s.Disposition(unix.SIGUSR2) != "blocked" {
+		t.Errorf("all threads block it: %+v", s)
 	}
 }
 

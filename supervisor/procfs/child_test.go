@@ -22,7 +22,7 @@ import (
 // says, tells it in one line, and lives until its standard input ends.
 func init() {
 	switch os.Getenv("PROCFS_CHILD") {
-	case "main-ended", "waits":
+	case "main-ended", "waits", "blocks":
 		runtime.LockOSThread() // the main goroutine to the main thread
 	}
 }
@@ -50,6 +50,11 @@ func TestMain(m *testing.M) {
 	case "signals":
 		signal.Notify(make(chan os.Signal, 1), unix.SIGUSR1)
 		signal.Ignore(unix.SIGUSR2)
+		fmt.Println("up")
+	case "blocks":
+		var set unix.Sigset_t
+		set.Val[0] = 1 << (unix.SIGUSR1 - 1)
+		must(unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil))
 		fmt.Println("up")
 	case "waits":
 		waits()

@@ -73,7 +73,7 @@ func (s Socket) String() string {
 
 // detail leaves out what the kernel counts as a byte but nobody wrote: the SYN
 // or FIN that was not acknowledged, and the other side's FIN. Of UDP it counts
-// the memory of the buffers (udp(7) has no better count for others).
+// the memory of the buffers.
 func (s Socket) detail() Detail {
 	d := Detail{State: s.state(), Unread: uint64(s.received), Unsent: uint64(s.sent)}
 	if s.Protocol != "tcp" {

@@ -179,6 +179,7 @@ func TestUnixDetails(t *testing.T) {
 			t.Fatal(err)
 		}
 		becomes(t, l, Detail{State: word + "listen, 1 not accepted"})
+		becomes(t, client, Detail{State: word + "established"}) // though its peer has no inode yet
 		server, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)
