@@ -9,7 +9,7 @@ GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags="-s -w -X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint audit image clean docker-compose-up docker-compose-logs docker-compose-down
+.PHONY: help build run test lint audit bench-proof image clean docker-compose-up docker-compose-logs docker-compose-down
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,12 +24,15 @@ test: lint build ## run every check and test, container tests too where there is
 	go test -race -count=1 ./...
 
 lint: ## check formatting, vet and staticcheck
-	@files=$$(gofmt -l supervisor workers); test -z "$$files" || { echo "not formatted (gofmt -w):"; echo "$$files"; exit 1; }
+	@files=$$(gofmt -l acceptance bench supervisor workers); test -z "$$files" || { echo "not formatted (gofmt -w):"; echo "$$files"; exit 1; }
 	go vet ./...
 	go run $(STATICCHECK) ./...
 
 audit: ## look for known vulnerabilities (needs the network)
 	@go run $(GOVULNCHECK) ./... || { echo 'make audit: NOT AUDITED, or something was found: see above'; exit 1; }
+
+bench-proof: build ## measure what the exact proof adds to a stop (needs gcc)
+	go run ./bench/proof bin/supervisor
 
 image: ## build the image
 	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE) .

@@ -36,14 +36,16 @@ func docker(t *testing.T, args ...string) string {
 }
 
 // quickImage makes the image that the Dockerfile describes, with the fixtures
-// beside the programs, out of what is built already.
-func quickImage(t *testing.T) string {
+// beside the programs, out of what is built already, and more: files of this
+// machine, by their path in the image.
+func quickImage(t *testing.T, more ...map[string]string) string {
 	t.Helper()
 	needDocker(t)
 	name := fmt.Sprintf("supervisor-test:%d", os.Getpid())
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
 	add := func(to, from string, mode int64) {
+		t.Helper()
 		b, err := os.ReadFile(from)
 		if err != nil {
 			t.Fatal(err)
@@ -55,10 +57,15 @@ func quickImage(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	for _, p := range []string{"supervisor", "server", "client", "fixture"} {
+	for _, p := range []string{"supervisor", "server", "client", "fixture", "truth"} {
 		add("bin/"+p, filepath.Join(bin, p), 0o755)
 	}
 	add("supervisor.hcl", "../supervisor.hcl", 0o644)
+	for _, files := range more {
+		for to, from := range files {
+			add(to, from, 0o755)
+		}
+	}
 	if err := w.WriteHeader(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777}); err != nil {
 		t.Fatal(err)
 	}
