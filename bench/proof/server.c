@@ -26,6 +26,10 @@ int main(void) {
 	fds[1] = socket(AF_INET, SOCK_STREAM, 0);
 	connect(fds[1], (void *)&a, size);
 	fds[2] = accept(fds[0], 0, 0);
+	// Reset in place of time-wait: the next stop would find those of the last.
+	struct linger reset = {1, 0};
+	setsockopt(fds[1], SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+	setsockopt(fds[2], SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 	fds[3] = epoll_create1(0);
 	fds[4] = open("/proc/self/exe", O_RDONLY);
 	fds[5] = open("/dev/null", O_WRONLY | O_APPEND);
