@@ -38,12 +38,12 @@ func TestMatrixInContainers(t *testing.T) {
 			m.awaitReady(t, c.logs, c.logs)
 			docker(t, "kill", "--signal", "SIGTERM", c.id)
 			e := c.ends(m.verdict())
-			stops, wrong := m.judge(entries(c.logs.text()), c.logs.text(), "exact")
-			report(t, wrong)
+			r := m.judge(entries(c.logs.text()), c.logs.text(), "exact")
+			report(t, append(r.mismatches, r.late...))
 			if e.int("spawned") != tt.size || e.int("orphans") != 0 {
 				t.Errorf("%v", e)
 			}
-			t.Logf("%d stops, %d mismatches", stops, len(wrong))
+			t.Logf("%d stops, %d mismatches", r.stops, len(r.mismatches))
 		})
 	}
 }

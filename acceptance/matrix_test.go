@@ -188,11 +188,16 @@ func (b books) count(verb string) (n int) {
 	return n
 }
 
-// judge holds the log against the truth. It returns how many stops there were,
-// and for each process of which something else is said than it did, what. The
-// proof is the one that is wanted.
-func (m matrix) judge(log []entry, output, proof string) (stops int, mismatches []string) {
-	truth, told := truths(output), said(log, proof)
+// result is the log held against the truth.
+type result struct {
+	stops      int
+	mismatches []string // for each process of which something else is said than it did, what
+	late       []string // processes of which it is said that there was no time for the proof, and why
+}
+
+// judge holds the log against the truth. The proof is the one that is wanted.
+func (m matrix) judge(log []entry, output, proof string) (r result) {
+	truth, told, late := truths(output), said(log, proof), lateProofs(log)
 	wrong := map[int][]string{}
 	complain := func(pid int, format string, args ...any) {
 		wrong[pid] = append(wrong[pid], fmt.Sprintf(format, args...))
@@ -214,6 +219,10 @@ func (m matrix) judge(log []entry, output, proof string) (stops int, mismatches 
 		} else {
 			check(e, "code", code)
 		}
+		if late[pid] != "" {
+			r.late = append(r.late, fmt.Sprintf("%s, pid %d: %s", what, pid, late[pid]))
+			return
+		}
 		check(e, "fds_closed", truth[pid].count("closed"))
 		check(e, "fds_left", truth[pid].count("kept"))
 		if what == "crash" {
@@ -230,7 +239,7 @@ func (m matrix) judge(log []entry, output, proof string) (stops int, mismatches 
 			runs[w.end]++
 			end(e, w.end, w.code, w.signal)
 			if w.end != "crash" {
-				stops++
+				r.stops++
 			}
 		case e.is("process ended") && wayOf(child).end == "fork":
 			end(e, "fork, its helper", 33, "")
@@ -241,8 +250,10 @@ func (m matrix) judge(log []entry, output, proof string) (stops int, mismatches 
 		}
 	}
 	for pid := range truth {
-		for _, d := range told[pid].difference(truth[pid]) {
-			complain(pid, "%s", d)
+		if late[pid] == "" {
+			for _, d := range told[pid].difference(truth[pid]) {
+				complain(pid, "%s", d)
+			}
 		}
 		if ended[pid] == "" {
 			complain(pid, "its end is not told")
@@ -259,10 +270,24 @@ func (m matrix) judge(log []entry, output, proof string) (stops int, mismatches 
 		}
 	}
 	for pid, all := range wrong {
-		mismatches = append(mismatches, fmt.Sprintf("%s, pid %d: %s", cmp.Or(ended[pid], "?"), pid, strings.Join(all, "; ")))
+		r.mismatches = append(r.mismatches, fmt.Sprintf("%s, pid %d: %s", cmp.Or(ended[pid], "?"), pid, strings.Join(all, "; ")))
 	}
-	slices.Sort(mismatches)
-	return stops, mismatches
+	slices.Sort(r.mismatches)
+	return r
+}
+
+// lateProofs are the reasons, by pid, of proofs that there was no time for: on
+// a machine with too much to do the looks are bounded too. That is no untruth,
+// but nothing is proven by it.
+func lateProofs(log []entry) map[int]string {
+	all := map[int]string{}
+	for _, e := range log {
+		reason := fmt.Sprint(e["reason"])
+		if (e.is("proof not to be had") || e.is("process ended")) && (strings.Contains(reason, "took more than") || strings.Contains(reason, "were still there")) {
+			all[e.int("pid")] = reason
+		}
+	}
+	return all
 }
 
 func wayOf(instance string) way {
@@ -345,32 +370,53 @@ func programOf(t *testing.T, language string) []string {
 	return program
 }
 
-// TestMatrix makes 570 stops, or as many as SUPERVISOR_MATRIX says.
+// TestMatrix makes 570 stops, or as many as SUPERVISOR_MATRIX says. Where there
+// was no time for a proof a round is made again: each must be proven whole.
 func TestMatrix(t *testing.T) {
-	const size = 100
 	least, _ := strconv.Atoi(os.Getenv("SUPERVISOR_MATRIX"))
-	stops, mismatches, began := 0, 0, time.Now()
-	for round := 0; round == 0 || stops < least; round++ {
+	var sum result
+	began := time.Now()
+	for round := 0; !t.Failed() && (round == 0 || sum.stops < least); round++ {
 		for _, language := range slices.Sorted(maps.Keys(languages)) {
 			for _, rough := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s/%v/%d", language, rough, round), func(t *testing.T) {
-					m := matrix{program: programOf(t, language), seed: 100 * round, counts: ofSize(size, rough)}
-					s := m.stop(t)
-					e := s.ends(m.verdict())
-					n, wrong := m.judge(entries(s.log.text()), s.output.text(), "exact")
-					stops, mismatches = stops+n, mismatches+len(wrong)
-					report(t, wrong)
-					if e.int("spawned") != size || e.int("orphans") != 0 {
-						t.Errorf("%v", e)
+					m := matrix{program: programOf(t, language), seed: 100 * round, counts: ofSize(matrixSize, rough)}
+					for try := 1; ; try++ {
+						r := m.round(t)
+						sum.stops += r.stops
+						sum.mismatches = append(sum.mismatches, r.mismatches...)
+						sum.late = append(sum.late, r.late...)
+						if len(r.late) == 0 || t.Failed() {
+							return
+						}
+						if try == matrixTries {
+							t.Errorf("not proven in %d tries: %q", try, r.late)
+							return
+						}
 					}
 				})
 			}
 		}
-		if t.Failed() {
-			break
-		}
 	}
-	t.Logf("%d stops, %d mismatches, %.1f s", stops, mismatches, time.Since(began).Seconds())
+	t.Logf("%d stops, %d mismatches, %d without the time for a proof, %.1f s",
+		sum.stops, len(sum.mismatches), len(sum.late), time.Since(began).Seconds())
+}
+
+const (
+	matrixSize  = 100
+	matrixTries = 4
+)
+
+// round is one stop of the matrix, and its judgement.
+func (m matrix) round(t *testing.T) result {
+	s := m.stop(t)
+	e := s.ends(m.verdict())
+	r := m.judge(entries(s.log.text()), s.output.text(), "exact")
+	report(t, r.mismatches)
+	if e.int("spawned") != matrixSize || e.int("orphans") != 0 {
+		t.Errorf("%v", e)
+	}
+	return r
 }
 
 // The matrix would see it if the proof were none: with the mechanism switched
@@ -384,10 +430,9 @@ func TestMatrixWithoutProof(t *testing.T) {
 			t.Errorf("%s: exit code %d", proof, code)
 		}
 		log := entries(s.log.text())
-		stops, asExact := m.judge(log, s.output.text(), "exact")
-		_, asSuch := m.judge(log, s.output.text(), proof)
-		t.Logf("%s: %d stops, %d mismatches; %d if the proof is taken for what it says", proof, stops, len(asExact), len(asSuch))
-		if len(asExact) < stops || len(asSuch) == 0 {
+		asExact, asSuch := m.judge(log, s.output.text(), "exact"), m.judge(log, s.output.text(), proof)
+		t.Logf("%s: %d stops, %d mismatches; %d if it is taken for what it says", proof, asExact.stops, len(asExact.mismatches), len(asSuch.mismatches))
+		if len(asExact.mismatches) < asExact.stops || len(asSuch.mismatches) == 0 {
 			t.Errorf("%s: nothing is missed without the proof", proof)
 		}
 		said := 0
