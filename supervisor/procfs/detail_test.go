@@ -258,7 +258,7 @@ func TestHolders(t *testing.T) {
 	}
 	var got map[int]Holder
 	eventually(t, "two are held", func() bool { // a look is bounded, and the machine may be busy
-		got = Holders(t.Context(), left, os.Getpid())
+		got = Holders(t.Context(), left, []int{os.Getpid()})
 		return len(got) >= 2
 	})
 	for i, f := range left {
