@@ -273,7 +273,7 @@ func TestHolders(t *testing.T) {
 	if got := holdable([]FD{gone}); len(got) != 0 {
 		t.Errorf("a socket that is no more is looked for: %v", got)
 	}
-	if got := Holders(t.Context(), nil, 0); len(got) != 0 {
+	if got := Holders(t.Context(), nil, nil); len(got) != 0 {
 		t.Errorf("nothing is held by %v", got)
 	}
 }
