@@ -16,7 +16,7 @@ var floors = [][]string{
 	{"."},
 	{"cli"},
 	{"fleet"},
-	{"process", "config", "control", "child", "relay", "ready", "journal"},
+	{"process", "config", "control", "child", "relay", "ready", "journal", "report"},
 	{"ledger", "queue"},
 	{"procfs", "event"},
 }

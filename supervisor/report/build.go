@@ -1,0 +1,165 @@
+package report
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"tp0/supervisor/event"
+)
+
+// Facts are what the recorder cannot know.
+type Facts struct {
+	Version, Host, Config string
+	Complete              event.ShutdownComplete
+	Code                  int
+	Group                 map[string]string   // the child that an instance belongs to
+	DependsOn             map[string][]string // of a child: the children that end after it
+}
+
+// Document makes the report of what was recorded. Call it at the end.
+func (r *Recorder) Document(f Facts) *Document {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.begin(r.now()) // there is no end without a stop
+	c := f.Complete
+	d := &Document{
+		Schema: Schema, Supervisor: clean(f.Version), Host: clean(f.Host), Config: clean(f.Config),
+		Began: r.began, Signal: r.signal, Reason: clean(r.reason),
+		Deadline: millis(c.Deadline), Elapsed: millis(c.Elapsed), Code: f.Code, Verdict: c.Verdict,
+		Balance:  Balance{c.Spawned, c.Reaped, c.Orphans, c.Killed, c.Opened, c.Closed, c.Left},
+		Children: make([]Child, 0, len(r.runs)), Before: []Before{}, Orphans: []Orphan{}, Own: []FD{}, LeftOut: r.leftOut,
+		Signals: r.moments(r.signals), Warnings: r.moments(r.warnings),
+	}
+	for _, x := range r.runs {
+		c := r.run(x)
+		c.DependsOn = f.DependsOn[f.Group[x.child]]
+		d.Children = append(d.Children, c)
+	}
+	slices.SortStableFunc(d.Children, func(a, b Child) int {
+		return cmp.Or(cmp.Compare(told(a.Rungs, a.Ended), told(b.Rungs, b.Ended)), strings.Compare(a.Child, b.Child), a.Pid-b.Pid)
+	})
+	for name, i := range r.instances {
+		if x := i.run; !x.ended.IsZero() && x.ended.Before(r.began) {
+			d.Before = append(d.Before, Before{clean(name), x.pid, i.restarts, r.at(x.ended), exitOf(x.reaped.Exit)})
+		}
+	}
+	slices.SortFunc(d.Before, func(a, b Before) int { return strings.Compare(a.Child, b.Child) })
+	for _, o := range r.orphans {
+		x := Orphan{Pid: o.pid, Command: clean(o.command), Rungs: r.ladder(o.rungs)}
+		if !o.ended.IsZero() {
+			at, exit := r.at(o.ended), exitOf(o.exit)
+			x.Ended, x.Exit = &at, &exit
+		}
+		d.Orphans = append(d.Orphans, x)
+	}
+	for _, x := range r.own {
+		d.Own = append(d.Own, r.fd(x, 0))
+	}
+	d.Budget = spent(d, f.Group)
+	return d
+}
+
+// told is when something got its first signal, or ended without one.
+func told(rungs []Rung, ended *float64) float64 {
+	switch {
+	case len(rungs) > 0:
+		return rungs[0].At
+	case ended != nil:
+		return *ended
+	}
+	return 0
+}
+
+func (r *Recorder) run(x *run) Child {
+	e := x.reaped
+	c := Child{
+		Child: clean(x.child), Pid: x.pid, Command: clean(x.command), Restarts: x.instance.restarts, Spawned: r.at(x.spawned),
+		Rungs: r.ladder(x.rungs), User: millis(e.User), System: millis(e.System), MaxRSS: e.MaxRSS,
+		Proof: e.Proof, NoProof: clean(x.noProof), ClosedN: e.Closed, LeftN: e.Left,
+		Closed: []FD{}, Left: []FD{}, Processes: []Process{}, Slow: []Slow{},
+	}
+	if x.serves {
+		ready := millis(x.ready)
+		c.Ready = &ready
+	}
+	if !x.ended.IsZero() {
+		at, exit := r.at(x.ended), exitOf(e.Exit)
+		c.Ended, c.Exit = &at, &exit
+	}
+	if e.Stopped {
+		stop := millis(e.Stop)
+		c.Stop = &stop
+	}
+	if t := e.Tree; t.Known {
+		c.Tree = &Tree{t.Threads, t.ThreadsAtEnd, t.Processes, t.Forked}
+	}
+	for _, f := range x.fds {
+		if f.By == event.ByChild {
+			c.Closed = append(c.Closed, r.fd(f, x.pid))
+		} else {
+			c.Left = append(c.Left, r.fd(f, x.pid))
+		}
+	}
+	for _, p := range x.processes {
+		c.Processes = append(c.Processes, r.process(p))
+	}
+	for _, s := range x.slow {
+		threads := make([]string, len(s.Threads))
+		for i, t := range s.Threads {
+			threads[i] = clean(t)
+		}
+		c.Slow = append(c.Slow, Slow{r.at(s.at), s.Rung, s.Signal, s.Disposition, millis(s.CPU), threads})
+	}
+	return c
+}
+
+func (r *Recorder) process(p process) Process {
+	x := Process{
+		Pid: p.Pid, Parent: p.Parent, Command: clean(p.Command), Ended: r.at(p.at), Lifetime: millis(p.Lifetime), InStop: p.InStop,
+		Threads: p.Threads, ClosedN: p.Closed, LeftN: p.Left, Proof: p.Proof, NoProof: clean(p.Reason),
+	}
+	if !p.Unseen {
+		exit := exitOf(p.Exit)
+		x.Exit = &exit
+	}
+	return x
+}
+
+// fd tells of a descriptor; pid is that of the run that it is listed with.
+func (r *Recorder) fd(f fd, pid int) FD {
+	d := f.Detail
+	x := FD{
+		FD: f.FD, Kind: clean(f.Kind), Target: clean(f.Target), By: f.By, At: r.at(f.at), Proof: f.Proof, Uncounted: f.Uncounted,
+		Process: clean(f.Process), HeldBy: clean(f.HeldBy),
+		State: d.State, Unread: d.Unread, Unsent: d.Unsent, Mode: d.Mode, Lock: d.Lock, Deleted: d.Deleted,
+	}
+	if f.Pid != pid {
+		x.Pid = f.Pid
+	}
+	return x
+}
+
+func (r *Recorder) ladder(all []rung) []Rung {
+	out := make([]Rung, len(all))
+	for i, x := range all {
+		out[i] = Rung{x.n, x.signal, r.at(x.at)}
+	}
+	return out
+}
+
+func (r *Recorder) moments(all []moment) []Moment {
+	out := make([]Moment, len(all))
+	for i, m := range all {
+		out[i] = Moment{r.at(m.at), clean(m.child), clean(m.what), clean(m.why)}
+	}
+	return out
+}
+
+func (r *Recorder) at(t time.Time) float64 { return millis(t.Sub(r.began)) }
+
+func exitOf(e event.Exit) Exit { return Exit{e.Code, e.Signal, e.Core} }
+
+// clean makes UTF-8 of a text that anybody may have chosen.
+func clean(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

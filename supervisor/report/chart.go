@@ -1,0 +1,244 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+)
+
+const (
+	mostLanes = 200 // the slowest are drawn
+	mostBelow = 8   // processes of one run that are drawn
+	mostTicks = 14  // descriptors of one lane that are drawn
+)
+
+// chart is the timeline. Places along it are in percent of its width.
+type chart struct {
+	Lanes    []lane
+	Hidden   int     // lanes that are not drawn
+	Step     float64 // between two lines of the axis
+	Marks    []mark  // of the axis
+	Deadline float64 // 0: beyond its end
+	Used     float64 // of the deadline, in percent
+	until    float64 // ms
+}
+
+type (
+	lane struct {
+		Kind, Name, Note string
+		Bars             []bar
+		Marks            []mark
+		Own              []mark // descriptors at their moment
+		End              float64
+		Ticks            []tick // descriptors found at the end
+		More             int    // of them
+		TextAt           int    // px behind the end
+		Text             string
+		Tone             string // of the text: warn, bad
+		took             float64
+	}
+	bar struct {
+		X, W         float64
+		Class, Title string
+	}
+	mark struct {
+		X            float64
+		Class, Label string
+		Title        string
+		LabelAt      int // px behind X
+	}
+	tick struct {
+		At           int // px behind the end
+		Class, Title string
+	}
+)
+
+func newChart(d *Document) chart {
+	c := chart{until: max(d.Elapsed, 0.001), Used: percent(d.Elapsed, max(d.Deadline, 0.001))}
+	if d.Deadline > 0 && d.Deadline <= 1.3*c.until {
+		c.until = max(c.until, d.Deadline)
+		c.Deadline = c.x(d.Deadline)
+	}
+	c.axis()
+	c.Lanes = c.slowest(c.all(d))
+	c.Lanes = append([]lane{c.own(d)}, c.Lanes...)
+	return c
+}
+
+func (c *chart) x(ms float64) float64 {
+	return percent(ms, c.until)
+}
+
+// axis puts four to ten lines at round numbers.
+func (c *chart) axis() {
+	step := math.Pow(10, math.Floor(math.Log10(c.until)))
+	for _, f := range []float64{0.1, 0.2, 0.5, 1} {
+		if c.until/(step*f) <= 7 {
+			step *= f
+			break
+		}
+	}
+	c.Step = math.Round(1e7*step/c.until) / 1e5
+	for i := 0; float64(i)*step <= c.until*0.97 && i < 20; i++ {
+		c.Marks = append(c.Marks, mark{X: c.x(float64(i) * step), Label: fmt.Sprintf("%.4g", float64(i)*step)})
+	}
+}
+
+// slowest keeps the lanes that took the longest, in their order, and with each
+// run what is below it.
+func (c *chart) slowest(groups [][]lane) (lanes []lane) {
+	order := slices.Clone(groups)
+	slices.SortStableFunc(order, func(a, b []lane) int { return cmp.Compare(b[0].took, a[0].took) })
+	room, least, equal := mostLanes, 0.0, 0
+	for _, g := range order {
+		if room -= len(g); room < 0 {
+			break
+		}
+		if g[0].took != least {
+			least, equal = g[0].took, 0
+		}
+		equal++
+	}
+	for _, g := range groups {
+		fits := room >= 0 || g[0].took > least || g[0].took == least && equal > 0
+		if !fits {
+			c.Hidden += len(g)
+			continue
+		}
+		if g[0].took == least {
+			equal--
+		}
+		lanes = append(lanes, g...)
+	}
+	return lanes
+}
+
+func (c *chart) all(d *Document) (groups [][]lane) {
+	for i := range d.Children {
+		groups = append(groups, c.child(&d.Children[i], d.Elapsed))
+	}
+	for i := range d.Orphans {
+		groups = append(groups, []lane{c.orphan(&d.Orphans[i], d.Elapsed)})
+	}
+	return groups
+}
+
+func (c *chart) own(d *Document) lane {
+	l := lane{Kind: self, Name: self, End: c.x(d.Elapsed), TextAt: 10, Text: num(d.Elapsed) + " ms"}
+	for _, s := range d.Budget {
+		if s.Kind == self {
+			l.Bars = append(l.Bars, bar{c.x(s.From), c.x(s.To) - c.x(s.From), "self", fmt.Sprintf("its own time: %s to %s ms", num(s.From), num(s.To))})
+		}
+	}
+	for _, s := range d.Signals[:min(len(d.Signals), mostTicks)] {
+		title := s.What + " received at " + num(s.At) + " ms"
+		if s.Why != "" {
+			title += ": " + shown(s.Why)
+		}
+		l.Marks = append(l.Marks, mark{X: c.x(s.At), Class: "in", Label: short(s.What), Title: title, LabelAt: 4})
+	}
+	for _, f := range d.Own[:min(len(d.Own), mostLanes)] {
+		l.Own = append(l.Own, mark{X: c.x(f.At), Title: fmt.Sprintf("closed at %s ms: fd %d, %s %s", num(f.At), f.FD, shown(f.Kind), shown(f.Target))})
+	}
+	return l
+}
+
+func (c *chart) child(x *Child, elapsed float64) []lane {
+	l := lane{Kind: "child", Name: shown(x.Child), Note: fmt.Sprint(x.Pid)}
+	c.ladder(&l, x.Rungs, x.Ended, elapsed)
+	c.ticks(&l, counted(x.Closed), counted(x.Left), x.ClosedN+x.LeftN)
+	c.ending(&l, x.Exit)
+	if x.LeftN > 0 && l.Tone == "" {
+		l.Tone = "warn"
+	}
+	group := []lane{l}
+	for i := range x.Processes[:min(len(x.Processes), mostBelow)] {
+		group = append(group, c.below(&x.Processes[i]))
+	}
+	c.Hidden += max(0, len(x.Processes)-mostBelow)
+	return group
+}
+
+func (c *chart) below(p *Process) lane {
+	l := lane{Kind: "below", Name: shown(p.Command), Note: fmt.Sprint(p.Pid), End: c.x(p.Ended)}
+	from := max(0, p.Ended-p.Lifetime)
+	class := "below"
+	if p.InStop {
+		class = "below new"
+	}
+	l.Bars = []bar{{c.x(from), l.End - c.x(from), class, fmt.Sprintf("%s: ended at %s ms, %s", l.Name, num(p.Ended), end(p.Exit))}}
+	c.ticks(&l, make([]FD, 0), nil, 0)
+	c.ending(&l, p.Exit)
+	return l
+}
+
+func (c *chart) orphan(o *Orphan, elapsed float64) lane {
+	l := lane{Kind: "orphan", Name: shown(o.Command), Note: fmt.Sprint(o.Pid)}
+	c.ladder(&l, o.Rungs, o.Ended, elapsed)
+	c.ticks(&l, nil, nil, 0)
+	c.ending(&l, o.Exit)
+	return l
+}
+
+// ladder draws a bar from each signal to the next.
+func (c *chart) ladder(l *lane, rungs []Rung, ended *float64, elapsed float64) {
+	to := elapsed
+	if ended != nil {
+		to = *ended
+	}
+	l.End = c.x(to)
+	for i, r := range rungs {
+		until := to
+		if i+1 < len(rungs) {
+			until = rungs[i+1].At
+		}
+		class := "r1"
+		switch {
+		case r.Signal == "SIGKILL":
+			class, l.Tone = "kill", "bad"
+		case r.Rung > 1:
+			class = "r2"
+		}
+		l.Bars = append(l.Bars, bar{c.x(r.At), max(0, c.x(until)-c.x(r.At)), class, fmt.Sprintf("%s: %s at %s ms, then %s ms", l.Name, r.Signal, num(r.At), num(until-r.At))})
+		m := mark{X: c.x(r.At), Class: class, Title: r.Signal + " at " + num(r.At) + " ms", LabelAt: -3}
+		if i > 0 && (len(l.Marks) == 0 || m.X-l.Marks[i-1].X > 4) {
+			m.Label = short(r.Signal)
+		}
+		l.Marks = append(l.Marks, m)
+	}
+	if len(rungs) > 0 {
+		l.took = to - rungs[0].At
+	}
+}
+
+// ticks draws descriptors behind the end of the lane, where they were found:
+// first those that were left.
+func (c *chart) ticks(l *lane, closed, left []FD, n int) {
+	add := func(all []FD, class, what string) {
+		for _, f := range all[:min(len(all), mostTicks-len(l.Ticks))] {
+			l.Ticks = append(l.Ticks, tick{10 + 11*len(l.Ticks), class, fmt.Sprintf("%s: fd %d, %s %s", what, f.FD, shown(f.Kind), shown(f.Target))})
+		}
+	}
+	add(left, "left", "left to the kernel")
+	add(closed, "closed", "closed by "+l.Name)
+	l.More = max(0, n-len(l.Ticks))
+	l.TextAt = 8 + 11*len(l.Ticks)
+}
+
+func (c *chart) ending(l *lane, e *Exit) {
+	if l.More > 0 {
+		l.Text = fmt.Sprintf("+%d  ", l.More)
+	}
+	if l.took > 0 {
+		l.Text += num(l.took) + " ms"
+	}
+	switch {
+	case e == nil && l.Kind != "below":
+		l.Text, l.Tone = l.Text+" survived", "bad"
+	case e != nil && e.Signal != "":
+		l.Text += " " + short(e.Signal)
+	case e != nil && e.Code != 0:
+		l.Text += fmt.Sprintf(" code %d", e.Code)
+	}
+}

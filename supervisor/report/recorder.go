@@ -1,0 +1,334 @@
+package report
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"tp0/supervisor/event"
+)
+
+// Recorder is the sink that remembers a stop. A supervisor may run for months,
+// so until a stop begins it keeps only the current runs and the last end of
+// each instance; from then on everything, up to a limit.
+type Recorder struct {
+	now func() time.Time
+
+	mu        sync.Mutex
+	began     time.Time // zero: no stop yet
+	signal    string
+	reason    string
+	instances map[string]*instance
+	ended     int // how many of them have no run
+	live      map[int]*run
+	runs      []*run // of the stop
+	orphans   []*orphan
+	adopted   map[int]*orphan // those that live
+	own       []fd
+	signals   []moment
+	warnings  []moment
+	kept      int
+	leftOut   int
+}
+
+type (
+	instance struct {
+		restarts int
+		run      *run // the latest; there is one
+	}
+	run struct {
+		instance       *instance
+		child, command string
+		pid            int
+		spawned        time.Time
+		ready          time.Duration
+		serves         bool
+		rungs          []rung
+		ended          time.Time // zero: not yet
+		reaped         event.Reaped
+		noProof        string
+		fds            []fd
+		processes      []process
+		slow           []slow
+	}
+	orphan struct {
+		pid     int
+		command string
+		rungs   []rung
+		ended   time.Time
+		exit    event.Exit
+	}
+	rung struct {
+		n      int
+		signal string
+		at     time.Time
+	}
+	fd struct {
+		event.FDClosed
+		at time.Time
+	}
+	process struct {
+		event.Ended
+		at time.Time
+	}
+	slow struct {
+		event.Slow
+		at time.Time
+	}
+	moment struct {
+		at               time.Time
+		child, what, why string
+	}
+)
+
+const (
+	limit       = 100_000 // entries of all lists of a stop together
+	limitEnded  = 10_000  // instances without a run that are remembered
+	limitBefore = 100     // warnings from before the stop
+	limitRungs  = 64      // signals to one process; a ladder has a few
+)
+
+// NewRecorder makes a recorder that has seen nothing.
+func NewRecorder() *Recorder {
+	return &Recorder{now: time.Now, instances: map[string]*instance{}, live: map[int]*run{}, adopted: map[int]*orphan{}}
+}
+
+// Emit takes an event. It never blocks.
+func (r *Recorder) Emit(e event.Event) {
+	at := r.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch e := e.(type) {
+	case event.SignalReceived:
+		r.received(e, at)
+	case event.ShutdownBegun:
+		r.reason = e.Reason
+		r.begin(at)
+	case event.Spawned, event.Ready, event.SignalSent, event.Restarting, event.Reaped, event.Reloaded:
+		r.life(e, at)
+	case event.FDClosed, event.NoProof, event.Ended, event.Slow, event.OrphanReaped:
+		if !r.began.IsZero() {
+			r.find(e, at)
+		}
+	default:
+		r.warn(e, at)
+	}
+}
+
+// received begins the stop with the signal that asks for it.
+func (r *Recorder) received(e event.SignalReceived, at time.Time) {
+	switch e.Signal {
+	case "SIGTERM", "SIGINT", "SIGQUIT":
+		if r.began.IsZero() {
+			r.signal = e.Signal
+			r.begin(at)
+		}
+	}
+	if !r.began.IsZero() && r.room() {
+		r.signals = append(r.signals, moment{at, "", e.Signal, e.Meaning})
+	}
+}
+
+func (r *Recorder) begin(at time.Time) {
+	if !r.began.IsZero() {
+		return
+	}
+	r.began = at
+	for _, x := range r.live {
+		r.runs = append(r.runs, x)
+	}
+}
+
+// room says whether there is room for one more entry, and takes it.
+func (r *Recorder) room() bool {
+	if r.kept == limit {
+		r.leftOut++
+		return false
+	}
+	r.kept++
+	return true
+}
+
+// life follows the runs, in the stop and before.
+func (r *Recorder) life(e event.Event, at time.Time) {
+	switch e := e.(type) {
+	case event.Spawned:
+		i := r.instances[e.Child]
+		switch {
+		case i == nil:
+			i = &instance{}
+			r.instances[e.Child] = i
+		case !i.run.ended.IsZero():
+			r.ended--
+		}
+		x := &run{instance: i, child: e.Child, pid: e.Pid, command: e.Command, spawned: at}
+		i.run, r.live[e.Pid] = x, x
+		if !r.began.IsZero() {
+			r.runs = append(r.runs, x)
+		}
+	case event.Ready:
+		if x := r.live[e.Pid]; x != nil {
+			x.ready, x.serves = e.Elapsed, true
+		}
+	case event.SignalSent:
+		r.sent(e, at)
+	case event.Restarting:
+		if i := r.instances[e.Child]; i != nil {
+			i.restarts++
+		}
+	case event.Reaped:
+		r.reaped(e, at)
+	case event.Reloaded:
+		for _, name := range e.Removed {
+			if i := r.instances[name]; i != nil && !i.run.ended.IsZero() {
+				r.forget(name)
+			}
+		}
+	}
+}
+
+func (r *Recorder) forget(name string) {
+	delete(r.instances, name)
+	r.ended--
+}
+
+func (r *Recorder) sent(e event.SignalSent, at time.Time) {
+	x := rung{e.Rung, e.Signal, at}
+	if e.Orphan == "" {
+		if run := r.live[e.Pid]; run != nil && len(run.rungs) < limitRungs {
+			run.rungs = append(run.rungs, x)
+		}
+		return
+	}
+	if r.began.IsZero() {
+		return
+	}
+	if o := r.orphan(e.Pid, e.Orphan); o != nil && len(o.rungs) < limitRungs {
+		o.rungs = append(o.rungs, x)
+	}
+}
+
+// orphan returns the one of that pid that lives; nil: there is no room for it.
+func (r *Recorder) orphan(pid int, command string) *orphan {
+	o := r.adopted[pid]
+	if o == nil && r.room() {
+		o = &orphan{pid: pid, command: command}
+		r.adopted[pid] = o
+		r.orphans = append(r.orphans, o)
+	}
+	return o
+}
+
+func (r *Recorder) reaped(e event.Reaped, at time.Time) {
+	x := r.live[e.Pid]
+	if x == nil {
+		return
+	}
+	delete(r.live, e.Pid)
+	x.ended, x.reaped = at, e
+	if !r.began.IsZero() {
+		return
+	}
+	x.rungs = nil
+	if x.instance.run != x {
+		return
+	}
+	if r.ended++; r.ended > limitEnded {
+		r.forget(x.child)
+	}
+}
+
+// find keeps what comes to light in a stop.
+func (r *Recorder) find(e event.Event, at time.Time) {
+	if o, ok := e.(event.OrphanReaped); ok {
+		if x := r.orphan(o.Pid, o.Command); x != nil {
+			x.ended, x.exit = at, o.Exit
+		}
+		delete(r.adopted, o.Pid)
+		return
+	}
+	if f, ok := e.(event.FDClosed); ok && f.Owner == "supervisor" {
+		if r.room() {
+			r.own = append(r.own, fd{f, at})
+		}
+		return
+	}
+	x := r.owner(e)
+	if x == nil || !r.room() {
+		return
+	}
+	switch e := e.(type) {
+	case event.FDClosed:
+		x.fds = append(x.fds, fd{e, at})
+	case event.NoProof:
+		x.noProof = e.Reason
+	case event.Ended:
+		x.processes = append(x.processes, process{e, at})
+	case event.Slow:
+		x.slow = append(x.slow, slow{e, at})
+	}
+}
+
+// owner returns the run that an event is about: the one of its pid, else the
+// latest of its name, for it may be about a process below.
+func (r *Recorder) owner(e event.Event) *run {
+	var name string
+	var pid int
+	switch e := e.(type) {
+	case event.FDClosed:
+		name, pid = e.Owner, e.Pid
+	case event.NoProof:
+		name, pid = e.Child, e.Pid
+	case event.Ended:
+		name, pid = e.Child, e.Parent
+	case event.Slow:
+		name, pid = e.Child, e.Pid
+	}
+	if x := r.live[pid]; x != nil && x.child == name {
+		return x
+	}
+	if i := r.instances[name]; i != nil {
+		return i.run
+	}
+	return nil
+}
+
+// warn keeps what a person should know. From before the stop it keeps what the
+// exit code may follow from.
+func (r *Recorder) warn(e event.Event, at time.Time) {
+	m := moment{at: at}
+	before := false
+	switch e := e.(type) {
+	case event.Fault:
+		m.what, m.why, before = "internal fault: "+e.What, e.Reason, true
+	case event.Failed:
+		m.child, m.what, m.why, before = e.Child, "child failed", e.Reason, true
+	case event.Warning:
+		m.what, m.why = e.What, e.Reason
+	case event.Unexpected:
+		m.child, m.what, m.why = e.Child, "child ended unexpectedly", strings.Join(append([]string{e.Reason}, e.Output...), "\n")
+	case event.SpawnFailed:
+		m.child, m.what, m.why = e.Child, "spawn failed", e.Reason
+	case event.SignalFailed:
+		m.child, m.what, m.why = e.Child, "signal not sent: "+e.Signal, e.Reason
+	case event.Dropped:
+		m.what, m.why = "lines dropped: "+e.Dest, e.Reason
+	case event.Left:
+		m.what, m.why = "left behind: "+e.What, e.Detail
+	case event.ReloadIgnored:
+		m.what, m.why = "reload ignored", e.Reason
+	default:
+		return
+	}
+	if r.began.IsZero() {
+		if !before {
+			return
+		}
+		if len(r.warnings) == limitBefore {
+			r.warnings = append(r.warnings[:0], r.warnings[1:]...)
+		}
+	} else if !r.room() {
+		return
+	}
+	r.warnings = append(r.warnings, m)
+}

@@ -1,0 +1,407 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"go.uber.org/goleak"
+
+	"tp0/supervisor/event"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// tape is a recorder whose clock the test moves.
+type tape struct {
+	*Recorder
+	clock time.Time
+}
+
+func newTape() *tape {
+	t := &tape{Recorder: NewRecorder(), clock: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	t.now = func() time.Time { return t.clock }
+	return t
+}
+
+// at emits events at a time of the stop, in ms.
+func (t *tape) after(ms float64, events ...event.Event) {
+	t.clock = t.clock.Add(time.Duration(ms * 1e6))
+	for _, e := range events {
+		t.Emit(e)
+	}
+}
+
+func facts(elapsed time.Duration) Facts {
+	return Facts{
+		Version: "v1", Host: "host", Config: "/supervisor.hcl",
+		Complete: event.ShutdownComplete{Elapsed: elapsed, Deadline: time.Second, Verdict: event.Leaky},
+	}
+}
+
+// aStop has a bit of everything.
+func aStop() *Document {
+	t := newTape()
+	t.after(0, event.Spawned{Child: "server", Pid: 10, Command: "server"}, event.Spawned{Child: "client", Pid: 11, Command: "client"},
+		event.Spawned{Child: "job", Pid: 12, Command: "job"}, event.Ready{Child: "server", Pid: 10, Elapsed: time.Millisecond})
+	t.after(5, event.Reaped{Child: "job", Pid: 12, Exit: event.Exit{Code: 3}}, event.Failed{Child: "job", Reason: "exited with code 3"})
+	t.after(100, event.SignalReceived{Signal: "SIGHUP", Meaning: "reload"}, event.SignalReceived{Signal: "SIGTERM"})
+	t.after(1, event.SignalSent{Child: "client", Pid: 11, Signal: "SIGTERM", Rung: 1})
+	t.after(20, event.SignalSent{Child: "client", Pid: 11, Signal: "SIGKILL", Rung: 2},
+		event.Slow{Child: "client", Pid: 11, Rung: 1, Signal: "SIGTERM", Disposition: "ignored", Threads: []string{"11 futex"}})
+	t.after(1, event.NoProof{Child: "client", Pid: 11, Proof: "sampled", Reason: "it is traced"},
+		event.Ended{Child: "client", Pid: 14, Parent: 11, Command: "sh", Lifetime: time.Second},
+		event.Reaped{Child: "client", Pid: 11, Exit: event.Exit{Signal: "SIGKILL"}, Stopped: true, Stop: 21500 * time.Microsecond, Proof: "sampled",
+			Tree: event.Tree{Known: true, Threads: 3}})
+	t.after(1, event.SignalSent{Child: "server", Pid: 10, Signal: "SIGTERM", Rung: 1})
+	t.after(2,
+		event.FDClosed{Owner: "server", Pid: 10, FD: 5, Kind: "socket", Target: "tcp [::]:1 listen", By: event.ByChild, Proof: "exact"},
+		event.FDClosed{Owner: "server", Pid: 10, FD: 1, Kind: "pipe", By: event.ByKernel, Proof: "exact", Uncounted: "standard stream"},
+		event.FDClosed{Owner: "server", Pid: 15, FD: 6, Kind: "file", Target: "/log", By: event.ByKernel, Proof: "exact", Process: "sh", HeldBy: "sh (pid 20)",
+			Detail: event.Detail{Mode: "w", Unread: 3, Deleted: true}},
+		event.Reaped{Child: "server", Pid: 10, Stopped: true, Stop: 2 * time.Millisecond, Closed: 1, Left: 1, Proof: "exact"},
+		event.Ended{Child: "server", Pid: 15, Parent: 1, Command: "late", Unseen: true})
+	t.after(1, event.SignalSent{Orphan: "daemon", Pid: 30, Signal: "SIGTERM", Rung: 1}, event.OrphanReaped{Pid: 31, Command: "other"})
+	t.after(3, event.OrphanReaped{Pid: 30, Command: "daemon", Exit: event.Exit{Code: 1}},
+		event.FDClosed{Owner: "supervisor", FD: 7, Kind: "pipe", Target: "server stdout", By: event.BySupervisor},
+		event.Warning{What: "pid file not removed", Reason: "gone"})
+	f := facts(30 * time.Millisecond)
+	f.Group = map[string]string{"server": "server", "client": "client", "job": "job"}
+	f.DependsOn = map[string][]string{"client": {"server"}}
+	return t.Document(f)
+}
+
+func TestDocument(t *testing.T) {
+	d := aStop()
+	if d.Signal != "SIGTERM" || d.Elapsed != 30 || d.Deadline != 1000 || d.Verdict != event.Leaky || d.LeftOut != 0 {
+		t.Errorf("%+v", d)
+	}
+	if len(d.Children) != 2 || d.Children[0].Child != "client" || d.Children[1].Child != "server" {
+		t.Fatalf("children: %+v", d.Children)
+	}
+	c, s := d.Children[0], d.Children[1]
+	if want := []Rung{{1, "SIGTERM", 1}, {2, "SIGKILL", 21}}; !slices.Equal(c.Rungs, want) {
+		t.Errorf("rungs %+v", c.Rungs)
+	}
+	if *c.Ended != 22 || *c.Stop != 21.5 || c.Spawned != -105 || c.Exit.Signal != "SIGKILL" || c.NoProof != "it is traced" ||
+		c.Ready != nil || c.Tree.Threads != 3 || len(c.Slow) != 1 || len(c.Processes) != 1 || c.Processes[0].Exit == nil {
+		t.Errorf("client: %+v", c)
+	}
+	if *s.Ready != 1 || len(s.Closed) != 1 || len(s.Left) != 2 || len(counted(s.Left)) != 1 || s.LeftN != 1 ||
+		len(s.Processes) != 1 || s.Processes[0].Exit != nil {
+		t.Errorf("server: %+v", s)
+	}
+	if f := s.Left[1]; f.Pid != 15 || f.HeldBy != "sh (pid 20)" || f.Mode != "w" || f.Unread != 3 || !f.Deleted || f.At != 25 {
+		t.Errorf("%+v", f)
+	}
+	if len(d.Before) != 1 || d.Before[0] != (Before{"job", 12, 0, -100, Exit{Code: 3}}) {
+		t.Errorf("before: %+v", d.Before)
+	}
+	if len(d.Orphans) != 2 || *d.Orphans[0].Ended != 29 || d.Orphans[0].Exit.Code != 1 || len(d.Orphans[1].Rungs) != 0 {
+		t.Errorf("orphans: %+v", d.Orphans)
+	}
+	if len(d.Own) != 1 || len(d.Signals) != 1 || len(d.Warnings) != 2 || d.Warnings[0].Child != "job" || d.Warnings[0].At != -100 {
+		t.Errorf("own %+v, signals %+v, warnings %+v", d.Own, d.Signals, d.Warnings)
+	}
+}
+
+// The budget has no gaps and goes along what waited for what.
+func TestBudget(t *testing.T) {
+	d := aStop()
+	var who []string
+	at, share := 0.0, 0.0
+	for _, s := range d.Budget {
+		who = append(who, s.Who)
+		if s.From != at {
+			t.Errorf("a gap before %+v", s)
+		}
+		at = s.To
+		share += s.Share
+	}
+	if at != d.Elapsed || math.Abs(share-1) > 0.001 {
+		t.Errorf("it ends at %v, and the shares are %v", at, share)
+	}
+	want := []string{self, "client", self, "server", self, "daemon", self}
+	if !slices.Equal(who, want) {
+		t.Errorf("%v, want %v", who, want)
+	}
+	if top := totals(d.Budget)[0]; top.Who != "client" || top.Took != 21 || top.Rungs != 2 {
+		t.Errorf("%+v took the most", top)
+	}
+}
+
+// Who did not wait for each other are not one behind the other.
+func TestBudgetBesideEachOther(t *testing.T) {
+	tape := newTape()
+	tape.after(0, event.Spawned{Child: "a", Pid: 1}, event.Spawned{Child: "b", Pid: 2}, event.SignalReceived{Signal: "SIGINT"})
+	tape.after(1, event.SignalSent{Child: "a", Pid: 1, Signal: "SIGTERM", Rung: 1})
+	tape.after(1, event.Reaped{Child: "a", Pid: 1})
+	tape.after(1, event.SignalSent{Child: "b", Pid: 2, Signal: "SIGTERM", Rung: 1})
+	f := facts(9 * time.Millisecond)
+	f.Group = map[string]string{"a": "a", "b": "b"}
+	d := tape.Document(f) // b was never reaped
+	if len(d.Budget) != 2 || d.Budget[1].Who != "b" || d.Budget[1].From != 3 || d.Budget[1].To != 9 || d.Children[1].Ended != nil {
+		t.Errorf("%+v", d.Budget)
+	}
+}
+
+// A supervisor runs for months: until the stop, runs leave nothing behind.
+func TestNothingIsKeptBeforeTheStop(t *testing.T) {
+	r := NewRecorder()
+	life := func(name string, pid int) {
+		r.Emit(event.Spawned{Child: name, Pid: pid})
+		r.Emit(event.Ready{Child: name, Pid: pid})
+		r.Emit(event.FDOpened{FD: 3})
+		r.Emit(event.SignalSent{Child: name, Pid: pid, Signal: "SIGTERM", Rung: 1})
+		r.Emit(event.SignalSent{Orphan: "o", Pid: pid + 1, Signal: "SIGTERM", Rung: 1})
+		r.Emit(event.OrphanReaped{Pid: pid + 1})
+		r.Emit(event.FDClosed{Owner: name, Pid: pid})
+		r.Emit(event.FDClosed{Owner: "supervisor"})
+		r.Emit(event.Reaped{Child: name, Pid: pid})
+		r.Emit(event.Restarting{Child: name})
+		r.Emit(event.Warning{What: "w"})
+		r.Emit(event.Failed{Child: name})
+	}
+	for i := range 1000 {
+		life("again", 1+i)
+	}
+	if len(r.instances) != 1 || r.ended != 1 || len(r.live)+len(r.runs)+len(r.orphans)+len(r.adopted)+len(r.own)+r.kept != 0 || len(r.warnings) != limitBefore {
+		t.Fatalf("%+v", r)
+	}
+	life("gone", 1)
+	r.Emit(event.Reloaded{Removed: []string{"gone", "unknown"}})
+	if len(r.instances) != 1 || r.ended != 1 {
+		t.Errorf("%d instances, %d ended", len(r.instances), r.ended)
+	}
+	for i := range limitEnded + 100 {
+		life(fmt.Sprint("name", i), 1)
+	}
+	if len(r.instances) != limitEnded || r.ended != limitEnded {
+		t.Errorf("%d instances are remembered, %d ended", len(r.instances), r.ended)
+	}
+	r.Emit(event.Spawned{Child: "again", Pid: 1})
+	r.Emit(event.ShutdownBegun{Reason: "child failed"})
+	d := r.Document(facts(0))
+	if len(d.Children) != 1 || d.Children[0].Restarts != 1000 || len(d.Before) != limitEnded-1 || d.Reason != "child failed" {
+		t.Errorf("%d children, %d before", len(d.Children), len(d.Before))
+	}
+}
+
+func TestTooMuchIsLeftOutAndCounted(t *testing.T) {
+	r := NewRecorder()
+	r.Emit(event.Spawned{Child: "c", Pid: 1})
+	r.Emit(event.SignalReceived{Signal: "SIGTERM"})
+	for i := range limit + 9 {
+		r.Emit(event.FDClosed{Owner: "c", Pid: 1, FD: i, Target: strings.Repeat("x", 20), By: event.ByChild})
+	}
+	d := r.Document(facts(time.Second))
+	if n := len(d.Children[0].Closed); n != limit-1 || d.LeftOut != 10 {
+		t.Errorf("%d kept, %d left out", n, d.LeftOut)
+	}
+	var page bytes.Buffer
+	if err := Page(&page, d); err != nil {
+		t.Fatal(err)
+	}
+	back, err := Read(&page)
+	if err != nil || len(back.Children[0].Closed) != limit-1 {
+		t.Errorf("the page has not all: %v", err)
+	}
+}
+
+// What children chose does nothing in a page and nothing to a terminal.
+func TestHostileTexts(t *testing.T) {
+	const evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'`{{.}}\x1b[2J\xff\u202e\n"
+	r := NewRecorder()
+	r.Emit(event.Spawned{Child: evil, Pid: 1, Command: evil})
+	r.Emit(event.Spawned{Child: "gone", Pid: 9, Command: evil})
+	r.Emit(event.Reaped{Child: "gone", Pid: 9})
+	r.Emit(event.ShutdownBegun{Reason: evil})
+	r.Emit(event.SignalSent{Child: evil, Pid: 1, Signal: "SIGTERM", Rung: 1})
+	for _, by := range []string{event.ByChild, event.ByKernel} {
+		r.Emit(event.FDClosed{Owner: evil, Pid: 1, Kind: evil, Target: evil, By: by, Process: evil, HeldBy: evil})
+	}
+	r.Emit(event.Slow{Child: evil, Pid: 1, Threads: []string{evil}})
+	r.Emit(event.Ended{Child: evil, Pid: 2, Command: evil, Reason: evil})
+	r.Emit(event.SignalSent{Orphan: evil, Pid: 3, Signal: "SIGKILL", Rung: 2})
+	r.Emit(event.Warning{What: evil, Reason: evil})
+	f := facts(time.Second)
+	f.Host, f.Config = evil, evil
+	d := r.Document(f)
+	var page, text bytes.Buffer
+	if err := Page(&page, d); err != nil {
+		t.Fatal(err)
+	}
+	shown, _, _ := strings.Cut(page.String(), island)
+	for _, bad := range []string{"<script", "<img", "\x1b", "\u202e", "ZgotmplZ"} {
+		if i := strings.Index(shown, bad); i >= 0 {
+			t.Errorf("%q in %q", bad, shown[max(0, i-80):i+80])
+		}
+	}
+	if p := page.String(); strings.Count(p, "<script") != 1 || !utf8.ValidString(p) {
+		t.Error("another script, or no UTF-8")
+	}
+	back, err := Read(&page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, _ := json.Marshal(d)
+	b, _ := json.Marshal(back)
+	if !bytes.Equal(a, b) {
+		t.Error("the page has another document in it")
+	}
+	if err := Text(&text, back); err != nil {
+		t.Fatal(err)
+	}
+	for i, line := range strings.Split(text.String(), "\n") {
+		if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\u202e' }) {
+			t.Errorf("line %d: %q", i, line)
+		}
+	}
+}
+
+func TestPageNeedsNothingElse(t *testing.T) {
+	var page bytes.Buffer
+	if err := Page(&page, aStop()); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"http:", "https:", "//", "@import", "url(", "<link", "<img", "<iframe", " on", "javascript"} {
+		for line := range strings.SplitSeq(page.String(), "\n") {
+			if i := strings.Index(line, bad); i >= 0 && (bad != " on" || strings.Contains(line[i:], "=\"") && strings.HasPrefix(line[i:], " onload")) {
+				t.Errorf("%q in %.200s", bad, line)
+			}
+		}
+	}
+	for _, want := range []string{"default-src 'none'", "prefers-color-scheme: dark", "left to the kernel: fd 6", "closed by server: fd 5", "orphan", "SIGKILL at 21"} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("no %q in it", want)
+		}
+	}
+}
+
+func TestText(t *testing.T) {
+	var text bytes.Buffer
+	if err := Text(&text, aStop()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"leaky: exit code 0 after 30 of 1000 ms\n",
+		"server        15   6   file  exact  /log, mode w, 3 bytes unread, deleted, by sh, held by sh (pid 20)\n",
+		"client             11   21  70.0 %  2\n",
+		"client  11   TERM KILL  1      21.5     SIGKILL  0       0     sampled\n",
+		"daemon  30   TERM     26     29        code 1\n",
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("no %q in\n%s", want, &text)
+		}
+	}
+}
+
+func TestRead(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"", "no report of a stop"},
+		{"hello", "no report of a stop"},
+		{"[]", "no report of a stop"},
+		{"null", "it has no schema"},
+		{"{}", "it has no schema"},
+		{`{"schema": 0}`, "it has no schema"},
+		{`{"schema": 2, "children": 7}`, "written by a newer supervisor: it has schema 2, and this one reads 1"},
+		{`{"schema": 1, "children": 7}`, "no report of a stop"},
+		{`<html>` + island + `{"schema": 1</script>`, "no report of a stop"},
+		{strings.Repeat("[", 1e6), "no report of a stop"},
+	} {
+		if _, err := Read(strings.NewReader(tt.text)); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%.40q: %v", tt.text, err)
+		}
+	}
+	endless := endless{}
+	if _, err := Read(endless); err == nil || !strings.Contains(err.Error(), "larger than") {
+		t.Errorf("endless: %v", err)
+	}
+	d, err := Read(strings.NewReader(`{"schema": 1, "children": [{"rungs": null}], "budget": [{}], "orphans": [{}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Text(&bytes.Buffer{}, d); err != nil {
+		t.Error(err)
+	}
+	if err := Page(&bytes.Buffer{}, d); err != nil {
+		t.Error(err)
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(b []byte) (int, error) { return len(b), nil }
+
+// many is the stop of n children.
+func many(n int) *Document {
+	t := newTape()
+	for i := range n {
+		t.after(0, event.Spawned{Child: fmt.Sprint("c", i), Pid: 1000 + i, Command: "c"})
+	}
+	t.after(1, event.SignalReceived{Signal: "SIGTERM"})
+	for i := range n {
+		t.after(0.01, event.SignalSent{Child: fmt.Sprint("c", i), Pid: 1000 + i, Signal: "SIGTERM", Rung: 1})
+	}
+	for i := range n {
+		for fd := range 5 {
+			t.after(0, event.FDClosed{Owner: fmt.Sprint("c", i), Pid: 1000 + i, FD: fd, Kind: "socket", Target: "tcp 127.0.0.1:40312 -> 127.0.0.1:12345", By: event.ByChild, Proof: "exact"})
+		}
+		t.after(0.1, event.Reaped{Child: fmt.Sprint("c", i), Pid: 1000 + i, Stopped: true, Closed: 5, Proof: "exact"})
+	}
+	return t.Document(facts(time.Second))
+}
+
+func TestThousandChildren(t *testing.T) {
+	d := many(1000)
+	c := newChart(d)
+	if len(c.Lanes) != 1+mostLanes || c.Hidden != 1000-mostLanes {
+		t.Errorf("%d lanes, %d hidden", len(c.Lanes), c.Hidden)
+	}
+	if c.Lanes[len(c.Lanes)-1].Name != "c999" {
+		t.Errorf("the slowest is not drawn: %s", c.Lanes[len(c.Lanes)-1].Name)
+	}
+	var page bytes.Buffer
+	if err := Page(&page, d); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(page.String(), `class="lane `); n != mostLanes+2 { // the supervisor's and the axis
+		t.Errorf("%d lanes in the page", n)
+	}
+}
+
+// Lanes that took the same are cut at the same number.
+func TestEqualLanes(t *testing.T) {
+	d := many(300)
+	for i := range d.Children {
+		*d.Children[i].Ended = d.Children[i].Rungs[0].At + 1
+	}
+	if c := newChart(d); len(c.Lanes) != 1+mostLanes || c.Hidden != 300-mostLanes {
+		t.Errorf("%d lanes, %d hidden", len(c.Lanes), c.Hidden)
+	}
+}
+
+func BenchmarkPage(b *testing.B) {
+	d := many(1000)
+	for b.Loop() {
+		var page bytes.Buffer
+		if err := Page(&page, d); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkEmit(b *testing.B) {
+	r := NewRecorder()
+	r.Emit(event.Spawned{Child: "c", Pid: 1})
+	var e event.Event = event.FDClosed{Owner: "c", Pid: 1}
+	for b.Loop() {
+		r.Emit(e)
+	}
+}

@@ -1,0 +1,181 @@
+package report
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Books take note of the descriptor that a report is written through.
+type Books interface {
+	Opened(fd int, kind, target string)
+	Close(fd int, close func() error) error
+}
+
+// File is a report on its way to its place.
+type File struct {
+	path, temp string // temp: what is renamed to path in the end; empty: path is written to itself
+	page       bool
+	fd         int
+	books      Books
+}
+
+// Create opens the file of a report. A regular one gets its name when it is
+// whole, so nobody reads half of it. Anything else, such as /dev/stdout or a
+// FIFO, is written to as it is. Create returns when ctx ends at the latest: a
+// file system may hang.
+func Create(ctx context.Context, path string, books Books) (*File, error) {
+	f := &File{path: path, page: strings.HasSuffix(path, ".html"), books: books}
+	if err := within(ctx, f.create); err != nil {
+		return nil, err
+	}
+	books.Opened(f.fd, "file", path)
+	return f, nil
+}
+
+func (f *File) create() error {
+	info, err := os.Stat(f.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return f.openTemp(0o644)
+	case err != nil:
+		return err
+	case info.IsDir():
+		return &fs.PathError{Op: "open", Path: f.path, Err: unix.EISDIR}
+	case !info.Mode().IsRegular() || special(f.path):
+		return f.open(f.path, unix.O_APPEND)
+	}
+	if f.path, err = filepath.EvalSymlinks(f.path); err != nil { // the link stays, what it leads to is new
+		return err
+	}
+	return f.openTemp(info.Mode().Perm())
+}
+
+var errLate = errors.New("its time was over before it was written")
+
+// within leaves alone what does not return in time: it waits for a file system,
+// and nothing ends that but the end of the process.
+func within(ctx context.Context, do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return errLate
+	}
+}
+
+// special tells names of descriptors: the file behind /dev/stdout belongs to
+// somebody who goes on writing to it, and must not be replaced.
+func special(path string) bool {
+	abs, err := filepath.Abs(path)
+	return err != nil || strings.HasPrefix(abs, "/dev/") || strings.HasPrefix(abs, "/proc/")
+}
+
+func (f *File) openTemp(mode fs.FileMode) error {
+	f.temp = filepath.Join(filepath.Dir(f.path), fmt.Sprintf(".%.200s.%d", filepath.Base(f.path), os.Getpid()))
+	_ = os.Remove(f.temp) // of one who had our pid and died here
+	err := f.open(f.temp, unix.O_CREAT|unix.O_EXCL)
+	if err == nil && mode != 0o644 {
+		err = unix.Fchmod(f.fd, uint32(mode))
+	}
+	return err
+}
+
+// open does not hang: with O_NONBLOCK the open of a FIFO that nobody reads
+// fails (ENXIO), fifo(7).
+func (f *File) open(path string, how int) error {
+	for {
+		fd, err := unix.Open(path, how|unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK, 0o644)
+		if err == nil {
+			f.fd = fd
+			return nil
+		}
+		if err != unix.EINTR {
+			return &fs.PathError{Op: "open", Path: f.path, Err: err}
+		}
+	}
+}
+
+// Write writes the document, as a page if the name of the file says so, closes
+// the file and gives it its name. What cannot be written whole is removed. If
+// ctx ends while a file system hangs, the descriptor stays open and the books
+// say so.
+func (f *File) Write(ctx context.Context, d *Document) error {
+	b, err := encode(d, f.page)
+	if err == nil {
+		err = within(ctx, func() error { return f.write(ctx, b) })
+	}
+	if err == errLate {
+		return err
+	}
+	if e := f.books.Close(f.fd, func() error { return unix.Close(f.fd) }); err == nil && e != nil {
+		err = &fs.PathError{Op: "close", Path: f.path, Err: e}
+	}
+	if f.temp == "" {
+		return err
+	}
+	if err == nil {
+		err = os.Rename(f.temp, f.path)
+	}
+	if err != nil {
+		_ = os.Remove(f.temp)
+	}
+	return err
+}
+
+func encode(d *Document, page bool) ([]byte, error) {
+	var b bytes.Buffer
+	if page {
+		err := Page(&b, d)
+		return b.Bytes(), err
+	}
+	enc := json.NewEncoder(&b)
+	enc.SetIndent("", " ")
+	err := enc.Encode(d)
+	return b.Bytes(), err
+}
+
+// write writes all of b, waiting until ctx ends for a reader that is slow.
+func (f *File) write(ctx context.Context, b []byte) error {
+	for len(b) > 0 {
+		n, err := unix.Write(f.fd, b)
+		switch {
+		case err == nil:
+			b = b[n:]
+		case err == unix.EINTR:
+		case err == unix.EAGAIN:
+			if err := f.wait(ctx); err != nil {
+				return err
+			}
+		default:
+			return &fs.PathError{Op: "write", Path: f.path, Err: err}
+		}
+	}
+	return nil
+}
+
+// patience is how long the reader of a pipe may take before its time is looked
+// at again. That of [File.Write] has to end a little before it is given up.
+const patience = 10 * time.Millisecond
+
+func (f *File) wait(ctx context.Context) error {
+	if until, ok := ctx.Deadline(); ok && time.Until(until) < patience {
+		return fmt.Errorf("cannot write %s: its reader is too slow", f.path)
+	}
+	_, err := unix.Poll([]unix.PollFd{{Fd: int32(f.fd), Events: unix.POLLOUT}}, int(patience.Milliseconds())/2)
+	if err != nil && err != unix.EINTR {
+		return fmt.Errorf("cannot wait for %s: %w", f.path, err)
+	}
+	return nil
+}
