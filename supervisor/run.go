@@ -20,6 +20,7 @@ import (
 	"tp0/supervisor/ledger"
 	"tp0/supervisor/process"
 	"tp0/supervisor/relay"
+	"tp0/supervisor/report"
 )
 
 // run is the main job: it returns the exit code once nothing runs any more.
@@ -74,6 +75,7 @@ func load(o cli.RunOptions) (*config.Config, error) {
 type house struct {
 	opt     cli.RunOptions
 	journal *journal.Journal
+	record  *report.Recorder
 	book    *ledger.Book
 	hub     *relay.Hub
 	loop    *process.Loop
@@ -84,8 +86,8 @@ type house struct {
 }
 
 func build(o cli.RunOptions, cfg *config.Config) (*house, error) {
-	h := &house{opt: o, journal: journal.New()}
-	h.book = ledger.NewBook(h.journal)
+	h := &house{opt: o, journal: journal.New(), record: report.NewRecorder()}
+	h.book = ledger.NewBook(h)
 	h.hub = relay.NewHub(relay.Options{Stdout: os.Stdout, Stderr: os.Stderr, Books: h.book, Dropped: h.dropped})
 	err := wakePoller()
 	if err == nil {
@@ -103,12 +105,12 @@ func build(o cli.RunOptions, cfg *config.Config) (*house, error) {
 	}
 	h.book.Opened(h.null, "file", os.DevNull)
 	h.fleet = fleet.New(fleet.Options{
-		Config: cfg, Load: h.reload, Configure: h.configure, Processes: h.loop, Relays: h.hub, Sink: h.journal, DevNull: h.null,
+		Config: cfg, Load: h.reload, Configure: h.configure, Processes: h.loop, Relays: h.hub, Sink: h, DevNull: h.null,
 		Terminal: terminal(os.Stderr),
 	})
 	h.control, err = control.Listen(control.Name(cfg.Path), h.book, h.fleet.Health)
 	if err != nil {
-		h.journal.Emit(event.Warning{What: "health will not answer", Reason: err.Error()})
+		h.Emit(event.Warning{What: "health will not answer", Reason: err.Error()})
 	}
 	h.journal.Start(h.hub.Writer("stderr"), settings(cfg.Log))
 	return h, nil
@@ -128,15 +130,16 @@ func wakePoller() error {
 // printed is flushed, and the last line says how it all ended.
 func (h *house) close() int {
 	if err := h.flush(h.hub.Flush, flushLeast); err != nil {
-		h.journal.Emit(event.Warning{What: "output not flushed", Reason: err.Error()})
+		h.Emit(event.Warning{What: "output not flushed", Reason: err.Error()})
 	}
 	h.hub.Settle()
 	_ = h.book.Close(h.null, func() error { return unix.Close(h.null) })
 	if h.opt.PidFile != "" {
 		if err := os.Remove(h.opt.PidFile); err != nil {
-			h.journal.Emit(event.Warning{What: "pid file not removed", Reason: err.Error()})
+			h.Emit(event.Warning{What: "pid file not removed", Reason: err.Error()})
 		}
 	}
+	file := h.openReport()
 	diff, err := h.book.Check()
 	if err != nil {
 		h.fault("ledger", err)
@@ -144,15 +147,69 @@ func (h *house) close() int {
 	for _, d := range diff {
 		h.fault("ledger", errors.New(d))
 	}
+	h.writeReport(file)
+	complete, code := h.judge(0)
+	h.Emit(complete)
+	h.journal.Close()
+	_ = h.flush(h.hub.Close, 0) // what is lost now cannot be told any more
+	return code
+}
+
+// judge says how it all ended, if due of our descriptors are yet to be closed.
+func (h *house) judge(due int) (event.ShutdownComplete, int) {
 	outcome, complete := h.fleet.Outcome(), h.fleet.Complete()
 	complete.Opened, complete.Closed = h.book.Counts()
+	complete.Closed += due
 	outcome.Strict = outcome.Strict || h.opt.Strict
 	outcome.Fault = outcome.Fault || h.faulty || complete.Opened != complete.Closed
 	complete.Verdict = outcome.Verdict()
-	h.journal.Emit(complete)
-	h.journal.Close()
-	_ = h.flush(h.hub.Close, 0) // what is lost now cannot be told any more
-	return outcome.Code()
+	return complete, outcome.Code()
+}
+
+// openReport opens the file of the report, if one is asked for. It is in the
+// books while they are checked: its own close comes after the check, because
+// the report has the outcome of that.
+func (h *house) openReport() *report.File {
+	path := h.opt.Report
+	if path == "" {
+		path = h.fleet.Config().Shutdown.Report
+	}
+	if path == "" {
+		return nil
+	}
+	var file *report.File
+	err := h.flush(func(ctx context.Context) (err error) {
+		file, err = report.Create(ctx, path, h.book)
+		return err
+	}, 2*flushLeast)
+	if err != nil {
+		h.unreported(err)
+	}
+	return file
+}
+
+func (h *house) writeReport(file *report.File) {
+	if file == nil {
+		return
+	}
+	cfg := h.fleet.Config()
+	host, _ := os.Hostname()
+	facts := report.Facts{Version: version, Host: host, Config: cfg.Path, Group: map[string]string{}, DependsOn: map[string][]string{}}
+	facts.Complete, facts.Code = h.judge(1)
+	for _, c := range cfg.Children {
+		facts.DependsOn[c.Name] = c.DependsOn
+		for _, i := range c.Instances {
+			facts.Group[i.Name] = c.Name
+		}
+	}
+	d := h.record.Document(facts)
+	if err := h.flush(func(ctx context.Context) error { return file.Write(ctx, d) }, flushLeast); err != nil {
+		h.unreported(err)
+	}
+}
+
+func (h *house) unreported(err error) {
+	h.Emit(event.Warning{What: "report not written", Reason: err.Error()})
 }
 
 // flushLeast is kept of the deadline for the last line, and granted to each
@@ -169,9 +226,15 @@ func (h *house) flush(do func(context.Context) error, keep time.Duration) error 
 	return do(ctx)
 }
 
+// Emit hands an event to everybody who tells of it.
+func (h *house) Emit(e event.Event) {
+	h.journal.Emit(e)
+	h.record.Emit(e)
+}
+
 func (h *house) fault(what string, err error) {
 	h.faulty = true
-	h.journal.Emit(event.Fault{What: what, Reason: err.Error()})
+	h.Emit(event.Fault{What: what, Reason: err.Error()})
 }
 
 // reload reads the configuration again.
@@ -189,7 +252,7 @@ func (h *house) reload() (*config.Config, error) {
 func (h *house) configure(l config.Log) { h.journal.Set(settings(l)) }
 
 func (h *house) dropped(dest string, lines, bytes uint64, reason string) {
-	h.journal.Emit(event.Dropped{Dest: dest, Lines: lines, Bytes: bytes, Reason: reason})
+	h.Emit(event.Dropped{Dest: dest, Lines: lines, Bytes: bytes, Reason: reason})
 }
 
 // Signal, Reload and Ledger are what signals ask for.
@@ -197,14 +260,14 @@ func (h *house) dropped(dest string, lines, bytes uint64, reason string) {
 func (h *house) Signal(sig unix.Signal) { h.fleet.Signal(sig) }
 
 func (h *house) Reload() {
-	h.journal.Emit(event.SignalReceived{Signal: "SIGHUP", Meaning: "reload"})
+	h.Emit(event.SignalReceived{Signal: "SIGHUP", Meaning: "reload"})
 	h.fleet.Reload()
 }
 
 func (h *house) Ledger() {
-	h.journal.Emit(event.SignalReceived{Signal: "SIGUSR1", Meaning: "tell what is open"})
+	h.Emit(event.SignalReceived{Signal: "SIGUSR1", Meaning: "tell what is open"})
 	for _, e := range h.book.Entries() {
-		h.journal.Emit(event.Ledger(e))
+		h.Emit(event.Ledger(e))
 	}
 }
 

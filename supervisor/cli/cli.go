@@ -46,7 +46,7 @@ func Main(args []string, p Program) int {
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
 	root.SetArgs(args)
-	root.AddCommand(c.runCommand(), c.validateCommand(), c.healthCommand(), c.versionCommand())
+	root.AddCommand(c.runCommand(), c.validateCommand(), c.healthCommand(), c.reportCommand(), c.versionCommand())
 	if err := root.Execute(); err != nil {
 		fmt.Fprintf(p.Stderr, "supervisor: %v\nSee 'supervisor --help'.\n", err)
 		return ledger.CodeUsage

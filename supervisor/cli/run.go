@@ -8,6 +8,7 @@ type RunOptions struct {
 	Only    []string // children or instances; empty: all
 	PidFile string   // empty: none
 	Strict  bool     // as in shutdown { strict = true }
+	Report  string   // in place of shutdown { report = … }
 }
 
 const runVerb = "run"
@@ -38,5 +39,6 @@ Exit codes: 0 all ended well, 1 a child failed, 2 usage or configuration,
 	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "run only these `children` or instances; what they depend on counts as met")
 	cmd.Flags().StringVar(&o.PidFile, "pid-file", "", "write our pid to this `file`, and remove it at the end")
 	cmd.Flags().BoolVar(&o.Strict, "strict", false, "exit 3 if a child left a descriptor open")
+	cmd.Flags().StringVar(&o.Report, "report", "", "write the report of the stop to this `file`: a page if it ends in .html, else JSON")
 	return cmd
 }

@@ -37,7 +37,8 @@ type Shutdown struct {
 	Deadline time.Duration // from the signal to an empty process table
 	Reserve  time.Duration // the part of Deadline kept for the sweep and the flush: 5 %, 500 ms at most
 	Proof    Proof
-	Strict   bool // exit 3 if a descriptor was left open
+	Strict   bool   // exit 3 if a descriptor was left open
+	Report   string // the file that the report of the stop is written to; empty: none
 }
 
 // Child is one child block: what its instances share.

@@ -114,6 +114,7 @@ var globals = []compared[Config]{
 	compare("shutdown.deadline", func(c *Config) any { return c.Shutdown.Deadline }),
 	compare("shutdown.proof", func(c *Config) any { return c.Shutdown.Proof }),
 	compare("shutdown.strict", func(c *Config) any { return c.Shutdown.Strict }),
+	compare("shutdown.report", func(c *Config) any { return c.Shutdown.Report }),
 }
 
 // A test asserts that every attribute of the schema is here. "child" is an

@@ -146,6 +146,8 @@ var fileSchema = block[Config]{
 				"How a child's descriptors are looked at as it exits."),
 			field("strict", func(c *Config) *bool { return &c.Shutdown.Strict }, boolean,
 				"Exit with 3 if a descriptor was left open."),
+			field("report", func(c *Config) *string { return &c.Shutdown.Report }, notEmpty,
+				"The file that the report of the stop is written to: a page if it ends in .html, else JSON. It is relative to the supervisor's own directory."),
 		},
 	}},
 }

@@ -281,6 +281,9 @@ func (f *Fleet) Complete() event.ShutdownComplete {
 	}
 }
 
+// Config is the configuration in force. Call it after Run.
+func (f *Fleet) Config() *config.Config { return f.cfg }
+
 // Deadline is the absolute end of the stop. Call it after Run.
 func (f *Fleet) Deadline() time.Time { return f.stop.deadline }
 
