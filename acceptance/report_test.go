@@ -1,0 +1,228 @@
+package acceptance
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// document is what a script would read of a report.
+type document struct {
+	Schema   int
+	Signal   string
+	Deadline float64 `json:"deadline_ms"`
+	Elapsed  float64 `json:"elapsed_ms"`
+	Code     int     `json:"exit_code"`
+	Verdict  string
+	Balance  map[string]int
+	Budget   []struct {
+		Who   string
+		Share float64
+	}
+	Children []struct {
+		Child        string
+		Pid          int
+		Rungs        []struct{ Signal string }
+		Exit         *struct{ Signal string }
+		Closed, Left []struct{ Target, Uncounted string }
+		FDsClosed    int `json:"fds_closed"`
+		FDsLeft      int `json:"fds_left"`
+	}
+	Orphans  []struct{ Command string }
+	Own      []struct{ Target string }
+	Warnings []struct{ What string }
+}
+
+// messy is a configuration of whose stop there is much to tell.
+var messy = "log_level = \"debug\"\n" + fixture("leaky", "leaky", "") +
+	fixture("deaf", "deaf", "kill_timeout = \"200ms\"\n  depends_on = [\"leaky\"]") + fixture("d", "daemon sleep stay", "")
+
+func startMessy(t *testing.T, args ...string) *super {
+	t.Helper()
+	s := start(t, messy, args...)
+	for _, line := range []string{"[leaky] ready", "[deaf] ready", "[d] daemon "} {
+		s.prints(line)
+	}
+	return s
+}
+
+// The report says what the log says.
+func TestReport(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "stop.json")
+	s := startMessy(t, "--report", path)
+	s.signal(unix.SIGTERM)
+	e := s.ends(124, "forced")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d document
+	if err := json.Unmarshal(b, &d); err != nil {
+		t.Fatal(err)
+	}
+	if d.Schema != 1 || d.Signal != "SIGTERM" || d.Code != 124 || d.Verdict != "forced" || int(d.Deadline) != e.int("deadline_ms") || int(d.Elapsed) > e.int("elapsed_ms") {
+		t.Errorf("%.600s", b)
+	}
+	for key, n := range d.Balance {
+		if n != e.int(key) {
+			t.Errorf("%s is %d, and %d in the log", key, n, e.int(key))
+		}
+	}
+	if len(d.Balance) != 7 || len(d.Children) != 3 || len(d.Orphans) != 1 || d.Orphans[0].Command != "fixture" {
+		t.Errorf("%.600s", b)
+	}
+	for _, c := range d.Children {
+		if n := s.count("fd closed", "owner", c.Child, "by", "child"); n != len(c.Closed) {
+			t.Errorf("%s closed %d, and %d in the log", c.Child, len(c.Closed), n)
+		}
+		if n := s.count("fd closed", "owner", c.Child, "by", "kernel"); n != len(c.Left) {
+			t.Errorf("%s left %d, and %d in the log", c.Child, len(c.Left), n)
+		}
+		if n := s.count("signal sent", "child", c.Child); n != len(c.Rungs) {
+			t.Errorf("%s got %d signals, and %d in the log", c.Child, len(c.Rungs), n)
+		}
+		s.wait("child reaped", "child", c.Child, "pid", c.Pid, "fds_closed", c.FDsClosed, "fds_left", c.FDsLeft)
+	}
+	if n := e.int("fds_closed") - 1; len(d.Own) != n { // nothing was restarted, so all were closed in the stop; the report's own comes after it
+		t.Errorf("%d of our own, want %d", len(d.Own), n)
+	}
+	spender, most := "", 0.0
+	for _, x := range d.Budget {
+		if x.Share > most {
+			spender, most = x.Who, x.Share
+		}
+	}
+	if spender != "deaf" {
+		t.Errorf("%q took the most: %+v", spender, d.Budget)
+	}
+	s.wait("fd opened", "owner", "supervisor", "target", path)
+	s.wait("fd closed", "owner", "supervisor", "target", path)
+}
+
+// One page, which needs nothing else and runs nothing, and which report reads.
+func TestReportPage(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "stop.html")
+	hcl := fmt.Sprintf("shutdown { report = %q }\n", path) + fixture("leaky", "leaky", "") + fixture("deaf", "deaf", `kill_timeout = "200ms"`)
+	s := start(t, hcl)
+	s.prints("[leaky] ready")
+	s.prints("[deaf] ready")
+	s.signal(unix.SIGTERM)
+	s.ends(124, "forced")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(b)
+	if strings.Contains(page, "http://") || strings.Contains(page, "https://") || strings.Count(page, "<script") != 1 ||
+		!strings.Contains(page, `<script type="application/json"`) || !strings.Contains(page, "default-src 'none'") {
+		t.Errorf("%.2000s", page)
+	}
+	text, code := printed(t, path)
+	for _, want := range []string{"forced: exit code 124", "LEFT OPEN BY", "deaf", "TERM KILL", "3 left to the kernel"} {
+		if code != 0 || !strings.Contains(text, want) {
+			t.Errorf("%d, no %q in\n%s", code, want, text)
+		}
+	}
+	if all, _ := os.ReadDir(dir); len(all) != 1 {
+		t.Errorf("something else was left: %v", all)
+	}
+}
+
+func printed(t *testing.T, path string) (string, int) {
+	t.Helper()
+	c := exec.Command(filepath.Join(bin, "supervisor"), "report", path)
+	c.WaitDelay = limit
+	late := time.AfterFunc(limit, func() { _ = c.Process.Kill() })
+	defer late.Stop()
+	out, _ := c.CombinedOutput()
+	return string(out), c.ProcessState.ExitCode()
+}
+
+// A report that cannot be written is a warning and nothing else.
+func TestReportThatCannotBeWritten(t *testing.T) {
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, reason := range map[string]string{
+		filepath.Join(dir, "none", "stop.json"): "no such file or directory",
+		dir:                                     "is a directory",
+		fifo:                                    "no such device or address",
+		"/dev/full":                             "no space left on device",
+	} {
+		s := start(t, fixture("c", "sleep", ""), "--report", path)
+		s.prints("ready")
+		s.signal(unix.SIGTERM)
+		s.ends(0, "graceful")
+		if w := s.wait("report not written", "@level", "warn"); !strings.Contains(fmt.Sprint(w["reason"]), reason) {
+			t.Errorf("%s: %v", path, w)
+		}
+	}
+	if all, _ := os.ReadDir(dir); len(all) != 1 {
+		t.Errorf("something was left: %v", all)
+	}
+}
+
+// It goes to standard output too, after what the children printed.
+func TestReportToStandardOutput(t *testing.T) {
+	s := start(t, fixture("c", "sleep", ""), "--report", "/dev/stdout")
+	s.prints("ready")
+	s.signal(unix.SIGTERM)
+	s.ends(0, "graceful")
+	_, text, _ := strings.Cut(s.output.text(), "\n")
+	var d document
+	if err := json.Unmarshal([]byte(text), &d); err != nil || d.Verdict != "graceful" {
+		t.Errorf("%v in %q", err, s.output.text())
+	}
+}
+
+// The name is a global: a reload changes it and restarts nobody. What was
+// before the stop is in the report all the same.
+func TestReportAfterReload(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "stop.json")
+	children := fixture("c", "sleep", "") + fixture("once", "exit 0", "")
+	s := start(t, children)
+	s.prints("ready")
+	s.wait("child completed", "child", "once")
+	s.write(fmt.Sprintf("shutdown { report = %q }\n", path) + children)
+	s.signal(unix.SIGHUP)
+	s.wait("config reloaded")
+	s.signal(unix.SIGTERM)
+	e := s.ends(0, "graceful")
+	if e.int("spawned") != 2 {
+		t.Errorf("something was restarted: %v", e)
+	}
+	if text, _ := printed(t, path); !strings.Contains(text, "ENDED BEFORE") || !strings.Contains(text, "once") {
+		t.Error(text)
+	}
+}
+
+func TestReportOfNoReport(t *testing.T) {
+	dir := t.TempDir()
+	fifo, other, newer := filepath.Join(dir, "fifo"), filepath.Join(dir, "other"), filepath.Join(dir, "newer")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string]string{other: "hello", newer: `{"schema": 99}`} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]string{
+		fifo: "not a regular file", dir: "not a regular file", "/dev/zero": "not a regular file", other: "no report of a stop",
+		newer: "written by a newer supervisor", filepath.Join(dir, "none"): "no such file",
+	} {
+		if text, code := printed(t, path); code != 1 || !strings.Contains(text, want) || strings.Count(text, "\n") != 1 {
+			t.Errorf("%s: %d, %q", path, code, text)
+		}
+	}
+}
