@@ -166,52 +166,6 @@ func (h *house) judge(due int) (event.ShutdownComplete, int) {
 	return complete, outcome.Code()
 }
 
-// openReport opens the file of the report, if one is asked for. It is in the
-// books while they are checked: its own close comes after the check, because
-// the report has the outcome of that.
-func (h *house) openReport() *report.File {
-	path := h.opt.Report
-	if path == "" {
-		path = h.fleet.Config().Shutdown.Report
-	}
-	if path == "" {
-		return nil
-	}
-	var file *report.File
-	err := h.flush(func(ctx context.Context) (err error) {
-		file, err = report.Create(ctx, path, h.book)
-		return err
-	}, 2*flushLeast)
-	if err != nil {
-		h.unreported(err)
-	}
-	return file
-}
-
-func (h *house) writeReport(file *report.File) {
-	if file == nil {
-		return
-	}
-	cfg := h.fleet.Config()
-	host, _ := os.Hostname()
-	facts := report.Facts{Version: version, Host: host, Config: cfg.Path, Group: map[string]string{}, DependsOn: map[string][]string{}}
-	facts.Complete, facts.Code = h.judge(1)
-	for _, c := range cfg.Children {
-		facts.DependsOn[c.Name] = c.DependsOn
-		for _, i := range c.Instances {
-			facts.Group[i.Name] = c.Name
-		}
-	}
-	d := h.record.Document(facts)
-	if err := h.flush(func(ctx context.Context) error { return file.Write(ctx, d) }, flushLeast); err != nil {
-		h.unreported(err)
-	}
-}
-
-func (h *house) unreported(err error) {
-	h.Emit(event.Warning{What: "report not written", Reason: err.Error()})
-}
-
 // flushLeast is kept of the deadline for the last line, and granted to each
 // flush where nothing is left of it: somebody should get to read that.
 const flushLeast = 50 * time.Millisecond

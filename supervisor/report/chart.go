@@ -61,7 +61,7 @@ func newChart(d *Document) chart {
 		c.Deadline = c.x(d.Deadline)
 	}
 	c.axis()
-	c.Lanes = c.slowest(c.all(d))
+	c.Lanes = c.slowest(c.groups(d))
 	c.Lanes = append([]lane{c.own(d)}, c.Lanes...)
 	return c
 }
@@ -85,43 +85,69 @@ func (c *chart) axis() {
 	}
 }
 
-// slowest keeps the lanes that took the longest, in their order, and with each
-// run what is below it.
-func (c *chart) slowest(groups [][]lane) (lanes []lane) {
-	order := slices.Clone(groups)
-	slices.SortStableFunc(order, func(a, b []lane) int { return cmp.Compare(b[0].took, a[0].took) })
-	room, least, equal := mostLanes, 0.0, 0
-	for _, g := range order {
-		if room -= len(g); room < 0 {
+// group is a run with what is below it, or an orphan.
+type group struct {
+	took  float64
+	lanes int
+	draw  func() []lane
+}
+
+func (c *chart) groups(d *Document) (all []group) {
+	for i := range d.Children {
+		x := &d.Children[i]
+		below := min(len(x.Processes), mostBelow)
+		c.Hidden += len(x.Processes) - below
+		all = append(all, group{x.took(d.Elapsed), 1 + below, func() []lane { return c.child(x, d.Elapsed) }})
+	}
+	for i := range d.Orphans {
+		x := &d.Orphans[i]
+		all = append(all, group{took(x.Rungs, x.Ended, d.Elapsed), 1, func() []lane { return []lane{c.orphan(x, d.Elapsed)} }})
+	}
+	return all
+}
+
+// slowest draws the groups that took the longest, in their order.
+func (c *chart) slowest(groups []group) (lanes []lane) {
+	order := make([]int, len(groups))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(groups[b].took, groups[a].took) })
+	room := mostLanes
+	drawn := make([]bool, len(groups))
+	for _, i := range order {
+		if room -= groups[i].lanes; room < 0 {
 			break
 		}
-		if g[0].took != least {
-			least, equal = g[0].took, 0
-		}
-		equal++
+		drawn[i] = true
 	}
-	for _, g := range groups {
-		fits := room >= 0 || g[0].took > least || g[0].took == least && equal > 0
-		if !fits {
-			c.Hidden += len(g)
-			continue
+	for i, g := range groups {
+		if drawn[i] {
+			lanes = append(lanes, g.draw()...)
+		} else {
+			c.Hidden += g.lanes
 		}
-		if g[0].took == least {
-			equal--
-		}
-		lanes = append(lanes, g...)
 	}
 	return lanes
 }
 
-func (c *chart) all(d *Document) (groups [][]lane) {
-	for i := range d.Children {
-		groups = append(groups, c.child(&d.Children[i], d.Elapsed))
+// took is how long a stop took: as the process loop has it, else from the first
+// signal.
+func (x *Child) took(elapsed float64) float64 {
+	if x.Stop != nil {
+		return *x.Stop
 	}
-	for i := range d.Orphans {
-		groups = append(groups, []lane{c.orphan(&d.Orphans[i], d.Elapsed)})
+	return took(x.Rungs, x.Ended, elapsed)
+}
+
+func took(rungs []Rung, ended *float64, elapsed float64) float64 {
+	if len(rungs) == 0 {
+		return 0
 	}
-	return groups
+	if ended != nil {
+		elapsed = *ended
+	}
+	return elapsed - rungs[0].At
 }
 
 func (c *chart) own(d *Document) lane {
@@ -147,6 +173,12 @@ func (c *chart) own(d *Document) lane {
 func (c *chart) child(x *Child, elapsed float64) []lane {
 	l := lane{Kind: "child", Name: shown(x.Child), Note: fmt.Sprint(x.Pid)}
 	c.ladder(&l, x.Rungs, x.Ended, elapsed)
+	l.took = x.took(elapsed)
+	if x.Stop != nil && x.Ended != nil && len(x.Rungs) > 0 {
+		if asked, sent := c.x(*x.Ended-*x.Stop), c.x(x.Rungs[0].At); sent-asked > 0.3 {
+			l.Bars = append(l.Bars, bar{asked, sent - asked, "self", "its descriptors were looked at before the signal"})
+		}
+	}
 	c.ticks(&l, counted(x.Closed), counted(x.Left), x.ClosedN+x.LeftN)
 	c.ending(&l, x.Exit)
 	if x.LeftN > 0 && l.Tone == "" {
@@ -156,7 +188,6 @@ func (c *chart) child(x *Child, elapsed float64) []lane {
 	for i := range x.Processes[:min(len(x.Processes), mostBelow)] {
 		group = append(group, c.below(&x.Processes[i]))
 	}
-	c.Hidden += max(0, len(x.Processes)-mostBelow)
 	return group
 }
 
@@ -207,9 +238,7 @@ func (c *chart) ladder(l *lane, rungs []Rung, ended *float64, elapsed float64) {
 		}
 		l.Marks = append(l.Marks, m)
 	}
-	if len(rungs) > 0 {
-		l.took = to - rungs[0].At
-	}
+	l.took = took(rungs, ended, elapsed)
 }
 
 // ticks draws descriptors behind the end of the lane, where they were found:

@@ -353,7 +353,7 @@ func many(n int) *Document {
 		for fd := range 5 {
 			t.after(0, event.FDClosed{Owner: fmt.Sprint("c", i), Pid: 1000 + i, FD: fd, Kind: "socket", Target: "tcp 127.0.0.1:40312 -> 127.0.0.1:12345", By: event.ByChild, Proof: "exact"})
 		}
-		t.after(0.1, event.Reaped{Child: fmt.Sprint("c", i), Pid: 1000 + i, Stopped: true, Closed: 5, Proof: "exact"})
+		t.after(0.1, event.Reaped{Child: fmt.Sprint("c", i), Pid: 1000 + i, Stopped: true, Stop: time.Duration(100*n+90*i) * time.Microsecond, Closed: 5, Proof: "exact"})
 	}
 	return t.Document(facts(time.Second))
 }
@@ -380,7 +380,7 @@ func TestThousandChildren(t *testing.T) {
 func TestEqualLanes(t *testing.T) {
 	d := many(300)
 	for i := range d.Children {
-		*d.Children[i].Ended = d.Children[i].Rungs[0].At + 1
+		*d.Children[i].Stop = 1
 	}
 	if c := newChart(d); len(c.Lanes) != 1+mostLanes || c.Hidden != 300-mostLanes {
 		t.Errorf("%d lanes, %d hidden", len(c.Lanes), c.Hidden)

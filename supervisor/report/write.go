@@ -71,6 +71,11 @@ func within(ctx context.Context, do func() error) error {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
+	}
+	select {
+	case err := <-done: // it had an eye on the time itself
+		return err
+	case <-time.After(patience):
 		return errLate
 	}
 }
@@ -167,13 +172,13 @@ func (f *File) write(ctx context.Context, b []byte) error {
 
 // patience is how long the reader of a pipe may take before its time is looked
 // at again. That of [File.Write] has to end a little before it is given up.
-const patience = 10 * time.Millisecond
+const patience = 20 * time.Millisecond
 
 func (f *File) wait(ctx context.Context) error {
 	if until, ok := ctx.Deadline(); ok && time.Until(until) < patience {
 		return fmt.Errorf("cannot write %s: its reader is too slow", f.path)
 	}
-	_, err := unix.Poll([]unix.PollFd{{Fd: int32(f.fd), Events: unix.POLLOUT}}, int(patience.Milliseconds())/2)
+	_, err := unix.Poll([]unix.PollFd{{Fd: int32(f.fd), Events: unix.POLLOUT}}, int(patience.Milliseconds())/4)
 	if err != nil && err != unix.EINTR {
 		return fmt.Errorf("cannot wait for %s: %w", f.path, err)
 	}
