@@ -16,12 +16,13 @@ const (
 // chart is the timeline. Places along it are in percent of its width.
 type chart struct {
 	Lanes    []lane
-	Hidden   int     // lanes that are not drawn
-	Step     float64 // between two lines of the axis
-	Marks    []mark  // of the axis
-	Deadline float64 // 0: beyond its end
-	Used     float64 // of the deadline, in percent
-	until    float64 // ms
+	Hidden   int             // lanes that are not drawn
+	Step     float64         // between two lines of the axis
+	Marks    []mark          // of the axis
+	Deadline float64         // 0: beyond its end
+	Has      map[string]bool // the classes of what is drawn, for the legend
+	Used     float64         // of the deadline, in percent
+	until    float64         // ms
 }
 
 type (
@@ -63,6 +64,15 @@ func newChart(d *Document) chart {
 	c.axis()
 	c.Lanes = c.slowest(c.groups(d))
 	c.Lanes = append([]lane{c.own(d)}, c.Lanes...)
+	c.Has = map[string]bool{"own": len(c.Lanes[0].Own) > 0}
+	for _, l := range c.Lanes {
+		for _, b := range l.Bars {
+			c.Has[b.Class] = true
+		}
+		for _, t := range l.Ticks {
+			c.Has[t.Class] = true
+		}
+	}
 	return c
 }
 
@@ -196,9 +206,9 @@ func (c *chart) below(p *Process) lane {
 	from := max(0, p.Ended-p.Lifetime)
 	class := "below"
 	if p.InStop {
-		class = "below new"
+		class = "new"
 	}
-	l.Bars = []bar{{c.x(from), l.End - c.x(from), class, fmt.Sprintf("%s: ended at %s ms, %s", l.Name, num(p.Ended), end(p.Exit))}}
+	l.Bars = []bar{{c.x(from), l.End - c.x(from), class, fmt.Sprintf("%s: ended at %s ms, %s", l.Name, num(p.Ended), fate(p.Exit))}}
 	c.ticks(&l, make([]FD, 0), nil, 0)
 	c.ending(&l, p.Exit)
 	return l

@@ -107,7 +107,7 @@ func (t *table) children(d *Document) {
 	for _, c := range d.Children {
 		t.row(c.Child, strconv.Itoa(c.Pid), signals(c.Rungs), first(c.Rungs), maybe(c.Stop), end(c.Exit), strconv.Itoa(c.ClosedN), strconv.Itoa(c.LeftN), c.Proof)
 		for _, p := range c.Processes {
-			t.row("  "+p.Command, strconv.Itoa(p.Pid), "", "", "", end(p.Exit), strconv.Itoa(p.ClosedN), strconv.Itoa(p.LeftN), p.Proof)
+			t.row("  "+p.Command, strconv.Itoa(p.Pid), "", "", "", fate(p.Exit), strconv.Itoa(p.ClosedN), strconv.Itoa(p.LeftN), p.Proof)
 		}
 	}
 	if len(d.Before) > 0 {
@@ -173,9 +173,18 @@ func first(rungs []Rung) string {
 	return num(rungs[0].At)
 }
 
+// end is how a run or an orphan ended.
 func end(e *Exit) string {
 	if e == nil {
-		return "?"
+		return "survived"
+	}
+	return e.String()
+}
+
+// fate is how a process below a run ended, if somebody saw it.
+func fate(e *Exit) string {
+	if e == nil {
+		return "unseen"
 	}
 	return e.String()
 }
@@ -215,6 +224,7 @@ func num(ms float64) string {
 // shown escapes what a terminal would act upon; anybody may have chosen the
 // text.
 func shown(s string) string {
+	s = strings.ReplaceAll(s, "\n", " ⏎ ")
 	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
 		return s
 	}

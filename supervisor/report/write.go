@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,8 +89,8 @@ func special(path string) bool {
 }
 
 func (f *File) openTemp(mode fs.FileMode) error {
-	f.temp = filepath.Join(filepath.Dir(f.path), fmt.Sprintf(".%.200s.%d", filepath.Base(f.path), os.Getpid()))
-	_ = os.Remove(f.temp) // of one who had our pid and died here
+	// Not our pid: each container that writes here is 1.
+	f.temp = filepath.Join(filepath.Dir(f.path), fmt.Sprintf(".report-%016x", rand.Uint64()))
 	err := f.open(f.temp, unix.O_CREAT|unix.O_EXCL)
 	if err == nil && mode != 0o644 {
 		err = unix.Fchmod(f.fd, uint32(mode))

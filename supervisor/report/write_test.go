@@ -48,7 +48,7 @@ func check(t *testing.T, err error) {
 
 func TestWrite(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"stop.json", "stop.html", strings.Repeat("n", 250) + ".html"} {
+	for _, name := range []string{"stop.json", "stop.html", strings.Repeat("ñ", 125) + ".html"} {
 		path := filepath.Join(dir, name)
 		for range 2 { // new, then in place of an older one
 			check(t, written(t, path))
