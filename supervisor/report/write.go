@@ -47,7 +47,7 @@ func (f *File) create() error {
 	info, err := os.Stat(f.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return f.openTemp(0o644)
+		return f.openTemp()
 	case err != nil:
 		return err
 	case info.IsDir():
@@ -58,7 +58,11 @@ func (f *File) create() error {
 	if f.path, err = filepath.EvalSymlinks(f.path); err != nil { // the link stays, what it leads to is new
 		return err
 	}
-	return f.openTemp(info.Mode().Perm())
+	if err := f.openTemp(); err != nil {
+		return err
+	}
+	_ = unix.Fchmod(f.fd, uint32(info.Mode().Perm())) // not every file system has modes
+	return nil
 }
 
 var errLate = errors.New("its time was over before it was written")
@@ -88,14 +92,10 @@ func special(path string) bool {
 	return err != nil || strings.HasPrefix(abs, "/dev/") || strings.HasPrefix(abs, "/proc/")
 }
 
-func (f *File) openTemp(mode fs.FileMode) error {
+func (f *File) openTemp() error {
 	// Not our pid: each container that writes here is 1.
 	f.temp = filepath.Join(filepath.Dir(f.path), fmt.Sprintf(".report-%016x", rand.Uint64()))
-	err := f.open(f.temp, unix.O_CREAT|unix.O_EXCL)
-	if err == nil && mode != 0o644 {
-		err = unix.Fchmod(f.fd, uint32(mode))
-	}
-	return err
+	return f.open(f.temp, unix.O_CREAT|unix.O_EXCL)
 }
 
 // open does not hang: with O_NONBLOCK the open of a FIFO that nobody reads

@@ -50,19 +50,19 @@ func TestWrite(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"stop.json", "stop.html", strings.Repeat("ñ", 125) + ".html"} {
 		path := filepath.Join(dir, name)
-		for range 2 { // new, then in place of an older one
+		for _, mode := range []fs.FileMode{0, 0o640} { // new, then in place of an older one
 			check(t, written(t, path))
 			f, err := os.Open(path)
 			check(t, err)
 			d, err := Read(f)
-			f.Close()
 			if err != nil || len(d.Children) != 2 {
 				t.Errorf("%s: %v", name, err)
 			}
-			check(t, os.Chmod(path, 0o600))
-		}
-		if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 {
-			t.Errorf("%s: its mode became %v", name, info.Mode())
+			if info, err := f.Stat(); err != nil || mode != 0 && info.Mode() != mode {
+				t.Errorf("%s: its mode is %v, %v", name, info.Mode(), err)
+			}
+			f.Close()
+			check(t, os.Chmod(path, 0o640))
 		}
 	}
 	if all, _ := os.ReadDir(dir); len(all) != 3 {
@@ -99,6 +99,28 @@ func TestWriteWhereItCannotBe(t *testing.T) {
 		} else if !strings.Contains(err.Error(), path) {
 			t.Errorf("%v does not name %s", err, path)
 		}
+	}
+	if all, _ := os.ReadDir(dir); len(all) != 1 {
+		t.Errorf("something is left: %v", all)
+	}
+}
+
+// What could not be written whole leaves the older one as it was.
+func TestWriteOnFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "stop.json")
+	check(t, os.WriteFile(path, []byte("old"), 0o644))
+	f, err := Create(t.Context(), path, &shelf{})
+	check(t, err)
+	full, err := unix.Open("/dev/full", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	check(t, err)
+	defer unix.Close(full)
+	check(t, unix.Dup3(full, f.fd, unix.O_CLOEXEC))
+	if err := f.Write(t.Context(), aStop()); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("got %v", err)
+	}
+	if b, _ := os.ReadFile(path); string(b) != "old" {
+		t.Errorf("it became %.40q", b)
 	}
 	if all, _ := os.ReadDir(dir); len(all) != 1 {
 		t.Errorf("something is left: %v", all)
