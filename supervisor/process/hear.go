@@ -28,7 +28,7 @@ func (l *Loop) hears(r *run, sig unix.Signal, now time.Time) bool {
 	if r.serves || sig == unix.SIGKILL || age >= youth || now.Sub(r.stopAt) >= r.hold {
 		return true
 	}
-	if l.runtimes.Of(r.pid) == ledger.Go {
+	if runtime, _ := l.runtimes.Of(r.pid); runtime == ledger.Go {
 		return !r.probed && age >= leastAge
 	}
 	s, err := procfs.ReadSignals(r.pid)

@@ -43,7 +43,6 @@ type view struct {
 	alive    int  // siblings that can still change the table
 	survivor int  // one of them that is not about to end; 0: none
 	final    bool // the last look, whatever it saw
-	apart    bool // what it executes could gain rights; see born
 	fds      []procfs.FD
 	comm     string
 	runtime  ledger.Runtime
@@ -83,11 +82,10 @@ func (l *Loop) finish(w *watched) {
 func (l *Loop) lookBefore(r *run, proof Proof) {
 	w := r.watched
 	l.job(w, func() func() {
-		runtime := l.runtimes.Of(w.pid)
 		cpu, _ := procfs.CPU(w.pid)
 		tree := l.members(w.pid)
 		return func() {
-			w.look.Runtime, w.cpu = runtime, cpu
+			w.cpu = cpu
 			if len(tree) > 0 && tree[0].stat.Pid == w.pid {
 				w.take(tree[0])
 				l.attach(w, proof)
@@ -118,13 +116,14 @@ func (l *Loop) followBelow(tree []member) {
 }
 
 // lookFound looks at a process that is watched since a moment ago, and at all
-// below it.
-func (l *Loop) lookFound(w *watched, then func()) {
+// below it. Its parent held of.
+func (l *Loop) lookFound(w *watched, of []procfs.FD, then func()) {
 	l.job(w, func() func() {
-		runtime := l.runtimes.Of(w.pid)
 		tree := l.members(w.pid)
+		if len(tree) > 0 {
+			tree[0].from = inherited(member{stat: procfs.Stat{Pid: w.parent}, fds: of}, tree[0])
+		}
 		return func() {
-			w.look.Runtime = runtime
 			if len(tree) > 0 && tree[0].stat.Pid == w.pid {
 				w.take(tree[0])
 				l.follow(w, tree[0])
@@ -155,10 +154,19 @@ func (l *Loop) lookBorn(w *watched) {
 	})
 }
 
+// runtime says what the program of a process is built on.
+func (l *Loop) runtime(pid int) (r ledger.Runtime) {
+	_ = readAs(pid, func() (err error) {
+		r, err = l.runtimes.Of(pid)
+		return err
+	})
+	return r
+}
+
 // keepsRights reports whether a process executes programs with the same rights
-// whether we trace it or not: since we are privileged, it gains none anyhow
-// (no_new_privs), or it has all there are. See cap_bprm_creds_from_file in
-// security/commoncap.c.
+// whether we trace it or not: since we are privileged, since it gains none
+// anyhow (no_new_privs), or since it has all there are. See
+// cap_bprm_creds_from_file in security/commoncap.c.
 func (l *Loop) keepsRights(s procfs.Status) bool {
 	const setids = 1<<6 | 1<<7 // CAP_SETGID, CAP_SETUID
 	return l.privileged || s.NoNewPriv || s.Effective&setids == setids && s.Bounding&^s.Permitted == 0
@@ -177,7 +185,7 @@ func (l *Loop) lookAfter(w *watched, final bool) {
 			l.resolve(v.fds, 0)
 			v.children = procfs.Children(w.pid)
 			if w.execed {
-				v.runtime = l.runtimes.Of(w.pid)
+				v.runtime = l.runtime(w.pid)
 			}
 			if !w.own() {
 				s, _ := procfs.ReadStat(w.pid)
@@ -227,7 +235,7 @@ func (w *watched) judged() Look {
 	case look.Proof == Exact && !w.seen:
 		look.Proof, look.Reason = None, "its exit was not seen"
 		if w.apart {
-			look.Reason = "it was forked in the stop and executed no program"
+			look.Reason = "it was forked in the stop and could gain rights by what it executes, so it was not traced to its end"
 		}
 	case look.Proof == Exact && w.own() && w.run.late:
 		look.Proof, look.Reason = Sampled, fmt.Sprintf("the look before the signal took more than %v", beforeLimit)

@@ -88,7 +88,7 @@ func (l *Loop) lookOrphan(p procfs.Stat, tell func()) {
 	if w == nil {
 		return
 	}
-	l.lookFound(w, tell)
+	l.lookFound(w, nil, tell)
 }
 
 // sweepTell asks an orphan to end.

@@ -24,9 +24,15 @@ import (
 // Nothing is attached before a stop begins. We never ask for EXITKILL: if we
 // die the kernel detaches, and the processes end as they would have.
 
+// A program with the set-user-ID bit does not get its rights while a process
+// without privileges traces it (execve(2)), and a child may need one for its
+// clean-up. So where a process that was forked in the stop could gain rights,
+// it is stepped from system call to system call, and let go of as it is about
+// to execute a program; see apart.go.
+
 // options are the same for every thread, so that any can become the anchor,
 // and since what is forked inherits them.
-const options = unix.PTRACE_O_TRACEEXIT | unix.PTRACE_O_TRACEEXEC |
+const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACEEXIT | unix.PTRACE_O_TRACEEXEC |
 	unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK | unix.PTRACE_O_TRACECLONE
 
 const (
@@ -83,7 +89,6 @@ func (l *Loop) found(parent *watched, pid int) *watched {
 	}
 	w := l.watch(&watched{run: parent.run, pid: pid, parent: parent.pid, comm: s.Comm, attached: true})
 	w.inStop = parent.run != nil && s.Start > parent.run.stopTick
-	w.look.Inherited = parent.look.Before
 	if err := l.seize(w); err != nil {
 		w.look.Reason = refusal(pid, err)
 	} else {
@@ -95,7 +100,7 @@ func (l *Loop) found(parent *watched, pid int) *watched {
 // take keeps what a look saw of a process.
 func (w *watched) take(m member) {
 	w.threads = len(m.threads)
-	w.look.Before = m.fds
+	w.look.Before, w.look.Inherited, w.look.Runtime = m.fds, m.from, m.runtime
 	if m.err != nil {
 		w.look.Proof, w.look.Reason = None, m.err.Error()
 	}
@@ -122,9 +127,6 @@ func (l *Loop) seize(w *watched) error {
 	if !errors.Is(err, unix.EPERM) {
 		return err
 	}
-	if e := attachAs(w.pid, func() error { return l.seizeThread(w, w.pid) }); e == nil {
-		return nil
-	}
 	if s, e := procfs.ReadStat(w.pid); e != nil || !s.Dead() {
 		return err
 	}
@@ -137,7 +139,12 @@ func (l *Loop) seize(w *watched) error {
 }
 
 func (l *Loop) seizeThread(w *watched, tid int) error {
-	if err := ptrace(unix.PTRACE_SEIZE, tid, 0, options); err != nil {
+	attach := func() error { return ptrace(unix.PTRACE_SEIZE, tid, 0, options) }
+	err := attach()
+	if errors.Is(err, unix.EPERM) {
+		err = attachAs(w.pid, attach)
+	}
+	if err != nil {
 		return err
 	}
 	l.traces(w, tid)
@@ -178,6 +185,15 @@ func (l *Loop) stopped(tid int, status unix.WaitStatus) {
 	if what != 0 {
 		sig = 0 // else it is on its way: hand it on
 	}
+	l.goOn(w, tid, sig)
+}
+
+// goOn lets a thread run to its next stop.
+func (l *Loop) goOn(w *watched, tid int, sig unix.Signal) {
+	if w.apart {
+		l.step(w, tid, sig)
+		return
+	}
 	_ = ptrace(unix.PTRACE_CONT, tid, 0, uintptr(sig))
 }
 
@@ -205,11 +221,6 @@ func (l *Loop) stranger(tid int) *watched {
 
 // born begins to watch a process that was just forked, and stands before its
 // first instruction. Everything that it has now it inherited.
-//
-// A program with the set-user-ID bit does not get its rights while an
-// unprivileged process traces it (execve(2)). A child may need one for its
-// clean-up; so where such rights could be gained, we let go of what is forked
-// until it has executed its program. See docs/decisions/0008.
 func (l *Loop) born(pid int, parent *watched) *watched {
 	w := l.watch(&watched{pid: pid, inStop: true, threads: 1})
 	if parent != nil {
@@ -278,10 +289,8 @@ func (l *Loop) resume(w *watched) {
 	case !h.born:
 		w.exiting = append(w.exiting, h.tid)
 		l.letGo(h.tid)
-	case w.apart:
-		l.letGo(h.tid)
 	default:
-		_ = ptrace(unix.PTRACE_CONT, h.tid, 0, 0)
+		l.goOn(w, h.tid, 0)
 	}
 }
 
@@ -346,7 +355,7 @@ func (l *Loop) sawEnd(w *watched, v view) {
 	}
 	for _, pid := range v.children {
 		if child := l.found(w, pid); child != nil {
-			l.lookFound(child, func() {})
+			l.lookFound(child, v.fds, func() {})
 		}
 	}
 	l.resume(w)
@@ -371,42 +380,4 @@ func (l *Loop) moveAnchor(w *watched, survivor int) {
 		w.look.Proof, w.look.Reason = None, refusal(w.pid, err)
 		l.startSampling(w)
 	}
-}
-
-// How often we look whether a process that we let go of has executed its
-// program, one that we cannot trace has ended, one that has ended is
-// reaped (at first; then less and less).
-const (
-	apartEvery = time.Millisecond
-	toldEvery  = 20 * time.Millisecond
-)
-
-// tendApart looks after a process below a run that we do not trace.
-func (l *Loop) tendApart(w *watched, now time.Time) time.Time {
-	if w.own() || w.told.IsZero() && (len(w.traced) > 0 || w.over || w.hold != nil) {
-		return time.Time{}
-	}
-	if now.Before(w.nextApart) {
-		return w.nextApart
-	}
-	w.nextApart = now.Add(apartEvery)
-	s, err := procfs.ReadStat(w.pid)
-	switch {
-	case !w.told.IsZero():
-		if err != nil {
-			delete(l.watches, w.pid)
-			return time.Time{}
-		}
-		w.nextApart = now.Add(max(toldEvery, now.Sub(w.told)))
-	case err != nil || s.Dead() && procfs.Gone(w.pid):
-		l.ended(w)
-	case w.apart && s.Executed():
-		w.apart, w.comm = false, s.Comm
-		if err := l.seize(w); err != nil {
-			w.look.Proof, w.look.Reason = None, refusal(w.pid, err)
-		} else {
-			w.execed = true
-		}
-	}
-	return w.nextApart
 }

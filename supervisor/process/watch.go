@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/ledger"
 	"tp0/supervisor/procfs"
 )
 
@@ -17,9 +18,11 @@ type watched struct {
 	parent  int
 	comm    string // its name, when it was seen last
 	since   time.Time
-	inStop  bool // it was forked after the stop began
-	apart   bool // it is not traced before it executes a program; see born
-	threads int  // that it had when it was seen first
+	inStop  bool      // it was forked after the stop began
+	apart   bool      // it is stepped, and not traced as it executes a program; see apart.go
+	steps   int       // so far
+	freed   time.Time // when it was let go of for that
+	threads int       // that it had when it was seen first
 
 	attached     bool // we tried to trace it
 	threadsAtEnd int  // when its exit was seen; 0: it was not
@@ -101,8 +104,10 @@ func (l *Loop) ended(w *watched) {
 type member struct {
 	stat    procfs.Stat
 	threads []int
+	runtime ledger.Runtime
 	fds     []procfs.FD
-	err     error // of the look at fds
+	from    []procfs.FD // those of fds that it has from its parent
+	err     error       // of the look at fds
 }
 
 // members looks at a process and at all below it, parents first. It is called
@@ -115,14 +120,40 @@ func (l *Loop) members(pid int) (all []member) {
 		if m.stat, err = procfs.ReadStat(pids[i]); err != nil || m.stat.Dead() && len(m.threads) < 2 {
 			continue
 		}
+		m.runtime = l.runtime(pids[i])
 		m.fds, m.err = l.table(pids[i], m.alive())
 		l.resolve(m.fds, freshBefore)
+		for _, parent := range all {
+			if parent.stat.Pid == m.stat.PPid {
+				m.from = inherited(parent, m)
+			}
+		}
 		all = append(all, m)
 		for _, t := range m.threads {
 			pids = append(pids, procfs.ThreadChildren(pids[i], t)...)
 		}
 	}
 	return all
+}
+
+// inherited says what a process has open that it took over from its parent when
+// it was forked: the same open file at the same number. Where the kernel does
+// not tell that, one with the same name is taken for the same; but epolls,
+// timers and their like all have one name, and count as its own.
+func inherited(parent, m member) (same []procfs.FD) {
+	numbers := map[int]procfs.FD{}
+	for _, f := range parent.fds {
+		numbers[f.Num] = f
+	}
+	for _, f := range m.fds {
+		if g, ok := numbers[f.Num]; ok && f.Same(g) && !f.Std() {
+			shared, err := procfs.SameFile(parent.stat.Pid, m.stat.Pid, f)
+			if err == nil && shared || err != nil && !f.Anonymous() {
+				same = append(same, f)
+			}
+		}
+	}
+	return same
 }
 
 // alive is a thread whose table is that of the process: the table of a main

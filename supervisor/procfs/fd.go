@@ -73,6 +73,31 @@ func LiveTable(pid int) ([]FD, error) {
 	return fds, err
 }
 
+// LiveThread is a thread of a process that has not ended: the main one as a
+// rule.
+func LiveThread(pid int) int {
+	for _, tid := range otherThreads(pid) {
+		return tid
+	}
+	return pid
+}
+
+// Anonymous reports whether f is of a kind whose instances all have one name:
+// two looks at two processes cannot tell whether they saw the same one.
+func (f FD) Anonymous() bool { return strings.HasPrefix(f.link, "anon_inode:") }
+
+// SameFile reports whether two processes share an open file at the number of f
+// (kcmp(2), KCMP_FILE). It needs the right to trace both, and fails where the
+// kernel or a seccomp filter does not have the call.
+func SameFile(a, b int, f FD) (bool, error) {
+	const kcmpFile = 0
+	r, _, e := unix.Syscall6(unix.SYS_KCMP, uintptr(a), uintptr(b), kcmpFile, uintptr(f.Num), uintptr(f.Num), 0)
+	if e != 0 {
+		return false, e
+	}
+	return r == 0, nil
+}
+
 // otherThreads lists the threads that live beside a main thread that ended;
 // none if it did not.
 func otherThreads(pid int) []int {
@@ -86,7 +111,7 @@ func readTable(dir string) ([]FD, error) {
 	fds := make([]FD, 0, 16) // what most hold
 	err := walk(dir, func(t *table, num int, name, link string) {
 		f := newFD(num, link)
-		if !f.Std() && (f.Kind == "file" || f.Kind == "pidfd") {
+		if !f.Std() && (f.Kind == "file" || f.Kind == "pidfd" || f.Kind == "memfd") {
 			t.info(&f, name)
 		}
 		fds = append(fds, f)
