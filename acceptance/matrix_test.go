@@ -59,7 +59,7 @@ type matrix struct {
 	seed    int
 	counts  map[string]int // by way
 	proof   string         // empty: exact
-	blind   bool           // what is forked in the stop is not traced: it may be set-user-ID
+	blind   bool           // what is forked in the stop may end unseen: traced, it could not be set-user-ID
 }
 
 // ofSize shares out so many children among the ways.
@@ -242,9 +242,8 @@ func (m matrix) judge(log []entry, output, proof string) (r result) {
 			if w.end != "crash" {
 				r.stops++
 			}
-		case e.is("process ended") && wayOf(child).end == "fork" && m.blind:
+		case e.is("process ended", "end", "unseen") && wayOf(child).end == "fork" && m.blind:
 			ended[e.int("pid")] = "fork, its helper"
-			check(e, "end", "unseen")
 			check(e, "proof", "none")
 			delete(truth, e.int("pid"))
 		case e.is("process ended") && wayOf(child).end == "fork":
