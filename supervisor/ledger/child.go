@@ -103,6 +103,25 @@ func runtimeOf(fds []procfs.FD, r Runtime) map[int]string {
 	return own
 }
 
+// ownOf says of each number why it does not count: the process has it from its
+// parent, or it is its runtime's.
+func ownOf(fds []procfs.FD, from map[int]procfs.FD, r Runtime) map[int]string {
+	var rest []procfs.FD
+	var inherited []int
+	for _, f := range fds {
+		if g, ok := from[f.Num]; ok && f.Same(g) {
+			inherited = append(inherited, f.Num)
+			continue
+		}
+		rest = append(rest, f)
+	}
+	own := runtimeOf(rest, r)
+	for _, n := range inherited {
+		own[n] = "inherited"
+	}
+	return own
+}
+
 // Line is one descriptor of a run in its books.
 type Line struct {
 	procfs.FD
@@ -121,12 +140,8 @@ func Judge(before, after, inherited []procfs.FD, r Runtime) (lines []Line, close
 		from[f.Num] = f
 	}
 	uncounted := func(f procfs.FD, own map[int]string) string {
-		g, ok := from[f.Num]
-		switch {
-		case f.Std():
+		if f.Std() {
 			return "standard stream"
-		case ok && f.Same(g):
-			return "inherited"
 		}
 		return own[f.Num]
 	}
@@ -134,7 +149,7 @@ func Judge(before, after, inherited []procfs.FD, r Runtime) (lines []Line, close
 	for _, f := range after {
 		held[f.Num] = f
 	}
-	own := runtimeOf(before, r)
+	own := ownOf(before, from, r)
 	for _, f := range before {
 		if g, ok := held[f.Num]; ok && f.Same(g) {
 			continue // comes with what was left
@@ -145,7 +160,7 @@ func Judge(before, after, inherited []procfs.FD, r Runtime) (lines []Line, close
 		}
 		lines = append(lines, line)
 	}
-	own = runtimeOf(after, r)
+	own = ownOf(after, from, r)
 	for _, f := range after {
 		line := Line{FD: f, Uncounted: uncounted(f, own)}
 		if line.Uncounted == "" {

@@ -24,10 +24,7 @@ func (l *Loop) diagnose(r *run, sig unix.Signal) {
 	}
 	since := w.cpu
 	l.job(w, func() func() {
-		d := Diagnosed{Run: r.id, Pid: r.pid, Signal: sig, Disposition: "unknown"}
-		if s, err := procfs.ReadSignals(r.pid); err == nil {
-			d.Disposition = s.Disposition(sig)
-		}
+		d := Diagnosed{Run: r.id, Pid: r.pid, Signal: sig, Disposition: l.disposition(r.pid, sig)}
 		if now, err := procfs.CPU(r.pid); err == nil {
 			d.CPU = now - since
 		}
@@ -99,10 +96,7 @@ func (l *Loop) glance(r *run, sig unix.Signal) {
 	r.glances++
 	l.jobs.Go(func() {
 		l.slots <- struct{}{}
-		g := Glanced{Run: r.id, Pid: r.pid, At: time.Now()}
-		if s, err := procfs.ReadSignals(r.pid); err == nil {
-			g.Disposition = s.Disposition(sig)
-		}
+		g := Glanced{Run: r.id, Pid: r.pid, At: time.Now(), Disposition: l.disposition(r.pid, sig)}
 		g.FDs, _ = l.table(r.pid, r.pid)
 		l.resolve(g.FDs, freshBefore)
 		<-l.slots

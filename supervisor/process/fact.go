@@ -69,7 +69,7 @@ type (
 		Run         RunID
 		Pid         int
 		Signal      unix.Signal   // that it was sent
-		Disposition string        // of that signal: caught, ignored, blocked, default
+		Disposition string        // of that signal, see Loop.disposition
 		CPU         time.Duration // since the first signal
 		Threads     []string      // each in words; those below it too
 	}

@@ -28,11 +28,24 @@ func (l *Loop) hears(r *run, sig unix.Signal, now time.Time) bool {
 	if r.serves || sig == unix.SIGKILL || age >= youth || now.Sub(r.stopAt) >= r.hold {
 		return true
 	}
-	if runtime, _ := l.runtimes.Of(r.pid); runtime == ledger.Go {
+	if l.runtime(r.pid) == ledger.Go {
 		return !r.probed && age >= leastAge
 	}
-	s, err := procfs.ReadSignals(r.pid)
-	return err != nil || s.Disposition(sig) != "default"
+	return l.disposition(r.pid, sig) != "default"
+}
+
+// disposition says what a process does about a signal: "caught", "ignored",
+// "blocked", "awaited" by sigwait(3), or "default". Empty: it cannot be read.
+func (l *Loop) disposition(pid int, sig unix.Signal) string {
+	s, err := procfs.ReadSignals(pid)
+	if err != nil {
+		return ""
+	}
+	d := s.Disposition(sig)
+	if d == "default" && procfs.AwaitsSignals(pid) {
+		return "awaited"
+	}
+	return d
 }
 
 // tendHeld lets the signals of a run go that can hear now.

@@ -53,7 +53,8 @@ type hold struct {
 	born  bool // the first one
 	since time.Time
 	next  time.Time // the next look; zero: one is under way
-	lives int       // looks in a row that saw a sibling live on
+	looks int
+	lives int // of them in a row that saw a sibling live on
 }
 
 // attach traces a run's own process, or samples it, as closely as proof asks
@@ -310,7 +311,7 @@ func (l *Loop) tendHold(w *watched, now time.Time) time.Time {
 		return h.next
 	}
 	h.next = time.Time{}
-	l.lookAfter(w, now.Sub(h.since) >= holdLimit)
+	l.lookAfter(w, now.Sub(h.since) >= holdLimit && h.looks >= holdLooks)
 	return time.Time{}
 }
 
@@ -319,6 +320,7 @@ func (l *Loop) looked(w *watched, h *hold, v view) {
 	if w.hold != h {
 		return // gone in between
 	}
+	h.looks++
 	if v.survivor != 0 {
 		h.lives++
 	} else {
