@@ -10,27 +10,29 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// sockets is what is known of the sockets of our network namespace. One dump of
-// them costs about as much as ten tables, and serves all looks that waited for
-// it: in a stop of many children that is most of them.
-type sockets struct {
+// sockets is what is known of the sockets of our network namespace. To take
+// stock of them can cost as much as ten tables, so it is done in parts, the
+// cheap ones first; and each serves all looks that waited for it: in a stop of
+// many children that is most of them.
+type sockets [procfs.SocketParts]struct {
 	mu    sync.Mutex
-	began time.Time // the dump
-	names map[uint64]procfs.SocketInfo
+	began time.Time // the taking stock
+	known map[uint64]procfs.SocketInfo
 }
 
-// since returns a dump that began at t or later. It waits for the one that is
-// under way and makes the next.
-func (s *sockets) since(t time.Time) map[uint64]procfs.SocketInfo {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.began.Before(t) {
+// since returns a part of which stock was taken at t or later. It waits for the
+// taking that is under way and makes the next.
+func (s *sockets) since(part int, t time.Time) map[uint64]procfs.SocketInfo {
+	p := &s[part]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.began.Before(t) {
 		began := time.Now()
-		if names, err := procfs.Sockets(); err == nil || len(names) > 0 {
-			s.began, s.names = began, names
+		if known, err := procfs.SomeSockets(part); err == nil || len(known) > 0 {
+			p.began, p.known = began, known
 		}
 	}
-	return s.names
+	return p.known
 }
 
 // freshBefore is how old a dump may be that names what a run holds when its
@@ -210,22 +212,18 @@ func (l *Loop) table(pid, tid int) (fds []procfs.FD, err error) {
 	return fds, err
 }
 
-// resolve names the sockets among fds, from a dump that is not older than
-// fresh.
+// resolve names the sockets among fds, as they were no longer than fresh ago.
 func (l *Loop) resolve(fds []procfs.FD, fresh time.Duration) {
-	socket := func(f procfs.FD) bool { return f.Kind == "socket" && !f.Std() }
-	if !slices.ContainsFunc(fds, socket) {
-		return
-	}
+	unknown := func(f procfs.FD) bool { return f.Kind == "socket" && !f.Std() && !f.Named() }
 	now := time.Now()
-	known := l.sockets.since(now.Add(-fresh))
-	if slices.ContainsFunc(fds, func(f procfs.FD) bool {
-		_, ok := known[f.Inode()]
-		return socket(f) && !ok
-	}) {
-		known = l.sockets.since(now)
+	for _, since := range []time.Time{now.Add(-fresh), now} {
+		for part := range l.sockets {
+			if !slices.ContainsFunc(fds, unknown) {
+				return
+			}
+			procfs.Resolve(fds, l.sockets.since(part, since))
+		}
 	}
-	procfs.Resolve(fds, known)
 }
 
 // judged is the look at a process that is over.

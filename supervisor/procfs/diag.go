@@ -44,11 +44,15 @@ func openDiag() (*diag, error) {
 
 // ask dumps the sockets that a request is for, one message each.
 func (d *diag) ask(request []byte, each func(msg []byte)) error {
+	return d.askAs(unix.SOCK_DIAG_BY_FAMILY, request, each)
+}
+
+func (d *diag) askAs(kind uint16, request []byte, each func(msg []byte)) error {
 	d.seq++
 	order := binary.NativeEndian
 	req := make([]byte, unix.NLMSG_HDRLEN, unix.NLMSG_HDRLEN+len(request))
 	order.PutUint32(req[0:], uint32(unix.NLMSG_HDRLEN+len(request)))
-	order.PutUint16(req[4:], unix.SOCK_DIAG_BY_FAMILY)
+	order.PutUint16(req[4:], kind)
 	order.PutUint16(req[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
 	order.PutUint32(req[8:], d.seq)
 	req = append(req, request...)
@@ -104,10 +108,28 @@ func diagError(body []byte) error {
 	return fmt.Errorf("sock_diag refused: %w", unix.Errno(-int32(binary.NativeEndian.Uint32(body))))
 }
 
-// inet takes stock of the sockets of a family and protocol.
-func (d *diag) inet(family, protocol uint8, word string, into map[uint64]SocketInfo) error {
+// inet takes stock of the sockets of a family and protocol in the given states.
+func (d *diag) inet(family, protocol uint8, word string, states uint32, into map[uint64]SocketInfo) error {
 	tell := tellInet(word)
-	return d.ask(inetRequest(family, protocol, held), func(msg []byte) {
+	return d.ask(inetRequest(family, protocol, states), func(msg []byte) {
+		if inode := inetInode(msg); inode != 0 {
+			into[inode] = SocketInfo{msg, tell}
+		}
+	})
+}
+
+// tcp takes stock of the TCP sockets of both families in one pass. What that
+// costs is the kernel's way through its table of connections, which a request
+// by family would take twice; only the older form, struct inet_diag_req with
+// TCPDIAG_GETSOCK, asks for all families (inet_diag_dump_compat,
+// net/ipv4/inet_diag.c).
+func (d *diag) tcp(into map[uint64]SocketInfo) error {
+	const getSock, reqLen, states = 18, 60, 52
+	req := make([]byte, reqLen)
+	req[0] = unix.AF_INET
+	binary.NativeEndian.PutUint32(req[states:], held)
+	tell := tellInet("tcp")
+	return d.askAs(getSock, req, func(msg []byte) {
 		if inode := inetInode(msg); inode != 0 {
 			into[inode] = SocketInfo{msg, tell}
 		}

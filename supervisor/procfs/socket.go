@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"strconv"
@@ -115,21 +116,48 @@ type teller = func(msg []byte) (text string, d Detail, peer uint64)
 // netlink that is neither bound nor connected is in none of the kernel's lists.
 func Sockets() (map[uint64]SocketInfo, error) {
 	all := map[uint64]SocketInfo{}
+	var errs []error
+	for part := range SocketParts {
+		more, err := SomeSockets(part)
+		maps.Copy(all, more)
+		errs = append(errs, err)
+	}
+	return all, errors.Join(errs...)
+}
+
+// SocketParts is how many parts [Sockets] has. Each costs more than the one
+// before: TCP sockets that listen and unix sockets, UDP, all of TCP, the rest.
+const SocketParts = 4
+
+// SomeSockets is a part of [Sockets], from 0.
+func SomeSockets(part int) (map[uint64]SocketInfo, error) {
+	into := map[uint64]SocketInfo{}
+	if part == SocketParts-1 {
+		return into, netFiles("self", into, "netlink", "packet", "raw", "raw6")
+	}
 	d, err := openDiag()
 	if err != nil { // as in gVisor
-		return all, netFiles("self", all, netFileNames...)
+		files := [][]string{{"unix"}, {"udp", "udp6"}, {"tcp", "tcp6"}}
+		return into, netFiles("self", into, files[part]...)
 	}
 	defer unix.Close(d.fd)
-	var errs []error
-	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		errs = append(errs, d.inet(family, unix.IPPROTO_TCP, "tcp", all), d.inet(family, unix.IPPROTO_UDP, "udp", all))
+	both := func(protocol uint8, word string, states uint32) error {
+		return errors.Join(d.inet(unix.AF_INET, protocol, word, states, into), d.inet(unix.AF_INET6, protocol, word, states, into))
 	}
-	rest := []string{"netlink", "packet", "raw", "raw6"}
-	if d.unix(all) != nil { // before Linux 3.3, or left out of the kernel
-		rest = append(rest, "unix")
+	switch part {
+	case 0:
+		if d.unix(into) != nil { // before Linux 3.3, or left out of the kernel
+			err = netFiles("self", into, "unix")
+		}
+		err = errors.Join(err, both(unix.IPPROTO_TCP, "tcp", 1<<tcpListen))
+	case 1:
+		err = both(unix.IPPROTO_UDP, "udp", held)
+	case 2:
+		if d.tcp(into) != nil { // a kernel without the older form
+			err = both(unix.IPPROTO_TCP, "tcp", held)
+		}
 	}
-	errs = append(errs, netFiles("self", all, rest...))
-	return all, errors.Join(errs...)
+	return into, err
 }
 
 // SocketsOf adds to sockets those of the network namespace of a process, if it
