@@ -97,6 +97,7 @@ func (l *Loop) glance(r *run, sig unix.Signal) {
 	l.jobs.Go(func() {
 		l.slots <- struct{}{}
 		g := Glanced{Run: r.id, Pid: r.pid, At: time.Now(), Disposition: l.disposition(r.pid, sig)}
+		_ = l.runtime(r.pid) // it is remembered, and a stop need not find out
 		g.FDs, _ = l.table(r.pid, r.pid)
 		l.resolve(g.FDs, freshBefore)
 		<-l.slots

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,7 +36,7 @@ var ErrStat = errors.New("unreadable stat line")
 func ReadStat(pid int) (Stat, error) { return readStat(fmt.Sprintf("/proc/%d/stat", pid)) }
 
 func readStat(path string) (Stat, error) {
-	line, err := os.ReadFile(path)
+	line, err := slurp(path)
 	if err != nil {
 		return Stat{}, err
 	}
@@ -120,7 +120,7 @@ func Siblings(pid int, except []int) (alive, survivor int) {
 }
 
 func killPending(pid, tid int) bool {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/status", pid, tid))
+	b, err := slurp(taskPath(pid, tid, "status"))
 	if err != nil {
 		return true // gone in between
 	}
@@ -144,7 +144,7 @@ func Children(pid int) []int {
 
 // ThreadChildren lists the children that one thread of a process made.
 func ThreadChildren(pid, tid int) []int {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, tid))
+	b, err := slurp(taskPath(pid, tid, "children"))
 	if err != nil {
 		return nil
 	}
@@ -167,18 +167,48 @@ func Descendants(pid int) []int {
 	return all
 }
 
-func numbers(dir string) []int {
-	d, err := os.Open(dir)
+func numbers(dir string) (all []int) {
+	d, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
-	defer d.Close()
-	names, _ := d.Readdirnames(-1)
-	all := make([]int, 0, len(names))
-	for _, s := range names {
-		if n, err := strconv.Atoi(s); err == nil {
-			all = append(all, n)
+	defer unix.Close(d)
+	var dent [4096]byte
+	for {
+		n, err := unix.ReadDirent(d, dent[:])
+		if err != nil || n <= 0 {
+			return all
+		}
+		_, _, names := unix.ParseDirent(dent[:n], -1, nil)
+		for _, s := range names {
+			if n, err := strconv.Atoi(s); err == nil {
+				all = append(all, n)
+			}
 		}
 	}
-	return all
+}
+
+// slurp reads a file of /proc. It is os.ReadFile without what that does for
+// files which can be waited for: half of what a small read costs.
+func slurp(path string) ([]byte, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	b := make([]byte, 0, 2048) // a status has 1,500
+	for {
+		n, err := unix.Read(fd, b[len(b):cap(b)])
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+		case n == 0:
+			return b, nil
+		}
+		if b = b[:len(b)+n]; len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+	}
 }

@@ -3,7 +3,6 @@ package procfs
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 )
@@ -23,7 +22,7 @@ type Status struct {
 
 // ReadStatus reads the status of a process, or of a thread by its own number.
 func ReadStatus(tid int) (Status, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid))
+	b, err := slurp(fmt.Sprintf("/proc/%d/status", tid))
 	if err != nil {
 		return Status{}, err
 	}
