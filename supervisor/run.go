@@ -23,9 +23,7 @@ import (
 )
 
 // run is the main job: it returns the exit code once nothing runs any more.
-//
-// The fleet is the only actor that ends by itself. When it does, the group
-// interrupts the others, and what is left is to close the books.
+// Its counterpart for one command without a file is execute.
 func run(o cli.RunOptions, s *signals) int {
 	cfg, err := load(o)
 	if err != nil {
@@ -34,21 +32,21 @@ func run(o cli.RunOptions, s *signals) int {
 	if err := writePid(o.PidFile); err != nil {
 		return refuse(err, ledger.CodeUsage)
 	}
-	h, err := build(o, cfg)
+	h := newHouse()
+	h.pidFile, h.strict = o.PidFile, o.Strict
+	err = h.build(process.Options{}, fleet.Options{
+		Config: cfg, Load: func() (*config.Config, error) { return reload(o) }, Configure: h.configure, Terminal: terminal(os.Stderr),
+		Run: process.Spec{Stdin: fromNull, Ignored: s.ignored.Without(unix.SIGTERM).Without(unix.SIGINT).Without(unix.SIGQUIT)},
+	})
 	if err != nil {
 		return refuse(err, ledger.CodeFailed)
 	}
-	var g oklog.Group
-	g.Add(h.fleet.Run, func(error) { h.fleet.Stop() })
-	g.Add(func() error { return s.run(h) }, func(error) { s.close() })
-	g.Add(h.loop.Run, func(error) { h.loop.Close() })
-	if h.control != nil {
-		g.Add(h.control.Run, func(error) { h.control.Close() })
+	h.control, err = control.Listen(control.Name(cfg.Path), h.book, h.fleet.Health)
+	if err != nil {
+		h.sink.Emit(event.Warning{What: "health will not answer", Reason: err.Error()})
 	}
-	if err := g.Run(); err != nil {
-		h.fault("actors", err)
-	}
-	return h.close()
+	h.live(s, h.asked)
+	return h.close().Code()
 }
 
 // refuse tells why nothing was started, and returns code.
@@ -72,46 +70,70 @@ func load(o cli.RunOptions) (*config.Config, error) {
 
 // house is everything that runs, wired together.
 type house struct {
-	opt     cli.RunOptions
 	journal *journal.Journal
+	sink    event.Sink // the journal, or who stands before it
 	book    *ledger.Book
 	hub     *relay.Hub
 	loop    *process.Loop
 	fleet   *fleet.Fleet
-	control *control.Server // nil: another supervisor has the name
-	null    int
+	control *control.Server // nil: there is none, or another supervisor has the name
+	null    int             // -1: not needed
+	pidFile string
+	strict  bool
 	faulty  bool
 }
 
-func build(o cli.RunOptions, cfg *config.Config) (*house, error) {
-	h := &house{opt: o, journal: journal.New()}
-	h.book = ledger.NewBook(h.journal)
+func newHouse() *house {
+	j := journal.New()
+	return &house{journal: j, sink: j, null: -1}
+}
+
+// fromNull stands for a standard input that is /dev/null.
+const fromNull = -1
+
+// build makes the rooms and wires them: whatever is the same for all goes into
+// the options here.
+func (h *house) build(p process.Options, f fleet.Options) error {
+	h.book = ledger.NewBook(h.sink)
 	h.hub = relay.NewHub(relay.Options{Stdout: os.Stdout, Stderr: os.Stderr, Books: h.book, Dropped: h.dropped})
 	err := wakePoller()
 	if err == nil {
 		err = h.book.Begin()
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	h.loop, err = process.New(process.Options{Books: h.book, Deliver: func(f process.Fact) { h.fleet.Deliver(f) }})
-	if err != nil {
-		return nil, err
+	p.Books, p.Deliver = h.book, func(f process.Fact) { h.fleet.Deliver(f) }
+	if h.loop, err = process.New(p); err != nil {
+		return err
 	}
-	if h.null, err = unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
-		return nil, fmt.Errorf("cannot open %s: %w", os.DevNull, err)
+	if f.Run.Stdin == fromNull {
+		if h.null, err = unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+			return fmt.Errorf("cannot open %s: %w", os.DevNull, err)
+		}
+		h.book.Opened(h.null, "file", os.DevNull)
+		f.Run.Stdin = h.null
 	}
-	h.book.Opened(h.null, "file", os.DevNull)
-	h.fleet = fleet.New(fleet.Options{
-		Config: cfg, Load: h.reload, Configure: h.configure, Processes: h.loop, Relays: h.hub, Sink: h.journal, DevNull: h.null,
-		Terminal: terminal(os.Stderr),
-	})
-	h.control, err = control.Listen(control.Name(cfg.Path), h.book, h.fleet.Health)
-	if err != nil {
-		h.journal.Emit(event.Warning{What: "health will not answer", Reason: err.Error()})
+	f.Processes, f.Relays, f.Sink = h.loop, h.hub, h.sink
+	h.fleet = fleet.New(f)
+	h.journal.Start(h.hub.Writer("stderr"), settings(f.Config.Log))
+	return nil
+}
+
+// live runs the actors until the end. The fleet is the only one that ends by
+// itself. When it does, the group interrupts the others, and what is left is to
+// close the books.
+func (h *house) live(s *signals, take func(unix.Signal)) {
+	var g oklog.Group
+	g.Add(h.fleet.Run, func(error) { h.fleet.Stop() })
+	g.Add(func() error { return s.run(take) }, func(error) { s.close() })
+	g.Add(h.loop.Run, func(error) { h.loop.Close() })
+	if h.control != nil {
+		g.Add(h.control.Run, func(error) { h.control.Close() })
 	}
-	h.journal.Start(h.hub.Writer("stderr"), settings(cfg.Log))
-	return h, nil
+	if err := g.Run(); err != nil {
+		h.fault("actors", err)
+	}
 }
 
 // wakePoller makes the runtime open the descriptors of its poller, so that
@@ -126,15 +148,17 @@ func wakePoller() error {
 
 // close closes the books: what is still open of ours is closed, what was
 // printed is flushed, and the last line says how it all ended.
-func (h *house) close() int {
+func (h *house) close() ledger.Outcome {
 	if err := h.flush(h.hub.Flush, flushLeast); err != nil {
-		h.journal.Emit(event.Warning{What: "output not flushed", Reason: err.Error()})
+		h.sink.Emit(event.Warning{What: "output not flushed", Reason: err.Error()})
 	}
-	h.hub.Settle()
-	_ = h.book.Close(h.null, func() error { return unix.Close(h.null) })
-	if h.opt.PidFile != "" {
-		if err := os.Remove(h.opt.PidFile); err != nil {
-			h.journal.Emit(event.Warning{What: "pid file not removed", Reason: err.Error()})
+	if h.null >= 0 {
+		h.hub.Settle()
+		_ = h.book.Close(h.null, func() error { return unix.Close(h.null) })
+	}
+	if h.pidFile != "" {
+		if err := os.Remove(h.pidFile); err != nil {
+			h.sink.Emit(event.Warning{What: "pid file not removed", Reason: err.Error()})
 		}
 	}
 	diff, err := h.book.Check()
@@ -146,13 +170,13 @@ func (h *house) close() int {
 	}
 	outcome, complete := h.fleet.Outcome(), h.fleet.Complete()
 	complete.Opened, complete.Closed = h.book.Counts()
-	outcome.Strict = outcome.Strict || h.opt.Strict
+	outcome.Strict = outcome.Strict || h.strict
 	outcome.Fault = outcome.Fault || h.faulty || complete.Opened != complete.Closed
 	complete.Verdict = outcome.Verdict()
-	h.journal.Emit(complete)
+	h.sink.Emit(complete)
 	h.journal.Close()
 	_ = h.flush(h.hub.Close, 0) // what is lost now cannot be told any more
-	return outcome.Code()
+	return outcome
 }
 
 // flushLeast is kept of the deadline for the last line, and granted to each
@@ -171,12 +195,12 @@ func (h *house) flush(do func(context.Context) error, keep time.Duration) error 
 
 func (h *house) fault(what string, err error) {
 	h.faulty = true
-	h.journal.Emit(event.Fault{What: what, Reason: err.Error()})
+	h.sink.Emit(event.Fault{What: what, Reason: err.Error()})
 }
 
-// reload reads the configuration again.
-func (h *house) reload() (*config.Config, error) {
-	cfg, err := load(h.opt)
+// reload reads the configuration again; its error is for the log.
+func reload(o cli.RunOptions) (*config.Config, error) {
+	cfg, err := load(o)
 	var faults *config.Faults
 	if errors.As(err, &faults) {
 		var text strings.Builder
@@ -189,22 +213,22 @@ func (h *house) reload() (*config.Config, error) {
 func (h *house) configure(l config.Log) { h.journal.Set(settings(l)) }
 
 func (h *house) dropped(dest string, lines, bytes uint64, reason string) {
-	h.journal.Emit(event.Dropped{Dest: dest, Lines: lines, Bytes: bytes, Reason: reason})
+	h.sink.Emit(event.Dropped{Dest: dest, Lines: lines, Bytes: bytes, Reason: reason})
 }
 
-// Signal, Reload and Ledger are what signals ask for.
-
-func (h *house) Signal(sig unix.Signal) { h.fleet.Signal(sig) }
-
-func (h *house) Reload() {
-	h.journal.Emit(event.SignalReceived{Signal: "SIGHUP", Meaning: "reload"})
-	h.fleet.Reload()
-}
-
-func (h *house) Ledger() {
-	h.journal.Emit(event.SignalReceived{Signal: "SIGUSR1", Meaning: "tell what is open"})
-	for _, e := range h.book.Entries() {
-		h.journal.Emit(event.Ledger(e))
+// asked does what a signal asks for.
+func (h *house) asked(sig unix.Signal) {
+	switch sig {
+	case unix.SIGHUP:
+		h.sink.Emit(event.SignalReceived{Signal: "SIGHUP", Meaning: "reload"})
+		h.fleet.Reload()
+	case unix.SIGUSR1:
+		h.sink.Emit(event.SignalReceived{Signal: "SIGUSR1", Meaning: "tell what is open"})
+		for _, e := range h.book.Entries() {
+			h.sink.Emit(event.Ledger(e))
+		}
+	default:
+		h.fleet.Signal(sig)
 	}
 }
 

@@ -28,6 +28,7 @@ import (
 type Processes interface {
 	Spawn(process.RunID, process.Spec)
 	Signal(id process.RunID, sig unix.Signal, rung int, proof process.Proof)
+	Forward(id process.RunID, came, sig unix.Signal)
 	Sweep(killAt, giveUp time.Time, proof process.Proof)
 }
 
@@ -44,8 +45,10 @@ type Options struct {
 	Processes Processes
 	Relays    Relays
 	Sink      event.Sink
-	DevNull   int  // the children's standard input
-	Terminal  bool // somebody may be watching, who can press Ctrl-C again
+	Run       process.Spec // what all runs have in common: standard input, scope, …
+	Terminal  bool         // somebody may be watching, who can press Ctrl-C again
+	Certain   bool         // a stop does not take back a spawn that waits for its turn
+	Leave     bool         // what is below us when no child runs any more is left alone
 }
 
 // Fleet is all children. Its methods may be called by any goroutine, and none
@@ -81,6 +84,8 @@ type books struct {
 	left, proven                     int // descriptors that children left; those of them with an exact proof
 	survived                         int
 	fault                            bool
+	status                           unix.WaitStatus // of the last run
+	unspawned                        error           // why there was none
 }
 
 // Messages to the goroutine of Run, beside the facts of the process loop.
@@ -175,6 +180,8 @@ func (f *Fleet) handle(m any) {
 		f.probed(m)
 	case asked:
 		f.asked(m.sig)
+	case forwarded:
+		f.forward(m)
 	case reloadNow:
 		f.startReload()
 	case loaded:
