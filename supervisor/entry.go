@@ -10,7 +10,7 @@ import (
 
 // What the assembly of entry notes before Go's runtime installs its handlers.
 // It runs only where the linker was told to begin there (-E=main.entry, see the
-// Makefile and docs/decisions/0008); a plain go build leaves all at zero.
+// Makefile and docs/decisions/0009); a plain go build leaves all at zero.
 var (
 	recorded uint64 // 1: the two below are known
 	ignored  uint64 // bit n-1: signal n was ignored

@@ -66,7 +66,7 @@ type Loop struct {
 	sweep *sweep
 	timer *time.Timer
 
-	watches    map[int]*watched  // by pid
+	watches    map[int]*watched // by pid
 	holders    holders
 	toldOne    map[identity]bool // processes that were told to end one by one
 	inherited  []procfs.FD       // descriptors that children have from whoever started us

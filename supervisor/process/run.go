@@ -54,6 +54,7 @@ type run struct {
 	terminal bool
 	watch    Proof
 	gate     *gate // nil: it executed its command
+	inert    bool  // it could not
 	starting bool  // somebody waits for that
 
 	stopAt   time.Time // when the first signal of a stop was asked for
@@ -215,6 +216,9 @@ func (l *Loop) settle(r *run) {
 		w.over = true
 		delete(l.watches, r.pid)
 		r.exited.Look = w.judged()
+		if r.inert {
+			r.exited.Look = Look{Proof: None, Reason: "its command could not be executed"}
+		}
 		r.exited.Threads, r.exited.ThreadsAtEnd = w.threads, w.threadsAtEnd
 		r.exited.Processes, r.exited.Forked = r.processes, r.forked
 	}

@@ -37,7 +37,8 @@ func (s Signals) With(sig unix.Signal) Signals { return s | 1<<(sig-1) }
 func (s Signals) Without(sig unix.Signal) Signals { return s &^ (1 << (sig - 1)) }
 
 // gate is our end of the socket between us and a run that has not executed its
-// command yet. A byte from us lets it go on; its end is closed by the exec.
+// command yet. A byte from us lets it go on; a byte from it says that it could
+// not. The exec closes its end.
 type gate struct {
 	fd     int
 	behind []func() // what waits for the exec
@@ -77,14 +78,9 @@ func (l *Loop) open(r *run) {
 	_, _ = unix.Write(g.fd, []byte{1}) // if it is dead, its end is closed too
 	r.starting = true
 	l.jobs.Go(func() {
-		var b [1]byte
-		for {
-			if _, err := unix.Read(g.fd, b[:]); !errors.Is(err, unix.EINTR) {
-				break
-			}
-		}
+		failed, _ := readByte(g.fd)
 		l.cmds.Put(func() {
-			r.starting = false
+			r.starting, r.inert = false, failed
 			l.passed(r)
 			l.settle(r)
 		})
@@ -176,6 +172,9 @@ func Start(args []string) int {
 	if err == nil {
 		err = syscall.Exec(args[3], args[4:], os.Environ())
 	}
+	if gate >= 0 {
+		_, _ = unix.Write(gate, []byte{1})
+	}
 	fmt.Fprintf(os.Stderr, "supervisor: cannot start the command: %v\n", err)
 	if errors.Is(err, unix.ENOENT) {
 		return 127
@@ -185,7 +184,7 @@ func Start(args []string) int {
 
 func startArgs(args []string) (ignored Signals, mask *Signals, gate int, err error) {
 	if len(args) < 5 {
-		return 0, nil, 0, errors.New("this verb is for the supervisor itself")
+		return 0, nil, -1, errors.New("this verb is for the supervisor itself")
 	}
 	ignored, err = parseSignals(args[0])
 	if args[1] != asItIs {
@@ -204,17 +203,23 @@ func parseSignals(text string) (Signals, error) {
 }
 
 func waitAtGate(fd int) error {
+	told, err := readByte(fd)
+	switch {
+	case err != nil:
+		return fmt.Errorf("cannot wait for the supervisor: %w", err)
+	case !told:
+		return errors.New("the supervisor is gone")
+	}
+	return nil
+}
+
+// readByte reports whether a byte came before the end.
+func readByte(fd int) (bool, error) {
 	var b [1]byte
 	for {
 		n, err := unix.Read(fd, b[:])
-		switch {
-		case errors.Is(err, unix.EINTR):
-		case err != nil:
-			return fmt.Errorf("cannot wait for the supervisor: %w", err)
-		case n == 0:
-			return errors.New("the supervisor is gone")
-		default:
-			return nil
+		if !errors.Is(err, unix.EINTR) {
+			return n > 0, err
 		}
 	}
 }

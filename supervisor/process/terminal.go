@@ -21,11 +21,11 @@ func HasTerminal() bool { return foreground() > 0 }
 // for all children it would take the stops of others from who waits for them.
 func (l *Loop) lookAtJobs() {
 	for pid, r := range l.pids {
-		var info siginfo
-		if !r.terminal || waitid(unix.P_PID, pid, &info, unix.WSTOPPED|unix.WNOHANG) != nil || info.Pid == 0 {
+		if w := r.watched; !r.terminal || w != nil && len(w.traced) > 0 { // a traced one's stops are ptrace's, see tracedJob
 			continue
 		}
-		if w := r.watched; w == nil || w.anchor == 0 { // a traced one's stops come to its tracer, see tracedJob
+		var info siginfo
+		if waitid(unix.P_PID, pid, &info, unix.WSTOPPED|unix.WNOHANG) == nil && info.Pid != 0 {
 			l.jobStopped(r, unix.Signal(info.Status))
 		}
 	}
