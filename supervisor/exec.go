@@ -22,7 +22,7 @@ import (
 // configuration with one child, which inherits what we have.
 func execute(o cli.ExecOptions, s *signals) int {
 	parent := os.Getppid()
-	s.all()
+	caught := s.all()
 	path, err := find(o.Command[0])
 	if err != nil {
 		return refuse(fmt.Errorf("cannot execute %q: %w", o.Command[0], err), unspawned(err))
@@ -45,6 +45,7 @@ func execute(o cli.ExecOptions, s *signals) int {
 	if err != nil {
 		return refuse(err, ledger.CodeFailed)
 	}
+	<-caught
 	e.live(s, e.asked)
 	if e.timer != nil {
 		e.timer.Stop()

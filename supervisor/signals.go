@@ -40,15 +40,25 @@ func catch() *signals {
 // all takes every signal that can be caught and is not needed here: CHLD is the
 // process loop's, URG and PROF are the Go runtime's. What the runtime does not
 // let through (32 to 34) keeps its default.
-func (s *signals) all() {
-	signal.Stop(s.pipe)
-	for sig := unix.Signal(1); sig <= process.LastSignal; sig++ {
-		switch sig {
-		case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGURG, unix.SIGPROF:
-		default:
-			signal.Notify(s.in, sig)
+//
+// Each costs two switches between threads, a millisecond in all. So it is done
+// beside what follows: those up to 31 are caught once the channel that it
+// returns is closed, the realtime ones a moment later.
+func (s *signals) all() <-chan struct{} {
+	const realtime = 32
+	caught := make(chan struct{})
+	go func() {
+		for sig := unix.Signal(1); sig <= process.LastSignal; sig++ {
+			switch sig {
+			case realtime:
+				close(caught)
+			case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGURG, unix.SIGPROF:
+			default:
+				signal.Notify(s.in, sig)
+			}
 		}
-	}
+	}()
+	return caught
 }
 
 // release restores the defaults, for a verb that is over in a moment. A signal

@@ -69,7 +69,7 @@ type Loop struct {
 	watches    map[int]*watched // by pid
 	holders    holders
 	toldOne    map[identity]bool // processes that were told to end one by one
-	inherited  []procfs.FD       // descriptors that children have from whoever started us
+	inherited  []procfs.FD       // see handedOn
 	privileged bool              // we have CAP_SYS_PTRACE
 }
 
@@ -102,9 +102,7 @@ func New(opt Options) (*Loop, error) {
 		l.privileged = s.Effective&(1<<unix.CAP_SYS_PTRACE) != 0
 	}
 	if opt.Inherit {
-		var err error
-		l.inherited, err = handedOn()
-		return l, err
+		return l, nil
 	}
 	// Before Linux 5.11 the flag is unknown; then those that we inherited stay
 	// as they were.

@@ -133,21 +133,23 @@ func (l *Loop) attachAtSpawn(r *run) {
 // watchRun begins to watch a run's own process.
 func (l *Loop) watchRun(r *run) {
 	r.watched = l.watch(&watched{run: r, pid: r.pid, comm: r.name})
-	r.watched.look.Inherited = l.inherited
+	r.watched.look.Inherited = l.handedOn()
 }
 
-// handedOn lists what children inherit beyond the standard streams.
-func handedOn() (all []procfs.FD, err error) {
-	own, err := procfs.Own()
-	if err != nil {
-		return nil, fmt.Errorf("cannot list our descriptors: %w", err)
+// handedOn lists what children inherit beyond the standard streams, from
+// whoever started us: all of our own is close-on-exec.
+func (l *Loop) handedOn() []procfs.FD {
+	if !l.opt.Inherit || l.inherited != nil {
+		return l.inherited
 	}
+	l.inherited = []procfs.FD{}
+	own, _ := procfs.Own() // without it they count as the children's
 	for _, f := range own {
 		if flags, err := unix.FcntlInt(uintptr(f.Num), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 && !f.Std() {
-			all = append(all, f)
+			l.inherited = append(l.inherited, f)
 		}
 	}
-	return all, nil
+	return l.inherited
 }
 
 // asItIs stands for the mask that Go's fork leaves.

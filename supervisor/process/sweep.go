@@ -84,7 +84,7 @@ func (l *Loop) lookOrphan(p procfs.Stat, tell func()) {
 		tell()
 		return
 	}
-	w := l.found(&watched{pid: p.PPid, look: Look{Before: l.inherited}}, p.Pid)
+	w := l.found(&watched{pid: p.PPid, look: Look{Before: l.handedOn()}}, p.Pid)
 	if w == nil {
 		return
 	}
