@@ -194,6 +194,9 @@ func startArgs(args []string) (ignored Signals, mask *Signals, gate int, err err
 		mask, err = &set, errors.Join(err, e)
 	}
 	gate, e := strconv.Atoi(args[2])
+	if e != nil {
+		gate = -1
+	}
 	return ignored, mask, gate, errors.Join(err, e)
 }
 
