@@ -6,7 +6,9 @@ RUN go mod download
 COPY supervisor supervisor
 COPY workers workers
 ARG VERSION=dev
+# The supervisor has an entry point of its own, docs/decisions/0009.
 RUN CGO_ENABLED=0 GOFLAGS=-buildvcs=false go build -trimpath -ldflags="-s -w -X main.version=$VERSION" \
+    -ldflags="tp0/supervisor=-s -w -X main.version=$VERSION -E=main.entry" \
     -o /out/bin/ ./supervisor ./workers/server ./workers/client
 
 FROM scratch

@@ -6,7 +6,9 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags="-s -w -X main.version=$(VERSION)"
+# The supervisor has an entry point of its own, docs/decisions/0009.
+LDFLAGS = -s -w -X main.version=$(VERSION)
+BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags="$(LDFLAGS)" -ldflags="tp0/supervisor=$(LDFLAGS) -E=main.entry"
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test lint audit bench-proof image clean docker-compose-up docker-compose-logs docker-compose-down

@@ -89,6 +89,8 @@ type container struct {
 	logs *lines // both streams
 }
 
+// runContainer starts a container of an image, which may have a command behind
+// it.
 func runContainer(t *testing.T, image string, hcl string, flags ...string) *container {
 	t.Helper()
 	args := append([]string{"run", "-d", "--label", "supervisor-test"}, flags...)
@@ -102,7 +104,7 @@ func runContainer(t *testing.T, image string, hcl string, flags ...string) *cont
 		}
 		args = append(args, "-v", dir+":/config:ro", "-e", "SUPERVISOR_CONFIG=/config/supervisor.hcl")
 	}
-	c := &container{t: t, id: docker(t, append(args, image)...), logs: newLines()}
+	c := &container{t: t, id: docker(t, append(args, strings.Fields(image)...)...), logs: newLines()}
 	r, w := io.Pipe()
 	follow := exec.Command("docker", "logs", "-f", c.id)
 	follow.Stdout, follow.Stderr = w, w

@@ -13,7 +13,7 @@ import (
 // books while they are checked: its own close comes after the check, because
 // the report has the outcome of that.
 func (h *house) openReport() *report.File {
-	path := h.opt.Report
+	path := h.report
 	if path == "" {
 		path = h.fleet.Config().Shutdown.Report
 	}
@@ -41,7 +41,8 @@ func (h *house) writeReport(file *report.File) {
 	cfg := h.fleet.Config()
 	host, _ := os.Hostname()
 	facts := report.Facts{Version: version, Host: host, Config: cfg.Path, Group: map[string]string{}, DependsOn: map[string][]string{}}
-	facts.Complete, facts.Code = h.judge(1)
+	complete, outcome := h.judge(1)
+	facts.Complete, facts.Code = complete, h.code(outcome)
 	for _, c := range cfg.Children {
 		facts.DependsOn[c.Name] = c.DependsOn
 		for _, i := range c.Instances {

@@ -24,9 +24,7 @@ import (
 )
 
 // run is the main job: it returns the exit code once nothing runs any more.
-//
-// The fleet is the only actor that ends by itself. When it does, the group
-// interrupts the others, and what is left is to close the books.
+// Its counterpart for one command without a file is execute.
 func run(o cli.RunOptions, s *signals) int {
 	cfg, err := load(o)
 	if err != nil {
@@ -35,21 +33,21 @@ func run(o cli.RunOptions, s *signals) int {
 	if err := writePid(o.PidFile); err != nil {
 		return refuse(err, ledger.CodeUsage)
 	}
-	h, err := build(o, cfg)
+	h := newHouse()
+	h.pidFile, h.report, h.strict = o.PidFile, o.Report, o.Strict
+	err = h.build(process.Options{}, fleet.Options{
+		Config: cfg, Load: func() (*config.Config, error) { return reload(o) }, Configure: h.configure, Terminal: terminal(os.Stderr),
+		Run: process.Spec{Stdin: fromNull, Ignored: s.ignored.Without(unix.SIGTERM).Without(unix.SIGINT).Without(unix.SIGQUIT)},
+	})
 	if err != nil {
 		return refuse(err, ledger.CodeFailed)
 	}
-	var g oklog.Group
-	g.Add(h.fleet.Run, func(error) { h.fleet.Stop() })
-	g.Add(func() error { return s.run(h) }, func(error) { s.close() })
-	g.Add(h.loop.Run, func(error) { h.loop.Close() })
-	if h.control != nil {
-		g.Add(h.control.Run, func(error) { h.control.Close() })
+	h.control, err = control.Listen(control.Name(cfg.Path), h.book, h.fleet.Health)
+	if err != nil {
+		h.Emit(event.Warning{What: "health will not answer", Reason: err.Error()})
 	}
-	if err := g.Run(); err != nil {
-		h.fault("actors", err)
-	}
-	return h.close()
+	h.live(s, h.asked)
+	return h.code(h.close())
 }
 
 // refuse tells why nothing was started, and returns code.
@@ -73,20 +71,33 @@ func load(o cli.RunOptions) (*config.Config, error) {
 
 // house is everything that runs, wired together.
 type house struct {
-	opt     cli.RunOptions
 	journal *journal.Journal
+	sink    event.Sink // the journal, or who stands before it
 	record  *report.Recorder
 	book    *ledger.Book
 	hub     *relay.Hub
 	loop    *process.Loop
 	fleet   *fleet.Fleet
-	control *control.Server // nil: another supervisor has the name
-	null    int
+	control *control.Server // nil: there is none, or another supervisor has the name
+	null    int             // -1: not needed
+	pidFile string
+	report  string                   // empty: the configuration says where it goes
+	code    func(ledger.Outcome) int // the exit code
+	strict  bool
 	faulty  bool
 }
 
-func build(o cli.RunOptions, cfg *config.Config) (*house, error) {
-	h := &house{opt: o, journal: journal.New(), record: report.NewRecorder()}
+func newHouse() *house {
+	j := journal.New()
+	return &house{journal: j, sink: j, record: report.NewRecorder(), null: -1, code: ledger.Outcome.Code}
+}
+
+// fromNull stands for a standard input that is /dev/null.
+const fromNull = -1
+
+// build makes the rooms and wires them: whatever is the same for all goes into
+// the options here.
+func (h *house) build(p process.Options, f fleet.Options) error {
 	h.book = ledger.NewBook(h)
 	h.hub = relay.NewHub(relay.Options{Stdout: os.Stdout, Stderr: os.Stderr, Books: h.book, Dropped: h.dropped})
 	err := wakePoller()
@@ -94,26 +105,39 @@ func build(o cli.RunOptions, cfg *config.Config) (*house, error) {
 		err = h.book.Begin()
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	h.loop, err = process.New(process.Options{Books: h.book, Deliver: func(f process.Fact) { h.fleet.Deliver(f) }})
-	if err != nil {
-		return nil, err
+	p.Books, p.Deliver = h.book, func(f process.Fact) { h.fleet.Deliver(f) }
+	if h.loop, err = process.New(p); err != nil {
+		return err
 	}
-	if h.null, err = unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
-		return nil, fmt.Errorf("cannot open %s: %w", os.DevNull, err)
+	if f.Run.Stdin == fromNull {
+		if h.null, err = unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+			return fmt.Errorf("cannot open %s: %w", os.DevNull, err)
+		}
+		h.book.Opened(h.null, "file", os.DevNull)
+		f.Run.Stdin = h.null
 	}
-	h.book.Opened(h.null, "file", os.DevNull)
-	h.fleet = fleet.New(fleet.Options{
-		Config: cfg, Load: h.reload, Configure: h.configure, Processes: h.loop, Relays: h.hub, Sink: h, DevNull: h.null,
-		Terminal: terminal(os.Stderr),
-	})
-	h.control, err = control.Listen(control.Name(cfg.Path), h.book, h.fleet.Health)
-	if err != nil {
-		h.Emit(event.Warning{What: "health will not answer", Reason: err.Error()})
+	f.Processes, f.Relays, f.Sink = h.loop, h.hub, h
+	h.fleet = fleet.New(f)
+	h.journal.Start(h.hub.Writer("stderr"), settings(f.Config.Log))
+	return nil
+}
+
+// live runs the actors until the end. The fleet is the only one that ends by
+// itself. When it does, the group interrupts the others, and what is left is to
+// close the books.
+func (h *house) live(s *signals, take func(unix.Signal)) {
+	var g oklog.Group
+	g.Add(h.fleet.Run, func(error) { h.fleet.Stop() })
+	g.Add(func() error { return s.run(take) }, func(error) { s.close() })
+	g.Add(h.loop.Run, func(error) { h.loop.Close() })
+	if h.control != nil {
+		g.Add(h.control.Run, func(error) { h.control.Close() })
 	}
-	h.journal.Start(h.hub.Writer("stderr"), settings(cfg.Log))
-	return h, nil
+	if err := g.Run(); err != nil {
+		h.fault("actors", err)
+	}
 }
 
 // wakePoller makes the runtime open the descriptors of its poller, so that
@@ -128,14 +152,16 @@ func wakePoller() error {
 
 // close closes the books: what is still open of ours is closed, what was
 // printed is flushed, and the last line says how it all ended.
-func (h *house) close() int {
+func (h *house) close() ledger.Outcome {
 	if err := h.flush(h.hub.Flush, flushLeast); err != nil {
 		h.Emit(event.Warning{What: "output not flushed", Reason: err.Error()})
 	}
-	h.hub.Settle()
-	_ = h.book.Close(h.null, func() error { return unix.Close(h.null) })
-	if h.opt.PidFile != "" {
-		if err := os.Remove(h.opt.PidFile); err != nil {
+	if h.null >= 0 {
+		h.hub.Settle()
+		_ = h.book.Close(h.null, func() error { return unix.Close(h.null) })
+	}
+	if h.pidFile != "" {
+		if err := os.Remove(h.pidFile); err != nil {
 			h.Emit(event.Warning{What: "pid file not removed", Reason: err.Error()})
 		}
 	}
@@ -148,22 +174,22 @@ func (h *house) close() int {
 		h.fault("ledger", errors.New(d))
 	}
 	h.writeReport(file)
-	complete, code := h.judge(0)
+	complete, outcome := h.judge(0)
 	h.Emit(complete)
 	h.journal.Close()
 	_ = h.flush(h.hub.Close, 0) // what is lost now cannot be told any more
-	return code
+	return outcome
 }
 
 // judge says how it all ended, if due of our descriptors are yet to be closed.
-func (h *house) judge(due int) (event.ShutdownComplete, int) {
+func (h *house) judge(due int) (event.ShutdownComplete, ledger.Outcome) {
 	outcome, complete := h.fleet.Outcome(), h.fleet.Complete()
 	complete.Opened, complete.Closed = h.book.Counts()
 	complete.Closed += due
-	outcome.Strict = outcome.Strict || h.opt.Strict
+	outcome.Strict = outcome.Strict || h.strict
 	outcome.Fault = outcome.Fault || h.faulty || complete.Opened != complete.Closed
 	complete.Verdict = outcome.Verdict()
-	return complete, outcome.Code()
+	return complete, outcome
 }
 
 // flushLeast is kept of the deadline for the last line, and granted to each
@@ -182,7 +208,7 @@ func (h *house) flush(do func(context.Context) error, keep time.Duration) error 
 
 // Emit hands an event to everybody who tells of it.
 func (h *house) Emit(e event.Event) {
-	h.journal.Emit(e)
+	h.sink.Emit(e)
 	h.record.Emit(e)
 }
 
@@ -191,9 +217,9 @@ func (h *house) fault(what string, err error) {
 	h.Emit(event.Fault{What: what, Reason: err.Error()})
 }
 
-// reload reads the configuration again.
-func (h *house) reload() (*config.Config, error) {
-	cfg, err := load(h.opt)
+// reload reads the configuration again; its error is for the log.
+func reload(o cli.RunOptions) (*config.Config, error) {
+	cfg, err := load(o)
 	var faults *config.Faults
 	if errors.As(err, &faults) {
 		var text strings.Builder
@@ -209,19 +235,19 @@ func (h *house) dropped(dest string, lines, bytes uint64, reason string) {
 	h.Emit(event.Dropped{Dest: dest, Lines: lines, Bytes: bytes, Reason: reason})
 }
 
-// Signal, Reload and Ledger are what signals ask for.
-
-func (h *house) Signal(sig unix.Signal) { h.fleet.Signal(sig) }
-
-func (h *house) Reload() {
-	h.Emit(event.SignalReceived{Signal: "SIGHUP", Meaning: "reload"})
-	h.fleet.Reload()
-}
-
-func (h *house) Ledger() {
-	h.Emit(event.SignalReceived{Signal: "SIGUSR1", Meaning: "tell what is open"})
-	for _, e := range h.book.Entries() {
-		h.Emit(event.Ledger(e))
+// asked does what a signal asks for.
+func (h *house) asked(sig unix.Signal) {
+	switch sig {
+	case unix.SIGHUP:
+		h.Emit(event.SignalReceived{Signal: "SIGHUP", Meaning: "reload"})
+		h.fleet.Reload()
+	case unix.SIGUSR1:
+		h.Emit(event.SignalReceived{Signal: "SIGUSR1", Meaning: "tell what is open"})
+		for _, e := range h.book.Entries() {
+			h.Emit(event.Ledger(e))
+		}
+	default:
+		h.fleet.Signal(sig)
 	}
 }
 

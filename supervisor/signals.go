@@ -5,15 +5,19 @@ import (
 	"os/signal"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/process"
 )
 
 // signals is the actor that turns signals into requests. It lives until all
 // is over: one that restores the defaults after the first signal would let the
 // second one kill us in the middle of a stop.
 type signals struct {
-	in   chan os.Signal
-	pipe chan os.Signal
-	quit chan struct{}
+	ignored process.Signals  // at our start
+	blocked *process.Signals // at our start; nil: none, or not known
+	in      chan os.Signal
+	pipe    chan os.Signal
+	quit    chan struct{}
 }
 
 // catch takes the signals that mean something to us. SIGHUP stays ignored if
@@ -21,13 +25,40 @@ type signals struct {
 // output goes away (os/signal, "SIGPIPE"); caught, it is an error of the write,
 // and it is caught rather than ignored so that children do not inherit that.
 func catch() *signals {
-	s := &signals{in: make(chan os.Signal, 16), pipe: make(chan os.Signal, 1), quit: make(chan struct{})}
+	s := &signals{
+		in: make(chan os.Signal, 2*process.LastSignal), pipe: make(chan os.Signal, 1), quit: make(chan struct{}),
+	}
+	s.ignored, s.blocked = inherited()
 	signal.Notify(s.in, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1)
 	if !signal.Ignored(unix.SIGHUP) {
 		signal.Notify(s.in, unix.SIGHUP)
 	}
 	signal.Notify(s.pipe, unix.SIGPIPE)
 	return s
+}
+
+// all takes every signal that can be caught and is not needed here: CHLD is the
+// process loop's, URG and PROF are the Go runtime's. What the runtime does not
+// let through (32 to 34) keeps its default.
+//
+// Each costs two switches between threads, a millisecond in all. So it is done
+// beside what follows: those up to 31 are caught once the channel that it
+// returns is closed, the realtime ones a moment later.
+func (s *signals) all() <-chan struct{} {
+	const realtime = 32
+	caught := make(chan struct{})
+	go func() {
+		for sig := unix.Signal(1); sig <= process.LastSignal; sig++ {
+			switch sig {
+			case realtime:
+				close(caught)
+			case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGURG, unix.SIGPROF:
+			default:
+				signal.Notify(s.in, sig)
+			}
+		}
+	}()
+	return caught
 }
 
 // release restores the defaults, for a verb that is over in a moment. A signal
@@ -44,27 +75,14 @@ func (s *signals) release() {
 	}
 }
 
-// requests are what signals ask for.
-type requests interface {
-	Signal(unix.Signal) // a stop, or more haste
-	Reload()
-	Ledger() // tell what is open
-}
-
-func (s *signals) run(to requests) error {
+// run gives each signal to take, in one goroutine.
+func (s *signals) run(take func(unix.Signal)) error {
 	for {
 		select {
 		case <-s.quit:
 			return nil
 		case sig := <-s.in:
-			switch sig {
-			case unix.SIGHUP:
-				to.Reload()
-			case unix.SIGUSR1:
-				to.Ledger()
-			default:
-				to.Signal(sig.(unix.Signal))
-			}
+			take(sig.(unix.Signal))
 		}
 	}
 }

@@ -16,8 +16,9 @@ import (
 type Program struct {
 	Version        string
 	Stdout, Stderr io.Writer
-	Run            func(RunOptions) int // the main job
-	Brief          func()               // called before any other verb
+	Run            func(RunOptions) int  // the main job
+	Exec           func(ExecOptions) int // the same for one command
+	Brief          func()                // called before any other verb
 }
 
 // cli is one parse of a command line.
@@ -38,7 +39,7 @@ func Main(args []string, p Program) int {
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
-			if cmd.Name() != runVerb {
+			if cmd.Name() != runVerb && cmd.Name() != execVerb {
 				p.Brief()
 			}
 		},
@@ -46,7 +47,7 @@ func Main(args []string, p Program) int {
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
 	root.SetArgs(args)
-	root.AddCommand(c.runCommand(), c.validateCommand(), c.healthCommand(), c.reportCommand(), c.versionCommand())
+	root.AddCommand(c.runCommand(), c.execCommand(), c.validateCommand(), c.healthCommand(), c.reportCommand(), c.versionCommand())
 	if err := root.Execute(); err != nil {
 		fmt.Fprintf(p.Stderr, "supervisor: %v\nSee 'supervisor --help'.\n", err)
 		return ledger.CodeUsage

@@ -51,7 +51,10 @@ type (
 		Reason  string
 	}
 	// SignalReceived: somebody signalled the supervisor.
-	SignalReceived struct{ Signal, Meaning string }
+	SignalReceived struct {
+		Signal, Meaning string
+		Passed          bool // on to the command, and no request
+	}
 	// SignalSent: the supervisor signalled a run, or an orphan.
 	SignalSent struct {
 		Child  string // the instance, or

@@ -66,6 +66,7 @@ func (f *Fleet) spawnFailed(x process.SpawnFailed) {
 		f.ended(u, false, x.Err.Error())
 		return
 	}
+	f.books.unspawned = x.Err
 	f.opt.Sink.Emit(event.SpawnFailed{Child: u.spec.Name, Command: u.spec.Launch.Command, Reason: x.Err.Error()})
 	f.ended(u, false, "it could not be spawned: "+x.Err.Error())
 }
@@ -86,6 +87,7 @@ func (f *Fleet) exited(x process.Exited) {
 	u := f.runs[x.Run]
 	delete(f.runs, x.Run)
 	f.books.reaped++
+	f.books.status = x.Status
 	if x.Killed {
 		f.books.killed++
 	}

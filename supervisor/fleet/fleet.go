@@ -31,6 +31,7 @@ type Processes interface {
 	Serves(process.RunID)
 	Glance(process.RunID, unix.Signal)
 	Diagnose(process.RunID, unix.Signal)
+	Forward(id process.RunID, came, sig unix.Signal)
 	Sweep(killAt, giveUp time.Time, proof process.Proof)
 }
 
@@ -47,8 +48,10 @@ type Options struct {
 	Processes Processes
 	Relays    Relays
 	Sink      event.Sink
-	DevNull   int  // the children's standard input
-	Terminal  bool // somebody may be watching, who can press Ctrl-C again
+	Run       process.Spec // what all runs have in common: standard input, scope, …
+	Terminal  bool         // somebody may be watching, who can press Ctrl-C again
+	Certain   bool         // a stop does not take back a spawn that waits for its turn
+	Leave     bool         // what is below us when no child runs any more is left alone
 }
 
 // Fleet is all children. Its methods may be called by any goroutine, and none
@@ -85,6 +88,8 @@ type books struct {
 	forced                           int // runs that a later signal than the first had to end
 	survived                         int
 	fault                            bool
+	status                           unix.WaitStatus // of the last run
+	unspawned                        error           // why there was none
 }
 
 // Messages to the goroutine of Run, beside the facts of the process loop.
@@ -181,6 +186,8 @@ func (f *Fleet) handle(m any) {
 		f.lookNow(m)
 	case asked:
 		f.asked(m.sig)
+	case forwarded:
+		f.forward(m)
 	case reloadNow:
 		f.startReload()
 	case loaded:

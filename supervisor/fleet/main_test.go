@@ -168,7 +168,7 @@ func open(t *testing.T, relays Relays, cfgs ...*config.Config) *world {
 	w := &world{t: t, cfgs: cfgs, over: make(chan error, 1), gate: make(chan struct{})}
 	close(w.gate)
 	w.f = New(Options{
-		Config: cfgs[0], Load: w.reload, Configure: func(config.Log) {}, Processes: w, Relays: relays, Sink: w, DevNull: -1, Terminal: true,
+		Config: cfgs[0], Load: w.reload, Configure: func(config.Log) {}, Processes: w, Relays: relays, Sink: w, Run: process.Spec{Stdin: -1}, Terminal: true,
 	})
 	go func() { w.over <- w.f.Run() }()
 	return w
@@ -228,6 +228,15 @@ func (w *world) Signal(id process.RunID, sig unix.Signal, rung int, _ process.Pr
 func (w *world) Serves(process.RunID)                {}
 func (w *world) Glance(process.RunID, unix.Signal)   {}
 func (w *world) Diagnose(process.RunID, unix.Signal) {}
+func (w *world) Forward(id process.RunID, came, sig unix.Signal) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range w.runs {
+		if r.id == id {
+			w.say("forward %s %s", signalName(sig), r.name)
+		}
+	}
+}
 
 func (w *world) Sweep(killAt, giveUp time.Time, proof process.Proof) {
 	w.mu.Lock()

@@ -140,6 +140,10 @@ func (f *Fleet) startSweep() {
 		}
 	}
 	f.stop.phase = sweeping
+	if f.opt.Leave {
+		f.swept(process.Swept{})
+		return
+	}
 	reserve := f.cfg.Shutdown.Reserve
 	f.opt.Processes.Sweep(f.stop.at(reserve, 1), f.stop.at(reserve, 4), process.Proof(f.cfg.Shutdown.Proof))
 }

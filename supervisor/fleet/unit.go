@@ -147,11 +147,14 @@ func (f *Fleet) spawn(u *unit) {
 	u.relay = r
 	f.keep(r)
 	out, errs := r.ChildFiles()
-	f.opt.Processes.Spawn(u.run, process.Spec{
-		Name: u.spec.Name, Path: l.Path, Argv: append([]string{l.Command}, l.Args...), Env: l.Env, Dir: l.Dir,
-		Stdin: f.opt.DevNull, Stdout: out, Stderr: errs, Revoked: &f.late,
-		Hold: min(u.spec.Policy.KillHold, u.spec.Policy.KillTimeout/2), Probed: l.Ready != nil,
-	})
+	s := f.opt.Run
+	s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, l.Path, append([]string{l.Command}, l.Args...), l.Env, l.Dir
+	s.Stdout, s.Stderr = out, errs
+	s.Hold, s.Probed = min(u.spec.Policy.KillHold, u.spec.Policy.KillTimeout/2), l.Ready != nil
+	if !f.opt.Certain {
+		s.Revoked = &f.late
+	}
+	f.opt.Processes.Spawn(u.run, s)
 }
 
 // keep remembers a run's relay until it is done.

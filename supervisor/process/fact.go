@@ -42,6 +42,7 @@ type (
 		Run    RunID
 		Pid    int
 		Exit   event.Exit
+		Status unix.WaitStatus
 		At     time.Time
 		Rusage unix.Rusage
 		Killed bool // we sent it SIGKILL

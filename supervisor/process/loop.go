@@ -34,6 +34,11 @@ type Books interface {
 type Options struct {
 	Books   Books
 	Deliver func(Fact) // called on the loop's thread; must not block
+	Inherit bool       // what descriptors we were given beyond the standard streams, children get too
+	// Parent and ParentDeath make the kernel send us a signal when our parent
+	// dies, which Parent was; 0: none.
+	Parent      int
+	ParentDeath unix.Signal
 }
 
 // net is how often we look for a death whose SIGCHLD was lost, while a stop is
@@ -66,7 +71,9 @@ type Loop struct {
 
 	watches    map[int]*watched // by pid
 	holders    holders
-	privileged bool // we have CAP_SYS_PTRACE
+	toldOne    map[identity]bool // processes that were told to end one by one
+	inherited  []procfs.FD       // see handedOn
+	privileged bool              // we have CAP_SYS_PTRACE
 }
 
 // New prepares this process to be the parent of others: it takes SIGCHLD back
@@ -86,6 +93,7 @@ func New(opt Options) (*Loop, error) {
 		told:  map[int]uint64{},
 		timer: time.NewTimer(time.Hour),
 
+		toldOne: map[identity]bool{},
 		watches: map[int]*watched{},
 	}
 	l.timer.Stop()
@@ -93,14 +101,17 @@ func New(opt Options) (*Loop, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("cannot become the reaper of orphans: %w", err)
 	}
+	if s, err := procfs.ReadStatus(os.Getpid()); err == nil {
+		l.privileged = s.Effective&(1<<unix.CAP_SYS_PTRACE) != 0
+	}
+	if opt.Inherit {
+		return l, nil
+	}
 	// Before Linux 5.11 the flag is unknown; then those that we inherited stay
 	// as they were.
 	err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
 	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
 		return nil, fmt.Errorf("cannot mark inherited descriptors close-on-exec: %w", err)
-	}
-	if s, err := procfs.ReadStatus(os.Getpid()); err == nil {
-		l.privileged = s.Effective&(1<<unix.CAP_SYS_PTRACE) != 0
 	}
 	return l, nil
 }
@@ -111,6 +122,9 @@ func New(opt Options) (*Loop, error) {
 func (l *Loop) Run() error {
 	runtime.LockOSThread()
 	defer l.end()
+	if err := l.dieWithParent(); err != nil {
+		return err
+	}
 	for {
 		select {
 		case <-l.cmds.Wake():
@@ -126,6 +140,22 @@ func (l *Loop) Run() error {
 		}
 		l.arm(l.tend(time.Now()))
 	}
+}
+
+// dieWithParent asks for a signal at the death of our parent. The kernel keeps
+// that for each thread (prctl(2), PR_SET_PDEATHSIG), and ours stays. A parent
+// that died before has to be noticed.
+func (l *Loop) dieWithParent() error {
+	if l.opt.ParentDeath == 0 {
+		return nil
+	}
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(l.opt.ParentDeath), 0, 0, 0); err != nil {
+		return fmt.Errorf("cannot ask for a signal at the death of our parent: %w", err)
+	}
+	if os.Getppid() != l.opt.Parent {
+		_ = unix.Kill(os.Getpid(), l.opt.ParentDeath)
+	}
+	return nil
 }
 
 // Close ends the loop. What is still running is left to itself.
@@ -185,7 +215,17 @@ func (l *Loop) Spawn(id RunID, spec Spec) { l.cmds.Put(func() { l.spawn(id, spec
 func (l *Loop) Signal(id RunID, sig unix.Signal, rung int, proof Proof) {
 	l.cmds.Put(func() {
 		if r := l.runs[id]; r != nil && !r.reaped {
-			l.signal(r, delivery{sig, rung}, proof)
+			l.once(r, sig, func() { l.signal(r, delivery{sig, rung}, proof) })
+		}
+	})
+}
+
+// Forward passes on to a run a signal that came to us, or another one in its
+// place; 0: none. It is no rung, and no stop begins. [Signalled] follows.
+func (l *Loop) Forward(id RunID, came, sig unix.Signal) {
+	l.cmds.Put(func() {
+		if r := l.runs[id]; r != nil && !r.reaped {
+			l.once(r, sig, func() { l.forward(r, came, sig) })
 		}
 	})
 }

@@ -2,6 +2,7 @@ package process
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -27,6 +28,17 @@ type Spec struct {
 	// too young to hear it. Probed: somebody will say when it serves.
 	Hold   time.Duration
 	Probed bool
+	// Session gives it a session of its own, not only a group.
+	Session bool
+	// Terminal says that standard input is our terminal: its group gets it if
+	// we have it, and we stop when job control stops it. Not with Session.
+	Terminal bool
+	Scope    Scope // whom its signals reach
+	// Ignored and Blocked are its dispositions and its mask to begin with. Go's
+	// fork loses some of both; nil: as it leaves the mask.
+	Ignored Signals
+	Blocked *Signals
+	Watch   Proof // Exact: look from its first instruction on; else once a stop begins
 	// Revoked, once it is set, makes a spawn that still waits for its turn fail
 	// with ErrRevoked. May be nil.
 	Revoked *atomic.Bool
@@ -42,11 +54,17 @@ type run struct {
 	pid   int
 	pidfd int // -1: the kernel has none
 
-	spawned time.Time
-	hold    time.Duration // see Spec
-	probed  bool
-	serves  bool // it proved it
-	glances int  // under way
+	spawned  time.Time
+	hold     time.Duration // see Spec
+	probed   bool
+	serves   bool // it proved it
+	glances  int  // under way
+	scope    Scope
+	terminal bool
+	watch    Proof
+	gate     *gate // nil: it executed its command
+	inert    bool  // it could not
+	starting bool  // somebody waits for that
 
 	stopAt   time.Time // when the first signal of a stop was asked for
 	stopTick uint64    // the same on the clock of procfs.Stat.Start
@@ -75,29 +93,53 @@ func (l *Loop) spawn(id RunID, s Spec) {
 		l.opt.Deliver(SpawnFailed{Run: id, Err: ErrRevoked})
 		return
 	}
+	var g *gate
+	var other int
+	if s.needsStart() {
+		var err error
+		if g, other, err = l.through(&s); err != nil {
+			l.opt.Deliver(SpawnFailed{Run: id, Err: err})
+			return
+		}
+	}
 	pidfd := -1
 	pid, err := syscall.ForkExec(s.Path, s.Argv, &syscall.ProcAttr{
 		Dir:   s.Dir,
 		Env:   s.Env,
 		Files: []uintptr{uintptr(s.Stdin), uintptr(s.Stdout), uintptr(s.Stderr)},
-		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM, PidFD: &pidfd},
+		Sys:   &syscall.SysProcAttr{Setsid: s.Session, Setpgid: !s.Session, Pdeathsig: syscall.SIGTERM, PidFD: &pidfd},
 	})
+	if g != nil {
+		_ = unix.Close(other)
+		if err != nil {
+			l.closeGate(g)
+		}
+	}
 	if err != nil {
 		l.opt.Deliver(SpawnFailed{Run: id, Err: err})
 		return
 	}
-	r := &run{id: id, name: s.Name, pid: pid, pidfd: pidfd, spawned: time.Now(), hold: s.Hold, probed: s.Probed}
+	r := &run{
+		id: id, name: s.Name, pid: pid, pidfd: pidfd, spawned: time.Now(), hold: s.Hold, probed: s.Probed,
+		scope: s.Scope, terminal: s.Terminal, watch: s.Watch, gate: g,
+	}
 	if pidfd >= 0 {
 		l.opt.Books.Opened(pidfd, "pidfd", s.Name)
 	}
 	l.runs[id], l.pids[pid] = r, r
 	l.opt.Deliver(Spawned{Run: id, Pid: pid, At: r.spawned})
+	if g != nil {
+		l.attachAtSpawn(r)
+		l.giveTerminal(r)
+		l.open(r)
+	}
 }
 
 // reap collects every status that there is. The first look leaves the zombie
 // in place, so that its name can still be read; then exactly that pid is
 // waited for.
 func (l *Loop) reap() {
+	l.lookAtJobs()
 	for {
 		var info siginfo
 		err := waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WALL)
@@ -116,6 +158,7 @@ func (l *Loop) reap() {
 		case err != nil || got != pid:
 			return // somebody killed what stood in a stop; another SIGCHLD comes
 		case status.Stopped():
+			l.tracedJob(pid, status)
 			l.stopped(pid, status)
 		default:
 			l.dead(pid, status, usage, orphan)
@@ -134,9 +177,10 @@ func (l *Loop) dead(pid int, status unix.WaitStatus, usage unix.Rusage, orphan p
 	if errors.Is(unix.Kill(-pid, 0), unix.ESRCH) { // nobody of its group is left
 		delete(l.told, pid)
 	}
+	l.takeTerminal(r)
 	r.reaped = true
 	l.lost(pid)
-	r.exited = Exited{Run: r.id, Pid: pid, Exit: exit, At: time.Now(), Rusage: usage, Killed: r.killed}
+	r.exited = Exited{Run: r.id, Pid: pid, Exit: exit, Status: status, At: time.Now(), Rusage: usage, Killed: r.killed}
 	l.release(r)
 	l.settle(r)
 }
@@ -163,6 +207,9 @@ func (l *Loop) deadBelow(pid int, status unix.WaitStatus, stat procfs.Stat) {
 
 // release gives up what the loop holds for a run.
 func (l *Loop) release(r *run) {
+	if r.gate != nil { // whoever waits for the exec need not any more
+		_ = unix.Shutdown(r.gate.fd, unix.SHUT_RDWR)
+	}
 	if r.pidfd >= 0 {
 		fd := r.pidfd
 		r.pidfd = -1
@@ -173,7 +220,7 @@ func (l *Loop) release(r *run) {
 // settle tells of the end of a run once nothing of it is under way.
 func (l *Loop) settle(r *run) {
 	w := r.watched
-	if !r.reaped || l.runs[r.id] != r || r.glances > 0 || w != nil && (w.looks > 0 || l.askHolders(w)) {
+	if !r.reaped || r.starting || r.glances > 0 || l.runs[r.id] != r || w != nil && (w.looks > 0 || l.askHolders(w)) {
 		return
 	}
 	delete(l.runs, r.id)
@@ -182,6 +229,9 @@ func (l *Loop) settle(r *run) {
 		w.over = true
 		delete(l.watches, r.pid)
 		r.exited.Look = w.judged()
+		if r.inert {
+			r.exited.Look = Look{Proof: None, Reason: "its command could not be executed"}
+		}
 		r.exited.Threads, r.exited.ThreadsAtEnd = w.threads, w.threadsAtEnd
 		r.exited.Processes, r.exited.Forked = r.processes, r.forked
 	}
@@ -190,7 +240,11 @@ func (l *Loop) settle(r *run) {
 
 func exitOf(s unix.WaitStatus) event.Exit {
 	if s.Signaled() {
-		return event.Exit{Signal: unix.SignalName(s.Signal()), Core: s.CoreDump()}
+		name := unix.SignalName(s.Signal())
+		if name == "" { // a realtime signal
+			name = fmt.Sprintf("signal %d", int(s.Signal()))
+		}
+		return event.Exit{Signal: name, Core: s.CoreDump()}
 	}
 	return event.Exit{Code: s.ExitStatus()}
 }

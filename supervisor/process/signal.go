@@ -2,6 +2,7 @@ package process
 
 import (
 	"errors"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,7 +28,7 @@ func (l *Loop) signal(r *run, d delivery, proof Proof) {
 		r.stopAt, r.proof = time.Now(), proof
 		r.stopTick, _ = procfs.Uptime()
 		if r.watched == nil {
-			r.watched = l.watch(&watched{run: r, pid: r.pid, comm: r.name})
+			l.watchRun(r)
 		}
 	}
 	if !first && len(r.waiting) == 0 {
@@ -73,26 +74,100 @@ func (l *Loop) deliver(r *run, d delivery) {
 	if d.signal == unix.SIGKILL {
 		r.killed = true
 	}
-	err := l.kill(r, d.signal)
+	err := l.kill(r, d)
 	l.opt.Deliver(Signalled{Run: r.id, Pid: r.pid, Signal: d.signal, Rung: d.rung, Err: err})
-	if d.signal != unix.SIGKILL && r.stands() {
+	if d.rung > 0 && d.signal != unix.SIGKILL && r.stands() {
 		l.awaken(r)
 	}
 }
 
-// kill signals the process group that the run was given, and the run itself
-// where it has left that group (setsid(2)). The run is not reaped, so neither
-// number can belong to somebody else.
-func (l *Loop) kill(r *run, sig unix.Signal) error {
-	l.tell(r.pid)
-	err := unix.Kill(-r.pid, sig)
-	if group, e := unix.Getpgid(r.pid); e == nil && group != r.pid {
-		return unix.Kill(r.pid, sig)
+// forward passes a signal on. A run in the background gets the terminal back
+// before it goes on, and what stops a run by the terminal's wish stops us too:
+// whoever sent it waits for that.
+func (l *Loop) forward(r *run, came, sig unix.Signal) {
+	if came == unix.SIGCONT {
+		l.giveTerminal(r)
+	}
+	switch {
+	case sig == 0: // swallowed
+	case len(r.waiting) > 0: // not before what came earlier
+		r.waiting = append(r.waiting, delivery{signal: sig})
+	default:
+		l.deliver(r, delivery{signal: sig})
+	}
+	if (came == unix.SIGTSTP || came == unix.SIGTTIN || came == unix.SIGTTOU) && os.Getpid() != 1 {
+		_ = unix.Kill(os.Getpid(), unix.SIGSTOP)
+	}
+}
+
+// Scope is whom a run's signals reach.
+type Scope string
+
+// The scopes. The zero value is ScopeGroup.
+const (
+	ScopeProcess Scope = "process" // the run alone
+	ScopeGroup   Scope = "group"   // the process group that it was given
+	ScopeTree    Scope = "tree"    // all its descendants at that moment, wherever they went
+)
+
+// kill signals a run as far as its scope reaches. The run is not reaped, so
+// its number cannot belong to somebody else.
+func (l *Loop) kill(r *run, d delivery) error {
+	switch r.scope {
+	case ScopeProcess:
+		return unix.Kill(r.pid, d.signal)
+	case ScopeTree:
+		return l.killTree(r.pid, d)
+	}
+	if d.rung > 0 {
+		l.tell(r.pid)
+	}
+	return killGroup(r.pid, d.signal)
+}
+
+// killGroup signals the process group that a run was given, and the run itself
+// where it has left that group (setsid(2)).
+func killGroup(pid int, sig unix.Signal) error {
+	err := unix.Kill(-pid, sig)
+	if group, e := unix.Getpgid(pid); e == nil && group != pid {
+		return unix.Kill(pid, sig)
 	}
 	if errors.Is(err, unix.ESRCH) {
-		return unix.Kill(r.pid, sig)
+		return unix.Kill(pid, sig)
 	}
 	return err
+}
+
+// killTree signals a run and its descendants, each once. They are listed first:
+// those of one that dies of the signal would be found no more.
+func (l *Loop) killTree(pid int, d delivery) error {
+	var below []procfs.Stat
+	for _, p := range procfs.Descendants(pid) {
+		if s, err := procfs.ReadStat(p); err == nil && !s.Dead() {
+			below = append(below, s)
+		}
+	}
+	err := unix.Kill(pid, d.signal)
+	for _, s := range below {
+		if killExactly(s, d.signal) == nil && d.rung > 0 {
+			l.toldOne[key(s)] = true
+		}
+	}
+	return err
+}
+
+// killExactly signals a process unless its number was recycled: the handle is
+// taken first and the look repeated.
+func killExactly(p procfs.Stat, sig unix.Signal) error {
+	fd, err := unix.PidfdOpen(p.Pid, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if again, err := procfs.ReadStat(p.Pid); err != nil || key(again) != key(p) {
+		return unix.ESRCH
+	}
+	return unix.PidfdSendSignal(fd, sig, nil, 0)
 }
 
 // tell notes when a group was signalled first, so that the sweep does not
@@ -120,10 +195,10 @@ func (r *run) stands() bool {
 // the signal otherwise, and its whole time would pass for nothing. (systemd
 // does the same, systemd.kill(5).)
 func (l *Loop) awaken(r *run) {
-	if r.awoken {
+	if r.awoken || r.stopAt.IsZero() { // before its stop it may stand as long as it likes
 		return
 	}
 	r.awoken = true
-	err := l.kill(r, unix.SIGCONT)
+	err := l.kill(r, delivery{signal: unix.SIGCONT})
 	l.opt.Deliver(Signalled{Run: r.id, Pid: r.pid, Signal: unix.SIGCONT, Err: err})
 }

@@ -42,7 +42,7 @@ func (l *Loop) startSweep(killAt, giveUp time.Time, proof Proof) {
 		l.sweep.killAt, l.sweep.giveUp = killAt, giveUp
 		return
 	}
-	l.sweep = &sweep{killAt: killAt, giveUp: giveUp, proof: proof, told: map[identity]bool{}, killed: map[identity]bool{}}
+	l.sweep = &sweep{killAt: killAt, giveUp: giveUp, proof: proof, told: l.toldOne, killed: map[identity]bool{}}
 }
 
 // tendSweep signals what is there. A child that we adopted gets SIGTERM once,
@@ -84,7 +84,7 @@ func (l *Loop) lookOrphan(p procfs.Stat, tell func()) {
 		tell()
 		return
 	}
-	w := l.found(&watched{pid: p.PPid}, p.Pid)
+	w := l.found(&watched{pid: p.PPid, look: Look{Before: l.handedOn()}}, p.Pid)
 	if w == nil {
 		return
 	}

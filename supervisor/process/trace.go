@@ -60,7 +60,8 @@ type hold struct {
 // attach traces a run's own process, or samples it, as closely as proof asks
 // and the kernel lets us.
 func (l *Loop) attach(w *watched, proof Proof) {
-	if w.attached {
+	if w.attached { // at the spawn: what it forks is traced from now on, see stopped
+		_ = ptrace(unix.PTRACE_INTERRUPT, w.anchor, 0, 0)
 		return
 	}
 	w.attached = true
@@ -101,7 +102,10 @@ func (l *Loop) found(parent *watched, pid int) *watched {
 // take keeps what a look saw of a process.
 func (w *watched) take(m member) {
 	w.threads = len(m.threads)
-	w.look.Before, w.look.Inherited, w.look.Runtime = m.fds, m.from, m.runtime
+	w.look.Before, w.look.Runtime = m.fds, m.runtime
+	if !w.own() {
+		w.look.Inherited = m.from
+	}
 	if m.err != nil {
 		w.look.Proof, w.look.Reason = None, m.err.Error()
 	}
@@ -179,6 +183,8 @@ func (l *Loop) stopped(tid int, status unix.WaitStatus) {
 	case what == eventStop && (sig == unix.SIGSTOP || sig == unix.SIGTSTP || sig == unix.SIGTTIN || sig == unix.SIGTTOU):
 		l.groupStop(w, tid)
 		return
+	case what == eventStop && w.own() && w.run.watch == Exact && !w.run.stopAt.IsZero():
+		_ = ptrace(unix.PTRACE_SETOPTIONS, tid, 0, options)
 	case what == eventStop && w.hold != nil && w.hold.tid == tid: // it is born
 		l.lookBorn(w)
 		return

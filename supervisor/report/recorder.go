@@ -119,7 +119,7 @@ func (r *Recorder) Emit(e event.Event) {
 func (r *Recorder) received(e event.SignalReceived, at time.Time) {
 	switch e.Signal {
 	case "SIGTERM", "SIGINT", "SIGQUIT":
-		if r.began.IsZero() {
+		if r.began.IsZero() && !e.Passed {
 			r.signal = e.Signal
 			r.begin(at)
 		}

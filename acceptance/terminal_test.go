@@ -1,0 +1,152 @@
+package acceptance
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminal is a pseudo-terminal with a supervisor, or a shell above it, at it.
+type terminal struct {
+	*super
+	master *os.File
+}
+
+// atTerminal prepares a program that leads a session with a new terminal.
+func atTerminal(t *testing.T, args ...string) *terminal {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := -1
+	raw, err := master.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = raw.Control(func(fd uintptr) {
+		if err = unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0); err == nil {
+			number, err = unix.IoctlGetInt(int(fd), unix.TIOCGPTN)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slave, err := os.OpenFile(fmt.Sprint("/dev/pts/", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := prepareExec(t)
+	s.cmd.Path, s.cmd.Args = filepath.Join(bin, args[0]), args
+	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = slave, slave, slave
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	s.log.done = true
+	done := make(chan struct{})
+	go func() {
+		s.output.read(master) // until nobody has the terminal open
+		close(done)
+	}()
+	t.Cleanup(func() { master.Close() })
+	s.read = append(s.read, done)
+	return &terminal{s, master}
+}
+
+func (t *terminal) types(text string) {
+	t.t.Helper()
+	if _, err := t.master.WriteString(text); err != nil {
+		t.t.Fatal(err)
+	}
+}
+
+const (
+	ctrlC = "\x03"
+	ctrlZ = "\x1a"
+)
+
+// Without a shell, as in a container: the command has the terminal, Ctrl-Z does
+// not stop what nobody could continue, and Ctrl-C is its own.
+func TestExecHasTheTerminal(t *testing.T) {
+	s := atTerminal(t, "supervisor", "exec", "--", "fixture", "terminal")
+	s.launch()
+	s.prints("foreground true")
+	s.types("hello\n")
+	s.prints(`read "hello"`)
+	s.types(ctrlZ + "again\n")
+	s.prints(`read "again"`)
+	s.types(ctrlC)
+	s.ended(130)
+}
+
+// Below a shell: we stop when the command does, continue it when we are, and
+// give the terminal back.
+func TestExecJobControl(t *testing.T) {
+	for _, flags := range [][]string{nil, {"--strict"}} {
+		t.Run(strings.Join(flags, " "), func(t *testing.T) {
+			args := append([]string{"fixture", "shell", filepath.Join(bin, "supervisor"), "exec"}, flags...)
+			s := atTerminal(t, append(args, "fixture", "terminal")...)
+			s.launch()
+			s.prints("foreground true")
+			for i := range 3 {
+				s.types(ctrlZ)
+				at := 0
+				for range i + 1 {
+					var err error
+					if _, at, err = s.output.from(at, func(line string) bool { return strings.Contains(line, "shell: stopped") }); err != nil {
+						t.Fatal(err)
+					}
+				}
+				s.types("fg\n")
+				s.types(fmt.Sprintf("back%d\n", i))
+				s.prints(fmt.Sprintf(`read "back%d"`, i))
+			}
+			s.types("end\n")
+			s.prints("shell: ended 5, the terminal is the job's")
+			s.ended(0)
+		})
+	}
+}
+
+// A terminal in raw mode stays so, and every byte is the command's.
+func TestExecRawTerminal(t *testing.T) {
+	s := atTerminal(t, "supervisor", "exec", "--", "fixture", "terminal")
+	slave := int(s.cmd.Stdin.(*os.File).Fd())
+	mode, err := unix.IoctlGetTermios(slave, unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mode.Iflag, mode.Lflag = 0, 0
+	if err := unix.IoctlSetTermios(slave, unix.TCSETS, mode); err != nil {
+		t.Fatal(err)
+	}
+	copied, err := unix.FcntlInt(uintptr(slave), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.launch()
+	s.prints("foreground true")
+	s.types(ctrlC + ctrlZ + "x\n")
+	s.prints(`read "\x03\x1ax"`)
+	after, err := unix.IoctlGetTermios(copied, unix.TCGETS)
+	unix.Close(copied)
+	if err != nil || *after != *mode {
+		t.Errorf("the mode is %+v, %v, and was %+v", after, err, mode)
+	}
+	s.types("end\n")
+	s.ended(5)
+}
+
+// A session of its own has no terminal to be stopped by.
+func TestExecSessionAtTerminal(t *testing.T) {
+	s := atTerminal(t, "supervisor", "exec", "--setsid", "--", "fixture", "signals", "cmd")
+	s.launch()
+	s.ready("cmd")
+	s.types(ctrlC) // to us, the foreground group
+	s.prints("cmd got 2")
+	s.signal(unix.SIGTERM)
+	s.ended(0)
+}

@@ -1,0 +1,35 @@
+#include "textflag.h"
+
+// entry is where the kernel begins: it notes which signals are ignored and
+// which are blocked, and goes on to Go's own entry point. Nothing of Go is
+// there yet: no stack but the kernel's, no thread but this one. What is below
+// the stack pointer is free, as no handler can run.
+TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
+	MOVQ	$64, R12
+next:
+	MOVQ	R12, DI
+	MOVQ	$0, SI
+	LEAQ	-64(SP), DX
+	MOVQ	$8, R10
+	MOVQ	$13, AX // rt_sigaction(2)
+	SYSCALL
+	CMPQ	AX, $0
+	JNE	skip
+	CMPQ	-64(SP), $1 // SIG_IGN
+	JNE	skip
+	LEAQ	-1(R12), CX
+	MOVQ	$1, AX
+	SHLQ	CX, AX
+	ORQ	AX, ·ignored(SB)
+skip:
+	DECQ	R12
+	JNZ	next
+
+	MOVQ	$0, DI
+	MOVQ	$0, SI
+	LEAQ	·blocked(SB), DX
+	MOVQ	$8, R10
+	MOVQ	$14, AX // rt_sigprocmask(2)
+	SYSCALL
+	MOVQ	$1, ·recorded(SB)
+	JMP	_rt0_amd64_linux(SB)

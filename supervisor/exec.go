@@ -1,0 +1,168 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/cli"
+	"tp0/supervisor/config"
+	"tp0/supervisor/fleet"
+	"tp0/supervisor/ledger"
+	"tp0/supervisor/process"
+)
+
+// execute is run for one command and no file: the same house around a
+// configuration with one child, which inherits what we have.
+func execute(o cli.ExecOptions, s *signals) int {
+	parent := os.Getppid()
+	caught := s.all()
+	path, err := find(o.Command[0])
+	if err != nil {
+		return refuse(fmt.Errorf("cannot execute %q: %w", o.Command[0], err), unspawned(err))
+	}
+	if o.Session { // the terminal's stops mean nothing to an orphaned group, which a session of its own is
+		for _, sig := range []unix.Signal{unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU} {
+			if _, given := o.Rewrite[sig]; !given {
+				o.Rewrite[sig] = unix.SIGSTOP
+			}
+		}
+	}
+	e := &execution{house: newHouse(), opt: o}
+	e.sink = &sieve{execution: e, journal: e.journal}
+	e.house.report, e.house.code = o.Report, e.code
+	err = e.build(process.Options{Inherit: true, Parent: parent, ParentDeath: o.ParentDeath}, fleet.Options{
+		Config: e.config(path), Terminal: terminal(os.Stderr), Certain: true, Leave: o.MainOnly,
+		Run: process.Spec{
+			Session: o.Session, Terminal: !o.Session && process.HasTerminal(), Scope: o.Scope, Ignored: s.ignored, Blocked: s.blocked, Watch: e.watch(),
+		},
+	})
+	if err != nil {
+		return refuse(err, ledger.CodeFailed)
+	}
+	<-caught
+	e.live(s, e.asked)
+	if e.timer != nil {
+		e.timer.Stop()
+	}
+	outcome := e.close()
+	code := e.code(outcome)
+	if o.Strict {
+		table(os.Stderr, e.left, outcome.Verdict(), code)
+	}
+	return code
+}
+
+// execution is the house of exec.
+type execution struct {
+	*house
+	opt cli.ExecOptions
+
+	// These belong to the fleet's goroutine until it ends.
+	left    []remainder // for the table of --strict
+	timer   *time.Timer // of --term-after; nil: it was not ready
+	unready bool
+}
+
+func (e *execution) config(path string) *config.Config {
+	o := e.opt
+	level := []string{"warn", "info", "debug"}[min(o.Verbose, 2)]
+	launch := config.Launch{
+		Command: o.Command[0], Path: path, Args: o.Command[1:], Env: os.Environ(),
+		Logs: config.Logs{Format: "inherit", Stdout: "stdout", Stderr: "stderr"},
+	}
+	if o.ReadyTCP != "" {
+		launch.Ready = &config.Ready{TCP: o.ReadyTCP, Timeout: o.ReadyTimeout}
+	}
+	return config.Single(filepath.Base(o.Command[0]), launch,
+		config.Shutdown{Deadline: o.Deadline, Proof: config.ProofExact, Strict: o.Strict},
+		config.Log{Level: level, Format: "text"}, e.instead(unix.SIGTERM))
+}
+
+func (e *execution) watch() process.Proof {
+	if e.opt.Strict {
+		return process.Exact
+	}
+	return process.None
+}
+
+// instead is what the command gets in place of a signal; 0: nothing.
+func (e *execution) instead(sig unix.Signal) unix.Signal {
+	if to, ok := e.opt.Rewrite[sig]; ok {
+		return to
+	}
+	return sig
+}
+
+// asked passes a signal on. SIGTERM begins a stop, whose first rung it is;
+// swallowed it means nothing at all.
+func (e *execution) asked(sig unix.Signal) {
+	if sig == unix.SIGTERM && e.instead(sig) != 0 {
+		e.fleet.Signal(sig)
+		return
+	}
+	e.fleet.Forward(sig, e.instead(sig))
+}
+
+// code is the exit code: the command's own, but for what goes before it.
+func (e *execution) code(o ledger.Outcome) int {
+	o.Failed = e.unready // how the command ends is for its own code to say
+	code := o.Code()
+	status, err := e.fleet.Exit()
+	switch {
+	case code != ledger.CodeOK:
+	case err != nil:
+		code = unspawned(err)
+	case status.Signaled():
+		code = 128 + int(status.Signal())
+	default:
+		code = status.ExitStatus()
+	}
+	if slices.Contains(e.opt.Success, code) && code != ledger.CodeForced {
+		code = ledger.CodeOK
+	}
+	return code
+}
+
+// unspawned is the exit code for a command that cannot be executed, as shells
+// have it.
+func unspawned(err error) int {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		return 127
+	}
+	return 126
+}
+
+// find looks for a command as execvp(3) does. One with a slash is left to
+// execve to judge.
+func find(command string) (string, error) {
+	if strings.Contains(command, "/") {
+		return command, nil
+	}
+	search, ok := os.LookupEnv("PATH")
+	if !ok {
+		search = "/usr/local/bin:/bin:/usr/bin"
+	}
+	var result error = unix.ENOENT
+	for _, dir := range filepath.SplitList(search) {
+		path := filepath.Join(dir, command)
+		if !strings.Contains(path, "/") {
+			path = "./" + path // of an empty entry, the current directory
+		}
+		var st unix.Stat_t
+		if command == "" || unix.Stat(path, &st) != nil {
+			continue
+		}
+		if st.Mode&unix.S_IFMT == unix.S_IFREG && unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS) == nil {
+			return path, nil
+		}
+		result = unix.EACCES
+	}
+	return "", result
+}

@@ -1,0 +1,253 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/procfs"
+)
+
+// Go's fork has no hook between fork and exec. What must be done there is done
+// by a hidden verb of our own binary, which then executes the command. Only
+// runs that need it go this way: it costs the start of a Go program, some
+// milliseconds.
+
+// StartVerb is the word that makes our own binary call [Start].
+const StartVerb = "__start"
+
+// Signals is a set of signals as the kernel has it: bit n-1 is signal n.
+type Signals uint64
+
+// LastSignal is the highest number that there is.
+const LastSignal = unix.Signal(64)
+
+// Has reports whether the set has a signal.
+func (s Signals) Has(sig unix.Signal) bool { return s>>(sig-1)&1 == 1 }
+
+// With returns the set with a further signal.
+func (s Signals) With(sig unix.Signal) Signals { return s | 1<<(sig-1) }
+
+// Without returns the set without a signal.
+func (s Signals) Without(sig unix.Signal) Signals { return s &^ (1 << (sig - 1)) }
+
+// gate is our end of the socket between us and a run that has not executed its
+// command yet. A byte from us lets it go on; a byte from it says that it could
+// not. The exec closes its end.
+type gate struct {
+	fd     int
+	behind []func() // what waits for the exec
+}
+
+// needsStart reports whether something is to be done before the exec.
+func (s Spec) needsStart() bool {
+	return s.Ignored != 0 || s.Blocked != nil || s.Terminal || s.Watch == Exact
+}
+
+// through makes a spec go through the start verb. The other end of the gate is
+// returned, to be closed after the fork. It alone of all our descriptors is
+// not close-on-exec, and only this thread forks.
+func (l *Loop) through(s *Spec) (g *gate, other int, err error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, 0, fmt.Errorf("cannot make a socket: %w", err)
+	}
+	l.opt.Books.Opened(pair[0], "socket", s.Name+" start")
+	g = &gate{fd: pair[0]}
+	if _, err := unix.FcntlInt(uintptr(pair[1]), unix.F_SETFD, 0); err != nil {
+		l.closeGate(g)
+		return nil, 0, errors.Join(fmt.Errorf("cannot hand a socket on: %w", err), unix.Close(pair[1]))
+	}
+	mask := asItIs
+	if s.Blocked != nil {
+		mask = s.Blocked.String()
+	}
+	s.Argv = append([]string{"supervisor", StartVerb, s.Ignored.String(), mask, strconv.Itoa(pair[1]), s.Path}, s.Argv...)
+	s.Path = "/proc/self/exe"
+	return g, pair[1], nil
+}
+
+// open lets a run go on to its command, and waits beside the loop for the exec.
+func (l *Loop) open(r *run) {
+	g := r.gate
+	_, _ = unix.Write(g.fd, []byte{1}) // if it is dead, its end is closed too
+	r.starting = true
+	l.jobs.Go(func() {
+		failed, _ := readByte(g.fd)
+		l.cmds.Put(func() {
+			r.starting, r.inert = false, failed
+			l.passed(r)
+			l.settle(r)
+		})
+	})
+}
+
+// passed lets go what waited for the exec.
+func (l *Loop) passed(r *run) {
+	g := r.gate
+	r.gate = nil
+	l.closeGate(g)
+	for _, do := range g.behind {
+		if !r.reaped {
+			do()
+		}
+	}
+}
+
+func (l *Loop) closeGate(g *gate) {
+	_ = l.opt.Books.Close(g.fd, func() error { return unix.Close(g.fd) })
+}
+
+// once does something to a run when it executes its command, as a signal to
+// the start verb would be none to the command. SIGKILL does not wait.
+func (l *Loop) once(r *run, sig unix.Signal, do func()) {
+	if r.gate != nil && sig != unix.SIGKILL {
+		r.gate.behind = append(r.gate.behind, do)
+		return
+	}
+	do()
+}
+
+// attachAtSpawn begins to watch a run before its first instruction, so that an
+// end by itself is judged too. Where the kernel does not let us, the stop tries
+// again.
+func (l *Loop) attachAtSpawn(r *run) {
+	if r.watch != Exact {
+		return
+	}
+	const events = unix.PTRACE_O_TRACEEXIT | unix.PTRACE_O_TRACEEXEC // what it forks is not for its whole life to be traced
+	if ptrace(unix.PTRACE_SEIZE, r.pid, 0, events) != nil {
+		return
+	}
+	l.watchRun(r)
+	w := r.watched
+	w.attached, w.look.Proof = true, Exact
+	l.traces(w, r.pid)
+}
+
+// watchRun begins to watch a run's own process.
+func (l *Loop) watchRun(r *run) {
+	r.watched = l.watch(&watched{run: r, pid: r.pid, comm: r.name})
+	r.watched.look.Inherited = l.handedOn()
+}
+
+// handedOn lists what children inherit beyond the standard streams, from
+// whoever started us: all of our own is close-on-exec.
+func (l *Loop) handedOn() []procfs.FD {
+	if !l.opt.Inherit || l.inherited != nil {
+		return l.inherited
+	}
+	l.inherited = []procfs.FD{}
+	own, _ := procfs.Own() // without it they count as the children's
+	for _, f := range own {
+		if flags, err := unix.FcntlInt(uintptr(f.Num), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 && !f.Std() {
+			l.inherited = append(l.inherited, f)
+		}
+	}
+	return l.inherited
+}
+
+// asItIs stands for the mask that Go's fork leaves.
+const asItIs = "-"
+
+// Start is the start verb: it makes this process what the command shall begin
+// as, and executes it. The arguments are the signals to ignore, those to block,
+// the number of the gate, the path, and the command's own arguments from its
+// name on. It returns only on an error, with the exit code for it.
+//
+// It must be called on the main thread: that one has the parent death signal,
+// which exec keeps for the thread that calls it, and that one is traced.
+func Start(args []string) int {
+	ignored, mask, gate, err := startArgs(args)
+	if err == nil {
+		unix.CloseOnExec(gate)
+		err = waitAtGate(gate)
+	}
+	if err == nil {
+		err = dispose(ignored, mask)
+	}
+	if err == nil {
+		err = syscall.Exec(args[3], args[4:], os.Environ())
+	}
+	if gate >= 0 {
+		_, _ = unix.Write(gate, []byte{1})
+	}
+	fmt.Fprintf(os.Stderr, "supervisor: cannot start the command: %v\n", err)
+	if errors.Is(err, unix.ENOENT) {
+		return 127
+	}
+	return 126
+}
+
+func startArgs(args []string) (ignored Signals, mask *Signals, gate int, err error) {
+	if len(args) < 5 {
+		return 0, nil, -1, errors.New("this verb is for the supervisor itself")
+	}
+	ignored, err = parseSignals(args[0])
+	if args[1] != asItIs {
+		set, e := parseSignals(args[1])
+		mask, err = &set, errors.Join(err, e)
+	}
+	gate, e := strconv.Atoi(args[2])
+	if e != nil {
+		gate = -1
+	}
+	return ignored, mask, gate, errors.Join(err, e)
+}
+
+func (s Signals) String() string { return strconv.FormatUint(uint64(s), 16) }
+
+func parseSignals(text string) (Signals, error) {
+	set, err := strconv.ParseUint(text, 16, 64)
+	return Signals(set), err
+}
+
+func waitAtGate(fd int) error {
+	told, err := readByte(fd)
+	switch {
+	case err != nil:
+		return fmt.Errorf("cannot wait for the supervisor: %w", err)
+	case !told:
+		return errors.New("the supervisor is gone")
+	}
+	return nil
+}
+
+// readByte reports whether a byte came before the end.
+func readByte(fd int) (bool, error) {
+	var b [1]byte
+	for {
+		n, err := unix.Read(fd, b[:])
+		if !errors.Is(err, unix.EINTR) {
+			return n > 0, err
+		}
+	}
+}
+
+// dispose sets dispositions and mask past Go's runtime, which keeps its own
+// handlers for some signals and never blocks others. Exec resets the handlers
+// and leaves what is ignored (signal(7)).
+func dispose(ignored Signals, mask *Signals) error {
+	const size = 8 // of the kernel's sigset_t
+	action := struct{ handler, flags, restorer, mask uint64 }{handler: 1 /* SIG_IGN */}
+	for sig := unix.Signal(1); sig <= LastSignal; sig++ {
+		if !ignored.Has(sig) {
+			continue
+		}
+		if _, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&action)), 0, size, 0, 0); e != 0 {
+			return fmt.Errorf("cannot ignore signal %d: %w", sig, e)
+		}
+	}
+	if mask == nil {
+		return nil
+	}
+	if _, _, e := unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(mask)), 0, size, 0, 0); e != 0 {
+		return fmt.Errorf("cannot set the signal mask: %w", e)
+	}
+	return nil
+}

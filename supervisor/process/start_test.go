@@ -1,0 +1,85 @@
+package process
+
+import (
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture"
+)
+
+// The start verb executes /proc/self/exe, which is the test binary here. An
+// init function runs on the main thread.
+func init() {
+	if len(os.Args) > 1 && os.Args[1] == StartVerb {
+		os.Exit(Start(os.Args[2:]))
+	}
+}
+
+// startWith spawns a fixture and does something else before it can have
+// executed it.
+func (b *bench) startWith(s Spec, program string, then func(RunID)) RunID {
+	b.t.Helper()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer null.Close()
+	path, env := fixture.Command(program)
+	s.Name, s.Path, s.Argv, s.Env = program, path, []string{path}, append(os.Environ(), env...)
+	s.Stdin, s.Stdout, s.Stderr = int(null.Fd()), int(null.Fd()), int(null.Fd())
+	b.next++
+	id := b.next
+	b.Spawn(id, s)
+	then(id)
+	wait(b, func(s Spawned) bool { return s.Run == id })
+	return id
+}
+
+// A signal that comes before the command is executed is for the command. The
+// start verb, a Go program, would swallow this one; the command, which has no
+// handler yet, dies of it.
+func TestSignalsWaitForTheExec(t *testing.T) {
+	b := newBench(t)
+	for range 5 {
+		id := b.startWith(Spec{Ignored: Signals(0).With(unix.SIGPIPE)}, "sleep", func(id RunID) {
+			b.Forward(id, unix.SIGUSR1, 0) // swallowed
+			b.Forward(id, unix.SIGUSR1, unix.SIGUSR2)
+		})
+		if s := wait(b, func(s Signalled) bool { return s.Run == id }); s.Signal != unix.SIGUSR2 || s.Rung != 0 || s.Err != nil {
+			t.Fatalf("%+v", s)
+		}
+		if e := b.exited(id); e.Exit.Signal != "SIGUSR2" {
+			t.Fatalf("it ended with %+v", e.Exit)
+		}
+	}
+}
+
+// SIGKILL does not wait.
+func TestKillBeforeTheExec(t *testing.T) {
+	b := newBench(t)
+	id := b.startWith(Spec{Watch: Exact}, "sleep", func(id RunID) { b.Signal(id, unix.SIGKILL, 1, None) })
+	if e := b.exited(id); e.Exit.Signal != "SIGKILL" || !e.Killed {
+		t.Fatalf("it ended with %+v", e)
+	}
+}
+
+// A run that is watched from its spawn is judged though nobody stopped it.
+func TestWatchedFromItsSpawn(t *testing.T) {
+	b := newBench(t)
+	for range 20 {
+		id := b.startWith(Spec{Watch: Exact}, "exit 9", func(RunID) {})
+		if e := b.exited(id); e.Exit.Code != 9 || e.Look.Proof != Exact {
+			t.Fatalf("%+v", e)
+		}
+	}
+}
+
+func TestStartVerbRefuses(t *testing.T) {
+	for _, args := range [][]string{nil, {"0", "-", "3"}, {"0", "-", "no", "/bin/true", "true"}, {"no", "-", "-1", "/bin/true", "true"}} {
+		if code := Start(args); code != 126 {
+			t.Errorf("%q: %d", args, code)
+		}
+	}
+}
