@@ -56,7 +56,7 @@ func (l *Loop) describe(pid int, before string) (lines []string) {
 		return nil
 	}
 	fds, _ := l.table(pid, pid)
-	l.resolve(fds, 0)
+	l.resolve(pid, fds, 0)
 	words := map[int]string{}
 	for _, f := range fds {
 		words[f.Num] = f.Kind
@@ -99,7 +99,7 @@ func (l *Loop) glance(r *run, sig unix.Signal) {
 		g := Glanced{Run: r.id, Pid: r.pid, At: time.Now(), Disposition: l.disposition(r.pid, sig)}
 		_ = l.runtime(r.pid) // it is remembered, and a stop need not find out
 		g.FDs, _ = l.table(r.pid, r.pid)
-		l.resolve(g.FDs, freshBefore)
+		l.resolve(r.pid, g.FDs, freshBefore)
 		<-l.slots
 		l.cmds.Put(func() {
 			r.glances--

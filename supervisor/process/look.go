@@ -141,7 +141,7 @@ func (l *Loop) lookBorn(w *watched) {
 	h := w.hold
 	l.job(w, func() func() {
 		fds, err := l.table(w.pid, w.pid)
-		l.resolve(fds, freshBefore)
+		l.resolve(w.pid, fds, freshBefore)
 		s, _ := procfs.ReadStatus(w.pid)
 		return func() {
 			w.look.Before, w.look.Inherited, w.execed = fds, fds, true
@@ -184,7 +184,7 @@ func (l *Loop) lookAfter(w *watched, final bool) {
 		v.alive, v.survivor = procfs.Siblings(w.pid, exiting)
 		if v.alive == 0 || final {
 			v.fds, v.err = l.table(w.pid, h.tid)
-			l.resolve(v.fds, 0)
+			l.resolve(w.pid, v.fds, 0)
 			v.children = procfs.Children(w.pid)
 			if w.execed {
 				v.runtime = l.runtime(w.pid)
@@ -212,17 +212,25 @@ func (l *Loop) table(pid, tid int) (fds []procfs.FD, err error) {
 	return fds, err
 }
 
-// resolve names the sockets among fds, as they were no longer than fresh ago.
-func (l *Loop) resolve(fds []procfs.FD, fresh time.Duration) {
-	unknown := func(f procfs.FD) bool { return f.Kind == "socket" && !f.Std() && !f.Named() }
+// resolve names the sockets among the fds of a process, as they were no longer
+// than fresh ago. Those of another network namespace than ours are looked for
+// there, last.
+func (l *Loop) resolve(pid int, fds []procfs.FD, fresh time.Duration) {
+	unknown := func() bool {
+		return slices.ContainsFunc(fds, func(f procfs.FD) bool { return f.Kind == "socket" && !f.Std() && !f.Named() })
+	}
 	now := time.Now()
 	for _, since := range []time.Time{now.Add(-fresh), now} {
 		for part := range l.sockets {
-			if !slices.ContainsFunc(fds, unknown) {
+			if !unknown() {
 				return
 			}
 			procfs.Resolve(fds, l.sockets.since(part, since))
 		}
+	}
+	theirs := map[uint64]procfs.SocketInfo{}
+	if unknown() && procfs.SocketsOf(pid, theirs) == nil {
+		procfs.Resolve(fds, theirs)
 	}
 }
 
