@@ -232,6 +232,9 @@ func (l *Loop) resolve(pid int, fds []procfs.FD, fresh time.Duration) {
 	if unknown() && procfs.SocketsOf(pid, theirs) == nil {
 		procfs.Resolve(fds, theirs)
 	}
+	if unknown() {
+		procfs.ResolveUnlisted(pid, fds)
+	}
 }
 
 // judged is the look at a process that is over.

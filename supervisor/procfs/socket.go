@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -174,6 +175,22 @@ func SocketsOf(pid int, sockets map[uint64]SocketInfo) error {
 		return err
 	}
 	return netFiles(process, sockets, netFileNames...)
+}
+
+// ResolveUnlisted puts at least the protocol in the place of the sockets that
+// are in none of the kernel's lists, such as one that was never connected: it
+// is an attribute of the socket itself, system.sockprotoname (net/socket.c).
+func ResolveUnlisted(pid int, fds []FD) {
+	var name [32]byte
+	for i, f := range fds {
+		if f.Kind != "socket" || f.Named() {
+			continue
+		}
+		n, err := unix.Getxattr(fmt.Sprintf("/proc/%d/fd/%d", pid, f.Num), "system.sockprotoname", name[:])
+		if err == nil && n > 1 {
+			fds[i].Target = strings.ToLower(strings.TrimRight(string(name[:n]), "\x00")) + " (not connected)"
+		}
+	}
 }
 
 // Resolve puts plain words in the place of "socket:[inode]" where the inode is
