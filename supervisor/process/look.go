@@ -91,20 +91,20 @@ func (l *Loop) lookBefore(r *run, proof Proof) {
 			if len(tree) > 0 && tree[0].stat.Pid == w.pid {
 				w.take(tree[0])
 				l.attach(w, proof)
-				l.follow(w, tree[0])
 				tree = tree[1:]
 			}
 			r.processes = len(tree)
 			if proof == Exact {
-				l.followBelow(tree)
+				l.findBelow(tree)
+				l.follow(w)
 			}
 			l.deliverWaiting(r)
 		}
 	})
 }
 
-// followBelow begins to watch what a look found below a run.
-func (l *Loop) followBelow(tree []member) {
+// findBelow begins to watch what a look found below a run.
+func (l *Loop) findBelow(tree []member) {
 	for _, m := range tree {
 		parent := l.watches[m.stat.PPid]
 		if parent == nil {
@@ -112,7 +112,7 @@ func (l *Loop) followBelow(tree []member) {
 		}
 		if w := l.found(parent, m.stat.Pid); w != nil {
 			w.take(m)
-			l.follow(w, m)
+			defer l.follow(w)
 		}
 	}
 }
@@ -128,8 +128,8 @@ func (l *Loop) lookFound(w *watched, of []procfs.FD, then func()) {
 		return func() {
 			if len(tree) > 0 && tree[0].stat.Pid == w.pid {
 				w.take(tree[0])
-				l.follow(w, tree[0])
-				l.followBelow(tree[1:])
+				l.findBelow(tree[1:])
+				l.follow(w)
 			}
 			then()
 		}

@@ -111,14 +111,24 @@ func (w *watched) take(m member) {
 	}
 }
 
-// follow traces all threads of a process.
-func (l *Loop) follow(w *watched, m member) {
+// follow traces all threads of a process, and those that they made or the
+// processes that they forked between the look and now: from here on none is
+// missed.
+func (l *Loop) follow(w *watched) {
 	if w.anchor == 0 {
 		return
 	}
-	for _, tid := range m.threads {
-		if l.tids[tid] == nil {
-			_ = l.seizeThread(w, tid) // it has ended, or one that we trace made it
+	for more := true; more; {
+		more = false
+		for _, tid := range procfs.Threads(w.pid) {
+			if l.tids[tid] == nil && l.seizeThread(w, tid) == nil {
+				more = true
+			}
+		}
+	}
+	for _, pid := range procfs.Children(w.pid) {
+		if child := l.found(w, pid); child != nil {
+			l.lookFound(child, w.look.Before, func() {})
 		}
 	}
 }
