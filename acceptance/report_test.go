@@ -90,7 +90,15 @@ func TestReport(t *testing.T) {
 		}
 		s.wait("child reaped", "child", c.Child, "pid", c.Pid, "fds_closed", c.FDsClosed, "fds_left", c.FDsLeft)
 	}
-	if n := e.int("fds_closed") - 1; len(d.Own) != n { // nothing was restarted, so all were closed in the stop; the report's own comes after it
+	_, begin := s.waitFrom(0, "signal received")
+	inStop := 0
+	for _, line := range strings.Split(s.log.text(), "\n")[begin:] {
+		var e entry
+		if json.Unmarshal([]byte(line), &e) == nil && e.is("fd closed", "owner", "supervisor") {
+			inStop++
+		}
+	}
+	if n := inStop - 1; len(d.Own) != n { // the report's own comes after it
 		t.Errorf("%d of our own, want %d", len(d.Own), n)
 	}
 	spender, most := "", 0.0
