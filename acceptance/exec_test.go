@@ -79,7 +79,10 @@ func (s *super) ready(name string) int {
 	if err != nil {
 		s.t.Fatalf("%s is not ready: %v", name, err)
 	}
-	pid, _ := strconv.Atoi(strings.TrimPrefix(line, name+" ready "))
+	pid, err := strconv.Atoi(strings.TrimSpace(strings.TrimPrefix(line, name+" ready "))) // a terminal ends lines with \r\n
+	if err != nil || pid <= 0 {
+		s.t.Fatalf("%q has no pid: %v", line, err)
+	}
 	return pid
 }
 
@@ -290,6 +293,9 @@ func TestExecEndsWhatIsLeft(t *testing.T) {
 	if n := strings.Count(s.log.text(), "orphan reaped: "); n < 4 {
 		t.Errorf("%d orphans", n)
 	}
+	s = startExec(t, "sh", "-c", "sleep 1000 & exit 0")
+	s.ended(0)
+	s.logs(`left behind: what=process`)
 	s = startExec(t, "--deadline", "300ms", "--", "fixture", "daemon", "deaf")
 	s.ended(124)
 	s.logs("signal sent: orphan=fixture")
@@ -580,7 +586,7 @@ func TestExecStrictIsQuickEnough(t *testing.T) {
 func TestExecEarlySignals(t *testing.T) {
 	for range 20 {
 		s := startExec(t, "--strict", "--", "fixture", "signals", "cmd")
-		s.signal(unix.SIGWINCH) // by now or later caught; it ends nobody
+		s.signal(unix.SIGWINCH) // caught by now or not yet: it ends nobody
 		s.ready("cmd")
 		s.signal(unix.SIGTERM)
 		s.ended(0)

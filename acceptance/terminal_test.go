@@ -140,13 +140,19 @@ func TestExecRawTerminal(t *testing.T) {
 	s.ended(5)
 }
 
-// A session of its own has no terminal to be stopped by.
+// A session of its own gets the terminal where ours was the one that had it.
 func TestExecSessionAtTerminal(t *testing.T) {
-	s := atTerminal(t, "supervisor", "exec", "--setsid", "--", "fixture", "signals", "cmd")
+	s := atTerminal(t, "supervisor", "exec", "--setsid", "--", "fixture", "terminal")
+	s.launch()
+	s.prints("foreground true")
+	s.types(ctrlC)
+	s.ended(130)
+
+	s = atTerminal(t, "fixture", "shell", filepath.Join(bin, "supervisor"), "exec", "--setsid", "fixture", "signals", "cmd")
 	s.launch()
 	s.ready("cmd")
-	s.types(ctrlC) // to us, the foreground group
+	s.types(ctrlC) // to us, the foreground group of the shell's session
 	s.prints("cmd got 2")
-	s.signal(unix.SIGTERM)
+	_ = unix.Kill(s.ready("cmd"), unix.SIGTERM)
 	s.ended(0)
 }

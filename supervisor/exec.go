@@ -22,6 +22,10 @@ import (
 // configuration with one child, which inherits what we have.
 func execute(o cli.ExecOptions, s *signals) int {
 	parent := os.Getppid()
+	atTerminal := process.HasTerminal()
+	if o.Session && atTerminal {
+		atTerminal = s.without([]os.Signal{unix.SIGHUP, unix.SIGCONT}, process.GiveUpTerminal)
+	}
 	caught := s.all()
 	path, err := find(o.Command[0])
 	if err != nil {
@@ -35,12 +39,12 @@ func execute(o cli.ExecOptions, s *signals) int {
 		}
 	}
 	e := &execution{house: newHouse(), opt: o}
-	e.sink = &sieve{execution: e, journal: e.journal}
+	e.sink = &sieve{e}
 	e.house.report, e.house.code = o.Report, e.code
 	err = e.build(process.Options{Inherit: true, Parent: parent, ParentDeath: o.ParentDeath}, fleet.Options{
 		Config: e.config(path), Terminal: terminal(os.Stderr), Certain: true, Leave: o.MainOnly,
 		Run: process.Spec{
-			Session: o.Session, Terminal: !o.Session && process.HasTerminal(), Scope: o.Scope, Ignored: s.ignored, Blocked: s.blocked, Watch: e.watch(),
+			Session: o.Session, Terminal: atTerminal, Scope: o.Scope, Ignored: s.ignored, Blocked: s.blocked, Watch: e.watch(),
 		},
 	})
 	if err != nil {

@@ -15,10 +15,7 @@ import (
 
 // sieve stands before the journal of exec: it lets through what somebody must
 // act upon, and takes the moments that --term-after waits for.
-type sieve struct {
-	*execution
-	journal event.Sink
-}
+type sieve struct{ *execution }
 
 func (s *sieve) Emit(e event.Event) {
 	switch x := e.(type) {
@@ -26,6 +23,11 @@ func (s *sieve) Emit(e event.Event) {
 		s.termAfter()
 	case event.NotReady:
 		s.unready = true
+	case event.SignalSent:
+		if x.Orphan != "" && x.Rung == 1 && s.opt.Verbose == 0 {
+			s.journal.Emit(event.Left{What: "process", Number: x.Pid, Detail: x.Orphan + ", which is told to end"})
+			return
+		}
 	case event.Failed, event.Unexpected: // the exit code says it
 		return
 	case event.Reaped:

@@ -37,6 +37,14 @@ func catch() *signals {
 	return s
 }
 
+// without does something that sends us signals which are nobody's business.
+func (s *signals) without(sigs []os.Signal, do func() bool) bool {
+	signal.Ignore(sigs...)
+	done := do()
+	signal.Reset(sigs...)
+	return done
+}
+
 // all takes every signal that can be caught and is not needed here: CHLD is the
 // process loop's, URG and PROF are the Go runtime's. What the runtime does not
 // let through (32 to 34) keeps its default.

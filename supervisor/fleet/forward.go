@@ -14,6 +14,7 @@ type forwarded struct{ came, sig unix.Signal }
 func (f *Fleet) Forward(came, sig unix.Signal) { f.mail.Put(forwarded{came, sig}) }
 
 func (f *Fleet) forward(m forwarded) {
+	f.advance() // a stop that was asked for before has its first signal sent before
 	meaning := "forwarded"
 	switch m.sig {
 	case m.came:

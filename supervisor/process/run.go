@@ -31,7 +31,8 @@ type Spec struct {
 	// Session gives it a session of its own, not only a group.
 	Session bool
 	// Terminal says that standard input is our terminal: its group gets it if
-	// we have it, and we stop when job control stops it. Not with Session.
+	// we have it, and we stop when job control stops it. With Session it becomes
+	// the terminal of that, and must be nobody's (see GiveUpTerminal).
 	Terminal bool
 	Scope    Scope // whom its signals reach
 	// Ignored and Blocked are its dispositions and its mask to begin with. Go's
@@ -107,7 +108,7 @@ func (l *Loop) spawn(id RunID, s Spec) {
 		Dir:   s.Dir,
 		Env:   s.Env,
 		Files: []uintptr{uintptr(s.Stdin), uintptr(s.Stdout), uintptr(s.Stderr)},
-		Sys:   &syscall.SysProcAttr{Setsid: s.Session, Setpgid: !s.Session, Pdeathsig: syscall.SIGTERM, PidFD: &pidfd},
+		Sys:   &syscall.SysProcAttr{Setsid: s.Session, Setctty: s.Session && s.Terminal, Setpgid: !s.Session, Pdeathsig: syscall.SIGTERM, PidFD: &pidfd},
 	})
 	if g != nil {
 		_ = unix.Close(other)
@@ -121,7 +122,7 @@ func (l *Loop) spawn(id RunID, s Spec) {
 	}
 	r := &run{
 		id: id, name: s.Name, pid: pid, pidfd: pidfd, spawned: time.Now(), hold: s.Hold, probed: s.Probed,
-		scope: s.Scope, terminal: s.Terminal, watch: s.Watch, gate: g,
+		scope: s.Scope, terminal: s.Terminal && !s.Session, watch: s.Watch, gate: g,
 	}
 	if pidfd >= 0 {
 		l.opt.Books.Opened(pidfd, "pidfd", s.Name)
@@ -229,6 +230,7 @@ func (l *Loop) settle(r *run) {
 		w.over = true
 		delete(l.watches, r.pid)
 		r.exited.Look = w.judged()
+		r.exited.Look.Inherited = l.handedOn()
 		if r.inert {
 			r.exited.Look = Look{Proof: None, Reason: "its command could not be executed"}
 		}

@@ -46,7 +46,7 @@ type gate struct {
 
 // needsStart reports whether something is to be done before the exec.
 func (s Spec) needsStart() bool {
-	return s.Ignored != 0 || s.Blocked != nil || s.Terminal || s.Watch == Exact
+	return s.Ignored != 0 || s.Blocked != nil || s.Terminal && !s.Session || s.Watch == Exact
 }
 
 // through makes a spec go through the start verb. The other end of the gate is
@@ -133,7 +133,6 @@ func (l *Loop) attachAtSpawn(r *run) {
 // watchRun begins to watch a run's own process.
 func (l *Loop) watchRun(r *run) {
 	r.watched = l.watch(&watched{run: r, pid: r.pid, comm: r.name})
-	r.watched.look.Inherited = l.handedOn()
 }
 
 // handedOn lists what children inherit beyond the standard streams, from

@@ -84,11 +84,11 @@ func (l *Loop) lookOrphan(p procfs.Stat, tell func()) {
 		tell()
 		return
 	}
-	w := l.found(&watched{pid: p.PPid, look: Look{Before: l.handedOn()}}, p.Pid)
+	w := l.found(&watched{pid: p.PPid}, p.Pid)
 	if w == nil {
 		return
 	}
-	l.lookFound(w, nil, tell)
+	l.lookFound(w, l.handedOn(), tell)
 }
 
 // sweepTell asks an orphan to end.

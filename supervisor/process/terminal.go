@@ -17,6 +17,15 @@ import (
 // HasTerminal reports whether standard input is our controlling terminal.
 func HasTerminal() bool { return foreground() > 0 }
 
+// GiveUpTerminal leaves our terminal to whoever takes it next, if we lead its
+// session, and reports whether it did. The kernel sends SIGHUP and SIGCONT to
+// the foreground group then, which is ours (tty_ioctl(4), TIOCNOTTY): both must
+// be ignored.
+func GiveUpTerminal() bool {
+	session, err := unix.Getsid(0)
+	return err == nil && session == os.Getpid() && HasTerminal() && unix.IoctlSetInt(0, unix.TIOCNOTTY, 0) == nil
+}
+
 // lookAtJobs looks for runs that job control stopped. It asks for these pids alone:
 // for all children it would take the stops of others from who waits for them.
 func (l *Loop) lookAtJobs() {
