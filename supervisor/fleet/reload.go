@@ -70,7 +70,7 @@ func (f *Fleet) apply(cfg *config.Config) {
 			case renew[i.Name], u.goal != toRun: // one on its way out comes back
 				u.goal, u.next = toRenew, i
 			default:
-				u.spec = i
+				f.renewPolicy(u, i)
 			}
 			u.dependsOn, u.edition = c.DependsOn, f.edition
 			units = append(units, u)
@@ -85,6 +85,18 @@ func (f *Fleet) apply(cfg *config.Config) {
 	f.units = units
 	f.regroup()
 	f.reload = &reload{plan}
+}
+
+// renewPolicy gives a run that goes on its new policy. Whether it hears another
+// kill_signal is found out anew.
+func (f *Fleet) renewPolicy(u *unit, spec *config.Instance) {
+	if spec.Policy.KillSignal != u.spec.Policy.KillSignal {
+		u.unheard = ""
+		if u.state == child.Ready {
+			f.later(u, glanceAfter, glanceMoment)
+		}
+	}
+	u.spec = spec
 }
 
 // finishReload tells of a reload once it is fully applied: what was removed is

@@ -82,6 +82,9 @@ func (u *unit) leaving() bool {
 
 // adopt takes the new specification over.
 func (u *unit) adopt() {
+	if u.next.Policy.KillSignal != u.spec.Policy.KillSignal {
+		u.unheard = ""
+	}
 	u.spec, u.next = u.next, nil
 	u.failed, u.restarts = false, child.Restarts{}
 }
