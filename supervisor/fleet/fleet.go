@@ -283,7 +283,7 @@ func (f *Fleet) Outcome() ledger.Outcome {
 // verdict. Call it after Run.
 func (f *Fleet) Complete() event.ShutdownComplete {
 	return event.ShutdownComplete{
-		Spawned: f.books.spawned, Reaped: f.books.reaped, Orphans: f.books.orphans, Killed: f.books.killed + f.books.forced, Left: f.books.left,
+		Spawned: f.books.spawned, Reaped: f.books.reaped, Orphans: f.books.orphans, Killed: f.books.killed, Left: f.books.left,
 		Elapsed: time.Since(f.stop.began), Deadline: f.cfg.Shutdown.Deadline,
 	}
 }
