@@ -44,9 +44,14 @@ type gate struct {
 	behind []func() // what waits for the exec
 }
 
+// theirs are signals that belong to the C library, which every program sets up
+// for itself: posix_spawn(3) leaves them ignored (sysdeps/unix/sysv/linux/spawni.c
+// of glibc), so whoever make or Python started has them so.
+const theirs Signals = 1<<(32-1) | 1<<(33-1)
+
 // needsStart reports whether something is to be done before the exec.
 func (s Spec) needsStart() bool {
-	return s.Ignored != 0 || s.Blocked != nil || s.Terminal && !s.Session || s.Watch == Exact
+	return s.Ignored&^theirs != 0 || s.Blocked != nil || s.Terminal && !s.Session || s.Watch == Exact
 }
 
 // through makes a spec go through the start verb. The other end of the gate is
@@ -177,7 +182,7 @@ func Start(args []string) int {
 		_, _ = unix.Write(gate, []byte{1})
 	}
 	fmt.Fprintf(os.Stderr, "supervisor: cannot start the command: %v\n", err)
-	if errors.Is(err, unix.ENOENT) {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
 		return 127
 	}
 	return 126
