@@ -199,6 +199,9 @@ func (l *Loop) stopped(tid int, status unix.WaitStatus) {
 		l.lookBorn(w)
 		return
 	}
+	if what == eventStop {
+		w.stands = false // it was continued, if it stood
+	}
 	if what != 0 {
 		sig = 0 // else it is on its way: hand it on
 	}
@@ -239,7 +242,7 @@ func (l *Loop) stranger(tid int) *watched {
 // born begins to watch a process that was just forked, and stands before its
 // first instruction. Everything that it has now it inherited.
 func (l *Loop) born(pid int, parent *watched) *watched {
-	w := l.watch(&watched{pid: pid, inStop: true, threads: 1})
+	w := l.watch(&watched{pid: pid, inStop: true, threads: 1, apart: !l.privileged})
 	if parent != nil {
 		w.run, w.parent, w.comm = parent.run, parent.pid, parent.comm
 	}
