@@ -96,7 +96,7 @@ func (l *Loop) lookBefore(r *run, proof Proof) {
 			r.processes = len(tree)
 			if proof == Exact {
 				l.findBelow(tree)
-				l.follow(w)
+				l.findNew(w)
 			}
 			l.deliverWaiting(r)
 		}
@@ -112,7 +112,20 @@ func (l *Loop) findBelow(tree []member) {
 		}
 		if w := l.found(parent, m.stat.Pid); w != nil {
 			w.take(m)
-			defer l.follow(w)
+		}
+	}
+}
+
+// findNew begins to watch what a process forked between the look at it and the
+// moment when it was traced. One that has neither threads nor processes below
+// it is believed not to fork in just that moment.
+func (l *Loop) findNew(w *watched) {
+	if len(w.traced) < 2 && w.run.processes == 0 {
+		return
+	}
+	for _, pid := range procfs.Children(w.pid) {
+		if child := l.found(w, pid); child != nil {
+			l.lookFound(child, w.look.Before, func() {})
 		}
 	}
 }
@@ -129,7 +142,6 @@ func (l *Loop) lookFound(w *watched, of []procfs.FD, then func()) {
 			if len(tree) > 0 && tree[0].stat.Pid == w.pid {
 				w.take(tree[0])
 				l.findBelow(tree[1:])
-				l.follow(w)
 			}
 			then()
 		}
@@ -175,13 +187,18 @@ func (l *Loop) keepsRights(s procfs.Status) bool {
 }
 
 // lookAfter looks at the siblings of a held thread and, when they are gone or
-// final is set, at the table and the children. The sockets live until the
+// final is set, at the table and the children; with glimpse, at the table in any
+// case. The sockets live until the
 // thread has exited, and their names are known from the first look as a rule.
-func (l *Loop) lookAfter(w *watched, final bool) {
+func (l *Loop) lookAfter(w *watched, final, glimpse bool) {
 	h, exiting := w.hold, append([]int{w.hold.tid}, w.exiting...)
 	l.job(w, func() func() {
 		v := view{final: final}
 		v.alive, v.survivor = procfs.Siblings(w.pid, exiting)
+		if v.alive > 0 && !final && glimpse {
+			v.fds, _ = l.table(w.pid, h.tid)
+			l.resolve(w.pid, v.fds, 0)
+		}
 		if v.alive == 0 || final {
 			v.fds, v.err = l.table(w.pid, h.tid)
 			l.resolve(w.pid, v.fds, 0)
@@ -241,6 +258,8 @@ func (l *Loop) resolve(pid int, fds []procfs.FD, fresh time.Duration) {
 func (w *watched) judged() Look {
 	look := w.look
 	switch {
+	case look.Proof == Exact && !w.seen && w.glimpse != nil:
+		look.Proof, look.Reason, look.After = Sampled, "only the exit of another thread was seen", w.glimpse
 	case look.Proof == Exact && !w.seen:
 		look.Proof, look.Reason = None, "its exit was not seen"
 		if w.apart {

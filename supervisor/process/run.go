@@ -190,7 +190,7 @@ func (l *Loop) dead(pid int, status unix.WaitStatus, usage unix.Rusage, orphan p
 // without an exit stop; a process below a run, which its parent waits for once
 // we have been told; an orphan, which is ours alone.
 func (l *Loop) deadBelow(pid int, status unix.WaitStatus, stat procfs.Stat) {
-	thread := l.tids[pid] != nil && l.tids[pid].pid != pid
+	thread := stat.Thread || l.tids[pid] != nil && l.tids[pid].pid != pid
 	l.lost(pid)
 	if thread {
 		return

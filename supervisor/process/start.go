@@ -118,6 +118,10 @@ func (l *Loop) once(r *run, sig unix.Signal, do func()) {
 	do()
 }
 
+// spawnOptions are for a run that is traced from its spawn on: its threads are,
+// but what it forks is not before its stop.
+const spawnOptions = unix.PTRACE_O_TRACEEXIT | unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_TRACECLONE
+
 // attachAtSpawn begins to watch a run before its first instruction, so that an
 // end by itself is judged too. Where the kernel does not let us, the stop tries
 // again.
@@ -125,8 +129,7 @@ func (l *Loop) attachAtSpawn(r *run) {
 	if r.watch != Exact {
 		return
 	}
-	const events = unix.PTRACE_O_TRACEEXIT | unix.PTRACE_O_TRACEEXEC // what it forks is not for its whole life to be traced
-	if ptrace(unix.PTRACE_SEIZE, r.pid, 0, events) != nil {
+	if ptrace(unix.PTRACE_SEIZE, r.pid, 0, spawnOptions) != nil {
 		return
 	}
 	l.watchRun(r)

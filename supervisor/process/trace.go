@@ -20,20 +20,21 @@ import (
 //
 // The other threads are traced so that no fork is missed: what a process forks
 // while it is stopped is traced from its first instruction, PTRACE_O_TRACEFORK.
+// They do not stop in their exit.
 //
 // Nothing is attached before a stop begins. We never ask for EXITKILL: if we
 // die the kernel detaches, and the processes end as they would have.
-
+//
 // A program with the set-user-ID bit does not get its rights while a process
 // without privileges traces it (execve(2)), and a child may need one for its
 // clean-up. So where a process that was forked in the stop could gain rights,
 // it is stepped from system call to system call, and let go of as it is about
 // to execute a program; see apart.go.
-
-// options are the same for every thread, so that any can become the anchor,
-// and since what is forked inherits them.
-const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACEEXIT | unix.PTRACE_O_TRACEEXEC |
-	unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK | unix.PTRACE_O_TRACECLONE
+const (
+	siblingOptions = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACEEXEC |
+		unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK | unix.PTRACE_O_TRACECLONE
+	anchorOptions = siblingOptions | unix.PTRACE_O_TRACEEXIT
+)
 
 const (
 	// holdPoll is the time between two looks at the siblings of a held thread.
@@ -43,7 +44,7 @@ const (
 	// holdGiveUp bounds it where not even one look comes to its end.
 	holdGiveUp = time.Second
 	// holdLooks in a row must say that a sibling lives on; see procfs.Siblings.
-	holdLooks = 3
+	holdLooks = 10
 )
 
 // hold is a stop that a thread stands in while we look: that of its exit, or
@@ -60,8 +61,12 @@ type hold struct {
 // attach traces a run's own process, or samples it, as closely as proof asks
 // and the kernel lets us.
 func (l *Loop) attach(w *watched, proof Proof) {
-	if w.attached { // at the spawn: what it forks is traced from now on, see stopped
-		_ = ptrace(unix.PTRACE_INTERRUPT, w.anchor, 0, 0)
+	if w.attached {
+		if w.run.watch == Exact { // from its spawn; now its threads get the options of a stop
+			for _, tid := range w.traced {
+				_ = ptrace(unix.PTRACE_INTERRUPT, tid, 0, 0)
+			}
+		}
 		return
 	}
 	w.attached = true
@@ -111,50 +116,41 @@ func (w *watched) take(m member) {
 	}
 }
 
-// follow traces all threads of a process, and those that they made or the
-// processes that they forked between the look and now: from here on none is
-// missed.
-func (l *Loop) follow(w *watched) {
-	if w.anchor == 0 {
-		return
+// seize traces all threads of a process, its main one last. That becomes the
+// anchor, or if it has ended any other. Call it once for a process, before
+// anything of it is traced.
+//
+// SEIZE waits for a thread of the process that is in execve(2) (it takes the
+// cred_guard_mutex), and that one waits until all other threads are dead and
+// waited for, by us, if we trace them. So while there are threads that we trace
+// already none may stop in its exit, which only this thread could end; and
+// somebody else waits for them if this takes long.
+func (l *Loop) seize(w *watched) error {
+	tids := procfs.Threads(w.pid)
+	if len(tids) > 1 {
+		defer l.keepReaping(w.pid)()
 	}
-	for more := true; more; {
+	for more := len(tids) > 1; more; tids = procfs.Threads(w.pid) {
 		more = false
-		for _, tid := range procfs.Threads(w.pid) {
-			if l.tids[tid] == nil && l.seizeThread(w, tid) == nil {
+		for _, tid := range tids {
+			if tid != w.pid && l.tids[tid] == nil && l.seizeThread(w, tid, siblingOptions) == nil {
 				more = true
 			}
 		}
 	}
-	for _, pid := range procfs.Children(w.pid) {
-		if child := l.found(w, pid); child != nil {
-			l.lookFound(child, w.look.Before, func() {})
-		}
-	}
-}
-
-// seize traces a process's main thread, or any other if that one is gone. It
-// must not be called while a thread of the process is held: SEIZE takes the
-// cred_guard_mutex, which a sibling in execve(2) has while it waits for the
-// held one to die.
-func (l *Loop) seize(w *watched) error {
-	err := l.seizeThread(w, w.pid)
-	if !errors.Is(err, unix.EPERM) {
-		return err
-	}
-	if s, e := procfs.ReadStat(w.pid); e != nil || !s.Dead() {
-		return err
-	}
-	for _, tid := range procfs.Threads(w.pid) {
-		if tid != w.pid && l.seizeThread(w, tid) == nil {
-			return nil
-		}
+	err := l.seizeThread(w, w.pid, anchorOptions)
+	switch {
+	case err == nil:
+		w.anchor = w.pid
+	case len(w.traced) > 0: // the main thread has ended
+		l.moveAnchor(w, w.traced[0])
+		err = nil
 	}
 	return err
 }
 
-func (l *Loop) seizeThread(w *watched, tid int) error {
-	attach := func() error { return ptrace(unix.PTRACE_SEIZE, tid, 0, options) }
+func (l *Loop) seizeThread(w *watched, tid, options int) error {
+	attach := func() error { return ptrace(unix.PTRACE_SEIZE, tid, 0, uintptr(options)) }
 	err := attach()
 	if errors.Is(err, unix.EPERM) {
 		err = attachAs(w.pid, attach)
@@ -164,6 +160,38 @@ func (l *Loop) seizeThread(w *watched, tid int) error {
 	}
 	l.traces(w, tid)
 	return nil
+}
+
+// seizePatience is how long a SEIZE may take before its siblings are waited for
+// beside the loop.
+const seizePatience = 5 * time.Millisecond
+
+// keepReaping waits for dead threads of a process, though not for itself, until
+// the function that it returns is called. Any thread of ours may do that for a
+// thread that another one traces (waitpid(2), __WNOTHREAD).
+func (l *Loop) keepReaping(pid int) (stop func()) {
+	done := make(chan struct{})
+	start := time.AfterFunc(seizePatience, func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+			}
+			for _, tid := range procfs.Threads(pid) {
+				if tid == pid {
+					continue
+				}
+				if got, err := unix.Wait4(tid, nil, unix.WNOHANG|unix.WALL, nil); err == nil && got == tid {
+					l.cmds.Put(func() { l.lost(tid) })
+				}
+			}
+		}
+	})
+	return func() {
+		close(done)
+		start.Stop()
+	}
 }
 
 // refusal says why a process cannot be traced.
@@ -193,19 +221,32 @@ func (l *Loop) stopped(tid int, status unix.WaitStatus) {
 	case what == eventStop && (sig == unix.SIGSTOP || sig == unix.SIGTSTP || sig == unix.SIGTTIN || sig == unix.SIGTTOU):
 		l.groupStop(w, tid)
 		return
-	case what == eventStop && w.own() && w.run.watch == Exact && !w.run.stopAt.IsZero():
-		_ = ptrace(unix.PTRACE_SETOPTIONS, tid, 0, options)
 	case what == eventStop && w.hold != nil && w.hold.tid == tid: // it is born
+		l.setOptions(w, tid)
 		l.lookBorn(w)
 		return
-	}
-	if what == eventStop {
-		w.stands = false // it was continued, if it stood
+	case what == eventStop: // it was interrupted, or continued
+		l.setOptions(w, tid)
+		w.stands = false
 	}
 	if what != 0 {
 		sig = 0 // else it is on its way: hand it on
 	}
 	l.goOn(w, tid, sig)
+}
+
+// setOptions gives a thread that stands the options that it needs by now: it
+// may have become the anchor, or have those of the thread that made it, or of a
+// time before the stop.
+func (l *Loop) setOptions(w *watched, tid int) {
+	options := uintptr(siblingOptions)
+	if tid == w.anchor {
+		options = anchorOptions
+	}
+	if w.own() && w.run.stopAt.IsZero() {
+		options = spawnOptions
+	}
+	_ = ptrace(unix.PTRACE_SETOPTIONS, tid, 0, options)
 }
 
 // goOn lets a thread run to its next stop.
@@ -274,7 +315,7 @@ func (l *Loop) exits(w *watched, tid int) {
 		return
 	}
 	w.hold = &hold{tid: tid, since: time.Now()}
-	l.lookAfter(w, false)
+	l.lookAfter(w, false, false)
 }
 
 // executed handles the stop of a thread that runs a new program: it has its
@@ -285,6 +326,7 @@ func (l *Loop) executed(w *watched, tid int) {
 		l.lost(int(former))
 	}
 	w.execed, w.anchor, w.exiting = true, tid, nil
+	l.setOptions(w, tid)
 }
 
 // groupStop leaves the thread in its job control stop, listening for SIGCONT.
@@ -330,7 +372,7 @@ func (l *Loop) tendHold(w *watched, now time.Time) time.Time {
 		return h.next
 	}
 	h.next = time.Time{}
-	l.lookAfter(w, now.Sub(h.since) >= holdLimit && h.looks >= holdLooks)
+	l.lookAfter(w, now.Sub(h.since) >= holdLimit && h.looks >= holdLooks, h.lives == holdLooks-1)
 	return time.Time{}
 }
 
@@ -352,6 +394,7 @@ func (l *Loop) looked(w *watched, h *hold, v view) {
 	case v.alive == 0 || v.final:
 		l.sawEnd(w, v)
 	case h.lives >= holdLooks: // only this thread ends: another one becomes the anchor
+		w.glimpse = v.fds
 		l.resume(w)
 		l.moveAnchor(w, v.survivor)
 	default:
@@ -385,20 +428,12 @@ func (l *Loop) sawEnd(w *watched, v view) {
 	}
 }
 
-// moveAnchor chooses another thread after the anchor ended alone. One that we
-// do not trace may be in execve(2), and have the number of its process once
-// that lets us attach.
+// moveAnchor makes another thread the anchor, after that one ended alone. It
+// gets the options for it as it stops for us.
 func (l *Loop) moveAnchor(w *watched, survivor int) {
-	if l.tids[survivor] == w {
-		w.anchor = survivor
-		return
+	if l.tids[survivor] != w {
+		return // it was made in the moment that seize left open
 	}
-	err := l.seizeThread(w, survivor)
-	if errors.Is(err, unix.ESRCH) {
-		err = l.seizeThread(w, w.pid)
-	}
-	if err != nil {
-		w.look.Proof, w.look.Reason = None, refusal(w.pid, err)
-		l.startSampling(w)
-	}
+	w.anchor = survivor
+	_ = ptrace(unix.PTRACE_INTERRUPT, survivor, 0, 0)
 }

@@ -28,11 +28,12 @@ type watched struct {
 	threadsAtEnd int  // when its exit was seen; 0: it was not
 	nextApart    time.Time
 	look         Look
-	seen         bool  // look.After is what it held when it exited
-	traced       []int // threads
-	anchor       int   // the one whose exit we look at; 0: none
-	exiting      []int // threads that we let go in their exit: they touch no descriptor any more
-	stands       bool  // job control stopped it while we traced it
+	seen         bool        // look.After is what it held when it exited
+	glimpse      []procfs.FD // what it held when a thread exited that was not the last
+	traced       []int       // threads
+	anchor       int         // the one whose exit we look at; 0: none
+	exiting      []int       // threads that we let go in their exit: they touch no descriptor any more
+	stands       bool        // job control stopped it while we traced it
 	hold         *hold
 	status       *unix.WaitStatus // of the thread that exited last
 	execed       bool             // it runs another program than when the stop began

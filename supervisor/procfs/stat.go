@@ -20,7 +20,10 @@ type Stat struct {
 	PPid  int
 	PGrp  int
 	Flags uint64 // PF_*
-	Start uint64 // clock ticks (10 ms) since boot; with the pid it names a process for good
+	// Thread: it is one of several of its process, and not the main one. Only a
+	// process sends its parent a signal as it ends.
+	Thread bool
+	Start  uint64 // clock ticks (10 ms) since boot; with the pid it names a process for good
 }
 
 const ( // PF_*, include/linux/sched.h
@@ -64,6 +67,7 @@ func parseStat(line []byte) (Stat, error) {
 	if errors.Join(err[:]...) != nil {
 		return Stat{}, ErrStat
 	}
+	s.Thread = len(f) > 35 && f[35] == "-1"
 	return s, nil
 }
 
