@@ -128,6 +128,9 @@ func (w *watched) take(m member) {
 func (l *Loop) seize(w *watched) error {
 	tids := procfs.Threads(w.pid)
 	if len(tids) > 1 {
+		if s, err := procfs.ReadStatus(w.pid); err == nil && s.Tracer != 0 {
+			return unix.EPERM // whoever traces it may want its other threads, too
+		}
 		defer l.keepReaping(w.pid)()
 	}
 	for more := len(tids) > 1; more; tids = procfs.Threads(w.pid) {
