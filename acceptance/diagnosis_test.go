@@ -20,7 +20,7 @@ def listener():
     l.bind(("127.0.0.1", 0))
     l.listen(8)
     return l
-def ready(): print("ready", flush=True)
+def ready(): print("ready")
 `
 
 // hanging are children that do not end, and what must be said of the first
@@ -182,7 +182,7 @@ l = socket.socket()
 l.bind(("127.0.0.1", 0))
 l.listen(8)
 signal.signal(signal.SIGUSR1, lambda *_: sys.exit(3))
-print("listens", l.getsockname()[1], flush=True)
+print("listens", l.getsockname()[1])
 while True: signal.pause()
 `
 	s := start(t, python(t, "c", script, "restart { on = \"never\" }")+"child \"clock\" {\n  command = \"/bin/sleep\"\n  args = [\"1000\"]\n  depends_on = [\"c\"]\n}\n")

@@ -82,10 +82,10 @@ def stop(*_):
     c.send(b"x" * 500)
     if os.fork() == 0: os._exit(0)
     os.wait()
-    print("fds", a.fileno(), fc.fileno(), c.fileno(), queue[0].fileno(), flush=True)
+    print("fds", a.fileno(), fc.fileno(), c.fileno(), queue[0].fileno())
     os._exit(0)
 signal.signal(signal.SIGTERM, stop)
-print("ready", flush=True)
+print("ready")
 while True: signal.pause()
 `
 	dir := t.TempDir()
@@ -130,7 +130,7 @@ for _ in range(3): threading.Thread(target=time.sleep, args=(1000,), daemon=True
 signal.signal(signal.SIGUSR1, lambda *_: os._exit(9))
 signal.signal(signal.SIGTERM, lambda *_: %s)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
-print("ready", flush=True)
+print("ready")
 while True: time.sleep(1000)
 `
 	t.Run("before", func(t *testing.T) {
@@ -145,7 +145,7 @@ while True: time.sleep(1000)
 		s.wait("child reaped", "child", "c", "code", 9, "proof", "exact", "threads", 4)
 	})
 	t.Run("in it", func(t *testing.T) {
-		s := start(t, python(t, "c", fmt.Sprintf(threads, `print("stopping", flush=True)`), ""))
+		s := start(t, python(t, "c", fmt.Sprintf(threads, `print("stopping")`), ""))
 		s.prints("ready")
 		pid := s.wait("child spawned").int("pid")
 		s.signal(unix.SIGTERM)
@@ -204,11 +204,11 @@ func TestDeafDescendantIsSwept(t *testing.T) {
 import os, signal
 p = os.fork()
 signal.signal(signal.SIGTERM, signal.SIG_IGN if p == 0 else lambda *_: os._exit(0))
-if p == 0: print("helper", os.getpid(), flush=True)
+if p == 0: print("helper", os.getpid())
 while True: signal.pause()
 `
 	// Its handler may not be there when the helper speaks.
-	s := start(t, "shutdown { deadline = \"1s\" }\n"+python(t, "c", strings.Replace(script, "while True", "else: print('ready', flush=True)\nwhile True", 1), ""))
+	s := start(t, "shutdown { deadline = \"1s\" }\n"+python(t, "c", strings.Replace(script, "while True", "else: print('ready')\nwhile True", 1), ""))
 	pid := s.said("helper")
 	s.prints("ready")
 	s.signal(unix.SIGTERM)
@@ -282,9 +282,9 @@ if os.fork() == 0:
     def work(*_):
         global n
         n += 1
-        print("works", n, flush=True)
+        print("works", n)
     signal.signal(signal.SIGUSR1, work)
-    print("helper", os.getpid(), flush=True)
+    print("helper", os.getpid())
 while True: signal.pause()
 `
 	dir := t.TempDir()

@@ -41,7 +41,7 @@ f = tempfile.TemporaryFile()
 fcntl.flock(f, fcntl.LOCK_EX)
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 %s
-print("ready", flush=True)
+print("ready")
 while True: signal.pause()
 `
 	const daemon = `
@@ -59,7 +59,7 @@ if p == 0:
     while True: signal.pause()
 os.waitpid(p, 0)
 os.close(w)
-print("daemon", int(os.read(r, 20)), flush=True)
+print("daemon", int(os.read(r, 20)))
 os.close(r)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])`
 	s := start(t, python(t, "shares", fmt.Sprintf(leave, daemon), "")+python(t, "alone", fmt.Sprintf(leave, ""), ""))
@@ -102,7 +102,7 @@ os.close(w)
 os.read(r, 1)
 os.close(r)
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-print("helper", p, flush=True)
+print("helper", p)
 while True: signal.pause()
 `
 	s := start(t, python(t, "c", script, "count = 2"))
@@ -136,9 +136,9 @@ while n < 3:
     p = os.fork()
     if p: break
     n += 1
-    print("generation%d %d" % (n, os.getpid()), flush=True)
+    print("generation%d %d" % (n, os.getpid()))
 f = tempfile.TemporaryFile()
-if n == 3: print("ready", flush=True)
+if n == 3: print("ready")
 signal.sigwait([signal.SIGTERM])
 if n < 3: os.waitpid(p, 0)
 os._exit(10 + n)
@@ -176,7 +176,7 @@ if os.fork() == 0:
     os.read(r, 1)
     os.close(r)
     f = open("left", "a")
-    print("orphan", os.getpid(), flush=True)
+    print("orphan", os.getpid())
     while True: signal.pause()
 os.close(r)
 os.wait()
@@ -222,7 +222,7 @@ def stop(*_):
         os.waitpid(os.posix_spawn("/bin/sh", ["sh", "-c", "exit 6"], {}), 0)
     os._exit(7)
 signal.signal(signal.SIGTERM, stop)
-print("ready", flush=True)
+print("ready")
 while True: signal.pause()
 `
 	s := start(t, python(t, "c", script, ""))
