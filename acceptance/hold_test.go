@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -76,7 +77,8 @@ func youngest(t *testing.T) []youngChild {
 		return fmt.Sprintf("child %q {\n  command = \"server\"\n%s\n}\n", name, more)
 	}
 	const handler = `
-import signal, sys, threading
+import random, signal, sys, time
+time.sleep(random.random() * 0.13) # it takes its time to start
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 while True: signal.pause()
 `
@@ -88,7 +90,7 @@ while True: signal.pause()
 			return server("c", "env = { SERVER_PORT = \"0\" }\n"+hold)
 		}},
 		{"Go that prints", 20, 30 * time.Millisecond, func(hold string) string { return fixture("c", "sleep", hold) }},
-		{"Python", 20, 30 * time.Millisecond, func(hold string) string { return python(t, "c", handler, hold) }},
+		{"Python", 20, 30 * time.Millisecond, func(hold string) string { return python(t, "c", handler, cmp.Or(hold, "kill_hold = \"900ms\"")) }},
 	}
 }
 
