@@ -18,6 +18,7 @@ import (
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
 	"tp0/supervisor/process"
+	"tp0/supervisor/procfs"
 	"tp0/supervisor/relay"
 )
 
@@ -311,4 +312,35 @@ func TestHealthIsBounded(t *testing.T) {
 		}
 		f.end()
 	})
+}
+
+// A crash tells the first of the descriptors that were seen, and how many there
+// were.
+func TestLastKnown(t *testing.T) {
+	fds := func(n int) (all []procfs.FD) {
+		for i := range n {
+			all = append(all, procfs.FD{Num: i, Kind: "file", Target: fmt.Sprint("/", i)})
+		}
+		return all
+	}
+	for _, tt := range []struct {
+		known *process.Glanced
+		want  string
+	}{
+		{nil, ""},
+		{&process.Glanced{FDs: fds(3)}, "0 descriptors, 2s before: "},
+		{&process.Glanced{FDs: fds(5)}, "2 descriptors, 2s before: 3 /3, 4 /4"},
+		{&process.Glanced{FDs: fds(11)}, "8 descriptors, 2s before: 3 /3, 4 /4, 5 /5, 6 /6, 7 /7, 8 /8, 9 /9, 10 /10"},
+		{&process.Glanced{FDs: fds(13)}, "10 descriptors, 2s before: 3 /3, 4 /4, 5 /5, 6 /6, 7 /7, 8 /8, 9 /9, 10 /10, and 2 more"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			if tt.known != nil {
+				tt.known.At = time.Now()
+				time.Sleep(2 * time.Second)
+			}
+			if got := (&unit{known: tt.known}).lastKnown(); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
 }
