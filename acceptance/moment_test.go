@@ -168,6 +168,32 @@ while True: time.sleep(1000)
 	})
 }
 
+// A child that waits for a worker which job control stopped before the stop: both
+// are continued, or the whole time would pass for nothing.
+func TestStoppedWorkerIsContinued(t *testing.T) {
+	t.Parallel()
+	const script = `
+import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+p = os.fork()
+if p == 0:
+    print("worker", os.getpid())
+    signal.sigwait([signal.SIGTERM])
+    os._exit(5)
+signal.sigwait([signal.SIGTERM])
+_, status = os.waitpid(p, 0)
+os._exit(os.waitstatus_to_exitcode(status))
+`
+	s := start(t, python(t, "c", script, ""))
+	pid := s.said("worker")
+	send(t, pid, unix.SIGSTOP)
+	await(t, "the worker stands", func() bool { return standing(pid) })
+	s.signal(unix.SIGTERM)
+	s.ends(0, "graceful")
+	s.wait("signal sent", "child", "c", "signal", "SIGCONT")
+	s.wait("child reaped", "child", "c", "code", 5, "processes", 1)
+}
+
 // A child in the middle of vfork(2) hears nothing until its own child is gone.
 func TestStopInVfork(t *testing.T) {
 	t.Parallel()

@@ -336,8 +336,8 @@ func (l *Loop) executed(w *watched, tid int) {
 func (l *Loop) groupStop(w *watched, tid int) {
 	_ = ptrace(unix.PTRACE_LISTEN, tid, 0, 0)
 	w.stands = true
-	if w.own() && len(w.run.waiting) == 0 { // else the signal goes first
-		l.awaken(w.run)
+	if r := w.run; r != nil && !r.reaped && len(r.waiting) == 0 { // else the signal goes first
+		l.awaken(r) // for a worker too: who waits for it cannot end otherwise
 	}
 }
 
