@@ -244,6 +244,12 @@ int main(void) {
 			for range 3 {
 				s := start(t, hcl)
 				s.prints("ready")
+				pid := s.wait("child spawned").int("pid")
+				await(t, "it waits", func() bool {
+					call, _ := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid))
+					number, _, _ := strings.Cut(string(call), " ")
+					return number == fmt.Sprint(unix.SYS_RT_SIGTIMEDWAIT) || number == fmt.Sprint(unix.SYS_READ)
+				})
 				s.signal(unix.SIGTERM)
 				s.ends(0, "graceful")
 				s.wait("child reaped", "child", "c", "code", 0)
