@@ -94,13 +94,11 @@ func (l *Loop) glance(r *run, sig unix.Signal) {
 		return
 	}
 	r.glances++
-	l.jobs.Go(func() {
-		l.slots <- struct{}{}
+	l.lookers.do(func() {
 		g := Glanced{Run: r.id, Pid: r.pid, At: time.Now(), Disposition: l.disposition(r.pid, sig)}
 		_ = l.runtime(r.pid) // it is remembered, and a stop need not find out
 		g.FDs, _ = l.table(r.pid, r.pid)
 		l.resolve(r.pid, g.FDs, freshBefore)
-		<-l.slots
 		l.cmds.Put(func() {
 			r.glances--
 			if !r.reaped {

@@ -71,5 +71,6 @@ func (l *Loop) unhold(r *run) {
 		return
 	}
 	r.waitEnd = time.Now().Add(beforeLimit)
+	l.soon(r.waitEnd)
 	l.lookBefore(r, r.proof)
 }

@@ -45,7 +45,7 @@ func (l *Loop) lookForHolders() {
 		left = append(left, w.judged().After...)
 		pids = append(pids, w.pid)
 	}
-	l.jobs.Go(func() {
+	l.lookers.all.Go(func() {
 		found := procfs.Holders(context.Background(), left, pids)
 		l.cmds.Put(func() {
 			at := 0

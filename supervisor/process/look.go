@@ -56,10 +56,8 @@ type view struct {
 // that the loop does itself. Looks are bounded by the number of processes.
 func (l *Loop) job(w *watched, look func() (done func())) {
 	w.looks++
-	l.jobs.Go(func() {
-		l.slots <- struct{}{}
+	l.lookers.do(func() {
 		done := look()
-		<-l.slots
 		l.cmds.Put(func() {
 			w.looks--
 			done()
@@ -242,7 +240,9 @@ func (l *Loop) resolve(pid int, fds []procfs.FD, fresh time.Duration) {
 			if !unknown() {
 				return
 			}
-			procfs.Resolve(fds, l.sockets.since(part, since))
+			var known map[uint64]procfs.SocketInfo
+			l.lookers.aside(func() { known = l.sockets.since(part, since) })
+			procfs.Resolve(fds, known)
 		}
 	}
 	theirs := map[uint64]procfs.SocketInfo{}

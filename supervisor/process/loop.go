@@ -14,7 +14,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -46,18 +45,13 @@ type Options struct {
 // does. An idle supervisor has no timer at all.
 const net = 100 * time.Millisecond
 
-// mostLooks bounds those under way: enough to have many wait for one dump of
-// the sockets together.
-const mostLooks = 32
-
 // Loop is the process loop. All methods may be called by any goroutine.
 type Loop struct {
 	opt      Options
 	cmds     *queue.Queue[func()]
 	chld     chan os.Signal
 	quit     chan struct{}
-	jobs     sync.WaitGroup // looks under way
-	slots    chan struct{}  // bounds them
+	lookers  *lookers
 	sockets  sockets
 	runtimes ledger.Runtimes
 
@@ -67,6 +61,7 @@ type Loop struct {
 	tids  map[int]*watched // threads that we trace
 	told  map[int]uint64
 	sweep *sweep
+	due   time.Time // when to tend; zero: never
 	timer *time.Timer
 
 	watches    map[int]*watched // by pid
@@ -82,16 +77,16 @@ type Loop struct {
 // children. One loop a process.
 func New(opt Options) (*Loop, error) {
 	l := &Loop{
-		opt:   opt,
-		cmds:  queue.New[func()](),
-		chld:  make(chan os.Signal, 1),
-		quit:  make(chan struct{}),
-		slots: make(chan struct{}, mostLooks),
-		runs:  map[RunID]*run{},
-		pids:  map[int]*run{},
-		tids:  map[int]*watched{},
-		told:  map[int]uint64{},
-		timer: time.NewTimer(time.Hour),
+		opt:     opt,
+		cmds:    queue.New[func()](),
+		lookers: newLookers(),
+		chld:    make(chan os.Signal, 1),
+		quit:    make(chan struct{}),
+		runs:    map[RunID]*run{},
+		pids:    map[int]*run{},
+		tids:    map[int]*watched{},
+		told:    map[int]uint64{},
+		timer:   time.NewTimer(time.Hour),
 
 		toldOne: map[identity]bool{},
 		watches: map[int]*watched{},
@@ -138,7 +133,12 @@ func (l *Loop) Run() error {
 		for _, cmd := range l.cmds.Take() {
 			cmd()
 		}
-		l.arm(l.tend(time.Now()))
+		now := time.Now()
+		if l.sweep != nil || !l.due.IsZero() && !now.Before(l.due) {
+			l.due = time.Time{}
+			l.soon(l.tend(now))
+		}
+		l.arm(l.due)
 	}
 }
 
@@ -167,7 +167,15 @@ func (l *Loop) end() {
 	for _, r := range l.runs {
 		l.release(r)
 	}
-	l.jobs.Wait() // each reads a few files of /proc
+	l.lookers.all.Wait() // each reads a few files of /proc
+}
+
+// soon has the loop tend at t, or before; zero: never. What makes something due says so: to
+// look at every run whenever one of them moves would cost a stop of N N².
+func (l *Loop) soon(t time.Time) {
+	if l.due.IsZero() || !t.IsZero() && t.Before(l.due) {
+		l.due = t
+	}
 }
 
 // tend does what is due and says when it wants to be called again; zero:

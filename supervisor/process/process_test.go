@@ -352,7 +352,10 @@ func TestIdleLoopHasNoTimer(t *testing.T) {
 	b := newBench(t)
 	b.spawn("sleep")
 	next := make(chan time.Time)
-	b.cmds.Put(func() { next <- b.tend(time.Now()) })
+	b.cmds.Put(func() {
+		b.soon(b.tend(time.Now()))
+		next <- b.due
+	})
 	if at := <-next; !at.IsZero() {
 		t.Errorf("wants to be woken in %v", time.Until(at))
 	}
@@ -360,12 +363,12 @@ func TestIdleLoopHasNoTimer(t *testing.T) {
 
 // block takes all turns to look, and returns what gives them back.
 func (b *bench) block() (unblock func()) {
-	for range cap(b.slots) {
-		b.slots <- struct{}{}
+	for range cap(b.lookers.slots) {
+		b.lookers.slots <- struct{}{}
 	}
 	return func() {
-		for range cap(b.slots) {
-			<-b.slots
+		for range cap(b.lookers.slots) {
+			<-b.lookers.slots
 		}
 	}
 }

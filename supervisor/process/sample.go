@@ -23,6 +23,7 @@ type sampling struct {
 
 func (l *Loop) startSampling(w *watched) {
 	w.sample = sampling{on: true, next: time.Now(), last: w.look.Before}
+	l.soon(w.sample.next)
 }
 
 func (l *Loop) tendSample(w *watched, now time.Time) time.Time {
@@ -46,6 +47,7 @@ func (l *Loop) tendSample(w *watched, now time.Time) time.Time {
 				every = sampleLater
 			}
 			s.next = time.Now().Add(every)
+			l.soon(s.next)
 		}
 	})
 	return time.Time{}

@@ -26,6 +26,7 @@ func (l *Loop) signal(r *run, d delivery, proof Proof) {
 	first := r.stopAt.IsZero()
 	if first {
 		r.stopAt, r.proof = time.Now(), proof
+		l.soon(r.stopAt.Add(net))
 		r.stopTick, _ = procfs.Uptime()
 		if r.watched == nil {
 			l.watchRun(r)
@@ -39,6 +40,7 @@ func (l *Loop) signal(r *run, d delivery, proof Proof) {
 	switch {
 	case first && !l.hears(r, d.signal, r.stopAt):
 		r.held = true
+		l.soon(r.stopAt)
 	case first || r.held: // the next rung waits for nobody
 		l.unhold(r)
 	}

@@ -82,7 +82,7 @@ func (l *Loop) open(r *run) {
 	g := r.gate
 	_, _ = unix.Write(g.fd, []byte{1}) // if it is dead, its end is closed too
 	r.starting = true
-	l.jobs.Go(func() {
+	l.lookers.all.Go(func() {
 		failed, _ := readByte(g.fd)
 		l.cmds.Put(func() {
 			r.starting, r.inert = false, failed

@@ -295,7 +295,7 @@ func (l *Loop) born(pid int, parent *watched) *watched {
 	}
 	w.look.Proof, w.attached = Exact, true
 	l.traces(w, pid)
-	w.hold = &hold{tid: pid, born: true, since: time.Now()}
+	l.hold(w, &hold{tid: pid, born: true, since: time.Now()})
 	return w
 }
 
@@ -317,7 +317,7 @@ func (l *Loop) exits(w *watched, tid int) {
 		l.letGo(tid)
 		return
 	}
-	w.hold = &hold{tid: tid, since: time.Now()}
+	l.hold(w, &hold{tid: tid, since: time.Now()})
 	l.lookAfter(w, false, false)
 }
 
@@ -339,6 +339,11 @@ func (l *Loop) groupStop(w *watched, tid int) {
 	if r := w.run; r != nil && !r.reaped && len(r.waiting) == 0 { // else the signal goes first
 		l.awaken(r) // for a worker too: who waits for it cannot end otherwise
 	}
+}
+
+func (l *Loop) hold(w *watched, h *hold) {
+	w.hold = h
+	l.soon(h.since.Add(holdGiveUp))
 }
 
 func (l *Loop) letGo(tid int) {
@@ -402,6 +407,7 @@ func (l *Loop) looked(w *watched, h *hold, v view) {
 		l.moveAnchor(w, v.survivor)
 	default:
 		h.next = time.Now().Add(holdPoll)
+		l.soon(h.next)
 	}
 }
 

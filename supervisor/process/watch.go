@@ -53,6 +53,9 @@ func (l *Loop) watch(w *watched) *watched {
 	w.look.Proof = None
 	w.since = time.Now()
 	l.watches[w.pid] = w
+	if !w.own() {
+		l.soon(w.since)
+	}
 	return w
 }
 
@@ -77,6 +80,9 @@ func (l *Loop) lost(tid int) {
 	if w.anchor == tid {
 		w.anchor = 0
 	}
+	if !w.own() {
+		l.soon(time.Now())
+	}
 }
 
 // ended tells of the end of a process below a run, or of an orphan, once no
@@ -88,6 +94,7 @@ func (l *Loop) ended(w *watched) {
 		return
 	}
 	w.told = time.Now()
+	l.soon(w.told)
 	e := Ended{
 		Pid: w.pid, Parent: w.parent, Command: w.comm, InStop: w.inStop, Threads: w.threads,
 		Lifetime: time.Since(w.since), Look: w.judged(),
