@@ -199,6 +199,7 @@ func (l *Loop) tend(now time.Time) time.Time {
 		due(l.tendHold(w, now))
 		due(l.tendSample(w, now))
 		due(l.tendApart(w, now))
+		due(l.tendLeft(w, now))
 	}
 	if l.sweep != nil {
 		due(l.tendSweep(now))

@@ -229,6 +229,9 @@ func (l *Loop) settle(r *run) {
 	if w != nil {
 		w.over = true
 		delete(l.watches, r.pid)
+		if len(l.watches) > 0 {
+			l.soon(time.Now().Add(leaveAfter))
+		}
 		r.exited.Look = w.judged()
 		r.exited.Look.Inherited = l.handedOn()
 		if r.inert {

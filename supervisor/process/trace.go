@@ -216,6 +216,13 @@ func (l *Loop) stopped(tid int, status unix.WaitStatus) {
 		}
 	}
 	switch {
+	case w.leaving:
+		l.lost(tid)
+		if what != 0 {
+			sig = 0
+		}
+		_ = ptrace(unix.PTRACE_DETACH, tid, 0, uintptr(sig))
+		return
 	case what == unix.PTRACE_EVENT_EXIT:
 		l.exits(w, tid)
 		return

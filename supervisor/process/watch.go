@@ -42,6 +42,7 @@ type watched struct {
 	asked        bool // who else holds what it left
 	looks        int  // under way
 	over         bool
+	leaving      bool      // it is not looked at any more; its threads are let go of as they stop
 	told         time.Time // when we told of its end; it is kept until it is reaped, so as not to be found anew
 }
 
@@ -80,9 +81,35 @@ func (l *Loop) lost(tid int) {
 	if w.anchor == tid {
 		w.anchor = 0
 	}
+	if w.leaving && len(w.traced) == 0 && l.watches[w.pid] == w {
+		delete(l.watches, w.pid)
+	}
 	if !w.own() {
 		l.soon(time.Now())
 	}
+}
+
+// leaveAfter is how long what is below a run is looked at after the run has
+// ended. What lives on then lives on for good, and is not traced for it; the
+// sweep comes back to it.
+var leaveAfter = 10 * time.Second // a test has no such time
+
+// tendLeft lets go of what outlived its run.
+func (l *Loop) tendLeft(w *watched, now time.Time) time.Time {
+	if w.own() || w.run == nil || !w.run.reaped || w.leaving || w.over || l.sweep != nil {
+		return time.Time{}
+	}
+	if at := w.run.exited.At.Add(leaveAfter); now.Before(at) {
+		return at
+	}
+	w.leaving = true
+	if len(w.traced) == 0 {
+		delete(l.watches, w.pid)
+	}
+	for _, tid := range w.traced {
+		_ = ptrace(unix.PTRACE_INTERRUPT, tid, 0, 0)
+	}
+	return time.Time{}
 }
 
 // ended tells of the end of a process below a run, or of an orphan, once no

@@ -1,0 +1,47 @@
+package process
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/procfs"
+)
+
+// What outlives its run is let go of after a while, as it was; the sweep comes
+// back to it.
+func TestNobodyIsTracedForGood(t *testing.T) {
+	before := leaveAfter
+	leaveAfter = 0
+	t.Cleanup(func() { leaveAfter = before }) // after the loop's own
+	b := newBench(t)
+	id, out := b.start("daemon sleep stay")
+	var line string
+	if _, err := fmt.Fscanf(out, "daemon %s ready", &line); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	fmt.Sscan(line, &pid)
+	b.Signal(id, unix.SIGTERM, 1, Exact)
+	b.exited(id)
+	for late := time.Now().Add(limit); ; {
+		s, err := procfs.ReadStatus(pid)
+		if err != nil || time.Now().After(late) {
+			t.Fatalf("it is traced by %d (%v)", s.Tracer, err)
+		}
+		watched := make(chan bool)
+		b.cmds.Put(func() { watched <- b.watches[pid] != nil })
+		if !<-watched && s.Tracer == 0 {
+			break
+		}
+	}
+	b.Sweep(time.Now().Add(limit), time.Now().Add(2*limit), Exact)
+	e := wait(b, func(e Ended) bool { return e.Pid == pid })
+	if e.Look.Proof != Exact || !e.Exit.OK() || strings.Contains(e.Command, " ") {
+		t.Errorf("%+v", e)
+	}
+	wait(b, func(s Swept) bool { return true })
+}
