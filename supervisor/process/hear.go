@@ -15,6 +15,7 @@ import (
 const (
 	youth     = time.Second           // of a run; after it nothing is held
 	leastAge  = 50 * time.Millisecond // of a Go program that proves nothing
+	calmLooks = 3                     // in a row must see all its threads wait
 	hearEvery = time.Millisecond
 )
 
@@ -22,7 +23,7 @@ const (
 // waited for that long enough. What proves that it serves has set up its
 // signals. Of the others the kernel says what they do about the signal; but
 // Go's runtime catches every signal before main begins, so what it says means
-// nothing, and only time can tell.
+// nothing; once all its threads wait, main has probably come to what it is for.
 func (l *Loop) hears(r *run, sig unix.Signal, now time.Time) bool {
 	age := now.Sub(r.spawned)
 	if r.serves || sig == unix.SIGKILL || age >= youth || now.Sub(r.stopAt) >= r.hold {
@@ -32,7 +33,10 @@ func (l *Loop) hears(r *run, sig unix.Signal, now time.Time) bool {
 		return false // it has not executed its command yet
 	}
 	if l.runtime(r.pid) == ledger.Go {
-		return !r.probed && age >= leastAge
+		if r.calm++; !procfs.Waits(r.pid) {
+			r.calm = 0
+		}
+		return !r.probed && age >= leastAge && r.calm >= calmLooks
 	}
 	return l.disposition(r.pid, sig) != "default"
 }

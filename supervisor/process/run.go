@@ -59,6 +59,7 @@ type run struct {
 	hold     time.Duration // see Spec
 	probed   bool
 	serves   bool // it proved it
+	calm     int  // looks in a row that saw all its threads wait
 	glances  int  // under way
 	scope    Scope
 	terminal bool

@@ -116,9 +116,9 @@ func (w *watched) take(m member) {
 	}
 }
 
-// seize traces all threads of a process, its main one last. That becomes the
-// anchor, or if it has ended any other. Call it once for a process, before
-// anything of it is traced.
+// seize traces all threads of a process, and last the one that becomes the
+// anchor: the main one, or another where that has ended. Call it once for a
+// process, before anything of it is traced.
 //
 // SEIZE waits for a thread of the process that is in execve(2) (it takes the
 // cred_guard_mutex), and that one waits until all other threads are dead and
@@ -127,27 +127,37 @@ func (w *watched) take(m member) {
 // somebody else waits for them if this takes long.
 func (l *Loop) seize(w *watched) error {
 	tids := procfs.Threads(w.pid)
-	if len(tids) > 1 {
-		if s, err := procfs.ReadStatus(w.pid); err == nil && s.Tracer != 0 {
-			return unix.EPERM // whoever traces it may want its other threads, too
-		}
-		defer l.keepReaping(w.pid)()
+	if len(tids) < 2 {
+		return l.seizeAnchor(w, w.pid)
 	}
-	for more := len(tids) > 1; more; tids = procfs.Threads(w.pid) {
+	anchor := w.pid
+	switch s, err := procfs.ReadStatus(w.pid); {
+	case err == nil && s.Tracer != 0:
+		return unix.EPERM // whoever traces it may want its other threads, too
+	case err == nil && s.Dead:
+		anchor = tids[1]
+	}
+	defer l.keepReaping(w.pid)()
+	for more := true; more; tids = procfs.Threads(w.pid) {
 		more = false
 		for _, tid := range tids {
-			if tid != w.pid && l.tids[tid] == nil && l.seizeThread(w, tid, siblingOptions) == nil {
+			if tid != anchor && l.tids[tid] == nil && l.seizeThread(w, tid, siblingOptions) == nil {
 				more = true
 			}
 		}
 	}
-	err := l.seizeThread(w, w.pid, anchorOptions)
-	switch {
-	case err == nil:
-		w.anchor = w.pid
-	case len(w.traced) > 0: // the main thread has ended
+	err := l.seizeAnchor(w, anchor)
+	if err != nil && len(w.traced) > 0 { // it ended just now
 		l.moveAnchor(w, w.traced[0])
-		err = nil
+		return nil
+	}
+	return err
+}
+
+func (l *Loop) seizeAnchor(w *watched, tid int) error {
+	err := l.seizeThread(w, tid, anchorOptions)
+	if err == nil {
+		w.anchor = tid
 	}
 	return err
 }

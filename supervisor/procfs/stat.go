@@ -115,6 +115,17 @@ func single(dir string) bool {
 	return unix.Lstat(dir, &st) == nil && st.Nlink == 3
 }
 
+// Waits reports whether every thread of a process waits for something: none
+// runs, or would if there were a processor for it.
+func Waits(pid int) bool {
+	for _, tid := range Threads(pid) {
+		if s, err := readStat(taskPath(pid, tid, "stat")); err == nil && (s.State == 'R' || s.State == 'D') {
+			return false
+		}
+	}
+	return true
+}
+
 // Siblings says how many threads of pid other than those of except can still touch the
 // table of descriptors, and which one of them lives on, if any: neither on its
 // way out nor about to be killed, so that this is no exit of the whole process.

@@ -12,6 +12,7 @@ import (
 type Status struct {
 	Tgid      int // the process, where the file is a thread's
 	PPid      int
+	Dead      bool   // a zombie, or gone
 	Tracer    int    // 0: nobody traces it
 	UID, GID  uint32 // effective
 	NoNewPriv bool
@@ -42,6 +43,8 @@ func parseStatus(b []byte) (s Status) {
 		switch name {
 		case "Tgid":
 			s.Tgid = int(number(value, 10))
+		case "State":
+			s.Dead = strings.HasPrefix(value, "Z") || strings.HasPrefix(value, "X")
 		case "PPid":
 			s.PPid = int(number(value, 10))
 		case "TracerPid":
