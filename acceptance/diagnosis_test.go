@@ -109,7 +109,7 @@ func TestHangingChildIsDiagnosed(t *testing.T) {
 // one that had to be forced.
 func TestDiagnoseSignal(t *testing.T) {
 	t.Parallel()
-	s := start(t, fixture("c", "deaf", "kill_timeout = \"800ms\"\ndiagnose_signal = \"SIGQUIT\"\nlogs { stderr = \"stdout\" }"))
+	s := start(t, fixture("c", "deaf", "kill_timeout = \"2s\"\ndiagnose_signal = \"SIGQUIT\"\nlogs { stderr = \"stdout\" }"))
 	s.prints("[c] ready")
 	s.signal(unix.SIGTERM)
 	e := s.ends(124, "forced")

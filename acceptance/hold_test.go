@@ -17,11 +17,11 @@ import (
 
 // The first signal of a stop waits for a run that is too young to hear it.
 
-// python is a child block that runs a script, which prints each line at once:
-// those of a child and its helper must not mix.
+// python is a child block that runs a script. It prints each line in one write:
+// those of a child and its helper must not mix, and a handler may interrupt it.
 func python(t *testing.T, name, script, more string) string {
 	t.Helper()
-	script = "import functools\nprint = functools.partial(print, flush=True)\n" + script
+	script = "import os\ndef print(*words): os.write(1, (' '.join(map(str, words)) + '\\n').encode())\n" + script
 	// The escapes of Go's strings are those of HCL, whose templates begin with ${.
 	script = strings.ReplaceAll(fmt.Sprintf("%q", script), "${", "$${")
 	return fmt.Sprintf("child %q {\n  command = %q\n  args = [\"-ISEc\", %s]\n%s\n}\n", name, needPython(t), script, more)

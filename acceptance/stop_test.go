@@ -312,8 +312,9 @@ func TestStopInTheStart(t *testing.T) {
 
 // A stopped process that its parent leaves behind costs nobody the deadline.
 func TestStoppedOrphanIsContinued(t *testing.T) {
-	s := start(t, "child \"c\" {\n  command = \"/bin/sh\"\n  args = [\"-c\", \"sleep 1000 & kill -STOP $!; echo ready; wait\"]\n}\n")
-	s.prints("[c] ready")
+	s := start(t, shell("c", "fixture stopped & echo orphan $!; wait", ""))
+	pid := s.said("orphan")
+	await(t, "it stands", func() bool { return standing(pid) })
 	s.signal(unix.SIGTERM)
 	if e := s.ends(0, "graceful"); e.int("orphans") != 1 {
 		t.Errorf("%v", e)

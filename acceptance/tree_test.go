@@ -200,7 +200,7 @@ while True: signal.pause()
 func TestManyForkedInTheStop(t *testing.T) {
 	t.Parallel()
 	const n = 50
-	s := start(t, shell("c", fmt.Sprintf("trap 'i=0; while [ $i -lt %d ]; do /bin/true; i=$((i+1)); done; exit 4' TERM; echo ready; while :; do sleep 1000 & wait $!; done", n), ""))
+	s := start(t, shell("c", fmt.Sprintf("trap 'i=0; while [ $i -lt %d ]; do /bin/true; i=$((i+1)); done; exit 4' TERM; sleep 1000 & echo ready; while :; do wait $!; done", n), ""))
 	s.prints("[c] ready")
 	s.signal(unix.SIGTERM)
 	s.ends(0, "graceful")
