@@ -82,8 +82,12 @@ func (f *Fleet) glanced(x process.Glanced) {
 
 func (f *Fleet) diagnosed(x process.Diagnosed) {
 	u := f.runs[x.Run]
+	rung := u.rung
+	if r, ok := u.ladder().Rung(rung - 1); ok && r.Signal == x.Signal {
+		rung-- // it climbed while we looked
+	}
 	f.opt.Sink.Emit(event.Slow{
-		Child: u.spec.Name, Pid: x.Pid, Stop: time.Since(u.stopped), Rung: u.rung, Signal: signalName(x.Signal),
+		Child: u.spec.Name, Pid: x.Pid, Stop: time.Since(u.stopped), Rung: rung, Signal: signalName(x.Signal),
 		Disposition: x.Disposition, CPU: x.CPU, Threads: x.Threads,
 	})
 }
