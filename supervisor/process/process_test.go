@@ -317,6 +317,25 @@ func TestDeafOrphanIsKilled(t *testing.T) {
 	}
 }
 
+// A loop that wakes after the end of its sweep still kills before it gives up.
+func TestLateSweepKills(t *testing.T) {
+	b := newBench(t)
+	id, _ := b.spawn("daemon deaf")
+	b.exited(id)
+	b.cmds.Put(func() {
+		now := time.Now()
+		b.startSweep(now.Add(5*time.Millisecond), now, Exact)
+		for time.Now().Before(b.Loop.sweep.giveUp) { // it has other things to do
+		}
+	})
+	if o := wait(b, func(o OrphanReaped) bool { return true }); !o.Killed {
+		t.Errorf("%+v", o)
+	}
+	if s := wait(b, func(s Swept) bool { return true }); len(s.Left) > 0 {
+		t.Errorf("left: %+v", s.Left)
+	}
+}
+
 func TestManyAtOnce(t *testing.T) {
 	b := newBench(t)
 	const n = 100

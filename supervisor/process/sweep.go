@@ -24,6 +24,7 @@ type sweep struct {
 	killAt, giveUp time.Time
 	proof          Proof // how closely it is looked at
 	told, killed   map[identity]bool
+	killing        bool
 }
 
 // sweepAgain is how often we look for new processes once we kill: one can fork
@@ -56,6 +57,12 @@ func (l *Loop) tendSweep(now time.Time) time.Time {
 		}
 		l.swept(nil)
 		return time.Time{}
+	}
+	if !now.Before(s.killAt) && !s.killing {
+		s.killing = true
+		if !now.Before(s.giveUp) { // we were woken too late to have killed anybody
+			s.giveUp = now.Add(sweepLeast)
+		}
 	}
 	if !now.Before(s.giveUp) {
 		l.swept(l.remaining())
