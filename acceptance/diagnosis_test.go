@@ -185,13 +185,12 @@ signal.signal(signal.SIGUSR1, lambda *_: sys.exit(3))
 print("listens", l.getsockname()[1])
 while True: signal.pause()
 `
-	s := start(t, python(t, "c", script, "restart { on = \"never\" }")+"child \"clock\" {\n  command = \"/bin/sleep\"\n  args = [\"1000\"]\n  depends_on = [\"c\"]\n}\n")
+	s := start(t, python(t, "c", script, "restart { on = \"never\" }"))
 	line, _, err := s.output.from(0, func(line string) bool { return strings.Contains(line, "listens ") })
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Started after c, so that this comes after the look at c.
-	s.wait("stop signal not heard", "child", "clock")
+	s.wait("stop signal not heard", "child", "c") // which the look at it finds out
 	if err := unix.Kill(s.wait("child spawned", "child", "c").int("pid"), unix.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
