@@ -98,11 +98,11 @@ func TestDaemonIsFoundAndEnded(t *testing.T) {
 }
 
 func TestDeafDaemonIsKilled(t *testing.T) {
-	s := start(t, `shutdown { deadline = "1s" }`+"\n"+fixture("d", "daemon deaf stay", ""))
+	s := start(t, `shutdown { deadline = "2s" }`+"\n"+fixture("d", "daemon deaf stay", ""))
 	s.prints("[d] daemon ")
 	s.signal(unix.SIGTERM)
 	e := s.ends(124, "forced")
-	if e.int("killed") != 1 || e.int("elapsed_ms") > 1000 {
+	if e.int("killed") != 1 || e.int("elapsed_ms") > 2500 {
 		t.Errorf("%v", e)
 	}
 	s.wait("orphan reaped", "command", "fixture", "signal", "SIGKILL")

@@ -114,5 +114,9 @@ func (u *unit) lastKnown() string {
 	if n > mostKnown {
 		words = append(words, fmt.Sprintf("and %d more", n-mostKnown))
 	}
-	return fmt.Sprintf("%d descriptors, %v before: %s", n, time.Since(u.known.At).Round(time.Millisecond), strings.Join(words, ", "))
+	noun := "descriptors"
+	if n == 1 {
+		noun = "descriptor"
+	}
+	return fmt.Sprintf("%d %s, %v before: %s", n, noun, time.Since(u.known.At).Round(time.Millisecond), strings.Join(words, ", "))
 }

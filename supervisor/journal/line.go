@@ -212,6 +212,9 @@ func reaped(e event.Reaped) line {
 
 func ended(e event.Ended) line {
 	f := []any{"child", e.Child, "pid", e.Pid, "parent", e.Parent, "command", e.Command}
+	if e.Child == "" { // an orphan, whose tree nobody knows
+		f = f[2:]
+	}
 	if e.Unseen {
 		f = append(f, "end", "unseen")
 	} else {

@@ -82,6 +82,9 @@ func (l *Loop) describe(pid int, before string) (lines []string) {
 		return "epoll: " + strings.Join(of, ", ")
 	}
 	for _, t := range threads {
+		if t.State == 't' {
+			t.State = 'T' // by job control, and we listen to it: in another stop of ours none stands for long
+		}
 		lines = append(lines, before+t.Describe(name))
 	}
 	return lines
