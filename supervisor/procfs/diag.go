@@ -118,16 +118,16 @@ func (d *diag) inet(family, protocol uint8, word string, states uint32, into map
 	})
 }
 
-// tcp takes stock of the TCP sockets of both families in one pass. What that
-// costs is the kernel's way through its table of connections, which a request
+// tcp takes stock of the TCP sockets of both families in the given states in one
+// pass. What that costs is the kernel's way through its tables, which a request
 // by family would take twice; only the older form, struct inet_diag_req with
 // TCPDIAG_GETSOCK, asks for all families (inet_diag_dump_compat,
 // net/ipv4/inet_diag.c).
-func (d *diag) tcp(into map[uint64]SocketInfo) error {
-	const getSock, reqLen, states = 18, 60, 52
+func (d *diag) tcp(states uint32, into map[uint64]SocketInfo) error {
+	const getSock, reqLen, stateBits = 18, 60, 52
 	req := make([]byte, reqLen)
 	req[0] = unix.AF_INET
-	binary.NativeEndian.PutUint32(req[states:], held)
+	binary.NativeEndian.PutUint32(req[stateBits:], states)
 	tell := tellInet("tcp")
 	return d.askAs(getSock, req, func(msg []byte) {
 		if inode := inetInode(msg); inode != 0 {

@@ -145,18 +145,22 @@ func SomeSockets(part int) (map[uint64]SocketInfo, error) {
 	both := func(protocol uint8, word string, states uint32) error {
 		return errors.Join(d.inet(unix.AF_INET, protocol, word, states, into), d.inet(unix.AF_INET6, protocol, word, states, into))
 	}
+	tcp := func(states uint32) error {
+		if d.tcp(states, into) != nil { // a kernel without the older form
+			return both(unix.IPPROTO_TCP, "tcp", states)
+		}
+		return nil
+	}
 	switch part {
 	case 0:
 		if d.unix(into) != nil { // before Linux 3.3, or left out of the kernel
 			err = netFiles("self", into, "unix")
 		}
-		err = errors.Join(err, both(unix.IPPROTO_TCP, "tcp", 1<<tcpListen))
+		err = errors.Join(err, tcp(1<<tcpListen))
 	case 1:
 		err = both(unix.IPPROTO_UDP, "udp", held)
 	case 2:
-		if d.tcp(into) != nil { // a kernel without the older form
-			err = both(unix.IPPROTO_TCP, "tcp", held)
-		}
+		err = tcp(held)
 	}
 	return into, err
 }
