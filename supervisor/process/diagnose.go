@@ -56,7 +56,7 @@ func (l *Loop) describe(pid int, before string) (lines []string) {
 		return nil
 	}
 	fds, _ := l.table(pid, pid)
-	l.resolve(pid, fds, 0)
+	l.resolve(pid, fds, time.Now())
 	words := map[int]string{}
 	for _, f := range fds {
 		words[f.Num] = f.Kind
@@ -101,7 +101,7 @@ func (l *Loop) glance(r *run, sig unix.Signal) {
 		g := Glanced{Run: r.id, Pid: r.pid, At: time.Now(), Disposition: l.disposition(r.pid, sig)}
 		_ = l.runtime(r.pid) // it is remembered, and a stop need not find out
 		g.FDs, _ = l.table(r.pid, r.pid)
-		l.resolve(r.pid, g.FDs, freshBefore)
+		l.resolve(r.pid, g.FDs, fresh())
 		l.cmds.Put(func() {
 			r.glances--
 			if !r.reaped {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tp0/supervisor/ledger"
@@ -18,6 +19,7 @@ type sockets [procfs.SocketParts]struct {
 	mu    sync.Mutex
 	began time.Time // the taking stock
 	known map[uint64]procfs.SocketInfo
+	took  atomic.Int64 // nanoseconds; 0: not known yet
 }
 
 // since returns a part of which stock was taken at t or later. It waits for the
@@ -30,6 +32,7 @@ func (s *sockets) since(part int, t time.Time) map[uint64]procfs.SocketInfo {
 		began := time.Now()
 		if known, err := procfs.SomeSockets(part); err == nil || len(known) > 0 {
 			p.began, p.known = began, known
+			p.took.Store(int64(time.Since(began)))
 		}
 	}
 	return p.known
@@ -39,6 +42,9 @@ func (s *sockets) since(part int, t time.Time) map[uint64]procfs.SocketInfo {
 // stop begins. What is left at an exit is told with the bytes that wait in it,
 // so that dump must be of that moment.
 const freshBefore = 100 * time.Millisecond
+
+// fresh is how long ago that is.
+func fresh() time.Time { return time.Now().Add(-freshBefore) }
 
 // view is what one look at a held process saw.
 type view struct {
@@ -56,6 +62,14 @@ type view struct {
 // that the loop does itself. Looks are bounded by the number of processes.
 func (l *Loop) job(w *watched, look func() (done func())) {
 	w.looks++
+	if l.atOnce(w) {
+		done := look()
+		l.lookers.leave()
+		w.looks--
+		done()
+		l.finish(w)
+		return
+	}
 	l.lookers.do(func() {
 		done := look()
 		l.cmds.Put(func() {
@@ -151,7 +165,7 @@ func (l *Loop) lookBorn(w *watched) {
 	h := w.hold
 	l.job(w, func() func() {
 		fds, err := l.table(w.pid, w.pid)
-		l.resolve(w.pid, fds, freshBefore)
+		l.resolve(w.pid, fds, fresh())
 		s, _ := procfs.ReadStatus(w.pid)
 		return func() {
 			w.look.Before, w.look.Inherited, w.execed = fds, fds, true
@@ -195,11 +209,11 @@ func (l *Loop) lookAfter(w *watched, final, glimpse bool) {
 		v.alive, v.survivor = procfs.Siblings(w.pid, exiting)
 		if v.alive > 0 && !final && glimpse {
 			v.fds, _ = l.table(w.pid, h.tid)
-			l.resolve(w.pid, v.fds, 0)
+			l.resolve(w.pid, v.fds, time.Now())
 		}
 		if v.alive == 0 || final {
 			v.fds, v.err = l.table(w.pid, h.tid)
-			l.resolve(w.pid, v.fds, 0)
+			l.resolve(w.pid, v.fds, time.Now())
 			v.children = procfs.Children(w.pid)
 			if w.execed {
 				v.runtime = l.runtime(w.pid)
@@ -227,15 +241,14 @@ func (l *Loop) table(pid, tid int) (fds []procfs.FD, err error) {
 	return fds, err
 }
 
-// resolve names the sockets among the fds of a process, as they were no longer
-// than fresh ago. Those of another network namespace than ours are looked for
+// resolve names the sockets among the fds of a process, as they were at since
+// or later. Those of another network namespace than ours are looked for
 // there, last.
-func (l *Loop) resolve(pid int, fds []procfs.FD, fresh time.Duration) {
+func (l *Loop) resolve(pid int, fds []procfs.FD, since time.Time) {
 	unknown := func() bool {
 		return slices.ContainsFunc(fds, func(f procfs.FD) bool { return f.Kind == "socket" && !f.Std() && !f.Named() })
 	}
-	now := time.Now()
-	for _, since := range []time.Time{now.Add(-fresh), now} {
+	for _, since := range []time.Time{since, time.Now()} {
 		for part := range l.sockets {
 			if !unknown() {
 				return

@@ -63,6 +63,19 @@ func (k *lookers) next() func() {
 	return look
 }
 
+// enter reports whether somebody who must not wait may look now; leave is to
+// follow.
+func (k *lookers) enter() bool {
+	select {
+	case k.slots <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (k *lookers) leave() { <-k.slots }
+
 // aside has a look wait for something while another one looks.
 func (k *lookers) aside(wait func()) {
 	<-k.slots

@@ -56,12 +56,14 @@ type Loop struct {
 	runtimes ledger.Runtimes
 
 	// Everything below belongs to the loop's thread.
+	met   map[string]bool // programs
 	runs  map[RunID]*run
 	pids  map[int]*run
 	tids  map[int]*watched // threads that we trace
 	told  map[int]uint64
 	sweep *sweep
 	due   time.Time // when to tend; zero: never
+	spin  spin
 	timer *time.Timer
 
 	watches    map[int]*watched // by pid
@@ -82,6 +84,7 @@ func New(opt Options) (*Loop, error) {
 		lookers: newLookers(),
 		chld:    make(chan os.Signal, 1),
 		quit:    make(chan struct{}),
+		met:     map[string]bool{},
 		runs:    map[RunID]*run{},
 		pids:    map[int]*run{},
 		tids:    map[int]*watched{},
@@ -121,13 +124,9 @@ func (l *Loop) Run() error {
 		return err
 	}
 	for {
-		select {
-		case <-l.cmds.Wake():
-		case <-l.chld:
+		if l.spin.on() {
 			l.reap()
-		case <-l.timer.C:
-			l.reap()
-		case <-l.quit:
+		} else if !l.wait() {
 			return nil
 		}
 		for _, cmd := range l.cmds.Take() {
@@ -156,6 +155,20 @@ func (l *Loop) dieWithParent() error {
 		_ = unix.Kill(os.Getpid(), l.opt.ParentDeath)
 	}
 	return nil
+}
+
+// wait waits for something to do; for the end, if it reports false.
+func (l *Loop) wait() bool {
+	select {
+	case <-l.cmds.Wake():
+	case <-l.chld:
+		l.reap()
+	case <-l.timer.C:
+		l.reap()
+	case <-l.quit:
+		return false
+	}
+	return true
 }
 
 // Close ends the loop. What is still running is left to itself.

@@ -129,12 +129,23 @@ func (l *Loop) spawn(id RunID, s Spec) {
 		l.opt.Books.Opened(pidfd, "pidfd", s.Name)
 	}
 	l.runs[id], l.pids[pid] = r, r
+	l.meet(s.Path, pid)
 	l.opt.Deliver(Spawned{Run: id, Pid: pid, At: r.spawned})
 	if g != nil {
 		l.attachAtSpawn(r)
 		l.giveTerminal(r)
 		l.open(r)
 	}
+}
+
+// meet has a look at a program that is new to us: what it is built on takes long
+// to find out and is remembered, and so is how long the sockets take.
+func (l *Loop) meet(program string, pid int) {
+	if l.met[program] {
+		return
+	}
+	l.met[program] = true
+	l.lookers.do(func() { l.members(pid) })
 }
 
 // reap collects every status that there is. The first look leaves the zombie

@@ -37,7 +37,7 @@ func (l *Loop) tendSample(w *watched, now time.Time) time.Time {
 	s.next = time.Time{}
 	l.job(w, func() func() {
 		fds, err := l.table(w.pid, procfs.LiveThread(w.pid))
-		l.resolve(w.pid, fds, freshBefore)
+		l.resolve(w.pid, fds, fresh())
 		return func() {
 			if err == nil && len(fds) > 0 { // a zombie's table is empty
 				s.last = fds

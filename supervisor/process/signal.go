@@ -27,6 +27,7 @@ func (l *Loop) signal(r *run, d delivery, proof Proof) {
 	if first {
 		r.stopAt, r.proof = time.Now(), proof
 		l.soon(r.stopAt.Add(net))
+		l.spin.begin()
 		r.stopTick, _ = procfs.Uptime()
 		if r.watched == nil {
 			l.watchRun(r)
@@ -115,6 +116,7 @@ const (
 // kill signals a run as far as its scope reaches. The run is not reaped, so
 // its number cannot belong to somebody else.
 func (l *Loop) kill(r *run, d delivery) error {
+	defer l.expect()
 	switch r.scope {
 	case ScopeProcess:
 		return unix.Kill(r.pid, d.signal)

@@ -276,6 +276,7 @@ func (l *Loop) goOn(w *watched, tid int, sig unix.Signal) {
 		return
 	}
 	_ = ptrace(unix.PTRACE_CONT, tid, 0, uintptr(sig))
+	l.expect()
 }
 
 // stranger makes out whose thread it is that stops for the first time: a new
@@ -366,6 +367,7 @@ func (l *Loop) hold(w *watched, h *hold) {
 func (l *Loop) letGo(tid int) {
 	l.lost(tid)
 	_ = ptrace(unix.PTRACE_DETACH, tid, 0, 0)
+	l.expect()
 }
 
 // resume ends a hold: a thread that exits does so now, one that was born runs.

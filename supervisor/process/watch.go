@@ -157,7 +157,7 @@ func (l *Loop) members(pid int) (all []member) {
 		}
 		m.runtime = l.runtime(pids[i])
 		m.fds, m.err = l.table(pids[i], m.alive())
-		l.resolve(pids[i], m.fds, freshBefore)
+		l.resolve(pids[i], m.fds, fresh())
 		for _, parent := range all {
 			if parent.stat.Pid == m.stat.PPid {
 				m.from = inherited(parent, m)

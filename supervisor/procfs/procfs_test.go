@@ -1,9 +1,12 @@
 package procfs
 
 import (
+	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -201,5 +204,38 @@ func TestSelf(t *testing.T) {
 	}
 	if Gone(os.Getpid()) {
 		t.Error("we are gone")
+	}
+}
+
+// A process with one thread is known by the links of its task directory; ours,
+// which has more, is not taken for one.
+func TestSmall(t *testing.T) {
+	cmd := exec.Command("cat")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		in.Close()
+		_ = cmd.Wait()
+	}()
+	pid := cmd.Process.Pid
+	if got := Threads(pid); !slices.Equal(got, []int{pid}) || !slices.Equal(got, numbers(fmt.Sprintf("/proc/%d/task", pid))) {
+		t.Errorf("threads %v of %d", got, pid)
+	}
+	if info, err := os.Stat("/proc/self/fd"); err != nil || info.Size() == 0 {
+		if Small(pid, 1<<20) {
+			t.Error("small, though the kernel does not say")
+		}
+		return
+	}
+	if fds, err := Table(pid, pid); err != nil || !Small(pid, len(fds)) || Small(pid, len(fds)-1) {
+		t.Errorf("with %d descriptors (%v): small %t, with fewer %t", len(fds), err, Small(pid, len(fds)), Small(pid, len(fds)-1))
+	}
+	if self := os.Getpid(); len(Threads(self)) < 2 || Small(self, 1<<20) {
+		t.Errorf("we have the threads %v, and are small: %t", Threads(self), Small(self, 1<<20))
 	}
 }

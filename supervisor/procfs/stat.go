@@ -126,6 +126,18 @@ func Waits(pid int) bool {
 	return true
 }
 
+// Small reports whether it is known that a process has one thread, no children,
+// and no more than so many descriptors: the size of its directory of them, since
+// Linux 6.2 (proc_fd_getattr in fs/proc/fd.c).
+func Small(pid, fds int) bool {
+	dir := "/proc/" + strconv.Itoa(pid)
+	var st unix.Stat_t
+	if unix.Lstat(dir+"/fd", &st) != nil || st.Size == 0 || st.Size > int64(fds) {
+		return false
+	}
+	return single(dir+"/task") && len(ThreadChildren(pid, pid)) == 0
+}
+
 // Siblings says how many threads of pid other than those of except can still touch the
 // table of descriptors, and which one of them lives on, if any: neither on its
 // way out nor about to be killed, so that this is no exit of the whole process.
