@@ -1,0 +1,168 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/procfs"
+)
+
+// attach traces a run's own process, or samples it, as closely as proof asks
+// and the kernel lets us.
+func (l *Loop) attach(w *watched, proof Proof) {
+	if w.attached {
+		if w.run.watch == Exact { // from its spawn; now its threads get the options of a stop
+			for _, tid := range w.traced {
+				_ = ptrace(unix.PTRACE_INTERRUPT, tid, 0, 0)
+			}
+		}
+		return
+	}
+	w.attached = true
+	if proof == Exact {
+		err := l.seize(w)
+		if err == nil {
+			w.look.Proof = Exact
+			return
+		}
+		if procfs.Gone(w.pid) {
+			w.look.Reason = "it had ended already"
+			return
+		}
+		w.look.Reason = refusal(w.pid, err)
+		proof = Sampled
+	}
+	if proof == Sampled {
+		l.startSampling(w)
+	}
+}
+
+// found begins to watch a process below another.
+func (l *Loop) found(parent *watched, pid int) *watched {
+	s, err := procfs.ReadStat(pid)
+	if err != nil || l.watches[pid] != nil || l.pids[pid] != nil || s.Dead() && procfs.Gone(pid) {
+		return nil
+	}
+	w := l.watch(&watched{run: parent.run, pid: pid, parent: parent.pid, comm: s.Comm, attached: true})
+	w.inStop = parent.run != nil && s.Start > parent.run.stopTick
+	if err := l.seize(w); err != nil {
+		w.look.Reason = refusal(pid, err)
+	} else {
+		w.look.Proof = Exact
+	}
+	return w
+}
+
+// take keeps what a look saw of a process.
+func (w *watched) take(m member) {
+	w.threads = len(m.threads)
+	w.look.Before, w.look.Runtime = m.fds, m.runtime
+	if !w.own() {
+		w.look.Inherited = m.from
+	}
+	if m.err != nil {
+		w.look.Proof, w.look.Reason = None, m.err.Error()
+	}
+}
+
+// seize traces all threads of a process, and last the one that becomes the
+// anchor: the main one, or another where that has ended. Call it once for a
+// process, before anything of it is traced.
+//
+// SEIZE waits for a thread of the process that is in execve(2) (it takes the
+// cred_guard_mutex), and that one waits until all other threads are dead and
+// waited for, by us, if we trace them. So while there are threads that we trace
+// already none may stop in its exit, which only this thread could end; and
+// somebody else waits for them if this takes long.
+func (l *Loop) seize(w *watched) error {
+	tids := procfs.Threads(w.pid)
+	if len(tids) < 2 {
+		return l.seizeAnchor(w, w.pid)
+	}
+	anchor := w.pid
+	switch s, err := procfs.ReadStatus(w.pid); {
+	case err == nil && s.Tracer != 0:
+		return unix.EPERM // whoever traces it may want its other threads, too
+	case err == nil && s.Dead:
+		anchor = tids[1]
+	}
+	defer l.keepReaping(w.pid)()
+	for more := true; more; tids = procfs.Threads(w.pid) {
+		more = false
+		for _, tid := range tids {
+			if tid != anchor && l.tids[tid] == nil && l.seizeThread(w, tid, siblingOptions) == nil {
+				more = true
+			}
+		}
+	}
+	err := l.seizeAnchor(w, anchor)
+	if err != nil && len(w.traced) > 0 { // it ended just now
+		l.moveAnchor(w, w.traced[0])
+		return nil
+	}
+	return err
+}
+
+func (l *Loop) seizeAnchor(w *watched, tid int) error {
+	err := l.seizeThread(w, tid, anchorOptions)
+	if err == nil {
+		w.anchor = tid
+	}
+	return err
+}
+
+func (l *Loop) seizeThread(w *watched, tid, options int) error {
+	attach := func() error { return ptrace(unix.PTRACE_SEIZE, tid, 0, uintptr(options)) }
+	err := attach()
+	if errors.Is(err, unix.EPERM) {
+		err = attachAs(w.pid, attach)
+	}
+	if err != nil {
+		return err
+	}
+	l.traces(w, tid)
+	return nil
+}
+
+// seizePatience is how long a SEIZE may take before its siblings are waited for
+// beside the loop.
+const seizePatience = 5 * time.Millisecond
+
+// keepReaping waits for dead threads of a process, though not for itself, until
+// the function that it returns is called. Any thread of ours may do that for a
+// thread that another one traces (waitpid(2), __WNOTHREAD).
+func (l *Loop) keepReaping(pid int) (stop func()) {
+	done := make(chan struct{})
+	start := time.AfterFunc(seizePatience, func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+			}
+			for _, tid := range procfs.Threads(pid) {
+				if tid == pid {
+					continue
+				}
+				if got, err := unix.Wait4(tid, nil, unix.WNOHANG|unix.WALL, nil); err == nil && got == tid {
+					l.cmds.Put(func() { l.lost(tid) })
+				}
+			}
+		}
+	})
+	return func() {
+		close(done)
+		start.Stop()
+	}
+}
+
+// refusal says why a process cannot be traced.
+func refusal(pid int, err error) string {
+	if s, e := procfs.ReadStatus(pid); e == nil && s.Tracer != 0 {
+		return fmt.Sprintf("it is traced already, by pid %d", s.Tracer)
+	}
+	return fmt.Sprintf("ptrace is refused: %v", err)
+}
