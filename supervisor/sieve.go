@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/report"
 )
 
 // sieve stands before the journal of exec: it lets through what somebody must
@@ -39,7 +40,7 @@ func (s *sieve) Emit(e event.Event) {
 			return
 		}
 	case event.Left:
-		if s.keep(remainder{x.Detail, "-", "process", fmt.Sprint("pid ", x.Number)}) {
+		if s.keep(remainder{x.Detail, "-", "process", fmt.Sprint("pid ", x.Number), ""}) {
 			return
 		}
 	case event.ShutdownComplete:
@@ -68,14 +69,14 @@ func (s *sieve) termAfter() {
 }
 
 // remainder is something that the command left: a line of the table.
-type remainder struct{ process, fd, kind, target string }
+type remainder struct{ process, fd, kind, target, notes string }
 
 func descriptor(e event.FDClosed) remainder {
 	process := e.Process
-	if process == "" {
+	if e.Process = ""; process == "" { // it has a column of its own
 		process = e.Owner
 	}
-	return remainder{fmt.Sprintf("%s[%d]", process, e.Pid), strconv.Itoa(e.FD), e.Kind, e.Target}
+	return remainder{fmt.Sprintf("%s[%d]", process, e.Pid), strconv.Itoa(e.FD), e.Kind, e.Target, report.Notes(e)}
 }
 
 // table writes the table of what was left, if anything was, and how it all
@@ -83,9 +84,9 @@ func descriptor(e event.FDClosed) remainder {
 func table(w io.Writer, left []remainder, v event.Verdict, code int) {
 	if len(left) > 0 {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "PROCESS\tFD\tKIND\tTARGET")
+		fmt.Fprintln(t, "PROCESS\tFD\tKIND\tTARGET\tNOTES")
 		for _, r := range left {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", plain(r.process), r.fd, plain(r.kind), plain(r.target))
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", plain(r.process), r.fd, plain(r.kind), plain(r.target), plain(r.notes))
 		}
 		_ = t.Flush()
 	}

@@ -127,14 +127,20 @@ func (r *Recorder) process(p process) Process {
 	return x
 }
 
-// fd tells of a descriptor; pid is that of the run that it is listed with.
-func (r *Recorder) fd(f fd, pid int) FD {
-	d := f.Detail
-	x := FD{
-		FD: f.FD, Kind: clean(f.Kind), Target: clean(f.Target), By: f.By, At: r.at(f.at), Proof: f.Proof, Uncounted: f.Uncounted,
-		Process: clean(f.Process), HeldBy: clean(f.HeldBy),
+// fdOf is a descriptor without its time.
+func fdOf(e event.FDClosed) FD {
+	d := e.Detail
+	return FD{
+		FD: e.FD, Kind: clean(e.Kind), Target: clean(e.Target), By: e.By, Proof: e.Proof, Uncounted: e.Uncounted,
+		Process: clean(e.Process), HeldBy: clean(e.HeldBy),
 		State: d.State, Unread: d.Unread, Unsent: d.Unsent, Mode: d.Mode, Lock: d.Lock, Deleted: d.Deleted,
 	}
+}
+
+// fd tells of a descriptor; pid is that of the run that it is listed with.
+func (r *Recorder) fd(f fd, pid int) FD {
+	x := fdOf(f.FDClosed)
+	x.At = r.at(f.at)
 	if f.Pid != pid {
 		x.Pid = f.Pid
 	}

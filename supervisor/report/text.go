@@ -7,6 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"unicode"
+
+	"tp0/supervisor/event"
 )
 
 // Text prints the document as tables, what a person must act on first.
@@ -126,6 +128,9 @@ func (t *table) orphans(d *Document) {
 		t.row(o.Command, strconv.Itoa(o.Pid), signals(o.Rungs), first(o.Rungs), maybe(o.Ended), end(o.Exit))
 	}
 }
+
+// Notes says what else an event knows of a descriptor, in words.
+func Notes(e event.FDClosed) string { return strings.Join(fdOf(e).notes(), ", ") }
 
 // notes says what else is known of a descriptor.
 func (f FD) notes() (n []string) {
