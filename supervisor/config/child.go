@@ -33,8 +33,9 @@ type childBlock struct {
 	values    childValues     // as the file has them, for the first instance
 	numbers   []int           // the indices of its instances
 	dependsOn []*childBlock   // without doubles
-	out       bool            // --only leaves it out
-	cyclic    bool            // it depends on itself in the end
+	listens   []listenBlock
+	out       bool // --only leaves it out
+	cyclic    bool // it depends on itself in the end
 	instances []*Instance
 }
 
@@ -104,9 +105,12 @@ func (d *decoder) decodeHeader(block *hcl.Block) (*childBlock, hcl.Diagnostics) 
 	case !nameForm.MatchString(c.name):
 		diags = diags.Append(fault(&block.LabelRanges[0], "Invalid name", "The name of a child has letters, digits, dots, underscores and dashes only, and begins with none of dot and dash."))
 	}
-	settings, _, more := bind(block.Body, &childSchema, "")
+	settings, listens, more := bind(block.Body, &childSchema, "", listenSchema.header())
 	diags = append(diags, more...)
 	c.settings = settings
+	for _, block := range listens {
+		c.listens = append(c.listens, listenBlock{block, defaultListen()})
+	}
 	ctx := &hcl.EvalContext{Functions: d.strict, Variables: map[string]cty.Value{}}
 	for _, s := range settings {
 		if !s.shared {
@@ -362,11 +366,12 @@ func (d *decoder) checkDescriptors(children []*childBlock) hcl.Diagnostics {
 	if d.opt.NoFile == 0 {
 		return nil
 	}
-	total := uint64(0)
+	total, sockets := uint64(0), uint64(0)
 	for _, c := range children {
 		total += uint64(len(c.numbers))
+		sockets += uint64(len(c.listens))
 	}
-	if need := baseNoFile + childNoFile*total; need > d.opt.NoFile {
+	if need := baseNoFile + childNoFile*total + sockets; need > d.opt.NoFile {
 		return hcl.Diagnostics{fault(nil, "Too few descriptors", "%s need %d descriptors, and the limit (ulimit -n) is %d.", plural(int(total), "instance"), need, d.opt.NoFile)}
 	}
 	return nil

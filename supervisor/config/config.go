@@ -67,6 +67,7 @@ type Launch struct {
 	Dir     string   // empty: the supervisor's own
 	Ready   *Ready   // nil: ready at exec
 	Logs    Logs
+	Listen  []Listen // the same for all instances of the child
 }
 
 // Ready is how a run proves that it serves.

@@ -78,7 +78,10 @@ func newDecoder(opt Options, wd string) *decoder {
 			d.env[name] = value // of doubles the last one wins, as in os/exec
 		}
 	}
-	d.environ = assign(nil, d.env)
+	d.environ = slices.DeleteFunc(assign(nil, d.env), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return isHandedOn(name)
+	})
 	d.strict = map[string]function.Function{"env": d.envFunction(false)}
 	d.lenient = map[string]function.Function{"env": d.envFunction(true)}
 	return d
@@ -126,8 +129,10 @@ func (d *decoder) decodeFile(body hcl.Body) (*Config, hcl.Diagnostics) {
 	diags = append(diags, more...)
 	diags = append(diags, d.only(children)...)
 	for _, c := range children {
+		diags = append(diags, d.decodeListen(c)...)
 		diags = append(diags, d.decodeInstances(c)...)
 	}
+	diags = append(diags, checkListen(children)...)
 	kept := slices.DeleteFunc(slices.Clone(children), func(c *childBlock) bool { return c.out })
 	diags = append(diags, d.checkDescriptors(kept)...)
 	config.Shutdown.Reserve = reserve(config.Shutdown.Deadline)

@@ -26,6 +26,8 @@ func TestDocs(t *testing.T) {
 	var tables strings.Builder
 	document(&tables, "", &fileSchema, defaultConfig())
 	document(&tables, "", &childSchema, &child)
+	socket := defaultListen()
+	document(&tables, "child › ", &listenSchema, &socket)
 	want := head + begin + tables.String()
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {

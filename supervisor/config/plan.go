@@ -125,6 +125,7 @@ var attributes = []compared[place]{
 	compare("args", func(p *place) any { return p.Launch.Args }),
 	compare("env", func(p *place) any { return p.Launch.Env }),
 	compare("cwd", func(p *place) any { return p.Launch.Dir }),
+	compare("listen", func(p *place) any { return p.Launch.Listen }),
 	compare("depends_on", func(p *place) any { return p.dependsOn }),
 	compare("kill_signal", func(p *place) any { return p.Policy.KillSignal }),
 	compare("kill_timeout", func(p *place) any {

@@ -44,6 +44,7 @@ child "client" {
 		"args":             {edit(`command = "server"`, "command = \"server\"\nargs = [\"-v\"]"), Plan{Changed: []Change{restart("server", "args")}, Kept: []string{"client1", "client2"}}},
 		"env of one":       {edit("ID = index", "ID = index > 1 ? 7 : index"), Plan{Changed: []Change{restart("client2", "env")}, Kept: []string{"server", "client1"}}},
 		"command":          {edit(`command = "client"`, `command = "server"`), Plan{Changed: []Change{restart("client1", "command"), restart("client2", "command")}, Kept: []string{"server"}}},
+		"a socket":         {edit(`command = "server"`, "command = \"server\"\nlisten \"x\" { tcp = \":2\" }"), Plan{Changed: []Change{restart("server", "listen")}, Kept: []string{"client1", "client2"}}},
 		"kill_timeout":     {edit(`command = "server"`+"\n  kill_timeout = \"1s\"", `command = "server"`+"\n  kill_timeout = \"2s\""), Plan{Changed: []Change{policy("server", "kill_timeout")}, Kept: []string{"client1", "client2"}}},
 		"depends_on":       {edit(`depends_on = ["server"]`, ""), Plan{Changed: []Change{policy("client1", "depends_on"), policy("client2", "depends_on")}, Kept: []string{"server"}}},
 		"both kinds":       {edit(`":1"`, `":2"`, `command = "server"`, "on_failure = \"ignore\"\ncommand = \"server\""), Plan{Changed: []Change{restart("server", "on_failure", "ready.tcp")}, Kept: []string{"client1", "client2"}}},

@@ -77,6 +77,9 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 		}
 		diags = diags.Append(fault(place, "Delays contradict each other", "The delay (%v) grows up to max_delay, which is less (%v).", r.Delay, r.MaxDelay))
 	}
+	if s, ok := c.setting("ready.tcp"); ok && v.listensOn(v.ready.TCP) {
+		diags = diags.Append(fault(&s.place, "Nothing to go by", "The supervisor itself listens on this address, as a listen block says, so that a connect says nothing of the child. On an address of a `listen` block use notify, log or exec."))
+	}
 	if v.launch.Logs.Format == formatInherit && !c.failed["logs.format"] {
 		for _, s := range v.sinks() {
 			if strings.Contains(*s.sink, "/") {
