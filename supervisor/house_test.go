@@ -16,6 +16,7 @@ var floors = [][]string{
 	{"."},
 	{"cli"},
 	{"fleet"},
+	{"listen"},
 	{"process", "config", "control", "child", "relay", "ready", "journal", "report"},
 	{"ledger", "queue"},
 	{"procfs", "event"},

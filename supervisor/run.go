@@ -18,6 +18,7 @@ import (
 	"tp0/supervisor/fleet"
 	"tp0/supervisor/journal"
 	"tp0/supervisor/ledger"
+	"tp0/supervisor/listen"
 	"tp0/supervisor/process"
 	"tp0/supervisor/relay"
 	"tp0/supervisor/report"
@@ -40,6 +41,9 @@ func run(o cli.RunOptions, s *signals) int {
 		Run: process.Spec{Stdin: fromNull, Ignored: s.ignored.Without(unix.SIGTERM).Without(unix.SIGINT).Without(unix.SIGQUIT)},
 	})
 	if err != nil {
+		if o.PidFile != "" {
+			err = errors.Join(err, os.Remove(o.PidFile))
+		}
 		return refuse(err, ledger.CodeFailed)
 	}
 	h.control, err = control.Listen(control.Name(cfg.Path), h.book, h.fleet.Health)
@@ -77,6 +81,7 @@ type house struct {
 	book    *ledger.Book
 	hub     *relay.Hub
 	loop    *process.Loop
+	sockets *listen.Sockets
 	fleet   *fleet.Fleet
 	control *control.Server // nil: there is none, or another supervisor has the name
 	null    int             // -1: not needed
@@ -118,7 +123,11 @@ func (h *house) build(p process.Options, f fleet.Options) error {
 		h.book.Opened(h.null, "file", os.DevNull)
 		f.Run.Stdin = h.null
 	}
-	f.Processes, f.Relays, f.Sink = h.loop, h.hub, h
+	h.sockets = listen.New(h.book)
+	if err := h.sockets.Open(f.Config.Listens()); err != nil {
+		return err
+	}
+	f.Processes, f.Relays, f.Sockets, f.Sink = h.loop, h.hub, h.sockets, h
 	h.fleet = fleet.New(f)
 	h.journal.Start(h.hub.Writer("stderr"), settings(f.Config.Log))
 	return nil

@@ -47,6 +47,7 @@ type Options struct {
 	Configure func(config.Log)               // a reload changed how we log
 	Processes Processes
 	Relays    Relays
+	Sockets   Sockets // nil: no child has any
 	Sink      event.Sink
 	Run       process.Spec // what all runs have in common: standard input, scope, …
 	Terminal  bool         // somebody may be watching, who can press Ctrl-C again
@@ -169,6 +170,7 @@ func (f *Fleet) Run() error {
 		}
 		f.advance()
 	}
+	f.dropSockets()
 	return nil
 }
 
@@ -220,6 +222,7 @@ func (f *Fleet) advance() {
 		}
 	}
 	f.finishReload()
+	f.dropSockets()
 	if !f.busy() {
 		f.startSweep()
 	}

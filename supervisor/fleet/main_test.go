@@ -3,6 +3,7 @@ package fleet
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -129,6 +130,10 @@ func readyAt(tcp string) change {
 	}
 }
 
+func listenOn(tcp string) change {
+	return func(_ *config.Child, i *config.Instance) { i.Launch.Listen = []config.Listen{{Name: "x", TCP: tcp}} }
+}
+
 // live is a run as the process loop would know it.
 type live struct {
 	id      process.RunID
@@ -161,14 +166,16 @@ type world struct {
 	loads     int
 	onSpawn   func(name string) // called with the lock; may be nil
 	onSignal  func(name string)
+	sockets   map[string]bool // that are open
+	taken     string          // an address that cannot be had
 }
 
 // open starts a fleet, in a bubble.
 func open(t *testing.T, relays Relays, cfgs ...*config.Config) *world {
-	w := &world{t: t, cfgs: cfgs, over: make(chan error, 1), gate: make(chan struct{})}
+	w := &world{t: t, cfgs: cfgs, over: make(chan error, 1), gate: make(chan struct{}), sockets: map[string]bool{}}
 	close(w.gate)
 	w.f = New(Options{
-		Config: cfgs[0], Load: w.reload, Configure: func(config.Log) {}, Processes: w, Relays: relays, Sink: w, Run: process.Spec{Stdin: -1}, Terminal: true,
+		Config: cfgs[0], Load: w.reload, Configure: func(config.Log) {}, Processes: w, Relays: relays, Sockets: w, Sink: w, Run: process.Spec{Stdin: -1}, Terminal: true,
 	})
 	go func() { w.over <- w.f.Run() }()
 	return w
@@ -186,6 +193,38 @@ func (w *world) reload() (*config.Config, error) {
 }
 
 func (w *world) say(format string, a ...any) { w.log = append(w.log, fmt.Sprintf(format, a...)) }
+
+func (w *world) Open(all []config.Listen) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, l := range all {
+		if l.TCP == w.taken {
+			return errors.New("it is taken")
+		}
+	}
+	for _, l := range all {
+		if !w.sockets[l.TCP] {
+			w.sockets[l.TCP] = true
+			w.say("open %s", l.TCP)
+		}
+	}
+	return nil
+}
+
+func (w *world) Take(all []config.Listen) ([]int, error) { return make([]int, len(all)), w.Open(all) }
+
+func (w *world) Keep(needed func(string) bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, address := range slices.Sorted(maps.Keys(w.sockets)) {
+		if !needed(address) {
+			delete(w.sockets, address)
+			w.say("close %s", address)
+		}
+	}
+}
+
+func (w *world) None() bool { return len(w.sockets) == 0 }
 
 func (w *world) Spawn(id process.RunID, s process.Spec) {
 	w.mu.Lock()
@@ -383,6 +422,10 @@ func (w *world) do(step string) (answer string) {
 		w.load, w.loadErr = w.cfgs[i], nil
 		w.mu.Unlock()
 		w.f.Reload()
+	case "taken":
+		w.mu.Lock()
+		w.taken = arg(1)
+		w.mu.Unlock()
 	case "swept":
 		var left []procfs.Stat
 		if pid, _ := strconv.Atoi(arg(1)); pid > 0 {

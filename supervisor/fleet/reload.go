@@ -32,9 +32,12 @@ func (f *Fleet) loaded(m loaded) {
 	case f.stop.phase != running:
 		f.opt.Sink.Emit(event.ReloadIgnored{Reason: "a stop is under way"})
 		return
-	case m.err != nil:
+	case m.err == nil:
+		m.err = f.openSockets(m.cfg)
+	}
+	if m.err != nil {
 		f.opt.Sink.Emit(event.Rejected{Diagnostics: m.err.Error()})
-	default:
+	} else {
 		f.apply(m.cfg)
 	}
 	if f.again {

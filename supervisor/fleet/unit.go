@@ -53,8 +53,9 @@ type unit struct {
 	restarts child.Restarts
 	last     child.Decision // what the policy said to the end of the last run
 
-	run       process.RunID // while state.HasRun()
-	pid       int           // 0: not known yet
+	run       process.RunID   // while state.HasRun()
+	pid       int             // 0: not known yet
+	handed    []config.Listen // to that run
 	relay     *relay.Run
 	spawned   time.Time
 	stopped   time.Time // when its ladder began; zero: it did not
@@ -142,6 +143,11 @@ func (f *Fleet) spawn(u *unit) {
 	l := &u.spec.Launch
 	u.run, u.pid, u.rung, u.stopped = f.lastRun, 0, 0, time.Time{}
 	f.runs[u.run] = u
+	sockets, err := f.takeSockets(u)
+	if err != nil {
+		f.mail.Put(process.SpawnFailed{Run: u.run, Err: err})
+		return
+	}
 	r, err := f.opt.Relays.Prepare(relay.Spec{Instance: u.spec.Name, Format: l.Logs.Format, Stdout: l.Logs.Stdout, Stderr: l.Logs.Stderr})
 	if err != nil {
 		f.mail.Put(process.SpawnFailed{Run: u.run, Err: err})
@@ -152,7 +158,7 @@ func (f *Fleet) spawn(u *unit) {
 	out, errs := r.ChildFiles()
 	s := f.opt.Run
 	s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, l.Path, append([]string{l.Command}, l.Args...), l.Env, l.Dir
-	s.Stdout, s.Stderr = out, errs
+	s.Stdout, s.Stderr, s.Sockets = out, errs, sockets
 	s.Hold, s.Probed = min(u.spec.Policy.KillHold, u.spec.Policy.KillTimeout/2), l.Ready != nil
 	if !f.opt.Certain {
 		s.Revoked = &f.late

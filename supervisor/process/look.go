@@ -270,6 +270,9 @@ func (l *Loop) resolve(pid int, fds []procfs.FD, since time.Time) {
 // judged is the look at a process that is over.
 func (w *watched) judged() Look {
 	look := w.look
+	if w.own() {
+		look.Inherited = w.run.sockets
+	}
 	switch {
 	case look.Proof == Exact && !w.seen && w.glimpse != nil:
 		look.Proof, look.Reason, look.After = Sampled, "only the exit of another thread was seen", w.glimpse

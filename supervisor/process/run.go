@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -24,6 +25,8 @@ type Spec struct {
 	Stdin  int
 	Stdout int
 	Stderr int
+	// Sockets are handed on from descriptor 3 on; see handOn.
+	Sockets []Socket
 	// Hold is how long the first signal of a stop waits at most for a run that is
 	// too young to hear it. Probed: somebody will say when it serves.
 	Hold   time.Duration
@@ -64,9 +67,10 @@ type run struct {
 	scope    Scope
 	terminal bool
 	watch    Proof
-	gate     *gate // nil: it executed its command
-	inert    bool  // it could not
-	starting bool  // somebody waits for that
+	sockets  []procfs.FD // that were handed on to it
+	gate     *gate       // nil: it executed its command
+	inert    bool        // it could not
+	starting bool        // somebody waits for that
 
 	stopAt   time.Time // when the first signal of a stop was asked for
 	stopTick uint64    // the same on the clock of procfs.Stat.Start
@@ -95,6 +99,8 @@ func (l *Loop) spawn(id RunID, s Spec) {
 		l.opt.Deliver(SpawnFailed{Run: id, Err: ErrRevoked})
 		return
 	}
+	files := []uintptr{uintptr(s.Stdin), uintptr(s.Stdout), uintptr(s.Stderr)}
+	inherited := s.handOn(&files)
 	var g *gate
 	var other int
 	if s.needsStart() {
@@ -104,11 +110,14 @@ func (l *Loop) spawn(id RunID, s Spec) {
 			return
 		}
 	}
+	if g != nil && len(s.Sockets) > 0 {
+		files = append(files, uintptr(other)) // see through
+	}
 	pidfd := -1
 	pid, err := syscall.ForkExec(s.Path, s.Argv, &syscall.ProcAttr{
 		Dir:   s.Dir,
 		Env:   s.Env,
-		Files: []uintptr{uintptr(s.Stdin), uintptr(s.Stdout), uintptr(s.Stderr)},
+		Files: files,
 		Sys:   &syscall.SysProcAttr{Setsid: s.Session, Setctty: s.Session && s.Terminal, Setpgid: !s.Session, Pdeathsig: syscall.SIGTERM, PidFD: &pidfd},
 	})
 	if g != nil {
@@ -123,7 +132,7 @@ func (l *Loop) spawn(id RunID, s Spec) {
 	}
 	r := &run{
 		id: id, name: s.Name, pid: pid, pidfd: pidfd, spawned: time.Now(), hold: s.Hold, probed: s.Probed,
-		scope: s.Scope, terminal: s.Terminal && !s.Session, watch: s.Watch, gate: g,
+		scope: s.Scope, terminal: s.Terminal && !s.Session, watch: s.Watch, gate: g, sockets: inherited,
 	}
 	if pidfd >= 0 {
 		l.opt.Books.Opened(pidfd, "pidfd", s.Name)
@@ -245,7 +254,7 @@ func (l *Loop) settle(r *run) {
 			l.soon(time.Now().Add(leaveAfter))
 		}
 		r.exited.Look = w.judged()
-		r.exited.Look.Inherited = l.handedOn()
+		r.exited.Look.Inherited = slices.Concat(r.sockets, l.handedOn())
 		if r.inert {
 			r.exited.Look = Look{Proof: None, Reason: "its command could not be executed"}
 		}

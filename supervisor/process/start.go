@@ -51,7 +51,7 @@ const theirs Signals = 1<<(32-1) | 1<<(33-1)
 
 // needsStart reports whether something is to be done before the exec.
 func (s Spec) needsStart() bool {
-	return s.Ignored&^theirs != 0 || s.Blocked != nil || s.Terminal && !s.Session || s.Watch == Exact
+	return s.Ignored&^theirs != 0 || s.Blocked != nil || len(s.Sockets) > 0 || s.Terminal && !s.Session || s.Watch == Exact
 }
 
 // through makes a spec go through the start verb. The other end of the gate is
@@ -64,7 +64,10 @@ func (l *Loop) through(s *Spec) (g *gate, other int, err error) {
 	}
 	l.opt.Books.Opened(pair[0], "socket", s.Name+" start")
 	g = &gate{fd: pair[0]}
-	if _, err := unix.FcntlInt(uintptr(pair[1]), unix.F_SETFD, 0); err != nil {
+	number := pair[1]
+	if n := len(s.Sockets); n > 0 { // they could take its number: it is one of the files, behind them
+		number = firstSocket + n
+	} else if _, err := unix.FcntlInt(uintptr(pair[1]), unix.F_SETFD, 0); err != nil {
 		l.closeGate(g)
 		return nil, 0, errors.Join(fmt.Errorf("cannot hand a socket on: %w", err), unix.Close(pair[1]))
 	}
@@ -72,7 +75,7 @@ func (l *Loop) through(s *Spec) (g *gate, other int, err error) {
 	if s.Blocked != nil {
 		mask = s.Blocked.String()
 	}
-	s.Argv = append([]string{"supervisor", StartVerb, s.Ignored.String(), mask, strconv.Itoa(pair[1]), s.Path}, s.Argv...)
+	s.Argv = append([]string{"supervisor", StartVerb, s.Ignored.String(), mask, strconv.Itoa(number), s.Path}, s.Argv...)
 	s.Path = "/proc/self/exe"
 	return g, pair[1], nil
 }
@@ -179,7 +182,7 @@ func Start(args []string) int {
 		err = dispose(ignored, mask)
 	}
 	if err == nil {
-		err = syscall.Exec(args[3], args[4:], os.Environ())
+		err = syscall.Exec(args[3], args[4:], withPid(os.Environ()))
 	}
 	if gate >= 0 {
 		_, _ = unix.Write(gate, []byte{1})

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,6 +57,15 @@ func Table(pid, tid int) ([]FD, error) {
 // Own lists the open descriptors of this process, without the one that the
 // listing itself needs.
 func Own() ([]FD, error) { return readTable("/proc/self/fd") }
+
+// OwnFD is one open descriptor of this process.
+func OwnFD(num int) (FD, error) {
+	link, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(num))
+	if err != nil {
+		return FD{}, err
+	}
+	return newFD(num, link), nil
+}
 
 // LiveTable lists the open descriptors of a process. A main thread that ended
 // while others live on has an empty table (pthread_exit(3)); theirs is read
