@@ -20,6 +20,7 @@ type config struct {
 	drainTimeout   time.Duration
 	maxConnections int
 	idleTimeout    time.Duration
+	inherited      bool // the listener is, and with it the port and the backlog
 }
 
 func (c *config) table() []settings.Setting {

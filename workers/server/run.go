@@ -27,7 +27,11 @@ func run(signals *graceful.Signals, args []string, stdout, stderr io.Writer) int
 	}
 	signals.SetDrain(c.drainTimeout)
 
-	listener, err := listen(c.port, c.backlog)
+	listener, err := inherit()
+	c.inherited = listener != nil
+	if err == nil && !c.inherited {
+		listener, err = listen(c.port, c.backlog)
+	}
 	if err != nil {
 		log.Fail("listen", "error", err)
 		return signals.End(log, graceful.ExitFailed)

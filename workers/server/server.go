@@ -43,7 +43,11 @@ func newServer(c config, log *graceful.Log, listener *net.TCPListener, stopping,
 // serve answers clients until the end begins, then those that had come until then, and returns when the listener and every
 // connection is closed.
 func (s *server) serve() error {
-	s.log.Success("listen", append(graceful.Number(s.listener), "address", s.listener.Addr())...)
+	fields := append(graceful.Number(s.listener), "address", s.listener.Addr())
+	if s.inherited {
+		fields = append(fields, "inherited", true)
+	}
+	s.log.Success("listen", fields...)
 	s.log.Progress("accept_connections")
 	err := s.accept()
 	if err != nil {
@@ -89,7 +93,11 @@ func (s *server) accept() error {
 func (s *server) acceptQueued() {
 	interrupted := context.AfterFunc(s.hurry, func() { _ = s.listener.SetDeadline(past) })
 	defer interrupted()
-	for taken := 0; taken <= s.backlog && s.takeSlot(s.hurry); {
+	most := s.backlog + 1
+	if s.inherited { // others may accept from it too, and those who come later are for them
+		most = queued(s.listener)
+	}
+	for taken := 0; taken < most && s.takeSlot(s.hurry); {
 		if !ready(s.listener) {
 			<-s.slots
 			return
