@@ -155,3 +155,23 @@ func TestBadSockets(t *testing.T) {
 		}
 	}
 }
+
+// TestQueueOfAnInheritedSocketIsAnsweredInTheEnd has more in the queue than SERVER_LISTEN_BACKLOG, which is not the socket's.
+func TestQueueOfAnInheritedSocketIsAnsweredInTheEnd(t *testing.T) {
+	t.Parallel()
+	socket, address := opened(t)
+	p := given(t, []*os.File{socket}, "SERVER_MAX_CONNECTIONS=1", "SERVER_LISTEN_BACKLOG=1", "SERVER_DRAIN_TIMEOUT="+hour)
+	p.Await("accept_connections | result: in_progress")
+	idle := connect(t, address)
+	p.Await("accept_connections | result: success")
+	_ = socket.Close() // nobody else has it, so that what the server leaves in the queue is reset
+	for i := range 9 {
+		conn := connect(t, address)
+		text := fmt.Sprintf("queued %d\n", i)
+		send(t, conn, text)
+		defer answered(t, conn, text)
+	}
+	p.Signal(term)
+	answered(t, idle, "")
+	stop(t, p)
+}
