@@ -131,7 +131,11 @@ func readyAt(tcp string) change {
 }
 
 func listenOn(tcp string) change {
-	return func(_ *config.Child, i *config.Instance) { i.Launch.Listen = []config.Listen{{Name: "x", TCP: tcp}} }
+	return func(_ *config.Child, i *config.Instance) {
+		if tcp != "" {
+			i.Launch.Listen = []config.Listen{{Name: "x", TCP: tcp}}
+		}
+	}
 }
 
 // live is a run as the process loop would know it.
@@ -142,6 +146,7 @@ type live struct {
 	told    bool // that it is to end
 	killed  bool
 	pending []process.Signalled // until it has a pid
+	sockets []process.Socket
 }
 
 // world plays what is around a fleet: the process loop, the file, and those
@@ -166,17 +171,21 @@ type world struct {
 	loads     int
 	onSpawn   func(name string) // called with the lock; may be nil
 	onSignal  func(name string)
-	sockets   map[string]bool // that are open
+	sockets   map[string]int // that are open, with their numbers
+	numbers   int
 	taken     string          // an address that cannot be had
 }
 
 // open starts a fleet, in a bubble.
 func open(t *testing.T, relays Relays, cfgs ...*config.Config) *world {
-	w := &world{t: t, cfgs: cfgs, over: make(chan error, 1), gate: make(chan struct{}), sockets: map[string]bool{}}
+	w := &world{t: t, cfgs: cfgs, over: make(chan error, 1), gate: make(chan struct{}), sockets: map[string]int{}}
 	close(w.gate)
 	w.f = New(Options{
 		Config: cfgs[0], Load: w.reload, Configure: func(config.Log) {}, Processes: w, Relays: relays, Sockets: w, Sink: w, Run: process.Spec{Stdin: -1}, Terminal: true,
 	})
+	if err := w.Open(cfgs[0].Listens()); err != nil {
+		t.Fatal(err)
+	}
 	go func() { w.over <- w.f.Run() }()
 	return w
 }
@@ -195,32 +204,43 @@ func (w *world) reload() (*config.Config, error) {
 func (w *world) say(format string, a ...any) { w.log = append(w.log, fmt.Sprintf(format, a...)) }
 
 func (w *world) Open(all []config.Listen) error {
+	_, err := w.Take(all)
+	return err
+}
+
+func (w *world) Take(all []config.Listen) (fds []int, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, l := range all {
 		if l.TCP == w.taken {
-			return errors.New("it is taken")
+			return nil, errors.New("it is taken")
 		}
 	}
 	for _, l := range all {
-		if !w.sockets[l.TCP] {
-			w.sockets[l.TCP] = true
+		if w.sockets[l.TCP] == 0 {
+			w.numbers++ // none is used twice, so that an old one is noticed
+			w.sockets[l.TCP] = w.numbers
 			w.say("open %s", l.TCP)
 		}
+		fds = append(fds, w.sockets[l.TCP])
 	}
-	return nil
+	return fds, nil
 }
-
-func (w *world) Take(all []config.Listen) ([]int, error) { return make([]int, len(all)), w.Open(all) }
 
 func (w *world) Keep(needed func(string) bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, address := range slices.Sorted(maps.Keys(w.sockets)) {
-		if !needed(address) {
-			delete(w.sockets, address)
-			w.say("close %s", address)
+		if needed(address) {
+			continue
 		}
+		for _, r := range w.runs {
+			if r.pid == 0 && slices.ContainsFunc(r.sockets, func(s process.Socket) bool { return s.FD == w.sockets[address] }) {
+				w.t.Errorf("%s is closed, and %s is about to be forked with it", address, r.name)
+			}
+		}
+		delete(w.sockets, address)
+		w.say("close %s", address)
 	}
 }
 
@@ -238,7 +258,12 @@ func (w *world) Spawn(id process.RunID, s process.Spec) {
 	if w.onSpawn != nil {
 		w.onSpawn(s.Name)
 	}
-	w.runs = append(w.runs, &live{id: id, name: s.Name})
+	w.runs = append(w.runs, &live{id: id, name: s.Name, sockets: s.Sockets})
+	for _, k := range s.Sockets {
+		if !slices.Contains(slices.Collect(maps.Values(w.sockets)), k.FD) {
+			w.t.Errorf("%s gets a socket that is closed", s.Name)
+		}
+	}
 	w.say("spawn %s%s", s.Name, strings.Join(s.Argv[1:], ""))
 }
 
@@ -476,6 +501,9 @@ func (w *world) finish() {
 		synctest.Wait()
 		select {
 		case <-w.over:
+			if len(w.sockets) > 0 {
+				w.t.Errorf("left open: %v", w.sockets)
+			}
 			return
 		default:
 		}

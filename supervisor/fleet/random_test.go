@@ -34,7 +34,7 @@ func anyConfig(r *rand.Rand) *config.Config {
 		if r.IntN(10) == 0 {
 			on = config.ShutDown
 		}
-		children = append(children, kid(pick(name, name+"*1", name+"*2", name+"*3"), after(deps...), args(pick("", "", "+")),
+		children = append(children, kid(pick(name, name+"*1", name+"*2", name+"*3"), after(deps...), listenOn(pick("", ":"+name, ":1"+name)), args(pick("", "", "+")),
 			restart(pick("never", "failure", "always")), onSuccess(on), onFailure(on), killBy(unix.SIGTERM, time.Duration(1+r.IntN(5))*time.Second)))
 	}
 	r.Shuffle(len(children), func(i, j int) { children[i], children[j] = children[j], children[i] })
@@ -125,6 +125,17 @@ func (w *world) settled() {
 	}
 	if !slices.Equal(got, want) {
 		w.t.Errorf("there are %v, want %v", got, want)
+	}
+	needed := map[string]bool{}
+	for _, u := range w.f.units {
+		for _, l := range u.spec.Launch.Listen {
+			needed[l.TCP] = needed[l.TCP] || !u.state.Final()
+		}
+	}
+	for address, open := range needed {
+		if open != (w.sockets[address] != 0) {
+			w.t.Errorf("%s is open: %v", address, !open)
+		}
 	}
 	if w.f.reload != nil {
 		w.t.Error("the reload is not over")
