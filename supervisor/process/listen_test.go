@@ -1,0 +1,134 @@
+package process
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture"
+	"tp0/supervisor/ledger"
+	"tp0/supervisor/procfs"
+)
+
+// listening opens some that listen. The numbers of every second one are given
+// back, so that what a spawn opens itself gets numbers among those.
+func listening(t *testing.T, n int) (all []Socket) {
+	t.Helper()
+	for i := range 2 * n {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err == nil {
+			err = unix.Listen(fd, 1)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 0 {
+			defer unix.Close(fd)
+			continue
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+		all = append(all, Socket{fd, fmt.Sprint("s", i)})
+	}
+	return all
+}
+
+// A run gets its sockets from 3 on, with the variables that tell of them and
+// with nothing else of ours, whatever numbers they and the gate have here. In
+// its books they do not count.
+func TestSocketsAreHandedOn(t *testing.T) {
+	b := newBench(t)
+	for _, n := range []int{1, 2, 40} {
+		for _, watch := range []Proof{None, Exact} {
+			given := listening(t, n)
+			slices.Reverse(given)
+			var names []string
+			want := map[int]string{}
+			for i, k := range given {
+				names = append(names, k.Name)
+				fd, err := procfs.OwnFD(k.FD)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want[3+i] = fd.Target
+			}
+			id, pid := b.spawnWith(Spec{Sockets: given, Watch: watch}, "LISTEN_PID=1", "LISTEN_FDS=7", "LISTEN_FDNAMES=x")
+			environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for entry := range strings.SplitSeq(string(environ), "\x00") {
+				if strings.HasPrefix(entry, "LISTEN_") {
+					got = append(got, entry)
+				}
+			}
+			if vars := []string{fmt.Sprint("LISTEN_FDS=", n), "LISTEN_FDNAMES=" + strings.Join(names, ":"), fmt.Sprint("LISTEN_PID=", pid)}; !slices.Equal(got, vars) {
+				t.Errorf("its variables are %v, want %v", got, vars)
+			}
+			table, err := procfs.Table(pid, pid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, fd := range table {
+				if target, ok := want[fd.Num]; ok && fd.Target != target || !ok && (fd.Kind == "socket" || fd.Kind == "pidfd") {
+					t.Errorf("%d is %s, want %q", fd.Num, fd.Target, target)
+				}
+				delete(want, fd.Num)
+			}
+			if len(want) > 0 {
+				t.Errorf("it lacks %v", want)
+			}
+			b.Signal(id, unix.SIGTERM, 1, Exact)
+			look := b.exited(id).Look
+			if _, _, left := ledger.Judge(look.Before, look.After, look.Inherited, look.Runtime); look.Proof != Exact || left != 0 {
+				t.Errorf("proof %s (%s), %d left: %v", look.Proof, look.Reason, left, look.After)
+			}
+		}
+	}
+}
+
+// A run without sockets has none of the numbers, and gets no variables.
+func TestNoSocketsNoVariables(t *testing.T) {
+	b := newBench(t)
+	listening(t, 2)
+	id, pid := b.spawnWith(Spec{Watch: Exact})
+	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil || strings.Contains(string(environ), "LISTEN_") {
+		t.Errorf("%q, %v", environ, err)
+	}
+	b.Signal(id, unix.SIGTERM, 1, Exact)
+	b.exited(id)
+}
+
+// spawnWith starts the fixture that waits for SIGTERM, and waits until it does.
+func (b *bench) spawnWith(s Spec, environ ...string) (id RunID, pid int) {
+	b.t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer r.Close()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer null.Close()
+	path, env := fixture.Command("sleep")
+	s.Name, s.Path, s.Argv, s.Env = "sleep", path, []string{path}, slices.Concat(os.Environ(), env, environ)
+	s.Stdin, s.Stdout, s.Stderr = int(null.Fd()), int(w.Fd()), int(w.Fd())
+	b.next++
+	id = b.next
+	b.Spawn(id, s)
+	pid = wait(b, func(s Spawned) bool { return s.Run == id }).Pid
+	w.Close()
+	in := bufio.NewReader(r)
+	if line, err := in.ReadString('\n'); line != "ready\n" {
+		b.t.Fatalf("it says %q, %v", line, err)
+	}
+	return id, pid
+}
