@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -108,22 +109,51 @@ func (b *listenBlock) check(given map[string]*hcl.Range) hcl.Diagnostics {
 	return nil
 }
 
-// checkListen finds two sockets on one address.
+// checkListen finds two sockets that are in each other's way.
 func checkListen(children []*childBlock) hcl.Diagnostics {
 	var diags hcl.Diagnostics
-	first := map[string]*hcl.Range{}
+	first := map[string]*listenBlock{}
 	for _, c := range children {
 		for i := range c.listens {
 			b := &c.listens[i]
-			address := b.Address()
-			if before := first[address]; before != nil && address != "" {
-				diags = diags.Append(fault(&b.DefRange, "Duplicate address", "The socket in line %d listens on %s already. Instances of one child share a socket; two children cannot.", before.Start.Line, quote(address)))
+			is, meets := b.claims()
+			if at := slices.IndexFunc(meets, func(claim string) bool { return first[claim] != nil }); at >= 0 {
+				before := first[meets[at]]
+				diags = diags.Append(fault(&b.DefRange, "Duplicate address", "The socket in line %d listens on %s already. Instances of one child share a socket; two children cannot.", before.DefRange.Start.Line, quote(before.Address())))
 				continue
 			}
-			first[address] = &b.DefRange
+			for _, claim := range is {
+				if first[claim] == nil {
+					first[claim] = b
+				}
+			}
 		}
 	}
 	return diags
+}
+
+// claims are what a socket takes, and what nobody may have taken before it. No
+// host is every address of its family, and that of IPv6 has IPv4 too.
+func (l Listen) claims() (is, meets []string) {
+	own, err := netip.ParseAddrPort(l.TCP)
+	if err != nil {
+		if l.Unix == "" {
+			return nil, nil // that it has none was said
+		}
+		return []string{l.Unix}, []string{l.Unix}
+	}
+	of := func(what string) string { return fmt.Sprint(what, " ", own.Port()) }
+	is, meets = []string{l.TCP, of("any")}, []string{l.TCP, of("all")}
+	if own.Addr().Is4() {
+		is, meets = append(is, of("any4")), append(meets, of("all4"))
+	}
+	switch own.Addr() {
+	case netip.IPv6Unspecified():
+		is, meets = append(is, of("all")), append(meets, of("any"))
+	case netip.IPv4Unspecified():
+		is, meets = append(is, of("all4")), append(meets, of("any4"))
+	}
+	return is, meets
 }
 
 // listensOn reports whether a TCP socket of the child takes connections to an

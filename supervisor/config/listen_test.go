@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -27,7 +28,7 @@ child "a" {
 }
 child "b" {
   command = "server"
-  listen "echo" { tcp = "localhost:80" }
+  listen "echo" { tcp = "localhost:8080" }
   ready { tcp = "127.0.0.1:81" }
 }
 child "none" {
@@ -40,7 +41,7 @@ child "none" {
 		{Name: "echo", TCP: "[::]:80", Mode: 0o666, Backlog: 7},
 		{Name: "ctl_1-x", Unix: filepath.Join(wd, "run/a.sock"), Mode: 0o640, Backlog: 4096},
 	}
-	b := []Listen{{Name: "echo", TCP: "127.0.0.1:80", Mode: 0o666, Backlog: 4096}}
+	b := []Listen{{Name: "echo", TCP: "127.0.0.1:8080", Mode: 0o666, Backlog: 4096}}
 	for i, want := range [][]Listen{a, a, b} {
 		if got := c.Instances()[i].Launch.Listen; !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, want %+v", c.Instances()[i].Name, got, want)
@@ -81,6 +82,23 @@ func TestListensOn(t *testing.T) {
 		v := childValues{launch: Launch{Listen: []Listen{{TCP: tt.own}}}}
 		if got := v.listensOn(tt.wanted); got != tt.want {
 			t.Errorf("a socket on %q, ready on %q: %v", tt.own, tt.wanted, got)
+		}
+	}
+}
+
+func TestClaims(t *testing.T) {
+	_, opt := machine(t)
+	const any6, any4, one4, other4, one6 = "[::]:80", "0.0.0.0:80", "127.0.0.1:80", "127.0.0.2:80", "[::1]:80"
+	for pair, collide := range map[[2]string]bool{
+		{any6, any4}: true, {any6, one4}: true, {any6, one6}: true, {any4, one4}: true, {one4, one4}: true, {any6, any6}: true,
+		{any4, one6}: false, {one4, other4}: false, {one4, one6}: false, {any6, "[::]:81"}: false,
+	} {
+		for range 2 {
+			pair[0], pair[1] = pair[1], pair[0]
+			src := fmt.Sprintf("child \"a\" {\n  command = \"server\"\n  listen \"x\" { tcp = %q }\n  listen \"y\" { tcp = %q }\n}\n", pair[0], pair[1])
+			if _, err := Parse([]byte(src), "supervisor.hcl", opt); (err != nil) != collide {
+				t.Errorf("%v: %v", pair, err)
+			}
 		}
 	}
 }

@@ -173,7 +173,7 @@ type world struct {
 	onSignal  func(name string)
 	sockets   map[string]int // that are open, with their numbers
 	numbers   int
-	taken     string          // an address that cannot be had
+	taken     string // an address that cannot be had
 }
 
 // open starts a fleet, in a bubble.
