@@ -44,7 +44,8 @@ type Shutdown struct {
 // Child is one child block: what its instances share.
 type Child struct {
 	Name      string
-	DependsOn []string // names of children, those outside of --only left out, without doubles
+	DependsOn []Dependency // those outside of --only left out, without doubles
+	Disabled  bool         // so it has no instances
 	Instances []*Instance
 }
 
@@ -91,6 +92,10 @@ type Policy struct {
 	KillHold    time.Duration // how long KillSignal waits at most for a run that is too young to hear it
 	// DiagnoseSignal asks for stacks before SIGKILL; 0: none.
 	DiagnoseSignal syscall.Signal
+	ReloadSignal   syscall.Signal // for a run that a reload keeps; 0: none
+	Oneshot        bool           // it is there once it has run to success
+	Sidecar        bool           // it goes after all others, and lives for them only
+	Critical       bool           // its end ends all, with its exit code
 	Restart        Restart
 	OnSuccess      Action
 	OnFailure      Action

@@ -67,7 +67,7 @@ func Diff(old, new *Config) Plan {
 // place is an instance with what its child knows of it.
 type place struct {
 	*Instance
-	dependsOn []string // sorted
+	dependsOn []string // sorted, each with its until
 }
 
 type places struct {
@@ -78,7 +78,11 @@ type places struct {
 func placed(c *Config) places {
 	ps := places{byName: map[string]*place{}}
 	for _, child := range c.Children {
-		dependsOn := slices.Sorted(slices.Values(child.DependsOn))
+		var dependsOn []string
+		for _, d := range child.DependsOn {
+			dependsOn = append(dependsOn, d.String())
+		}
+		slices.Sort(dependsOn)
 		for _, instance := range child.Instances {
 			p := &place{instance, dependsOn}
 			ps.list = append(ps.list, p)
@@ -135,6 +139,10 @@ var attributes = []compared[place]{
 	}),
 	compare("kill_hold", func(p *place) any { return p.Policy.KillHold }),
 	compare("diagnose_signal", func(p *place) any { return p.Policy.DiagnoseSignal }),
+	compare("reload_signal", func(p *place) any { return p.Policy.ReloadSignal }),
+	compare("oneshot", func(p *place) any { return p.Policy.Oneshot }),
+	compare("sidecar", func(p *place) any { return p.Policy.Sidecar }),
+	compare("critical", func(p *place) any { return p.Policy.Critical }),
 	compare("on_success", func(p *place) any { return p.Policy.OnSuccess }),
 	compare("on_failure", func(p *place) any { return p.Policy.OnFailure }),
 	compare("ready.tcp", func(p *place) any { return p.ready().TCP }),

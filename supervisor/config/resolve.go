@@ -77,6 +77,9 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 		}
 		diags = diags.Append(fault(place, "Delays contradict each other", "The delay (%v) grows up to max_delay, which is less (%v).", r.Delay, r.MaxDelay))
 	}
+	if v.policy.Oneshot && v.policy.Restart.On == "always" && !c.failed["restart.on"] {
+		diags = diags.Append(fault(c.at("restart.on"), "A oneshot that never ends", "A oneshot completes with its first success, and this one would be restarted after it."))
+	}
 	if v.launch.Logs.Format == formatInherit && !c.failed["logs.format"] {
 		for _, s := range v.sinks() {
 			if strings.Contains(*s.sink, "/") {

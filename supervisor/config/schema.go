@@ -76,7 +76,8 @@ func shared[T any](a attribute[T]) attribute[T] {
 // childValues is what the attributes of a child fill in, for one index.
 type childValues struct {
 	count     int // noCount if not given
-	dependsOn []string
+	disabled  bool
+	dependsOn []Dependency // an Until that is not given is empty
 	env       map[string]string
 	ready     Ready
 	launch    Launch
@@ -160,8 +161,16 @@ var childSchema = block[childValues]{
 	attributes: []attribute[childValues]{
 		shared(field("count", func(v *childValues) *int { return &v.count }, integer(maxCount),
 			"How many instances there are: name1, name2, and so on. Without it there is one, named after the child; 0 is none.")),
-		shared(field("depends_on", func(v *childValues) *[]string { return &v.dependsOn }, texts,
-			"The children that have to be ready before this one starts, and that are stopped after it.")),
+		shared(field("depends_on", func(v *childValues) *[]Dependency { return &v.dependsOn }, dependencies,
+			`The children that this one waits for, by name or as { child = "db", until = "started" }: started, ready or completed. Without until it is ready, and completed for a oneshot. All but the completed are stopped after it.`)),
+		shared(field("disabled", func(v *childValues) *bool { return &v.disabled }, boolean,
+			"It has no instances, as with a count of 0. What depends on it does not wait for it.")),
+		shared(field("oneshot", func(v *childValues) *bool { return &v.policy.Oneshot }, boolean,
+			"It runs to success once, before what depends on it starts. A failure is followed by what restart says.")),
+		shared(field("sidecar", func(v *childValues) *bool { return &v.policy.Sidecar }, boolean,
+			"It is stopped after everything that is no sidecar, and once only sidecars run all ends. What it depends on it only starts after, unless that is a sidecar too.")),
+		field("critical", func(v *childValues) *bool { return &v.policy.Critical }, boolean,
+			"Its end for good, with success too, ends all, whatever on_success and on_failure say. Its exit code, 128+n for signal n, takes the place of 1; with success that is 0."),
 		required(field("command", func(v *childValues) *string { return &v.launch.Command }, notEmpty,
 			"The program. With a slash it is relative to cwd; without one it is looked up in the child's PATH.")),
 		field("args", func(v *childValues) *[]string { return &v.launch.Args }, texts,
@@ -178,6 +187,8 @@ var childSchema = block[childValues]{
 			"How long the kill_signal waits at most, in the first second of a run, until the program has set up its signals; before that it would be killed by it. Half of kill_timeout at most."),
 		field("diagnose_signal", func(v *childValues) *syscall.Signal { return &v.policy.DiagnoseSignal }, signal,
 			"The signal that asks a program which does not end for its stacks, before it gets SIGKILL: SIGQUIT for Go and the JVM. It takes the last quarter of kill_timeout, 500 ms at most."),
+		field("reload_signal", func(v *childValues) *syscall.Signal { return &v.policy.ReloadSignal }, anySignal,
+			"The signal that tells it of each reload of the supervisor that leaves its run alone, so that it reads its own files again."),
 		field("on_success", func(v *childValues) *Action { return &v.policy.OnSuccess }, oneOf(Ignore, ShutDown),
 			"What its end with success means for all."),
 		field("on_failure", func(v *childValues) *Action { return &v.policy.OnFailure }, oneOf(Ignore, ShutDown),

@@ -171,10 +171,7 @@ func signal(v cty.Value) (syscall.Signal, error) {
 		}
 		return 0, wrong(`A signal is given by its name, as "SIGTERM".`)
 	}
-	name := strings.ToUpper(s)
-	if !strings.HasPrefix(name, "SIG") {
-		name = "SIG" + name
-	}
+	name := fullName(s)
 	if slices.Contains(harmless, name) {
 		return 0, wrong("%s does not end a process.", name)
 	}
@@ -185,6 +182,29 @@ func signal(v cty.Value) (syscall.Signal, error) {
 		return sig, nil
 	}
 	return 0, wrong("%s is not a signal.%s", quote(s), didYouMean(name, usual))
+}
+
+// anySignal reads the name of a signal that a process can take as a message.
+func anySignal(v cty.Value) (syscall.Signal, error) {
+	s, err := text(v)
+	if err != nil {
+		return signal(v)
+	}
+	switch name := fullName(s); {
+	case name == "SIGKILL" || name == "SIGSTOP":
+		return 0, wrong("No process hears %s.", name)
+	case slices.Contains(harmless, name):
+		return unix.SignalNum(name), nil
+	}
+	return signal(v)
+}
+
+func fullName(signal string) string {
+	name := strings.ToUpper(signal)
+	if !strings.HasPrefix(name, "SIG") {
+		name = "SIG" + name
+	}
+	return name
 }
 
 // realTime knows the signals that programs may use, as the C libraries number

@@ -175,6 +175,8 @@ type (
 		Attempts int
 		Reason   string
 	}
+	// WaitsInVain: a child waits for an instance that failed for good.
+	WaitsInVain struct{ Child, For string }
 	// ShutdownBegun: everything is to end, and why, where no signal said so.
 	ShutdownBegun struct {
 		Reason   string
@@ -264,6 +266,7 @@ func (OrphanReaped) event()     {}
 func (Restarting) event()       {}
 func (Completed) event()        {}
 func (Failed) event()           {}
+func (WaitsInVain) event()      {}
 func (ShutdownBegun) event()    {}
 func (Reloaded) event()         {}
 func (Rejected) event()         {}

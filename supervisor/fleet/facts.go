@@ -88,6 +88,9 @@ func (f *Fleet) exited(x process.Exited) {
 	delete(f.runs, x.Run)
 	f.books.reaped++
 	f.books.status = x.Status
+	if u.code = x.Status.ExitStatus(); x.Status.Signaled() {
+		u.code = 128 + int(x.Status.Signal())
+	}
 	if x.Killed {
 		f.books.killed++
 	}

@@ -68,8 +68,8 @@ type Fleet struct {
 	cfg     *config.Config
 	units   []*unit // in the order of the file; those that are on their way out last
 	groups  map[string]group
-	edition int            // of the configuration, counted from 0
-	needed  map[string]int // see findNeeded
+	edition int    // of the configuration, counted from 0
+	needed  needed // see findNeeded
 	runs    map[process.RunID]*unit
 	lastRun process.RunID
 	relays  []*relay.Run // those that may still have output
@@ -87,6 +87,7 @@ type books struct {
 	left, proven                     int // descriptors that children left; those of them with an exact proof
 	forced                           int // runs that a later signal than the first had to end
 	survived                         int
+	critical                         int // the exit code of a critical child that ended all
 	fault                            bool
 	status                           unix.WaitStatus // of the last run
 	unspawned                        error           // why there was none
@@ -220,15 +221,14 @@ func (f *Fleet) advance() {
 		}
 	}
 	f.finishReload()
-	if !f.busy() {
+	switch {
+	case f.busy():
+	case slices.ContainsFunc(f.units, (*unit).active):
+		f.begin("only sidecars run and nothing else is due")
+		f.advance()
+	default:
 		f.startSweep()
 	}
-}
-
-// busy reports whether something runs or is due.
-func (f *Fleet) busy() bool {
-	return f.loading && f.stop.phase == running ||
-		slices.ContainsFunc(f.units, func(u *unit) bool { return u.state.HasRun() || u.timer != nil })
 }
 
 // nudge moves one instance on if it may, and reports whether it did.
@@ -239,6 +239,7 @@ func (f *Fleet) nudge(u *unit) bool {
 		if f.stop.phase == running && f.mayStart(u) {
 			f.feed(u, child.Start)
 		}
+		f.tellVain(u)
 	case toEnd:
 		if f.mayStop(u) {
 			f.feed(u, child.Stop)
@@ -246,7 +247,6 @@ func (f *Fleet) nudge(u *unit) bool {
 	case toRenew:
 		if f.mayStop(u) {
 			u.goal = toRun
-			u.adopt()
 			f.feed(u, child.Renew)
 			return true
 		}
@@ -260,8 +260,13 @@ func (f *Fleet) unwell() string {
 		return "stopping"
 	}
 	for _, u := range f.units {
-		if !u.state.Met() {
+		switch vain := f.inVain(u); {
+		case vain != "":
+			return fmt.Sprintf("%s waits for %s, which has failed", u.spec.Name, vain)
+		case !u.state.Met():
 			return fmt.Sprintf("%s is %s", u.spec.Name, u.state)
+		case u.spec.Policy.Oneshot && u.state != child.Succeeded:
+			return fmt.Sprintf("%s has not completed", u.spec.Name)
 		}
 	}
 	return ""
@@ -271,7 +276,8 @@ func (f *Fleet) unwell() string {
 func (f *Fleet) Outcome() ledger.Outcome {
 	o := ledger.Outcome{
 		Killed: f.books.killed + f.books.forced, Left: f.books.left, Proven: f.books.proven, Survived: f.books.survived,
-		Fault: f.books.fault || f.books.spawned != f.books.reaped, Strict: f.cfg.Shutdown.Strict,
+		Critical: f.books.critical,
+		Fault:    f.books.fault || f.books.spawned != f.books.reaped, Strict: f.cfg.Shutdown.Strict,
 	}
 	for _, u := range f.units {
 		o.Failed = o.Failed || u.failed

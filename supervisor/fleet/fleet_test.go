@@ -53,7 +53,7 @@ func TestOrder(t *testing.T) {
 		}},
 		{"one that failed and is ignored is in nobody's way", cfgs(newConfig(kid("a", restart("never"), onFailure(config.Ignore)), kid("b", after("a")))), []step{
 			{"", "spawn a"},
-			{"refuse a", "a not spawned, a failed, stop: nothing runs and nothing is due, sweep"},
+			{"refuse a", "a not spawned, a failed, b waits in vain for a, stop: nothing runs and nothing is due, sweep"},
 			{"swept", ""},
 			{"end", "graceful 1: spawned 0, reaped 0, orphans 0, killed 0, left 0"},
 		}},

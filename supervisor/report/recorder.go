@@ -193,6 +193,9 @@ func (r *Recorder) forget(name string) {
 }
 
 func (r *Recorder) sent(e event.SignalSent, at time.Time) {
+	if e.Rung == 0 && r.began.IsZero() {
+		return // a word to a run that goes on, as its reload_signal
+	}
 	x := rung{e.Rung, e.Signal, at}
 	if e.Orphan == "" {
 		if run := r.live[e.Pid]; run != nil && len(run.rungs) < limitRungs {
