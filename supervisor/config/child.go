@@ -334,6 +334,14 @@ func (d *decoder) checkDescriptors(children []*childBlock) hcl.Diagnostics {
 	return nil
 }
 
+// timeoutPath is where the file says how long the child may take to end.
+func (c *childBlock) timeoutPath() string {
+	if _, ok := c.setting("kill_ladder"); ok {
+		return "kill_ladder"
+	}
+	return "kill_timeout"
+}
+
 // spread gives every instance its kill_timeout.
 func spread(children []*childBlock, shutdown Shutdown) hcl.Diagnostics {
 	index := map[*childBlock]int{}
@@ -342,7 +350,7 @@ func spread(children []*childBlock, shutdown Shutdown) hcl.Diagnostics {
 	}
 	nodes := make([]stopNode, len(children))
 	for i, c := range children {
-		_, nodes[i].given = c.setting("kill_timeout")
+		_, nodes[i].given = c.setting(c.timeoutPath())
 		if len(c.numbers) == 0 {
 			nodes[i].given = true // nobody to wait for
 		}
@@ -393,14 +401,14 @@ func overBudget(children []*childBlock, nodes []stopNode, b budget, shutdown Shu
 				worst = i
 			}
 			sum += nodes[i].timeout
-			parts = append(parts, fmt.Sprintf("%s %v (line %d)", children[i].name, nodes[i].timeout, children[i].at("kill_timeout").Start.Line))
+			parts = append(parts, fmt.Sprintf("%s %v (line %d)", children[i].name, nodes[i].timeout, children[i].at(children[i].timeoutPath()).Start.Line))
 		}
 		text := strings.Join(parts, " → ")
 		if told[text] {
 			continue
 		}
 		told[text] = true
-		diags = diags.Append(fault(children[worst].at("kill_timeout"), "Timeouts exceed the deadline",
+		diags = diags.Append(fault(children[worst].at(children[worst].timeoutPath()), "Timeouts exceed the deadline",
 			"These are stopped one after the other: %s. That takes up to %v; the deadline of %v leaves %v, with %v kept for the sweep.",
 			text, sum, shutdown.Deadline, shutdown.Deadline-shutdown.Reserve, shutdown.Reserve))
 	}

@@ -130,19 +130,27 @@ var attributes = []compared[place]{
 	compare("env", func(p *place) any { return p.Launch.Env }),
 	compare("cwd", func(p *place) any { return p.Launch.Dir }),
 	compare("depends_on", func(p *place) any { return p.dependsOn }),
-	compare("kill_signal", func(p *place) any { return p.Policy.KillSignal }),
+	compare("kill_signal", func(p *place) any {
+		if p.Policy.KillLadder != nil { // the file says nothing of it
+			return nil
+		}
+		return p.Policy.KillSignal
+	}),
 	compare("kill_timeout", func(p *place) any {
-		if p.Policy.Shared { // the file says nothing of it
+		if p.Policy.Shared || p.Policy.KillLadder != nil { // nor here
 			return nil
 		}
 		return p.Policy.KillTimeout
 	}),
+	compare("kill_ladder", func(p *place) any { return p.Policy.KillLadder }),
+	compare("kill_scope", func(p *place) any { return p.Policy.KillScope }),
 	compare("kill_hold", func(p *place) any { return p.Policy.KillHold }),
 	compare("diagnose_signal", func(p *place) any { return p.Policy.DiagnoseSignal }),
 	compare("reload_signal", func(p *place) any { return p.Policy.ReloadSignal }),
 	compare("oneshot", func(p *place) any { return p.Policy.Oneshot }),
 	compare("sidecar", func(p *place) any { return p.Policy.Sidecar }),
 	compare("critical", func(p *place) any { return p.Policy.Critical }),
+	compare("success_codes", func(p *place) any { return p.Policy.SuccessCodes }),
 	compare("on_success", func(p *place) any { return p.Policy.OnSuccess }),
 	compare("on_failure", func(p *place) any { return p.Policy.OnFailure }),
 	compare("ready.tcp", func(p *place) any { return p.ready().TCP }),

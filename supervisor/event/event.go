@@ -96,6 +96,7 @@ type (
 		Elapsed time.Duration // since the spawn
 		Stop    time.Duration // since the first signal of its stop
 		Stopped bool          // a stop was under way
+		Well    bool          // its code is one of a success
 		User    time.Duration // CPU
 		System  time.Duration
 		MaxRSS  int64 // KiB

@@ -29,6 +29,7 @@ type Processes interface {
 	Spawn(process.RunID, process.Spec)
 	Signal(id process.RunID, sig unix.Signal, rung int, proof process.Proof)
 	Serves(process.RunID)
+	Rescope(process.RunID, process.Scope)
 	Glance(process.RunID, unix.Signal)
 	Diagnose(process.RunID, unix.Signal)
 	Forward(id process.RunID, came, sig unix.Signal)

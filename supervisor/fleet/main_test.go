@@ -84,7 +84,7 @@ func kid(name string, changes ...change) *config.Child {
 			Name: name, Child: name, Index: i,
 			Launch: config.Launch{Command: "cmd", Path: "/bin/cmd", Logs: config.Logs{Format: "text", Stdout: "none", Stderr: "none"}},
 			Policy: config.Policy{
-				KillSignal: unix.SIGTERM, KillTimeout: killTimeout, OnSuccess: config.Ignore, OnFailure: config.ShutDown,
+				KillSignal: unix.SIGTERM, KillTimeout: killTimeout, SuccessCodes: []int{0}, OnSuccess: config.Ignore, OnFailure: config.ShutDown,
 				Restart: config.Restart{On: "failure", Attempts: 2, Interval: time.Minute, Delay: delay, MaxDelay: delay},
 			},
 		}
@@ -140,6 +140,20 @@ func onSuccess(a config.Action) change {
 
 func killBy(s syscall.Signal, after time.Duration) change {
 	return func(_ *config.Child, i *config.Instance) { i.Policy.KillSignal, i.Policy.KillTimeout = s, after }
+}
+
+func successes(codes ...int) change {
+	return func(_ *config.Child, i *config.Instance) { i.Policy.SuccessCodes = codes }
+}
+
+func ladder(rungs ...config.Rung) change {
+	return func(_ *config.Child, i *config.Instance) {
+		i.Policy.KillLadder, i.Policy.KillSignal = rungs, rungs[0].Signal
+	}
+}
+
+func scope(s config.Scope) change {
+	return func(_ *config.Child, i *config.Instance) { i.Policy.KillScope = s }
 }
 
 func readyAt(tcp string) change {
@@ -244,7 +258,16 @@ func (w *world) Signal(id process.RunID, sig unix.Signal, rung int, _ process.Pr
 	w.f.Deliver(fact)
 }
 
-func (w *world) Serves(process.RunID)                {}
+func (w *world) Serves(process.RunID) {}
+func (w *world) Rescope(id process.RunID, s process.Scope) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range w.runs {
+		if r.id == id {
+			w.say("scope %s %s", s, r.name)
+		}
+	}
+}
 func (w *world) Glance(process.RunID, unix.Signal)   {}
 func (w *world) Diagnose(process.RunID, unix.Signal) {}
 func (w *world) Forward(id process.RunID, came, sig unix.Signal) {

@@ -6,6 +6,7 @@ import (
 	"tp0/supervisor/child"
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
+	"tp0/supervisor/process"
 )
 
 // reload is a new configuration that is being applied.
@@ -102,6 +103,9 @@ func (f *Fleet) renewPolicy(u *unit, spec *config.Instance) {
 		if u.state == child.Ready {
 			f.later(u, glanceAfter, glanceMoment)
 		}
+	}
+	if scope := spec.Policy.KillScope; scope != u.spec.Policy.KillScope && u.state.HasRun() {
+		f.opt.Processes.Rescope(u.run, process.Scope(scope))
 	}
 	u.spec = spec
 }

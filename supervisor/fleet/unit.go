@@ -194,7 +194,10 @@ func (f *Fleet) spawn(u *unit) {
 	s := f.opt.Run
 	s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, l.Path, append([]string{l.Command}, l.Args...), l.Env, l.Dir
 	s.Stdout, s.Stderr = out, errs
-	s.Hold, s.Probed = min(u.spec.Policy.KillHold, u.spec.Policy.KillTimeout/2), l.Ready != nil
+	s.Hold, s.Probed = u.hold(), l.Ready != nil
+	if scope := u.spec.Policy.KillScope; scope != "" { // else it is given for all
+		s.Scope = process.Scope(scope)
+	}
 	if !f.opt.Certain {
 		s.Revoked = &f.late
 	}
@@ -219,7 +222,24 @@ func (f *Fleet) keep(r *relay.Run) {
 
 func (u *unit) ladder() child.Ladder {
 	p := &u.spec.Policy
+	if p.KillLadder != nil {
+		var rungs []child.Rung
+		for _, r := range p.KillLadder {
+			rungs = append(rungs, child.Rung(r))
+		}
+		return child.Given(rungs)
+	}
 	return child.NewLadder(p.KillSignal, p.KillTimeout, p.DiagnoseSignal)
+}
+
+// hold is how long the first signal waits at most: the next rung must find
+// that it was sent.
+func (u *unit) hold() time.Duration {
+	p := &u.spec.Policy
+	if p.KillLadder != nil {
+		return min(p.KillHold, p.KillLadder[0].Wait/2)
+	}
+	return min(p.KillHold, p.KillTimeout/2)
 }
 
 // climb sends the signal of a rung and lets its time pass.

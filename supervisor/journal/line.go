@@ -210,7 +210,7 @@ func reaped(e event.Reaped) line {
 		f = append(f, "threads", t.Threads, "threads_at_end", t.ThreadsAtEnd, "processes", t.Processes, "forked", t.Forked)
 	}
 	level := hclog.Info
-	if e.Left > 0 || e.Exit.Signal == "SIGKILL" || !e.Stopped && !e.Exit.OK() {
+	if e.Left > 0 || e.Exit.Signal == "SIGKILL" || !e.Stopped && !e.Well {
 		level = hclog.Warn
 	}
 	return line{level, msgReaped, f}
