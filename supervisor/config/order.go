@@ -252,6 +252,25 @@ func (c *Config) Worst() (chain []*Child, sum time.Duration) {
 	return chain, sum
 }
 
+// Latest returns for each child by name how long after its beginning a stop is
+// done with the child, if all take as long as they may.
+func (c *Config) Latest() map[string]time.Duration {
+	nodes := c.nodes(true)
+	begin := make([]time.Duration, len(nodes))
+	latest := map[string]time.Duration{}
+	order, _ := stopOrder(nodes)
+	for _, i := range order {
+		end := begin[i] + nodes[i].timeout
+		for _, dep := range nodes[i].dependsOn {
+			begin[dep] = max(begin[dep], end)
+		}
+		if i < len(c.Children) {
+			latest[c.Children[i].Name] = end
+		}
+	}
+	return latest
+}
+
 // KillTimeout is that of the slowest instance; without one it is 0.
 func (c *Child) KillTimeout() time.Duration {
 	var most time.Duration

@@ -78,6 +78,13 @@ func TestOrder(t *testing.T) {
 				t.Errorf("stops: got %s, want %s", got, test.stops)
 			}
 			chain, sum := c.Worst()
+			latest := time.Duration(0)
+			for _, d := range c.Latest() {
+				latest = max(latest, d)
+			}
+			if latest != sum {
+				t.Errorf("the last is over after %v, and the longest way takes %v", latest, sum)
+			}
 			if got := strings.ReplaceAll(inLayers([][]*Child{chain}), "|", "") + fmt.Sprintf(" %v", sum); got != test.worst {
 				t.Errorf("worst: got %s, want %s", got, test.worst)
 			}

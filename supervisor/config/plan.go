@@ -96,10 +96,11 @@ func placed(c *Config) places {
 type compared[T any] struct {
 	name string
 	same func(a, b *T) bool
+	of   func(*T) any
 }
 
 func compare[T, V any](name string, of func(*T) V) compared[T] {
-	return compared[T]{name, func(a, b *T) bool { return reflect.DeepEqual(of(a), of(b)) }}
+	return compared[T]{name, func(a, b *T) bool { return reflect.DeepEqual(of(a), of(b)) }, func(t *T) any { return of(t) }}
 }
 
 func differences[T any](table []compared[T], a, b *T) []string {

@@ -69,8 +69,9 @@ type Fleet struct {
 	cfg     *config.Config
 	units   []*unit // in the order of the file; those that are on their way out last
 	groups  map[string]group
-	edition int    // of the configuration, counted from 0
-	needed  needed // see findNeeded
+	edition int               // of the configuration, counted from 0
+	needed  needed            // see findNeeded
+	lost    map[string]string // see findLost
 	runs    map[process.RunID]*unit
 	lastRun process.RunID
 	relays  []*relay.Run // those that may still have output
@@ -216,6 +217,7 @@ func (f *Fleet) advance() {
 		}
 		f.dropEnded()
 		f.findNeeded()
+		f.findLost()
 		moved = false
 		for _, u := range f.units {
 			moved = f.nudge(u) || moved
@@ -260,6 +262,7 @@ func (f *Fleet) unwell() string {
 	if f.stop.phase != running {
 		return "stopping"
 	}
+	f.findLost()
 	for _, u := range f.units {
 		switch vain := f.inVain(u); {
 		case vain != "":

@@ -36,17 +36,26 @@ func (f *Fleet) mayStart(u *unit) bool {
 		!slices.ContainsFunc(u.dependsOn, func(d config.Dependency) bool { return !f.groups[d.Child].met(d.Until) })
 }
 
+// findLost finds, by their children, instances that have failed for good: no
+// group with one of them is ever what somebody waits for.
+func (f *Fleet) findLost() {
+	f.lost = map[string]string{}
+	for _, u := range f.units {
+		if u.state == child.Failed && u.goal == toRun {
+			f.lost[u.child()] = u.spec.Name
+		}
+	}
+}
+
 // inVain says for whom a waiting instance waits and will not get it before
-// another configuration comes: one that has failed for good. Empty: nobody.
+// another configuration comes. Empty: nobody.
 func (f *Fleet) inVain(u *unit) string {
 	if u.state != child.Waiting || u.goal != toRun {
 		return ""
 	}
 	for _, d := range u.dependsOn {
-		for _, dep := range f.groups[d.Child] {
-			if dep.state == child.Failed && dep.goal == toRun {
-				return dep.spec.Name
-			}
+		if name, ok := f.lost[d.Child]; ok {
+			return name
 		}
 	}
 	return ""
