@@ -23,7 +23,7 @@ run: build ## run the main job: a server and a client, until Ctrl-C
 	PATH="$(CURDIR)/bin:$$PATH" exec bin/supervisor run
 
 test: lint build ## run every check and test, container tests too where there is Docker
-	go test -race -count=1 ./...
+	go test -race -count=1 -timeout=20m ./...
 
 lint: ## check formatting, vet and staticcheck
 	@files=$$(gofmt -l acceptance bench supervisor workers); test -z "$$files" || { echo "not formatted (gofmt -w):"; echo "$$files"; exit 1; }

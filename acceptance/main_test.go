@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -17,6 +19,13 @@ import (
 var bin string
 
 func TestMain(m *testing.M) {
+	// Whoever runs the tests may ignore signals, as nohup(1) does. What we catch
+	// starts with its default in the programs under test.
+	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
 	dir, err := os.MkdirTemp("", "acceptance-")
 	if err == nil {
 		bin = dir

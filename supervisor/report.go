@@ -44,7 +44,7 @@ func (h *house) writeReport(file *report.File) {
 	complete, outcome := h.judge(1)
 	facts.Complete, facts.Code = complete, h.code(outcome)
 	for _, c := range cfg.Children {
-		facts.DependsOn[c.Name] = c.DependsOn
+		facts.DependsOn[c.Name] = cfg.EndsBefore(c)
 		for _, i := range c.Instances {
 			facts.Group[i.Name] = c.Name
 		}

@@ -110,6 +110,10 @@ func TestLadder(t *testing.T) {
 	if l := NewLadder(unix.SIGKILL, time.Second, unix.SIGQUIT); len(l) != 1 {
 		t.Errorf("SIGKILL after SIGKILL: %v", l)
 	}
+	given := []Rung{{unix.SIGTERM, time.Second}, {unix.SIGQUIT, time.Millisecond}}
+	if l := Given(given); !slices.Equal(l, append(given, Rung{Signal: unix.SIGKILL})) {
+		t.Errorf("given: %v", l)
+	}
 	for timeout, want := range map[time.Duration]Ladder{
 		time.Second:      {{unix.SIGTERM, 750 * time.Millisecond}, {unix.SIGQUIT, 250 * time.Millisecond}, {Signal: unix.SIGKILL}},
 		10 * time.Second: {{unix.SIGTERM, 9500 * time.Millisecond}, {unix.SIGQUIT, 500 * time.Millisecond}, {Signal: unix.SIGKILL}},

@@ -1,6 +1,7 @@
 package child
 
 import (
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,6 +29,9 @@ func NewLadder(signal unix.Signal, timeout time.Duration, diagnosis unix.Signal)
 	part := min(timeout/4, 500*time.Millisecond)
 	return Ladder{{signal, timeout - part}, {diagnosis, part}, last}
 }
+
+// Given makes the ladder of rungs before the last.
+func Given(rungs []Rung) Ladder { return append(slices.Clone(rungs), Rung{Signal: unix.SIGKILL}) }
 
 // Rung returns the rung of a number, counted from 1; one beyond the last is
 // not there.

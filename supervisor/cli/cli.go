@@ -2,6 +2,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tp0/supervisor/config"
 	"tp0/supervisor/ledger"
 )
 
@@ -47,7 +49,7 @@ func Main(args []string, p Program) int {
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
 	root.SetArgs(args)
-	root.AddCommand(c.runCommand(), c.execCommand(), c.validateCommand(), c.healthCommand(), c.reportCommand(), c.versionCommand())
+	root.AddCommand(c.runCommand(), c.execCommand(), c.validateCommand(), c.planCommand(), c.healthCommand(), c.reportCommand(), c.versionCommand())
 	if err := root.Execute(); err != nil {
 		fmt.Fprintf(p.Stderr, "supervisor: %v\nSee 'supervisor --help'.\n", err)
 		return ledger.CodeUsage
@@ -73,4 +75,16 @@ func (c *cli) path() (string, error) {
 		return "", fmt.Errorf("cannot find %s: %w", path, err)
 	}
 	return abs, nil
+}
+
+// load reads a configuration for a verb that starts nothing. One with faults is
+// nil: they are written, and set the exit code.
+func (c *cli) load(path string) (*config.Config, error) {
+	cfg, err := config.Load(path, config.Options{Environ: os.Environ()})
+	var faults *config.Faults
+	if errors.As(err, &faults) {
+		c.code = ledger.CodeUsage
+		return nil, faults.Write(c.Stderr, 0, false)
+	}
+	return cfg, err
 }

@@ -17,7 +17,7 @@ func (c *cli) healthCommand() *cobra.Command {
 		Use:   "health",
 		Short: "Ask the supervisor that runs a configuration whether every child is ready or completed",
 		Long: `Ask the supervisor that runs a configuration whether every child is ready or
-completed. It answers with the exit code, 0 or 1, within the timeout.`,
+completed, and every oneshot completed. It answers with the exit code, 0 or 1, within the timeout.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path, err := c.path()

@@ -24,8 +24,9 @@ SIGTERM, SIGINT and SIGQUIT begin a stop; a second one hastens it, a third one
 kills. SIGHUP reads the configuration again and applies what changed. SIGUSR1
 logs the descriptors that the supervisor has open.
 
-Exit codes: 0 all ended well, 1 a child failed, 2 usage or configuration,
-3 a descriptor was left open (with --strict), 124 something had to be killed.`,
+Exit codes: 0 all ended well, 1 a child failed (or a critical one's own code),
+2 usage or configuration, 3 a descriptor was left open (with --strict), 124
+something had to be killed.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) (err error) {
 			if o.Config, err = c.path(); err != nil {

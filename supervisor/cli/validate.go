@@ -1,14 +1,9 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
-
-	"tp0/supervisor/config"
-	"tp0/supervisor/ledger"
 )
 
 func (c *cli) validateCommand() *cobra.Command {
@@ -21,13 +16,8 @@ func (c *cli) validateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			cfg, err := config.Load(path, config.Options{Environ: os.Environ()})
-			var faults *config.Faults
-			if errors.As(err, &faults) {
-				c.code = ledger.CodeUsage
-				return faults.Write(c.Stderr, 0, false)
-			}
-			if err != nil {
+			cfg, err := c.load(path)
+			if cfg == nil {
 				return err
 			}
 			fmt.Fprintf(c.Stdout, "%s is valid: %d children, %d instances\n", path, len(cfg.Children), len(cfg.Instances()))

@@ -16,6 +16,7 @@ type stopNode struct {
 	dependsOn []int
 	given     bool          // the timeout is the file's
 	timeout   time.Duration // of the slowest instance; 0 if not given
+	sidecar   bool
 }
 
 // budget is how the time of a stop is spread. A stop goes against the order of
@@ -119,31 +120,4 @@ func stopOrder(nodes []stopNode) (order, layer []int) {
 		}
 	}
 	return order, layer
-}
-
-// Layers returns the children in the order of a stop: first those that nobody
-// depends on, then those on which only these depend, and so on. A start goes
-// the other way. The order within a layer is that of the file.
-func (c *Config) Layers() [][]*Child {
-	index := make(map[string]int, len(c.Children))
-	for i, child := range c.Children {
-		index[child.Name] = i
-	}
-	nodes := make([]stopNode, len(c.Children))
-	for i, child := range c.Children {
-		for _, name := range child.DependsOn {
-			if dep, ok := index[name]; ok {
-				nodes[i].dependsOn = append(nodes[i].dependsOn, dep)
-			}
-		}
-	}
-	_, layer := stopOrder(nodes)
-	var layers [][]*Child
-	for i, child := range c.Children {
-		for len(layers) <= layer[i] {
-			layers = append(layers, nil)
-		}
-		layers[layer[i]] = append(layers[layer[i]], child)
-	}
-	return layers
 }

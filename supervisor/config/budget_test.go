@@ -163,7 +163,7 @@ func TestBudgetOfRandomGraphs(t *testing.T) {
 	}
 }
 
-func TestLayers(t *testing.T) {
+func TestStops(t *testing.T) {
 	_, opt := machine(t)
 	c := good(t, `
 child "db" { command = "server" }
@@ -178,7 +178,7 @@ child "api" {
 }
 child "alone" { command = "server" }`, opt)
 	var got [][]string
-	for _, layer := range c.Layers() {
+	for _, layer := range c.Stops() {
 		var names []string
 		for _, child := range layer {
 			names = append(names, child.Name)

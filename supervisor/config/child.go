@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 )
@@ -32,7 +31,7 @@ type childBlock struct {
 	failed    map[string]bool // paths that have no value, for a reason that was said
 	values    childValues     // as the file has them, for the first instance
 	numbers   []int           // the indices of its instances
-	dependsOn []*childBlock   // without doubles
+	dependsOn []edge          // without doubles
 	listens   []listenBlock
 	out       bool // --only leaves it out
 	cyclic    bool // it depends on itself in the end
@@ -129,7 +128,10 @@ func number(children []*childBlock) hcl.Diagnostics {
 	total := 0
 	for _, c := range children {
 		n := c.values.count
-		if n == noCount {
+		switch {
+		case c.values.disabled:
+			n = 0
+		case n == noCount:
 			n = 1
 		}
 		if total+n > maxInstances {
@@ -171,46 +173,6 @@ func checkNames(children []*childBlock) hcl.Diagnostics {
 	return diags
 }
 
-func (c *childBlock) resolveDependencies(byName map[string]*childBlock, names []string) hcl.Diagnostics {
-	var diags hcl.Diagnostics
-	has := map[string]bool{}
-	for i, name := range c.values.dependsOn {
-		if has[name] {
-			continue
-		}
-		has[name] = true
-		dep := byName[name]
-		place := c.dependency(i)
-		switch {
-		case name == c.name:
-			c.cyclic = true
-			diags = diags.Append(fault(&place, "Invalid dependency", "The child depends on itself."))
-		case dep == nil:
-			hint := ""
-			if len(diags) < maxHints {
-				hint = didYouMean(name, names)
-			}
-			stem := strings.TrimRight(name, "0123456789")
-			if owner := byName[stem]; owner != nil && owner.values.count != noCount && stem != name {
-				hint = fmt.Sprintf(" A child depends on all instances of another: write %s.", quote(stem))
-			}
-			diags = diags.Append(fault(&place, "Unknown child", "There is no child %s.%s", quote(name), hint))
-		default:
-			c.dependsOn = append(c.dependsOn, dep)
-		}
-	}
-	return diags
-}
-
-// dependency is where the i-th of depends_on is.
-func (c *childBlock) dependency(i int) hcl.Range {
-	s, _ := c.setting("depends_on")
-	if tuple, ok := s.expr.(*hclsyntax.TupleConsExpr); ok && i < len(tuple.Exprs) {
-		return tuple.Exprs[i].Range()
-	}
-	return *c.at("depends_on")
-}
-
 // findCycles reports every dependency that closes a cycle.
 func findCycles(children []*childBlock) hcl.Diagnostics {
 	var diags hcl.Diagnostics
@@ -222,14 +184,14 @@ func findCycles(children []*childBlock) hcl.Diagnostics {
 		path = append(path, c)
 		depth[c] = len(path)
 		for _, dep := range c.dependsOn {
-			switch at := depth[dep]; at {
+			switch at := depth[dep.to]; at {
 			case done:
 			case 0:
-				visit(dep)
+				visit(dep.to)
 			default:
 				c.cyclic = true
-				place := c.dependency(slices.Index(c.values.dependsOn, dep.name))
-				diags = diags.Append(fault(&place, "Cycle of dependencies", "None of these can start first: %s.", arrows(append(slices.Clone(path[at-1:]), dep))))
+				place := c.dependency(dep.at)
+				diags = diags.Append(fault(&place, "Cycle of dependencies", "None of these can start first: %s.", arrows(append(slices.Clone(path[at-1:]), dep.to))))
 			}
 		}
 		path = path[:len(path)-1]
@@ -377,6 +339,14 @@ func (d *decoder) checkDescriptors(children []*childBlock) hcl.Diagnostics {
 	return nil
 }
 
+// timeoutPath is where the file says how long the child may take to end.
+func (c *childBlock) timeoutPath() string {
+	if _, ok := c.setting("kill_ladder"); ok {
+		return "kill_ladder"
+	}
+	return "kill_timeout"
+}
+
 // spread gives every instance its kill_timeout.
 func spread(children []*childBlock, shutdown Shutdown) hcl.Diagnostics {
 	index := map[*childBlock]int{}
@@ -385,7 +355,7 @@ func spread(children []*childBlock, shutdown Shutdown) hcl.Diagnostics {
 	}
 	nodes := make([]stopNode, len(children))
 	for i, c := range children {
-		_, nodes[i].given = c.setting("kill_timeout")
+		_, nodes[i].given = c.setting(c.timeoutPath())
 		if len(c.numbers) == 0 {
 			nodes[i].given = true // nobody to wait for
 		}
@@ -395,12 +365,14 @@ func spread(children []*childBlock, shutdown Shutdown) hcl.Diagnostics {
 		for _, instance := range c.instances {
 			nodes[i].timeout = max(nodes[i].timeout, instance.Policy.KillTimeout)
 		}
+		nodes[i].sidecar = c.values.policy.Sidecar
 		for _, dep := range c.dependsOn {
-			if at, ok := index[dep]; ok {
+			if at, ok := index[dep.to]; ok && dep.until != UntilCompleted {
 				nodes[i].dependsOn = append(nodes[i].dependsOn, at)
 			}
 		}
 	}
+	nodes = barrier(nodes)
 	available := shutdown.Deadline - shutdown.Reserve
 	b := newBudget(nodes, available)
 	diags := overBudget(children, nodes, b, shutdown)
@@ -434,14 +406,14 @@ func overBudget(children []*childBlock, nodes []stopNode, b budget, shutdown Shu
 				worst = i
 			}
 			sum += nodes[i].timeout
-			parts = append(parts, fmt.Sprintf("%s %v (line %d)", children[i].name, nodes[i].timeout, children[i].at("kill_timeout").Start.Line))
+			parts = append(parts, fmt.Sprintf("%s %v (line %d)", children[i].name, nodes[i].timeout, children[i].at(children[i].timeoutPath()).Start.Line))
 		}
 		text := strings.Join(parts, " → ")
 		if told[text] {
 			continue
 		}
 		told[text] = true
-		diags = diags.Append(fault(children[worst].at("kill_timeout"), "Timeouts exceed the deadline",
+		diags = diags.Append(fault(children[worst].at(children[worst].timeoutPath()), "Timeouts exceed the deadline",
 			"These are stopped one after the other: %s. That takes up to %v; the deadline of %v leaves %v, with %v kept for the sweep.",
 			text, sum, shutdown.Deadline, shutdown.Deadline-shutdown.Reserve, shutdown.Reserve))
 	}
@@ -450,10 +422,10 @@ func overBudget(children []*childBlock, nodes []stopNode, b budget, shutdown Shu
 
 // child is the finished child.
 func (c *childBlock) child() *Child {
-	child := &Child{Name: c.name, Instances: c.instances}
+	child := &Child{Name: c.name, Disabled: c.values.disabled, Instances: c.instances}
 	for _, dep := range c.dependsOn {
-		if !dep.out {
-			child.DependsOn = append(child.DependsOn, dep.name)
+		if !dep.to.out {
+			child.DependsOn = append(child.DependsOn, Dependency{dep.to.name, dep.until})
 		}
 	}
 	return child

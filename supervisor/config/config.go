@@ -44,7 +44,8 @@ type Shutdown struct {
 // Child is one child block: what its instances share.
 type Child struct {
 	Name      string
-	DependsOn []string // names of children, those outside of --only left out, without doubles
+	DependsOn []Dependency // those outside of --only left out, without doubles
+	Disabled  bool         // so it has no instances
 	Instances []*Instance
 }
 
@@ -90,12 +91,38 @@ type Policy struct {
 	KillTimeout time.Duration // given, or a share of the deadline
 	Shared      bool          // it is a share, which moves with the other children
 	KillHold    time.Duration // how long KillSignal waits at most for a run that is too young to hear it
+	// KillLadder is what a stop sends before SIGKILL, in the place of the signal
+	// and the timeout above, which are then its first signal and its sum; nil: not
+	// given.
+	KillLadder []Rung
+	KillScope  Scope
 	// DiagnoseSignal asks for stacks before SIGKILL; 0: none.
 	DiagnoseSignal syscall.Signal
+	ReloadSignal   syscall.Signal // for a run that a reload keeps; 0: none
+	Oneshot        bool           // it is there once it has run to success
+	Sidecar        bool           // it goes after all others, and lives for them only
+	Critical       bool           // its end ends all, with its exit code
+	SuccessCodes   []int          // ends that are successes; that by a signal has the code 128+n
 	Restart        Restart
 	OnSuccess      Action
 	OnFailure      Action
 }
+
+// Rung is a signal of a stop, and how long it may take.
+type Rung struct {
+	Signal syscall.Signal
+	Wait   time.Duration
+}
+
+// Scope is whom the signals of a stop reach.
+type Scope string
+
+// The scopes.
+const (
+	ScopeProcess Scope = "process"
+	ScopeGroup   Scope = "group"
+	ScopeTree    Scope = "tree"
+)
 
 // Action is what the end of a child for good means for all.
 type Action string

@@ -110,7 +110,7 @@ func TestContractExample(t *testing.T) {
 				Env:  append([]string{fmt.Sprintf("CLI_ID=%d", i)}, base...),
 				Logs: logs,
 			},
-			Policy: Policy{KillSignal: syscall.SIGTERM, KillTimeout: 3550 * time.Millisecond, Shared: true, KillHold: hold, Restart: restart, OnSuccess: Ignore, OnFailure: ShutDown},
+			Policy: Policy{KillSignal: syscall.SIGTERM, KillTimeout: 3550 * time.Millisecond, Shared: true, KillHold: hold, KillScope: ScopeGroup, SuccessCodes: []int{0}, Restart: restart, OnSuccess: Ignore, OnFailure: ShutDown},
 		}
 	}
 	want := &Config{
@@ -126,9 +126,9 @@ func TestContractExample(t *testing.T) {
 					Ready: &Ready{TCP: "127.0.0.1:12345", Timeout: 5 * time.Second},
 					Logs:  logs,
 				},
-				Policy: Policy{KillSignal: syscall.SIGTERM, KillTimeout: 5 * time.Second, KillHold: hold, Restart: restart, OnSuccess: Ignore, OnFailure: ShutDown},
+				Policy: Policy{KillSignal: syscall.SIGTERM, KillTimeout: 5 * time.Second, KillHold: hold, KillScope: ScopeGroup, SuccessCodes: []int{0}, Restart: restart, OnSuccess: Ignore, OnFailure: ShutDown},
 			}}},
-			{Name: "client", DependsOn: []string{"server"}, Instances: []*Instance{client(1), client(2)}},
+			{Name: "client", DependsOn: []Dependency{{"server", UntilReady}}, Instances: []*Instance{client(1), client(2)}},
 		},
 	}
 	if !reflect.DeepEqual(c, want) {
@@ -229,6 +229,8 @@ func TestValues(t *testing.T) {
 		"zero delay":                {"restart {\n delay = \"0s\"\n}", func(i *Instance) any { return i.Policy.Restart.Delay }, time.Duration(0)},
 		"per instance timeout":      {`kill_timeout = "${index}s"`, func(i *Instance) any { return i.Policy.KillTimeout }, time.Second},
 		"address v6":                {"ready {\n tcp = \"[fe80::1%eth0]:80\"\n}", func(i *Instance) any { return i.Launch.Ready.TCP }, "[fe80::1%eth0]:80"},
+		"signal that ends nobody":   {`reload_signal = "winch"`, func(i *Instance) any { return i.Policy.ReloadSignal }, syscall.SIGWINCH},
+		"critical by index":         {`critical = index == 1`, func(i *Instance) any { return i.Policy.Critical }, true},
 		"count one has the index":   {`count = 1`, func(i *Instance) any { return i.Name }, "a1"},
 		"count as text":             {`count = "1"`, func(i *Instance) any { return i.Name }, "a1"},
 	}
@@ -297,7 +299,7 @@ child "client" {
 		want string
 	}{
 		"a child":     {[]string{"server"}, "server[]: server1 server2 server3"},
-		"an instance": {[]string{"server2", "db"}, "db[]: db; server[db]: server2"},
+		"an instance": {[]string{"server2", "db"}, "db[]: db; server[db ready]: server2"},
 		"a twice":     {[]string{"server1", "server", "server1"}, "server[]: server1 server2 server3"},
 	}
 	for name, test := range tests {
@@ -375,7 +377,7 @@ func TestSchemaIsDocumentedAndCompared(t *testing.T) {
 			t.Errorf("a plan does not compare %s", path)
 		}
 	})
-	names = []string{"count"} // that is seen by the instances
+	names = []string{"count", "disabled"} // that is seen by the instances
 	for _, c := range attributes {
 		names = append(names, c.name)
 	}

@@ -133,6 +133,7 @@ func (d *decoder) decodeFile(body hcl.Body) (*Config, hcl.Diagnostics) {
 		diags = append(diags, d.decodeInstances(c)...)
 	}
 	diags = append(diags, checkListen(children)...)
+	diags = append(diags, checkCompletion(children)...)
 	kept := slices.DeleteFunc(slices.Clone(children), func(c *childBlock) bool { return c.out })
 	diags = append(diags, d.checkDescriptors(kept)...)
 	config.Shutdown.Reserve = reserve(config.Shutdown.Deadline)

@@ -109,11 +109,15 @@ func (b *listenBlock) check(given map[string]*hcl.Range) hcl.Diagnostics {
 	return nil
 }
 
-// checkListen finds two sockets that are in each other's way.
+// checkListen finds two sockets that are in each other's way. A child without
+// instances is in nobody's.
 func checkListen(children []*childBlock) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	first := map[string]*listenBlock{}
 	for _, c := range children {
+		if len(c.numbers) == 0 {
+			continue
+		}
 		for i := range c.listens {
 			b := &c.listens[i]
 			is, meets := b.claims()

@@ -35,6 +35,7 @@ child "none" {
   command = "server"
   count   = 0
   listen "echo" { tcp = "[fe80::1%lo]:1" }
+  listen "old" { tcp = ":80" }
 }
 `, opt)
 	a := []Listen{

@@ -67,7 +67,7 @@ func Diff(old, new *Config) Plan {
 // place is an instance with what its child knows of it.
 type place struct {
 	*Instance
-	dependsOn []string // sorted
+	dependsOn []string // sorted, each with its until
 }
 
 type places struct {
@@ -78,7 +78,11 @@ type places struct {
 func placed(c *Config) places {
 	ps := places{byName: map[string]*place{}}
 	for _, child := range c.Children {
-		dependsOn := slices.Sorted(slices.Values(child.DependsOn))
+		var dependsOn []string
+		for _, d := range child.DependsOn {
+			dependsOn = append(dependsOn, d.String())
+		}
+		slices.Sort(dependsOn)
 		for _, instance := range child.Instances {
 			p := &place{instance, dependsOn}
 			ps.list = append(ps.list, p)
@@ -92,10 +96,11 @@ func placed(c *Config) places {
 type compared[T any] struct {
 	name string
 	same func(a, b *T) bool
+	of   func(*T) any
 }
 
 func compare[T, V any](name string, of func(*T) V) compared[T] {
-	return compared[T]{name, func(a, b *T) bool { return reflect.DeepEqual(of(a), of(b)) }}
+	return compared[T]{name, func(a, b *T) bool { return reflect.DeepEqual(of(a), of(b)) }, func(t *T) any { return of(t) }}
 }
 
 func differences[T any](table []compared[T], a, b *T) []string {
@@ -127,15 +132,27 @@ var attributes = []compared[place]{
 	compare("cwd", func(p *place) any { return p.Launch.Dir }),
 	compare("listen", func(p *place) any { return p.Launch.Listen }),
 	compare("depends_on", func(p *place) any { return p.dependsOn }),
-	compare("kill_signal", func(p *place) any { return p.Policy.KillSignal }),
+	compare("kill_signal", func(p *place) any {
+		if p.Policy.KillLadder != nil { // the file says nothing of it
+			return nil
+		}
+		return p.Policy.KillSignal
+	}),
 	compare("kill_timeout", func(p *place) any {
-		if p.Policy.Shared { // the file says nothing of it
+		if p.Policy.Shared || p.Policy.KillLadder != nil { // nor here
 			return nil
 		}
 		return p.Policy.KillTimeout
 	}),
+	compare("kill_ladder", func(p *place) any { return p.Policy.KillLadder }),
+	compare("kill_scope", func(p *place) any { return p.Policy.KillScope }),
 	compare("kill_hold", func(p *place) any { return p.Policy.KillHold }),
 	compare("diagnose_signal", func(p *place) any { return p.Policy.DiagnoseSignal }),
+	compare("reload_signal", func(p *place) any { return p.Policy.ReloadSignal }),
+	compare("oneshot", func(p *place) any { return p.Policy.Oneshot }),
+	compare("sidecar", func(p *place) any { return p.Policy.Sidecar }),
+	compare("critical", func(p *place) any { return p.Policy.Critical }),
+	compare("success_codes", func(p *place) any { return p.Policy.SuccessCodes }),
 	compare("on_success", func(p *place) any { return p.Policy.OnSuccess }),
 	compare("on_failure", func(p *place) any { return p.Policy.OnFailure }),
 	compare("ready.tcp", func(p *place) any { return p.ready().TCP }),

@@ -46,6 +46,7 @@ child "client" {
 		"command":          {edit(`command = "client"`, `command = "server"`), Plan{Changed: []Change{restart("client1", "command"), restart("client2", "command")}, Kept: []string{"server"}}},
 		"a socket":         {edit(`command = "server"`, "command = \"server\"\nlisten \"x\" { tcp = \":2\" }"), Plan{Changed: []Change{restart("server", "listen")}, Kept: []string{"client1", "client2"}}},
 		"kill_timeout":     {edit(`command = "server"`+"\n  kill_timeout = \"1s\"", `command = "server"`+"\n  kill_timeout = \"2s\""), Plan{Changed: []Change{policy("server", "kill_timeout")}, Kept: []string{"client1", "client2"}}},
+		"kill_ladder":      {edit(`command = "server"`+"\n  kill_timeout = \"1s\"", "command = \"server\"\nkill_ladder = [{ signal = \"INT\", wait = \"2s\" }]"), Plan{Changed: []Change{policy("server", "kill_signal", "kill_timeout", "kill_ladder")}, Kept: []string{"client1", "client2"}}},
 		"depends_on":       {edit(`depends_on = ["server"]`, ""), Plan{Changed: []Change{policy("client1", "depends_on"), policy("client2", "depends_on")}, Kept: []string{"server"}}},
 		"both kinds":       {edit(`":1"`, `":2"`, `command = "server"`, "on_failure = \"ignore\"\ncommand = \"server\""), Plan{Changed: []Change{restart("server", "on_failure", "ready.tcp")}, Kept: []string{"client1", "client2"}}},
 		"globals":          {"log_level = \"debug\"\n" + edit(`"9s"`, `"8s"`), Plan{Globals: []string{"log_level", "shutdown.deadline"}, Kept: []string{"server", "client1", "client2"}}},

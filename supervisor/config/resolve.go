@@ -80,6 +80,22 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 	if s, ok := c.setting("ready.tcp"); ok && v.listensOn(v.ready.TCP) {
 		diags = diags.Append(fault(&s.place, "Nothing to go by", "The supervisor itself listens on this address, as a listen block says, so that a connect says nothing of the child. On an address of a `listen` block use notify, log or exec."))
 	}
+	if v.policy.Oneshot && v.policy.Restart.On == "always" && !c.failed["restart.on"] {
+		diags = diags.Append(fault(c.at("restart.on"), "A oneshot that never ends", "A oneshot completes with its first success, and this one would be restarted after it."))
+	}
+	if _, ok := c.setting("kill_ladder"); ok {
+		for _, path := range []string{"kill_signal", "kill_timeout", "diagnose_signal"} {
+			if _, ok := c.setting(path); ok {
+				diags = diags.Append(fault(c.at(path), "Two ways to stop it", "There is a kill_ladder in line %d, which has all signals and how long each may take. Leave out %s, or the ladder.", c.at("kill_ladder").Start.Line, path))
+			}
+		}
+	}
+	if v.policy.KillLadder != nil {
+		v.policy.KillSignal, v.policy.KillTimeout = v.policy.KillLadder[0].Signal, 0
+		for _, r := range v.policy.KillLadder {
+			v.policy.KillTimeout += r.Wait
+		}
+	}
 	if v.launch.Logs.Format == formatInherit && !c.failed["logs.format"] {
 		for _, s := range v.sinks() {
 			if strings.Contains(*s.sink, "/") {

@@ -76,7 +76,8 @@ func shared[T any](a attribute[T]) attribute[T] {
 // childValues is what the attributes of a child fill in, for one index.
 type childValues struct {
 	count     int // noCount if not given
-	dependsOn []string
+	disabled  bool
+	dependsOn []Dependency // an Until that is not given is empty
 	env       map[string]string
 	ready     Ready
 	launch    Launch
@@ -114,8 +115,11 @@ func defaultChild() childValues {
 		policy: Policy{
 			KillSignal: syscall.SIGTERM,
 			KillHold:   250 * time.Millisecond,
-			OnSuccess:  Ignore,
-			OnFailure:  ShutDown,
+			KillScope:  ScopeGroup,
+
+			SuccessCodes: []int{0},
+			OnSuccess:    Ignore,
+			OnFailure:    ShutDown,
 			Restart: Restart{
 				On:       "failure",
 				Attempts: 5,
@@ -160,8 +164,16 @@ var childSchema = block[childValues]{
 	attributes: []attribute[childValues]{
 		shared(field("count", func(v *childValues) *int { return &v.count }, integer(maxCount),
 			"How many instances there are: name1, name2, and so on. Without it there is one, named after the child; 0 is none.")),
-		shared(field("depends_on", func(v *childValues) *[]string { return &v.dependsOn }, texts,
-			"The children that have to be ready before this one starts, and that are stopped after it.")),
+		shared(field("depends_on", func(v *childValues) *[]Dependency { return &v.dependsOn }, dependencies,
+			`The children that this one waits for, by name or as { child = "db", until = "started" }: started, ready or completed. Without until it is ready, and completed for a oneshot. All but the completed are stopped after it.`)),
+		shared(field("disabled", func(v *childValues) *bool { return &v.disabled }, boolean,
+			"It has no instances, as with a count of 0. What depends on it does not wait for it.")),
+		shared(field("oneshot", func(v *childValues) *bool { return &v.policy.Oneshot }, boolean,
+			"It runs to success once, before what depends on it starts. A failure is followed by what restart says.")),
+		shared(field("sidecar", func(v *childValues) *bool { return &v.policy.Sidecar }, boolean,
+			"It is stopped after everything that is no sidecar, and once only sidecars run all ends. What it depends on it only starts after, unless that is a sidecar too.")),
+		field("critical", func(v *childValues) *bool { return &v.policy.Critical }, boolean,
+			"Its end for good, with success too, ends all, whatever on_success and on_failure say. Its exit code, 128+n for signal n, takes the place of 1; with success that is 0."),
 		required(field("command", func(v *childValues) *string { return &v.launch.Command }, notEmpty,
 			"The program. With a slash it is relative to cwd; without one it is looked up in the child's PATH.")),
 		field("args", func(v *childValues) *[]string { return &v.launch.Args }, texts,
@@ -174,10 +186,18 @@ var childSchema = block[childValues]{
 			"The signal that asks it to end."),
 		field("kill_timeout", func(v *childValues) *time.Duration { return &v.policy.KillTimeout }, duration(time.Millisecond),
 			"How long it may take to end before it gets SIGKILL. Without it that is an equal share, for each layer of the order, of what the deadline leaves."),
+		field("kill_ladder", func(v *childValues) *[]Rung { return &v.policy.KillLadder }, rungs,
+			"In place of kill_signal, kill_timeout and diagnose_signal: the signals that ask it to end, one after the other, as [{ signal = \"SIGTERM\", wait = \"3s\" }, { signal = \"SIGQUIT\", wait = \"1s\" }]. SIGKILL comes after the last in any case."),
+		field("kill_scope", func(v *childValues) *Scope { return &v.policy.KillScope }, oneOf(ScopeProcess, ScopeGroup, ScopeTree),
+			"Whom these signals reach: the process alone, its process group, or its whole tree, wherever that went. What is left of it when all have ended is ended then."),
 		field("kill_hold", func(v *childValues) *time.Duration { return &v.policy.KillHold }, duration(0),
-			"How long the kill_signal waits at most, in the first second of a run, until the program has set up its signals; before that it would be killed by it. Half of kill_timeout at most."),
+			"How long the kill_signal waits at most, in the first second of a run, until the program has set up its signals; before that it would be killed by it. Half of kill_timeout at most, or of the first wait of kill_ladder."),
 		field("diagnose_signal", func(v *childValues) *syscall.Signal { return &v.policy.DiagnoseSignal }, signal,
 			"The signal that asks a program which does not end for its stacks, before it gets SIGKILL: SIGQUIT for Go and the JVM. It takes the last quarter of kill_timeout, 500 ms at most."),
+		field("reload_signal", func(v *childValues) *syscall.Signal { return &v.policy.ReloadSignal }, anySignal,
+			"The signal that tells it of each reload of the supervisor that leaves its run alone, so that it reads its own files again."),
+		field("success_codes", func(v *childValues) *[]int { return &v.policy.SuccessCodes }, codes,
+			"The exit codes that are a success, for restart, on_success and the log; all of them, so 0 is to be among them. An end by a signal has 128 and its number: 143 for SIGTERM."),
 		field("on_success", func(v *childValues) *Action { return &v.policy.OnSuccess }, oneOf(Ignore, ShutDown),
 			"What its end with success means for all."),
 		field("on_failure", func(v *childValues) *Action { return &v.policy.OnFailure }, oneOf(Ignore, ShutDown),

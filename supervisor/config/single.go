@@ -23,7 +23,7 @@ func Single(name string, l Launch, s Shutdown, log Log, kill syscall.Signal) *Co
 				Name: name, Child: name, Index: 1, Launch: l,
 				Policy: Policy{
 					KillSignal: kill, KillTimeout: s.Deadline - s.Reserve, KillHold: defaultChild().policy.KillHold,
-					Restart: Restart{On: "never"}, OnSuccess: Ignore, OnFailure: Ignore,
+					SuccessCodes: []int{0}, Restart: Restart{On: "never"}, OnSuccess: Ignore, OnFailure: Ignore,
 				},
 			}},
 		}},

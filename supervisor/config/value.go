@@ -171,10 +171,7 @@ func signal(v cty.Value) (syscall.Signal, error) {
 		}
 		return 0, wrong(`A signal is given by its name, as "SIGTERM".`)
 	}
-	name := strings.ToUpper(s)
-	if !strings.HasPrefix(name, "SIG") {
-		name = "SIG" + name
-	}
+	name := fullName(s)
 	if slices.Contains(harmless, name) {
 		return 0, wrong("%s does not end a process.", name)
 	}
@@ -185,6 +182,29 @@ func signal(v cty.Value) (syscall.Signal, error) {
 		return sig, nil
 	}
 	return 0, wrong("%s is not a signal.%s", quote(s), didYouMean(name, usual))
+}
+
+// anySignal reads the name of a signal that a process can take as a message.
+func anySignal(v cty.Value) (syscall.Signal, error) {
+	s, err := text(v)
+	if err != nil {
+		return signal(v)
+	}
+	switch name := fullName(s); {
+	case name == "SIGKILL" || name == "SIGSTOP":
+		return 0, wrong("No process hears %s.", name)
+	case slices.Contains(harmless, name):
+		return unix.SignalNum(name), nil
+	}
+	return signal(v)
+}
+
+func fullName(signal string) string {
+	name := strings.ToUpper(signal)
+	if !strings.HasPrefix(name, "SIG") {
+		name = "SIG" + name
+	}
+	return name
 }
 
 // realTime knows the signals that programs may use, as the C libraries number
@@ -228,6 +248,87 @@ func texts(v cty.Value) ([]string, error) {
 		list = append(list, s)
 	}
 	return list, nil
+}
+
+// elements are those of a list that is not empty, bounded by most.
+func elements(v cty.Value, most int, what string) ([]cty.Value, error) {
+	if v.IsNull() || !(v.Type().IsTupleType() || v.Type().IsListType() || v.Type().IsSetType()) {
+		return nil, wrong("A list is needed here, as %s.", what)
+	}
+	switch n := v.LengthInt(); {
+	case n == 0:
+		return nil, wrong("The list must not be empty; one is written as %s.", what)
+	case n > most:
+		return nil, wrong("The list may have %d elements.", most)
+	}
+	return v.AsValueSlice(), nil
+}
+
+// codes reads the exit codes of a process.
+func codes(v cty.Value) ([]int, error) {
+	list, err := elements(v, 256, "[0, 143]")
+	if err != nil {
+		return nil, err
+	}
+	var codes []int
+	for i, element := range list {
+		code, err := integer(255)(element)
+		if err != nil {
+			return nil, &elementError{index: i, err: err}
+		}
+		codes = append(codes, code)
+	}
+	slices.Sort(codes)
+	return slices.Compact(codes), nil
+}
+
+// rungs reads a ladder.
+func rungs(v cty.Value) ([]Rung, error) {
+	list, err := elements(v, 16, `[{ signal = "SIGTERM", wait = "3s" }]`)
+	if err != nil {
+		return nil, err
+	}
+	var ladder []Rung
+	for i, element := range list {
+		r, err := rung(element)
+		if err != nil {
+			return nil, &elementError{index: i, err: err}
+		}
+		ladder = append(ladder, r)
+	}
+	return ladder, nil
+}
+
+func rung(v cty.Value) (r Rung, err error) {
+	if err := members(v, "signal", "wait"); err != nil {
+		return r, err
+	}
+	if r.Signal, err = signal(v.GetAttr("signal")); err != nil {
+		return r, err
+	}
+	if r.Signal == syscall.SIGKILL {
+		return r, wrong("SIGKILL comes after the last rung in any case, and nothing comes after it.")
+	}
+	r.Wait, err = duration(time.Millisecond)(v.GetAttr("wait"))
+	return r, err
+}
+
+// members checks that a value is an object with these members and no others.
+func members(v cty.Value, names ...string) error {
+	if v.IsNull() || !v.Type().IsObjectType() {
+		return wrong("An object with %s is needed here.", list(names))
+	}
+	for name := range v.Type().AttributeTypes() {
+		if !slices.Contains(names, name) {
+			return wrong("%s is none of %s.%s", quote(name), list(names), didYouMean(name, names))
+		}
+	}
+	for _, name := range names {
+		if !v.Type().HasAttribute(name) {
+			return wrong("There is no %s here.", name)
+		}
+	}
+	return nil
 }
 
 // assignments reads variables of an environment.

@@ -96,6 +96,7 @@ type (
 		Elapsed time.Duration // since the spawn
 		Stop    time.Duration // since the first signal of its stop
 		Stopped bool          // a stop was under way
+		Well    bool          // its code is one of a success
 		User    time.Duration // CPU
 		System  time.Duration
 		MaxRSS  int64 // KiB
@@ -175,6 +176,8 @@ type (
 		Attempts int
 		Reason   string
 	}
+	// WaitsInVain: a child waits for an instance that failed for good.
+	WaitsInVain struct{ Child, For string }
 	// ShutdownBegun: everything is to end, and why, where no signal said so.
 	ShutdownBegun struct {
 		Reason   string
@@ -264,6 +267,7 @@ func (OrphanReaped) event()     {}
 func (Restarting) event()       {}
 func (Completed) event()        {}
 func (Failed) event()           {}
+func (WaitsInVain) event()      {}
 func (ShutdownBegun) event()    {}
 func (Reloaded) event()         {}
 func (Rejected) event()         {}

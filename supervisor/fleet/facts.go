@@ -3,6 +3,7 @@ package fleet
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -88,6 +89,9 @@ func (f *Fleet) exited(x process.Exited) {
 	delete(f.runs, x.Run)
 	f.books.reaped++
 	f.books.status = x.Status
+	if u.code = x.Status.ExitStatus(); x.Status.Signaled() {
+		u.code = 128 + int(x.Status.Signal())
+	}
 	if x.Killed {
 		f.books.killed++
 	}
@@ -98,7 +102,7 @@ func (f *Fleet) exited(x process.Exited) {
 	if x.Exit.Signal != "" {
 		reason = "ended by " + x.Exit.Signal
 	}
-	well := x.Exit.OK()
+	well := u.succeeded(x.Status)
 	if u.rung == 0 && !well {
 		f.lastWords(u.relay, event.Unexpected{Child: u.spec.Name, Pid: x.Pid, Reason: reason, Core: x.Exit.Core, Known: u.lastKnown()})
 	}
@@ -107,6 +111,16 @@ func (f *Fleet) exited(x process.Exited) {
 	}
 	u.relay = nil
 	f.ended(u, well, reason)
+}
+
+// succeeded says whether an end is a success, by its code or as shells count
+// signals.
+func (u *unit) succeeded(status unix.WaitStatus) bool {
+	code := status.ExitStatus()
+	if status.Signaled() {
+		code = 128 + int(status.Signal())
+	}
+	return slices.Contains(u.spec.Policy.SuccessCodes, code)
 }
 
 // ended asks the policy what follows a run, and tells the machine.
@@ -137,6 +151,7 @@ func (f *Fleet) reaped(u *unit, x process.Exited) {
 		User: time.Duration(x.Rusage.Utime.Nano()), System: time.Duration(x.Rusage.Stime.Nano()), MaxRSS: x.Rusage.Maxrss,
 		Closed: closed, Left: left, Proof: string(look.Proof),
 	}
+	e.Well = u.succeeded(x.Status)
 	if e.Stopped {
 		e.Stop = x.At.Sub(u.stopped)
 		e.Tree = event.Tree{Known: x.Threads > 0, Threads: x.Threads, ThreadsAtEnd: x.ThreadsAtEnd, Processes: x.Processes, Forked: x.Forked}

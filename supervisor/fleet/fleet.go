@@ -29,6 +29,7 @@ type Processes interface {
 	Spawn(process.RunID, process.Spec)
 	Signal(id process.RunID, sig unix.Signal, rung int, proof process.Proof)
 	Serves(process.RunID)
+	Rescope(process.RunID, process.Scope)
 	Glance(process.RunID, unix.Signal)
 	Diagnose(process.RunID, unix.Signal)
 	Forward(id process.RunID, came, sig unix.Signal)
@@ -69,8 +70,9 @@ type Fleet struct {
 	cfg     *config.Config
 	units   []*unit // in the order of the file; those that are on their way out last
 	groups  map[string]group
-	edition int            // of the configuration, counted from 0
-	needed  map[string]int // see findNeeded
+	edition int               // of the configuration, counted from 0
+	needed  needed            // see findNeeded
+	lost    map[string]string // see findLost
 	runs    map[process.RunID]*unit
 	lastRun process.RunID
 	relays  []*relay.Run // those that may still have output
@@ -88,6 +90,7 @@ type books struct {
 	left, proven                     int // descriptors that children left; those of them with an exact proof
 	forced                           int // runs that a later signal than the first had to end
 	survived                         int
+	critical                         int // the exit code of a critical child that ended all
 	fault                            bool
 	status                           unix.WaitStatus // of the last run
 	unspawned                        error           // why there was none
@@ -216,6 +219,7 @@ func (f *Fleet) advance() {
 		}
 		f.dropEnded()
 		f.findNeeded()
+		f.findLost()
 		moved = false
 		for _, u := range f.units {
 			moved = f.nudge(u) || moved
@@ -223,15 +227,14 @@ func (f *Fleet) advance() {
 	}
 	f.finishReload()
 	f.dropSockets()
-	if !f.busy() {
+	switch {
+	case f.busy():
+	case slices.ContainsFunc(f.units, (*unit).active):
+		f.begin("only sidecars run and nothing else is due")
+		f.advance()
+	default:
 		f.startSweep()
 	}
-}
-
-// busy reports whether something runs or is due.
-func (f *Fleet) busy() bool {
-	return f.loading && f.stop.phase == running ||
-		slices.ContainsFunc(f.units, func(u *unit) bool { return u.state.HasRun() || u.timer != nil })
 }
 
 // nudge moves one instance on if it may, and reports whether it did.
@@ -242,6 +245,7 @@ func (f *Fleet) nudge(u *unit) bool {
 		if f.stop.phase == running && f.mayStart(u) {
 			f.feed(u, child.Start)
 		}
+		f.tellVain(u)
 	case toEnd:
 		if f.mayStop(u) {
 			f.feed(u, child.Stop)
@@ -249,7 +253,6 @@ func (f *Fleet) nudge(u *unit) bool {
 	case toRenew:
 		if f.mayStop(u) {
 			u.goal = toRun
-			u.adopt()
 			f.feed(u, child.Renew)
 			return true
 		}
@@ -262,9 +265,15 @@ func (f *Fleet) unwell() string {
 	if f.stop.phase != running {
 		return "stopping"
 	}
+	f.findLost()
 	for _, u := range f.units {
-		if !u.state.Met() {
+		switch vain := f.inVain(u); {
+		case vain != "":
+			return fmt.Sprintf("%s waits for %s, which has failed", u.spec.Name, vain)
+		case !u.state.Met():
 			return fmt.Sprintf("%s is %s", u.spec.Name, u.state)
+		case u.spec.Policy.Oneshot && u.state != child.Succeeded:
+			return fmt.Sprintf("%s has not completed", u.spec.Name)
 		}
 	}
 	return ""
@@ -274,7 +283,8 @@ func (f *Fleet) unwell() string {
 func (f *Fleet) Outcome() ledger.Outcome {
 	o := ledger.Outcome{
 		Killed: f.books.killed + f.books.forced, Left: f.books.left, Proven: f.books.proven, Survived: f.books.survived,
-		Fault: f.books.fault || f.books.spawned != f.books.reaped, Strict: f.cfg.Shutdown.Strict,
+		Critical: f.books.critical,
+		Fault:    f.books.fault || f.books.spawned != f.books.reaped, Strict: f.cfg.Shutdown.Strict,
 	}
 	for _, u := range f.units {
 		o.Failed = o.Failed || u.failed

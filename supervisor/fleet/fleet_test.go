@@ -2,6 +2,9 @@ package fleet
 
 import (
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/config"
 )
@@ -53,7 +56,7 @@ func TestOrder(t *testing.T) {
 		}},
 		{"one that failed and is ignored is in nobody's way", cfgs(newConfig(kid("a", restart("never"), onFailure(config.Ignore)), kid("b", after("a")))), []step{
 			{"", "spawn a"},
-			{"refuse a", "a not spawned, a failed, stop: nothing runs and nothing is due, sweep"},
+			{"refuse a", "a not spawned, a failed, b waits in vain for a, stop: nothing runs and nothing is due, sweep"},
 			{"swept", ""},
 			{"end", "graceful 1: spawned 0, reaped 0, orphans 0, killed 0, left 0"},
 		}},
@@ -145,6 +148,50 @@ func TestLadder(t *testing.T) {
 		scripts[i].steps = append(append([]step{}, first...), scripts[i].steps...)
 	}
 	playAll(t, scripts)
+}
+
+// What a file can say of an end: its signals, whom they reach, what is a success.
+func TestGivenEnds(t *testing.T) {
+	both := ladder(config.Rung{Signal: unix.SIGINT, Wait: time.Second}, config.Rung{Signal: unix.SIGQUIT, Wait: time.Second / 2})
+	playAll(t, []script{
+		{"one of several rungs", cfgs(newConfig(kid("b", both))), []step{
+			{"", "spawn b"},
+			{"up b", "b ready"},
+			{"TERM", "SIGINT b"},
+			{"wait 1s", "SIGQUIT b"},
+			{"wait 499ms", ""},
+			{"wait 1ms", "SIGKILL b"},
+			{"die b SIGKILL", "sweep"},
+			{"swept", ""},
+			{"end", "forced 124: spawned 1, reaped 1, orphans 0, killed 1, left 0"},
+		}},
+		{"a success that is not 0", cfgs(newConfig(kid("a", successes(0, 3, 143)))), []step{
+			{"", "spawn a"},
+			{"up a", "a ready"},
+			{"exit a 3", "a completed, stop: nothing runs and nothing is due, sweep"},
+			{"swept", ""},
+			{"end", "graceful 0: spawned 1, reaped 1, orphans 0, killed 0, left 0"},
+		}},
+		{"a success by a signal", cfgs(newConfig(kid("a", successes(0, 3, 143)), kid("b"))), []step{
+			{"", "spawn a, spawn b"},
+			{"up a", "a ready"},
+			{"up b", "b ready"},
+			{"die a SIGTERM", "a completed"},
+			{"die b SIGTERM", "b again 1"},
+			{"wait 1s", "spawn b"},
+		}},
+		{"0 is no success", cfgs(newConfig(kid("a", successes(3)))), []step{
+			{"", "spawn a"},
+			{"up a", "a ready"},
+			{"exit a 0", "a again 1"},
+			{"wait 1s", "spawn a"},
+		}},
+		{"another scope", cfgs(newConfig(kid("a")), newConfig(kid("a", scope(config.ScopeTree)))), []step{
+			{"", "spawn a"},
+			{"up a", "a ready"},
+			{"reload 1", "scope tree a, reloaded +[] -[] ~[a] =[]"},
+		}},
+	})
 }
 
 func TestEnds(t *testing.T) {

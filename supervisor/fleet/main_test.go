@@ -85,7 +85,7 @@ func kid(name string, changes ...change) *config.Child {
 			Name: name, Child: name, Index: i,
 			Launch: config.Launch{Command: "cmd", Path: "/bin/cmd", Logs: config.Logs{Format: "text", Stdout: "none", Stderr: "none"}},
 			Policy: config.Policy{
-				KillSignal: unix.SIGTERM, KillTimeout: killTimeout, OnSuccess: config.Ignore, OnFailure: config.ShutDown,
+				KillSignal: unix.SIGTERM, KillTimeout: killTimeout, SuccessCodes: []int{0}, OnSuccess: config.Ignore, OnFailure: config.ShutDown,
 				Restart: config.Restart{On: "failure", Attempts: 2, Interval: time.Minute, Delay: delay, MaxDelay: delay},
 			},
 		}
@@ -101,8 +101,27 @@ func kid(name string, changes ...change) *config.Child {
 }
 
 func after(names ...string) change {
-	return func(c *config.Child, _ *config.Instance) { c.DependsOn = names }
+	return func(c *config.Child, _ *config.Instance) {
+		c.DependsOn = nil
+		for _, name := range names {
+			d := config.Dependency{Child: name, Until: config.UntilReady}
+			if name, until, ok := strings.Cut(name, ":"); ok {
+				d = config.Dependency{Child: name, Until: config.Until(until)}
+			}
+			c.DependsOn = append(c.DependsOn, d)
+		}
+	}
 }
+
+func policy(set func(*config.Policy)) change {
+	return func(_ *config.Child, i *config.Instance) { set(&i.Policy) }
+}
+
+var (
+	oneshot  = policy(func(p *config.Policy) { p.Oneshot = true })
+	sidecar  = policy(func(p *config.Policy) { p.Sidecar = true })
+	critical = policy(func(p *config.Policy) { p.Critical = true })
+)
 
 func args(a string) change {
 	return func(_ *config.Child, i *config.Instance) { i.Launch.Args = []string{a} }
@@ -122,6 +141,20 @@ func onSuccess(a config.Action) change {
 
 func killBy(s syscall.Signal, after time.Duration) change {
 	return func(_ *config.Child, i *config.Instance) { i.Policy.KillSignal, i.Policy.KillTimeout = s, after }
+}
+
+func successes(codes ...int) change {
+	return func(_ *config.Child, i *config.Instance) { i.Policy.SuccessCodes = codes }
+}
+
+func ladder(rungs ...config.Rung) change {
+	return func(_ *config.Child, i *config.Instance) {
+		i.Policy.KillLadder, i.Policy.KillSignal = rungs, rungs[0].Signal
+	}
+}
+
+func scope(s config.Scope) change {
+	return func(_ *config.Child, i *config.Instance) { i.Policy.KillScope = s }
 }
 
 func readyAt(tcp string) change {
@@ -289,7 +322,16 @@ func (w *world) Signal(id process.RunID, sig unix.Signal, rung int, _ process.Pr
 	w.f.Deliver(fact)
 }
 
-func (w *world) Serves(process.RunID)                {}
+func (w *world) Serves(process.RunID) {}
+func (w *world) Rescope(id process.RunID, s process.Scope) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range w.runs {
+		if r.id == id {
+			w.say("scope %s %s", s, r.name)
+		}
+	}
+}
 func (w *world) Glance(process.RunID, unix.Signal)   {}
 func (w *world) Diagnose(process.RunID, unix.Signal) {}
 func (w *world) Forward(id process.RunID, came, sig unix.Signal) {
@@ -327,6 +369,8 @@ func (w *world) Emit(e event.Event) {
 		w.say("%s completed", e.Child)
 	case event.Failed:
 		w.say("%s failed", e.Child)
+	case event.WaitsInVain:
+		w.say("%s waits in vain for %s", e.Child, e.For)
 	case event.ShutdownBegun:
 		w.stopAsked = true
 		w.say("stop: %s", e.Reason)
@@ -390,7 +434,8 @@ func (w *world) gone(r *live) bool {
 
 func (w *world) exit(r *live, e event.Exit, look process.Look) {
 	killed := w.gone(r)
-	w.f.Deliver(process.Exited{Run: r.id, Pid: r.pid, Exit: e, At: time.Now(), Killed: killed, Look: look})
+	status := unix.WaitStatus(e.Code<<8 | int(unix.SignalNum(e.Signal)))
+	w.f.Deliver(process.Exited{Run: r.id, Pid: r.pid, Exit: e, Status: status, At: time.Now(), Killed: killed, Look: look})
 }
 
 func (w *world) refuse(r *live) {
@@ -431,6 +476,9 @@ func (w *world) do(step string) (answer string) {
 		w.exit(run(), event.Exit{Signal: arg(2)}, process.Look{Proof: process.None})
 	case "leak":
 		w.exit(run(), event.Exit{}, process.Look{Proof: process.Proof(arg(2)), After: []procfs.FD{{Num: 7, Kind: "file", Target: "/f"}}})
+	case "hup": // as reload, of a fleet that was left alone for a while
+		<-time.After(2 * young)
+		return w.do("reload " + arg(1))
 	case "wait":
 		d, err := time.ParseDuration(arg(1))
 		if err != nil {

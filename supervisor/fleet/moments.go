@@ -10,12 +10,14 @@ import (
 )
 
 // A run is looked at a moment after it is ready, which is what is known of it
-// if it crashes; and while its stop takes long, to say why.
+// if it crashes; and while its stop takes long, to say why. And it may have to be
+// told of a reload once it can hear it.
 type moment uint8
 
 const (
 	glanceMoment moment = iota
 	slowMoment
+	reloadMoment
 )
 
 const (
@@ -59,6 +61,8 @@ func (f *Fleet) lookNow(m lookNow) {
 	switch m.what {
 	case glanceMoment:
 		f.opt.Processes.Glance(u.run, u.spec.Policy.KillSignal)
+	case reloadMoment:
+		f.tellReload(u)
 	case slowMoment:
 		if r, ok := u.ladder().Rung(u.rung); ok {
 			f.opt.Processes.Diagnose(u.run, r.Signal)

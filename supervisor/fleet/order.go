@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"tp0/supervisor/child"
+	"tp0/supervisor/config"
+	"tp0/supervisor/event"
 )
 
 // group is the instances of one child.
@@ -18,10 +20,10 @@ func (f *Fleet) regroup() {
 	}
 }
 
-// met reports whether what depends on the group may start: all its instances
-// are ready or have succeeded, and none is about to end.
-func (g group) met() bool {
-	return !slices.ContainsFunc(g, func(u *unit) bool { return !u.state.Met() || u.goal != toRun })
+// met reports whether all its instances have come as far as that, and none is
+// about to end.
+func (g group) met(until config.Until) bool {
+	return !slices.ContainsFunc(g, func(u *unit) bool { return !u.meets(until) })
 }
 
 // succeeded reports whether all its instances have.
@@ -31,39 +33,126 @@ func (g group) succeeded() bool {
 
 func (f *Fleet) mayStart(u *unit) bool {
 	return u.state == child.Waiting &&
-		!slices.ContainsFunc(u.dependsOn, func(name string) bool { return !f.groups[name].met() })
+		!slices.ContainsFunc(u.dependsOn, func(d config.Dependency) bool { return !f.groups[d.Child].met(d.Until) })
+}
+
+// findLost finds, by their children, instances that have failed for good: no
+// group with one of them is ever what somebody waits for.
+func (f *Fleet) findLost() {
+	f.lost = map[string]string{}
+	for _, u := range f.units {
+		if u.state == child.Failed && u.goal == toRun {
+			f.lost[u.child()] = u.spec.Name
+		}
+	}
+}
+
+// inVain says for whom a waiting instance waits and will not get it before
+// another configuration comes. Empty: nobody.
+func (f *Fleet) inVain(u *unit) string {
+	if u.state != child.Waiting || u.goal != toRun {
+		return ""
+	}
+	for _, d := range u.dependsOn {
+		if name, ok := f.lost[d.Child]; ok {
+			return name
+		}
+	}
+	return ""
+}
+
+// tellVain tells once that an instance waits in vain.
+func (f *Fleet) tellVain(u *unit) {
+	vain := f.inVain(u)
+	if vain != "" && vain != u.vain && f.stop.phase == running {
+		f.opt.Sink.Emit(event.WaitsInVain{Child: u.spec.Name, For: vain})
+	}
+	u.vain = vain
 }
 
 // mayStop reports whether an instance may be stopped: what depends on it and
-// is to end too has ended. One without a run is in nobody's way.
+// is to end too has ended, and for a sidecar whatever is none and is to end. One
+// without a run is in nobody's way.
 //
 // During reloads instances of several editions of the file are there at once,
 // and what an old one says can contradict a new one: a depended on b, and now b
 // depends on a. So an instance only waits for those whose edition it was still
 // part of. A circle of waiting would then be one within a single edition, and a
-// configuration has none.
+// configuration has none. What is no sidecar never waits for one, so there is no
+// circle through both either.
 func (f *Fleet) mayStop(u *unit) bool {
 	if !u.state.HasRun() {
 		return true
 	}
-	oldest, needed := f.needed[u.child()]
-	return !needed || oldest > u.edition
+	if u.sidecar() && (f.needed.apps || f.needed.bySidecars.by(u)) {
+		return false
+	}
+	return !f.needed.byApps.by(u)
 }
 
-// findNeeded finds the children that somebody who has not ended yet depends
-// on, with the oldest edition of these.
+// needed is what those wait for that are to end and have not ended yet.
+type needed struct {
+	apps       bool // there is one among them that is no sidecar
+	byApps     dependents
+	bySidecars dependents
+}
+
+// dependents are, by the child that they depend on, the oldest edition of
+// them.
+type dependents map[string]int
+
+func (d dependents) by(u *unit) bool {
+	oldest, needed := d[u.child()]
+	return needed && oldest <= u.edition
+}
+
 func (f *Fleet) findNeeded() {
-	f.needed = map[string]int{}
+	f.needed = needed{byApps: dependents{}, bySidecars: dependents{}}
 	for _, u := range f.units {
 		if !u.leaving() {
 			continue
 		}
-		for _, name := range u.dependsOn {
-			if oldest, ok := f.needed[name]; !ok || u.edition < oldest {
-				f.needed[name] = u.edition
+		by := f.needed.bySidecars
+		if !u.sidecar() {
+			by, f.needed.apps = f.needed.byApps, true
+		}
+		for _, d := range u.dependsOn {
+			if oldest, ok := by[d.Child]; d.Outlives() && (!ok || u.edition < oldest) {
+				by[d.Child] = u.edition
 			}
 		}
 	}
+}
+
+// busy reports whether something runs or is due. Sidecars count only beside
+// others, unless there never were any: with --only one can be run alone.
+func (f *Fleet) busy() bool {
+	if f.loading && f.stop.phase == running {
+		return true
+	}
+	alone := f.stop.phase != running || !slices.ContainsFunc(f.units, func(u *unit) bool { return !u.sidecar() })
+	if slices.ContainsFunc(f.units, func(u *unit) bool { return u.active() && (alone || !u.sidecar()) }) {
+		return true
+	}
+	return !alone && f.sidecarsAwaited()
+}
+
+// sidecarsAwaited reports whether something that is no sidecar waits for what a
+// sidecar can still come to.
+func (f *Fleet) sidecarsAwaited() bool {
+	seen := map[*unit]bool{}
+	var due func(u *unit) bool // it can still become what somebody waits for
+	due = func(u *unit) bool {
+		if is, ok := seen[u]; ok || u.state != child.Waiting {
+			return is || u.active()
+		}
+		is := !slices.ContainsFunc(u.dependsOn, func(d config.Dependency) bool {
+			return slices.ContainsFunc(f.groups[d.Child], func(dep *unit) bool { return !dep.meets(d.Until) && !due(dep) })
+		})
+		seen[u] = is
+		return is
+	}
+	return slices.ContainsFunc(f.units, func(u *unit) bool { return !u.sidecar() && u.state == child.Waiting && due(u) })
 }
 
 // dropEnded forgets the instances that were removed from the configuration and

@@ -17,7 +17,7 @@ import (
 )
 
 // anyConfig makes a configuration of some of the children a to e. What depends
-// on what is in no two of them the same.
+// on what, and until when, is in no two of them the same.
 func anyConfig(r *rand.Rand) *config.Config {
 	pick := func(of ...string) string { return of[r.IntN(len(of))] }
 	names := []string{"a", "b", "c", "d", "e"}
@@ -27,15 +27,28 @@ func anyConfig(r *rand.Rand) *config.Config {
 		var deps []string
 		for _, dep := range names[:i] {
 			if r.IntN(3) == 0 {
-				deps = append(deps, dep)
+				deps = append(deps, dep+pick("", "", ":started", ":completed"))
 			}
 		}
+		oneshot, sidecar, critical := r.IntN(4) == 0, r.IntN(4) == 0, r.IntN(12) == 0
 		on := config.Ignore
 		if r.IntN(10) == 0 {
 			on = config.ShutDown
 		}
+		role := policy(func(p *config.Policy) {
+			p.Oneshot, p.Sidecar, p.Critical = oneshot, sidecar, critical
+			if oneshot && p.Restart.On == "always" {
+				p.Restart.On = "failure"
+			}
+			if r.IntN(4) == 0 {
+				p.ReloadSignal = unix.SIGHUP
+			}
+		})
 		children = append(children, kid(pick(name, name+"*1", name+"*2", name+"*3"), after(deps...), listenOn(pick("", ":"+name, ":1"+name)), args(pick("", "", "+")),
-			restart(pick("never", "failure", "always")), onSuccess(on), onFailure(on), killBy(unix.SIGTERM, time.Duration(1+r.IntN(5))*time.Second)))
+			restart(pick("never", "failure", "always")), onSuccess(on), onFailure(on), killBy(unix.SIGTERM, time.Duration(1+r.IntN(5))*time.Second), role))
+		if last := children[len(children)-1]; r.IntN(10) == 0 {
+			last.Disabled, last.Instances = true, nil
+		}
 	}
 	r.Shuffle(len(children), func(i, j int) { children[i], children[j] = children[j], children[i] })
 	return newConfig(children...)
@@ -181,14 +194,14 @@ func TestAnyOrder(t *testing.T) {
 				w.mu.Lock()
 				w.onSpawn = func(name string) {
 					for _, u := range w.f.units {
-						if dependsOn(cfg, name, u.spec.Name) && !u.state.Met() {
+						if d := dependsOn(cfg, name, u.spec.Name); d != nil && !reached(u, d.Until) {
 							t.Errorf("%s is spawned while %s is %s", name, u.spec.Name, u.state)
 						}
 					}
 				}
 				w.onSignal = func(name string) {
 					for _, other := range w.runs {
-						if w.f.stop.asked < 2 && time.Since(w.f.stop.began) < deadline-reserve && dependsOn(cfg, other.name, name) {
+						if w.f.stop.asked < 2 && time.Since(w.f.stop.began) < deadline-reserve && goesBefore(cfg, other.name, name) {
 							t.Errorf("%s is stopped while %s has a run", name, other.name)
 						}
 					}
@@ -203,18 +216,38 @@ func TestAnyOrder(t *testing.T) {
 	}
 }
 
-// dependsOn says whether the child of an instance depends on that of another.
-func dependsOn(cfg *config.Config, name, on string) bool {
-	var a, b *config.Child
-	for _, c := range cfg.Children {
-		for _, i := range c.Instances {
-			if i.Name == name {
-				a = c
-			}
-			if i.Name == on {
-				b = c
-			}
+// dependsOn is how the child of an instance depends on that of another; nil:
+// it does not.
+func dependsOn(cfg *config.Config, name, on string) *config.Dependency {
+	for _, d := range owner(cfg, name).DependsOn {
+		if d.Child == owner(cfg, on).Name {
+			return &d
 		}
 	}
-	return slices.Contains(a.DependsOn, b.Name)
+	return nil
+}
+
+// goesBefore says whether an instance is to be gone before the other is
+// stopped.
+func goesBefore(cfg *config.Config, name, other string) bool {
+	a, b := owner(cfg, name).Sidecar(), owner(cfg, other).Sidecar()
+	d := dependsOn(cfg, name, other)
+	return !a && b || a == b && d != nil && d.Until != config.UntilCompleted
+}
+
+func reached(u *unit, until config.Until) bool {
+	switch until {
+	case config.UntilStarted:
+		return u.state == child.Starting && u.pid > 0 || u.state == child.Ready || u.state == child.Succeeded
+	case config.UntilReady:
+		return u.state == child.Ready || u.state == child.Succeeded
+	}
+	return u.state == child.Succeeded
+}
+
+func owner(cfg *config.Config, instance string) *config.Child {
+	i := slices.IndexFunc(cfg.Children, func(c *config.Child) bool {
+		return slices.ContainsFunc(c.Instances, func(i *config.Instance) bool { return i.Name == instance })
+	})
+	return cfg.Children[i]
 }

@@ -1,9 +1,12 @@
 package fleet
 
 import (
+	"time"
+
 	"tp0/supervisor/child"
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
+	"tp0/supervisor/process"
 )
 
 // reload is a new configuration that is being applied.
@@ -74,6 +77,7 @@ func (f *Fleet) apply(cfg *config.Config) {
 				u.goal, u.next = toRenew, i
 			default:
 				f.renewPolicy(u, i)
+				f.tellReload(u)
 			}
 			u.dependsOn, u.edition = c.DependsOn, f.edition
 			units = append(units, u)
@@ -93,13 +97,34 @@ func (f *Fleet) apply(cfg *config.Config) {
 // renewPolicy gives a run that goes on its new policy. Whether it hears another
 // kill_signal is found out anew.
 func (f *Fleet) renewPolicy(u *unit, spec *config.Instance) {
+	if u.next != nil { // its run is on its way out, by what it was started with
+		u.next = spec
+		return
+	}
 	if spec.Policy.KillSignal != u.spec.Policy.KillSignal {
 		u.unheard = ""
 		if u.state == child.Ready {
 			f.later(u, glanceAfter, glanceMoment)
 		}
 	}
+	if scope := spec.Policy.KillScope; scope != u.spec.Policy.KillScope && u.state.HasRun() {
+		f.opt.Processes.Rescope(u.run, process.Scope(scope))
+	}
 	u.spec = spec
+}
+
+// tellReload sends the reload_signal to a run that goes on. One that has just
+// been executed may not have its handler yet, and would die of it.
+func (f *Fleet) tellReload(u *unit) {
+	sig := u.spec.Policy.ReloadSignal
+	if u.state != child.Ready || sig == 0 {
+		return
+	}
+	if wait := young - time.Since(u.spawned); wait > 0 && u.spec.Launch.Ready == nil {
+		f.later(u, wait, reloadMoment)
+		return
+	}
+	f.opt.Processes.Forward(u.run, 0, sig)
 }
 
 // finishReload tells of a reload once it is fully applied: what was removed is

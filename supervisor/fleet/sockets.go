@@ -78,14 +78,11 @@ func (u *unit) sockets() (all []config.Listen) {
 	if u.state.HasRun() && u.pid == 0 { // the process loop has their numbers, and has not forked yet
 		all = append(all, u.handed...)
 	}
-	switch {
-	case u.goal == toRenew:
-		all = append(all, u.next.Launch.Listen...)
-	case u.goal == toEnd && (!u.state.HasRun() || u.rung > 0):
-		return all
-	}
-	if !u.state.Final() {
+	if u.state.HasRun() && u.rung == 0 {
 		all = append(all, u.spec.Launch.Listen...)
+	}
+	if u.goal != toEnd && (u.next != nil || !u.state.Final()) { // another run may follow
+		all = append(all, u.wanted().Launch.Listen...)
 	}
 	return all
 }

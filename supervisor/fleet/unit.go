@@ -43,13 +43,14 @@ func (t timer) event() child.Event {
 // unit is one instance.
 type unit struct {
 	spec      *config.Instance
-	dependsOn []string // children, by the last configuration that has the instance
-	edition   int      // of that configuration
+	dependsOn []config.Dependency // by the last configuration that has the instance
+	edition   int                 // of that configuration
 	goal      goal
-	next      *config.Instance // with toRenew
+	next      *config.Instance // what follows spec once the run is gone; nil: nothing else
 
 	state    child.State
 	failed   bool // for good
+	code     int  // of its last run, 128+n for signal n; 0: there was none
 	restarts child.Restarts
 	last     child.Decision // what the policy said to the end of the last run
 
@@ -63,17 +64,42 @@ type unit struct {
 	stopProbe context.CancelFunc
 	moments   []*time.Timer    // when it is to be looked at
 	known     *process.Glanced // what it held when it was ready
+	vain      string           // who it waits for in vain, as it was told last
 	unheard   string           // the disposition of its kill_signal that was told last
 	timer     *time.Timer      // nil: it waits for nothing
 	gen       uint64           // of the timer; a message of an older one is stale
 }
 
-// child is the name of the child that the instance belongs to, or will.
-func (u *unit) child() string {
+// wanted is the specification by the last configuration.
+func (u *unit) wanted() *config.Instance {
 	if u.next != nil {
-		return u.next.Child
+		return u.next
 	}
-	return u.spec.Child
+	return u.spec
+}
+
+// child is the name of the child that the instance belongs to, or will.
+func (u *unit) child() string { return u.wanted().Child }
+
+func (u *unit) sidecar() bool { return u.wanted().Policy.Sidecar }
+
+// active reports whether it has a run, or another one is due.
+func (u *unit) active() bool { return u.state.HasRun() || u.timer != nil }
+
+// meets reports whether the instance has come as far as that, and is not
+// about to end.
+func (u *unit) meets(until config.Until) bool {
+	if u.goal != toRun {
+		return false
+	}
+	switch until {
+	case config.UntilCompleted:
+		return u.state == child.Succeeded
+	case config.UntilStarted:
+		return u.state.Met() || u.state == child.Starting && u.pid != 0
+	default:
+		return u.state.Met()
+	}
 }
 
 // leaving reports whether it has a run that is to end, whatever follows.
@@ -81,7 +107,8 @@ func (u *unit) leaving() bool {
 	return u.goal != toRun && u.state.HasRun() || u.state == child.Renewing
 }
 
-// adopt takes the new specification over.
+// adopt takes the new specification over. Until its run is gone an instance
+// has the one that the run was started with, and is stopped by it.
 func (u *unit) adopt() {
 	if u.next.Policy.KillSignal != u.spec.Policy.KillSignal {
 		u.unheard = ""
@@ -98,6 +125,9 @@ func (f *Fleet) feed(u *unit, e child.Event) {
 	if before != next && (before == child.BackingOff || !next.HasRun()) {
 		u.disarm()
 	}
+	if u.next != nil && u.goal == toRun && !next.HasRun() {
+		u.adopt()
+	}
 	switch action {
 	case child.Spawn:
 		f.spawn(u)
@@ -110,15 +140,26 @@ func (f *Fleet) feed(u *unit, e child.Event) {
 		f.arm(u, delayTimer, u.last.Delay)
 	case child.Complete:
 		f.opt.Sink.Emit(event.Completed{Child: u.spec.Name})
+		f.endedCritical(u, 0)
 		if u.spec.Policy.OnSuccess == config.ShutDown && f.groups[u.child()].succeeded() {
 			f.begin("child completed: " + u.spec.Child)
 		}
 	case child.GiveUp:
 		u.failed = true
 		f.opt.Sink.Emit(event.Failed{Child: u.spec.Name, Attempts: u.restarts.Count(), Reason: u.last.Reason})
+		f.endedCritical(u, u.code)
 		if u.spec.Policy.OnFailure == config.ShutDown {
 			f.begin("child failed: " + u.spec.Name)
 		}
+	}
+}
+
+// endedCritical ends all if a child without which nothing goes on has ended
+// for good. code is what it leaves us with; 0: nothing of its own.
+func (f *Fleet) endedCritical(u *unit, code int) {
+	if u.spec.Policy.Critical && f.stop.phase == running {
+		f.books.critical = code
+		f.begin("critical child ended: " + u.spec.Name)
 	}
 }
 
@@ -141,7 +182,7 @@ func (u *unit) disarm() {
 func (f *Fleet) spawn(u *unit) {
 	f.lastRun++
 	l := &u.spec.Launch
-	u.run, u.pid, u.rung, u.stopped = f.lastRun, 0, 0, time.Time{}
+	u.run, u.pid, u.rung, u.stopped, u.code = f.lastRun, 0, 0, time.Time{}, 0
 	f.runs[u.run] = u
 	sockets, err := f.takeSockets(u)
 	if err != nil {
@@ -159,7 +200,10 @@ func (f *Fleet) spawn(u *unit) {
 	s := f.opt.Run
 	s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, l.Path, append([]string{l.Command}, l.Args...), l.Env, l.Dir
 	s.Stdout, s.Stderr, s.Sockets = out, errs, sockets
-	s.Hold, s.Probed = min(u.spec.Policy.KillHold, u.spec.Policy.KillTimeout/2), l.Ready != nil
+	s.Hold, s.Probed = u.hold(), l.Ready != nil
+	if scope := u.spec.Policy.KillScope; scope != "" { // else it is given for all
+		s.Scope = process.Scope(scope)
+	}
 	if !f.opt.Certain {
 		s.Revoked = &f.late
 	}
@@ -184,7 +228,24 @@ func (f *Fleet) keep(r *relay.Run) {
 
 func (u *unit) ladder() child.Ladder {
 	p := &u.spec.Policy
+	if p.KillLadder != nil {
+		var rungs []child.Rung
+		for _, r := range p.KillLadder {
+			rungs = append(rungs, child.Rung(r))
+		}
+		return child.Given(rungs)
+	}
 	return child.NewLadder(p.KillSignal, p.KillTimeout, p.DiagnoseSignal)
+}
+
+// hold is how long the first signal waits at most: the next rung must find
+// that it was sent.
+func (u *unit) hold() time.Duration {
+	p := &u.spec.Policy
+	if p.KillLadder != nil {
+		return min(p.KillHold, p.KillLadder[0].Wait/2)
+	}
+	return min(p.KillHold, p.KillTimeout/2)
 }
 
 // climb sends the signal of a rung and lets its time pass.

@@ -52,6 +52,8 @@ func TestLines(t *testing.T) {
 			"[INFO]  supervisor: child reaped: child=client1 pid=14 code=0 elapsed_ms=1000 stop_ms=3 user_ms=0 sys_ms=0 max_rss_kb=0 fds_closed=1 fds_left=0 proof=exact"},
 		{event.Reaped{Child: "client1", Pid: 14, Exit: event.Exit{Signal: "SIGSEGV"}, Proof: "none"},
 			"[WARN]  supervisor: child reaped: child=client1 pid=14 signal=SIGSEGV elapsed_ms=0 user_ms=0 sys_ms=0 max_rss_kb=0 fds_closed=0 fds_left=0 proof=none"},
+		{event.Reaped{Child: "client1", Pid: 14, Exit: event.Exit{Code: 3}, Well: true, Proof: "none"},
+			"[INFO]  supervisor: child reaped: child=client1 pid=14 code=3 elapsed_ms=0 user_ms=0 sys_ms=0 max_rss_kb=0 fds_closed=0 fds_left=0 proof=none"},
 		{event.OrphanReaped{Pid: 20, Command: "sh", Exit: event.Exit{Code: 3}}, "[INFO]  supervisor: orphan reaped: pid=20 command=sh code=3"},
 		{event.FDClosed{Owner: "c", Pid: 14, FD: 4, Kind: "file", Target: "/x", By: event.ByKernel, Proof: "exact", Process: "sh", HeldBy: "d (pid 15)",
 			Detail: event.Detail{State: "established", Unread: 1, Unsent: 2, Mode: "rw", Lock: "flock write", Deleted: true}},
@@ -149,7 +151,7 @@ func TestNoEventIsForgotten(t *testing.T) {
 	for _, e := range []event.Event{
 		event.Spawned{}, event.SpawnFailed{}, event.Ready{}, event.NotReady{}, event.SignalReceived{}, event.SignalSent{},
 		event.SignalFailed{}, event.FDOpened{}, event.FDClosed{}, event.Reaped{}, event.Unexpected{}, event.NoProof{},
-		event.OrphanReaped{}, event.Restarting{}, event.Completed{}, event.Failed{}, event.ShutdownBegun{}, event.Reloaded{},
+		event.OrphanReaped{}, event.Restarting{}, event.Completed{}, event.Failed{}, event.WaitsInVain{}, event.ShutdownBegun{}, event.Reloaded{},
 		event.Rejected{}, event.ReloadIgnored{}, event.Dropped{}, event.Left{}, event.Fault{}, event.Warning{What: "w"},
 		event.Ledger{}, event.ShutdownComplete{}, event.Ended{}, event.Slow{}, event.Unheard{},
 	} {

@@ -35,6 +35,7 @@ const (
 	msgNoProof       = "proof not to be had"
 	msgCompleted     = "child completed"
 	msgFailed        = "child failed"
+	msgInVain        = "child waits in vain"
 	msgShutdown      = "shutdown begun"
 	msgReloadIgnored = "reload ignored"
 	msgDropped       = "lines dropped"
@@ -85,6 +86,8 @@ func lineOf(e event.Event) line {
 		return signalSent(e)
 	case event.SignalFailed:
 		return line{hclog.Warn, msgSignalFailed, []any{"child", e.Child, "pid", e.Pid, "signal", e.Signal, "reason", e.Reason}}
+	case event.WaitsInVain:
+		return line{hclog.Warn, msgInVain, []any{"child", e.Child, "for", e.For, "reason", "it failed for good"}}
 	case event.ShutdownBegun:
 		return line{hclog.Info, msgShutdown, []any{"reason", e.Reason, "deadline_ms", ms(e.Deadline)}}
 	case event.Reloaded:
@@ -182,6 +185,9 @@ func fdClosed(e event.FDClosed) line {
 
 func signalSent(e event.SignalSent) line {
 	f := []any{"child", e.Child, "pid", e.Pid, "signal", e.Signal, "rung", e.Rung}
+	if e.Rung == 0 {
+		f = f[:len(f)-2]
+	}
 	if e.Orphan != "" {
 		f[0], f[1] = "orphan", e.Orphan
 	}
@@ -204,7 +210,7 @@ func reaped(e event.Reaped) line {
 		f = append(f, "threads", t.Threads, "threads_at_end", t.ThreadsAtEnd, "processes", t.Processes, "forked", t.Forked)
 	}
 	level := hclog.Info
-	if e.Left > 0 || e.Exit.Signal == "SIGKILL" || !e.Stopped && !e.Exit.OK() {
+	if e.Left > 0 || e.Exit.Signal == "SIGKILL" || !e.Stopped && !e.Well {
 		level = hclog.Warn
 	}
 	return line{level, msgReaped, f}

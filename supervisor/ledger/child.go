@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"path"
 	"strings"
 
 	"tp0/supervisor/procfs"
@@ -17,6 +18,10 @@ const (
 	Java    Runtime = "java"
 	Node    Runtime = "node"
 )
+
+// library stands for the C library and its loader, which may be part of any
+// program.
+const library Runtime = "C library"
 
 // rule says of one kind of descriptor that a runtime opens it for itself, how
 // many of them at most, and never closes it. What exceeds the number was opened
@@ -55,7 +60,17 @@ const classPath = 1000
 // (src/unix/linux.c); and /dev/null, or the root after that was of use, to be
 // closed when descriptors run out (src/unix/stream.c). The loop of a Worker is
 // the program's.
+//
+// The C library: for a moment, and a child can be killed in it, the loader reads
+// its cache and the libraries (glibc's elf/dl-load.c), and whoever asks how many
+// processors there are reads that (get_nprocs).
 var rules = []rule{
+	{library, 1, func(f procfs.FD) bool {
+		name := path.Base(f.Target)
+		isLibrary := strings.HasSuffix(name, ".so") || strings.Contains(name, ".so.")
+		return readOnly(f) && (isLibrary || f.Target == "/etc/ld.so.cache" || f.Target == "/sys/devices/system/cpu/online")
+	}},
+
 	{Go, 1, func(f procfs.FD) bool { return f.Kind == "epoll" }},
 	{Go, 1, func(f procfs.FD) bool { return f.Kind == "eventfd" }},
 	{Go, 2, func(f procfs.FD) bool {
@@ -85,17 +100,17 @@ var rules = []rule{
 
 func readOnly(f procfs.FD) bool { return f.Kind == "file" && f.Detail.Mode == "r" }
 
-// runtimeOf says of each number that belongs to the runtime why.
+// runtimeOf says of each number that belongs to a runtime why.
 func runtimeOf(fds []procfs.FD, r Runtime) map[int]string {
 	own := map[int]string{}
 	for _, rule := range rules {
-		if rule.runtime != r {
+		if rule.runtime != r && rule.runtime != library {
 			continue
 		}
 		n := 0
 		for _, f := range fds {
 			if n < rule.most && !f.Std() && rule.matches(f) {
-				own[f.Num] = string(r) + " runtime"
+				own[f.Num] = string(rule.runtime) + " runtime"
 				n++
 			}
 		}

@@ -271,6 +271,8 @@ func TestProgramsDescriptorsCount(t *testing.T) {
 		{Java, []procfs.FD{file(3, "/dev/random", "r"), file(4, "/dev/urandom", "r"), file(5, "/dev/urandom", "r")}, 1},
 		{Java, []procfs.FD{fd(3, "memfd", "/memfd:java_heap (deleted)"), fd(4, "memfd", "/memfd:mine (deleted)")}, 1},
 		{Node, slices.Concat(many(10, "epoll", 4), many(20, "eventfd", 4), many(30, "pipe", 9), many(40, "io_uring", 7)), 4},
+		{Unknown, []procfs.FD{file(3, "/lib/x86_64-linux-gnu/libc.so.6", "r")}, 0},
+		{Unknown, []procfs.FD{file(3, "/lib/libc.so.6", "rw"), file(4, "/etc/ld.so.cache", "r"), file(5, "/srv/x.so", "r"), file(6, "/srv/notes.some", "r")}, 3},
 		{Node, []procfs.FD{file(3, "/dev/null", "w"), file(4, "/dev/null", "r"), file(5, "/x.js", "r")}, 2},
 	} {
 		if lines, _, left := Judge(nil, tt.fds, nil, tt.runtime); left != tt.left {
@@ -300,6 +302,10 @@ func TestOutcome(t *testing.T) {
 		{Outcome{Left: 2, Strict: true}, event.Leaky, CodeOK},
 		{Outcome{Failed: true}, event.Graceful, CodeFailed},
 		{Outcome{Failed: true, Left: 1, Proven: 1, Strict: true}, event.Leaky, CodeFailed},
+		{Outcome{Failed: true, Critical: 7}, event.Graceful, 7},
+		{Outcome{Critical: 143, Left: 1, Proven: 1, Strict: true}, event.Leaky, 143},
+		{Outcome{Critical: 7, Fault: true}, event.Leaky, CodeFailed},
+		{Outcome{Critical: 7, Killed: 1}, event.Forced, CodeForced},
 		{Outcome{Fault: true}, event.Leaky, CodeFailed},
 		{Outcome{Killed: 1, Failed: true, Left: 1, Fault: true}, event.Forced, CodeForced},
 		{Outcome{Survived: 1}, event.Forced, CodeForced},

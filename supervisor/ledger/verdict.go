@@ -18,6 +18,7 @@ type Outcome struct {
 	Proven   int  // those of them with an exact proof
 	Survived int  // processes still there at the deadline
 	Failed   bool // a child failed for good
+	Critical int  // the exit code of a critical child whose end ended all; 0: none of its own
 	Fault    bool // our own books do not balance, or another internal fault
 	Strict   bool
 }
@@ -41,6 +42,8 @@ func (o Outcome) Code() int {
 	switch {
 	case o.Killed > 0 || o.Survived > 0:
 		return CodeForced
+	case o.Critical != 0 && !o.Fault:
+		return o.Critical
 	case o.Failed || o.Fault:
 		return CodeFailed
 	case o.Strict && o.Proven > 0:

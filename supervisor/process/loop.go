@@ -261,6 +261,15 @@ func (l *Loop) Serves(id RunID) {
 	})
 }
 
+// Rescope changes whom the signals of a run reach from now on.
+func (l *Loop) Rescope(id RunID, scope Scope) {
+	l.cmds.Put(func() {
+		if r := l.runs[id]; r != nil {
+			r.scope = scope
+		}
+	})
+}
+
 // Diagnose looks at what a run does that was sent sig a while ago. [Diagnosed]
 // follows unless it ends first.
 func (l *Loop) Diagnose(id RunID, sig unix.Signal) { l.ask(id, sig, l.diagnose) }

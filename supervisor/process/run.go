@@ -40,9 +40,10 @@ type Spec struct {
 	Scope    Scope // whom its signals reach
 	// Ignored and Blocked are its dispositions and its mask to begin with. Go's
 	// fork loses some of both; nil: as it leaves the mask.
-	Ignored Signals
-	Blocked *Signals
-	Watch   Proof // Exact: look from its first instruction on; else once a stop begins
+	Ignored    Signals
+	Blocked    *Signals
+	Attributes Attributes
+	Watch      Proof // Exact: look from its first instruction on; else once a stop begins
 	// Revoked, once it is set, makes a spawn that still waits for its turn fail
 	// with ErrRevoked. May be nil.
 	Revoked *atomic.Bool
@@ -69,7 +70,7 @@ type run struct {
 	watch    Proof
 	sockets  []procfs.FD // that were handed on to it
 	gate     *gate       // nil: it executed its command
-	inert    bool        // it could not
+	failure  error       // why it could not
 	starting bool        // somebody waits for that
 
 	stopAt   time.Time // when the first signal of a stop was asked for
@@ -138,13 +139,14 @@ func (l *Loop) spawn(id RunID, s Spec) {
 		l.opt.Books.Opened(pidfd, "pidfd", s.Name)
 	}
 	l.runs[id], l.pids[pid] = r, r
-	l.meet(s.Path, pid)
-	l.opt.Deliver(Spawned{Run: id, Pid: pid, At: r.spawned})
-	if g != nil {
-		l.attachAtSpawn(r)
-		l.giveTerminal(r)
-		l.open(r)
+	if g == nil {
+		l.meet(s.Path, pid)
+		l.spawned(r)
+		return
 	}
+	l.attachAtSpawn(r)
+	l.giveTerminal(r)
+	l.open(r)
 }
 
 // meet has a look at a program that is new to us: what it is built on takes long
@@ -156,6 +158,9 @@ func (l *Loop) meet(program string, pid int) {
 	l.met[program] = true
 	l.lookers.do(func() { l.members(pid) })
 }
+
+// spawned tells of a run once it executed its command.
+func (l *Loop) spawned(r *run) { l.opt.Deliver(Spawned{Run: r.id, Pid: r.pid, At: r.spawned}) }
 
 // reap collects every status that there is. The first look leaves the zombie
 // in place, so that its name can still be read; then exactly that pid is
@@ -255,11 +260,12 @@ func (l *Loop) settle(r *run) {
 		}
 		r.exited.Look = w.judged()
 		r.exited.Look.Inherited = slices.Concat(r.sockets, l.handedOn())
-		if r.inert {
-			r.exited.Look = Look{Proof: None, Reason: "its command could not be executed"}
-		}
 		r.exited.Threads, r.exited.ThreadsAtEnd = w.threads, w.threadsAtEnd
 		r.exited.Processes, r.exited.Forked = r.processes, r.forked
+	}
+	if r.failure != nil { // as if the fork had failed
+		l.opt.Deliver(SpawnFailed{Run: r.id, Err: r.failure})
+		return
 	}
 	l.opt.Deliver(r.exited)
 }

@@ -144,8 +144,8 @@ func (l *Loop) keepReaping(pid int) (stop func()) {
 			case <-time.After(time.Millisecond):
 			}
 			for _, tid := range procfs.Threads(pid) {
-				if tid == pid {
-					continue
+				if s, err := procfs.ReadThread(pid, tid); tid == pid || err != nil || !s.Dead() {
+					continue // its stops are the loop's to see, and wait4 takes those as well
 				}
 				if got, err := unix.Wait4(tid, nil, unix.WNOHANG|unix.WALL, nil); err == nil && got == tid {
 					l.cmds.Put(func() { l.lost(tid) })

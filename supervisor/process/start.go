@@ -1,12 +1,11 @@
 package process
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
-	"syscall"
-	"unsafe"
+	"reflect"
 
 	"golang.org/x/sys/unix"
 
@@ -37,7 +36,7 @@ func (s Signals) With(sig unix.Signal) Signals { return s | 1<<(sig-1) }
 func (s Signals) Without(sig unix.Signal) Signals { return s &^ (1 << (sig - 1)) }
 
 // gate is our end of the socket between us and a run that has not executed its
-// command yet. A byte from us lets it go on; a byte from it says that it could
+// command yet. A byte from us lets it go on; a text from it says why it could
 // not. The exec closes its end.
 type gate struct {
 	fd     int
@@ -51,7 +50,7 @@ const theirs Signals = 1<<(32-1) | 1<<(33-1)
 
 // needsStart reports whether something is to be done before the exec.
 func (s Spec) needsStart() bool {
-	return s.Ignored&^theirs != 0 || s.Blocked != nil || len(s.Sockets) > 0 || s.Terminal && !s.Session || s.Watch == Exact
+	return !reflect.DeepEqual(s.Attributes, Attributes{}) || s.Ignored&^theirs != 0 || s.Blocked != nil || len(s.Sockets) > 0 || s.Terminal && !s.Session || s.Watch == Exact
 }
 
 // through makes a spec go through the start verb. The other end of the gate is
@@ -71,11 +70,12 @@ func (l *Loop) through(s *Spec) (g *gate, other int, err error) {
 		l.closeGate(g)
 		return nil, 0, errors.Join(fmt.Errorf("cannot hand a socket on: %w", err), unix.Close(pair[1]))
 	}
-	mask := asItIs
-	if s.Blocked != nil {
-		mask = s.Blocked.String()
+	text, err := json.Marshal(order{s.Ignored, s.Blocked, number, os.Getpid(), s.Attributes})
+	if err != nil {
+		l.closeGate(g)
+		return nil, 0, errors.Join(err, unix.Close(pair[1]))
 	}
-	s.Argv = append([]string{"supervisor", StartVerb, s.Ignored.String(), mask, strconv.Itoa(number), s.Path}, s.Argv...)
+	s.Argv = append([]string{"supervisor", StartVerb, string(text), s.Path}, s.Argv...)
 	s.Path = "/proc/self/exe"
 	return g, pair[1], nil
 }
@@ -86,9 +86,12 @@ func (l *Loop) open(r *run) {
 	_, _ = unix.Write(g.fd, []byte{1}) // if it is dead, its end is closed too
 	r.starting = true
 	l.lookers.all.Go(func() {
-		failed, _ := readByte(g.fd)
+		failure := readFailure(g.fd)
 		l.cmds.Put(func() {
-			r.starting, r.inert = false, failed
+			r.starting, r.failure = false, failure
+			if failure == nil {
+				l.spawned(r)
+			}
 			l.passed(r)
 			l.settle(r)
 		})
@@ -101,7 +104,7 @@ func (l *Loop) passed(r *run) {
 	r.gate = nil
 	l.closeGate(g)
 	for _, do := range g.behind {
-		if !r.reaped {
+		if !r.reaped && r.failure == nil {
 			do()
 		}
 	}
@@ -160,104 +163,4 @@ func (l *Loop) handedOn() []procfs.FD {
 		}
 	}
 	return l.inherited
-}
-
-// asItIs stands for the mask that Go's fork leaves.
-const asItIs = "-"
-
-// Start is the start verb: it makes this process what the command shall begin
-// as, and executes it. The arguments are the signals to ignore, those to block,
-// the number of the gate, the path, and the command's own arguments from its
-// name on. It returns only on an error, with the exit code for it.
-//
-// It must be called on the main thread: that one has the parent death signal,
-// which exec keeps for the thread that calls it, and that one is traced.
-func Start(args []string) int {
-	ignored, mask, gate, err := startArgs(args)
-	if err == nil {
-		unix.CloseOnExec(gate)
-		err = waitAtGate(gate)
-	}
-	if err == nil {
-		err = dispose(ignored, mask)
-	}
-	if err == nil {
-		err = syscall.Exec(args[3], args[4:], withPid(os.Environ()))
-	}
-	if gate >= 0 {
-		_, _ = unix.Write(gate, []byte{1})
-	}
-	fmt.Fprintf(os.Stderr, "supervisor: cannot start the command: %v\n", err)
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-		return 127
-	}
-	return 126
-}
-
-func startArgs(args []string) (ignored Signals, mask *Signals, gate int, err error) {
-	if len(args) < 5 {
-		return 0, nil, -1, errors.New("this verb is for the supervisor itself")
-	}
-	ignored, err = parseSignals(args[0])
-	if args[1] != asItIs {
-		set, e := parseSignals(args[1])
-		mask, err = &set, errors.Join(err, e)
-	}
-	gate, e := strconv.Atoi(args[2])
-	if e != nil {
-		gate = -1
-	}
-	return ignored, mask, gate, errors.Join(err, e)
-}
-
-func (s Signals) String() string { return strconv.FormatUint(uint64(s), 16) }
-
-func parseSignals(text string) (Signals, error) {
-	set, err := strconv.ParseUint(text, 16, 64)
-	return Signals(set), err
-}
-
-func waitAtGate(fd int) error {
-	told, err := readByte(fd)
-	switch {
-	case err != nil:
-		return fmt.Errorf("cannot wait for the supervisor: %w", err)
-	case !told:
-		return errors.New("the supervisor is gone")
-	}
-	return nil
-}
-
-// readByte reports whether a byte came before the end.
-func readByte(fd int) (bool, error) {
-	var b [1]byte
-	for {
-		n, err := unix.Read(fd, b[:])
-		if !errors.Is(err, unix.EINTR) {
-			return n > 0, err
-		}
-	}
-}
-
-// dispose sets dispositions and mask past Go's runtime, which keeps its own
-// handlers for some signals and never blocks others. Exec resets the handlers
-// and leaves what is ignored (signal(7)).
-func dispose(ignored Signals, mask *Signals) error {
-	const size = 8 // of the kernel's sigset_t
-	action := struct{ handler, flags, restorer, mask uint64 }{handler: 1 /* SIG_IGN */}
-	for sig := unix.Signal(1); sig <= LastSignal; sig++ {
-		if !ignored.Has(sig) {
-			continue
-		}
-		if _, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&action)), 0, size, 0, 0); e != 0 {
-			return fmt.Errorf("cannot ignore signal %d: %w", sig, e)
-		}
-	}
-	if mask == nil {
-		return nil
-	}
-	if _, _, e := unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(mask)), 0, size, 0, 0); e != 0 {
-		return fmt.Errorf("cannot set the signal mask: %w", e)
-	}
-	return nil
 }

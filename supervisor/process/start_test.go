@@ -68,7 +68,7 @@ func TestWatchedFromItsSpawn(t *testing.T) {
 }
 
 func TestStartVerbRefuses(t *testing.T) {
-	for _, args := range [][]string{nil, {"0", "-", "3"}, {"0", "-", "no", "/bin/true", "true"}, {"no", "-", "-1", "/bin/true", "true"}} {
+	for _, args := range [][]string{nil, {"{}", "/bin/true"}, {"no", "/bin/true", "true"}, {`{"Gate":-1}`, "/bin/true", "true"}} {
 		if code := Start(args); code != 126 {
 			t.Errorf("%q: %d", args, code)
 		}

@@ -38,6 +38,9 @@ var ErrStat = errors.New("unreadable stat line")
 // ReadStat reads the stat line of a process.
 func ReadStat(pid int) (Stat, error) { return readStat(fmt.Sprintf("/proc/%d/stat", pid)) }
 
+// ReadThread reads the stat line of a thread.
+func ReadThread(pid, tid int) (Stat, error) { return readStat(taskPath(pid, tid, "stat")) }
+
 func readStat(path string) (Stat, error) {
 	line, err := slurp(path)
 	if err != nil {

@@ -17,6 +17,7 @@ type Recorder struct {
 	mu        sync.Mutex
 	began     time.Time // zero: no stop yet
 	signal    string
+	passed    bool // the last signal that came was for the command
 	reason    string
 	instances map[string]*instance
 	ended     int // how many of them have no run
@@ -117,6 +118,7 @@ func (r *Recorder) Emit(e event.Event) {
 
 // received begins the stop with the signal that asks for it.
 func (r *Recorder) received(e event.SignalReceived, at time.Time) {
+	r.passed = e.Passed
 	switch e.Signal {
 	case "SIGTERM", "SIGINT", "SIGQUIT":
 		if r.began.IsZero() && !e.Passed {
@@ -193,6 +195,9 @@ func (r *Recorder) forget(name string) {
 }
 
 func (r *Recorder) sent(e event.SignalSent, at time.Time) {
+	if e.Rung == 0 && r.began.IsZero() && !r.passed {
+		return // a word to a run that goes on, as its reload_signal
+	}
 	x := rung{e.Rung, e.Signal, at}
 	if e.Orphan == "" {
 		if run := r.live[e.Pid]; run != nil && len(run.rungs) < limitRungs {

@@ -193,6 +193,27 @@ func TestNothingIsKeptBeforeTheStop(t *testing.T) {
 	}
 }
 
+// What a run was told by reloads is no part of its stop; what was passed on to
+// a command is, since it may end of it.
+func TestReloadSignalsAreNoRungs(t *testing.T) {
+	for _, passed := range []bool{false, true} {
+		r := NewRecorder()
+		r.Emit(event.Spawned{Child: "c", Pid: 1})
+		r.Emit(event.SignalReceived{Signal: "SIGHUP", Passed: passed})
+		r.Emit(event.SignalSent{Child: "c", Pid: 1, Signal: "SIGHUP"})
+		r.Emit(event.SignalReceived{Signal: "SIGTERM"})
+		r.Emit(event.SignalSent{Child: "c", Pid: 1, Signal: "SIGTERM", Rung: 1})
+		d := r.Document(facts(0))
+		want := 1
+		if passed {
+			want = 2
+		}
+		if len(d.Children) != 1 || len(d.Children[0].Rungs) != want {
+			t.Errorf("passed %v: %+v", passed, d.Children)
+		}
+	}
+}
+
 func TestTooMuchIsLeftOutAndCounted(t *testing.T) {
 	r := NewRecorder()
 	r.Emit(event.Spawned{Child: "c", Pid: 1})
