@@ -25,6 +25,14 @@ type Listen struct {
 // Address is where it listens. No TCP address looks like a path.
 func (l Listen) Address() string { return l.TCP + l.Unix }
 
+func (l Listen) String() string {
+	text := fmt.Sprintf("%s on %s, backlog %d", l.Name, l.Address(), l.Backlog)
+	if l.Unix != "" {
+		text += fmt.Sprintf(", mode %04o", l.Mode)
+	}
+	return text
+}
+
 // listenSchema is a listen block of a child. All its instances share the
 // socket, so `index` is not to be had.
 var listenSchema = block[Listen]{

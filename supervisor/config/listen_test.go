@@ -42,6 +42,9 @@ child "none" {
 		{Name: "echo", TCP: "[::]:80", Mode: 0o666, Backlog: 7},
 		{Name: "ctl_1-x", Unix: filepath.Join(wd, "run/a.sock"), Mode: 0o640, Backlog: 4096},
 	}
+	if got, want := inWords(a), "[echo on [::]:80, backlog 7 ctl_1-x on "+a[1].Unix+", backlog 4096, mode 0640]"; got != want {
+		t.Errorf("in words it is %s, want %s", got, want)
+	}
 	b := []Listen{{Name: "echo", TCP: "127.0.0.1:8080", Mode: 0o666, Backlog: 4096}}
 	for i, want := range [][]Listen{a, a, b} {
 		if got := c.Instances()[i].Launch.Listen; !reflect.DeepEqual(got, want) {
