@@ -100,7 +100,9 @@ func (l *Loop) lookBefore(r *run, proof Proof) {
 		tree := l.members(w.pid)
 		return func() {
 			w.cpu = cpu
+			w.look.Reason = "it had ended already"
 			if len(tree) > 0 && tree[0].stat.Pid == w.pid {
+				w.look.Reason = ""
 				w.take(tree[0])
 				l.attach(w, proof)
 				tree = tree[1:]

@@ -150,10 +150,12 @@ type member struct {
 func (l *Loop) members(pid int) (all []member) {
 	pids := []int{pid}
 	for i := 0; i < len(pids); i++ {
-		m := member{threads: procfs.Threads(pids[i])}
-		var err error
-		if m.stat, err = procfs.ReadStat(pids[i]); err != nil || m.stat.Dead() && len(m.threads) < 2 {
-			continue
+		m := member{stat: procfs.Stat{Pid: pids[i]}, threads: procfs.Threads(pids[i])}
+		if i > 0 || len(m.threads) != 1 { // of the first nothing else is asked, and its table is empty if it is dead
+			var err error
+			if m.stat, err = procfs.ReadStat(pids[i]); err != nil || m.stat.Dead() && len(m.threads) < 2 {
+				continue
+			}
 		}
 		m.runtime = l.runtime(pids[i])
 		m.fds, m.err = l.table(pids[i], m.alive())
