@@ -1,6 +1,11 @@
 package acceptance
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -66,5 +71,103 @@ while :; do sleep 0.01; done`
 				t.Errorf("the sweep told %d, want %d", orphans, want)
 			}
 		})
+	}
+}
+
+// A child of another user is who it should be, its end is proven, and it dies
+// with us: the change of its ids took away the signal for that.
+func TestUser(t *testing.T) {
+	needRoot(t)
+	const script = `echo $HOME $USER $LOGNAME $A $(umask) $(ulimit -n); tr '\t' ' ' </proc/self/status | grep -E '^(Uid|Gid|Groups)'; exec sleep 1000`
+	s := prepare(t, shell("c", script, "user = \"65533\"\ngroup = 7\numask = \"0027\"\nenv_file = \"c.env\"\nrlimits { nofile = 99 }"))
+	if err := os.WriteFile(filepath.Join(filepath.Dir(s.config), "c.env"), []byte("A=b\"c\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.launch()
+	for _, line := range []string{`/ 65533 65533 b"c" 0027 99`, "Uid: 65533 65533 65533 65533", "Gid: 7 7 7 7", "Groups: 7 "} {
+		s.prints("[c] " + line)
+	}
+	s.signal(unix.SIGTERM)
+	s.ends(0, "graceful")
+	s.wait("child reaped", "child", "c", "proof", "exact")
+}
+
+func TestDeathOfTheSupervisorOfAnotherUser(t *testing.T) {
+	needRoot(t)
+	s := start(t, shell("c", "echo up; exec sleep 1000", "user = 65533"))
+	s.prints("[c] up")
+	pidfd, err := unix.PidfdOpen(s.wait("child spawned").int("pid"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pidfd)
+	s.signal(unix.SIGKILL)
+	s.code()
+	ready, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(limit.Milliseconds()))
+	if err != nil || ready != 1 {
+		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
+		t.Errorf("the child lives on: %d %v", ready, err)
+	}
+}
+
+// What another user may not execute is a failed spawn that says why, and a
+// failure like any other.
+func TestUserMayNot(t *testing.T) {
+	needRoot(t)
+	path := filepath.Join(t.TempDir(), "roots-only")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, fmt.Sprintf("child \"c\" {\n  command = %q\n  user = \"65533\"\n  restart {\n    attempts = 1\n    delay = \"1ms\"\n  }\n}\n", path))
+	e := s.ends(1, "graceful")
+	if e.int("spawned") != 0 || e.int("reaped") != 0 {
+		t.Errorf("%v", e)
+	}
+	reason := "cannot execute " + path + ": permission denied"
+	s.wait("spawn failed", "child", "c", "reason", reason)
+	s.wait("child restarting", "child", "c", "reason", "it could not be spawned: "+reason)
+	if n := s.count("spawn failed"); n != 2 {
+		t.Errorf("said %d times", n)
+	}
+}
+
+func TestUserIsNotThere(t *testing.T) {
+	s := start(t, shell("c", "exit", "user = \"nobdy\""))
+	if code := s.code(); code != 2 {
+		t.Errorf("code %d", code)
+	}
+	if text := s.log.text(); !strings.Contains(text, `There is no user "nobdy" in /etc/passwd. Did you mean "nobody"?`) {
+		t.Error(text)
+	}
+}
+
+// A supervisor without the rights of root says so before it starts anything.
+func TestUserNeedsRights(t *testing.T) {
+	needRoot(t)
+	s := prepare(t, shell("c", "exit", "user = \"65533\""))
+	for _, path := range []string{bin, filepath.Dir(s.config), s.config} { // who reads them is somebody else
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Dir(filepath.Dir(s.config)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
+	s.launch()
+	if code := s.code(); code != 2 {
+		t.Errorf("code %d", code)
+	}
+	if text := s.log.text(); !strings.Contains(text, "The supervisor, which runs as user 65532, may not change that") {
+		t.Error(text)
+	}
+}
+
+// needRoot fails where we are not root: what only root may do would not be
+// tested at all.
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Fatal("only root may start a child as another user: run this test as root")
 	}
 }

@@ -32,6 +32,8 @@ func TestMatrixInContainers(t *testing.T) {
 		{"Python", "--read-only --cap-drop ALL --user 12345:54321 --security-opt no-new-privileges", "", python, 13},
 		{"C, another uid", "--user 0:0", nobody, languages["C"], 26},
 		{"C, another uid", "--user 0:0 --read-only --security-opt no-new-privileges", nobody, languages["C"], 26},
+		{"C, as a user", "--user 0:0", `user = "65534"`, languages["C"], 26},
+		{"C, as a user", "--user 0:0 --cap-drop ALL --cap-add SETUID --cap-add SETGID --cap-add KILL", `user = "65534"`, languages["C"], 26},
 	} {
 		t.Run(tt.name+" "+tt.flags, func(t *testing.T) {
 			m := matrix{program: tt.program, counts: ofSize(tt.size, true), more: tt.more}

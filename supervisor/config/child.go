@@ -274,7 +274,7 @@ func (d *decoder) decodeInstances(c *childBlock) hcl.Diagnostics {
 	c.addInstance(c.numbers[0], first)
 	differ := slices.ContainsFunc(c.settings, func(s setting[childValues]) bool { return s.indexed })
 	var env []string
-	if s, _ := c.setting("env"); !s.indexed {
+	if !slices.ContainsFunc(c.settings, func(s setting[childValues]) bool { return s.indexed && slices.Contains(environmentPaths, s.path) }) {
 		env = first.launch.Env
 	}
 	for _, index := range c.numbers[1:] {

@@ -6,6 +6,8 @@ package config
 import (
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Config is one valid configuration. Nothing in it is changed after [Load].
@@ -69,6 +71,19 @@ type Launch struct {
 	Ready   *Ready   // nil: ready at exec
 	Logs    Logs
 	Listen  []Listen // the same for all instances of the child
+	Begin   Begin
+}
+
+// Begin is what a run begins with beyond its program and environment. The zero
+// value changes nothing.
+type Begin struct {
+	UID, GID    *uint32  // nil: the supervisor's own
+	Groups      []uint32 // the supplementary ones, with GID
+	Umask       *int
+	Nice        *int
+	OOMScoreAdj *int
+	Limits      map[int]unix.Rlimit // by RLIMIT_ number
+	NoNewPrivs  bool
 }
 
 // Ready is how a run proves that it serves.

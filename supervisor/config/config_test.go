@@ -377,7 +377,7 @@ func TestSchemaIsDocumentedAndCompared(t *testing.T) {
 			t.Errorf("a plan does not compare %s", path)
 		}
 	})
-	names = []string{"count", "disabled"} // that is seen by the instances
+	names = []string{"count", "disabled", "env_file", "env_clear"} // that are seen by the instances and by env
 	for _, c := range attributes {
 		names = append(names, c.name)
 	}

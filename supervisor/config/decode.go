@@ -51,7 +51,7 @@ func parse(src []byte, filename string, opt Options) (*Config, error) {
 	if diags.HasErrors() {
 		return nil, newFaults(filename, src, file, diags)
 	}
-	config, diags := newDecoder(opt, wd).decodeFile(file.Body)
+	config, diags := newDecoder(opt, wd, filepath.Dir(path)).decodeFile(file.Body)
 	if diags.HasErrors() {
 		return nil, newFaults(filename, src, file, diags)
 	}
@@ -69,10 +69,14 @@ type decoder struct {
 	lenient map[string]function.Function // for children that are left out: what is not there is unknown
 	work    float64                      // done so far, see maxWork
 	found   map[search]lookup
+	dir     string                  // of the file
+	bases   map[string]*environment // see environmentOf
+	users   accounts                // nil: not read yet, or there are none
+	groups  accounts
 }
 
-func newDecoder(opt Options, wd string) *decoder {
-	d := &decoder{opt: opt, wd: wd, env: map[string]string{}, found: map[search]lookup{}}
+func newDecoder(opt Options, wd, dir string) *decoder {
+	d := &decoder{opt: opt, wd: wd, dir: dir, env: map[string]string{}, found: map[search]lookup{}, bases: map[string]*environment{}}
 	for _, entry := range opt.Environ {
 		if name, value, ok := strings.Cut(entry, "="); ok && name != "" {
 			d.env[name] = value // of doubles the last one wins, as in os/exec

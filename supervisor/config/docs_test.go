@@ -81,6 +81,8 @@ func shown(v any) string {
 			return ""
 		}
 		return fmt.Sprintf("`%d`", v)
+	case []int:
+		return fmt.Sprintf("`%v`", v)
 	case bool:
 		return fmt.Sprintf("`%v`", v)
 	}

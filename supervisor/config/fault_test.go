@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -28,6 +29,9 @@ func TestFaults(t *testing.T) {
 	dir, opt := machine(t)
 	sub, data := filepath.Join(dir, "bin", "sub"), filepath.Join(dir, "bin", "data")
 	opt.Environ = append(opt.Environ, "SUB="+sub, "DATA="+data)
+	must(t, os.WriteFile(filepath.Join(dir, "large"), make([]byte, maxEnvFile+1), 0o644))
+	must(t, os.WriteFile(filepath.Join(dir, "faults"), []byte("A=b\nsecret word=x\n# a = b\n=x\nexport A=b\nB=\xff\n"), 0o644))
+	opt.Environ = append(opt.Environ, "LARGE="+filepath.Join(dir, "large"))
 	type test struct {
 		name, src string
 		want      []string // the start of each fault
@@ -129,6 +133,38 @@ func TestFaults(t *testing.T) {
 		of("code beyond", `success_codes = [0, 256]`, "3:21 Invalid value for success_codes: This may be 255 at most."),
 		of("a code alone", `success_codes = 0`, "3:17 Invalid value for success_codes: A list is needed here, as [0, 143]."),
 		of("no success", `success_codes = []`, "3:17 Invalid value for success_codes: The list must not be empty"),
+
+		of("user not there", `user = "nobdy"`, `3:8 Invalid value for user: There is no user "nobdy" in /etc/passwd. Did you mean "nobody"? A number is right without an entry.`),
+		of("user of none", `user = "4294967295"`, `3:8 Invalid value for user: There is no user "4294967295"`),
+		of("user beyond", `user = 4294967296`, `3:8 Invalid value for user: There is no user "4294967296"`),
+		of("negative user", `user = -1`, `3:8 Invalid value for user: There is no user "-1"`),
+		of("empty user", `user = ""`, "3:8 Invalid value for user: This must not be empty."),
+		of("group not there", "user = \"nobody\"\ngroup = \"dameon\"", `4:9 Invalid value for group: There is no group "dameon" in /etc/group. Did you mean "daemon"?`),
+		of("umask beyond", `umask = "9999"`, `3:9 Invalid value for umask: "9999" is not a umask: it is octal, from "0000" to "0777".`),
+		of("umask with more bits", `umask = "7777"`, `3:9 Invalid value for umask: "7777" is not a umask`),
+		of("umask as a number", `umask = 022`, `3:9 Invalid value for umask: A umask is octal, and a number here is not: write it in quotes, as "0022".`),
+		of("nice beyond", `nice = 50`, "3:8 Invalid value for nice: This may be 19 at most."),
+		of("nice below", `nice = -21`, "3:8 Invalid value for nice: This may be -20 at least."),
+		of("nice in part", `nice = 0.5`, "3:8 Invalid value for nice: A whole number is needed here."),
+		of("oom beyond", `oom_score_adj = -1001`, "3:17 Invalid value for oom_score_adj: This may be -1000 at least."),
+		of("no_new_privs", `no_new_privs = "yes"`, "3:16 Invalid value for no_new_privs: This must be true or false."),
+		in("unknown limit", "rlimits", `nofiles = 1`, `4:1 Unsupported argument: An argument named "nofiles" is not expected here. Did you mean "nofile"?`),
+		in("negative limit", "rlimits", `nofile = -1`, `4:10 Invalid value for rlimits.nofile: This must not be negative; no limit is "unlimited".`),
+		in("limit in words", "rlimits", `nofile = "infinity"`, `4:10 Invalid value for rlimits.nofile: This must be a number or "unlimited".`),
+		in("limit beyond", "rlimits", `nofile = 1e30`, `4:10 Invalid value for rlimits.nofile: This is too large`),
+		in("limit in part", "rlimits", `nofile = 1.5`, `4:10 Invalid value for rlimits.nofile: A whole number`),
+		in("soft above hard", "rlimits", `nofile = { soft = 2, hard = 1 }`, `4:10 Invalid value for rlimits.nofile: The soft limit is above the hard one.`),
+		in("unlimited above hard", "rlimits", `nofile = { soft = "unlimited", hard = 1 }`, `4:10 Invalid value for rlimits.nofile: The soft limit is above the hard one.`),
+		in("only soft", "rlimits", `nofile = { soft = 2 }`, `4:10 Invalid value for rlimits.nofile: There is no hard here.`),
+		of("env_file not there", `env_file = "/not/there"`, "3:12 Invalid value for env_file: The file cannot be read: open /not/there: no such file or directory."),
+		of("env_file a device", `env_file = "/dev/zero"`, "3:12 Invalid value for env_file: The file cannot be read: /dev/zero is not a regular file."),
+		of("env_file large", `env_file = env("LARGE")`, "3:12 Invalid value for env_file: The file cannot be read: "+dir+"/large is larger than 256 KiB."),
+		of("env_file with faults", `env_file = ["/dev/../`+dir+`/faults"]`,
+			"3:12 Invalid value for env_file: \"/dev/../"+dir+"/faults\", line 2: the name has a blank",
+			"3:12 Invalid value for env_file: \"/dev/../"+dir+"/faults\", line 4: there is no name",
+			"3:12 Invalid value for env_file: \"/dev/../"+dir+"/faults\", line 5: this is no shell script",
+			"3:12 Invalid value for env_file: \"/dev/../"+dir+"/faults\", line 6: this is not text"),
+		of("env_file of nothing", `env_file = []`, "3:12 Invalid value for env_file: The list must not be empty"),
 
 		of("negative count", `count = -1`, "3:9 Invalid value for count: This must not be negative."),
 		of("fraction", `count = 1.5`, "3:9 Invalid value for count: A whole number is needed here."),

@@ -20,7 +20,9 @@ func Load(path string, opt Options) (*Config, error) {
 	return Parse(src, path, opt)
 }
 
-func read(path string) (src []byte, err error) {
+func read(path string) ([]byte, error) { return readAtMost(path, maxFile) }
+
+func readAtMost(path string, most int) (src []byte, err error) {
 	// Opening a FIFO waits for its writer without O_NONBLOCK.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -34,12 +36,19 @@ func read(path string) (src []byte, err error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
-	src, err = io.ReadAll(io.LimitReader(f, maxFile+1))
+	src, err = io.ReadAll(io.LimitReader(f, int64(most)+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(src) > maxFile {
-		return nil, fmt.Errorf("%s is larger than %d MiB", path, maxFile>>20)
+	if len(src) > most {
+		return nil, fmt.Errorf("%s is larger than %s", path, size(most))
 	}
 	return src, nil
+}
+
+func size(bytes int) string {
+	if bytes >= 1<<20 {
+		return fmt.Sprintf("%d MiB", bytes>>20)
+	}
+	return fmt.Sprintf("%d KiB", bytes>>10)
 }

@@ -124,13 +124,19 @@ var globals = []compared[Config]{
 
 // A test asserts that every attribute of the schema is here. "child" is an
 // instance that kept its name and got another child or index.
-var attributes = []compared[place]{
+var attributes = append([]compared[place]{
 	compare("child", func(p *place) any { return [2]any{p.Child, p.Index} }),
 	compare("command", func(p *place) any { return [2]string{p.Launch.Command, p.Launch.Path} }),
 	compare("args", func(p *place) any { return p.Launch.Args }),
 	compare("env", func(p *place) any { return p.Launch.Env }),
 	compare("cwd", func(p *place) any { return p.Launch.Dir }),
 	compare("listen", func(p *place) any { return p.Launch.Listen }),
+	compare("user", func(p *place) any { return []any{p.Launch.Begin.UID, p.Launch.Begin.Groups} }),
+	compare("group", func(p *place) any { return p.Launch.Begin.GID }),
+	compare("umask", func(p *place) any { return p.Launch.Begin.Umask }),
+	compare("nice", func(p *place) any { return p.Launch.Begin.Nice }),
+	compare("oom_score_adj", func(p *place) any { return p.Launch.Begin.OOMScoreAdj }),
+	compare("no_new_privs", func(p *place) any { return p.Launch.Begin.NoNewPrivs }),
 	compare("depends_on", func(p *place) any { return p.dependsOn }),
 	compare("kill_signal", func(p *place) any {
 		if p.Policy.KillLadder != nil { // the file says nothing of it
@@ -165,7 +171,7 @@ var attributes = []compared[place]{
 	compare("logs.format", func(p *place) any { return p.Launch.Logs.Format }),
 	compare("logs.stdout", func(p *place) any { return p.Launch.Logs.Stdout }),
 	compare("logs.stderr", func(p *place) any { return p.Launch.Logs.Stderr }),
-}
+}, comparedLimits()...)
 
 func (p *place) ready() Ready {
 	if p.Launch.Ready == nil {

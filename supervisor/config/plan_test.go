@@ -84,10 +84,23 @@ func TestDiffSeesEverything(t *testing.T) {
 		for i := range field.Type.NumField() {
 			name := part + "." + field.Type.Field(i).Name
 			old, new := good(t, example, opt), good(t, example, opt)
-			change(reflect.ValueOf(new.Children[0].Instances[0]).Elem().FieldByName(part).Field(i))
+			of := func(c *Config) reflect.Value {
+				return reflect.ValueOf(c.Children[0].Instances[0]).Elem().FieldByName(part).Field(i)
+			}
+			change(of(new))
 			plan := Diff(old, new)
 			if len(plan.Changed) != 1 || plan.Changed[0].Restart != (part == "Launch") {
 				t.Errorf("%s: %+v", name, plan)
+			}
+			if name != "Launch.Begin" {
+				continue
+			}
+			for j := range of(new).NumField() {
+				new = good(t, example, opt)
+				change(of(new).Field(j))
+				if plan := Diff(old, new); len(plan.Changed) != 1 || !plan.Changed[0].Restart || len(plan.Changed[0].Attributes) != 1 {
+					t.Errorf("%s, field %d: %+v", name, j, plan)
+				}
 			}
 		}
 	}
@@ -117,7 +130,14 @@ func change(v reflect.Value) {
 	case reflect.Slice:
 		v.Set(reflect.Append(v, reflect.New(v.Type().Elem()).Elem()))
 	case reflect.Pointer:
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+			return
+		}
 		v.SetZero()
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.Zero(v.Type().Key()), reflect.Zero(v.Type().Elem()))
 	case reflect.Struct:
 		change(v.Field(0))
 	default:

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -34,8 +35,16 @@ func (d *decoder) finish(c *childBlock, v *childValues, env []string, lenient bo
 	if lenient {
 		return diags
 	}
-	if v.launch.Env = env; env == nil {
-		v.launch.Env = assign(d.environ, v.env)
+	if !c.failed["user"] && !c.failed["group"] {
+		id, attribute, err := d.identify(v.user, v.group)
+		if err != nil {
+			return diags.Append(fault(c.at(attribute), "Invalid value for "+attribute, "%v", err))
+		}
+		b := &v.launch.Begin
+		b.UID, b.GID, b.Groups = id.uid, id.gid, id.groups
+		if v.launch.Env = env; env == nil {
+			diags = append(diags, d.giveEnviron(c, v, id.login)...)
+		}
 	}
 	dir := d.wd
 	if v.launch.Dir != "" && !c.failed["cwd"] {
@@ -48,8 +57,8 @@ func (d *decoder) finish(c *childBlock, v *childValues, env []string, lenient bo
 	if c.failed["cwd"] {
 		return diags // what else there is, is relative to it
 	}
-	if v.launch.Command != "" && !c.failed["command"] && !c.failed["env"] {
-		path, err := d.find(v.launch.Command, dir, v.searchPath(d.env))
+	if v.launch.Command != "" && !c.failed["command"] && v.launch.Env != nil && !c.environFailed() {
+		path, err := d.find(v.launch.Command, dir, searchPath(v.launch.Env))
 		if err != nil {
 			diags = diags.Append(fault(c.at("command"), "Command not found", "%v", err))
 		}
@@ -115,13 +124,20 @@ func (v *childValues) sinks() []sinkOf {
 	return []sinkOf{{"logs.stdout", &v.launch.Logs.Stdout}, {"logs.stderr", &v.launch.Logs.Stderr}}
 }
 
-func (v *childValues) searchPath(environ map[string]string) string {
-	for _, env := range []map[string]string{v.env, environ} {
-		if path, ok := env["PATH"]; ok {
+func searchPath(environ []string) string {
+	for _, entry := range environ {
+		if path, ok := strings.CutPrefix(entry, "PATH="); ok {
 			return path
 		}
 	}
 	return defaultPath
+}
+
+// environmentPaths are the attributes that make an environment.
+var environmentPaths = []string{"env", "env_file", "env_clear", "user"}
+
+func (c *childBlock) environFailed() bool {
+	return slices.ContainsFunc(environmentPaths, func(path string) bool { return c.failed[path] })
 }
 
 // find resolves a command as execvp(3) would in dir, to an absolute path. Its

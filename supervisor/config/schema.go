@@ -79,6 +79,10 @@ type childValues struct {
 	disabled  bool
 	dependsOn []Dependency // an Until that is not given is empty
 	env       map[string]string
+	envFile   []string
+	envClear  bool
+	user      string
+	group     string
 	ready     Ready
 	launch    Launch
 	policy    Policy
@@ -179,9 +183,25 @@ var childSchema = block[childValues]{
 		field("args", func(v *childValues) *[]string { return &v.launch.Args }, texts,
 			"Its arguments."),
 		field("env", func(v *childValues) *map[string]string { return &v.env }, assignments,
-			"Variables that are put over the supervisor's own environment."),
+			"Variables that are put over the supervisor's own environment, and over env_file."),
+		field("env_file", func(v *childValues) *[]string { return &v.envFile }, paths,
+			"A file of variables, or a list of them of which the later go over the earlier, relative to the directory of the configuration. A line is NAME=value as in Docker's: the value is taken as it stands, quotes included; a line that begins with # is a comment, and NAME alone has the supervisor's own value. They are read with the configuration."),
+		field("env_clear", func(v *childValues) *bool { return &v.envClear }, boolean,
+			"Take nothing of the supervisor's own environment; PATH is then "+defaultPath+", unless it is given."),
 		field("cwd", func(v *childValues) *string { return &v.launch.Dir }, notEmpty,
 			"The directory it runs in. Without it that is the supervisor's own."),
+		field("user", func(v *childValues) *string { return &v.user }, notEmpty,
+			"The user it runs as, a name or a number, with the groups that /etc/passwd and /etc/group give it; a number that is not in there has the group of the same number and no others. HOME, USER and LOGNAME are set for it, unless env or env_file do: / and the number where it has no entry."),
+		field("group", func(v *childValues) *string { return &v.group }, notEmpty,
+			"The group it runs as, in place of the user's own. Without user it has no supplementary groups."),
+		field("umask", func(v *childValues) **int { return &v.launch.Begin.Umask }, optional(umask),
+			"The mode bits that its files do not get, in octal, as \"0027\"."),
+		field("nice", func(v *childValues) **int { return &v.launch.Begin.Nice }, optional(between(-20, 19)),
+			"Its priority, from -20, the first to get the CPU, to 19. To go below the supervisor's own takes CAP_SYS_NICE."),
+		field("oom_score_adj", func(v *childValues) **int { return &v.launch.Begin.OOMScoreAdj }, optional(between(-1000, 1000)),
+			"How readily the kernel kills it where memory runs out, from -1000, never, to 1000. To go below the supervisor's own takes CAP_SYS_RESOURCE."),
+		field("no_new_privs", func(v *childValues) *bool { return &v.launch.Begin.NoNewPrivs }, boolean,
+			"It gains no rights by executing a set-user-ID program."),
 		field("kill_signal", func(v *childValues) *syscall.Signal { return &v.policy.KillSignal }, signal,
 			"The signal that asks it to end."),
 		field("kill_timeout", func(v *childValues) *time.Duration { return &v.policy.KillTimeout }, duration(time.Millisecond),
@@ -213,6 +233,11 @@ var childSchema = block[childValues]{
 				field("timeout", func(v *childValues) *time.Duration { return &v.ready.Timeout }, duration(time.Millisecond),
 					"How long it may take from its start."),
 			},
+		},
+		{
+			name:       "rlimits",
+			doc:        "Its resource limits, see getrlimit(2): a number for both, \"unlimited\", or { soft = 1024, hard = 4096 }. Those not given are the supervisor's own; to raise one above its hard limit takes CAP_SYS_RESOURCE.",
+			attributes: limits(),
 		},
 		{
 			name: "restart",

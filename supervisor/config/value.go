@@ -76,7 +76,10 @@ func boolean(v cty.Value) (bool, error) {
 }
 
 // integer reads whole numbers from 0 to most.
-func integer(most int) func(cty.Value) (int, error) {
+func integer(most int) func(cty.Value) (int, error) { return between(0, most) }
+
+// between reads whole numbers from least, which is not positive, to most.
+func between(least, most int) func(cty.Value) (int, error) {
 	return func(v cty.Value) (int, error) {
 		v, err := primitive(v, cty.Number, "a whole number")
 		if err != nil {
@@ -84,8 +87,10 @@ func integer(most int) func(cty.Value) (int, error) {
 		}
 		f := v.AsBigFloat()
 		switch n, accuracy := f.Int64(); {
-		case f.Sign() < 0:
+		case f.Sign() < 0 && least == 0:
 			return 0, wrong("This must not be negative.")
+		case f.Cmp(big.NewFloat(float64(least))) < 0:
+			return 0, wrong("This may be %d at least.", least)
 		case f.Cmp(big.NewFloat(float64(most))) > 0:
 			return 0, wrong("This may be %d at most.", most)
 		case accuracy != big.Exact:
@@ -94,6 +99,54 @@ func integer(most int) func(cty.Value) (int, error) {
 			return int(n), nil
 		}
 	}
+}
+
+// optional is for what is nil where it is not given.
+func optional[V any](read func(cty.Value) (V, error)) func(cty.Value) (*V, error) {
+	return func(v cty.Value) (*V, error) {
+		value, err := read(v)
+		if err != nil {
+			return nil, err
+		}
+		return &value, nil
+	}
+}
+
+// umask reads an octal mask. A number in HCL is decimal, so 022 would be 22.
+func umask(v cty.Value) (int, error) {
+	if v.Type() == cty.Number {
+		return 0, wrong(`A umask is octal, and a number here is not: write it in quotes, as "0022".`)
+	}
+	s, err := text(v)
+	if err != nil {
+		return 0, err
+	}
+	mask, err := strconv.ParseUint(s, 8, 32)
+	if err != nil || mask > 0o777 {
+		return 0, wrong(`%s is not a umask: it is octal, from "0000" to "0777".`, quote(s))
+	}
+	return int(mask), nil
+}
+
+// paths reads one path or several.
+func paths(v cty.Value) ([]string, error) {
+	if !v.IsNull() && v.Type() == cty.String {
+		s, err := notEmpty(v)
+		return []string{s}, err
+	}
+	list, err := elements(v, 64, `["a.env", "b.env"], or a path`)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for i, element := range list {
+		s, err := notEmpty(element)
+		if err != nil {
+			return nil, &elementError{index: i, err: err}
+		}
+		paths = append(paths, s)
+	}
+	return paths, nil
 }
 
 func primitive(v cty.Value, want cty.Type, name string) (cty.Value, error) {

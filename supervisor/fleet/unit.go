@@ -200,6 +200,7 @@ func (f *Fleet) spawn(u *unit) {
 	s := f.opt.Run
 	s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, l.Path, append([]string{l.Command}, l.Args...), l.Env, l.Dir
 	s.Stdout, s.Stderr, s.Sockets = out, errs, sockets
+	s.Attributes = process.Attributes(l.Begin)
 	s.Hold, s.Probed = u.hold(), l.Ready != nil
 	if scope := u.spec.Policy.KillScope; scope != "" { // else it is given for all
 		s.Scope = process.Scope(scope)
