@@ -558,7 +558,7 @@ func TestExecStrict(t *testing.T) {
 			"PROCESS  ", "FD  KIND  TARGET", `  7   file  `, `left\x1b[31m`, "supervisor: verdict leaky, 1 left, exit code 3",
 		}},
 		{"exec 7>'" + file + "'; kill $$", 3, []string{"supervisor: verdict leaky, 1 left, exit code 3"}},
-		{"exec 7>'" + file + "'; kill $PPID; sleep 100", 3, []string{"supervisor: verdict leaky, 1 left, exit code 3"}},
+		{"exec 7>'" + file + "'; kill $PPID; while :; do :; done", 3, []string{"supervisor: verdict leaky, 1 left, exit code 3"}},
 		{"exec 7>'" + file + "' 7>&-; exit 4", 4, []string{"supervisor: verdict graceful, 0 left, exit code 4"}},
 	} {
 		s := startExec(t, "--strict", "--", "sh", "-c", tt.command)

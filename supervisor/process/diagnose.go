@@ -2,6 +2,7 @@ package process
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,7 +52,7 @@ func (l *Loop) diagnose(r *run, sig unix.Signal) {
 // describe says of each thread of a process what it does, with the descriptor
 // that it waits for in plain words.
 func (l *Loop) describe(pid int, before string) (lines []string) {
-	threads, err := procfs.Activity(pid)
+	threads, err := l.activity(pid)
 	if err != nil {
 		return nil
 	}
@@ -88,6 +89,21 @@ func (l *Loop) describe(pid int, before string) (lines []string) {
 		lines = append(lines, before+t.Describe(name))
 	}
 	return lines
+}
+
+// passing is how long a stop of ours may take that we look into, for a signal
+// that is on its way or a thread that is born; what stands longer job control
+// stopped.
+const passing = 20 * time.Millisecond
+
+func (l *Loop) activity(pid int) (threads []procfs.Thread, err error) {
+	ours := func(t procfs.Thread) bool { return t.State == 't' }
+	for late := time.Now().Add(passing); ; time.Sleep(time.Millisecond) {
+		threads, err = procfs.Activity(pid)
+		if err != nil || !slices.ContainsFunc(threads, ours) || time.Now().After(late) {
+			return threads, err
+		}
+	}
 }
 
 // glance looks once at a run that serves: what it holds, and what it will do
