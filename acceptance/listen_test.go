@@ -227,7 +227,7 @@ func TestTakenAddress(t *testing.T) {
 	socket, pidFile := filepath.Join(dir, "s"), filepath.Join(dir, "pid")
 	both := fmt.Sprintf("child \"a\" {\n  command = \"fixture\"\n  args = [\"sleep\"]\n  listen \"x\" { unix = %q }\n  listen \"y\" { tcp = %q }\n}\n", socket, taken)
 	s := start(t, both, "--pid-file", pidFile)
-	if code := s.code(); code != 1 || !strings.Contains(s.log.text(), taken+`, for "y": address already in use`) {
+	if code := s.code(); code != 1 || !strings.Contains(s.log.text(), fmt.Sprintf("cannot open the socket \"y\" on %q: address already in use", taken)) {
 		t.Errorf("exit code %d", code)
 	}
 	for _, path := range []string{socket, pidFile} {

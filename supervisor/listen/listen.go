@@ -55,7 +55,7 @@ func (s *Sockets) Open(want []config.Listen) error {
 			for _, do := range undo {
 				do()
 			}
-			return fmt.Errorf("cannot listen on %s, for %q: %w", l.Address(), l.Name, err)
+			return fmt.Errorf("cannot open the socket %q on %q: %w", l.Name, l.Address(), err)
 		}
 	}
 	return nil
