@@ -339,10 +339,10 @@ func (c *childBlock) addInstance(index int, v childValues) {
 	c.instances = append(c.instances, &Instance{Name: c.instanceName(index), Child: c.name, Index: index, Launch: v.launch, Policy: v.policy})
 }
 
-// probed says whether there is a ready block; its tcp is required.
+// probed says whether there is a ready block; one without attributes is a
+// fault.
 func (c *childBlock) probed() bool {
-	_, ok := c.setting("ready.tcp")
-	return ok
+	return slices.ContainsFunc(c.settings, func(s setting[childValues]) bool { return strings.HasPrefix(s.path, "ready.") })
 }
 
 func (d *decoder) evaluateInstance(c *childBlock, ctx *hcl.EvalContext, v *childValues, again bool) hcl.Diagnostics {

@@ -69,9 +69,18 @@ type Launch struct {
 	Logs    Logs
 }
 
-// Ready is how a run proves that it serves.
+// Probe is a look whether a run serves, in one form.
+type Probe struct {
+	TCP  string   // host:port
+	HTTP string   // a URL
+	Exec []string // a command with its arguments
+	Path string   // the executable that the command was resolved to
+}
+
+// Ready is how a run proves that it serves: by a probe, or in another form.
 type Ready struct {
-	TCP     string // host:port
+	Probe
+	Log     string // a regular expression for a line that it prints
 	Timeout time.Duration
 }
 

@@ -55,6 +55,9 @@ func (d *decoder) finish(c *childBlock, v *childValues, env []string, lenient bo
 		}
 		v.launch.Path = path
 	}
+	if r := v.launch.Ready; r != nil {
+		diags = append(diags, d.findProbe(c, v, &r.Probe, "ready.exec", dir)...)
+	}
 	for _, s := range v.sinks() {
 		if !strings.Contains(*s.sink, "/") || c.failed[s.path] {
 			continue
@@ -67,6 +70,18 @@ func (d *decoder) finish(c *childBlock, v *childValues, env []string, lenient bo
 	return diags
 }
 
+// findProbe resolves the command of a probe, if it has one.
+func (d *decoder) findProbe(c *childBlock, v *childValues, p *Probe, path, dir string) hcl.Diagnostics {
+	if len(p.Exec) == 0 || c.failed["env"] {
+		return nil
+	}
+	var err error
+	if p.Path, err = d.find(p.Exec[0], dir, v.searchPath(d.env)); err != nil {
+		return hcl.Diagnostics{fault(c.at(path), "Command not found", "%v", err)}
+	}
+	return nil
+}
+
 // checkTogether finds values that are right by themselves and not together.
 func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 	var diags hcl.Diagnostics
@@ -77,6 +92,9 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 		}
 		diags = diags.Append(fault(place, "Delays contradict each other", "The delay (%v) grows up to max_delay, which is less (%v).", r.Delay, r.MaxDelay))
 	}
+	if s, ok := c.setting("ready.log"); ok && v.unread() {
+		diags = diags.Append(fault(&s.place, "Nothing to match", "The logs block sends what the child prints past the supervisor, which sees no line."))
+	}
 	if v.launch.Logs.Format == formatInherit && !c.failed["logs.format"] {
 		for _, s := range v.sinks() {
 			if strings.Contains(*s.sink, "/") {
@@ -85,6 +103,12 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 		}
 	}
 	return diags
+}
+
+// unread reports whether the supervisor reads nothing of what the child prints.
+func (v *childValues) unread() bool {
+	l := v.launch.Logs
+	return l.Format == formatInherit || l.Stdout == sinkNone && l.Stderr == sinkNone
 }
 
 type sinkOf struct {

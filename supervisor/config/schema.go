@@ -25,6 +25,7 @@ type block[T any] struct {
 	label      string // what its label is, if it has one
 	doc        string
 	attributes []attribute[T]
+	oneOf      []string // the attributes of which exactly one has to be given
 	blocks     []block[T]
 }
 
@@ -186,13 +187,20 @@ var childSchema = block[childValues]{
 	blocks: []block[childValues]{
 		{
 			name: "ready",
-			doc:  "How a run proves that it serves. Without it a run is ready once it is executed.",
+			doc:  "How a run proves that it serves, in one of the forms. Without it a run is ready once it is executed.",
 			attributes: []attribute[childValues]{
-				required(field("tcp", func(v *childValues) *string { return &v.ready.TCP }, address,
-					"The address it has to listen on, host:port; without a host any address of this machine.")),
+				field("tcp", func(v *childValues) *string { return &v.ready.TCP }, address,
+					"The address it has to listen on, host:port; without a host any address of this machine."),
+				field("http", func(v *childValues) *string { return &v.ready.HTTP }, webAddress,
+					"The URL that has to answer a GET with a status from 200 to 399. A redirect is not followed, the certificate of https is verified, and no proxy is used."),
+				field("exec", func(v *childValues) *[]string { return &v.ready.Exec }, commandLine,
+					"The command, with its arguments, that has to exit with 0. It has the child's environment and directory, and is killed, with its process group, when its time is over or a stop begins."),
+				field("log", func(v *childValues) *string { return &v.ready.Log }, expression,
+					"A regular expression (RE2) that a line which the child prints has to match. A line of more than 64 KiB is matched in pieces."),
 				field("timeout", func(v *childValues) *time.Duration { return &v.ready.Timeout }, duration(time.Millisecond),
 					"How long it may take from its start."),
 			},
+			oneOf: []string{"tcp", "http", "exec", "log"},
 		},
 		{
 			name: "restart",

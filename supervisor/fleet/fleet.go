@@ -32,6 +32,7 @@ type Processes interface {
 	Glance(process.RunID, unix.Signal)
 	Diagnose(process.RunID, unix.Signal)
 	Forward(id process.RunID, came, sig unix.Signal)
+	Try(context.Context, process.Spec) error // waits
 	Sweep(killAt, giveUp time.Time, proof process.Proof)
 }
 

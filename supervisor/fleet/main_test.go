@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -125,7 +126,7 @@ func killBy(s syscall.Signal, after time.Duration) change {
 
 func readyAt(tcp string) change {
 	return func(_ *config.Child, i *config.Instance) {
-		i.Launch.Ready = &config.Ready{TCP: tcp, Timeout: time.Second}
+		i.Launch.Ready = &config.Ready{Probe: config.Probe{TCP: tcp}, Timeout: time.Second}
 	}
 }
 
@@ -157,6 +158,7 @@ type world struct {
 	sweeps    [][2]time.Duration
 	load      *config.Config
 	loadErr   error
+	ill       bool          // commands that are tried exit with 1
 	gate      chan struct{} // what a load waits for
 	loads     int
 	onSpawn   func(name string) // called with the lock; may be nil
@@ -223,6 +225,29 @@ func (w *world) Signal(id process.RunID, sig unix.Signal, rung int, _ process.Pr
 		return
 	}
 	w.f.Deliver(fact)
+}
+
+// Try plays a command that runs for as long as its argument says, and exits
+// with 1 unless it is to go well.
+func (w *world) Try(ctx context.Context, s process.Spec) error {
+	w.mu.Lock()
+	w.say("try %s", s.Name)
+	w.mu.Unlock()
+	d, _ := time.ParseDuration(s.Argv[1])
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.say("kill try")
+		return errors.New("the command did not end in time")
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ill {
+		return errors.New("the command exited with code 1")
+	}
+	return nil
 }
 
 func (w *world) Serves(process.RunID)                {}
@@ -375,6 +400,10 @@ func (w *world) do(step string) (answer string) {
 		<-time.After(d) // the bubble's clock
 	case "TERM", "INT":
 		w.signal(unix.SignalNum("SIG" + word[0]))
+	case "ill", "well":
+		w.mu.Lock()
+		w.ill = word[0] == "ill"
+		w.mu.Unlock()
 	case "broken":
 		w.f.Stop()
 	case "reload":

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 
@@ -59,7 +60,8 @@ type unit struct {
 	spawned   time.Time
 	stopped   time.Time // when its ladder began; zero: it did not
 	rung      int
-	stopProbe context.CancelFunc
+	stopProbe context.CancelFunc // nil: none is under way
+	line      *ready.Log         // nil: no line makes it ready
 	moments   []*time.Timer    // when it is to be looked at
 	known     *process.Glanced // what it held when it was ready
 	unheard   string           // the disposition of its kill_signal that was told last
@@ -142,7 +144,12 @@ func (f *Fleet) spawn(u *unit) {
 	l := &u.spec.Launch
 	u.run, u.pid, u.rung, u.stopped = f.lastRun, 0, 0, time.Time{}
 	f.runs[u.run] = u
-	r, err := f.opt.Relays.Prepare(relay.Spec{Instance: u.spec.Name, Format: l.Logs.Format, Stdout: l.Logs.Stdout, Stderr: l.Logs.Stderr})
+	output := relay.Spec{Instance: u.spec.Name, Format: l.Logs.Format, Stdout: l.Logs.Stdout, Stderr: l.Logs.Stderr}
+	if u.line = nil; l.Ready != nil && l.Ready.Log != "" {
+		u.line = ready.NewLog(regexp.MustCompile(l.Ready.Log)) // it was compiled as the file was read
+		output.Lines = u.line.Lines
+	}
+	r, err := f.opt.Relays.Prepare(output)
 	if err != nil {
 		f.mail.Put(process.SpawnFailed{Run: u.run, Err: err})
 		return
@@ -153,7 +160,7 @@ func (f *Fleet) spawn(u *unit) {
 	s := f.opt.Run
 	s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, l.Path, append([]string{l.Command}, l.Args...), l.Env, l.Dir
 	s.Stdout, s.Stderr = out, errs
-	s.Hold, s.Probed = min(u.spec.Policy.KillHold, u.spec.Policy.KillTimeout/2), l.Ready != nil
+	s.Hold, s.Probed = min(u.spec.Policy.KillHold, u.spec.Policy.KillTimeout/2), l.Ready != nil && len(l.Ready.Exec) == 0
 	if !f.opt.Certain {
 		s.Revoked = &f.late
 	}
@@ -190,7 +197,7 @@ func (f *Fleet) climb(u *unit, rung int) {
 	if u.rung == 0 {
 		u.stopped = time.Now()
 	}
-	if u.rung > 0 || time.Since(u.spawned) > young {
+	if r := u.spec.Launch.Ready; u.rung > 0 || time.Since(u.spawned) > young || r != nil && len(r.Exec) > 0 {
 		f.unprobe(u) // else the signal may wait for what it finds
 	}
 	u.rung = rung
@@ -214,11 +221,36 @@ func (f *Fleet) probe(u *unit) {
 	}
 	ctx, cancel := context.WithDeadline(f.ctx, u.spawned.Add(r.Timeout))
 	u.stopProbe = cancel
-	run, pid := u.run, u.pid
+	wait, run := f.prover(u, r), u.run
 	f.wg.Go(func() {
 		defer cancel()
-		f.mail.Put(probed{u, run, ready.TCP(ctx, r.TCP, pid)})
+		f.mail.Put(probed{u, run, wait(ctx)})
 	})
+}
+
+// prover is what waits until a run serves.
+func (f *Fleet) prover(u *unit, r *config.Ready) func(context.Context) error {
+	if u.line != nil {
+		return u.line.Wait
+	}
+	look, most := f.looker(u, &r.Probe), ready.Quick
+	if len(r.Exec) > 0 {
+		most = ready.Slow
+	}
+	return func(ctx context.Context) error { return look.Until(ctx, most) }
+}
+
+// looker is a look at a run as it is now.
+func (f *Fleet) looker(u *unit, p *config.Probe) ready.Probe {
+	switch {
+	case p.HTTP != "":
+		return ready.HTTP(p.HTTP)
+	case len(p.Exec) > 0:
+		s := f.opt.Run
+		s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, p.Path, p.Exec, u.spec.Launch.Env, u.spec.Launch.Dir
+		return func(ctx context.Context) error { return f.opt.Processes.Try(ctx, s) }
+	}
+	return ready.TCP(p.TCP, u.pid)
 }
 
 func (f *Fleet) unprobe(u *unit) {
@@ -230,8 +262,8 @@ func (f *Fleet) unprobe(u *unit) {
 
 func (f *Fleet) probed(m probed) {
 	u := m.u
-	if u.run != m.run || !u.state.HasRun() {
-		return // it ended
+	if u.run != m.run || !u.state.HasRun() || u.stopProbe == nil {
+		return // it ended, or nobody wants to know any more
 	}
 	f.unprobe(u)
 	if m.err == nil {
