@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -51,6 +52,62 @@ func TestStopKillsACommandThatHangs(t *testing.T) {
 	s.signal(unix.SIGTERM)
 	e := s.ends(0, "graceful")
 	if e.int("elapsed_ms") > 5000 || e.int("spawned") != 1 {
+		t.Errorf("%v", e)
+	}
+}
+
+// A check that fails has its child restarted; one that hangs fails by its
+// timeout.
+func TestCheckRestarts(t *testing.T) {
+	for mode, want := range map[string]string{"": "the answer is 503 Service Unavailable", " hang": "no answer in time"} {
+		t.Run("mode"+mode, func(t *testing.T) {
+			port := free(t)
+			s := start(t, fixture("web", "web 127.0.0.1:"+port+mode, fmt.Sprintf(`ready {
+    tcp = "127.0.0.1:%s"
+    timeout = "50s"
+  }
+  check "alive" {
+    http = "http://127.0.0.1:%s/"
+    interval = "20ms"
+    timeout = "200ms"
+    grace = "0s"
+    limit = 2
+  }
+  restart {
+    delay = "1ms"
+    attempts = 1000
+  }`, port, port)))
+			first := s.wait("check failed", "child", "web", "check", "alive")
+			if reason, _ := first["reason"].(string); !strings.Contains(reason, want) {
+				t.Errorf("%v", first)
+			}
+			if e := s.wait("child unhealthy", "pid", first.int("pid")); !strings.HasPrefix(e["reason"].(string), `check "alive" failed 2 times: `) {
+				t.Errorf("%v", e)
+			}
+			if e := s.wait("child restarting"); !strings.HasPrefix(e["reason"].(string), `check "alive" failed 2 times: `) {
+				t.Errorf("%v", e)
+			}
+			_, i := s.waitFrom(0, "child restarting")
+			s.waitFrom(i, "child ready", "child", "web")
+			s.signal(unix.SIGTERM)
+			if e := s.ends(0, "graceful"); e.int("killed") > 0 {
+				t.Errorf("%v", e)
+			}
+		})
+	}
+}
+
+// A command that hangs as a stop begins does not keep the stop waiting.
+func TestStopKillsACheckThatHangs(t *testing.T) {
+	s := start(t, fixture("c", "sleep", `check "alive" {
+    exec = ["/bin/sh", "-c", "sleep 1000 & kill -USR1 $PPID; wait"]
+    grace = "0s"
+    timeout = "50s"
+  }`))
+	s.prints("[c] ready")
+	s.wait("signal received", "signal", "SIGUSR1")
+	s.signal(unix.SIGTERM)
+	if e := s.ends(0, "graceful"); e.int("elapsed_ms") > 5000 || e.int("spawned") != 1 {
 		t.Errorf("%v", e)
 	}
 }

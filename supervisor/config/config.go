@@ -84,6 +84,16 @@ type Ready struct {
 	Timeout time.Duration
 }
 
+// Check is a probe that is repeated once a run is ready.
+type Check struct {
+	Name string
+	Probe
+	Grace    time.Duration // before the first
+	Interval time.Duration
+	Timeout  time.Duration // of each
+	Limit    int           // failures in a row, then a restart
+}
+
 // Logs is where a child's output goes.
 type Logs struct {
 	Format string // text, json, raw, inherit
@@ -100,6 +110,7 @@ type Policy struct {
 	KillHold    time.Duration // how long KillSignal waits at most for a run that is too young to hear it
 	// DiagnoseSignal asks for stacks before SIGKILL; 0: none.
 	DiagnoseSignal syscall.Signal
+	Checks         []Check
 	Restart        Restart
 	OnSuccess      Action
 	OnFailure      Action

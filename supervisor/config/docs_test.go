@@ -26,6 +26,8 @@ func TestDocs(t *testing.T) {
 	var tables strings.Builder
 	document(&tables, "", &fileSchema, defaultConfig())
 	document(&tables, "", &childSchema, &child)
+	check := defaultCheck()
+	document(&tables, "child › ", &checkSchema, &check)
 	want := head + begin + tables.String()
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
@@ -50,6 +52,9 @@ func document[T any](w *strings.Builder, around string, b *block[T], defaults *T
 	}
 	fmt.Fprintf(w, "\n## %s\n\n%s\n\n| attribute | default | |\n|---|---|---|\n", title, b.doc)
 	for _, a := range b.attributes {
+		if a.doc == "" {
+			continue // it is there to be refused
+		}
 		value := shown(a.get(defaults))
 		if a.required {
 			value = "required"

@@ -142,6 +142,7 @@ var attributes = []compared[place]{
 	compare("ready.exec", func(p *place) any { return [2]any{p.ready().Exec, p.ready().Path} }),
 	compare("ready.log", func(p *place) any { return p.ready().Log }),
 	compare("ready.timeout", func(p *place) any { return p.ready().Timeout }),
+	compare("check", func(p *place) any { return p.Policy.Checks }),
 	compare("restart.on", func(p *place) any { return p.Policy.Restart.On }),
 	compare("restart.attempts", func(p *place) any { return p.Policy.Restart.Attempts }),
 	compare("restart.interval", func(p *place) any { return p.Policy.Restart.Interval }),

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -57,6 +58,11 @@ func (d *decoder) finish(c *childBlock, v *childValues, env []string, lenient bo
 	}
 	if r := v.launch.Ready; r != nil {
 		diags = append(diags, d.findProbe(c, v, &r.Probe, "ready.exec", dir)...)
+	}
+	v.policy.Checks = slices.Clone(v.policy.Checks)
+	for i := range v.policy.Checks {
+		check := &v.policy.Checks[i]
+		diags = append(diags, d.findProbe(c, v, &check.Probe, "check."+check.Name+".exec", dir)...)
 	}
 	for _, s := range v.sinks() {
 		if !strings.Contains(*s.sink, "/") || c.failed[s.path] {

@@ -153,6 +153,42 @@ var fileSchema = block[Config]{
 	}},
 }
 
+func defaultCheck() Check {
+	return Check{Grace: 5 * time.Second, Interval: 10 * time.Second, Timeout: 2 * time.Second, Limit: 3}
+}
+
+// checkSchema is a check of a child, which can have many.
+var checkSchema = block[Check]{
+	name:  "check",
+	label: "name",
+	doc: "A look that is repeated while a run is ready, in one of the forms. A run that fails it too often is stopped as kill_signal has it, " +
+		"which counts as a failure. There is none during a stop. A change of it restarts nobody.",
+	attributes: []attribute[Check]{
+		field("tcp", func(c *Check) *string { return &c.TCP }, address,
+			"The address it has to listen on, as for ready."),
+		field("http", func(c *Check) *string { return &c.HTTP }, webAddress,
+			"The URL that has to answer, as for ready."),
+		field("exec", func(c *Check) *[]string { return &c.Exec }, commandLine,
+			"The command that has to exit with 0, as for ready."),
+		field("grace", func(c *Check) *time.Duration { return &c.Grace }, duration(0),
+			"How long after it is ready the first look comes."),
+		field("interval", func(c *Check) *time.Duration { return &c.Interval }, duration(time.Millisecond),
+			"How long after a look the next one comes, with a jitter of 10 %."),
+		field("timeout", func(c *Check) *time.Duration { return &c.Timeout }, duration(time.Millisecond),
+			"How long a look may take before it has failed."),
+		field("limit", func(c *Check) *int { return &c.Limit }, positive,
+			"How many failures in a row are enough."),
+		onlyOnce("log", "A line is printed once, and a check looks again and again: log belongs into the ready block; use tcp, http or exec here."),
+		onlyOnce("notify", "A check looks by itself: notify belongs into the ready block, with watchdog if the child is to report again and again; use tcp, http or exec here."),
+	},
+	oneOf: []string{"tcp", "http", "exec"},
+}
+
+// onlyOnce is an attribute that people look for and that there cannot be.
+func onlyOnce(name, why string) attribute[Check] {
+	return attribute[Check]{name: name, set: func(*Check, cty.Value) error { return detail(why) }}
+}
+
 // childSchema is a child. What is not marked as shared may use `index`.
 var childSchema = block[childValues]{
 	name:  "child",

@@ -100,6 +100,15 @@ func integer(most int) func(cty.Value) (int, error) {
 	}
 }
 
+// positive reads a number of times.
+func positive(v cty.Value) (int, error) {
+	n, err := integer(maxAttempts)(v)
+	if err == nil && n == 0 {
+		err = wrong("This must be at least 1.")
+	}
+	return n, err
+}
+
 func primitive(v cty.Value, want cty.Type, name string) (cty.Value, error) {
 	if v.IsNull() {
 		return v, wrong("This must be %s, not null.", name)

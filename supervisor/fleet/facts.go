@@ -92,6 +92,7 @@ func (f *Fleet) exited(x process.Exited) {
 		f.books.killed++
 	}
 	f.unprobe(u)
+	u.uncheck()
 	defer u.forget()
 	f.reaped(u, x)
 	reason := fmt.Sprintf("exited with code %d", x.Exit.Code)
@@ -103,7 +104,7 @@ func (f *Fleet) exited(x process.Exited) {
 		f.lastWords(u.relay, event.Unexpected{Child: u.spec.Name, Pid: x.Pid, Reason: reason, Core: x.Exit.Core, Known: u.lastKnown()})
 	}
 	if u.state == child.Unready {
-		well, reason = false, fmt.Sprintf("not ready within %v", u.spec.Launch.Ready.Timeout)
+		well, reason = false, u.why
 	}
 	u.relay = nil
 	f.ended(u, well, reason)

@@ -183,6 +183,8 @@ func (f *Fleet) handle(m any) {
 		}
 	case probed:
 		f.probed(m)
+	case checked:
+		f.checked(m)
 	case lookNow:
 		f.lookNow(m)
 	case asked:

@@ -280,6 +280,12 @@ func (w *world) Emit(e event.Event) {
 		w.say("%s ready", e.Child)
 	case event.NotReady:
 		w.say("%s not ready", e.Child)
+	case event.CheckFailed:
+		w.say("%s check %s failed", e.Child, e.Check)
+	case event.CheckPassed:
+		w.say("%s check %s passed", e.Child, e.Check)
+	case event.Unhealthy:
+		w.say("%s unhealthy", e.Child)
 	case event.SpawnFailed:
 		w.say("%s not spawned", e.Child)
 	case event.Restarting:

@@ -96,7 +96,9 @@ func (f *Fleet) renewPolicy(u *unit, spec *config.Instance) {
 			f.later(u, glanceAfter, glanceMoment)
 		}
 	}
+	old := u.spec
 	u.spec = spec
+	f.recheck(u, old.Policy.Checks)
 }
 
 // finishReload tells of a reload once it is fully applied: what was removed is

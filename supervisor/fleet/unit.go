@@ -54,19 +54,21 @@ type unit struct {
 	restarts child.Restarts
 	last     child.Decision // what the policy said to the end of the last run
 
-	run       process.RunID // while state.HasRun()
-	pid       int           // 0: not known yet
-	relay     *relay.Run
-	spawned   time.Time
-	stopped   time.Time // when its ladder began; zero: it did not
-	rung      int
-	stopProbe context.CancelFunc // nil: none is under way
-	line      *ready.Log         // nil: no line makes it ready
-	moments   []*time.Timer    // when it is to be looked at
-	known     *process.Glanced // what it held when it was ready
-	unheard   string           // the disposition of its kill_signal that was told last
-	timer     *time.Timer      // nil: it waits for nothing
-	gen       uint64           // of the timer; a message of an older one is stale
+	run        process.RunID // while state.HasRun()
+	pid        int           // 0: not known yet
+	relay      *relay.Run
+	spawned    time.Time
+	stopped    time.Time // when its ladder began; zero: it did not
+	rung       int
+	stopProbe  context.CancelFunc // nil: none is under way
+	stopChecks context.CancelFunc // nil: it is not checked
+	why        string             // it is Unready
+	line       *ready.Log         // nil: no line makes it ready
+	moments    []*time.Timer      // when it is to be looked at
+	known      *process.Glanced   // what it held when it was ready
+	unheard    string             // the disposition of its kill_signal that was told last
+	timer      *time.Timer        // nil: it waits for nothing
+	gen        uint64             // of the timer; a message of an older one is stale
 }
 
 // child is the name of the child that the instance belongs to, or will.
@@ -142,7 +144,7 @@ func (u *unit) disarm() {
 func (f *Fleet) spawn(u *unit) {
 	f.lastRun++
 	l := &u.spec.Launch
-	u.run, u.pid, u.rung, u.stopped = f.lastRun, 0, 0, time.Time{}
+	u.run, u.pid, u.rung, u.stopped, u.why = f.lastRun, 0, 0, time.Time{}, ""
 	f.runs[u.run] = u
 	output := relay.Spec{Instance: u.spec.Name, Format: l.Logs.Format, Stdout: l.Logs.Stdout, Stderr: l.Logs.Stderr}
 	if u.line = nil; l.Ready != nil && l.Ready.Log != "" {
@@ -200,6 +202,7 @@ func (f *Fleet) climb(u *unit, rung int) {
 	if r := u.spec.Launch.Ready; u.rung > 0 || time.Since(u.spawned) > young || r != nil && len(r.Exec) > 0 {
 		f.unprobe(u) // else the signal may wait for what it finds
 	}
+	u.uncheck()
 	u.rung = rung
 	f.opt.Processes.Signal(u.run, r.Signal, rung, process.Proof(f.cfg.Shutdown.Proof))
 	u.disarm()
@@ -278,6 +281,7 @@ func (f *Fleet) probed(m probed) {
 	}
 	timeout := u.spec.Launch.Ready.Timeout
 	f.opt.Sink.Emit(event.NotReady{Child: u.spec.Name, Pid: u.pid, Timeout: timeout, Reason: m.err.Error()})
+	u.why = fmt.Sprintf("not ready within %v", timeout)
 	f.feed(u, child.TooLate)
 }
 
@@ -285,6 +289,9 @@ func (f *Fleet) serves(u *unit) {
 	if u.state == child.Starting {
 		f.opt.Sink.Emit(event.Ready{Child: u.spec.Name, Pid: u.pid, Elapsed: time.Since(u.spawned)})
 		f.later(u, glanceAfter, glanceMoment)
+		if f.stop.phase == running {
+			f.check(u)
+		}
 	}
 	f.feed(u, child.Serves)
 }
