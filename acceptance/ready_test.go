@@ -2,6 +2,8 @@ package acceptance
 
 import (
 	"fmt"
+	"net"
+	"os"
 	"strings"
 	"testing"
 
@@ -110,4 +112,74 @@ func TestStopKillsACheckThatHangs(t *testing.T) {
 	if e := s.ends(0, "graceful"); e.int("elapsed_ms") > 5000 || e.int("spawned") != 1 {
 		t.Errorf("%v", e)
 	}
+}
+
+// notifying is a child that notifies once it is sent SIGUSR1.
+func notifying(name, mode, more string) string {
+	return fixture(name, strings.TrimSpace("notify "+mode), "ready {\n    notify = true\n    timeout = \"50s\"\n  "+more+"}\n  kill_timeout = \"500ms\"\n  restart {\n    delay = \"1ms\"\n  }")
+}
+
+func TestNotify(t *testing.T) {
+	s := start(t, notifying("c", "", "")+fixture("after", "sleep", `depends_on = ["c"]`))
+	s.prints("[c] socket @supervisor/notify/")
+	said, _, _ := s.output.from(0, func(line string) bool { return strings.Contains(line, "socket @") })
+	stranger, err := net.Dial("unixgram", strings.TrimPrefix(said, "[c] socket "))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	if _, err := stranger.Write([]byte("READY=1")); err != nil {
+		t.Fatal(err)
+	}
+	s.wait("notification of a stranger", "reason", fmt.Sprintf("pid %d belongs to no child that notifies", os.Getpid()))
+	if n := s.count("child ready"); n > 0 {
+		t.Error("a stranger made it ready")
+	}
+	if err := unix.Kill(s.wait("child spawned", "child", "c").int("pid"), unix.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	s.wait("child ready", "child", "c")
+	s.wait("child notified", "child", "c", "what", "status", "detail", "serves  [31mwell")
+	s.wait("child notified", "child", "c", "what", "ignored", "detail", "MAINPID")
+	s.prints("[after] ready")
+	s.signal(unix.SIGTERM)
+	s.ends(0, "graceful")
+}
+
+func TestNotifyByADescendant(t *testing.T) {
+	s := start(t, notifying("c", "child", ""))
+	s.prints("[c] socket @")
+	if err := unix.Kill(s.wait("child spawned").int("pid"), unix.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	s.wait("child ready", "child", "c")
+	s.signal(unix.SIGTERM)
+	s.ends(0, "graceful")
+}
+
+// It takes longer to end than kill_timeout, and said that it would.
+func TestNotifyExtendsTheStop(t *testing.T) {
+	s := start(t, notifying("c", "slow", ""))
+	s.prints("[c] socket @")
+	if err := unix.Kill(s.wait("child spawned").int("pid"), unix.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	s.wait("child ready", "child", "c")
+	s.signal(unix.SIGTERM)
+	if e := s.ends(0, "graceful"); e.int("killed") != 0 || e.int("elapsed_ms") < 700 {
+		t.Errorf("%v", e)
+	}
+}
+
+func TestWatchdog(t *testing.T) {
+	s := start(t, notifying("c", "watchdog", "  watchdog = \"300ms\"\n  "))
+	s.prints("[c] socket @")
+	if err := unix.Kill(s.wait("child spawned").int("pid"), unix.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	s.wait("child unhealthy", "child", "c", "reason", "no WATCHDOG=1 came within 300ms")
+	_, i := s.waitFrom(0, "child restarting", "reason", "no WATCHDOG=1 came within 300ms")
+	s.waitFrom(i, "child spawned", "child", "c")
+	s.signal(unix.SIGTERM)
+	s.ends(0, "graceful")
 }

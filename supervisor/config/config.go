@@ -80,8 +80,10 @@ type Probe struct {
 // Ready is how a run proves that it serves: by a probe, or in another form.
 type Ready struct {
 	Probe
-	Log     string // a regular expression for a line that it prints
-	Timeout time.Duration
+	Log      string        // a regular expression for a line that it prints
+	Notify   bool          // it says so itself, sd_notify(3)
+	Watchdog time.Duration // with Notify: how often it has to say WATCHDOG=1; 0: it need not
+	Timeout  time.Duration
 }
 
 // Check is a probe that is repeated once a run is ready.

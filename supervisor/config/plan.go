@@ -141,6 +141,8 @@ var attributes = []compared[place]{
 	compare("ready.http", func(p *place) any { return p.ready().HTTP }),
 	compare("ready.exec", func(p *place) any { return [2]any{p.ready().Exec, p.ready().Path} }),
 	compare("ready.log", func(p *place) any { return p.ready().Log }),
+	compare("ready.notify", func(p *place) any { return p.ready().Notify }),
+	compare("ready.watchdog", func(p *place) any { return p.ready().Watchdog }),
 	compare("ready.timeout", func(p *place) any { return p.ready().Timeout }),
 	compare("check", func(p *place) any { return p.Policy.Checks }),
 	compare("restart.on", func(p *place) any { return p.Policy.Restart.On }),

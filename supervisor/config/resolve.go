@@ -98,6 +98,9 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 		}
 		diags = diags.Append(fault(place, "Delays contradict each other", "The delay (%v) grows up to max_delay, which is less (%v).", r.Delay, r.MaxDelay))
 	}
+	if s, ok := c.setting("ready.watchdog"); ok && !v.ready.Notify && !c.failed["ready.notify"] {
+		diags = diags.Append(fault(&s.place, "Nobody to watch", "A watchdog waits for WATCHDOG=1, which a child sends that notifies: it needs notify = true."))
+	}
 	if s, ok := c.setting("ready.log"); ok && v.unread() {
 		diags = diags.Append(fault(&s.place, "Nothing to match", "The logs block sends what the child prints past the supervisor, which sees no line."))
 	}

@@ -100,6 +100,15 @@ func integer(most int) func(cty.Value) (int, error) {
 	}
 }
 
+// onlyTrue reads what is there or not.
+func onlyTrue(v cty.Value) (bool, error) {
+	b, err := boolean(v)
+	if err == nil && !b {
+		err = wrong("This can only be true. For false, leave out its line.")
+	}
+	return b, err
+}
+
 // positive reads a number of times.
 func positive(v cty.Value) (int, error) {
 	n, err := integer(maxAttempts)(v)

@@ -69,6 +69,13 @@ type (
 		Pid    int
 		Reason string
 	}
+	// Notified: a run said something of itself, by sd_notify(3).
+	Notified struct {
+		Child  string
+		Pid    int
+		What   string // status, reloading, reloaded, stopping, ignored
+		Detail string
+	}
 	// SignalReceived: somebody signalled the supervisor.
 	SignalReceived struct {
 		Signal, Meaning string
@@ -271,6 +278,7 @@ func (NotReady) event()         {}
 func (CheckFailed) event()      {}
 func (CheckPassed) event()      {}
 func (Unhealthy) event()        {}
+func (Notified) event()         {}
 func (SignalReceived) event()   {}
 func (SignalSent) event()       {}
 func (SignalFailed) event()     {}

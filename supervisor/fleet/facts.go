@@ -53,9 +53,11 @@ func (f *Fleet) spawned(x process.Spawned) {
 	if u.state == child.Starting {
 		f.probe(u)
 	}
+	f.claim()
 }
 
 func (f *Fleet) spawnFailed(x process.SpawnFailed) {
+	defer f.claim()
 	u := f.runs[x.Run]
 	delete(f.runs, x.Run)
 	if u.relay != nil {
@@ -92,7 +94,7 @@ func (f *Fleet) exited(x process.Exited) {
 		f.books.killed++
 	}
 	f.unprobe(u)
-	u.uncheck()
+	u.unwatch()
 	defer u.forget()
 	f.reaped(u, x)
 	reason := fmt.Sprintf("exited with code %d", x.Exit.Code)

@@ -21,6 +21,7 @@ import (
 	"tp0/supervisor/event"
 	"tp0/supervisor/process"
 	"tp0/supervisor/procfs"
+	"tp0/supervisor/ready"
 	"tp0/supervisor/relay"
 )
 
@@ -158,6 +159,7 @@ type world struct {
 	sweeps    [][2]time.Duration
 	load      *config.Config
 	loadErr   error
+	take      func([]int, ready.Message)
 	ill       bool          // commands that are tried exit with 1
 	gate      chan struct{} // what a load waits for
 	loads     int
@@ -170,7 +172,7 @@ func open(t *testing.T, relays Relays, cfgs ...*config.Config) *world {
 	w := &world{t: t, cfgs: cfgs, over: make(chan error, 1), gate: make(chan struct{})}
 	close(w.gate)
 	w.f = New(Options{
-		Config: cfgs[0], Load: w.reload, Configure: func(config.Log) {}, Processes: w, Relays: relays, Sink: w, Run: process.Spec{Stdin: -1}, Terminal: true,
+		Config: cfgs[0], Load: w.reload, Configure: func(config.Log) {}, Processes: w, Relays: relays, Sink: w, Listen: w.listen, Run: process.Spec{Stdin: -1}, Terminal: true,
 	})
 	go func() { w.over <- w.f.Run() }()
 	return w
@@ -226,6 +228,14 @@ func (w *world) Signal(id process.RunID, sig unix.Signal, rung int, _ process.Pr
 	}
 	w.f.Deliver(fact)
 }
+
+func (w *world) listen(take func([]int, ready.Message)) (Notifier, error) {
+	w.take = take
+	return w, nil
+}
+
+func (w *world) Name() string { return "@test" }
+func (w *world) Close()       {}
 
 // Try plays a command that runs for as long as its argument says, and exits
 // with 1 unless it is to go well.
@@ -284,6 +294,10 @@ func (w *world) Emit(e event.Event) {
 		w.say("%s check %s failed", e.Child, e.Check)
 	case event.CheckPassed:
 		w.say("%s check %s passed", e.Child, e.Check)
+	case event.Notified:
+		w.say("%s", strings.TrimSpace(e.Child+" "+e.What+" "+e.Detail))
+	case event.Warning:
+		w.say("stranger: %s", e.Reason)
 	case event.Unhealthy:
 		w.say("%s unhealthy", e.Child)
 	case event.SpawnFailed:
@@ -410,6 +424,12 @@ func (w *world) do(step string) (answer string) {
 		w.mu.Lock()
 		w.ill = word[0] == "ill"
 		w.mu.Unlock()
+	case "say":
+		pid, err := strconv.Atoi(word[1])
+		if err != nil {
+			pid = run().pid
+		}
+		go w.take([]int{pid, 1}, ready.Parse([]byte(arg(2))))
 	case "broken":
 		w.f.Stop()
 	case "reload":

@@ -118,3 +118,70 @@ func TestCheckThatHangs(t *testing.T) {
 		{"exit a", "sweep"},
 	})
 }
+
+func TestNotify(t *testing.T) {
+	cfg := cfgs(newConfig(kid("a", readyBy(config.Ready{Notify: true})), kid("b", after("a"))))
+	up := []step{{"", "spawn a"}, {"up a", ""}}
+	serves := append(up[:2:2], step{"say a READY=1", "a ready, spawn b"}, step{"up b", "b ready"})
+	with := func(first []step, more ...step) []step { return append(first[:len(first):len(first)], more...) }
+	playAll(t, []script{
+		{"ready", cfg, serves},
+		{"a stranger", cfg, with(up,
+			step{"say 7 READY=1", "stranger: pid 7 belongs to no child that notifies"},
+			step{"say 8 READY=1", ""}, // once a second
+			step{"wait 1s", "a not ready, SIGTERM a"})},
+		{"a child that does not notify", cfg, with(serves, step{"say b STOPPING=1", "stranger: pid 4194306 belongs to no child that notifies"})},
+		{"quicker than its pid", cfg, []step{
+			{"", "spawn a"},
+			{"say 4194305 READY=1", ""},
+			{"up a", "a ready, spawn b"},
+		}},
+		{"it asks for time", cfg, with(up,
+			step{"wait 900ms", ""},
+			step{"say a EXTEND_TIMEOUT_USEC=500000", ""},
+			step{"wait 499ms", ""},
+			step{"say a EXTEND_TIMEOUT_USEC=500", ""}, // that takes nothing away
+			step{"wait 1ms", "a not ready, SIGTERM a"})},
+		{"it asks for time to end", cfg, with(serves,
+			step{"TERM", "SIGTERM b"},
+			step{"exit b", "SIGTERM a"},
+			step{"say a EXTEND_TIMEOUT_USEC=5000000", ""},
+			step{"wait 4999ms", ""},
+			step{"wait 1ms", "SIGKILL a"},
+			step{"exit a", "sweep"})},
+		{"the deadline holds", cfg, with(serves,
+			step{"TERM", "SIGTERM b"},
+			step{"exit b", "SIGTERM a"},
+			step{"say a EXTEND_TIMEOUT_USEC=3600000000", ""},
+			step{"wait 9599ms", ""},
+			step{"wait 1ms", "SIGKILL a"},
+			step{"exit a", "sweep"})},
+		{"what it says", cfg, with(serves,
+			step{"say a STATUS=one", "a status one"},
+			step{"say a STATUS=one", ""},
+			step{"say a RELOADING=1", "a reloading"},
+			step{"say a READY=1", "a reloaded"},
+			step{"say a MAINPID=1", "a ignored MAINPID"},
+			step{"say a MAINPID=1", ""},
+			step{"say a STOPPING=1", "a stopping"})},
+	})
+}
+
+func TestWatchdog(t *testing.T) {
+	cfg := cfgs(newConfig(kid("a", readyBy(config.Ready{Notify: true, Watchdog: 10 * time.Second}))))
+	up := []step{
+		{"", "spawn a"},
+		{"up a", ""},
+		{"say a READY=1", "a ready"},
+		{"wait 9s", ""},
+		{"say a WATCHDOG=1", ""},
+		{"wait 9s", ""},
+	}
+	with := func(more ...step) []step { return append(up[:len(up):len(up)], more...) }
+	playAll(t, []script{
+		{"it falls silent", cfg, with(step{"wait 1s", "a unhealthy, SIGTERM a"}, step{"exit a", "a again 1"})},
+		{"it triggers it", cfg, with(step{"say a WATCHDOG=trigger", "a unhealthy, SIGTERM a"}, step{"exit a", "a again 1"})},
+		{"it is about to end", cfg, with(step{"say a STOPPING=1", "a stopping"}, step{"wait 1h", ""})},
+		{"its run ended", cfg, with(step{"exit a 1", "a again 1"}, step{"wait 500ms", ""}, step{"wait 500ms", "spawn a"}, step{"up a", ""}, step{"wait 999ms", ""})},
+	})
+}

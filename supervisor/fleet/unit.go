@@ -32,13 +32,19 @@ type timer uint8
 const (
 	delayTimer timer = iota
 	rungTimer
+	readyTimer // of a run that says itself when it is ready
 )
 
-func (t timer) event() child.Event {
-	if t == delayTimer {
-		return child.DelayOver
+func (f *Fleet) timerFired(m timerFired) {
+	switch {
+	case m.gen != m.u.gen: // stale
+	case m.what == delayTimer:
+		f.feed(m.u, child.DelayOver)
+	case m.what == rungTimer:
+		f.feed(m.u, child.RungOver)
+	case m.what == readyTimer:
+		f.tooLate(m.u, m.u.due.Sub(m.u.spawned), "no READY=1 came")
 	}
-	return child.RungOver
 }
 
 // unit is one instance.
@@ -54,21 +60,26 @@ type unit struct {
 	restarts child.Restarts
 	last     child.Decision // what the policy said to the end of the last run
 
-	run        process.RunID // while state.HasRun()
-	pid        int           // 0: not known yet
-	relay      *relay.Run
-	spawned    time.Time
-	stopped    time.Time // when its ladder began; zero: it did not
-	rung       int
-	stopProbe  context.CancelFunc // nil: none is under way
-	stopChecks context.CancelFunc // nil: it is not checked
-	why        string             // it is Unready
-	line       *ready.Log         // nil: no line makes it ready
-	moments    []*time.Timer      // when it is to be looked at
-	known      *process.Glanced   // what it held when it was ready
-	unheard    string             // the disposition of its kill_signal that was told last
-	timer      *time.Timer        // nil: it waits for nothing
-	gen        uint64             // of the timer; a message of an older one is stale
+	run                            process.RunID // while state.HasRun()
+	pid                            int           // 0: not known yet
+	relay                          *relay.Run
+	spawned                        time.Time
+	stopped                        time.Time // when its ladder began; zero: it did not
+	rung                           int
+	stopProbe                      context.CancelFunc // nil: none is under way
+	stopChecks                     context.CancelFunc // nil: it is not checked
+	why                            string             // it is Unready
+	line                           *ready.Log         // nil: no line makes it ready
+	moments                        []*time.Timer      // when it is to be looked at
+	known                          *process.Glanced   // what it held when it was ready
+	unheard                        string             // the disposition of its kill_signal that was told last
+	status                         string             // as it says itself
+	reloading, leaves, saidIgnored bool               // as well
+	alive                          time.Time          // when it said so last
+	watchdog                       *time.Timer        // nil: nobody waits for that
+	timer                          *time.Timer        // nil: it waits for nothing
+	due                            time.Time          // when that is over
+	gen                            uint64             // of the timer; a message of an older one is stale
 }
 
 // child is the name of the child that the instance belongs to, or will.
@@ -127,6 +138,7 @@ func (f *Fleet) feed(u *unit, e child.Event) {
 
 func (f *Fleet) arm(u *unit, what timer, d time.Duration) {
 	u.disarm()
+	u.due = time.Now().Add(d)
 	m := timerFired{u, u.gen, what}
 	u.timer = time.AfterFunc(d, func() { f.mail.Put(m) })
 }
@@ -145,13 +157,22 @@ func (f *Fleet) spawn(u *unit) {
 	f.lastRun++
 	l := &u.spec.Launch
 	u.run, u.pid, u.rung, u.stopped, u.why = f.lastRun, 0, 0, time.Time{}, ""
+	u.status, u.reloading, u.leaves, u.saidIgnored = "", false, false, false
 	f.runs[u.run] = u
 	output := relay.Spec{Instance: u.spec.Name, Format: l.Logs.Format, Stdout: l.Logs.Stdout, Stderr: l.Logs.Stderr}
 	if u.line = nil; l.Ready != nil && l.Ready.Log != "" {
 		u.line = ready.NewLog(regexp.MustCompile(l.Ready.Log)) // it was compiled as the file was read
 		output.Lines = u.line.Lines
 	}
-	r, err := f.opt.Relays.Prepare(output)
+	env := l.Env
+	var err error
+	if u.notifies() {
+		env, err = f.notifyEnv(l)
+	}
+	var r *relay.Run
+	if err == nil {
+		r, err = f.opt.Relays.Prepare(output)
+	}
 	if err != nil {
 		f.mail.Put(process.SpawnFailed{Run: u.run, Err: err})
 		return
@@ -160,7 +181,7 @@ func (f *Fleet) spawn(u *unit) {
 	f.keep(r)
 	out, errs := r.ChildFiles()
 	s := f.opt.Run
-	s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, l.Path, append([]string{l.Command}, l.Args...), l.Env, l.Dir
+	s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, l.Path, append([]string{l.Command}, l.Args...), env, l.Dir
 	s.Stdout, s.Stderr = out, errs
 	s.Hold, s.Probed = min(u.spec.Policy.KillHold, u.spec.Policy.KillTimeout/2), l.Ready != nil && len(l.Ready.Exec) == 0
 	if !f.opt.Certain {
@@ -202,7 +223,7 @@ func (f *Fleet) climb(u *unit, rung int) {
 	if r := u.spec.Launch.Ready; u.rung > 0 || time.Since(u.spawned) > young || r != nil && len(r.Exec) > 0 {
 		f.unprobe(u) // else the signal may wait for what it finds
 	}
-	u.uncheck()
+	u.unwatch()
 	u.rung = rung
 	f.opt.Processes.Signal(u.run, r.Signal, rung, process.Proof(f.cfg.Shutdown.Proof))
 	u.disarm()
@@ -220,6 +241,10 @@ func (f *Fleet) probe(u *unit) {
 	r := u.spec.Launch.Ready
 	if r == nil {
 		f.serves(u)
+		return
+	}
+	if r.Notify {
+		f.arm(u, readyTimer, time.Until(u.spawned.Add(r.Timeout)))
 		return
 	}
 	ctx, cancel := context.WithDeadline(f.ctx, u.spawned.Add(r.Timeout))
@@ -279,8 +304,12 @@ func (f *Fleet) probed(m probed) {
 		f.serves(u)
 		return
 	}
-	timeout := u.spec.Launch.Ready.Timeout
-	f.opt.Sink.Emit(event.NotReady{Child: u.spec.Name, Pid: u.pid, Timeout: timeout, Reason: m.err.Error()})
+	f.tooLate(u, u.spec.Launch.Ready.Timeout, m.err.Error())
+}
+
+// tooLate stops a run that was not ready in time.
+func (f *Fleet) tooLate(u *unit, timeout time.Duration, reason string) {
+	f.opt.Sink.Emit(event.NotReady{Child: u.spec.Name, Pid: u.pid, Timeout: timeout, Reason: reason})
 	u.why = fmt.Sprintf("not ready within %v", timeout)
 	f.feed(u, child.TooLate)
 }
@@ -291,6 +320,7 @@ func (f *Fleet) serves(u *unit) {
 		f.later(u, glanceAfter, glanceMoment)
 		if f.stop.phase == running {
 			f.check(u)
+			f.guard(u)
 		}
 	}
 	f.feed(u, child.Serves)

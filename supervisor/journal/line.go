@@ -32,6 +32,7 @@ const (
 	msgNotReady      = "not ready in time"
 	msgCheckFailed   = "check failed"
 	msgCheckPassed   = "check passed"
+	msgNotified      = "child notified"
 	msgUnhealthy     = "child unhealthy"
 	msgSignalFailed  = "signal not sent"
 	msgUnexpected    = "child ended unexpectedly"
@@ -77,7 +78,7 @@ func lineOf(e event.Event) line {
 		return line{hclog.Info, msgLedger, []any{"owner", "supervisor", "fd", e.FD, "kind", e.Kind, "target", e.Target}}
 	case event.Spawned, event.SpawnFailed, event.Ready, event.NotReady, event.Unexpected, event.NoProof,
 		event.Restarting, event.Completed, event.Failed, event.Reaped, event.OrphanReaped, event.Ended, event.Slow, event.Unheard,
-		event.CheckFailed, event.CheckPassed, event.Unhealthy:
+		event.CheckFailed, event.CheckPassed, event.Unhealthy, event.Notified:
 		return childLine(e)
 	case event.SignalReceived:
 		f := []any{"signal", e.Signal}
@@ -127,6 +128,12 @@ func childLine(e event.Event) line {
 		return line{hclog.Info, msgCheckPassed, []any{"child", e.Child, "pid", e.Pid, "check", e.Check}}
 	case event.Unhealthy:
 		return line{hclog.Warn, msgUnhealthy, []any{"child", e.Child, "pid", e.Pid, "reason", e.Reason}}
+	case event.Notified:
+		f := []any{"child", e.Child, "pid", e.Pid, "what", e.What}
+		if e.Detail != "" {
+			f = append(f, "detail", e.Detail)
+		}
+		return line{hclog.Info, msgNotified, f}
 	case event.Unexpected:
 		f := []any{"child", e.Child, "pid", e.Pid, "reason", e.Reason, "core", e.Core}
 		if len(e.Output) > 0 {

@@ -12,7 +12,7 @@ import (
 
 // check runs a check whose looks go as the letters say: g well, b badly, h not
 // at all. It returns what was told, and the end.
-func check(t *testing.T, looks string) (told []string, err error, took time.Duration) {
+func check(t *testing.T, looks string) (told []string, took time.Duration, err error) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		n := 0
@@ -35,7 +35,7 @@ func check(t *testing.T, looks string) (told []string, err error, took time.Dura
 		took = time.Since(begin)
 		cancel()
 	})
-	return told, err, took
+	return told, took, err
 }
 
 func TestCheck(t *testing.T) {
@@ -49,7 +49,7 @@ func TestCheck(t *testing.T) {
 		{"gbbb", []string{"bad 2"}, "failed 3 times: bad 4"},
 		{"hhh", []string{"no answer"}, "failed 3 times: no answer"},
 	} {
-		told, err, took := check(t, tt.looks)
+		told, took, err := check(t, tt.looks)
 		if !slices.Equal(told, tt.told) || fmt.Sprint(err) != tt.err {
 			t.Errorf("%s: %q, %v", tt.looks, told, err)
 		}
