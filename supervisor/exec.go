@@ -82,7 +82,7 @@ func (e *execution) config(path string) *config.Config {
 		Logs: config.Logs{Format: "inherit", Stdout: "stdout", Stderr: "stderr"},
 	}
 	if o.ReadyTCP != "" {
-		launch.Ready = &config.Ready{TCP: o.ReadyTCP, Timeout: o.ReadyTimeout}
+		launch.Ready = &config.Ready{Probe: config.Probe{TCP: o.ReadyTCP}, Timeout: o.ReadyTimeout}
 	}
 	return config.Single(filepath.Base(o.Command[0]), launch,
 		config.Shutdown{Deadline: o.Deadline, Proof: config.ProofExact, Strict: o.Strict},

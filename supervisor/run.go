@@ -20,6 +20,7 @@ import (
 	"tp0/supervisor/ledger"
 	"tp0/supervisor/listen"
 	"tp0/supervisor/process"
+	"tp0/supervisor/ready"
 	"tp0/supervisor/relay"
 	"tp0/supervisor/report"
 )
@@ -112,6 +113,7 @@ func (h *house) build(p process.Options, f fleet.Options) error {
 	if err != nil {
 		return err
 	}
+	f.Listen = func(take func([]int, ready.Message)) (fleet.Notifier, error) { return ready.Listen(h.book, take) }
 	p.Books, p.Deliver = h.book, func(f process.Fact) { h.fleet.Deliver(f) }
 	if h.loop, err = process.New(p); err != nil {
 		return err

@@ -23,6 +23,8 @@ func TestNext(t *testing.T) {
 		{Ready, EndedWell, Succeeded, Complete},
 		{Ready, EndedBadly, Failed, GiveUp},
 		{Ready, Stop, Stopping, Climb},
+		{Ready, Fails, Unready, Climb},
+		{Stopping, Fails, Stopping, Nothing},
 		{Ready, Renew, Renewing, Climb},
 		{Unready, Stop, Stopping, Nothing}, // its ladder goes on
 		{Unready, EndedWell, Failed, GiveUp},

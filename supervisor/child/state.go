@@ -20,7 +20,7 @@ const (
 	Waiting    State = iota // wants to run, and may as soon as what it depends on lets it
 	Starting                // has a run that is not ready yet
 	Ready                   // has a run that serves
-	Unready                 // its run was not ready in time and is being stopped
+	Unready                 // its run was not ready in time, or a check failed, and it is being stopped
 	BackingOff              // its run failed; another one follows after a delay
 	Renewing                // its run is being stopped, so that a new one can follow
 	Stopping                // its run is being stopped for good
@@ -67,6 +67,7 @@ const (
 	Start      Event = iota // it may start: what it depends on is ready
 	Serves                  // its run is ready
 	TooLate                 // its run was not ready in time
+	Fails                   // its run was ready, and does not serve any more
 	EndedWell               // its run ended, and no other follows
 	EndedBadly              // its run ended, and failed for good
 	EndedAgain              // its run ended, and another one follows after a delay
@@ -80,7 +81,7 @@ const (
 )
 
 var eventNames = [...]string{
-	"start", "serves", "too late", "ended well", "ended badly", "ended, again", "ended first", "delay over", "stop", "renew", "rung over",
+	"start", "serves", "too late", "fails", "ended well", "ended badly", "ended, again", "ended first", "delay over", "stop", "renew", "rung over",
 	"hasten", "kill",
 }
 
@@ -141,6 +142,7 @@ var table = map[State]map[Event]transition{
 		Renew:      {Renewing, Climb},
 	},
 	Ready: {
+		Fails:      {Unready, Climb},
 		EndedWell:  {Succeeded, Complete},
 		EndedBadly: {Failed, GiveUp},
 		EndedAgain: {BackingOff, Delay},

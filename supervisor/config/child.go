@@ -104,12 +104,18 @@ func (d *decoder) decodeHeader(block *hcl.Block) (*childBlock, hcl.Diagnostics) 
 	case !nameForm.MatchString(c.name):
 		diags = diags.Append(fault(&block.LabelRanges[0], "Invalid name", "The name of a child has letters, digits, dots, underscores and dashes only, and begins with none of dot and dash."))
 	}
-	settings, listens, more := bind(block.Body, &childSchema, "", listenSchema.header())
+	settings, blocks, more := bind(block.Body, &childSchema, "", listenSchema.header(), checkSchema.header())
 	diags = append(diags, more...)
 	c.settings = settings
-	for _, block := range listens {
-		c.listens = append(c.listens, listenBlock{block, defaultListen()})
+	var checks hcl.Blocks
+	for _, block := range blocks {
+		if block.Type == listenSchema.name {
+			c.listens = append(c.listens, listenBlock{block, defaultListen()})
+		} else {
+			checks = append(checks, block)
+		}
 	}
+	diags = append(diags, c.bindChecks(checks)...)
 	ctx := &hcl.EvalContext{Functions: d.strict, Variables: map[string]cty.Value{}}
 	for _, s := range settings {
 		if !s.shared {
@@ -120,6 +126,53 @@ func (d *decoder) decodeHeader(block *hcl.Block) (*childBlock, hcl.Diagnostics) 
 		diags = append(diags, more...)
 	}
 	return c, diags
+}
+
+// bindChecks finds the settings of the checks.
+func (c *childBlock) bindChecks(blocks hcl.Blocks) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	first := map[string]int{} // lines
+	for _, b := range blocks {
+		name := b.Labels[0]
+		line, double := first[name]
+		switch {
+		case double:
+			diags = diags.Append(fault(&b.LabelRanges[0], "Duplicate check", "There is a check %s in line %d already.", quote(name), line))
+			continue
+		case len(name) > maxNameLength || !nameForm.MatchString(name):
+			diags = diags.Append(fault(&b.LabelRanges[0], "Invalid name", "The name of a check has letters, digits, dots, underscores and dashes only, begins with none of dot and dash, and has %d characters at most.", maxNameLength))
+		}
+		first[name] = b.LabelRanges[0].Start.Line
+		settings, _, more := bind(b.Body, &checkSchema, "check."+name+".")
+		diags = append(diags, more...)
+		for _, s := range settings {
+			c.settings = append(c.settings, ofCheck(name, s))
+		}
+	}
+	return diags
+}
+
+// ofCheck makes a setting of a child's check one of the child.
+func ofCheck(name string, s setting[Check]) setting[childValues] {
+	set := func(v *childValues, value cty.Value) error { return s.set(v.check(name), value) }
+	return setting[childValues]{
+		attribute: &attribute[childValues]{name: s.name, doc: s.doc, set: set},
+		path:      s.path, expr: s.expr, place: s.place, indexed: s.indexed, weight: s.weight, refused: s.refused,
+	}
+}
+
+// check is the check of a name, which is made if need be. The list is a new
+// one each time: instances begin with that of the first.
+func (v *childValues) check(name string) *Check {
+	v.policy.Checks = slices.Clone(v.policy.Checks)
+	i := slices.IndexFunc(v.policy.Checks, func(c Check) bool { return c.Name == name })
+	if i < 0 {
+		i = len(v.policy.Checks)
+		c := defaultCheck()
+		c.Name = name
+		v.policy.Checks = append(v.policy.Checks, c)
+	}
+	return &v.policy.Checks[i]
 }
 
 // number gives the children the indices of their instances.
@@ -305,10 +358,10 @@ func (c *childBlock) addInstance(index int, v childValues) {
 	c.instances = append(c.instances, &Instance{Name: c.instanceName(index), Child: c.name, Index: index, Launch: v.launch, Policy: v.policy})
 }
 
-// probed says whether there is a ready block; its tcp is required.
+// probed says whether there is a ready block; one without attributes is a
+// fault.
 func (c *childBlock) probed() bool {
-	_, ok := c.setting("ready.tcp")
-	return ok
+	return slices.ContainsFunc(c.settings, func(s setting[childValues]) bool { return strings.HasPrefix(s.path, "ready.") })
 }
 
 func (d *decoder) evaluateInstance(c *childBlock, ctx *hcl.EvalContext, v *childValues, again bool) hcl.Diagnostics {

@@ -86,10 +86,31 @@ type Begin struct {
 	NoNewPrivs  bool
 }
 
-// Ready is how a run proves that it serves.
+// Probe is a look whether a run serves, in one form.
+type Probe struct {
+	TCP  string   // host:port
+	HTTP string   // a URL
+	Exec []string // a command with its arguments
+	Path string   // the executable that the command was resolved to
+}
+
+// Ready is how a run proves that it serves: by a probe, or in another form.
 type Ready struct {
-	TCP     string // host:port
-	Timeout time.Duration
+	Probe
+	Log      string        // a regular expression for a line that it prints
+	Notify   bool          // it says so itself, sd_notify(3)
+	Watchdog time.Duration // with Notify: how often it has to say WATCHDOG=1; 0: it need not
+	Timeout  time.Duration
+}
+
+// Check is a probe that is repeated once a run is ready.
+type Check struct {
+	Name string
+	Probe
+	Grace    time.Duration // before the first
+	Interval time.Duration
+	Timeout  time.Duration // of each
+	Limit    int           // failures in a row, then a restart
 }
 
 // Logs is where a child's output goes.
@@ -118,6 +139,7 @@ type Policy struct {
 	Sidecar        bool           // it goes after all others, and lives for them only
 	Critical       bool           // its end ends all, with its exit code
 	SuccessCodes   []int          // ends that are successes; that by a signal has the code 128+n
+	Checks         []Check
 	Restart        Restart
 	OnSuccess      Action
 	OnFailure      Action

@@ -123,7 +123,7 @@ func TestContractExample(t *testing.T) {
 				Launch: Launch{
 					Command: "server", Path: filepath.Join(dir, "bin", "server"),
 					Env:   append(slices.Clone(base), "SERVER_PORT=12345"),
-					Ready: &Ready{TCP: "127.0.0.1:12345", Timeout: 5 * time.Second},
+					Ready: &Ready{Probe: Probe{TCP: "127.0.0.1:12345"}, Timeout: 5 * time.Second},
 					Logs:  logs,
 				},
 				Policy: Policy{KillSignal: syscall.SIGTERM, KillTimeout: 5 * time.Second, KillHold: hold, KillScope: ScopeGroup, SuccessCodes: []int{0}, Restart: restart, OnSuccess: Ignore, OnFailure: ShutDown},
@@ -194,7 +194,7 @@ child "a" {
     tcp = ":1" 
   }
 }`, opt)
-	if got := *withReady.Instances()[0].Launch.Ready; got != (Ready{":1", 5 * time.Second}) {
+	if got := *withReady.Instances()[0].Launch.Ready; !reflect.DeepEqual(got, Ready{Probe: Probe{TCP: ":1"}, Timeout: 5 * time.Second}) {
 		t.Errorf("ready = %v", got)
 	}
 }

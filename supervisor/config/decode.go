@@ -181,6 +181,7 @@ func bind[T any](body hcl.Body, b *block[T], prefix string, others ...hcl.BlockH
 		}
 		settings = append(settings, s)
 	}
+	diags = append(diags, choose(b.oneOf, content.Attributes, body.MissingItemRange())...)
 	var rest hcl.Blocks
 	first := map[string]hcl.Range{}
 	for _, found := range content.Blocks {
@@ -199,6 +200,26 @@ func bind[T any](body hcl.Body, b *block[T], prefix string, others ...hcl.BlockH
 		diags = append(diags, more...)
 	}
 	return settings, rest, diags
+}
+
+// choose reports where not exactly one of the names is given.
+func choose(names []string, given hcl.Attributes, missing hcl.Range) hcl.Diagnostics {
+	var found []*hcl.Attribute
+	for _, name := range names {
+		if attr, ok := given[name]; ok {
+			found = append(found, attr)
+		}
+	}
+	if len(found) == 0 && len(names) > 0 {
+		return hcl.Diagnostics{fault(&missing, "Nothing to go by", "One of %s is needed here.", list(names))}
+	}
+	slices.SortFunc(found, func(a, b *hcl.Attribute) int { return a.Range.Start.Byte - b.Range.Start.Byte })
+	var diags hcl.Diagnostics
+	for i := 1; i < len(found); i++ {
+		diags = diags.Append(fault(&found[i].NameRange, "Too much to go by", "Only one of %s can be given, and there is %s in line %d.",
+			list(names), found[0].Name, found[0].Range.Start.Line))
+	}
+	return diags
 }
 
 // evaluate puts the value of a setting into the target.

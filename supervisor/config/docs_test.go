@@ -28,6 +28,8 @@ func TestDocs(t *testing.T) {
 	document(&tables, "", &childSchema, &child)
 	socket := defaultListen()
 	document(&tables, "child › ", &listenSchema, &socket)
+	check := defaultCheck()
+	document(&tables, "child › ", &checkSchema, &check)
 	want := head + begin + tables.String()
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
@@ -52,6 +54,9 @@ func document[T any](w *strings.Builder, around string, b *block[T], defaults *T
 	}
 	fmt.Fprintf(w, "\n## %s\n\n%s\n\n| attribute | default | |\n|---|---|---|\n", title, b.doc)
 	for _, a := range b.attributes {
+		if a.doc == "" {
+			continue // it is there to be refused
+		}
 		value := shown(a.get(defaults))
 		if a.required {
 			value = "required"

@@ -64,6 +64,14 @@ func (d *decoder) finish(c *childBlock, v *childValues, env []string, lenient bo
 		}
 		v.launch.Path = path
 	}
+	if r := v.launch.Ready; r != nil {
+		diags = append(diags, d.findProbe(c, v, &r.Probe, "ready.exec", dir)...)
+	}
+	v.policy.Checks = slices.Clone(v.policy.Checks)
+	for i := range v.policy.Checks {
+		check := &v.policy.Checks[i]
+		diags = append(diags, d.findProbe(c, v, &check.Probe, "check."+check.Name+".exec", dir)...)
+	}
 	for _, s := range v.sinks() {
 		if !strings.Contains(*s.sink, "/") || c.failed[s.path] {
 			continue
@@ -76,6 +84,18 @@ func (d *decoder) finish(c *childBlock, v *childValues, env []string, lenient bo
 	return diags
 }
 
+// findProbe resolves the command of a probe, if it has one.
+func (d *decoder) findProbe(c *childBlock, v *childValues, p *Probe, path, dir string) hcl.Diagnostics {
+	if len(p.Exec) == 0 || v.launch.Env == nil || c.environFailed() {
+		return nil
+	}
+	var err error
+	if p.Path, err = d.find(p.Exec[0], dir, searchPath(v.launch.Env)); err != nil {
+		return hcl.Diagnostics{fault(c.at(path), "Command not found", "%v", err)}
+	}
+	return nil
+}
+
 // checkTogether finds values that are right by themselves and not together.
 func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 	var diags hcl.Diagnostics
@@ -85,6 +105,12 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 			place = c.at("restart.max_delay")
 		}
 		diags = diags.Append(fault(place, "Delays contradict each other", "The delay (%v) grows up to max_delay, which is less (%v).", r.Delay, r.MaxDelay))
+	}
+	if s, ok := c.setting("ready.watchdog"); ok && !v.ready.Notify && !c.failed["ready.notify"] {
+		diags = diags.Append(fault(&s.place, "Nobody to watch", "A watchdog waits for WATCHDOG=1, which a child sends that notifies: it needs notify = true."))
+	}
+	if s, ok := c.setting("ready.log"); ok && v.unread() {
+		diags = diags.Append(fault(&s.place, "Nothing to match", "The logs block sends what the child prints past the supervisor, which sees no line."))
 	}
 	if s, ok := c.setting("ready.tcp"); ok && v.listensOn(v.ready.TCP) {
 		diags = diags.Append(fault(&s.place, "Nothing to go by", "The supervisor itself listens on this address, as a listen block says, so that a connect says nothing of the child. On an address of a `listen` block use notify, log or exec."))
@@ -113,6 +139,12 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 		}
 	}
 	return diags
+}
+
+// unread reports whether the supervisor reads nothing of what the child prints.
+func (v *childValues) unread() bool {
+	l := v.launch.Logs
+	return l.Format == formatInherit || l.Stdout == sinkNone && l.Stderr == sinkNone
 }
 
 type sinkOf struct {

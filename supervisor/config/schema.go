@@ -25,6 +25,7 @@ type block[T any] struct {
 	label      string // what its label is, if it has one
 	doc        string
 	attributes []attribute[T]
+	oneOf      []string // the attributes of which exactly one has to be given
 	blocks     []block[T]
 }
 
@@ -160,6 +161,42 @@ var fileSchema = block[Config]{
 	}},
 }
 
+func defaultCheck() Check {
+	return Check{Grace: 5 * time.Second, Interval: 10 * time.Second, Timeout: 2 * time.Second, Limit: 3}
+}
+
+// checkSchema is a check of a child, which can have many.
+var checkSchema = block[Check]{
+	name:  "check",
+	label: "name",
+	doc: "A look that is repeated while a run is ready, in one of the forms. A run that fails it too often is stopped as kill_signal has it, " +
+		"which counts as a failure. There is none during a stop. A change of it restarts nobody.",
+	attributes: []attribute[Check]{
+		field("tcp", func(c *Check) *string { return &c.TCP }, address,
+			"The address it has to listen on, as for ready."),
+		field("http", func(c *Check) *string { return &c.HTTP }, webAddress,
+			"The URL that has to answer, as for ready."),
+		field("exec", func(c *Check) *[]string { return &c.Exec }, commandLine,
+			"The command that has to exit with 0, as for ready."),
+		field("grace", func(c *Check) *time.Duration { return &c.Grace }, duration(0),
+			"How long after it is ready the first look comes."),
+		field("interval", func(c *Check) *time.Duration { return &c.Interval }, duration(time.Millisecond),
+			"How long after a look the next one comes, with a jitter of 10 %."),
+		field("timeout", func(c *Check) *time.Duration { return &c.Timeout }, duration(time.Millisecond),
+			"How long a look may take before it has failed."),
+		field("limit", func(c *Check) *int { return &c.Limit }, positive,
+			"How many failures in a row are enough."),
+		onlyOnce("log", "A line is printed once, and a check looks again and again: log belongs into the ready block; use tcp, http or exec here."),
+		onlyOnce("notify", "A check looks by itself: notify belongs into the ready block, with watchdog if the child is to report again and again; use tcp, http or exec here."),
+	},
+	oneOf: []string{"tcp", "http", "exec"},
+}
+
+// onlyOnce is an attribute that people look for and that there cannot be.
+func onlyOnce(name, why string) attribute[Check] {
+	return attribute[Check]{name: name, set: func(*Check, cty.Value) error { return detail(why) }}
+}
+
 // childSchema is a child. What is not marked as shared may use `index`.
 var childSchema = block[childValues]{
 	name:  "child",
@@ -226,13 +263,25 @@ var childSchema = block[childValues]{
 	blocks: []block[childValues]{
 		{
 			name: "ready",
-			doc:  "How a run proves that it serves. Without it a run is ready once it is executed.",
+			doc:  "How a run proves that it serves, in one of the forms. Without it a run is ready once it is executed.",
 			attributes: []attribute[childValues]{
-				required(field("tcp", func(v *childValues) *string { return &v.ready.TCP }, address,
-					"The address it has to listen on, host:port; without a host any address of this machine.")),
+				field("tcp", func(v *childValues) *string { return &v.ready.TCP }, address,
+					"The address it has to listen on, host:port; without a host any address of this machine."),
+				field("http", func(v *childValues) *string { return &v.ready.HTTP }, webAddress,
+					"The URL that has to answer a GET with a status from 200 to 399. A redirect is not followed, the certificate of https is verified, and no proxy is used."),
+				field("exec", func(v *childValues) *[]string { return &v.ready.Exec }, commandLine,
+					"The command, with its arguments, that has to exit with 0. It has the child's environment and directory, and is killed, with its process group, when its time is over or a stop begins."),
+				field("log", func(v *childValues) *string { return &v.ready.Log }, expression,
+					"A regular expression (RE2) that a line which the child prints has to match. A line of more than 64 KiB is matched in pieces."),
+				field("notify", func(v *childValues) *bool { return &v.ready.Notify }, onlyTrue,
+					"It says so itself, by READY=1 to NOTIFY_SOCKET as sd_notify(3) has it: an abstract unix socket in the supervisor's network namespace. What another process than the child's own and those below it sends is refused, and told. "+
+						"STATUS, STOPPING, RELOADING and EXTEND_TIMEOUT_USEC are heard too, the last within the deadline in a stop; MAINPID and FDSTORE are not."),
+				field("watchdog", func(v *childValues) *time.Duration { return &v.ready.Watchdog }, duration(time.Millisecond),
+					"With notify: how long there may be between two WATCHDOG=1 once it is ready; after that it has failed and is stopped. The child has it as WATCHDOG_USEC."),
 				field("timeout", func(v *childValues) *time.Duration { return &v.ready.Timeout }, duration(time.Millisecond),
 					"How long it may take from its start."),
 			},
+			oneOf: []string{"tcp", "http", "exec", "log", "notify"},
 		},
 		{
 			name:       "rlimits",

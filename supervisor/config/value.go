@@ -1,15 +1,19 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
+	"net/url"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/agext/levenshtein"
 	"github.com/zclconf/go-cty/cty"
@@ -147,6 +151,24 @@ func paths(v cty.Value) ([]string, error) {
 		paths = append(paths, s)
 	}
 	return paths, nil
+}
+
+// onlyTrue reads what is there or not.
+func onlyTrue(v cty.Value) (bool, error) {
+	b, err := boolean(v)
+	if err == nil && !b {
+		err = wrong("This can only be true. For false, leave out its line.")
+	}
+	return b, err
+}
+
+// positive reads a number of times.
+func positive(v cty.Value) (int, error) {
+	n, err := integer(maxAttempts)(v)
+	if err == nil && n == 0 {
+		err = wrong("This must be at least 1.")
+	}
+	return n, err
 }
 
 func primitive(v cty.Value, want cty.Type, name string) (cty.Value, error) {
@@ -427,6 +449,59 @@ func address(v cty.Value) (string, error) {
 	ip, _, _ := strings.Cut(host, "%") // the zone of a link-local address
 	if len(host) > 255 || !hostname.MatchString(host) && net.ParseIP(ip) == nil {
 		return "", wrong("%s is neither the name of a host nor an address.", quote(host))
+	}
+	return s, nil
+}
+
+// webAddress reads a URL.
+func webAddress(v cty.Value) (string, error) {
+	s, err := text(v)
+	if err != nil {
+		return "", wrong(`A URL is needed here, as "http://127.0.0.1:8080/healthz".`)
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		return "", wrong(`%s is not a URL, as "http://127.0.0.1:8080/healthz".`, quote(s))
+	case u.User != nil:
+		return "", wrong("A URL with a name or a password in it is not supported.")
+	}
+	if n, err := strconv.Atoi(u.Port()); u.Port() != "" && (err != nil || n < 1 || n > 65535) {
+		return "", wrong("The port must be a number from 1 to 65535, not %s.", quote(u.Port()))
+	}
+	return s, nil
+}
+
+// commandLine reads a command with its arguments.
+func commandLine(v cty.Value) ([]string, error) {
+	words, err := texts(v)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(words) == 0:
+		return nil, wrong(`A command is needed here, as ["pg_isready", "-q"].`)
+	case words[0] == "":
+		return nil, &elementError{err: wrong("The name of a command must not be empty.")}
+	}
+	return words, nil
+}
+
+// maxExpression bounds a regular expression, in bytes.
+const maxExpression = 1024
+
+// expression reads a regular expression.
+func expression(v cty.Value) (string, error) {
+	s, err := notEmpty(v)
+	if err != nil {
+		return "", err
+	}
+	if len(s) > maxExpression {
+		return "", wrong("A regular expression may have %d bytes at most.", maxExpression)
+	}
+	var fault *syntax.Error
+	if _, err = regexp.Compile(s); errors.As(err, &fault) {
+		at := utf8.RuneCountInString(s[:max(strings.Index(s, fault.Expr), 0)]) + 1
+		return "", wrong("This is not a regular expression: %s: %s, at character %d.", fault.Code, quote(fault.Expr), at)
 	}
 	return s, nil
 }

@@ -50,6 +50,32 @@ type (
 		Timeout time.Duration
 		Reason  string
 	}
+	// CheckFailed: a check of a run failed that did not before.
+	CheckFailed struct {
+		Child  string
+		Pid    int
+		Check  string
+		Reason string
+	}
+	// CheckPassed: it goes well again.
+	CheckPassed struct {
+		Child string
+		Pid   int
+		Check string
+	}
+	// Unhealthy: a run does not serve any more, and is stopped.
+	Unhealthy struct {
+		Child  string
+		Pid    int
+		Reason string
+	}
+	// Notified: a run said something of itself, by sd_notify(3).
+	Notified struct {
+		Child  string
+		Pid    int
+		What   string // status, reloading, reloaded, stopping, ignored
+		Detail string
+	}
 	// SignalReceived: somebody signalled the supervisor.
 	SignalReceived struct {
 		Signal, Meaning string
@@ -252,6 +278,10 @@ func (Spawned) event()          {}
 func (SpawnFailed) event()      {}
 func (Ready) event()            {}
 func (NotReady) event()         {}
+func (CheckFailed) event()      {}
+func (CheckPassed) event()      {}
+func (Unhealthy) event()        {}
+func (Notified) event()         {}
 func (SignalReceived) event()   {}
 func (SignalSent) event()       {}
 func (SignalFailed) event()     {}

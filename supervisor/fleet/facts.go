@@ -54,9 +54,11 @@ func (f *Fleet) spawned(x process.Spawned) {
 	if u.state == child.Starting {
 		f.probe(u)
 	}
+	f.claim()
 }
 
 func (f *Fleet) spawnFailed(x process.SpawnFailed) {
+	defer f.claim()
 	u := f.runs[x.Run]
 	delete(f.runs, x.Run)
 	if u.relay != nil {
@@ -96,6 +98,7 @@ func (f *Fleet) exited(x process.Exited) {
 		f.books.killed++
 	}
 	f.unprobe(u)
+	u.unwatch()
 	defer u.forget()
 	f.reaped(u, x)
 	reason := fmt.Sprintf("exited with code %d", x.Exit.Code)
@@ -107,7 +110,7 @@ func (f *Fleet) exited(x process.Exited) {
 		f.lastWords(u.relay, event.Unexpected{Child: u.spec.Name, Pid: x.Pid, Reason: reason, Core: x.Exit.Core, Known: u.lastKnown()})
 	}
 	if u.state == child.Unready {
-		well, reason = false, fmt.Sprintf("not ready within %v", u.spec.Launch.Ready.Timeout)
+		well, reason = false, u.why
 	}
 	u.relay = nil
 	f.ended(u, well, reason)

@@ -21,6 +21,7 @@ import (
 	"tp0/supervisor/ledger"
 	"tp0/supervisor/process"
 	"tp0/supervisor/queue"
+	"tp0/supervisor/ready"
 	"tp0/supervisor/relay"
 )
 
@@ -33,6 +34,7 @@ type Processes interface {
 	Glance(process.RunID, unix.Signal)
 	Diagnose(process.RunID, unix.Signal)
 	Forward(id process.RunID, came, sig unix.Signal)
+	Try(context.Context, process.Spec) error // waits
 	Sweep(killAt, giveUp time.Time, proof process.Proof)
 }
 
@@ -50,10 +52,11 @@ type Options struct {
 	Relays    Relays
 	Sockets   Sockets // nil: no child has any
 	Sink      event.Sink
-	Run       process.Spec // what all runs have in common: standard input, scope, …
-	Terminal  bool         // somebody may be watching, who can press Ctrl-C again
-	Certain   bool         // a stop does not take back a spawn that waits for its turn
-	Leave     bool         // what is below us when no child runs any more is left alone
+	Listen    func(take func(pids []int, m ready.Message)) (Notifier, error) // see ready.Listen
+	Run       process.Spec                                                   // what all runs have in common: standard input, scope, …
+	Terminal  bool                                                           // somebody may be watching, who can press Ctrl-C again
+	Certain   bool                                                           // a stop does not take back a spawn that waits for its turn
+	Leave     bool                                                           // what is below us when no child runs any more is left alone
 }
 
 // Fleet is all children. Its methods may be called by any goroutine, and none
@@ -67,21 +70,24 @@ type Fleet struct {
 	late atomic.Bool // a stop began: spawns on their way are not wanted any more
 
 	// Everything below belongs to the goroutine of Run.
-	cfg     *config.Config
-	units   []*unit // in the order of the file; those that are on their way out last
-	groups  map[string]group
-	edition int               // of the configuration, counted from 0
-	needed  needed            // see findNeeded
-	lost    map[string]string // see findLost
-	runs    map[process.RunID]*unit
-	lastRun process.RunID
-	relays  []*relay.Run // those that may still have output
-	pruneAt int          // how many of them make a look for those that have none worth while
-	loading bool
-	again   bool // a further reload was asked for meanwhile
-	reload  *reload
-	stop    stop
-	books   books
+	cfg       *config.Config
+	units     []*unit // in the order of the file; those that are on their way out last
+	groups    map[string]group
+	edition   int               // of the configuration, counted from 0
+	needed    needed            // see findNeeded
+	lost      map[string]string // see findLost
+	runs      map[process.RunID]*unit
+	lastRun   process.RunID
+	relays    []*relay.Run // those that may still have output
+	pruneAt   int          // how many of them make a look for those that have none worth while
+	loading   bool
+	again     bool // a further reload was asked for meanwhile
+	reload    *reload
+	stop      stop
+	notifier  Notifier  // nil: no child notifies yet
+	unclaimed *notified // whose run may not be known yet
+	stranger  time.Time // when we told of one last
+	books     books
 }
 
 // books count what the end is judged by.
@@ -107,6 +113,10 @@ type (
 		u   *unit
 		run process.RunID
 		err error
+	}
+	watchdogOver struct {
+		u   *unit
+		run process.RunID
 	}
 	asked     struct{ sig unix.Signal }
 	reloadNow struct{}
@@ -164,6 +174,7 @@ func (f *Fleet) Health(ctx context.Context) string {
 // when a stop is over. It must be called once.
 func (f *Fleet) Run() error {
 	defer f.wg.Wait()
+	defer f.deafen()
 	defer f.end()
 	f.advance()
 	for f.stop.phase != over {
@@ -182,11 +193,15 @@ func (f *Fleet) handle(m any) {
 	case process.Fact:
 		f.learn(m)
 	case timerFired:
-		if m.gen == m.u.gen {
-			f.feed(m.u, m.what.event())
-		}
+		f.timerFired(m)
+	case notified:
+		f.notified(m)
+	case watchdogOver:
+		f.watchdogOver(m)
 	case probed:
 		f.probed(m)
+	case checked:
+		f.checked(m)
 	case lookNow:
 		f.lookNow(m)
 	case asked:
@@ -271,6 +286,9 @@ func (f *Fleet) unwell() string {
 		case vain != "":
 			return fmt.Sprintf("%s waits for %s, which has failed", u.spec.Name, vain)
 		case !u.state.Met():
+			if u.status != "" {
+				return fmt.Sprintf("%s is %s: %s", u.spec.Name, u.state, u.status)
+			}
 			return fmt.Sprintf("%s is %s", u.spec.Name, u.state)
 		case u.spec.Policy.Oneshot && u.state != child.Succeeded:
 			return fmt.Sprintf("%s has not completed", u.spec.Name)

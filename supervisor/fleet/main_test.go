@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -21,6 +22,7 @@ import (
 	"tp0/supervisor/event"
 	"tp0/supervisor/process"
 	"tp0/supervisor/procfs"
+	"tp0/supervisor/ready"
 	"tp0/supervisor/relay"
 )
 
@@ -159,7 +161,7 @@ func scope(s config.Scope) change {
 
 func readyAt(tcp string) change {
 	return func(_ *config.Child, i *config.Instance) {
-		i.Launch.Ready = &config.Ready{TCP: tcp, Timeout: time.Second}
+		i.Launch.Ready = &config.Ready{Probe: config.Probe{TCP: tcp}, Timeout: time.Second}
 	}
 }
 
@@ -200,6 +202,8 @@ type world struct {
 	sweeps    [][2]time.Duration
 	load      *config.Config
 	loadErr   error
+	take      func([]int, ready.Message)
+	ill       bool          // commands that are tried exit with 1
 	gate      chan struct{} // what a load waits for
 	loads     int
 	onSpawn   func(name string) // called with the lock; may be nil
@@ -214,7 +218,7 @@ func open(t *testing.T, relays Relays, cfgs ...*config.Config) *world {
 	w := &world{t: t, cfgs: cfgs, over: make(chan error, 1), gate: make(chan struct{}), sockets: map[string]int{}}
 	close(w.gate)
 	w.f = New(Options{
-		Config: cfgs[0], Load: w.reload, Configure: func(config.Log) {}, Processes: w, Relays: relays, Sockets: w, Sink: w, Run: process.Spec{Stdin: -1}, Terminal: true,
+		Config: cfgs[0], Load: w.reload, Configure: func(config.Log) {}, Processes: w, Relays: relays, Sockets: w, Sink: w, Listen: w.listen, Run: process.Spec{Stdin: -1}, Terminal: true,
 	})
 	if err := w.Open(cfgs[0].Listens()); err != nil {
 		t.Fatal(err)
@@ -332,6 +336,38 @@ func (w *world) Rescope(id process.RunID, s process.Scope) {
 		}
 	}
 }
+
+func (w *world) listen(take func([]int, ready.Message)) (Notifier, error) {
+	w.take = take
+	return w, nil
+}
+
+func (w *world) Name() string { return "@test" }
+func (w *world) Close()       {}
+
+// Try plays a command that runs for as long as its argument says, and exits
+// with 1 unless it is to go well.
+func (w *world) Try(ctx context.Context, s process.Spec) error {
+	w.mu.Lock()
+	w.say("try %s", s.Name)
+	w.mu.Unlock()
+	d, _ := time.ParseDuration(s.Argv[1])
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.say("kill try")
+		return errors.New("the command did not end in time")
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ill {
+		return errors.New("the command exited with code 1")
+	}
+	return nil
+}
+
 func (w *world) Glance(process.RunID, unix.Signal)   {}
 func (w *world) Diagnose(process.RunID, unix.Signal) {}
 func (w *world) Forward(id process.RunID, came, sig unix.Signal) {
@@ -361,6 +397,16 @@ func (w *world) Emit(e event.Event) {
 		w.say("%s ready", e.Child)
 	case event.NotReady:
 		w.say("%s not ready", e.Child)
+	case event.CheckFailed:
+		w.say("%s check %s failed", e.Child, e.Check)
+	case event.CheckPassed:
+		w.say("%s check %s passed", e.Child, e.Check)
+	case event.Notified:
+		w.say("%s", strings.TrimSpace(e.Child+" "+e.What+" "+e.Detail))
+	case event.Warning:
+		w.say("stranger: %s", e.Reason)
+	case event.Unhealthy:
+		w.say("%s unhealthy", e.Child)
 	case event.SpawnFailed:
 		w.say("%s not spawned", e.Child)
 	case event.Restarting:
@@ -487,6 +533,16 @@ func (w *world) do(step string) (answer string) {
 		<-time.After(d) // the bubble's clock
 	case "TERM", "INT":
 		w.signal(unix.SignalNum("SIG" + word[0]))
+	case "ill", "well":
+		w.mu.Lock()
+		w.ill = word[0] == "ill"
+		w.mu.Unlock()
+	case "say":
+		pid, err := strconv.Atoi(word[1])
+		if err != nil {
+			pid = run().pid
+		}
+		go w.take([]int{pid, 1}, ready.Parse([]byte(arg(2))))
 	case "broken":
 		w.f.Stop()
 	case "reload":

@@ -110,7 +110,9 @@ func (f *Fleet) renewPolicy(u *unit, spec *config.Instance) {
 	if scope := spec.Policy.KillScope; scope != u.spec.Policy.KillScope && u.state.HasRun() {
 		f.opt.Processes.Rescope(u.run, process.Scope(scope))
 	}
+	old := u.spec
 	u.spec = spec
+	f.recheck(u, old.Policy.Checks)
 }
 
 // tellReload sends the reload_signal to a run that goes on. One that has just

@@ -64,6 +64,10 @@ func (f *Fleet) begin(reason string) {
 	}
 	for _, u := range f.units {
 		u.goal = toEnd
+		u.unwatch()
+		if r := u.spec.Launch.Ready; r != nil && len(r.Exec) > 0 {
+			f.unprobe(u) // no command runs beside a stop
+		}
 	}
 }
 

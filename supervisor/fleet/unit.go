@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 
@@ -31,13 +32,19 @@ type timer uint8
 const (
 	delayTimer timer = iota
 	rungTimer
+	readyTimer // of a run that says itself when it is ready
 )
 
-func (t timer) event() child.Event {
-	if t == delayTimer {
-		return child.DelayOver
+func (f *Fleet) timerFired(m timerFired) {
+	switch {
+	case m.gen != m.u.gen: // stale
+	case m.what == delayTimer:
+		f.feed(m.u, child.DelayOver)
+	case m.what == rungTimer:
+		f.feed(m.u, child.RungOver)
+	case m.what == readyTimer:
+		f.tooLate(m.u, m.u.due.Sub(m.u.spawned), "no READY=1 came")
 	}
-	return child.RungOver
 }
 
 // unit is one instance.
@@ -54,20 +61,28 @@ type unit struct {
 	restarts child.Restarts
 	last     child.Decision // what the policy said to the end of the last run
 
-	run       process.RunID   // while state.HasRun()
-	pid       int             // 0: not known yet
-	handed    []config.Listen // to that run
-	relay     *relay.Run
-	spawned   time.Time
-	stopped   time.Time // when its ladder began; zero: it did not
-	rung      int
-	stopProbe context.CancelFunc
-	moments   []*time.Timer    // when it is to be looked at
-	known     *process.Glanced // what it held when it was ready
-	vain      string           // who it waits for in vain, as it was told last
-	unheard   string           // the disposition of its kill_signal that was told last
-	timer     *time.Timer      // nil: it waits for nothing
-	gen       uint64           // of the timer; a message of an older one is stale
+	run                            process.RunID   // while state.HasRun()
+	pid                            int             // 0: not known yet
+	handed                         []config.Listen // to that run
+	relay                          *relay.Run
+	spawned                        time.Time
+	stopped                        time.Time // when its ladder began; zero: it did not
+	rung                           int
+	stopProbe                      context.CancelFunc // nil: none is under way
+	stopChecks                     context.CancelFunc // nil: it is not checked
+	why                            string             // it is Unready
+	line                           *ready.Log         // nil: no line makes it ready
+	moments                        []*time.Timer      // when it is to be looked at
+	known                          *process.Glanced   // what it held when it was ready
+	vain                           string             // who it waits for in vain, as it was told last
+	unheard                        string             // the disposition of its kill_signal that was told last
+	status                         string             // as it says itself
+	reloading, leaves, saidIgnored bool               // as well
+	alive                          time.Time          // when it said so last
+	watchdog                       *time.Timer        // nil: nobody waits for that
+	timer                          *time.Timer        // nil: it waits for nothing
+	due                            time.Time          // when that is over
+	gen                            uint64             // of the timer; a message of an older one is stale
 }
 
 // wanted is the specification by the last configuration.
@@ -165,6 +180,7 @@ func (f *Fleet) endedCritical(u *unit, code int) {
 
 func (f *Fleet) arm(u *unit, what timer, d time.Duration) {
 	u.disarm()
+	u.due = time.Now().Add(d)
 	m := timerFired{u, u.gen, what}
 	u.timer = time.AfterFunc(d, func() { f.mail.Put(m) })
 }
@@ -182,14 +198,23 @@ func (u *unit) disarm() {
 func (f *Fleet) spawn(u *unit) {
 	f.lastRun++
 	l := &u.spec.Launch
-	u.run, u.pid, u.rung, u.stopped, u.code = f.lastRun, 0, 0, time.Time{}, 0
+	u.run, u.pid, u.rung, u.stopped, u.code, u.why = f.lastRun, 0, 0, time.Time{}, 0, ""
+	u.status, u.reloading, u.leaves, u.saidIgnored = "", false, false, false
 	f.runs[u.run] = u
 	sockets, err := f.takeSockets(u)
-	if err != nil {
-		f.mail.Put(process.SpawnFailed{Run: u.run, Err: err})
-		return
+	output := relay.Spec{Instance: u.spec.Name, Format: l.Logs.Format, Stdout: l.Logs.Stdout, Stderr: l.Logs.Stderr}
+	if u.line = nil; l.Ready != nil && l.Ready.Log != "" {
+		u.line = ready.NewLog(regexp.MustCompile(l.Ready.Log)) // it was compiled as the file was read
+		output.Lines = u.line.Lines
 	}
-	r, err := f.opt.Relays.Prepare(relay.Spec{Instance: u.spec.Name, Format: l.Logs.Format, Stdout: l.Logs.Stdout, Stderr: l.Logs.Stderr})
+	env := l.Env
+	if err == nil && u.notifies() {
+		env, err = f.notifyEnv(l)
+	}
+	var r *relay.Run
+	if err == nil {
+		r, err = f.opt.Relays.Prepare(output)
+	}
 	if err != nil {
 		f.mail.Put(process.SpawnFailed{Run: u.run, Err: err})
 		return
@@ -198,10 +223,10 @@ func (f *Fleet) spawn(u *unit) {
 	f.keep(r)
 	out, errs := r.ChildFiles()
 	s := f.opt.Run
-	s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, l.Path, append([]string{l.Command}, l.Args...), l.Env, l.Dir
+	s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, l.Path, append([]string{l.Command}, l.Args...), env, l.Dir
 	s.Stdout, s.Stderr, s.Sockets = out, errs, sockets
 	s.Attributes = process.Attributes(l.Begin)
-	s.Hold, s.Probed = u.hold(), l.Ready != nil
+	s.Hold, s.Probed = u.hold(), l.Ready != nil && len(l.Ready.Exec) == 0
 	if scope := u.spec.Policy.KillScope; scope != "" { // else it is given for all
 		s.Scope = process.Scope(scope)
 	}
@@ -258,9 +283,10 @@ func (f *Fleet) climb(u *unit, rung int) {
 	if u.rung == 0 {
 		u.stopped = time.Now()
 	}
-	if u.rung > 0 || time.Since(u.spawned) > young {
+	if r := u.spec.Launch.Ready; u.rung > 0 || time.Since(u.spawned) > young || r != nil && len(r.Exec) > 0 {
 		f.unprobe(u) // else the signal may wait for what it finds
 	}
+	u.unwatch()
 	u.rung = rung
 	f.opt.Processes.Signal(u.run, r.Signal, rung, process.Proof(f.cfg.Shutdown.Proof))
 	u.disarm()
@@ -280,13 +306,43 @@ func (f *Fleet) probe(u *unit) {
 		f.serves(u)
 		return
 	}
+	if r.Notify {
+		f.arm(u, readyTimer, time.Until(u.spawned.Add(r.Timeout)))
+		return
+	}
 	ctx, cancel := context.WithDeadline(f.ctx, u.spawned.Add(r.Timeout))
 	u.stopProbe = cancel
-	run, pid := u.run, u.pid
+	wait, run := f.prover(u, r), u.run
 	f.wg.Go(func() {
 		defer cancel()
-		f.mail.Put(probed{u, run, ready.TCP(ctx, r.TCP, pid)})
+		f.mail.Put(probed{u, run, wait(ctx)})
 	})
+}
+
+// prover is what waits until a run serves.
+func (f *Fleet) prover(u *unit, r *config.Ready) func(context.Context) error {
+	if u.line != nil {
+		return u.line.Wait
+	}
+	look, most := f.looker(u, &r.Probe), ready.Quick
+	if len(r.Exec) > 0 {
+		most = ready.Slow
+	}
+	return func(ctx context.Context) error { return look.Until(ctx, most) }
+}
+
+// looker is a look at a run as it is now.
+func (f *Fleet) looker(u *unit, p *config.Probe) ready.Probe {
+	switch {
+	case p.HTTP != "":
+		return ready.HTTP(p.HTTP)
+	case len(p.Exec) > 0:
+		s := f.opt.Run
+		s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, p.Path, p.Exec, u.spec.Launch.Env, u.spec.Launch.Dir
+		s.Attributes = process.Attributes(u.spec.Launch.Begin)
+		return func(ctx context.Context) error { return f.opt.Processes.Try(ctx, s) }
+	}
+	return ready.TCP(p.TCP, u.pid)
 }
 
 func (f *Fleet) unprobe(u *unit) {
@@ -298,8 +354,8 @@ func (f *Fleet) unprobe(u *unit) {
 
 func (f *Fleet) probed(m probed) {
 	u := m.u
-	if u.run != m.run || !u.state.HasRun() {
-		return // it ended
+	if u.run != m.run || !u.state.HasRun() || u.stopProbe == nil {
+		return // it ended, or nobody wants to know any more
 	}
 	f.unprobe(u)
 	if m.err == nil {
@@ -312,8 +368,13 @@ func (f *Fleet) probed(m probed) {
 		f.serves(u)
 		return
 	}
-	timeout := u.spec.Launch.Ready.Timeout
-	f.opt.Sink.Emit(event.NotReady{Child: u.spec.Name, Pid: u.pid, Timeout: timeout, Reason: m.err.Error()})
+	f.tooLate(u, u.spec.Launch.Ready.Timeout, m.err.Error())
+}
+
+// tooLate stops a run that was not ready in time.
+func (f *Fleet) tooLate(u *unit, timeout time.Duration, reason string) {
+	f.opt.Sink.Emit(event.NotReady{Child: u.spec.Name, Pid: u.pid, Timeout: timeout, Reason: reason})
+	u.why = fmt.Sprintf("not ready within %v", timeout)
 	f.feed(u, child.TooLate)
 }
 
@@ -321,6 +382,10 @@ func (f *Fleet) serves(u *unit) {
 	if u.state == child.Starting {
 		f.opt.Sink.Emit(event.Ready{Child: u.spec.Name, Pid: u.pid, Elapsed: time.Since(u.spawned)})
 		f.later(u, glanceAfter, glanceMoment)
+		if f.stop.phase == running {
+			f.check(u)
+			f.guard(u)
+		}
 	}
 	f.feed(u, child.Serves)
 }

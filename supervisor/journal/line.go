@@ -30,6 +30,10 @@ const (
 	msgComplete      = "shutdown complete"
 	msgSpawnFailed   = "spawn failed"
 	msgNotReady      = "not ready in time"
+	msgCheckFailed   = "check failed"
+	msgCheckPassed   = "check passed"
+	msgNotified      = "child notified"
+	msgUnhealthy     = "child unhealthy"
 	msgSignalFailed  = "signal not sent"
 	msgUnexpected    = "child ended unexpectedly"
 	msgNoProof       = "proof not to be had"
@@ -74,7 +78,8 @@ func lineOf(e event.Event) line {
 	case event.Ledger:
 		return line{hclog.Info, msgLedger, []any{"owner", "supervisor", "fd", e.FD, "kind", e.Kind, "target", e.Target}}
 	case event.Spawned, event.SpawnFailed, event.Ready, event.NotReady, event.Unexpected, event.NoProof,
-		event.Restarting, event.Completed, event.Failed, event.Reaped, event.OrphanReaped, event.Ended, event.Slow, event.Unheard:
+		event.Restarting, event.Completed, event.Failed, event.Reaped, event.OrphanReaped, event.Ended, event.Slow, event.Unheard,
+		event.CheckFailed, event.CheckPassed, event.Unhealthy, event.Notified:
 		return childLine(e)
 	case event.SignalReceived:
 		f := []any{"signal", e.Signal}
@@ -120,6 +125,18 @@ func childLine(e event.Event) line {
 		return line{hclog.Info, msgReady, []any{"child", e.Child, "pid", e.Pid, "elapsed_ms", ms(e.Elapsed)}}
 	case event.NotReady:
 		return line{hclog.Warn, msgNotReady, []any{"child", e.Child, "pid", e.Pid, "timeout_ms", ms(e.Timeout), "reason", e.Reason}}
+	case event.CheckFailed:
+		return line{hclog.Warn, msgCheckFailed, []any{"child", e.Child, "pid", e.Pid, "check", e.Check, "reason", e.Reason}}
+	case event.CheckPassed:
+		return line{hclog.Info, msgCheckPassed, []any{"child", e.Child, "pid", e.Pid, "check", e.Check}}
+	case event.Unhealthy:
+		return line{hclog.Warn, msgUnhealthy, []any{"child", e.Child, "pid", e.Pid, "reason", e.Reason}}
+	case event.Notified:
+		f := []any{"child", e.Child, "pid", e.Pid, "what", e.What}
+		if e.Detail != "" {
+			f = append(f, "detail", e.Detail)
+		}
+		return line{hclog.Info, msgNotified, f}
 	case event.Unexpected:
 		f := []any{"child", e.Child, "pid", e.Pid, "reason", e.Reason, "core", e.Core}
 		if len(e.Output) > 0 {

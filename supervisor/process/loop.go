@@ -56,15 +56,16 @@ type Loop struct {
 	runtimes ledger.Runtimes
 
 	// Everything below belongs to the loop's thread.
-	met   map[string]bool // programs
-	runs  map[RunID]*run
-	pids  map[int]*run
-	tids  map[int]*watched // threads that we trace
-	told  map[int]uint64
-	sweep *sweep
-	due   time.Time // when to tend; zero: never
-	spin  spin
-	timer *time.Timer
+	met    map[string]bool // programs
+	runs   map[RunID]*run
+	pids   map[int]*run
+	tids   map[int]*watched // threads that we trace
+	trials map[int]*trial   // by pid
+	told   map[int]uint64
+	sweep  *sweep
+	due    time.Time // when to tend; zero: never
+	spin   spin
+	timer  *time.Timer
 
 	watches    map[int]*watched // by pid
 	holders    holders
@@ -88,6 +89,7 @@ func New(opt Options) (*Loop, error) {
 		runs:    map[RunID]*run{},
 		pids:    map[int]*run{},
 		tids:    map[int]*watched{},
+		trials:  map[int]*trial{},
 		told:    map[int]uint64{},
 		timer:   time.NewTimer(time.Hour),
 

@@ -178,6 +178,9 @@ func (l *Loop) reap() {
 		if w := l.tids[pid]; l.pids[pid] == nil && (w == nil || w.pid == pid) && info.dead() {
 			orphan, _ = procfs.ReadStat(pid)
 		}
+		if t := l.trials[pid]; t != nil {
+			l.killTrial(t)
+		}
 		var status unix.WaitStatus
 		var usage unix.Rusage
 		got, err := unix.Wait4(pid, &status, unix.WNOHANG|unix.WALL, &usage)
@@ -195,6 +198,10 @@ func (l *Loop) reap() {
 
 func (l *Loop) dead(pid int, status unix.WaitStatus, usage unix.Rusage, orphan procfs.Stat) {
 	exit := exitOf(status)
+	if t := l.trials[pid]; t != nil {
+		l.tried(t, exit)
+		return
+	}
 	r := l.pids[pid]
 	if r == nil {
 		l.deadBelow(pid, status, orphan)

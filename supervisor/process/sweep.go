@@ -76,7 +76,7 @@ func (l *Loop) tendSweep(now time.Time) time.Time {
 	}
 	for _, pid := range procfs.Children(os.Getpid()) {
 		p, err := procfs.ReadStat(pid)
-		if err != nil || p.Dead() || s.told[key(p)] {
+		if err != nil || p.Dead() || l.trials[pid] != nil || s.told[key(p)] {
 			continue
 		}
 		s.told[key(p)] = true

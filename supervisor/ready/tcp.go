@@ -1,4 +1,3 @@
-// Package ready finds out whether a run serves.
 package ready
 
 import (
@@ -14,38 +13,23 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-const (
-	firstWait = time.Millisecond // doubled after each look
-	mostWait  = 50 * time.Millisecond
-	dialLimit = time.Second
-)
+const dialLimit = time.Second
 
-// TCP waits until address (host:port) is served. On a local address it looks
+// TCP looks whether address (host:port) is served. On a local address it looks
 // for a listening socket that the process or one of its descendants holds: a
 // connect would be a message to the server, and a stranger's listener would
 // pass. Elsewhere it connects and hangs up.
-//
-// It returns nil once that is so; when ctx ends first, an error that says what
-// was seen last.
-func TCP(ctx context.Context, address string, pid int) error {
-	host, service, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("cannot wait for %q: %w", address, err)
-	}
-	port, err := strconv.ParseUint(service, 10, 16)
-	if err != nil {
-		return fmt.Errorf("cannot wait for %q: %w", address, err)
-	}
-	for wait := firstWait; ; wait = min(2*wait, mostWait) {
-		err := look(ctx, host, uint16(port), pid)
-		if err == nil {
-			return nil
+func TCP(address string, pid int) Probe {
+	return func(ctx context.Context) error {
+		host, service, err := net.SplitHostPort(address)
+		if err != nil {
+			return fmt.Errorf("cannot look at %q: %w", address, err)
 		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(wait):
+		port, err := strconv.ParseUint(service, 10, 16)
+		if err != nil {
+			return fmt.Errorf("cannot look at %q: %w", address, err)
 		}
+		return look(ctx, host, uint16(port), pid)
 	}
 }
 

@@ -31,6 +31,10 @@ type Spec struct {
 	// (/dev/null) or a path, which is created (0644) if need be and appended
 	// to. A FIFO that nobody reads is an error.
 	Stdout, Stderr string
+	// Lines, if not nil, is called with what of either stream is passed on, as it
+	// came: whole lines, or the pieces of one that is too long. Two goroutines
+	// call it, it must not keep what it gets, and nothing is read meanwhile.
+	Lines func([]byte)
 }
 
 // A Run is the relay of one run of an instance.
@@ -216,6 +220,14 @@ func (r *Run) closeEnds() {
 func (r *Run) releaseFiles() {
 	for _, path := range r.paths {
 		r.hub.release(path)
+	}
+}
+
+// note looks at lines that are passed on.
+func (r *Run) note(block []byte) {
+	r.tail.note(block)
+	if r.spec.Lines != nil {
+		r.spec.Lines(block)
 	}
 }
 

@@ -153,7 +153,7 @@ func (st *stream) advance(n int) {
 		rest = st.passLines(data)
 	}
 	if passed := len(data) - len(rest); passed > 0 {
-		st.run.tail.note(data[:passed])
+		st.run.note(data[:passed])
 	}
 	st.size = copy(st.in[:], rest)
 }
@@ -208,7 +208,7 @@ func (st *stream) finish() {
 	if st.size > 0 {
 		st.form.stamp(time.Now())
 		st.pass(st.in[:st.size], eof)
-		st.run.tail.note(st.in[:st.size])
+		st.run.note(st.in[:st.size])
 	}
 	st.handOver()
 	readBuffers.Put(st.in)

@@ -1,0 +1,147 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+	"unicode"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/event"
+)
+
+// trial is a command that is run to see how it ends. It is no run: the books
+// count it neither as spawned nor as reaped, and nobody looks at what it has
+// open. The loop's thread owns it.
+type trial struct {
+	pid   int        // 0: not spawned
+	off   bool       // nobody wants it any more
+	ended chan error // takes one
+}
+
+const (
+	mostWords = 200                    // bytes of its output that are kept
+	killLimit = 100 * time.Millisecond // for the kernel to end what was killed; what it cannot end is let be
+)
+
+// Try runs a command in a process group of its own and waits for its end. It
+// returns nil if that is exit code 0, else how it ended, with the last that it
+// printed. When ctx ends first, the group gets SIGKILL, and so does whatever is
+// left of it at the command's end. Of s the fields up to Stdin are used, and the
+// user and groups: a probe runs with the rights of what it looks at.
+func (l *Loop) Try(ctx context.Context, s Spec) error {
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		return fmt.Errorf("cannot make a pipe: %w", err)
+	}
+	l.opt.Books.Opened(pipe[0], "pipe", s.Name+" probe")
+	_ = unix.SetNonblock(pipe[0], true) // our end alone, so that the poller takes it
+	output := os.NewFile(uintptr(pipe[0]), "probe")
+	s.Stdout, s.Stderr = pipe[1], pipe[1]
+	words := make(chan string, 1)
+	go func() { words <- lastWords(output) }()
+
+	t := &trial{ended: make(chan error, 1)}
+	l.cmds.Put(func() {
+		l.try(t, s)
+		_ = unix.Close(pipe[1])
+	})
+	err := l.outcome(ctx, t)
+	_ = output.SetReadDeadline(time.Now().Add(killLimit)) // what left the group may hold the other end
+	said := <-words
+	_ = l.opt.Books.Close(pipe[0], output.Close)
+	if err != nil && said != "" {
+		return fmt.Errorf("%w: %s", err, said)
+	}
+	return err
+}
+
+// outcome waits for the end of a trial.
+func (l *Loop) outcome(ctx context.Context, t *trial) error {
+	select {
+	case err := <-t.ended:
+		return err
+	case <-ctx.Done():
+	}
+	l.cmds.Put(func() {
+		t.off = true
+		l.killTrial(t)
+	})
+	select {
+	case <-t.ended:
+	case <-time.After(killLimit):
+	}
+	return errors.New("the command did not end in time")
+}
+
+// lastWords reads to the end and returns the last of it in one line.
+func lastWords(r io.Reader) string {
+	var kept []byte
+	buffer := make([]byte, 4096)
+	for {
+		n, err := r.Read(buffer)
+		kept = append(kept, buffer[:n]...)
+		kept = kept[max(len(kept)-mostWords, 0):]
+		if err != nil {
+			break
+		}
+	}
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, strings.ToValidUTF8(string(kept), "")))
+}
+
+func (l *Loop) try(t *trial, s Spec) {
+	if t.off {
+		return
+	}
+	sys := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if a := s.Attributes; a.UID != nil || a.GID != nil {
+		sys.Credential = &syscall.Credential{Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid()), Groups: a.Groups}
+		if a.UID != nil {
+			sys.Credential.Uid = *a.UID
+		}
+		if a.GID != nil {
+			sys.Credential.Gid = *a.GID
+		}
+	}
+	pid, err := syscall.ForkExec(s.Path, s.Argv, &syscall.ProcAttr{
+		Dir: s.Dir, Env: s.Env, Files: []uintptr{uintptr(s.Stdin), uintptr(s.Stdout), uintptr(s.Stderr)}, Sys: sys,
+	})
+	if err != nil {
+		t.ended <- fmt.Errorf("the command cannot be run: %w", err)
+		return
+	}
+	t.pid = pid
+	l.trials[pid] = t
+}
+
+// killTrial kills the group of a trial that is not reaped yet, whose number is
+// therefore still its own.
+func (l *Loop) killTrial(t *trial) {
+	if t.pid != 0 && l.trials[t.pid] == t {
+		_ = unix.Kill(-t.pid, unix.SIGKILL)
+	}
+}
+
+// tried tells how a trial ended.
+func (l *Loop) tried(t *trial, exit event.Exit) {
+	delete(l.trials, t.pid)
+	switch {
+	case exit.OK():
+		t.ended <- nil
+	case exit.Signal != "":
+		t.ended <- errors.New("the command ended by " + exit.Signal)
+	default:
+		t.ended <- fmt.Errorf("the command exited with code %d", exit.Code)
+	}
+}

@@ -1,0 +1,72 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"tp0/supervisor/fixture"
+)
+
+func (b *bench) try(ctx context.Context, program string) error {
+	b.t.Helper()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer null.Close()
+	path, env := fixture.Command(program)
+	return b.Try(ctx, Spec{Name: "try", Path: path, Argv: []string{path}, Env: append(os.Environ(), env...), Stdin: int(null.Fd())})
+}
+
+func TestTry(t *testing.T) {
+	b := newBench(t)
+	for program, want := range map[string]string{"exit 0": "", "exit 3": "the command exited with code 3", "no such": `code 99: no fixture is called "no"`} {
+		err := b.try(t.Context(), program)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", program, err)
+		}
+	}
+	if err := b.Try(t.Context(), Spec{Path: "/not/there", Argv: []string{"x"}}); err == nil || !strings.Contains(err.Error(), "cannot be run") {
+		t.Error(err)
+	}
+}
+
+// A command that hangs is killed with what it started.
+func TestTryThatHangs(t *testing.T) {
+	b := newBench(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	err := b.try(ctx, "hang")
+	if err == nil || !strings.Contains(err.Error(), "did not end in time") {
+		t.Fatal(err)
+	}
+	var pid int
+	if _, said, ok := strings.Cut(err.Error(), "hangs with "); !ok {
+		t.Fatal("it was too slow to say anything: ", err)
+	} else if _, err := fmt.Sscan(said, &pid); err != nil {
+		t.Fatal(err)
+	}
+	if o := wait(b, func(o OrphanReaped) bool { return o.Pid == pid }); o.Exit.Signal != "SIGKILL" {
+		t.Errorf("%+v", o)
+	}
+}
+
+// So is what a command that ended left behind.
+func TestTryLeavesNothing(t *testing.T) {
+	b := newBench(t)
+	err := b.Try(t.Context(), Spec{Name: "sh", Path: "/bin/sh", Argv: []string{"sh", "-c", "sleep 1000 & echo $!; exit 1"}, Env: os.Environ()})
+	if err == nil {
+		t.Fatal("it went well")
+	}
+	var pid int
+	if _, err := fmt.Sscanf(err.Error(), "the command exited with code 1: %d", &pid); err != nil {
+		t.Fatal(err)
+	}
+	if o := wait(b, func(o OrphanReaped) bool { return o.Pid == pid }); o.Exit.Signal != "SIGKILL" {
+		t.Errorf("%+v", o)
+	}
+}
