@@ -56,6 +56,7 @@ type Loop struct {
 	runtimes ledger.Runtimes
 
 	// Everything below belongs to the loop's thread.
+	tid    int             // its number
 	met    map[string]bool // programs
 	runs   map[RunID]*run
 	pids   map[int]*run
@@ -121,6 +122,7 @@ func New(opt Options) (*Loop, error) {
 // is left its parent death signal.
 func (l *Loop) Run() error {
 	runtime.LockOSThread()
+	l.tid = unix.Gettid()
 	defer l.end()
 	if err := l.dieWithParent(); err != nil {
 		return err

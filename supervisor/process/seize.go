@@ -48,10 +48,13 @@ func (l *Loop) found(parent *watched, pid int) *watched {
 	}
 	w := l.watch(&watched{run: parent.run, pid: pid, parent: parent.pid, comm: s.Comm, attached: true})
 	w.inStop = parent.run != nil && s.Start > parent.run.stopTick
-	if err := l.seize(w); err != nil {
-		w.look.Reason = refusal(pid, err)
-	} else {
+	if err := l.seize(w); err == nil {
 		w.look.Proof = Exact
+	} else if st, e := procfs.ReadStatus(pid); e == nil && st.Tracer == l.tid {
+		delete(l.watches, pid) // it was born a moment ago, and stands before its first stop that we see
+		return nil
+	} else {
+		w.look.Reason = refusal(pid, err)
 	}
 	return w
 }
