@@ -73,7 +73,7 @@ func (d *decoder) decodeHeaders(blocks hcl.Blocks) ([]*childBlock, hcl.Diagnosti
 		diags = append(diags, more...)
 		children = append(children, c)
 		if before, double := byName[c.name]; double {
-			diags = diags.Append(fault(&block.LabelRanges[0], "Duplicate child", "There is a child %s in line %d already.", quote(c.name), before.place.Start.Line))
+			diags = diags.Append(fault(&block.LabelRanges[0], "Duplicate child", "There is a child %s in %s already.", quote(c.name), lineOf(before.place, c.place)))
 			continue
 		}
 		byName[c.name] = c
@@ -104,16 +104,16 @@ func (d *decoder) decodeHeader(block *hcl.Block) (*childBlock, hcl.Diagnostics) 
 	case !nameForm.MatchString(c.name):
 		diags = diags.Append(fault(&block.LabelRanges[0], "Invalid name", "The name of a child has letters, digits, dots, underscores and dashes only, and begins with none of dot and dash."))
 	}
-	settings, _, more := bind(block.Body, &childSchema, "")
+	settings, _, more := bind(d, block.Body, &childSchema, "", map[string]hcl.Range{}, nil)
 	diags = append(diags, more...)
 	c.settings = settings
-	ctx := &hcl.EvalContext{Functions: d.strict, Variables: map[string]cty.Value{}}
+	ctx := d.context(d.strict)
 	for _, s := range settings {
 		if !s.shared {
 			continue
 		}
-		more = evaluate(d, s, ctx, &c.values)
-		c.failed[s.path] = more.HasErrors()
+		ok, more := evaluate(d, s, ctx, &c.values)
+		c.failed[s.path] = !ok
 		diags = append(diags, more...)
 	}
 	return c, diags
@@ -156,8 +156,8 @@ func checkNames(children []*childBlock) hcl.Diagnostics {
 				owner[name] = c
 			case before.name != c.name: // of two children of one name that is all there is to say
 				told = true
-				diags = diags.Append(fault(&c.place, "Duplicate instance", "An instance of this child is called %s, and so is one of the child %s in line %d.",
-					quote(name), quote(before.name), before.place.Start.Line))
+				diags = diags.Append(fault(&c.place, "Duplicate instance", "An instance of this child is called %s, and so is one of the child %s in %s.",
+					quote(name), quote(before.name), lineOf(before.place, c.place)))
 			}
 		}
 		if n := len(c.numbers); n > 0 && len(c.name) <= maxNameLength && len(c.instanceName(c.numbers[n-1])) > maxNameLength {
@@ -225,7 +225,7 @@ func findCycles(children []*childBlock) hcl.Diagnostics {
 			default:
 				c.cyclic = true
 				place := c.dependency(slices.Index(c.values.dependsOn, dep.name))
-				diags = diags.Append(fault(&place, "Cycle of dependencies", "None of these can start first: %s.", arrows(append(slices.Clone(path[at-1:]), dep))))
+				diags = diags.Append(fault(&place, "Cycle of dependencies", "None of these can start first: %s.", arrows(childNames(append(slices.Clone(path[at-1:]), dep)))))
 			}
 		}
 		path = path[:len(path)-1]
@@ -239,17 +239,20 @@ func findCycles(children []*childBlock) hcl.Diagnostics {
 	return diags
 }
 
-func arrows(chain []*childBlock) string {
-	const most = 12
+func childNames(children []*childBlock) []string {
 	var names []string
-	for i, c := range chain {
-		if i == most-1 && len(chain) > most {
-			names = append(names, "…", chain[len(chain)-1].name)
-			break
-		}
+	for _, c := range children {
 		names = append(names, c.name)
 	}
-	return strings.Join(names, " → ")
+	return names
+}
+
+func arrows(chain []string) string {
+	const most = 12
+	if n := len(chain); n > most {
+		chain = append(slices.Clone(chain[:most-1]), "…", chain[n-1])
+	}
+	return strings.Join(chain, " → ")
 }
 
 func acyclic(children []*childBlock) bool {
@@ -296,10 +299,10 @@ func (d *decoder) only(children []*childBlock) hcl.Diagnostics {
 // for its faults.
 func (d *decoder) decodeInstances(c *childBlock) hcl.Diagnostics {
 	if c.out || len(c.numbers) == 0 {
-		diags := d.evaluateInstance(c, indexed(d.lenient, 1), &c.values, false)
+		diags := d.evaluateInstance(c, d.indexed(d.lenient, 1), &c.values, false)
 		return append(diags, d.finish(c, &c.values, nil, true)...)
 	}
-	diags := d.evaluateInstance(c, indexed(d.strict, c.numbers[0]), &c.values, false)
+	diags := d.evaluateInstance(c, d.indexed(d.strict, c.numbers[0]), &c.values, false)
 	first := c.values
 	diags = append(diags, d.finish(c, &first, nil, false)...)
 	if diags.HasErrors() {
@@ -315,7 +318,7 @@ func (d *decoder) decodeInstances(c *childBlock) hcl.Diagnostics {
 		next := first
 		if differ {
 			next = c.values
-			diags = d.evaluateInstance(c, indexed(d.strict, index), &next, true)
+			diags = d.evaluateInstance(c, d.indexed(d.strict, index), &next, true)
 			if !diags.HasErrors() {
 				diags = d.finish(c, &next, env, false)
 			}
@@ -331,8 +334,10 @@ func (d *decoder) decodeInstances(c *childBlock) hcl.Diagnostics {
 	return nil
 }
 
-func indexed(functions map[string]function.Function, index int) *hcl.EvalContext {
-	return &hcl.EvalContext{Functions: functions, Variables: map[string]cty.Value{"index": cty.NumberIntVal(int64(index))}}
+func (d *decoder) indexed(functions map[string]function.Function, index int) *hcl.EvalContext {
+	ctx := d.context(functions)
+	ctx.Variables["index"] = cty.NumberIntVal(int64(index))
+	return ctx
 }
 
 func (c *childBlock) addInstance(index int, v childValues) {
@@ -351,8 +356,8 @@ func (d *decoder) evaluateInstance(c *childBlock, ctx *hcl.EvalContext, v *child
 		if s.shared || again && !s.indexed {
 			continue
 		}
-		more := evaluate(d, s, ctx, v)
-		c.failed[s.path] = more.HasErrors()
+		ok, more := evaluate(d, s, ctx, v)
+		c.failed[s.path] = !ok
 		diags = append(diags, more...)
 	}
 	return diags
@@ -429,7 +434,7 @@ func overBudget(children []*childBlock, nodes []stopNode, b budget, shutdown Shu
 				worst = i
 			}
 			sum += nodes[i].timeout
-			parts = append(parts, fmt.Sprintf("%s %v (line %d)", children[i].name, nodes[i].timeout, children[i].at("kill_timeout").Start.Line))
+			parts = append(parts, fmt.Sprintf("%s %v (%s)", children[i].name, nodes[i].timeout, lineOf(*children[i].at("kill_timeout"), *children[chain[0]].at("kill_timeout"))))
 		}
 		text := strings.Join(parts, " → ")
 		if told[text] {

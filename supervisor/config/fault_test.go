@@ -51,7 +51,7 @@ func TestFaults(t *testing.T) {
 			`1:11 Missing required argument: The argument "command" is required`,
 			`2:3 Unsupported argument: An argument named "comand" is not expected here. Did you mean "command"?`}},
 		in("unknown block", "redy", "", `3:1 Unsupported block type: Blocks of type "redy" are not expected here. Did you mean "ready"?`),
-		{"of a later day", `variable "x" {}`, []string{`1:1 Unsupported block type: Blocks of type "variable"`}},
+		{"of a later day", `volume "x" {}`, []string{`1:1 Unsupported block type: Blocks of type "volume"`}},
 		of("unknown function", `args = [evn("X")]`, `3:9 Call to unknown function: There is no function named "evn". Did you mean "env"?`),
 		of("unknown variable", `args = [indx]`, `3:9 Unknown variable: There is no variable named "indx". Did you mean "index"?`),
 		of("quotes forgotten", `on_success = ignore`, `3:14 Unknown variable: There is no variable named "ignore". A text needs quotes`),
