@@ -73,7 +73,7 @@ func (d *decoder) decodeHeaders(blocks hcl.Blocks) ([]*childBlock, hcl.Diagnosti
 		diags = append(diags, more...)
 		children = append(children, c)
 		if before, double := byName[c.name]; double {
-			diags = diags.Append(fault(&block.LabelRanges[0], "Duplicate child", "There is a child %s in line %d already.", quote(c.name), before.place.Start.Line))
+			diags = diags.Append(fault(&block.LabelRanges[0], "Duplicate child", "There is a child %s in %s already.", quote(c.name), lineOf(before.place, c.place)))
 			continue
 		}
 		byName[c.name] = c
@@ -104,7 +104,8 @@ func (d *decoder) decodeHeader(block *hcl.Block) (*childBlock, hcl.Diagnostics) 
 	case !nameForm.MatchString(c.name):
 		diags = diags.Append(fault(&block.LabelRanges[0], "Invalid name", "The name of a child has letters, digits, dots, underscores and dashes only, and begins with none of dot and dash."))
 	}
-	settings, blocks, more := bind(block.Body, &childSchema, "", listenSchema.header(), checkSchema.header())
+	settings, blocks, more := bind(d, block.Body, &childSchema, "", map[string]hcl.Range{},
+		&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{listenSchema.header(), checkSchema.header()}})
 	diags = append(diags, more...)
 	c.settings = settings
 	var checks hcl.Blocks
@@ -115,21 +116,21 @@ func (d *decoder) decodeHeader(block *hcl.Block) (*childBlock, hcl.Diagnostics) 
 			checks = append(checks, block)
 		}
 	}
-	diags = append(diags, c.bindChecks(checks)...)
-	ctx := &hcl.EvalContext{Functions: d.strict, Variables: map[string]cty.Value{}}
+	diags = append(diags, d.bindChecks(c, checks)...)
+	ctx := d.context(d.strict)
 	for _, s := range settings {
 		if !s.shared {
 			continue
 		}
-		more = evaluate(d, s, ctx, &c.values)
-		c.failed[s.path] = more.HasErrors()
+		ok, more := evaluate(d, s, ctx, &c.values)
+		c.failed[s.path] = !ok
 		diags = append(diags, more...)
 	}
 	return c, diags
 }
 
 // bindChecks finds the settings of the checks.
-func (c *childBlock) bindChecks(blocks hcl.Blocks) hcl.Diagnostics {
+func (d *decoder) bindChecks(c *childBlock, blocks hcl.Blocks) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	first := map[string]int{} // lines
 	for _, b := range blocks {
@@ -143,7 +144,7 @@ func (c *childBlock) bindChecks(blocks hcl.Blocks) hcl.Diagnostics {
 			diags = diags.Append(fault(&b.LabelRanges[0], "Invalid name", "The name of a check has letters, digits, dots, underscores and dashes only, begins with none of dot and dash, and has %d characters at most.", maxNameLength))
 		}
 		first[name] = b.LabelRanges[0].Start.Line
-		settings, _, more := bind(b.Body, &checkSchema, "check."+name+".")
+		settings, _, more := bind(d, b.Body, &checkSchema, "check."+name+".", map[string]hcl.Range{}, nil)
 		diags = append(diags, more...)
 		for _, s := range settings {
 			c.settings = append(c.settings, ofCheck(name, s))
@@ -157,7 +158,7 @@ func ofCheck(name string, s setting[Check]) setting[childValues] {
 	set := func(v *childValues, value cty.Value) error { return s.set(v.check(name), value) }
 	return setting[childValues]{
 		attribute: &attribute[childValues]{name: s.name, doc: s.doc, set: set},
-		path:      s.path, expr: s.expr, place: s.place, indexed: s.indexed, weight: s.weight, refused: s.refused,
+		path:      s.path, expr: s.expr, place: s.place, indexed: s.indexed, refused: s.refused,
 	}
 }
 
@@ -215,8 +216,8 @@ func checkNames(children []*childBlock) hcl.Diagnostics {
 				owner[name] = c
 			case before.name != c.name: // of two children of one name that is all there is to say
 				told = true
-				diags = diags.Append(fault(&c.place, "Duplicate instance", "An instance of this child is called %s, and so is one of the child %s in line %d.",
-					quote(name), quote(before.name), before.place.Start.Line))
+				diags = diags.Append(fault(&c.place, "Duplicate instance", "An instance of this child is called %s, and so is one of the child %s in %s.",
+					quote(name), quote(before.name), lineOf(before.place, c.place)))
 			}
 		}
 		if n := len(c.numbers); n > 0 && len(c.name) <= maxNameLength && len(c.instanceName(c.numbers[n-1])) > maxNameLength {
@@ -244,7 +245,7 @@ func findCycles(children []*childBlock) hcl.Diagnostics {
 			default:
 				c.cyclic = true
 				place := c.dependency(dep.at)
-				diags = diags.Append(fault(&place, "Cycle of dependencies", "None of these can start first: %s.", arrows(append(slices.Clone(path[at-1:]), dep.to))))
+				diags = diags.Append(fault(&place, "Cycle of dependencies", "None of these can start first: %s.", arrows(childNames(append(slices.Clone(path[at-1:]), dep.to)))))
 			}
 		}
 		path = path[:len(path)-1]
@@ -258,17 +259,20 @@ func findCycles(children []*childBlock) hcl.Diagnostics {
 	return diags
 }
 
-func arrows(chain []*childBlock) string {
-	const most = 12
+func childNames(children []*childBlock) []string {
 	var names []string
-	for i, c := range chain {
-		if i == most-1 && len(chain) > most {
-			names = append(names, "…", chain[len(chain)-1].name)
-			break
-		}
+	for _, c := range children {
 		names = append(names, c.name)
 	}
-	return strings.Join(names, " → ")
+	return names
+}
+
+func arrows(chain []string) string {
+	const most = 12
+	if n := len(chain); n > most {
+		chain = append(slices.Clone(chain[:most-1]), "…", chain[n-1])
+	}
+	return strings.Join(chain, " → ")
 }
 
 func acyclic(children []*childBlock) bool {
@@ -315,10 +319,10 @@ func (d *decoder) only(children []*childBlock) hcl.Diagnostics {
 // for its faults.
 func (d *decoder) decodeInstances(c *childBlock) hcl.Diagnostics {
 	if c.out || len(c.numbers) == 0 {
-		diags := d.evaluateInstance(c, indexed(d.lenient, 1), &c.values, false)
+		diags := d.evaluateInstance(c, d.indexed(d.lenient, 1), &c.values, false)
 		return append(diags, d.finish(c, &c.values, nil, true)...)
 	}
-	diags := d.evaluateInstance(c, indexed(d.strict, c.numbers[0]), &c.values, false)
+	diags := d.evaluateInstance(c, d.indexed(d.strict, c.numbers[0]), &c.values, false)
 	first := c.values
 	diags = append(diags, d.finish(c, &first, nil, false)...)
 	if diags.HasErrors() {
@@ -334,7 +338,7 @@ func (d *decoder) decodeInstances(c *childBlock) hcl.Diagnostics {
 		next := first
 		if differ {
 			next = c.values
-			diags = d.evaluateInstance(c, indexed(d.strict, index), &next, true)
+			diags = d.evaluateInstance(c, d.indexed(d.strict, index), &next, true)
 			if !diags.HasErrors() {
 				diags = d.finish(c, &next, env, false)
 			}
@@ -350,8 +354,10 @@ func (d *decoder) decodeInstances(c *childBlock) hcl.Diagnostics {
 	return nil
 }
 
-func indexed(functions map[string]function.Function, index int) *hcl.EvalContext {
-	return &hcl.EvalContext{Functions: functions, Variables: map[string]cty.Value{"index": cty.NumberIntVal(int64(index))}}
+func (d *decoder) indexed(functions map[string]function.Function, index int) *hcl.EvalContext {
+	ctx := d.context(functions)
+	ctx.Variables["index"] = cty.NumberIntVal(int64(index))
+	return ctx
 }
 
 func (c *childBlock) addInstance(index int, v childValues) {
@@ -370,8 +376,8 @@ func (d *decoder) evaluateInstance(c *childBlock, ctx *hcl.EvalContext, v *child
 		if s.shared || again && !s.indexed {
 			continue
 		}
-		more := evaluate(d, s, ctx, v)
-		c.failed[s.path] = more.HasErrors()
+		ok, more := evaluate(d, s, ctx, v)
+		c.failed[s.path] = !ok
 		diags = append(diags, more...)
 	}
 	return diags
@@ -459,7 +465,8 @@ func overBudget(children []*childBlock, nodes []stopNode, b budget, shutdown Shu
 				worst = i
 			}
 			sum += nodes[i].timeout
-			parts = append(parts, fmt.Sprintf("%s %v (line %d)", children[i].name, nodes[i].timeout, children[i].at(children[i].timeoutPath()).Start.Line))
+			path := children[i].timeoutPath()
+			parts = append(parts, fmt.Sprintf("%s %v (%s)", children[i].name, nodes[i].timeout, lineOf(*children[i].at(path), *children[chain[0]].at(children[chain[0]].timeoutPath()))))
 		}
 		text := strings.Join(parts, " → ")
 		if told[text] {

@@ -184,6 +184,9 @@ type Options struct {
 	Environ []string // the supervisor's own, KEY=value
 	Only    []string // children or instances to keep; empty: all
 	NoFile  uint64   // descriptors that we may open (RLIMIT_NOFILE); 0: not checked
+
+	Vars     []string // values of variables, name=value; of doubles the last one counts
+	VarFiles []string // files with such values; Vars go before them, and a later one before an earlier
 }
 
 // Instances returns all instances, in the order of the file.

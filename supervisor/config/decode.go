@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,32 +43,42 @@ func parse(src []byte, filename string, opt Options) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot parse %s: %w", filename, err)
 	}
-	for _, check := range []func([]byte, string) *hcl.Diagnostic{checkText, checkShape} {
-		if d := check(src, filename); d != nil {
-			return nil, newFaults(filename, src, nil, hcl.Diagnostics{d})
-		}
+	d := newDecoder(opt, wd, filepath.Dir(path))
+	diags := d.open(filename, src, nil)
+	more, err := d.openVarFiles()
+	if err != nil {
+		return nil, err
 	}
-	file, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
-	if diags.HasErrors() {
-		return nil, newFaults(filename, src, file, diags)
+	if diags = append(diags, more...); diags.HasErrors() {
+		return nil, newFaults(d.sources, diags)
 	}
-	config, diags := newDecoder(opt, wd, filepath.Dir(path)).decodeFile(file.Body)
+	config, diags := d.decode()
 	if diags.HasErrors() {
-		return nil, newFaults(filename, src, file, diags)
+		return nil, newFaults(d.sources, diags)
 	}
 	config.Path = path
 	return config, nil
 }
 
-// decoder is what the decoding of one file knows besides the file.
+// decoder is what the decoding of a configuration knows besides its values.
 type decoder struct {
+	meter
 	opt     Options
+	sources []*source // in the order they were opened; files of variables are among them
+	files   []*source // those that are the configuration
+	opened  map[string]bool
+	total   int              // bytes of the sources
+	entries int              // of directories, see maxEntries
+	given   []*hcl.Attribute // of the files of variables
+	vars    map[string]cty.Value
+	locals  map[string]cty.Value
+	scope   map[string]cty.Value // vars and locals as expressions see them
+	hints   int                  // names that were proposed
 	wd      string
 	environ []string          // the supervisor's own, sorted, without doubles
 	env     map[string]string // the same
 	strict  map[string]function.Function
 	lenient map[string]function.Function // for children that are left out: what is not there is unknown
-	work    float64                      // done so far, see maxWork
 	found   map[search]lookup
 	dir     string                  // of the file
 	bases   map[string]*environment // see environmentOf
@@ -76,7 +87,7 @@ type decoder struct {
 }
 
 func newDecoder(opt Options, wd, dir string) *decoder {
-	d := &decoder{opt: opt, wd: wd, dir: dir, env: map[string]string{}, found: map[search]lookup{}, bases: map[string]*environment{}}
+	d := &decoder{opt: opt, wd: wd, dir: dir, env: map[string]string{}, found: map[search]lookup{}, opened: map[string]bool{}, bases: map[string]*environment{}}
 	for _, entry := range opt.Environ {
 		if name, value, ok := strings.Cut(entry, "="); ok && name != "" {
 			d.env[name] = value // of doubles the last one wins, as in os/exec
@@ -86,9 +97,18 @@ func newDecoder(opt Options, wd, dir string) *decoder {
 		name, _, _ := strings.Cut(entry, "=")
 		return isHandedOn(name)
 	})
-	d.strict = map[string]function.Function{"env": d.envFunction(false)}
-	d.lenient = map[string]function.Function{"env": d.envFunction(true)}
+	d.strict, d.lenient = map[string]function.Function{}, map[string]function.Function{}
+	for name, f := range library {
+		d.strict[name] = d.within(name, f)
+		d.lenient[name] = d.strict[name]
+	}
+	d.strict["env"], d.lenient["env"] = d.envFunction(false), d.envFunction(true)
 	return d
+}
+
+// context is what the expressions of the file see.
+func (d *decoder) context(functions map[string]function.Function) *hcl.EvalContext {
+	return &hcl.EvalContext{Functions: functions, Variables: maps.Clone(d.scope)}
 }
 
 // envFunction is env(name, default).
@@ -116,17 +136,31 @@ func (d *decoder) envFunction(lenient bool) function.Function {
 	})
 }
 
-func (d *decoder) decodeFile(body hcl.Body) (*Config, hcl.Diagnostics) {
+func (d *decoder) decode() (*Config, hcl.Diagnostics) {
 	config := defaultConfig()
-	settings, blocks, diags := bind(body, &fileSchema, "", childSchema.header())
-	if len(blocks) == 0 && !diags.HasErrors() { // a misspelt one was reported
-		diags = diags.Append(fault(body.MissingItemRange().Ptr(), "No child", `There is nothing to run: the file has no block such as child "server" { command = "server" }.`))
+	var settings []setting[Config]
+	var diags hcl.Diagnostics
+	others := map[string]hcl.Blocks{}
+	first := map[string]hcl.Range{}
+	for _, s := range d.files {
+		set, rest, more := bind(d, s.file.Body, &fileSchema, "", first, languageSchema())
+		settings = append(settings, set...)
+		diags = append(diags, more...)
+		for _, b := range rest {
+			others[b.Type] = append(others[b.Type], b)
+		}
 	}
-	ctx := &hcl.EvalContext{Functions: d.strict, Variables: map[string]cty.Value{}}
+	blocks := others[childSchema.name]
+	if len(blocks) == 0 && !diags.HasErrors() { // a misspelt one was reported
+		diags = diags.Append(fault(d.files[0].file.Body.MissingItemRange().Ptr(), "No child", `There is nothing to run: the file has no block such as child "server" { command = "server" }.`))
+	}
+	diags = append(diags, d.decodeVariables(others["variable"])...)
+	diags = append(diags, d.decodeLocals(others["locals"])...)
+	ctx := d.context(d.strict)
 	failed := map[string]bool{}
 	for _, s := range settings {
-		more := evaluate(d, s, ctx, config)
-		failed[s.path] = more.HasErrors()
+		ok, more := evaluate(d, s, ctx, config)
+		failed[s.path] = !ok
 		diags = append(diags, more...)
 	}
 	children, more := d.decodeHeaders(blocks)
@@ -155,17 +189,30 @@ type setting[T any] struct {
 	*attribute[T]
 	path    string // with the block it is in, as ready.tcp
 	expr    hclsyntax.Expression
-	place   hcl.Range // of the value
-	indexed bool      // it uses index
-	weight  float64
+	place   hcl.Range       // of the value
+	indexed bool            // it uses index
 	refused hcl.Diagnostics // why it must not be evaluated
 }
 
+func newSetting[T any](d *decoder, a *attribute[T], prefix string, attr *hcl.Attribute) setting[T] {
+	s := setting[T]{attribute: a, path: prefix + attr.Name, place: attr.Expr.Range()}
+	if s.expr, s.refused = native(attr.Expr); s.refused.HasErrors() {
+		return s
+	}
+	s.refused = d.prepare(s.expr)
+	s.indexed = refers(s.expr, "index") != nil
+	return s
+}
+
 // bind finds what a body has of the schema, blocks included, and reports what
-// else it has. Blocks of the other kinds are returned as they are.
-func bind[T any](body hcl.Body, b *block[T], prefix string, others ...hcl.BlockHeaderSchema) ([]setting[T], hcl.Blocks, hcl.Diagnostics) {
+// else it has, and what first has already. What only others has is returned
+// as it is.
+func bind[T any](d *decoder, body hcl.Body, b *block[T], prefix string, first map[string]hcl.Range, others *hcl.BodySchema) ([]setting[T], hcl.Blocks, hcl.Diagnostics) {
 	schema := b.schema()
-	schema.Blocks = append(schema.Blocks, others...)
+	if others != nil {
+		schema.Attributes = append(schema.Attributes, others.Attributes...)
+		schema.Blocks = append(schema.Blocks, others.Blocks...)
+	}
 	content, diags := body.Content(schema)
 	var settings []setting[T]
 	for i := range b.attributes {
@@ -173,17 +220,15 @@ func bind[T any](body hcl.Body, b *block[T], prefix string, others ...hcl.BlockH
 		if !ok {
 			continue
 		}
-		s := setting[T]{attribute: &b.attributes[i], path: prefix + attr.Name, place: attr.Expr.Range()}
-		s.expr, _ = attr.Expr.(hclsyntax.Expression)
-		s.weight, s.refused = weigh(s.expr)
-		for _, v := range s.expr.Variables() {
-			s.indexed = s.indexed || v.RootName() == "index"
+		if before, double := first[prefix+attr.Name]; double { // in another file; in one, the parser tells
+			diags = diags.Append(fault(&attr.NameRange, "Duplicate attribute", "%s was already given in %s.", attr.Name, lineOf(before, attr.NameRange)))
+			continue
 		}
-		settings = append(settings, s)
+		first[prefix+attr.Name] = attr.NameRange
+		settings = append(settings, newSetting(d, &b.attributes[i], prefix, attr))
 	}
 	diags = append(diags, choose(b.oneOf, content.Attributes, body.MissingItemRange())...)
 	var rest hcl.Blocks
-	first := map[string]hcl.Range{}
 	for _, found := range content.Blocks {
 		i := slices.IndexFunc(b.blocks, func(sub block[T]) bool { return sub.name == found.Type })
 		if i < 0 {
@@ -191,11 +236,11 @@ func bind[T any](body hcl.Body, b *block[T], prefix string, others ...hcl.BlockH
 			continue
 		}
 		if before, double := first[found.Type]; double {
-			diags = diags.Append(fault(&found.DefRange, "Duplicate block", "The %s block was already given in line %d; there can be only one.", found.Type, before.Start.Line))
+			diags = diags.Append(fault(&found.DefRange, "Duplicate block", "The %s block was already given in %s; there can be only one.", found.Type, lineOf(before, found.DefRange)))
 			continue
 		}
 		first[found.Type] = found.DefRange
-		sub, _, more := bind(found.Body, &b.blocks[i], prefix+found.Type+".")
+		sub, _, more := bind(d, found.Body, &b.blocks[i], prefix+found.Type+".", first, nil)
 		settings = append(settings, sub...)
 		diags = append(diags, more...)
 	}
@@ -222,35 +267,48 @@ func choose(names []string, given hcl.Attributes, missing hcl.Range) hcl.Diagnos
 	return diags
 }
 
-// evaluate puts the value of a setting into the target.
-func evaluate[T any](d *decoder, s setting[T], ctx *hcl.EvalContext, target *T) hcl.Diagnostics {
+// evaluate puts the value of a setting into the target, and says whether there
+// is one: it may depend on what has a fault that was told.
+func evaluate[T any](d *decoder, s setting[T], ctx *hcl.EvalContext, target *T) (bool, hcl.Diagnostics) {
 	if s.refused.HasErrors() {
-		return s.refused
-	}
-	if d.work > maxWork {
-		return nil // said already
+		return false, s.refused
 	}
 	if _, ok := ctx.Variables["index"]; s.indexed && !ok {
-		return hcl.Diagnostics{fault(&s.place, "No index here", "index differs from instance to instance, and %s is the same for all of them.", s.path)}
+		return false, hcl.Diagnostics{fault(&s.place, "No index here", "index differs from instance to instance, and %s is the same for all of them.", s.path)}
 	}
-	if d.work += s.weight; d.work > maxWork {
-		return hcl.Diagnostics{fault(&s.place, "Too much to evaluate", "With this expression the file takes more steps than a configuration should.")}
-	}
-	v, diags := s.expr.Value(ctx)
-	if diags.HasErrors() {
-		return explain(diags)
-	}
-	if v, _ = v.UnmarkDeep(); !v.IsWhollyKnown() {
-		return nil
+	v, diags := d.value(s.expr, s.place, ctx)
+	if diags.HasErrors() || !v.IsWhollyKnown() {
+		return false, diags
 	}
 	if v.IsNull() {
-		return hcl.Diagnostics{fault(&s.place, "Invalid value for "+s.path, "A value is needed here, and null is none. To leave the attribute out, leave out its line.")}
+		return false, hcl.Diagnostics{fault(&s.place, "Invalid value for "+s.path, "A value is needed here, and null is none. To leave the attribute out, leave out its line.")}
 	}
 	if err := s.set(target, v); err != nil {
 		place := s.element(err, ctx)
-		return hcl.Diagnostics{fault(&place, "Invalid value for "+s.path, "%v", err)}
+		return false, hcl.Diagnostics{fault(&place, "Invalid value for "+s.path, "%v", err)}
 	}
-	return nil
+	return true, nil
+}
+
+// value evaluates an expression that is prepared.
+func (d *decoder) value(expr hclsyntax.Expression, place hcl.Range, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	if d.over() {
+		return cty.DynamicVal, nil // said already
+	}
+	if diags := d.checkReferences(expr, ctx); diags.HasErrors() {
+		return cty.DynamicVal, diags
+	}
+	v, diags := expr.Value(ctx)
+	err := d.charge(v)
+	switch {
+	case d.over():
+		return cty.DynamicVal, hcl.Diagnostics{fault(&place, "Too much to evaluate", "With this expression the file takes more steps than a configuration should.")}
+	case diags.HasErrors():
+		return cty.DynamicVal, explain(diags)
+	case err != nil:
+		return cty.DynamicVal, hcl.Diagnostics{fault(&place, "Operation failed", "This cannot be evaluated: %v.", err)}
+	}
+	return v, nil
 }
 
 // element is where a fault of the value is: at the element if it is one of a
@@ -277,10 +335,14 @@ func (s *setting[T]) element(err error, ctx *hcl.EvalContext) hcl.Range {
 }
 
 // explain adds to HCL's words what people mean most often when they get them.
+// Of functions with equally near names HCL proposes any.
 func explain(diags hcl.Diagnostics) hcl.Diagnostics {
 	for _, d := range diags {
-		if d.Summary == "Unknown variable" {
+		switch call, _ := d.Expression.(*hclsyntax.FunctionCallExpr); {
+		case d.Summary == "Unknown variable":
 			d.Detail += " A text needs quotes around it."
+		case d.Summary == "Call to unknown function" && call != nil:
+			d.Detail = fmt.Sprintf("There is no function named %s.%s", quote(call.Name), didYouMean(call.Name, functionNames()))
 		}
 	}
 	return diags

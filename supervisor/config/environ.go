@@ -64,7 +64,8 @@ func (d *decoder) giveEnviron(c *childBlock, v *childValues, login map[string]st
 	for _, f := range base.faults {
 		diags = diags.Append(fault(c.at("env_file"), "Invalid value for env_file", "%s", f))
 	}
-	if d.work += float64(base.read); d.work > maxWork {
+	told := d.over()
+	if d.steps += float64(base.read); d.over() && !told {
 		return diags.Append(fault(c.at("env_file"), "Too much to evaluate", "With so many instances the variables of this file are more than a configuration should have."))
 	}
 	v.launch.Env = assign(base.entries, v.env)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -34,14 +35,15 @@ type Fault struct {
 	Summary      string
 	Detail       string
 
-	block      string // the block around it, as `child "server"`
-	start, end int    // bytes of the source
+	source     *source // nil: it concerns no place
+	block      string  // the block around it, as `child "server"`
+	start, end int     // bytes of the source
+	until      hcl.Pos // where it ends
 }
 
 // Faults is everything that is wrong with a configuration, in the order of
 // the file; those that concern no place in it come last. It is an error.
 type Faults struct {
-	src  []byte
 	list []Fault
 }
 
@@ -80,7 +82,7 @@ func (f *Faults) List() []Fault { return slices.Clone(f.list) }
 func (f *Faults) Write(w io.Writer, width int, color bool) error {
 	for i := range f.list {
 		var b bytes.Buffer
-		f.render(&b, &f.list[i], width, color)
+		f.list[i].render(&b, width, color)
 		if _, err := w.Write(b.Bytes()); err != nil {
 			return fmt.Errorf("cannot write faults: %w", err)
 		}
@@ -88,7 +90,7 @@ func (f *Faults) Write(w io.Writer, width int, color bool) error {
 	return nil
 }
 
-func (f *Faults) render(b *bytes.Buffer, ft *Fault, columns int, color bool) {
+func (ft *Fault) render(b *bytes.Buffer, columns int, color bool) {
 	paint, reset := "", ""
 	if color {
 		paint, reset = "\x1b[31m", "\x1b[0m"
@@ -108,7 +110,7 @@ func (f *Faults) render(b *bytes.Buffer, ft *Fault, columns int, color bool) {
 		}
 		fmt.Fprintf(b, "  on %s line %d%s:\n", ft.File, ft.Line, in)
 		gutter := fmt.Sprintf("%4d: ", ft.Line)
-		line, indent, carets := f.snippet(ft, columns-len(gutter))
+		line, indent, carets := ft.snippet(columns - len(gutter))
 		fmt.Fprintf(b, "%s%s\n", gutter, line)
 		fmt.Fprintf(b, "%*s%s%s%s\n\n", len(gutter)+indent, "", paint, strings.Repeat("^", carets), reset)
 	}
@@ -123,7 +125,8 @@ func (f *Faults) render(b *bytes.Buffer, ft *Fault, columns int, color bool) {
 // snippet is the source line of a fault, escaped and cut to room columns, and
 // where the carets go. It looks at no more of the file than it shows: a line
 // may have megabytes.
-func (f *Faults) snippet(ft *Fault, room int) (line string, indent, carets int) {
+func (ft *Fault) snippet(room int) (line string, indent, carets int) {
+	src := ft.source.src
 	const most = 200 // columns where the width is not known
 	if room <= 0 || room > most {
 		room = most
@@ -132,9 +135,9 @@ func (f *Faults) snippet(ft *Fault, room int) (line string, indent, carets int) 
 
 	var before []string
 	at, full := ft.start, false
-	for at > 0 && f.src[at-1] != '\n' {
-		r, size := utf8.DecodeLastRune(f.src[:at])
-		text, columns := cell(r, f.src[at-size:at])
+	for at > 0 && src[at-1] != '\n' {
+		r, size := utf8.DecodeLastRune(src[:at])
+		text, columns := cell(r, src[at-size:at])
 		if indent+columns > room/2 {
 			full = true
 			break
@@ -151,9 +154,9 @@ func (f *Faults) snippet(ft *Fault, room int) (line string, indent, carets int) 
 
 	var after strings.Builder
 	used := indent
-	for at = ft.start; at < len(f.src) && !lineEnds(f.src[at:]); {
-		r, size := utf8.DecodeRune(f.src[at:])
-		text, columns := cell(r, f.src[at:at+size])
+	for at = ft.start; at < len(src) && !lineEnds(src[at:]); {
+		r, size := utf8.DecodeRune(src[at:])
+		text, columns := cell(r, src[at:at+size])
 		if used+columns > room-1 {
 			after.WriteString("…")
 			break
@@ -214,34 +217,55 @@ func escape(s string) string {
 	return b.String()
 }
 
-// newFaults takes over diagnostics; file may be nil if nothing was parsed.
-func newFaults(filename string, src []byte, file *hcl.File, diags hcl.Diagnostics) *Faults {
-	faults := &Faults{src: src}
+// newFaults takes over diagnostics; those without a place, or with one that
+// is in none of the sources, concern the first.
+func newFaults(sources []*source, diags hcl.Diagnostics) *Faults {
+	faults := &Faults{}
+	order := map[*source]int{}
+	for i, s := range sources {
+		order[s] = i
+	}
 	for _, d := range diags {
-		ft := Fault{
-			Severity: SeverityError,
-			File:     escape(filename),
-			Summary:  escape(d.Summary),
-			Detail:   escape(d.Detail),
-		}
-		if d.Severity == hcl.DiagWarning {
-			ft.Severity = SeverityWarning
-		}
+		from := sources[0]
 		if d.Subject != nil {
-			ft.Line, ft.Column = d.Subject.Start.Line, d.Subject.Start.Column
-			ft.start = min(max(d.Subject.Start.Byte, 0), len(src))
-			ft.end = min(max(d.Subject.End.Byte, ft.start), len(src))
-			ft.block = escape(around(file, ft.start))
+			if i := slices.IndexFunc(sources, func(s *source) bool { return s.name == d.Subject.Filename }); i >= 0 {
+				from = sources[i]
+			}
 		}
-		faults.list = append(faults.list, ft)
+		faults.list = append(faults.list, newFault(from, d))
 	}
 	slices.SortStableFunc(faults.list, func(a, b Fault) int {
 		if (a.Line == 0) != (b.Line == 0) {
 			return b.Line - a.Line // places first
 		}
-		return a.start - b.start
+		return cmp.Or(order[a.source]-order[b.source], a.start-b.start)
 	})
 	return faults
+}
+
+func newFault(from *source, d *hcl.Diagnostic) Fault {
+	detail := d.Detail
+	if len(detail) > maxDetail {
+		detail = strings.ToValidUTF8(detail[:maxDetail], "") + "…"
+	}
+	ft := Fault{
+		Severity: SeverityError,
+		File:     escape(from.name),
+		Summary:  escape(d.Summary),
+		Detail:   escape(detail),
+		source:   from,
+	}
+	if d.Severity == hcl.DiagWarning {
+		ft.Severity = SeverityWarning
+	}
+	if d.Subject != nil {
+		ft.Line, ft.Column = d.Subject.Start.Line, d.Subject.Start.Column
+		ft.start = min(max(d.Subject.Start.Byte, 0), len(from.src))
+		ft.end = min(max(d.Subject.End.Byte, ft.start), len(from.src))
+		ft.until = d.Subject.End
+		ft.block = escape(around(from.file, ft.start))
+	}
+	return ft
 }
 
 // around is the header of the block that a byte of the file is in. HCL has the

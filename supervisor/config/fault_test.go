@@ -55,7 +55,7 @@ func TestFaults(t *testing.T) {
 			`1:11 Missing required argument: The argument "command" is required`,
 			`2:3 Unsupported argument: An argument named "comand" is not expected here. Did you mean "command"?`}},
 		in("unknown block", "redy", "", `3:1 Unsupported block type: Blocks of type "redy" are not expected here. Did you mean "ready"?`),
-		{"of a later day", `variable "x" {}`, []string{`1:1 Unsupported block type: Blocks of type "variable"`}},
+		{"of a later day", `volume "x" {}`, []string{`1:1 Unsupported block type: Blocks of type "volume"`}},
 		in("socket without an address", `listen "x"`, "", `3:1 No address: A socket needs tcp = "host:port" or unix = "path"`),
 		in("socket with two", `listen "x"`, `tcp = ":1"`+"\n"+`unix = "/x"`, `5:8 Two addresses`),
 		in("socket of TCP with a mode", `listen "x"`, `tcp = ":1"`+"\n"+`mode = "0600"`, `5:8 No file to give a mode`),

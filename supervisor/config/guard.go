@@ -3,7 +3,6 @@ package config
 import (
 	"bytes"
 	"errors"
-	"math"
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
@@ -23,7 +22,11 @@ const (
 	maxDigits  = 100     // bytes of a number; parsing is quadratic
 	maxHeredoc = 1000    // lines of a heredoc; parsing is quadratic
 	maxBits    = 4096    // of the binary exponent of a number
-	maxWork    = 4e6     // expressions evaluated for one file, 8 bytes of text counting as one more
+	maxWork    = 2e6     // steps to evaluate a configuration, see meter
+	maxFiles   = 1000    // that a configuration is made of
+	maxEntries = 10_000  // of directories that are looked through for them
+	maxLocals  = 10_000  // they are walked by a recursion
+	maxDetail  = 4096    // bytes of one fault's text: a function's may quote all it was given
 )
 
 // checkText refuses what is not text at all, so that a binary file gives one
@@ -54,11 +57,15 @@ func checkText(src []byte, filename string) *hcl.Diagnostic {
 // token, the brackets that are open and the operators of the expressions
 // around it, which is at least the depth of the recursion.
 func checkShape(src []byte, filename string) *hcl.Diagnostic {
+	tokens, _ := hclsyntax.LexConfig(src, filename, hcl.InitialPos) // the parser reports them again
+	return checkTokens(tokens)
+}
+
+func checkTokens(tokens hclsyntax.Tokens) *hcl.Diagnostic {
 	type level struct {
 		operators, lines int
 		newlines         bool // a newline ends an expression here
 	}
-	tokens, _ := hclsyntax.LexConfig(src, filename, hcl.InitialPos) // the parser reports them again
 	levels := []level{{newlines: true}}
 	operators := 0
 	var previous hclsyntax.TokenType
@@ -135,90 +142,6 @@ func isOperator(t hclsyntax.TokenType) bool {
 		return true
 	}
 	return false
-}
-
-// weigher is a [hclsyntax.Walker] that bounds from above how many expressions
-// an evaluation takes and how large its value gets, and prepares the tree for
-// it: arithmetic is replaced by one that refuses enormous numbers, and keys
-// that are given twice are found, of which HCL silently takes the last.
-type weigher struct {
-	stack []weight
-	names []binding
-}
-
-type weight struct {
-	node hclsyntax.Node
-	sum  float64
-	each float64 // of the collection of a for or splat expression, once it is known
-}
-
-// binding gives the variables of a for expression the weight of the
-// collection they come from.
-type binding struct {
-	names  map[string]struct{}
-	weight float64
-}
-
-// weigh returns the weight of an expression.
-func weigh(expr hclsyntax.Expression) (float64, hcl.Diagnostics) {
-	w := &weigher{stack: []weight{{}}}
-	diags := hclsyntax.Walk(expr, w)
-	return w.stack[0].sum, diags
-}
-
-// Enter is called before the children of a node.
-func (w *weigher) Enter(node hclsyntax.Node) hcl.Diagnostics {
-	own := weight{node: node, sum: 1}
-	var diags hcl.Diagnostics
-	switch n := node.(type) {
-	case hclsyntax.ChildScope:
-		w.names = append(w.names, binding{n.LocalNames, w.stack[len(w.stack)-1].each})
-	case *hclsyntax.ScopeTraversalExpr:
-		for _, b := range w.names {
-			if _, ok := b.names[n.Traversal.RootName()]; ok {
-				own.sum = max(own.sum, b.weight)
-			}
-		}
-	case *hclsyntax.LiteralValueExpr:
-		switch v := n.Val; {
-		case v.IsNull() || !v.IsKnown():
-		case v.Type() == cty.String:
-			own.sum += float64(len(v.AsString())) / 8
-		case v.Type() == cty.Number && enormous(v):
-			diags = diags.Append(fault(&n.SrcRange, "Number too large", "Nothing here needs a number of that size."))
-		}
-	case *hclsyntax.BinaryOpExpr:
-		n.Op = bounded(n.Op)
-	case *hclsyntax.UnaryOpExpr:
-		n.Op = bounded(n.Op)
-	case *hclsyntax.ObjectConsExpr:
-		diags = doubleKeys(n)
-	}
-	w.stack = append(w.stack, own)
-	return diags
-}
-
-// Exit is called after the children of a node.
-func (w *weigher) Exit(node hclsyntax.Node) hcl.Diagnostics {
-	done := w.stack[len(w.stack)-1]
-	w.stack = w.stack[:len(w.stack)-1]
-	parent := &w.stack[len(w.stack)-1]
-	if _, ok := node.(hclsyntax.ChildScope); ok {
-		w.names = w.names[:len(w.names)-1]
-	}
-	sum := done.sum
-	if done.each > 0 {
-		sum *= done.each
-	}
-	switch parent.node.(type) {
-	case *hclsyntax.ForExpr, *hclsyntax.SplatExpr:
-		if parent.each == 0 { // the collection is walked first
-			parent.each = sum
-			return nil
-		}
-	}
-	parent.sum = min(parent.sum+sum, math.MaxFloat64/2)
-	return nil
 }
 
 var errEnormous = errors.New("the numbers are too large")

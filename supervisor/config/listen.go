@@ -75,7 +75,7 @@ func (d *decoder) decodeListen(c *childBlock) hcl.Diagnostics {
 	if c.out {
 		functions = d.lenient
 	}
-	ctx := &hcl.EvalContext{Functions: functions, Variables: map[string]cty.Value{}}
+	ctx := d.context(functions)
 	for i := range c.listens {
 		b := &c.listens[i]
 		b.Name = b.Labels[0]
@@ -86,11 +86,12 @@ func (d *decoder) decodeListen(c *childBlock) hcl.Diagnostics {
 			diags = diags.Append(fault(&b.LabelRanges[0], "Duplicate socket", "The child has a socket %s already.", quote(b.Name)))
 		}
 		names[b.Name] = true
-		settings, _, more := bind(b.Body, &listenSchema, "listen.")
+		settings, _, more := bind(d, b.Body, &listenSchema, "listen.", map[string]hcl.Range{}, nil)
 		given := map[string]*hcl.Range{}
 		for _, s := range settings {
 			given[s.name] = &s.place
-			more = append(more, evaluate(d, s, ctx, &b.Listen)...)
+			_, told := evaluate(d, s, ctx, &b.Listen)
+			more = append(more, told...)
 		}
 		more = append(more, b.check(given)...)
 		diags = append(diags, more...)

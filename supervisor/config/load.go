@@ -41,12 +41,12 @@ func readAtMost(path string, most int) (src []byte, err error) {
 		return nil, err
 	}
 	if len(src) > most {
-		return nil, fmt.Errorf("%s is larger than %s", path, size(most))
+		return nil, fmt.Errorf("%s is larger than %s", path, sizeText(most))
 	}
 	return src, nil
 }
 
-func size(bytes int) string {
+func sizeText(bytes int) string {
 	if bytes >= 1<<20 {
 		return fmt.Sprintf("%d MiB", bytes>>20)
 	}

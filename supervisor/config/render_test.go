@@ -129,7 +129,7 @@ func TestWriteReportsItsError(t *testing.T) {
 func TestPlaceOutsideOfTheSource(t *testing.T) {
 	far := hcl.Pos{Line: 9, Column: 9, Byte: 900}
 	for _, r := range []hcl.Range{{Start: far, End: far}, {Start: hcl.Pos{Line: 1, Column: 1, Byte: -3}, End: hcl.Pos{Byte: -5}}} {
-		faults := newFaults("f", []byte("x = 1"), nil, hcl.Diagnostics{fault(&r, "Somewhere", "else")})
+		faults := newFaults([]*source{{name: "f", src: []byte("x = 1")}}, hcl.Diagnostics{fault(&r, "Somewhere", "else")})
 		var b bytes.Buffer
 		must(t, faults.Write(&b, 10, false))
 		if !strings.Contains(b.String(), "^") {
