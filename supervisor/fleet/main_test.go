@@ -48,7 +48,7 @@ func newHub(t *testing.T) *relay.Hub {
 	}
 	hub := relay.NewHub(relay.Options{Stdout: null, Stderr: null, Books: noBooks{t}})
 	t.Cleanup(func() {
-		if err := errors.Join(hub.Close(t.Context()), null.Close()); err != nil {
+		if err := errors.Join(hub.Close(context.Background()), null.Close()); err != nil {
 			t.Error(err)
 		}
 	})
