@@ -25,6 +25,7 @@ func main() {
 	signals := catch() // first of all: a signal from now on is a request, not our death
 	os.Exit(cli.Main(os.Args[1:], cli.Program{
 		Version: version,
+		Stdin:   os.Stdin,
 		Stdout:  os.Stdout,
 		Stderr:  os.Stderr,
 		Run:     func(o cli.RunOptions) int { return run(o, signals) },

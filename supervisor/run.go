@@ -71,7 +71,7 @@ func load(o cli.RunOptions) (*config.Config, error) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return nil, fmt.Errorf("cannot read the limit of open files: %w", err)
 	}
-	return config.Load(o.Config, config.Options{Environ: os.Environ(), Only: o.Only, NoFile: limit.Cur})
+	return config.Load(o.Config, config.Options{Environ: os.Environ(), Only: o.Only, NoFile: limit.Cur, Vars: o.Vars, VarFiles: o.VarFiles})
 }
 
 // house is everything that runs, wired together.

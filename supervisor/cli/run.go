@@ -9,6 +9,8 @@ type RunOptions struct {
 	PidFile string   // empty: none
 	Strict  bool     // as in shutdown { strict = true }
 	Report  string   // in place of shutdown { report = … }
+
+	Vars, VarFiles []string // see [config.Options]; the files by absolute paths
 }
 
 const runVerb = "run"
@@ -32,11 +34,16 @@ something had to be killed.`,
 			if o.Config, err = c.path(); err != nil {
 				return err
 			}
+			if o.VarFiles, err = absolute(c.varFiles); err != nil {
+				return err
+			}
+			o.Vars = c.vars
 			c.code = c.Run(o)
 			return nil
 		},
 	}
 	c.addConfig(cmd)
+	c.addVars(cmd)
 	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "run only these `children` or instances; what they depend on counts as met")
 	cmd.Flags().StringVar(&o.PidFile, "pid-file", "", "write our pid to this `file`, and remove it at the end")
 	cmd.Flags().BoolVar(&o.Strict, "strict", false, "exit 3 if a child left a descriptor open")

@@ -30,6 +30,7 @@ func TestDocs(t *testing.T) {
 	document(&tables, "child › ", &listenSchema, &socket)
 	check := defaultCheck()
 	document(&tables, "child › ", &checkSchema, &check)
+	documentLanguage(&tables)
 	want := head + begin + tables.String()
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
@@ -95,4 +96,74 @@ func shown(v any) string {
 		return fmt.Sprintf("`%q`", s)
 	}
 	return ""
+}
+
+// examples are what the page shows of the language; TestExamples reads them.
+var examples = []struct{ title, doc, src string }{
+	{"variable \"name\"", "A value that is given from outside: with `--var name=value`, else in a `--var-file` (the last one that has it), else as `SUPERVISOR_VAR_name`, else by its `default`. Without any it is a fault. Values for a string, a number, a bool or a variable without a type are taken as they are; for other types they are expressions. A reload reads the files anew.", `variable "port" {
+  type        = number # string, bool, list(string), map(string), object({ … }), any; without it any value
+  default     = 12345
+  description = "Where the server listens."
+}
+
+child "server" {
+  command = "server"
+  env     = { SERVER_PORT = var.port }
+}
+`},
+	{"locals", "Values with a name. They may refer to variables and to each other, in any order, and not to `index`.", `locals {
+  address = "127.0.0.1:${local.port}"
+  port    = 12345
+}
+
+child "server" {
+  command = "server"
+  ready {
+    tcp = local.address
+  }
+}
+`},
+	{"include", includeDoc + " Hidden files are matched only by a pattern that begins with a dot. Several files are as one: a child or a global that two of them have is a fault. There may be 1,000 of 4 MiB in all.", `include = ["conf.d/*.hcl", "conf.d/*.json"]
+
+child "server" {
+  command = "server"
+}
+`},
+	{"JSON", "A file whose name ends in `.json` is HCL's own [JSON form](https://github.com/hashicorp/hcl/blob/main/json/spec.md). Texts are templates.", `{
+  "child": {
+    "server": {"command": "server", "count": 2, "args": ["-id", "${index}"]}
+  }
+}
+`},
+}
+
+func documentLanguage(w *strings.Builder) {
+	for _, e := range examples {
+		title, fence := "`"+e.title+"`", "hcl"
+		if e.title == "JSON" {
+			title, fence = e.title, "json"
+		}
+		fmt.Fprintf(w, "\n## %s\n\n%s\n\n```%s\n%s```\n", title, e.doc, fence, e.src)
+	}
+	fmt.Fprintf(w, "\n## Functions\n\nBesides `env` these, which are those of Nomad; `length` takes texts too. None reads a file, the network or the time, and what takes more than some million steps is a fault.\n\n`%s`.\n", strings.Join(functionNames()[1:], "`, `"))
+}
+
+// TestExamples reads what the page shows.
+func TestExamples(t *testing.T) {
+	_, opt := machine(t)
+	for _, e := range examples {
+		name := "s.hcl"
+		if e.title == "JSON" {
+			name = "s.json"
+		}
+		if _, err := Parse([]byte(e.src), name, opt); err != nil {
+			t.Errorf("%s: %v", e.title, err)
+		}
+		if name == "s.json" {
+			continue
+		}
+		if out, err := Format([]byte(e.src), name); err != nil || string(out) != e.src {
+			t.Errorf("%s is not laid out as fmt does: %v\n%s", e.title, err, out)
+		}
+	}
 }

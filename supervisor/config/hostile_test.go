@@ -133,6 +133,8 @@ func FuzzParse(f *testing.F) {
 	f.Add("child \"a\" {\n count = 3\n command = <<-E\n  server\n  E\n env = { (index) = env(\"X\", {a = 1}[\"a\"]), \"b\" = [1][0] }\n}\n")
 	f.Add("child a {\n args = [[1, 2][*], {}.*.b, -index % 2, 1e9 / 3]\n depends_on = [\"a\", \"b\"]\n ready {\n tcp = \":1\"\n}\n}\nchild b {\n depends_on = [\"a\"]\n}\n")
 	f.Add("a = \x00\xff\u202e")
+	f.Add("variable \"p\" {\n type = list(any)\n default = [1, \"a\"]\n}\nlocals {\n a = join(\"\", [for x in range(3) : local.b])\n b = var.p[1]\n}\nchild \"a\" {\n command = \"server\"\n args = [local.a]\n}\n")
+	f.Add("include = [\"none*\", \"\\u0000\"]\nlocals {\n a = local.a\n b = local[local.c].d\n}\nlog_level = format(\"%*[1]d%999s\", -1, regex(\"(a+)+\", \"aaa\"))\n")
 	f.Fuzz(func(t *testing.T, src string) {
 		c, err := parse([]byte(src), "f", opt)
 		var faults *Faults
@@ -157,6 +159,39 @@ func FuzzParse(f *testing.F) {
 					t.Errorf("%+v", i)
 				}
 			}
+		}
+	})
+}
+
+func FuzzJSON(f *testing.F) {
+	_, opt := machine(f)
+	f.Add(`{"variable": {"p": {"type": "list(string)", "default": ["${1 + 1}"]}}, "locals": {"l": "${var.p[0]}"}, "child": {"a": {"command": "server", "args": ["${local.l}\\n", null]}}}`)
+	f.Add(`{"child": [{"a": {"command": "${format(\"%9999999d\", 1)}"}}, {"b": {}}], "include": ["none*"], "log_level": {"${x}": [1e9]}}`)
+	f.Fuzz(func(t *testing.T, src string) {
+		_, err := parse([]byte(src), "f.json", opt)
+		var faults *Faults
+		if errors.As(err, &faults) {
+			var b bytes.Buffer
+			must(t, faults.Write(&b, 40, false))
+			harmlessText(t, b.String()+faults.Error())
+		} else if err != nil && len(src) <= maxFile {
+			t.Error(err)
+		}
+	})
+}
+
+// FuzzFormat holds format against its promise: blanks within lines.
+func FuzzFormat(f *testing.F) {
+	f.Add(example)
+	f.Add("\ufeffa=1\r\nbc  =<<-E\r\n  x\r\n  E\r\n")
+	f.Fuzz(func(t *testing.T, src string) {
+		out, err := Format([]byte(src), "f.hcl")
+		if err != nil {
+			return
+		}
+		again, err := Format(out, "f.hcl")
+		if err != nil || bytes.Count(out, []byte("\n")) != strings.Count(src, "\n") {
+			t.Errorf("%q became %q, and then %q: %v", src, out, again, err)
 		}
 	})
 }

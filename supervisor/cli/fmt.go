@@ -1,0 +1,240 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"tp0/supervisor/config"
+	"tp0/supervisor/ledger"
+)
+
+const fmtVerb = "fmt"
+
+// longFlags takes -check and -diff for --check and --diff: every other tool
+// for HCL has them with one dash.
+func longFlags(args []string) []string {
+	if len(args) == 0 || args[0] != fmtVerb {
+		return args
+	}
+	long := make([]string, 0, len(args))
+	for _, arg := range args {
+		if arg == "-check" || arg == "-diff" {
+			arg = "-" + arg
+		}
+		long = append(long, arg)
+	}
+	return long
+}
+
+// formatter is one use of fmt.
+type formatter struct {
+	*cli
+	check, diff bool
+}
+
+func (c *cli) fmtCommand() *cobra.Command {
+	f := &formatter{cli: c}
+	cmd := &cobra.Command{
+		Use:   fmtVerb + " [FILE|DIR|-]…",
+		Short: "Lay out configurations as all HCL is laid out",
+		Long: `Lay out configurations as all HCL is laid out.
+
+Files are rewritten in place, and those that changed are named. Of a directory
+(the current one, if nothing is given) these are its *.hcl files, and - is
+standard input, formatted to standard output. A file whose syntax is broken is
+left alone.
+
+Exit codes: 0 done, or nothing to do; 1 with --check, a file is laid out
+otherwise; 2 a file has faults or cannot be read or written.`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				args = []string{"."}
+			}
+			for _, arg := range args {
+				if err := f.argument(arg); err != nil {
+					fmt.Fprintf(c.Stderr, "supervisor: %v\n", err)
+					c.code = ledger.CodeUsage
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&f.check, "check", false, "rewrite nothing, and exit 1 if a file is laid out otherwise")
+	cmd.Flags().BoolVar(&f.diff, "diff", false, "print what changes; without --check files are rewritten too")
+	return cmd
+}
+
+func (f *formatter) argument(arg string) error {
+	if arg == "-" {
+		const most = 4 << 20
+		src, err := io.ReadAll(io.LimitReader(f.Stdin, most+1))
+		if err != nil {
+			return fmt.Errorf("cannot read standard input: %w", err)
+		}
+		if len(src) > most {
+			return fmt.Errorf("cannot format standard input: it is larger than %d MiB", most>>20)
+		}
+		return f.format("<stdin>", src, func(out []byte) error {
+			_, err := f.Stdout.Write(out)
+			return err
+		})
+	}
+	paths := []string{arg}
+	if info, err := os.Stat(arg); err == nil && info.IsDir() {
+		if paths, err = filepath.Glob(filepath.Join(escaped(arg), "*.hcl")); err != nil {
+			return fmt.Errorf("cannot format %s: %w", arg, err)
+		}
+	}
+	var all error
+	for _, path := range paths {
+		src, err := config.Read(path)
+		if err == nil {
+			err = f.format(path, src, func(out []byte) error {
+				if bytes.Equal(out, src) {
+					return nil
+				}
+				return replace(path, out)
+			})
+		}
+		all = errors.Join(all, err)
+	}
+	return all
+}
+
+// escaped is a path that a pattern takes as it is.
+func escaped(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+}
+
+func (f *formatter) format(name string, src []byte, write func([]byte) error) error {
+	out, err := config.Format(src, name)
+	var faults *config.Faults
+	if errors.As(err, &faults) {
+		f.code = ledger.CodeUsage
+		return faults.Write(f.Stderr, 0, false)
+	}
+	if err != nil {
+		return err
+	}
+	changed := !bytes.Equal(src, out)
+	if changed && f.check && f.code == 0 {
+		f.code = ledger.CodeFailed
+	}
+	stdin := name == "<stdin>"
+	switch {
+	case !changed:
+	case f.diff:
+		fmt.Fprint(f.Stdout, difference(name, src, out))
+	case !stdin || f.check:
+		fmt.Fprintln(f.Stdout, name)
+	}
+	if f.check || stdin && f.diff {
+		return nil
+	}
+	return write(out)
+}
+
+// replace puts a new file in the place of another, which is there whole at any
+// moment, and keeps its owner and mode. Of a link it is the file behind it.
+func replace(path string, content []byte) (err error) {
+	path, err = filepath.EvalSymlinks(path)
+	if err != nil {
+		return fmt.Errorf("cannot rewrite a file: %w", err)
+	}
+	var was syscall.Stat_t
+	if err := syscall.Stat(path, &was); err != nil {
+		return fmt.Errorf("cannot rewrite %s: %w", path, err)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".fmt-*")
+	if err != nil {
+		return fmt.Errorf("cannot rewrite %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("cannot rewrite %s: %w", path, errors.Join(err, tmp.Close(), os.Remove(tmp.Name())))
+		}
+	}()
+	if _, err = tmp.Write(content); err != nil {
+		return err
+	}
+	if err = tmp.Chown(int(was.Uid), int(was.Gid)); err != nil {
+		return err
+	}
+	// After chown, which takes the setuid bits away.
+	if err = syscall.Fchmod(int(tmp.Fd()), was.Mode&0o7777); err != nil {
+		return err
+	}
+	if err = tmp.Sync(); err != nil {
+		return err
+	}
+	if err = os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	return tmp.Close()
+}
+
+// difference is what format changed, as diff -u prints it. It compares line by
+// line: format moves none.
+func difference(name string, src, out []byte) string {
+	before, after := strings.SplitAfter(string(src), "\n"), strings.SplitAfter(string(out), "\n")
+	if len(before) != len(after) {
+		return fmt.Sprintf("%s: its lines move\n", name)
+	}
+	const around = 3
+	var b strings.Builder
+	fmt.Fprintf(&b, "--- %s\n+++ %s\n", name, name)
+	differs := func(i int) bool { return i < len(before) && before[i] != after[i] }
+	for i := 0; i < len(before); i++ {
+		if !differs(i) {
+			continue
+		}
+		end := i + 1 // of the hunk, which goes on while the next change is near
+		for j := end; j < len(before) && j <= end+2*around; j++ {
+			if differs(j) {
+				end = j + 1
+			}
+		}
+		from, to := max(i-around, 0), min(end+around, len(before))
+		if before[to-1] == "" {
+			to-- // what is behind the last newline is no line
+		}
+		fmt.Fprintf(&b, "@@ -%d,%d +%d,%d @@\n", from+1, to-from, from+1, to-from)
+		hunk(&b, before[from:to], after[from:to])
+		i = to - 1
+	}
+	return b.String()
+}
+
+// hunk prints lines; those that differ one after the other are kept together.
+func hunk(b *strings.Builder, before, after []string) {
+	line := func(sign, text string) {
+		b.WriteString(sign + text)
+		if !strings.HasSuffix(text, "\n") {
+			b.WriteString("\n\\ No newline at end of file\n")
+		}
+	}
+	for i := 0; i < len(before); {
+		end := i
+		for end < len(before) && before[end] != after[end] {
+			end++
+		}
+		for _, text := range before[i:end] {
+			line("-", text)
+		}
+		for _, text := range after[i:end] {
+			line("+", text)
+		}
+		if i = end; i < len(before) {
+			line(" ", before[i])
+			i++
+		}
+	}
+}
