@@ -54,6 +54,7 @@ started. A faulty file is exit code 2.`,
 		},
 	}
 	c.addConfig(cmd)
+	c.addVars(cmd)
 	cmd.Flags().StringVar(&from, "from", "", "show what a reload from this `file` would do")
 	cmd.Flags().BoolVar(&mermaid, "mermaid", false, "print the order as a flowchart for mermaid")
 	return cmd
