@@ -62,13 +62,14 @@ const classPath = 1000
 // the program's.
 //
 // The C library: for a moment, and a child can be killed in it, the loader reads
-// its cache and the libraries (glibc's elf/dl-load.c), and whoever asks how many
-// processors there are reads that (get_nprocs).
+// its cache and the libraries (glibc's elf/dl-load.c), setlocale its tables, and
+// whoever asks how many processors there are reads that (get_nprocs).
 var rules = []rule{
 	{library, 1, func(f procfs.FD) bool {
 		name := path.Base(f.Target)
 		isLibrary := strings.HasSuffix(name, ".so") || strings.Contains(name, ".so.")
-		return readOnly(f) && (isLibrary || f.Target == "/etc/ld.so.cache" || f.Target == "/sys/devices/system/cpu/online")
+		isLocale := f.Target == "/etc/locale.alias" || strings.HasPrefix(f.Target, "/usr/lib/locale/") || strings.HasPrefix(f.Target, "/usr/share/locale/")
+		return readOnly(f) && (isLibrary || isLocale || f.Target == "/etc/ld.so.cache" || f.Target == "/sys/devices/system/cpu/online")
 	}},
 
 	{Go, 1, func(f procfs.FD) bool { return f.Kind == "epoll" }},

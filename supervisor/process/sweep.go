@@ -103,10 +103,11 @@ func (l *Loop) sweepTell(p procfs.Stat) {
 	if again, err := procfs.ReadStat(p.Pid); err != nil || key(again) != key(p) {
 		return // it ended while we looked; we have not reaped it, or its number could be another's
 	}
-	if w := l.watches[p.Pid]; p.Stopped() || w != nil && w.stands {
+	w := l.watches[p.Pid]
+	if p.Stopped() || w != nil && w.stands {
 		_ = unix.Kill(p.Pid, unix.SIGCONT) // what it was told already it can only hear then
 	}
-	if at, ok := l.told[p.PGrp]; ok && p.Start < at {
+	if at, ok := l.told[p.PGrp]; ok && (p.Start < at || w != nil && w.early) {
 		return // its group was signalled when it was there already
 	}
 	if unix.Kill(p.Pid, unix.SIGTERM) == nil {
