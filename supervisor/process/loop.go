@@ -69,6 +69,7 @@ type Loop struct {
 	timer  *time.Timer
 
 	watches    map[int]*watched // by pid
+	unborn     map[int]*watched // parents of what was forked and has not stopped for the first time yet, by its pid
 	holders    holders
 	toldOne    map[identity]bool // processes that were told to end one by one
 	inherited  []procfs.FD       // see handedOn
@@ -96,6 +97,7 @@ func New(opt Options) (*Loop, error) {
 
 		toldOne: map[identity]bool{},
 		watches: map[int]*watched{},
+		unborn:  map[int]*watched{},
 	}
 	l.timer.Stop()
 	signal.Notify(l.chld, unix.SIGCHLD)

@@ -225,6 +225,7 @@ func (l *Loop) dead(pid int, status unix.WaitStatus, usage unix.Rusage, orphan p
 func (l *Loop) deadBelow(pid int, status unix.WaitStatus, stat procfs.Stat) {
 	thread := stat.Thread || l.tids[pid] != nil && l.tids[pid].pid != pid
 	l.lost(pid)
+	delete(l.unborn, pid)
 	if thread {
 		return
 	}

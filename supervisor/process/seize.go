@@ -51,7 +51,8 @@ func (l *Loop) found(parent *watched, pid int) *watched {
 	if err := l.seize(w); err == nil {
 		w.look.Proof = Exact
 	} else if st, e := procfs.ReadStatus(pid); e == nil && st.Tracer == l.tid {
-		delete(l.watches, pid) // it was born a moment ago, and stands before its first stop that we see
+		delete(l.watches, pid) // it was born a moment ago, and stands in its first stop, which we will see
+		l.unborn[pid] = parent
 		return nil
 	} else {
 		w.look.Reason = refusal(pid, err)

@@ -57,6 +57,8 @@ func (l *Loop) stopped(tid int, status unix.WaitStatus) {
 		return
 	case what == unix.PTRACE_EVENT_EXEC:
 		l.executed(w, tid)
+	case what == unix.PTRACE_EVENT_FORK || what == unix.PTRACE_EVENT_VFORK || what == unix.PTRACE_EVENT_CLONE:
+		l.forked(w, tid)
 	case what == eventStop && (sig == unix.SIGSTOP || sig == unix.SIGTSTP || sig == unix.SIGTTIN || sig == unix.SIGTTOU):
 		l.groupStop(w, tid)
 		return
@@ -117,7 +119,20 @@ func (l *Loop) stranger(tid int) *watched {
 	if s.Tgid != tid {
 		return nil
 	}
-	return l.born(tid, l.watches[s.PPid])
+	parent := l.unborn[tid]
+	if parent == nil {
+		parent = l.watches[s.PPid]
+	}
+	return l.born(tid, parent)
+}
+
+// forked remembers whose a process is that we will see stop for the first time:
+// its parent may be gone by then.
+func (l *Loop) forked(w *watched, tid int) {
+	var pid uintptr
+	if err := ptraceMessage(tid, &pid); err == nil && l.tids[int(pid)] == nil {
+		l.unborn[int(pid)] = w
+	}
 }
 
 // born begins to watch a process that was just forked, and stands before its

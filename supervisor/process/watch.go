@@ -64,6 +64,7 @@ func (l *Loop) watch(w *watched) *watched {
 // traces notes that we trace a thread.
 func (l *Loop) traces(w *watched, tid int) {
 	l.tids[tid] = w
+	delete(l.unborn, tid)
 	w.traced = append(w.traced, tid)
 	w.exiting = slices.DeleteFunc(w.exiting, func(t int) bool { return t == tid }) // the number is used again
 	if w.anchor == 0 {
