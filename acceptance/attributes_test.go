@@ -67,7 +67,8 @@ while :; do sleep 0.01; done`
 				s.prints("[c] " + name + " told")
 			}
 			orphans := s.count("signal sent", "orphan", "sh", "rung", 1)
-			if want := 3 - len(told); orphans != want {
+			// One that was started in the same clock tick is told once more.
+			if want := 3 - len(told); orphans != want && (scope != "group" || orphans != want+1) {
 				t.Errorf("the sweep told %d, want %d", orphans, want)
 			}
 		})

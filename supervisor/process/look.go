@@ -125,7 +125,6 @@ func (l *Loop) findBelow(tree []member) {
 			continue // it lost its parent meanwhile, and is an orphan
 		}
 		if w := l.found(parent, m.stat.Pid); w != nil {
-			w.early = parent.run != nil && len(parent.run.waiting) > 0
 			w.take(m)
 		}
 	}

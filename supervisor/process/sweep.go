@@ -107,8 +107,8 @@ func (l *Loop) sweepTell(p procfs.Stat) {
 	if p.Stopped() || w != nil && w.stands {
 		_ = unix.Kill(p.Pid, unix.SIGCONT) // what it was told already it can only hear then
 	}
-	if at, ok := l.told[p.PGrp]; ok && (p.Start < at || w != nil && w.early) {
-		return // its group was signalled when it was there already
+	if at, ok := l.told[p.PGrp]; ok && p.Start < at {
+		return // its group was signalled when it was there already, a clock tick at least: a younger one may have lost it at its exec
 	}
 	if unix.Kill(p.Pid, unix.SIGTERM) == nil {
 		l.opt.Deliver(OrphanSignalled{Pid: p.Pid, Command: p.Comm, Signal: unix.SIGTERM, Rung: 1})

@@ -19,7 +19,6 @@ type watched struct {
 	comm    string // its name, when it was seen last
 	since   time.Time
 	inStop  bool      // it was forked after the stop began
-	early   bool      // it was there before the first signal, to the moment
 	apart   bool      // it is stepped, and not traced as it executes a program; see apart.go
 	steps   int       // so far
 	freed   time.Time // when it was let go of for that
