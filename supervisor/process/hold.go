@@ -51,6 +51,9 @@ func (l *Loop) tendHold(w *watched, now time.Time) time.Time {
 		if giveUp := h.since.Add(holdGiveUp); now.Before(giveUp) {
 			return giveUp
 		}
+		if !h.born {
+			w.look.Proof, w.look.Reason = None, fmt.Sprintf("the look at its exit took more than %v", holdGiveUp)
+		}
 		l.resume(w)
 		return time.Time{}
 	}
