@@ -43,7 +43,7 @@ func parse(src []byte, filename string, opt Options) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot parse %s: %w", filename, err)
 	}
-	d := newDecoder(opt, wd, filepath.Dir(path))
+	d := newDecoder(opt, wd)
 	diags := d.open(filename, src, nil)
 	more, err := d.openVarFiles()
 	if err != nil {
@@ -80,14 +80,13 @@ type decoder struct {
 	strict  map[string]function.Function
 	lenient map[string]function.Function // for children that are left out: what is not there is unknown
 	found   map[search]lookup
-	dir     string                  // of the file
 	bases   map[string]*environment // see environmentOf
 	users   accounts                // nil: not read yet, or there are none
 	groups  accounts
 }
 
-func newDecoder(opt Options, wd, dir string) *decoder {
-	d := &decoder{opt: opt, wd: wd, dir: dir, env: map[string]string{}, found: map[search]lookup{}, opened: map[string]bool{}, bases: map[string]*environment{}}
+func newDecoder(opt Options, wd string) *decoder {
+	d := &decoder{opt: opt, wd: wd, env: map[string]string{}, found: map[search]lookup{}, opened: map[string]bool{}, bases: map[string]*environment{}}
 	for _, entry := range opt.Environ {
 		if name, value, ok := strings.Cut(entry, "="); ok && name != "" {
 			d.env[name] = value // of doubles the last one wins, as in os/exec
@@ -235,11 +234,11 @@ func bind[T any](d *decoder, body hcl.Body, b *block[T], prefix string, first ma
 			rest = append(rest, found)
 			continue
 		}
-		if before, double := first[found.Type]; double {
+		if before, double := first[prefix+found.Type]; double {
 			diags = diags.Append(fault(&found.DefRange, "Duplicate block", "The %s block was already given in %s; there can be only one.", found.Type, lineOf(before, found.DefRange)))
 			continue
 		}
-		first[found.Type] = found.DefRange
+		first[prefix+found.Type] = found.DefRange
 		sub, _, more := bind(d, found.Body, &b.blocks[i], prefix+found.Type+".", first, nil)
 		settings = append(settings, sub...)
 		diags = append(diags, more...)
@@ -261,8 +260,8 @@ func choose(names []string, given hcl.Attributes, missing hcl.Range) hcl.Diagnos
 	slices.SortFunc(found, func(a, b *hcl.Attribute) int { return a.Range.Start.Byte - b.Range.Start.Byte })
 	var diags hcl.Diagnostics
 	for i := 1; i < len(found); i++ {
-		diags = diags.Append(fault(&found[i].NameRange, "Too much to go by", "Only one of %s can be given, and there is %s in line %d.",
-			list(names), found[0].Name, found[0].Range.Start.Line))
+		diags = diags.Append(fault(&found[i].NameRange, "Too much to go by", "Only one of %s can be given, and there is %s in %s.",
+			list(names), found[0].Name, lineOf(found[0].Range, found[i].Range)))
 	}
 	return diags
 }

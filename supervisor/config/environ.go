@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"strings"
 	"unicode/utf8"
 
@@ -24,9 +25,9 @@ type environment struct {
 }
 
 // environmentOf returns the same environment for the same values: instances
-// share it.
-func (d *decoder) environmentOf(v *childValues, login map[string]string) *environment {
-	key := fmt.Sprintf("%q %v %q", v.envFile, v.envClear, login)
+// share it. Paths are relative to dir, that of the file that has them.
+func (d *decoder) environmentOf(v *childValues, dir string, login map[string]string) *environment {
+	key := fmt.Sprintf("%q %q %v %q", dir, v.envFile, v.envClear, login)
 	if e := d.bases[key]; e != nil {
 		return e
 	}
@@ -36,7 +37,7 @@ func (d *decoder) environmentOf(v *childValues, login map[string]string) *enviro
 	}
 	over := maps.Clone(login)
 	for _, file := range v.envFile {
-		src, err := readAtMost(absolute(d.dir, file), maxEnvFile)
+		src, err := readAtMost(absolute(dir, file), maxEnvFile)
 		if err != nil {
 			e.faults = append(e.faults, fmt.Sprintf("The file cannot be read: %v.", err))
 			continue
@@ -60,7 +61,7 @@ func (d *decoder) environmentOf(v *childValues, login map[string]string) *enviro
 
 // giveEnviron gives a child its environment.
 func (d *decoder) giveEnviron(c *childBlock, v *childValues, login map[string]string) (diags hcl.Diagnostics) {
-	base := d.environmentOf(v, login)
+	base := d.environmentOf(v, absolute(d.wd, filepath.Dir(c.at("env_file").Filename)), login)
 	for _, f := range base.faults {
 		diags = diags.Append(fault(c.at("env_file"), "Invalid value for env_file", "%s", f))
 	}

@@ -224,7 +224,8 @@ func TestInclude(t *testing.T) {
 	child := func(name string) string { return "child \"" + name + "\" { command = \"server\" }\n" }
 	tree(t, dir, map[string]string{
 		"s.hcl":              "include = [\"conf.d/*.hcl\", \"conf.d/*.json\", \"*/none*\", \"conf.d/b.hcl\"]\n" + child("main"),
-		"conf.d/b.hcl":       child("b"),
+		"conf.d/b.hcl":       "child \"b\" {\ncommand = \"server\"\nenv_file = [\"b.env\"]\n}\n",
+		"conf.d/b.env":       "B=beside it\n",
 		"conf.d/a.hcl":       "include = [\"more/x.hcl\"]\nlog_level = local.level\n" + child("a"),
 		"conf.d/c.json":      `{"child": {"c": {"command": "server", "args": ["${local.level}"]}}}`,
 		"conf.d/.hidden.hcl": child("hidden"),
@@ -235,6 +236,9 @@ func TestInclude(t *testing.T) {
 	var names []string
 	for _, child := range c.Children {
 		names = append(names, child.Name)
+	}
+	if env := c.Child("b").Instances[0].Launch.Env; !slices.Contains(env, "B=beside it") {
+		t.Errorf("env = %q", env)
 	}
 	if want := []string{"main", "a", "x", "b", "c"}; !slices.Equal(names, want) || c.Log.Level != "debug" || c.Path != filepath.Join(dir, "s.hcl") {
 		t.Errorf("got %q, level %s, want %q", names, c.Log.Level, want)
@@ -251,6 +255,7 @@ func TestIncludeFaults(t *testing.T) {
 		{"in the included file", map[string]string{"s.hcl": child + `include = ["b.hcl"]`, "b.hcl": "\nlog_level = \"x\"\n"}, []string{"b.hcl:2:13 Invalid value for log_level"}},
 		{"a child twice", map[string]string{"s.hcl": child + `include = ["b.hcl"]`, "b.hcl": child}, []string{`b.hcl:1:7 Duplicate child: There is a child "a" in DIR/s.hcl line 1 already.`}},
 		{"level twice", map[string]string{"s.hcl": child + "log_level = \"info\"\ninclude = [\"b.hcl\"]", "b.hcl": "log_level = \"info\"\n"}, []string{"b.hcl:1:1 Duplicate attribute: log_level was already given in DIR/s.hcl line 2."}},
+		{"an address twice", map[string]string{"s.hcl": "child \"a\" {\ncommand = \"server\"\nlisten \"x\" { tcp = \":1\" }\n}\ninclude = [\"b.hcl\"]", "b.hcl": "child \"b\" {\ncommand = \"server\"\nlisten \"x\" { tcp = \":1\" }\n}\n"}, []string{"b.hcl:3:1 Duplicate address: The socket in DIR/s.hcl line 3 listens"}},
 		{"shutdown twice", map[string]string{"s.hcl": child + "shutdown {}\ninclude = [\"b.hcl\"]", "b.hcl": "shutdown {}\n"}, []string{"b.hcl:1:1 Duplicate block: The shutdown block was already given in DIR/s.hcl line 2"}},
 		{"syntax in two", map[string]string{"s.hcl": child + `include = ["b.hcl", "c.hcl"]`, "b.hcl": "a = \n", "c.hcl": "b = \n"}, []string{"b.hcl:1:5 Invalid expression", "c.hcl:1:5 Invalid expression"}},
 		{"itself", map[string]string{"s.hcl": child + `include = ["*.hcl"]`}, []string{"s.hcl:2:12 Files include each other: s.hcl → s.hcl."}},

@@ -132,7 +132,7 @@ func checkListen(children []*childBlock) hcl.Diagnostics {
 			is, meets := b.claims()
 			if at := slices.IndexFunc(meets, func(claim string) bool { return first[claim] != nil }); at >= 0 {
 				before := first[meets[at]]
-				diags = diags.Append(fault(&b.DefRange, "Duplicate address", "The socket in line %d listens on %s already. Instances of one child share a socket; two children cannot.", before.DefRange.Start.Line, quote(before.Address())))
+				diags = diags.Append(fault(&b.DefRange, "Duplicate address", "The socket in %s listens on %s already. Instances of one child share a socket; two children cannot.", lineOf(before.DefRange, b.DefRange), quote(before.Address())))
 				continue
 			}
 			for _, claim := range is {
