@@ -167,9 +167,10 @@ func (w *ownWriter) Write(p []byte) (int, error) {
 }
 
 // Flush waits until everything that was handed to the sinks before the call is
-// written, or lost and counted, and returns nil then. It gives a sink up that
-// takes not one byte for as long as makes one stalled (1 s), and all when ctx
-// ends; the error says how much is left. The supervisor's own log comes first.
+// written, or lost and counted, and the files that no run uses any more are
+// closed, and returns nil then. It gives a sink up that takes not one byte for
+// as long as makes one stalled (1 s), and all when ctx ends; the error says how
+// much is left. The supervisor's own log comes first.
 func (h *Hub) Flush(ctx context.Context) error {
 	sinks := h.allSinks()
 	marks := make([]uint64, len(sinks))
@@ -182,7 +183,34 @@ func (h *Hub) Flush(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("cannot flush %s, %d bytes left: %w", s.dest, left, err))
 		}
 	}
+	if len(errs) == 0 {
+		errs = append(errs, h.awaitUnused(ctx))
+	}
 	return errors.Join(errs...)
+}
+
+// awaitUnused waits until the writers of files that no run uses have closed
+// them: they do so by themselves, after the last byte.
+func (h *Hub) awaitUnused(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for _, s := range h.unused() {
+		select {
+		case <-s.gone:
+		case <-ctx.Done():
+			return fmt.Errorf("cannot close %s: %w", s.dest, ctx.Err())
+		}
+	}
+	return nil
+}
+
+func (h *Hub) unused() []*sink {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(h.sinks), func(s *sink) bool {
+		f := h.files[s.dest]
+		return s.retire == nil || f != nil && f.sink == s && f.users > 0
+	})
 }
 
 // Settle waits until readers have taken what the standard streams hold, if
