@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"tp0/supervisor/ledger"
 	"tp0/supervisor/procfs"
@@ -25,6 +26,9 @@ func (l *Loop) askHolders(w *watched) bool {
 	}
 	w.asked = true
 	look := w.judged()
+	if !slices.ContainsFunc(look.After, func(f procfs.FD) bool { return !f.Std() }) {
+		return false // as with most that end well
+	}
 	if _, _, left := ledger.Judge(look.Before, look.After, look.Inherited, look.Runtime); left == 0 {
 		return false
 	}
