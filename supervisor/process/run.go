@@ -175,7 +175,8 @@ func (l *Loop) reap() {
 		}
 		pid := int(info.Pid)
 		var orphan procfs.Stat
-		if w := l.tids[pid]; l.pids[pid] == nil && (w == nil || w.pid == pid) && info.dead() {
+		// A stranger that stands in a stop can be killed before we wait for it.
+		if w := l.tids[pid]; l.pids[pid] == nil && (w == nil || w.pid == pid && info.dead()) {
 			orphan, _ = procfs.ReadStat(pid)
 		}
 		if t := l.trials[pid]; t != nil {
