@@ -183,7 +183,7 @@ l.bind(("127.0.0.1", 0))
 l.listen(8)
 signal.signal(signal.SIGUSR1, lambda *_: sys.exit(3))
 print("listens", l.getsockname()[1])
-while True: signal.pause()
+rest()
 `
 	s := start(t, python(t, "c", script, "restart { on = \"never\" }"))
 	line, _, err := s.output.from(0, func(line string) bool { return strings.Contains(line, "listens ") })

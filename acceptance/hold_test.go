@@ -17,11 +17,22 @@ import (
 
 // The first signal of a stop waits for a run that is too young to hear it.
 
+// pythonPrelude is what the scripts begin with. A handler in Python runs between
+// two instructions: a signal that comes right before the system call of
+// signal.pause() is heard by nobody until the next one, so rest sleeps in turns.
+const pythonPrelude = `
+import os
+def print(*words): os.write(1, (' '.join(map(str, words)) + '\n').encode())
+def rest():
+    import time
+    while True: time.sleep(0.02)
+`
+
 // python is a child block that runs a script. It prints each line in one write:
 // those of a child and its helper must not mix, and a handler may interrupt it.
 func python(t *testing.T, name, script, more string) string {
 	t.Helper()
-	script = "import os\ndef print(*words): os.write(1, (' '.join(map(str, words)) + '\\n').encode())\n" + script
+	script = pythonPrelude + script
 	// The escapes of Go's strings are those of HCL, whose templates begin with ${.
 	script = strings.ReplaceAll(fmt.Sprintf("%q", script), "${", "$${")
 	return fmt.Sprintf("child %q {\n  command = %q\n  args = [\"-ISEc\", %s]\n%s\n}\n", name, needPython(t), script, more)
@@ -80,7 +91,7 @@ func youngest(t *testing.T) []youngChild {
 import random, signal, sys, time
 time.sleep(random.random() * 0.13) # it takes its time to start
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-while True: signal.pause()
+rest()
 `
 	return []youngChild{
 		{"Go with a ready block", 50, 30 * time.Millisecond, func(hold string) string {

@@ -186,7 +186,7 @@ func TestUnixSocketForPython(t *testing.T) {
 import os, signal, sys
 print("env", [name for name in os.environ if name.startswith("LISTEN_")], len(os.listdir("/proc/self/fd")))
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-signal.pause()
+rest()
 `, ""))
 	s.cmd.Env = append(s.cmd.Env, "LISTEN_FDS=1", "LISTEN_PID=1", "LISTEN_FDNAMES=theirs")
 	s.launch()

@@ -86,7 +86,7 @@ def stop(*_):
     os._exit(0)
 signal.signal(signal.SIGTERM, stop)
 print("ready")
-while True: signal.pause()
+rest()
 `
 	dir := t.TempDir()
 	s := start(t, python(t, "c", script, fmt.Sprintf("cwd = %q", dir)))
@@ -131,7 +131,7 @@ signal.signal(signal.SIGUSR1, lambda *_: os._exit(9))
 signal.signal(signal.SIGTERM, lambda *_: %s)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
 print("ready")
-while True: time.sleep(1000)
+rest()
 `
 	t.Run("before", func(t *testing.T) {
 		s := start(t, python(t, "c", fmt.Sprintf(threads, "os._exit(9)"), ""))
@@ -231,10 +231,10 @@ import os, signal
 p = os.fork()
 signal.signal(signal.SIGTERM, signal.SIG_IGN if p == 0 else lambda *_: os._exit(0))
 if p == 0: print("helper", os.getpid())
-while True: signal.pause()
+else: print("ready") # its handler may not be there when the helper speaks
+rest()
 `
-	// Its handler may not be there when the helper speaks.
-	s := start(t, "shutdown { deadline = \"1s\" }\n"+python(t, "c", strings.Replace(script, "while True", "else: print('ready')\nwhile True", 1), ""))
+	s := start(t, "shutdown { deadline = \"1s\" }\n"+python(t, "c", script, ""))
 	pid := s.said("helper")
 	s.prints("ready")
 	s.signal(unix.SIGTERM)
@@ -311,7 +311,7 @@ if os.fork() == 0:
         print("works", n)
     signal.signal(signal.SIGUSR1, work)
     print("helper", os.getpid())
-while True: signal.pause()
+rest()
 `
 	dir := t.TempDir()
 	keep := fixture("keep", "sleep", "")

@@ -42,7 +42,7 @@ fcntl.flock(f, fcntl.LOCK_EX)
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 %s
 print("ready")
-while True: signal.pause()
+rest()
 `
 	const daemon = `
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
@@ -56,7 +56,7 @@ if p == 0:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     os.write(w, b"%d" % os.getpid())
     os.close(w)
-    while True: signal.pause()
+    rest()
 os.waitpid(p, 0)
 os.close(w)
 print("daemon", int(os.read(r, 20)))
@@ -97,13 +97,13 @@ if p == 0:
     os.setsid()
     os.close(r)
     os.close(w)
-    while True: signal.pause()
+    rest()
 os.close(w)
 os.read(r, 1)
 os.close(r)
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 print("helper", p)
-while True: signal.pause()
+rest()
 `
 	s := start(t, python(t, "c", script, "count = 2"))
 	var helpers []int
@@ -177,11 +177,11 @@ if os.fork() == 0:
     os.close(r)
     f = open("left", "a")
     print("orphan", os.getpid())
-    while True: signal.pause()
+    rest()
 os.close(r)
 os.wait()
 os.close(w)
-while True: signal.pause()
+rest()
 `
 	dir := t.TempDir()
 	s := start(t, python(t, "c", script, fmt.Sprintf("cwd = %q", dir)))
@@ -223,7 +223,7 @@ def stop(*_):
     os._exit(7)
 signal.signal(signal.SIGTERM, stop)
 print("ready")
-while True: signal.pause()
+rest()
 `
 	s := start(t, python(t, "c", script, ""))
 	s.prints("ready")
