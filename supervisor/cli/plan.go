@@ -223,7 +223,7 @@ func writeReload(w io.Writer, old, cfg *config.Config) {
 	}
 	for _, i := range cfg.Instances() {
 		if c, ok := changed[i.Name]; ok {
-			r.row("  ~ ", c.Name, verdict(c, differences[c.Name])+told(i, c.Restart))
+			r.row("  ~ ", c.Name, verdict(i, c, differences[c.Name])+told(i, c.Restart))
 			writeDifferences(w, differences[c.Name])
 		}
 	}
@@ -232,9 +232,31 @@ func writeReload(w io.Writer, old, cfg *config.Config) {
 			r.row("  = ", i.Name, "is kept"+told(i, false))
 		}
 	}
+	writeTurns(w, cfg, changed)
+	if cfg.Reload.Rollback && (len(plan.Added) > 0 || slices.ContainsFunc(plan.Changed, func(c config.Change) bool { return c.Restart })) {
+		fmt.Fprintln(w, "If one of them does not get ready, all is brought back to what it was.")
+	}
 	if len(globals) > 0 {
 		fmt.Fprintln(w, "For all, at once and without a restart:")
 		writeDifferences(w, globals)
+	}
+}
+
+// writeTurns says of each child with many restarts how many come at a time.
+func writeTurns(w io.Writer, cfg *config.Config, changed map[string]config.Change) {
+	for _, c := range cfg.Children {
+		n := 0
+		for _, i := range c.Instances {
+			if changed[i.Name].Restart {
+				n++
+			}
+		}
+		if n < 2 {
+			continue
+		}
+		if most := c.Instances[0].Policy.MaxParallel; most < n {
+			fmt.Fprintf(w, "Of the %d of %s, %d at a time: the next when these are ready.\n", n, c.Name, most)
+		}
 	}
 }
 
@@ -247,7 +269,7 @@ func namesOf(changes []config.Change) []string {
 }
 
 // verdict says whether a change restarts an instance, and why.
-func verdict(c config.Change, all []config.Difference) string {
+func verdict(i *config.Instance, c config.Change, all []config.Difference) string {
 	if !c.Restart {
 		return "goes on: no run is made of what changes"
 	}
@@ -257,7 +279,11 @@ func verdict(c config.Change, all []config.Difference) string {
 			why = append(why, d.Attribute)
 		}
 	}
-	return "is restarted, for its " + strings.Join(why, ", ")
+	how := "is restarted"
+	if i.Policy.Overlap {
+		how = "gets a new run, and its old one is stopped when that is ready"
+	}
+	return how + ", for its " + strings.Join(why, ", ")
 }
 
 // told says whether a run that goes on hears of the reload.

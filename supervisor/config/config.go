@@ -15,6 +15,7 @@ type Config struct {
 	Path     string // absolute
 	Log      Log
 	Shutdown Shutdown
+	Reload   Reload
 	Children []*Child // in the order of the file; those that --only left out are missing
 }
 
@@ -41,6 +42,11 @@ type Shutdown struct {
 	Proof    Proof
 	Strict   bool   // exit 3 if a descriptor was left open
 	Report   string // the file that the report of the stop is written to; empty: none
+}
+
+// Reload is how a new configuration takes the place of another.
+type Reload struct {
+	Rollback bool // if a new run does not get ready, all is as it was before
 }
 
 // Child is one child block: what its instances share.
@@ -141,6 +147,8 @@ type Policy struct {
 	SuccessCodes   []int          // ends that are successes; that by a signal has the code 128+n
 	Checks         []Check
 	Restart        Restart
+	Overlap        bool // where a new run follows one that serves, it is ready before that is stopped
+	MaxParallel    int  // instances of the child that a reload restarts at a time
 	OnSuccess      Action
 	OnFailure      Action
 }

@@ -116,6 +116,7 @@ func differences[T any](table []compared[T], a, b *T) []string {
 var globals = []compared[Config]{
 	compare("log_level", func(c *Config) string { return c.Log.Level }),
 	compare("log_format", func(c *Config) string { return c.Log.Format }),
+	compare("reload.rollback", func(c *Config) any { return c.Reload.Rollback }),
 	compare("shutdown.deadline", func(c *Config) any { return c.Shutdown.Deadline }),
 	compare("shutdown.proof", func(c *Config) any { return c.Shutdown.Proof }),
 	compare("shutdown.strict", func(c *Config) any { return c.Shutdown.Strict }),
@@ -174,6 +175,13 @@ var attributes = append([]compared[place]{
 	compare("restart.interval", func(p *place) any { return p.Policy.Restart.Interval }),
 	compare("restart.delay", func(p *place) any { return p.Policy.Restart.Delay }),
 	compare("restart.max_delay", func(p *place) any { return p.Policy.Restart.MaxDelay }),
+	compare("restart.strategy", func(p *place) any {
+		if p.Policy.Overlap {
+			return overlap
+		}
+		return stopFirst
+	}),
+	compare("restart.max_parallel", func(p *place) any { return p.Policy.MaxParallel }),
 	compare("logs.format", func(p *place) any { return p.Launch.Logs.Format }),
 	compare("logs.stdout", func(p *place) any { return p.Launch.Logs.Stdout }),
 	compare("logs.stderr", func(p *place) any { return p.Launch.Logs.Stderr }),

@@ -118,6 +118,10 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 	if v.policy.Oneshot && v.policy.Restart.On == "always" && !c.failed["restart.on"] {
 		diags = diags.Append(fault(c.at("restart.on"), "A oneshot that never ends", "A oneshot completes with its first success, and this one would be restarted after it."))
 	}
+	v.policy.Overlap = v.strategy == overlap
+	if v.policy.Overlap && v.policy.Oneshot && !c.failed["restart.strategy"] {
+		diags = diags.Append(fault(c.at("restart.strategy"), "A oneshot that overlaps", "A oneshot is there to end, and the new run would wait for nothing. Leave out the strategy."))
+	}
 	if _, ok := c.setting("kill_ladder"); ok {
 		for _, path := range []string{"kill_signal", "kill_timeout", "diagnose_signal"} {
 			if _, ok := c.setting(path); ok {

@@ -85,9 +85,18 @@ type childValues struct {
 	user      string
 	group     string
 	ready     Ready
+	strategy  strategy // of its restarts
 	launch    Launch
 	policy    Policy
 }
+
+// strategy is how a new run takes the place of one that serves.
+type strategy string
+
+const (
+	stopFirst strategy = "stop-first"
+	overlap   strategy = "overlap"
+)
 
 const noCount = -1
 
@@ -114,9 +123,11 @@ func defaultConfig() *Config {
 
 func defaultChild() childValues {
 	return childValues{
-		count:  noCount,
-		ready:  Ready{Timeout: 5 * time.Second},
-		launch: Launch{Logs: Logs{Format: "text", Stdout: sinkStdout, Stderr: sinkStdout}},
+		count: noCount,
+		ready: Ready{Timeout: 5 * time.Second},
+
+		strategy: stopFirst,
+		launch:   Launch{Logs: Logs{Format: "text", Stdout: sinkStdout, Stderr: sinkStdout}},
 		policy: Policy{
 			KillSignal: syscall.SIGTERM,
 			KillHold:   250 * time.Millisecond,
@@ -125,6 +136,7 @@ func defaultChild() childValues {
 			SuccessCodes: []int{0},
 			OnSuccess:    Ignore,
 			OnFailure:    ShutDown,
+			MaxParallel:  1,
 			Restart: Restart{
 				On:       "failure",
 				Attempts: 5,
@@ -146,6 +158,13 @@ var fileSchema = block[Config]{
 			"How it logs."),
 	},
 	blocks: []block[Config]{{
+		name: "reload",
+		doc:  "How a reload takes the place of what runs, by SIGHUP or --watch. What did not change is left alone.",
+		attributes: []attribute[Config]{
+			field("rollback", func(c *Config) *bool { return &c.Reload.Rollback }, boolean,
+				"If a run that it starts is not ready in time, or ends before, or a oneshot fails, all is brought back to the configuration before it, which config rejected tells. A run without a ready block is ready at once, and none the wiser. The new file decides."),
+		},
+	}, {
 		name: "shutdown",
 		doc:  "The budget of a stop, and how it is judged.",
 		attributes: []attribute[Config]{
@@ -302,6 +321,10 @@ var childSchema = block[childValues]{
 					"How long the first restart waits. It is doubled each time, with jitter."),
 				field("max_delay", func(v *childValues) *time.Duration { return &v.policy.Restart.MaxDelay }, duration(0),
 					"The longest such wait."),
+				field("strategy", func(v *childValues) *strategy { return &v.strategy }, oneOf(stopFirst, overlap),
+					"How a reload that changes what a run is made of replaces one that is ready. stop-first stops it, then starts the new one; overlap starts the new one and stops the old one once that is ready. Both are there for a moment, so what they listen on has to come from a listen block, or be shared in another way."),
+				field("max_parallel", func(v *childValues) *int { return &v.policy.MaxParallel }, positive,
+					"How many instances such a reload replaces at a time; the next ones follow when these are ready. If one fails for good the others stay what they are. A child whose dependencies are replaced too is stopped as a whole."),
 			},
 		},
 		{

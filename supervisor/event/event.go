@@ -213,6 +213,9 @@ type (
 	Reloaded struct{ Added, Removed, Changed, Kept []string }
 	// Rejected: a new configuration is not applied, and nothing changed.
 	Rejected struct{ Diagnostics string }
+	// RollingBack: a reload is taken back, since a run that it began is not what
+	// was hoped for. Rejected follows when all is as it was before.
+	RollingBack struct{ Child, Reason string }
 	// ReloadIgnored: a reload was asked for when it could not be had.
 	ReloadIgnored struct{ Reason string }
 	// Dropped: output that could not be delivered.
@@ -301,6 +304,7 @@ func (WaitsInVain) event()      {}
 func (ShutdownBegun) event()    {}
 func (Reloaded) event()         {}
 func (Rejected) event()         {}
+func (RollingBack) event()      {}
 func (ReloadIgnored) event()    {}
 func (Dropped) event()          {}
 func (Left) event()             {}

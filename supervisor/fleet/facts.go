@@ -136,6 +136,11 @@ func (f *Fleet) ended(u *unit, well bool, reason string) {
 	case child.Starting, child.Ready, child.Unready:
 		r := u.spec.Policy.Restart
 		u.last = u.restarts.Ended(child.Policy(r), time.Now(), well, reason, random())
+		if u.last.Event != child.EndedWell && f.mayRollBack(u) {
+			f.feed(u, child.EndedFirst)
+			f.rollBack(u, reason)
+			return
+		}
 		f.feed(u, u.last.Event)
 	default:
 		f.feed(u, child.EndedWell)

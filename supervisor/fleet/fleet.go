@@ -76,6 +76,7 @@ type Fleet struct {
 	edition   int               // of the configuration, counted from 0
 	needed    needed            // see findNeeded
 	lost      map[string]string // see findLost
+	down      map[string]bool   // see findDown
 	runs      map[process.RunID]*unit
 	lastRun   process.RunID
 	relays    []*relay.Run // those that may still have output
@@ -131,7 +132,7 @@ type (
 
 // New makes a fleet; [Fleet.Run] starts it.
 func New(opt Options) *Fleet {
-	f := &Fleet{opt: opt, mail: queue.New[any](), cfg: opt.Config, runs: map[process.RunID]*unit{}}
+	f := &Fleet{opt: opt, mail: queue.New[any](), cfg: opt.Config, runs: map[process.RunID]*unit{}, down: map[string]bool{}}
 	f.ctx, f.end = context.WithCancel(context.Background())
 	for _, c := range f.cfg.Children {
 		for _, i := range c.Instances {
@@ -233,6 +234,8 @@ func (f *Fleet) advance() {
 			return
 		}
 		f.dropEnded()
+		f.findDown()
+		f.giveTurns()
 		f.findNeeded()
 		f.findLost()
 		moved = false
@@ -266,7 +269,11 @@ func (f *Fleet) nudge(u *unit) bool {
 			f.feed(u, child.Stop)
 		}
 	case toRenew:
-		if f.mayStop(u) {
+		switch {
+		case f.stop.phase != running || !u.turn:
+		case f.overlaps(u):
+			return f.overlap(u)
+		case f.mayStop(u):
 			u.goal = toRun
 			f.feed(u, child.Renew)
 			return true
@@ -283,6 +290,7 @@ func (f *Fleet) unwell() string {
 	f.findLost()
 	for _, u := range f.units {
 		switch vain := f.inVain(u); {
+		case !u.stands() && u.state != child.Failed:
 		case vain != "":
 			return fmt.Sprintf("%s waits for %s, which has failed", u.spec.Name, vain)
 		case !u.state.Met():

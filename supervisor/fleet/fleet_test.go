@@ -340,7 +340,7 @@ func TestReload(t *testing.T) {
 			{"reload 2", ""},
 			{"wait 2s", "SIGKILL b"},
 			{"exit b", "spawn b"},
-			{"up b", "b ready, reloaded +[b] -[] ~[] =[a]"},
+			{"up b", "b ready, reloaded +[] -[] ~[b] =[a]"},
 		}},
 		{"a start that is renewed", cfgs(base, newConfig(kid("a"), kid("b", after("a"), args("+"))), base), []step{
 			{"reload 1", "SIGTERM b"},

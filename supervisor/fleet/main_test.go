@@ -87,7 +87,7 @@ func kid(name string, changes ...change) *config.Child {
 			Name: name, Child: name, Index: i,
 			Launch: config.Launch{Command: "cmd", Path: "/bin/cmd", Logs: config.Logs{Format: "text", Stdout: "none", Stderr: "none"}},
 			Policy: config.Policy{
-				KillSignal: unix.SIGTERM, KillTimeout: killTimeout, SuccessCodes: []int{0}, OnSuccess: config.Ignore, OnFailure: config.ShutDown,
+				KillSignal: unix.SIGTERM, KillTimeout: killTimeout, MaxParallel: 100, SuccessCodes: []int{0}, OnSuccess: config.Ignore, OnFailure: config.ShutDown,
 				Restart: config.Restart{On: "failure", Attempts: 2, Interval: time.Minute, Delay: delay, MaxDelay: delay},
 			},
 		}
@@ -128,6 +128,10 @@ var (
 func args(a string) change {
 	return func(_ *config.Child, i *config.Instance) { i.Launch.Args = []string{a} }
 }
+
+func parallel(n int) change { return policy(func(p *config.Policy) { p.MaxParallel = n }) }
+
+var overlapping = policy(func(p *config.Policy) { p.Overlap = true })
 
 func restart(on string) change {
 	return func(_ *config.Child, i *config.Instance) { i.Policy.Restart.On = on }
@@ -180,6 +184,7 @@ type live struct {
 	pid     int  // 0: its fact is still to come
 	told    bool // that it is to end
 	killed  bool
+	oneshot bool
 	pending []process.Signalled // until it has a pid
 	sockets []process.Socket
 }
@@ -289,19 +294,36 @@ func (w *world) Spawn(id process.RunID, s process.Spec) {
 	if w.stopAsked || len(w.sweeps) > 0 {
 		w.t.Errorf("%s is spawned after a stop began", s.Name)
 	}
-	if w.run(s.Name) != nil {
+	if w.run(s.Name) != nil && !w.replaced(s.Name) {
 		w.t.Errorf("%s is spawned while it has a run", s.Name)
 	}
 	if w.onSpawn != nil {
 		w.onSpawn(s.Name)
 	}
-	w.runs = append(w.runs, &live{id: id, name: s.Name, sockets: s.Sockets})
+	w.runs = append(w.runs, &live{id: id, name: s.Name, sockets: s.Sockets, oneshot: w.f.runs[id].spec.Policy.Oneshot})
 	for _, k := range s.Sockets {
 		if !slices.Contains(slices.Collect(maps.Values(w.sockets)), k.FD) {
 			w.t.Errorf("%s gets a socket that is closed", s.Name)
 		}
 	}
 	w.say("spawn %s%s", s.Name, strings.Join(s.Argv[1:], ""))
+}
+
+// replaced reports whether a run of an instance may have another beside it.
+func (w *world) replaced(name string) bool {
+	stand, heirs, others := 0, 0, 0
+	for _, u := range w.f.units {
+		switch {
+		case u.spec.Name != name:
+		case u.stands():
+			stand++
+		case u.replaces != nil:
+			heirs++
+		default:
+			others++
+		}
+	}
+	return stand < 2 && heirs < 2 && heirs+others > 0
 }
 
 func (w *world) Signal(id process.RunID, sig unix.Signal, rung int, _ process.Proof) {
@@ -404,7 +426,13 @@ func (w *world) Emit(e event.Event) {
 	case event.Notified:
 		w.say("%s", strings.TrimSpace(e.Child+" "+e.What+" "+e.Detail))
 	case event.Warning:
+		if e.What == "the reload does not go on" {
+			w.say("halt: %s", e.Reason)
+			break
+		}
 		w.say("stranger: %s", e.Reason)
+	case event.RollingBack:
+		w.say("back for %s", e.Child)
 	case event.Unhealthy:
 		w.say("%s unhealthy", e.Child)
 	case event.SpawnFailed:
@@ -506,6 +534,11 @@ func (w *world) do(step string) (answer string) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		r := w.run(word[1])
+		for _, young := range w.runs { // an heir, if there is one
+			if (word[0] == "up" || word[0] == "refuse") && young.name == word[1] && young.pid == 0 {
+				r = young
+			}
+		}
 		if r == nil {
 			w.t.Fatalf("%s: there is no such run", step)
 		}

@@ -246,7 +246,7 @@ func TestReloadWhileReading(t *testing.T) {
 			if w.loads != 2 {
 				t.Errorf("%d loads, want 2", w.loads)
 			}
-			w.want("up c", "c ready, reloaded +[] -[] ~[] =[a c]")
+			w.want("up c", "c ready, reloaded +[c] -[] ~[] =[a]")
 		})
 	})
 	t.Run("what ends meanwhile does not end all", func(t *testing.T) {

@@ -16,7 +16,9 @@ type group []*unit
 func (f *Fleet) regroup() {
 	f.groups = map[string]group{}
 	for _, u := range f.units {
-		f.groups[u.child()] = append(f.groups[u.child()], u)
+		if u.stands() {
+			f.groups[u.child()] = append(f.groups[u.child()], u)
+		}
 	}
 }
 
@@ -31,9 +33,10 @@ func (g group) succeeded() bool {
 	return !slices.ContainsFunc(g, func(u *unit) bool { return u.state != child.Succeeded })
 }
 
-func (f *Fleet) mayStart(u *unit) bool {
-	return u.state == child.Waiting &&
-		!slices.ContainsFunc(u.dependsOn, func(d config.Dependency) bool { return !f.groups[d.Child].met(d.Until) })
+func (f *Fleet) mayStart(u *unit) bool { return u.state == child.Waiting && f.hasDependencies(u) }
+
+func (f *Fleet) hasDependencies(u *unit) bool {
+	return !slices.ContainsFunc(u.dependsOn, func(d config.Dependency) bool { return !f.groups[d.Child].met(d.Until) })
 }
 
 // findLost finds, by their children, instances that have failed for good: no
@@ -109,7 +112,7 @@ func (d dependents) by(u *unit) bool {
 func (f *Fleet) findNeeded() {
 	f.needed = needed{byApps: dependents{}, bySidecars: dependents{}}
 	for _, u := range f.units {
-		if !u.leaving() {
+		if !f.leaving(u) {
 			continue
 		}
 		by := f.needed.bySidecars

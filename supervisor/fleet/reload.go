@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"fmt"
 	"time"
 
 	"tp0/supervisor/child"
@@ -10,7 +11,11 @@ import (
 )
 
 // reload is a new configuration that is being applied.
-type reload struct{ plan config.Plan }
+type reload struct {
+	from   *config.Config // the one that was fully applied last
+	back   string         // why from is being brought back; empty: it is not
+	halted bool           // that was told
+}
 
 func (f *Fleet) startReload() {
 	switch {
@@ -53,45 +58,72 @@ func (f *Fleet) loaded(m loaded) {
 // its run; what changed only in its policy does so too, and has the new one at
 // once.
 func (f *Fleet) apply(cfg *config.Config) {
-	plan := config.Diff(f.cfg, cfg)
-	known := map[string]*unit{}
-	for _, u := range f.units {
-		known[u.spec.Name] = u
+	if f.reload == nil {
+		f.reload = &reload{from: f.cfg}
 	}
-	renew := map[string]bool{}
-	for _, c := range plan.Changed {
-		renew[c.Name] = c.Restart
-	}
+	f.reload.back, f.reload.halted = "", false
 	f.cfg = cfg
 	f.edition++
 	f.opt.Configure(cfg.Log)
+	known := map[string]*unit{}
+	for _, u := range f.units {
+		if u.stands() {
+			known[u.spec.Name] = u
+		}
+	}
 	var units []*unit
 	for _, c := range cfg.Children {
 		for _, i := range c.Instances {
 			u := known[i.Name]
 			delete(known, i.Name)
-			switch {
-			case u == nil:
-				u = &unit{spec: i}
-			case renew[i.Name], u.goal != toRun: // one on its way out comes back
-				u.goal, u.next = toRenew, i
-			default:
-				f.renewPolicy(u, i)
-				f.tellReload(u)
+			if u == nil {
+				u = &unit{spec: i, replacement: replacement{trial: true}}
+			} else {
+				f.want(u, i)
 			}
-			u.dependsOn, u.edition = c.DependsOn, f.edition
-			units = append(units, u)
+			for _, u := range []*unit{u.heir, u} {
+				if u != nil {
+					u.dependsOn, u.edition = c.DependsOn, f.edition
+					units = append(units, u)
+				}
+			}
 		}
 	}
 	for _, u := range f.units {
-		if known[u.spec.Name] != nil {
+		if known[u.spec.Name] == u || u.replaced {
 			u.goal = toEnd
 			units = append(units, u)
+		}
+		if u.heir != nil && u.goal == toEnd {
+			u.heir.dismiss()
+			units = append(units, u.heir)
+			u.heir = nil
 		}
 	}
 	f.units = units
 	f.regroup()
-	f.reload = &reload{plan}
+}
+
+// mayRollBack reports whether the end of a run, or its being late, means that
+// the reload that began it is taken back.
+func (f *Fleet) mayRollBack(u *unit) bool {
+	r := f.reload
+	if !u.trial || u.goal == toEnd || r == nil || r.back != "" || !f.cfg.Reload.Rollback || f.stop.phase != running {
+		return false
+	}
+	if err := f.openSockets(r.from); err != nil {
+		f.opt.Sink.Emit(event.Warning{What: "cannot roll back", Reason: err.Error()})
+		return false
+	}
+	return true
+}
+
+// rollBack brings the configuration back that was in force before the reload.
+func (f *Fleet) rollBack(u *unit, reason string) {
+	f.opt.Sink.Emit(event.RollingBack{Child: u.spec.Name, Reason: reason})
+	name := u.spec.Name
+	f.apply(f.reload.from)
+	f.reload.back = fmt.Sprintf("%s: %s. All is as it was before this configuration.", name, reason)
 }
 
 // renewPolicy gives a run that goes on its new policy. Whether it hears another
@@ -146,13 +178,40 @@ func (f *Fleet) finishReload() {
 			if f.mayStart(u) {
 				return
 			}
+		case child.Ready:
+			if u.trial && u.spec.Policy.Oneshot { // it has not completed yet
+				return
+			}
 		}
 	}
-	p := f.reload.plan
-	changed := make([]string, len(p.Changed))
-	for i, c := range p.Changed {
-		changed[i] = c.Name
+	if f.reload.back != "" {
+		f.opt.Sink.Emit(event.Rejected{Diagnostics: f.reload.back})
+		f.reload = nil
+		return
 	}
-	f.opt.Sink.Emit(event.Reloaded{Added: p.Added, Removed: p.Removed, Changed: changed, Kept: p.Kept})
+	f.opt.Sink.Emit(f.reloaded())
 	f.reload = nil
+}
+
+// reloaded says what became of a reload. An instance whose run was replaced
+// on the way is no kept one, though it is made of the same again.
+func (f *Fleet) reloaded() event.Reloaded {
+	p := config.Diff(f.reload.from, f.cfg)
+	anew := map[string]bool{}
+	for _, u := range f.units {
+		anew[u.spec.Name] = anew[u.spec.Name] || u.anew
+		u.anew = false
+	}
+	e := event.Reloaded{Added: p.Added, Removed: p.Removed}
+	for _, c := range p.Changed {
+		e.Changed = append(e.Changed, c.Name)
+	}
+	for _, name := range p.Kept {
+		if anew[name] {
+			e.Changed = append(e.Changed, name)
+		} else {
+			e.Kept = append(e.Kept, name)
+		}
+	}
+	return e
 }

@@ -36,7 +36,7 @@ func (f *Fleet) takeSockets(u *unit) ([]process.Socket, error) {
 func (f *Fleet) openSockets(cfg *config.Config) error {
 	over := map[string]bool{}
 	for _, u := range f.units {
-		over[u.spec.Name] = u.state.Final() && u.goal == toRun
+		over[u.spec.Name] = over[u.spec.Name] || u.stands() && u.state.Final() && u.goal == toRun
 	}
 	for _, c := range config.Diff(f.cfg, cfg).Changed {
 		over[c.Name] = over[c.Name] && !c.Restart

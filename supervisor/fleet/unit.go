@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"time"
@@ -54,6 +55,7 @@ type unit struct {
 	edition   int                 // of that configuration
 	goal      goal
 	next      *config.Instance // what follows spec once the run is gone; nil: nothing else
+	replacement
 
 	state    child.State
 	failed   bool // for good
@@ -117,9 +119,14 @@ func (u *unit) meets(until config.Until) bool {
 	}
 }
 
-// leaving reports whether it has a run that is to end, whatever follows.
-func (u *unit) leaving() bool {
-	return u.goal != toRun && u.state.HasRun() || u.state == child.Renewing
+// leaving reports whether it has a run that is about to end, whatever follows.
+func (f *Fleet) leaving(u *unit) bool {
+	return u.state.HasRun() && (u.goal == toEnd || u.goal == toRenew && u.turn && !f.overlaps(u)) || u.state == child.Renewing
+}
+
+// madeOf reports whether its run, or its next one, is made of that.
+func (u *unit) madeOf(spec *config.Instance) bool {
+	return reflect.DeepEqual(u.spec.Launch, spec.Launch)
 }
 
 // adopt takes the new specification over. Until its run is gone an instance
@@ -128,7 +135,7 @@ func (u *unit) adopt() {
 	if u.next.Policy.KillSignal != u.spec.Policy.KillSignal {
 		u.unheard = ""
 	}
-	u.spec, u.next = u.next, nil
+	u.spec, u.next, u.trial, u.anew = u.next, nil, true, true
 	u.failed, u.restarts = false, child.Restarts{}
 }
 
@@ -154,6 +161,7 @@ func (f *Fleet) feed(u *unit, e child.Event) {
 		f.opt.Sink.Emit(event.Restarting{Child: u.spec.Name, Attempt: u.last.Attempt, Delay: u.last.Delay, Reason: u.last.Reason})
 		f.arm(u, delayTimer, u.last.Delay)
 	case child.Complete:
+		u.trial = false
 		f.opt.Sink.Emit(event.Completed{Child: u.spec.Name})
 		f.endedCritical(u, 0)
 		if u.spec.Policy.OnSuccess == config.ShutDown && f.groups[u.child()].succeeded() {
@@ -375,13 +383,18 @@ func (f *Fleet) probed(m probed) {
 func (f *Fleet) tooLate(u *unit, timeout time.Duration, reason string) {
 	f.opt.Sink.Emit(event.NotReady{Child: u.spec.Name, Pid: u.pid, Timeout: timeout, Reason: reason})
 	u.why = fmt.Sprintf("not ready within %v", timeout)
+	back := f.mayRollBack(u)
 	f.feed(u, child.TooLate)
+	if back {
+		f.rollBack(u, u.why)
+	}
 }
 
 func (f *Fleet) serves(u *unit) {
 	if u.state == child.Starting {
 		f.opt.Sink.Emit(event.Ready{Child: u.spec.Name, Pid: u.pid, Elapsed: time.Since(u.spawned)})
 		f.later(u, glanceAfter, glanceMoment)
+		u.trial = u.trial && u.spec.Policy.Oneshot
 		if f.stop.phase == running {
 			f.check(u)
 			f.guard(u)

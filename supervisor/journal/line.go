@@ -41,6 +41,7 @@ const (
 	msgFailed        = "child failed"
 	msgInVain        = "child waits in vain"
 	msgShutdown      = "shutdown begun"
+	msgRollingBack   = "config rolling back"
 	msgReloadIgnored = "reload ignored"
 	msgDropped       = "lines dropped"
 	msgLeft          = "left behind"
@@ -99,6 +100,8 @@ func lineOf(e event.Event) line {
 		return line{hclog.Info, msgReloaded, []any{"added", list(e.Added), "removed", list(e.Removed), "changed", list(e.Changed), "kept", list(e.Kept)}}
 	case event.Rejected:
 		return line{hclog.Error, msgRejected, []any{"diagnostics", e.Diagnostics}}
+	case event.RollingBack:
+		return line{hclog.Error, msgRollingBack, []any{"child", e.Child, "reason", e.Reason}}
 	case event.ReloadIgnored:
 		return line{hclog.Warn, msgReloadIgnored, []any{"reason", e.Reason}}
 	case event.Dropped:

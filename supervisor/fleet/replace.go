@@ -1,0 +1,159 @@
+package fleet
+
+import (
+	"fmt"
+	"slices"
+
+	"tp0/supervisor/child"
+	"tp0/supervisor/config"
+	"tp0/supervisor/event"
+)
+
+// A reload replaces the runs that are made of something that it changed. Of one
+// child a few instances have their turn at a time, so that the others serve
+// meanwhile. One whose strategy is overlap gets an heir: a second unit of the
+// same name, which takes its place once it is ready.
+//
+// Nobody waits for himself in this, if each waits as long as the others let him:
+// who is to end waits for dependents that are to end, and these for theirs; who
+// is to start waits for dependencies, and these for theirs; who has no turn yet
+// waits for those of his own child that have, which wait for one of the two. So
+// who has no turn is not about to end (nobody waits for that), and a child
+// whose dependencies go down has no turns: it goes with them.
+
+// replacement is where an instance stands in the replacement of its run.
+type replacement struct {
+	turn     bool  // it may be replaced, and is not ready again yet
+	trial    bool  // what its runs are made of is new, and has not served yet
+	anew     bool  // it got another run, or is to get one, since the last reload was told of
+	heir     *unit // nil: none
+	replaces *unit // whose heir it is; nil: nobody's
+	replaced bool  // its heir took its place, or it was one and is not wanted any more: it is to end
+}
+
+// stands reports whether it is its instance, and not what follows or went
+// before.
+func (r *replacement) stands() bool { return r.replaces == nil && !r.replaced }
+
+// findDown finds the children that go down in a reload before they come back:
+// an instance of theirs is stopped before its next run is there.
+func (f *Fleet) findDown() {
+	clear(f.down)
+	if f.reload == nil {
+		return
+	}
+	for _, u := range f.units {
+		f.findDownOf(u.child())
+	}
+}
+
+func (f *Fleet) findDownOf(name string) bool {
+	if down, seen := f.down[name]; seen {
+		return down
+	}
+	f.down[name] = false
+	down := slices.ContainsFunc(f.groups[name], func(u *unit) bool {
+		return u.state.HasRun() && (u.goal == toEnd || u.state == child.Renewing || u.goal == toRenew && !f.overlaps(u))
+	})
+	f.down[name] = down
+	return down
+}
+
+// dependsOnDown reports whether something that an instance needs goes down.
+func (f *Fleet) dependsOnDown(u *unit) bool {
+	return slices.ContainsFunc(u.dependsOn, func(d config.Dependency) bool { return d.Outlives() && f.findDownOf(d.Child) })
+}
+
+// overlaps reports whether the next run of one that is to be replaced is ready
+// before its present one is stopped.
+func (f *Fleet) overlaps(u *unit) bool {
+	return u.heir != nil || u.state == child.Ready && u.next.Policy.Overlap && !f.dependsOnDown(u)
+}
+
+// giveTurns says who may be replaced now. One that does not serve takes no turn
+// from others.
+func (f *Fleet) giveTurns() {
+	if f.reload == nil || f.stop.phase != running {
+		return
+	}
+	busy, failed := map[string]int{}, map[string]string{}
+	for _, u := range f.units {
+		if u.turn && u.goal == toRun && u.state.Met() {
+			u.turn = false
+		}
+		if u.turn && u.goal != toEnd {
+			busy[u.child()]++
+		}
+		if u.state == child.Failed && u.goal == toRun && (u.turn || u.replaces != nil) {
+			failed[u.child()] = u.spec.Name
+		}
+	}
+	for _, u := range f.units {
+		if u.goal != toRenew || u.turn {
+			continue
+		}
+		switch c := u.child(); {
+		case !u.state.Met() || f.dependsOnDown(u) || busy[c] < u.next.Policy.MaxParallel:
+			u.turn = true
+			busy[c]++
+		case failed[c] != "":
+			f.tellHalt(failed[c])
+		}
+	}
+	for _, u := range f.units {
+		if u.heir != nil && u.heir.state == child.Failed {
+			f.tellHalt(u.spec.Name)
+		}
+	}
+}
+
+func (f *Fleet) tellHalt(name string) {
+	if !f.reload.halted {
+		f.reload.halted = true
+		f.opt.Sink.Emit(event.Warning{What: "the reload does not go on", Reason: fmt.Sprintf("the new %s has failed; what it was to replace stays, until a further reload", name)})
+	}
+}
+
+// overlap brings the replacement of a run that serves further, and reports
+// whether it did.
+func (f *Fleet) overlap(u *unit) bool {
+	switch n := u.heir; {
+	case n == nil && !f.hasDependencies(u):
+		return false
+	case n == nil:
+		n = &unit{spec: u.next, dependsOn: u.dependsOn, edition: u.edition, replacement: replacement{trial: true, anew: true, replaces: u}}
+		u.heir = n
+		f.units = slices.Insert(slices.Clone(f.units), slices.Index(f.units, u), n)
+	case n.state.Met() || !u.state.HasRun():
+		n.replaces, u.heir, u.next = nil, nil, nil
+		u.dismiss()
+		f.regroup()
+	default:
+		return false
+	}
+	return true
+}
+
+// dismiss is for a unit that another one stands for.
+func (u *unit) dismiss() { u.goal, u.turn, u.replaces, u.replaced = toEnd, false, nil, true }
+
+// want gives an instance the specification of a new configuration. One whose
+// run is made of just that keeps it, whatever was planned in between.
+func (f *Fleet) want(u *unit, spec *config.Instance) {
+	if n := u.heir; n != nil && n.madeOf(spec) && u.goal != toEnd {
+		u.next = spec
+		f.renewPolicy(n, spec)
+		return
+	} else if n != nil {
+		n.dismiss()
+		u.heir = nil
+	}
+	switch {
+	case u.state == child.Renewing, u.state == child.Stopping, u.state == child.Stopped, !u.madeOf(spec):
+		u.goal, u.next = toRenew, spec
+	default:
+		u.goal, u.next = toRun, nil
+		f.renewPolicy(u, spec)
+		f.tellReload(u)
+	}
+}
