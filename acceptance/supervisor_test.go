@@ -104,6 +104,26 @@ func (l *lines) from(i int, fits func(string) bool) (string, int, error) {
 	}
 }
 
+// count is how many there are by now.
+func (l *lines) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.all)
+}
+
+// entries are the log entries of some of the lines.
+func (l *lines) entries(from, to int) (all []entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.all[from:to] {
+		var e entry
+		if json.Unmarshal([]byte(line), &e) == nil {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
 func (l *lines) text() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

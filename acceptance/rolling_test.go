@@ -1,0 +1,160 @@
+package acceptance
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// replicas is a server of many instances that overlaps. Its edition makes its
+// runs what they are, more does not.
+func replicas(address string, edition int, more string) string {
+	return fmt.Sprintf(`
+child "server" {
+  count   = 4
+  command = "server"
+  env     = { EDITION = "%d" }
+  listen "echo" { tcp = %q }
+  ready { log = "inherited: true" }
+  restart { strategy = "overlap" }
+  %s
+}
+`, edition, address, more)
+}
+
+// many is how much of something there is to be: as often as a variable says, for
+// those who have the time.
+func many(t *testing.T, variable string, usual int) int {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return usual
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	return n
+}
+
+// Under full load four replicas are replaced one after the other, 20 times,
+// and reloads in between change what replaces nobody, or how many there are.
+// No request is lost, and the books balance.
+func TestRollingUnderLoad(t *testing.T) {
+	requests := many(t, "SUPERVISOR_REQUESTS", 4000)
+	const rounds, every = 20, 4 // a reload of another sort comes after every fourth
+	address := "127.0.0.1:" + free(t)
+	s := start(t, replicas(address, 0, ""))
+	for i := range 4 {
+		s.wait("child ready", "child", fmt.Sprint("server", i+1))
+	}
+	asked, stop := load(t, address)
+	defer stop()
+	next, spawned, reloads := s.log.count(), 4, 0
+	for round := 1; round <= rounds; round++ {
+		for asked() < requests*round/rounds && !t.Failed() {
+			if err := ask("tcp", address, "and me"); err != nil {
+				t.Errorf("a request is lost: %v", err)
+			}
+		}
+		s.reload(replicas(address, round, ""))
+		e, at := s.waitFrom(next, "config reloaded")
+		if fmt.Sprint(e["changed"]) != "[server1 server2 server3 server4]" {
+			t.Fatalf("%v", e)
+		}
+		s.inTurns(next, at)
+		next, spawned = at, spawned+4
+		if round%every == 0 {
+			s.reload(replicas(address, round, fmt.Sprintf("kill_timeout = \"%ds\"", 1+round/every)))
+			e, next = s.waitFrom(next, "config reloaded")
+			if fmt.Sprint(e["changed"]) != "[server1 server2 server3 server4]" {
+				t.Fatalf("%v", e)
+			}
+			reloads++
+		}
+	}
+	stop()
+	t.Logf("%d requests, %d rolling restarts, %d reloads", asked(), rounds, reloads)
+	s.signal(unix.SIGTERM)
+	e := s.ends(0, "graceful")
+	if e.int("spawned") != spawned || e.int("reaped") != spawned || e.int("fds_opened") != e.int("fds_closed") || e.int("fds_left") != 0 {
+		t.Errorf("%d runs, and %v", spawned, e)
+	}
+	if n := s.count("fd closed", "owner", "supervisor", "target", "tcp "+address+" listen"); n != 1 {
+		t.Errorf("the socket was closed %d times", n)
+	}
+}
+
+// inTurns looks at the log of an update: each instance is ready anew before
+// its old run is told to end, and before the next one is spawned.
+func (s *super) inTurns(from, to int) {
+	s.t.Helper()
+	phase := map[string]string{}
+	for _, e := range s.log.entries(from, to) {
+		name, _ := e["child"].(string)
+		switch e["@message"] {
+		case "child spawned":
+			for other, p := range phase {
+				if p == "spawned" {
+					s.t.Errorf("%s is spawned before %s is ready", name, other)
+				}
+			}
+			phase[name] = "spawned"
+		case "child ready":
+			phase[name] = "ready"
+		case "signal sent":
+			if phase[name] != "ready" {
+				s.t.Errorf("%s is stopped before it has an heir", name)
+			}
+		}
+	}
+	if len(phase) != 4 {
+		s.t.Errorf("%v were replaced", phase)
+	}
+}
+
+// A reload whose new runs do not get ready is taken back: who was not replaced
+// never noticed, and what was is what it was.
+func TestRollbackOfAReload(t *testing.T) {
+	t.Parallel()
+	file := func(more, added string) string {
+		return "reload { rollback = true }\n" + fixture("keep", "sleep", "") + python(t, "c", `
+import os, signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+print("serves" if os.environ.get("GOOD", "1") == "1" else "is lost")
+rest()
+`, "count = 2\nready {\n  log = \"serves\"\n  timeout = \"300ms\"\n}\n"+more) + added
+	}
+	s := start(t, file("", ""))
+	for _, name := range []string{"keep", "c1", "c2"} {
+		s.wait("child ready", "child", name)
+	}
+	for _, c := range []struct{ more, added, back string }{
+		{"env = { GOOD = \"0\" }", fixture("new", "sleep", ""), "not ready within 300ms"},
+		{"env = { GOOD = \"0\" }\nrestart { strategy = \"overlap\" }", "", "not ready within 300ms"},
+		{"", python(t, "bad", "import sys\nsys.exit(7)", "ready { log = \"never\" }"), "exited with code 7"},
+	} {
+		from := s.log.count()
+		s.reload(file(c.more, c.added))
+		s.waitFrom(from, "config rolling back", "reason", c.back)
+		_, to := s.waitFrom(from, "config rejected")
+		if got := fmt.Sprint(s.running()); got != "[c1 c2 keep]" {
+			t.Errorf("%s run", got)
+		}
+		for _, e := range s.log.entries(from, to) {
+			if name := e["child"]; e["@message"] == "signal sent" && (name == "keep" || name == "c2") {
+				t.Errorf("%v", e)
+			}
+		}
+		if out, err := exec.Command(filepath.Join(bin, "supervisor"), "health", "--config", s.config).CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+	}
+	s.signal(unix.SIGTERM)
+	s.ends(0, "graceful")
+}
