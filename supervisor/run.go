@@ -23,12 +23,14 @@ import (
 	"tp0/supervisor/ready"
 	"tp0/supervisor/relay"
 	"tp0/supervisor/report"
+	"tp0/supervisor/watch"
 )
 
 // run is the main job: it returns the exit code once nothing runs any more.
 // Its counterpart for one command without a file is execute.
 func run(o cli.RunOptions, s *signals) int {
-	cfg, err := load(o)
+	read := watch.NewReading()
+	cfg, err := load(o, read)
 	if err != nil {
 		return refuse(err, ledger.CodeUsage)
 	}
@@ -38,9 +40,14 @@ func run(o cli.RunOptions, s *signals) int {
 	h := newHouse()
 	h.pidFile, h.report, h.strict = o.PidFile, o.Report, o.Strict
 	err = h.build(process.Options{}, fleet.Options{
-		Config: cfg, Load: func() (*config.Config, error) { return reload(o) }, Configure: h.configure, Terminal: terminal(os.Stderr),
+		Config: cfg, Load: func() (*config.Config, error) { return h.reload(o) }, Configure: h.configure, Terminal: terminal(os.Stderr),
 		Run: process.Spec{Stdin: fromNull, Ignored: s.ignored.Without(unix.SIGTERM).Without(unix.SIGINT).Without(unix.SIGQUIT)},
 	})
+	if err == nil && o.Watch {
+		h.watcher, err = watch.New(h.book, h.edited, func(err error) {
+			h.Emit(event.Warning{What: "not every edit will be seen", Reason: err.Error()})
+		})
+	}
 	if err != nil {
 		if o.PidFile != "" {
 			err = errors.Join(err, os.Remove(o.PidFile))
@@ -50,6 +57,9 @@ func run(o cli.RunOptions, s *signals) int {
 	h.control, err = control.Listen(control.Name(cfg.Path), h.book, h.fleet.Health)
 	if err != nil {
 		h.Emit(event.Warning{What: "health will not answer", Reason: err.Error()})
+	}
+	if h.watcher != nil {
+		h.watcher.Use(read, false)
 	}
 	h.live(s, h.asked)
 	return h.code(h.close())
@@ -66,12 +76,14 @@ func refuse(err error, code int) int {
 	return code
 }
 
-func load(o cli.RunOptions) (*config.Config, error) {
+func load(o cli.RunOptions, read *watch.Reading) (*config.Config, error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return nil, fmt.Errorf("cannot read the limit of open files: %w", err)
 	}
-	return config.Load(o.Config, config.Options{Environ: os.Environ(), Only: o.Only, NoFile: limit.Cur, Vars: o.Vars, VarFiles: o.VarFiles})
+	return config.Load(o.Config, config.Options{
+		Environ: os.Environ(), Only: o.Only, NoFile: limit.Cur, Vars: o.Vars, VarFiles: o.VarFiles, Saw: read.Saw, Listed: read.Listed,
+	})
 }
 
 // house is everything that runs, wired together.
@@ -85,6 +97,7 @@ type house struct {
 	sockets *listen.Sockets
 	fleet   *fleet.Fleet
 	control *control.Server // nil: there is none, or another supervisor has the name
+	watcher *watch.Watcher  // nil: nobody asked for it
 	null    int             // -1: not needed
 	pidFile string
 	report  string                   // empty: the configuration says where it goes
@@ -145,6 +158,9 @@ func (h *house) live(s *signals, take func(unix.Signal)) {
 	g.Add(h.loop.Run, func(error) { h.loop.Close() })
 	if h.control != nil {
 		g.Add(h.control.Run, func(error) { h.control.Close() })
+	}
+	if h.watcher != nil {
+		g.Add(h.watcher.Run, func(error) { h.watcher.Close() })
 	}
 	if err := g.Run(); err != nil {
 		h.fault("actors", err)
@@ -229,8 +245,12 @@ func (h *house) fault(what string, err error) {
 }
 
 // reload reads the configuration again; its error is for the log.
-func reload(o cli.RunOptions) (*config.Config, error) {
-	cfg, err := load(o)
+func (h *house) reload(o cli.RunOptions) (*config.Config, error) {
+	read := watch.NewReading()
+	cfg, err := load(o, read)
+	if h.watcher != nil {
+		h.watcher.Use(read, err != nil)
+	}
 	var faults *config.Faults
 	if errors.As(err, &faults) {
 		var text strings.Builder
@@ -238,6 +258,12 @@ func reload(o cli.RunOptions) (*config.Config, error) {
 		return nil, errors.New(text.String())
 	}
 	return cfg, err
+}
+
+// edited is called when a file of the configuration is not what it was.
+func (h *house) edited() {
+	h.Emit(event.Edited{})
+	h.fleet.Reload()
 }
 
 func (h *house) configure(l config.Log) { h.journal.Set(settings(l)) }

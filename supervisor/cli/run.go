@@ -6,6 +6,7 @@ import "github.com/spf13/cobra"
 type RunOptions struct {
 	Config  string   // absolute path
 	Only    []string // children or instances; empty: all
+	Watch   bool     // reload when a file of the configuration changes
 	PidFile string   // empty: none
 	Strict  bool     // as in shutdown { strict = true }
 	Report  string   // in place of shutdown { report = … }
@@ -45,6 +46,7 @@ something had to be killed.`,
 	c.addConfig(cmd)
 	c.addVars(cmd)
 	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "run only these `children` or instances; what they depend on counts as met")
+	cmd.Flags().BoolVar(&o.Watch, "watch", false, "reload when a file that the configuration was read from changes")
 	cmd.Flags().StringVar(&o.PidFile, "pid-file", "", "write our pid to this `file`, and remove it at the end")
 	cmd.Flags().BoolVar(&o.Strict, "strict", false, "exit 3 if a child left a descriptor open")
 	cmd.Flags().StringVar(&o.Report, "report", "", "write the report of the stop to this `file`: a page if it ends in .html, else JSON")

@@ -195,6 +195,18 @@ type Options struct {
 
 	Vars     []string // values of variables, name=value; of doubles the last one counts
 	VarFiles []string // files with such values; Vars go before them, and a later one before an earlier
+
+	// Saw is told of each file that the configuration is read from, before that is
+	// read and whether it is there or not; Listed of each directory, before it is
+	// listed, and which names count. Both are nil, or neither.
+	Saw    func(path string)
+	Listed func(dir string, counts func(name string) bool)
+}
+
+func (o *Options) saw(path string) {
+	if o.Saw != nil {
+		o.Saw(path)
+	}
 }
 
 // Instances returns all instances, in the order of the file.

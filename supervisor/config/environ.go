@@ -37,7 +37,9 @@ func (d *decoder) environmentOf(v *childValues, dir string, login map[string]str
 	}
 	over := maps.Clone(login)
 	for _, file := range v.envFile {
-		src, err := readAtMost(absolute(dir, file), maxEnvFile)
+		path := absolute(dir, file)
+		d.opt.saw(path)
+		src, err := readAtMost(path, maxEnvFile)
 		if err != nil {
 			e.faults = append(e.faults, fmt.Sprintf("The file cannot be read: %v.", err))
 			continue

@@ -13,6 +13,7 @@ import (
 // that cannot be read, is larger than 4 MiB or is not a regular file is an
 // error of another type. It does not block, on a FIFO either.
 func Load(path string, opt Options) (*Config, error) {
+	opt.saw(path)
 	src, err := read(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read configuration: %w", err)

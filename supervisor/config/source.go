@@ -135,6 +135,7 @@ func (d *decoder) includePattern(pattern string, place *hcl.Range, chain []strin
 		if len(d.sources) >= maxFiles {
 			return diags.Append(fault(place, "Too many files", "A configuration may have %d files.", maxFiles))
 		}
+		d.opt.saw(path)
 		src, err := read(path)
 		if err != nil {
 			diags = diags.Append(fault(place, "Cannot include a file", "%v.", err))
@@ -188,9 +189,17 @@ func (d *decoder) expand(pattern string) ([]string, error) {
 func (d *decoder) matches(dir, part string) ([]string, error) {
 	if !strings.ContainsAny(part, `*?[\`) {
 		if _, err := os.Lstat(filepath.Join(dir, part)); err != nil {
+			d.opt.saw(filepath.Join(dir, part)) // it may come
 			return nil, nil
 		}
 		return []string{part}, nil
+	}
+	counts := func(name string) bool {
+		ok, _ := filepath.Match(part, name)
+		return ok && (!strings.HasPrefix(name, ".") || strings.HasPrefix(part, "."))
+	}
+	if d.opt.Listed != nil {
+		d.opt.Listed(dir, counts)
 	}
 	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
@@ -204,10 +213,7 @@ func (d *decoder) matches(dir, part string) ([]string, error) {
 	if d.entries += len(all); d.entries > maxEntries {
 		return nil, wrong("The pattern goes through more than %d files.", maxEntries)
 	}
-	return slices.DeleteFunc(all, func(name string) bool {
-		ok, _ := filepath.Match(part, name)
-		return !ok || strings.HasPrefix(name, ".") && !strings.HasPrefix(part, ".")
-	}), nil
+	return slices.DeleteFunc(all, func(name string) bool { return !counts(name) }), nil
 }
 
 // lineOf names a place to somebody who looks at another.

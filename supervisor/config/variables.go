@@ -30,6 +30,7 @@ type variable struct {
 func (d *decoder) openVarFiles() (hcl.Diagnostics, error) {
 	var diags hcl.Diagnostics
 	for _, path := range d.opt.VarFiles {
+		d.opt.saw(path)
 		src, err := read(path)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read variables: %w", err)

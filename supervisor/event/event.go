@@ -209,6 +209,8 @@ type (
 		Reason   string
 		Deadline time.Duration
 	}
+	// Edited: a file of the configuration is not what it was, so it is read again.
+	Edited struct{}
 	// Reloaded: a new configuration is fully applied.
 	Reloaded struct{ Added, Removed, Changed, Kept []string }
 	// Rejected: a new configuration is not applied, and nothing changed.
@@ -302,6 +304,7 @@ func (Completed) event()        {}
 func (Failed) event()           {}
 func (WaitsInVain) event()      {}
 func (ShutdownBegun) event()    {}
+func (Edited) event()           {}
 func (Reloaded) event()         {}
 func (Rejected) event()         {}
 func (RollingBack) event()      {}

@@ -41,6 +41,7 @@ const (
 	msgFailed        = "child failed"
 	msgInVain        = "child waits in vain"
 	msgShutdown      = "shutdown begun"
+	msgEdited        = "config changed"
 	msgRollingBack   = "config rolling back"
 	msgReloadIgnored = "reload ignored"
 	msgDropped       = "lines dropped"
@@ -100,6 +101,8 @@ func lineOf(e event.Event) line {
 		return line{hclog.Info, msgReloaded, []any{"added", list(e.Added), "removed", list(e.Removed), "changed", list(e.Changed), "kept", list(e.Kept)}}
 	case event.Rejected:
 		return line{hclog.Error, msgRejected, []any{"diagnostics", e.Diagnostics}}
+	case event.Edited:
+		return line{hclog.Info, msgEdited, nil}
 	case event.RollingBack:
 		return line{hclog.Error, msgRollingBack, []any{"child", e.Child, "reason", e.Reason}}
 	case event.ReloadIgnored:

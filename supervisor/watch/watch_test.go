@@ -1,0 +1,226 @@
+package watch
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/event"
+	"tp0/supervisor/ledger"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type nobody struct{}
+
+func (nobody) Emit(event.Event) {}
+
+// limit is when a test gives up.
+const limit = 20 * time.Second
+
+// watched is a watcher of a directory, in which read says what was read.
+type watched struct {
+	t       *testing.T
+	dir     string
+	w       *Watcher
+	changes chan struct{}
+}
+
+func start(t *testing.T, prepare func(dir string), read func(r *Reading, dir string)) *watched {
+	t.Helper()
+	x := &watched{t: t, dir: t.TempDir(), changes: make(chan struct{}, 100)}
+	book := ledger.NewBook(nobody{})
+	if err := book.Begin(); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	x.w, err = New(book, func() { x.changes <- struct{}{} }, func(err error) { t.Errorf("warned: %v", err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan error)
+	go func() { over <- x.w.Run() }()
+	t.Cleanup(func() {
+		x.w.Close()
+		if err := <-over; err != nil {
+			t.Error(err)
+		}
+		if diff, err := book.Check(); err != nil || len(diff) > 0 {
+			t.Errorf("%v, %v", diff, err)
+		}
+	})
+	prepare(x.dir)
+	r := NewReading()
+	read(r, x.dir)
+	x.w.Use(r, false)
+	return x
+}
+
+// changed waits for word of a change.
+func (x *watched) changed(what string) {
+	x.t.Helper()
+	select {
+	case <-x.changes:
+	case <-time.After(limit):
+		x.t.Fatalf("nothing was said of this: %s", what)
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What can happen to a file: each is told, and nothing else is.
+func TestEdits(t *testing.T) {
+	f := func(x *watched) string { return filepath.Join(x.dir, "a", "b", "f") }
+	steps := []struct {
+		name string
+		do   func(x *watched)
+	}{
+		{"written in place", func(x *watched) { write(t, f(x), "two") }},
+		{"saved by rename", func(x *watched) {
+			write(t, f(x)+"~", "three")
+			must(t, os.Rename(f(x)+"~", f(x)))
+		}},
+		{"removed", func(x *watched) { must(t, os.Remove(f(x))) }},
+		{"back", func(x *watched) { write(t, f(x), "four") }},
+		{"its directory is gone", func(x *watched) { must(t, os.RemoveAll(filepath.Join(x.dir, "a"))) }},
+		{"and back", func(x *watched) {
+			must(t, os.MkdirAll(filepath.Join(x.dir, "a", "b"), 0o755))
+			write(t, f(x), "five")
+		}},
+		{"its directory is exchanged", func(x *watched) {
+			must(t, os.MkdirAll(filepath.Join(x.dir, "new", "b"), 0o755))
+			write(t, filepath.Join(x.dir, "new", "b", "f"), "six")
+			must(t, unix.Renameat2(unix.AT_FDCWD, filepath.Join(x.dir, "new"), unix.AT_FDCWD, filepath.Join(x.dir, "a"), unix.RENAME_EXCHANGE))
+		}},
+		{"written in there", func(x *watched) { write(t, f(x), "seven") }},
+		{"a link in its place", func(x *watched) {
+			write(t, filepath.Join(x.dir, "target"), "eight")
+			must(t, os.Symlink(filepath.Join(x.dir, "target"), f(x)+"~"))
+			must(t, os.Rename(f(x)+"~", f(x)))
+		}},
+		{"what the link leads to", func(x *watched) { write(t, filepath.Join(x.dir, "target"), "nine") }},
+		{"a FIFO in its place", func(x *watched) {
+			must(t, unix.Mkfifo(f(x)+"~", 0o600))
+			must(t, os.Rename(f(x)+"~", f(x)))
+		}},
+	}
+	x := start(t, func(dir string) {
+		must(t, os.MkdirAll(filepath.Join(dir, "a", "b"), 0o755))
+		write(t, filepath.Join(dir, "a", "b", "f"), "one")
+	}, func(r *Reading, dir string) { r.Saw(filepath.Join(dir, "a", "b", "f")) })
+	for _, s := range steps {
+		write(t, filepath.Join(x.dir, "other"), s.name) // of no interest
+		s.do(x)
+		x.changed(s.name)
+		// Of a step that is several changes more than one may be told.
+		for quietly := false; !quietly; {
+			select {
+			case <-x.changes:
+			case <-time.After(3 * quiet):
+				quietly = true
+			}
+		}
+	}
+	for i := range 20 {
+		write(t, filepath.Join(x.dir, "a", "b", "other"), fmt.Sprint(i))
+		write(t, filepath.Join(x.dir, "a", "other"), fmt.Sprint(i))
+		must(t, os.Chmod(f(x), 0o700))
+	}
+	must(t, os.Remove(f(x)))
+	x.changed("the end")
+	select {
+	case <-x.changes:
+		t.Error("more was told than happened")
+	default:
+	}
+}
+
+// The kubelet exchanges all files of a mounted ConfigMap at once: each is a link
+// into the directory ..data, which is a link to one with a date in its name.
+func TestConfigMap(t *testing.T) {
+	swap := func(dir string, edition int, text string) {
+		dated := filepath.Join(dir, fmt.Sprintf("..2026_%d", edition))
+		must(t, os.Mkdir(dated, 0o755))
+		write(t, filepath.Join(dated, "f"), text)
+		must(t, os.Symlink(filepath.Base(dated), filepath.Join(dir, "..data_tmp")))
+		must(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
+		if edition > 0 {
+			must(t, os.RemoveAll(filepath.Join(dir, fmt.Sprintf("..2026_%d", edition-1))))
+		}
+	}
+	x := start(t, func(dir string) {
+		swap(dir, 0, "0")
+		must(t, os.Symlink(filepath.Join("..data", "f"), filepath.Join(dir, "f")))
+	}, func(r *Reading, dir string) { r.Saw(filepath.Join(dir, "f")) })
+	for i := 1; i < 10; i++ {
+		swap(x.dir, i, fmt.Sprint(i))
+		x.changed(fmt.Sprint("edition ", i))
+	}
+}
+
+// The names that a pattern matches count, and no others.
+func TestListing(t *testing.T) {
+	x := start(t, func(dir string) {
+		must(t, os.Mkdir(filepath.Join(dir, "conf.d"), 0o755))
+	}, func(r *Reading, dir string) {
+		r.Listed(filepath.Join(dir, "conf.d"), func(name string) bool { return strings.HasSuffix(name, ".hcl") })
+	})
+	write(t, filepath.Join(x.dir, "conf.d", "a.hcl"), "")
+	x.changed("a new file")
+	write(t, filepath.Join(x.dir, "conf.d", ".a.swp"), "")
+	must(t, os.Remove(filepath.Join(x.dir, "conf.d", "a.hcl")))
+	x.changed("a file less")
+	must(t, os.RemoveAll(filepath.Join(x.dir, "conf.d")))
+	x.changed("no directory")
+	must(t, os.Mkdir(filepath.Join(x.dir, "conf.d"), 0o755))
+	x.changed("a directory")
+	write(t, filepath.Join(x.dir, "conf.d", "b.hcl"), "")
+	x.changed("a file in it")
+	if n := len(x.changes); n > 0 {
+		t.Errorf("%d words too many", n)
+	}
+}
+
+// What changes between its reading and the watch is told.
+func TestEditBeforeTheWatch(t *testing.T) {
+	x := start(t, func(dir string) { write(t, filepath.Join(dir, "f"), "one") },
+		func(r *Reading, dir string) {
+			r.Saw(filepath.Join(dir, "f"))
+			write(t, filepath.Join(dir, "f"), "two")
+		})
+	x.changed("an early edit")
+}
+
+// A reading that failed before it came to a file watches that one on.
+func TestFailedReading(t *testing.T) {
+	x := start(t, func(dir string) {
+		write(t, filepath.Join(dir, "f"), "one")
+		write(t, filepath.Join(dir, "g"), "one")
+	}, func(r *Reading, dir string) {
+		r.Saw(filepath.Join(dir, "f"))
+		r.Saw(filepath.Join(dir, "g"))
+	})
+	r := NewReading()
+	r.Saw(filepath.Join(x.dir, "f"))
+	x.w.Use(r, true)
+	write(t, filepath.Join(x.dir, "g"), "two")
+	x.changed("a file of the reading before")
+}
