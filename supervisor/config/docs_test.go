@@ -31,6 +31,9 @@ func TestDocs(t *testing.T) {
 	check := defaultCheck()
 	document(&tables, "child › ", &checkSchema, &check)
 	documentLanguage(&tables)
+	if strings.Contains(tables.String(), "```hcl\n```") {
+		t.Error("a block has no example")
+	}
 	want := head + begin + tables.String()
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
@@ -64,9 +67,118 @@ func document[T any](w *strings.Builder, around string, b *block[T], defaults *T
 		}
 		fmt.Fprintf(w, "| `%s` | %s | %s |\n", a.name, value, a.doc)
 	}
+	if b.name != "" {
+		fmt.Fprintf(w, "\n```hcl\n%s```\n", blockExamples[b.name])
+	}
 	for i := range b.blocks {
 		document(w, around, &b.blocks[i], defaults)
 	}
+}
+
+// blockExamples are what the page shows of the blocks; TestExamples reads them.
+var blockExamples = map[string]string{
+	"reload": `reload {
+  rollback = true
+}
+
+child "server" {
+  command = "server"
+  ready {
+    tcp = "127.0.0.1:12345" # without a ready block there is nothing to go by
+  }
+}
+`,
+	"shutdown": `shutdown {
+  deadline = "9s" # docker stop kills after 10
+  strict   = true
+  report   = "/tmp/stop.html"
+}
+
+child "server" {
+  command = "server"
+}
+`,
+	"child": `child "server" {
+  command      = "server"
+  args         = ["-v"]
+  env          = { SERVER_PORT = env("SERVER_PORT", "12345") }
+  kill_timeout = "5s"
+}
+
+child "client" {
+  count      = 2
+  command    = "client"
+  env        = { CLI_ID = index } # 1, 2
+  depends_on = ["server"]
+  on_success = "ignore"
+}
+`,
+	"ready": `child "server" {
+  command = "server"
+  ready {
+    http    = "http://127.0.0.1:8080/ready"
+    timeout = "5s"
+  }
+}
+`,
+	"rlimits": `child "server" {
+  command = "server"
+  rlimits {
+    nofile = 4096
+    core   = { soft = 0, hard = "unlimited" }
+  }
+}
+`,
+	"restart": `child "server" {
+  count   = 4
+  command = "server"
+  listen "echo" {
+    tcp = ":12345"
+  }
+  ready {
+    log = "inherited: true"
+  }
+  restart {
+    on           = "always"
+    attempts     = 5
+    interval     = "1m"
+    delay        = "200ms"
+    max_delay    = "30s"
+    strategy     = "overlap"
+    max_parallel = 2
+  }
+}
+`,
+	"logs": `child "server" {
+  command = "server"
+  logs {
+    format = "json"
+    stderr = "/tmp/server.log"
+  }
+}
+`,
+	"listen": `child "server" {
+  command = "server"
+  listen "echo" {
+    tcp = "127.0.0.1:12345"
+  }
+  listen "admin" {
+    unix = "/tmp/admin.sock"
+    mode = "0600"
+  }
+}
+`,
+	"check": `child "server" {
+  command = "server"
+  check "alive" {
+    http     = "http://127.0.0.1:8080/healthz"
+    interval = "10s"
+    timeout  = "2s"
+    limit    = 3
+    grace    = "5s"
+  }
+}
+`,
 }
 
 func shown(v any) string {
@@ -151,6 +263,17 @@ func documentLanguage(w *strings.Builder) {
 // TestExamples reads what the page shows.
 func TestExamples(t *testing.T) {
 	_, opt := machine(t)
+	for name, src := range blockExamples {
+		if _, err := Parse([]byte(src), "s.hcl", opt); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !strings.Contains(src, name+" ") {
+			t.Errorf("the example of %s has none", name)
+		}
+		if out, err := Format([]byte(src), "s.hcl"); err != nil || string(out) != src {
+			t.Errorf("%s is not laid out as fmt does: %v\n%s", name, err, out)
+		}
+	}
 	for _, e := range examples {
 		name := "s.hcl"
 		if e.title == "JSON" {
