@@ -11,7 +11,7 @@ LDFLAGS = -s -w -X main.version=$(VERSION)
 BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags="$(LDFLAGS)" -ldflags="tp0/supervisor=$(LDFLAGS) -E=main.entry"
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint audit bench-proof image clean docker-compose-up docker-compose-logs docker-compose-down
+.PHONY: help build run test lint audit bench bench-quick bench-peers bench-proof image clean docker-compose-up docker-compose-logs docker-compose-down
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,17 @@ lint: ## check formatting, vet and staticcheck
 
 audit: ## look for known vulnerabilities (needs the network)
 	@go run $(GOVULNCHECK) ./... || { echo 'make audit: NOT AUDITED, or something was found: see above'; exit 1; }
+
+PEERS = supervisor runit s6 execline tini dumb-init
+bench-peers:
+	@for p in $(PEERS); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'install ok' || missing="$$missing $$p"; done; \
+	test -z "$$missing" || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; }
+
+bench: build bench-peers ## measure us beside our peers and write docs/performance.md (Debian, root, gcc; 40 minutes)
+	go run ./bench/side -page docs/performance.md
+
+bench-quick: build bench-peers ## a tenth of it, printed; before and after a change (5 minutes)
+	go run ./bench/side -scale 0.1
 
 bench-proof: build ## measure what the exact proof adds to a stop (needs gcc)
 	go run ./bench/proof bin/supervisor
