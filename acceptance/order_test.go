@@ -160,6 +160,47 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// What a reload replaces it replaces in turns, beside the old one, or as a whole.
+func TestPlanOfReplacements(t *testing.T) {
+	dir := t.TempDir()
+	var files []string
+	for _, edition := range []string{"1", "2"} {
+		path := filepath.Join(dir, edition+".hcl")
+		if err := os.WriteFile(path, []byte(strings.ReplaceAll(replaced, "EDITION", edition)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, path)
+	}
+	out, err := exec.Command(filepath.Join(bin, "supervisor"), "plan", "--from", files[0], "--config", files[1]).Output()
+	if err != nil {
+		t.Error(err)
+	}
+	golden(t, filepath.Join("testdata", "plan_turns.txt"), string(out))
+}
+
+const replaced = `reload { rollback = true }
+child "db" {
+  command = "/bin/sh"
+  args    = ["EDITION"]
+}
+child "web" {
+  command    = "/bin/sh"
+  args       = ["EDITION"]
+  count      = 2
+  depends_on = ["db"]
+  restart { strategy = "overlap" }
+}
+child "api" {
+  command = "/bin/sh"
+  args    = ["EDITION"]
+  count   = 3
+  restart {
+    strategy     = "overlap"
+    max_parallel = 2
+  }
+}
+`
+
 const planned = `shutdown { deadline = "9s" }
 child "migrate" {
   command = "/bin/sh"

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -155,6 +156,44 @@ rest()
 			t.Errorf("%v: %s", err, out)
 		}
 	}
+	s.signal(unix.SIGTERM)
+	s.ends(0, "graceful")
+}
+
+// A version that does not serve halts its update: what is there serves on, comes
+// back as what it was, and the next reload goes on from there.
+func TestHaltedUpdate(t *testing.T) {
+	t.Parallel()
+	file := func(end string) string {
+		return fixture("keep", "sleep", "") + shell("c", "trap 'exit 0' TERM; "+end+"echo serves; while :; do sleep 1000 & wait $!; done",
+			"count = 2\non_failure = \"ignore\"\nready { log = \"serves\" }\nrestart {\n  strategy = \"overlap\"\n  attempts = 1\n  delay = \"1ms\"\n}")
+	}
+	s := start(t, file(""))
+	for _, name := range []string{"keep", "c1", "c2"} {
+		s.wait("child ready", "child", name)
+	}
+	for _, end := range []string{"exit 7; ", "exit 0; "} {
+		from := s.log.count()
+		s.reload(file(end))
+		s.waitFrom(from, "reload does not go on", "child", "c")
+		out, err := exec.Command(filepath.Join(bin, "supervisor"), "health", "--config", s.config).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "does not go on") {
+			t.Errorf("%v: %s", err, out)
+		}
+		old, _ := s.waitFrom(0, "child ready", "child", "c2")
+		if end == "exit 7; " {
+			if err := unix.Kill(old.int("pid"), unix.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			s.waitFrom(from, "child ready", "child", "c2")
+		}
+		if got := fmt.Sprint(s.running()); got != "[c1 c2 keep]" {
+			t.Errorf("%s run", got)
+		}
+	}
+	from := s.log.count()
+	s.reload(file("echo anew; "))
+	s.waitFrom(from, "config reloaded")
 	s.signal(unix.SIGTERM)
 	s.ends(0, "graceful")
 }

@@ -34,11 +34,8 @@ func run(o cli.RunOptions, s *signals) int {
 	if err != nil {
 		return refuse(err, ledger.CodeUsage)
 	}
-	if err := writePid(o.PidFile); err != nil {
-		return refuse(err, ledger.CodeUsage)
-	}
 	h := newHouse()
-	h.pidFile, h.report, h.strict = o.PidFile, o.Report, o.Strict
+	h.report, h.strict = o.Report, o.Strict
 	err = h.build(process.Options{}, fleet.Options{
 		Config: cfg, Load: func() (*config.Config, error) { return h.reload(o) }, Configure: h.configure, Terminal: terminal(os.Stderr),
 		Run: process.Spec{Stdin: fromNull, Ignored: s.ignored.Without(unix.SIGTERM).Without(unix.SIGINT).Without(unix.SIGQUIT)},
@@ -49,11 +46,13 @@ func run(o cli.RunOptions, s *signals) int {
 		})
 	}
 	if err != nil {
-		if o.PidFile != "" {
-			err = errors.Join(err, os.Remove(o.PidFile))
-		}
 		return refuse(err, ledger.CodeFailed)
 	}
+	// Only now: a second start that fails must not take the first one's file.
+	if err := writePid(o.PidFile); err != nil {
+		return refuse(err, ledger.CodeUsage)
+	}
+	h.pidFile = o.PidFile
 	h.control, err = control.Listen(control.Name(cfg.Path), h.book, h.fleet.Health)
 	if err != nil {
 		h.Emit(event.Warning{What: "health will not answer", Reason: err.Error()})

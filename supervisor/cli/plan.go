@@ -214,6 +214,7 @@ func writeReload(w io.Writer, old, cfg *config.Config) {
 	for _, c := range plan.Changed {
 		changed[c.Name] = c
 	}
+	down := goingDown(cfg, changed)
 	r := newRows(w, slices.Concat(plan.Added, plan.Removed, plan.Kept, namesOf(plan.Changed)))
 	for _, name := range plan.Added {
 		r.row("  + ", name, "is started")
@@ -223,7 +224,7 @@ func writeReload(w io.Writer, old, cfg *config.Config) {
 	}
 	for _, i := range cfg.Instances() {
 		if c, ok := changed[i.Name]; ok {
-			r.row("  ~ ", c.Name, verdict(i, c, differences[c.Name])+told(i, c.Restart))
+			r.row("  ~ ", c.Name, verdict(i, c, differences[c.Name], down)+told(i, c.Restart))
 			writeDifferences(w, differences[c.Name])
 		}
 	}
@@ -232,7 +233,7 @@ func writeReload(w io.Writer, old, cfg *config.Config) {
 			r.row("  = ", i.Name, "is kept"+told(i, false))
 		}
 	}
-	writeTurns(w, cfg, changed)
+	writeTurns(w, cfg, changed, down)
 	if cfg.Reload.Rollback && (len(plan.Added) > 0 || slices.ContainsFunc(plan.Changed, func(c config.Change) bool { return c.Restart })) {
 		fmt.Fprintln(w, "If one of them does not get ready, all is brought back to what it was.")
 	}
@@ -242,9 +243,29 @@ func writeReload(w io.Writer, old, cfg *config.Config) {
 	}
 }
 
+// goingDown finds the children that have no turns: what they need is stopped
+// before it comes back.
+func goingDown(cfg *config.Config, changed map[string]config.Change) map[string]bool {
+	down, stops := map[string]bool{}, map[string]bool{}
+	for _, layer := range cfg.Starts() { // what is needed comes first
+		for _, c := range layer {
+			for _, d := range c.DependsOn {
+				down[c.Name] = down[c.Name] || d.Outlives() && stops[d.Child]
+			}
+			stops[c.Name] = slices.ContainsFunc(c.Instances, func(i *config.Instance) bool {
+				return changed[i.Name].Restart && (!i.Policy.Overlap || down[c.Name])
+			})
+		}
+	}
+	return down
+}
+
 // writeTurns says of each child with many restarts how many come at a time.
-func writeTurns(w io.Writer, cfg *config.Config, changed map[string]config.Change) {
+func writeTurns(w io.Writer, cfg *config.Config, changed map[string]config.Change, down map[string]bool) {
 	for _, c := range cfg.Children {
+		if down[c.Name] {
+			continue // as a whole
+		}
 		n := 0
 		for _, i := range c.Instances {
 			if changed[i.Name].Restart {
@@ -269,7 +290,7 @@ func namesOf(changes []config.Change) []string {
 }
 
 // verdict says whether a change restarts an instance, and why.
-func verdict(i *config.Instance, c config.Change, all []config.Difference) string {
+func verdict(i *config.Instance, c config.Change, all []config.Difference, down map[string]bool) string {
 	if !c.Restart {
 		return "goes on: no run is made of what changes"
 	}
@@ -280,7 +301,10 @@ func verdict(i *config.Instance, c config.Change, all []config.Difference) strin
 		}
 	}
 	how := "is restarted"
-	if i.Policy.Overlap {
+	switch {
+	case down[i.Child]:
+		how = "is restarted together with what it needs"
+	case i.Policy.Overlap:
 		how = "gets a new run, and its old one is stopped when that is ready"
 	}
 	return how + ", for its " + strings.Join(why, ", ")

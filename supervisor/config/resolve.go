@@ -3,6 +3,8 @@ package config
 import (
 	"errors"
 	"io/fs"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -96,6 +98,19 @@ func (d *decoder) findProbe(c *childBlock, v *childValues, p *Probe, path, dir s
 	return nil
 }
 
+// hostPort is the address that a URL leads to, which is valid or empty.
+func hostPort(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
 // checkTogether finds values that are right by themselves and not together.
 func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 	var diags hcl.Diagnostics
@@ -114,6 +129,9 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 	}
 	if s, ok := c.setting("ready.tcp"); ok && v.listensOn(v.ready.TCP) {
 		diags = diags.Append(fault(&s.place, "Nothing to go by", "The supervisor itself listens on this address, as a listen block says, so that a connect says nothing of the child. On an address of a `listen` block use notify, log or exec."))
+	}
+	if s, ok := c.setting("ready.http"); ok && v.listensOn(hostPort(v.ready.HTTP)) && (v.strategy == overlap || len(c.numbers) > 1) {
+		diags = diags.Append(fault(&s.place, "Anybody answers", "Each run has the socket of this address, which a listen block opens: another instance, or the run that is to be replaced, answers for a new one. Use notify, log or exec."))
 	}
 	if v.policy.Oneshot && v.policy.Restart.On == "always" && !c.failed["restart.on"] {
 		diags = diags.Append(fault(c.at("restart.on"), "A oneshot that never ends", "A oneshot completes with its first success, and this one would be restarted after it."))

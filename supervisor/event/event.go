@@ -215,6 +215,9 @@ type (
 	Reloaded struct{ Added, Removed, Changed, Kept []string }
 	// Rejected: a new configuration is not applied, and nothing changed.
 	Rejected struct{ Diagnostics string }
+	// Halted: the instances of a child that a reload did not replace yet stay what
+	// they are.
+	Halted struct{ Child, Reason string }
 	// RollingBack: a reload is taken back, since a run that it began is not what
 	// was hoped for. Rejected follows when all is as it was before.
 	RollingBack struct{ Child, Reason string }
@@ -307,6 +310,7 @@ func (ShutdownBegun) event()    {}
 func (Edited) event()           {}
 func (Reloaded) event()         {}
 func (Rejected) event()         {}
+func (Halted) event()           {}
 func (RollingBack) event()      {}
 func (ReloadIgnored) event()    {}
 func (Dropped) event()          {}

@@ -74,7 +74,7 @@ func (f *Fleet) checked(m checked) {
 // fail stops a run that is ready and does not serve. However it ends then, that
 // is a failure.
 func (f *Fleet) fail(u *unit, reason string) {
-	if u.state != child.Ready || u.goal != toRun || f.stop.phase != running {
+	if u.state != child.Ready || u.goal == toEnd || f.stop.phase != running {
 		return
 	}
 	u.why = reason

@@ -128,7 +128,7 @@ func (u *unit) succeeded(status unix.WaitStatus) bool {
 
 // ended asks the policy what follows a run, and tells the machine.
 func (f *Fleet) ended(u *unit, well bool, reason string) {
-	if u.goal == toEnd {
+	if u.goal != toRun { // what follows was decided before
 		f.feed(u, child.EndedFirst)
 		return
 	}
@@ -136,7 +136,7 @@ func (f *Fleet) ended(u *unit, well bool, reason string) {
 	case child.Starting, child.Ready, child.Unready:
 		r := u.spec.Policy.Restart
 		u.last = u.restarts.Ended(child.Policy(r), time.Now(), well, reason, random())
-		if u.last.Event != child.EndedWell && f.mayRollBack(u) {
+		if (u.last.Event != child.EndedWell || !u.spec.Policy.Oneshot) && f.mayRollBack(u) {
 			f.feed(u, child.EndedFirst)
 			f.rollBack(u, reason)
 			return

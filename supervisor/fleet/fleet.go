@@ -235,9 +235,9 @@ func (f *Fleet) advance() {
 		}
 		f.dropEnded()
 		f.findDown()
+		f.findLost()
 		f.giveTurns()
 		f.findNeeded()
-		f.findLost()
 		moved = false
 		for _, u := range f.units {
 			moved = f.nudge(u) || moved
@@ -273,7 +273,7 @@ func (f *Fleet) nudge(u *unit) bool {
 		case f.stop.phase != running || !u.turn:
 		case f.overlaps(u):
 			return f.overlap(u)
-		case f.mayStop(u):
+		case f.mayStop(u) && (f.hasCompleted(u) || f.dependsOnDown(u) || !u.state.HasRun()):
 			u.goal = toRun
 			f.feed(u, child.Renew)
 			return true
@@ -286,6 +286,9 @@ func (f *Fleet) nudge(u *unit) bool {
 func (f *Fleet) unwell() string {
 	if f.stop.phase != running {
 		return "stopping"
+	}
+	if halted := f.isHalted(); halted != "" {
+		return halted
 	}
 	f.findLost()
 	for _, u := range f.units {

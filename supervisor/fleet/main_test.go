@@ -184,7 +184,6 @@ type live struct {
 	pid     int  // 0: its fact is still to come
 	told    bool // that it is to end
 	killed  bool
-	oneshot bool
 	pending []process.Signalled // until it has a pid
 	sockets []process.Socket
 }
@@ -300,7 +299,7 @@ func (w *world) Spawn(id process.RunID, s process.Spec) {
 	if w.onSpawn != nil {
 		w.onSpawn(s.Name)
 	}
-	w.runs = append(w.runs, &live{id: id, name: s.Name, sockets: s.Sockets, oneshot: w.f.runs[id].spec.Policy.Oneshot})
+	w.runs = append(w.runs, &live{id: id, name: s.Name, sockets: s.Sockets})
 	for _, k := range s.Sockets {
 		if !slices.Contains(slices.Collect(maps.Values(w.sockets)), k.FD) {
 			w.t.Errorf("%s gets a socket that is closed", s.Name)
@@ -426,11 +425,9 @@ func (w *world) Emit(e event.Event) {
 	case event.Notified:
 		w.say("%s", strings.TrimSpace(e.Child+" "+e.What+" "+e.Detail))
 	case event.Warning:
-		if e.What == "the reload does not go on" {
-			w.say("halt: %s", e.Reason)
-			break
-		}
 		w.say("stranger: %s", e.Reason)
+	case event.Halted:
+		w.say("halt %s: %s", e.Child, e.Reason)
 	case event.RollingBack:
 		w.say("back for %s", e.Child)
 	case event.Unhealthy:
@@ -535,7 +532,7 @@ func (w *world) do(step string) (answer string) {
 		defer w.mu.Unlock()
 		r := w.run(word[1])
 		for _, young := range w.runs { // an heir, if there is one
-			if (word[0] == "up" || word[0] == "refuse") && young.name == word[1] && young.pid == 0 {
+			if word[0] == "exit!" && young.name == word[1] || (word[0] == "up" || word[0] == "refuse") && young.name == word[1] && young.pid == 0 {
 				r = young
 			}
 		}
@@ -549,7 +546,7 @@ func (w *world) do(step string) (answer string) {
 		w.up(run(), n)
 	case "refuse":
 		w.refuse(run())
-	case "exit":
+	case "exit", "exit!": // the latest run of that name
 		w.exit(run(), event.Exit{Code: n}, process.Look{Proof: process.None})
 	case "die":
 		w.exit(run(), event.Exit{Signal: arg(2)}, process.Look{Proof: process.None})

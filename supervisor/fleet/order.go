@@ -44,7 +44,7 @@ func (f *Fleet) hasDependencies(u *unit) bool {
 func (f *Fleet) findLost() {
 	f.lost = map[string]string{}
 	for _, u := range f.units {
-		if u.state == child.Failed && u.goal == toRun {
+		if u.state == child.Failed && u.goal == toRun && u.stands() {
 			f.lost[u.child()] = u.spec.Name
 		}
 	}
@@ -56,12 +56,24 @@ func (f *Fleet) inVain(u *unit) string {
 	if u.state != child.Waiting || u.goal != toRun {
 		return ""
 	}
+	name, _ := f.lostDependency(u)
+	return name
+}
+
+// lostDependency finds what an instance needs that has failed for good.
+func (f *Fleet) lostDependency(u *unit) (name string, ok bool) {
 	for _, d := range u.dependsOn {
-		if name, ok := f.lost[d.Child]; ok {
-			return name
+		if name, ok = f.lost[d.Child]; ok {
+			break
 		}
 	}
-	return ""
+	return name, ok
+}
+
+// hasCompleted reports whether what has to run to success before an instance
+// has.
+func (f *Fleet) hasCompleted(u *unit) bool {
+	return !slices.ContainsFunc(u.dependsOn, func(d config.Dependency) bool { return !d.Outlives() && !f.groups[d.Child].met(d.Until) })
 }
 
 // tellVain tells once that an instance waits in vain.

@@ -89,6 +89,14 @@ func (w *world) act(r *rand.Rand, reloads bool) {
 	}
 }
 
+// oneshot reports whether an instance is one in some configuration: a reload can
+// make one of a run.
+func (w *world) oneshot(name string) bool {
+	return slices.ContainsFunc(w.cfgs, func(c *config.Config) bool {
+		return slices.ContainsFunc(c.Instances(), func(i *config.Instance) bool { return i.Name == name && i.Policy.Oneshot })
+	})
+}
+
 // settle lets everybody do as they are told, until nothing is to be done.
 func (w *world) settle() {
 	for idle := false; ; {
@@ -99,7 +107,7 @@ func (w *world) settle() {
 			switch {
 			case r.pid == 0:
 				begun = append(begun, r)
-			case r.told, r.oneshot:
+			case r.told, w.oneshot(r.name):
 				told = append(told, r)
 			}
 		}
@@ -122,11 +130,11 @@ func (w *world) settle() {
 
 // settled holds a fleet that is left alone against its configuration.
 func (w *world) settled() {
-	if w.f.stop.phase != running || w.f.reload != nil && w.f.reload.halted {
+	if w.f.stop.phase != running || w.f.isHalted() != "" {
 		return
 	}
 	for _, u := range w.f.units {
-		if u.turn && !w.f.hasDependencies(u) && (u.state == child.Waiting || u.goal == toRenew && w.f.overlaps(u)) {
+		if u.turn && !w.f.hasDependencies(u) && (u.state == child.Waiting || u.goal == toRenew) {
 			return // it waits for what it depends on, and those that come after it wait for it
 		}
 	}

@@ -12,9 +12,10 @@ import (
 
 // reload is a new configuration that is being applied.
 type reload struct {
-	from   *config.Config // the one that was fully applied last
-	back   string         // why from is being brought back; empty: it is not
-	halted bool           // that was told
+	from   *config.Config    // the one that was fully applied last
+	back   string            // why from is being brought back; empty: it is not
+	halted map[string]string // by child: why it does not go on
+	noBack bool              // it cannot be taken back
 }
 
 func (f *Fleet) startReload() {
@@ -61,7 +62,7 @@ func (f *Fleet) apply(cfg *config.Config) {
 	if f.reload == nil {
 		f.reload = &reload{from: f.cfg}
 	}
-	f.reload.back, f.reload.halted = "", false
+	f.reload.back, f.reload.noBack, f.reload.halted = "", false, map[string]string{}
 	f.cfg = cfg
 	f.edition++
 	f.opt.Configure(cfg.Log)
@@ -108,10 +109,11 @@ func (f *Fleet) apply(cfg *config.Config) {
 // the reload that began it is taken back.
 func (f *Fleet) mayRollBack(u *unit) bool {
 	r := f.reload
-	if !u.trial || u.goal == toEnd || r == nil || r.back != "" || !f.cfg.Reload.Rollback || f.stop.phase != running {
+	if !u.trial || u.goal == toEnd || r == nil || r.back != "" || r.noBack || !f.cfg.Reload.Rollback || f.stop.phase != running {
 		return false
 	}
 	if err := f.openSockets(r.from); err != nil {
+		r.noBack = true
 		f.opt.Sink.Emit(event.Warning{What: "cannot roll back", Reason: err.Error()})
 		return false
 	}
@@ -164,7 +166,7 @@ func (f *Fleet) tellReload(u *unit) {
 // finishReload tells of a reload once it is fully applied: what was removed is
 // gone, what was added or changed serves or is over.
 func (f *Fleet) finishReload() {
-	if f.reload == nil || f.stop.phase != running {
+	if f.reload == nil || f.stop.phase != running || len(f.reload.halted) > 0 {
 		return
 	}
 	for _, u := range f.units {

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"tp0/supervisor/child"
@@ -70,48 +71,75 @@ func (f *Fleet) overlaps(u *unit) bool {
 	return u.heir != nil || u.state == child.Ready && u.next.Policy.Overlap && !f.dependsOnDown(u)
 }
 
+// through reports whether its replacement is over: it serves, or has completed.
+func (u *unit) through() bool {
+	return u.state == child.Ready && !u.spec.Policy.Oneshot || u.state.Met() && !u.trial
+}
+
+// vain reports whether an instance has ended for good and its replacement is
+// not over.
+func (u *unit) inVain() bool { return u.goal == toRun && u.state.Final() && !u.through() }
+
 // giveTurns says who may be replaced now. One that does not serve takes no turn
 // from others.
 func (f *Fleet) giveTurns() {
 	if f.reload == nil || f.stop.phase != running {
 		return
 	}
-	busy, failed := map[string]int{}, map[string]string{}
+	busy, stuck := map[string]int{}, map[string]string{}
 	for _, u := range f.units {
-		if u.turn && u.goal == toRun && u.state.Met() {
+		if u.turn && u.goal == toRun && u.through() {
 			u.turn = false
 		}
 		if u.turn && u.goal != toEnd {
 			busy[u.child()]++
 		}
-		if u.state == child.Failed && u.goal == toRun && (u.turn || u.replaces != nil) {
-			failed[u.child()] = u.spec.Name
+		if u.inVain() && (u.turn || u.replaces != nil) {
+			stuck[u.child()] = "the new " + u.spec.Name + " has failed"
 		}
 	}
 	for _, u := range f.units {
-		if u.goal != toRenew || u.turn {
+		if u.goal != toRenew {
 			continue
 		}
-		switch c := u.child(); {
-		case !u.state.Met() || f.dependsOnDown(u) || busy[c] < u.next.Policy.MaxParallel:
+		c := u.child()
+		why := stuck[c]
+		if name, _ := f.lostDependency(u); why == "" && name != "" {
+			why = "it needs " + name + ", which has failed"
+		}
+		switch {
+		case why != "" && u.state.Met() && (!u.turn || u.heir == nil || u.heir.inVain()):
+			f.halt(u, why)
+		case !u.turn && (!u.state.Met() || f.dependsOnDown(u) || busy[c] < u.next.Policy.MaxParallel):
 			u.turn = true
 			busy[c]++
-		case failed[c] != "":
-			f.tellHalt(failed[c])
-		}
-	}
-	for _, u := range f.units {
-		if u.heir != nil && u.heir.state == child.Failed {
-			f.tellHalt(u.spec.Name)
 		}
 	}
 }
 
-func (f *Fleet) tellHalt(name string) {
-	if !f.reload.halted {
-		f.reload.halted = true
-		f.opt.Sink.Emit(event.Warning{What: "the reload does not go on", Reason: fmt.Sprintf("the new %s has failed; what it was to replace stays, until a further reload", name)})
+// halt leaves an instance what it is: what was to follow cannot be had.
+func (f *Fleet) halt(u *unit, why string) {
+	c := u.child()
+	if u.heir != nil {
+		u.heir.dismiss()
+		u.heir = nil
 	}
+	u.goal, u.next, u.turn = toRun, nil, false
+	if f.reload.halted[c] == "" {
+		f.reload.halted[c] = why
+		f.opt.Sink.Emit(event.Halted{Child: c, Reason: why})
+	}
+}
+
+// isHalted says why a reload does not go on; empty: it does.
+func (f *Fleet) isHalted() string {
+	if f.reload == nil {
+		return ""
+	}
+	for _, c := range slices.Sorted(maps.Keys(f.reload.halted)) {
+		return fmt.Sprintf("the reload of %s does not go on: %s", c, f.reload.halted[c])
+	}
+	return ""
 }
 
 // overlap brings the replacement of a run that serves further, and reports
@@ -124,8 +152,9 @@ func (f *Fleet) overlap(u *unit) bool {
 		n = &unit{spec: u.next, dependsOn: u.dependsOn, edition: u.edition, replacement: replacement{trial: true, anew: true, replaces: u}}
 		u.heir = n
 		f.units = slices.Insert(slices.Clone(f.units), slices.Index(f.units, u), n)
-	case n.state.Met() || !u.state.HasRun():
-		n.replaces, u.heir, u.next = nil, nil, nil
+	case n.through() || !u.state.HasRun():
+		n.replaces, n.turn = nil, !n.through()
+		u.heir, u.next = nil, nil
 		u.dismiss()
 		f.regroup()
 	default:

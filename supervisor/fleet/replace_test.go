@@ -66,11 +66,67 @@ func TestReplace(t *testing.T) {
 			{"up a2", "a2 ready"},
 			{"reload 1", "SIGTERM a1"},
 			{"exit a1", "spawn a1+"},
-			{"refuse a1", "a1 not spawned, a1 failed, halt: the new a1 has failed; what it was to replace stays, until a further reload"},
+			{"refuse a1", "a1 not spawned, a1 failed, halt a: the new a1 has failed"},
 			{"wait 1h", ""},
-			{"health", "a1 is failed"},
+			{"health", "the reload of a does not go on: the new a1 has failed"},
+			{"exit a2 1", "a2 again 1"}, // by what it is
+			{"wait 1s", "spawn a2"},
+			{"up a2", "a2 ready"},
 			{"reload 0", "spawn a1"},
 			{"up a1", "a1 ready, reloaded +[] -[] ~[a1] =[a2]"},
+		}},
+		{"nobody has a turn after one has failed", cfgs(newConfig(kid("a*4", parallel(2))),
+			newConfig(kid("a*4", parallel(2), args("+"), restart("never"), onFailure(config.Ignore)))), []step{
+			{"up a1", "spawn a1, spawn a2, spawn a3, spawn a4, a1 ready"},
+			{"up a2", "a2 ready"},
+			{"up a3", "a3 ready"},
+			{"up a4", "a4 ready"},
+			{"reload 1", "SIGTERM a1, SIGTERM a2"},
+			{"exit a1", "spawn a1+"},
+			{"refuse a1", "a1 not spawned, a1 failed, halt a: the new a1 has failed"},
+			{"exit a2", "spawn a2+"},
+			{"up a2", "a2 ready"},
+		}},
+		{"one that ends well before it serves is no success", cfgs(newConfig(kid("a*2", parallel(1))),
+			newConfig(kid("a*2", parallel(1), readyAt("127.0.0.1:1"), args("+")))), []step{
+			{"up a1", "spawn a1, spawn a2, a1 ready"},
+			{"up a2", "a2 ready"},
+			{"reload 1", "SIGTERM a1"},
+			{"exit a1", "spawn a1+"},
+			{"up a1", ""},
+			{"exit a1", "a1 completed, halt a: the new a1 has failed"},
+		}},
+		{"one that waits for its turn is watched on", cfgs(newConfig(kid("a*2", parallel(1), checkBy("1ms"))),
+			newConfig(kid("a*2", parallel(1), args("+")))), []step{
+			{"up a1", "spawn a1, spawn a2, a1 ready"},
+			{"up a2", "a2 ready"},
+			{"ill", ""},
+			{"reload 1", "SIGTERM a1"},
+			{"wait 6s", "SIGKILL a1, try a2, a2 check alive failed"},
+			{"wait 12s", "try a2, a2 unhealthy, SIGTERM a2, SIGKILL a2"},
+			{"exit a2", "spawn a2+"},
+		}},
+		{"one that needs a oneshot is stopped once that has completed", cfgs(
+			newConfig(kid("m", oneshot), kid("a", after("m:completed"))),
+			newConfig(kid("m", oneshot, args("+")), kid("a", after("m:completed"), args("+")))), []step{
+			{"up m", "spawn m, m ready"},
+			{"exit m", "m completed, spawn a"},
+			{"up a", "a ready"},
+			{"reload 1", "spawn m+"},
+			{"up m", "m ready"},
+			{"exit m", "m completed, SIGTERM a"},
+			{"exit a", "spawn a+"},
+			{"up a", "a ready, reloaded +[] -[] ~[m a] =[]"},
+		}},
+		{"one that needs a oneshot which fails stays", cfgs(
+			newConfig(kid("m", oneshot, onFailure(config.Ignore), restart("never")), kid("a", after("m:completed"))),
+			newConfig(kid("m", oneshot, onFailure(config.Ignore), restart("never"), args("+")), kid("a", after("m:completed"), args("+")))), []step{
+			{"up m", "spawn m, m ready"},
+			{"exit m", "m completed, spawn a"},
+			{"up a", "a ready"},
+			{"reload 1", "spawn m+"},
+			{"up m", "m ready"},
+			{"exit m 1", "m failed, halt a: it needs m, which has failed"},
 		}},
 		{"who depends on what goes down goes with it", cfgs(
 			newConfig(kid("a", parallel(1)), kid("b*3", after("a"), parallel(1))),
@@ -132,6 +188,19 @@ func TestOverlap(t *testing.T) {
 			{"exit a2", ""},
 			{"exit a1", "reloaded +[] -[] ~[a1 a2] =[]"},
 		}},
+		{"the new one ends well before it serves", cfgs(one, newConfig(kid("a", overlapping, args("+"), readyAt("127.0.0.1:1")))), []step{
+			up,
+			{"reload 1", "spawn a+"},
+			{"up a", ""},
+			{"exit! a", "a completed, halt a: the new a has failed"},
+			{"health", "the reload of a does not go on: the new a has failed"},
+		}},
+		{"the old one ends by itself, for good, and the new one will serve", cfgs(newConfig(kid("a", overlapping, restart("never"))), new), []step{
+			up,
+			{"reload 1", "spawn a+"},
+			{"exit a 1", ""},
+			{"up a", "a ready, reloaded +[] -[] ~[a] =[]"},
+		}},
 		{"a stop in the middle stops both", cfgs(one, new), []step{
 			up,
 			{"reload 1", "spawn a+"},
@@ -140,7 +209,7 @@ func TestOverlap(t *testing.T) {
 		{"the old one ends by itself", cfgs(one, new), []step{
 			up,
 			{"reload 1", "spawn a+"},
-			{"exit a 1", "a again 1"},
+			{"exit a 1", ""},
 			{"wait 1m", ""},
 			{"up a", "a ready, reloaded +[] -[] ~[a] =[]"},
 		}},
@@ -154,8 +223,11 @@ func TestOverlap(t *testing.T) {
 		{"the new one fails for good: the old one goes on", cfgs(newConfig(kid("a", overlapping)), newConfig(kid("a", overlapping, args("+"), restart("never"), onFailure(config.Ignore)))), []step{
 			up,
 			{"reload 1", "spawn a+"},
-			{"refuse a", "a not spawned, a failed, halt: the new a has failed; what it was to replace stays, until a further reload"},
-			{"health", "a is failed"},
+			{"refuse a", "a not spawned, a failed, halt a: the new a has failed"},
+			{"health", "the reload of a does not go on: the new a has failed"},
+			{"exit a 1", "a again 1"},
+			{"wait 1s", "spawn a"},
+			{"up a", "a ready"},
 			{"wait 1h", ""},
 			{"reload 0", "reloaded +[] -[] ~[] =[a]"},
 			{"health", ""},
@@ -206,6 +278,7 @@ func TestOverlap(t *testing.T) {
 
 func TestRollback(t *testing.T) {
 	old := newConfig(kid("a"), kid("b*2", parallel(1)))
+	one := newConfig(kid("a", overlapping))
 	ups := []step{{"up a", "spawn a, spawn b1, spawn b2, a ready"}, {"up b1", "b1 ready"}, {"up b2", "b2 ready"}}
 	bad := rollback(newConfig(kid("a"), kid("b*2", parallel(1), args("+"), readyAt("127.0.0.1:1")), kid("c")))
 	playAll(t, []script{
@@ -234,6 +307,12 @@ func TestRollback(t *testing.T) {
 			{"reload 1", "spawn a+"},
 			{"refuse a", "a not spawned, back for a, rejected: a: it could not be spawned: no such file. All is as it was before this configuration."},
 			{"wait 1h", ""},
+		}},
+		{"one that ends well before it serves", cfgs(one, rollback(newConfig(kid("a", overlapping, args("+"), readyAt("127.0.0.1:1"))))), []step{
+			{"up a", "spawn a, a ready"},
+			{"reload 1", "spawn a+"},
+			{"up a", ""},
+			{"exit! a", "back for a, rejected: a: exited with code 0. All is as it was before this configuration."},
 		}},
 		{"a oneshot that fails", cfgs(newConfig(kid("a")), rollback(newConfig(kid("a", after("m")), kid("m", oneshot, onFailure(config.Ignore))))), []step{
 			{"up a", "spawn a, a ready"},

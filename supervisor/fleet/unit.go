@@ -44,7 +44,7 @@ func (f *Fleet) timerFired(m timerFired) {
 	case m.what == rungTimer:
 		f.feed(m.u, child.RungOver)
 	case m.what == readyTimer:
-		f.tooLate(m.u, m.u.due.Sub(m.u.spawned), "no READY=1 came")
+		f.tooLate(m.u, m.u.due.Sub(m.u.spawned).Round(time.Millisecond), "no READY=1 came")
 	}
 }
 
@@ -161,7 +161,7 @@ func (f *Fleet) feed(u *unit, e child.Event) {
 		f.opt.Sink.Emit(event.Restarting{Child: u.spec.Name, Attempt: u.last.Attempt, Delay: u.last.Delay, Reason: u.last.Reason})
 		f.arm(u, delayTimer, u.last.Delay)
 	case child.Complete:
-		u.trial = false
+		u.trial = u.trial && !u.spec.Policy.Oneshot
 		f.opt.Sink.Emit(event.Completed{Child: u.spec.Name})
 		f.endedCritical(u, 0)
 		if u.spec.Policy.OnSuccess == config.ShutDown && f.groups[u.child()].succeeded() {

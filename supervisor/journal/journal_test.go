@@ -152,7 +152,7 @@ func TestNoEventIsForgotten(t *testing.T) {
 		event.Spawned{}, event.SpawnFailed{}, event.Ready{}, event.NotReady{}, event.SignalReceived{}, event.SignalSent{},
 		event.SignalFailed{}, event.FDOpened{}, event.FDClosed{}, event.Reaped{}, event.Unexpected{}, event.NoProof{},
 		event.OrphanReaped{}, event.Restarting{}, event.Completed{}, event.Failed{}, event.WaitsInVain{}, event.ShutdownBegun{}, event.Reloaded{},
-		event.Rejected{}, event.RollingBack{}, event.Edited{}, event.ReloadIgnored{}, event.Dropped{}, event.Left{}, event.Fault{}, event.Warning{What: "w"},
+		event.Rejected{}, event.RollingBack{}, event.Halted{}, event.Edited{}, event.ReloadIgnored{}, event.Dropped{}, event.Left{}, event.Fault{}, event.Warning{What: "w"},
 		event.Ledger{}, event.ShutdownComplete{}, event.Ended{}, event.Slow{}, event.Unheard{}, event.CheckFailed{}, event.CheckPassed{}, event.Unhealthy{}, event.Notified{},
 	} {
 		known++

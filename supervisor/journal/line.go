@@ -42,6 +42,7 @@ const (
 	msgInVain        = "child waits in vain"
 	msgShutdown      = "shutdown begun"
 	msgEdited        = "config changed"
+	msgHalted        = "reload does not go on"
 	msgRollingBack   = "config rolling back"
 	msgReloadIgnored = "reload ignored"
 	msgDropped       = "lines dropped"
@@ -103,6 +104,8 @@ func lineOf(e event.Event) line {
 		return line{hclog.Error, msgRejected, []any{"diagnostics", e.Diagnostics}}
 	case event.Edited:
 		return line{hclog.Info, msgEdited, nil}
+	case event.Halted:
+		return line{hclog.Error, msgHalted, []any{"child", e.Child, "reason", e.Reason}}
 	case event.RollingBack:
 		return line{hclog.Error, msgRollingBack, []any{"child", e.Child, "reason", e.Reason}}
 	case event.ReloadIgnored:

@@ -2,10 +2,9 @@
 // has changed: saved in place or by a rename, gone, back, or behind a symbolic
 // link that points elsewhere now, as the files of a mounted ConfigMap are.
 //
-// It watches directories (inotify(7), by fsnotify) and by that only decides when
-// to look; what counts is the content of the files. So a name that is used for
-// something else, a file that is written with what it had, and an event too many
-// mean nothing.
+// inotify(7), by fsnotify, only decides when to look; what counts is the content
+// of the files. So a name that is used for something else, a file that is
+// written with what it had, and an event too many mean nothing.
 package watch
 
 import (
@@ -14,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,12 +46,12 @@ type Watcher struct {
 	warn    func(error)
 	used    chan struct{} // there is a new reading
 
-	mu     sync.Mutex
-	all    map[subject]*state
-	names  map[string]bool // whose change may be that of a file, by path
-	lists  map[string]bool // directories of which any name may count
-	dirs   map[string]bool // that are watched
-	warned bool
+	mu      sync.Mutex
+	all     map[subject]*state
+	names   map[string]bool // whose change may be that of a file, by path
+	lists   map[string]bool // directories of which any name may count
+	watched map[string]bool // directories and files
+	warned  bool
 }
 
 // New makes a watcher, which calls changed from [Watcher.Run], and warn once
@@ -113,64 +113,80 @@ func (w *Watcher) Use(r *Reading, failed bool) {
 	}
 }
 
-// follow finds anew which directories have to be watched.
+// follow finds anew what has to be watched.
 func (w *Watcher) follow() {
-	old := w.dirs
-	w.names, w.lists, w.dirs = map[string]bool{}, map[string]bool{}, map[string]bool{}
+	old := w.watched
+	w.names, w.lists, w.watched = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for s := range w.all {
 		if s.listing > 0 {
 			w.lists[s.path] = true
-			_ = w.watch(s.path) // followPath tells of those above
+			if real, err := filepath.EvalSymlinks(s.path); err == nil {
+				w.lists[real] = true
+			}
 		}
 		w.followPath(s.path)
 	}
-	for dir := range old {
-		if !w.dirs[dir] {
-			_ = w.notify.Remove(dir) // it may be gone itself
+	for path := range old {
+		if !w.watched[path] {
+			_ = w.notify.Remove(path) // it may be gone itself
 		}
 	}
 }
 
-// followPath watches what decides over the content of a path: the directories
-// on the way to it, for each can be exchanged, and the same wherever a link
-// leads.
+// followPath watches what decides over the content of a path: the file itself,
+// for one that is mounted by itself has no directory that tells; its directory,
+// and that above, for either can be exchanged; and each that has a link which
+// is on the way. All this by the names that are no links.
 func (w *Watcher) followPath(path string) {
-	for range maxLinks {
-		for name := path; name != "/"; name = filepath.Dir(name) {
-			w.names[name] = true
-			err := w.watch(filepath.Dir(name))
-			if name == path && err != nil && !w.warned {
-				w.warned = true
-				w.warn(fmt.Errorf("cannot watch %s: %w", filepath.Dir(path), err))
+	dir, rest := "/", strings.Split(path, "/")
+	for links := 0; len(rest) > 0; {
+		name := rest[0]
+		rest = rest[1:]
+		switch name {
+		case "", ".":
+			continue
+		case "..":
+			dir = filepath.Dir(dir)
+			continue
+		}
+		at := filepath.Join(dir, name)
+		w.names[at] = true
+		to, err := os.Readlink(at)
+		_, missing := os.Lstat(at)
+		if err == nil || missing != nil || len(rest) < 2 {
+			w.watch(dir)
+		}
+		switch {
+		case missing != nil:
+			return // what comes tells
+		case err != nil:
+			dir = at
+		case links == maxLinks:
+			return
+		default:
+			links++
+			rest = append(strings.Split(to, "/"), rest...)
+			if filepath.IsAbs(to) {
+				dir = "/"
 			}
 		}
-		to, err := os.Readlink(path)
-		if err != nil {
-			return
-		}
-		if !filepath.IsAbs(to) {
-			to = filepath.Join(filepath.Dir(path), to)
-		}
-		path = filepath.Clean(to)
 	}
+	w.watch(dir) // the file, or a directory that is listed
 }
 
-// watch watches a directory, even if it does already: there may be another one
-// of that name by now. Of one that is not there, those above it tell.
-func (w *Watcher) watch(dir string) error {
-	if w.dirs[dir] {
-		return nil
+// watch watches a directory or a file, even if it does already: there may be
+// another one of that name by now.
+func (w *Watcher) watch(path string) {
+	if w.watched[path] {
+		return
 	}
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return nil
-	}
-	err := w.notify.Add(dir)
+	err := w.notify.Add(path)
 	if err == nil {
-		w.dirs[dir] = true
-	} else if errors.Is(err, os.ErrNotExist) {
-		err = nil // just now
+		w.watched[path] = true
+	} else if !w.warned && !errors.Is(err, os.ErrNotExist) { // that would be just now
+		w.warned = true
+		w.warn(fmt.Errorf("cannot watch %s: %w", path, err))
 	}
-	return err
 }
 
 // Run looks when something happened, until [Watcher.Close].

@@ -176,6 +176,50 @@ func TestConfigMap(t *testing.T) {
 	}
 }
 
+// A release is a directory, and a link says which; what leads there are links
+// too, and one goes up.
+func TestLinksOnTheWay(t *testing.T) {
+	x := start(t, func(dir string) {
+		for _, release := range []string{"1", "2"} {
+			must(t, os.MkdirAll(filepath.Join(dir, "releases", release), 0o755))
+			write(t, filepath.Join(dir, "releases", release, "f"), release)
+		}
+		must(t, os.Mkdir(filepath.Join(dir, "releases", "x"), 0o755))
+		must(t, os.Symlink("../1", filepath.Join(dir, "releases", "x", "current")))
+		must(t, os.Mkdir(filepath.Join(dir, "etc"), 0o755))
+		must(t, os.Symlink("../releases/x/current", filepath.Join(dir, "etc", "app")))
+	}, func(r *Reading, dir string) { r.Saw(filepath.Join(dir, "etc", "app", "f")) })
+	must(t, os.Symlink("../2", filepath.Join(x.dir, "new")))
+	must(t, os.Rename(filepath.Join(x.dir, "new"), filepath.Join(x.dir, "releases", "x", "current")))
+	x.changed("the other release")
+	write(t, filepath.Join(x.dir, "releases", "2", "f"), "3")
+	x.changed("an edit in there")
+	must(t, os.Symlink("../releases/1", filepath.Join(x.dir, "new")))
+	must(t, os.Rename(filepath.Join(x.dir, "new"), filepath.Join(x.dir, "etc", "app")))
+	x.changed("the link itself")
+}
+
+// A file that is mounted by itself, as docker run -v does with one, has another
+// directory where it is written.
+func TestMountedFile(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") != "" {
+			t.Fatal("CI needs root to mount a file")
+		}
+		t.Skip("NOT TESTED, only root can mount a file")
+	}
+	x := start(t, func(dir string) {
+		must(t, os.MkdirAll(filepath.Join(dir, "host"), 0o755))
+		must(t, os.MkdirAll(filepath.Join(dir, "guest"), 0o755))
+		write(t, filepath.Join(dir, "host", "f"), "1")
+		write(t, filepath.Join(dir, "guest", "f"), "")
+		must(t, unix.Mount(filepath.Join(dir, "host", "f"), filepath.Join(dir, "guest", "f"), "", unix.MS_BIND, ""))
+		t.Cleanup(func() { must(t, unix.Unmount(filepath.Join(dir, "guest", "f"), 0)) })
+	}, func(r *Reading, dir string) { r.Saw(filepath.Join(dir, "guest", "f")) })
+	write(t, filepath.Join(x.dir, "host", "f"), "2")
+	x.changed("an edit from outside")
+}
+
 // The names that a pattern matches count, and no others.
 func TestListing(t *testing.T) {
 	x := start(t, func(dir string) {
