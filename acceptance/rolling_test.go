@@ -138,7 +138,7 @@ rest()
 	for _, c := range []struct{ more, added, back string }{
 		{"env = { GOOD = \"0\" }", fixture("new", "sleep", ""), "not ready within 300ms"},
 		{"env = { GOOD = \"0\" }\nrestart { strategy = \"overlap\" }", "", "not ready within 300ms"},
-		{"", python(t, "bad", "import sys\nsys.exit(7)", "ready { log = \"never\" }"), "exited with code 7"},
+		{"", python(t, "bad", "import sys\nsys.exit(7)", "ready { log = \"never\" }"), "exited with code 7 before it was ready"},
 	} {
 		from := s.log.count()
 		s.reload(file(c.more, c.added))

@@ -245,13 +245,12 @@ func orphans(p peer) ([]float64, string, error) {
 	return []float64{cpu * 1e6 / n}, note, nil
 }
 
-// ticks is the CPU time that a process used, in seconds (proc_pid_stat(5)).
+// ticks is the CPU time that a process used, in seconds (/proc/PID/schedstat).
 func ticks(pid int) float64 {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", pid))
 	var ns, sum float64
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	for _, file := range tasks {
-		b, _ = os.ReadFile(file)
+		b, _ := os.ReadFile(file)
 		_, _ = fmt.Sscan(string(b), &ns)
 		sum += ns
 	}

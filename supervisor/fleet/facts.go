@@ -137,6 +137,9 @@ func (f *Fleet) ended(u *unit, well bool, reason string) {
 		r := u.spec.Policy.Restart
 		u.last = u.restarts.Ended(child.Policy(r), time.Now(), well, reason, random())
 		if (u.last.Event != child.EndedWell || !u.spec.Policy.Oneshot) && f.mayRollBack(u) {
+			if u.state == child.Starting && u.pid > 0 {
+				reason += " before it was ready"
+			}
 			f.feed(u, child.EndedFirst)
 			f.rollBack(u, reason)
 			return

@@ -299,7 +299,7 @@ func TestRollback(t *testing.T) {
 			step{"exit b1 1", "back for b1, SIGTERM c, spawn b1"},
 			step{"up c", ""},
 			step{"exit c", ""},
-			step{"up b1", "b1 ready, rejected: b1: exited with code 1. All is as it was before this configuration."},
+			step{"up b1", "b1 ready, rejected: b1: exited with code 1 before it was ready. All is as it was before this configuration."},
 			step{"health", ""},
 		)},
 		{"one that cannot be spawned, and the old one never left", cfgs(newConfig(kid("a", overlapping)), rollback(newConfig(kid("a", overlapping, args("+"))))), []step{
@@ -312,7 +312,7 @@ func TestRollback(t *testing.T) {
 			{"up a", "spawn a, a ready"},
 			{"reload 1", "spawn a+"},
 			{"up a", ""},
-			{"exit! a", "back for a, rejected: a: exited with code 0. All is as it was before this configuration."},
+			{"exit! a", "back for a, rejected: a: exited with code 0 before it was ready. All is as it was before this configuration."},
 		}},
 		{"a oneshot that fails", cfgs(newConfig(kid("a")), rollback(newConfig(kid("a", after("m")), kid("m", oneshot, onFailure(config.Ignore))))), []step{
 			{"up a", "spawn a, a ready"},
