@@ -260,12 +260,16 @@ func (f *Fleet) nudge(u *unit) bool {
 	before := u.state
 	switch u.goal {
 	case toRun:
+		if u.state != child.Waiting {
+			u.vain = ""
+			break
+		}
 		if f.stop.phase == running && f.mayStart(u) {
 			f.feed(u, child.Start)
 		}
 		f.tellVain(u)
 	case toEnd:
-		if f.mayStop(u) {
+		if u.state != child.Stopping && !u.state.Final() && f.mayStop(u) {
 			f.feed(u, child.Stop)
 		}
 	case toRenew:

@@ -56,17 +56,18 @@ type Loop struct {
 	runtimes ledger.Runtimes
 
 	// Everything below belongs to the loop's thread.
-	tid    int             // its number
-	met    map[string]bool // programs
-	runs   map[RunID]*run
-	pids   map[int]*run
-	tids   map[int]*watched // threads that we trace
-	trials map[int]*trial   // by pid
-	told   map[int]uint64
-	sweep  *sweep
-	due    time.Time // when to tend; zero: never
-	spin   spin
-	timer  *time.Timer
+	tid      int             // its number
+	met      map[string]bool // programs
+	runs     map[RunID]*run
+	pids     map[int]*run
+	tids     map[int]*watched // threads that we trace
+	trials   map[int]*trial   // by pid
+	terminal bool             // a run has, or had, our terminal
+	told     map[int]uint64
+	sweep    *sweep
+	due      time.Time // when to tend; zero: never
+	spin     spin
+	timer    *time.Timer
 
 	watches    map[int]*watched // by pid
 	unborn     map[int]*watched // parents of what was forked and has not stopped for the first time yet, by its pid
@@ -213,6 +214,9 @@ func (l *Loop) tend(now time.Time) time.Time {
 		due(now.Add(net))
 		due(l.tendHeld(r, now))
 		due(l.tendDelivery(r, now))
+		if r.signalled && !r.awoken && !r.reaped && r.stands() { // a stop takes a moment, or came later
+			l.awaken(r)
+		}
 	}
 	for _, w := range l.watches {
 		due(l.tendHold(w, now))

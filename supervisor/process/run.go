@@ -59,19 +59,20 @@ type run struct {
 	pid   int
 	pidfd int // -1: the kernel has none
 
-	spawned  time.Time
-	hold     time.Duration // see Spec
-	probed   bool
-	serves   bool // it proved it
-	calm     int  // looks in a row that saw all its threads wait
-	glances  int  // under way
-	scope    Scope
-	terminal bool
-	watch    Proof
-	sockets  []procfs.FD // that were handed on to it
-	gate     *gate       // nil: it executed its command
-	failure  error       // why it could not
-	starting bool        // somebody waits for that
+	spawned   time.Time
+	hold      time.Duration // see Spec
+	probed    bool
+	serves    bool // it proved it
+	calm      int  // looks in a row that saw all its threads wait
+	glances   int  // under way
+	scope     Scope
+	terminal  bool
+	signalled bool // a rung of its stop was sent
+	watch     Proof
+	sockets   []procfs.FD // that were handed on to it
+	gate      *gate       // nil: it executed its command
+	failure   error       // why it could not
+	starting  bool        // somebody waits for that
 
 	stopAt   time.Time // when the first signal of a stop was asked for
 	stopTick uint64    // the same on the clock of procfs.Stat.Start
@@ -135,6 +136,7 @@ func (l *Loop) spawn(id RunID, s Spec) {
 		id: id, name: s.Name, pid: pid, pidfd: pidfd, spawned: time.Now(), hold: s.Hold, probed: s.Probed,
 		scope: s.Scope, terminal: s.Terminal && !s.Session, watch: s.Watch, gate: g, sockets: inherited,
 	}
+	l.terminal = l.terminal || r.terminal
 	if pidfd >= 0 {
 		l.opt.Books.Opened(pidfd, "pidfd", s.Name)
 	}
@@ -169,7 +171,7 @@ func (l *Loop) reap() {
 	l.lookAtJobs()
 	for {
 		var info siginfo
-		err := waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WALL)
+		err := waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT|unix.WALL)
 		if err != nil || info.Pid == 0 {
 			return
 		}
@@ -184,7 +186,7 @@ func (l *Loop) reap() {
 		}
 		var status unix.WaitStatus
 		var usage unix.Rusage
-		got, err := unix.Wait4(pid, &status, unix.WNOHANG|unix.WALL, &usage)
+		got, err := wait4(pid, &status, &usage)
 		switch {
 		case err != nil || got != pid:
 			return // somebody killed what stood in a stop; another SIGCHLD comes

@@ -79,8 +79,10 @@ func (l *Loop) deliver(r *run, d delivery) {
 	}
 	err := l.kill(r, d)
 	l.opt.Deliver(Signalled{Run: r.id, Pid: r.pid, Signal: d.signal, Rung: d.rung, Err: err})
-	if d.rung > 0 && d.signal != unix.SIGKILL && r.stands() {
-		l.awaken(r)
+	if d.rung > 0 && d.signal != unix.SIGKILL {
+		if r.signalled = true; r.stands() {
+			l.awaken(r)
+		}
 	}
 }
 
@@ -191,8 +193,12 @@ func (r *run) stands() bool {
 	if w := r.watched; w != nil && w.anchor != 0 {
 		return w.stands
 	}
-	s, err := procfs.ReadStat(r.pid)
-	return err == nil && s.Stopped()
+	if r.terminal { // its stops are collected, see lookAtJobs
+		s, err := procfs.ReadStat(r.pid)
+		return err == nil && s.Stopped()
+	}
+	var info siginfo
+	return waitid(unix.P_PID, r.pid, &info, unix.WSTOPPED|unix.WNOWAIT) == nil && info.Pid != 0
 }
 
 // awaken continues a run that job control stopped, once: it cannot act upon

@@ -1,7 +1,6 @@
 package process
 
 import (
-	"errors"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -20,17 +19,25 @@ type siginfo struct {
 // CLD_DUMPED.
 func (i *siginfo) dead() bool { return i.Code >= 1 && i.Code <= 3 }
 
-// waitid is not in x/sys in a form that tells the pid.
+// waitid is not in x/sys in a form that tells the pid. It is for looks that do
+// not wait, with WNOHANG: Go's scheduler is not told.
 func waitid(kind, id int, info *siginfo, options int) error {
-	for {
-		_, _, e := unix.Syscall6(unix.SYS_WAITID, uintptr(kind), uintptr(id), uintptr(unsafe.Pointer(info)), uintptr(options), 0, 0)
-		if e == 0 {
-			return nil
-		}
-		if !errors.Is(e, unix.EINTR) {
-			return e
-		}
+	_, _, e := unix.RawSyscall6(unix.SYS_WAITID, uintptr(kind), uintptr(id), uintptr(unsafe.Pointer(info)), uintptr(options|unix.WNOHANG), 0, 0)
+	if e != 0 {
+		return e
 	}
+	return nil
+}
+
+// wait4 collects the status of a process that has one, as waitid does.
+func wait4(pid int, status *unix.WaitStatus, usage *unix.Rusage) (int, error) {
+	var word int32
+	got, _, e := unix.RawSyscall6(unix.SYS_WAIT4, uintptr(pid), uintptr(unsafe.Pointer(&word)), unix.WNOHANG|unix.WALL, uintptr(unsafe.Pointer(usage)), 0, 0)
+	if e != 0 {
+		return 0, e
+	}
+	*status = unix.WaitStatus(word)
+	return int(got), nil
 }
 
 // eventStop is PTRACE_EVENT_STOP, linux/ptrace.h; x/sys does not have it.

@@ -29,6 +29,9 @@ func GiveUpTerminal() bool {
 // lookAtJobs looks for runs that job control stopped. It asks for these pids alone:
 // for all children it would take the stops of others from who waits for them.
 func (l *Loop) lookAtJobs() {
+	if !l.terminal {
+		return // of many children none has one
+	}
 	for pid, r := range l.pids {
 		if w := r.watched; !r.terminal || w != nil && len(w.traced) > 0 { // a traced one's stops are ptrace's, see tracedJob
 			continue
