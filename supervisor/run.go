@@ -126,7 +126,7 @@ func (h *house) build(p process.Options, f fleet.Options) error {
 		return err
 	}
 	f.Listen = func(take func([]int, ready.Message)) (fleet.Notifier, error) { return ready.Listen(h.book, take) }
-	p.Books, p.Deliver = h.book, func(f process.Fact) { h.fleet.Deliver(f) }
+	p.Books, p.Deliver = h.book, func(f []process.Fact) { h.fleet.Deliver(f...) }
 	if h.loop, err = process.New(p); err != nil {
 		return err
 	}

@@ -143,8 +143,14 @@ func New(opt Options) *Fleet {
 	return f
 }
 
-// Deliver takes a fact of the process loop.
-func (f *Fleet) Deliver(fact process.Fact) { f.mail.Put(fact) }
+// Deliver takes facts of the process loop.
+func (f *Fleet) Deliver(facts ...process.Fact) {
+	all := make([]any, len(facts))
+	for i, fact := range facts {
+		all[i] = fact
+	}
+	f.mail.Put(all...)
+}
 
 // Signal asks for the end: the first time for a stop, the second time for its
 // next rung, then for its last.

@@ -43,7 +43,7 @@ func (l *Loop) diagnose(r *run, sig unix.Signal) {
 		}
 		return func() {
 			if !r.reaped {
-				l.opt.Deliver(d)
+				l.report(d)
 			}
 		}
 	})
@@ -121,7 +121,7 @@ func (l *Loop) glance(r *run, sig unix.Signal) {
 		l.cmds.Put(func() {
 			r.glances--
 			if !r.reaped {
-				l.opt.Deliver(g)
+				l.report(g)
 			}
 			l.settle(r)
 		})

@@ -32,8 +32,8 @@ type Books interface {
 // Options are what a loop needs from others.
 type Options struct {
 	Books   Books
-	Deliver func(Fact) // called on the loop's thread; must not block
-	Inherit bool       // what descriptors we were given beyond the standard streams, children get too
+	Deliver func([]Fact) // called on the loop's thread, in order; must not block, and keeps what it gets
+	Inherit bool         // what descriptors we were given beyond the standard streams, children get too
 	// Parent and ParentDeath make the kernel send us a signal when our parent
 	// dies, which Parent was; 0: none.
 	Parent      int
@@ -61,8 +61,10 @@ type Loop struct {
 	runs     map[RunID]*run
 	pids     map[int]*run
 	tids     map[int]*watched // threads that we trace
-	trials   map[int]*trial   // by pid
-	terminal bool             // a run has, or had, our terminal
+	facts    []Fact           // told and not delivered yet
+	factsAt  time.Time
+	trials   map[int]*trial // by pid
+	terminal bool           // a run has, or had, our terminal
 	told     map[int]uint64
 	sweep    *sweep
 	due      time.Time // when to tend; zero: never
@@ -145,6 +147,35 @@ func (l *Loop) Run() error {
 			l.soon(l.tend(now))
 		}
 		l.arm(l.due)
+		l.flush()
+	}
+}
+
+// Facts are delivered some at a time: whoever takes them is woken once, and for
+// a thousand ends at once does a few rounds in place of a thousand.
+const (
+	batchFacts = 256
+	batchTime  = 500 * time.Microsecond
+)
+
+// report delivers a fact, soon.
+func (l *Loop) report(f Fact) {
+	now := time.Now()
+	if len(l.facts) == 0 {
+		l.factsAt = now
+	}
+	l.facts = append(l.facts, f)
+	if len(l.facts) >= batchFacts || now.Sub(l.factsAt) >= batchTime {
+		l.flush()
+	}
+}
+
+// flush delivers what was told.
+func (l *Loop) flush() {
+	if len(l.facts) > 0 {
+		facts := l.facts
+		l.facts = nil
+		l.opt.Deliver(facts)
 	}
 }
 

@@ -46,7 +46,11 @@ func newBench(t *testing.T) *bench {
 	book := ledger.NewBook(sinkless{})
 	var err error
 	b := &bench{t: t, facts: make(chan Fact, 100_000)}
-	b.Loop, err = New(Options{Books: book, Deliver: func(f Fact) { b.facts <- f }})
+	b.Loop, err = New(Options{Books: book, Deliver: func(all []Fact) {
+		for _, f := range all {
+			b.facts <- f
+		}
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

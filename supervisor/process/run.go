@@ -98,7 +98,7 @@ type run struct {
 // restores the signal mask and the dispositions.
 func (l *Loop) spawn(id RunID, s Spec) {
 	if s.Revoked != nil && s.Revoked.Load() {
-		l.opt.Deliver(SpawnFailed{Run: id, Err: ErrRevoked})
+		l.report(SpawnFailed{Run: id, Err: ErrRevoked})
 		return
 	}
 	files := []uintptr{uintptr(s.Stdin), uintptr(s.Stdout), uintptr(s.Stderr)}
@@ -108,7 +108,7 @@ func (l *Loop) spawn(id RunID, s Spec) {
 	if s.needsStart() {
 		var err error
 		if g, other, err = l.through(&s); err != nil {
-			l.opt.Deliver(SpawnFailed{Run: id, Err: err})
+			l.report(SpawnFailed{Run: id, Err: err})
 			return
 		}
 	}
@@ -129,7 +129,7 @@ func (l *Loop) spawn(id RunID, s Spec) {
 		}
 	}
 	if err != nil {
-		l.opt.Deliver(SpawnFailed{Run: id, Err: err})
+		l.report(SpawnFailed{Run: id, Err: err})
 		return
 	}
 	r := &run{
@@ -162,7 +162,7 @@ func (l *Loop) meet(program string, pid int) {
 }
 
 // spawned tells of a run once it executed its command.
-func (l *Loop) spawned(r *run) { l.opt.Deliver(Spawned{Run: r.id, Pid: r.pid, At: r.spawned}) }
+func (l *Loop) spawned(r *run) { l.report(Spawned{Run: r.id, Pid: r.pid, At: r.spawned}) }
 
 // reap collects every status that there is. The first look leaves the zombie
 // in place, so that its name can still be read; then exactly that pid is
@@ -240,7 +240,7 @@ func (l *Loop) deadBelow(pid int, status unix.WaitStatus, stat procfs.Stat) {
 		}
 	}
 	killed := l.sweep != nil && l.sweep.killed[key(stat)]
-	l.opt.Deliver(OrphanReaped{Pid: pid, Command: stat.Comm, Exit: exitOf(status), Killed: killed})
+	l.report(OrphanReaped{Pid: pid, Command: stat.Comm, Exit: exitOf(status), Killed: killed})
 }
 
 // release gives up what the loop holds for a run.
@@ -275,10 +275,10 @@ func (l *Loop) settle(r *run) {
 		r.exited.Processes, r.exited.Forked = r.processes, r.forked
 	}
 	if r.failure != nil { // as if the fork had failed
-		l.opt.Deliver(SpawnFailed{Run: r.id, Err: r.failure})
+		l.report(SpawnFailed{Run: r.id, Err: r.failure})
 		return
 	}
-	l.opt.Deliver(r.exited)
+	l.report(r.exited)
 }
 
 func exitOf(s unix.WaitStatus) event.Exit {

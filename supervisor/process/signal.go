@@ -78,7 +78,7 @@ func (l *Loop) deliver(r *run, d delivery) {
 		r.killed = true
 	}
 	err := l.kill(r, d)
-	l.opt.Deliver(Signalled{Run: r.id, Pid: r.pid, Signal: d.signal, Rung: d.rung, Err: err})
+	l.report(Signalled{Run: r.id, Pid: r.pid, Signal: d.signal, Rung: d.rung, Err: err})
 	if d.rung > 0 && d.signal != unix.SIGKILL {
 		if r.signalled = true; r.stands() {
 			l.awaken(r)
@@ -210,5 +210,5 @@ func (l *Loop) awaken(r *run) {
 	}
 	r.awoken = true
 	err := l.kill(r, delivery{signal: unix.SIGCONT})
-	l.opt.Deliver(Signalled{Run: r.id, Pid: r.pid, Signal: unix.SIGCONT, Err: err})
+	l.report(Signalled{Run: r.id, Pid: r.pid, Signal: unix.SIGCONT, Err: err})
 }

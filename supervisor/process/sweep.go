@@ -111,7 +111,7 @@ func (l *Loop) sweepTell(p procfs.Stat) {
 		return // its group was signalled when it was there already, a clock tick at least: a younger one may have lost it at its exec
 	}
 	if unix.Kill(p.Pid, unix.SIGTERM) == nil {
-		l.opt.Deliver(OrphanSignalled{Pid: p.Pid, Command: p.Comm, Signal: unix.SIGTERM, Rung: 1})
+		l.report(OrphanSignalled{Pid: p.Pid, Command: p.Comm, Signal: unix.SIGTERM, Rung: 1})
 	}
 }
 
@@ -131,7 +131,7 @@ func (l *Loop) sweepKill(p procfs.Stat) {
 	}
 	if unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil {
 		l.sweep.killed[key(p)] = true
-		l.opt.Deliver(OrphanSignalled{Pid: p.Pid, Command: p.Comm, Signal: unix.SIGKILL, Rung: 2})
+		l.report(OrphanSignalled{Pid: p.Pid, Command: p.Comm, Signal: unix.SIGKILL, Rung: 2})
 	}
 }
 
@@ -165,7 +165,7 @@ func (l *Loop) looking() bool {
 
 func (l *Loop) swept(left []procfs.Stat) {
 	l.sweep = nil
-	l.opt.Deliver(Swept{Left: left})
+	l.report(Swept{Left: left})
 }
 
 func earlier(a, b time.Time) time.Time {

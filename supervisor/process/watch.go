@@ -133,7 +133,7 @@ func (l *Loop) ended(w *watched) {
 	if w.status != nil {
 		e.Exit, e.Seen = exitOf(*w.status), true
 	}
-	l.opt.Deliver(e)
+	l.report(e)
 }
 
 // member is a process of a tree as a look saw it.

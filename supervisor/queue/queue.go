@@ -16,10 +16,10 @@ type Queue[T any] struct {
 // New makes an empty queue.
 func New[T any]() *Queue[T] { return &Queue[T]{wake: make(chan struct{}, 1)} }
 
-// Put appends a value.
-func (q *Queue[T]) Put(v T) {
+// Put appends values.
+func (q *Queue[T]) Put(v ...T) {
 	q.mu.Lock()
-	q.items = append(q.items, v)
+	q.items = append(q.items, v...)
 	q.mu.Unlock()
 	select {
 	case q.wake <- struct{}{}:
