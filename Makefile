@@ -33,13 +33,14 @@ lint: ## check formatting, vet and staticcheck
 audit: ## look for known vulnerabilities (needs the network)
 	@go run $(GOVULNCHECK) ./... || { echo 'make audit: NOT AUDITED, or something was found: see above'; exit 1; }
 
+SCALE ?= 1
 PEERS = supervisor runit s6 execline tini dumb-init
 bench-peers:
 	@for p in $(PEERS); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'install ok' || missing="$$missing $$p"; done; \
 	test -z "$$missing" || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; }
 
-bench: build bench-peers ## measure us beside our peers and write docs/performance.md (Debian, root, gcc; 40 minutes)
-	go run ./bench/side -page docs/performance.md
+bench: build bench-peers ## measure us beside our peers and write docs/performance.md (Debian, root, gcc; 30 minutes)
+	go run ./bench/side -scale $(SCALE) -page docs/performance.md
 
 bench-quick: build bench-peers ## a tenth of it, printed; before and after a change (5 minutes)
 	go run ./bench/side -scale 0.1

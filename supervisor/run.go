@@ -103,11 +103,12 @@ type house struct {
 	code    func(ledger.Outcome) int // the exit code
 	strict  bool
 	faulty  bool
+	cold    *cold
 }
 
 func newHouse() *house {
 	j := journal.New()
-	return &house{journal: j, sink: j, record: report.NewRecorder(), null: -1, code: ledger.Outcome.Code}
+	return &house{journal: j, sink: j, record: report.NewRecorder(), cold: newCold(), null: -1, code: ledger.Outcome.Code}
 }
 
 // fromNull stands for a standard input that is /dev/null.
@@ -236,6 +237,7 @@ func (h *house) flush(do func(context.Context) error, keep time.Duration) error 
 func (h *house) Emit(e event.Event) {
 	h.sink.Emit(e)
 	h.record.Emit(e)
+	h.cold.emit(e)
 }
 
 func (h *house) fault(what string, err error) {

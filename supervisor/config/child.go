@@ -387,15 +387,28 @@ func (d *decoder) checkDescriptors(children []*childBlock) hcl.Diagnostics {
 	if d.opt.NoFile == 0 {
 		return nil
 	}
-	total, sockets := uint64(0), uint64(0)
+	total, each, sockets := uint64(0), uint64(0), uint64(0)
 	for _, c := range children {
 		total += uint64(len(c.numbers))
+		each += uint64(len(c.numbers)) * c.descriptors()
 		sockets += uint64(len(c.listens))
 	}
-	if need := baseNoFile + childNoFile*total + sockets; need > d.opt.NoFile {
+	if need := baseNoFile + each + sockets; need > d.opt.NoFile {
 		return hcl.Diagnostics{fault(nil, "Too few descriptors", "%s need %d descriptors, and the limit (ulimit -n) is %d.", plural(int(total), "instance"), need, d.opt.NoFile)}
 	}
 	return nil
+}
+
+// descriptors is how many of ours each instance needs: a pidfd, and a pipe for
+// each stream that we read.
+func (c *childBlock) descriptors() uint64 {
+	n := uint64(1)
+	for _, s := range c.values.sinks() {
+		if c.values.launch.Logs.Format != formatInherit && *s.sink != sinkNone {
+			n++
+		}
+	}
+	return n
 }
 
 // timeoutPath is where the file says how long the child may take to end.
