@@ -74,9 +74,9 @@ func write(page string, table []*measured, missing []string) error {
 				notes = append(notes, fmt.Sprintf("%s, %s: %v", m.title, name, x.err))
 				continue
 			}
-			cell := fmt.Sprintf("%.3g", x.median())
+			cell := figure(x.median())
 			if r := strings.TrimSpace(m.ratio(name)); name != floorName && r != "" && m.unit == "ms" && !strings.HasPrefix(m.title, "overshoot") {
-				cell += " (" + strings.Replace(r, "×", " ×", 1) + ")"
+				cell += " (" + figure(x.median()/m.results[floorName].median()) + " ×)"
 			}
 			if x.note != "" {
 				notes = append(notes, fmt.Sprintf("%s, N=%d, %s: %s", m.title, m.n, name, x.note))
@@ -106,6 +106,14 @@ func write(page string, table []*measured, missing []string) error {
 		fmt.Fprintf(&w, "\n![%s](img/%s)\n", title, name)
 	}
 	return os.WriteFile(page, []byte(head+beginTables+w.String()+endTables+tail), 0o644)
+}
+
+// figure writes a number with three digits that mean something.
+func figure(v float64) string {
+	if v >= 100 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
 }
 
 func noise(table []*measured) string {
