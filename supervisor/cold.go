@@ -25,25 +25,47 @@ const coldAfter = 200 * time.Millisecond
 // since the kernel takes longest over the pages of a process that exits.
 type cold struct {
 	timer *time.Timer
-	over  atomic.Bool
+	over  atomic.Bool   // it was given back, or will not be any more
+	turn  chan struct{} // full while it is given back
 }
 
-func newCold() *cold {
-	c := &cold{}
+func newCold(giveBack func()) *cold {
+	c := &cold{turn: make(chan struct{}, 1)}
 	c.timer = time.AfterFunc(time.Hour, func() {
-		c.over.Store(true)
-		debug.FreeOSMemory() // of stacks and buffers too
-		unmapCold()
+		c.turn <- struct{}{}
+		defer func() { <-c.turn }()
+		if c.over.CompareAndSwap(false, true) {
+			giveBack()
+		}
 	})
 	c.timer.Stop()
 	return c
 }
 
-// emit sees how the start goes on. Once that is over it does nothing.
+// emit sees how the start goes on. Once that is over, or a signal came, it does
+// nothing.
 func (c *cold) emit(e event.Event) {
-	if _, ok := e.(event.Ready); ok && !c.over.Load() {
-		c.timer.Reset(coldAfter)
+	switch e.(type) {
+	case event.Ready:
+		if !c.over.Load() {
+			c.timer.Reset(coldAfter)
+		}
+	case event.SignalReceived, event.ShutdownBegun:
+		c.over.Store(true) // a stop has other things to do
 	}
+}
+
+// close waits until nothing of it is under way: it has a descriptor open, which
+// is not in the books.
+func (c *cold) close() {
+	c.over.Store(true)
+	c.timer.Stop()
+	c.turn <- struct{}{}
+}
+
+func giveBack() {
+	debug.FreeOSMemory() // of stacks and buffers too
+	unmapCold()
 }
 
 func unmapCold() {

@@ -108,7 +108,7 @@ type house struct {
 
 func newHouse() *house {
 	j := journal.New()
-	return &house{journal: j, sink: j, record: report.NewRecorder(), cold: newCold(), null: -1, code: ledger.Outcome.Code}
+	return &house{journal: j, sink: j, record: report.NewRecorder(), cold: newCold(giveBack), null: -1, code: ledger.Outcome.Code}
 }
 
 // fromNull stands for a standard input that is /dev/null.
@@ -180,6 +180,7 @@ func wakePoller() error {
 // close closes the books: what is still open of ours is closed, what was
 // printed is flushed, and the last line says how it all ended.
 func (h *house) close() ledger.Outcome {
+	h.cold.close()
 	if err := h.flush(h.hub.Flush, flushLeast); err != nil {
 		h.Emit(event.Warning{What: "output not flushed", Reason: err.Error()})
 	}
