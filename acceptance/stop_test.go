@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -255,6 +256,26 @@ func TestPidFile(t *testing.T) {
 	b, err := os.ReadFile(path)
 	if err != nil || strings.TrimSpace(string(b)) != fmt.Sprint(s.pid) {
 		t.Errorf("%q, %v", b, err)
+	}
+	// A second start that fails takes nothing from the first, and leaves nothing.
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	if code := start(t, server(taken.Addr().String(), ""), "--pid-file", path).code(); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	if again, err := os.ReadFile(path); err != nil || string(again) != string(b) {
+		t.Errorf("%q, %v", again, err)
+	}
+	socket := filepath.Join(t.TempDir(), "s")
+	nowhere := start(t, fixture("c", "sleep", fmt.Sprintf("listen \"x\" { unix = %q }\n", socket)), "--pid-file", filepath.Join(path, "x"))
+	if code := nowhere.code(); code != 2 {
+		t.Errorf("exit code %d", code)
+	}
+	if _, err := os.Lstat(socket); !os.IsNotExist(err) {
+		t.Errorf("the socket is left: %v", err)
 	}
 	s.signal(unix.SIGINT)
 	s.ends(0, "graceful")

@@ -29,8 +29,7 @@ import (
 // run is the main job: it returns the exit code once nothing runs any more.
 // Its counterpart for one command without a file is execute.
 func run(o cli.RunOptions, s *signals) int {
-	read := watch.NewReading()
-	cfg, err := load(o, read)
+	cfg, read, err := load(o)
 	if err != nil {
 		return refuse(err, ledger.CodeUsage)
 	}
@@ -46,11 +45,11 @@ func run(o cli.RunOptions, s *signals) int {
 		})
 	}
 	if err != nil {
-		return refuse(err, ledger.CodeFailed)
+		return h.refuse(err, ledger.CodeFailed)
 	}
 	// Only now: a second start that fails must not take the first one's file.
 	if err := writePid(o.PidFile); err != nil {
-		return refuse(err, ledger.CodeUsage)
+		return h.refuse(err, ledger.CodeUsage)
 	}
 	h.pidFile = o.PidFile
 	h.control, err = control.Listen(control.Name(cfg.Path), h.book, h.fleet.Health)
@@ -75,14 +74,30 @@ func refuse(err error, code int) int {
 	return code
 }
 
-func load(o cli.RunOptions, read *watch.Reading) (*config.Config, error) {
+// refuse does the same in a house that was built, or begun: its sockets leave no
+// file behind.
+func (h *house) refuse(err error, code int) int {
+	if h.sockets != nil {
+		h.sockets.Keep(func(string) bool { return false })
+	}
+	return refuse(err, code)
+}
+
+// load reads the configuration, and where it is watched says what it was read
+// from.
+func load(o cli.RunOptions) (*config.Config, *watch.Reading, error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return nil, fmt.Errorf("cannot read the limit of open files: %w", err)
+		return nil, nil, fmt.Errorf("cannot read the limit of open files: %w", err)
 	}
-	return config.Load(o.Config, config.Options{
-		Environ: os.Environ(), Only: o.Only, NoFile: limit.Cur, Vars: o.Vars, VarFiles: o.VarFiles, Saw: read.Saw, Listed: read.Listed,
-	})
+	opt := config.Options{Environ: os.Environ(), Only: o.Only, NoFile: limit.Cur, Vars: o.Vars, VarFiles: o.VarFiles}
+	var read *watch.Reading
+	if o.Watch {
+		read = watch.NewReading()
+		opt.Saw, opt.Listed = read.Saw, read.Listed
+	}
+	cfg, err := config.Load(o.Config, opt)
+	return cfg, read, err
 }
 
 // house is everything that runs, wired together.
@@ -248,9 +263,8 @@ func (h *house) fault(what string, err error) {
 
 // reload reads the configuration again; its error is for the log.
 func (h *house) reload(o cli.RunOptions) (*config.Config, error) {
-	read := watch.NewReading()
-	cfg, err := load(o, read)
-	if h.watcher != nil {
+	cfg, read, err := load(o)
+	if read != nil {
 		h.watcher.Use(read, err != nil)
 	}
 	var faults *config.Faults

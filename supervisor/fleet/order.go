@@ -56,18 +56,18 @@ func (f *Fleet) inVain(u *unit) string {
 	if u.state != child.Waiting || u.goal != toRun {
 		return ""
 	}
-	name, _ := f.lostDependency(u)
-	return name
+	return f.lostDependency(u)
 }
 
-// lostDependency finds what an instance needs that has failed for good.
-func (f *Fleet) lostDependency(u *unit) (name string, ok bool) {
+// lostDependency finds an instance that another one needs and that has failed
+// for good. Empty: there is none.
+func (f *Fleet) lostDependency(u *unit) string {
 	for _, d := range u.dependsOn {
-		if name, ok = f.lost[d.Child]; ok {
-			break
+		if name := f.lost[d.Child]; name != "" {
+			return name
 		}
 	}
-	return name, ok
+	return ""
 }
 
 // hasCompleted reports whether what has to run to success before an instance

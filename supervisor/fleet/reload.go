@@ -95,10 +95,9 @@ func (f *Fleet) apply(cfg *config.Config) {
 			u.goal = toEnd
 			units = append(units, u)
 		}
-		if u.heir != nil && u.goal == toEnd {
-			u.heir.dismiss()
-			units = append(units, u.heir)
-			u.heir = nil
+		if n := u.heir; n != nil && u.goal == toEnd {
+			u.disinherit()
+			units = append(units, n)
 		}
 	}
 	f.units = units
@@ -109,7 +108,7 @@ func (f *Fleet) apply(cfg *config.Config) {
 // the reload that began it is taken back.
 func (f *Fleet) mayRollBack(u *unit) bool {
 	r := f.reload
-	if !u.trial || u.goal == toEnd || r == nil || r.back != "" || r.noBack || !f.cfg.Reload.Rollback || f.stop.phase != running {
+	if !u.trial || u.goal != toRun || r == nil || r.back != "" || r.noBack || !f.cfg.Reload.Rollback || f.stop.phase != running {
 		return false
 	}
 	if err := f.openSockets(r.from); err != nil {
@@ -123,9 +122,8 @@ func (f *Fleet) mayRollBack(u *unit) bool {
 // rollBack brings the configuration back that was in force before the reload.
 func (f *Fleet) rollBack(u *unit, reason string) {
 	f.opt.Sink.Emit(event.RollingBack{Child: u.spec.Name, Reason: reason})
-	name := u.spec.Name
 	f.apply(f.reload.from)
-	f.reload.back = fmt.Sprintf("%s: %s. All is as it was before this configuration.", name, reason)
+	f.reload.back = fmt.Sprintf("%s: %s. All is as it was before this configuration.", u.spec.Name, reason)
 }
 
 // renewPolicy gives a run that goes on its new policy. Whether it hears another

@@ -76,9 +76,9 @@ func (u *unit) through() bool {
 	return u.state == child.Ready && !u.spec.Policy.Oneshot || u.state.Met() && !u.trial
 }
 
-// vain reports whether an instance has ended for good and its replacement is
-// not over.
-func (u *unit) inVain() bool { return u.goal == toRun && u.state.Final() && !u.through() }
+// fruitless reports whether an instance has ended for good and its replacement
+// is not over.
+func (u *unit) fruitless() bool { return u.goal == toRun && u.state.Final() && !u.through() }
 
 // giveTurns says who may be replaced now. One that does not serve takes no turn
 // from others.
@@ -94,7 +94,7 @@ func (f *Fleet) giveTurns() {
 		if u.turn && u.goal != toEnd {
 			busy[u.child()]++
 		}
-		if u.inVain() && (u.turn || u.replaces != nil) {
+		if u.fruitless() && (u.turn || u.replaces != nil) {
 			stuck[u.child()] = "the new " + u.spec.Name + " has failed"
 		}
 	}
@@ -104,11 +104,11 @@ func (f *Fleet) giveTurns() {
 		}
 		c := u.child()
 		why := stuck[c]
-		if name, _ := f.lostDependency(u); why == "" && name != "" {
+		if name := f.lostDependency(u); why == "" && name != "" {
 			why = "it needs " + name + ", which has failed"
 		}
 		switch {
-		case why != "" && u.state.Met() && (!u.turn || u.heir == nil || u.heir.inVain()):
+		case why != "" && u.state.Met() && (!u.turn || u.heir == nil || u.heir.fruitless()):
 			f.halt(u, why)
 		case !u.turn && (!u.state.Met() || f.dependsOnDown(u) || busy[c] < u.next.Policy.MaxParallel):
 			u.turn = true
@@ -120,10 +120,7 @@ func (f *Fleet) giveTurns() {
 // halt leaves an instance what it is: what was to follow cannot be had.
 func (f *Fleet) halt(u *unit, why string) {
 	c := u.child()
-	if u.heir != nil {
-		u.heir.dismiss()
-		u.heir = nil
-	}
+	u.disinherit()
 	u.goal, u.next, u.turn = toRun, nil, false
 	if f.reload.halted[c] == "" {
 		f.reload.halted[c] = why
@@ -166,17 +163,23 @@ func (f *Fleet) overlap(u *unit) bool {
 // dismiss is for a unit that another one stands for.
 func (u *unit) dismiss() { u.goal, u.turn, u.replaces, u.replaced = toEnd, false, nil, true }
 
+// disinherit ends the heir of one that is to have none, or another.
+func (u *unit) disinherit() {
+	if u.heir != nil {
+		u.heir.dismiss()
+		u.heir = nil
+	}
+}
+
 // want gives an instance the specification of a new configuration. One whose
 // run is made of just that keeps it, whatever was planned in between.
 func (f *Fleet) want(u *unit, spec *config.Instance) {
-	if n := u.heir; n != nil && n.madeOf(spec) && u.goal != toEnd {
+	if n := u.heir; n != nil && n.madeOf(spec) {
 		u.next = spec
 		f.renewPolicy(n, spec)
 		return
-	} else if n != nil {
-		n.dismiss()
-		u.heir = nil
 	}
+	u.disinherit()
 	switch {
 	case u.state == child.Renewing, u.state == child.Stopping, u.state == child.Stopped, !u.madeOf(spec):
 		u.goal, u.next = toRenew, spec

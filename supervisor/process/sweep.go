@@ -149,7 +149,7 @@ func (l *Loop) remaining() []procfs.Stat {
 // are not reaped yet included.
 func (l *Loop) anyChild() bool {
 	var info siginfo
-	err := waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WALL)
+	err := waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT|unix.WALL)
 	return !errors.Is(err, unix.ECHILD)
 }
 

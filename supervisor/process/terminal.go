@@ -37,7 +37,7 @@ func (l *Loop) lookAtJobs() {
 			continue
 		}
 		var info siginfo
-		if waitid(unix.P_PID, pid, &info, unix.WSTOPPED|unix.WNOHANG) == nil && info.Pid != 0 {
+		if waitid(unix.P_PID, pid, &info, unix.WSTOPPED) == nil && info.Pid != 0 {
 			l.jobStopped(r, unix.Signal(info.Status))
 		}
 	}
