@@ -50,7 +50,13 @@ func run() error {
 	page := flag.String("page", "", "the page whose tables are made anew; empty: none")
 	scale := flag.Float64("scale", 1, "what part of the rounds is done")
 	only := flag.String("only", "", "a regular expression for the rows that are done")
+	before := flag.String("before", "", "another build of ours, measured in the same turns")
+	who := flag.String("peers", "", "a regular expression for the peers that are measured")
 	flag.Parse()
+	chosen, err := regexp.Compile(*who)
+	if err != nil {
+		return err
+	}
 	wanted, err := regexp.Compile(*only)
 	if err != nil {
 		return err
@@ -72,6 +78,14 @@ func run() error {
 		return err
 	}
 	all, missing := installed(peers(ours, filepath.Join(dir, "floor")))
+	if *before != "" {
+		old, err := filepath.Abs(*before)
+		if err != nil {
+			return err
+		}
+		all = append(all, own(old, "before")...)
+	}
+	all = slices.DeleteFunc(all, func(p peer) bool { return !chosen.MatchString(p.name) })
 	for _, name := range missing {
 		fmt.Fprintf(os.Stderr, "%s is not installed: it is left out\n", name)
 	}
@@ -102,7 +116,7 @@ func compare(r row, all []peer) *measured {
 	m := &measured{row: r, results: map[string]*result{}}
 	for round := range r.rounds {
 		for _, p := range all {
-			if r.only != nil && !slices.Contains(r.only, p.name) {
+			if r.only != nil && !slices.Contains(r.only, p.base()) {
 				continue
 			}
 			x := m.results[p.name]

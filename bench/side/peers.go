@@ -29,7 +29,7 @@ type peer struct {
 const killAfter = 1000
 
 func peers(bin, floor string) []peer {
-	return []peer{
+	all := []peer{
 		{"floor", syscall.SIGTERM, func(w work, _ string, argv []string) ([]string, error) {
 			n := fmt.Sprint(w.n)
 			switch w.kind {
@@ -42,15 +42,31 @@ func peers(bin, floor string) []peer {
 			}
 			return append([]string{floor, w.kind, n}, argv...), nil
 		}},
-		{"ours", syscall.SIGTERM, ours(bin, "exact", false)},
-		{"ours, no proof", syscall.SIGTERM, ours(bin, "none", false)},
-		{"ours, a block each", syscall.SIGTERM, ours(bin, "exact", true)},
+	}
+	return append(append(all, own(bin, "ours")...), []peer{
 		{"supervisord", syscall.SIGTERM, supervisord},
 		{"runit", syscall.SIGHUP, runit},
 		{"s6", syscall.SIGTERM, s6},
 		{"tini", syscall.SIGTERM, one("tini", "--")},
 		{"dumb-init", syscall.SIGTERM, one("dumb-init")},
+	}...)
+}
+
+// own are the ways in which a build of ours is measured.
+func own(bin, name string) []peer {
+	return []peer{
+		{name, syscall.SIGTERM, ours(bin, "exact", false)},
+		{name + ", no proof", syscall.SIGTERM, ours(bin, "none", false)},
+		{name + ", a block each", syscall.SIGTERM, ours(bin, "exact", true)},
 	}
+}
+
+// base is the name under which the rows know a peer.
+func (p peer) base() string {
+	if rest, ok := strings.CutPrefix(p.name, "before"); ok {
+		return "ours" + rest
+	}
+	return p.name
 }
 
 func quote(argv []string) string {
