@@ -10,8 +10,8 @@ import (
 )
 
 // What an idle supervisor costs, in things that no clock decides: it wakes up
-// for nobody, and each child takes three of its descriptors (a pidfd and two
-// pipes), one if its output is its own affair, and no thread.
+// for nobody, and each child takes two of its descriptors (the pipes that
+// are read), none if its output is its own affair, and no thread.
 func TestIdle(t *testing.T) {
 	t.Parallel()
 	const few, many = 5, 40
@@ -34,7 +34,7 @@ func TestIdle(t *testing.T) {
 	for _, c := range []struct {
 		more string
 		each int
-	}{{"", 3}, {"logs { format = \"inherit\" }", 1}} {
+	}{{"", 2}, {"logs { format = \"inherit\" }", 0}} {
 		fds1, _, s1 := cost(few, c.more)
 		fds2, threads, s2 := cost(many, c.more)
 		if got := fds2 - fds1; got != c.each*(many-few) {

@@ -134,7 +134,7 @@ const fromNull = -1
 func (h *house) build(p process.Options, f fleet.Options) error {
 	h.book = ledger.NewBook(h)
 	h.hub = relay.NewHub(relay.Options{Stdout: os.Stdout, Stderr: os.Stderr, Books: h.book, Dropped: h.dropped})
-	err := wakePoller()
+	err := process.WakePoller()
 	if err == nil {
 		err = h.book.Begin()
 	}
@@ -180,16 +180,6 @@ func (h *house) live(s *signals, take func(unix.Signal)) {
 	if err := g.Run(); err != nil {
 		h.fault("actors", err)
 	}
-}
-
-// wakePoller makes the runtime open the descriptors of its poller, so that
-// they are there before the books begin.
-func wakePoller() error {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return fmt.Errorf("cannot make a pipe: %w", err)
-	}
-	return errors.Join(r.Close(), w.Close())
 }
 
 // close closes the books: what is still open of ours is closed, what was

@@ -17,7 +17,6 @@ const (
 	maxNameLength = 64
 	maxInstances  = 65_536 // of a file
 	baseNoFile    = 64     // descriptors the supervisor needs for itself
-	childNoFile   = 3      // for each instance: a pidfd and two pipes
 	maxHints      = 20     // misspelt children that a name is proposed for
 )
 
@@ -399,10 +398,9 @@ func (d *decoder) checkDescriptors(children []*childBlock) hcl.Diagnostics {
 	return nil
 }
 
-// descriptors is how many of ours each instance needs: a pidfd, and a pipe for
-// each stream that we read.
-func (c *childBlock) descriptors() uint64 {
-	n := uint64(1)
+// descriptors is how many of ours each instance needs: a pipe for each stream
+// that we read.
+func (c *childBlock) descriptors() (n uint64) {
 	for _, s := range c.values.sinks() {
 		if c.values.launch.Logs.Format != formatInherit && *s.sink != sinkNone {
 			n++

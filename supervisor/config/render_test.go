@@ -102,11 +102,11 @@ func TestFaultsOneLine(t *testing.T) {
 func TestNoFile(t *testing.T) {
 	_, opt := machine(t)
 	src := "child \"a\" {\ncommand = \"server\"\ncount = 12\n}"
-	opt.NoFile = 100 // 64 + 3*12
+	opt.NoFile = 88 // 64 + 2*12
 	good(t, src, opt)
-	opt.NoFile = 99
+	opt.NoFile = 87
 	f := faultsOf(t, src, opt).List()[0]
-	if want := "12 instances need 100 descriptors, and the limit (ulimit -n) is 99."; f.Detail != want || f.Line != 0 {
+	if want := "12 instances need 88 descriptors, and the limit (ulimit -n) is 87."; f.Detail != want || f.Line != 0 {
 		t.Errorf("got %+v, want %s", f, want)
 	}
 	opt.Only = []string{"a3"}

@@ -17,14 +17,15 @@ const (
 	mostTargets = 8
 )
 
-// diagnose looks at what a run does while its stop takes long.
+// diagnose looks at what a run does while its stop takes long. One that has not
+// heard of it yet, or stands in its exit, waits for us.
 func (l *Loop) diagnose(r *run, sig unix.Signal) {
 	w := r.watched
-	if w == nil || r.reaped {
+	if w == nil || r.reaped || len(r.waiting) > 0 || w.hold != nil {
 		return
 	}
 	since := w.cpu
-	l.job(w, func() func() {
+	l.beside(w, func() func() {
 		d := Diagnosed{Run: r.id, Pid: r.pid, Signal: sig, Disposition: l.disposition(r.pid, sig)}
 		if now, err := procfs.CPU(r.pid); err == nil {
 			d.CPU = now - since
@@ -98,11 +99,12 @@ const passing = 20 * time.Millisecond
 
 func (l *Loop) activity(pid int) (threads []procfs.Thread, err error) {
 	ours := func(t procfs.Thread) bool { return t.State == 't' }
-	for late := time.Now().Add(passing); ; time.Sleep(time.Millisecond) {
+	for late := time.Now().Add(passing); ; {
 		threads, err = procfs.Activity(pid)
 		if err != nil || !slices.ContainsFunc(threads, ours) || time.Now().After(late) {
 			return threads, err
 		}
+		l.lookers.aside(func() { time.Sleep(time.Millisecond) })
 	}
 }
 

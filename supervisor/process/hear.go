@@ -74,7 +74,5 @@ func (l *Loop) unhold(r *run) {
 		l.deliverWaiting(r)
 		return
 	}
-	r.waitEnd = time.Now().Add(beforeLimit)
-	l.soon(r.waitEnd)
-	l.lookBefore(r, r.proof)
+	l.awaitTurn(r)
 }

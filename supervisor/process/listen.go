@@ -26,13 +26,13 @@ const unknownPid = "LISTEN_PID=?"
 // handOn adds the sockets to the files of a run and tells it of them, as
 // sd_listen_fds(3) has it. It returns what they are in the run, in whose books
 // they do not count: they are in ours.
-func (s *Spec) handOn(files *[]uintptr) (inherited []procfs.FD) {
+func (s *Spec) handOn(files *[]int) (inherited []procfs.FD) {
 	if len(s.Sockets) == 0 {
 		return nil
 	}
 	names := make([]string, len(s.Sockets))
 	for i, k := range s.Sockets {
-		*files = append(*files, uintptr(k.FD))
+		*files = append(*files, k.FD)
 		names[i] = k.Name
 		if fd, err := procfs.OwnFD(k.FD); err == nil { // else it counts as the child's
 			fd.Num = firstSocket + i

@@ -70,6 +70,13 @@ func (l *Loop) job(w *watched, look func() (done func())) {
 		l.finish(w)
 		return
 	}
+	w.looks--
+	l.beside(w, look)
+}
+
+// beside does one beside the loop, however quick it may be.
+func (l *Loop) beside(w *watched, look func() (done func())) {
+	w.looks++
 	l.lookers.do(func() {
 		done := look()
 		l.cmds.Put(func() {

@@ -63,6 +63,13 @@ func (k *lookers) next() func() {
 	return look
 }
 
+// backlog is how many looks are due or under way.
+func (k *lookers) backlog() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.due) + k.busy
+}
+
 // enter reports whether somebody who must not wait may look now; leave is to
 // follow.
 func (k *lookers) enter() bool {

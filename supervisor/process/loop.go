@@ -51,6 +51,7 @@ type Loop struct {
 	cmds     *queue.Queue[func()]
 	chld     chan os.Signal
 	quit     chan struct{}
+	handover *handover
 	lookers  *lookers
 	sockets  sockets
 	runtimes ledger.Runtimes
@@ -61,9 +62,11 @@ type Loop struct {
 	runs     map[RunID]*run
 	pids     map[int]*run
 	tids     map[int]*watched // threads that we trace
+	turns    []*run           // that wait for the look before their stop
 	facts    []Fact           // told and not delivered yet
 	factsAt  time.Time
 	trials   map[int]*trial // by pid
+	more     bool           // there may be statuses to collect
 	terminal bool           // a run has, or had, our terminal
 	told     map[int]uint64
 	sweep    *sweep
@@ -103,6 +106,13 @@ func New(opt Options) (*Loop, error) {
 		unborn:  map[int]*watched{},
 	}
 	l.timer.Stop()
+	if err := WakePoller(); err != nil {
+		return nil, err
+	}
+	var err error
+	if l.handover, err = newHandover(opt.Books); err != nil {
+		return nil, err
+	}
 	signal.Notify(l.chld, unix.SIGCHLD)
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("cannot become the reaper of orphans: %w", err)
@@ -115,7 +125,7 @@ func New(opt Options) (*Loop, error) {
 	}
 	// Before Linux 5.11 the flag is unknown; then those that we inherited stay
 	// as they were.
-	err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
+	err = unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
 	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
 		return nil, fmt.Errorf("cannot mark inherited descriptors close-on-exec: %w", err)
 	}
@@ -128,12 +138,19 @@ func New(opt Options) (*Loop, error) {
 func (l *Loop) Run() error {
 	runtime.LockOSThread()
 	l.tid = unix.Gettid()
+	if l.tid == os.Getpid() { // the main thread's table is what /proc/PID/fd shows
+		defer runtime.UnlockOSThread()
+		over := make(chan error, 1)
+		go func() { over <- l.Run() }() // on another one, since we keep this
+		return <-over
+	}
 	defer l.end()
+	l.part()
 	if err := l.dieWithParent(); err != nil {
 		return err
 	}
 	for {
-		if l.spin.on() {
+		if l.more || l.spin.on() {
 			l.reap()
 		} else if !l.wait() {
 			return nil
@@ -142,6 +159,7 @@ func (l *Loop) Run() error {
 			cmd()
 		}
 		now := time.Now()
+		l.takeTurns(now)
 		if l.sweep != nil || !l.due.IsZero() && !now.Before(l.due) {
 			l.due = time.Time{}
 			l.soon(l.tend(now))
@@ -218,6 +236,7 @@ func (l *Loop) end() {
 	for _, r := range l.runs {
 		l.release(r)
 	}
+	l.lookers.all.Go(func() { _ = l.handover.close(l.opt.Books) })
 	l.lookers.all.Wait() // each reads a few files of /proc
 }
 
@@ -269,8 +288,26 @@ func (l *Loop) arm(at time.Time) {
 	l.timer.Reset(max(time.Until(at), 0))
 }
 
-// Spawn starts a run. [Spawned] or [SpawnFailed] follows.
-func (l *Loop) Spawn(id RunID, spec Spec) { l.cmds.Put(func() { l.spawn(id, spec) }) }
+// Spawn starts a run. [Spawned] or [SpawnFailed] follows. The descriptors of the
+// spec may be closed as soon as it returns. It waits while many spawns are ahead.
+func (l *Loop) Spawn(id RunID, s Spec) {
+	files := []int{s.Stdin, s.Stdout, s.Stderr}
+	inherited := s.handOn(&files)
+	var g *gate
+	if s.needsStart() {
+		var other int
+		var err error
+		if g, other, err = newGate(l.opt.Books, s.Name); err != nil {
+			l.cmds.Put(func() { l.report(SpawnFailed{Run: id, Err: err}) })
+			return
+		}
+		defer unix.Close(other)
+		files = append(files, other)
+	}
+	if !l.hand(files, func(own []int, err error) { l.spawn(id, s, own, err, inherited, g) }) && g != nil {
+		g.close()
+	}
+}
 
 // Signal sends a signal to a run as a rung of a stop; a run that is gone, or
 // that could not be spawned, is none the worse for it. The first one starts the

@@ -54,10 +54,9 @@ var ErrRevoked = errors.New("a stop began")
 
 // run is one pid's life. The loop's thread owns it.
 type run struct {
-	id    RunID
-	name  string
-	pid   int
-	pidfd int // -1: the kernel has none
+	id   RunID
+	name string
+	pid  int // ours to signal until we reap it: nobody else can
 
 	spawned   time.Time
 	hold      time.Duration // see Spec
@@ -82,6 +81,7 @@ type run struct {
 	waiting []delivery // signals that wait for the look before the stop
 	waitEnd time.Time  // zero: none waits
 	held    bool       // they wait until it can hear them
+	turnEnd time.Time  // zero: the look does not wait for its turn
 	late    bool       // they went before the look was done
 
 	watched   *watched // nil: no stop began
@@ -94,52 +94,29 @@ type run struct {
 }
 
 // spawn forks and execs. The child gets its own process group, our parent
-// death signal, the three descriptors and nothing else of ours; Go's fork
-// restores the signal mask and the dispositions.
-func (l *Loop) spawn(id RunID, s Spec) {
-	if s.Revoked != nil && s.Revoked.Load() {
-		l.report(SpawnFailed{Run: id, Err: ErrRevoked})
-		return
-	}
-	files := []uintptr{uintptr(s.Stdin), uintptr(s.Stdout), uintptr(s.Stderr)}
-	inherited := s.handOn(&files)
-	var g *gate
-	var other int
-	if s.needsStart() {
-		var err error
-		if g, other, err = l.through(&s); err != nil {
-			l.report(SpawnFailed{Run: id, Err: err})
-			return
-		}
-	}
-	if g != nil && len(s.Sockets) > 0 {
-		files = append(files, uintptr(other)) // see through
-	}
-	pidfd := -1
-	pid, err := syscall.ForkExec(s.Path, s.Argv, &syscall.ProcAttr{
-		Dir:   s.Dir,
-		Env:   s.Env,
-		Files: files,
-		Sys:   &syscall.SysProcAttr{Setsid: s.Session, Setctty: s.Session && s.Terminal, Setpgid: !s.Session, Pdeathsig: syscall.SIGTERM, PidFD: &pidfd},
-	})
-	if g != nil {
-		_ = unix.Close(other)
-		if err != nil {
-			l.closeGate(g)
-		}
+// death signal, the descriptors that were handed over for it, and nothing else
+// of ours; Go's fork restores the signal mask and the dispositions.
+func (l *Loop) spawn(id RunID, s Spec, own []int, err error, inherited []procfs.FD, g *gate) {
+	pid := 0
+	switch {
+	case err != nil:
+	case s.Revoked != nil && s.Revoked.Load():
+		err = ErrRevoked
+	default:
+		pid, err = l.fork(s, own, g)
 	}
 	if err != nil {
+		if g != nil {
+			l.lookers.all.Go(g.close)
+		}
 		l.report(SpawnFailed{Run: id, Err: err})
 		return
 	}
 	r := &run{
-		id: id, name: s.Name, pid: pid, pidfd: pidfd, spawned: time.Now(), hold: s.Hold, probed: s.Probed,
+		id: id, name: s.Name, pid: pid, spawned: time.Now(), hold: s.Hold, probed: s.Probed,
 		scope: s.Scope, terminal: s.Terminal && !s.Session, watch: s.Watch, gate: g, sockets: inherited,
 	}
 	l.terminal = l.terminal || r.terminal
-	if pidfd >= 0 {
-		l.opt.Books.Opened(pidfd, "pidfd", s.Name)
-	}
 	l.runs[id], l.pids[pid] = r, r
 	if g == nil {
 		l.meet(s.Path, pid)
@@ -149,6 +126,24 @@ func (l *Loop) spawn(id RunID, s Spec) {
 	l.attachAtSpawn(r)
 	l.giveTerminal(r)
 	l.open(r)
+}
+
+func (l *Loop) fork(s Spec, own []int, g *gate) (pid int, err error) {
+	if g != nil {
+		if err := l.through(&s, &own); err != nil {
+			return 0, err
+		}
+	}
+	files := make([]uintptr, len(own))
+	for i, fd := range own {
+		files[i] = uintptr(fd)
+	}
+	return syscall.ForkExec(s.Path, s.Argv, &syscall.ProcAttr{
+		Dir:   s.Dir,
+		Env:   s.Env,
+		Files: files,
+		Sys:   &syscall.SysProcAttr{Setsid: s.Session, Setctty: s.Session && s.Terminal, Setpgid: !s.Session, Pdeathsig: syscall.SIGTERM},
+	})
 }
 
 // meet has a look at a program that is new to us: what it is built on takes long
@@ -164,12 +159,17 @@ func (l *Loop) meet(program string, pid int) {
 // spawned tells of a run once it executed its command.
 func (l *Loop) spawned(r *run) { l.report(Spawned{Run: r.id, Pid: r.pid, At: r.spawned}) }
 
-// reap collects every status that there is. The first look leaves the zombie
-// in place, so that its name can still be read; then exactly that pid is
-// waited for.
+// mostStatuses are collected at a time: where thousands end, who was looked at
+// must not wait until all of them are reaped.
+const mostStatuses = 64
+
+// reap collects the statuses that there are; l.more says that there may be
+// more. The first look leaves the zombie in place, so that its name can still be
+// read; then exactly that pid is waited for.
 func (l *Loop) reap() {
 	l.lookAtJobs()
-	for {
+	l.more = false
+	for range mostStatuses {
 		var info siginfo
 		err := waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT|unix.WALL)
 		if err != nil || info.Pid == 0 {
@@ -197,6 +197,7 @@ func (l *Loop) reap() {
 			l.dead(pid, status, usage, orphan)
 		}
 	}
+	l.more = true
 }
 
 func (l *Loop) dead(pid int, status unix.WaitStatus, usage unix.Rusage, orphan procfs.Stat) {
@@ -245,13 +246,8 @@ func (l *Loop) deadBelow(pid int, status unix.WaitStatus, stat procfs.Stat) {
 
 // release gives up what the loop holds for a run.
 func (l *Loop) release(r *run) {
-	if r.gate != nil { // whoever waits for the exec need not any more
-		_ = unix.Shutdown(r.gate.fd, unix.SHUT_RDWR)
-	}
-	if r.pidfd >= 0 {
-		fd := r.pidfd
-		r.pidfd = -1
-		_ = l.opt.Books.Close(fd, func() error { return unix.Close(fd) })
+	if g := r.gate; g != nil { // whoever waits for the exec need not any more
+		l.lookers.all.Go(g.shut)
 	}
 }
 

@@ -42,14 +42,58 @@ func (l *Loop) signal(r *run, d delivery, proof Proof) {
 	case first && !l.hears(r, d.signal, r.stopAt):
 		r.held = true
 		l.soon(r.stopAt)
-	case first || r.held: // the next rung waits for nobody
+	case r.turnEnd.After(time.Now()): // the next rung waits for nobody
+		l.lookFirst(r)
+	case first || r.held:
 		l.unhold(r)
 	}
 }
 
+// A stop of thousands is paced: a run gets its signal once the looks that are
+// due are few again. All at once they would stand still in their exits, and
+// most of the looks would come too late. Only looks count; a run that takes its
+// time to end is in nobody's way.
+const (
+	mostDue   = 256             // looks
+	turnLimit = 5 * time.Second // nobody waits longer for a turn
+)
+
+// awaitTurn has a run's signals wait for its look, and the look for its turn.
+func (l *Loop) awaitTurn(r *run) {
+	if len(l.turns) == 0 && !l.more && l.lookers.backlog() < mostDue {
+		l.lookFirst(r)
+		return
+	}
+	r.turnEnd = time.Now().Add(turnLimit)
+	l.soon(r.turnEnd)
+	l.turns = append(l.turns, r)
+}
+
+// takeTurns lets those go on whose turn it is.
+func (l *Loop) takeTurns(now time.Time) {
+	for len(l.turns) > 0 {
+		r := l.turns[0]
+		if !r.turnEnd.IsZero() && now.Before(r.turnEnd) && (l.more || l.lookers.backlog() >= mostDue) {
+			return
+		}
+		l.turns = l.turns[1:]
+		if !r.turnEnd.IsZero() { // else it went before
+			l.lookFirst(r)
+		}
+	}
+}
+
+// lookFirst begins the look before the signals.
+func (l *Loop) lookFirst(r *run) {
+	r.turnEnd = time.Time{}
+	r.waitEnd = time.Now().Add(beforeLimit)
+	l.soon(r.waitEnd)
+	l.lookBefore(r, r.proof)
+}
+
 func (l *Loop) tendDelivery(r *run, now time.Time) time.Time {
-	if r.held {
-		return time.Time{}
+	if r.held || !r.turnEnd.IsZero() {
+		return r.turnEnd
 	}
 	if len(r.waiting) > 0 && !now.Before(r.waitEnd) {
 		r.late = true

@@ -2,10 +2,10 @@ package process
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"reflect"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -37,10 +37,48 @@ func (s Signals) Without(sig unix.Signal) Signals { return s &^ (1 << (sig - 1))
 
 // gate is our end of the socket between us and a run that has not executed its
 // command yet. A byte from us lets it go on; a text from it says why it could
-// not. The exec closes its end.
+// not. The exec closes its end. It is used and closed beside the loop, whose
+// thread does not have it.
 type gate struct {
-	fd     int
-	behind []func() // what waits for the exec
+	books  Books
+	behind []func() // what waits for the exec; the loop's
+
+	mu sync.Mutex
+	fd int // -1: closed
+}
+
+// newGate makes one, and the end for the run.
+func newGate(books Books, name string) (g *gate, other int, err error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, 0, fmt.Errorf("cannot make a socket: %w", err)
+	}
+	books.Opened(pair[0], "socket", name+" start")
+	return &gate{books: books, fd: pair[0]}, pair[1], nil
+}
+
+// pass lets the run through, and waits until it has executed its command, or
+// cannot, or is dead.
+func (g *gate) pass() error {
+	defer g.close()
+	_, _ = unix.Write(g.fd, []byte{1}) // if it is dead, its end is closed too
+	return readFailure(g.fd)
+}
+
+// shut ends the wait of pass.
+func (g *gate) shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.fd >= 0 {
+		_ = unix.Shutdown(g.fd, unix.SHUT_RDWR)
+	}
+}
+
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_ = g.books.Close(g.fd, func() error { return unix.Close(g.fd) })
+	g.fd = -1
 }
 
 // theirs are signals that belong to the C library, which every program sets up
@@ -53,65 +91,48 @@ func (s Spec) needsStart() bool {
 	return !reflect.DeepEqual(s.Attributes, Attributes{}) || s.Ignored&^theirs != 0 || s.Blocked != nil || len(s.Sockets) > 0 || s.Terminal && !s.Session || s.Watch == Exact
 }
 
-// through makes a spec go through the start verb. The other end of the gate is
-// returned, to be closed after the fork. It alone of all our descriptors is
-// not close-on-exec, and only this thread forks.
-func (l *Loop) through(s *Spec) (g *gate, other int, err error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, 0, fmt.Errorf("cannot make a socket: %w", err)
-	}
-	l.opt.Books.Opened(pair[0], "socket", s.Name+" start")
-	g = &gate{fd: pair[0]}
-	number := pair[1]
-	if n := len(s.Sockets); n > 0 { // they could take its number: it is one of the files, behind them
-		number = firstSocket + n
-	} else if _, err := unix.FcntlInt(uintptr(pair[1]), unix.F_SETFD, 0); err != nil {
-		l.closeGate(g)
-		return nil, 0, errors.Join(fmt.Errorf("cannot hand a socket on: %w", err), unix.Close(pair[1]))
+// through makes a spec go through the start verb. The last of its files is the
+// other end of the gate. Where a run inherits what we have, its number is one
+// that is free; it alone of those that are handed over is not close-on-exec then,
+// and only this thread forks.
+func (l *Loop) through(s *Spec, files *[]int) error {
+	last := len(*files) - 1
+	number := last
+	if l.opt.Inherit && len(s.Sockets) == 0 {
+		number = (*files)[last]
+		*files = (*files)[:last]
+		if _, err := unix.FcntlInt(uintptr(number), unix.F_SETFD, 0); err != nil {
+			return fmt.Errorf("cannot hand a socket on: %w", err)
+		}
 	}
 	text, err := json.Marshal(order{s.Ignored, s.Blocked, number, os.Getpid(), s.Attributes})
 	if err != nil {
-		l.closeGate(g)
-		return nil, 0, errors.Join(err, unix.Close(pair[1]))
+		return err
 	}
 	s.Argv = append([]string{"supervisor", StartVerb, string(text), s.Path}, s.Argv...)
 	s.Path = "/proc/self/exe"
-	return g, pair[1], nil
+	return nil
 }
 
 // open lets a run go on to its command, and waits beside the loop for the exec.
 func (l *Loop) open(r *run) {
 	g := r.gate
-	_, _ = unix.Write(g.fd, []byte{1}) // if it is dead, its end is closed too
 	r.starting = true
 	l.lookers.all.Go(func() {
-		failure := readFailure(g.fd)
+		failure := g.pass()
 		l.cmds.Put(func() {
-			r.starting, r.failure = false, failure
+			r.starting, r.failure, r.gate = false, failure, nil
 			if failure == nil {
 				l.spawned(r)
+				for _, do := range g.behind {
+					if !r.reaped {
+						do()
+					}
+				}
 			}
-			l.passed(r)
 			l.settle(r)
 		})
 	})
-}
-
-// passed lets go what waited for the exec.
-func (l *Loop) passed(r *run) {
-	g := r.gate
-	r.gate = nil
-	l.closeGate(g)
-	for _, do := range g.behind {
-		if !r.reaped && r.failure == nil {
-			do()
-		}
-	}
-}
-
-func (l *Loop) closeGate(g *gate) {
-	_ = l.opt.Books.Close(g.fd, func() error { return unix.Close(g.fd) })
 }
 
 // once does something to a run when it executes its command, as a signal to

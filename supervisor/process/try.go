@@ -43,15 +43,15 @@ func (l *Loop) Try(ctx context.Context, s Spec) error {
 	l.opt.Books.Opened(pipe[0], "pipe", s.Name+" probe")
 	_ = unix.SetNonblock(pipe[0], true) // our end alone, so that the poller takes it
 	output := os.NewFile(uintptr(pipe[0]), "probe")
-	s.Stdout, s.Stderr = pipe[1], pipe[1]
 	words := make(chan string, 1)
 	go func() { words <- lastWords(output) }()
 
 	t := &trial{ended: make(chan error, 1)}
-	l.cmds.Put(func() {
-		l.try(t, s)
-		_ = unix.Close(pipe[1])
-	})
+	handed := l.hand([]int{s.Stdin, pipe[1], pipe[1]}, func(own []int, err error) { l.try(t, s, own, err) })
+	_ = unix.Close(pipe[1])
+	if !handed {
+		t.ended <- errors.New("the supervisor ends")
+	}
 	err := l.outcome(ctx, t)
 	_ = output.SetReadDeadline(time.Now().Add(killLimit)) // what left the group may hold the other end
 	said := <-words
@@ -100,8 +100,12 @@ func lastWords(r io.Reader) string {
 	}, strings.ToValidUTF8(string(kept), "")))
 }
 
-func (l *Loop) try(t *trial, s Spec) {
+func (l *Loop) try(t *trial, s Spec, own []int, err error) {
 	if t.off {
+		return
+	}
+	if err != nil {
+		t.ended <- err
 		return
 	}
 	sys := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -115,7 +119,7 @@ func (l *Loop) try(t *trial, s Spec) {
 		}
 	}
 	pid, err := syscall.ForkExec(s.Path, s.Argv, &syscall.ProcAttr{
-		Dir: s.Dir, Env: s.Env, Files: []uintptr{uintptr(s.Stdin), uintptr(s.Stdout), uintptr(s.Stderr)}, Sys: sys,
+		Dir: s.Dir, Env: s.Env, Files: []uintptr{uintptr(own[0]), uintptr(own[1]), uintptr(own[2])}, Sys: sys,
 	})
 	if err != nil {
 		t.ended <- fmt.Errorf("the command cannot be run: %w", err)
