@@ -138,5 +138,10 @@ func compare(r row, all []peer) *measured {
 			}
 		}
 	}
+	for _, x := range m.results {
+		if r.tail && x.err == nil {
+			x.note = fmt.Sprintf("p99 %s %s of %d", figure(quantile(x.values, 0.99)), r.unit, len(x.values))
+		}
+	}
 	return m
 }

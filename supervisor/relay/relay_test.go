@@ -917,3 +917,21 @@ func TestSettle(t *testing.T) {
 		t.Error("an empty pipe holds something")
 	}
 }
+
+// A run has a goroutine for each stream that is read, and none once it is over.
+func TestGoroutinesOfARun(t *testing.T) {
+	s := newStage(t, true)
+	before := runtime.NumGoroutine()
+	const n = 20
+	var outs []*os.File
+	for range n {
+		_, out, errs := s.started(text("a"))
+		outs = append(outs, out, errs)
+	}
+	if more := runtime.NumGoroutine() - before; more > 2*n {
+		t.Errorf("%d goroutines for %d runs", more, n)
+	}
+	for _, f := range outs {
+		f.Close()
+	}
+}
