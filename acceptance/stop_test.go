@@ -288,7 +288,7 @@ func TestLedgerOnRequest(t *testing.T) {
 	s := start(t, fixture("c", "sleep", ""))
 	s.prints("ready")
 	s.signal(unix.SIGUSR1)
-	for _, target := range []string{"c stdout", "c stderr", "c", "/dev/null"} {
+	for _, target := range []string{"c stdout", "c stderr", "/dev/null"} {
 		s.wait("fd held", "owner", "supervisor", "target", target)
 	}
 	s.signal(syscall.SIGQUIT)

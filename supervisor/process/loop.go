@@ -236,7 +236,7 @@ func (l *Loop) end() {
 	for _, r := range l.runs {
 		l.release(r)
 	}
-	l.lookers.all.Go(func() { _ = l.handover.close(l.opt.Books) })
+	l.lookers.all.Go(func() { l.handover.close(l.opt.Books) })
 	l.lookers.all.Wait() // each reads a few files of /proc
 }
 
@@ -288,25 +288,32 @@ func (l *Loop) arm(at time.Time) {
 	l.timer.Reset(max(time.Until(at), 0))
 }
 
-// Spawn starts a run. [Spawned] or [SpawnFailed] follows. The descriptors of the
-// spec may be closed as soon as it returns. It waits while many spawns are ahead.
+// Spawn starts a run. [Spawned] or [SpawnFailed] follows; until then the
+// descriptors of the spec must stay open.
 func (l *Loop) Spawn(id RunID, s Spec) {
 	files := []int{s.Stdin, s.Stdout, s.Stderr}
 	inherited := s.handOn(&files)
 	var g *gate
+	other := -1
 	if s.needsStart() {
-		var other int
 		var err error
 		if g, other, err = newGate(l.opt.Books, s.Name); err != nil {
 			l.cmds.Put(func() { l.report(SpawnFailed{Run: id, Err: err}) })
 			return
 		}
-		defer unix.Close(other)
 		files = append(files, other)
 	}
-	if !l.hand(files, func(own []int, err error) { l.spawn(id, s, own, err, inherited, g) }) && g != nil {
-		g.close()
-	}
+	l.hand(handing{files,
+		func(ok bool) {
+			if g != nil {
+				_ = unix.Close(other)
+				if !ok {
+					g.close()
+				}
+			}
+		},
+		func(own []int, err error) { l.spawn(id, s, own, err, inherited, g) },
+	})
 }
 
 // Signal sends a signal to a run as a rung of a stop; a run that is gone, or

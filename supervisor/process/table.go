@@ -30,8 +30,21 @@ const (
 // handover is the socket through which descriptors get to the loop's table.
 type handover struct {
 	in, out int
-	ahead   chan struct{}
-	turn    sync.Mutex // the order of the messages is that of the commands
+	ahead   chan struct{} // full: the loop is to take some first
+
+	mu     sync.Mutex // the order of the messages is that of the commands
+	queue  []handing
+	queued bool // somebody sends what is in the queue
+}
+
+// handing is what is to be done with descriptors of the caller's.
+type handing struct {
+	files []int
+	// sent is called once they are on their way, so that the caller's own may be
+	// closed; false: the loop is over, and do will not be called.
+	sent func(bool)
+	// do is called by the loop. Its copies are closed afterwards.
+	do func(own []int, err error)
 }
 
 func newHandover(books Books) (*handover, error) {
@@ -45,49 +58,90 @@ func newHandover(books Books) (*handover, error) {
 	return &handover{in: pair[0], out: pair[1], ahead: make(chan struct{}, mostAhead)}, nil
 }
 
-func (h *handover) close(books Books) error {
-	return errors.Join(
-		books.Close(h.in, func() error { return unix.Close(h.in) }),
-		books.Close(h.out, func() error { return unix.Close(h.out) }),
-	)
+func (h *handover) close(books Books) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, fd := range []*int{&h.in, &h.out} {
+		_ = books.Close(*fd, func() error { return unix.Close(*fd) })
+		*fd = -1 // it may be somebody else's number soon
+	}
 }
 
-// hand has the loop do something with descriptors of the caller's. It gets
-// copies, which are closed afterwards; the caller's own may be closed as soon as
-// this returns. It waits while many are ahead, and reports false once the loop is
-// over.
-func (l *Loop) hand(files []int, do func(own []int, err error)) bool {
+// hand has the loop do something with descriptors. It does not wait: while many
+// are ahead, a goroutine does that.
+func (l *Loop) hand(x handing) {
 	h := l.handover
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	select {
 	case <-l.quit:
-		return false
+		x.sent(false)
+		return
 	default:
 	}
-	select {
-	case h.ahead <- struct{}{}:
-	case <-l.quit:
-		return false
+	if !h.queued {
+		select {
+		case h.ahead <- struct{}{}:
+			l.send(x)
+			return
+		default:
+		}
+		h.queued = true
+		l.lookers.all.Go(l.sendQueue)
 	}
-	h.turn.Lock()
-	defer h.turn.Unlock()
-	sent := 0
+	h.queue = append(h.queue, x)
+}
+
+// sendQueue sends what had to wait, and ends when nothing does any more.
+func (l *Loop) sendQueue() {
+	h := l.handover
+	for {
+		over := false
+		select {
+		case h.ahead <- struct{}{}:
+		case <-l.quit:
+			over = true
+		}
+		h.mu.Lock()
+		if len(h.queue) == 0 || over {
+			for _, x := range h.queue {
+				x.sent(false)
+			}
+			h.queue, h.queued = nil, false
+			h.mu.Unlock()
+			if !over {
+				<-h.ahead
+			}
+			return
+		}
+		x := h.queue[0]
+		h.queue = h.queue[1:]
+		l.send(x)
+		h.mu.Unlock()
+	}
+}
+
+// send sends what there is room for.
+func (l *Loop) send(x handing) {
+	h := l.handover
+	messages := 0
 	var err error
-	for part := range slices.Chunk(files, mostRights) {
+	for part := range slices.Chunk(x.files, mostRights) {
 		if err = unix.Sendmsg(h.in, []byte{0}, unix.UnixRights(part...), nil, unix.MSG_DONTWAIT); err != nil {
 			err = fmt.Errorf("cannot hand descriptors over: %w", err)
 			break
 		}
-		sent++
+		messages++
 	}
+	x.sent(true)
 	l.cmds.Put(func() {
-		own, e := h.take(sent)
+		own, e := h.take(messages)
 		<-h.ahead
-		do(own, errors.Join(err, e))
+		x.do(own, errors.Join(err, e))
 		for _, fd := range own {
 			_ = unix.Close(fd)
 		}
 	})
-	return true
 }
 
 // take receives what so many messages bring. They are there already.

@@ -69,7 +69,7 @@ func TestHandOverMany(t *testing.T) {
 		files = append(files, fd)
 	}
 	got := make(chan error, 1)
-	if !b.hand(files, func(own []int, err error) {
+	b.hand(handing{files, func(bool) {}, func(own []int, err error) {
 		for i, fd := range own {
 			link, e := os.Readlink(fmt.Sprintf("/proc/thread-self/fd/%d", fd))
 			if want := fmt.Sprintf("/memfd:file %d (deleted)", i); e != nil || link != want {
@@ -80,9 +80,7 @@ func TestHandOverMany(t *testing.T) {
 			err = fmt.Errorf("%d of %d came (%v)", len(own), len(files), err)
 		}
 		got <- err
-	}) {
-		t.Fatal("it is over")
-	}
+	}})
 	if err := <-got; err != nil {
 		t.Error(err)
 	}
@@ -95,11 +93,22 @@ func TestHandOverToNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Close()
-	for range 2 * mostAhead {
-		if l.hand(nil, func([]int, error) {}) {
-			t.Error("it was handed over")
+	sent, lost := 0, 0
+	count := func(ok bool) {
+		if ok {
+			sent++
+		} else {
+			lost++
 		}
+	}
+	for range 2 * mostAhead {
+		l.hand(handing{nil, count, func([]int, error) {}})
+	}
+	l.Close()
+	l.lookers.all.Wait()
+	l.hand(handing{nil, count, func([]int, error) {}})
+	if sent != mostAhead || lost != mostAhead+1 {
+		t.Errorf("%d sent, %d lost", sent, lost)
 	}
 	if err := l.Run(); err != nil {
 		t.Error(err)

@@ -47,11 +47,15 @@ func (l *Loop) Try(ctx context.Context, s Spec) error {
 	go func() { words <- lastWords(output) }()
 
 	t := &trial{ended: make(chan error, 1)}
-	handed := l.hand([]int{s.Stdin, pipe[1], pipe[1]}, func(own []int, err error) { l.try(t, s, own, err) })
-	_ = unix.Close(pipe[1])
-	if !handed {
-		t.ended <- errors.New("the supervisor ends")
-	}
+	l.hand(handing{[]int{s.Stdin, pipe[1], pipe[1]},
+		func(ok bool) {
+			_ = unix.Close(pipe[1])
+			if !ok {
+				t.ended <- errors.New("the supervisor ends")
+			}
+		},
+		func(own []int, err error) { l.try(t, s, own, err) },
+	})
 	err := l.outcome(ctx, t)
 	_ = output.SetReadDeadline(time.Now().Add(killLimit)) // what left the group may hold the other end
 	said := <-words
