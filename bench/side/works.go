@@ -321,7 +321,7 @@ func size(p peer) ([]float64, string, error) {
 		sum += mib
 	}
 	_, err = t.end()
-	return []float64{sum}, fmt.Sprintf("%d files", len(sizes)), err
+	return []float64{sum}, "", err
 }
 
 func idle(p peer) ([]float64, string, error) {
