@@ -17,6 +17,6 @@ COPY supervisor.hcl /supervisor.hcl
 ENV PATH=/bin
 USER 65532:65532
 WORKDIR /
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["/bin/supervisor", "health"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["/bin/supervisor", "health", "--ready"]
 ENTRYPOINT ["/bin/supervisor"]
 CMD ["run"]

@@ -211,17 +211,30 @@ func TestOnly(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	s := start(t, fixture("ok", "sleep", "")+fixture("bad", "exit 1", "restart {\n    delay = \"1s\"\n  }"))
-	health := func() (string, int) {
-		c := exec.Command(filepath.Join(bin, "supervisor"), "health", "--config", s.config)
+	health := func(more ...string) (string, int) {
+		c := exec.Command(filepath.Join(bin, "supervisor"), append([]string{"health", "--config", s.config}, more...)...)
 		out, _ := c.CombinedOutput()
 		return string(out), c.ProcessState.ExitCode()
 	}
 	s.wait("child restarting", "child", "bad")
-	if out, code := health(); code != 1 || !strings.Contains(out, "bad is ") {
+	if out, code := health("--ready"); code != 1 || !strings.Contains(out, "bad is ") {
+		t.Errorf("%d %s", code, out)
+	}
+	if out, code := health(); code != 0 || out != "ok\n" { // it is being mended
 		t.Errorf("%d %s", code, out)
 	}
 	s.reload(fixture("ok", "sleep", ""))
 	s.wait("config reloaded")
+	s.wait("all children ready", "children", 1)
+	if out, code := health("--ready"); code != 0 {
+		t.Errorf("%d %s", code, out)
+	}
+	// Whatever state it is in, who asks gets an answer in time.
+	s.signal(unix.SIGSTOP)
+	if out, code := health("--timeout", "100ms"); code != 1 || !strings.Contains(out, "no answer") {
+		t.Errorf("%d %s", code, out)
+	}
+	s.signal(unix.SIGCONT)
 	if out, code := health(); code != 0 {
 		t.Errorf("%d %s", code, out)
 	}

@@ -17,7 +17,7 @@ var floors = [][]string{
 	{"cli"},
 	{"fleet"},
 	{"listen"},
-	{"process", "config", "control", "child", "relay", "ready", "journal", "report", "watch"},
+	{"process", "config", "control", "child", "relay", "ready", "journal", "report", "watch", "sdnotify"},
 	{"ledger", "queue"},
 	{"procfs", "event"},
 }

@@ -23,12 +23,17 @@ import (
 	"tp0/supervisor/ready"
 	"tp0/supervisor/relay"
 	"tp0/supervisor/report"
+	"tp0/supervisor/sdnotify"
 	"tp0/supervisor/watch"
 )
 
 // run is the main job: it returns the exit code once nothing runs any more.
 // Its counterpart for one command without a file is execute.
 func run(o cli.RunOptions, s *signals) int {
+	told, err := sdnotify.Take()
+	if err != nil {
+		return refuse(err, ledger.CodeUsage)
+	}
 	cfg, read, err := load(o)
 	if err != nil {
 		return refuse(err, ledger.CodeUsage)
@@ -39,6 +44,11 @@ func run(o cli.RunOptions, s *signals) int {
 		Config: cfg, Load: func() (*config.Config, error) { return h.reload(o) }, Configure: h.configure, Terminal: terminal(os.Stderr),
 		Run: process.Spec{Stdin: fromNull, Ignored: s.ignored.Without(unix.SIGTERM).Without(unix.SIGINT).Without(unix.SIGQUIT)},
 	})
+	if err == nil {
+		h.manager, err = sdnotify.Open(told, h.book, h.alive, func(err error) {
+			h.Emit(event.Warning{What: "service manager not told", Reason: err.Error()})
+		})
+	}
 	if err == nil && o.Watch {
 		h.watcher, err = watch.New(h.book, h.edited, func(err error) {
 			h.Emit(event.Warning{What: "not every edit will be seen", Reason: err.Error()})
@@ -112,7 +122,8 @@ type house struct {
 	fleet   *fleet.Fleet
 	control *control.Server // nil: there is none, or another supervisor has the name
 	watcher *watch.Watcher  // nil: nobody asked for it
-	null    int             // -1: not needed
+	manager *sdnotify.Manager
+	null    int // -1: not needed
 	pidFile string
 	report  string                   // empty: the configuration says where it goes
 	code    func(ledger.Outcome) int // the exit code
@@ -177,6 +188,9 @@ func (h *house) live(s *signals, take func(unix.Signal)) {
 	if h.watcher != nil {
 		g.Add(h.watcher.Run, func(error) { h.watcher.Close() })
 	}
+	if h.manager.Watched() {
+		g.Add(h.manager.Run, func(error) { h.manager.Stop() })
+	}
 	if err := g.Run(); err != nil {
 		h.fault("actors", err)
 	}
@@ -197,6 +211,11 @@ func (h *house) close() ledger.Outcome {
 		if err := os.Remove(h.pidFile); err != nil {
 			h.Emit(event.Warning{What: "pid file not removed", Reason: err.Error()})
 		}
+	}
+	complete, _ := h.judge(1) // its own socket is still open
+	h.manager.Emit(complete) // the last that it hears
+	if err := h.manager.Close(); err != nil {
+		h.fault("service manager", err)
 	}
 	file := h.openReport()
 	diff, err := h.book.Check()
@@ -243,12 +262,24 @@ func (h *house) flush(do func(context.Context) error, keep time.Duration) error 
 func (h *house) Emit(e event.Event) {
 	h.sink.Emit(e)
 	h.record.Emit(e)
+	h.manager.Emit(e)
 	h.cold.emit(e)
 }
 
 func (h *house) fault(what string, err error) {
 	h.faulty = true
 	h.Emit(event.Fault{What: what, Reason: err.Error()})
+}
+
+// alive asks the two that everything depends on whether they still answer.
+func (h *house) alive(ctx context.Context) error {
+	if !h.loop.Answers(ctx) {
+		return errors.New("the process loop does not answer")
+	}
+	if dead := h.fleet.Health(ctx).Dead; dead != "" && ctx.Err() != nil {
+		return errors.New(dead)
+	}
+	return nil
 }
 
 // reload reads the configuration again; its error is for the log.

@@ -13,11 +13,16 @@ import (
 
 func (c *cli) healthCommand() *cobra.Command {
 	var timeout time.Duration
+	var ready bool
 	cmd := &cobra.Command{
 		Use:   "health",
-		Short: "Ask the supervisor that runs a configuration whether every child is ready or completed",
-		Long: `Ask the supervisor that runs a configuration whether every child is ready or
-completed, and every oneshot completed. It answers with the exit code, 0 or 1, within the timeout.`,
+		Short: "Ask the supervisor that runs a configuration how it does",
+		Long: `Ask the supervisor that runs a configuration how it does. The answer is the exit
+code, 0 or 1, within the timeout, whatever state the supervisor is in.
+
+It is well if it answers and no child has failed for good: whatever else is
+amiss it mends by itself. With --ready, every child must be ready or completed,
+every oneshot completed, and no stop under way.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path, err := c.path()
@@ -26,16 +31,22 @@ completed, and every oneshot completed. It answers with the exit code, 0 or 1, w
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), timeout)
 			defer cancel()
-			if err := control.Ask(ctx, control.Name(path)); err != nil {
+			question := control.Alive
+			if ready {
+				question = control.Ready
+			}
+			answer, err := control.Ask(ctx, control.Name(path), question)
+			if err != nil {
 				fmt.Fprintf(c.Stderr, "supervisor: %v\n", err)
 				c.code = ledger.CodeFailed
 				return nil
 			}
-			fmt.Fprintln(c.Stdout, "ok")
+			fmt.Fprintln(c.Stdout, answer)
 			return nil
 		},
 	}
 	c.addConfig(cmd)
+	cmd.Flags().BoolVar(&ready, "ready", false, "ask whether every child is ready or completed")
 	cmd.Flags().DurationVar(&timeout, "timeout", 2*time.Second, "how long the answer may take")
 	return cmd
 }

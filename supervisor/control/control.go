@@ -26,9 +26,38 @@ type Books interface {
 	Close(fd int, close func() error) error
 }
 
-// Health says how the supervisor does: an empty text if all is well, else what
-// is not.
-type Health func(ctx context.Context) string
+// Health is how a supervisor does.
+type Health struct {
+	Dead    string // what it cannot mend by itself; empty: it lives
+	Unready string // who does not serve; empty: every child is ready or completed
+	Note    string // what somebody should look at, though all serve; mostly empty
+}
+
+// Question is what a supervisor can be asked.
+type Question string
+
+// The questions.
+const (
+	Alive Question = "alive" // is Health.Dead empty?
+	Ready Question = "ready" // are both?
+)
+
+// answer is a line: "ok", with a note or not, else what is wrong.
+func (h Health) answer(q Question) string {
+	switch {
+	case q != Alive && q != Ready:
+		return "unknown request"
+	case h.Dead != "":
+		return h.Dead
+	case q == Ready && h.Unready != "":
+		return h.Unready
+	case h.Note != "":
+		return well + ": " + h.Note
+	}
+	return well
+}
+
+const well = "ok"
 
 const (
 	exchange   = 2 * time.Second // the most that one request may take
@@ -48,7 +77,7 @@ func Name(config string) string {
 // Server answers requests until it is closed.
 type Server struct {
 	books  Books
-	health Health
+	health func(context.Context) Health
 	l      *net.UnixListener
 	fd     int
 	slots  chan struct{}
@@ -58,7 +87,7 @@ type Server struct {
 }
 
 // Listen opens the socket. It fails if another supervisor has the name.
-func Listen(name string, books Books, health Health) (*Server, error) {
+func Listen(name string, books Books, health func(context.Context) Health) (*Server, error) {
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the control socket: %w", err)
@@ -120,48 +149,43 @@ func (s *Server) answer(c *net.UnixConn) {
 	if err != nil {
 		return
 	}
-	answer := "unknown request"
-	if strings.TrimSpace(request) == "health" {
-		if answer = s.health(ctx); answer == "" {
-			answer = "ok"
-		}
-	}
-	_, _ = io.WriteString(c, answer+"\n")
+	_, _ = io.WriteString(c, s.health(ctx).answer(Question(strings.TrimSpace(request)))+"\n")
 }
 
-// Ask asks the supervisor of a name how it does. It returns nil if all is well,
-// and an error that says what is not, or why there was no answer before ctx
-// ended.
-func Ask(ctx context.Context, name string) error {
+// Ask asks the supervisor of a name how it does. It returns its answer if all is
+// well, and an error that says what is not, or why there was no answer before
+// ctx ended.
+func Ask(ctx context.Context, name string, q Question) (string, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", name)
 	if err != nil {
 		if errors.Is(err, unix.ECONNREFUSED) {
-			return errors.New("no supervisor runs with this configuration here")
+			return "", errors.New("no supervisor runs with this configuration here")
 		}
-		return fmt.Errorf("cannot reach the supervisor: %w", err)
+		return "", fmt.Errorf("cannot reach the supervisor: %w", err)
 	}
 	c := conn.(*net.UnixConn)
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })()
 	uid, err := peer(c)
 	if err != nil {
-		return fmt.Errorf("cannot tell who answers: %w", err)
+		return "", fmt.Errorf("cannot tell who answers: %w", err)
 	}
 	if me := os.Geteuid(); uid != 0 && uid != me && me != 0 {
-		return fmt.Errorf("a stranger (uid %d) has the supervisor's name", uid)
+		return "", fmt.Errorf("a stranger (uid %d) has the supervisor's name", uid)
 	}
-	if _, err := io.WriteString(c, "health\n"); err != nil {
-		return fmt.Errorf("cannot ask the supervisor: %w", err)
+	if _, err := io.WriteString(c, string(q)+"\n"); err != nil {
+		return "", fmt.Errorf("cannot ask the supervisor: %w", err)
 	}
 	answer, err := bufio.NewReader(io.LimitReader(c, 4096)).ReadString('\n')
 	if err != nil {
-		return fmt.Errorf("no answer from the supervisor: %w", err)
+		return "", fmt.Errorf("no answer from the supervisor: %w", err)
 	}
-	if answer = strings.TrimSpace(answer); answer != "ok" {
-		return errors.New(answer)
+	answer = strings.TrimSpace(answer)
+	if rest, ok := strings.CutPrefix(answer, well); !ok || rest != "" && rest[0] != ':' {
+		return "", errors.New(answer)
 	}
-	return nil
+	return answer, nil
 }
 
 func peer(c *net.UnixConn) (uid int, err error) {

@@ -36,7 +36,7 @@ func (b *books) Close(fd int, close func() error) error {
 	return close()
 }
 
-func serve(t *testing.T, health Health) string {
+func serve(t *testing.T, health func(context.Context) Health) string {
 	t.Helper()
 	b := &books{open: map[int]string{}}
 	name := Name(fmt.Sprintf("%s-%d", t.Name(), os.Getpid()))
@@ -61,32 +61,52 @@ func serve(t *testing.T, health Health) string {
 	return name
 }
 
-func ask(t *testing.T, name string) error {
+// ask returns the answer, or what is wrong.
+func ask(t *testing.T, name string, q Question) string {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	return Ask(ctx, name)
+	answer, err := Ask(ctx, name, q)
+	if err != nil {
+		return "not ok: " + err.Error()
+	}
+	return answer
 }
 
 func TestHealth(t *testing.T) {
-	answer := ""
-	name := serve(t, func(context.Context) string { return answer })
-	if err := ask(t, name); err != nil {
-		t.Error(err)
+	var h Health
+	name := serve(t, func(context.Context) Health { return h })
+	for _, c := range []struct {
+		h            Health
+		alive, ready string
+	}{
+		{Health{}, "ok", "ok"},
+		{Health{Unready: "c is starting"}, "ok", "not ok: c is starting"},
+		{Health{Dead: "c is failed", Unready: "b is starting"}, "not ok: c is failed", "not ok: c is failed"},
+		{Health{Note: "look at c"}, "ok: look at c", "ok: look at c"},
+		{Health{Note: "look at c", Unready: "okay is starting"}, "ok: look at c", "not ok: okay is starting"},
+		{Health{Dead: "okay is failed"}, "not ok: okay is failed", "not ok: okay is failed"},
+	} {
+		h = c.h
+		if got := ask(t, name, Alive); got != c.alive {
+			t.Errorf("%+v: alive: %q, want %q", c.h, got, c.alive)
+		}
+		if got := ask(t, name, Ready); got != c.ready {
+			t.Errorf("%+v: ready: %q, want %q", c.h, got, c.ready)
+		}
 	}
-	answer = "client1 is starting"
-	if err := ask(t, name); err == nil || err.Error() != answer {
-		t.Errorf("got %v", err)
+	if got := ask(t, name, "else"); got != "not ok: unknown request" {
+		t.Error(got)
 	}
 }
 
 func TestNobodyAnswers(t *testing.T) {
-	if err := ask(t, Name("nobody")); err == nil || !strings.Contains(err.Error(), "no supervisor runs") {
-		t.Errorf("got %v", err)
+	if got := ask(t, Name("nobody"), Alive); !strings.Contains(got, "no supervisor runs") {
+		t.Errorf("got %s", got)
 	}
 }
 
 func TestNameIsTaken(t *testing.T) {
-	name := serve(t, func(context.Context) string { return "" })
+	name := serve(t, func(context.Context) Health { return Health{} })
 	if s, err := Listen(name, &books{open: map[int]string{}}, nil); err == nil {
 		s.Close()
 		t.Error("a second one got the name")
@@ -96,24 +116,24 @@ func TestNameIsTaken(t *testing.T) {
 // A supervisor that is stuck must not hang whoever asks.
 func TestAskIsBounded(t *testing.T) {
 	block := make(chan struct{})
-	name := serve(t, func(ctx context.Context) string {
+	name := serve(t, func(ctx context.Context) Health {
 		select {
 		case <-ctx.Done():
 		case <-block:
 		}
-		return "busy"
+		return Health{}
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if err := Ask(ctx, name); err == nil {
+	if _, err := Ask(ctx, name, Ready); err == nil {
 		t.Error("an answer out of nothing")
 	}
 	close(block)
 }
 
 func TestRubbishIsNoAnswer(t *testing.T) {
-	name := serve(t, func(context.Context) string { return "" })
-	for _, request := range []string{"\n", "nonsense\n", strings.Repeat("x", 10_000), "health"} {
+	name := serve(t, func(context.Context) Health { return Health{} })
+	for _, request := range []string{"\n", "nonsense\n", strings.Repeat("x", 10_000), "alive"} {
 		c, err := net.Dial("unix", name)
 		if err != nil {
 			t.Fatal(err)
@@ -127,7 +147,7 @@ func TestRubbishIsNoAnswer(t *testing.T) {
 		}
 		c.Close()
 	}
-	if err := ask(t, name); err != nil {
-		t.Errorf("after it: %v", err)
+	if got := ask(t, name, Alive); got != "ok" {
+		t.Errorf("after it: %s", got)
 	}
 }

@@ -43,6 +43,8 @@ type (
 		Pid     int
 		Elapsed time.Duration // since the spawn
 	}
+	// Up: every instance is ready or completed, for the first time or again.
+	Up struct{ Children int } // instances
 	// NotReady: a run did not prove within its time that it serves.
 	NotReady struct {
 		Child   string
@@ -285,6 +287,7 @@ func (e Exit) OK() bool { return e.Signal == "" && e.Code == 0 }
 func (Spawned) event()          {}
 func (SpawnFailed) event()      {}
 func (Ready) event()            {}
+func (Up) event()               {}
 func (NotReady) event()         {}
 func (CheckFailed) event()      {}
 func (CheckPassed) event()      {}

@@ -17,6 +17,7 @@ import (
 
 	"tp0/supervisor/child"
 	"tp0/supervisor/config"
+	"tp0/supervisor/control"
 	"tp0/supervisor/event"
 	"tp0/supervisor/ledger"
 	"tp0/supervisor/process"
@@ -88,6 +89,7 @@ type Fleet struct {
 	notifier  Notifier  // nil: no child notifies yet
 	unclaimed *notified // whose run may not be known yet
 	stranger  time.Time // when we told of one last
+	up        bool      // we said that all are ready
 	books     books
 }
 
@@ -127,7 +129,7 @@ type (
 	}
 	stopTimer struct{ what stopEvent }
 	drained   struct{}
-	healthOf  struct{ answer chan<- string }
+	healthOf  struct{ answer chan<- control.Health }
 )
 
 // New makes a fleet; [Fleet.Run] starts it.
@@ -162,18 +164,18 @@ func (f *Fleet) Stop() { f.mail.Put(asked{}) }
 // Reload asks for the configuration to be read and applied.
 func (f *Fleet) Reload() { f.mail.Put(reloadNow{}) }
 
-// Health says what is not as it should be; an empty text: nothing. It waits
-// until the fleet has a moment, or ctx ends.
-func (f *Fleet) Health(ctx context.Context) string {
-	answer := make(chan string, 1)
+// Health says what is not as it should be. It waits until the fleet has a
+// moment, or ctx ends.
+func (f *Fleet) Health(ctx context.Context) control.Health {
+	answer := make(chan control.Health, 1)
 	f.mail.Put(healthOf{answer})
 	select {
-	case text := <-answer:
-		return text
+	case h := <-answer:
+		return h
 	case <-f.ctx.Done():
-		return "the supervisor has ended"
+		return control.Health{Dead: "the supervisor has ended"}
 	case <-ctx.Done():
-		return "the supervisor is busy"
+		return control.Health{Dead: "the supervisor is busy"}
 	}
 }
 
@@ -224,7 +226,7 @@ func (f *Fleet) handle(m any) {
 	case drained:
 		f.stop.phase = over
 	case healthOf:
-		m.answer <- f.unwell()
+		m.answer <- f.health()
 	default:
 		f.opt.Sink.Emit(event.Fault{What: "fleet", Reason: fmt.Sprintf("unknown message %T", m)})
 		f.books.fault = true
@@ -251,6 +253,7 @@ func (f *Fleet) advance() {
 	}
 	f.finishReload()
 	f.dropSockets()
+	f.tellUp()
 	switch {
 	case f.busy():
 	case slices.ContainsFunc(f.units, (*unit).active):
@@ -292,30 +295,60 @@ func (f *Fleet) nudge(u *unit) bool {
 	return u.state != before
 }
 
-// unwell says what is not as it should be.
-func (f *Fleet) unwell() string {
+// health says what is not as it should be. What is being mended is not ready; what
+// nobody mends is dead, unless all is about to end. A reload that does not go on
+// leaves those that serve as they are: it is only noted, or a bad edit would take
+// every replica of a service out of it.
+func (f *Fleet) health() (h control.Health) {
+	h.Note = f.isHalted()
 	if f.stop.phase != running {
-		return "stopping"
-	}
-	if halted := f.isHalted(); halted != "" {
-		return halted
+		h.Unready = "stopping"
+		return h
 	}
 	f.findLost()
 	for _, u := range f.units {
-		switch vain := f.inVain(u); {
-		case !u.stands() && u.state != child.Failed:
-		case vain != "":
-			return fmt.Sprintf("%s waits for %s, which has failed", u.spec.Name, vain)
-		case !u.state.Met():
-			if u.status != "" {
-				return fmt.Sprintf("%s is %s: %s", u.spec.Name, u.state, u.status)
-			}
-			return fmt.Sprintf("%s is %s", u.spec.Name, u.state)
-		case u.spec.Policy.Oneshot && u.state != child.Succeeded:
-			return fmt.Sprintf("%s has not completed", u.spec.Name)
+		if h.Note != "" && !u.stands() {
+			continue // a new version that failed, beside the old one
+		}
+		text, dead := f.unwell(u)
+		if text != "" && h.Unready == "" {
+			h.Unready = text
+		}
+		if dead && h.Dead == "" && h.Note == "" { // a new start would begin with the bad edit
+			h.Dead = text
 		}
 	}
-	return ""
+	return h
+}
+
+// unwell says why an instance does not serve; empty: it does, or need not. dead:
+// nothing mends that.
+func (f *Fleet) unwell(u *unit) (text string, dead bool) {
+	switch vain := f.inVain(u); {
+	case !u.stands() && u.state != child.Failed:
+	case vain != "":
+		return fmt.Sprintf("%s waits for %s, which has failed", u.spec.Name, vain), true
+	case !u.state.Met():
+		if u.status != "" {
+			return fmt.Sprintf("%s is %s: %s", u.spec.Name, u.state, u.status), u.state == child.Failed
+		}
+		return fmt.Sprintf("%s is %s", u.spec.Name, u.state), u.state == child.Failed
+	case u.spec.Policy.Oneshot && u.state != child.Succeeded:
+		return fmt.Sprintf("%s has not completed", u.spec.Name), false
+	}
+	return "", false
+}
+
+// tellUp says when all are ready, for the first time and again.
+func (f *Fleet) tellUp() {
+	well := f.stop.phase == running && !slices.ContainsFunc(f.units, func(u *unit) bool {
+		text, _ := f.unwell(u)
+		return text != ""
+	})
+	if well && !f.up {
+		f.opt.Sink.Emit(event.Up{Children: len(f.units)})
+	}
+	f.up = well
 }
 
 // Outcome is what the end is judged by. Call it after Run.

@@ -592,7 +592,13 @@ func (w *world) do(step string) (answer string) {
 		}
 		w.f.Deliver(process.Swept{Left: left})
 	case "health":
-		return w.f.Health(w.t.Context())
+		h := w.f.Health(w.t.Context())
+		for _, text := range []string{h.Note, h.Dead, h.Unready} { // one of them is what the step is for
+			if text != "" && (text != h.Note || h.Unready != "stopping") {
+				return text
+			}
+		}
+		return ""
 	case "end":
 		return w.end()
 	default:

@@ -307,7 +307,7 @@ func TestHealthIsBounded(t *testing.T) {
 		f := New(Options{Config: newConfig(kid("a"))}) // it does not run
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if got := f.Health(ctx); got != "the supervisor is busy" {
+		if got := f.Health(ctx).Dead; got != "the supervisor is busy" {
 			t.Error(got)
 		}
 		f.end()

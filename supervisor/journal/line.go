@@ -15,6 +15,7 @@ import (
 const (
 	msgSpawned       = "child spawned"
 	msgReady         = "child ready"
+	msgUp            = "all children ready"
 	msgSignalIn      = "signal received"
 	msgSignalOut     = "signal sent"
 	msgFDOpened      = "fd opened"
@@ -84,6 +85,8 @@ func lineOf(e event.Event) line {
 		event.Restarting, event.Completed, event.Failed, event.Reaped, event.OrphanReaped, event.Ended, event.Slow, event.Unheard,
 		event.CheckFailed, event.CheckPassed, event.Unhealthy, event.Notified:
 		return childLine(e)
+	case event.Up:
+		return line{hclog.Info, msgUp, []any{"children", e.Children}}
 	case event.SignalReceived:
 		f := []any{"signal", e.Signal}
 		if e.Meaning != "" {

@@ -9,6 +9,7 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -314,6 +315,21 @@ func (l *Loop) Spawn(id RunID, s Spec) {
 		},
 		func(own []int, err error) { l.spawn(id, s, own, err, inherited, g) },
 	})
+}
+
+// Answers reports whether the loop does something that it is asked before ctx
+// ends.
+func (l *Loop) Answers(ctx context.Context) bool {
+	answer := make(chan struct{})
+	l.cmds.Put(func() { close(answer) })
+	select {
+	case <-answer:
+		return true
+	case <-l.quit:
+		return true // it is over, as it should be
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // Signal sends a signal to a run as a rung of a stop; a run that is gone, or

@@ -1,0 +1,65 @@
+package acceptance
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Who started us hears how we do, as sd_notify(3) has it; our children neither
+// speak for us nor know of it.
+func TestServiceManager(t *testing.T) {
+	name := fmt.Sprintf("@acceptance/manager/%d", os.Getpid())
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	beats := 0
+	hears := func(what ...string) {
+		t.Helper()
+		b := make([]byte, 4096)
+		_ = manager.SetReadDeadline(time.Now().Add(limit))
+		for {
+			n, err := manager.Read(b)
+			if err != nil {
+				t.Fatalf("%v: %v", what, err)
+			}
+			got := string(b[:n])
+			if got == "WATCHDOG=1" {
+				if beats++; what[0] == got {
+					return
+				}
+				continue
+			}
+			for _, w := range what {
+				if !strings.Contains(got+"\n", w+"\n") {
+					t.Errorf("%q, want %v", got, what)
+				}
+			}
+			return
+		}
+	}
+	s := prepare(t, fixture("a", "sleep", "")+shell("b", "env | grep -c -e NOTIFY -e WATCHDOG; echo go; exec sleep 1000", "depends_on = [\"a\"]\n  ready { log = \"go\" }"))
+	s.cmd.Env = append(s.cmd.Environ(), "NOTIFY_SOCKET="+name, "WATCHDOG_USEC=100000")
+	s.launch()
+	hears("READY=1", "STATUS=2 children ready")
+	s.prints("[b] 0")
+	hears("WATCHDOG=1")
+	hears("WATCHDOG=1")
+	if at := s.wait("all children ready", "children", 2); at == nil {
+		t.Error("the log does not say so")
+	}
+	s.signal(unix.SIGHUP)
+	hears("RELOADING=1", "STATUS=reloading")
+	hears("READY=1", "STATUS=reloaded")
+	s.signal(unix.SIGTERM)
+	hears("STOPPING=1", "STATUS=stopping: SIGTERM")
+	hears("STATUS=graceful: 2 spawned, 2 reaped, 0 killed, 0 descriptors left")
+	s.ends(0, "graceful")
+}

@@ -1,0 +1,254 @@
+// Package sdnotify tells the service manager that started us how we do, as
+// sd_notify(3) has it: systemd with Type=notify, or whoever else gives us
+// NOTIFY_SOCKET. It is a sink of the same events as the log.
+package sdnotify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/event"
+)
+
+// Books keeps the supervisor's own descriptors.
+type Books interface {
+	Opened(fd int, kind, target string)
+	Close(fd int, close func() error) error
+}
+
+// Environment is what a service manager told us. The zero value is that of
+// somebody whom none started.
+type Environment struct {
+	Socket   string        // NOTIFY_SOCKET; empty: nobody wants to know
+	Watchdog time.Duration // it wants a sign of life so often; 0: none
+}
+
+// Take reads the environment and clears it: what is said by our children is not
+// said by us, and one that notifies gets a socket of ours. Call it before
+// anything is started.
+func Take() (Environment, error) {
+	const socket, usec, pid = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"
+	defer func() {
+		for _, name := range []string{socket, usec, pid} {
+			_ = os.Unsetenv(name)
+		}
+	}()
+	e := Environment{Socket: os.Getenv(socket)}
+	if e.Socket != "" && e.Socket[0] != '/' && e.Socket[0] != '@' {
+		return Environment{}, fmt.Errorf("%s is %q: want a path, or the name of an abstract socket (@name)", socket, e.Socket)
+	}
+	if whose := os.Getenv(pid); whose != "" && whose != strconv.Itoa(os.Getpid()) {
+		return e, nil // another process is to be watched
+	}
+	if text := os.Getenv(usec); text != "" {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n <= 0 || n > int64(time.Duration(1<<62)/time.Microsecond) {
+			return e, fmt.Errorf("%s is %q: want a number of microseconds", usec, text)
+		}
+		e.Watchdog = time.Duration(n) * time.Microsecond
+	}
+	return e, nil
+}
+
+// Manager is the service manager. A nil one takes everything and does nothing.
+type Manager struct {
+	fd    int
+	to    *unix.SockaddrUnix
+	books Books
+	warn  func(error)
+	every time.Duration
+	alive func(context.Context) error
+	quit  chan struct{}
+
+	mu        sync.Mutex
+	ready     bool // we said so
+	reloading bool
+	stopping  bool
+	failed    bool // to tell; said once
+	closed    bool
+}
+
+// Open prepares to tell a manager; nil: there is none. alive is asked for the
+// watchdog, and may be called once Run is; warn hears once why the manager
+// cannot be told.
+func Open(e Environment, books Books, alive func(context.Context) error, warn func(error)) (*Manager, error) {
+	if e.Socket == "" {
+		return nil, nil
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a socket to notify by: %w", err)
+	}
+	books.Opened(fd, "socket", "unix notify")
+	return &Manager{
+		fd: fd, to: &unix.SockaddrUnix{Name: e.Socket}, books: books, warn: warn, every: e.Watchdog / 2, alive: alive,
+		quit: make(chan struct{}),
+	}, nil
+}
+
+// Emit tells of what a manager wants to know. It never waits.
+func (m *Manager) Emit(e event.Event) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	text := m.text(e)
+	m.mu.Unlock()
+	if text != "" {
+		m.send(text)
+	}
+}
+
+// text is what an event means to a manager, if anything.
+func (m *Manager) text(e event.Event) string {
+	switch e := e.(type) {
+	case event.Up:
+		text := status("%s ready", count(e.Children))
+		if !m.ready {
+			m.ready = true
+			text = "READY=1\n" + text
+		}
+		return text
+	case event.Restarting:
+		return status("%s restarts: %s", e.Child, e.Reason)
+	case event.Failed:
+		return status("%s failed: %s", e.Child, e.Reason)
+	case event.Edited:
+		return m.reload()
+	case event.Reloaded:
+		return m.reloaded("reloaded")
+	case event.Rejected:
+		return m.reloaded("the new configuration was rejected")
+	case event.ReloadIgnored:
+		return m.reloaded("a reload was ignored: " + e.Reason)
+	case event.Halted:
+		return m.reloaded("the reload of " + e.Child + " does not go on: " + e.Reason)
+	case event.SignalReceived:
+		switch e.Signal {
+		case "SIGHUP":
+			return m.reload()
+		case "SIGUSR1":
+			return ""
+		}
+		return m.stop(e.Signal)
+	case event.ShutdownBegun:
+		return m.stop(e.Reason)
+	case event.ShutdownComplete:
+		return status("%s: %d spawned, %d reaped, %d killed, %d descriptors left", e.Verdict, e.Spawned, e.Reaped, e.Killed, e.Left)
+	}
+	return ""
+}
+
+func count(n int) string {
+	if n == 1 {
+		return "1 child"
+	}
+	return fmt.Sprint(n, " children")
+}
+
+// reload begins one. The time lets a manager tell answers of this reload from
+// those of an earlier one (systemd.service(5), Type=notify-reload).
+func (m *Manager) reload() string {
+	if m.stopping {
+		return ""
+	}
+	m.reloading = true
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
+	return fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d\n%s", now.Nano()/1000, status("reloading"))
+}
+
+func (m *Manager) reloaded(how string) string {
+	if !m.reloading || m.stopping {
+		return ""
+	}
+	m.reloading = false
+	if !m.ready {
+		return status("%s", how)
+	}
+	return "READY=1\n" + status("%s", how)
+}
+
+func (m *Manager) stop(why string) string {
+	if m.stopping {
+		return ""
+	}
+	m.stopping = true
+	return "STOPPING=1\n" + status("stopping: %s", why)
+}
+
+// status is a line for people. A newline in it would be another assignment.
+func status(format string, args ...any) string {
+	return "STATUS=" + strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, fmt.Sprintf(format, args...))
+}
+
+func (m *Manager) send(text string) {
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return
+	}
+	err := unix.Sendto(m.fd, []byte(text), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, m.to)
+	first := err != nil && !m.failed
+	m.failed = m.failed || err != nil
+	m.mu.Unlock()
+	if first {
+		m.warn(fmt.Errorf("cannot tell %s: %w", m.to.Name, err))
+	}
+}
+
+// Watched reports whether Run has anything to do.
+func (m *Manager) Watched() bool { return m != nil && m.every > 0 }
+
+// Run gives signs of life until Close, twice in the time that the manager
+// grants. Each is one of ours that are asked: who does not answer is dead, and
+// the manager finds that out.
+func (m *Manager) Run() error {
+	beat := time.NewTicker(m.every)
+	defer beat.Stop()
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), m.every)
+		err := m.alive(ctx)
+		cancel()
+		if err == nil {
+			m.send("WATCHDOG=1")
+		}
+		select {
+		case <-m.quit:
+			return nil
+		case <-beat.C:
+		}
+	}
+}
+
+// Stop ends Run. It must be called once.
+func (m *Manager) Stop() { close(m.quit) }
+
+// Close gives the socket up. What is told afterwards is not heard.
+func (m *Manager) Close() error {
+	if m == nil {
+		return nil
+	}
+	m.mu.Lock()
+	twice := m.closed
+	m.closed = true
+	m.mu.Unlock() // the books tell of it, and we are told of all that they tell
+	if twice {
+		return errors.New("closed twice")
+	}
+	return m.books.Close(m.fd, func() error { return unix.Close(m.fd) })
+}
