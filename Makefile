@@ -10,23 +10,52 @@ GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 LDFLAGS = -s -w -X main.version=$(VERSION)
 BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags="$(LDFLAGS)" -ldflags="tp0/supervisor=$(LDFLAGS) -E=main.entry"
 
+# Where things go; DESTDIR goes before all of it.
+BIN        ?= bin/
+DESTDIR    ?=
+PREFIX     ?= /usr/local
+BINDIR     ?= $(PREFIX)/bin
+LIBEXECDIR ?= $(PREFIX)/libexec
+SYSCONFDIR ?= $(PREFIX)/etc
+UNITDIR    ?= /etc/systemd/system
+
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint audit bench bench-quick bench-peers bench-proof image clean docker-compose-up docker-compose-logs docker-compose-down
+.PHONY: help build install install-files uninstall dist run test lint audit bench bench-quick bench-peers bench-proof image clean docker-compose-up docker-compose-logs docker-compose-down
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/supervisor, bin/server and bin/client
-	$(BUILD) -o bin/ ./supervisor ./workers/server ./workers/client
+	$(BUILD) -o $(BIN) ./supervisor ./workers/server ./workers/client
 
 run: build ## run the main job: a server and a client, until Ctrl-C
 	PATH="$(CURDIR)/bin:$$PATH" exec bin/supervisor run
 
+install: build install-files ## install it, with its unit: DESTDIR, PREFIX, SYSCONFDIR, UNITDIR
+
+# What there is already of the configuration is left alone.
+install-files:
+	install -D -m 755 $(BIN)supervisor $(DESTDIR)$(BINDIR)/supervisor
+	install -D -m 755 $(BIN)server $(DESTDIR)$(LIBEXECDIR)/supervisor/server
+	install -D -m 755 $(BIN)client $(DESTDIR)$(LIBEXECDIR)/supervisor/client
+	test -e $(DESTDIR)$(SYSCONFDIR)/supervisor/supervisor.hcl || install -D -m 644 supervisor.hcl $(DESTDIR)$(SYSCONFDIR)/supervisor/supervisor.hcl
+	install -d -m 755 $(DESTDIR)$(UNITDIR)
+	sed -e 's|@BINDIR@|$(BINDIR)|' -e 's|@LIBEXECDIR@|$(LIBEXECDIR)|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' deploy/systemd/supervisor.service >$(DESTDIR)$(UNITDIR)/supervisor.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/supervisor.service
+
+uninstall: ## remove what install put there, but for the configuration
+	rm -f $(DESTDIR)$(BINDIR)/supervisor $(DESTDIR)$(UNITDIR)/supervisor.service
+	rm -rf $(DESTDIR)$(LIBEXECDIR)/supervisor
+
+dist: ## release archives and Debian packages for amd64 and arm64, in dist/
+	deploy/dist.sh $(VERSION)
+
 test: lint build ## run every check and test, container tests too where there is Docker
 	go test -race -count=1 -timeout=20m ./...
+	cd deploy/check && go vet ./... && go test -count=1 -timeout=10m ./...
 
 lint: ## check formatting, vet and staticcheck
-	@files=$$(gofmt -l acceptance bench supervisor workers); test -z "$$files" || { echo "not formatted (gofmt -w):"; echo "$$files"; exit 1; }
+	@files=$$(gofmt -l acceptance bench deploy supervisor workers); test -z "$$files" || { echo "not formatted (gofmt -w):"; echo "$$files"; exit 1; }
 	go vet ./...
 	go run $(STATICCHECK) ./...
 
@@ -52,7 +81,7 @@ image: ## build the image
 	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE) .
 
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin dist
 
 docker-compose-up: image ## start the exercise: containers server and client1
 	$(COMPOSE) --profile exercise up -d server client1

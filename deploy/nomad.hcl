@@ -1,0 +1,97 @@
+# Nomad: nomad job run deploy/nomad.hcl
+#
+# The task's kill_timeout is what the supervisor calls its deadline, and a bit:
+# inside it, every child has a kill_timeout of its own.
+
+variable "image" {
+  type    = string
+  default = "supervisor:latest"
+}
+
+job "echo" {
+  type = "service"
+
+  group "server" {
+    count = 3
+
+    update {
+      max_parallel      = 1
+      health_check      = "checks"
+      min_healthy_time  = "5s"
+      healthy_deadline  = "1m"
+      progress_deadline = "5m"
+      auto_revert       = true
+    }
+
+    network {
+      mode = "bridge"
+      port "echo" {
+        to = 12345
+      }
+    }
+
+    service {
+      name     = "echo"
+      port     = "echo"
+      provider = "consul" # Nomad's own has no script checks
+
+      check {
+        name     = "ready"
+        type     = "script"
+        task     = "supervisor"
+        command  = "/bin/supervisor"
+        args     = ["health", "--ready", "--config", "/local/supervisor.hcl"]
+        interval = "5s"
+        timeout  = "3s" # health answers within two
+      }
+    }
+
+    # Between leaving the catalogue and the signal, while callers still look at
+    # an old answer.
+    shutdown_delay = "3s"
+
+    task "supervisor" {
+      driver = "docker"
+
+      kill_signal  = "SIGTERM"
+      kill_timeout = "12s" # above the deadline below
+
+      config {
+        image           = var.image
+        args            = ["run", "--config", "/local/supervisor.hcl"]
+        ports           = ["echo"]
+        readonly_rootfs = true
+        cap_drop        = ["ALL"]
+        security_opt    = ["no-new-privileges"]
+        pids_limit      = 128
+      }
+
+      template {
+        destination   = "local/supervisor.hcl"
+        change_mode   = "signal" # the supervisor reloads, and replaces what changed
+        change_signal = "SIGHUP"
+        data          = <<-EOF
+          shutdown {
+            deadline = "9s"
+          }
+
+          child "server" {
+            command      = "server"
+            kill_timeout = "5s"
+            env = {
+              SERVER_DRAIN_TIMEOUT = "3s"
+            }
+            ready {
+              tcp = ":12345"
+            }
+          }
+        EOF
+      }
+
+      resources {
+        cpu    = 100
+        memory = 64
+      }
+    }
+  }
+}
