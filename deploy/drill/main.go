@@ -12,7 +12,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -58,7 +57,7 @@ func main() {
 // docker runs docker against a node, counted from 1.
 func (d *drill) docker(node int, args ...string) (string, error) {
 	c := exec.Command("docker", append([]string{"-H", d.nodes[node-1]}, args...)...)
-	c.Env = append(os.Environ(), "CLI_LOOP_PERIOD=100ms")
+	c.Env = append(os.Environ(), "CLI_LOOP_PERIOD=100ms", "CLIENTS=0")
 	out, err := c.CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("docker %s: %w: %s", strings.Join(args, " "), err, out)
@@ -73,47 +72,39 @@ func (d *drill) run(image string) error {
 	d.watch = newWatch(d.nodes)
 	defer d.watch.close()
 	defer d.leave()
+	server := stack + "_server"
 	for _, step := range []struct {
 		title string
-		do    func() error
+		do    []func() error // one after the other
 	}{
-		{"deploy 3 servers and 2 clients", func() error {
-			return errors.Join(d.manager("stack", "deploy", "-c", "deploy/swarm.yaml", "--resolve-image=never", "--detach=true", stack), d.await(3, 1, 2, 3))
+		{"deploy 3 servers", []func() error{
+			d.manager("stack", "deploy", "-c", "deploy/swarm.yaml", "--resolve-image=never", "--detach=true", stack), d.servers(3, 1, 2, 3),
 		}},
-		{"scale to 12", func() error {
-			return errors.Join(d.manager("service", "scale", "-d", stack+"_server=12"), d.await(12, 1, 2, 3))
+		{"2 clients begin", []func() error{
+			d.manager("service", "scale", "-d", stack+"_client=2"), d.poll("there are no 2 clients", func() bool { return d.count("client", "", 1, 2, 3) == 2 }),
 		}},
-		{"rolling update", func() error {
-			return errors.Join(d.update("--image", image+":2"), d.await(12, 1, 2, 3), d.updated("completed"))
+		{"scale to 12", []func() error{d.manager("service", "scale", "-d", server+"=12"), d.servers(12, 1, 2, 3)}},
+		{"rolling update", []func() error{d.update("--image", image+":2"), d.updated("completed"), d.servers(12, 1, 2, 3)}},
+		{"rollback by hand", []func() error{d.manager("service", "rollback", "-d", server), d.updated("rollback_completed"), d.servers(12, 1, 2, 3)}},
+		{"an update that is never healthy, taken back by the swarm", []func() error{
+			d.update("--health-cmd", "no shell here", "--health-interval", "1s", "--health-retries", "2", "--health-start-period", "1s"),
+			d.updated("rollback_completed"), d.servers(12, 1, 2, 3),
 		}},
-		{"rollback by hand", func() error {
-			return errors.Join(d.update("--rollback"), d.await(12, 1, 2, 3), d.updated("rollback_completed"))
+		{"drain of node 3", []func() error{d.manager("node", "update", "--availability", "drain", d.watch.name(3)), d.empty(3), d.servers(12, 1, 2)}},
+		{"node 3 is back, and gets its share", []func() error{
+			d.manager("node", "update", "--availability", "active", d.watch.name(3)), d.update("--force"), d.updated("completed"), d.servers(12, 1, 2, 3),
 		}},
-		{"an update that is never healthy, taken back by the swarm", func() error {
-			return errors.Join(d.update("--health-cmd", "no shell here", "--health-interval", "1s", "--health-retries", "2", "--health-start-period", "1s"),
-				d.updated("rollback_completed"), d.await(12, 1, 2, 3))
-		}},
-		{"drain of node 3", func() error {
-			return errors.Join(d.manager("node", "update", "--availability", "drain", d.watch.name(3)), d.await(12, 1, 2), d.empty(3))
-		}},
-		{"node 3 is back", func() error {
-			return errors.Join(d.manager("node", "update", "--availability", "active", d.watch.name(3)), d.update("--force"), d.updated("completed"), d.await(12, 1, 2, 3))
-		}},
-		{"node 2 is cut off", func() error { return errors.Join(d.shell(d.cut, 2), d.await(12, 1, 3)) }},
-		{"node 2 is back", func() error { return errors.Join(d.shell(d.mend, 2), d.ready(2), d.await(12, 1, 2, 3)) }},
-		{"scale to 3", func() error {
-			return errors.Join(d.manager("service", "scale", "-d", stack+"_server=3"), d.await(3, 1, 2, 3))
-		}},
-		{"clients end", func() error {
-			return errors.Join(d.manager("service", "scale", "-d", stack+"_client=0"), d.poll("the clients are still there", func() bool { return d.count("client", "", 1, 2, 3) == 0 }))
-		}},
-		{"all ends", func() error {
-			return errors.Join(d.manager("stack", "rm", stack), d.poll("something is still there", func() bool { return d.count("server", "", 1, 2, 3) == 0 }))
-		}},
+		{"node 2 is cut off, and replaced", []func() error{d.shell(d.cut, 2), d.servers(12, 1, 3)}},
+		{"node 2 is back, and what is too much on it ends", []func() error{d.shell(d.mend, 2), d.ready(2), d.servers(12, 1, 2, 3)}},
+		{"scale to 3", []func() error{d.manager("service", "scale", "-d", server+"=3"), d.servers(3, 1, 2, 3)}},
+		{"the clients end", []func() error{d.manager("service", "scale", "-d", stack+"_client=0"), d.gone("client")}},
+		{"all ends", []func() error{d.manager("stack", "rm", stack), d.gone("server")}},
 	} {
 		at := time.Now()
-		if err := step.do(); err != nil {
-			return fmt.Errorf("%s: %w", step.title, err)
+		for _, do := range step.do {
+			if err := do(); err != nil {
+				return fmt.Errorf("%s: %w", step.title, err)
+			}
 		}
 		fmt.Printf("%6.1f s  %-58s %5.1f s\n", time.Since(d.began).Seconds(), step.title, time.Since(at).Seconds())
 	}
@@ -131,7 +122,7 @@ func (d *drill) gather(image string) error {
 			return fmt.Errorf("%s: %w: %s", load, err, out)
 		}
 	}
-	if err := d.manager("swarm", "init", "--advertise-addr", d.addresses[0]); err != nil {
+	if err := d.manager("swarm", "init", "--advertise-addr", d.addresses[0])(); err != nil {
 		return err
 	}
 	token, err := d.docker(1, "swarm", "join-token", "-q", "worker")
@@ -142,28 +133,32 @@ func (d *drill) gather(image string) error {
 }
 
 func (d *drill) leave() {
-	_, _ = d.docker(1, "stack", "rm", stack)
+	if _, err := d.docker(1, "stack", "rm", stack); err == nil { // before that, or whoever leaves kills them
+		_ = d.gone("server")()
+		_ = d.gone("client")()
+	}
 	for node := 3; node >= 1; node-- {
 		_, _ = d.docker(node, "swarm", "leave", "--force")
 	}
 }
 
-func (d *drill) manager(args ...string) error {
-	_, err := d.docker(1, args...)
-	return err
+// What follows are the parts of a step.
+
+func (d *drill) manager(args ...string) func() error {
+	return func() error {
+		_, err := d.docker(1, args...)
+		return err
+	}
 }
 
 // update changes the server four replicas at a time: the file's one at a time is
 // for a life that is longer.
-func (d *drill) update(args ...string) error {
+func (d *drill) update(args ...string) func() error {
 	args = append([]string{"service", "update", "-d", "--no-resolve-image"}, args...)
-	if args[len(args)-1] != "--rollback" {
-		args = append(args, "--update-parallelism", "4", "--update-monitor", "3s", "--rollback-parallelism", "4")
-	}
-	return d.manager(append(args, stack+"_server")...)
+	return d.manager(append(args, "--update-parallelism", "4", "--update-monitor", "3s", "--rollback-parallelism", "4", stack+"_server")...)
 }
 
-func (d *drill) updated(state string) error {
+func (d *drill) updated(state string) func() error {
 	return d.poll("the update is not "+state, func() bool {
 		out, err := d.docker(1, "service", "inspect", "-f", "{{.UpdateStatus.State}}", stack+"_server")
 		return err == nil && out == state
@@ -187,39 +182,46 @@ func (d *drill) count(service, health string, nodes ...int) (n int) {
 	return n
 }
 
-// await waits until so many servers are there and healthy on the nodes, and no
-// others.
-func (d *drill) await(servers int, nodes ...int) error {
-	return d.poll(fmt.Sprintf("there are not %d healthy servers", servers), func() bool {
-		return d.count("server", "healthy", nodes...) == servers && d.count("server", "", nodes...) == servers
+// servers waits until so many are there and healthy on the nodes, and no others.
+func (d *drill) servers(n int, nodes ...int) func() error {
+	return d.poll(fmt.Sprintf("there are not %d healthy servers", n), func() bool {
+		return d.count("server", "healthy", nodes...) == n && d.count("server", "", nodes...) == n
 	})
 }
 
-func (d *drill) empty(node int) error {
+func (d *drill) gone(service string) func() error {
+	return d.poll("the "+service+"s are still there", func() bool { return d.count(service, "", 1, 2, 3) == 0 })
+}
+
+func (d *drill) empty(node int) func() error {
 	return d.poll("the node is not empty", func() bool { return d.count("server", "", node)+d.count("client", "", node) == 0 })
 }
 
-func (d *drill) ready(node int) error {
+func (d *drill) ready(node int) func() error {
 	return d.poll("the node is not ready", func() bool {
 		out, err := d.docker(1, "node", "inspect", "-f", "{{.Status.State}}", d.watch.name(node))
 		return err == nil && out == "ready"
 	})
 }
 
-func (d *drill) shell(command string, node int) error {
+func (d *drill) shell(command string, node int) func() error {
 	command = fmt.Sprintf(command, node)
-	out, err := exec.Command("sh", "-c", command).CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("%s: %w: %s", command, err, out)
+	return func() error {
+		out, err := exec.Command("sh", "-c", command).CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("%s: %w: %s", command, err, out)
+		}
+		return err
 	}
-	return err
 }
 
-func (d *drill) poll(what string, done func() bool) error {
-	for late := time.Now().Add(limit); time.Now().Before(late); time.Sleep(200 * time.Millisecond) {
-		if done() {
-			return nil
+func (d *drill) poll(what string, done func() bool) func() error {
+	return func() error {
+		for late := time.Now().Add(limit); time.Now().Before(late); time.Sleep(200 * time.Millisecond) {
+			if done() {
+				return nil
+			}
 		}
+		return fmt.Errorf("after %v %s", limit, what)
 	}
-	return fmt.Errorf("after %v %s", limit, what)
 }

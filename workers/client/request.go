@@ -56,22 +56,54 @@ func (l *loop) request(message string, until time.Time) (err error) {
 	return nil
 }
 
+// leastConnect is what each address of the server gets at least: of many of which one is gone, the others are to have a turn.
+const leastConnect = 250 * time.Millisecond
+
 // connect tries the addresses of the server one after the other until ctx is done, and logs the closing of each socket that
 // got nowhere.
 func (l *loop) connect(ctx context.Context) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(l.address)
+	if err != nil {
+		return nil, err
+	}
+	addresses, err := lookup(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	var first error
+	for i, a := range addresses {
+		share := leastConnect
+		if end, ok := ctx.Deadline(); ok {
+			share = max(share, time.Until(end)/time.Duration(len(addresses)-i))
+		}
+		conn, err := l.dial(ctx, share, net.JoinHostPort(a.Unmap().String(), port))
+		if err == nil {
+			return conn, nil
+		}
+		if first == nil {
+			first = err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, first
+}
+
+// dial connects to one address.
+func (l *loop) dial(ctx context.Context, limit time.Duration, address string) (net.Conn, error) {
 	type socket struct {
 		number  uintptr
 		address string
 	}
 	var opened []socket
 	dialer := net.Dialer{
-		// Never two at a time: what is opened and closed happens in this goroutine, before the dialer returns.
-		FallbackDelay: -1,
+		Timeout: limit,
 		Control: func(_, address string, raw syscall.RawConn) error {
 			return raw.Control(func(fd uintptr) { opened = append(opened, socket{fd, address}) })
 		},
 	}
-	conn, err := dialer.DialContext(ctx, "tcp", l.address)
+	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err == nil {
 		opened = opened[:len(opened)-1] // the last one is the connection
 	}
