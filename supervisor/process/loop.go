@@ -299,7 +299,7 @@ func (l *Loop) Spawn(id RunID, s Spec) {
 	if s.needsStart() {
 		var err error
 		if g, other, err = newGate(l.opt.Books, s.Name); err != nil {
-			l.cmds.Put(func() { l.report(SpawnFailed{Run: id, Err: err}) })
+			l.inOrder(func() { l.report(SpawnFailed{Run: id, Err: err}) })
 			return
 		}
 		files = append(files, other)
@@ -336,7 +336,7 @@ func (l *Loop) Answers(ctx context.Context) bool {
 // that could not be spawned, is none the worse for it. The first one starts the
 // look at the run's descriptors, as proof asks. [Signalled] follows.
 func (l *Loop) Signal(id RunID, sig unix.Signal, rung int, proof Proof) {
-	l.cmds.Put(func() {
+	l.inOrder(func() {
 		if r := l.runs[id]; r != nil && !r.reaped {
 			l.once(r, sig, func() { l.signal(r, delivery{sig, rung}, proof) })
 		}
@@ -346,7 +346,7 @@ func (l *Loop) Signal(id RunID, sig unix.Signal, rung int, proof Proof) {
 // Forward passes on to a run a signal that came to us, or another one in its
 // place; 0: none. It is no rung, and no stop begins. [Signalled] follows.
 func (l *Loop) Forward(id RunID, came, sig unix.Signal) {
-	l.cmds.Put(func() {
+	l.inOrder(func() {
 		if r := l.runs[id]; r != nil && !r.reaped {
 			l.once(r, sig, func() { l.forward(r, came, sig) })
 		}
@@ -355,7 +355,7 @@ func (l *Loop) Forward(id RunID, came, sig unix.Signal) {
 
 // Serves tells that a run has proved that it serves, so that it hears signals.
 func (l *Loop) Serves(id RunID) {
-	l.cmds.Put(func() {
+	l.inOrder(func() {
 		if r := l.runs[id]; r != nil {
 			r.serves = true
 		}
@@ -364,7 +364,7 @@ func (l *Loop) Serves(id RunID) {
 
 // Rescope changes whom the signals of a run reach from now on.
 func (l *Loop) Rescope(id RunID, scope Scope) {
-	l.cmds.Put(func() {
+	l.inOrder(func() {
 		if r := l.runs[id]; r != nil {
 			r.scope = scope
 		}
@@ -380,7 +380,7 @@ func (l *Loop) Diagnose(id RunID, sig unix.Signal) { l.ask(id, sig, l.diagnose) 
 func (l *Loop) Glance(id RunID, sig unix.Signal) { l.ask(id, sig, l.glance) }
 
 func (l *Loop) ask(id RunID, sig unix.Signal, what func(*run, unix.Signal)) {
-	l.cmds.Put(func() {
+	l.inOrder(func() {
 		if r := l.runs[id]; r != nil {
 			what(r, sig)
 		}
@@ -391,5 +391,5 @@ func (l *Loop) ask(id RunID, sig unix.Signal, what func(*run, unix.Signal)) {
 // asks, SIGKILL at killAt, and at giveUp it is over. [Swept] follows. Call it when no run is left, or none that
 // could be ended; nothing may be spawned after it.
 func (l *Loop) Sweep(killAt, giveUp time.Time, proof Proof) {
-	l.cmds.Put(func() { l.startSweep(killAt, giveUp, proof) })
+	l.inOrder(func() { l.startSweep(killAt, giveUp, proof) })
 }

@@ -77,7 +77,7 @@ func (l *Loop) takeTurns(now time.Time) {
 			return
 		}
 		l.turns = l.turns[1:]
-		if !r.turnEnd.IsZero() { // else it went before
+		if !r.turnEnd.IsZero() && !r.reaped { // else it went before, or is gone
 			l.lookFirst(r)
 		}
 	}

@@ -92,6 +92,19 @@ func (l *Loop) hand(x handing) {
 	h.queue = append(h.queue, x)
 }
 
+// inOrder has the loop do something after whatever it was asked before: a signal
+// must not overtake the spawn of its run.
+func (l *Loop) inOrder(do func()) {
+	h := l.handover
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.queued {
+		h.queue = append(h.queue, handing{nil, func(bool) {}, func([]int, error) { do() }})
+		return
+	}
+	l.cmds.Put(do)
+}
+
 // sendQueue sends what had to wait, and ends when nothing does any more.
 func (l *Loop) sendQueue() {
 	h := l.handover

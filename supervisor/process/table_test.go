@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/fixture"
 	"tp0/supervisor/ledger"
 	"tp0/supervisor/procfs"
 )
@@ -115,5 +116,30 @@ func TestHandOverToNobody(t *testing.T) {
 	}
 	if opened, closed := book.Counts(); opened != closed {
 		t.Errorf("%d descriptors opened, %d closed", opened, closed)
+	}
+}
+
+// A signal does not overtake the spawn of its run, however many spawns are ahead.
+func TestSignalsComeAfterTheirSpawns(t *testing.T) {
+	b := newBench(t)
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	fd := int(null.Fd())
+	path, env := fixture.Command("sleep")
+	busy := make(chan struct{})
+	b.cmds.Put(func() { <-busy })
+	const n = 3 * mostAhead
+	for i := range n {
+		b.Spawn(RunID(i+1), Spec{Name: "c", Path: path, Argv: []string{path}, Env: append(os.Environ(), env...), Stdin: fd, Stdout: fd, Stderr: fd})
+		b.Signal(RunID(i+1), unix.SIGKILL, 1, None)
+	}
+	close(busy)
+	for i := range n {
+		if e := b.exited(RunID(i + 1)); e.Exit.Signal != "SIGKILL" {
+			t.Errorf("run %d: %+v", i+1, e.Exit)
+		}
 	}
 }
