@@ -213,7 +213,7 @@ func (h *house) close() ledger.Outcome {
 		}
 	}
 	complete, _ := h.judge(1) // its own socket is still open
-	h.manager.Emit(complete) // the last that it hears
+	h.manager.Emit(complete)  // the last that it hears
 	if err := h.manager.Close(); err != nil {
 		h.fault("service manager", err)
 	}
