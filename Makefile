@@ -16,8 +16,8 @@ DESTDIR    ?=
 PREFIX     ?= /usr/local
 BINDIR     ?= $(PREFIX)/bin
 LIBEXECDIR ?= $(PREFIX)/libexec
-SYSCONFDIR ?= $(PREFIX)/etc
-UNITDIR    ?= /etc/systemd/system
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+UNITDIR    ?= $(if $(filter /usr,$(PREFIX)),/usr/lib/systemd/system,/etc/systemd/system)
 
 .DEFAULT_GOAL := help
 .PHONY: help build install install-files uninstall dist run test lint audit bench bench-quick bench-peers bench-proof image clean docker-compose-up docker-compose-logs docker-compose-down

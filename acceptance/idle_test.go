@@ -62,3 +62,20 @@ func TestIdle(t *testing.T) {
 		}
 	}
 }
+
+// A file that is accepted can be started, with the descriptors that there are:
+// those that a spawn needs for a moment are counted, and bounded.
+func TestDescriptorsOfAStart(t *testing.T) {
+	for _, more := range []string{"", "nice = 1"} { // the second goes through the start verb, which takes longer and has a socket
+		const n = 100
+		s := prepare(t, fixture("c", "sleep", fmt.Sprintf("count = %d\nrestart { on = \"never\" }\n%s", n, more)))
+		s.cmd.Args = append([]string{"sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, 48+4*16+2*n), s.cmd.Path}, s.cmd.Args[1:]...)
+		s.cmd.Path = "/bin/sh"
+		s.launch()
+		s.wait("all children ready", "children", n)
+		s.signal(unix.SIGTERM)
+		if e := s.ends(0, "graceful"); e.int("spawned") != n || s.count("spawn failed") > 0 {
+			t.Errorf("%q: %v", more, e)
+		}
+	}
+}

@@ -30,10 +30,7 @@ import (
 // run is the main job: it returns the exit code once nothing runs any more.
 // Its counterpart for one command without a file is execute.
 func run(o cli.RunOptions, s *signals) int {
-	told, err := sdnotify.Take()
-	if err != nil {
-		return refuse(err, ledger.CodeUsage)
-	}
+	told, untold := sdnotify.Take()
 	cfg, read, err := load(o)
 	if err != nil {
 		return refuse(err, ledger.CodeUsage)
@@ -45,9 +42,10 @@ func run(o cli.RunOptions, s *signals) int {
 		Run: process.Spec{Stdin: fromNull, Ignored: s.ignored.Without(unix.SIGTERM).Without(unix.SIGINT).Without(unix.SIGQUIT)},
 	})
 	if err == nil {
-		h.manager, err = sdnotify.Open(told, h.book, h.alive, func(err error) {
-			h.Emit(event.Warning{What: "service manager not told", Reason: err.Error()})
-		})
+		warn := func(err error) { h.Emit(event.Warning{What: "service manager not told", Reason: err.Error()}) }
+		if h.manager, err = sdnotify.Open(told, h.book, h.alive, warn); untold != nil {
+			warn(untold)
+		}
 	}
 	if err == nil && o.Watch {
 		h.watcher, err = watch.New(h.book, h.edited, func(err error) {
@@ -188,7 +186,7 @@ func (h *house) live(s *signals, take func(unix.Signal)) {
 	if h.watcher != nil {
 		g.Add(h.watcher.Run, func(error) { h.watcher.Close() })
 	}
-	if h.manager.Watched() {
+	if h.manager != nil {
 		g.Add(h.manager.Run, func(error) { h.manager.Stop() })
 	}
 	if err := g.Run(); err != nil {
@@ -214,9 +212,7 @@ func (h *house) close() ledger.Outcome {
 	}
 	complete, _ := h.judge(1) // its own socket is still open
 	h.manager.Emit(complete)  // the last that it hears
-	if err := h.manager.Close(); err != nil {
-		h.fault("service manager", err)
-	}
+	h.manager.Close()
 	file := h.openReport()
 	diff, err := h.book.Check()
 	if err != nil {

@@ -25,6 +25,9 @@ amiss it mends by itself. With --ready, every child must be ready or completed,
 every oneshot completed, and no stop under way.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if timeout <= 0 {
+				return fmt.Errorf("--timeout is %v: want more than nothing, such as 2s", timeout)
+			}
 			path, err := c.path()
 			if err != nil {
 				return err

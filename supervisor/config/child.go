@@ -16,9 +16,14 @@ import (
 const (
 	maxNameLength = 64
 	maxInstances  = 65_536 // of a file
-	baseNoFile    = 64     // descriptors the supervisor needs for itself
+	baseNoFile    = 48     // descriptors the supervisor needs for itself
+	startNoFile   = 4      // for each instance that is being spawned: its ends of two pipes, and both of a gate
 	maxHints      = 20     // misspelt children that a name is proposed for
 )
+
+// MostStarting is how many runs are spawned at a time: each has descriptors open
+// until then that it does not need afterwards.
+const MostStarting = 16
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
 
@@ -392,7 +397,7 @@ func (d *decoder) checkDescriptors(children []*childBlock) hcl.Diagnostics {
 		each += uint64(len(c.numbers)) * c.descriptors()
 		sockets += uint64(len(c.listens))
 	}
-	if need := baseNoFile + each + sockets; need > d.opt.NoFile {
+	if need := baseNoFile + startNoFile*min(total, MostStarting) + each + sockets; need > d.opt.NoFile {
 		return hcl.Diagnostics{fault(nil, "Too few descriptors", "%s need %d descriptors, and the limit (ulimit -n) is %d.", plural(int(total), "instance"), need, d.opt.NoFile)}
 	}
 	return nil

@@ -102,11 +102,11 @@ func TestFaultsOneLine(t *testing.T) {
 func TestNoFile(t *testing.T) {
 	_, opt := machine(t)
 	src := "child \"a\" {\ncommand = \"server\"\ncount = 12\n}"
-	opt.NoFile = 88 // 64 + 2*12
+	opt.NoFile = 120 // 48 + 4*12 + 2*12
 	good(t, src, opt)
-	opt.NoFile = 87
+	opt.NoFile = 119
 	f := faultsOf(t, src, opt).List()[0]
-	if want := "12 instances need 88 descriptors, and the limit (ulimit -n) is 87."; f.Detail != want || f.Line != 0 {
+	if want := "12 instances need 120 descriptors, and the limit (ulimit -n) is 119."; f.Detail != want || f.Line != 0 {
 		t.Errorf("got %+v, want %s", f, want)
 	}
 	opt.Only = []string{"a3"}

@@ -47,6 +47,7 @@ func (f *Fleet) learn(fact process.Fact) {
 
 func (f *Fleet) spawned(x process.Spawned) {
 	u := f.runs[x.Run]
+	f.pending--
 	f.books.spawned++
 	u.pid, u.spawned = x.Pid, x.At
 	f.opt.Sink.Emit(event.Spawned{Child: u.spec.Name, Pid: x.Pid, Command: u.spec.Launch.Command})
@@ -59,6 +60,7 @@ func (f *Fleet) spawned(x process.Spawned) {
 
 func (f *Fleet) spawnFailed(x process.SpawnFailed) {
 	defer f.claim()
+	f.pending--
 	u := f.runs[x.Run]
 	delete(f.runs, x.Run)
 	if u.relay != nil {

@@ -80,6 +80,7 @@ type Fleet struct {
 	down      map[string]bool   // see findDown
 	runs      map[process.RunID]*unit
 	lastRun   process.RunID
+	pending   int          // runs that are being spawned
 	relays    []*relay.Run // those that may still have output
 	pruneAt   int          // how many of them make a look for those that have none worth while
 	loading   bool
@@ -273,7 +274,7 @@ func (f *Fleet) nudge(u *unit) bool {
 			u.vain = ""
 			break
 		}
-		if f.stop.phase == running && f.mayStart(u) {
+		if f.stop.phase == running && f.pending < config.MostStarting && f.mayStart(u) {
 			f.feed(u, child.Start)
 		}
 		f.tellVain(u)

@@ -224,6 +224,7 @@ func (f *Fleet) spawn(u *unit) {
 		r, err = f.opt.Relays.Prepare(output)
 	}
 	if err != nil {
+		f.pending++ // until this is read
 		f.mail.Put(process.SpawnFailed{Run: u.run, Err: err})
 		return
 	}
@@ -241,6 +242,7 @@ func (f *Fleet) spawn(u *unit) {
 	if !f.opt.Certain {
 		s.Revoked = &f.late
 	}
+	f.pending++
 	f.opt.Processes.Spawn(u.run, s)
 }
 

@@ -151,6 +151,9 @@ func (l *Loop) Run() error {
 		return err
 	}
 	for {
+		if l.over() {
+			return nil
+		}
 		if l.more || l.spin.on() {
 			l.reap()
 		} else if !l.wait() {
@@ -230,6 +233,15 @@ func (l *Loop) wait() bool {
 
 // Close ends the loop. What is still running is left to itself.
 func (l *Loop) Close() { close(l.quit) }
+
+func (l *Loop) over() bool {
+	select {
+	case <-l.quit:
+		return true
+	default:
+		return false
+	}
+}
 
 func (l *Loop) end() {
 	signal.Stop(l.chld)

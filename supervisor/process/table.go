@@ -73,11 +73,9 @@ func (l *Loop) hand(x handing) {
 	h := l.handover
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	select {
-	case <-l.quit:
+	if l.over() {
 		x.sent(false)
 		return
-	default:
 	}
 	if !h.queued {
 		select {
@@ -109,20 +107,21 @@ func (l *Loop) inOrder(do func()) {
 func (l *Loop) sendQueue() {
 	h := l.handover
 	for {
-		over := false
+		had := false
 		select {
 		case h.ahead <- struct{}{}:
+			had = true
 		case <-l.quit:
-			over = true
 		}
 		h.mu.Lock()
+		over := l.over()
 		if len(h.queue) == 0 || over {
 			for _, x := range h.queue {
 				x.sent(false)
 			}
 			h.queue, h.queued = nil, false
 			h.mu.Unlock()
-			if !over {
+			if had {
 				<-h.ahead
 			}
 			return

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/queue"
 )
 
 // Books keeps the supervisor's own descriptors.
@@ -59,22 +60,32 @@ func Take() (Environment, error) {
 	return e, nil
 }
 
+const (
+	mostBeats = 100                    // signs of life a second, however impatient the manager is
+	again     = 50 * time.Millisecond  // after it had no room for a message
+	lastTry   = 100 * time.Millisecond // for what is left when all ends
+)
+
 // Manager is the service manager. A nil one takes everything and does nothing.
 type Manager struct {
 	fd    int
 	to    *unix.SockaddrUnix
 	books Books
 	warn  func(error)
-	every time.Duration
+	every time.Duration // 0: it wants no sign of life
 	alive func(context.Context) error
+	texts *queue.Queue[string]
 	quit  chan struct{}
 
 	mu        sync.Mutex
 	ready     bool // we said so
 	reloading bool
 	stopping  bool
-	failed    bool // to tell; said once
 	closed    bool
+
+	// These belong to Run, and to Close once that is over.
+	unsent []string
+	failed bool // to tell; said once
 }
 
 // Open prepares to tell a manager; nil: there is none. alive is asked for the
@@ -89,22 +100,25 @@ func Open(e Environment, books Books, alive func(context.Context) error, warn fu
 		return nil, fmt.Errorf("cannot make a socket to notify by: %w", err)
 	}
 	books.Opened(fd, "socket", "unix notify")
-	return &Manager{
-		fd: fd, to: &unix.SockaddrUnix{Name: e.Socket}, books: books, warn: warn, every: e.Watchdog / 2, alive: alive,
-		quit: make(chan struct{}),
-	}, nil
+	m := &Manager{
+		fd: fd, to: &unix.SockaddrUnix{Name: e.Socket}, books: books, warn: warn, alive: alive,
+		texts: queue.New[string](), quit: make(chan struct{}),
+	}
+	if e.Watchdog > 0 {
+		m.every = max(e.Watchdog/2, time.Second/mostBeats)
+	}
+	return m, nil
 }
 
-// Emit tells of what a manager wants to know. It never waits.
+// Emit tells of what a manager wants to know, soon. It never waits.
 func (m *Manager) Emit(e event.Event) {
 	if m == nil {
 		return
 	}
 	m.mu.Lock()
-	text := m.text(e)
-	m.mu.Unlock()
-	if text != "" {
-		m.send(text)
+	defer m.mu.Unlock() // what is told is told in order
+	if text := m.text(e); text != "" && !m.closed {
+		m.texts.Put(text)
 	}
 }
 
@@ -196,59 +210,79 @@ func status(format string, args ...any) string {
 	}, fmt.Sprintf(format, args...))
 }
 
-func (m *Manager) send(text string) {
-	m.mu.Lock()
-	if m.closed {
-		m.mu.Unlock()
-		return
-	}
-	err := unix.Sendto(m.fd, []byte(text), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, m.to)
-	first := err != nil && !m.failed
-	m.failed = m.failed || err != nil
-	m.mu.Unlock()
-	if first {
-		m.warn(fmt.Errorf("cannot tell %s: %w", m.to.Name, err))
-	}
-}
-
-// Watched reports whether Run has anything to do.
-func (m *Manager) Watched() bool { return m != nil && m.every > 0 }
-
-// Run gives signs of life until Close, twice in the time that the manager
-// grants. Each is one of ours that are asked: who does not answer is dead, and
-// the manager finds that out.
+// Run tells the manager, until Stop. Its sign of life comes twice in the time
+// that the manager grants, and is one of ours that are asked: who does not
+// answer is dead, and the manager finds that out.
 func (m *Manager) Run() error {
-	beat := time.NewTicker(m.every)
-	defer beat.Stop()
+	var beat <-chan time.Time
+	if m.every > 0 {
+		t := time.NewTicker(m.every)
+		defer t.Stop()
+		beat = t.C
+		m.beat()
+	}
 	for {
-		ctx, cancel := context.WithTimeout(context.Background(), m.every)
-		err := m.alive(ctx)
-		cancel()
-		if err == nil {
-			m.send("WATCHDOG=1")
+		var retry <-chan time.Time
+		if m.send(); len(m.unsent) > 0 {
+			retry = time.After(again)
 		}
 		select {
 		case <-m.quit:
 			return nil
-		case <-beat.C:
+		case <-m.texts.Wake():
+		case <-retry:
+		case <-beat:
+			m.beat()
 		}
 	}
 }
 
-// Stop ends Run. It must be called once.
+func (m *Manager) beat() {
+	ctx, cancel := context.WithTimeout(context.Background(), m.every)
+	defer cancel()
+	if m.alive(ctx) == nil {
+		m.unsent = append(m.unsent, "WATCHDOG=1")
+	}
+}
+
+// send sends what it can. A manager that has no room is asked again; one that is
+// not there hears of nothing.
+func (m *Manager) send() {
+	m.unsent = append(m.unsent, m.texts.Take()...)
+	for len(m.unsent) > 0 {
+		err := unix.Sendto(m.fd, []byte(m.unsent[0]), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, m.to)
+		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ENOBUFS) {
+			if n := len(m.unsent); n > mostUnsent {
+				m.unsent = m.unsent[n-mostUnsent:]
+			}
+			return
+		}
+		m.unsent = m.unsent[1:]
+		if err != nil && !m.failed {
+			m.failed = true
+			m.warn(fmt.Errorf("cannot tell %s: %w", m.to.Name, err))
+		}
+	}
+}
+
+// mostUnsent bounds what waits for a manager that reads nothing.
+const mostUnsent = 1000
+
+// Stop ends Run. It must be called once, if Run is.
 func (m *Manager) Stop() { close(m.quit) }
 
-// Close gives the socket up. What is told afterwards is not heard.
-func (m *Manager) Close() error {
+// Close sends what is left and gives the socket up. What is told afterwards is
+// not heard. Call it when Run is over, or never was.
+func (m *Manager) Close() {
 	if m == nil {
-		return nil
+		return
 	}
 	m.mu.Lock()
-	twice := m.closed
 	m.closed = true
 	m.mu.Unlock() // the books tell of it, and we are told of all that they tell
-	if twice {
-		return errors.New("closed twice")
+	m.send()
+	for late := time.Now().Add(lastTry); len(m.unsent) > 0 && time.Now().Before(late); m.send() {
+		time.Sleep(time.Millisecond)
 	}
-	return m.books.Close(m.fd, func() error { return unix.Close(m.fd) })
+	_ = m.books.Close(m.fd, func() error { return unix.Close(m.fd) })
 }

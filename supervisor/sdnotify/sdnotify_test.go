@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
 )
@@ -41,6 +42,15 @@ func manager(t *testing.T, name string) *net.UnixConn {
 	return c
 }
 
+func run(m *Manager) (ended chan struct{}) {
+	ended = make(chan struct{})
+	go func() {
+		_ = m.Run()
+		close(ended)
+	}()
+	return ended
+}
+
 func said(t *testing.T, c *net.UnixConn) string {
 	t.Helper()
 	_ = c.SetReadDeadline(time.Now().Add(limit))
@@ -61,9 +71,10 @@ func TestLife(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(b) != 1 || m.Watched() {
-			t.Errorf("%v, watched %v", b, m.Watched())
+		if len(b) != 1 {
+			t.Errorf("%v", b)
 		}
+		ended := run(m)
 		for _, step := range []struct {
 			e    event.Event
 			want string // a regular expression; empty: nothing
@@ -95,8 +106,10 @@ func TestLife(t *testing.T) {
 				t.Errorf("%T: %q, want %s", step.e, got, step.want)
 			}
 		}
-		if err := m.Close(); err != nil || len(b) != 0 {
-			t.Errorf("%v, left in the books: %v", err, b)
+		m.Stop()
+		<-ended
+		if m.Close(); len(b) != 0 {
+			t.Errorf("left in the books: %v", b)
 		}
 		m.Emit(event.Up{}) // into the void
 	}
@@ -109,9 +122,7 @@ func TestNobody(t *testing.T) {
 		t.Fatalf("%v, %v", m, err)
 	}
 	m.Emit(event.Up{})
-	if m.Watched() || m.Close() != nil {
-		t.Error("it does something")
-	}
+	m.Close()
 }
 
 // A manager that does not listen is told of once, and holds nothing up.
@@ -124,10 +135,10 @@ func TestDeafManager(t *testing.T) {
 	for range 3 {
 		m.Emit(event.Restarting{Child: "a"})
 	}
+	m.Close()
 	if len(faults) != 1 || !strings.Contains(faults[0].Error(), "@"+t.Name()) {
 		t.Errorf("%v", faults)
 	}
-	_ = m.Close()
 }
 
 // A sign of life is one: it stops when those that are asked do not answer.
@@ -138,11 +149,7 @@ func TestWatchdog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !m.Watched() {
-		t.Fatal("nobody watches")
-	}
-	ended := make(chan error)
-	go func() { ended <- m.Run() }()
+	ended := run(m)
 	for range 3 {
 		asked <- nil
 		if got := said(t, c); got != "WATCHDOG=1" {
@@ -161,15 +168,66 @@ func TestWatchdog(t *testing.T) {
 	}()
 	m.Stop()
 	asked <- errors.New("the end")
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+	<-ended
 	close(asked)
 	_ = c.SetReadDeadline(time.Now())
 	if n, err := c.Read(make([]byte, 10)); err == nil {
 		t.Errorf("%d bytes more", n)
 	}
-	_ = m.Close()
+	m.Close()
+}
+
+// A manager that has no room for a moment hears of everything all the same, and
+// in order.
+func TestFullManager(t *testing.T) {
+	c := manager(t, "@"+t.Name())
+	m, err := Open(Environment{Socket: "@" + t.Name()}, books{}, nil, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := 0
+	for unix.Sendto(m.fd, []byte("x"), unix.MSG_DONTWAIT, m.to) == nil {
+		full++
+	}
+	ended := run(m)
+	m.Emit(event.Up{Children: 1})
+	m.Emit(event.Restarting{Child: "a", Reason: "b"})
+	for range full {
+		if got := said(t, c); got != "x" {
+			t.Errorf("%q", got)
+		}
+	}
+	for _, want := range []string{"READY=1\nSTATUS=1 child ready", "STATUS=a restarts: b"} {
+		if got := said(t, c); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	m.Stop()
+	<-ended
+	m.Close()
+}
+
+// One that is not told of in Run is told at the end, within a bound.
+func TestTheLastWord(t *testing.T) {
+	c := manager(t, "@"+t.Name())
+	m, err := Open(Environment{Socket: "@" + t.Name()}, books{}, nil, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Emit(event.ShutdownComplete{Verdict: event.Graceful})
+	m.Close()
+	if got := said(t, c); !strings.HasPrefix(got, "STATUS=graceful") {
+		t.Errorf("%q", got)
+	}
+}
+
+// An impatient manager does not keep us busy.
+func TestImpatientManager(t *testing.T) {
+	m, err := Open(Environment{Socket: "@" + t.Name(), Watchdog: time.Microsecond}, books{}, nil, func(error) {})
+	if err != nil || m.every < 10*time.Millisecond {
+		t.Errorf("%v, %v", m.every, err)
+	}
+	m.Close()
 }
 
 func TestTake(t *testing.T) {
