@@ -2,13 +2,10 @@ package process
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"tp0/supervisor/fixture"
 )
 
 // mallocs counts what do allocates, other goroutines included.
@@ -24,14 +21,7 @@ func mallocs(do func()) uint64 {
 // start it and to reap it, and no goroutine while it runs.
 func TestWhatAChildCosts(t *testing.T) {
 	b := newBench(t)
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer null.Close()
-	fd := int(null.Fd())
-	path, env := fixture.Command("sleep")
-	spec := Spec{Name: "c", Path: path, Argv: []string{path}, Env: append(os.Environ(), env...), Stdin: fd, Stdout: fd, Stderr: fd}
+	spec := b.silent("sleep")
 	const n = 100
 	id := func(i int) RunID { return RunID(i + 1) }
 	start := func() {
@@ -70,15 +60,11 @@ func TestWhatAChildCosts(t *testing.T) {
 func TestWhatAnOrphanCosts(t *testing.T) {
 	b := newBench(t)
 	const n = 300
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer null.Close()
-	fd := int(null.Fd())
+	spec := b.silent("sleep")
 	script := fmt.Sprintf("i=0; while [ $i -lt %d ]; do (: &); i=$((i+1)); done", n)
 	all := mallocs(func() {
-		b.Spawn(1, Spec{Name: "sh", Path: "/bin/sh", Argv: []string{"sh", "-c", script}, Stdin: fd, Stdout: fd, Stderr: fd})
+		spec.Path, spec.Argv = "/bin/sh", []string{"sh", "-c", script}
+		b.Spawn(1, spec)
 		for range n {
 			wait(b, func(OrphanReaped) bool { return true })
 		}

@@ -61,17 +61,16 @@ type view struct {
 // job runs a look beside the loop: reading a table takes longer than anything
 // that the loop does itself. Looks are bounded by the number of processes.
 func (l *Loop) job(w *watched, look func() (done func())) {
-	w.looks++
-	if l.atOnce(w) {
-		done := look()
-		l.lookers.leave()
-		w.looks--
-		done()
-		l.finish(w)
+	if !l.atOnce(w) {
+		l.beside(w, look)
 		return
 	}
+	w.looks++
+	done := look()
+	l.lookers.leave()
 	w.looks--
-	l.beside(w, look)
+	done()
+	l.finish(w)
 }
 
 // beside does one beside the loop, however quick it may be.

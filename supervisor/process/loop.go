@@ -53,6 +53,7 @@ type Loop struct {
 	chld     chan os.Signal
 	quit     chan struct{}
 	handover *handover
+	tries    chan struct{} // full: the loop is to take some first
 	lookers  *lookers
 	sockets  sockets
 	runtimes ledger.Runtimes
@@ -94,6 +95,7 @@ func New(opt Options) (*Loop, error) {
 		lookers: newLookers(),
 		chld:    make(chan os.Signal, 1),
 		quit:    make(chan struct{}),
+		tries:   make(chan struct{}, mostTries),
 		met:     map[string]bool{},
 		runs:    map[RunID]*run{},
 		pids:    map[int]*run{},
@@ -301,32 +303,24 @@ func (l *Loop) arm(at time.Time) {
 	l.timer.Reset(max(time.Until(at), 0))
 }
 
-// Spawn starts a run. [Spawned] or [SpawnFailed] follows; until then the
-// descriptors of the spec must stay open.
+// Spawn starts a run. [Spawned] or [SpawnFailed] follows. The descriptors of the
+// spec may be closed as soon as it returns. Some dozens may be on their way at a
+// time, no hundreds.
 func (l *Loop) Spawn(id RunID, s Spec) {
 	files := []int{s.Stdin, s.Stdout, s.Stderr}
 	inherited := s.handOn(&files)
 	var g *gate
-	other := -1
 	if s.needsStart() {
+		var other int
 		var err error
 		if g, other, err = newGate(l.opt.Books, s.Name); err != nil {
-			l.inOrder(func() { l.report(SpawnFailed{Run: id, Err: err}) })
+			l.cmds.Put(func() { l.report(SpawnFailed{Run: id, Err: err}) })
 			return
 		}
+		defer unix.Close(other)
 		files = append(files, other)
 	}
-	l.hand(handing{files,
-		func(ok bool) {
-			if g != nil {
-				_ = unix.Close(other)
-				if !ok {
-					g.close()
-				}
-			}
-		},
-		func(own []int, err error) { l.spawn(id, s, own, err, inherited, g) },
-	})
+	l.hand(files, func(own []int, err error) { l.spawn(id, s, own, err, inherited, g) })
 }
 
 // Answers reports whether the loop does something that it is asked before ctx
@@ -348,7 +342,7 @@ func (l *Loop) Answers(ctx context.Context) bool {
 // that could not be spawned, is none the worse for it. The first one starts the
 // look at the run's descriptors, as proof asks. [Signalled] follows.
 func (l *Loop) Signal(id RunID, sig unix.Signal, rung int, proof Proof) {
-	l.inOrder(func() {
+	l.cmds.Put(func() {
 		if r := l.runs[id]; r != nil && !r.reaped {
 			l.once(r, sig, func() { l.signal(r, delivery{sig, rung}, proof) })
 		}
@@ -358,7 +352,7 @@ func (l *Loop) Signal(id RunID, sig unix.Signal, rung int, proof Proof) {
 // Forward passes on to a run a signal that came to us, or another one in its
 // place; 0: none. It is no rung, and no stop begins. [Signalled] follows.
 func (l *Loop) Forward(id RunID, came, sig unix.Signal) {
-	l.inOrder(func() {
+	l.cmds.Put(func() {
 		if r := l.runs[id]; r != nil && !r.reaped {
 			l.once(r, sig, func() { l.forward(r, came, sig) })
 		}
@@ -367,7 +361,7 @@ func (l *Loop) Forward(id RunID, came, sig unix.Signal) {
 
 // Serves tells that a run has proved that it serves, so that it hears signals.
 func (l *Loop) Serves(id RunID) {
-	l.inOrder(func() {
+	l.cmds.Put(func() {
 		if r := l.runs[id]; r != nil {
 			r.serves = true
 		}
@@ -376,7 +370,7 @@ func (l *Loop) Serves(id RunID) {
 
 // Rescope changes whom the signals of a run reach from now on.
 func (l *Loop) Rescope(id RunID, scope Scope) {
-	l.inOrder(func() {
+	l.cmds.Put(func() {
 		if r := l.runs[id]; r != nil {
 			r.scope = scope
 		}
@@ -392,7 +386,7 @@ func (l *Loop) Diagnose(id RunID, sig unix.Signal) { l.ask(id, sig, l.diagnose) 
 func (l *Loop) Glance(id RunID, sig unix.Signal) { l.ask(id, sig, l.glance) }
 
 func (l *Loop) ask(id RunID, sig unix.Signal, what func(*run, unix.Signal)) {
-	l.inOrder(func() {
+	l.cmds.Put(func() {
 		if r := l.runs[id]; r != nil {
 			what(r, sig)
 		}
@@ -403,5 +397,5 @@ func (l *Loop) ask(id RunID, sig unix.Signal, what func(*run, unix.Signal)) {
 // asks, SIGKILL at killAt, and at giveUp it is over. [Swept] follows. Call it when no run is left, or none that
 // could be ended; nothing may be spawned after it.
 func (l *Loop) Sweep(killAt, giveUp time.Time, proof Proof) {
-	l.inOrder(func() { l.startSweep(killAt, giveUp, proof) })
+	l.cmds.Put(func() { l.startSweep(killAt, giveUp, proof) })
 }

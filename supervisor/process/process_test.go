@@ -138,6 +138,19 @@ func (b *bench) start(program string) (RunID, *os.File) {
 	return id, r
 }
 
+// silent is a fixture whose streams are all /dev/null.
+func (b *bench) silent(program string) Spec {
+	b.t.Helper()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { null.Close() })
+	fd := int(null.Fd())
+	path, env := fixture.Command(program)
+	return Spec{Name: program, Path: path, Argv: []string{path}, Env: append(os.Environ(), env...), Stdin: fd, Stdout: fd, Stderr: fd}
+}
+
 func TestExitStatus(t *testing.T) {
 	b := newBench(t)
 	for _, code := range []int{0, 1, 42, 255} {

@@ -23,28 +23,14 @@ import (
 // nobody's books. What belongs in them is opened and closed elsewhere.
 
 const (
-	mostAhead  = 16  // that were handed over and not taken yet
+	mostTries  = 16  // that were handed over and not taken yet
 	mostRights = 128 // descriptors in one message; the kernel takes 253 (SCM_MAX_FD)
 )
 
 // handover is the socket through which descriptors get to the loop's table.
 type handover struct {
+	mu      sync.Mutex // the order of the messages is that of the commands
 	in, out int
-	ahead   chan struct{} // full: the loop is to take some first
-
-	mu     sync.Mutex // the order of the messages is that of the commands
-	queue  []handing
-	queued bool // somebody sends what is in the queue
-}
-
-// handing is what is to be done with descriptors of the caller's.
-type handing struct {
-	files []int
-	// sent is called once they are on their way, so that the caller's own may be
-	// closed; false: the loop is over, and do will not be called.
-	sent func(bool)
-	// do is called by the loop. Its copies are closed afterwards.
-	do func(own []int, err error)
 }
 
 func newHandover(books Books) (*handover, error) {
@@ -55,7 +41,7 @@ func newHandover(books Books) (*handover, error) {
 	for _, fd := range pair {
 		books.Opened(fd, "socket", "descriptors to hand over")
 	}
-	return &handover{in: pair[0], out: pair[1], ahead: make(chan struct{}, mostAhead)}, nil
+	return &handover{in: pair[0], out: pair[1]}, nil
 }
 
 func (h *handover) close(books Books) {
@@ -67,93 +53,33 @@ func (h *handover) close(books Books) {
 	}
 }
 
-// hand has the loop do something with descriptors. It does not wait: while many
-// are ahead, a goroutine does that.
-func (l *Loop) hand(x handing) {
+// hand has the loop do something with descriptors. It gets copies, which are
+// closed afterwards; the caller's own may be closed as soon as this returns. It
+// does not wait: where the socket is full, some two hundred messages ahead of the
+// loop, do gets an error.
+func (l *Loop) hand(files []int, do func(own []int, err error)) {
 	h := l.handover
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if l.over() {
-		x.sent(false)
-		return
-	}
-	if !h.queued {
-		select {
-		case h.ahead <- struct{}{}:
-			l.send(x)
-			return
-		default:
-		}
-		h.queued = true
-		l.lookers.all.Go(l.sendQueue)
-	}
-	h.queue = append(h.queue, x)
-}
-
-// inOrder has the loop do something after whatever it was asked before: a signal
-// must not overtake the spawn of its run.
-func (l *Loop) inOrder(do func()) {
-	h := l.handover
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.queued {
-		h.queue = append(h.queue, handing{nil, func(bool) {}, func([]int, error) { do() }})
-		return
-	}
-	l.cmds.Put(do)
-}
-
-// sendQueue sends what had to wait, and ends when nothing does any more.
-func (l *Loop) sendQueue() {
-	h := l.handover
-	for {
-		had := false
-		select {
-		case h.ahead <- struct{}{}:
-			had = true
-		case <-l.quit:
-		}
-		h.mu.Lock()
-		over := l.over()
-		if len(h.queue) == 0 || over {
-			for _, x := range h.queue {
-				x.sent(false)
-			}
-			h.queue, h.queued = nil, false
-			h.mu.Unlock()
-			if had {
-				<-h.ahead
-			}
-			return
-		}
-		x := h.queue[0]
-		h.queue = h.queue[1:]
-		l.send(x)
-		h.mu.Unlock()
-	}
-}
-
-// send sends what there is room for.
-func (l *Loop) send(x handing) {
-	h := l.handover
-	messages := 0
-	var err error
-	for part := range slices.Chunk(x.files, mostRights) {
-		if err = unix.Sendmsg(h.in, []byte{0}, unix.UnixRights(part...), nil, unix.MSG_DONTWAIT); err != nil {
-			err = fmt.Errorf("cannot hand descriptors over: %w", err)
-			break
-		}
-		messages++
-	}
-	x.sent(true)
+	messages, err := h.give(files)
 	l.cmds.Put(func() {
 		own, e := h.take(messages)
-		<-h.ahead
-		x.do(own, errors.Join(err, e))
+		do(own, errors.Join(err, e))
 		for _, fd := range own {
 			_ = unix.Close(fd)
 		}
 	})
+}
+
+// give sends descriptors on their way, in so many messages.
+func (h *handover) give(files []int) (messages int, err error) {
+	for part := range slices.Chunk(files, mostRights) {
+		if err := unix.Sendmsg(h.in, []byte{0}, unix.UnixRights(part...), nil, unix.MSG_DONTWAIT); err != nil {
+			return messages, fmt.Errorf("cannot hand descriptors over: %w", err)
+		}
+		messages++
+	}
+	return messages, nil
 }
 
 // take receives what so many messages bring. They are there already.

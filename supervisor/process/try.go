@@ -30,14 +30,22 @@ const (
 	killLimit = 100 * time.Millisecond // for the kernel to end what was killed; what it cannot end is let be
 )
 
+var errTooLate = errors.New("the command did not end in time")
+
 // Try runs a command in a process group of its own and waits for its end. It
 // returns nil if that is exit code 0, else how it ended, with the last that it
 // printed. When ctx ends first, the group gets SIGKILL, and so does whatever is
 // left of it at the command's end. Of s the fields up to Stdin are used, and the
 // user and groups: a probe runs with the rights of what it looks at.
 func (l *Loop) Try(ctx context.Context, s Spec) error {
+	select {
+	case l.tries <- struct{}{}:
+	case <-ctx.Done():
+		return errTooLate
+	}
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		<-l.tries
 		return fmt.Errorf("cannot make a pipe: %w", err)
 	}
 	l.opt.Books.Opened(pipe[0], "pipe", s.Name+" probe")
@@ -47,15 +55,11 @@ func (l *Loop) Try(ctx context.Context, s Spec) error {
 	go func() { words <- lastWords(output) }()
 
 	t := &trial{ended: make(chan error, 1)}
-	l.hand(handing{[]int{s.Stdin, pipe[1], pipe[1]},
-		func(ok bool) {
-			_ = unix.Close(pipe[1])
-			if !ok {
-				t.ended <- errors.New("the supervisor ends")
-			}
-		},
-		func(own []int, err error) { l.try(t, s, own, err) },
+	l.hand([]int{s.Stdin, pipe[1], pipe[1]}, func(own []int, err error) {
+		<-l.tries
+		l.try(t, s, own, err)
 	})
+	_ = unix.Close(pipe[1])
 	err := l.outcome(ctx, t)
 	_ = output.SetReadDeadline(time.Now().Add(killLimit)) // what left the group may hold the other end
 	said := <-words
@@ -81,7 +85,7 @@ func (l *Loop) outcome(ctx context.Context, t *trial) error {
 	case <-t.ended:
 	case <-time.After(killLimit):
 	}
-	return errors.New("the command did not end in time")
+	return errTooLate
 }
 
 // lastWords reads to the end and returns the last of it in one line.
