@@ -48,25 +48,37 @@ func TestSuccessCodes(t *testing.T) {
 // and is ended by the sweep.
 func TestKillScope(t *testing.T) {
 	t.Parallel()
-	// The shell waits for its own signal; the other two tell of theirs.
-	const tree = `inner() { trap 'echo '$1' told; exit 0' TERM; echo $1 up; while :; do sleep 0.01; done; }
-inner same & setsid sh -c 'trap "echo other told; exit 0" TERM; echo other up; while :; do sleep 0.01; done' &
-trap 'echo main told; exit 0' TERM
-while :; do sleep 0.01; done`
+	const tree = `
+import signal
+def member(name):
+    def told(*_):
+        print(name, "told")
+        os._exit(0)
+    signal.signal(signal.SIGTERM, told)
+    print(name, "up")
+    rest()
+if os.fork() == 0:
+    member("same")
+if os.fork() == 0:
+    os.setsid()
+    member("other")
+member("main")
+`
 	for scope, told := range map[string][]string{
 		"process": {"main"}, "group": {"main", "same"}, "tree": {"main", "same", "other"},
 	} {
 		t.Run(scope, func(t *testing.T) {
 			t.Parallel()
-			s := start(t, shell("c", tree, "kill_scope = \""+scope+"\""))
-			s.prints("[c] same up")
-			s.prints("[c] other up")
+			s := start(t, python(t, "c", tree, "kill_scope = \""+scope+"\""))
+			for _, name := range []string{"main", "same", "other"} {
+				s.prints("[c] " + name + " up")
+			}
 			s.signal(unix.SIGTERM)
 			s.ends(0, "graceful")
 			for _, name := range told {
 				s.prints("[c] " + name + " told")
 			}
-			orphans := s.count("signal sent", "orphan", "sh", "rung", 1)
+			orphans := s.count("signal sent", "orphan", "python3", "rung", 1)
 			// One that was started in the same clock tick is told once more.
 			if want := 3 - len(told); orphans != want && (scope != "group" || orphans != want+1) {
 				t.Errorf("the sweep told %d, want %d", orphans, want)
@@ -79,7 +91,7 @@ while :; do sleep 0.01; done`
 // with us: the change of its ids took away the signal for that.
 func TestUser(t *testing.T) {
 	needRoot(t)
-	const script = `echo $HOME $USER $LOGNAME $A $(umask) $(ulimit -n); tr '\t' ' ' </proc/self/status | grep -E '^(Uid|Gid|Groups)'; exec sleep 1000`
+	const script = `echo $HOME $USER $LOGNAME $A $(umask) $(ulimit -n); tr '\t' ' ' </proc/self/status | grep -E '^(Uid|Gid|Groups)'; ` + resting
 	s := prepare(t, shell("c", script, "user = \"65533\"\ngroup = 7\numask = \"0027\"\nenv_file = \"c.env\"\nrlimits { nofile = 99 }"))
 	if err := os.WriteFile(filepath.Join(filepath.Dir(s.config), "c.env"), []byte("A=b\"c\"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -88,6 +100,7 @@ func TestUser(t *testing.T) {
 	for _, line := range []string{`/ 65533 65533 b"c" 0027 99`, "Uid: 65533 65533 65533 65533", "Gid: 7 7 7 7", "Groups: 7 "} {
 		s.prints("[c] " + line)
 	}
+	s.prints("[c] at rest")
 	s.signal(unix.SIGTERM)
 	s.ends(0, "graceful")
 	s.wait("child reaped", "child", "c", "proof", "exact")

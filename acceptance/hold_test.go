@@ -38,6 +38,13 @@ func python(t *testing.T, name, script, more string) string {
 	return fmt.Sprintf("child %q {\n  command = %q\n  args = [\"-ISEc\", %s]\n%s\n}\n", name, needPython(t), script, more)
 }
 
+// resting is how a script goes on as a program that says when it is at rest. A
+// program that is still being loaded, such as a sleep(1) that was just started,
+// leaves the library open that it reads when a signal ends it, and the proof
+// tells that, truly.
+const resting = `exec /usr/bin/python3 -ISEc 'import time; print("at rest", flush=True); time.sleep(1000)'`
+
+// shell is a child block that runs a script.
 func shell(name, script, more string) string {
 	script = strings.ReplaceAll(fmt.Sprintf("%q", script), "${", "$${")
 	return fmt.Sprintf("child %q {\n  command = \"/bin/sh\"\n  args = [\"-c\", %s]\n%s\n}\n", name, script, more)

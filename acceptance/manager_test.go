@@ -45,7 +45,7 @@ func TestServiceManager(t *testing.T) {
 			return
 		}
 	}
-	s := prepare(t, fixture("a", "sleep", "")+shell("b", "env | grep -c -e NOTIFY -e WATCHDOG; echo go; exec sleep 1000", "depends_on = [\"a\"]\n  ready { log = \"go\" }"))
+	s := prepare(t, fixture("a", "sleep", "")+shell("b", "env | grep -c -e NOTIFY -e WATCHDOG; "+resting, "depends_on = [\"a\"]\n  ready { log = \"at rest\" }"))
 	s.cmd.Env = append(s.cmd.Environ(), "NOTIFY_SOCKET="+name, "WATCHDOG_USEC=100000")
 	s.launch()
 	hears("READY=1", "STATUS=2 children ready")

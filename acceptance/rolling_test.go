@@ -165,14 +165,14 @@ rest()
 func TestHaltedUpdate(t *testing.T) {
 	t.Parallel()
 	file := func(end string) string {
-		return fixture("keep", "sleep", "") + shell("c", "trap 'exit 0' TERM; "+end+"echo serves; while :; do sleep 1000 & wait $!; done",
+		return fixture("keep", "sleep", "") + python(t, "c", "import signal\nsignal.signal(signal.SIGTERM, lambda *_: os._exit(0))\n"+end+"\nprint('serves')\nrest()",
 			"count = 2\non_failure = \"ignore\"\nready { log = \"serves\" }\nrestart {\n  strategy = \"overlap\"\n  attempts = 1\n  delay = \"1ms\"\n}")
 	}
 	s := start(t, file(""))
 	for _, name := range []string{"keep", "c1", "c2"} {
 		s.wait("child ready", "child", name)
 	}
-	for _, end := range []string{"exit 7; ", "exit 0; "} {
+	for _, end := range []string{"os._exit(7)", "os._exit(0)"} {
 		from := s.log.count()
 		s.reload(file(end))
 		s.waitFrom(from, "reload does not go on", "child", "c")
@@ -181,7 +181,7 @@ func TestHaltedUpdate(t *testing.T) {
 			t.Errorf("%v: %s", err, out)
 		}
 		old, _ := s.waitFrom(0, "child ready", "child", "c2")
-		if end == "exit 7; " {
+		if end == "os._exit(7)" {
 			if err := unix.Kill(old.int("pid"), unix.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
@@ -192,7 +192,7 @@ func TestHaltedUpdate(t *testing.T) {
 		}
 	}
 	from := s.log.count()
-	s.reload(file("echo anew; "))
+	s.reload(file("print('anew')"))
 	s.waitFrom(from, "config reloaded")
 	s.signal(unix.SIGTERM)
 	s.ends(0, "graceful")

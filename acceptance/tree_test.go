@@ -200,7 +200,16 @@ rest()
 func TestManyForkedInTheStop(t *testing.T) {
 	t.Parallel()
 	const n = 50
-	s := start(t, shell("c", fmt.Sprintf("trap 'i=0; while [ $i -lt %d ]; do /bin/true; i=$((i+1)); done; exit 4' TERM; sleep 1000 & echo ready; while :; do wait $!; done", n), ""))
+	const script = `
+import signal
+def stop(*_):
+    for i in range(%d): os.spawnv(os.P_WAIT, "/bin/true", ["true"])
+    os._exit(4)
+signal.signal(signal.SIGTERM, stop)
+print("ready")
+rest()
+`
+	s := start(t, python(t, "c", fmt.Sprintf(script, n), ""))
 	s.prints("[c] ready")
 	s.signal(unix.SIGTERM)
 	s.ends(0, "graceful")
@@ -267,7 +276,16 @@ int main(void) { return printf("effective %d real %d\n", geteuid(), getuid()) < 
 			t.Fatal(err)
 		}
 	}
-	hcl := header + shell("c", "trap '"+rights+"; exit 3' TERM; echo ready; while :; do sleep 1000 & wait $!; done", "")
+	script := `
+import signal
+def stop(*_):
+    os.spawnv(os.P_WAIT, "` + rights + `", ["rights"])
+    os._exit(3)
+signal.signal(signal.SIGTERM, stop)
+print("ready")
+rest()
+`
+	hcl := header + python(t, "c", script, "")
 	if err := os.WriteFile(config, []byte(hcl), 0o644); err != nil {
 		t.Fatal(err)
 	}
