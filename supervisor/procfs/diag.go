@@ -48,16 +48,8 @@ func (d *diag) ask(request []byte, each func(msg []byte)) error {
 }
 
 func (d *diag) askAs(kind uint16, request []byte, each func(msg []byte)) error {
-	d.seq++
-	order := binary.NativeEndian
-	req := make([]byte, unix.NLMSG_HDRLEN, unix.NLMSG_HDRLEN+len(request))
-	order.PutUint32(req[0:], uint32(unix.NLMSG_HDRLEN+len(request)))
-	order.PutUint16(req[4:], kind)
-	order.PutUint16(req[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
-	order.PutUint32(req[8:], d.seq)
-	req = append(req, request...)
-	if err := unix.Sendto(d.fd, req, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return fmt.Errorf("cannot ask sock_diag: %w", err)
+	if err := d.send(kind, unix.NLM_F_DUMP, request); err != nil {
+		return err
 	}
 	for {
 		if len(d.room) < diagAnswer {
@@ -76,6 +68,21 @@ func (d *diag) askAs(kind uint16, request []byte, each func(msg []byte)) error {
 			return err
 		}
 	}
+}
+
+func (d *diag) send(kind, flags uint16, request []byte) error {
+	d.seq++
+	order := binary.NativeEndian
+	req := make([]byte, unix.NLMSG_HDRLEN, unix.NLMSG_HDRLEN+len(request))
+	order.PutUint32(req[0:], uint32(unix.NLMSG_HDRLEN+len(request)))
+	order.PutUint16(req[4:], kind)
+	order.PutUint16(req[6:], unix.NLM_F_REQUEST|flags)
+	order.PutUint32(req[8:], d.seq)
+	req = append(req, request...)
+	if err := unix.Sendto(d.fd, req, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return fmt.Errorf("cannot ask sock_diag: %w", err)
+	}
+	return nil
 }
 
 // messages passes over what belongs to an earlier request, which timed out.
@@ -110,10 +117,13 @@ func diagError(body []byte) error {
 
 // inet takes stock of the sockets of a family and protocol in the given states.
 func (d *diag) inet(family, protocol uint8, word string, states uint32, into map[uint64]SocketInfo) error {
-	tell := tellInet(word)
+	tell, again := tellInet(word), tcpAgain
+	if protocol == unix.IPPROTO_UDP {
+		again = udpAgain
+	}
 	return d.ask(inetRequest(family, protocol, states), func(msg []byte) {
 		if inode := inetInode(msg); inode != 0 {
-			into[inode] = SocketInfo{msg, tell}
+			into[inode] = SocketInfo{msg, tell, again}
 		}
 	})
 }
@@ -131,7 +141,7 @@ func (d *diag) tcp(states uint32, into map[uint64]SocketInfo) error {
 	tell := tellInet("tcp")
 	return d.askAs(getSock, req, func(msg []byte) {
 		if inode := inetInode(msg); inode != 0 {
-			into[inode] = SocketInfo{msg, tell}
+			into[inode] = SocketInfo{msg, tell, tcpAgain}
 		}
 	})
 }
@@ -172,18 +182,26 @@ func tellInet(protocol string) teller {
 // /proc/net/unix, where a path that has a newline in it can pass for another
 // socket.
 func (d *diag) unix(into map[uint64]SocketInfo) error {
+	return d.ask(unixRequest(), func(msg []byte) {
+		if inode := unixInode(msg); inode != 0 {
+			into[inode] = SocketInfo{msg, tellUnix, unixAgain}
+		}
+	})
+}
+
+func unixRequest() []byte {
 	req := make([]byte, unixReqLen)
 	req[0] = unix.AF_UNIX
 	binary.NativeEndian.PutUint32(req[4:], ^uint32(0))
 	binary.NativeEndian.PutUint32(req[12:], unixShowName|unixShowPeer|unixShowQueue)
-	return d.ask(req, func(msg []byte) {
-		if len(msg) < unixMsgLen {
-			return
-		}
-		if inode := uint64(binary.NativeEndian.Uint32(msg[4:])); inode != 0 {
-			into[inode] = SocketInfo{msg, tellUnix}
-		}
-	})
+	return req
+}
+
+func unixInode(msg []byte) uint64 {
+	if len(msg) < unixMsgLen {
+		return 0
+	}
+	return uint64(binary.NativeEndian.Uint32(msg[4:]))
 }
 
 // include/uapi/linux/unix_diag.h

@@ -25,6 +25,7 @@ type FD struct {
 	Detail Detail
 	link   string // what the kernel calls it
 	id     string // what two looks are compared by: a path changes when its file is renamed or deleted
+	again  string // a request to sock_diag(7) for this socket alone; see ResolveAgain
 }
 
 // Same reports whether two looks at one process saw the same open file at the

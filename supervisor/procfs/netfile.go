@@ -53,7 +53,7 @@ func netFiles(process string, into map[uint64]SocketInfo, names ...string) error
 func parseNetFile(b []byte, kind netFile, into map[uint64]SocketInfo) {
 	for line := range bytes.Lines(b) {
 		if inode, err := strconv.ParseUint(column(line, kind.inode), 10, 64); err == nil && inode != 0 {
-			into[inode] = SocketInfo{line, kind.tell}
+			into[inode] = SocketInfo{line, kind.tell, nil}
 		}
 	}
 }

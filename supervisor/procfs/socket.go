@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -106,8 +107,9 @@ func listening(queue uint32) string {
 // sockets of a machine are nobody's that we look at, so none is put in words
 // before [Resolve] does.
 type SocketInfo struct {
-	msg  []byte
-	tell teller
+	msg   []byte
+	tell  teller
+	again func(msg []byte) string // the request for this one alone; nil: there is none
 }
 
 type teller = func(msg []byte) (text string, d Detail, peer uint64)
@@ -181,20 +183,54 @@ func SocketsOf(pid int, sockets map[uint64]SocketInfo) error {
 	return netFiles(process, sockets, netFileNames...)
 }
 
+// NeedPart reports whether a socket among those of a process that is not named
+// can be in a part of [Sockets]. Its protocol tells; where that cannot be had, or
+// there are many, it can be in any.
+func NeedPart(pid int, fds []FD, part int) bool {
+	asked := 0
+	return slices.ContainsFunc(fds, func(f FD) bool {
+		if f.Kind != "socket" || f.Std() || f.Named() {
+			return false
+		}
+		if asked++; asked > mostAgain {
+			return true
+		}
+		switch protocol(pid, f) {
+		case "UNIX", "UNIX-STREAM":
+			return part == 0
+		case "TCP", "TCPv6":
+			return part == 0 || part == 2
+		case "UDP", "UDPv6":
+			return part == 1
+		case "NETLINK", "PACKET", "RAW", "RAWv6":
+			return part == 3
+		}
+		return true
+	})
+}
+
 // ResolveUnlisted puts at least the protocol in the place of the sockets that
-// are in none of the kernel's lists, such as one that was never connected: it
-// is an attribute of the socket itself, system.sockprotoname (net/socket.c).
+// are in none of the kernel's lists, such as one that was never connected.
 func ResolveUnlisted(pid int, fds []FD) {
-	var name [32]byte
 	for i, f := range fds {
 		if f.Kind != "socket" || f.Named() {
 			continue
 		}
-		n, err := unix.Getxattr(fmt.Sprintf("/proc/%d/fd/%d", pid, f.Num), "system.sockprotoname", name[:])
-		if err == nil && n > 1 {
-			fds[i].Target = strings.ToLower(strings.TrimRight(string(name[:n]), "\x00")) + " (not connected)"
+		if name := protocol(pid, f); name != "" {
+			fds[i].Target = strings.ToLower(name) + " (not connected)"
 		}
 	}
+}
+
+// protocol is the name of a socket's protocol, an attribute of the socket itself
+// (system.sockprotoname, net/socket.c); empty: it cannot be had.
+func protocol(pid int, f FD) string {
+	var name [32]byte
+	n, err := unix.Getxattr(fmt.Sprintf("/proc/%d/fd/%d", pid, f.Num), "system.sockprotoname", name[:])
+	if err != nil || n < 1 {
+		return ""
+	}
+	return strings.TrimRight(string(name[:n]), "\x00")
 }
 
 // Resolve puts plain words in the place of "socket:[inode]" where the inode is
@@ -211,6 +247,9 @@ func Resolve(fds []FD, sockets map[uint64]SocketInfo) {
 			detail.Unsent = d.Unread
 		}
 		fds[i].Target, fds[i].Detail = text, detail
+		if s.again != nil {
+			fds[i].again = s.again(s.msg)
+		}
 	}
 }
 

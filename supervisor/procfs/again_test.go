@@ -1,0 +1,88 @@
+package procfs
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// What the kernel says of one socket is what it says of it among all, and
+// protocols tell where it is to be found.
+func TestResolveAgain(t *testing.T) {
+	listen := func(network, address string) net.Listener {
+		l, err := net.Listen(network, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		return l
+	}
+	dial := func(network, address string) net.Conn {
+		c, err := net.Dial(network, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	packet := func(network, address string) net.PacketConn {
+		c, err := net.ListenPacket(network, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	var sockets []any
+	var peers []net.Conn
+	for _, at := range [][2]string{{"tcp4", "127.0.0.1:0"}, {"tcp6", "[::1]:0"}, {"tcp", "[::]:0"}, {"unix", filepath.Join(t.TempDir(), "s")}} {
+		l := listen(at[0], at[1])
+		c := dial(at[0], l.Addr().String())
+		s, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		sockets, peers = append(sockets, l, c, s), append(peers, c)
+	}
+	for _, at := range [][2]string{{"udp4", "127.0.0.1:0"}, {"udp6", "[::1]:0"}, {"udp", ":0"}} {
+		p := packet(at[0], at[1])
+		_, port, _ := net.SplitHostPort(p.LocalAddr().String())
+		host := map[string]string{"udp4": "127.0.0.1", "udp6": "::1", "udp": "127.0.0.1"}[at[0]]
+		sockets = append(sockets, p, dial(at[0], net.JoinHostPort(host, port)))
+	}
+	before := own(t)
+	for _, c := range peers { // a change that the first look cannot have seen
+		say(t, c, "12345")
+	}
+	for _, s := range sockets {
+		was := look(t, s)
+		eventually(t, "the same of one as among all", func() bool {
+			again, err := Own()
+			if err != nil {
+				t.Fatal(err)
+			}
+			fresh := *find(again, was.Num)
+			for part := range SocketParts {
+				known, err := SomeSockets(part)
+				if err != nil {
+					t.Fatal(err)
+				}
+				one := []FD{fresh}
+				if Resolve(one, known); one[0].Named() && !NeedPart(os.Getpid(), []FD{fresh}, part) {
+					t.Fatalf("%s is in part %d", one[0].Target, part)
+				}
+			}
+			ResolveAgain(again, before)
+			got, want := *find(again, was.Num), look(t, s)
+			if !got.Named() {
+				t.Fatalf("%s is not found", want.Target)
+			}
+			return got == want
+		})
+	}
+	if NeedPart(os.Getpid(), before, 0) {
+		t.Error("what is named is looked for")
+	}
+}
