@@ -82,7 +82,7 @@ func (l *Loop) looked(w *watched, h *hold, v view) {
 	switch {
 	case v.alive == 0 || v.final:
 		l.sawEnd(w, v)
-	case h.lives >= holdLooks: // only this thread ends: another one becomes the anchor
+	case v.execs || h.lives >= holdLooks: // only this thread ends: another one becomes the anchor
 		w.glimpse = v.fds
 		l.resume(w)
 		l.moveAnchor(w, v.survivor)

@@ -50,6 +50,7 @@ func fresh() time.Time { return time.Now().Add(-freshBefore) }
 type view struct {
 	alive    int  // siblings that can still change the table
 	survivor int  // one of them that is not about to end; 0: none
+	execs    bool // that one waits in execve, for this thread
 	final    bool // the last look, whatever it saw
 	fds      []procfs.FD
 	comm     string
@@ -211,16 +212,19 @@ func (l *Loop) keepsRights(s procfs.Status) bool {
 // case. The sockets live until the
 // thread has exited, and their names are known from the first look as a rule.
 func (l *Loop) lookAfter(w *watched, final, glimpse bool) {
-	h, exiting := w.hold, append([]int{w.hold.tid}, w.exiting...)
+	h, exiting, before := w.hold, append([]int{w.hold.tid}, w.exiting...), w.look.Before
 	l.job(w, func() func() {
 		v := view{final: final}
 		v.alive, v.survivor = procfs.Siblings(w.pid, exiting)
+		v.execs = v.survivor != 0 && procfs.Executing(w.pid, v.survivor)
 		if v.alive > 0 && !final && glimpse {
 			v.fds, _ = l.table(w.pid, h.tid)
+			procfs.ResolveAgain(v.fds, before)
 			l.resolve(w.pid, v.fds, time.Now())
 		}
 		if v.alive == 0 || final {
 			v.fds, v.err = l.table(w.pid, h.tid)
+			procfs.ResolveAgain(v.fds, before)
 			l.resolve(w.pid, v.fds, time.Now())
 			v.children = procfs.Children(w.pid)
 			if w.execed {
@@ -258,8 +262,8 @@ func (l *Loop) resolve(pid int, fds []procfs.FD, since time.Time) {
 	}
 	for _, since := range []time.Time{since, time.Now()} {
 		for part := range l.sockets {
-			if !unknown() {
-				return
+			if !procfs.NeedPart(pid, fds, part) {
+				continue
 			}
 			var known map[uint64]procfs.SocketInfo
 			l.lookers.aside(func() { known = l.sockets.since(part, since) })

@@ -196,6 +196,19 @@ func Siblings(pid int, except []int) (alive, survivor int) {
 	return alive, survivor
 }
 
+// Executing reports whether a thread waits in execve(2): for the other threads of
+// its process to end, or for a file. It is never one that was killed a moment
+// ago, as [Siblings] fears: such a one does not wait there any more. It needs the
+// rights to trace it (/proc/PID/syscall).
+func Executing(pid, tid int) bool {
+	s, err := readStat(taskPath(pid, tid, "stat"))
+	if err != nil || s.State != 'D' {
+		return false
+	}
+	name, _ := parseSyscall(readWord(taskPath(pid, tid, "syscall")))
+	return name == callOf(unix.SYS_EXECVE).name || name == callOf(unix.SYS_EXECVEAT).name
+}
+
 func killPending(pid, tid int) bool {
 	b, err := slurp(taskPath(pid, tid, "status"))
 	if err != nil {

@@ -85,6 +85,7 @@ var calls = map[int]call{
 	unix.SYS_CLONE:             {name: "clone"},
 	unix.SYS_CLONE3:            {name: "clone3"},
 	unix.SYS_EXECVE:            {name: "execve"},
+	unix.SYS_EXECVEAT:          {name: "execveat"},
 	unix.SYS_EXIT:              {name: "exit"},
 	unix.SYS_EXIT_GROUP:        {name: "exit_group"},
 	unix.SYS_PROCESS_VM_READV:  {name: "process_vm_readv"},

@@ -1,0 +1,58 @@
+package procfs
+
+import (
+	"bufio"
+	"os/exec"
+	"runtime"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A thread that executes a program waits for the main thread, which stands in
+// its exit as long as we trace it there.
+func TestExecuting(t *testing.T) {
+	runtime.LockOSThread() // only it may speak to what it traces
+	defer runtime.UnlockOSThread()
+	const script = `
+import os, signal, threading
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+def execute():
+    print("waits", flush=True)
+    signal.sigwait([signal.SIGUSR1])
+    os.execv("/bin/true", ["true"])
+threading.Thread(target=execute).start()
+signal.pause()`
+	cmd := exec.Command("/usr/bin/python3", "-ISEc", script)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Wait() }()
+	defer func() { _ = cmd.Process.Kill() }()
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	pid := cmd.Process.Pid
+	_, tid := Siblings(pid, []int{pid})
+	if tid == 0 || Executing(pid, tid) || Executing(pid, pid) {
+		t.Fatalf("thread %d, which waits for a signal, executes", tid)
+	}
+	if _, _, e := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(pid), 0, unix.PTRACE_O_TRACEEXIT, 0, 0); e != 0 {
+		t.Fatal(e)
+	}
+	if err := cmd.Process.Signal(unix.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(pid, &status, unix.WALL, nil); err != nil || status.TrapCause() != unix.PTRACE_EVENT_EXIT {
+		t.Fatalf("no exit of the main thread: %x %v", status, err)
+	}
+	eventually(t, "a thread that executes", func() bool { return Executing(pid, tid) })
+	if err := unix.PtraceDetach(pid); err != nil {
+		t.Fatal(err)
+	}
+}
