@@ -118,8 +118,8 @@ func (l *Loop) sweepTell(p procfs.Stat) {
 // sweepKill kills a descendant. Only our own children cannot have been
 // recycled since the look, so the handle is taken first and the look repeated.
 func (l *Loop) sweepKill(p procfs.Stat) {
-	if l.sweep.killed[key(p)] {
-		return
+	if r := l.pids[p.Pid]; r != nil && r.killed || l.sweep.killed[key(p)] {
+		return // it cannot do more than die of it
 	}
 	fd, err := unix.PidfdOpen(p.Pid, 0)
 	if err != nil {
