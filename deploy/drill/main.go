@@ -94,8 +94,8 @@ func (d *drill) run(image string) error {
 		{"node 3 is back, and gets its share", []func() error{
 			d.manager("node", "update", "--availability", "active", d.watch.name(3)), d.update("--force"), d.updated("completed"), d.servers(12, 1, 2, 3),
 		}},
-		{"node 2 is cut off, and replaced", []func() error{d.shell(d.cut, 2), d.servers(12, 1, 3)}},
-		{"node 2 is back, and what is too much on it ends", []func() error{d.shell(d.mend, 2), d.ready(2), d.servers(12, 1, 2, 3)}},
+		{"node 2 is cut off, and replaced", []func() error{d.cutOff(2), d.shell(d.cut, 2), d.servers(12, 1, 3)}},
+		{"node 2 is back, and what is too much on it ends", []func() error{d.shell(d.mend, 2), d.ready(2), d.cutOff(0), d.servers(12, 1, 2, 3)}},
 		{"scale to 3", []func() error{d.manager("service", "scale", "-d", server+"=3"), d.servers(3, 1, 2, 3)}},
 		{"the clients end", []func() error{d.manager("service", "scale", "-d", stack+"_client=0"), d.gone("client")}},
 		{"all ends", []func() error{d.manager("stack", "rm", stack), d.gone("server")}},
@@ -202,6 +202,13 @@ func (d *drill) ready(node int) func() error {
 		out, err := d.docker(1, "node", "inspect", "-f", "{{.Status.State}}", d.watch.name(node))
 		return err == nil && out == "ready"
 	})
+}
+
+func (d *drill) cutOff(node int) func() error {
+	return func() error {
+		d.watch.cutOff(node)
+		return nil
+	}
 }
 
 func (d *drill) shell(command string, node int) func() error {

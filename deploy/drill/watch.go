@@ -17,10 +17,22 @@ import (
 type watch struct {
 	cancel context.CancelFunc
 	all    sync.WaitGroup
-	names  []string // of the nodes
+	nodes  []string // as docker -H has them
+	names  []string
 
 	mu         sync.Mutex
 	containers map[string]*container
+	off        string // the node that is cut off
+	apart      int    // requests that failed there meanwhile: most servers are on the other side
+}
+
+// cutOff says that a node, counted from 1, is cut off by now; 0: none is.
+func (w *watch) cutOff(node int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.off = ""; node > 0 {
+		w.off = w.nodes[node-1]
+	}
 }
 
 // container is what is known of one.
@@ -35,7 +47,7 @@ type container struct {
 
 func newWatch(nodes []string) *watch {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &watch{cancel: cancel, containers: map[string]*container{}}
+	w := &watch{cancel: cancel, nodes: nodes, containers: map[string]*container{}}
 	for _, node := range nodes {
 		out, _ := exec.Command("docker", "-H", node, "info", "-f", "{{.Name}}").Output()
 		w.names = append(w.names, strings.TrimSpace(string(out)))
@@ -98,6 +110,8 @@ func (w *watch) follow(ctx context.Context, k *container) {
 		switch {
 		case strings.Contains(line, "action: receive_message | result: success"):
 			k.answered++
+		case strings.Contains(line, "action: receive_message | result: fail") && k.node == w.off:
+			w.apart++
 		case strings.Contains(line, "action: receive_message | result: fail"):
 			if k.failed++; k.failure == "" {
 				k.failure = line
@@ -148,7 +162,8 @@ func (w *watch) report(out io.Writer) bool {
 	for _, s := range []string{stack + "_server", stack + "_client"} {
 		fmt.Fprintf(out, "%s: %d containers ended, %d with code 0 and a balanced, graceful last line\n", s, ended[s], graceful[s])
 	}
-	fmt.Fprintf(out, "requests: %d answered, %d failed after their retries\n", answered, failed)
+	fmt.Fprintf(out, "requests: %d answered, %d failed after their retries", answered, failed)
+	fmt.Fprintf(out, ", %d on the node that was cut off, meanwhile\n", w.apart)
 	if running > 0 {
 		fmt.Fprintf(out, "%d containers were not seen to end\n", running)
 	}
