@@ -209,23 +209,21 @@ func (l *Loop) keepsRights(s procfs.Status) bool {
 
 // lookAfter looks at the siblings of a held thread and, when they are gone or
 // final is set, at the table and the children; with glimpse, at the table in any
-// case. The sockets live until the
-// thread has exited, and their names are known from the first look as a rule.
+// case. The sockets live until the thread has exited, and are known from the
+// first look as a rule.
 func (l *Loop) lookAfter(w *watched, final, glimpse bool) {
 	h, exiting, before := w.hold, append([]int{w.hold.tid}, w.exiting...), w.look.Before
 	l.job(w, func() func() {
 		v := view{final: final}
 		v.alive, v.survivor = procfs.Siblings(w.pid, exiting)
 		v.execs = v.survivor != 0 && procfs.Executing(w.pid, v.survivor)
-		if v.alive > 0 && !final && glimpse {
-			v.fds, _ = l.table(w.pid, h.tid)
-			procfs.ResolveAgain(v.fds, before)
-			l.resolve(w.pid, v.fds, time.Now())
-		}
-		if v.alive == 0 || final {
+		ends := v.alive == 0 || final
+		if ends || glimpse {
 			v.fds, v.err = l.table(w.pid, h.tid)
 			procfs.ResolveAgain(v.fds, before)
 			l.resolve(w.pid, v.fds, time.Now())
+		}
+		if ends {
 			v.children = procfs.Children(w.pid)
 			if w.execed {
 				v.runtime = l.runtime(w.pid)
@@ -261,6 +259,9 @@ func (l *Loop) resolve(pid int, fds []procfs.FD, since time.Time) {
 		return slices.ContainsFunc(fds, func(f procfs.FD) bool { return f.Kind == "socket" && !f.Std() && !f.Named() })
 	}
 	for _, since := range []time.Time{since, time.Now()} {
+		if !unknown() {
+			return
+		}
 		for part := range l.sockets {
 			if !procfs.NeedPart(pid, fds, part) {
 				continue

@@ -423,6 +423,36 @@ func TestLateLook(t *testing.T) {
 	}
 }
 
+// A run that was killed and stands in its exit is not killed once more as an
+// orphan by a sweep that comes meanwhile.
+func TestSweepKillsNobodyTwice(t *testing.T) {
+	b := newBench(t)
+	id, _ := b.spawn("deaf")
+	b.Signal(id, unix.SIGTERM, 1, Exact)
+	wait(b, func(s Signalled) bool { return s.Rung == 1 })
+	unblock := b.block()
+	b.Signal(id, unix.SIGKILL, 2, Exact)
+	wait(b, func(s Signalled) bool { return s.Rung == 2 })
+	now := time.Now()
+	b.Sweep(now, now.Add(limit), Exact)
+	swept := make(chan int)
+	b.cmds.Put(func() {
+		b.tendSweep(time.Now())
+		swept <- len(b.remaining())
+	})
+	if n := <-swept; n != 1 {
+		t.Fatalf("%d are there to be swept, want the one that stands in its exit", n)
+	}
+	unblock()
+	b.exited(id)
+	wait(b, func(Swept) bool { return true })
+	for _, f := range b.left {
+		if s, ok := f.(OrphanSignalled); ok {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
 // A held thread is let go even if no look comes to its end.
 func TestHoldIsBounded(t *testing.T) {
 	b := newBench(t)

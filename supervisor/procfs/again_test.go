@@ -1,56 +1,44 @@
 package procfs
 
 import (
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"testing"
 )
 
+// closes has a test close what it opened.
+func closes(t *testing.T, c io.Closer, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+}
+
 // What the kernel says of one socket is what it says of it among all, and
 // protocols tell where it is to be found.
 func TestResolveAgain(t *testing.T) {
-	listen := func(network, address string) net.Listener {
-		l, err := net.Listen(network, address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { l.Close() })
-		return l
-	}
-	dial := func(network, address string) net.Conn {
-		c, err := net.Dial(network, address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		return c
-	}
-	packet := func(network, address string) net.PacketConn {
-		c, err := net.ListenPacket(network, address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		return c
-	}
 	var sockets []any
 	var peers []net.Conn
 	for _, at := range [][2]string{{"tcp4", "127.0.0.1:0"}, {"tcp6", "[::1]:0"}, {"tcp", "[::]:0"}, {"unix", filepath.Join(t.TempDir(), "s")}} {
-		l := listen(at[0], at[1])
-		c := dial(at[0], l.Addr().String())
+		l, err := net.Listen(at[0], at[1])
+		closes(t, l, err)
+		c, err := net.Dial(at[0], l.Addr().String())
+		closes(t, c, err)
 		s, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { s.Close() })
+		closes(t, s, err)
 		sockets, peers = append(sockets, l, c, s), append(peers, c)
 	}
 	for _, at := range [][2]string{{"udp4", "127.0.0.1:0"}, {"udp6", "[::1]:0"}, {"udp", ":0"}} {
-		p := packet(at[0], at[1])
+		p, err := net.ListenPacket(at[0], at[1])
+		closes(t, p, err)
 		_, port, _ := net.SplitHostPort(p.LocalAddr().String())
 		host := map[string]string{"udp4": "127.0.0.1", "udp6": "::1", "udp": "127.0.0.1"}[at[0]]
-		sockets = append(sockets, p, dial(at[0], net.JoinHostPort(host, port)))
+		c, err := net.Dial(at[0], net.JoinHostPort(host, port))
+		closes(t, c, err)
+		sockets = append(sockets, p, c)
 	}
 	before := own(t)
 	for _, c := range peers { // a change that the first look cannot have seen
