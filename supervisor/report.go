@@ -40,11 +40,10 @@ func (h *house) writeReport(file *report.File) {
 	}
 	cfg := h.fleet.Config()
 	host, _ := os.Hostname()
-	facts := report.Facts{Version: version, Host: host, Config: cfg.Path, Group: map[string]string{}, DependsOn: map[string][]string{}}
+	facts := report.Facts{Version: version, Host: host, Config: cfg.Path, Group: map[string]string{}, DependsOn: cfg.EndsBefore()}
 	complete, outcome := h.judge(1)
 	facts.Complete, facts.Code = complete, h.code(outcome)
 	for _, c := range cfg.Children {
-		facts.DependsOn[c.Name] = cfg.EndsBefore(c)
 		for _, i := range c.Instances {
 			facts.Group[i.Name] = c.Name
 		}

@@ -441,8 +441,8 @@ func spread(children []*childBlock, shutdown Shutdown) hcl.Diagnostics {
 			nodes[i].timeout = max(nodes[i].timeout, instance.Policy.KillTimeout)
 		}
 		nodes[i].sidecar = c.values.policy.Sidecar
-		for _, dep := range c.dependsOn {
-			if at, ok := index[dep.to]; ok && dep.until != UntilCompleted {
+		for _, dep := range c.outlivedBy() {
+			if at, ok := index[dep]; ok {
 				nodes[i].dependsOn = append(nodes[i].dependsOn, at)
 			}
 		}

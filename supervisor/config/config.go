@@ -138,6 +138,8 @@ type Policy struct {
 	// given.
 	KillLadder []Rung
 	KillScope  Scope
+	// Descendants is what happens to descendants that outlive the main process.
+	Descendants Descendants
 	// DiagnoseSignal asks for stacks before SIGKILL; 0: none.
 	DiagnoseSignal syscall.Signal
 	ReloadSignal   syscall.Signal // for a run that a reload keeps; 0: none
@@ -167,6 +169,16 @@ const (
 	ScopeProcess Scope = "process"
 	ScopeGroup   Scope = "group"
 	ScopeTree    Scope = "tree"
+)
+
+// Descendants says what happens to descendants that outlive the main process of
+// an instance.
+type Descendants string
+
+// The two values of Descendants.
+const (
+	EndDescendants   Descendants = "end"   // they go through the stop sequence; the process has ended after them
+	LeaveDescendants Descendants = "leave" // they run on, and only the final stop ends them
 )
 
 // Action is what the end of a child for good means for all.

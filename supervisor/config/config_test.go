@@ -110,7 +110,7 @@ func TestContractExample(t *testing.T) {
 				Env:  append([]string{fmt.Sprintf("CLI_ID=%d", i)}, base...),
 				Logs: logs,
 			},
-			Policy: Policy{KillSignal: syscall.SIGTERM, KillTimeout: 3550 * time.Millisecond, Shared: true, KillHold: hold, KillScope: ScopeGroup, SuccessCodes: []int{0}, Restart: restart, MaxParallel: 1, OnSuccess: Ignore, OnFailure: ShutDown},
+			Policy: Policy{KillSignal: syscall.SIGTERM, KillTimeout: 3550 * time.Millisecond, Shared: true, KillHold: hold, KillScope: ScopeGroup, Descendants: EndDescendants, SuccessCodes: []int{0}, Restart: restart, MaxParallel: 1, OnSuccess: Ignore, OnFailure: ShutDown},
 		}
 	}
 	want := &Config{
@@ -126,7 +126,7 @@ func TestContractExample(t *testing.T) {
 					Ready: &Ready{Probe: Probe{TCP: "127.0.0.1:12345"}, Timeout: 5 * time.Second},
 					Logs:  logs,
 				},
-				Policy: Policy{KillSignal: syscall.SIGTERM, KillTimeout: 5 * time.Second, KillHold: hold, KillScope: ScopeGroup, SuccessCodes: []int{0}, Restart: restart, MaxParallel: 1, OnSuccess: Ignore, OnFailure: ShutDown},
+				Policy: Policy{KillSignal: syscall.SIGTERM, KillTimeout: 5 * time.Second, KillHold: hold, KillScope: ScopeGroup, Descendants: EndDescendants, SuccessCodes: []int{0}, Restart: restart, MaxParallel: 1, OnSuccess: Ignore, OnFailure: ShutDown},
 			}}},
 			{Name: "client", DependsOn: []Dependency{{"server", UntilReady}}, Instances: []*Instance{client(1), client(2)}},
 		},

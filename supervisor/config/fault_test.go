@@ -54,6 +54,7 @@ func TestFaults(t *testing.T) {
 		{"unknown attribute", "child \"a\" {\n  comand = \"server\"\n}", []string{
 			`1:11 Missing required argument: The argument "command" is required`,
 			`2:3 Unsupported argument: An argument named "comand" is not expected here. Did you mean "command"?`}},
+		of("descendants", `descendants = "leave"`, `3:15 Descendants are left and signalled: descendants = "leave" lets them run on, and kill_scope = "group" sends them`),
 		in("unknown block", "redy", "", `3:1 Unsupported block type: Blocks of type "redy" are not expected here. Did you mean "ready"?`),
 		{"of a later day", `volume "x" {}`, []string{`1:1 Unsupported block type: Blocks of type "volume"`}},
 		in("socket without an address", `listen "x"`, "", `3:1 No address: A socket needs tcp = "host:port" or unix = "path"`),

@@ -171,13 +171,80 @@ func barrier(nodes []stopNode) []stopNode {
 	return append(nodes, last)
 }
 
-// EndsBefore returns the names of the children that a stop ends after c.
-func (c *Config) EndsBefore(child *Child) []string {
-	var names []string
-	for _, other := range c.Children {
-		depends := slices.ContainsFunc(child.DependsOn, func(d Dependency) bool { return d.Child == other.Name && d.Outlives() })
-		if other.Sidecar() && !child.Sidecar() || depends && other.Sidecar() == child.Sidecar() {
-			names = append(names, other.Name)
+// outlivedBy returns the children that are stopped after c: what c needs for as
+// long as c runs, and what the dependencies of c that have completed needed. With
+// db, migrate (a oneshot that needs db) and web (which needs migrate), db is
+// stopped after web. A dependency that runs itself keeps what it needs.
+func (c *childBlock) outlivedBy() []*childBlock {
+	return outlivedBy(c, func(of *childBlock) (list []successor[*childBlock]) {
+		for _, dep := range of.dependsOn {
+			list = append(list, successor[*childBlock]{dep.to, dep.until})
+		}
+		return list
+	})
+}
+
+// OutlivedBy returns, for each child by name, the names of the children that are
+// stopped after it: what it needs for as long as it runs, and what the
+// dependencies that have completed needed.
+func (c *Config) OutlivedBy() map[string][]string {
+	byName := make(map[string]*Child, len(c.Children))
+	for _, child := range c.Children {
+		byName[child.Name] = child
+	}
+	dependencies := func(name string) (list []successor[string]) {
+		child := byName[name]
+		if child == nil {
+			return nil
+		}
+		for _, d := range child.DependsOn {
+			list = append(list, successor[string]{d.Child, d.Until})
+		}
+		return list
+	}
+	after := make(map[string][]string, len(c.Children))
+	for name := range byName {
+		after[name] = outlivedBy(name, dependencies)
+	}
+	return after
+}
+
+// successor is a dependency as [outlivedBy] follows it.
+type successor[T comparable] struct {
+	to    T
+	until Until
+}
+
+func outlivedBy[T comparable](c T, dependencies func(T) []successor[T]) (after []T) {
+	added, seen := map[T]bool{}, map[T]bool{c: true}
+	queue := []T{c}
+	for len(queue) > 0 {
+		from := queue[0]
+		queue = queue[1:]
+		for _, d := range dependencies(from) {
+			switch {
+			case d.until != UntilCompleted && !added[d.to]:
+				added[d.to] = true
+				after = append(after, d.to)
+			case d.until == UntilCompleted && !seen[d.to]:
+				seen[d.to] = true
+				queue = append(queue, d.to)
+			}
+		}
+	}
+	return after
+}
+
+// EndsBefore returns, for each child by name, the names of the children that a
+// stop ends after it.
+func (c *Config) EndsBefore() map[string][]string {
+	after, names := c.OutlivedBy(), make(map[string][]string, len(c.Children))
+	for _, child := range c.Children {
+		for _, other := range c.Children {
+			depends := slices.Contains(after[child.Name], other.Name)
+			if other.Sidecar() && !child.Sidecar() || depends && other.Sidecar() == child.Sidecar() {
+				names[child.Name] = append(names[child.Name], other.Name)
+			}
 		}
 	}
 	return names
@@ -190,11 +257,21 @@ func (c *Config) nodes(stop bool) []stopNode {
 	for i, child := range c.Children {
 		index[child.Name] = i
 	}
+	var after map[string][]string
+	if stop {
+		after = c.OutlivedBy()
+	}
 	nodes := make([]stopNode, len(c.Children))
 	for i, child := range c.Children {
 		nodes[i] = stopNode{given: true, timeout: child.KillTimeout(), sidecar: child.Sidecar()}
-		for _, d := range child.DependsOn {
-			if dep, ok := index[d.Child]; ok && (!stop || d.Outlives()) {
+		names := after[child.Name]
+		if !stop {
+			for _, d := range child.DependsOn {
+				names = append(names, d.Child)
+			}
+		}
+		for _, name := range names {
+			if dep, ok := index[name]; ok {
 				nodes[i].dependsOn = append(nodes[i].dependsOn, dep)
 			}
 		}

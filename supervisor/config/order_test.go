@@ -59,6 +59,8 @@ func TestOrder(t *testing.T) {
 		"a oneshot":           {"a>m m?", "m | a", "a m", "a 8.55s"},
 		"an explicit until":   {"a>m:ready m?", "m | a", "a | m", "a m 8.55s"},
 		"completed":           {"b=3s>a:completed,c a=5s c=1s", "a c | b", "b a | c", "a 5s"},
+		"through a oneshot":   {"w=3s>m m=1s?>d d=2s", "d | m | w", "w m | d", "w d 5s"},
+		"through two":         {"w=3s>m m=1s?>n n=1s?>d d=2s", "d | n | m | w", "w m n | d", "w d 5s"},
 		"started":             {"b>a:started a", "a | b", "b | a", "b a 8.55s"},
 		"sidecars":            {"s! p!>s a=2s b=1s>a", "s a | p b", "b | a | p | s", "b a p s 8.55s"},
 		"a sidecar after":     {"s=2s!>a a=1s", "a | s", "a | s", "a s 3s"},

@@ -153,6 +153,7 @@ var attributes = append([]compared[place]{
 	}),
 	compare("kill_ladder", func(p *place) any { return p.Policy.KillLadder }),
 	compare("kill_scope", func(p *place) any { return p.Policy.KillScope }),
+	compare("descendants", func(p *place) any { return p.Policy.Descendants }),
 	compare("kill_hold", func(p *place) any { return p.Policy.KillHold }),
 	compare("diagnose_signal", func(p *place) any { return p.Policy.DiagnoseSignal }),
 	compare("reload_signal", func(p *place) any { return p.Policy.ReloadSignal }),

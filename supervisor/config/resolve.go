@@ -136,6 +136,10 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 	if v.policy.Oneshot && v.policy.Restart.On == "always" && !c.failed["restart.on"] {
 		diags = diags.Append(fault(c.at("restart.on"), "A oneshot that never ends", "A oneshot completes with its first success, and this one would be restarted after it."))
 	}
+	if v.policy.Descendants == LeaveDescendants && v.policy.KillScope != ScopeProcess && !c.failed["descendants"] && !c.failed["kill_scope"] {
+		diags = diags.Append(fault(c.at("descendants"), "Descendants are left and signalled",
+			"descendants = \"leave\" lets them run on, and kill_scope = %s sends them the signals of each stop. Add kill_scope = \"process\", or remove descendants.", quote(string(v.policy.KillScope))))
+	}
 	v.policy.Overlap = v.strategy == overlap
 	if v.policy.Overlap && v.policy.Oneshot && !c.failed["restart.strategy"] {
 		diags = diags.Append(fault(c.at("restart.strategy"), "A oneshot that overlaps", "A oneshot is there to end, and the new run would wait for nothing. Leave out the strategy."))

@@ -133,6 +133,8 @@ func defaultChild() childValues {
 			KillHold:   250 * time.Millisecond,
 			KillScope:  ScopeGroup,
 
+			Descendants: EndDescendants,
+
 			SuccessCodes: []int{0},
 			OnSuccess:    Ignore,
 			OnFailure:    ShutDown,
@@ -225,7 +227,7 @@ var childSchema = block[childValues]{
 		shared(field("count", func(v *childValues) *int { return &v.count }, integer(maxCount),
 			"How many instances there are: name1, name2, and so on. Without it there is one, named after the child; 0 is none.")),
 		shared(field("depends_on", func(v *childValues) *[]Dependency { return &v.dependsOn }, dependencies,
-			`The children that this one waits for, by name or as { child = "db", until = "started" }: started, ready or completed. Without until it is ready, and completed for a oneshot. All but the completed are stopped after it.`)),
+			`The children that this one waits for, by name or as { child = "db", until = "started" }: started, ready or completed. Without until it is ready, and completed for a oneshot. All but the completed are stopped after it, and so is what the completed depend on.`)),
 		shared(field("disabled", func(v *childValues) *bool { return &v.disabled }, boolean,
 			"It has no instances, as with a count of 0. What depends on it does not wait for it.")),
 		shared(field("oneshot", func(v *childValues) *bool { return &v.policy.Oneshot }, boolean,
@@ -265,7 +267,9 @@ var childSchema = block[childValues]{
 		field("kill_ladder", func(v *childValues) *[]Rung { return &v.policy.KillLadder }, rungs,
 			"In place of kill_signal, kill_timeout and diagnose_signal: the signals that ask it to end, one after the other, as [{ signal = \"SIGTERM\", wait = \"3s\" }, { signal = \"SIGQUIT\", wait = \"1s\" }]. SIGKILL comes after the last in any case."),
 		field("kill_scope", func(v *childValues) *Scope { return &v.policy.KillScope }, oneOf(ScopeProcess, ScopeGroup, ScopeTree),
-			"Whom these signals reach: the process alone, its process group, or its whole tree, wherever that went. What is left of it when all have ended is ended then."),
+			"Whom these signals reach: the process alone, its process group, or its whole tree, wherever that went. Descendants that outlive the main process are told one by one, whatever the scope; see descendants."),
+		field("descendants", func(v *childValues) *Descendants { return &v.policy.Descendants }, oneOf(EndDescendants, LeaveDescendants),
+			"What happens to descendants that outlive the main process. With `end` they go through the same stop sequence with the time that is left, and a restart, a reload, a dependency and `completed` wait for the last of them. With `leave` they run on and nothing waits for them; the final stop ends them. `leave` needs kill_scope = \"process\"."),
 		field("kill_hold", func(v *childValues) *time.Duration { return &v.policy.KillHold }, duration(0),
 			"How long the kill_signal waits at most, in the first second of a run, until the program has set up its signals; before that it would be killed by it. Half of kill_timeout at most, or of the first wait of kill_ladder."),
 		field("diagnose_signal", func(v *childValues) *syscall.Signal { return &v.policy.DiagnoseSignal }, signal,
