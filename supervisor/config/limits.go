@@ -19,7 +19,6 @@ var resources = []struct {
 	{"cpu", unix.RLIMIT_CPU, "CPU time, in seconds; at the soft limit it gets SIGXCPU, at the hard one SIGKILL."},
 	{"data", unix.RLIMIT_DATA, "Its data segment, in bytes."},
 	{"fsize", unix.RLIMIT_FSIZE, "A file that it writes, in bytes."},
-	{"locks", unix.RLIMIT_LOCKS, "Locks of files; Linux has no such limit any more."},
 	{"memlock", unix.RLIMIT_MEMLOCK, "Memory that it locks, in bytes."},
 	{"msgqueue", unix.RLIMIT_MSGQUEUE, "POSIX message queues of its user, in bytes."},
 	{"nice", unix.RLIMIT_NICE, "20 less the lowest nice value that it may take."},

@@ -175,7 +175,7 @@ func TestParseStat(t *testing.T) {
 	tail := " S 7 9 3 4 5 4194560 1 2 3 4 5 6 7 8 20 0 1 0 999 12 13"
 	for name, line := range map[string]string{"plain": "plain", "a) S 1 (b": "a) S 1 (b", "": ""} {
 		s, err := parseStat([]byte("42 (" + line + ")" + tail))
-		if err != nil || s != (Stat{Pid: 42, Comm: name, State: 'S', PPid: 7, PGrp: 9, Flags: 4194560, Start: 999}) {
+		if err != nil || s != (Stat{Pid: 42, Comm: name, State: 'S', PPid: 7, PGrp: 9, Session: 3, Flags: 4194560, Start: 999}) {
 			t.Errorf("%q: %+v, %v", name, s, err)
 		}
 	}

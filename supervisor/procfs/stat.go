@@ -20,6 +20,8 @@ type Stat struct {
 	State byte   // R, S, D, T (stopped), t (traced), Z, X, …
 	PPid  int
 	PGrp  int
+	// Session is the session id: the pid of the process that called setsid(2).
+	Session int
 	Flags uint64 // PF_*
 	// Thread: it is one of several of its process, and not the main one. Only a
 	// process sends its parent a signal as it ends.
@@ -93,10 +95,11 @@ func parseStat(line []byte) (Stat, error) {
 		return Stat{}, ErrStat
 	}
 	s := Stat{Comm: string(line[i+1 : j]), State: f[0][0]}
-	var err [5]error
+	var err [6]error
 	s.Pid, err[0] = strconv.Atoi(string(line[:i-1]))
 	s.PPid, err[1] = strconv.Atoi(f[1])
 	s.PGrp, err[2] = strconv.Atoi(f[2])
+	s.Session, err[5] = strconv.Atoi(f[3])
 	s.Flags, err[3] = strconv.ParseUint(f[6], 10, 64)
 	s.Start, err[4] = strconv.ParseUint(f[19], 10, 64)
 	if errors.Join(err[:]...) != nil {

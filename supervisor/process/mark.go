@@ -1,0 +1,58 @@
+package process
+
+import "golang.org/x/sys/unix"
+
+// A mark tells whose process tree an adopted process belongs to after its parent
+// has ended: the kernel keeps no other trace. The mark is the soft RLIMIT_LOCKS,
+// which Linux has ignored since 2.4.25 (getrlimit(2)). Every process inherits it
+// over fork, execve, setuid, setsid, an emptied environment and closed
+// descriptors, and everybody can read it. Only a program that sets all limits
+// anew loses it (pam_limits: su, sudo, sshd).
+//
+// A supervisor below another one keeps the bits of the outer mark and puts its own
+// number above them, so that both can tell their trees. There are markLevels levels.
+const (
+	markBits   = 20 // of one level
+	markLevels = 3
+	maxMark    = 1<<markBits - 1 // the highest number; 0 stands for no run
+)
+
+// marks makes and reads the marks of one supervisor. The zero value makes none.
+type marks struct {
+	usable bool
+	outer  uint64 // the mark that we have ourselves: the bits below ours
+	shift  uint   // of our number
+}
+
+// newMarks makes the marks of a supervisor that was started with these limits. No
+// mark can be made where the hard limit is finite and leaves no room, or below
+// markLevels other supervisors.
+func newMarks(soft, hard uint64) marks {
+	m := marks{}
+	if soft != unix.RLIM_INFINITY {
+		m.outer = soft
+	}
+	for m.outer>>m.shift != 0 {
+		m.shift += markBits
+	}
+	m.usable = m.shift < markLevels*markBits && m.outer|maxMark<<m.shift <= hard
+	return m
+}
+
+// of returns the limit for a process tree with number n, from 1 to maxMark; 0
+// stands for no tree.
+func (m marks) of(n uint64) uint64 {
+	if n == 0 && m.outer == 0 {
+		return unix.RLIM_INFINITY
+	}
+	return m.outer | n<<m.shift
+}
+
+// number reads the number back from the limit of a process. It is 0 where the
+// process has no mark of ours.
+func (m marks) number(limit uint64) uint64 {
+	if !m.usable || limit == unix.RLIM_INFINITY || limit&(1<<m.shift-1) != m.outer {
+		return 0
+	}
+	return limit >> m.shift & maxMark
+}
