@@ -14,13 +14,15 @@ func (e Event) Ended() bool {
 // State is where an instance stands.
 type State uint8
 
-// The states. A run exists in Starting, Ready, Unready, Renewing and Stopping,
-// and only there.
+// The states. A run exists in Starting, Ready, Unready, Ending, Renewing and
+// Stopping, and only there: from its spawn until nothing is left of its process
+// tree.
 const (
 	Waiting    State = iota // wants to run, and may as soon as what it depends on lets it
 	Starting                // has a run that is not ready yet
 	Ready                   // has a run that serves
 	Unready                 // its run was not ready in time, or a check failed, and it is being stopped
+	Ending                  // its main process has ended, and descendants that outlived it are being stopped
 	BackingOff              // its run failed; another one follows after a delay
 	Renewing                // its run is being stopped, so that a new one can follow
 	Stopping                // its run is being stopped for good
@@ -30,7 +32,7 @@ const (
 )
 
 var stateNames = [...]string{
-	"waiting", "starting", "ready", "unready", "backing off", "renewing", "stopping", "succeeded", "failed", "stopped",
+	"waiting", "starting", "ready", "unready", "ending", "backing off", "renewing", "stopping", "succeeded", "failed", "stopped",
 }
 
 func (s State) String() string { return stateNames[s] }
@@ -47,7 +49,7 @@ func States() []State {
 // HasRun reports whether a process of the instance exists, or is being made.
 func (s State) HasRun() bool {
 	switch s {
-	case Starting, Ready, Unready, Renewing, Stopping:
+	case Starting, Ready, Unready, Ending, Renewing, Stopping:
 		return true
 	}
 	return false
@@ -68,6 +70,7 @@ const (
 	Serves                  // its run is ready
 	TooLate                 // its run was not ready in time
 	Fails                   // its run was ready, and does not serve any more
+	MainEnded               // its main process ended, and descendants outlive it
 	EndedWell               // its run ended, and no other follows
 	EndedBadly              // its run ended, and failed for good
 	EndedAgain              // its run ended, and another one follows after a delay
@@ -81,7 +84,7 @@ const (
 )
 
 var eventNames = [...]string{
-	"start", "serves", "too late", "fails", "ended well", "ended badly", "ended, again", "ended first", "delay over", "stop", "renew", "rung over",
+	"start", "serves", "too late", "fails", "main ended", "ended well", "ended badly", "ended, again", "ended first", "delay over", "stop", "renew", "rung over",
 	"hasten", "kill",
 }
 
@@ -134,6 +137,7 @@ var table = map[State]map[Event]transition{
 	Starting: {
 		Serves:     {Ready, Nothing},
 		TooLate:    {Unready, Climb},
+		MainEnded:  {Ending, Climb},
 		EndedWell:  {Succeeded, Complete},
 		EndedBadly: {Failed, GiveUp},
 		EndedAgain: {BackingOff, Delay},
@@ -143,6 +147,7 @@ var table = map[State]map[Event]transition{
 	},
 	Ready: {
 		Fails:      {Unready, Climb},
+		MainEnded:  {Ending, Climb},
 		EndedWell:  {Succeeded, Complete},
 		EndedBadly: {Failed, GiveUp},
 		EndedAgain: {BackingOff, Delay},
@@ -160,6 +165,17 @@ var table = map[State]map[Event]transition{
 		RungOver:   {Unready, Climb},
 		Hasten:     {Unready, Climb},
 		Kill:       {Unready, ClimbLast},
+	},
+	Ending: {
+		EndedWell:  {Succeeded, Complete},
+		EndedBadly: {Failed, GiveUp},
+		EndedAgain: {BackingOff, Delay},
+		EndedFirst: {Stopped, Nothing},
+		Stop:       {Stopping, Nothing}, // the ladder is under way
+		Renew:      {Renewing, Nothing},
+		RungOver:   {Ending, Climb},
+		Hasten:     {Ending, Climb},
+		Kill:       {Ending, ClimbLast},
 	},
 	BackingOff: {
 		DelayOver: {Waiting, Nothing},

@@ -88,8 +88,11 @@ type (
 		Child  string // the instance, or
 		Orphan string // the name of a process that is no child's run
 		Pid    int
-		Signal string
-		Rung   int // of the ladder, from 1; 0: none, as SIGCONT for a stopped child
+		// Process is the name of a descendant that outlived the main process of the
+		// child; empty: the main process.
+		Process string
+		Signal  string
+		Rung    int // of the ladder, from 1; 0: none, as SIGCONT for a stopped child
 	}
 	// SignalFailed: a signal could not be sent.
 	SignalFailed struct {
@@ -183,8 +186,26 @@ type (
 		Proof  string // what there is in its place
 		Reason string
 	}
+	// Outlived: the main process of a child ended, and descendants outlive it. They
+	// are ended before anything follows.
+	Outlived struct {
+		Child       string
+		Pid         int // of the main process
+		Exit        Exit
+		InStop      bool     // a stop of the child was under way
+		Descendants []string // each as "nginx (pid 20)"
+	}
+	// MainChanged: the main process of a child ended, and the process that it named
+	// as its successor is the main process now.
+	MainChanged struct {
+		Child string
+		Pid   int
+		From  int // the pid before
+		Exit  Exit
+	}
 	// OrphanReaped: an adopted process ended.
 	OrphanReaped struct {
+		Child   string // the instance in whose process tree it was; empty: not known
 		Pid     int
 		Command string
 		Exit    Exit
@@ -304,6 +325,8 @@ func (Slow) event()             {}
 func (Unheard) event()          {}
 func (Unexpected) event()       {}
 func (NoProof) event()          {}
+func (Outlived) event()         {}
+func (MainChanged) event()      {}
 func (OrphanReaped) event()     {}
 func (Restarting) event()       {}
 func (Completed) event()        {}

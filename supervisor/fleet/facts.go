@@ -26,6 +26,10 @@ func (f *Fleet) learn(fact process.Fact) {
 		f.signalled(x)
 	case process.Exited:
 		f.exited(x)
+	case process.TreeEnded:
+		f.treeEnded(x)
+	case process.MainChanged:
+		f.mainChanged(x)
 	case process.Glanced:
 		f.glanced(x)
 	case process.Diagnosed:
@@ -39,7 +43,7 @@ func (f *Fleet) learn(fact process.Fact) {
 		f.opt.Sink.Emit(event.SignalSent{Orphan: x.Command, Pid: x.Pid, Signal: signalName(x.Signal), Rung: x.Rung})
 	case process.OrphanReaped:
 		f.books.orphans++
-		f.opt.Sink.Emit(event.OrphanReaped{Pid: x.Pid, Command: x.Command, Exit: x.Exit})
+		f.opt.Sink.Emit(event.OrphanReaped{Child: x.Child, Pid: x.Pid, Command: x.Command, Exit: x.Exit})
 	case process.Swept:
 		f.swept(x)
 	}
@@ -68,21 +72,24 @@ func (f *Fleet) spawnFailed(x process.SpawnFailed) {
 		u.relay = nil
 	}
 	if errors.Is(x.Err, process.ErrRevoked) {
-		f.ended(u, false, x.Err.Error())
+		f.ended(u, outcome{reason: x.Err.Error()})
 		return
 	}
 	f.books.unspawned = x.Err
 	f.opt.Sink.Emit(event.SpawnFailed{Child: u.spec.Name, Command: u.spec.Launch.Command, Reason: x.Err.Error()})
-	f.ended(u, false, "it could not be spawned: "+x.Err.Error())
+	f.ended(u, outcome{reason: "it could not be spawned: " + x.Err.Error()})
 }
 
 func (f *Fleet) signalled(x process.Signalled) {
 	u := f.runs[x.Run]
 	if x.Err == nil {
+		if x.Process != "" && x.Signal == unix.SIGKILL {
+			f.books.killed++ // a main process counts at its end
+		}
 		if x.Rung > 1 && x.Signal != unix.SIGKILL {
 			f.books.forced++
 		}
-		f.opt.Sink.Emit(event.SignalSent{Child: u.spec.Name, Pid: x.Pid, Signal: signalName(x.Signal), Rung: x.Rung})
+		f.opt.Sink.Emit(event.SignalSent{Child: u.spec.Name, Pid: x.Pid, Process: x.Process, Signal: signalName(x.Signal), Rung: x.Rung})
 	} else if !errors.Is(x.Err, unix.ESRCH) {
 		f.opt.Sink.Emit(event.SignalFailed{Child: u.spec.Name, Pid: x.Pid, Signal: signalName(x.Signal), Reason: x.Err.Error()})
 	}
@@ -90,7 +97,6 @@ func (f *Fleet) signalled(x process.Signalled) {
 
 func (f *Fleet) exited(x process.Exited) {
 	u := f.runs[x.Run]
-	delete(f.runs, x.Run)
 	f.books.reaped++
 	f.books.status = x.Status
 	if u.code = x.Status.ExitStatus(); x.Status.Signaled() {
@@ -115,7 +121,49 @@ func (f *Fleet) exited(x process.Exited) {
 		well, reason = false, u.why
 	}
 	u.relay = nil
-	f.ended(u, well, reason)
+	u.outcome = &outcome{well: well, reason: reason, early: u.state == child.Starting}
+	if len(x.Survivors) == 0 {
+		f.treeEnded(process.TreeEnded{Run: x.Run})
+		return
+	}
+	f.outlived(u, x)
+	f.feed(u, child.MainEnded)
+}
+
+// outcome is how the main process of a run ended.
+type outcome struct {
+	well   bool
+	reason string
+	early  bool // it was not ready yet
+}
+
+// treeEnded goes on once nothing is left of the process tree of a run.
+func (f *Fleet) treeEnded(x process.TreeEnded) {
+	u := f.runs[x.Run]
+	delete(f.runs, x.Run)
+	o := u.outcome
+	u.outcome = nil
+	f.ended(u, *o)
+}
+
+// outlived tells of the descendants that outlive a main process.
+func (f *Fleet) outlived(u *unit, x process.Exited) {
+	e := event.Outlived{Child: u.spec.Name, Pid: x.Pid, Exit: x.Exit, InStop: u.rung > 0}
+	for _, s := range x.Survivors {
+		e.Descendants = append(e.Descendants, s.String())
+	}
+	f.opt.Sink.Emit(e)
+}
+
+// mainChanged takes over the successor of a main process.
+func (f *Fleet) mainChanged(x process.MainChanged) {
+	u := f.runs[x.Run]
+	u.pid = x.Pid
+	f.opt.Sink.Emit(event.MainChanged{Child: u.spec.Name, Pid: x.Pid, From: x.From, Exit: x.Exit})
+	if u.stopChecks != nil { // a check looks at the process that it was made for
+		u.uncheck()
+		f.check(u)
+	}
 }
 
 // succeeded says whether an end is a success, by its code or as shells count
@@ -129,21 +177,21 @@ func (u *unit) succeeded(status unix.WaitStatus) bool {
 }
 
 // ended asks the policy what follows a run, and tells the machine.
-func (f *Fleet) ended(u *unit, well bool, reason string) {
+func (f *Fleet) ended(u *unit, o outcome) {
 	if u.goal != toRun { // what follows was decided before
 		f.feed(u, child.EndedFirst)
 		return
 	}
 	switch u.state {
-	case child.Starting, child.Ready, child.Unready:
+	case child.Starting, child.Ready, child.Unready, child.Ending:
 		r := u.spec.Policy.Restart
-		u.last = u.restarts.Ended(child.Policy(r), time.Now(), well, reason, random())
+		u.last = u.restarts.Ended(child.Policy(r), time.Now(), o.well, o.reason, random())
 		if (u.last.Event != child.EndedWell || !u.spec.Policy.Oneshot) && f.mayRollBack(u) {
-			if u.state == child.Starting && u.pid > 0 {
-				reason += " before it was ready"
+			if o.early {
+				o.reason += " before it was ready"
 			}
 			f.feed(u, child.EndedFirst)
-			f.rollBack(u, reason)
+			f.rollBack(u, o.reason)
 			return
 		}
 		f.feed(u, u.last.Event)

@@ -31,7 +31,8 @@ type Processes interface {
 	Spawn(process.RunID, process.Spec)
 	Signal(id process.RunID, sig unix.Signal, rung int, proof process.Proof)
 	Serves(process.RunID)
-	Rescope(process.RunID, process.Scope)
+	Rescope(id process.RunID, scope process.Scope, leave bool)
+	Succeed(id process.RunID, pid int)
 	Glance(process.RunID, unix.Signal)
 	Diagnose(process.RunID, unix.Signal)
 	Forward(id process.RunID, came, sig unix.Signal)
@@ -137,9 +138,10 @@ type (
 func New(opt Options) *Fleet {
 	f := &Fleet{opt: opt, mail: queue.New[any](), cfg: opt.Config, runs: map[process.RunID]*unit{}, down: map[string]bool{}}
 	f.ctx, f.end = context.WithCancel(context.Background())
+	after := f.cfg.OutlivedBy()
 	for _, c := range f.cfg.Children {
 		for _, i := range c.Instances {
-			f.units = append(f.units, &unit{spec: i, dependsOn: c.DependsOn})
+			f.units = append(f.units, &unit{spec: i, dependsOn: c.DependsOn, outlivedBy: after[c.Name]})
 		}
 	}
 	f.regroup()

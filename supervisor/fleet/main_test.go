@@ -348,7 +348,18 @@ func (w *world) Signal(id process.RunID, sig unix.Signal, rung int, _ process.Pr
 }
 
 func (w *world) Serves(process.RunID) {}
-func (w *world) Rescope(id process.RunID, s process.Scope) {
+
+func (w *world) Succeed(id process.RunID, pid int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range w.runs {
+		if r.id == id {
+			w.say("successor %d %s", pid, r.name)
+		}
+	}
+}
+
+func (w *world) Rescope(id process.RunID, s process.Scope, _ bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range w.runs {

@@ -139,7 +139,7 @@ func TestBudget(t *testing.T) {
 		}
 		w.f.Deliver(process.OrphanSignalled{Pid: 9, Command: "o", Signal: unix.SIGTERM, Rung: 1})
 		w.f.Deliver(process.OrphanSignalled{Pid: 9, Command: "o", Signal: unix.SIGKILL, Rung: 2})
-		w.f.Deliver(process.OrphanReaped{Pid: 9, Command: "o", Exit: event.Exit{Signal: "SIGKILL"}, Killed: true})
+		w.f.Deliver(process.OrphanReaped{Pid: 9, Command: "o", Exit: event.Exit{Signal: "SIGKILL"}})
 		w.do("swept")
 		if got, want := w.end(), "forced 124: spawned 1, reaped 1, orphans 1, killed 1, left 0"; got != want {
 			t.Errorf("got %s, want %s", got, want)

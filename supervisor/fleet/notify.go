@@ -100,7 +100,7 @@ func (f *Fleet) claim() {
 func (f *Fleet) sender(pids []int) *unit {
 	for _, pid := range pids {
 		for _, u := range f.units {
-			if pid != 0 && u.pid == pid && u.state.HasRun() {
+			if pid != 0 && u.pid == pid && u.state.HasRun() && u.outcome == nil {
 				if u.notifies() {
 					return u
 				}

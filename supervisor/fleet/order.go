@@ -131,12 +131,34 @@ func (f *Fleet) findNeeded() {
 		if !u.sidecar() {
 			by, f.needed.apps = f.needed.byApps, true
 		}
-		for _, d := range u.dependsOn {
-			if oldest, ok := by[d.Child]; d.Outlives() && (!ok || u.edition < oldest) {
-				by[d.Child] = u.edition
+		for _, name := range f.needs(u) {
+			if oldest, ok := by[name]; !ok || u.edition < oldest {
+				by[name] = u.edition
 			}
 		}
 	}
+}
+
+// needs are the children that an instance needs for as long as it runs. What a
+// child needs that runs no more, since it failed, is still in use by those that
+// depend on it. All this is of one edition; see mayStop.
+func (f *Fleet) needs(u *unit) []string {
+	all := u.outlivedBy
+	for i := 0; i < len(all); i++ {
+		g := f.groups[all[i]]
+		if slices.ContainsFunc(g, func(dep *unit) bool { return dep.state.HasRun() }) {
+			continue
+		}
+		for _, dep := range g {
+			for _, name := range dep.outlivedBy {
+				if dep.edition == u.edition && !slices.Contains(all, name) {
+					all = append(slices.Clip(all), name)
+				}
+			}
+			break // they all need the same
+		}
+	}
+	return all
 }
 
 // busy reports whether something runs or is due. Sidecars count only beside

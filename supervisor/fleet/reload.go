@@ -66,6 +66,7 @@ func (f *Fleet) apply(cfg *config.Config) {
 	f.cfg = cfg
 	f.edition++
 	f.opt.Configure(cfg.Log)
+	after := cfg.OutlivedBy()
 	known := map[string]*unit{}
 	for _, u := range f.units {
 		if u.stands() {
@@ -84,7 +85,7 @@ func (f *Fleet) apply(cfg *config.Config) {
 			}
 			for _, u := range []*unit{u.heir, u} {
 				if u != nil {
-					u.dependsOn, u.edition = c.DependsOn, f.edition
+					u.dependsOn, u.outlivedBy, u.edition = c.DependsOn, after[c.Name], f.edition
 					units = append(units, u)
 				}
 			}
@@ -139,8 +140,8 @@ func (f *Fleet) renewPolicy(u *unit, spec *config.Instance) {
 			f.later(u, glanceAfter, glanceMoment)
 		}
 	}
-	if scope := spec.Policy.KillScope; scope != u.spec.Policy.KillScope && u.state.HasRun() {
-		f.opt.Processes.Rescope(u.run, process.Scope(scope))
+	if old := u.spec.Policy; (spec.Policy.KillScope != old.KillScope || spec.Policy.Descendants != old.Descendants) && u.state.HasRun() {
+		f.opt.Processes.Rescope(u.run, process.Scope(spec.Policy.KillScope), spec.Policy.Descendants == config.LeaveDescendants)
 	}
 	old := u.spec
 	u.spec = spec
@@ -172,7 +173,7 @@ func (f *Fleet) finishReload() {
 			return
 		}
 		switch u.state {
-		case child.Starting, child.Unready, child.Renewing, child.BackingOff, child.Stopping:
+		case child.Starting, child.Unready, child.Ending, child.Renewing, child.BackingOff, child.Stopping:
 			return
 		case child.Waiting:
 			if f.mayStart(u) {

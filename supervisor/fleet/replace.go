@@ -146,7 +146,7 @@ func (f *Fleet) overlap(u *unit) bool {
 	case n == nil && !f.hasDependencies(u):
 		return false
 	case n == nil:
-		n = &unit{spec: u.next, dependsOn: u.dependsOn, edition: u.edition, replacement: replacement{trial: true, anew: true, replaces: u}}
+		n = &unit{spec: u.next, dependsOn: u.dependsOn, outlivedBy: u.outlivedBy, edition: u.edition, replacement: replacement{trial: true, anew: true, replaces: u}}
 		u.heir = n
 		f.units = slices.Insert(slices.Clone(f.units), slices.Index(f.units, u), n)
 	case n.through() || !u.state.HasRun():

@@ -52,9 +52,12 @@ func (f *Fleet) timerFired(m timerFired) {
 type unit struct {
 	spec      *config.Instance
 	dependsOn []config.Dependency // by the last configuration that has the instance
-	edition   int                 // of that configuration
-	goal      goal
-	next      *config.Instance // what follows spec once the run is gone; nil: nothing else
+	// outlivedBy are the children that are stopped after it, by the same
+	// configuration; see config.OutlivedBy.
+	outlivedBy []string
+	edition    int // of that configuration
+	goal       goal
+	next       *config.Instance // what follows spec once the run is gone; nil: nothing else
 	replacement
 
 	state    child.State
@@ -75,6 +78,7 @@ type unit struct {
 	why                            string             // it is Unready
 	line                           *ready.Log         // nil: no line makes it ready
 	moments                        []*time.Timer      // when it is to be looked at
+	outcome                        *outcome           // nil: its main process has not ended
 	known                          *process.Glanced   // what it held when it was ready
 	vain                           string             // who it waits for in vain, as it was told last
 	unheard                        string             // the disposition of its kill_signal that was told last
@@ -207,6 +211,7 @@ func (f *Fleet) spawn(u *unit) {
 	f.lastRun++
 	l := &u.spec.Launch
 	u.run, u.pid, u.rung, u.stopped, u.code, u.why = f.lastRun, 0, 0, time.Time{}, 0, ""
+	u.outcome = nil
 	u.status, u.reloading, u.leaves, u.saidIgnored = "", false, false, false
 	f.runs[u.run] = u
 	sockets, err := f.takeSockets(u)
@@ -237,7 +242,7 @@ func (f *Fleet) spawn(u *unit) {
 	s.Attributes = process.Attributes(l.Begin)
 	s.Hold, s.Probed = u.hold(), l.Ready != nil && len(l.Ready.Exec) == 0
 	if scope := u.spec.Policy.KillScope; scope != "" { // else it is given for all
-		s.Scope = process.Scope(scope)
+		s.Scope, s.Leave = process.Scope(scope), u.spec.Policy.Descendants == config.LeaveDescendants
 	}
 	if !f.opt.Certain {
 		s.Revoked = &f.late

@@ -153,7 +153,7 @@ func TestNoEventIsForgotten(t *testing.T) {
 		event.SignalFailed{}, event.FDOpened{}, event.FDClosed{}, event.Reaped{}, event.Unexpected{}, event.NoProof{},
 		event.OrphanReaped{}, event.Restarting{}, event.Completed{}, event.Failed{}, event.WaitsInVain{}, event.ShutdownBegun{}, event.Reloaded{},
 		event.Rejected{}, event.RollingBack{}, event.Halted{}, event.Edited{}, event.ReloadIgnored{}, event.Dropped{}, event.Left{}, event.Fault{}, event.Warning{What: "w"},
-		event.Ledger{}, event.ShutdownComplete{}, event.Ended{}, event.Slow{}, event.Unheard{}, event.CheckFailed{}, event.CheckPassed{}, event.Unhealthy{}, event.Notified{}, event.Up{},
+		event.Outlived{}, event.MainChanged{}, event.Ledger{}, event.ShutdownComplete{}, event.Ended{}, event.Slow{}, event.Unheard{}, event.CheckFailed{}, event.CheckPassed{}, event.Unhealthy{}, event.Notified{}, event.Up{},
 	} {
 		known++
 		if ln := lineOf(e); ln.message == "" || len(ln.fields) > 0 && ln.fields[0] == "what" && ln.message == msgFault && strings.HasPrefix(ln.fields[1].(string), "no log line") {

@@ -23,6 +23,8 @@ const (
 	msgReaped        = "child reaped"
 	msgOrphan        = "orphan reaped"
 	msgEnded         = "process ended"
+	msgOutlived      = "descendants outlive main process"
+	msgMainChanged   = "main process changed"
 	msgUnheard       = "stop signal not heard"
 	msgSlow          = "child slow to stop"
 	msgRestarting    = "child restarting"
@@ -82,7 +84,7 @@ func lineOf(e event.Event) line {
 	case event.Ledger:
 		return line{hclog.Info, msgLedger, []any{"owner", "supervisor", "fd", e.FD, "kind", e.Kind, "target", e.Target}}
 	case event.Spawned, event.SpawnFailed, event.Ready, event.NotReady, event.Unexpected, event.NoProof,
-		event.Restarting, event.Completed, event.Failed, event.Reaped, event.OrphanReaped, event.Ended, event.Slow, event.Unheard,
+		event.Restarting, event.Completed, event.Failed, event.Reaped, event.OrphanReaped, event.Outlived, event.MainChanged, event.Ended, event.Slow, event.Unheard,
 		event.CheckFailed, event.CheckPassed, event.Unhealthy, event.Notified:
 		return childLine(e)
 	case event.Up:
@@ -179,8 +181,17 @@ func childLine(e event.Event) line {
 	case event.Slow:
 		return line{hclog.Warn, msgSlow, []any{"child", e.Child, "pid", e.Pid, "stop_ms", ms(e.Stop), "rung", e.Rung, "signal", e.Signal,
 			"disposition", e.Disposition, "cpu_ms", ms(e.CPU), "threads", list(e.Threads)}}
+	case event.Outlived:
+		return outlived(e)
+	case event.MainChanged:
+		f := append([]any{"child", e.Child, "pid", e.Pid, "from", e.From}, exit(e.Exit)...)
+		return line{hclog.Info, msgMainChanged, f}
 	case event.OrphanReaped:
-		return line{hclog.Info, msgOrphan, append([]any{"pid", e.Pid, "command", e.Command}, exit(e.Exit)...)}
+		f := append([]any{"pid", e.Pid, "command", e.Command}, exit(e.Exit)...)
+		if e.Child != "" {
+			f = append(f, "child", e.Child)
+		}
+		return line{hclog.Info, msgOrphan, f}
 	}
 	panic("unreachable: lineOf lists the types")
 }
@@ -217,6 +228,9 @@ func signalSent(e event.SignalSent) line {
 	if e.Rung == 0 {
 		f = f[:len(f)-2]
 	}
+	if e.Process != "" {
+		f = append(f, "process", e.Process)
+	}
 	if e.Orphan != "" {
 		f[0], f[1] = "orphan", e.Orphan
 	}
@@ -225,6 +239,22 @@ func signalSent(e event.SignalSent) line {
 		level = hclog.Warn
 	}
 	return line{level, msgSignalOut, f}
+}
+
+// outlived warns of a main process that ended by itself, since the descendants
+// are not meant to live on then: it is a daemon that went into the background, or
+// a wrapper or a master that crashed.
+func outlived(e event.Outlived) line {
+	f := append([]any{"child", e.Child, "pid", e.Pid}, exit(e.Exit)...)
+	f = append(f, "descendants", list(e.Descendants))
+	if e.InStop {
+		return line{hclog.Info, msgOutlived, f}
+	}
+	advice := "they are stopped before anything follows; to let them run on, set kill_scope = \"process\" and descendants = \"leave\""
+	if e.Exit.OK() {
+		advice = "start it in the foreground; else " + advice
+	}
+	return line{hclog.Warn, msgOutlived, append(f, "advice", advice)}
 }
 
 func reaped(e event.Reaped) line {

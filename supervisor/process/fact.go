@@ -31,13 +31,17 @@ type (
 	}
 	// Signalled: a signal was sent to a run, or could not be.
 	Signalled struct {
-		Run    RunID
-		Pid    int
-		Signal unix.Signal
-		Rung   int
-		Err    error
+		Run RunID
+		Pid int
+		// Process is the name of a descendant that outlived the main process; empty:
+		// the main process.
+		Process string
+		Signal  unix.Signal
+		Rung    int
+		Err     error
 	}
-	// Exited: the run's status was collected. It is the last fact of its run.
+	// Exited: the status of the main process was collected. Without survivors it
+	// is the last fact of its run; else TreeEnded is.
 	Exited struct {
 		Run    RunID
 		Pid    int
@@ -50,6 +54,18 @@ type (
 		// Of a run whose stop began:
 		Threads, ThreadsAtEnd int // then, and when its exit was seen (0: it was not)
 		Processes, Forked     int // below it then, and forked since
+		Survivors             []Survivor
+	}
+	// TreeEnded: nothing is left of the process tree of a run. It is the last fact
+	// of a run with survivors.
+	TreeEnded struct{ Run RunID }
+	// MainChanged: the main process of a run ended, and its successor is the main
+	// process from now on (sd_notify(3), MAINPID).
+	MainChanged struct {
+		Run  RunID
+		From int
+		Exit event.Exit
+		Pid  int
 	}
 	// Ended: a process below a run ended, which its stop had found there; or an
 	// orphan that was looked at. It says nothing of whether it was reaped.
@@ -91,10 +107,10 @@ type (
 	}
 	// OrphanReaped: an adopted process ended.
 	OrphanReaped struct {
+		Child   string // the instance in whose tree it was; empty: not known
 		Pid     int
 		Command string
 		Exit    event.Exit
-		Killed  bool // by the sweep
 	}
 	// Swept: the sweep is over.
 	Swept struct{ Left []procfs.Stat } // what is still below us
@@ -104,6 +120,8 @@ func (Spawned) fact()         {}
 func (SpawnFailed) fact()     {}
 func (Signalled) fact()       {}
 func (Exited) fact()          {}
+func (TreeEnded) fact()       {}
+func (MainChanged) fact()     {}
 func (Ended) fact()           {}
 func (Diagnosed) fact()       {}
 func (Glanced) fact()         {}

@@ -11,8 +11,8 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// What outlives its run is let go of after a while, as it was; the sweep comes
-// back to it.
+// What is left to outlive its run is not traced for good; the sweep comes back to
+// it.
 func TestNobodyIsTracedForGood(t *testing.T) {
 	before := leaveAfter
 	leaveAfter = 0
@@ -25,6 +25,7 @@ func TestNobodyIsTracedForGood(t *testing.T) {
 	}
 	var pid int
 	fmt.Sscan(line, &pid)
+	b.Rescope(id, ScopeGroup, true)
 	b.Signal(id, unix.SIGTERM, 1, Exact)
 	b.exited(id)
 	for late := time.Now().Add(limit); ; {

@@ -79,9 +79,10 @@ type Loop struct {
 	watches    map[int]*watched // by pid
 	unborn     map[int]*watched // parents of what was forked and has not stopped for the first time yet, by its pid
 	holders    holders
-	toldOne    map[identity]bool // processes that were told to end one by one
-	inherited  []procfs.FD       // see handedOn
-	privileged bool              // we have CAP_SYS_PTRACE
+	sent       map[identity]int // steps that were sent to processes one by one, of runs that are over
+	trees      trees
+	inherited  []procfs.FD // see handedOn
+	privileged bool        // we have CAP_SYS_PTRACE
 }
 
 // New prepares this process to be the parent of others: it takes SIGCHLD back
@@ -104,7 +105,8 @@ func New(opt Options) (*Loop, error) {
 		told:    map[int]uint64{},
 		timer:   time.NewTimer(time.Hour),
 
-		toldOne: map[identity]bool{},
+		sent:    map[identity]int{},
+		trees:   newTrees(),
 		watches: map[int]*watched{},
 		unborn:  map[int]*watched{},
 	}
@@ -277,6 +279,7 @@ func (l *Loop) tend(now time.Time) time.Time {
 			continue
 		}
 		due(now.Add(net))
+		due(l.tendTree(r, now))
 		due(l.tendHeld(r, now))
 		due(l.tendDelivery(r, now))
 		if r.signalled && !r.awoken && !r.reaped && r.stands() { // a stop takes a moment, or came later
@@ -343,7 +346,7 @@ func (l *Loop) Answers(ctx context.Context) bool {
 // look at the run's descriptors, as proof asks. [Signalled] follows.
 func (l *Loop) Signal(id RunID, sig unix.Signal, rung int, proof Proof) {
 	l.cmds.Put(func() {
-		if r := l.runs[id]; r != nil && !r.reaped {
+		if r := l.runs[id]; r != nil {
 			l.once(r, sig, func() { l.signal(r, delivery{sig, rung}, proof) })
 		}
 	})
@@ -368,11 +371,15 @@ func (l *Loop) Serves(id RunID) {
 	})
 }
 
-// Rescope changes whom the signals of a run reach from now on.
-func (l *Loop) Rescope(id RunID, scope Scope) {
+// Rescope changes whom the signals of a run reach from now on, and whether its
+// descendants may outlive it.
+func (l *Loop) Rescope(id RunID, scope Scope, leave bool) {
 	l.cmds.Put(func() {
 		if r := l.runs[id]; r != nil {
 			r.scope = scope
+			if !r.reaped { // else the decision is made
+				r.tree.leave = leave
+			}
 		}
 	})
 }

@@ -38,6 +38,9 @@ type Spec struct {
 	// the terminal of that, and must be nobody's (see GiveUpTerminal).
 	Terminal bool
 	Scope    Scope // whom its signals reach
+	// Leave lets descendants that outlive the main process run on: nothing waits
+	// for them.
+	Leave bool
 	// Ignored and Blocked are its dispositions and its mask to begin with. Go's
 	// fork loses some of both; nil: as it leaves the mask.
 	Ignored    Signals
@@ -65,6 +68,8 @@ type run struct {
 	calm      int  // looks in a row that saw all its threads wait
 	glances   int  // under way
 	scope     Scope
+	tree      runTree
+	successor int // the process that is to take over when the main process ends; 0: none
 	terminal  bool
 	signalled bool // a rung of its stop was sent
 	watch     Proof
@@ -97,12 +102,14 @@ type run struct {
 // death signal, the descriptors that were handed over for it, and nothing else
 // of ours; Go's fork restores the signal mask and the dispositions.
 func (l *Loop) spawn(id RunID, s Spec, own []int, err error, inherited []procfs.FD, g *gate) {
-	pid := 0
+	pid, mark := 0, uint64(0)
 	switch {
 	case err != nil:
 	case s.Revoked != nil && s.Revoked.Load():
 		err = ErrRevoked
 	default:
+		mark = l.trees.newMark()
+		l.mark(mark)
 		pid, err = l.fork(s, own, g)
 	}
 	if err != nil {
@@ -114,10 +121,11 @@ func (l *Loop) spawn(id RunID, s Spec, own []int, err error, inherited []procfs.
 	}
 	r := &run{
 		id: id, name: s.Name, pid: pid, spawned: time.Now(), hold: s.Hold, probed: s.Probed,
-		scope: s.Scope, terminal: s.Terminal && !s.Session, watch: s.Watch, gate: g, sockets: inherited,
+		scope: s.Scope, tree: runTree{mark: mark, leave: s.Leave, sent: map[identity]int{}}, terminal: s.Terminal && !s.Session, watch: s.Watch, gate: g, sockets: inherited,
 	}
 	l.terminal = l.terminal || r.terminal
 	l.runs[id], l.pids[pid] = r, r
+	l.beginTree(r)
 	if g == nil {
 		l.meet(s.Path, pid)
 		l.spawned(r)
@@ -168,6 +176,7 @@ const mostStatuses = 64
 // read; then exactly that pid is waited for.
 func (l *Loop) reap() {
 	l.lookAtJobs()
+	defer l.followTrees()
 	l.more = false
 	for range mostStatuses {
 		var info siginfo
@@ -212,15 +221,16 @@ func (l *Loop) dead(pid int, status unix.WaitStatus, usage unix.Rusage, orphan p
 		return
 	}
 	delete(l.pids, pid)
-	if errors.Is(unix.Kill(-pid, 0), unix.ESRCH) { // nobody of its group is left
-		delete(l.told, pid)
+	if group := r.tree.group; errors.Is(unix.Kill(-group, 0), unix.ESRCH) { // nobody is left in it
+		delete(l.told, group)
 	}
+	l.trees.due = true
+	l.trees.ended = append(l.trees.ended, r)
 	l.takeTerminal(r)
 	r.reaped = true
 	l.lost(pid)
 	r.exited = Exited{Run: r.id, Pid: pid, Exit: exit, Status: status, At: time.Now(), Rusage: usage, Killed: r.killed}
 	l.release(r)
-	l.settle(r)
 }
 
 // deadBelow handles the end of what is no run: a thread that we trace, gone
@@ -240,8 +250,8 @@ func (l *Loop) deadBelow(pid int, status unix.WaitStatus, stat procfs.Stat) {
 			return
 		}
 	}
-	killed := l.sweep != nil && l.sweep.killed[key(stat)]
-	l.report(OrphanReaped{Pid: pid, Command: stat.Comm, Exit: exitOf(status), Killed: killed})
+	child := l.reapedAdopted(pid)
+	l.report(OrphanReaped{Child: child, Pid: pid, Command: stat.Comm, Exit: exitOf(status)})
 }
 
 // release gives up what the loop holds for a run.
@@ -254,10 +264,10 @@ func (l *Loop) release(r *run) {
 // settle tells of the end of a run once nothing of it is under way.
 func (l *Loop) settle(r *run) {
 	w := r.watched
-	if !r.reaped || r.starting || r.glances > 0 || l.runs[r.id] != r || w != nil && (w.looks > 0 || l.askHolders(w)) {
+	if !r.reaped || !r.tree.scanned || r.tree.reported || r.starting || r.glances > 0 || w != nil && (w.looks > 0 || l.askHolders(w)) {
 		return
 	}
-	delete(l.runs, r.id)
+	r.tree.reported = true
 	r.exited.Look = Look{Proof: None, Reason: "it ended by itself"}
 	if w != nil {
 		w.over = true
@@ -269,6 +279,14 @@ func (l *Loop) settle(r *run) {
 		r.exited.Look.Inherited = slices.Concat(r.sockets, l.handedOn())
 		r.exited.Threads, r.exited.ThreadsAtEnd = w.threads, w.threadsAtEnd
 		r.exited.Processes, r.exited.Forked = r.processes, r.forked
+	}
+	if !r.tree.leave {
+		for _, a := range l.survivors(r) {
+			r.exited.Survivors = append(r.exited.Survivors, Survivor{a.stat.Pid, a.stat.Comm})
+		}
+	}
+	if r.over() {
+		l.endRun(r)
 	}
 	if r.failure != nil { // as if the fork had failed
 		l.report(SpawnFailed{Run: r.id, Err: r.failure})

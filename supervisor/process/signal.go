@@ -24,6 +24,15 @@ const beforeLimit = 500 * time.Millisecond
 
 func (l *Loop) signal(r *run, d delivery, proof Proof) {
 	first := r.stopAt.IsZero()
+	if r.reaped {
+		if first {
+			r.stopAt, r.proof = time.Now(), proof
+			l.soon(r.stopAt.Add(net))
+			r.stopTick, _ = procfs.Uptime()
+		}
+		l.sendStep(r, d)
+		return
+	}
 	if first {
 		r.stopAt, r.proof = time.Now(), proof
 		l.soon(r.stopAt.Add(net))
@@ -115,14 +124,20 @@ func (l *Loop) deliverWaiting(r *run) {
 }
 
 func (l *Loop) deliver(r *run, d delivery) {
-	if r.reaped {
-		return // it ended while we looked
+	if r.reaped { // it ended while it was scanned
+		if d.rung > 0 {
+			l.sendStep(r, d)
+		}
+		return
 	}
 	if d.signal == unix.SIGKILL {
 		r.killed = true
 	}
 	err := l.kill(r, d)
 	l.report(Signalled{Run: r.id, Pid: r.pid, Signal: d.signal, Rung: d.rung, Err: err})
+	if d.rung > 0 {
+		l.sendStep(r, d)
+	}
 	if d.rung > 0 && d.signal != unix.SIGKILL {
 		if r.signalled = true; r.stands() {
 			l.awaken(r)
@@ -167,19 +182,19 @@ func (l *Loop) kill(r *run, d delivery) error {
 	case ScopeProcess:
 		return unix.Kill(r.pid, d.signal)
 	case ScopeTree:
-		return l.killTree(r.pid, d)
+		return l.killTree(r, d)
 	}
 	if d.rung > 0 {
-		l.tell(r.pid)
+		l.tell(r.tree.group)
 	}
-	return killGroup(r.pid, d.signal)
+	return killGroup(r.pid, r.tree.group, d.signal)
 }
 
 // killGroup signals the process group that a run was given, and the run itself
 // where it has left that group (setsid(2)).
-func killGroup(pid int, sig unix.Signal) error {
-	err := unix.Kill(-pid, sig)
-	if group, e := unix.Getpgid(pid); e == nil && group != pid {
+func killGroup(pid, group int, sig unix.Signal) error {
+	err := unix.Kill(-group, sig)
+	if now, e := unix.Getpgid(pid); e == nil && now != group {
 		return unix.Kill(pid, sig)
 	}
 	if errors.Is(err, unix.ESRCH) {
@@ -190,17 +205,16 @@ func killGroup(pid int, sig unix.Signal) error {
 
 // killTree signals a run and its descendants, each once. They are listed first:
 // those of one that dies of the signal would be found no more.
-func (l *Loop) killTree(pid int, d delivery) error {
-	var below []procfs.Stat
-	for _, p := range procfs.Descendants(pid) {
-		if s, err := procfs.ReadStat(p); err == nil && !s.Dead() {
-			below = append(below, s)
-		}
+func (l *Loop) killTree(r *run, d delivery) error {
+	below := appendTree(nil, r.pid)
+	l.scanAdopted() // a daemon that forked twice is none of its descendants any more
+	for _, a := range l.survivors(r) {
+		below = appendTree(below, a.stat.Pid)
 	}
-	err := unix.Kill(pid, d.signal)
+	err := unix.Kill(r.pid, d.signal)
 	for _, s := range below {
-		if killExactly(s, d.signal) == nil && d.rung > 0 {
-			l.toldOne[key(s)] = true
+		if s.Pid != r.pid && killExactly(s, d.signal) == nil && d.rung > 0 {
+			r.tree.sent[key(s)] = d.rung
 		}
 	}
 	return err

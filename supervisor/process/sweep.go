@@ -22,8 +22,9 @@ func key(s procfs.Stat) identity { return identity{s.Pid, s.Start} }
 // sweep is the end of everything below us that is no run of ours.
 type sweep struct {
 	killAt, giveUp time.Time
-	proof          Proof // how closely it is looked at
-	told, killed   map[identity]bool
+	proof          Proof            // how closely it is looked at
+	told           map[identity]int // the last step that each was sent
+	kill           killing
 	killing        bool
 }
 
@@ -43,7 +44,7 @@ func (l *Loop) startSweep(killAt, giveUp time.Time, proof Proof) {
 		l.sweep.killAt, l.sweep.giveUp = killAt, giveUp
 		return
 	}
-	l.sweep = &sweep{killAt: killAt, giveUp: giveUp, proof: proof, told: l.toldOne, killed: map[identity]bool{}}
+	l.sweep = &sweep{killAt: killAt, giveUp: giveUp, proof: proof, told: l.sent}
 }
 
 // tendSweep signals what is there. A child that we adopted gets SIGTERM once,
@@ -69,23 +70,23 @@ func (l *Loop) tendSweep(now time.Time) time.Time {
 		return time.Time{}
 	}
 	if !now.Before(s.killAt) {
-		for _, p := range l.remaining() {
-			l.sweepKill(p)
-		}
+		l.killAll(&s.kill, l.remaining, func(p procfs.Stat) {
+			l.report(OrphanSignalled{Pid: p.Pid, Command: p.Comm, Signal: unix.SIGKILL, Rung: 2})
+		})
 		return now.Add(sweepAgain)
 	}
 	for _, pid := range procfs.Children(os.Getpid()) {
 		p, err := procfs.ReadStat(pid)
-		if err != nil || p.Dead() || l.trials[pid] != nil || s.told[key(p)] {
+		if err != nil || p.Dead() || l.trials[pid] != nil || s.told[key(p)] > 0 {
 			continue
 		}
-		s.told[key(p)] = true
+		s.told[key(p)] = 1
 		l.lookOrphan(p, func() { l.sweepTell(p) })
 	}
 	return earlier(s.killAt, now.Add(net))
 }
 
-// lookOrphan looks at an orphan and all below it before it is told to end.
+// lookOrphan looks at an orphan and all below it before it is.told to end.
 func (l *Loop) lookOrphan(p procfs.Stat, tell func()) {
 	if l.watches[p.Pid] != nil || l.sweep.proof != Exact {
 		tell()
@@ -105,7 +106,7 @@ func (l *Loop) sweepTell(p procfs.Stat) {
 	}
 	w := l.watches[p.Pid]
 	if p.Stopped() || w != nil && w.stands {
-		_ = unix.Kill(p.Pid, unix.SIGCONT) // what it was told already it can only hear then
+		_ = unix.Kill(p.Pid, unix.SIGCONT) // what it was.told already it can only hear then
 	}
 	if at, ok := l.told[p.PGrp]; ok && p.Start < at {
 		return // its group was signalled when it was there already, a clock tick at least: a younger one may have lost it at its exec
@@ -115,34 +116,8 @@ func (l *Loop) sweepTell(p procfs.Stat) {
 	}
 }
 
-// sweepKill kills a descendant. Only our own children cannot have been
-// recycled since the look, so the handle is taken first and the look repeated.
-func (l *Loop) sweepKill(p procfs.Stat) {
-	if r := l.pids[p.Pid]; r != nil && r.killed || l.sweep.killed[key(p)] {
-		return // it cannot do more than die of it
-	}
-	fd, err := unix.PidfdOpen(p.Pid, 0)
-	if err != nil {
-		return
-	}
-	defer unix.Close(fd)
-	if again, err := procfs.ReadStat(p.Pid); err != nil || key(again) != key(p) {
-		return
-	}
-	if unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil {
-		l.sweep.killed[key(p)] = true
-		l.report(OrphanSignalled{Pid: p.Pid, Command: p.Comm, Signal: unix.SIGKILL, Rung: 2})
-	}
-}
-
 func (l *Loop) remaining() []procfs.Stat {
-	var all []procfs.Stat
-	for _, pid := range procfs.Descendants(os.Getpid()) {
-		if p, err := procfs.ReadStat(pid); err == nil && !p.Dead() {
-			all = append(all, p)
-		}
-	}
-	return all
+	return appendTree(nil, os.Getpid())[1:]
 }
 
 // anyChild reports whether the kernel knows of a child of ours, dead ones that

@@ -126,6 +126,7 @@ func (l *Loop) try(t *trial, s Spec, own []int, err error) {
 			sys.Credential.Gid = *a.GID
 		}
 	}
+	l.mark(0) // a probe is in no tree
 	pid, err := syscall.ForkExec(s.Path, s.Argv, &syscall.ProcAttr{
 		Dir: s.Dir, Env: s.Env, Files: []uintptr{uintptr(own[0]), uintptr(own[1]), uintptr(own[2])}, Sys: sys,
 	})

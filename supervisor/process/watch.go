@@ -97,7 +97,7 @@ var leaveAfter = 10 * time.Second // a test has no such time
 
 // tendLeft lets go of what outlived its run.
 func (l *Loop) tendLeft(w *watched, now time.Time) time.Time {
-	if w.own() || w.run == nil || !w.run.reaped || w.leaving || w.over || l.sweep != nil {
+	if w.own() || w.run == nil || !w.run.over() || w.leaving || w.over || l.sweep != nil {
 		return time.Time{}
 	}
 	if at := w.run.exited.At.Add(leaveAfter); now.Before(at) {

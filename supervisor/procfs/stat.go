@@ -22,7 +22,7 @@ type Stat struct {
 	PGrp  int
 	// Session is the session id: the pid of the process that called setsid(2).
 	Session int
-	Flags uint64 // PF_*
+	Flags   uint64 // PF_*
 	// Thread: it is one of several of its process, and not the main one. Only a
 	// process sends its parent a signal as it ends.
 	Thread bool

@@ -1,0 +1,72 @@
+package process
+
+import (
+	"maps"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/procfs"
+)
+
+// A process that is to be killed can fork meanwhile, and one that forks all the
+// time is quicker than we are. So the listing is repeated after the kill, and from
+// the third time on everything is stopped first, until a listing finds nobody
+// new: what is stopped cannot fork.
+const (
+	plainRounds  = 2  // of killing before the processes are stopped first
+	freezePasses = 20 // at most, some milliseconds each for hundreds of processes
+)
+
+// killing is how far SIGKILL to many processes has come.
+type killing struct {
+	rounds int
+	killed map[identity]bool // each counts once
+}
+
+// killAll sends SIGKILL to all that list finds and that did not get it yet, and
+// tells of each. It is called again until list finds nobody.
+func (l *Loop) killAll(k *killing, list func() []procfs.Stat, tell func(procfs.Stat)) {
+	if k.killed == nil {
+		k.killed = map[identity]bool{}
+	}
+	k.rounds++
+	victims := list()
+	if k.rounds > plainRounds {
+		victims = freeze(victims, list, k.killed)
+	}
+	for _, p := range victims {
+		if k.killed[key(p)] || l.isKilled(p.Pid) {
+			continue
+		}
+		if killExactly(p, unix.SIGKILL) == nil {
+			k.killed[key(p)] = true
+			tell(p)
+		}
+	}
+}
+
+// isKilled reports whether a pid is that of a main process that got SIGKILL.
+func (l *Loop) isKilled(pid int) bool {
+	r := l.pids[pid]
+	return r != nil && r.killed
+}
+
+// freeze stops processes, and those that they forked meanwhile, until a listing
+// finds nobody new.
+func freeze(victims []procfs.Stat, list func() []procfs.Stat, killed map[identity]bool) []procfs.Stat {
+	stopped := maps.Clone(killed) // SIGSTOP does nothing to what is killed
+	for range freezePasses {
+		found := false
+		for _, p := range victims {
+			if !stopped[key(p)] {
+				stopped[key(p)], found = true, true
+				_ = killExactly(p, unix.SIGSTOP)
+			}
+		}
+		if !found {
+			break
+		}
+		victims = list()
+	}
+	return victims
+}

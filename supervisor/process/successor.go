@@ -1,0 +1,43 @@
+package process
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Succeed names the process that is the main process of a run once the present
+// one has ended, as sd_notify(3) has it with MAINPID. It must be in the process tree
+// of the run by then, and our child: its parent is the present main process, or has
+// ended. [MainChanged] follows then; a process that is neither ends as a survivor.
+func (l *Loop) Succeed(id RunID, pid int) {
+	l.cmds.Put(func() {
+		if r := l.runs[id]; r != nil && !r.reaped {
+			r.successor = pid
+			if pid == r.pid {
+				r.successor = 0
+			}
+		}
+	})
+}
+
+// promote makes the successor of a main process that has ended the main process,
+// and reports whether it did. In a stop nobody succeeds: what is left ends, too.
+func (l *Loop) promote(r *run) bool {
+	a := l.trees.adopted[r.successor]
+	if r.successor == 0 || a == nil || a.run != r || !r.stopAt.IsZero() || r.watched != nil {
+		return false
+	}
+	delete(l.trees.adopted, a.stat.Pid)
+	r.tree.alive--
+	r.pid, r.successor, r.reaped, r.tree.scanned = a.stat.Pid, 0, false, false
+	l.pids[r.pid] = r
+	if group, err := unix.Getpgid(r.pid); err == nil && group == r.pid {
+		r.tree.group = group // it leads one of its own
+		l.trees.byGroup[group] = r
+	}
+	l.report(MainChanged{Run: r.id, From: r.exited.Pid, Exit: r.exited.Exit, Pid: r.pid})
+	r.exited = Exited{}
+	r.spawned = time.Time{} // it is too old for a held signal
+	return true
+}

@@ -1,0 +1,372 @@
+package process
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/procfs"
+)
+
+// The end of a run is the end of its process tree. When a main process ends, the
+// kernel makes its children ours, and so it does with the children of each
+// descendant that ends later. What is ours then and belongs to the run are its
+// survivors: they are told the step of the stop sequence that the run has come
+// to, and once the last of them is reaped the run is over.
+//
+// Nothing announces an adoption. But a process is adopted before its parent can
+// be reaped (exit_notify in kernel/exit.c), so a scan after each round of reaping
+// misses none. The kernel gives the children of others to our main thread
+// (find_new_reaper there), and we fork on another one, so the list of the main
+// thread's children is that of the adopted processes.
+
+// adopted is a process that became our child because its parent ended.
+type adopted struct {
+	stat procfs.Stat // when it was seen first
+	run  *run        // whose tree it is in; nil: not known, or of a run that is over
+	step int         // the last step that it was sent by itself; 0: none
+}
+
+// trees knows which process tree each adopted process is in. The loop's thread
+// owns it.
+type trees struct {
+	marks   marks
+	last    uint64 // the number of the mark that was given last
+	byMark  map[uint64]*run
+	byGroup map[int]*run // by the pid of the first main process, which is its group and session
+	adopted map[int]*adopted
+	due     bool   // something died since the last scan
+	ended   []*run // whose main process ended since the last scan
+	changed []*run // of which an adopted process was reaped since the last scan
+}
+
+func newTrees() trees {
+	t := trees{byMark: map[uint64]*run{}, byGroup: map[int]*run{}, adopted: map[int]*adopted{}}
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_LOCKS, &limit) == nil {
+		t.marks = newMarks(limit.Cur, limit.Max)
+	}
+	return t
+}
+
+// sentStep is a step of the stop sequence that was sent to a run.
+type sentStep struct {
+	delivery
+	scope Scope
+	at    uint64 // clock ticks since boot, as [procfs.Stat].Start
+}
+
+// runTree is what a run knows of its process tree.
+type runTree struct {
+	mark     uint64 // 0: none could be made
+	group    int    // the process group that the run was given
+	leave    bool   // survivors run on, and nothing waits for them
+	alive    int    // adopted processes of it
+	scanned  bool   // the adopted processes were listed after the main process ended
+	reported bool   // the end of the main process was reported
+	steps    []sentStep
+	sent     map[identity]int // the last step of those that were sent it one by one
+	killing  killing
+}
+
+// Survivor is a process that outlived the main process of its run.
+type Survivor struct {
+	Pid     int
+	Command string
+}
+
+func (s Survivor) String() string { return fmt.Sprintf("%s (pid %d)", s.Command, s.Pid) }
+
+// mark gives the processes that this thread forks from now on the mark of a
+// tree; 0 stands for none. The limit is that of our whole process, but nobody
+// else forks.
+func (l *Loop) mark(number uint64) {
+	m := &l.trees.marks
+	if !m.usable {
+		return
+	}
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_LOCKS, &limit) != nil {
+		return
+	}
+	if limit.Cur = m.of(number); unix.Setrlimit(unix.RLIMIT_LOCKS, &limit) != nil {
+		m.usable = false // groups and sessions tell what they can
+	}
+}
+
+// newMark returns the number for the next run.
+func (t *trees) newMark() uint64 {
+	if !t.marks.usable || len(t.byMark) >= maxMark {
+		return 0
+	}
+	for {
+		t.last = t.last%maxMark + 1
+		if t.byMark[t.last] == nil {
+			return t.last
+		}
+	}
+}
+
+// beginTree begins the tree of a run that was forked.
+func (l *Loop) beginTree(r *run) {
+	r.tree.group = r.pid
+	l.trees.byGroup[r.pid] = r
+	if r.tree.mark != 0 {
+		l.trees.byMark[r.tree.mark] = r
+	}
+}
+
+// endRun forgets a run that is over.
+func (l *Loop) endRun(r *run) {
+	delete(l.runs, r.id)
+	delete(l.trees.byMark, r.tree.mark)
+	if l.trees.byGroup[r.tree.group] == r {
+		delete(l.trees.byGroup, r.tree.group)
+	}
+	for _, a := range l.trees.adopted {
+		if a.run == r {
+			a.run = nil
+		}
+	}
+	if r.tree.leave { // the final stop sends nobody the same step twice
+		maps.Copy(l.sent, r.tree.sent)
+	}
+}
+
+// scanAdopted lists the adopted processes that are new and says whose they are.
+func (l *Loop) scanAdopted() {
+	t, self := &l.trees, os.Getpid()
+	for _, pid := range procfs.ThreadChildren(self, self) {
+		if t.adopted[pid] != nil || l.pids[pid] != nil || l.trials[pid] != nil {
+			continue
+		}
+		s, err := procfs.ReadStat(pid)
+		if err != nil || s.Dead() {
+			continue // its own children are ours already, and in the list
+		}
+		a := &adopted{stat: s, run: l.ownerOf(s)}
+		t.adopted[pid] = a
+		if a.run != nil {
+			a.run.tree.alive++
+		}
+	}
+}
+
+// ownerOf says in whose tree an adopted process is: by its mark; where it has lost
+// that, by its process group and session; else by the one main process that ended
+// since the last scan. nil: nobody knows.
+func (l *Loop) ownerOf(s procfs.Stat) *run {
+	t := &l.trees
+	if limit, err := procfs.FileLocks(s.Pid); err == nil {
+		if n := t.marks.number(limit); n != 0 {
+			return t.byMark[n]
+		}
+	}
+	for _, leader := range []int{s.PGrp, s.Session} {
+		if r := t.byGroup[leader]; r != nil {
+			return r
+		}
+	}
+	if len(t.ended) == 1 && !t.ended[0].over() {
+		return t.ended[0]
+	}
+	return nil
+}
+
+// followTrees finds out after a round of reaping which runs are over by now, and
+// sends the survivors of the others the step that they have missed.
+func (l *Loop) followTrees() {
+	t := &l.trees
+	if !t.due {
+		return
+	}
+	t.due = false
+	if len(t.ended) == 0 && len(t.changed) == 0 {
+		return
+	}
+	l.scanAdopted()
+	runs := append(t.ended, t.changed...)
+	t.ended, t.changed = nil, nil
+	for _, r := range runs {
+		l.follow(r)
+	}
+}
+
+// follow goes on with a run whose main process has ended.
+func (l *Loop) follow(r *run) {
+	if !r.reaped || l.runs[r.id] != r {
+		return
+	}
+	if !r.tree.scanned {
+		r.tree.scanned = true
+		if l.promote(r) {
+			return
+		}
+		l.settle(r)
+	}
+	switch {
+	case r.tree.leave:
+	case r.tree.alive > 0:
+		l.sendSurvivors(r)
+	case r.tree.reported && l.runs[r.id] == r: // else its end said that nothing is left
+		l.endRun(r)
+		l.report(TreeEnded{Run: r.id})
+	}
+}
+
+// over reports whether nothing of a run is left, or nothing that it waits for.
+func (r *run) over() bool {
+	return r.tree.reported && (r.tree.alive == 0 || r.tree.leave)
+}
+
+// survivors are the adopted processes of a run, by their pids.
+func (l *Loop) survivors(r *run) []*adopted {
+	var all []*adopted
+	if r.tree.alive > 0 {
+		for _, a := range l.trees.adopted {
+			if a.run == r {
+				all = append(all, a)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b *adopted) int { return cmp.Compare(a.stat.Pid, b.stat.Pid) })
+	return all
+}
+
+// reapedAdopted strikes an adopted process out.
+func (l *Loop) reapedAdopted(pid int) (child string) {
+	t := &l.trees
+	a := t.adopted[pid]
+	if a == nil {
+		return ""
+	}
+	delete(t.adopted, pid)
+	if a.run == nil {
+		return ""
+	}
+	a.run.tree.alive--
+	t.changed, t.due = append(t.changed, a.run), true
+	return a.run.name
+}
+
+// sendStep notes that a step is on its way to a run, and sends it to the
+// survivors.
+func (l *Loop) sendStep(r *run, d delivery) {
+	now, _ := procfs.Uptime() // on an error nobody counts as reached, and is sent the step once more
+	scope := r.scope
+	if r.reaped {
+		scope = ScopeProcess // the survivors are sent it one by one
+	}
+	r.tree.steps = append(r.tree.steps, sentStep{d, scope, now})
+	if r.reaped {
+		l.sendSurvivors(r)
+	}
+}
+
+// sendSurvivors sends the present step to those survivors that it has not
+// reached. It goes to adopted processes alone: a descendant of one that lives may
+// be needed for its clean-up, and is adopted when that ends. SIGKILL goes to all.
+func (l *Loop) sendSurvivors(r *run) {
+	if len(r.tree.steps) == 0 {
+		return // the fleet begins the stop sequence when it hears of the survivors
+	}
+	last := r.tree.steps[len(r.tree.steps)-1]
+	if last.signal == unix.SIGKILL {
+		l.killSurvivors(r)
+		return
+	}
+	for _, a := range l.survivors(r) {
+		if r.tree.reached(a) >= last.rung {
+			l.continueStopped(a)
+			continue
+		}
+		a.step = last.rung
+		l.scanSurvivor(r, a, func() { l.sendOne(r, a, last.delivery) })
+	}
+}
+
+// reached is the last step that a process was sent, with its group or by itself. A
+// process that was forked in the same clock tick as its group was signalled, or
+// later, may have missed that signal.
+func (t *runTree) reached(a *adopted) int {
+	step := max(a.step, t.sent[key(a.stat)])
+	for _, s := range t.steps {
+		if s.scope != ScopeProcess && a.stat.PGrp == t.group && a.stat.Start < s.at {
+			step = max(step, s.rung)
+		}
+	}
+	return step
+}
+
+// scanSurvivor has the descriptors of a survivor and of what is below it scanned
+// before it is told to end, unless they are watched already.
+func (l *Loop) scanSurvivor(r *run, a *adopted, then func()) {
+	if r.proof == Exact && l.watches[a.stat.Pid] == nil {
+		if w := l.found(&watched{run: r, pid: a.stat.PPid}, a.stat.Pid); w != nil {
+			l.lookFound(w, nil, then)
+			return
+		}
+	}
+	then()
+}
+
+func (l *Loop) sendOne(r *run, a *adopted, d delivery) {
+	if l.trees.adopted[a.stat.Pid] != a {
+		return // it ended while it was scanned
+	}
+	err := unix.Kill(a.stat.Pid, d.signal) // it is our child, and not reaped: nobody else has its number
+	l.report(Signalled{Run: r.id, Pid: a.stat.Pid, Process: a.stat.Comm, Signal: d.signal, Rung: d.rung, Err: err})
+	l.continueStopped(a)
+}
+
+// continueStopped continues a survivor that job control stopped: it cannot act on
+// the signal before that.
+func (l *Loop) continueStopped(a *adopted) {
+	s, err := procfs.ReadStat(a.stat.Pid)
+	if w := l.watches[a.stat.Pid]; err == nil && s.Stopped() || w != nil && w.stands {
+		_ = unix.Kill(a.stat.Pid, unix.SIGCONT)
+	}
+}
+
+// killSurvivors sends SIGKILL to the whole tree of a run whose main process has
+// ended. It is called again until nothing is left.
+func (l *Loop) killSurvivors(r *run) {
+	rung := r.tree.steps[len(r.tree.steps)-1].rung
+	list := func() []procfs.Stat {
+		var all []procfs.Stat
+		for _, a := range l.survivors(r) {
+			all = appendTree(all, a.stat.Pid)
+		}
+		return all
+	}
+	l.killAll(&r.tree.killing, list, func(p procfs.Stat) {
+		l.report(Signalled{Run: r.id, Pid: p.Pid, Process: p.Comm, Signal: unix.SIGKILL, Rung: rung})
+	})
+	l.soon(time.Now().Add(sweepAgain))
+}
+
+// tendTree goes on with the end of survivors; zero: there is nothing to be done.
+func (l *Loop) tendTree(r *run, now time.Time) time.Time {
+	n := len(r.tree.steps)
+	if !r.reaped || r.over() || r.tree.alive == 0 || n == 0 || r.tree.steps[n-1].signal != unix.SIGKILL {
+		return time.Time{}
+	}
+	l.scanAdopted()
+	l.killSurvivors(r)
+	return now.Add(sweepAgain)
+}
+
+// appendTree appends a process and all below it that live.
+func appendTree(all []procfs.Stat, pid int) []procfs.Stat {
+	for _, p := range append([]int{pid}, procfs.Descendants(pid)...) {
+		if s, err := procfs.ReadStat(p); err == nil && !s.Dead() {
+			all = append(all, s)
+		}
+	}
+	return all
+}
