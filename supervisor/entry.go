@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/process"
+	"tp0/supervisor/process/spawn"
 )
 
 // What the assembly of entry notes before Go's runtime installs its handlers.
@@ -21,16 +21,16 @@ var (
 // and blocked when we started. Call it before any is caught. Without the record
 // the former has those that Go's runtime leaves alone (HUP, INT and the ones it
 // installs no handler for), and of the latter nothing is known.
-func inherited() (process.Signals, *process.Signals) {
+func inherited() (spawn.Signals, *spawn.Signals) {
 	if recorded != 0 {
-		mask := process.Signals(blocked)
+		mask := spawn.Signals(blocked)
 		if mask == 0 {
-			return process.Signals(ignored), nil
+			return spawn.Signals(ignored), nil
 		}
-		return process.Signals(ignored), &mask
+		return spawn.Signals(ignored), &mask
 	}
-	var all process.Signals
-	for sig := unix.Signal(1); sig <= process.LastSignal; sig++ {
+	var all spawn.Signals
+	for sig := unix.Signal(1); sig <= spawn.LastSignal; sig++ {
 		if signal.Ignored(sig) {
 			all = all.With(sig)
 		}

@@ -16,15 +16,16 @@ import (
 	"tp0/supervisor/fleet"
 	"tp0/supervisor/ledger"
 	"tp0/supervisor/process"
+	"tp0/supervisor/process/spawn"
 )
 
 // execute is run for one command and no file: the same house around a
 // configuration with one child, which inherits what we have.
 func execute(o cli.ExecOptions, s *signals) int {
 	parent := os.Getppid()
-	atTerminal := process.HasTerminal()
+	atTerminal := spawn.HasTerminal()
 	if o.Session && atTerminal {
-		atTerminal = s.without([]os.Signal{unix.SIGHUP, unix.SIGCONT}, process.GiveUpTerminal)
+		atTerminal = s.without([]os.Signal{unix.SIGHUP, unix.SIGCONT}, spawn.GiveUpTerminal)
 	}
 	caught := s.all()
 	path, err := find(o.Command[0])
@@ -44,7 +45,10 @@ func execute(o cli.ExecOptions, s *signals) int {
 	err = e.build(process.Options{Inherit: true, Parent: parent, ParentDeath: o.ParentDeath}, fleet.Options{
 		Config: e.config(path), Terminal: terminal(os.Stderr), Certain: true, Leave: o.MainOnly,
 		Run: process.Spec{
-			Session: o.Session, Terminal: atTerminal, Scope: o.Scope, Ignored: s.ignored, Blocked: s.blocked, Watch: e.watch(),
+			Spec: spawn.Spec{
+				Session: o.Session, Terminal: atTerminal, Ignored: s.ignored, Blocked: s.blocked,
+			},
+			Scope: o.Scope, Watch: e.watch(),
 		},
 	})
 	if err != nil {

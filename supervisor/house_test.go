@@ -18,6 +18,7 @@ var floors = [][]string{
 	{"fleet"},
 	{"listen"},
 	{"process", "config", "control", "child", "relay", "ready", "journal", "report", "watch", "sdnotify"},
+	{"process/spawn"},
 	{"ledger", "queue"},
 	{"procfs", "event"},
 }

@@ -7,7 +7,7 @@ import (
 	"runtime"
 
 	"tp0/supervisor/cli"
-	"tp0/supervisor/process"
+	"tp0/supervisor/process/spawn"
 )
 
 // version is set by the linker.
@@ -18,8 +18,8 @@ var version = "dev"
 func init() { runtime.LockOSThread() }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == process.StartVerb {
-		os.Exit(process.Start(os.Args[2:]))
+	if len(os.Args) > 1 && os.Args[1] == spawn.StartVerb {
+		os.Exit(spawn.RunStartVerb(os.Args[2:]))
 	}
 	runtime.UnlockOSThread()
 	signals := catch() // first of all: a signal from now on is a request, not our death

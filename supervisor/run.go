@@ -20,6 +20,7 @@ import (
 	"tp0/supervisor/ledger"
 	"tp0/supervisor/listen"
 	"tp0/supervisor/process"
+	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/ready"
 	"tp0/supervisor/relay"
 	"tp0/supervisor/report"
@@ -39,7 +40,10 @@ func run(o cli.RunOptions, s *signals) int {
 	h.report, h.strict = o.Report, o.Strict
 	err = h.build(process.Options{}, fleet.Options{
 		Config: cfg, Load: func() (*config.Config, error) { return h.reload(o) }, Configure: h.configure, Terminal: terminal(os.Stderr),
-		Run: process.Spec{Stdin: fromNull, Ignored: s.ignored.Without(unix.SIGTERM).Without(unix.SIGINT).Without(unix.SIGQUIT)},
+		Run: process.Spec{Spec: spawn.Spec{
+			Stdin:   fromNull,
+			Ignored: s.ignored.Without(unix.SIGTERM).Without(unix.SIGINT).Without(unix.SIGQUIT),
+		}},
 	})
 	if err == nil {
 		warn := func(err error) { h.Emit(event.Warning{What: "service manager not told", Reason: err.Error()}) }
@@ -143,7 +147,7 @@ const fromNull = -1
 func (h *house) build(p process.Options, f fleet.Options) error {
 	h.book = ledger.NewBook(h)
 	h.hub = relay.NewHub(relay.Options{Stdout: os.Stdout, Stderr: os.Stderr, Books: h.book, Dropped: h.dropped})
-	err := process.WakePoller()
+	err := spawn.OpenPoller()
 	if err == nil {
 		err = h.book.Begin()
 	}

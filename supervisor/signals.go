@@ -6,15 +6,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/process"
+	"tp0/supervisor/process/spawn"
 )
 
 // signals is the actor that turns signals into requests. It lives until all
 // is over: one that restores the defaults after the first signal would let the
 // second one kill us in the middle of a stop.
 type signals struct {
-	ignored process.Signals  // at our start
-	blocked *process.Signals // at our start; nil: none, or not known
+	ignored spawn.Signals  // at our start
+	blocked *spawn.Signals // at our start; nil: none, or not known
 	in      chan os.Signal
 	pipe    chan os.Signal
 	quit    chan struct{}
@@ -26,7 +26,9 @@ type signals struct {
 // and it is caught rather than ignored so that children do not inherit that.
 func catch() *signals {
 	s := &signals{
-		in: make(chan os.Signal, 2*process.LastSignal), pipe: make(chan os.Signal, 1), quit: make(chan struct{}),
+		in:   make(chan os.Signal, 2*spawn.LastSignal),
+		pipe: make(chan os.Signal, 1),
+		quit: make(chan struct{}),
 	}
 	s.ignored, s.blocked = inherited()
 	signal.Notify(s.in, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1)
@@ -56,7 +58,7 @@ func (s *signals) all() <-chan struct{} {
 	const realtime = 32
 	caught := make(chan struct{})
 	go func() {
-		for sig := unix.Signal(1); sig <= process.LastSignal; sig++ {
+		for sig := unix.Signal(1); sig <= spawn.LastSignal; sig++ {
 			switch sig {
 			case realtime:
 				close(caught)

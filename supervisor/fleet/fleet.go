@@ -21,6 +21,7 @@ import (
 	"tp0/supervisor/event"
 	"tp0/supervisor/ledger"
 	"tp0/supervisor/process"
+	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/queue"
 	"tp0/supervisor/ready"
 	"tp0/supervisor/relay"
@@ -36,7 +37,7 @@ type Processes interface {
 	Glance(process.RunID, unix.Signal)
 	Diagnose(process.RunID, unix.Signal)
 	Forward(id process.RunID, came, sig unix.Signal)
-	Try(context.Context, process.Spec) error // waits
+	Try(context.Context, spawn.Spec) error // waits
 	Sweep(killAt, giveUp time.Time, proof process.Proof)
 }
 

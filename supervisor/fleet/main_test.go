@@ -21,6 +21,7 @@ import (
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
 	"tp0/supervisor/process"
+	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/procfs"
 	"tp0/supervisor/ready"
 	"tp0/supervisor/relay"
@@ -185,7 +186,7 @@ type live struct {
 	told    bool // that it is to end
 	killed  bool
 	pending []process.Signalled // until it has a pid
-	sockets []process.Socket
+	sockets []spawn.Socket
 }
 
 // world plays what is around a fleet: the process loop, the file, and those
@@ -222,7 +223,9 @@ func open(t *testing.T, relays Relays, cfgs ...*config.Config) *world {
 	w := &world{t: t, cfgs: cfgs, over: make(chan error, 1), gate: make(chan struct{}), sockets: map[string]int{}}
 	close(w.gate)
 	w.f = New(Options{
-		Config: cfgs[0], Load: w.reload, Configure: func(config.Log) {}, Processes: w, Relays: relays, Sockets: w, Sink: w, Listen: w.listen, Run: process.Spec{Stdin: -1}, Terminal: true,
+		Config: cfgs[0], Load: w.reload, Configure: func(config.Log) {}, Processes: w,
+		Relays: relays, Sockets: w, Sink: w, Listen: w.listen,
+		Run: process.Spec{Spec: spawn.Spec{Stdin: -1}}, Terminal: true,
 	})
 	if err := w.Open(cfgs[0].Listens()); err != nil {
 		t.Fatal(err)
@@ -276,7 +279,8 @@ func (w *world) Keep(needed func(string) bool) {
 			continue
 		}
 		for _, r := range w.runs {
-			if r.pid == 0 && slices.ContainsFunc(r.sockets, func(s process.Socket) bool { return s.FD == w.sockets[address] }) {
+			given := func(s spawn.Socket) bool { return s.FD == w.sockets[address] }
+			if r.pid == 0 && slices.ContainsFunc(r.sockets, given) {
 				w.t.Errorf("%s is closed, and %s is about to be forked with it", address, r.name)
 			}
 		}
@@ -379,7 +383,7 @@ func (w *world) Close()       {}
 
 // Try plays a command that runs for as long as its argument says, and exits
 // with 1 unless it is to go well.
-func (w *world) Try(ctx context.Context, s process.Spec) error {
+func (w *world) Try(ctx context.Context, s spawn.Spec) error {
 	w.mu.Lock()
 	w.say("try %s", s.Name)
 	w.mu.Unlock()

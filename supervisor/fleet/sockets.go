@@ -2,7 +2,7 @@ package fleet
 
 import (
 	"tp0/supervisor/config"
-	"tp0/supervisor/process"
+	"tp0/supervisor/process/spawn"
 )
 
 // Sockets are what the children listen on. None of its methods waits.
@@ -15,7 +15,7 @@ type Sockets interface {
 
 // takeSockets opens what a run is to get, unless it is open, which it is as a
 // rule.
-func (f *Fleet) takeSockets(u *unit) ([]process.Socket, error) {
+func (f *Fleet) takeSockets(u *unit) ([]spawn.Socket, error) {
 	u.handed = u.spec.Launch.Listen
 	if len(u.handed) == 0 {
 		return nil, nil
@@ -24,9 +24,9 @@ func (f *Fleet) takeSockets(u *unit) ([]process.Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	sockets := make([]process.Socket, len(fds))
+	sockets := make([]spawn.Socket, len(fds))
 	for i, fd := range fds {
-		sockets[i] = process.Socket{FD: fd, Name: u.handed[i].Name}
+		sockets[i] = spawn.Socket{FD: fd, Name: u.handed[i].Name}
 	}
 	return sockets, nil
 }

@@ -14,6 +14,7 @@ import (
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
 	"tp0/supervisor/process"
+	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/ready"
 	"tp0/supervisor/relay"
 )
@@ -239,7 +240,7 @@ func (f *Fleet) spawn(u *unit) {
 	s := f.opt.Run
 	s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, l.Path, append([]string{l.Command}, l.Args...), env, l.Dir
 	s.Stdout, s.Stderr, s.Sockets = out, errs, sockets
-	s.Attributes = process.Attributes(l.Begin)
+	s.Attributes = spawn.Attributes(l.Begin)
 	s.Hold, s.Probed = u.hold(), l.Ready != nil && len(l.Ready.Exec) == 0
 	if scope := u.spec.Policy.KillScope; scope != "" { // else it is given for all
 		s.Scope, s.Leave = process.Scope(scope), u.spec.Policy.Descendants == config.LeaveDescendants
@@ -352,9 +353,9 @@ func (f *Fleet) looker(u *unit, p *config.Probe) ready.Probe {
 	case p.HTTP != "":
 		return ready.HTTP(p.HTTP)
 	case len(p.Exec) > 0:
-		s := f.opt.Run
+		s := f.opt.Run.Spec
 		s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, p.Path, p.Exec, u.spec.Launch.Env, u.spec.Launch.Dir
-		s.Attributes = process.Attributes(u.spec.Launch.Begin)
+		s.Attributes = spawn.Attributes(u.spec.Launch.Begin)
 		return func(ctx context.Context) error { return f.opt.Processes.Try(ctx, s) }
 	}
 	return ready.TCP(p.TCP, u.pid)

@@ -29,7 +29,7 @@ func (l *Loop) hears(r *run, sig unix.Signal, now time.Time) bool {
 	if r.serves || sig == unix.SIGKILL || age >= youth || now.Sub(r.stopAt) >= r.hold {
 		return true
 	}
-	if r.gate != nil {
+	if r.barrier != nil {
 		return false // it has not executed its command yet
 	}
 	if l.runtime(r.pid) == ledger.Go {

@@ -12,12 +12,13 @@ import (
 
 	"tp0/supervisor/fixture"
 	"tp0/supervisor/ledger"
+	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/procfs"
 )
 
 // listening opens some that listen. The numbers of every second one are given
 // back, so that what a spawn opens itself gets numbers among those.
-func listening(t *testing.T, n int) (all []Socket) {
+func listening(t *testing.T, n int) (all []spawn.Socket) {
 	t.Helper()
 	for i := range 2 * n {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -32,13 +33,13 @@ func listening(t *testing.T, n int) (all []Socket) {
 			continue
 		}
 		t.Cleanup(func() { unix.Close(fd) })
-		all = append(all, Socket{fd, fmt.Sprint("s", i)})
+		all = append(all, spawn.Socket{FD: fd, Name: fmt.Sprint("s", i)})
 	}
 	return all
 }
 
 // A run gets its sockets from 3 on, with the variables that tell of them and
-// with nothing else of ours, whatever numbers they and the gate have here. In
+// with nothing else of ours, whatever numbers they and the barrier have here. In
 // its books they do not count.
 func TestSocketsAreHandedOn(t *testing.T) {
 	b := newBench(t)
@@ -56,7 +57,8 @@ func TestSocketsAreHandedOn(t *testing.T) {
 				}
 				want[3+i] = fd.Target
 			}
-			id, pid := b.spawnWith(Spec{Sockets: given, Watch: watch}, "LISTEN_PID=1", "LISTEN_FDS=7", "LISTEN_FDNAMES=x")
+			spec := Spec{Spec: spawn.Spec{Sockets: given}, Watch: watch}
+			id, pid := b.spawnWith(spec, "LISTEN_PID=1", "LISTEN_FDS=7", "LISTEN_FDNAMES=x")
 			environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 			if err != nil {
 				t.Fatal(err)

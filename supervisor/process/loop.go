@@ -1,5 +1,6 @@
-// Package process has the process loop: the only code that forks, signals,
-// traces and waits. Others send it commands and get facts back.
+// Package process has the process loop: the only code that signals, traces and
+// waits, and the only caller of the forks of package spawn. Others send it
+// commands and get facts back.
 //
 // One goroutine on one OS thread does it all, since the parent death signal
 // and ptrace belong to threads. That makes it simple: a registration cannot
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/ledger"
+	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/procfs"
 	"tp0/supervisor/queue"
 )
@@ -52,7 +54,7 @@ type Loop struct {
 	cmds     *queue.Queue[func()]
 	chld     chan os.Signal
 	quit     chan struct{}
-	handover *handover
+	handover *spawn.Handover
 	tries    chan struct{} // full: the loop is to take some first
 	lookers  *lookers
 	sockets  sockets
@@ -111,11 +113,11 @@ func New(opt Options) (*Loop, error) {
 		unborn:  map[int]*watched{},
 	}
 	l.timer.Stop()
-	if err := WakePoller(); err != nil {
+	if err := spawn.OpenPoller(); err != nil {
 		return nil, err
 	}
 	var err error
-	if l.handover, err = newHandover(opt.Books); err != nil {
+	if l.handover, err = spawn.NewHandover(opt.Books); err != nil {
 		return nil, err
 	}
 	signal.Notify(l.chld, unix.SIGCHLD)
@@ -150,7 +152,9 @@ func (l *Loop) Run() error {
 		return <-over
 	}
 	defer l.end()
-	l.part()
+	if !l.opt.Inherit { // else children inherit what all threads share
+		_ = l.handover.UnshareTable() // without a table of its own a fork is only slower
+	}
 	if err := l.dieWithParent(); err != nil {
 		return err
 	}
@@ -253,7 +257,7 @@ func (l *Loop) end() {
 	for _, r := range l.runs {
 		l.release(r)
 	}
-	l.lookers.all.Go(func() { l.handover.close(l.opt.Books) })
+	l.lookers.all.Go(l.handover.Close)
 	l.lookers.all.Wait() // each reads a few files of /proc
 }
 
@@ -310,20 +314,14 @@ func (l *Loop) arm(at time.Time) {
 // spec may be closed as soon as it returns. Some dozens may be on their way at a
 // time, no hundreds.
 func (l *Loop) Spawn(id RunID, s Spec) {
-	files := []int{s.Stdin, s.Stdout, s.Stderr}
-	inherited := s.handOn(&files)
-	var g *gate
-	if s.needsStart() {
-		var other int
-		var err error
-		if g, other, err = newGate(l.opt.Books, s.Name); err != nil {
-			l.cmds.Put(func() { l.report(SpawnFailed{Run: id, Err: err}) })
-			return
-		}
-		defer unix.Close(other)
-		files = append(files, other)
+	s.Barrier = s.Barrier || s.Watch == Exact
+	p, err := spawn.Prepare(s.Spec, l.opt.Books)
+	if err != nil {
+		l.cmds.Put(func() { l.report(SpawnFailed{Run: id, Err: err}) })
+		return
 	}
-	l.hand(files, func(own []int, err error) { l.spawn(id, s, own, err, inherited, g) })
+	defer p.CloseChildEnd()
+	l.hand(p.Files(), func(own []int, err error) { l.spawn(id, s, p, own, err) })
 }
 
 // Answers reports whether the loop does something that it is asked before ctx
@@ -347,7 +345,7 @@ func (l *Loop) Answers(ctx context.Context) bool {
 func (l *Loop) Signal(id RunID, sig unix.Signal, rung int, proof Proof) {
 	l.cmds.Put(func() {
 		if r := l.runs[id]; r != nil {
-			l.once(r, sig, func() { l.signal(r, delivery{sig, rung}, proof) })
+			l.onceExecuted(r, sig, func() { l.signal(r, delivery{sig, rung}, proof) })
 		}
 	})
 }
@@ -357,7 +355,7 @@ func (l *Loop) Signal(id RunID, sig unix.Signal, rung int, proof Proof) {
 func (l *Loop) Forward(id RunID, came, sig unix.Signal) {
 	l.cmds.Put(func() {
 		if r := l.runs[id]; r != nil && !r.reaped {
-			l.once(r, sig, func() { l.forward(r, came, sig) })
+			l.onceExecuted(r, sig, func() { l.forward(r, came, sig) })
 		}
 	})
 }

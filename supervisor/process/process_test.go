@@ -16,6 +16,7 @@ import (
 	"tp0/supervisor/event"
 	"tp0/supervisor/fixture"
 	"tp0/supervisor/ledger"
+	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/procfs"
 )
 
@@ -131,8 +132,10 @@ func (b *bench) start(program string) (RunID, *os.File) {
 	defer null.Close()
 	path, env := fixture.Command(program)
 	b.next++
-	b.Spawn(b.next, Spec{Name: program, Path: path, Argv: []string{path}, Env: append(os.Environ(), env...),
-		Stdin: int(null.Fd()), Stdout: int(w.Fd()), Stderr: int(w.Fd())})
+	b.Spawn(b.next, Spec{Spec: spawn.Spec{
+		Name: program, Path: path, Argv: []string{path}, Env: append(os.Environ(), env...),
+		Stdin: int(null.Fd()), Stdout: int(w.Fd()), Stderr: int(w.Fd()),
+	}})
 	id := b.next
 	wait(b, func(s Spawned) bool { return s.Run == id })
 	return id, r
@@ -148,7 +151,10 @@ func (b *bench) silent(program string) Spec {
 	b.t.Cleanup(func() { null.Close() })
 	fd := int(null.Fd())
 	path, env := fixture.Command(program)
-	return Spec{Name: program, Path: path, Argv: []string{path}, Env: append(os.Environ(), env...), Stdin: fd, Stdout: fd, Stderr: fd}
+	return Spec{Spec: spawn.Spec{
+		Name: program, Path: path, Argv: []string{path}, Env: append(os.Environ(), env...),
+		Stdin: fd, Stdout: fd, Stderr: fd,
+	}}
 }
 
 func TestExitStatus(t *testing.T) {
@@ -176,7 +182,9 @@ func TestNoStatusIsLost(t *testing.T) {
 
 func TestSpawnFails(t *testing.T) {
 	b := newBench(t)
-	b.Spawn(1, Spec{Path: "/does/not/exist", Argv: []string{"x"}, Stdin: 0, Stdout: 1, Stderr: 2})
+	b.Spawn(1, Spec{Spec: spawn.Spec{
+		Path: "/does/not/exist", Argv: []string{"x"}, Stdin: 0, Stdout: 1, Stderr: 2,
+	}})
 	if f := wait(b, func(f SpawnFailed) bool { return f.Run == 1 }); f.Err != unix.ENOENT {
 		t.Errorf("got %v", f.Err)
 	}

@@ -5,55 +5,14 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/procfs"
 )
-
-// Spec is what a run is made of.
-type Spec struct {
-	Name   string // of the instance
-	Path   string // the executable
-	Argv   []string
-	Env    []string
-	Dir    string // empty: our own
-	Stdin  int
-	Stdout int
-	Stderr int
-	// Sockets are handed on from descriptor 3 on; see handOn.
-	Sockets []Socket
-	// Hold is how long the first signal of a stop waits at most for a run that is
-	// too young to hear it. Probed: somebody will say when it serves.
-	Hold   time.Duration
-	Probed bool
-	// Session gives it a session of its own, not only a group.
-	Session bool
-	// Terminal says that standard input is our terminal: its group gets it if
-	// we have it, and we stop when job control stops it. With Session it becomes
-	// the terminal of that, and must be nobody's (see GiveUpTerminal).
-	Terminal bool
-	Scope    Scope // whom its signals reach
-	// Leave lets descendants that outlive the main process run on: nothing waits
-	// for them.
-	Leave bool
-	// Ignored and Blocked are its dispositions and its mask to begin with. Go's
-	// fork loses some of both; nil: as it leaves the mask.
-	Ignored    Signals
-	Blocked    *Signals
-	Attributes Attributes
-	Watch      Proof // Exact: look from its first instruction on; else once a stop begins
-	// Revoked, once it is set, makes a spawn that still waits for its turn fail
-	// with ErrRevoked. May be nil.
-	Revoked *atomic.Bool
-}
-
-// ErrRevoked is why a spawn failed that nobody wants any more.
-var ErrRevoked = errors.New("a stop began")
 
 // run is one pid's life. The loop's thread owns it.
 type run struct {
@@ -73,10 +32,11 @@ type run struct {
 	terminal  bool
 	signalled bool // a rung of its stop was sent
 	watch     Proof
-	sockets   []procfs.FD // that were handed on to it
-	gate      *gate       // nil: it executed its command
-	failure   error       // why it could not
-	starting  bool        // somebody waits for that
+	sockets   []procfs.FD    // that were handed on to it
+	barrier   *spawn.Barrier // nil: it executed its command
+	afterExec []func()       // what waits for that
+	failure   error          // why it could not
+	starting  bool           // somebody waits for that
 
 	stopAt   time.Time // when the first signal of a stop was asked for
 	stopTick uint64    // the same on the clock of procfs.Stat.Start
@@ -98,10 +58,9 @@ type run struct {
 	exited Exited
 }
 
-// spawn forks and execs. The child gets its own process group, our parent
-// death signal, the descriptors that were handed over for it, and nothing else
-// of ours; Go's fork restores the signal mask and the dispositions.
-func (l *Loop) spawn(id RunID, s Spec, own []int, err error, inherited []procfs.FD, g *gate) {
+// spawn forks what was prepared for a spec. own are the descriptors that were
+// handed over for it; err says why they were not.
+func (l *Loop) spawn(id RunID, s Spec, p *spawn.Prepared, own []int, err error) {
 	pid, mark := 0, uint64(0)
 	switch {
 	case err != nil:
@@ -110,48 +69,31 @@ func (l *Loop) spawn(id RunID, s Spec, own []int, err error, inherited []procfs.
 	default:
 		mark = l.trees.newMark()
 		l.mark(mark)
-		pid, err = l.fork(s, own, g)
+		pid, err = p.Fork(own, l.opt.Inherit)
 	}
 	if err != nil {
-		if g != nil {
-			l.lookers.all.Go(g.close)
+		if p.Barrier != nil {
+			l.lookers.all.Go(p.Barrier.Close)
 		}
 		l.report(SpawnFailed{Run: id, Err: err})
 		return
 	}
 	r := &run{
 		id: id, name: s.Name, pid: pid, spawned: time.Now(), hold: s.Hold, probed: s.Probed,
-		scope: s.Scope, tree: runTree{mark: mark, leave: s.Leave, sent: map[identity]int{}}, terminal: s.Terminal && !s.Session, watch: s.Watch, gate: g, sockets: inherited,
+		scope: s.Scope, tree: newRunTree(mark, s.Leave), terminal: s.Terminal && !s.Session, watch: s.Watch,
+		barrier: p.Barrier, sockets: p.Inherited,
 	}
 	l.terminal = l.terminal || r.terminal
 	l.runs[id], l.pids[pid] = r, r
 	l.beginTree(r)
-	if g == nil {
+	if p.Barrier == nil {
 		l.meet(s.Path, pid)
 		l.spawned(r)
 		return
 	}
 	l.attachAtSpawn(r)
 	l.giveTerminal(r)
-	l.open(r)
-}
-
-func (l *Loop) fork(s Spec, own []int, g *gate) (pid int, err error) {
-	if g != nil {
-		if err := l.through(&s, &own); err != nil {
-			return 0, err
-		}
-	}
-	files := make([]uintptr, len(own))
-	for i, fd := range own {
-		files[i] = uintptr(fd)
-	}
-	return syscall.ForkExec(s.Path, s.Argv, &syscall.ProcAttr{
-		Dir:   s.Dir,
-		Env:   s.Env,
-		Files: files,
-		Sys:   &syscall.SysProcAttr{Setsid: s.Session, Setctty: s.Session && s.Terminal, Setpgid: !s.Session, Pdeathsig: syscall.SIGTERM},
-	})
+	l.awaitExec(r)
 }
 
 // meet has a look at a program that is new to us: what it is built on takes long
@@ -256,8 +198,8 @@ func (l *Loop) deadBelow(pid int, status unix.WaitStatus, stat procfs.Stat) {
 
 // release gives up what the loop holds for a run.
 func (l *Loop) release(r *run) {
-	if g := r.gate; g != nil { // whoever waits for the exec need not any more
-		l.lookers.all.Go(g.shut)
+	if b := r.barrier; b != nil { // whoever waits for the exec need not any more
+		l.lookers.all.Go(b.Cancel)
 	}
 }
 

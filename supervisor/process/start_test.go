@@ -7,13 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/fixture"
+	"tp0/supervisor/process/spawn"
 )
 
 // The start verb executes /proc/self/exe, which is the test binary here. An
 // init function runs on the main thread.
 func init() {
-	if len(os.Args) > 1 && os.Args[1] == StartVerb {
-		os.Exit(Start(os.Args[2:]))
+	if len(os.Args) > 1 && os.Args[1] == spawn.StartVerb {
+		os.Exit(spawn.RunStartVerb(os.Args[2:]))
 	}
 }
 
@@ -42,7 +43,8 @@ func (b *bench) startWith(s Spec, program string, then func(RunID)) RunID {
 func TestSignalsWaitForTheExec(t *testing.T) {
 	b := newBench(t)
 	for range 5 {
-		id := b.startWith(Spec{Ignored: Signals(0).With(unix.SIGUSR2)}, "sleep", func(id RunID) {
+		spec := Spec{Spec: spawn.Spec{Ignored: spawn.Signals(0).With(unix.SIGUSR2)}}
+		id := b.startWith(spec, "sleep", func(id RunID) {
 			b.Forward(id, unix.SIGUSR1, 0) // swallowed
 			b.Forward(id, unix.SIGUSR1, unix.SIGUSR2)
 		})
@@ -67,10 +69,19 @@ func TestWatchedFromItsSpawn(t *testing.T) {
 	}
 }
 
-func TestStartVerbRefuses(t *testing.T) {
-	for _, args := range [][]string{nil, {"{}", "/bin/true"}, {"no", "/bin/true", "true"}, {`{"Gate":-1}`, "/bin/true", "true"}} {
-		if code := Start(args); code != 126 {
-			t.Errorf("%q: %d", args, code)
+// A command that the start verb cannot execute was never spawned.
+func TestStartVerbFails(t *testing.T) {
+	b := newBench(t)
+	spec := b.silent("sleep")
+	spec.Path, spec.Barrier = "/not/there", true
+	b.Spawn(1, spec)
+	f := wait(b, func(f SpawnFailed) bool { return f.Run == 1 })
+	if want := "cannot execute /not/there: no such file or directory"; f.Err.Error() != want {
+		t.Errorf("%v, want %s", f.Err, want)
+	}
+	for _, other := range b.left {
+		if _, ok := other.(Spawned); ok {
+			t.Error("it counts as spawned")
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package process
 
 import (
-	"fmt"
 	"os"
 	"slices"
 	"testing"
@@ -56,39 +55,8 @@ func TestTheMainThreadStaysInTheHouse(t *testing.T) {
 	}
 }
 
-// More descriptors than one message takes come over in order.
-func TestHandOverMany(t *testing.T) {
-	b := newBench(t)
-	var files []int
-	for i := range 3*mostRights + 1 {
-		fd, err := unix.MemfdCreate(fmt.Sprint("file ", i), unix.MFD_CLOEXEC)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer unix.Close(fd)
-		files = append(files, fd)
-	}
-	got := make(chan error, 1)
-	b.hand(files, func(own []int, err error) {
-		for i, fd := range own {
-			link, e := os.Readlink(fmt.Sprintf("/proc/thread-self/fd/%d", fd))
-			if want := fmt.Sprintf("/memfd:file %d (deleted)", i); e != nil || link != want {
-				err = fmt.Errorf("%d is %q (%v), want %q", i, link, e, want)
-			}
-		}
-		if len(own) != len(files) {
-			err = fmt.Errorf("%d of %d came (%v)", len(own), len(files), err)
-		}
-		got <- err
-	})
-	if err := <-got; err != nil {
-		t.Error(err)
-	}
-}
-
-// Once the loop is over, what is handed to it harms nobody: its socket's number
-// may be another one's by then.
-func TestHandOverToNobody(t *testing.T) {
+// Once the loop is over, what is handed to it harms nobody.
+func TestHandAfterTheEnd(t *testing.T) {
 	book := ledger.NewBook(sinkless{})
 	l, err := New(Options{Books: book, Deliver: func([]Fact) {}})
 	if err != nil {
@@ -102,9 +70,6 @@ func TestHandOverToNobody(t *testing.T) {
 		t.Errorf("%d descriptors opened, %d closed", opened, closed)
 	}
 	l.hand([]int{0}, func([]int, error) { t.Error("it was done") })
-	if messages, err := l.handover.give([]int{0}); err == nil {
-		t.Errorf("%d messages went somewhere", messages)
-	}
 }
 
 // A signal does not overtake the spawn of its run, however far the loop is behind.

@@ -74,6 +74,10 @@ type runTree struct {
 	killing  killing
 }
 
+func newRunTree(mark uint64, leave bool) runTree {
+	return runTree{mark: mark, leave: leave, sent: map[identity]int{}}
+}
+
 // Survivor is a process that outlived the main process of its run.
 type Survivor struct {
 	Pid     int

@@ -7,13 +7,13 @@ import (
 	"io"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 	"unicode"
 
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/process/spawn"
 )
 
 // trial is a command that is run to see how it ends. It is no run: the books
@@ -26,6 +26,7 @@ type trial struct {
 }
 
 const (
+	mostTries = 16                     // that were handed over and not taken yet
 	mostWords = 200                    // bytes of its output that are kept
 	killLimit = 100 * time.Millisecond // for the kernel to end what was killed; what it cannot end is let be
 )
@@ -37,7 +38,7 @@ var errTooLate = errors.New("the command did not end in time")
 // printed. When ctx ends first, the group gets SIGKILL, and so does whatever is
 // left of it at the command's end. Of s the fields up to Stdin are used, and the
 // user and groups: a probe runs with the rights of what it looks at.
-func (l *Loop) Try(ctx context.Context, s Spec) error {
+func (l *Loop) Try(ctx context.Context, s spawn.Spec) error {
 	select {
 	case l.tries <- struct{}{}:
 	case <-ctx.Done():
@@ -108,7 +109,7 @@ func lastWords(r io.Reader) string {
 	}, strings.ToValidUTF8(string(kept), "")))
 }
 
-func (l *Loop) try(t *trial, s Spec, own []int, err error) {
+func (l *Loop) try(t *trial, s spawn.Spec, own []int, err error) {
 	if t.off {
 		return
 	}
@@ -116,20 +117,8 @@ func (l *Loop) try(t *trial, s Spec, own []int, err error) {
 		t.ended <- err
 		return
 	}
-	sys := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if a := s.Attributes; a.UID != nil || a.GID != nil {
-		sys.Credential = &syscall.Credential{Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid()), Groups: a.Groups}
-		if a.UID != nil {
-			sys.Credential.Uid = *a.UID
-		}
-		if a.GID != nil {
-			sys.Credential.Gid = *a.GID
-		}
-	}
 	l.mark(0) // a probe is in no tree
-	pid, err := syscall.ForkExec(s.Path, s.Argv, &syscall.ProcAttr{
-		Dir: s.Dir, Env: s.Env, Files: []uintptr{uintptr(own[0]), uintptr(own[1]), uintptr(own[2])}, Sys: sys,
-	})
+	pid, err := spawn.ForkProbe(s, own)
 	if err != nil {
 		t.ended <- fmt.Errorf("the command cannot be run: %w", err)
 		return

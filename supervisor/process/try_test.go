@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tp0/supervisor/fixture"
+	"tp0/supervisor/process/spawn"
 )
 
 func (b *bench) try(ctx context.Context, program string) error {
@@ -19,7 +20,10 @@ func (b *bench) try(ctx context.Context, program string) error {
 	}
 	defer null.Close()
 	path, env := fixture.Command(program)
-	return b.Try(ctx, Spec{Name: "try", Path: path, Argv: []string{path}, Env: append(os.Environ(), env...), Stdin: int(null.Fd())})
+	return b.Try(ctx, spawn.Spec{
+		Name: "try", Path: path, Argv: []string{path}, Env: append(os.Environ(), env...),
+		Stdin: int(null.Fd()),
+	})
 }
 
 func TestTry(t *testing.T) {
@@ -30,7 +34,8 @@ func TestTry(t *testing.T) {
 			t.Errorf("%s: %v", program, err)
 		}
 	}
-	if err := b.Try(t.Context(), Spec{Path: "/not/there", Argv: []string{"x"}}); err == nil || !strings.Contains(err.Error(), "cannot be run") {
+	err := b.Try(t.Context(), spawn.Spec{Path: "/not/there", Argv: []string{"x"}})
+	if err == nil || !strings.Contains(err.Error(), "cannot be run") {
 		t.Error(err)
 	}
 }
@@ -58,7 +63,10 @@ func TestTryThatHangs(t *testing.T) {
 // So is what a command that ended left behind.
 func TestTryLeavesNothing(t *testing.T) {
 	b := newBench(t)
-	err := b.Try(t.Context(), Spec{Name: "sh", Path: "/bin/sh", Argv: []string{"sh", "-c", "sleep 1000 & echo $!; exit 1"}, Env: os.Environ()})
+	err := b.Try(t.Context(), spawn.Spec{
+		Name: "sh", Path: "/bin/sh", Argv: []string{"sh", "-c", "sleep 1000 & echo $!; exit 1"},
+		Env: os.Environ(),
+	})
 	if err == nil {
 		t.Fatal("it went well")
 	}

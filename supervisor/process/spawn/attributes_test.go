@@ -1,0 +1,183 @@
+package spawn
+
+import (
+	"errors"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// What was asked for is read back from a real child.
+func TestAttributes(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Fatal("this test changes users: it must be run as root")
+	}
+	limits := func(number int, soft, hard uint64) Attributes {
+		return Attributes{Limits: map[int]unix.Rlimit{number: {Cur: soft, Max: hard}}}
+	}
+	const none = unix.RLIM_INFINITY
+	user := Attributes{UID: is(uint32(65534)), GID: is(uint32(7))}
+	groups := Attributes{GID: is(uint32(7)), Groups: []uint32{7, 9, 4242}}
+	nnp := fact(t, os.Getpid(), "status", "NoNewPrivs:")
+	for name, tt := range map[string]struct {
+		give             Attributes
+		file, word, want string
+	}{
+		"umask":     {Attributes{Umask: is(0o027)}, "status", "Umask:", "Umask: 0027"},
+		"umask 0":   {Attributes{Umask: is(0)}, "status", "Umask:", "Umask: 0000"},
+		"oom":       {Attributes{OOMScoreAdj: is(321)}, "oom_score_adj", "", "321"},
+		"nnp":       {Attributes{NoNewPrivs: true}, "status", "NoNewPrivs:", "NoNewPrivs: 1"},
+		"no nnp":    {Attributes{Umask: is(0)}, "status", "NoNewPrivs:", nnp},
+		"uid":       {user, "status", "Uid:", "Uid: 65534 65534 65534 65534"},
+		"gid":       {user, "status", "Gid:", "Gid: 7 7 7 7"},
+		"no groups": {user, "status", "Groups:", "Groups:"},
+		"groups":    {groups, "status", "Groups:", "Groups: 7 9 4242"},
+		"no rights": {user, "status", "CapEff:", "CapEff: 0000000000000000"},
+		"nofile": {
+			limits(unix.RLIMIT_NOFILE, 100, 200),
+			"limits", "Max open files", "Max open files 100 200 files",
+		},
+		"nofile as ours": {Attributes{Umask: is(0)}, "limits", "Max open files", ""}, // see below
+		"as": {
+			limits(unix.RLIMIT_AS, 64<<20, 64<<20),
+			"limits", "Max address space", "Max address space 67108864 67108864 bytes",
+		},
+		"data": {
+			limits(unix.RLIMIT_DATA, 8<<20, none),
+			"limits", "Max data size", "Max data size 8388608 unlimited bytes",
+		},
+		"stack": {
+			limits(unix.RLIMIT_STACK, 1<<20, none),
+			"limits", "Max stack size", "Max stack size 1048576 unlimited bytes",
+		},
+		"core": {
+			limits(unix.RLIMIT_CORE, 0, 0),
+			"limits", "Max core file size", "Max core file size 0 0 bytes",
+		},
+		"cpu": {
+			limits(unix.RLIMIT_CPU, 60, 61),
+			"limits", "Max cpu time", "Max cpu time 60 61 seconds",
+		},
+		"fsize": {
+			limits(unix.RLIMIT_FSIZE, 0, none),
+			"limits", "Max file size", "Max file size 0 unlimited bytes",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if name == "nofile as ours" {
+				// Go raises the limit for itself, in the start verb too. A child must
+				// have the one that a child without the start verb has.
+				tt.want = fact(t, mustStart(t, sleep(t, Attributes{})), tt.file, tt.word)
+			}
+			pid := mustStart(t, sleep(t, tt.give))
+			if got := fact(t, pid, tt.file, tt.word); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+			if got := fact(t, pid, "comm", ""); got != "sleep" {
+				t.Errorf("it is %s when the barrier is released", got)
+			}
+		})
+	}
+}
+
+func TestNice(t *testing.T) {
+	pid := mustStart(t, sleep(t, Attributes{Nice: is(7)}))
+	// The raw system call returns 20-nice, getpriority(2).
+	if p, err := unix.Getpriority(unix.PRIO_PROCESS, pid); err != nil || 20-p != 7 {
+		t.Errorf("nice %d, %v", 20-p, err)
+	}
+}
+
+// A tight limit of processes holds for the command alone: the threads of the
+// start verb do not count for the user.
+func TestFewProcesses(t *testing.T) {
+	user := is(uint32(1_987_654_321)) // has no process
+	pid := mustStart(t, sleep(t, Attributes{
+		UID: user, GID: user, Limits: map[int]unix.Rlimit{unix.RLIMIT_NPROC: {Cur: 1, Max: 1}},
+	}))
+	if got := fact(t, pid, "limits", "Max processes"); got != "Max processes 1 1 processes" {
+		t.Error(got)
+	}
+}
+
+// The dispositions and the mask are those of the spec, in the kernel's layout.
+func TestSignalsOfAChild(t *testing.T) {
+	s := sleep(t, Attributes{})
+	s.Ignored = Signals(0).With(unix.SIGUSR2).With(unix.SIGHUP)
+	s.Blocked = is(Signals(0).With(unix.SIGTERM))
+	pid := mustStart(t, s)
+	for word, want := range map[string]string{
+		"SigIgn:": "SigIgn: 0000000000000801",
+		"SigBlk:": "SigBlk: 0000000000004000",
+	} {
+		if got := fact(t, pid, "status", word); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+// A step that fails is named, with its errno.
+func TestStartFails(t *testing.T) {
+	program := t.TempDir() + "/p"
+	if err := os.WriteFile(program, []byte("#!/nowhere\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	long := "/" + strings.Repeat("x", 400)
+	umask := Attributes{Umask: is(0)}
+	limits := Attributes{Limits: map[int]unix.Rlimit{7: {Cur: 2, Max: 1}}}
+	for want, tt := range map[string]struct {
+		a     Attributes
+		path  string
+		errno unix.Errno
+	}{
+		"cannot execute /not/there: no such file or directory":  {umask, "/not/there", unix.ENOENT},
+		"cannot execute /etc/passwd: permission denied":         {umask, "/etc/passwd", unix.EACCES},
+		"cannot execute .*/p: no such file or directory":        {umask, program, unix.ENOENT},
+		"cannot set resource limit 7 to 2, 1: invalid argument": {limits, "/bin/true", unix.EINVAL},
+		"cannot set oom_score_adj to 2000: invalid argument": {
+			Attributes{OOMScoreAdj: is(2000)}, "/bin/true", unix.EINVAL,
+		},
+		"cannot execute " + long + ": file name too long": {umask, long, unix.ENAMETOOLONG},
+	} {
+		t.Run(want, func(t *testing.T) {
+			s := sleep(t, tt.a)
+			s.Path, s.Argv = tt.path, []string{tt.path}
+			_, err := start(t, s)
+			if err == nil || !errors.Is(err, tt.errno) ||
+				!regexp.MustCompile("^"+want+"$").MatchString(err.Error()) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Without the start verb the error is that of fork or exec.
+func TestForkFails(t *testing.T) {
+	s := sleep(t, Attributes{})
+	s.Path = "/not/there"
+	if _, err := start(t, s); !errors.Is(err, unix.ENOENT) {
+		t.Error(err)
+	}
+}
+
+func TestCredential(t *testing.T) {
+	const uid, gid = 11, 12 // the supervisor's own
+	for name, tt := range map[string]struct {
+		give Attributes
+		nil  bool
+		u, g uint32
+	}{
+		"nothing": {Attributes{Umask: is(0)}, true, 0, 0},
+		"user":    {Attributes{UID: is(uint32(7))}, false, 7, gid},
+		"group":   {Attributes{GID: is(uint32(8))}, false, uid, 8},
+		"both":    {Attributes{UID: is(uint32(7)), GID: is(uint32(8))}, false, 7, 8},
+	} {
+		c := tt.give.credential(uid, gid)
+		if (c == nil) != tt.nil || c != nil && (c.Uid != tt.u || c.Gid != tt.g) {
+			t.Errorf("%s: %+v", name, c)
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package spawn
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestListenEnv(t *testing.T) {
+	for name, tt := range map[string]struct{ env, names, want []string }{
+		"one": {
+			[]string{"A=b"}, []string{"s"},
+			[]string{"A=b", "LISTEN_FDS=1", "LISTEN_FDNAMES=s", "LISTEN_PID=?"},
+		},
+		"our own are replaced": {
+			[]string{"LISTEN_PID=1", "A=b", "LISTEN_FDS=7", "LISTEN_FDNAMES=x", "LISTEN_FDSX=y"},
+			[]string{"s", "t"},
+			[]string{"A=b", "LISTEN_FDSX=y", "LISTEN_FDS=2", "LISTEN_FDNAMES=s:t", "LISTEN_PID=?"},
+		},
+	} {
+		before := slices.Clone(tt.env)
+		if got := listenEnv(tt.env, tt.names); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+		if !slices.Equal(tt.env, before) {
+			t.Errorf("%s: the environment of the spec became %q", name, tt.env)
+		}
+	}
+}
+
+func TestSetListenPid(t *testing.T) {
+	for _, tt := range []struct{ give, want []string }{
+		{[]string{"A=b", "LISTEN_PID=?"}, []string{"A=b", "LISTEN_PID=42"}},
+		{[]string{"LISTEN_PID=1"}, []string{"LISTEN_PID=1"}}, // not for the child
+		{nil, nil},
+	} {
+		if got := setListenPid(slices.Clone(tt.give), 42); !slices.Equal(got, tt.want) {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+}
+
+// A child has its sockets from number 3 on, under its own pid, and nothing else:
+// the barrier is closed.
+func TestSocketsOfAChild(t *testing.T) {
+	files := memfds(t, 2)
+	s := sleep(t, Attributes{})
+	s.Sockets = []Socket{{files[1], "b"}, {files[0], "a"}}
+	pid := mustStart(t, s)
+	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Split(strings.TrimSuffix(string(environ), "\x00"), "\x00")
+	want := []string{"A=b", "LISTEN_FDS=2", "LISTEN_FDNAMES=b:a", fmt.Sprint("LISTEN_PID=", pid)}
+	if !slices.Equal(got, want) {
+		t.Errorf("the environment is %q, want %q", got, want)
+	}
+	for fd, want := range map[int]string{
+		3: "/memfd:file 1 (deleted)", 4: "/memfd:file 0 (deleted)", 5: "",
+	} {
+		link, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, fd))
+		if link != want {
+			t.Errorf("%d is %q, want %q", fd, link, want)
+		}
+	}
+}

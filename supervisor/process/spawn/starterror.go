@@ -1,0 +1,82 @@
+package spawn
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// startError says why the start verb could not execute a command. It crosses
+// the barrier from the child to the supervisor.
+type startError struct {
+	step  string     // what failed, after "cannot": "change to group 7"
+	errno unix.Errno // 0: the cause is no system call
+}
+
+func (e *startError) Error() string {
+	if e.errno == 0 {
+		return "cannot " + e.step
+	}
+	return fmt.Sprintf("cannot %s: %v", e.step, e.errno)
+}
+
+// Unwrap lets errors.Is find the errno.
+func (e *startError) Unwrap() error {
+	if e.errno == 0 {
+		return nil
+	}
+	return e.errno
+}
+
+// stepError makes a startError of the error of a step. nil stays nil.
+func stepError(err error, step string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	e := &startError{step: fmt.Sprintf(step, args...)}
+	if !errors.As(err, &e.errno) {
+		e.step += ": " + err.Error()
+	}
+	return e
+}
+
+// maxStartError is the size in bytes that an encoded startError is cut to. The
+// supervisor reads it with one read(2), so it must be written in one piece.
+const maxStartError = 512
+
+// encode returns the error as "errno step".
+func (e *startError) encode() []byte {
+	text := fmt.Sprintf("%d %s", int(e.errno), e.step)
+	return []byte(text[:min(len(text), maxStartError)])
+}
+
+// decodeStartError is the inverse of encode.
+func decodeStartError(text []byte) *startError {
+	number, step, _ := strings.Cut(string(text), " ")
+	errno, _ := strconv.Atoi(number)
+	return &startError{step, unix.Errno(errno)}
+}
+
+// receiveStartError waits for the end of the start verb. It returns what the
+// verb wrote, or nil if the command was executed or the process died.
+func receiveStartError(fd int) error {
+	b := make([]byte, maxStartError)
+	n, err := readRetry(fd, b)
+	if err != nil || n <= 0 {
+		return nil
+	}
+	return decodeStartError(b[:n])
+}
+
+// readRetry is read(2), repeated when a signal interrupts it.
+func readRetry(fd int, b []byte) (int, error) {
+	for {
+		n, err := unix.Read(fd, b)
+		if !errors.Is(err, unix.EINTR) {
+			return n, err
+		}
+	}
+}

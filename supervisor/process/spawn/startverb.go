@@ -1,0 +1,128 @@
+package spawn
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Go's fork runs no code of ours between fork and exec. What must be done there
+// is done by a hidden verb of our own binary, which then executes the command.
+// Only processes that need it take this way: it costs the start of a Go program,
+// some milliseconds.
+
+// StartVerb is the first argument that makes our own binary call [RunStartVerb].
+const StartVerb = "__start"
+
+// Exit codes of the start verb, as those of a shell (POSIX, "Exit Status for
+// Commands").
+const (
+	exitNotExecuted = 126 // the command could not be executed
+	exitNotFound    = 127 // the command was not found
+)
+
+// startRequest is what the start verb does before it executes the command. It
+// is passed as JSON in the verb's first argument.
+type startRequest struct {
+	Ignored    Signals
+	Blocked    *Signals // nil: the mask stays as Go's fork leaves it
+	Barrier    int      // the descriptor of the child's end
+	Parent     int      // the pid of the supervisor
+	Attributes Attributes
+}
+
+// throughStartVerb returns the path and the arguments of the start verb that
+// executes the command of the spec. barrier is the number that the child's end
+// of the barrier has in the child.
+func (s *Spec) throughStartVerb(barrier int) (path string, argv []string, err error) {
+	request, err := json.Marshal(startRequest{
+		s.Ignored, s.Blocked, barrier, os.Getpid(), s.Attributes,
+	})
+	if err != nil {
+		return "", nil, fmt.Errorf("cannot encode the start request: %w", err)
+	}
+	argv = append([]string{"supervisor", StartVerb, string(request), s.Path}, s.Argv...)
+	return "/proc/self/exe", argv, nil
+}
+
+// RunStartVerb is the start verb. It waits at the barrier, gives this process
+// the attributes of the command, and executes the command. The arguments are
+// those after the verb: the request, the path, and the command's own arguments
+// from its name on. RunStartVerb returns only on an error, with the exit code;
+// the supervisor gets the error through the barrier.
+//
+// It must be called on the main thread, before any goroutine is started. The
+// main thread has the parent death signal, which the kernel keeps for the thread
+// that calls execve(2), and the main thread is the one that is traced. User and
+// group ids, the priority and no_new_privs are attributes of a thread, and
+// execve(2) ends all other threads.
+func RunStartVerb(args []string) int {
+	if len(args) < 3 {
+		fmt.Fprintf(os.Stderr, "supervisor: %s is for the supervisor's own use\n", StartVerb)
+		return exitNotExecuted
+	}
+	var r startRequest
+	if err := json.Unmarshal([]byte(args[0]), &r); err != nil {
+		fmt.Fprintf(os.Stderr, "supervisor: cannot decode the start request: %v\n", err)
+		return exitNotExecuted
+	}
+	unix.CloseOnExec(r.Barrier)
+	if !awaitRelease(r.Barrier) {
+		return exitNotExecuted // the supervisor has ended
+	}
+	err := r.apply()
+	if err == nil {
+		err = syscall.Exec(args[1], args[2:], setListenPid(os.Environ(), os.Getpid()))
+		err = stepError(err, "execute %s", args[1])
+	}
+	var failed *startError
+	if errors.As(err, &failed) {
+		_, _ = unix.Write(r.Barrier, failed.encode()) // else the supervisor has ended
+	}
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		return exitNotFound
+	}
+	return exitNotExecuted
+}
+
+// apply takes the steps in an order in which none takes away the right to take
+// the next ones. The resource limits come late, because those of memory hold for
+// the start verb too. They come before the ids, because root may raise them.
+func (r *startRequest) apply() error {
+	a := &r.Attributes
+	for _, step := range []func() error{
+		a.setOOMScoreAdj,
+		a.setNice,
+		a.setUmask,
+		a.setLimits,
+		a.setIDs,
+		r.setParentDeathSignal,
+		a.setNoNewPrivs,
+		func() error { return setSignals(r.Ignored, r.Blocked) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setParentDeathSignal asks again for the parent death signal, which a change of
+// the ids cleared (PR_SET_PDEATHSIG, prctl(2)). The signal does not come for a
+// parent that ended before, so the parent is compared.
+func (r *startRequest) setParentDeathSignal() error {
+	if r.Attributes.UID == nil && r.Attributes.GID == nil {
+		return nil
+	}
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGTERM), 0, 0, 0); err != nil {
+		return stepError(err, "ask for a signal at the death of the supervisor")
+	}
+	if os.Getppid() != r.Parent {
+		return &startError{step: "continue: the supervisor has ended"}
+	}
+	return nil
+}

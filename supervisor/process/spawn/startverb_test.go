@@ -1,0 +1,140 @@
+package spawn
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestStartVerbRefuses(t *testing.T) {
+	for _, args := range [][]string{
+		nil,
+		{"{}", "/bin/true"},
+		{"no", "/bin/true", "true"},
+		{`{"Barrier":-1}`, "/bin/true", "true"},
+	} {
+		if code := RunStartVerb(args); code != exitNotExecuted {
+			t.Errorf("%q: %d", args, code)
+		}
+	}
+}
+
+func TestNeedsStartVerb(t *testing.T) {
+	one := Signals(0).With(unix.SIGUSR1)
+	for name, tt := range map[string]struct {
+		give Spec
+		want bool
+	}{
+		"nothing":                  {Spec{}, false},
+		"session":                  {Spec{Session: true}, false},
+		"terminal":                 {Spec{Terminal: true}, true},
+		"session and terminal":     {Spec{Session: true, Terminal: true}, false},
+		"barrier":                  {Spec{Barrier: true}, true},
+		"ignored":                  {Spec{Ignored: one}, true},
+		"ignored by the C library": {Spec{Ignored: Signals(0).With(32).With(33)}, false},
+		"ignored by both":          {Spec{Ignored: one.With(32)}, true},
+		"no mask":                  {Spec{Blocked: nil}, false},
+		"empty mask":               {Spec{Blocked: is(Signals(0))}, true},
+		"sockets":                  {Spec{Sockets: []Socket{{FD: 1}}}, true},
+		"umask 0":                  {Spec{Attributes: Attributes{Umask: is(0)}}, true},
+		"no new privileges":        {Spec{Attributes: Attributes{NoNewPrivs: true}}, true},
+	} {
+		if got := tt.give.needsStartVerb(); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// What the supervisor asks for, the start verb reads.
+func TestStartRequest(t *testing.T) {
+	s := Spec{
+		Path: "/bin/echo", Argv: []string{"echo", "a b", ""},
+		Ignored: Signals(0).With(LastSignal), Blocked: is(Signals(0).With(1)),
+		Attributes: Attributes{
+			UID: is(uint32(4294967294)), Groups: []uint32{1}, Nice: is(-20),
+			Limits: map[int]unix.Rlimit{7: {Cur: 1, Max: unix.RLIM_INFINITY}},
+		},
+	}
+	path, argv, err := s.throughStartVerb(9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "/proc/self/exe"; path != want {
+		t.Errorf("the path is %s, want %s", path, want)
+	}
+	want := []string{"supervisor", StartVerb, argv[2], "/bin/echo", "echo", "a b", ""}
+	if !slices.Equal(argv, want) {
+		t.Errorf("the arguments are %q", argv)
+	}
+	var got startRequest
+	if err := json.Unmarshal([]byte(argv[2]), &got); err != nil {
+		t.Fatal(err)
+	}
+	request := startRequest{s.Ignored, s.Blocked, 9, os.Getpid(), s.Attributes}
+	if !reflect.DeepEqual(got, request) {
+		t.Errorf("%+v, want %+v", got, request)
+	}
+}
+
+// An error is the same on both sides of the barrier, as long as it fits.
+func TestStartErrorCrossesTheBarrier(t *testing.T) {
+	if err := stepError(nil, "do %d", 1); err != nil {
+		t.Errorf("no error became %v", err)
+	}
+	for want, err := range map[string]error{
+		"cannot change to group 7: operation not permitted": stepError(
+			unix.EPERM, "change to group %d", 7),
+		"cannot set it: invalid argument": stepError(
+			&os.PathError{Op: "write", Path: "/p", Err: unix.EINVAL}, "set it"),
+		"cannot read it: bad format": stepError(errors.New("bad format"), "read it"),
+	} {
+		var failed *startError
+		if !errors.As(err, &failed) {
+			t.Fatalf("%T", err)
+		}
+		got := decodeStartError(failed.encode())
+		if err.Error() != want || got.Error() != want || got.errno != failed.errno {
+			t.Errorf("sent %q, received %q, want %q", err, got, want)
+		}
+		if (got.Unwrap() == nil) != (failed.errno == 0) {
+			t.Errorf("%q wraps %v", want, got.Unwrap())
+		}
+	}
+	long := stepError(unix.EPERM, "%s", strings.Repeat("x", 2*maxStartError)).(*startError)
+	if n := len(long.encode()); n != maxStartError {
+		t.Errorf("%d bytes, want %d", n, maxStartError)
+	}
+}
+
+func TestSignals(t *testing.T) {
+	for _, sig := range []unix.Signal{1, 2, 31, 32, 63, LastSignal} {
+		t.Run(fmt.Sprint(int(sig)), func(t *testing.T) {
+			one := Signals(0).With(sig)
+			if one != 1<<(sig-1) {
+				t.Errorf("the set is %#x", uint64(one))
+			}
+			for other := unix.Signal(1); other <= LastSignal; other++ {
+				if one.Has(other) != (other == sig) {
+					t.Errorf("Has(%d) is %v", other, one.Has(other))
+				}
+			}
+			all := ^Signals(0)
+			if without := all.Without(sig); without.Has(sig) || without.With(sig) != all {
+				t.Errorf("without it: %#x", uint64(without))
+			}
+			if again := one.With(sig); again != one {
+				t.Errorf("with it twice: %#x", uint64(again))
+			}
+			if none := one.Without(sig).Without(sig); none != 0 {
+				t.Errorf("without it twice: %#x", uint64(none))
+			}
+		})
+	}
+}

@@ -1,0 +1,104 @@
+package spawn
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/procfs"
+)
+
+// Operations on the controlling terminal at standard input (tty_ioctl(4)). A
+// child with a process group of its own at our terminal must be its foreground
+// group to read from it. Where we have no terminal, they do nothing.
+
+// HasTerminal reports whether standard input is our controlling terminal. Any
+// goroutine may call it.
+func HasTerminal() bool { return foreground() > 0 }
+
+// GiveUpTerminal detaches us from our controlling terminal, so that another
+// session can take it. It reports whether it did: only a session leader can. The
+// kernel then sends SIGHUP and SIGCONT to the foreground group, which is ours
+// (TIOCNOTTY, tty_ioctl(4)); the caller must ignore both. Any goroutine may call
+// it, before the first fork.
+func GiveUpTerminal() bool {
+	session, err := unix.Getsid(0)
+	return err == nil && session == os.Getpid() && HasTerminal() &&
+		unix.IoctlSetInt(0, unix.TIOCNOTTY, 0) == nil
+}
+
+// GiveForeground makes a process group the foreground group of the terminal, if
+// our own group is the foreground group now. Call it on a locked thread: it
+// changes the signal mask for a moment.
+func GiveForeground(group int) {
+	if foreground() == unix.Getpgrp() {
+		setForeground(group)
+	}
+}
+
+// TakeForeground makes our own group the foreground group again, if group is the
+// foreground group now, or a group that has no member any more. A shell that took
+// the terminal keeps it. Call it on a locked thread, as GiveForeground.
+func TakeForeground(group int) {
+	now := foreground()
+	if now == group || now > 0 && errors.Is(unix.Kill(-now, 0), unix.ESRCH) {
+		setForeground(unix.Getpgrp())
+	}
+}
+
+// GroupOrphaned reports whether our process group is orphaned: no parent of one
+// of its members is in our session and outside the group (setpgid(2)). If such a
+// group is stopped, nobody continues it. GroupOrphaned checks our own ancestors
+// only, and takes an ancestor that cannot be read for none. Any goroutine may
+// call it.
+func GroupOrphaned() bool {
+	if os.Getpid() == 1 {
+		return true
+	}
+	group := unix.Getpgrp()
+	session, err := unix.Getsid(0)
+	if err != nil {
+		return true
+	}
+	for pid := os.Getppid(); pid > 0; {
+		s, err := unix.Getsid(pid)
+		if err != nil || s != session {
+			return true
+		}
+		g, err := unix.Getpgid(pid)
+		if err != nil || g != group {
+			return err != nil
+		}
+		p, err := procfs.ReadStat(pid)
+		if err != nil {
+			return true
+		}
+		pid = p.PPid
+	}
+	return true
+}
+
+// foreground is the foreground group of the terminal at standard input. 0: it is
+// not our terminal, or it is none.
+func foreground() int {
+	group, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
+	if err != nil {
+		return 0
+	}
+	return group
+}
+
+// setForeground makes a group the foreground group. If our group is in the
+// background, the kernel sends SIGTTOU to it unless this thread blocks the signal
+// (tcsetpgrp(3)).
+func setForeground(group int) {
+	old := unix.Sigset_t{}
+	block := unix.Sigset_t{}
+	block.Val[0] = 1 << (unix.SIGTTOU - 1)
+	if unix.PthreadSigmask(unix.SIG_BLOCK, &block, &old) != nil {
+		return
+	}
+	_ = unix.IoctlSetPointerInt(0, unix.TIOCSPGRP, group)
+	_ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
+}
