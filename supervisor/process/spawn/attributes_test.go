@@ -163,6 +163,29 @@ func TestForkFails(t *testing.T) {
 	}
 }
 
+// A probe has the user and the groups of its child, and a group of its own.
+func TestForkProbe(t *testing.T) {
+	s := sleep(t, Attributes{UID: is(uint32(65534)), GID: is(uint32(7)), Groups: []uint32{7, 9}})
+	pid, err := ForkProbe(s, []int{s.Stdin, s.Stdout, s.Stderr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reap(t, pid)
+	defer unix.Kill(pid, unix.SIGKILL)
+	for word, want := range map[string]string{
+		"Uid:":    "Uid: 65534 65534 65534 65534",
+		"Gid:":    "Gid: 7 7 7 7",
+		"Groups:": "Groups: 7 9",
+	} {
+		if got := fact(t, pid, "status", word); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	if group, err := unix.Getpgid(pid); err != nil || group != pid {
+		t.Errorf("its group is %d (%v), want %d", group, err, pid)
+	}
+}
+
 func TestCredential(t *testing.T) {
 	const uid, gid = 11, 12 // the supervisor's own
 	for name, tt := range map[string]struct {

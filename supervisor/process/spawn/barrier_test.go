@@ -2,9 +2,13 @@ package spawn
 
 import (
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// limit is how long any single wait may take; the test fails then.
+const limit = 20 * time.Second
 
 // forked is a process that waits at its barrier.
 func forked(t *testing.T) (p *Prepared, pid int) {
@@ -63,11 +67,16 @@ func TestCancel(t *testing.T) {
 	if _, err := unix.Wait4(pid, nil, unix.WUNTRACED, nil); err != nil {
 		t.Fatal(err)
 	}
-	released := make(chan error)
+	released := make(chan error, 1)
 	go func() { released <- p.Barrier.Release() }()
 	p.Barrier.Cancel()
-	if err := <-released; err != nil {
-		t.Error(err)
+	select {
+	case err := <-released:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(limit):
+		t.Errorf("Release still waits after %v", limit)
 	}
 	_ = unix.Kill(pid, unix.SIGKILL)
 	reap(t, pid)
