@@ -48,7 +48,7 @@ func execute(o cli.ExecOptions, s *signals) int {
 			Spec: spawn.Spec{
 				Session: o.Session, Terminal: atTerminal, Ignored: s.ignored, Blocked: s.blocked,
 			},
-			Scope: o.Scope, Watch: e.watch(),
+			Scope: o.Scope, Leave: true, Watch: e.watch(), // what is left is ended with all the rest
 		},
 	})
 	if err != nil {

@@ -298,7 +298,7 @@ var childSchema = block[childValues]{
 					"A regular expression (RE2) that a line which the child prints has to match. A line of more than 64 KiB is matched in pieces."),
 				field("notify", func(v *childValues) *bool { return &v.ready.Notify }, onlyTrue,
 					"It says so itself, by READY=1 to NOTIFY_SOCKET as sd_notify(3) has it: an abstract unix socket in the supervisor's network namespace. What another process than the child's own and those below it sends is refused, and told. "+
-						"STATUS, STOPPING, RELOADING and EXTEND_TIMEOUT_USEC are heard too, the last within the deadline in a stop; MAINPID and FDSTORE are not."),
+						"STATUS, STOPPING, RELOADING and EXTEND_TIMEOUT_USEC are heard too, the last within the deadline in a stop. With MAINPID a process names its successor: a descendant that is the main process once the present one has ended. FDSTORE is not heard."),
 				field("watchdog", func(v *childValues) *time.Duration { return &v.ready.Watchdog }, duration(time.Millisecond),
 					"With notify: how long there may be between two WATCHDOG=1 once it is ready; after that it has failed and is stopped. The child has it as WATCHDOG_USEC."),
 				field("timeout", func(v *childValues) *time.Duration { return &v.ready.Timeout }, duration(time.Millisecond),

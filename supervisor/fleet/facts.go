@@ -158,7 +158,7 @@ func (f *Fleet) outlived(u *unit, x process.Exited) {
 // mainChanged takes over the successor of a main process.
 func (f *Fleet) mainChanged(x process.MainChanged) {
 	u := f.runs[x.Run]
-	u.pid = x.Pid
+	u.pid, u.successor = x.Pid, 0
 	f.opt.Sink.Emit(event.MainChanged{Child: u.spec.Name, Pid: x.Pid, From: x.From, Exit: x.Exit})
 	if u.stopChecks != nil { // a check looks at the process that it was made for
 		u.uncheck()

@@ -187,6 +187,7 @@ type live struct {
 	killed  bool
 	pending []process.Signalled // until it has a pid
 	sockets []spawn.Socket
+	ended   bool // its main process, and descendants outlive it
 }
 
 // world plays what is around a fleet: the process loop, the file, and those
@@ -445,6 +446,8 @@ func (w *world) Emit(e event.Event) {
 		w.say("halt %s: %s", e.Child, e.Reason)
 	case event.RollingBack:
 		w.say("back for %s", e.Child)
+	case event.Outlived:
+		w.say("%s outlived by %v", e.Child, e.Descendants)
 	case event.Unhealthy:
 		w.say("%s unhealthy", e.Child)
 	case event.SpawnFailed:
@@ -520,8 +523,25 @@ func (w *world) gone(r *live) bool {
 
 func (w *world) exit(r *live, e event.Exit, look process.Look) {
 	killed := w.gone(r)
+	if r.ended {
+		w.f.Deliver(process.TreeEnded{Run: r.id})
+		return
+	}
 	status := unix.WaitStatus(e.Code<<8 | int(unix.SignalNum(e.Signal)))
 	w.f.Deliver(process.Exited{Run: r.id, Pid: r.pid, Exit: e, Status: status, At: time.Now(), Killed: killed, Look: look})
+}
+
+// outlive ends the main process of a run, which descendants outlive. The next exit
+// of the run is that of the last one.
+func (w *world) outlive(r *live, e event.Exit) {
+	w.mu.Lock()
+	r.ended = true
+	w.mu.Unlock()
+	status := unix.WaitStatus(e.Code<<8 | int(unix.SignalNum(e.Signal)))
+	w.f.Deliver(process.Exited{
+		Run: r.id, Pid: r.pid, Exit: e, Status: status, At: time.Now(), Look: process.Look{Proof: process.None},
+		Survivors: []process.Survivor{{Pid: 77, Command: "worker"}},
+	})
 }
 
 func (w *world) refuse(r *live) {
@@ -563,6 +583,8 @@ func (w *world) do(step string) (answer string) {
 		w.refuse(run())
 	case "exit", "exit!": // the latest run of that name
 		w.exit(run(), event.Exit{Code: n}, process.Look{Proof: process.None})
+	case "outlive":
+		w.outlive(run(), event.Exit{Code: n})
 	case "die":
 		w.exit(run(), event.Exit{Signal: arg(2)}, process.Look{Proof: process.None})
 	case "leak":

@@ -135,6 +135,11 @@ func (f *Fleet) hear(u *unit, m ready.Message) {
 	if m.Extend > 0 {
 		f.extend(u, m.Extend)
 	}
+	if m.MainPID > 0 && m.MainPID != u.pid && m.MainPID != u.successor {
+		u.successor = m.MainPID
+		f.opt.Processes.Succeed(u.run, m.MainPID)
+		say("main process", fmt.Sprintf("pid %d is to take over once pid %d has ended", m.MainPID, u.pid))
+	}
 	if m.Alive {
 		u.alive = time.Now()
 	}

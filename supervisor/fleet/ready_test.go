@@ -161,8 +161,12 @@ func TestNotify(t *testing.T) {
 			step{"say a STATUS=one", ""},
 			step{"say a RELOADING=1", "a reloading"},
 			step{"say a READY=1", "a reloaded"},
-			step{"say a MAINPID=1", "a ignored MAINPID"},
-			step{"say a MAINPID=1", ""},
+			step{"say a FDSTORE=1", "a ignored FDSTORE"},
+			step{"say a FDSTORE=1", ""},
+			step{"say a MAINPID=9", "successor 9 a, a main process pid 9 is to take over once pid 4194305 has ended"},
+			step{"say a MAINPID=9", ""},
+			step{"say a MAINPID=4194305", ""},
+			step{"say a MAINPID=-1", ""},
 			step{"say a STOPPING=1", "a stopping"})},
 	})
 }

@@ -69,6 +69,7 @@ type unit struct {
 
 	run                            process.RunID   // while state.HasRun()
 	pid                            int             // 0: not known yet
+	successor                      int             // that its main process named last; 0: none
 	handed                         []config.Listen // to that run
 	relay                          *relay.Run
 	spawned                        time.Time
@@ -211,6 +212,7 @@ func (u *unit) disarm() {
 func (f *Fleet) spawn(u *unit) {
 	f.lastRun++
 	l := &u.spec.Launch
+	u.successor = 0
 	u.run, u.pid, u.rung, u.stopped, u.code, u.why = f.lastRun, 0, 0, time.Time{}, 0, ""
 	u.outcome = nil
 	u.status, u.reloading, u.leaves, u.saidIgnored = "", false, false, false

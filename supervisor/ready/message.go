@@ -17,6 +17,7 @@ type Message struct {
 	Status                     string
 	HasStatus                  bool
 	Extend                     time.Duration
+	MainPID                    int      // the process that is to be the main one; 0: not said
 	Ignored                    []string // names of what we know and do nothing about
 }
 
@@ -46,7 +47,11 @@ func Parse(datagram []byte) (m Message) {
 			if n, err := strconv.ParseUint(value, 10, 64); err == nil {
 				m.Extend = time.Duration(min(n, uint64(mostExtend/time.Microsecond))) * time.Microsecond
 			}
-		case "MAINPID", "WATCHDOG_USEC", "FDSTORE":
+		case "MAINPID":
+			if n, err := strconv.ParseUint(value, 10, 31); err == nil {
+				m.MainPID = int(n)
+			}
+		case "WATCHDOG_USEC", "FDSTORE":
 			if len(m.Ignored) < 3 {
 				m.Ignored = append(m.Ignored, name)
 			}

@@ -17,18 +17,19 @@ import (
 
 func TestParse(t *testing.T) {
 	for text, want := range map[string]Message{
-		"READY=1":                                 {Ready: true},
-		"READY=0\nREADY\n=\n\n":                   {},
-		"RELOADING=1\nMONOTONIC_USEC=5\n":         {Reloading: true},
-		"STOPPING=1\nSTATUS=bye\x1b[2J\xff":       {Stopping: true, Status: "bye [2J ", HasStatus: true},
-		"STATUS=":                                 {HasStatus: true},
-		"STATUS=" + strings.Repeat("é", 150):      {Status: strings.Repeat("é", 98) + "…", HasStatus: true},
-		"WATCHDOG=1":                              {Alive: true},
-		"WATCHDOG=trigger":                        {Trigger: true},
-		"EXTEND_TIMEOUT_USEC=1500000":             {Extend: 1500 * time.Millisecond},
-		"EXTEND_TIMEOUT_USEC=-1":                  {},
-		"EXTEND_TIMEOUT_USEC=9999999999999999999": {Extend: 24 * time.Hour},
-		"MAINPID=1\nFDSTORE=1\nX=1":               {Ignored: []string{"MAINPID", "FDSTORE"}},
+		"READY=1":                                   {Ready: true},
+		"READY=0\nREADY\n=\n\n":                     {},
+		"RELOADING=1\nMONOTONIC_USEC=5\n":           {Reloading: true},
+		"STOPPING=1\nSTATUS=bye\x1b[2J\xff":         {Stopping: true, Status: "bye [2J ", HasStatus: true},
+		"STATUS=":                                   {HasStatus: true},
+		"STATUS=" + strings.Repeat("é", 150):        {Status: strings.Repeat("é", 98) + "…", HasStatus: true},
+		"WATCHDOG=1":                                {Alive: true},
+		"WATCHDOG=trigger":                          {Trigger: true},
+		"EXTEND_TIMEOUT_USEC=1500000":               {Extend: 1500 * time.Millisecond},
+		"EXTEND_TIMEOUT_USEC=-1":                    {},
+		"EXTEND_TIMEOUT_USEC=9999999999999999999":   {Extend: 24 * time.Hour},
+		"MAINPID=7\nFDSTORE=1\nX=1":                 {MainPID: 7, Ignored: []string{"FDSTORE"}},
+		"MAINPID=-1\nMAINPID=x\nMAINPID=4294967296": {},
 	} {
 		if got := Parse([]byte(text)); !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: %+v", text, got)
