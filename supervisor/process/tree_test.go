@@ -1,0 +1,224 @@
+package process
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/procfs"
+)
+
+// outlivedBy starts a daemon whose main process ends, and returns the pid of what
+// outlives it.
+func outlivedBy(t *testing.T, b *bench, program string) (RunID, int) {
+	t.Helper()
+	id, out := b.start("daemon " + program)
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if _, err := fmt.Sscanf(line, "daemon %d", &pid); err != nil {
+		t.Fatalf("%q: %v", line, err)
+	}
+	return id, pid
+}
+
+// A run is over when what outlives its main process is. The survivor left the group
+// and the session of the run, so that only the mark tells whose it is.
+func TestRunEndsWithItsTree(t *testing.T) {
+	b := newBench(t)
+	other, _ := b.spawn("sleep") // it lives on, so that its number is not the only one
+	id, pid := outlivedBy(t, b, "sleep")
+	if e := b.exited(id); len(e.Survivors) != 1 || e.Survivors[0].Pid != pid {
+		t.Fatalf("survivors %v, want pid %d", e.Survivors, pid)
+	}
+	b.Signal(id, unix.SIGTERM, 1, Exact)
+	s := wait(b, func(s Signalled) bool { return s.Run == id })
+	if s.Pid != pid || s.Process == "" || s.Rung != 1 || s.Err != nil {
+		t.Errorf("%+v, want step 1 to pid %d", s, pid)
+	}
+	e := wait(b, func(e Ended) bool { return e.Pid == pid })
+	if e.Child != "daemon sleep" || e.Look.Proof != Exact || !e.Exit.OK() {
+		t.Errorf("%+v", e)
+	}
+	o := wait(b, func(o OrphanReaped) bool { return o.Pid == pid })
+	if o.Child != "daemon sleep" {
+		t.Errorf("%+v is in no tree", o)
+	}
+	wait(b, func(e TreeEnded) bool { return e.Run == id })
+	for _, f := range b.left {
+		if s, ok := f.(Signalled); ok && s.Run == id {
+			t.Errorf("it was sent a step twice: %+v", s)
+		}
+	}
+	b.Signal(other, unix.SIGTERM, 1, Exact)
+	if e := b.exited(other); len(e.Survivors) > 0 {
+		t.Errorf("%+v", e)
+	}
+}
+
+// A survivor that ignores SIGTERM gets SIGKILL with the last step.
+func TestSurvivorIsKilled(t *testing.T) {
+	b := newBench(t)
+	id, pid := outlivedBy(t, b, "deaf")
+	b.exited(id)
+	b.Signal(id, unix.SIGTERM, 1, Exact)
+	wait(b, func(s Signalled) bool { return s.Run == id && s.Signal == unix.SIGTERM })
+	b.Signal(id, unix.SIGKILL, 2, Exact)
+	wait(b, func(s Signalled) bool { return s.Run == id && s.Pid == pid && s.Signal == unix.SIGKILL })
+	if o := wait(b, func(o OrphanReaped) bool { return o.Pid == pid }); o.Exit.Signal != "SIGKILL" {
+		t.Errorf("%+v", o)
+	}
+	wait(b, func(e TreeEnded) bool { return e.Run == id })
+}
+
+// A main process that ends in its stop leaves a survivor, which is sent the step
+// that the run has come to without being asked for.
+func TestSurvivorIsSentTheStepThatItMissed(t *testing.T) {
+	b := newBench(t)
+	id, out := b.start("daemon sleep stay")
+	var pid int
+	if _, err := fmt.Fscanf(out, "daemon %d ready", &pid); err != nil {
+		t.Fatal(err)
+	}
+	b.Signal(id, unix.SIGTERM, 1, Exact)
+	b.exited(id)
+	s := wait(b, func(s Signalled) bool { return s.Run == id && s.Pid == pid })
+	if s.Signal != unix.SIGTERM || s.Rung != 1 {
+		t.Errorf("%+v", s)
+	}
+	wait(b, func(e TreeEnded) bool { return e.Run == id })
+}
+
+// What is meant to outlive its run does, and the sweep ends it.
+func TestDescendantsAreLeft(t *testing.T) {
+	b := newBench(t)
+	s := b.silent("daemon sleep")
+	s.Leave = true
+	b.next++
+	id := b.next
+	b.Spawn(id, s)
+	if e := b.exited(id); len(e.Survivors) > 0 {
+		t.Errorf("%+v", e)
+	}
+	left := procfs.Children(os.Getpid())
+	if len(left) != 1 {
+		t.Fatalf("children %v, want one", left)
+	}
+	b.Signal(id, unix.SIGKILL, 1, Exact) // of a run that is over
+	answered := make(chan bool)
+	b.cmds.Put(func() { answered <- len(b.runs) == 0 })
+	if !<-answered {
+		t.Error("a run that leaves its descendants is not over")
+	}
+	if s, err := procfs.ReadStat(left[0]); err != nil || s.Dead() {
+		t.Errorf("%+v, %v: it is to live", s, err)
+	}
+}
+
+// The successor that a main process names is the main process of the run once that
+// has ended.
+func TestSuccessor(t *testing.T) {
+	b := newBench(t)
+	id, out := b.start("daemon sleep stay")
+	var pid int
+	if _, err := fmt.Fscanf(out, "daemon %d ready", &pid); err != nil {
+		t.Fatal(err)
+	}
+	main := 0
+	found := make(chan int)
+	b.cmds.Put(func() { found <- b.runs[id].pid })
+	main = <-found
+	b.Succeed(id, pid)
+	if err := unix.Kill(main, unix.SIGTERM); err != nil { // by itself, so to say
+		t.Fatal(err)
+	}
+	m := wait(b, func(m MainChanged) bool { return m.Run == id })
+	if m.From != main || m.Pid != pid || !m.Exit.OK() {
+		t.Errorf("%+v, want %d after %d", m, pid, main)
+	}
+	b.Signal(id, unix.SIGTERM, 1, Exact)
+	e := b.exited(id)
+	if e.Pid != pid || !e.Exit.OK() || e.Look.Proof != Exact || len(e.Survivors) > 0 {
+		t.Errorf("%+v", e)
+	}
+}
+
+// A successor that is a stranger does not take over.
+func TestStrangerDoesNotSucceed(t *testing.T) {
+	b := newBench(t)
+	other, _ := b.spawn("sleep")
+	id, _ := outlivedBy(t, b, "sleep")
+	b.Succeed(id, os.Getppid())
+	e := b.exited(id)
+	if len(e.Survivors) != 1 {
+		t.Errorf("%+v", e)
+	}
+	b.Signal(id, unix.SIGTERM, 1, Exact)
+	wait(b, func(e TreeEnded) bool { return e.Run == id })
+	b.Signal(other, unix.SIGTERM, 1, Exact)
+	b.exited(other)
+}
+
+// A daemon that was adopted while its main process lives on is not taken for a
+// survivor of the one main process that ends: its mark says whose it is.
+func TestMarkTellsTreesApart(t *testing.T) {
+	b := newBench(t)
+	a, out := b.start("daemon daemon stay")
+	var between, pid int // the parent of the daemon ends, and is waited for by nobody
+	if _, err := fmt.Fscanf(out, "daemon %d daemon %d ready", &between, &pid); err != nil {
+		t.Fatal(err)
+	}
+	other, _ := b.spawn("exit 0")
+	if e := b.exited(other); len(e.Survivors) > 0 {
+		t.Errorf("survivors %v of another tree", e.Survivors)
+	}
+	b.Signal(a, unix.SIGTERM, 1, Exact)
+	b.exited(a)
+	if s := wait(b, func(s Signalled) bool { return s.Pid == pid }); s.Run != a {
+		t.Errorf("%+v, want pid %d of run %d", s, pid, a)
+	}
+	wait(b, func(e TreeEnded) bool { return e.Run == a })
+}
+
+// Marks are what tells the trees apart, and without them groups and sessions do.
+func TestTreeWithoutMarks(t *testing.T) {
+	b := newBench(t)
+	b.cmds.Put(func() { b.trees.marks = marks{} })
+	id, pid := outlivedBy(t, b, "sleep") // the only main process that ended
+	if e := b.exited(id); len(e.Survivors) != 1 || e.Survivors[0].Pid != pid {
+		t.Fatalf("survivors %v, want pid %d", e.Survivors, pid)
+	}
+	b.Signal(id, unix.SIGTERM, 1, Exact)
+	wait(b, func(e TreeEnded) bool { return e.Run == id })
+}
+
+// What forks all the time is killed all the same: it is stopped first. A few
+// hundred short-lived processes, no bomb.
+func TestForkingTreeIsKilled(t *testing.T) {
+	b := newBench(t)
+	id, pid := outlivedBy(t, b, "forking")
+	b.exited(id)
+	b.Signal(id, unix.SIGKILL, 1, None)
+	wait(b, func(e TreeEnded) bool { return e.Run == id })
+	for late := time.Now().Add(limit); ; {
+		left := procfs.Descendants(os.Getpid())
+		if len(left) == 0 {
+			break
+		}
+		if time.Now().After(late) {
+			t.Fatalf("of the tree of %d: %v", pid, left)
+		}
+	}
+	for _, f := range b.left {
+		if s, ok := f.(Signalled); ok && strings.Contains(s.Process, " ") {
+			t.Errorf("%+v", s)
+		}
+	}
+}
