@@ -142,21 +142,28 @@ func (l *Loop) endRun(r *run) {
 	}
 }
 
-// scanAdopted lists the adopted processes that are new and says whose they are.
+// scanAdopted lists the adopted processes that are new and says whose they are. One
+// that ends after it was listed gives us children that the list does not have, so
+// the listing is repeated until it finds nobody else that has ended.
 func (l *Loop) scanAdopted() {
 	t, self := &l.trees, os.Getpid()
-	for _, pid := range procfs.ThreadChildren(self, self) {
-		if t.adopted[pid] != nil || l.pids[pid] != nil || l.trials[pid] != nil {
-			continue
-		}
-		s, err := procfs.ReadStat(pid)
-		if err != nil || s.Dead() {
-			continue // its own children are ours already, and in the list
-		}
-		a := &adopted{stat: s, run: l.ownerOf(s)}
-		t.adopted[pid] = a
-		if a.run != nil {
-			a.run.tree.alive++
+	dead := map[int]bool{}
+	for found := true; found; {
+		found = false
+		for _, pid := range procfs.ThreadChildren(self, self) {
+			if t.adopted[pid] != nil || l.pids[pid] != nil || l.trials[pid] != nil || dead[pid] {
+				continue
+			}
+			s, err := procfs.ReadStat(pid)
+			if err != nil || s.Dead() {
+				dead[pid], found = true, true
+				continue
+			}
+			a := &adopted{stat: s, run: l.ownerOf(s)}
+			t.adopted[pid] = a
+			if a.run != nil {
+				a.run.tree.alive++
+			}
 		}
 	}
 }
