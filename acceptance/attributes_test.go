@@ -78,10 +78,10 @@ member("main")
 			for _, name := range told {
 				s.prints("[c] " + name + " told")
 			}
-			orphans := s.count("signal sent", "orphan", "python3", "rung", 1)
+			orphans := s.count("signal sent", "child", "c", "process", "python3", "rung", 1)
 			// One that was started in the same clock tick is told once more.
 			if want := 3 - len(told); orphans != want && (scope != "group" || orphans != want+1) {
-				t.Errorf("the sweep told %d, want %d", orphans, want)
+				t.Errorf("%d survivors were told one by one, want %d", orphans, want)
 			}
 		})
 	}

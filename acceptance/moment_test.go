@@ -242,7 +242,7 @@ rest()
 		t.Errorf("%v", e)
 	}
 	s.wait("child reaped", "child", "c", "code", 0, "processes", 1)
-	s.wait("signal sent", "orphan", "python3", "pid", pid, "signal", "SIGKILL", "rung", 2, "@level", "warn")
+	s.wait("signal sent", "child", "c", "process", "python3", "pid", pid, "signal", "SIGKILL", "rung", 2, "@level", "warn")
 	s.wait("process ended", "child", "c", "pid", pid, "signal", "SIGKILL", "proof", "exact", "in_stop", false)
 	s.wait("orphan reaped", "pid", pid, "signal", "SIGKILL")
 }
@@ -294,7 +294,7 @@ func switches(t *testing.T, pid int) (n int) {
 	return n
 }
 
-// What a removed child leaves running is traced on, and costs nothing: it works,
+// What a removed child may leave running is traced on, and costs nothing: it works,
 // the supervisor sleeps, and at the end it is told and looked at.
 func TestLeftByAReload(t *testing.T) {
 	t.Parallel()
@@ -315,7 +315,7 @@ rest()
 `
 	dir := t.TempDir()
 	keep := fixture("keep", "sleep", "")
-	s := start(t, keep+python(t, "d", script, fmt.Sprintf("cwd = %q", dir)))
+	s := start(t, keep+python(t, "d", script, fmt.Sprintf("cwd = %q\nkill_scope = \"process\"\ndescendants = \"leave\"", dir)))
 	s.prints("[keep] ready")
 	pid := s.said("helper")
 	s.reload(keep)

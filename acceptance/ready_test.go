@@ -140,7 +140,7 @@ func TestNotify(t *testing.T) {
 	}
 	s.wait("child ready", "child", "c")
 	s.wait("child notified", "child", "c", "what", "status", "detail", "serves  [31mwell")
-	s.wait("child notified", "child", "c", "what", "ignored", "detail", "MAINPID")
+	s.wait("child notified", "child", "c", "what", "main process")
 	s.prints("[after] ready")
 	s.signal(unix.SIGTERM)
 	s.ends(0, "graceful")

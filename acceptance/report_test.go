@@ -85,7 +85,7 @@ func TestReport(t *testing.T) {
 		if n := s.count("fd closed", "owner", c.Child, "by", "kernel"); n != len(c.Left) {
 			t.Errorf("%s left %d, and %d in the log", c.Child, len(c.Left), n)
 		}
-		if n := s.count("signal sent", "child", c.Child); n != len(c.Rungs) {
+		if n := s.count("signal sent", "child", c.Child, "process", nil); n != len(c.Rungs) {
 			t.Errorf("%s got %d signals, and %d in the log", c.Child, len(c.Rungs), n)
 		}
 		s.wait("child reaped", "child", c.Child, "pid", c.Pid, "fds_closed", c.FDsClosed, "fds_left", c.FDsLeft)

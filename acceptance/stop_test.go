@@ -94,7 +94,7 @@ func TestDaemonIsFoundAndEnded(t *testing.T) {
 	if e.int("orphans") != 1 {
 		t.Errorf("%v", e)
 	}
-	s.wait("signal sent", "orphan", "fixture", "signal", "SIGTERM")
+	s.wait("signal sent", "child", "d", "process", "fixture", "signal", "SIGTERM", "rung", 1)
 	s.wait("orphan reaped", "command", "fixture", "code", 0)
 }
 

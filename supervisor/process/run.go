@@ -235,6 +235,9 @@ func (l *Loop) settle(r *run) {
 		return
 	}
 	l.report(r.exited)
+	if !r.over() {
+		l.sendSurvivors(r)
+	}
 }
 
 func exitOf(s unix.WaitStatus) event.Exit {

@@ -77,7 +77,7 @@ func (l *Loop) tendSweep(now time.Time) time.Time {
 	}
 	for _, pid := range procfs.Children(os.Getpid()) {
 		p, err := procfs.ReadStat(pid)
-		if err != nil || p.Dead() || l.trials[pid] != nil || s.told[key(p)] > 0 {
+		if err != nil || ended(p) || l.trials[pid] != nil || s.told[key(p)] > 0 {
 			continue
 		}
 		s.told[key(p)] = 1

@@ -155,7 +155,7 @@ func (l *Loop) scanAdopted() {
 				continue
 			}
 			s, err := procfs.ReadStat(pid)
-			if err != nil || s.Dead() {
+			if err != nil || ended(s) {
 				dead[pid], found = true, true
 				continue
 			}
@@ -222,7 +222,7 @@ func (l *Loop) follow(r *run) {
 	}
 	switch {
 	case r.tree.leave:
-	case r.tree.alive > 0:
+	case r.tree.alive > 0 && r.tree.reported: // else settle does it: who holds what was left is found out first
 		l.sendSurvivors(r)
 	case r.tree.reported && l.runs[r.id] == r: // else its end said that nothing is left
 		l.endRun(r)
@@ -375,9 +375,13 @@ func (l *Loop) tendTree(r *run, now time.Time) time.Time {
 // appendTree appends a process and all below it that live.
 func appendTree(all []procfs.Stat, pid int) []procfs.Stat {
 	for _, p := range append([]int{pid}, procfs.Descendants(pid)...) {
-		if s, err := procfs.ReadStat(p); err == nil && !s.Dead() {
+		if s, err := procfs.ReadStat(p); err == nil && !ended(s) {
 			all = append(all, s)
 		}
 	}
 	return all
 }
+
+// ended reports whether no thread of a process is alive. The stat of a process is
+// that of its main thread, which can end before the others.
+func ended(s procfs.Stat) bool { return s.Dead() && procfs.Gone(s.Pid) }

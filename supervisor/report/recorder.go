@@ -199,7 +199,11 @@ func (r *Recorder) sent(e event.SignalSent, at time.Time) {
 		return // a word to a run that goes on, as its reload_signal
 	}
 	x := rung{e.Rung, e.Signal, at}
-	if e.Orphan == "" {
+	command := e.Orphan
+	if e.Process != "" { // it outlived the main process
+		command = e.Process
+	}
+	if command == "" {
 		if run := r.live[e.Pid]; run != nil && len(run.rungs) < limitRungs {
 			run.rungs = append(run.rungs, x)
 		}
@@ -208,7 +212,7 @@ func (r *Recorder) sent(e event.SignalSent, at time.Time) {
 	if r.began.IsZero() {
 		return
 	}
-	if o := r.orphan(e.Pid, e.Orphan); o != nil && len(o.rungs) < limitRungs {
+	if o := r.orphan(e.Pid, command); o != nil && len(o.rungs) < limitRungs {
 		o.rungs = append(o.rungs, x)
 	}
 }
