@@ -89,7 +89,9 @@ def app(environ, start):
     start("200 OK", [])
     return [(os.environ["V"] + " " + str(os.getpid())).encode()]
 `)
-			args := fmt.Sprintf(`"-w", "2", "--chdir", %q, "-b", "127.0.0.1:%s", "app:app"`, dir, port)
+			// One worker: a second one may be booting when the first one answers, and
+			// has the handlers of the master then, so that it loses a SIGTERM.
+			args := fmt.Sprintf(`"-w", "1", "--chdir", %q, "-b", "127.0.0.1:%s", "app:app"`, dir, port)
 			return webBlock("/usr/bin/gunicorn", args, port, version, more)
 		}},
 		{name: "forking daemon", outlived: true, background: true, block: func(t *testing.T, dir, port, version, more string) string {
