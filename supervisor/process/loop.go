@@ -252,7 +252,6 @@ func (l *Loop) over() bool {
 }
 
 func (l *Loop) end() {
-	l.mark(0) // we have the limits again that we were started with
 	signal.Stop(l.chld)
 	l.timer.Stop()
 	for _, r := range l.runs {

@@ -20,6 +20,7 @@ const (
 // marks makes and reads the marks of one supervisor. The zero value makes none.
 type marks struct {
 	usable bool
+	hard   uint64 // the hard limit, which stays as it is
 	outer  uint64 // the mark that we have ourselves: the bits below ours
 	shift  uint   // of our number
 }
@@ -28,7 +29,7 @@ type marks struct {
 // mark can be made where the hard limit is finite and leaves no room, or below
 // markLevels other supervisors.
 func newMarks(soft, hard uint64) marks {
-	m := marks{}
+	m := marks{hard: hard}
 	if soft != unix.RLIM_INFINITY {
 		m.outer = soft
 	}

@@ -70,6 +70,7 @@ func (l *Loop) spawn(id RunID, s Spec, p *spawn.Prepared, own []int, err error) 
 		mark = l.trees.newMark()
 		l.mark(mark)
 		pid, err = p.Fork(own, l.opt.Inherit)
+		l.mark(0)
 	}
 	if err != nil {
 		if p.Barrier != nil {

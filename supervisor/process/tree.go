@@ -88,17 +88,15 @@ func (s Survivor) String() string { return fmt.Sprintf("%s (pid %d)", s.Command,
 
 // mark gives the processes that this thread forks from now on the mark of a
 // tree; 0 stands for none. The limit is that of our whole process, but nobody
-// else forks.
+// else forks. It is taken back after the fork: pam_limits gives a process the
+// limits of pid 1, which we may be.
 func (l *Loop) mark(number uint64) {
 	m := &l.trees.marks
 	if !m.usable {
 		return
 	}
-	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_LOCKS, &limit) != nil {
-		return
-	}
-	if limit.Cur = m.of(number); unix.Setrlimit(unix.RLIMIT_LOCKS, &limit) != nil {
+	limit := unix.Rlimit{Cur: m.of(number), Max: m.hard}
+	if unix.Setrlimit(unix.RLIMIT_LOCKS, &limit) != nil {
 		m.usable = false // groups and sessions tell what they can
 	}
 }

@@ -117,7 +117,6 @@ func (l *Loop) try(t *trial, s spawn.Spec, own []int, err error) {
 		t.ended <- err
 		return
 	}
-	l.mark(0) // a probe is in no tree
 	pid, err := spawn.ForkProbe(s, own)
 	if err != nil {
 		t.ended <- fmt.Errorf("the command cannot be run: %w", err)
