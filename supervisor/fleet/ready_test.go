@@ -35,7 +35,7 @@ func TestReadyByCommand(t *testing.T) {
 		{"a stop does not wait for it", cfgs(newConfig(kid("a", readyBy(config.Ready{Probe: exec("1h")})))), []step{
 			{"", "spawn a"},
 			{"up a", "try a"},
-			{"TERM", "SIGTERM a, kill try"},
+			{"TERM", "SIGTERM a | kill try"},
 			{"exit a", "sweep"},
 		}},
 	})
@@ -53,7 +53,7 @@ func TestStopCallsProbesOff(t *testing.T) {
 		{"exit a 1", "a again 1"},
 		{"wait 1s", "spawn a"},
 		{"up a", "try a"},
-		{"TERM", "SIGTERM b, kill try"},
+		{"TERM", "SIGTERM b | kill try"},
 		{"exit b", "SIGTERM a"},
 		{"exit a", "sweep"},
 	})
@@ -114,7 +114,7 @@ func TestCheckThatHangs(t *testing.T) {
 		{"wait 6s", "try a"},
 		{"wait 1s", "kill try, a check alive failed"},
 		{"wait 11s", "try a"},
-		{"TERM", "SIGTERM a, kill try"},
+		{"TERM", "SIGTERM a | kill try"},
 		{"exit a", "sweep"},
 	})
 }
