@@ -103,7 +103,7 @@ func TestReplace(t *testing.T) {
 			{"ill", ""},
 			{"reload 1", "SIGTERM a1"},
 			{"wait 6s", "SIGKILL a1, try a2, a2 check alive failed"},
-			{"wait 12s", "try a2, a2 unhealthy, SIGTERM a2, SIGKILL a2"},
+			{"wait 14s", "try a2, a2 unhealthy, SIGTERM a2, SIGKILL a2"},
 			{"exit a2", "spawn a2+"},
 		}},
 		{"one that needs a oneshot is stopped once that has completed", cfgs(
