@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -432,4 +433,21 @@ func TestReload(t *testing.T) {
 			{"up b", "b ready, reloaded +[] -[a2] ~[a1 b] =[]"},
 		}})
 	playAll(t, scripts)
+}
+
+// After the supervisor stood still both moments of the budget are due at once. Whichever comes
+// first, all are killed as runs before the sweep begins.
+func TestSweepBeforeKill(t *testing.T) {
+	hub := newHub(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, hub, newConfig(kid("a")))
+		defer w.finish()
+		w.do("up a")
+		w.do("TERM")
+		w.took()
+		w.f.mail.Put(stopTimer{sweepNow}, stopTimer{killAll})
+		if got, want := w.took(), "SIGKILL a, sweep"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	})
 }

@@ -128,6 +128,7 @@ func (f *Fleet) stopEvent(what stopEvent) {
 	case what == killAll:
 		f.hasten(child.Kill)
 	case what == sweepNow:
+		f.hasten(child.Kill) // after we stood still both are due at once, in any order
 		f.startSweep()
 	}
 }

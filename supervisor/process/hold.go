@@ -47,12 +47,16 @@ func (l *Loop) tendHold(w *watched, now time.Time) time.Time {
 	if h == nil {
 		return time.Time{}
 	}
-	if h.next.IsZero() { // a look is under way, or waits for its turn
-		if giveUp := h.since.Add(holdGiveUp); now.Before(giveUp) {
-			return giveUp
+	if h.next.IsZero() || l.hurried() { // a look is under way, or waits for its turn
+		why := "the deadline passed before the look at its exit was over"
+		if !l.hurried() {
+			if giveUp := h.since.Add(holdGiveUp); now.Before(giveUp) {
+				return giveUp
+			}
+			why = fmt.Sprintf("the look at its exit took more than %v", holdGiveUp)
 		}
 		if !h.born {
-			w.look.Proof, w.look.Reason = None, fmt.Sprintf("the look at its exit took more than %v", holdGiveUp)
+			w.look.Proof, w.look.Reason = None, why
 		}
 		l.resume(w)
 		return time.Time{}

@@ -38,6 +38,10 @@ func (l *Loop) killAll(k *killing, list func() []procfs.Stat, tell func(procfs.S
 		if k.killed[key(p)] || l.isKilled(p.Pid) {
 			continue
 		}
+		if r := l.pids[p.Pid]; r != nil && len(r.waiting) > 0 {
+			l.deliverLast(r)
+			continue
+		}
 		if killExactly(p, unix.SIGKILL) == nil {
 			k.killed[key(p)] = true
 			tell(p)

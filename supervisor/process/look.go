@@ -1,7 +1,6 @@
 package process
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -294,8 +293,8 @@ func (w *watched) judged() Look {
 		if w.apart {
 			look.Reason = "it was forked in the stop and could gain rights by what it executes, so it was not traced to its end"
 		}
-	case look.Proof == Exact && w.own() && w.run.late:
-		look.Proof, look.Reason = Sampled, fmt.Sprintf("the look before the signal took more than %v", beforeLimit)
+	case look.Proof == Exact && w.own() && w.run.late != "":
+		look.Proof, look.Reason = Sampled, w.run.late
 	case w.sample.on && w.sample.last != nil:
 		look.Proof, look.After = Sampled, w.sample.last
 	}

@@ -47,7 +47,7 @@ type run struct {
 	waitEnd time.Time  // zero: none waits
 	held    bool       // they wait until it can hear them
 	turnEnd time.Time  // zero: the look does not wait for its turn
-	late    bool       // they went before the look was done
+	late    string     // why they went before the look was done; empty: they did not
 
 	watched   *watched // nil: no stop began
 	processes int      // below it when its stop began
@@ -207,7 +207,10 @@ func (l *Loop) release(r *run) {
 // settle tells of the end of a run once nothing of it is under way.
 func (l *Loop) settle(r *run) {
 	w := r.watched
-	if !r.reaped || !r.tree.scanned || r.tree.reported || r.starting || r.glances > 0 || w != nil && (w.looks > 0 || l.askHolders(w)) {
+	if !r.reaped || !r.tree.scanned || r.tree.reported || r.starting {
+		return
+	}
+	if !l.hurried() && (r.glances > 0 || w != nil && (w.looks > 0 || l.askHolders(w))) {
 		return
 	}
 	r.tree.reported = true

@@ -2,6 +2,7 @@ package process
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -105,7 +106,7 @@ func (l *Loop) tendDelivery(r *run, now time.Time) time.Time {
 		return r.turnEnd
 	}
 	if len(r.waiting) > 0 && !now.Before(r.waitEnd) {
-		r.late = true
+		r.late = fmt.Sprintf("the look before the signal took more than %v", beforeLimit)
 		l.attach(r.watched, r.proof)
 		l.deliverWaiting(r)
 	}

@@ -26,25 +26,81 @@ type sweep struct {
 	told           map[identity]int // the last step that each was sent
 	kill           killing
 	killing        bool
+	next           time.Time     // when it is due again; zero unless it kills
+	wakes          int           // how often that came so late that we stood still
+	share          time.Duration // of what was killed; at least sweepLeast
+	hurried        bool          // giveUp has passed: no fd scan is waited for any more
 }
 
 // sweepAgain is how often we look for new processes once we kill: one can fork
 // between our look and our signal.
 const sweepAgain = 5 * time.Millisecond
 
-// sweepLeast is granted to each sweep, however late it begins: after we stood
-// still past our deadline, what we killed must still be reaped.
-const sweepLeast = 50 * time.Millisecond
+// sweepLeast is the time for what was killed to end and to be reaped. The time counts from the
+// first SIGKILL, and again from the moment when the supervisor runs after it was stopped, however
+// long the deadline has passed by then. It is granted once more when the fd scans are given up:
+// a process that we hold in its exit stop can end only then. A stop that begins its sweep by its
+// deadline so ends within twice this time after it.
+const sweepLeast = 100 * time.Millisecond
+
+// sweepWoken takes its place where the end of the sweep has passed for longer than that. The
+// supervisor was stopped then: nothing can hold the deadline any more, and what was killed needs
+// the processors at the same time as everybody else who was woken.
+const sweepWoken = time.Second
+
+// mostWakes bounds how often a sweep gets more time because it was woken late.
+const mostWakes = 3
 
 func (l *Loop) startSweep(killAt, giveUp time.Time, proof Proof) {
-	if least := time.Now().Add(sweepLeast); giveUp.Before(least) {
-		giveUp = least
-	}
 	if l.sweep != nil { // more haste; whom we signalled we know already
-		l.sweep.killAt, l.sweep.giveUp = killAt, giveUp
+		l.sweep.killAt = killAt
+		l.sweep.giveUp = later(l.sweep.giveUp, giveUp)
 		return
 	}
 	l.sweep = &sweep{killAt: killAt, giveUp: giveUp, proof: proof, told: l.sent}
+	l.sweep.grant(time.Now())
+}
+
+// grant gives what was killed its time from now on.
+func (s *sweep) grant(now time.Time) {
+	if now.Sub(s.giveUp) > sweepLeast {
+		s.share = sweepWoken
+	}
+	s.giveUp = later(s.giveUp, now.Add(max(s.share, sweepLeast)))
+}
+
+// woken grants time to a sweep that kills from now on, or that comes so late that the supervisor
+// must have been stopped: until now it could reap nobody.
+func (s *sweep) woken(now time.Time) {
+	due := s.next
+	s.next = time.Time{}
+	switch {
+	case !s.killing && !now.Before(s.killAt):
+		s.killing = true
+	case !due.IsZero() && now.Sub(due) > sweepLeast/2 && s.wakes < mostWakes:
+		s.wakes++
+	default:
+		return
+	}
+	s.grant(now)
+}
+
+// hurried reports whether the time for fd scans is over.
+func (l *Loop) hurried() bool { return l.sweep != nil && l.sweep.hurried }
+
+// hurry gives the fd scans up that the sweep waits for. Processes in their exit stop are let go
+// of by [Loop.tendHold].
+func (l *Loop) hurry(now time.Time) {
+	l.sweep.hurried = true
+	l.sweep.grant(now)
+	for _, w := range l.watches {
+		if w.over {
+			l.ended(w)
+		}
+	}
+	for _, r := range l.runs {
+		l.settle(r)
+	}
 }
 
 // tendSweep signals what is there. A child that we adopted gets SIGTERM once,
@@ -52,18 +108,17 @@ func (l *Loop) startSweep(killAt, giveUp time.Time, proof Proof) {
 // clean-up. They become ours when it dies.
 func (l *Loop) tendSweep(now time.Time) time.Time {
 	s := l.sweep
+	s.woken(now)
+	if !s.hurried && !now.Before(s.giveUp) {
+		l.hurry(now)
+		return now // what is held in its exit stop goes first
+	}
 	if !l.anyChild() {
-		if l.looking() && now.Before(s.giveUp) {
+		if l.looking() && !s.hurried {
 			return s.giveUp // the end of the look wakes us
 		}
 		l.swept(nil)
 		return time.Time{}
-	}
-	if !now.Before(s.killAt) && !s.killing {
-		s.killing = true
-		if !now.Before(s.giveUp) { // we were woken too late to have killed anybody
-			s.giveUp = now.Add(sweepLeast)
-		}
 	}
 	if !now.Before(s.giveUp) {
 		l.swept(l.remaining())
@@ -73,7 +128,8 @@ func (l *Loop) tendSweep(now time.Time) time.Time {
 		l.killAll(&s.kill, l.remaining, func(p procfs.Stat) {
 			l.report(OrphanSignalled{Pid: p.Pid, Command: p.Comm, Signal: unix.SIGKILL, Rung: 2})
 		})
-		return now.Add(sweepAgain)
+		s.next = now.Add(sweepAgain)
+		return s.next
 	}
 	for _, pid := range procfs.Children(os.Getpid()) {
 		p, err := procfs.ReadStat(pid)
@@ -116,6 +172,20 @@ func (l *Loop) sweepTell(p procfs.Stat) {
 	}
 }
 
+// deliverLast sends a run SIGKILL in place of the signals that wait for the fd scan before its
+// stop: the sweep has no time for it.
+func (l *Loop) deliverLast(r *run) {
+	last := delivery{signal: unix.SIGKILL}
+	for _, d := range r.waiting {
+		if d.signal == unix.SIGKILL {
+			last = d
+		}
+	}
+	r.waiting, r.held, r.turnEnd = nil, false, time.Time{}
+	r.late = "the deadline passed before the first look"
+	l.deliver(r, last)
+}
+
 func (l *Loop) remaining() []procfs.Stat {
 	return appendTree(nil, os.Getpid())[1:]
 }
@@ -141,6 +211,13 @@ func (l *Loop) looking() bool {
 func (l *Loop) swept(left []procfs.Stat) {
 	l.sweep = nil
 	l.report(Swept{Left: left})
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func earlier(a, b time.Time) time.Time {

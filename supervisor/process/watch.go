@@ -118,7 +118,7 @@ func (l *Loop) tendLeft(w *watched, now time.Time) time.Time {
 // own ends.
 func (l *Loop) ended(w *watched) {
 	w.over = true
-	if w.looks > 0 || !w.told.IsZero() || l.askHolders(w) {
+	if !w.told.IsZero() || !l.hurried() && (w.looks > 0 || l.askHolders(w)) {
 		return
 	}
 	w.told = time.Now()

@@ -1,0 +1,106 @@
+package process
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A process that we hold in its exit stop is let go of and reaped when the time of the sweep is
+// over, though no fd scan comes to its end.
+func TestSweepEndsHolds(t *testing.T) {
+	b := newBench(t)
+	id, _ := b.spawn("deaf")
+	b.Signal(id, unix.SIGTERM, 1, Exact)
+	wait(b, func(s Signalled) bool { return s.Rung == 1 })
+	unblock := b.block()
+	defer unblock()
+	b.Signal(id, unix.SIGKILL, 2, Exact)
+	wait(b, func(s Signalled) bool { return s.Rung == 2 })
+	now := time.Now()
+	b.Sweep(now, now.Add(limit), Exact)
+	b.cmds.Put(func() { b.hurry(time.Now()) })
+	if s := wait(b, func(Swept) bool { return true }); len(s.Left) > 0 {
+		t.Errorf("left: %+v", s.Left)
+	}
+	for _, f := range b.left {
+		if e, ok := f.(Exited); ok && e.Run == id {
+			if e.Look.Proof != None || !e.Killed || !strings.Contains(e.Look.Reason, "deadline") {
+				t.Errorf("%+v", e)
+			}
+			return
+		}
+	}
+	t.Error("the end of the run is not told before that of the sweep")
+}
+
+// A run whose signals wait for its first fd scan is killed by the sweep once, as a run, and gets
+// none of the signals afterwards.
+func TestSweepKillsWhoWaits(t *testing.T) {
+	b := newBench(t)
+	id, _ := b.spawn("deaf")
+	unblock := b.block()
+	defer unblock()
+	b.Signal(id, unix.SIGTERM, 1, Exact)
+	b.Signal(id, unix.SIGKILL, 2, Exact)
+	now := time.Now()
+	b.Sweep(now, now.Add(limit), Exact)
+	b.cmds.Put(func() { b.hurry(time.Now()) })
+	if s := wait(b, func(Swept) bool { return true }); len(s.Left) > 0 {
+		t.Errorf("left: %+v", s.Left)
+	}
+	if e := b.exited(id); !e.Killed || e.Look.Proof == Exact {
+		t.Errorf("%+v", e)
+	}
+	sent := 0
+	for _, f := range b.left {
+		switch s := f.(type) {
+		case OrphanSignalled:
+			t.Errorf("%+v", s)
+		case Signalled:
+			if sent++; s.Signal != unix.SIGKILL || s.Rung != 2 || s.Err != nil {
+				t.Errorf("%+v", s)
+			}
+		}
+	}
+	if sent != 1 {
+		t.Errorf("%d signals sent, want SIGKILL alone", sent)
+	}
+}
+
+// A sweep gets time from its first kill on, and after the supervisor was stopped; however often
+// that happens, it ends.
+func TestSweepIsWoken(t *testing.T) {
+	start := time.Now()
+	s := &sweep{killAt: start, giveUp: start}
+	now := start.Add(time.Minute)
+	s.woken(now)
+	if want := now.Add(sweepWoken); !s.killing || !s.giveUp.Equal(want) {
+		t.Errorf("first kill: until %v, want %v", s.giveUp, want)
+	}
+	onTime := &sweep{killAt: start, giveUp: start}
+	onTime.woken(start)
+	if want := start.Add(sweepLeast); !onTime.giveUp.Equal(want) {
+		t.Errorf("on time: until %v, want %v", onTime.giveUp, want)
+	}
+	late := 0
+	for range 3 * mostWakes {
+		before := s.giveUp
+		s.next = now.Add(sweepAgain)
+		s.woken(s.next) // in time
+		s.next = now.Add(sweepAgain)
+		if !s.giveUp.Equal(before) {
+			t.Errorf("it was not late, and got %v more", s.giveUp.Sub(before))
+		}
+		now = now.Add(time.Minute)
+		s.woken(now)
+		if s.giveUp.After(before) {
+			late++
+		}
+	}
+	if late != mostWakes {
+		t.Errorf("got time %d times, want %d", late, mostWakes)
+	}
+}
