@@ -49,7 +49,13 @@ func newHub(t *testing.T) *relay.Hub {
 	}
 	hub := relay.NewHub(relay.Options{Stdout: null, Stderr: null, Books: noBooks{t}})
 	t.Cleanup(func() {
-		if err := errors.Join(hub.Close(context.Background()), null.Close()); err != nil {
+		// On a busy machine a writer may get no processor in the 20 ms that Close waits for it. One
+		// that really does not end is found by goleak.
+		err := hub.Close(context.Background())
+		if err != nil && !strings.HasSuffix(err.Error(), "it does not come back from a write") {
+			t.Error(err)
+		}
+		if err := null.Close(); err != nil {
 			t.Error(err)
 		}
 	})
