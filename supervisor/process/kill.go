@@ -49,6 +49,23 @@ func (l *Loop) killAll(k *killing, list func() []procfs.Stat, tell func(procfs.S
 	}
 }
 
+// killingOf is how far SIGKILL to the survivors of a run has come. A sweep and the runs share
+// theirs, so that nobody is killed by both.
+func (l *Loop) killingOf(r *run) *killing {
+	if l.sweep != nil {
+		return &l.sweep.kill
+	}
+	return &r.tree.killing
+}
+
+// takeOver adds to a killing what was killed by runs.
+func (k *killing) takeOver(runs map[RunID]*run) {
+	k.killed = map[identity]bool{}
+	for _, r := range runs {
+		maps.Copy(k.killed, r.tree.killing.killed)
+	}
+}
+
 // isKilled reports whether a pid is that of a main process that got SIGKILL.
 func (l *Loop) isKilled(pid int) bool {
 	r := l.pids[pid]

@@ -58,6 +58,7 @@ func (l *Loop) startSweep(killAt, giveUp time.Time, proof Proof) {
 		return
 	}
 	l.sweep = &sweep{killAt: killAt, giveUp: giveUp, proof: proof, told: l.sent}
+	l.sweep.kill.takeOver(l.runs)
 	l.sweep.grant(time.Now())
 }
 

@@ -70,6 +70,41 @@ func TestSweepKillsWhoWaits(t *testing.T) {
 	}
 }
 
+// A survivor that its run has killed, and that stands in its exit stop, is not killed once more
+// by a sweep that comes meanwhile, nor by the run after that.
+func TestSweepKillsNoSurvivorTwice(t *testing.T) {
+	b := newBench(t)
+	id, _ := b.spawn("daemon deaf")
+	b.exited(id)
+	b.Signal(id, unix.SIGTERM, 1, Exact)
+	wait(b, func(s Signalled) bool { return s.Rung == 1 && s.Process != "" })
+	unblock := b.block()
+	b.Signal(id, unix.SIGKILL, 2, Exact)
+	wait(b, func(s Signalled) bool { return s.Rung == 2 && s.Process != "" })
+	now := time.Now()
+	b.Sweep(now, now.Add(limit), Exact)
+	swept := make(chan int)
+	b.cmds.Put(func() {
+		b.tend(time.Now())
+		swept <- len(b.remaining())
+	})
+	if n := <-swept; n != 1 {
+		t.Fatalf("%d are there to be swept, want the one that stands in its exit", n)
+	}
+	unblock()
+	wait(b, func(Swept) bool { return true })
+	for _, f := range b.left {
+		switch s := f.(type) {
+		case OrphanSignalled:
+			t.Errorf("%+v", s)
+		case Signalled:
+			if s.Signal == unix.SIGKILL {
+				t.Errorf("once more: %+v", s)
+			}
+		}
+	}
+}
+
 // A sweep gets time from its first kill on, and after the supervisor was stopped; however often
 // that happens, it ends.
 func TestSweepIsWoken(t *testing.T) {

@@ -353,7 +353,7 @@ func (l *Loop) killSurvivors(r *run) {
 		}
 		return all
 	}
-	l.killAll(&r.tree.killing, list, func(p procfs.Stat) {
+	l.killAll(l.killingOf(r), list, func(p procfs.Stat) {
 		l.report(Signalled{Run: r.id, Pid: p.Pid, Process: p.Comm, Signal: unix.SIGKILL, Rung: rung})
 	})
 	l.soon(time.Now().Add(sweepAgain))
