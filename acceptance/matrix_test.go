@@ -90,7 +90,7 @@ func (m matrix) config() string {
 		for _, a := range slices.Backward(m.program[1:]) {
 			args = fmt.Sprintf("%q, ", a) + args
 		}
-		hcl += fmt.Sprintf("child %q {\n  command = %q\n  args = [%s]\n  count = %d\n  on_failure = \"ignore\"\n  restart { on = \"never\" }\n%s\n",
+		hcl += fmt.Sprintf("child %q {\n  command = %q\n  args = [%s]\n  count = %d\n  on_failure = \"ignore\"\n  restart {\n    on = \"never\"\n    max_parallel = 100\n  }\n%s\n",
 			w.child(), m.program[0], args, m.counts[w.end], m.more)
 		if w.end == "killme" {
 			hcl += "kill_timeout = \"300ms\"\n"
@@ -327,6 +327,12 @@ func (m matrix) stop(t *testing.T) (s *super) {
 // awaitReady waits until all are ready, and those that crash have.
 func (m matrix) awaitReady(t *testing.T, output, log *lines) {
 	t.Helper()
+	m.awaitReadyAnd(t, 0, output, log)
+}
+
+// awaitReadyAnd does so where others are ready too.
+func (m matrix) awaitReadyAnd(t *testing.T, others int, output, log *lines) {
+	t.Helper()
 	await := func(in *lines, what string, n int, is func(string) bool) {
 		t.Helper()
 		seen := 0
@@ -339,7 +345,7 @@ func (m matrix) awaitReady(t *testing.T, output, log *lines) {
 			t.Fatalf("%d of %d are %s: %v", seen, n, what, err)
 		}
 	}
-	await(output, "ready", m.readies(), func(line string) bool { return line == "ready" || strings.HasSuffix(line, "] ready") })
+	await(output, "ready", m.readies()+others, func(line string) bool { return line == "ready" || strings.HasSuffix(line, "] ready") })
 	if n := m.counts["crash"]; n > 0 {
 		await(log, "reaped", n, func(line string) bool { return strings.Contains(line, `"child reaped"`) })
 	}
@@ -424,6 +430,75 @@ func (m matrix) round(t *testing.T) result {
 	report(t, r.mismatches)
 	if e.int("spawned") != matrixSize || e.int("orphans") != 0 {
 		t.Errorf("%v", e)
+	}
+	return r
+}
+
+// TestMatrixOfReloads does the same for the ends that a reload brings about: each
+// process is replaced by one of another edition, and then its child is removed.
+func TestMatrixOfReloads(t *testing.T) {
+	least, _ := strconv.Atoi(os.Getenv("SUPERVISOR_MATRIX"))
+	var sum result
+	for round := 0; !t.Failed() && (round == 0 || sum.stops < least); round++ {
+		for _, language := range slices.Sorted(maps.Keys(languages)) {
+			t.Run(fmt.Sprintf("%s/%d", language, round), func(t *testing.T) {
+				m := matrix{program: programOf(t, language), seed: 100 * round, counts: ofSize(matrixSize/2, false)}
+				for try := 1; ; try++ {
+					r := m.replace(t)
+					sum.stops += r.stops
+					sum.mismatches = append(sum.mismatches, r.mismatches...)
+					if len(r.late) == 0 || t.Failed() {
+						return
+					}
+					if try == matrixTries {
+						t.Errorf("not proven in %d tries: %q", try, r.late)
+						return
+					}
+				}
+			})
+		}
+	}
+	t.Logf("%d stops in reloads, %d mismatches", sum.stops, len(sum.mismatches))
+}
+
+// replace replaces all processes of the matrix in one reload and removes them in
+// another one, and judges both.
+func (m matrix) replace(t *testing.T) result {
+	t.Helper()
+	keep := fixture("keep", "sleep", "")
+	m.more = "env = { EDITION = \"1\" }"
+	s := start(t, keep+m.config())
+	m.awaitReady(t, s.output, s.log)
+	m.more = "env = { EDITION = \"2\" }"
+	at := s.log.count()
+	s.reload(keep + m.config())
+	s.waitFrom(at, "config reloaded", "added", "[]", "removed", "[]")
+	both := m
+	both.counts = map[string]int{}
+	for end, n := range m.counts {
+		both.counts[end] = 2 * n
+	}
+	s.prints("ready")                         // of the child that is kept
+	both.awaitReadyAnd(t, 1, s.output, s.log) // and that one
+	at = s.log.count()
+	s.reload(keep)
+	s.waitFrom(at, "config reloaded", "added", "[]", "changed", "[]")
+	s.signal(unix.SIGTERM)
+	e := s.ends(0, "leaky")
+	var log []entry
+	for _, e := range entries(s.log.text()) {
+		if e["child"] != "keep" && e["owner"] != "keep" {
+			log = append(log, e)
+		}
+	}
+	r := both.judge(log, s.output.text(), "exact")
+	if len(r.late) > 0 {
+		r.mismatches = nil
+		return r
+	}
+	report(t, r.mismatches)
+	if want := 2*matrixSize/2 + 1; e.int("spawned") != want || e.int("orphans") != 0 {
+		t.Errorf("%v, want %d spawned", e, want)
 	}
 	return r
 }
