@@ -288,7 +288,8 @@ func lateProofs(log []entry) map[int]string {
 	all := map[int]string{}
 	for _, e := range log {
 		reason := fmt.Sprint(e["reason"])
-		if (e.is("proof not to be had") || e.is("process ended")) && strings.Contains(reason, "took more than") {
+		late := strings.Contains(reason, "took more than") || strings.Contains(reason, "were still there")
+		if (e.is("proof not to be had") || e.is("process ended")) && late {
 			all[e.int("pid")] = reason
 		}
 	}
