@@ -266,3 +266,40 @@ func testBackground(t *testing.T, server realServer) {
 		t.Errorf("%v", e)
 	}
 }
+
+// A restart that leaves a helper behind costs no descriptor: the helper holds the
+// pipes of the process before, and is ended before the next one.
+func TestRestartsThatLeaveHelpersLeakNothing(t *testing.T) {
+	t.Parallel()
+	const job = `child "job" {
+  command = "/bin/sh"
+  args    = ["-c", "sleep 1000 & exit 0"]
+  restart {
+    on        = "always"
+    attempts  = 100000
+    delay     = "1ms"
+    max_delay = "1ms"
+  }
+}
+`
+	s := start(t, job)
+	counts := map[int]int{}
+	for at, n := 0, 1; n <= 40; n++ {
+		_, at = s.waitFrom(at, "child spawned", "child", "job")
+		if n%10 == 0 {
+			fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.pid))
+			if err != nil {
+				t.Fatal(err)
+			}
+			counts[n] = len(fds)
+		}
+	}
+	if counts[40] > counts[10]+8 { // those of a spawn or a probe that is under way
+		t.Errorf("descriptors after so many runs: %v", counts)
+	}
+	s.signal(unix.SIGTERM)
+	e := s.ends(0, "graceful")
+	if e.int("orphans") < 39 {
+		t.Errorf("%v", e)
+	}
+}
