@@ -27,8 +27,16 @@ func execute(o cli.ExecOptions, s *signals) int {
 	if o.Session && atTerminal {
 		atTerminal = s.without([]os.Signal{unix.SIGHUP, unix.SIGCONT}, spawn.GiveUpTerminal)
 	}
+	e := &execution{house: newHouse(o.MainOnly), opt: o}
 	caught := s.all()
-	path, err := find(o.Command[0])
+	var path string
+	var err error
+	e.guard.SetDeadline(o.Deadline)
+	s.beside(func() { path, err = find(o.Command[0]) }, func(sig os.Signal) { // a file system need not answer
+		if e.stops(sig) {
+			e.guard.Arm()
+		}
+	})
 	if err != nil {
 		return refuse(fmt.Errorf("cannot execute %q: %w", o.Command[0], err), unspawned(err))
 	}
@@ -39,11 +47,12 @@ func execute(o cli.ExecOptions, s *signals) int {
 			}
 		}
 	}
-	e := &execution{house: newHouse(), opt: o}
 	e.sink = &sieve{e}
 	e.house.report, e.house.code = o.Report, e.code
+	cfg := e.config(path)
+	e.configure(cfg)
 	err = e.build(process.Options{Inherit: true, Parent: parent, ParentDeath: o.ParentDeath}, fleet.Options{
-		Config: e.config(path), Terminal: terminal(os.Stderr), Certain: true, Leave: o.MainOnly,
+		Config: cfg, Terminal: terminal(os.Stderr), Certain: true, Leave: o.MainOnly,
 		Run: process.Spec{
 			Spec: spawn.Spec{
 				Session: o.Session, Terminal: atTerminal, Ignored: s.ignored, Blocked: s.blocked,
@@ -64,7 +73,7 @@ func execute(o cli.ExecOptions, s *signals) int {
 	if o.Strict {
 		table(os.Stderr, e.left, outcome.Verdict(), code)
 	}
-	return code
+	return e.leave(code)
 }
 
 // execution is the house of exec.
@@ -108,10 +117,16 @@ func (e *execution) instead(sig unix.Signal) unix.Signal {
 	return sig
 }
 
+// stops reports whether a signal begins a stop.
+func (e *execution) stops(sig os.Signal) bool {
+	return sig == unix.SIGTERM && e.instead(unix.SIGTERM) != 0
+}
+
 // asked passes a signal on. SIGTERM begins a stop, whose first rung it is;
 // swallowed it means nothing at all.
 func (e *execution) asked(sig unix.Signal) {
-	if sig == unix.SIGTERM && e.instead(sig) != 0 {
+	if e.stops(sig) {
+		e.guard.Arm() // before the fleet hears of it, which may be stuck
 		e.fleet.Signal(sig)
 		return
 	}

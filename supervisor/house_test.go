@@ -17,10 +17,10 @@ var floors = [][]string{
 	{"cli"},
 	{"fleet"},
 	{"listen"},
-	{"process", "config", "control", "child", "relay", "ready", "journal", "report", "watch", "sdnotify"},
+	{"process", "config", "control", "child", "relay", "ready", "journal", "report", "watch", "sdnotify", "guard"},
 	{"process/spawn"},
 	{"ledger", "queue"},
-	{"procfs", "event"},
+	{"procfs", "event", "files"},
 }
 
 // TestArrowsPointDown holds the imports against the floors.

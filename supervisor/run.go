@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	oklog "github.com/oklog/run"
@@ -15,7 +16,9 @@ import (
 	"tp0/supervisor/config"
 	"tp0/supervisor/control"
 	"tp0/supervisor/event"
+	"tp0/supervisor/files"
 	"tp0/supervisor/fleet"
+	"tp0/supervisor/guard"
 	"tp0/supervisor/journal"
 	"tp0/supervisor/ledger"
 	"tp0/supervisor/listen"
@@ -31,15 +34,42 @@ import (
 // run is the main job: it returns the exit code once nothing runs any more.
 // Its counterpart for one command without a file is execute.
 func run(o cli.RunOptions, s *signals) int {
+	begun := time.Now()
 	told, untold := sdnotify.Take()
-	cfg, read, err := load(o)
-	if err != nil {
-		return refuse(err, ledger.CodeUsage)
-	}
-	h := newHouse()
+	h := newHouse(false)
 	h.report, h.strict = o.Report, o.Strict
-	err = h.build(process.Options{}, fleet.Options{
-		Config: cfg, Load: func() (*config.Config, error) { return h.reload(o) }, Configure: h.configure, Terminal: terminal(os.Stderr),
+	var first loading
+	done := make(chan struct{})
+	go func() { // whoever ends us now does not wait for a file system
+		defer close(done)
+		first = h.load(o)
+	}()
+	if sig := s.await(done); sig != nil {
+		return h.endEarly(sig, begun)
+	}
+	if first.err != nil {
+		return refuse(first.err, ledger.CodeUsage)
+	}
+	h.configure(first.cfg)
+	code := ledger.CodeOK
+	ready := false
+	s.beside(func() { code, ready = h.prepare(o, s, first, told, untold) }, func(sig os.Signal) {
+		if ends(sig) {
+			h.guard.Arm()
+		}
+	})
+	if !ready {
+		return code
+	}
+	h.live(s, h.asked)
+	return h.leave(h.code(h.close()))
+}
+
+// prepare does all that comes before the first child. If it reports false, code is
+// the exit code.
+func (h *house) prepare(o cli.RunOptions, s *signals, first loading, told sdnotify.Environment, untold error) (code int, ready bool) {
+	err := h.build(process.Options{}, fleet.Options{
+		Config: first.cfg, Load: func() (*config.Config, error) { return h.reload(o) }, Configure: h.configure, Terminal: terminal(os.Stderr),
 		Run: process.Spec{Spec: spawn.Spec{
 			Stdin:   fromNull,
 			Ignored: s.ignored.Without(unix.SIGTERM).Without(unix.SIGINT).Without(unix.SIGQUIT),
@@ -52,27 +82,46 @@ func run(o cli.RunOptions, s *signals) int {
 		}
 	}
 	if err == nil && o.Watch {
-		h.watcher, err = watch.New(h.book, h.edited, func(err error) {
+		h.watcher, err = watch.New(h.book, h.files, h.edited, func(err error) {
 			h.Emit(event.Warning{What: "not every edit will be seen", Reason: err.Error()})
 		})
 	}
 	if err != nil {
-		return h.refuse(err, ledger.CodeFailed)
+		return h.refuse(err, ledger.CodeFailed), false
 	}
 	// Only now: a second start that fails must not take the first one's file.
 	if err := writePid(o.PidFile); err != nil {
-		return h.refuse(err, ledger.CodeUsage)
+		return h.refuse(err, ledger.CodeUsage), false
 	}
 	h.pidFile = o.PidFile
-	h.control, err = control.Listen(control.Name(cfg.Path), h.book, h.fleet.Health)
+	h.control, err = control.Listen(control.Name(first.cfg.Path), h.book, h.fleet.Health)
 	if err != nil {
 		h.Emit(event.Warning{What: "health will not answer", Reason: err.Error()})
 	}
 	if h.watcher != nil {
-		h.watcher.Use(read, false)
+		h.watcher.Use(first.read, false)
 	}
-	h.live(s, h.asked)
-	return h.code(h.close())
+	return ledger.CodeOK, true
+}
+
+// endEarly ends a supervisor that has not read its configuration yet. Nothing
+// runs, and how the log should look is not known.
+func (h *house) endEarly(sig os.Signal, begun time.Time) int {
+	look := settings(config.Log{Level: "info", Format: "text"})
+	lines := journal.Line(look, event.SignalReceived{
+		Signal: unix.SignalName(sig.(unix.Signal)), Meaning: "stop; the configuration was not read yet",
+	})
+	lines = append(lines, journal.Line(look, event.ShutdownComplete{Elapsed: time.Since(begun), Verdict: event.Graceful})...)
+	guard.Write(unix.Stderr, lines, flushLeast)
+	return ledger.CodeOK
+}
+
+// leave is called when main is about to return code.
+func (h *house) leave(code int) int {
+	if !h.guard.Disarm() {
+		select {} // the guard ends us, with its own code
+	}
+	return code
 }
 
 // refuse tells why nothing was started, and returns code.
@@ -95,21 +144,30 @@ func (h *house) refuse(err error, code int) int {
 	return refuse(err, code)
 }
 
-// load reads the configuration, and where it is watched says what it was read
-// from.
-func load(o cli.RunOptions) (*config.Config, *watch.Reading, error) {
+// loading is a configuration that was read, and where it is watched what it was
+// read from.
+type loading struct {
+	cfg  *config.Config
+	read *watch.Reading
+	err  error
+}
+
+// load reads the configuration. It can take for ever.
+func (h *house) load(o cli.RunOptions) (l loading) {
+	h.loads.Add(1)
+	defer h.loads.Add(-1)
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return nil, nil, fmt.Errorf("cannot read the limit of open files: %w", err)
+		l.err = fmt.Errorf("cannot read the limit of open files: %w", err)
+		return l
 	}
-	opt := config.Options{Environ: os.Environ(), Only: o.Only, NoFile: limit.Cur, Vars: o.Vars, VarFiles: o.VarFiles}
-	var read *watch.Reading
+	opt := config.Options{Files: h.files, Environ: os.Environ(), Only: o.Only, NoFile: limit.Cur, Vars: o.Vars, VarFiles: o.VarFiles}
 	if o.Watch {
-		read = watch.NewReading()
-		opt.Saw, opt.Listed = read.Saw, read.Listed
+		l.read = watch.NewReading(h.files)
+		opt.Saw, opt.Listed = l.read.Saw, l.read.Listed
 	}
-	cfg, err := config.Load(o.Config, opt)
-	return cfg, read, err
+	l.cfg, l.err = config.Load(o.Config, opt)
+	return l
 }
 
 // house is everything that runs, wired together.
@@ -132,11 +190,26 @@ type house struct {
 	strict  bool
 	faulty  bool
 	cold    *cold
+	guard   *guard.Guard
+	look    atomic.Pointer[journal.Settings] // of the log, for the guard
+	files   *files.Reader                    // of every load
+	loads   atomic.Int32                     // under way
 }
 
-func newHouse() *house {
+// newHouse makes a house with nothing in it but its guard. leave: what is below us
+// when no child runs is left alone.
+func newHouse(leave bool) *house {
 	j := journal.New()
-	return &house{journal: j, sink: j, record: report.NewRecorder(), cold: newCold(giveBack), null: -1, code: ledger.Outcome.Code}
+	h := &house{
+		journal: j, sink: j, record: report.NewRecorder(), cold: newCold(giveBack), null: -1, code: ledger.Outcome.Code,
+		files: &files.Reader{},
+	}
+	h.look.Store(&journal.Settings{Level: "info", Format: "text"})
+	h.guard = guard.New(guard.Options{
+		Stderr: unix.Stderr, Exit: unix.Exit, Leave: leave,
+		Line: func(e event.ShutdownComplete) []byte { return journal.Line(*h.look.Load(), e) },
+	})
+	return h
 }
 
 // fromNull stands for a standard input that is /dev/null.
@@ -181,7 +254,10 @@ func (h *house) build(p process.Options, f fleet.Options) error {
 // close the books.
 func (h *house) live(s *signals, take func(unix.Signal)) {
 	var g oklog.Group
-	g.Add(h.fleet.Run, func(error) { h.fleet.Stop() })
+	g.Add(h.fleet.Run, func(error) {
+		h.guard.Arm()
+		h.fleet.Stop()
+	})
 	g.Add(func() error { return s.run(take) }, func(error) { s.close() })
 	g.Add(h.loop.Run, func(error) { h.loop.Close() })
 	if h.control != nil {
@@ -202,6 +278,7 @@ func (h *house) live(s *signals, take func(unix.Signal)) {
 // printed is flushed, and the last line says how it all ended.
 func (h *house) close() ledger.Outcome {
 	h.cold.close()
+	h.files.Abandon()
 	if err := h.flush(h.hub.Flush, flushLeast); err != nil {
 		h.Emit(event.Warning{What: "output not flushed", Reason: err.Error()})
 	}
@@ -219,6 +296,10 @@ func (h *house) close() ledger.Outcome {
 	h.manager.Close()
 	file := h.openReport()
 	diff, err := h.book.Check()
+	for tries := 0; len(diff) > 0 && h.loads.Load() > 0 && tries < checkAgain; tries++ {
+		time.Sleep(time.Millisecond) // a file that the abandoned load just opened is closed at once
+		diff, err = h.book.Check()
+	}
 	if err != nil {
 		h.fault("ledger", err)
 	}
@@ -227,11 +308,18 @@ func (h *house) close() ledger.Outcome {
 	}
 	h.writeReport(file)
 	complete, outcome := h.judge(0)
+	if !h.guard.LastLine(h.code(outcome)) {
+		select {} // the guard was quicker: it writes the line, and ends us
+	}
 	h.Emit(complete)
 	h.journal.Close()
 	_ = h.flush(h.hub.Close, 0) // what is lost now cannot be told any more
 	return outcome
 }
+
+// checkAgain is how often the books are held against the kernel's again while a
+// load that nobody waits for is under way.
+const checkAgain = 20
 
 // judge says how it all ended, if due of our descriptors are yet to be closed.
 func (h *house) judge(due int) (event.ShutdownComplete, ledger.Outcome) {
@@ -260,6 +348,7 @@ func (h *house) flush(do func(context.Context) error, keep time.Duration) error 
 
 // Emit hands an event to everybody who tells of it.
 func (h *house) Emit(e event.Event) {
+	h.guard.Emit(e)
 	h.sink.Emit(e)
 	h.record.Emit(e)
 	h.manager.Emit(e)
@@ -284,17 +373,17 @@ func (h *house) alive(ctx context.Context) error {
 
 // reload reads the configuration again; its error is for the log.
 func (h *house) reload(o cli.RunOptions) (*config.Config, error) {
-	cfg, read, err := load(o)
-	if read != nil {
-		h.watcher.Use(read, err != nil)
+	l := h.load(o)
+	if l.read != nil {
+		h.watcher.Use(l.read, l.err != nil)
 	}
 	var faults *config.Faults
-	if errors.As(err, &faults) {
+	if errors.As(l.err, &faults) {
 		var text strings.Builder
 		_ = faults.Write(&text, 0, false)
 		return nil, errors.New(text.String())
 	}
-	return cfg, err
+	return l.cfg, l.err
 }
 
 // edited is called when a file of the configuration is not what it was.
@@ -303,7 +392,12 @@ func (h *house) edited() {
 	h.fleet.Reload()
 }
 
-func (h *house) configure(l config.Log) { h.journal.Set(settings(l)) }
+func (h *house) configure(cfg *config.Config) {
+	look := settings(cfg.Log)
+	h.journal.Set(look)
+	h.look.Store(&look)
+	h.guard.SetDeadline(cfg.Shutdown.Deadline)
+}
 
 func (h *house) dropped(dest string, lines, bytes uint64, reason string) {
 	h.Emit(event.Dropped{Dest: dest, Lines: lines, Bytes: bytes, Reason: reason})
@@ -321,6 +415,7 @@ func (h *house) asked(sig unix.Signal) {
 			h.Emit(event.Ledger(e))
 		}
 	default:
+		h.guard.Arm() // before the fleet hears of it, which may be stuck
 		h.fleet.Signal(sig)
 	}
 }

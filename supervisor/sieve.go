@@ -64,7 +64,10 @@ func (s *sieve) keep(r remainder) bool {
 // termAfter begins the stop that was asked for on the command line.
 func (s *sieve) termAfter() {
 	if s.opt.TermAfter >= 0 {
-		s.timer = time.AfterFunc(s.opt.TermAfter, func() { s.fleet.Signal(unix.SIGTERM) })
+		s.timer = time.AfterFunc(s.opt.TermAfter, func() {
+			s.guard.Arm()
+			s.fleet.Signal(unix.SIGTERM)
+		})
 	}
 }
 

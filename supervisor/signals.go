@@ -16,6 +16,7 @@ type signals struct {
 	ignored spawn.Signals  // at our start
 	blocked *spawn.Signals // at our start; nil: none, or not known
 	in      chan os.Signal
+	early   []os.Signal // that came before run, and are still to be handled
 	pipe    chan os.Signal
 	quit    chan struct{}
 }
@@ -85,8 +86,53 @@ func (s *signals) release() {
 	}
 }
 
+// await waits for done, or for the first request to end everything, which it
+// returns. What else comes meanwhile is kept for run.
+func (s *signals) await(done <-chan struct{}) os.Signal {
+	for {
+		select {
+		case <-done:
+			return nil
+		case sig := <-s.in:
+			if ends(sig) {
+				return sig
+			}
+			s.early = append(s.early, sig)
+		}
+	}
+}
+
+// beside does something that may take long, and calls heard for each signal that
+// comes meanwhile. They are all kept for run.
+func (s *signals) beside(do func(), heard func(os.Signal)) {
+	done, over := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		for {
+			select {
+			case <-done:
+				return
+			case sig := <-s.in:
+				s.early = append(s.early, sig)
+				heard(sig)
+			}
+		}
+	}()
+	do()
+	close(done)
+	<-over
+}
+
+// ends reports whether a signal asks run to end everything.
+func ends(sig os.Signal) bool {
+	return sig == unix.SIGTERM || sig == unix.SIGINT || sig == unix.SIGQUIT
+}
+
 // run gives each signal to take, in one goroutine.
 func (s *signals) run(take func(unix.Signal)) error {
+	for _, sig := range s.early {
+		take(sig.(unix.Signal))
+	}
 	for {
 		select {
 		case <-s.quit:

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/files"
 )
 
 // Config is one valid configuration. Nothing in it is changed after [Load].
@@ -207,6 +209,10 @@ type Options struct {
 
 	Vars     []string // values of variables, name=value; of doubles the last one counts
 	VarFiles []string // files with such values; Vars go before them, and a later one before an earlier
+
+	// Files reads them; nil: one of its own. Whoever does not want to wait for
+	// the load any more abandons it there.
+	Files *files.Reader
 
 	// Saw is told of each file that the configuration is read from, before that is
 	// read and whether it is there or not; Listed of each directory, before it is

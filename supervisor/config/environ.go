@@ -39,7 +39,7 @@ func (d *decoder) environmentOf(v *childValues, dir string, login map[string]str
 	for _, file := range v.envFile {
 		path := absolute(dir, file)
 		d.opt.saw(path)
-		src, err := readAtMost(path, maxEnvFile)
+		src, err := d.opt.readAtMost(path, maxEnvFile)
 		if err != nil {
 			e.faults = append(e.faults, fmt.Sprintf("The file cannot be read: %v.", err))
 			continue

@@ -10,7 +10,7 @@ import (
 
 // Read returns the content of a file of a configuration. It does not block,
 // and refuses what is not a regular file of 4 MiB at most.
-func Read(path string) ([]byte, error) { return read(path) }
+func Read(path string) ([]byte, error) { return (&Options{}).read(path) }
 
 // Format lays a file out as all HCL is laid out. It changes nothing but blanks
 // within lines. Faults of the syntax come back as [*Faults].

@@ -72,13 +72,21 @@ var costs = map[string]func(args []cty.Value) float64{
 	"jsondecode":    func(args []cty.Value) float64 { return jsonCost(textOf(args, 0)) },
 	"parseint":      func(args []cty.Value) float64 { return math.Pow(float64(len(textOf(args, 0))), 2) / 64 },
 	"regex":         func(args []cty.Value) float64 { return regexCost(textOf(args, 0), textOf(args, 1)) },
-	"regexall":      func(args []cty.Value) float64 { return regexCost(textOf(args, 0), textOf(args, 1)) },
+	"regexall":      func(args []cty.Value) float64 { return regexAllCost(textOf(args, 0), textOf(args, 1)) },
 	"regex_replace": regexReplaceCost,
 	"replace": func(args []cty.Value) float64 {
 		return float64(strings.Count(textOf(args, 0), textOf(args, 1))) * float64(8+len(textOf(args, 2))) / 8
 	},
-	"setproduct": product,
-	"split":      func(args []cty.Value) float64 { return float64(len(textOf(args, 1))) },
+	"setintersection": buckets,
+	"setproduct":      product,
+	"setsubtract":     buckets,
+	"setunion":        buckets,
+	"split":           func(args []cty.Value) float64 { return float64(len(textOf(args, 1))) },
+	"toset":           buckets,
+	// For each byte of the text the whole of the other one may be looked through.
+	"trim": func(args []cty.Value) float64 {
+		return float64(len(textOf(args, 0))) * float64(len(textOf(args, 1))) / 8
+	},
 }
 
 // within is a function that is refused when it takes too many steps. They are
@@ -152,12 +160,35 @@ func square(args []cty.Value) float64 {
 	return s.elements * (s.elements + s.text) / 4
 }
 
+// buckets is for sets: their hash is a CRC, so a file can have any number of
+// elements with the same one, and each is compared with all before it.
+func buckets(args []cty.Value) float64 {
+	n := sizeOf(args).elements
+	return n * n / 16
+}
+
+// product counts the texts too: in a set each combination is hashed.
 func product(args []cty.Value) float64 {
-	n := float64(len(args))
+	n, text := 1.0, 0.0
 	for _, v := range args {
-		n *= float64(longest([]cty.Value{v}))
+		of := longest([]cty.Value{v})
+		n *= float64(of)
+		text += longestText(v)
 	}
-	return n
+	return n * (float64(len(args)) + text)
+}
+
+// longestText is the size of the largest element, in steps.
+func longestText(v cty.Value) (most float64) {
+	if !v.IsKnown() || v.IsNull() || !v.CanIterateElements() {
+		return 0
+	}
+	for it := v.ElementIterator(); it.Next(); {
+		_, element := it.Element()
+		s := sizeOf([]cty.Value{element})
+		most = max(most, s.elements+s.text)
+	}
+	return most
 }
 
 // formats takes every number in a format for a width, and every verb for one
@@ -186,6 +217,13 @@ func regexCost(pattern, text string) float64 {
 	return unrolled(re) * float64(16+len(text)) / 8
 }
 
+// regexAllCost is that of a search after each match, which may go through all of
+// the rest of the text only to find a short one.
+func regexAllCost(pattern, text string) float64 {
+	once := regexCost(pattern, text)
+	return once * (1 + float64(len(text))/16)
+}
+
 func unrolled(re *syntax.Regexp) float64 {
 	n := float64(1 + len(re.Rune)/2)
 	for _, sub := range re.Sub {
@@ -199,7 +237,7 @@ func unrolled(re *syntax.Regexp) float64 {
 
 func regexReplaceCost(args []cty.Value) float64 {
 	text, by := float64(len(textOf(args, 0))), float64(len(textOf(args, 2)))
-	return regexCost(textOf(args, 1), textOf(args, 0)) + by*(2*text+1)/8
+	return regexAllCost(textOf(args, 1), textOf(args, 0)) + by*(2*text+1)/8
 }
 
 // jsonCost refuses what is nested too deeply: the reader of cty recurses.

@@ -1,11 +1,9 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"syscall"
+
+	"tp0/supervisor/files"
 )
 
 // Load reads the file at path and returns its configuration, which is valid.
@@ -14,30 +12,20 @@ import (
 // error of another type. It does not block, on a FIFO either.
 func Load(path string, opt Options) (*Config, error) {
 	opt.saw(path)
-	src, err := read(path)
+	src, err := opt.read(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read configuration: %w", err)
 	}
 	return Parse(src, path, opt)
 }
 
-func read(path string) ([]byte, error) { return readAtMost(path, maxFile) }
+func (o *Options) read(path string) ([]byte, error) { return o.readAtMost(path, maxFile) }
 
-func readAtMost(path string, most int) (src []byte, err error) {
-	// Opening a FIFO waits for its writer without O_NONBLOCK.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	src, err = io.ReadAll(io.LimitReader(f, int64(most)+1))
+// readAtMost is the only place where a load opens a file, and matches the only
+// one where it opens a directory: whoever does not want to wait for the load any
+// more abandons them all, see [files.Reader].
+func (o *Options) readAtMost(path string, most int) ([]byte, error) {
+	src, err := o.reader().Read(path, most)
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +33,13 @@ func readAtMost(path string, most int) (src []byte, err error) {
 		return nil, fmt.Errorf("%s is larger than %s", path, sizeText(most))
 	}
 	return src, nil
+}
+
+func (o *Options) reader() *files.Reader {
+	if o.Files == nil {
+		return &files.Reader{}
+	}
+	return o.Files
 }
 
 func sizeText(bytes int) string {

@@ -295,7 +295,7 @@ var childSchema = block[childValues]{
 				field("exec", func(v *childValues) *[]string { return &v.ready.Exec }, commandLine,
 					"The command, with its arguments, that has to exit with 0. It has the child's environment and directory, and is killed, with its process group, when its time is over or a stop begins."),
 				field("log", func(v *childValues) *string { return &v.ready.Log }, expression,
-					"A regular expression (RE2) that a line which the child prints has to match. A line of more than 64 KiB is matched in pieces."),
+					"A regular expression (RE2) that a line which the child prints has to match. The first 4 KiB of a line are matched."),
 				field("notify", func(v *childValues) *bool { return &v.ready.Notify }, onlyTrue,
 					"It says so itself, by READY=1 to NOTIFY_SOCKET as sd_notify(3) has it: an abstract unix socket in the supervisor's network namespace. What another process than the child's own and those below it sends is refused, and told. "+
 						"STATUS, STOPPING, RELOADING and EXTEND_TIMEOUT_USEC are heard too, the last within the deadline in a stop. With MAINPID a process names its successor: a descendant that is the main process once the present one has ended. FDSTORE is not heard."),

@@ -136,7 +136,7 @@ func (d *decoder) includePattern(pattern string, place *hcl.Range, chain []strin
 			return diags.Append(fault(place, "Too many files", "A configuration may have %d files.", maxFiles))
 		}
 		d.opt.saw(path)
-		src, err := read(path)
+		src, err := d.opt.read(path)
 		if err != nil {
 			diags = diags.Append(fault(place, "Cannot include a file", "%v.", err))
 			continue
@@ -201,15 +201,13 @@ func (d *decoder) matches(dir, part string) ([]string, error) {
 	if d.opt.Listed != nil {
 		d.opt.Listed(dir, counts)
 	}
-	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0)
+	all, err := d.opt.reader().Names(dir, maxEntries-d.entries)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, wrong("%v.", err)
 	}
-	defer f.Close()
-	all, _ := f.Readdirnames(maxEntries - d.entries + 1) // what cannot be read is not matched
 	if d.entries += len(all); d.entries > maxEntries {
 		return nil, wrong("The pattern goes through more than %d files.", maxEntries)
 	}

@@ -42,8 +42,8 @@ func parseAccounts(src []byte, fields int) (all accounts) {
 	return all
 }
 
-func readAccounts(path string, fields int) (accounts, error) {
-	src, err := read(path)
+func (o *Options) readAccounts(path string, fields int) (accounts, error) {
+	src, err := o.read(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, wrong("The file that has the names cannot be read: %v.", err)
 	}
@@ -80,10 +80,10 @@ func (d *decoder) identify(user, group string) (id identity, attribute string, e
 		return id, "", nil
 	}
 	if d.users == nil {
-		if d.users, err = readAccounts(passwdFile, 6); err != nil {
+		if d.users, err = d.opt.readAccounts(passwdFile, 6); err != nil {
 			return id, "user", err
 		}
-		if d.groups, err = readAccounts(groupFile, 4); err != nil {
+		if d.groups, err = d.opt.readAccounts(groupFile, 4); err != nil {
 			return id, "group", err
 		}
 	}

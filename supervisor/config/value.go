@@ -486,8 +486,17 @@ func commandLine(v cty.Value) ([]string, error) {
 	return words, nil
 }
 
-// maxExpression bounds a regular expression, in bytes.
-const maxExpression = 1024
+// Bounds of a regular expression. A line is matched while its child may print the
+// next one: what it costs is the product of the program that the expression is
+// compiled to and of the line, of which the package ready matches 4 KiB.
+const (
+	maxExpression = 1024 // bytes
+	maxProgram    = 500  // instructions; a repetition such as x{100} has a copy of x for each
+)
+
+// maxUnrolled bounds what is compiled at all. It counts classes of characters by
+// their ranges, of which \pL has several hundred.
+const maxUnrolled = 100_000
 
 // expression reads a regular expression.
 func expression(v cty.Value) (string, error) {
@@ -498,12 +507,18 @@ func expression(v cty.Value) (string, error) {
 	if len(s) > maxExpression {
 		return "", wrong("A regular expression may have %d bytes at most.", maxExpression)
 	}
+	re, err := syntax.Parse(s, syntax.Perl)
 	var fault *syntax.Error
-	if _, err = regexp.Compile(s); errors.As(err, &fault) {
+	if errors.As(err, &fault) {
 		at := utf8.RuneCountInString(s[:max(strings.Index(s, fault.Expr), 0)]) + 1
 		return "", wrong("This is not a regular expression: %s: %s, at character %d.", fault.Code, quote(fault.Expr), at)
 	}
-	return s, nil
+	if n := unrolled(re); n < maxUnrolled {
+		if program, err := syntax.Compile(re.Simplify()); err == nil && len(program.Inst) <= maxProgram {
+			return s, nil
+		}
+	}
+	return "", wrong("This expression takes too long to match: it is compiled to more than %d instructions. A repetition such as x{100} counts a hundred times; x+ counts once.", maxProgram)
 }
 
 // sink reads where a stream of a child goes.

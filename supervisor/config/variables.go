@@ -31,7 +31,7 @@ func (d *decoder) openVarFiles() (hcl.Diagnostics, error) {
 	var diags hcl.Diagnostics
 	for _, path := range d.opt.VarFiles {
 		d.opt.saw(path)
-		src, err := read(path)
+		src, err := d.opt.read(path)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read variables: %w", err)
 		}

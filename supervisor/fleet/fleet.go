@@ -50,7 +50,7 @@ type Relays interface {
 type Options struct {
 	Config    *config.Config
 	Load      func() (*config.Config, error) // for a reload; called by a goroutine of the fleet
-	Configure func(config.Log)               // a reload changed how we log
+	Configure func(*config.Config)           // a reload changed what is not the children's
 	Processes Processes
 	Relays    Relays
 	Sockets   Sockets // nil: no child has any
@@ -67,7 +67,7 @@ type Options struct {
 type Fleet struct {
 	opt  Options
 	mail *queue.Queue[any]
-	wg   sync.WaitGroup // probes, loads, last words: each is bounded
+	wg   sync.WaitGroup // probes, last words: each is bounded; a load is not, and nobody waits for it
 	ctx  context.Context
 	end  context.CancelFunc
 	late atomic.Bool // a stop began: spawns on their way are not wanted any more

@@ -230,7 +230,7 @@ func open(t *testing.T, relays Relays, cfgs ...*config.Config) *world {
 	w := &world{t: t, cfgs: cfgs, over: make(chan error, 1), gate: make(chan struct{}), sockets: map[string]int{}}
 	close(w.gate)
 	w.f = New(Options{
-		Config: cfgs[0], Load: w.reload, Configure: func(config.Log) {}, Processes: w,
+		Config: cfgs[0], Load: w.reload, Configure: func(*config.Config) {}, Processes: w,
 		Relays: relays, Sockets: w, Sink: w, Listen: w.listen,
 		Run: process.Spec{Spec: spawn.Spec{Stdin: -1}}, Terminal: true,
 	})

@@ -26,10 +26,10 @@ func (f *Fleet) startReload() {
 		f.again = true // what is being read may be older than what is there now
 	default:
 		f.loading = true
-		f.wg.Go(func() {
+		go func() { // it may never end: a file system need not answer
 			cfg, err := f.opt.Load()
 			f.mail.Put(loaded{cfg, err})
-		})
+		}()
 	}
 }
 
@@ -39,8 +39,7 @@ func (f *Fleet) loaded(m loaded) {
 	f.loading = false
 	switch {
 	case f.stop.phase != running:
-		f.opt.Sink.Emit(event.ReloadIgnored{Reason: "a stop is under way"})
-		return
+		return // it was told when the stop began
 	case m.err == nil:
 		m.err = f.openSockets(m.cfg)
 	}
@@ -65,7 +64,7 @@ func (f *Fleet) apply(cfg *config.Config) {
 	f.reload.back, f.reload.noBack, f.reload.halted = "", false, map[string]string{}
 	f.cfg = cfg
 	f.edition++
-	f.opt.Configure(cfg.Log)
+	f.opt.Configure(cfg)
 	after := cfg.OutlivedBy()
 	known := map[string]*unit{}
 	for _, u := range f.units {

@@ -58,6 +58,9 @@ func (f *Fleet) begin(reason string) {
 		f.opt.Sink.Emit(event.ShutdownBegun{Reason: reason, Deadline: f.cfg.Shutdown.Deadline})
 	}
 	f.stop.phase = stopping
+	if f.loading {
+		f.opt.Sink.Emit(event.ReloadIgnored{Reason: "a stop began while it was read"})
+	}
 	if f.reload != nil {
 		f.opt.Sink.Emit(event.ReloadIgnored{Reason: "a stop began before it was fully applied"})
 		f.reload = nil

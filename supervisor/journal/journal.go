@@ -2,6 +2,7 @@
 package journal
 
 import (
+	"bytes"
 	"io"
 	"time"
 
@@ -66,6 +67,14 @@ func (j *Journal) run(w io.Writer, s Settings) {
 			}
 		}
 	}
+}
+
+// Line is an event as lines of the log, for somebody who cannot wait for a
+// journal. It is empty where the level leaves the event out.
+func Line(s Settings, e event.Event) []byte {
+	var b bytes.Buffer
+	newLogger(&b, s).write(e)
+	return b.Bytes()
 }
 
 type logger struct {

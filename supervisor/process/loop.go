@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -59,6 +60,8 @@ type Loop struct {
 	lookers  *lookers
 	sockets  sockets
 	runtimes ledger.Runtimes
+
+	executing sync.Map // pids that a look saw in an execve without end, see execve.go
 
 	// Everything below belongs to the loop's thread.
 	tid      int             // its number

@@ -82,6 +82,9 @@ func (w *watched) take(m member) {
 // already none may stop in its exit, which only this thread could end; and
 // somebody else waits for them if this takes long.
 func (l *Loop) seize(w *watched) error {
+	if l.executes(w.pid) {
+		return errExecutes
+	}
 	tids := procfs.Threads(w.pid)
 	if len(tids) < 2 {
 		return l.seizeAnchor(w, w.pid)
@@ -119,7 +122,7 @@ func (l *Loop) seizeAnchor(w *watched, tid int) error {
 }
 
 func (l *Loop) seizeThread(w *watched, tid, options int) error {
-	attach := func() error { return ptrace(unix.PTRACE_SEIZE, tid, 0, uintptr(options)) }
+	attach := func() error { return ptraceSeize(tid, uintptr(options)) }
 	err := attach()
 	if errors.Is(err, unix.EPERM) {
 		err = attachAs(w.pid, attach)

@@ -89,7 +89,7 @@ func (l *Loop) attachAtSpawn(r *run) {
 	if r.watch != Exact {
 		return
 	}
-	if ptrace(unix.PTRACE_SEIZE, r.pid, 0, spawnOptions) != nil {
+	if ptraceSeize(r.pid, spawnOptions) != nil {
 		return
 	}
 	l.watchRun(r)

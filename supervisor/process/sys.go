@@ -43,6 +43,8 @@ func wait4(pid int, status *unix.WaitStatus, usage *unix.Rusage) (int, error) {
 // eventStop is PTRACE_EVENT_STOP, linux/ptrace.h; x/sys does not have it.
 const eventStop = 128
 
+// ptrace makes the requests that do not wait: of a thread that is stopped, or to
+// stop one. For PTRACE_SEIZE, which may, there is ptraceSeize.
 func ptrace(request, tid int, addr, data uintptr) error {
 	_, _, e := unix.RawSyscall6(unix.SYS_PTRACE, uintptr(request), uintptr(tid), addr, data, 0, 0)
 	if e != 0 {

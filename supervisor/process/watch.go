@@ -149,7 +149,7 @@ type member struct {
 // members looks at a process and at all below it, parents first. It is called
 // beside the loop.
 func (l *Loop) members(pid int) (all []member) {
-	pids := []int{pid}
+	pids, since := []int{pid}, time.Now()
 	for i := 0; i < len(pids); i++ {
 		m := member{stat: procfs.Stat{Pid: pids[i]}, threads: procfs.Threads(pids[i])}
 		if i > 0 || len(m.threads) != 1 { // of the first nothing else is asked, and its table is empty if it is dead
@@ -158,6 +158,7 @@ func (l *Loop) members(pid int) (all []member) {
 				continue
 			}
 		}
+		l.awaitExecve(pids[i], m.threads, since)
 		m.runtime = l.runtime(pids[i])
 		m.fds, m.err = l.table(pids[i], m.alive())
 		l.resolve(pids[i], m.fds, fresh())

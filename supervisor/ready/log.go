@@ -21,14 +21,19 @@ type Log struct {
 // NewLog makes a Log for lines that match re.
 func NewLog(re *regexp.Regexp) *Log { return &Log{re: re, found: make(chan struct{})} }
 
+// mostLine bounds what is matched of a line, in bytes. The configuration bounds
+// the expression, so no line takes longer than some 30 ms.
+const mostLine = 4096
+
 // Lines takes lines that the run printed. Each is matched in linear time, and
-// none any more once one did.
+// none any more once one did, or nobody waits.
 func (l *Log) Lines(block []byte) {
-	if l.over.Load() {
-		return
-	}
 	for line := range bytes.Lines(block) {
-		if l.re.Match(bytes.TrimRight(line, "\r\n")) {
+		if l.over.Load() {
+			return
+		}
+		line = bytes.TrimRight(line, "\r\n")
+		if l.re.Match(line[:min(len(line), mostLine)]) {
 			l.over.Store(true)
 			l.once.Do(func() { close(l.found) })
 			return

@@ -21,7 +21,6 @@ type Books interface {
 
 const (
 	mostDatagram = 4096 // as systemd has it
-	mostPassed   = 253  // SCM_MAX_FD, unix(7)
 	mostAbove    = 64   // parents of a sender that are looked at
 )
 
@@ -30,11 +29,12 @@ const (
 // The name is an abstract one, so no path is written and none is in the way of
 // a child in another root; anybody in our network namespace can send to it.
 type Notifier struct {
-	name  string
-	conn  *net.UnixConn
-	fd    int
-	books Books
-	done  chan struct{}
+	name   string
+	conn   *net.UnixConn
+	fd     int
+	books  Books
+	passed *closer // of descriptors that come with a datagram
+	done   chan struct{}
 }
 
 // Listen opens the socket. Each datagram is handed to take with the pid of its
@@ -60,9 +60,23 @@ func Listen(books Books, take func(pids []int, m Message)) (*Notifier, error) {
 		return nil, errors.Join(fmt.Errorf("cannot ask who notifies: %w", err), conn.Close())
 	}
 	n.conn = conn
+	n.passed = newCloser(func(allowed bool) {
+		_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, passRights, flag(allowed)) })
+	})
 	books.Opened(n.fd, "socket", "unix "+n.name)
 	go n.run(take)
 	return n, nil
+}
+
+// passRights is SO_PASSRIGHTS, asm-generic/socket.h: who passes a descriptor to a
+// socket without it gets EPERM (Linux 6.16). Older kernels know no way to refuse.
+const passRights = 83
+
+func flag(on bool) int {
+	if on {
+		return 1
+	}
+	return 0
 }
 
 // Name is the value of NOTIFY_SOCKET.
@@ -72,11 +86,14 @@ func (n *Notifier) Name() string { return n.name }
 func (n *Notifier) Close() {
 	_ = n.books.Close(n.fd, n.conn.Close)
 	<-n.done
+	n.passed.end()
 }
 
 func (n *Notifier) run(take func([]int, Message)) {
 	defer close(n.done)
 	datagram := make([]byte, mostDatagram)
+	// There is room for all that can come: what has none the kernel closes, and
+	// that on this thread.
 	beside := make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*mostPassed))
 	for {
 		size, more, flags, _, err := n.conn.ReadMsgUnix(datagram, beside)
@@ -87,8 +104,8 @@ func (n *Notifier) run(take func([]int, Message)) {
 		if flags&unix.MSG_TRUNC == 0 {
 			take(lineage(sender), Parse(datagram[:size]))
 		}
-		for _, fd := range passed { // FDSTORE is not supported, and BARRIER waits for just this
-			_ = unix.Close(fd)
+		if len(passed) > 0 {
+			n.passed.close(passed) // FDSTORE is not supported, and BARRIER waits for just this
 		}
 	}
 }

@@ -2,14 +2,12 @@ package watch
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"hash"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
+
+	"tp0/supervisor/files"
 )
 
 const (
@@ -19,7 +17,10 @@ const (
 
 // Reading is what a configuration was read from: files, and directories of
 // which some names count. It belongs to one goroutine until it is used.
-type Reading struct{ all map[subject]*state }
+type Reading struct {
+	from *files.Reader
+	all  map[subject]*state
+}
 
 // subject is a file, or the pattern-th look at the names of a directory.
 type subject struct {
@@ -35,21 +36,21 @@ type state struct {
 // fingerprint is what a subject has in it, or what is wrong with it.
 type fingerprint [sha256.Size]byte
 
-// NewReading makes one that has read nothing.
-func NewReading() *Reading { return &Reading{map[subject]*state{}} }
+// NewReading makes one that has read nothing, and reads by from.
+func NewReading(from *files.Reader) *Reading { return &Reading{from, map[subject]*state{}} }
 
 // Saw is called before a file is read.
 func (r *Reading) Saw(path string) {
 	s := subject{path: absolute(path)}
 	if r.all[s] == nil {
-		r.all[s] = &state{print: look(s.path, nil)}
+		r.all[s] = &state{print: look(r.from, s.path, nil)}
 	}
 }
 
 // Listed is called before a directory is listed, of which some names count.
 func (r *Reading) Listed(dir string, counts func(name string) bool) {
 	s := subject{absolute(dir), len(r.all) + 1}
-	r.all[s] = &state{counts, look(s.path, counts)}
+	r.all[s] = &state{counts, look(r.from, s.path, counts)}
 }
 
 func absolute(path string) string {
@@ -60,9 +61,9 @@ func absolute(path string) string {
 }
 
 // look returns the content of a file, or the names in a directory that count.
-func look(path string, counts func(string) bool) (f fingerprint) {
+func look(from *files.Reader, path string, counts func(string) bool) (f fingerprint) {
 	h := sha256.New()
-	if err := digest(h, path, counts); err != nil {
+	if err := digest(from, h, path, counts); err != nil {
 		h.Reset()
 		fmt.Fprintf(h, "%v", err)
 	}
@@ -70,14 +71,9 @@ func look(path string, counts func(string) bool) (f fingerprint) {
 	return f
 }
 
-func digest(h hash.Hash, path string, counts func(string) bool) error {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
+func digest(from *files.Reader, h hash.Hash, path string, counts func(string) bool) error {
 	if counts != nil {
-		names, err := f.Readdirnames(maxNames)
+		names, err := from.Names(path, maxNames)
 		slices.Sort(names)
 		for _, name := range names {
 			if counts(name) {
@@ -86,13 +82,7 @@ func digest(h hash.Hash, path string, counts func(string) bool) error {
 		}
 		return err
 	}
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return errors.New("not a regular file")
-	}
-	_, err = io.Copy(h, io.LimitReader(f, maxFile))
+	src, err := from.Read(path, maxFile)
+	h.Write(src)
 	return err
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"tp0/supervisor/files"
 	"tp0/supervisor/procfs"
 )
 
@@ -45,6 +46,8 @@ type Watcher struct {
 	changed func()
 	warn    func(error)
 	used    chan struct{} // there is a new reading
+	from    *files.Reader // what files are read by
+	quit    chan struct{} // closed by Close
 
 	mu      sync.Mutex
 	all     map[subject]*state
@@ -54,10 +57,10 @@ type Watcher struct {
 	warned  bool
 }
 
-// New makes a watcher, which calls changed from [Watcher.Run], and warn once
+// New makes a watcher, which reads by from and calls changed from [Watcher.Run], and warn once
 // with what keeps it from watching a directory. Nobody else may open an inotify
 // descriptor meanwhile: its own is found by comparison.
-func New(books Books, changed func(), warn func(error)) (*Watcher, error) {
+func New(books Books, from *files.Reader, changed func(), warn func(error)) (*Watcher, error) {
 	before, err := inotifies()
 	if err != nil {
 		return nil, err
@@ -75,7 +78,7 @@ func New(books Books, changed func(), warn func(error)) (*Watcher, error) {
 		return nil, errors.Join(err, notify.Close())
 	}
 	books.Opened(after[0], "inotify", "configuration")
-	return &Watcher{books: books, fd: after[0], notify: notify, changed: changed, warn: warn, used: make(chan struct{}, 1)}, nil
+	return &Watcher{books: books, fd: after[0], notify: notify, changed: changed, warn: warn, used: make(chan struct{}, 1), from: from, quit: make(chan struct{})}, nil
 }
 
 func inotifies() ([]int, error) {
@@ -189,8 +192,28 @@ func (w *Watcher) watch(path string) {
 	}
 }
 
+// leaveAfter is how long Run waits for a look that is under way when it is to
+// end. One at a file system that does not answer is left behind.
+const leaveAfter = 50 * time.Millisecond
+
 // Run looks when something happened, until [Watcher.Close].
 func (w *Watcher) Run() error {
+	done := make(chan error, 1)
+	go func() { done <- w.run() }()
+	select {
+	case err := <-done:
+		return err
+	case <-w.quit:
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(leaveAfter):
+		return nil
+	}
+}
+
+func (w *Watcher) run() error {
 	var first time.Time // when something happened that was not looked at; zero: nothing did
 	due := time.NewTimer(atMost)
 	due.Stop()
@@ -240,12 +263,15 @@ func (w *Watcher) differs() bool {
 	w.follow()
 	differs := false
 	for s, x := range w.all {
-		now := look(s.path, x.counts)
+		now := look(w.from, s.path, x.counts)
 		differs = differs || now != x.print
 		x.print = now
 	}
 	return differs
 }
 
-// Close ends Run.
-func (w *Watcher) Close() { _ = w.books.Close(w.fd, w.notify.Close) }
+// Close ends Run. It must be called once.
+func (w *Watcher) Close() {
+	close(w.quit)
+	_ = w.books.Close(w.fd, w.notify.Close)
+}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/files"
 	"tp0/supervisor/ledger"
 )
 
@@ -40,7 +41,7 @@ func start(t *testing.T, prepare func(dir string), read func(r *Reading, dir str
 		t.Fatal(err)
 	}
 	var err error
-	x.w, err = New(book, func() { x.changes <- struct{}{} }, func(err error) { t.Errorf("warned: %v", err) })
+	x.w, err = New(book, &files.Reader{}, func() { x.changes <- struct{}{} }, func(err error) { t.Errorf("warned: %v", err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +57,7 @@ func start(t *testing.T, prepare func(dir string), read func(r *Reading, dir str
 		}
 	})
 	prepare(x.dir)
-	r := NewReading()
+	r := NewReading(&files.Reader{})
 	read(r, x.dir)
 	x.w.Use(r, false)
 	return x
@@ -76,7 +77,7 @@ func (x *watched) changed(what string) {
 func (x *watched) knows(path string) bool {
 	x.w.mu.Lock()
 	defer x.w.mu.Unlock()
-	return x.w.all[subject{path: path}].print == look(path, nil)
+	return x.w.all[subject{path: path}].print == look(&files.Reader{}, path, nil)
 }
 
 func write(t *testing.T, path, text string) {
@@ -256,7 +257,7 @@ func TestFailedReading(t *testing.T) {
 		r.Saw(filepath.Join(dir, "f"))
 		r.Saw(filepath.Join(dir, "g"))
 	})
-	r := NewReading()
+	r := NewReading(&files.Reader{})
 	r.Saw(filepath.Join(x.dir, "f"))
 	x.w.Use(r, true)
 	write(t, filepath.Join(x.dir, "g"), "two")
