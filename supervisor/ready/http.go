@@ -49,7 +49,7 @@ func exchange(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer hangUp(c)
 	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
 	if err := request.Write(c); err != nil {
 		return err
@@ -78,7 +78,9 @@ func connect(ctx context.Context, u *url.URL) (net.Conn, error) {
 	if port == "" {
 		port = u.Scheme
 	}
-	d := net.Dialer{FallbackDelay: -1}
+	var s sockets
+	defer s.close()
+	d := net.Dialer{FallbackDelay: -1, Resolver: s.resolver()}
 	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
 	if err != nil || u.Scheme != "https" {
 		return c, err
@@ -88,4 +90,13 @@ func connect(ctx context.Context, u *url.URL) (net.Conn, error) {
 		return nil, errors.Join(err, c.Close())
 	}
 	return t, nil
+}
+
+// hangUp closes a connection without a word: TLS would say goodbye, and grant a
+// peer that does not read five seconds for it.
+func hangUp(c net.Conn) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	_ = c.Close()
 }

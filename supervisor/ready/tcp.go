@@ -89,7 +89,7 @@ func resolve(ctx context.Context, host string) (addrs []netip.Addr, local bool, 
 	}
 	if a, err := netip.ParseAddr(host); err == nil {
 		addrs = []netip.Addr{a.Unmap()}
-	} else if addrs, err = net.DefaultResolver.LookupNetIP(ctx, "ip", host); err != nil {
+	} else if addrs, err = lookup(ctx, host); err != nil {
 		return nil, false, fmt.Errorf("cannot resolve %q: %w", host, err)
 	}
 	for i := range addrs {
@@ -113,7 +113,9 @@ func ours(a netip.Addr) bool {
 }
 
 func dial(ctx context.Context, address string) error {
-	d := net.Dialer{Timeout: dialLimit}
+	var s sockets
+	defer s.close()
+	d := net.Dialer{Timeout: dialLimit, Resolver: s.resolver()}
 	c, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err
