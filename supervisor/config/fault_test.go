@@ -234,6 +234,7 @@ func TestFaults(t *testing.T) {
 		in("no command", "ready", `exec = []`, "4:8 Invalid value for ready.exec: A command is needed here"),
 		in("command that is not there", "ready", `exec = ["nope"]`, `4:8 Command not found: There is no program "nope" in PATH`),
 		in("bad expression", "ready", `log = "up (now"`, "4:7 Invalid value for ready.log: This is not a regular expression: missing closing )"),
+		in("expression that takes long", "ready", `log = "(?:a{100}){5}x"`, "4:7 Invalid value for ready.log: This expression takes too long to match: it is compiled to more than 500 instructions. A repetition such as x{100} counts a hundred times; x+ counts once."),
 		in("expression that is too large", "ready", `log = "a{1001}"`, "4:7 Invalid value for ready.log: This is not a regular expression: invalid repeat count: \"{1001}\", at character 2."),
 		of("lines that nobody reads", "logs {\nformat = \"inherit\"\n}\nready {\nlog = \"up\"\n}", "7:7 Nothing to match"),
 		of("two checks of a name", "check \"x\" {\ntcp = \":1\"\n}\ncheck \"x\" {\n}", `6:7 Duplicate check: There is a check "x" in line 3`),

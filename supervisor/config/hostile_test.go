@@ -24,7 +24,20 @@ func hostile() map[string]struct{ src, want string } {
 	squared := func(depth int) string {
 		return many("[for x in [x * x] : ", depth) + "\"${x}\"" + many("]", depth)
 	}
+	// What a function does is more than what it is given, and has in the result.
+	long := func(bytes int) string { return "\"" + many("b", bytes) + "\"" }
+	hundred := func(of string) string { return "join(\"\", [for i in range(100): " + of + "])" }
+	costly := func(expr string) string {
+		return "locals {\n text = " + hundred(long(10_000)) + "\n cut = join(\"\", [local.text, \"é\"])\n some = [for i in range(1000): \"${i}\"]\n" +
+			" short = " + hundred(long(100)) + "\n much = [for i in range(4): [for j in local.some: \"${i} ${j}\"]]\n}\n" +
+			"child \"a\" {\n command = \"server\"\n args = [\"${length(" + expr + ")}\"]\n}\n"
+	}
 	return map[string]struct{ src, want string }{
+		"trim":              {costly("trim(local.text, local.cut)"), "Too much to evaluate"},
+		"regexall":          {costly("regexall(\"(?:b.*c|b)\", local.short)"), "Too much to evaluate"},
+		"regex_replace":     {costly("regex_replace(local.short, \"(?:b.*c|b)\", \"\")"), "Too much to evaluate"},
+		"sets of long text": {costly("setproduct(toset([local.text]), toset(local.some))"), "Too much to evaluate"},
+		"a large set":       {costly("setunion(toset(flatten(local.much)), toset(flatten(local.much)))"), "Too much to evaluate"},
 		"brackets":          {attr(many("[", n)), "Nested too deeply"},
 		"closed brackets":   {attr(many("[", n) + many("]", n)), "Nested too deeply"},
 		"parentheses":       {attr(many("(", n)), "Nested too deeply"},
@@ -92,6 +105,8 @@ func TestHostileFiles(t *testing.T) {
 			// A wide bound: what it guards against takes hours or ends the process.
 			if took := time.Since(begin); took > 60*time.Second {
 				t.Errorf("took %v", took)
+			} else if took > 10*time.Second && test.want == "Too much to evaluate" {
+				t.Errorf("it is refused after %v", took)
 			} else if took > time.Second {
 				t.Logf("parsed in %v, written in %v, %d faults", parsed, took-parsed, faults.Len())
 			}

@@ -3,6 +3,7 @@ package ready
 import (
 	"context"
 	"regexp"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +19,8 @@ func TestLog(t *testing.T) {
 		{"^listening$", []string{"not listening\n", "listening"}, true}, // the last line may have no end
 		{"a\nb", []string{"a\nb\n"}, false},                             // a line is matched by itself
 		{"x", nil, false},
+		{"x", []string{strings.Repeat("a", mostLine-1) + "x\n"}, true},
+		{"x", []string{strings.Repeat("a", mostLine) + "x\n"}, false}, // only the beginning of a line is matched
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			l := NewLog(regexp.MustCompile(tt.re))

@@ -1,0 +1,360 @@
+package acceptance
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// held is a process whose execve never ends: a process below it traces one of its
+// threads, and leaves that thread in its exit. Whoever would trace the process
+// waits for the execve.
+const held = `#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static volatile int traced, go;
+static void *sleeps(void *x) { traced = syscall(SYS_gettid); for (;;) pause(); return x; }
+static void *executes(void *x) { while (!go) usleep(1000); execl("/bin/sleep", "sleep", "1000", NULL); return x; }
+int main(void) {
+	pthread_t t;
+	int p[2];
+	char c;
+	if (pipe(p)) return 1;
+	pthread_create(&t, 0, sleeps, 0);
+	pthread_create(&t, 0, executes, 0);
+	while (!traced) usleep(1000);
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+	if (!fork()) {
+		signal(SIGTERM, SIG_IGN);
+		if (ptrace(PTRACE_SEIZE, traced, 0, PTRACE_O_TRACEEXIT) || write(p[1], "x", 1) < 1) _exit(1);
+		for (;;) pause();
+	}
+	if (read(p[0], &c, 1) < 1) return 1;
+	go = 1;
+	printf("executes\n");
+	fflush(stdout);
+	for (;;) pause();
+}`
+
+// silent mounts a file system at its argument, with one file in it, f, and takes
+// no request any more once that file is open. The file is closed without a
+// request: for that one a process would wait in its own exit, and no signal ends
+// it.
+const silent = `#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+static int d;
+static void answer(struct fuse_in_header *h, int err, void *p, size_t n) {
+	char b[4096];
+	struct fuse_out_header o = {.len = sizeof o + n, .error = -err, .unique = h->unique};
+	memcpy(b, &o, sizeof o);
+	if (n) memcpy(b + sizeof o, p, n);
+	if (write(d, b, o.len) < 0) perror("answer");
+}
+static struct fuse_attr attributes(int ino) {
+	return (struct fuse_attr){.ino = ino, .mode = ino == 1 ? S_IFDIR | 0755 : S_IFREG | 0755, .nlink = 1, .size = 4096};
+}
+int main(int argc, char **argv) {
+	static char b[200000];
+	char o[100];
+	if (argc < 2 || (d = open("/dev/fuse", O_RDWR)) < 0) return perror("/dev/fuse"), 1;
+	sprintf(o, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", d);
+	if (mount("silent", argv[1], "fuse", MS_NODEV, o)) return perror("mount"), 1;
+	puts("mounted");
+	fflush(stdout);
+	while (read(d, b, sizeof b) > 0) {
+		struct fuse_in_header *h = (void *)b;
+		struct fuse_init_out i = {.major = 7, .minor = 31, .max_write = 4096};
+		struct fuse_entry_out e = {.nodeid = 2, .attr = attributes(2)};
+		struct fuse_attr_out a = {.attr = attributes(h->nodeid)};
+		struct fuse_open_out f = {.fh = 1, .open_flags = FOPEN_NOFLUSH};
+		switch (h->opcode) {
+		case FUSE_INIT: answer(h, 0, &i, sizeof i); break;
+		case FUSE_LOOKUP: answer(h, strcmp(b + sizeof *h, "f") ? ENOENT : 0, &e, strcmp(b + sizeof *h, "f") ? 0 : sizeof e); break;
+		case FUSE_GETATTR: answer(h, 0, &a, sizeof a); break;
+		case FUSE_OPEN: answer(h, 0, &f, sizeof f); for (;;) pause();
+		case FUSE_FORGET: case FUSE_INTERRUPT: break;
+		default: answer(h, ENOSYS, 0, 0);
+		}
+	}
+	return 0;
+}`
+
+// silentFile is a file whose reads are not answered until free.
+func silentFile(t *testing.T) (path string, free func()) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("only root may mount")
+	}
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	cmd := exec.Command(compiled(t, silent), dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	free = func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		_ = unix.Unmount(dir, unix.MNT_DETACH)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		free()
+		t.Skipf("cannot mount: %q %v", line, err)
+	}
+	return filepath.Join(dir, "f"), free
+}
+
+// reads reports whether a process has a file open.
+func reads(pid int, path string) bool {
+	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	for _, link := range links {
+		if target, _ := os.Readlink(link); target == path {
+			return true
+		}
+	}
+	return false
+}
+
+// stops sends SIGTERM and wants the end within the deadline, and the same again
+// for a machine that is busy.
+func (s *super) stops(deadline time.Duration, ends func()) {
+	s.t.Helper()
+	began := time.Now()
+	s.signal(unix.SIGTERM)
+	ends()
+	if took := time.Since(began); took > 2*deadline {
+		s.t.Errorf("the stop took %v", took)
+	}
+}
+
+func TestExecveThatDoesNotEnd(t *testing.T) {
+	s := start(t, `shutdown { deadline = "4s" }
+child "held" {
+  command = "`+compiled(t, held)+`"
+  kill_timeout = "500ms"
+}
+`+fixture("other", "sleep", ""))
+	s.prints("[held] executes")
+	s.prints("[other] ready")
+	pid := s.wait("child spawned", "child", "held").int("pid")
+	await(t, "it waits in execve", func() bool {
+		all, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
+		for _, path := range all {
+			if b, _ := os.ReadFile(path); strings.HasPrefix(string(b), fmt.Sprint(unix.SYS_EXECVE, " ")) {
+				return true
+			}
+		}
+		return false
+	})
+	s.stops(4*time.Second, func() {
+		e := s.ends(124, "forced")
+		if e.int("killed") == 0 {
+			t.Errorf("%v", e)
+		}
+	})
+	s.wait("child reaped", "child", "other", "code", 0, "proof", "exact")
+	s.wait("child reaped", "child", "held", "proof", "sampled")
+	if e := s.wait("proof not to be had", "child", "held"); !strings.Contains(fmt.Sprint(e["reason"]), "execve") {
+		t.Errorf("%v", e)
+	}
+}
+
+// A stranger passes a socket whose close waits for ten minutes.
+func TestNotificationWithASocketThatLingers(t *testing.T) {
+	s := start(t, `shutdown { deadline = "4s" }`+"\n"+fixture("n", "notify", "ready { notify = true }"))
+	s.prints("[n] socket")
+	line, _, err := s.output.from(0, func(line string) bool { return strings.Contains(line, "socket ") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, name, _ := strings.Cut(line, "socket ")
+	c, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(c)
+	for range 4 {
+		fd, drop := lingering(t)
+		defer drop()
+		if err := unix.Sendmsg(c, []byte("X=1"), unix.UnixRights(fd), &unix.SockaddrUnix{Name: name}, 0); err != nil {
+			t.Fatal(err)
+		}
+		// Ours goes first while the message still has the other one, as a rule; or
+		// else the close is ours to wait for, beside the test.
+		go unix.Close(fd)
+	}
+	if err := unix.Kill(s.wait("child spawned").int("pid"), unix.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	s.wait("child ready", "child", "n")
+	s.stops(4*time.Second, func() { s.ends(0, "graceful") })
+}
+
+// lingering is a TCP socket with bytes that nobody takes. drop has its peer reset it.
+func lingering(t *testing.T) (fd int, drop func()) {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	must(err)
+	must(unix.SetsockoptInt(l, unix.SOL_SOCKET, unix.SO_RCVBUF, 2048))
+	must(unix.Bind(l, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	must(unix.Listen(l, 1))
+	at, err := unix.Getsockname(l)
+	must(err)
+	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	must(err)
+	must(unix.Connect(fd, at))
+	peer, _, err := unix.Accept(l)
+	must(err)
+	must(unix.SetNonblock(fd, true))
+	for err == nil {
+		_, err = unix.Write(fd, make([]byte, 1<<16))
+	}
+	must(unix.SetNonblock(fd, false))
+	must(unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 600}))
+	return fd, func() {
+		_ = unix.SetsockoptLinger(peer, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		_ = unix.Close(peer)
+		_ = unix.Close(l)
+	}
+}
+
+// A file of two kilobytes that would take minutes to evaluate is refused, and
+// keeps no stop waiting.
+func TestReloadThatTakesTooLongToEvaluate(t *testing.T) {
+	good := `shutdown { deadline = "4s" }` + "\n" + fixture("a", "sleep", "")
+	s := start(t, good)
+	s.prints("[a] ready")
+	s.reload(good + `locals {
+  b    = "` + strings.Repeat("b", 1000) + `"
+  e    = "` + strings.Repeat("é", 500) + `"
+  text = join("", [for i in range(900): local.b])
+  cut  = join("", concat([for i in range(900): local.e], ["b"]))
+}
+child "x" {
+  command = "/bin/true"
+  env     = { A = strlen(trim(local.text, local.cut)) }
+}
+`)
+	if e := s.wait("config rejected"); !strings.Contains(fmt.Sprint(e["diagnostics"]), "Too much to evaluate") {
+		t.Errorf("%v", e)
+	}
+	s.stops(4*time.Second, func() { s.ends(0, "graceful") })
+}
+
+// A file system does not answer while a reload is read.
+func TestReloadThatIsNeverRead(t *testing.T) {
+	good := `shutdown { deadline = "4s" }` + "\n" + fixture("a", "sleep", "")
+	for _, args := range [][]string{nil, {"--watch"}} {
+		t.Run(fmt.Sprint(args), func(t *testing.T) {
+			file, free := silentFile(t)
+			defer free()
+			s := start(t, good, args...)
+			s.prints("[a] ready")
+			s.reload(good + `child "x" {
+  command  = "/bin/true"
+  env_file = "` + file + `"
+}
+`)
+			await(t, "the file is read", func() bool { return reads(s.pid, file) })
+			s.stops(4*time.Second, func() { s.ends(0, "graceful") })
+			s.wait("reload ignored", "reason", "a stop began while it was read")
+		})
+	}
+}
+
+// The same as it starts: nothing runs yet, so nothing is left to do.
+func TestStopWhileTheFirstConfigurationIsRead(t *testing.T) {
+	file, free := silentFile(t)
+	defer free()
+	s := start(t, fixture("a", "sleep", `env_file = "`+file+`"`))
+	await(t, "the file is read", func() bool { return reads(s.pid, file) })
+	s.stops(limit/6, func() {
+		if code := s.code(); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+	})
+	lines := strings.Split(strings.TrimSpace(s.log.text()), "\n")
+	if last := lines[len(lines)-1]; !strings.Contains(last, "shutdown complete: spawned=0") || !strings.Contains(last, "verdict=graceful") {
+		t.Errorf("the last line is %q", last)
+	}
+}
+
+// The file system of a program does not answer, so the process loop is stuck in
+// its fork: the last guard ends everything.
+func TestLastGuard(t *testing.T) {
+	file, free := silentFile(t)
+	defer free()
+	const deadline = 2 * time.Second
+	good := fmt.Sprintf("shutdown { deadline = \"%v\" }\n", deadline) + shell("a", "trap '' TERM; (trap '' TERM; setsid sleep 1000 & echo below $!); echo up; sleep 1000 & wait", "")
+	s := start(t, good)
+	s.prints("[a] up")
+	below := s.said("below")
+	s.reload(good + "child \"x\" {\n  command = \"" + file + "\"\n}\n")
+	await(t, "its program is read", func() bool { // by a process in its execve, which has not got its name yet
+		for _, pid := range children(s.pid) {
+			if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid)); strings.HasPrefix(string(b), fmt.Sprint(unix.SYS_EXECVE, " ")) {
+				return true
+			}
+		}
+		return false
+	})
+	s.stops(deadline, func() {
+		if code := s.code(); code != 124 {
+			t.Errorf("exit code %d", code)
+		}
+	})
+	e := s.wait("shutdown complete", "verdict", "forced")
+	// x may have been spawned after all: what the guard killed set the loop free.
+	if e.int("spawned") == 0 || e.int("spawned") != e.int("reaped") || e.int("orphans") == 0 || e.int("deadline_ms") != int(deadline.Milliseconds()) {
+		t.Errorf("%v", e)
+	}
+	if err := unix.Kill(below, 0); err != unix.ESRCH {
+		t.Errorf("the process in a session of its own lives: %v", err)
+	}
+}
+
+// children are those that any thread of a process made.
+func children(pid int) (all []int) {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, path := range files {
+		b, _ := os.ReadFile(path)
+		for _, word := range strings.Fields(string(b)) {
+			var n int
+			if _, err := fmt.Sscan(word, &n); err == nil {
+				all = append(all, n)
+			}
+		}
+	}
+	return all
+}
