@@ -44,7 +44,7 @@ func run(o cli.RunOptions, s *signals) int {
 		defer close(done)
 		first = h.load(o)
 	}()
-	if sig := s.await(done); sig != nil {
+	if sig := s.await(done, loadPatience); sig != nil {
 		return h.endEarly(sig, begun)
 	}
 	if first.err != nil {
@@ -64,6 +64,10 @@ func run(o cli.RunOptions, s *signals) int {
 	h.live(s, h.asked)
 	return h.leave(h.code(h.close()))
 }
+
+// loadPatience is how long the first load may still take after a request to end:
+// most are over by then, and the log has the form that the configuration says.
+const loadPatience = 200 * time.Millisecond
 
 // prepare does all that comes before the first child. If it reports false, code is
 // the exit code.

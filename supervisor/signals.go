@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"os/signal"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -86,18 +87,23 @@ func (s *signals) release() {
 	}
 }
 
-// await waits for done, or for the first request to end everything, which it
-// returns. What else comes meanwhile is kept for run.
-func (s *signals) await(done <-chan struct{}) os.Signal {
+// await waits for done. If a request to end everything comes first, it waits for
+// patience longer, and returns the signal if done is still to come. What comes
+// meanwhile is kept for run.
+func (s *signals) await(done <-chan struct{}, patience time.Duration) os.Signal {
+	var first os.Signal
+	var late <-chan time.Time
 	for {
 		select {
 		case <-done:
 			return nil
+		case <-late:
+			return first
 		case sig := <-s.in:
-			if ends(sig) {
-				return sig
-			}
 			s.early = append(s.early, sig)
+			if ends(sig) && first == nil {
+				first, late = sig, time.After(patience)
+			}
 		}
 	}
 }
