@@ -18,17 +18,17 @@ import (
 // a call cannot be preempted: the next garbage collection waits for it with all
 // other goroutines stopped, the last guard's too.
 var raws = map[string]string{
-	"process/apart.go SYS_PTRACE":         "reads what a stopped thread did",
-	"process/begin.go SYS_SETGROUPS":      "changes the ids of a thread; in the start verb, which has one goroutine",
-	"process/begin.go SYS_RT_SIGACTION":   "a table of this process; in the start verb",
-	"process/begin.go SYS_RT_SIGPROCMASK": "a mask of this thread; in the start verb",
-	"process/creds.go call":               "setresuid, setresgid, setfsuid and setfsgid change the ids of a thread",
-	"process/sys.go SYS_WAITID":           "WNOHANG",
-	"process/sys.go SYS_WAIT4":            "WNOHANG",
-	"process/sys.go SYS_PTRACE":           "is about a thread that is stopped, or asks one to stop; PTRACE_SEIZE, which waits for execve, is not raw",
-	"procfs/stat.go SYS_OPENAT":           "opens a stat file of /proc, which is always there",
-	"procfs/stat.go SYS_READ":             "reads it: the kernel has all that is in it",
-	"procfs/stat.go SYS_CLOSE":            "closes it",
+	"process/apart.go SYS_PTRACE":                    "reads what a stopped thread did",
+	"process/spawn/syscall.go call":                  "changes the ids of a thread; in the start verb, which has one goroutine",
+	"process/spawn/attributes.go SYS_RT_SIGACTION":   "a table of this process; in the start verb",
+	"process/spawn/attributes.go SYS_RT_SIGPROCMASK": "a mask of this thread; in the start verb",
+	"process/creds.go call":                          "setresuid, setresgid, setfsuid and setfsgid change the ids of a thread",
+	"process/sys.go SYS_WAITID":                      "WNOHANG",
+	"process/sys.go SYS_WAIT4":                       "WNOHANG",
+	"process/sys.go SYS_PTRACE":                      "is about a thread that is stopped, or asks one to stop; PTRACE_SEIZE, which waits for execve, is not raw",
+	"procfs/stat.go SYS_OPENAT":                      "opens a stat file of /proc, which is always there",
+	"procfs/stat.go SYS_READ":                        "reads it: the kernel has all that is in it",
+	"procfs/stat.go SYS_CLOSE":                       "closes it",
 }
 
 // rawCalls are the functions that make such a call.
