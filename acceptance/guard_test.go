@@ -310,33 +310,56 @@ func TestStopWhileTheFirstConfigurationIsRead(t *testing.T) {
 	}
 }
 
-// The file system of a program does not answer, so the process loop is stuck in
-// its fork: the last guard ends everything.
+// executesIn reports whether a process below the supervisor is in execve.
+func (s *super) executesIn() bool {
+	for _, pid := range children(s.pid) {
+		if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid)); strings.HasPrefix(string(b), fmt.Sprint(unix.SYS_EXECVE, " ")) {
+			return true
+		}
+	}
+	return false
+}
+
+// The file system of a program does not answer. Its siblings end gracefully all
+// the same.
+func TestProgramThatIsNeverRead(t *testing.T) {
+	file, free := silentFile(t)
+	defer free()
+	good := `shutdown { deadline = "4s" }` + "\n" + fixture("a", "sleep", "")
+	s := start(t, good)
+	s.prints("[a] ready")
+	s.reload(good + "child \"x\" {\n  command = \"" + file + "\"\n  kill_timeout = \"500ms\"\n}\n")
+	await(t, "its program is read", s.executesIn)
+	s.stops(4*time.Second, func() {
+		if code := s.code(); code != 0 && code != 124 {
+			t.Errorf("exit code %d", code)
+		}
+	})
+	s.wait("child reaped", "child", "a", "code", 0, "proof", "exact")
+	e := s.wait("shutdown complete")
+	if e.int("spawned") != e.int("reaped") || e.int("fds_opened") != e.int("fds_closed") {
+		t.Errorf("%v", e)
+	}
+}
+
+// The file system of a probe's command does not answer, so the process loop is
+// stuck in its fork: the last guard ends everything.
 func TestLastGuard(t *testing.T) {
 	file, free := silentFile(t)
 	defer free()
 	const deadline = 2 * time.Second
-	good := fmt.Sprintf("shutdown { deadline = \"%v\" }\n", deadline) + shell("a", "trap '' TERM; (trap '' TERM; setsid sleep 1000 & echo below $!); echo up; sleep 1000 & wait", "")
-	s := start(t, good)
+	a := fmt.Sprintf("shutdown { deadline = \"%v\" }\n", deadline) + shell("a", "trap '' TERM; (trap '' TERM; setsid sleep 1000 & echo below $!); echo up; sleep 1000 & wait", "")
+	s := start(t, a+fixture("b", "sleep", "depends_on = [\"a\"]\nready { exec = [\""+file+"\"] }"))
 	s.prints("[a] up")
 	below := s.said("below")
-	s.reload(good + "child \"x\" {\n  command = \"" + file + "\"\n}\n")
-	await(t, "its program is read", func() bool { // by a process in its execve, which has not got its name yet
-		for _, pid := range children(s.pid) {
-			if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid)); strings.HasPrefix(string(b), fmt.Sprint(unix.SYS_EXECVE, " ")) {
-				return true
-			}
-		}
-		return false
-	})
+	await(t, "its program is read", s.executesIn)
 	s.stops(deadline, func() {
 		if code := s.code(); code != 124 {
 			t.Errorf("exit code %d", code)
 		}
 	})
 	e := s.wait("shutdown complete", "verdict", "forced")
-	// x may have been spawned after all: what the guard killed set the loop free.
-	if e.int("spawned") == 0 || e.int("spawned") != e.int("reaped") || e.int("orphans") == 0 || e.int("deadline_ms") != int(deadline.Milliseconds()) {
+	if e.int("spawned") != e.int("reaped") || e.int("orphans") == 0 || e.int("deadline_ms") != int(deadline.Milliseconds()) {
 		t.Errorf("%v", e)
 	}
 	if err := unix.Kill(below, 0); err != unix.ESRCH {

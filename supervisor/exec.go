@@ -30,9 +30,14 @@ func execute(o cli.ExecOptions, s *signals) int {
 	e := &execution{house: newHouse(o.MainOnly), opt: o}
 	caught := s.all()
 	var path string
+	var remote bool
 	var err error
 	e.guard.SetDeadline(o.Deadline)
-	s.beside(func() { path, err = find(o.Command[0]) }, func(sig os.Signal) { // a file system need not answer
+	s.beside(func() {
+		if path, err = find(o.Command[0]); err == nil {
+			remote = config.Remote(path)
+		}
+	}, func(sig os.Signal) { // a file system need not answer
 		if e.stops(sig) {
 			e.guard.Arm()
 		}
@@ -49,7 +54,7 @@ func execute(o cli.ExecOptions, s *signals) int {
 	}
 	e.sink = &sieve{e}
 	e.house.report, e.house.code = o.Report, e.code
-	cfg := e.config(path)
+	cfg := e.config(path, remote)
 	e.configure(cfg)
 	err = e.build(process.Options{Inherit: true, Parent: parent, ParentDeath: o.ParentDeath}, fleet.Options{
 		Config: cfg, Terminal: terminal(os.Stderr), Certain: true, Leave: o.MainOnly,
@@ -87,11 +92,11 @@ type execution struct {
 	unready bool
 }
 
-func (e *execution) config(path string) *config.Config {
+func (e *execution) config(path string, remote bool) *config.Config {
 	o := e.opt
 	level := []string{"warn", "info", "debug"}[min(o.Verbose, 2)]
 	launch := config.Launch{
-		Command: o.Command[0], Path: path, Args: o.Command[1:], Env: os.Environ(),
+		Command: o.Command[0], Path: path, Remote: remote, Args: o.Command[1:], Env: os.Environ(),
 		Logs: config.Logs{Format: "inherit", Stdout: "stdout", Stderr: "stderr"},
 	}
 	if o.ReadyTCP != "" {

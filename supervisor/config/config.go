@@ -73,6 +73,7 @@ type Instance struct {
 type Launch struct {
 	Command string   // as the file has it
 	Path    string   // the executable that Command was resolved to
+	Remote  bool     // that is on a file system which need not answer
 	Args    []string // without the command itself
 	Env     []string // complete, sorted, KEY=value
 	Dir     string   // empty: the supervisor's own

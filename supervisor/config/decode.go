@@ -80,13 +80,14 @@ type decoder struct {
 	strict  map[string]function.Function
 	lenient map[string]function.Function // for children that are left out: what is not there is unknown
 	found   map[search]lookup
+	far     map[string]bool         // programs that are [Remote]
 	bases   map[string]*environment // see environmentOf
 	users   accounts                // nil: not read yet, or there are none
 	groups  accounts
 }
 
 func newDecoder(opt Options, wd string) *decoder {
-	d := &decoder{opt: opt, wd: wd, env: map[string]string{}, found: map[search]lookup{}, opened: map[string]bool{}, bases: map[string]*environment{}}
+	d := &decoder{opt: opt, wd: wd, env: map[string]string{}, found: map[search]lookup{}, far: map[string]bool{}, opened: map[string]bool{}, bases: map[string]*environment{}}
 	for _, entry := range opt.Environ {
 		if name, value, ok := strings.Cut(entry, "="); ok && name != "" {
 			d.env[name] = value // of doubles the last one wins, as in os/exec

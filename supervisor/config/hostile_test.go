@@ -105,8 +105,6 @@ func TestHostileFiles(t *testing.T) {
 			// A wide bound: what it guards against takes hours or ends the process.
 			if took := time.Since(begin); took > 60*time.Second {
 				t.Errorf("took %v", took)
-			} else if took > 10*time.Second && test.want == "Too much to evaluate" {
-				t.Errorf("it is refused after %v", took)
 			} else if took > time.Second {
 				t.Logf("parsed in %v, written in %v, %d faults", parsed, took-parsed, faults.Len())
 			}

@@ -61,6 +61,7 @@ func (d *decoder) finish(c *childBlock, v *childValues, env []string, lenient bo
 	}
 	if v.launch.Command != "" && !c.failed["command"] && v.launch.Env != nil && !c.environFailed() {
 		path, err := d.find(v.launch.Command, dir, searchPath(v.launch.Env))
+		v.launch.Remote = err == nil && d.remote(path)
 		if err != nil {
 			diags = diags.Append(fault(c.at("command"), "Command not found", "%v", err))
 		}
@@ -208,6 +209,16 @@ func (d *decoder) find(command, dir, path string) (string, error) {
 		d.found[key] = result
 	}
 	return result.path, result.err
+}
+
+// remote is [Remote] of a program, which many instances may have.
+func (d *decoder) remote(path string) bool {
+	far, ok := d.far[path]
+	if !ok {
+		far = Remote(path)
+		d.far[path] = far
+	}
+	return far
 }
 
 func find(command, dir, path string) (string, error) {

@@ -243,6 +243,9 @@ func (f *Fleet) spawn(u *unit) {
 	s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, l.Path, append([]string{l.Command}, l.Args...), env, l.Dir
 	s.Stdout, s.Stderr, s.Sockets = out, errs, sockets
 	s.Attributes = spawn.Attributes(l.Begin)
+	// Go's fork waits for the exec in a raw system call. The start verb waits for
+	// such a file in its place.
+	s.Barrier = s.Barrier || l.Remote
 	s.Hold, s.Probed = u.hold(), l.Ready != nil && len(l.Ready.Exec) == 0
 	if scope := u.spec.Policy.KillScope; scope != "" { // else it is given for all
 		s.Scope, s.Leave = process.Scope(scope), u.spec.Policy.Descendants == config.LeaveDescendants

@@ -128,7 +128,9 @@ func (g *Guard) run(there chan<- struct{}) {
 	defer close(g.done)
 	runtime.LockOSThread() // for good: the thread ends with the goroutine
 	close(there)
-	var granted time.Time
+	var granted time.Time // the end of what the ordinary end was granted
+	last := time.Now()    // when this thread looked at the clock
+	var nap time.Duration // that was planned at last
 	for {
 		seen := atomic.LoadUint32(&g.word)
 		if g.state.Load() == disarmed {
@@ -140,15 +142,18 @@ func (g *Guard) run(there chan<- struct{}) {
 			continue
 		}
 		now, at := time.Now(), deadline.Add(Patience)
+		if begun := g.base.Add(time.Duration(g.begun.Load())); last.Before(begun) {
+			last = begun // this thread may not have run since
+		}
+		if granted.IsZero() && now.Sub(last) > nap+late && now.After(deadline.Add(-again)) {
+			granted = now.Add(again) // the process stood still, wherever this thread was just then
+		}
 		if at.Before(granted) {
 			at = granted
 		}
-		if left := at.Sub(now); left > 0 {
-			left = min(left, tick)
-			g.sleep(seen, left)
-			if woken := time.Now(); granted.IsZero() && woken.Sub(now) > left+late && woken.After(deadline.Add(-again)) {
-				granted = woken.Add(again)
-			}
+		last, nap = now, min(at.Sub(now), tick)
+		if nap > 0 {
+			g.sleep(seen, nap)
 			continue
 		}
 		g.fire(deadline)

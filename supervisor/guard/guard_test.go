@@ -112,7 +112,7 @@ func stuckRaw(*Guard) {
 // endLate is an ordinary end, which begins at the deadline and takes a moment.
 func endLate(g *Guard) {
 	time.Sleep(deadline)
-	time.Sleep(again / 5)
+	time.Sleep(again / 25)
 	if g.LastLine(7) && g.Disarm() {
 		unix.Exit(7)
 	}

@@ -1,0 +1,21 @@
+package config
+
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// remote are file systems that need not answer: another machine or another process
+// has what is in them (statfs(2)).
+var remote = []int64{
+	unix.FUSE_SUPER_MAGIC, unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC,
+	unix.V9FS_MAGIC, unix.CEPH_SUPER_MAGIC, unix.AFS_SUPER_MAGIC, unix.AFS_FS_MAGIC, unix.CODA_SUPER_MAGIC,
+}
+
+// Remote reports whether a file is on a file system that need not answer, or that
+// does not say what it is.
+func Remote(path string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(path, &st) != nil || slices.Contains(remote, int64(uint32(st.Type)))
+}
