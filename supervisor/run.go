@@ -71,9 +71,12 @@ const loadPatience = 200 * time.Millisecond
 
 // prepare does all that comes before the first child. If it reports false, code is
 // the exit code.
-func (h *house) prepare(o cli.RunOptions, s *signals, first loading, told sdnotify.Environment, untold error) (code int, ready bool) {
+func (h *house) prepare(
+	o cli.RunOptions, s *signals, first loading, told sdnotify.Environment, untold error,
+) (code int, ready bool) {
 	err := h.build(process.Options{}, fleet.Options{
-		Config: first.cfg, Load: func() (*config.Config, error) { return h.reload(o) }, Configure: h.configure, Terminal: terminal(os.Stderr),
+		Config: first.cfg, Load: func() (*config.Config, error) { return h.reload(o) },
+		Configure: h.configure, Terminal: terminal(os.Stderr),
 		Run: process.Spec{Spec: spawn.Spec{
 			Stdin:   fromNull,
 			Ignored: s.ignored.Without(unix.SIGTERM).Without(unix.SIGINT).Without(unix.SIGQUIT),
@@ -113,9 +116,11 @@ func (h *house) prepare(o cli.RunOptions, s *signals, first loading, told sdnoti
 func (h *house) endEarly(sig os.Signal, begun time.Time) int {
 	look := settings(config.Log{Level: "info", Format: "text"})
 	lines := journal.Line(look, event.SignalReceived{
-		Signal: unix.SignalName(sig.(unix.Signal)), Meaning: "stop; the configuration was not read yet",
+		Signal:  unix.SignalName(sig.(unix.Signal)),
+		Meaning: "stop; the configuration was not read yet",
 	})
-	lines = append(lines, journal.Line(look, event.ShutdownComplete{Elapsed: time.Since(begun), Verdict: event.Graceful})...)
+	complete := event.ShutdownComplete{Elapsed: time.Since(begun), Verdict: event.Graceful}
+	lines = append(lines, journal.Line(look, complete)...)
 	guard.Write(unix.Stderr, lines, flushLeast)
 	return ledger.CodeOK
 }
@@ -165,7 +170,10 @@ func (h *house) load(o cli.RunOptions) (l loading) {
 		l.err = fmt.Errorf("cannot read the limit of open files: %w", err)
 		return l
 	}
-	opt := config.Options{Files: h.files, Environ: os.Environ(), Only: o.Only, NoFile: limit.Cur, Vars: o.Vars, VarFiles: o.VarFiles}
+	opt := config.Options{
+		Files: h.files, Environ: os.Environ(), Only: o.Only, NoFile: limit.Cur,
+		Vars: o.Vars, VarFiles: o.VarFiles,
+	}
 	if o.Watch {
 		l.read = watch.NewReading(h.files)
 		opt.Saw, opt.Listed = l.read.Saw, l.read.Listed
@@ -205,8 +213,8 @@ type house struct {
 func newHouse(leave bool) *house {
 	j := journal.New()
 	h := &house{
-		journal: j, sink: j, record: report.NewRecorder(), cold: newCold(giveBack), null: -1, code: ledger.Outcome.Code,
-		files: &files.Reader{},
+		journal: j, sink: j, record: report.NewRecorder(), cold: newCold(giveBack), null: -1,
+		code: ledger.Outcome.Code, files: &files.Reader{},
 	}
 	h.look.Store(&journal.Settings{Level: "info", Format: "text"})
 	h.guard = guard.New(guard.Options{

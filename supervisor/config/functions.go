@@ -68,11 +68,13 @@ var costs = map[string]func(args []cty.Value) float64{
 	"indent": func(args []cty.Value) float64 {
 		return magnitude(args, 0) * float64(1+strings.Count(textOf(args, 1), "\n")) / 8
 	},
-	"join":          func(args []cty.Value) float64 { return float64(len(textOf(args, 0))) * sizeOf(args).elements / 8 },
-	"jsondecode":    func(args []cty.Value) float64 { return jsonCost(textOf(args, 0)) },
-	"parseint":      func(args []cty.Value) float64 { return math.Pow(float64(len(textOf(args, 0))), 2) / 64 },
-	"regex":         func(args []cty.Value) float64 { return regexCost(textOf(args, 0), textOf(args, 1)) },
-	"regexall":      func(args []cty.Value) float64 { return regexAllCost(textOf(args, 0), textOf(args, 1)) },
+	"join":       func(args []cty.Value) float64 { return float64(len(textOf(args, 0))) * sizeOf(args).elements / 8 },
+	"jsondecode": func(args []cty.Value) float64 { return jsonCost(textOf(args, 0)) },
+	"parseint":   func(args []cty.Value) float64 { return math.Pow(float64(len(textOf(args, 0))), 2) / 64 },
+	"regex":      func(args []cty.Value) float64 { return regexCost(textOf(args, 0), textOf(args, 1)) },
+	"regexall": func(args []cty.Value) float64 {
+		return regexAllCost(textOf(args, 0), textOf(args, 1))
+	},
 	"regex_replace": regexReplaceCost,
 	"replace": func(args []cty.Value) float64 {
 		return float64(strings.Count(textOf(args, 0), textOf(args, 1))) * float64(8+len(textOf(args, 2))) / 8

@@ -127,7 +127,9 @@ var globals = []compared[Config]{
 // instance that kept its name and got another child or index.
 var attributes = append([]compared[place]{
 	compare("child", func(p *place) any { return [2]any{p.Child, p.Index} }),
-	compare("command", func(p *place) any { return []any{p.Launch.Command, p.Launch.Path, p.Launch.Remote} }),
+	compare("command", func(p *place) any {
+		return []any{p.Launch.Command, p.Launch.Path, p.Launch.Remote}
+	}),
 	compare("args", func(p *place) any { return p.Launch.Args }),
 	compare("env", func(p *place) any { return p.Launch.Env }),
 	compare("cwd", func(p *place) any { return p.Launch.Dir }),

@@ -518,7 +518,8 @@ func expression(v cty.Value) (string, error) {
 			return s, nil
 		}
 	}
-	return "", wrong("This expression takes too long to match: it is compiled to more than %d instructions. A repetition such as x{100} counts a hundred times; x+ counts once.", maxProgram)
+	return "", wrong("This expression takes too long to match: it is compiled to more than %d instructions. "+
+		"A repetition such as x{100} counts a hundred times; x+ counts once.", maxProgram)
 }
 
 // sink reads where a stream of a child goes.

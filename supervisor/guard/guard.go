@@ -188,7 +188,7 @@ func (g *Guard) wake() {
 
 // fire ends everything, unless the ordinary end is just over.
 func (g *Guard) fire(deadline time.Time) {
-	if g.state.CompareAndSwap(saying, fired) { // nothing runs any more, and the line is out or cannot be
+	if g.state.CompareAndSwap(saying, fired) { // nothing runs, and the line is out or cannot be
 		g.opt.Exit(int(g.code.Load()))
 	}
 	if !g.state.CompareAndSwap(armed, fired) {

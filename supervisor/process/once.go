@@ -17,7 +17,8 @@ const (
 )
 
 func (l *Loop) atOnce(w *watched) bool {
-	return w.own() && len(l.runs) <= onceAmong && l.sockets.quick() && procfs.Small(w.pid, onceFDs) && !procfs.InExecve(w.pid, w.pid) && l.lookers.enter()
+	return w.own() && len(l.runs) <= onceAmong && l.sockets.quick() && procfs.Small(w.pid, onceFDs) &&
+		!procfs.InExecve(w.pid, w.pid) && l.lookers.enter()
 }
 
 // quick reports whether to take stock of the sockets is known to take no time

@@ -61,7 +61,9 @@ func Listen(books Books, take func(pids []int, m Message)) (*Notifier, error) {
 	}
 	n.conn = conn
 	n.passed = newCloser(func(allowed bool) {
-		_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, passRights, flag(allowed)) })
+		_ = raw.Control(func(fd uintptr) {
+			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, passRights, flag(allowed))
+		})
 	})
 	books.Opened(n.fd, "socket", "unix "+n.name)
 	go n.run(take)
