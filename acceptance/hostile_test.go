@@ -1,0 +1,579 @@
+package acceptance
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Hostile children, drawn at random, beside honest ones. See docs/testing.md.
+
+const (
+	hostileDeadline = time.Second
+	hostileGrace    = 250 * time.Millisecond // of the deadline, on the supervisor's clock
+	hostileOutside  = 500 * time.Millisecond // of the deadline, on the clock of a PID 1 beside the supervisor
+	hostileLimit    = 30 * time.Second       // of a whole container
+	hostileAtOnce   = 2
+)
+
+// hostileSeeds are those of every test run: together they draw nearly all there is.
+var hostileSeeds = []uint64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
+
+// TestHostile runs ten seeds, or seeds 0 to N-1 with SUPERVISOR_HOSTILE=N, or one with SUPERVISOR_HOSTILE_SEED.
+// With SUPERVISOR_HOSTILE_ONLY=fork,chain each hostile child of the seed has these behaviours.
+func TestHostile(t *testing.T) {
+	seeds := hostileSeeds
+	if n, _ := strconv.Atoi(os.Getenv("SUPERVISOR_HOSTILE")); n > 0 {
+		seeds = nil
+		for i := range n {
+			seeds = append(seeds, uint64(i))
+		}
+	}
+	if s := os.Getenv("SUPERVISOR_HOSTILE_SEED"); s != "" {
+		seed, err := strconv.ParseUint(s, 10, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seeds = []uint64{seed}
+	}
+	image := hostileImage(t)
+	free := make(chan struct{}, hostileAtOnce)
+	t.Run("seed", func(t *testing.T) {
+		for _, seed := range seeds {
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Parallel()
+				free <- struct{}{}
+				defer func() { <-free }()
+				h := drawHostile(t, seed, image)
+				h.run()
+				h.judge()
+			})
+		}
+	})
+}
+
+// hostileImage has the supervisor, the server, the client and the hostile program, which is there as a set-user-ID
+// program of root too.
+func hostileImage(t *testing.T) string {
+	t.Helper()
+	needDocker(t)
+	name := fmt.Sprintf("supervisor-hostile:%d", os.Getpid())
+	program := filepath.Join(t.TempDir(), "hostile")
+	gcc(t, program, "testdata/hostile.c")
+	var layer bytes.Buffer
+	w := tar.NewWriter(&layer)
+	for _, f := range []struct {
+		to, from string
+		mode     int64
+	}{
+		{"bin/supervisor", filepath.Join(bin, "supervisor"), 0o755},
+		{"bin/server", filepath.Join(bin, "server"), 0o755},
+		{"bin/client", filepath.Join(bin, "client"), 0o755},
+		{"bin/hostile", program, 0o755},
+		{"bin/hostile-setuid", program, 0o4755},
+	} {
+		b, err := os.ReadFile(f.from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.WriteHeader(&tar.Header{Name: f.to, Mode: f.mode, Size: int64(len(b))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command("docker", "import", "--change", "ENV PATH=/bin", "--change", "WORKDIR /", "-", name)
+	c.Stdin = &layer
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("docker import: %v\n%s", err, out)
+	}
+	t.Cleanup(func() { docker(t, "rmi", "-f", name) })
+	return name
+}
+
+// hostile is one container: what it runs, what is done to it, and what it says.
+type hostile struct {
+	t      *testing.T
+	r      *rand.Rand
+	seed   uint64
+	image  string
+	name   string
+	dir    string // /config in the container: the file, and the FIFO of the child that sends signals
+	flags  []string
+	mild   bool     // no pid is taken for good: the server and the client, which need threads, run too
+	init   bool     // the supervisor is not PID 1
+	nobody bool     // hostile children have another uid than the supervisor
+	only   []string // behaviours that are given
+
+	children []hostileChild
+	next     uint64 // seed of the next hostile child
+	script   []string
+
+	log, output *lines
+	code        int
+	took        time.Duration // the container, from the request to stop to its end
+	asked       bool          // we asked for the stop
+}
+
+// hostileChild is a child block of the hostile program.
+type hostileChild struct {
+	name string
+	seed uint64
+	more string
+}
+
+func pick[T any](r *rand.Rand, all ...T) T { return all[r.IntN(len(all))] }
+
+func drawHostile(t *testing.T, seed uint64, image string) *hostile {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, 13))
+	h := &hostile{
+		t: t, r: r, seed: seed, image: image, name: fmt.Sprintf("supervisor-hostile-%d-%d", os.Getpid(), seed), dir: t.TempDir(),
+		mild: r.IntN(2) == 0, init: r.IntN(2) == 0, next: 100 * seed, log: newLines(), output: newLines(),
+	}
+	if s := os.Getenv("SUPERVISOR_HOSTILE_ONLY"); s != "" {
+		h.only = []string{s}
+	}
+	root := r.IntN(2) == 0
+	if root {
+		h.flags = append(h.flags, "--user", "0:0")
+		h.nobody = r.IntN(2) == 0
+		h.flags = append(h.flags, pick(r, nil, nil, []string{"--cap-add", "SYS_PTRACE"}, []string{"--cap-add", "SYS_ADMIN"})...)
+	} else {
+		h.flags = append(h.flags, "--user", "65532:65532")
+		h.flags = append(h.flags, pick(r, nil, nil, []string{"--cap-drop", "ALL"}, []string{"--security-opt", "no-new-privileges"})...)
+	}
+	h.flags = append(h.flags, pick(r, nil, nil, []string{"--security-opt", "seccomp=unconfined"}, []string{"--read-only"})...)
+	if root && !h.nobody || !h.init {
+		h.flags = append(h.flags, "--env", "HOSTILE_ROOT=1")
+	}
+	if h.mild {
+		h.flags = append(h.flags, "--env", "HOSTILE_MILD=1")
+	}
+	for range 2 + r.IntN(2) {
+		h.add()
+	}
+	return h
+}
+
+// add draws another hostile child.
+func (h *hostile) add() {
+	r := h.r
+	var more []string
+	say := func(format string, args ...any) { more = append(more, fmt.Sprintf(format, args...)) }
+	if !h.mild || r.IntN(2) == 0 { // what takes all pids starts last
+		say(`depends_on = ["%s"]`, strings.Join(append([]string{"honest", "outside"}, map[bool][]string{true: {"client"}}[h.mild]...), `", "`))
+	}
+	if h.nobody {
+		say(`user = "65534"`)
+	}
+	if s := pick(r, "group", "process", "tree"); s != "group" {
+		say("kill_scope = %q", s)
+	}
+	if r.IntN(6) > 0 {
+		say(`on_failure = "ignore"`)
+	}
+	if r.IntN(8) == 0 {
+		say(`kill_ladder = [{ signal = "SIGTERM", wait = "100ms" }, { signal = "SIGINT", wait = "50ms" }]`)
+	} else if r.IntN(8) == 0 {
+		say(`kill_timeout = "100ms"` + "\n" + `diagnose_signal = "SIGQUIT"`)
+	}
+	say("restart {\non = %q\nattempts = %d\ndelay = \"20ms\"\nmax_delay = \"200ms\"\n}", pick(r, "always", "always", "failure"), 2+r.IntN(30))
+	logs := pick(r, `format = "text"`, `format = "json"`, `format = "raw"`, `format = "inherit"`, `stdout = "none"`)
+	say("logs { %s }", logs)
+	switch n := r.IntN(6); {
+	case n < 2:
+		say("ready {\nnotify = true\ntimeout = \"1s\"\n}")
+	case n == 2 && !strings.Contains(logs, "inherit"): // of which the supervisor sees no line
+		say(`ready { log = "hostile" }`)
+	}
+	h.children = append(h.children, hostileChild{name: fmt.Sprintf("hostile-%d", h.next), seed: h.next, more: strings.Join(more, "\n")})
+	h.next++
+}
+
+func (h *hostile) config() string {
+	hcl := header + fmt.Sprintf("shutdown {\n  deadline = %q\n}\n", hostileDeadline)
+	hcl += "child \"honest\" {\n  count = 2\n  command = \"hostile\"\n  args = [\"honest\"]\n  ready { log = \"ready\" }\n}\n"
+	hcl += "child \"outside\" {\n  command = \"hostile\"\n  args = [\"outside\", \"/config/fifo\"]\n  ready { log = \"ready\" }\n}\n"
+	if h.mild {
+		hcl += "child \"server\" {\n  command = \"server\"\n  env = { LOGGING_LEVEL = \"ERROR\" }\n  ready { tcp = \":12345\" }\n}\n"
+		hcl += "child \"client\" {\n  command = \"client\"\n  depends_on = [\"server\"]\n" +
+			"  env = { CLI_ID = \"1\", CLI_LOOP_AMOUNT = \"1000000\", CLI_LOOP_PERIOD = \"100ms\", CLI_LOG_LEVEL = \"ERROR\" }\n}\n"
+	}
+	for _, c := range h.children {
+		args := append([]string{fmt.Sprint(c.seed)}, h.only...)
+		hcl += fmt.Sprintf("child %q {\n  command = \"hostile\"\n  args = [\"%s\"]\n%s\n}\n", c.name, strings.Join(args, `", "`), c.more)
+	}
+	return hcl
+}
+
+// honest are the instances that must end by themselves.
+func (h *hostile) honest() []string {
+	all := []string{"honest1", "honest2", "outside"}
+	if h.mild {
+		all = append(all, "server", "client")
+	}
+	return all
+}
+
+// did notes an event from outside.
+func (h *hostile) did(format string, args ...any) {
+	h.script = append(h.script, time.Now().UTC().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
+}
+
+func (h *hostile) write(hcl string) {
+	h.t.Helper()
+	path := filepath.Join(h.dir, "supervisor.hcl")
+	if err := os.WriteFile(path+".next", []byte(hcl), 0o644); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := os.Rename(path+".next", path); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// run starts the container, does to it what is drawn, and waits for its end.
+func (h *hostile) run() {
+	t := h.t
+	fifo := filepath.Join(h.dir, "fifo")
+	for _, err := range []error{os.Chmod(h.dir, 0o755), unix.Mkfifo(fifo, 0o666), os.Chmod(fifo, 0o666)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	outside, err := os.OpenFile(fifo, os.O_RDWR|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer outside.Close()
+	h.write(h.config())
+	args := []string{"run", "--rm", "--name", h.name, "--label", "supervisor-test", "--log-driver", "none", "--network", "none",
+		"--pids-limit", "512", "--memory", "512m", "--memory-swap", "512m", "--ulimit", "core=0", "--tmpfs", "/tmp:mode=1777",
+		// Short periods: what is over the quota stands still for some milliseconds.
+		"--cpu-period", "10000", "--cpu-quota", "15000",
+		"-v", h.dir + ":/config", "-e", "SUPERVISOR_CONFIG=/config/supervisor.hcl"}
+	args = append(append(args, h.flags...), h.image)
+	if h.init {
+		args = append(args, "hostile", "init")
+	}
+	c := exec.Command("docker", append(args, "supervisor", "run")...)
+	var reading sync.WaitGroup
+	for to, l := range map[*io.Writer]*lines{&c.Stdout: h.output, &c.Stderr: h.log} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		*to = w
+		defer w.Close()
+		reading.Go(func() { l.read(newSieve(r, l == h.output)); r.Close() })
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c.Stdout.(*os.File).Close()
+	c.Stderr.(*os.File).Close()
+	ended := make(chan struct{})
+	go func() {
+		_ = c.Wait()
+		close(ended)
+	}()
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		_ = exec.CommandContext(ctx, "docker", "rm", "-f", h.name).Run() // it is gone already, most often
+		_ = c.Process.Kill()
+		<-ended
+		reading.Wait()
+	}()
+	late := time.After(hostileLimit)
+	for _, name := range h.honest() {
+		if !h.await(ended, late, func(e entry) bool { return e.is("child ready", "child", name) || e.begins() }) {
+			t.Errorf("%s is not ready in time", name)
+			return
+		}
+	}
+	h.events(outside, ended)
+	stop := time.Now()
+	h.stop(ended)
+	select {
+	case <-ended:
+		h.took = time.Since(stop)
+		h.code = c.ProcessState.ExitCode()
+	case <-late:
+		t.Errorf("no end in %v", hostileLimit)
+	}
+}
+
+// begins says whether an entry is the beginning of the stop.
+func (e entry) begins() bool {
+	return e.is("shutdown begun") || e.is("shutdown complete") || e.is("signal received", "signal", "SIGTERM") ||
+		e.is("signal received", "signal", "SIGINT") || e.is("signal received", "signal", "SIGQUIT")
+}
+
+func (h *hostile) await(ended chan struct{}, late <-chan time.Time, fits func(entry) bool) bool {
+	for i := 0; ; {
+		h.log.mu.Lock()
+		all, more, done := h.log.all, h.log.more, h.log.done
+		h.log.mu.Unlock()
+		for ; i < len(all); i++ {
+			var e entry
+			if json.Unmarshal([]byte(all[i]), &e) == nil && fits(e) {
+				return true
+			}
+		}
+		if done {
+			return true // what is amiss then the judgement says
+		}
+		select {
+		case <-more:
+		case <-late:
+			return false
+		}
+	}
+}
+
+// stopping says whether a stop has begun.
+func (h *hostile) stopping() bool {
+	return slices.ContainsFunc(entries(h.log.text()), entry.begins)
+}
+
+// over waits a drawn time, which is part of the test; true: the container ended meanwhile.
+func over(ended chan struct{}, d time.Duration) bool {
+	select {
+	case <-ended:
+		return true
+	case <-time.After(d):
+		return false
+	}
+}
+
+// events does from outside what is drawn: kills of main processes, edits and reloads.
+func (h *hostile) events(outside io.Writer, ended chan struct{}) {
+	supervisor := 1
+	if h.init {
+		supervisor = 2 // the first that it forks
+	}
+	send := func(pid int, sig unix.Signal) { fmt.Fprintf(outside, "%d %d\n", pid, int(sig)) }
+	for range 2 + h.r.IntN(4) {
+		if over(ended, time.Duration(h.r.IntN(400))*time.Millisecond) {
+			return
+		}
+		switch h.r.IntN(6) {
+		case 0, 1: // a main process is killed
+			i := h.r.IntN(len(h.children))
+			sig := pick(h.r, unix.SIGKILL, unix.SIGKILL, unix.SIGTERM, unix.SIGSEGV)
+			pid := 0
+			for _, e := range entries(h.log.text()) {
+				if e.is("child spawned", "child", h.children[i].name) {
+					pid = e.int("pid")
+				}
+			}
+			if pid > 1 {
+				h.did("kill -%d %s, pid %d", sig, h.children[i].name, pid)
+				send(pid, sig)
+			}
+			continue
+		case 2:
+			i := h.r.IntN(len(h.children))
+			h.did("change %s to seed %d", h.children[i].name, h.next)
+			h.children[i].seed = h.next
+			h.next++
+		case 3:
+			h.add()
+			h.did("add %s", h.children[len(h.children)-1].name)
+		case 4:
+			i := h.r.IntN(len(h.children))
+			if len(h.children) > 1 {
+				h.did("remove %s", h.children[i].name)
+				h.children = slices.Delete(h.children, i, i+1)
+			}
+		case 5:
+			h.did("reload with a fault")
+			h.write(h.config() + "fault {")
+			send(supervisor, unix.SIGHUP)
+			continue
+		}
+		h.write(h.config())
+		h.did("SIGHUP")
+		send(supervisor, unix.SIGHUP)
+	}
+	over(ended, time.Duration(h.r.IntN(300))*time.Millisecond)
+}
+
+// stop asks for the stop, unless it began already.
+func (h *hostile) stop(ended chan struct{}) {
+	kind, wait := h.r.IntN(4), time.Duration(300+h.r.IntN(600))*time.Millisecond
+	if h.stopping() {
+		h.did("no request: the stop began already")
+		return
+	}
+	// It may end before docker does as it is told.
+	run := func(args ...string) {
+		h.did("docker %s", strings.Join(args, " "))
+		_ = exec.Command("docker", append(args, h.name)...).Run()
+	}
+	h.asked = true
+	switch kind {
+	case 0:
+		run("stop", "-t", "20")
+	case 1:
+		run("kill", "--signal", "SIGTERM")
+		if !over(ended, wait) {
+			run("kill", "--signal", "SIGTERM")
+		}
+	case 2:
+		run("kill", "--signal", pick(h.r, "SIGINT", "SIGQUIT"))
+	default:
+		run("kill", "--signal", "SIGTERM")
+	}
+}
+
+// judge is the one assertion.
+func (h *hostile) judge() {
+	h.t.Helper()
+	var wrong []string
+	fault := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	text := h.log.text()
+	log := entries(text)
+	var ours []string // lines of the supervisor, and of the Go runtime if that gives up
+	for line := range strings.SplitSeq(text, "\n") {
+		if strings.HasPrefix(line, "init: ") {
+			var code, stop, left int
+			if n, _ := fmt.Sscanf(line, "init: code=%d stop_ms=%d left=%d", &code, &stop, &left); n != 3 {
+				fault("%s", line)
+			} else if late := hostileDeadline + hostileOutside; time.Duration(stop)*time.Millisecond > late {
+				fault("over %d ms after the request, later than %v", stop, late)
+			}
+		} else if line != "" {
+			ours = append(ours, line)
+		}
+	}
+	var last entry
+	if len(ours) == 0 || json.Unmarshal([]byte(ours[len(ours)-1]), &last) != nil || !last.is("shutdown complete") {
+		fault("the last line is no shutdown complete")
+	} else {
+		if ms := last.int("elapsed_ms"); time.Duration(ms)*time.Millisecond > hostileDeadline+hostileGrace {
+			fault("the stop took %d ms", ms)
+		}
+		if last.int("spawned") != last.int("reaped") {
+			fault("spawned=%d reaped=%d", last.int("spawned"), last.int("reaped"))
+		}
+		if last.int("fds_opened") != last.int("fds_closed") {
+			fault("fds_opened=%d fds_closed=%d", last.int("fds_opened"), last.int("fds_closed"))
+		}
+		want := map[bool][]int{true: {124}, false: {0, 1}}[last["verdict"] == "forced"]
+		if !slices.Contains(want, h.code) {
+			fault("exit code %d with verdict %v", h.code, last["verdict"])
+		}
+	}
+	if generous := hostileDeadline + hostileGrace + 5*time.Second; h.asked && h.took > generous {
+		fault("the container took %v to end", h.took)
+	}
+	began := false
+	spawned, ended, told := map[string]int{}, map[string]bool{}, map[string]bool{}
+	for _, e := range log {
+		name, _ := e["child"].(string)
+		began = began || e.begins()
+		switch {
+		case e.is("internal fault"):
+			fault("%v", e)
+		case e.is("child spawned"):
+			spawned[name]++
+		case e.is("signal sent", "signal", "SIGTERM"):
+			told[name] = true
+		case e.is("child reaped") && slices.Contains(h.honest(), name):
+			ended[name] = true
+			switch {
+			case !began:
+				fault("%s ended before the stop: code=%v signal=%v", name, e["code"], e["signal"])
+			case fmt.Sprint(e["code"]) != "0":
+				fault("%s ended with code=%v signal=%v", name, e["code"], e["signal"])
+			case !told[name]:
+				fault("%s ended, and was not told to", name)
+			}
+		}
+	}
+	for _, name := range h.honest() {
+		if spawned[name] != 1 {
+			fault("%s was spawned %d times", name, spawned[name])
+		}
+		if !ended[name] {
+			fault("%s was not reaped", name)
+		}
+	}
+	if len(wrong) > 0 {
+		h.t.Error(h.report(wrong, ours))
+	}
+}
+
+// report is what somebody needs to find the cause, and to run it again.
+func (h *hostile) report(wrong, log []string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d: %s\n", h.seed, strings.Join(wrong, "; "))
+	fmt.Fprintf(&b, "flags: %s, init=%v mild=%v nobody=%v, exit code %d, container over after %v\n", strings.Join(h.flags, " "), h.init, h.mild, h.nobody, h.code, h.took)
+	load, _ := os.ReadFile("/proc/loadavg")
+	fmt.Fprintf(&b, "load of the machine: %s", load)
+	b.WriteString("drawn:\n")
+	for line := range strings.SplitSeq(h.output.text(), "\n") {
+		fmt.Fprintf(&b, "  %s\n", line)
+	}
+	b.WriteString("events:\n")
+	for _, s := range h.script {
+		fmt.Fprintf(&b, "  %s\n", s)
+	}
+	for _, c := range h.children {
+		fmt.Fprintf(&b, "child %s, seed %d: %s\n", c.name, c.seed, strings.ReplaceAll(c.more, "\n", "; "))
+	}
+	b.WriteString("log:\n")
+	keep := slices.DeleteFunc(log, func(line string) bool {
+		return strings.Contains(line, `"fd closed"`) || strings.Contains(line, `"fd held"`)
+	})
+	for _, line := range keep[max(0, len(keep)-60):] {
+		fmt.Fprintf(&b, "  %.600s\n", line)
+	}
+	return b.String()
+}
+
+// newSieve passes on the lines that fit a buffer; of the output, only what the hostile program says of itself.
+func newSieve(r io.Reader, output bool) io.Reader {
+	in, w := io.Pipe()
+	go func() {
+		lines := bufio.NewReaderSize(r, 128<<10)
+		said, whole := 0, true
+		for {
+			line, err := lines.ReadSlice('\n')
+			keep := whole && (!output || bytes.Contains(line, []byte("hostile ")) && said < 200)
+			whole = !errors.Is(err, bufio.ErrBufferFull)
+			if keep && whole && len(line) > 0 {
+				said++
+				_, _ = w.Write(line)
+			}
+			if err != nil && whole {
+				w.CloseWithError(err)
+				return
+			}
+		}
+	}()
+	return in
+}
