@@ -53,7 +53,7 @@ func TestHostile(t *testing.T) {
 		}
 		seeds = []uint64{seed}
 	}
-	image := hostileImage(t)
+	image, program := hostileImage(t)
 	free := make(chan struct{}, hostileAtOnce)
 	t.Run("seed", func(t *testing.T) {
 		for _, seed := range seeds {
@@ -61,7 +61,7 @@ func TestHostile(t *testing.T) {
 				t.Parallel()
 				free <- struct{}{}
 				defer func() { <-free }()
-				h := drawHostile(t, seed, image)
+				h := drawHostile(t, seed, image, program)
 				h.run()
 				h.judge()
 			})
@@ -71,11 +71,11 @@ func TestHostile(t *testing.T) {
 
 // hostileImage has the supervisor, the server, the client and the hostile program, which is there as a set-user-ID
 // program of root too.
-func hostileImage(t *testing.T) string {
+func hostileImage(t *testing.T) (image, program string) {
 	t.Helper()
 	needDocker(t)
 	name := fmt.Sprintf("supervisor-hostile:%d", os.Getpid())
-	program := filepath.Join(t.TempDir(), "hostile")
+	program = filepath.Join(t.TempDir(), "hostile")
 	gcc(t, program, "testdata/hostile.c")
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
@@ -109,22 +109,23 @@ func hostileImage(t *testing.T) string {
 		t.Fatalf("docker import: %v\n%s", err, out)
 	}
 	t.Cleanup(func() { docker(t, "rmi", "-f", name) })
-	return name
+	return name, program
 }
 
 // hostile is one container: what it runs, what is done to it, and what it says.
 type hostile struct {
-	t      *testing.T
-	r      *rand.Rand
-	seed   uint64
-	image  string
-	name   string
-	dir    string // /config in the container: the file, and the FIFO of the child that sends signals
-	flags  []string
-	mild   bool     // no pid is taken for good: the server and the client, which need threads, run too
-	init   bool     // the supervisor is not PID 1
-	nobody bool     // hostile children have another uid than the supervisor
-	only   []string // behaviours that are given
+	t       *testing.T
+	r       *rand.Rand
+	seed    uint64
+	image   string
+	program string // here, which can say what a seed draws
+	name    string
+	dir     string // /config in the container: the file, and the FIFO of the child that sends signals
+	flags   []string
+	mild    bool     // no pid is taken for good: the server and the client, which need threads, run too
+	init    bool     // the supervisor is not PID 1
+	nobody  bool     // hostile children have another uid than the supervisor
+	only    []string // behaviours that are given
 
 	children []hostileChild
 	next     uint64 // seed of the next hostile child
@@ -145,11 +146,11 @@ type hostileChild struct {
 
 func pick[T any](r *rand.Rand, all ...T) T { return all[r.IntN(len(all))] }
 
-func drawHostile(t *testing.T, seed uint64, image string) *hostile {
+func drawHostile(t *testing.T, seed uint64, image, program string) *hostile {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 13))
 	h := &hostile{
-		t: t, r: r, seed: seed, image: image, name: fmt.Sprintf("supervisor-hostile-%d-%d", os.Getpid(), seed), dir: t.TempDir(),
+		t: t, r: r, seed: seed, image: image, program: program, name: fmt.Sprintf("supervisor-hostile-%d-%d", os.Getpid(), seed), dir: t.TempDir(),
 		mild: r.IntN(2) == 0, init: r.IntN(2) == 0, next: 100 * seed, log: newLines(), output: newLines(),
 	}
 	if s := os.Getenv("SUPERVISOR_HOSTILE_ONLY"); s != "" {
@@ -490,7 +491,7 @@ func (h *hostile) judge() {
 	if generous := hostileDeadline + hostileGrace + 5*time.Second; h.asked && h.took > generous {
 		fault("the container took %v to end", h.took)
 	}
-	began := false
+	began, left := false, 0
 	spawned, ended, told := map[string]int{}, map[string]bool{}, map[string]bool{}
 	for _, e := range log {
 		name, _ := e["child"].(string)
@@ -498,6 +499,8 @@ func (h *hostile) judge() {
 		switch {
 		case e.is("internal fault"):
 			fault("%v", e)
+		case e.is("left behind"):
+			left++
 		case e.is("child spawned"):
 			spawned[name]++
 		case e.is("signal sent", "signal", "SIGTERM"):
@@ -522,6 +525,14 @@ func (h *hostile) judge() {
 			fault("%s was not reaped", name)
 		}
 	}
+	if left > 0 {
+		fault("%d left behind", left)
+	}
+	if dir := os.Getenv("SUPERVISOR_HOSTILE_LOGS"); dir != "" {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(h.seed)), []byte(text), 0o600); err != nil {
+			h.t.Error(err)
+		}
+	}
 	if len(wrong) > 0 {
 		h.t.Error(h.report(wrong, ours))
 	}
@@ -535,8 +546,14 @@ func (h *hostile) report(wrong, log []string) string {
 	load, _ := os.ReadFile("/proc/loadavg")
 	fmt.Fprintf(&b, "load of the machine: %s", load)
 	b.WriteString("drawn:\n")
+	for seed := 100 * h.seed; seed < h.next; seed++ {
+		fmt.Fprintf(&b, "  %s\n", h.drawn(seed))
+	}
+	said := map[string]int{} // by programs that drew again as they executed themselves, too
 	for line := range strings.SplitSeq(h.output.text(), "\n") {
-		fmt.Fprintf(&b, "  %s\n", line)
+		if said[line]++; said[line] == 1 {
+			fmt.Fprintf(&b, "  said: %.300s\n", line)
+		}
 	}
 	b.WriteString("events:\n")
 	for _, s := range h.script {
@@ -553,6 +570,19 @@ func (h *hostile) report(wrong, log []string) string {
 		fmt.Fprintf(&b, "  %.600s\n", line)
 	}
 	return b.String()
+}
+
+// drawn is what the hostile program draws by a seed.
+func (h *hostile) drawn(seed uint64) string {
+	c := exec.Command(h.program, append([]string{"draw", fmt.Sprint(seed)}, h.only...)...)
+	if h.mild {
+		c.Env = []string{"HOSTILE_MILD=1"}
+	}
+	out, err := c.Output()
+	if err != nil {
+		return fmt.Sprintf("hostile %d: %v", seed, err)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // newSieve passes on the lines that fit a buffer; of the output, only what the hostile program says of itself.

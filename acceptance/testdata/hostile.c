@@ -616,7 +616,7 @@ static void do_memory(random_t *r) {
 }
 
 static void do_rlimits(random_t *r) {
-	static const int limits[] = {RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_FSIZE, RLIMIT_CPU, RLIMIT_SIGPENDING, RLIMIT_STACK};
+	static const int limits[] = {RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_FSIZE, RLIMIT_LOCKS, RLIMIT_LOCKS, RLIMIT_SIGPENDING, RLIMIT_STACK};
 	int which = limits[below(r, COUNT(limits))];
 	struct rlimit limit = {which == RLIMIT_STACK ? 1 << 16 : which == RLIMIT_CPU, which == RLIMIT_STACK ? 1 << 16 : 2};
 	setrlimit(which, &limit);
