@@ -36,10 +36,11 @@ const (
 // hostileSeeds are those of every test run: together they draw nearly all there is.
 var hostileSeeds = []uint64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
 
-// TestHostile runs ten seeds, or seeds 0 to N-1 with SUPERVISOR_HOSTILE=N, or one with SUPERVISOR_HOSTILE_SEED.
-// With SUPERVISOR_HOSTILE_ONLY=fork,chain each hostile child of the seed has these behaviours.
+// TestHostile runs ten seeds, or seeds 0 to N-1 with SUPERVISOR_HOSTILE=N, or one with SUPERVISOR_HOSTILE_SEED=N.
+// With SUPERVISOR_HOSTILE_ONLY=fork,chain each hostile child of a seed has these behaviours; with "each" there is a
+// container for each behaviour, of all hostile children in it.
 func TestHostile(t *testing.T) {
-	seeds := hostileSeeds
+	seeds, only := hostileSeeds, os.Getenv("SUPERVISOR_HOSTILE_ONLY")
 	if n, _ := strconv.Atoi(os.Getenv("SUPERVISOR_HOSTILE")); n > 0 {
 		seeds = nil
 		for i := range n {
@@ -54,14 +55,30 @@ func TestHostile(t *testing.T) {
 		seeds = []uint64{seed}
 	}
 	image, program := hostileImage(t)
+	var all []*hostile
+	for _, seed := range seeds {
+		all = append(all, &hostile{seed: seed, only: only, image: image, program: program})
+	}
+	if only == "each" {
+		all = nil
+		out, err := exec.Command(program, "list").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range strings.Fields(string(out)) {
+			for _, seed := range seeds {
+				all = append(all, &hostile{seed: seed, only: name, image: image, program: program})
+			}
+		}
+	}
 	free := make(chan struct{}, hostileAtOnce)
 	t.Run("seed", func(t *testing.T) {
-		for _, seed := range seeds {
-			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		for _, h := range all {
+			t.Run(strings.Trim(fmt.Sprint(h.seed, "-", h.only), "-"), func(t *testing.T) {
 				t.Parallel()
 				free <- struct{}{}
 				defer func() { <-free }()
-				h := drawHostile(t, seed, image, program)
+				h.draw(t)
 				h.run()
 				h.judge()
 			})
@@ -122,10 +139,10 @@ type hostile struct {
 	name    string
 	dir     string // /config in the container: the file, and the FIFO of the child that sends signals
 	flags   []string
-	mild    bool     // no pid is taken for good: the server and the client, which need threads, run too
-	init    bool     // the supervisor is not PID 1
-	nobody  bool     // hostile children have another uid than the supervisor
-	only    []string // behaviours that are given
+	mild    bool   // no pid is taken for good: the server and the client, which need threads, run too
+	init    bool   // the supervisor is not PID 1
+	nobody  bool   // hostile children have another uid than the supervisor
+	only    string // behaviours that are given; empty: drawn
 
 	children []hostileChild
 	next     uint64 // seed of the next hostile child
@@ -146,15 +163,15 @@ type hostileChild struct {
 
 func pick[T any](r *rand.Rand, all ...T) T { return all[r.IntN(len(all))] }
 
-func drawHostile(t *testing.T, seed uint64, image, program string) *hostile {
-	t.Helper()
-	r := rand.New(rand.NewPCG(seed, 13))
-	h := &hostile{
-		t: t, r: r, seed: seed, image: image, program: program, name: fmt.Sprintf("supervisor-hostile-%d-%d", os.Getpid(), seed), dir: t.TempDir(),
-		mild: r.IntN(2) == 0, init: r.IntN(2) == 0, next: 100 * seed, log: newLines(), output: newLines(),
-	}
-	if s := os.Getenv("SUPERVISOR_HOSTILE_ONLY"); s != "" {
-		h.only = []string{s}
+// draw draws the container, but for what the hostile children do.
+func (h *hostile) draw(t *testing.T) {
+	r := rand.New(rand.NewPCG(h.seed, 13))
+	h.t, h.r, h.dir = t, r, t.TempDir()
+	h.name = strings.TrimRight(fmt.Sprintf("supervisor-hostile-%d-%d-%s", os.Getpid(), h.seed, strings.ReplaceAll(h.only, ",", "-")), "-")
+	h.log, h.output, h.next = newLines(), newLines(), 100*h.seed
+	h.mild, h.init = r.IntN(2) == 0, r.IntN(2) == 0
+	if strings.Contains(h.only, "take-pids") || strings.Contains(h.only, "threads") {
+		h.mild = false
 	}
 	root := r.IntN(2) == 0
 	if root {
@@ -175,7 +192,6 @@ func drawHostile(t *testing.T, seed uint64, image, program string) *hostile {
 	for range 2 + r.IntN(2) {
 		h.add()
 	}
-	return h
 }
 
 // add draws another hostile child.
@@ -223,7 +239,10 @@ func (h *hostile) config() string {
 			"  env = { CLI_ID = \"1\", CLI_LOOP_AMOUNT = \"1000000\", CLI_LOOP_PERIOD = \"100ms\", CLI_LOG_LEVEL = \"ERROR\" }\n}\n"
 	}
 	for _, c := range h.children {
-		args := append([]string{fmt.Sprint(c.seed)}, h.only...)
+		args := []string{fmt.Sprint(c.seed)}
+		if h.only != "" {
+			args = append(args, h.only)
+		}
 		hcl += fmt.Sprintf("child %q {\n  command = \"hostile\"\n  args = [\"%s\"]\n%s\n}\n", c.name, strings.Join(args, `", "`), c.more)
 	}
 	return hcl
@@ -529,7 +548,7 @@ func (h *hostile) judge() {
 		fault("%d left behind", left)
 	}
 	if dir := os.Getenv("SUPERVISOR_HOSTILE_LOGS"); dir != "" {
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(h.seed)), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, h.name[strings.LastIndex(h.name, fmt.Sprintf("-%d", h.seed))+1:]), []byte(text), 0o600); err != nil {
 			h.t.Error(err)
 		}
 	}
@@ -541,7 +560,7 @@ func (h *hostile) judge() {
 // report is what somebody needs to find the cause, and to run it again.
 func (h *hostile) report(wrong, log []string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %s\n", h.seed, strings.Join(wrong, "; "))
+	fmt.Fprintf(&b, "seed %d %s: %s\n", h.seed, h.only, strings.Join(wrong, "; "))
 	fmt.Fprintf(&b, "flags: %s, init=%v mild=%v nobody=%v, exit code %d, container over after %v\n", strings.Join(h.flags, " "), h.init, h.mild, h.nobody, h.code, h.took)
 	load, _ := os.ReadFile("/proc/loadavg")
 	fmt.Fprintf(&b, "load of the machine: %s", load)
@@ -574,7 +593,11 @@ func (h *hostile) report(wrong, log []string) string {
 
 // drawn is what the hostile program draws by a seed.
 func (h *hostile) drawn(seed uint64) string {
-	c := exec.Command(h.program, append([]string{"draw", fmt.Sprint(seed)}, h.only...)...)
+	args := []string{"draw", fmt.Sprint(seed)}
+	if h.only != "" {
+		args = append(args, h.only)
+	}
+	c := exec.Command(h.program, args...)
 	if h.mild {
 		c.Env = []string{"HOSTILE_MILD=1"}
 	}
