@@ -44,6 +44,7 @@ static char **argument;  // of main, to overwrite
 static pid_t supervisor; // the parent of the main process
 static pid_t me;         // the main process
 static unsigned long long seed;
+static const char *given; // the behaviours that are given, or NULL
 
 // A random is a stream of random numbers: splitmix64.
 typedef uint64_t random_t;
@@ -266,7 +267,7 @@ static void again(const char *path, random_t *r) {
 		return;
 	setenv("HOSTILE_DEPTH", n ? "2" : "1", 1);
 	snprintf(next, sizeof next, "%llu", (unsigned long long)below(r, 1000000));
-	execl(path, "hostile", next, NULL);
+	execl(path, "hostile", next, given, NULL);
 	say("hostile %llu: exec %s: %m", seed, path);
 }
 
@@ -1095,6 +1096,8 @@ int main(int argc, char **argv) {
 	supervisor = getppid();
 	me = getpid();
 	began = now_ms();
+	if (argc > 2)
+		given = strdup(argv[2]);
 	draw_plan(argc > 2 ? argv[2] : NULL);
 	sigset_t term;
 	sigemptyset(&term), sigaddset(&term, SIGTERM);
