@@ -1088,8 +1088,11 @@ int main(int argc, char **argv) {
 	if (strcmp(verb, "storm") == 0) {
 		do_exec_storm(&r);
 	} else if (strcmp(verb, "root") == 0 || strcmp(verb, "live") == 0) {
-		if (*verb == 'r' && (setgid(0) || setuid(0)))
-			say("hostile: setuid: %m");
+		if (*verb == 'r') {
+			prctl(PR_SET_NAME, "setuid-root", 0, 0, 0);
+			if (setgid(0) || setuid(0))
+				say("hostile: setuid: %m");
+		}
 		live();
 	}
 	seed = strtoull(verb, NULL, 10);
