@@ -1,13 +1,13 @@
-// hostile is a child that a supervisor must survive. It draws behaviours from a table by a seed, prints what it
-// draws, and performs that: the same seed is the same program. It is static, for containers without a file of
-// their own, and refuses to run outside of one.
+// hostile is a child that a supervisor must survive. It draws behaviours from a table by a seed,
+// prints what it draws, and does that: the same seed is the same program. It is static, for
+// containers without a file of their own, and refuses to run outside of one.
 //
-//	hostile SEED [BEHAVIOUR,...]    draws, or performs what is given
-//	hostile draw SEED               prints what SEED draws and ends
+//	hostile SEED [BEHAVIOUR,...]    draws, or does what is given
+//	hostile draw SEED               prints what SEED draws, and ends
 //	hostile list                    prints the behaviours
 //	hostile honest                  ends with 0 at SIGTERM
-//	hostile outside FIFO            as honest; sends the signals that are written to the FIFO, as "PID SIGNAL"
-//	hostile init CMD ARG...         a PID 1 that forwards signals to CMD and tells what is left after its end
+//	hostile outside FIFO            as honest; sends signals: the FIFO has lines of "PID SIGNAL"
+//	hostile init CMD ARG...         a PID 1 that forwards signals to CMD, then prints what is left
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -230,7 +230,8 @@ static void do_zombies(random_t *r) {
 }
 
 static void do_namespaces(random_t *r) {
-	static const int flags[] = {CLONE_NEWUSER, CLONE_NEWUSER | CLONE_NEWPID, CLONE_NEWPID, CLONE_NEWNS | CLONE_NEWPID,
+	static const int flags[] = {CLONE_NEWUSER, CLONE_NEWUSER | CLONE_NEWPID, CLONE_NEWPID,
+		CLONE_NEWNS | CLONE_NEWPID,
 		CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET};
 	int flag = flags[below(r, COUNT(flags))];
 	if (unshare(flag) != 0)
@@ -310,8 +311,8 @@ static void do_setuid_program(random_t *r) {
 	live();
 }
 
-// setuid_root is a process of root below a supervisor that may be of another user, which then must not signal it.
-// HOSTILE_ROOT says that what is run allows it: the kernel ends it, or the supervisor is root.
+// setuid_root is a process of root. A supervisor of another user may not signal it. HOSTILE_ROOT
+// says that it has an end all the same: the supervisor is root, or is PID 1.
 static void do_setuid_root(random_t *r) {
 	(void)r;
 	if (getenv("HOSTILE_ROOT"))
@@ -342,8 +343,8 @@ static void *second(void *arg) {
 	return executes(arg);
 }
 
-// exec_held is an execve(2) that cannot go on: a process below holds a thread of this one in its exit. Whoever
-// wants to trace this process waits in the kernel.
+// exec_held is an execve(2) that cannot go on: a process below holds a thread of this one in its
+// exit. Whoever wants to trace this process waits in the kernel.
 static void do_exec_held(random_t *r) {
 	static random_t own;
 	int p[2];
@@ -359,7 +360,8 @@ static void do_exec_held(random_t *r) {
 		dispose(below(r, AT_TERMS), r);
 		if (below(r, 2))
 			setsid();
-		if (ptrace(PTRACE_SEIZE, first_thread, 0, PTRACE_O_TRACEEXIT) == 0 && write(p[1], "x", 1) == 1)
+		if (ptrace(PTRACE_SEIZE, first_thread, 0, PTRACE_O_TRACEEXIT) == 0 &&
+			write(p[1], "x", 1) == 1)
 			live();
 		_exit(1);
 	}
@@ -369,7 +371,8 @@ static void do_exec_held(random_t *r) {
 	close(p[0]);
 }
 
-#define TRACE_ALL (PTRACE_O_TRACEEXIT | PTRACE_O_TRACEFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC)
+#define TRACE_ALL \
+	(PTRACE_O_TRACEEXIT | PTRACE_O_TRACEFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC)
 
 // trace_main holds the main process in each of its stops: it never waits for it.
 static void do_trace_main(random_t *r) {
@@ -435,7 +438,8 @@ static void do_kill_group(random_t *r) {
 }
 
 static void do_signal_supervisor(random_t *r) {
-	static const int signals[] = {SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGIO, SIGPIPE};
+	static const int signals[] = {SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGUSR1, SIGUSR2, SIGALRM,
+		SIGVTALRM, SIGIO, SIGPIPE};
 	for (;; pause_ms(20))
 		kill(supervisor, below(r, 30) ? signals[below(r, COUNT(signals))] : SIGHUP);
 }
@@ -617,9 +621,12 @@ static void do_memory(random_t *r) {
 }
 
 static void do_rlimits(random_t *r) {
-	static const int limits[] = {RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_FSIZE, RLIMIT_LOCKS, RLIMIT_LOCKS, RLIMIT_SIGPENDING, RLIMIT_STACK};
+	static const int limits[] = {RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_FSIZE, RLIMIT_LOCKS,
+		RLIMIT_LOCKS, RLIMIT_SIGPENDING, RLIMIT_STACK};
 	int which = limits[below(r, COUNT(limits))];
-	struct rlimit limit = {which == RLIMIT_STACK ? 1 << 16 : which == RLIMIT_CPU, which == RLIMIT_STACK ? 1 << 16 : 2};
+	struct rlimit limit = {0, 2};
+	if (which == RLIMIT_STACK)
+		limit.rlim_cur = limit.rlim_max = 1 << 16;
 	setrlimit(which, &limit);
 }
 
@@ -667,7 +674,8 @@ static int lingering(void) {
 	socklen_t n = sizeof a;
 	struct linger linger = {1, 600};
 	setsockopt(l, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-	if (bind(l, (void *)&a, n) || getsockname(l, (void *)&a, &n) || listen(l, 5) || connect(s, (void *)&a, n) || accept(l, 0, 0) < 0)
+	if (bind(l, (void *)&a, n) || getsockname(l, (void *)&a, &n) || listen(l, 5) ||
+		connect(s, (void *)&a, n) || accept(l, 0, 0) < 0)
 		return -1;
 	fcntl(s, F_SETFL, O_NONBLOCK);
 	while (write(s, block, sizeof block) > 0)
@@ -682,7 +690,8 @@ static void do_linger(random_t *r) {
 	lingering();
 }
 
-// notify_socket opens the one of the supervisor, which it finds itself if it was not told; -1: there is none.
+// notify_socket returns a socket and the address of the supervisor's notify socket, which it finds
+// itself where NOTIFY_SOCKET is not set. It returns -1 if there is none.
 static int notify_socket(struct sockaddr_un *u, socklen_t *n) {
 	char name[108] = "", line[512];
 	const char *told = getenv("NOTIFY_SOCKET");
@@ -709,15 +718,18 @@ static int notify_socket(struct sockaddr_un *u, socklen_t *n) {
 }
 
 static void do_notify_garbage(random_t *r) {
-	static const char *words[] = {"READY=1", "STOPPING=1", "RELOADING=1", "MAINPID=1", "MAINPID=2", "MAINPID=-1",
-		"MAINPID=99999999999999999999", "EXTEND_TIMEOUT_USEC=18446744073709551615", "EXTEND_TIMEOUT_USEC=600000000",
-		"WATCHDOG=1", "WATCHDOG=trigger", "WATCHDOG_USEC=1", "FDSTORE=1", "BARRIER=1", "ERRNO=0", "STATUS=\x1b[2J\xff", "", "=", "\n\n\n"};
+	static const char *words[] = {"READY=1", "STOPPING=1", "RELOADING=1", "MAINPID=1", "MAINPID=2",
+		"MAINPID=-1", "MAINPID=99999999999999999999", "EXTEND_TIMEOUT_USEC=600000000",
+		"EXTEND_TIMEOUT_USEC=18446744073709551615", "WATCHDOG=1", "WATCHDOG=trigger",
+		"WATCHDOG_USEC=1", "FDSTORE=1", "BARRIER=1", "ERRNO=0", "STATUS=\x1b[2J\xff", "", "=",
+		"\n\n\n"};
 	struct sockaddr_un u;
 	socklen_t n;
 	int fd = notify_socket(&u, &n);
 	for (; fd >= 0; pause_ms(10)) {
 		char text[256];
-		snprintf(text, sizeof text, "%s\n%s", words[below(r, COUNT(words))], words[below(r, COUNT(words))]);
+		const char *word = words[below(r, COUNT(words))];
+		snprintf(text, sizeof text, "%s\n%s", word, words[below(r, COUNT(words))]);
 		if (below(r, 6) == 0)
 			snprintf(text, sizeof text, "MAINPID=%d", below(r, 2) ? sibling(r) : getpid());
 		if (below(r, 10))
@@ -756,7 +768,8 @@ static void do_notify_fds(random_t *r) {
 		struct msghdr m = {.msg_name = &u, .msg_namelen = n, .msg_iov = &io, .msg_iovlen = 1,
 			.msg_control = control, .msg_controllen = CMSG_SPACE(many * sizeof(int))};
 		struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-		h->cmsg_level = SOL_SOCKET, h->cmsg_type = SCM_RIGHTS, h->cmsg_len = CMSG_LEN(many * sizeof(int));
+		h->cmsg_level = SOL_SOCKET, h->cmsg_type = SCM_RIGHTS;
+		h->cmsg_len = CMSG_LEN(many * sizeof(int));
 		memcpy(CMSG_DATA(h), all, many * sizeof(int));
 		sendmsg(fd, &m, MSG_DONTWAIT);
 		fcntl(s, F_SETFL, O_NONBLOCK); // close(2) of ours, if it is the last, does not wait
@@ -792,7 +805,7 @@ static void do_leader_exit(random_t *r) {
 
 static const struct behaviour {
 	const char *name;
-	int own; // it has a process of its own; else the main process does it and goes on, if it is still there
+	int own; // 1: in a process of its own; 0: in the main process, which goes on if it can
 	void (*act)(random_t *r);
 } behaviours[] = {
 	{"fork", 1, do_fork},
@@ -896,7 +909,9 @@ static void draw_plan(char *names) {
 				add_step(&behaviours[i], &r);
 	// The first step comes first.
 	for (size_t i = 1; i < step_count; i++)
-		for (size_t j = i; j > 0 && steps[j].ms >= 0 && (unsigned)steps[j].ms < (unsigned)steps[j - 1].ms; j--) {
+		for (size_t j = i; j > 0; j--) {
+			if ((unsigned)steps[j].ms >= (unsigned)steps[j - 1].ms) // SIGTERM, -1, is the last
+				break;
 			struct step s = steps[j];
 			steps[j] = steps[j - 1], steps[j - 1] = s;
 		}
@@ -909,7 +924,10 @@ static void say_plan(void) {
 	for (size_t i = 0; i < step_count; i++) {
 		struct step *s = &steps[i];
 		n += snprintf(text + n, sizeof text - n, " %s", s->does->name);
-		n += s->ms < 0 ? snprintf(text + n, sizeof text - n, "@SIGTERM") : snprintf(text + n, sizeof text - n, "@%dms", s->ms);
+		if (s->ms < 0)
+			n += snprintf(text + n, sizeof text - n, "@SIGTERM");
+		else
+			n += snprintf(text + n, sizeof text - n, "@%dms", s->ms);
 		if (s->does->own)
 			n += snprintf(text + n, sizeof text - n, "(%s)", at_terms[s->process]);
 	}
@@ -978,15 +996,13 @@ static void catch(int sig, void (*handler)(int)) {
 	sigaction(sig, &a, NULL);
 }
 
-// honest prints that it is ready, and says goodbye at SIGTERM. It sends signals for those that it must not be
-// outside of its container for.
+// honest prints that it is ready, and at SIGTERM prints "bye" and returns 0. With a FIFO it sends
+// signals for the test, which cannot reach into the container where no pid is left.
 static int honest(const char *fifo) {
 	sigset_t term, none;
 	sigemptyset(&none), sigemptyset(&term), sigaddset(&term, SIGTERM);
 	sigprocmask(SIG_BLOCK, &term, NULL);
 	catch(SIGTERM, ask);
-	for (int sig = SIGHUP; fifo && sig == SIGHUP; sig = 0)
-		signal(sig, SIG_IGN);
 	int fd = fifo ? open(fifo, O_RDWR | O_CLOEXEC | O_NONBLOCK) : -1;
 	if (fifo && fd < 0)
 		return say("%s: %m", fifo), 1;
@@ -1038,7 +1054,7 @@ static int init(char **command) {
 		struct timespec t = {0, 100000000};
 		sigtimedwait(&chld, NULL, &t);
 		while ((who = waitpid(-1, &status, WNOHANG)) > 0 && who != pid)
-			dprintf(2, "init: reaped pid=%d, which is no child of init: the supervisor did not\n", who);
+			dprintf(2, "init: reaped pid=%d: the supervisor did not\n", who);
 		if (who == 0 && field(name, 0) == 'T')
 			kill(pid, SIGCONT); // one who stopped it ended before it went on
 	}
@@ -1052,7 +1068,8 @@ static int init(char **command) {
 			if (fd >= 0 && read(fd, comm, sizeof comm - 1) > 0)
 				comm[strcspn(comm, "\n")] = 0;
 			close(fd);
-			dprintf(2, "init: left: pid=%s comm=%s state=%c ppid=%ld\n", e->d_name, comm, (int)field(e->d_name, 0), field(e->d_name, 1));
+			dprintf(2, "init: left: pid=%s comm=%s state=%c ppid=%ld\n", e->d_name, comm,
+				(int)field(e->d_name, 0), field(e->d_name, 1));
 			left++;
 		}
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
