@@ -72,7 +72,7 @@ func TestLadder(t *testing.T) {
 			{"TERM", "SIGTERM b"},
 			{"wait 1999ms", ""},
 			{"wait 1ms", "SIGKILL b"},
-			{"wait 3s", ""}, // there is nothing after SIGKILL
+			{"wait 99ms", ""}, // there is nothing after SIGKILL
 			{"die b SIGKILL", "SIGTERM a"},
 			{"exit a", "sweep"},
 			{"swept", ""},
@@ -433,6 +433,25 @@ func TestReload(t *testing.T) {
 			{"up b", "b ready, reloaded +[] -[a2] ~[a1 b] =[]"},
 		}})
 	playAll(t, scripts)
+}
+
+// What does not end by SIGKILL is not waited for: what it depends on has its own time to end.
+func TestStopGoesOnAfterKill(t *testing.T) {
+	playAll(t, []script{
+		{"in a stop", cfgs(newConfig(kid("a", after("b")), kid("b", after("c")), kid("c"))), []step{
+			{"", "spawn c"},
+			{"up c", "c ready, spawn b"},
+			{"up b", "b ready, spawn a"},
+			{"up a", "a ready"},
+			{"TERM", "SIGTERM a"},
+			{"wait 2s", "SIGKILL a"},
+			{"wait 99ms", ""},
+			{"wait 1ms", "SIGTERM b"},
+			{"exit b", "SIGTERM c"},
+			{"exit c", ""},
+			{"die a SIGKILL", "sweep"},
+		}},
+	})
 }
 
 // After the supervisor stood still both moments of the budget are due at once. Whichever comes

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"slices"
+	"time"
 
 	"tp0/supervisor/child"
 	"tp0/supervisor/config"
@@ -121,10 +122,20 @@ func (d dependents) by(u *unit) bool {
 	return needed && oldest <= u.edition
 }
 
+// killPatience is how long what an instance depends on waits, in a stop, after the SIGKILL of the
+// instance. A process that got SIGKILL runs no more code, so it needs nothing. Its tree may still be
+// there: a tracer holds it in its exit, it sleeps in the kernel, or it may not be signalled.
+const killPatience = 100 * time.Millisecond
+
+// doomed reports whether an instance got SIGKILL so long ago that a stop goes on without its end.
+func (f *Fleet) doomed(u *unit) bool {
+	return f.stop.phase == stopping && !u.killed.IsZero() && time.Since(u.killed) >= killPatience
+}
+
 func (f *Fleet) findNeeded() {
 	f.needed = needed{byApps: dependents{}, bySidecars: dependents{}}
 	for _, u := range f.units {
-		if !f.leaving(u) {
+		if !f.leaving(u) || f.doomed(u) {
 			continue
 		}
 		by := f.needed.bySidecars

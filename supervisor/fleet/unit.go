@@ -35,6 +35,7 @@ const (
 	delayTimer timer = iota
 	rungTimer
 	readyTimer // of a run that says itself when it is ready
+	killTimer  // after SIGKILL; see killPatience
 )
 
 func (f *Fleet) timerFired(m timerFired) {
@@ -46,6 +47,8 @@ func (f *Fleet) timerFired(m timerFired) {
 		f.feed(m.u, child.RungOver)
 	case m.what == readyTimer:
 		f.tooLate(m.u, m.u.due.Sub(m.u.spawned).Round(time.Millisecond), "no READY=1 came")
+	case m.what == killTimer:
+		m.u.disarm() // advance follows
 	}
 }
 
@@ -75,6 +78,7 @@ type unit struct {
 	spawned                        time.Time
 	stopped                        time.Time // when its ladder began; zero: it did not
 	rung                           int
+	killed                         time.Time          // when its last rung came; zero: it did not
 	stopProbe                      context.CancelFunc // nil: none is under way
 	stopChecks                     context.CancelFunc // nil: it is not checked
 	why                            string             // it is Unready
@@ -214,7 +218,7 @@ func (f *Fleet) spawn(u *unit) {
 	l := &u.spec.Launch
 	u.successor = 0
 	u.run, u.pid, u.rung, u.stopped, u.code, u.why = f.lastRun, 0, 0, time.Time{}, 0, ""
-	u.outcome = nil
+	u.outcome, u.killed = nil, time.Time{}
 	u.status, u.reloading, u.leaves, u.saidIgnored = "", false, false, false
 	f.runs[u.run] = u
 	sockets, err := f.takeSockets(u)
@@ -314,7 +318,10 @@ func (f *Fleet) climb(u *unit, rung int) {
 	if r.Wait > 0 {
 		f.arm(u, rungTimer, r.Wait)
 		f.watchSlow(u, r.Wait)
+		return
 	}
+	u.killed = time.Now()
+	f.arm(u, killTimer, killPatience) // then advance looks again at what depends on its end
 }
 
 // young is a run to which the process loop may hold a signal back.
