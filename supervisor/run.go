@@ -320,12 +320,16 @@ func (h *house) close() ledger.Outcome {
 	}
 	h.writeReport(file)
 	complete, outcome := h.judge(0)
-	if !h.guard.LastLine(h.code(outcome)) {
+	if !h.guard.LastLine(h.code(outcome), complete) {
 		select {} // the guard was quicker: it writes the line, and ends us
 	}
 	h.Emit(complete)
-	h.journal.Close()
+	_ = h.flush(h.journal.Close, 0)
 	_ = h.flush(h.hub.Close, 0) // what is lost now cannot be told any more
+	if h.hub.Lost("stderr") {   // but for the last line
+		guard.Write(unix.Stderr, append([]byte{'\n'}, journal.Line(*h.look.Load(), complete)...), flushLeast)
+	}
+	h.guard.Said()
 	return outcome
 }
 

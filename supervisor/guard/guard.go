@@ -60,7 +60,8 @@ type Options struct {
 const (
 	waiting  uint32 = iota // no stop has begun
 	armed                  // a stop is under way
-	saying                 // the ordinary end writes the last line, and only the exit is left
+	saying                 // the ordinary end writes the last line
+	said                   // the last line is written, and only the exit is left
 	disarmed               // the ordinary end is over
 	fired                  // the guard ends the process
 )
@@ -71,10 +72,11 @@ type Guard struct {
 	opt   Options
 	base  time.Time
 	state atomic.Uint32
-	word  uint32       // of the futex that the thread sleeps on
-	begun atomic.Int64 // when the stop began, in nanoseconds since base; 0: it has not
-	limit atomic.Int64 // the deadline of a stop, in nanoseconds from its begin
-	code  atomic.Int32 // the exit code of the ordinary end
+	word  uint32                                 // of the futex that the thread sleeps on
+	begun atomic.Int64                           // when the stop began, in nanoseconds since base; 0: it has not
+	limit atomic.Int64                           // the deadline of a stop, in nanoseconds from its begin
+	code  atomic.Int32                           // the exit code of the ordinary end
+	last  atomic.Pointer[event.ShutdownComplete] // its last line
 	done  chan struct{}
 
 	mu    sync.Mutex
@@ -108,11 +110,16 @@ func (g *Guard) Arm() {
 
 // LastLine announces that the ordinary end writes the last line now and then
 // exits with code. If it reports false the guard was quicker: it ends the
-// process, and nobody else may write.
-func (g *Guard) LastLine(code int) bool {
+// process, and nobody else may write. If the guard fires before Said is called, it
+// writes that line itself, past whatever holds it up.
+func (g *Guard) LastLine(code int, line event.ShutdownComplete) bool {
 	g.code.Store(int32(code))
+	g.last.Store(&line)
 	return g.state.CompareAndSwap(armed, saying) || g.state.CompareAndSwap(waiting, saying)
 }
+
+// Said tells that the last line is written, or cannot be.
+func (g *Guard) Said() { g.state.CompareAndSwap(saying, said) }
 
 // Disarm ends the guard. If it reports false the guard is ending the process.
 func (g *Guard) Disarm() bool {
@@ -188,7 +195,11 @@ func (g *Guard) wake() {
 
 // fire ends everything, unless the ordinary end is just over.
 func (g *Guard) fire(deadline time.Time) {
-	if g.state.CompareAndSwap(saying, fired) { // nothing runs, and the line is out or cannot be
+	if g.state.CompareAndSwap(said, fired) { // nothing runs any more
+		g.opt.Exit(int(g.code.Load()))
+	}
+	if g.state.CompareAndSwap(saying, fired) {
+		Write(g.opt.Stderr, append([]byte{'\n'}, g.opt.Line(*g.last.Load())...), lineTime)
 		g.opt.Exit(int(g.code.Load()))
 	}
 	if !g.state.CompareAndSwap(armed, fired) {

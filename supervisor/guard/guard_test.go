@@ -45,6 +45,7 @@ var parts = map[string]func(){
 	"raw":     func() { supervise(Options{}, stuckRaw) },
 	"late":    func() { supervise(Options{}, endLate) },
 	"said":    func() { supervise(Options{}, stuckAfterLastLine) },
+	"saying":  func() { supervise(Options{}, stuckInLastLine) },
 	"nothing": func() { supervise(Options{}, endBefore) },
 }
 
@@ -113,7 +114,7 @@ func stuckRaw(*Guard) {
 func endLate(g *Guard) {
 	time.Sleep(deadline)
 	time.Sleep(again / 25)
-	if g.LastLine(7) && g.Disarm() {
+	if g.LastLine(7, event.ShutdownComplete{}) && g.Disarm() {
 		unix.Exit(7)
 	}
 	select {}
@@ -121,7 +122,16 @@ func endLate(g *Guard) {
 
 // stuckAfterLastLine is an ordinary end that cannot exit.
 func stuckAfterLastLine(g *Guard) {
-	if !g.LastLine(7) {
+	if !g.LastLine(7, event.ShutdownComplete{Spawned: 7}) {
+		unix.Exit(1)
+	}
+	g.Said()
+	stuck(g)
+}
+
+// stuckInLastLine is an ordinary end whose last line is held up.
+func stuckInLastLine(g *Guard) {
+	if !g.LastLine(7, event.ShutdownComplete{Spawned: 7}) {
 		unix.Exit(1)
 	}
 	stuck(g)
@@ -129,7 +139,7 @@ func stuckAfterLastLine(g *Guard) {
 
 // endBefore is an ordinary end in time.
 func endBefore(g *Guard) {
-	if g.LastLine(8) && g.Disarm() {
+	if g.LastLine(8, event.ShutdownComplete{}) && g.Disarm() {
 		time.Sleep(deadline + 2*Limit)
 		unix.Exit(8)
 	}
@@ -299,6 +309,15 @@ func TestExitsAfterLastLine(t *testing.T) {
 	v := start(t, "said", nil)
 	v.ends(7, 2*deadline)
 	if v.log.Len() > 0 {
+		t.Errorf("it says %q", v.log.String())
+	}
+}
+
+// The last line is held up by whatever is before it: the guard writes it.
+func TestWritesTheLastLineThatIsHeldUp(t *testing.T) {
+	v := start(t, "saying", nil)
+	v.ends(7, 2*deadline)
+	if !strings.Contains(v.log.String(), `"spawned":7`) {
 		t.Errorf("it says %q", v.log.String())
 	}
 }

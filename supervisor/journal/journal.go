@@ -3,7 +3,9 @@ package journal
 
 import (
 	"bytes"
+	"context"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -23,9 +25,10 @@ type Settings struct {
 // writes them in order, so whoever emits never waits for the reader of our log.
 // w must drop rather than block for long: it is what bounds the queue.
 type Journal struct {
-	mail *queue.Queue[any]
-	quit chan struct{}
-	done chan struct{}
+	mail  *queue.Queue[any]
+	quit  chan struct{}
+	done  chan struct{}
+	brief atomic.Bool // the time is over: only the last event is written
 }
 
 // New makes a journal that keeps what is emitted until [Journal.Start].
@@ -42,11 +45,19 @@ func (j *Journal) Emit(e event.Event) { j.mail.Put(e) }
 // Set changes how the events that follow look.
 func (j *Journal) Set(s Settings) { j.mail.Put(s) }
 
-// Close writes what is there and ends, after a Start. Nothing may be emitted
-// after it.
-func (j *Journal) Close() {
+// Close writes what is there and ends, after a Start. Nothing may be emitted after
+// it. When ctx ends first, events that are not written yet are dropped and
+// counted, but for the last one; and the error of ctx is returned.
+func (j *Journal) Close(ctx context.Context) error {
 	close(j.quit)
+	select {
+	case <-j.done:
+		return nil
+	case <-ctx.Done():
+	}
+	j.brief.Store(true)
 	<-j.done
+	return ctx.Err()
 }
 
 func (j *Journal) run(w io.Writer, s Settings) {
@@ -58,11 +69,21 @@ func (j *Journal) run(w io.Writer, s Settings) {
 		case <-j.quit:
 			open = false
 		}
+		var dropped uint64
 		for _, m := range j.mail.Take() {
 			switch m := m.(type) {
 			case Settings:
 				log = newLogger(w, m)
+			case event.ShutdownComplete:
+				if dropped > 0 {
+					log.write(event.Dropped{Dest: "log", Lines: dropped, Reason: "the deadline passed"})
+				}
+				log.write(m)
 			case event.Event:
+				if j.brief.Load() {
+					dropped++
+					continue
+				}
 				log.write(m)
 			}
 		}

@@ -2,10 +2,12 @@ package journal
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +27,9 @@ func text(t *testing.T, s Settings, events ...event.Event) string {
 		j.Emit(e)
 	}
 	j.Start(&out, s)
-	j.Close()
+	if err := j.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
 	return out.String()
 }
 
@@ -139,9 +143,57 @@ func TestSetTakesEffectInOrder(t *testing.T) {
 	j.Set(Settings{Level: "debug"})
 	j.Emit(event.FDOpened{FD: 2})
 	j.Start(&out, Settings{Level: "info"})
-	j.Close()
+	if err := j.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
 	if got := out.String(); strings.Contains(got, "fd=1") || !strings.Contains(got, "fd=2") {
 		t.Error(got)
+	}
+}
+
+// slow takes a moment for each line, and then one of the test.
+type slow struct {
+	bytes.Buffer
+	first chan struct{} // closed at the first line
+	then  chan struct{} // what the first line waits for
+}
+
+func (s *slow) Write(p []byte) (int, error) {
+	select {
+	case <-s.first:
+	default:
+		close(s.first)
+		<-s.then
+	}
+	return s.Buffer.Write(p)
+}
+
+// A backlog that there is no time for is dropped and counted; the last line is
+// written.
+func TestCloseDropsABacklog(t *testing.T) {
+	w := &slow{first: make(chan struct{}), then: make(chan struct{})}
+	j := New()
+	j.Emit(event.Ready{Child: "first"})
+	j.Start(w, Settings{Level: "info"})
+	<-w.first
+	for range 1000 {
+		j.Emit(event.Ready{Child: "late"})
+	}
+	j.Emit(event.ShutdownComplete{Verdict: event.Graceful})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	done := make(chan error)
+	go func() { done <- j.Close(ctx) }()
+	for !j.brief.Load() {
+		runtime.Gosched()
+	}
+	close(w.then)
+	if err := <-done; err == nil {
+		t.Error("no error")
+	}
+	got := w.String()
+	if strings.Contains(got, "child=late") || !strings.Contains(got, "lines=1000") || !strings.HasSuffix(got, "verdict=graceful\n") {
+		t.Errorf("%.400s", got)
 	}
 }
 

@@ -189,6 +189,17 @@ func (h *Hub) Flush(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// Lost reports whether bytes for "stdout" or "stderr" were not written. Call it after
+// [Hub.Close].
+func (h *Hub) Lost(dest string) bool {
+	s := h.std[1]
+	if dest == destStdout {
+		s = h.std[0]
+	}
+	left, _ := s.left(s.mark())
+	return left > 0
+}
+
 // awaitUnused waits until the writers of files that no run uses have closed
 // them: they do so by themselves, after the last byte.
 func (h *Hub) awaitUnused(ctx context.Context) error {
