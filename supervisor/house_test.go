@@ -18,7 +18,7 @@ var floors = [][]string{
 	{"fleet"},
 	{"listen"},
 	{"process", "config", "control", "child", "relay", "ready", "journal", "report", "watch", "sdnotify", "guard"},
-	{"process/spawn"},
+	{"process/proof", "process/spawn"},
 	{"ledger", "queue"},
 	{"procfs", "event", "files"},
 }

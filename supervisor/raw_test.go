@@ -18,7 +18,7 @@ import (
 // a call cannot be preempted: the next garbage collection waits for it with all
 // other goroutines stopped, the last guard's too.
 var raws = map[string]string{
-	"process/apart.go SYS_PTRACE":                    "reads what a stopped thread did",
+	"process/step.go SYS_PTRACE":                     "reads what a stopped thread did",
 	"process/spawn/syscall.go call":                  "changes the ids of a thread; in the start verb, which has one goroutine",
 	"process/spawn/attributes.go SYS_RT_SIGACTION":   "a table of this process; in the start verb",
 	"process/spawn/attributes.go SYS_RT_SIGPROCMASK": "a mask of this thread; in the start verb",

@@ -21,7 +21,7 @@ const (
 // heard of it yet, or stands in its exit, waits for us.
 func (l *Loop) diagnose(r *run, sig unix.Signal) {
 	w := r.watched
-	if w == nil || r.reaped || len(r.waiting) > 0 || w.hold != nil {
+	if w == nil || r.reaped || len(r.waiting) > 0 || w.machine.State.Held() {
 		return
 	}
 	since := w.cpu

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
-	"tp0/supervisor/ledger"
+	"tp0/supervisor/process/proof"
 	"tp0/supervisor/procfs"
 )
 
@@ -130,22 +130,14 @@ func (OrphanReaped) fact()    {}
 func (Swept) fact()           {}
 
 // Proof is how closely the end of a run is looked at, or was.
-type Proof string
+type Proof = proof.Kind
 
 // The kinds of proof.
 const (
-	Exact   Proof = "exact"   // the table of descriptors as it was when the last thread exited
-	Sampled Proof = "sampled" // as it was up to a few milliseconds before
-	None    Proof = "none"
+	Exact   = proof.Exact
+	Sampled = proof.Sampled
+	None    = proof.None
 )
 
 // Look is what was seen of a run's descriptors.
-type Look struct {
-	Proof     Proof
-	Reason    string         // why it is less than was asked for
-	Before    []procfs.FD    // when its stop began
-	After     []procfs.FD    // when it exited
-	Inherited []procfs.FD    // what of these came from its parent
-	Runtime   ledger.Runtime // of the program that it ran
-	Holders   map[int]string // who else has it open, by the number in After: "sh (pid 20)"
-}
+type Look = proof.Result

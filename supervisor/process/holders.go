@@ -3,65 +3,46 @@ package process
 import (
 	"context"
 	"fmt"
-	"slices"
 
-	"tp0/supervisor/ledger"
+	"tp0/supervisor/process/proof"
 	"tp0/supervisor/procfs"
 )
 
-// A descriptor that a process left may be open in another one: then the socket
-// still listens, the lock is still held. Who that is takes a look at the tables
+// A descriptor that a process leaked may be open in another one: then the socket
+// still listens, the lock is still held. Who that is takes a scan of the tables
 // of all processes. It is asked once the process is gone, or about to be, and
-// only for what counts; and one look serves all who asked before it began.
+// only for what counts; and one scan serves all who asked before it began.
 type holders struct {
 	asking  []*watched
 	looking bool
 }
 
-// askHolders asks who else holds what a process left, if there is anything of
-// that kind and nobody asked yet. It reports whether an answer is to come.
-func (l *Loop) askHolders(w *watched) bool {
-	if w.asked {
-		return false
-	}
-	w.asked = true
-	look := w.judged()
-	if !slices.ContainsFunc(look.After, func(f procfs.FD) bool { return !f.Std() }) {
-		return false // as with most that end well
-	}
-	if _, _, left := ledger.Judge(look.Before, look.After, look.Inherited, look.Runtime); left == 0 {
-		return false
-	}
-	w.looks++
+// askHolders asks who else holds what a process leaked.
+func (l *Loop) askHolders(w *watched) {
+	w.scans++
 	l.holders.asking = append(l.holders.asking, w)
 	if !l.holders.looking {
 		l.lookForHolders()
 	}
-	return true
 }
 
 func (l *Loop) lookForHolders() {
 	asking := l.holders.asking
 	l.holders.asking, l.holders.looking = nil, true
 	var left []procfs.FD
-	var pids []int
+	var pids, ends []int // ends: where in left that of each process ends
 	for _, w := range asking {
-		left = append(left, w.judged().After...)
-		pids = append(pids, w.pid)
+		left = append(left, w.result().After...)
+		pids, ends = append(pids, w.pid), append(ends, len(left))
 	}
 	l.lookers.all.Go(func() {
 		found := procfs.Holders(context.Background(), left, pids)
 		l.cmds.Put(func() {
-			at := 0
-			for _, w := range asking {
-				w.look.Holders = map[int]string{}
-				for _, f := range w.judged().After {
-					if h, ok := found[at]; ok {
-						w.look.Holders[f.Num] = fmt.Sprintf("%s (pid %d)", h.Comm, h.Pid)
-					}
-					at++
-				}
-				w.looks--
+			begin := 0
+			for i, w := range asking {
+				w.scans--
+				l.holdersKnown(w, found, begin)
+				begin = ends[i]
 				l.finish(w)
 			}
 			l.holders.looking = false
@@ -70,4 +51,20 @@ func (l *Loop) lookForHolders() {
 			}
 		})
 	})
+}
+
+// holdersKnown takes over who holds what a process leaked. In the list that was
+// searched for, its fds begin at a number.
+func (l *Loop) holdersKnown(w *watched, found map[int]procfs.Holder, begin int) {
+	v, ok := w.machine.Value.(*proof.Ending)
+	if !ok || !w.is(proof.Judged) {
+		return // the time for it is over, and its end is reported
+	}
+	v.Result.Holders = map[int]string{}
+	for i, f := range v.Result.After {
+		if h, ok := found[begin+i]; ok {
+			v.Result.Holders[f.Num] = fmt.Sprintf("%s (pid %d)", h.Comm, h.Pid)
+		}
+	}
+	l.feed(w, proof.HoldersKnown, cause{})
 }

@@ -68,9 +68,8 @@ type Loop struct {
 	met      map[string]bool // programs
 	runs     map[RunID]*run
 	pids     map[int]*run
-	tids     map[int]*watched // threads that we trace
-	turns    []*run           // that wait for the look before their stop
-	facts    []Fact           // told and not delivered yet
+	turns    []*run // that wait for the look before their stop
+	facts    []Fact // told and not delivered yet
 	factsAt  time.Time
 	trials   map[int]*trial // by pid
 	more     bool           // there may be statuses to collect
@@ -81,13 +80,10 @@ type Loop struct {
 	spin     spin
 	timer    *time.Timer
 
-	watches    map[int]*watched // by pid
-	unborn     map[int]*watched // parents of what was forked and has not stopped for the first time yet, by its pid
-	holders    holders
-	sent       map[identity]int // steps that were sent to processes one by one, of runs that are over
-	trees      trees
-	inherited  []procfs.FD // see handedOn
-	privileged bool        // we have CAP_SYS_PTRACE
+	tracing
+	sent      map[identity]int // steps that were sent to processes one by one, of runs that are over
+	trees     trees
+	inherited []procfs.FD // see handedOn
 }
 
 // New prepares this process to be the parent of others: it takes SIGCHLD back
@@ -105,15 +101,13 @@ func New(opt Options) (*Loop, error) {
 		met:     map[string]bool{},
 		runs:    map[RunID]*run{},
 		pids:    map[int]*run{},
-		tids:    map[int]*watched{},
 		trials:  map[int]*trial{},
 		told:    map[int]uint64{},
 		timer:   time.NewTimer(time.Hour),
 
 		sent:    map[identity]int{},
 		trees:   newTrees(),
-		watches: map[int]*watched{},
-		unborn:  map[int]*watched{},
+		tracing: newTracing(),
 	}
 	l.timer.Stop()
 	if err := spawn.OpenPoller(); err != nil {
@@ -294,10 +288,7 @@ func (l *Loop) tend(now time.Time) time.Time {
 		}
 	}
 	for _, w := range l.watches {
-		due(l.tendHold(w, now))
-		due(l.tendSample(w, now))
-		due(l.tendApart(w, now))
-		due(l.tendLeft(w, now))
+		due(l.tendWatched(w, now))
 	}
 	if l.sweep != nil {
 		due(l.tendSweep(now))

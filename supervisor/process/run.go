@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/process/proof"
 	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/procfs"
 )
@@ -172,6 +172,9 @@ func (l *Loop) dead(pid int, status unix.WaitStatus, usage unix.Rusage, orphan p
 	l.takeTerminal(r)
 	r.reaped = true
 	l.lost(pid)
+	if r.watched != nil {
+		l.feed(r.watched, proof.End, cause{})
+	}
 	r.exited = Exited{Run: r.id, Pid: pid, Exit: exit, Status: status, At: time.Now(), Rusage: usage, Killed: r.killed}
 	l.release(r)
 }
@@ -187,7 +190,7 @@ func (l *Loop) deadBelow(pid int, status unix.WaitStatus, stat procfs.Stat) {
 		return
 	}
 	if w := l.watches[pid]; w != nil {
-		w.status, w.hold = &status, nil
+		w.status = &status
 		l.ended(w)
 		if stat.PPid != os.Getpid() {
 			return
@@ -210,19 +213,17 @@ func (l *Loop) settle(r *run) {
 	if !r.reaped || !r.tree.scanned || r.tree.reported || r.starting {
 		return
 	}
-	if !l.hurried() && (r.glances > 0 || w != nil && (w.looks > 0 || l.askHolders(w))) {
+	if !l.hurried() && r.glances > 0 || w != nil && !l.concluded(w) {
 		return
 	}
 	r.tree.reported = true
 	r.exited.Look = Look{Proof: None, Reason: "it ended by itself"}
 	if w != nil {
-		w.over = true
-		delete(l.watches, r.pid)
+		r.exited.Look = w.result()
+		l.feed(w, proof.Reaped, cause{})
 		if len(l.watches) > 0 {
 			l.soon(time.Now().Add(leaveAfter))
 		}
-		r.exited.Look = w.judged()
-		r.exited.Look.Inherited = slices.Concat(r.sockets, l.handedOn())
 		r.exited.Threads, r.exited.ThreadsAtEnd = w.threads, w.threadsAtEnd
 		r.exited.Processes, r.exited.Forked = r.processes, r.forked
 	}

@@ -2,75 +2,12 @@ package process
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/procfs"
 )
-
-// attach traces a run's own process, or samples it, as closely as proof asks
-// and the kernel lets us.
-func (l *Loop) attach(w *watched, proof Proof) {
-	if w.attached {
-		if w.run.watch == Exact { // from its spawn; now its threads get the options of a stop
-			for _, tid := range w.traced {
-				_ = ptrace(unix.PTRACE_INTERRUPT, tid, 0, 0)
-			}
-		}
-		return
-	}
-	w.attached = true
-	if proof == Exact {
-		err := l.seize(w)
-		if err == nil {
-			w.look.Proof = Exact
-			return
-		}
-		if procfs.Gone(w.pid) {
-			w.look.Reason = "it had ended already"
-			return
-		}
-		w.look.Reason = refusal(w.pid, err)
-		proof = Sampled
-	}
-	if proof == Sampled {
-		l.startSampling(w)
-	}
-}
-
-// found begins to watch a process below another.
-func (l *Loop) found(parent *watched, pid int) *watched {
-	s, err := procfs.ReadStat(pid)
-	if err != nil || l.watches[pid] != nil || l.pids[pid] != nil || s.Dead() && procfs.Gone(pid) {
-		return nil
-	}
-	w := l.watch(&watched{run: parent.run, pid: pid, parent: parent.pid, comm: s.Comm, attached: true})
-	w.inStop = parent.run != nil && s.Start > parent.run.stopTick
-	if err := l.seize(w); err == nil {
-		w.look.Proof = Exact
-	} else if st, e := procfs.ReadStatus(pid); e == nil && st.Tracer == l.tid {
-		delete(l.watches, pid) // it was born a moment ago, and stands in its first stop, which we will see
-		l.unborn[pid] = parent
-		return nil
-	} else {
-		w.look.Reason = refusal(pid, err)
-	}
-	return w
-}
-
-// take keeps what a look saw of a process.
-func (w *watched) take(m member) {
-	w.threads = len(m.threads)
-	w.look.Before, w.look.Runtime = m.fds, m.runtime
-	if !w.own() {
-		w.look.Inherited = m.from
-	}
-	if m.err != nil {
-		w.look.Proof, w.look.Reason = None, m.err.Error()
-	}
-}
 
 // seize traces all threads of a process, and last the one that becomes the
 // anchor: the main one, or another where that has ended. Call it once for a
@@ -164,12 +101,4 @@ func (l *Loop) keepReaping(pid int) (stop func()) {
 		close(done)
 		start.Stop()
 	}
-}
-
-// refusal says why a process cannot be traced.
-func refusal(pid int, err error) string {
-	if s, e := procfs.ReadStatus(pid); e == nil && s.Tracer != 0 {
-		return fmt.Sprintf("it is traced already, by pid %d", s.Tracer)
-	}
-	return fmt.Sprintf("ptrace is refused: %v", err)
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/process/proof"
 	"tp0/supervisor/procfs"
 )
 
@@ -16,12 +17,6 @@ type delivery struct {
 	signal unix.Signal
 	rung   int
 }
-
-// beforeLimit bounds how long a signal waits for the look at the run's
-// descriptors before its stop. The look takes some 60 µs, and its turn comes
-// late where a thousand runs are stopped at once. After it the signal goes, and
-// what the look then sees is no proof any more.
-const beforeLimit = 500 * time.Millisecond
 
 func (l *Loop) signal(r *run, d delivery, proof Proof) {
 	first := r.stopAt.IsZero()
@@ -96,9 +91,9 @@ func (l *Loop) takeTurns(now time.Time) {
 // lookFirst begins the look before the signals.
 func (l *Loop) lookFirst(r *run) {
 	r.turnEnd = time.Time{}
-	r.waitEnd = time.Now().Add(beforeLimit)
+	r.waitEnd = time.Now().Add(proof.BeforeLimit)
 	l.soon(r.waitEnd)
-	l.lookBefore(r, r.proof)
+	l.scanBefore(r, r.proof)
 }
 
 func (l *Loop) tendDelivery(r *run, now time.Time) time.Time {
@@ -106,7 +101,7 @@ func (l *Loop) tendDelivery(r *run, now time.Time) time.Time {
 		return r.turnEnd
 	}
 	if len(r.waiting) > 0 && !now.Before(r.waitEnd) {
-		r.late = fmt.Sprintf("the look before the signal took more than %v", beforeLimit)
+		r.late = fmt.Sprintf("the fd scan before the signal took more than %v", proof.BeforeLimit)
 		l.attach(r.watched, r.proof)
 		l.deliverWaiting(r)
 	}
@@ -249,8 +244,8 @@ func (l *Loop) tell(group int) {
 // stands reports whether job control stopped the run. A traced one told us
 // itself, see groupStop.
 func (r *run) stands() bool {
-	if w := r.watched; w != nil && w.anchor != 0 {
-		return w.stands
+	if w := r.watched; w != nil && w.machine.State.Traced() {
+		return w.machine.State.JobStopped()
 	}
 	if r.terminal { // its stops are collected, see lookAtJobs
 		s, err := procfs.ReadStat(r.pid)

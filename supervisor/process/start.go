@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/process/proof"
 	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/procfs"
 )
@@ -93,9 +94,8 @@ func (l *Loop) attachAtSpawn(r *run) {
 		return
 	}
 	l.watchRun(r)
-	w := r.watched
-	w.attached, w.look.Proof = true, Exact
-	l.traces(w, r.pid)
+	l.traces(r.watched, r.pid)
+	l.feed(r.watched, proof.Seized, cause{})
 }
 
 // watchRun begins to watch a run's own process.

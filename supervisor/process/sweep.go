@@ -89,15 +89,12 @@ func (s *sweep) woken(now time.Time) {
 // hurried reports whether the time for fd scans is over.
 func (l *Loop) hurried() bool { return l.sweep != nil && l.sweep.hurried }
 
-// hurry gives the fd scans up that the sweep waits for. Processes in their exit stop are let go
-// of by [Loop.tendHold].
+// hurry gives the fd scans up that the sweep waits for.
 func (l *Loop) hurry(now time.Time) {
 	l.sweep.hurried = true
 	l.sweep.grant(now)
 	for _, w := range l.watches {
-		if w.over {
-			l.ended(w)
-		}
+		l.hurryWatched(w)
 	}
 	for _, r := range l.runs {
 		l.settle(r)
@@ -153,7 +150,7 @@ func (l *Loop) lookOrphan(p procfs.Stat, tell func()) {
 	if w == nil {
 		return
 	}
-	l.lookFound(w, l.handedOn(), tell)
+	l.scanFound(w, l.handedOn(), tell)
 }
 
 // sweepTell asks an orphan to end.
@@ -162,8 +159,8 @@ func (l *Loop) sweepTell(p procfs.Stat) {
 		return // it ended while we looked; we have not reaped it, or its number could be another's
 	}
 	w := l.watches[p.Pid]
-	if p.Stopped() || w != nil && w.stands {
-		_ = unix.Kill(p.Pid, unix.SIGCONT) // what it was.told already it can only hear then
+	if p.Stopped() || w != nil && w.machine.State.JobStopped() {
+		_ = unix.Kill(p.Pid, unix.SIGCONT) // what it was told already it can only hear then
 	}
 	if at, ok := l.told[p.PGrp]; ok && p.Start < at {
 		return // its group was signalled when it was there already, a clock tick at least: a younger one may have lost it at its exec
@@ -183,7 +180,7 @@ func (l *Loop) deliverLast(r *run) {
 		}
 	}
 	r.waiting, r.held, r.turnEnd = nil, false, time.Time{}
-	r.late = "the deadline passed before the first look"
+	r.late = "the deadline passed before the first fd scan"
 	l.deliver(r, last)
 }
 
@@ -202,7 +199,7 @@ func (l *Loop) anyChild() bool {
 // looking reports whether the end of a process is still to be told.
 func (l *Loop) looking() bool {
 	for _, w := range l.watches {
-		if w.looks > 0 {
+		if w.scans > 0 {
 			return true
 		}
 	}

@@ -317,7 +317,7 @@ func (t *runTree) reached(a *adopted) int {
 func (l *Loop) scanSurvivor(r *run, a *adopted, then func()) {
 	if r.proof == Exact && l.watches[a.stat.Pid] == nil {
 		if w := l.found(&watched{run: r, pid: a.stat.PPid}, a.stat.Pid); w != nil {
-			l.lookFound(w, nil, then)
+			l.scanFound(w, nil, then)
 			return
 		}
 	}
@@ -337,7 +337,7 @@ func (l *Loop) sendOne(r *run, a *adopted, d delivery) {
 // the signal before that.
 func (l *Loop) continueStopped(a *adopted) {
 	s, err := procfs.ReadStat(a.stat.Pid)
-	if w := l.watches[a.stat.Pid]; err == nil && s.Stopped() || w != nil && w.stands {
+	if w := l.watches[a.stat.Pid]; err == nil && s.Stopped() || w != nil && w.machine.State.JobStopped() {
 		_ = unix.Kill(a.stat.Pid, unix.SIGCONT)
 	}
 }

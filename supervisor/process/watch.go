@@ -1,205 +1,178 @@
 package process
 
 import (
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/ledger"
-	"tp0/supervisor/procfs"
+	"tp0/supervisor/process/proof"
 )
 
-// watched is a process that we look at while it is stopped: a run's own, one
-// below it, or an orphan. The loop's thread owns it.
+// tracing is what the loop knows of the processes that are watched.
+type tracing struct {
+	watches map[int]*watched // by pid
+	tids    map[int]*watched // by traced thread
+	// unborn has the parents of what was forked and has not stopped for the first
+	// time yet, by its pid.
+	unborn     map[int]*watched
+	holders    holders
+	privileged bool // we have CAP_SYS_PTRACE
+}
+
+func newTracing() tracing {
+	return tracing{watches: map[int]*watched{}, tids: map[int]*watched{}, unborn: map[int]*watched{}}
+}
+
+// watched is a process that is watched while it is stopped: a run's own, one
+// below it, or an orphan. Its state, and what belongs to that, are its machine's.
+// The loop's thread owns it.
 type watched struct {
 	run     *run // whose tree it is in; nil: nobody's that we know
 	pid     int
 	parent  int
 	comm    string // its name, when it was seen last
 	since   time.Time
-	inStop  bool      // it was forked after the stop began
-	apart   bool      // it is stepped, and not traced as it executes a program; see apart.go
-	steps   int       // so far
-	freed   time.Time // when it was let go of for that
-	threads int       // that it had when it was seen first
+	inStop  bool          // it was forked after the stop began
+	threads int           // that it had when it was seen first
+	cpu     time.Duration // that it had used when its stop began
 
-	attached     bool // we tried to trace it
-	threadsAtEnd int  // when its exit was seen; 0: it was not
-	nextApart    time.Time
-	look         Look
-	seen         bool        // look.After is what it held when it exited
-	glimpse      []procfs.FD // what it held when a thread exited that was not the last
-	traced       []int       // threads
-	anchor       int         // the one whose exit we look at; 0: none
-	exiting      []int       // threads that we let go in their exit: they touch no descriptor any more
-	stands       bool        // job control stopped it while we traced it
-	hold         *hold
+	machine proof.Machine
+	tracees
+	evidence     proof.Evidence
+	threadsAtEnd int              // when its exit was seen; 0: it was not
 	status       *unix.WaitStatus // of the thread that exited last
-	execed       bool             // it runs another program than when the stop began
-	cpu          time.Duration    // that it had used when its stop began
-	sample       sampling
-	asked        bool // who else holds what it left
-	looks        int  // under way
-	over         bool
-	leaving      bool      // it is not looked at any more; its threads are let go of as they stop
-	told         time.Time // when we told of its end; it is kept until it is reaped, so as not to be found anew
+	scans        int              // of it that are under way
 }
 
 // own reports whether w is the process that its run is.
 func (w *watched) own() bool { return w.run != nil && w.run.pid == w.pid }
 
+// is reports whether w is in a state.
+func (w *watched) is(s proof.State) bool { return w.machine.State == s }
+
 // watch begins to watch a process.
 func (l *Loop) watch(w *watched) *watched {
-	w.look.Proof = None
+	w.machine = proof.New(w.own(), l.privileged)
 	w.since = time.Now()
 	l.watches[w.pid] = w
-	if !w.own() {
-		l.soon(w.since)
-	}
 	return w
 }
 
-// traces notes that we trace a thread.
-func (l *Loop) traces(w *watched, tid int) {
-	l.tids[tid] = w
-	delete(l.unborn, tid)
-	w.traced = append(w.traced, tid)
-	w.exiting = slices.DeleteFunc(w.exiting, func(t int) bool { return t == tid }) // the number is used again
-	if w.anchor == 0 {
-		w.anchor = tid
+// cause is what an event is about: the thread that stopped and the signal that
+// is on its way to it, or the scan that saw something.
+type cause struct {
+	tid  int
+	sig  unix.Signal
+	scan *exitScan
+}
+
+// feed takes an event in: the machine says what is to be done, and it is done.
+// Whatever is due in the new state is armed.
+func (l *Loop) feed(w *watched, e proof.Event, c cause) {
+	now, before := time.Now(), w.machine.State
+	actions := w.machine.Handle(e, c.tid, now)
+	if w.machine.State != before {
+		at, _ := w.machine.Timer()
+		l.soon(at)
+		l.soon(l.leaveAt(w))
+	}
+	for _, a := range actions {
+		l.act(w, a, c)
 	}
 }
 
-// lost notes that we do not trace a thread any more.
-func (l *Loop) lost(tid int) {
-	w := l.tids[tid]
-	if w == nil {
-		return
-	}
-	delete(l.tids, tid)
-	w.traced = slices.DeleteFunc(w.traced, func(t int) bool { return t == tid })
-	if w.anchor == tid {
-		w.anchor = 0
-	}
-	if w.leaving && len(w.traced) == 0 && l.watches[w.pid] == w {
-		delete(l.watches, w.pid)
-	}
-	if !w.own() {
-		l.soon(time.Now())
+// act carries one action out.
+func (l *Loop) act(w *watched, a proof.Action, c cause) {
+	switch a {
+	case proof.Continue:
+		_ = ptrace(unix.PTRACE_CONT, c.tid, 0, uintptr(c.sig))
+		l.expect()
+	case proof.Step:
+		_ = ptrace(unix.PTRACE_SYSCALL, c.tid, 0, uintptr(c.sig))
+	case proof.Listen:
+		l.listen(w, c.tid)
+	case proof.LetGo:
+		w.exiting = append(w.exiting, c.tid)
+		l.detach(c.tid, 0)
+	case proof.Detach:
+		l.detach(c.tid, c.sig)
+	case proof.SetOptions:
+		l.setOptions(w, c.tid)
+	case proof.InterruptThreads:
+		for _, tid := range w.traced {
+			_ = ptrace(unix.PTRACE_INTERRUPT, tid, 0, 0)
+		}
+	case proof.MoveAnchor:
+		l.moveAnchor(w, c.scan.Survivor)
+	case proof.Seize:
+		l.feed(w, l.trySeize(w), cause{})
+	case proof.ScanInherited:
+		l.scanInherited(w)
+	case proof.ScanAtExit:
+		l.scanAtExit(w)
+	case proof.ScanChildren:
+		l.scanChildren(w, c.scan)
+	case proof.ScheduleScan:
+		l.scheduleScan(w)
+	case proof.Sample:
+		l.sample(w)
+	case proof.Poll:
+		l.poll(w)
+	case proof.JudgeIt:
+		l.judge(w)
+	case proof.Report:
+		l.reportEnd(w)
+	case proof.Forget:
+		if l.watches[w.pid] == w {
+			delete(l.watches, w.pid)
+		}
 	}
 }
 
-// leaveAfter is how long what is below a run is looked at after the run has
+// tendWatched feeds a process what is due by the time alone. It says when it
+// wants to be called again; zero: never.
+func (l *Loop) tendWatched(w *watched, now time.Time) time.Time {
+	if l.hurried() {
+		l.hurryWatched(w)
+	}
+	if at, e := w.machine.Timer(); !at.IsZero() && !now.Before(at) {
+		l.feed(w, e, cause{tid: w.machine.Thread()})
+	}
+	if at := l.leaveAt(w); !at.IsZero() && !now.Before(at) {
+		l.feed(w, proof.LeaveDue, cause{})
+		if len(w.traced) == 0 { // there is no thread to wait for
+			l.feed(w, proof.ThreadsGone, cause{})
+		}
+	}
+	at, _ := w.machine.Timer()
+	if leave := l.leaveAt(w); at.IsZero() || !leave.IsZero() && leave.Before(at) {
+		return leave
+	}
+	return at
+}
+
+// hurryWatched goes on with a process without its fd scans: the time for them is
+// over.
+func (l *Loop) hurryWatched(w *watched) {
+	e := proof.Hurry
+	if w.is(proof.Newborn) {
+		_, e = w.machine.Timer() // as if its time were over
+	}
+	w.evidence.Hurried = w.evidence.Hurried || w.machine.State.Held()
+	l.feed(w, e, cause{tid: w.machine.Thread()})
+}
+
+// leaveAfter is how long what is below a run is watched after the run has
 // ended. What lives on then lives on for good, and is not traced for it; the
 // sweep comes back to it.
 var leaveAfter = 10 * time.Second // a test has no such time
 
-// tendLeft lets go of what outlived its run.
-func (l *Loop) tendLeft(w *watched, now time.Time) time.Time {
-	if w.own() || w.run == nil || !w.run.over() || w.leaving || w.over || l.sweep != nil {
+// leaveAt is when what outlived its run is to be let go of; zero: never, or not
+// in this state.
+func (l *Loop) leaveAt(w *watched) time.Time {
+	outlived := !w.own() && w.run != nil && w.run.over()
+	if !outlived || l.sweep != nil || !w.machine.State.Takes(proof.LeaveDue) {
 		return time.Time{}
 	}
-	if at := w.run.exited.At.Add(leaveAfter); now.Before(at) {
-		return at
-	}
-	w.leaving = true
-	if len(w.traced) == 0 {
-		delete(l.watches, w.pid)
-	}
-	for _, tid := range w.traced {
-		_ = ptrace(unix.PTRACE_INTERRUPT, tid, 0, 0)
-	}
-	return time.Time{}
-}
-
-// ended tells of the end of a process below a run, or of an orphan, once no
-// look at it is under way. Threads of it that we still trace tell us of their
-// own ends.
-func (l *Loop) ended(w *watched) {
-	w.over = true
-	if !w.told.IsZero() || !l.hurried() && (w.looks > 0 || l.askHolders(w)) {
-		return
-	}
-	w.told = time.Now()
-	l.soon(w.told)
-	e := Ended{
-		Pid: w.pid, Parent: w.parent, Command: w.comm, InStop: w.inStop, Threads: w.threads,
-		Lifetime: time.Since(w.since), Look: w.judged(),
-	}
-	if w.run != nil {
-		e.Child = w.run.name
-	}
-	if w.status != nil {
-		e.Exit, e.Seen = exitOf(*w.status), true
-	}
-	l.report(e)
-}
-
-// member is a process of a tree as a look saw it.
-type member struct {
-	stat    procfs.Stat
-	threads []int
-	runtime ledger.Runtime
-	fds     []procfs.FD
-	from    []procfs.FD // those of fds that it has from its parent
-	err     error       // of the look at fds
-}
-
-// members looks at a process and at all below it, parents first. It is called
-// beside the loop.
-func (l *Loop) members(pid int) (all []member) {
-	pids, since := []int{pid}, time.Now()
-	for i := 0; i < len(pids); i++ {
-		m := member{stat: procfs.Stat{Pid: pids[i]}, threads: procfs.Threads(pids[i])}
-		if i > 0 || len(m.threads) != 1 { // of the first nothing else is asked, and its table is empty if it is dead
-			var err error
-			if m.stat, err = procfs.ReadStat(pids[i]); err != nil || m.stat.Dead() && len(m.threads) < 2 {
-				continue
-			}
-		}
-		l.awaitExecve(pids[i], m.threads, since)
-		m.runtime = l.runtime(pids[i])
-		m.fds, m.err = l.table(pids[i], m.alive())
-		l.resolve(pids[i], m.fds, fresh())
-		for _, parent := range all {
-			if parent.stat.Pid == m.stat.PPid {
-				m.from = inherited(parent, m)
-			}
-		}
-		all = append(all, m)
-		for _, t := range m.threads {
-			pids = append(pids, procfs.ThreadChildren(pids[i], t)...)
-		}
-	}
-	return all
-}
-
-// inherited says what a process has open that it took over from its parent when
-// it was forked: the same open file at the same number. Where the kernel does
-// not tell that, one with the same name is taken for the same; but epolls,
-// timers and their like all have one name, and count as its own.
-func inherited(parent, m member) (same []procfs.FD) {
-	numbers := map[int]procfs.FD{}
-	for _, f := range parent.fds {
-		numbers[f.Num] = f
-	}
-	for _, f := range m.fds {
-		if g, ok := numbers[f.Num]; ok && f.Same(g) && !f.Std() {
-			shared, err := procfs.SameFile(parent.stat.Pid, m.stat.Pid, f)
-			if err == nil && shared || err != nil && !f.Anonymous() {
-				same = append(same, f)
-			}
-		}
-	}
-	return same
-}
-
-// alive is a thread whose table is that of the process: the table of a main
-// thread that has ended is empty.
-func (m member) alive() int {
-	if m.stat.Dead() && len(m.threads) > 1 {
-		return m.threads[1]
-	}
-	return m.stat.Pid
+	return w.run.exited.At.Add(leaveAfter)
 }

@@ -1,0 +1,85 @@
+package process
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/signal"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/process/proof"
+	"tp0/supervisor/procfs"
+)
+
+const leaderExits = "SUPERVISOR_LEADER_EXITS"
+
+// With that variable the test binary is a program whose main thread ends at
+// SIGUSR1, while its other threads live on. An init function runs on the main
+// thread.
+func init() {
+	if os.Getenv(leaderExits) == "" {
+		return
+	}
+	c := make(chan os.Signal, 1)
+	signal.Ignore(unix.SIGTERM)
+	signal.Notify(c, unix.SIGUSR1)
+	fmt.Println("ready")
+	<-c
+	_, _, _ = unix.RawSyscall(unix.SYS_EXIT, 0, 0, 0)
+}
+
+// A thread in its exit stop can be killed out of it while its siblings live on.
+// Its table is empty then, and a scan that saw it so has seen nothing.
+func TestThreadIsKilledInItsExitStop(t *testing.T) {
+	b := newBench(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	s := b.silent("")
+	s.Env, s.Stdout = append(os.Environ(), leaderExits+"=1"), int(w.Fd())
+	b.Spawn(1, s)
+	w.Close()
+	if line, err := bufio.NewReader(r).ReadString('\n'); line != "ready\n" {
+		t.Fatalf("%q %v", line, err)
+	}
+	b.Signal(1, unix.SIGTERM, 1, Exact)
+	wait(b, func(s Signalled) bool { return s.Rung == 1 })
+	unblock := b.block()
+	b.Forward(1, unix.SIGUSR1, unix.SIGUSR1)
+	state := make(chan proof.State)
+	for late := time.Now().Add(limit); ; {
+		b.cmds.Put(func() { state <- b.runs[1].watched.machine.State })
+		if s := <-state; s == proof.ExitStop {
+			break
+		} else if time.Now().After(late) {
+			t.Fatalf("it is in %s", s)
+		}
+	}
+	b.cmds.Put(func() {
+		w := b.runs[1].watched
+		_ = unix.Kill(w.pid, unix.SIGKILL)
+		// The loop is here, and reaps nobody.
+		for late := time.Now().Add(limit); time.Now().Before(late); {
+			if s, err := procfs.ReadThread(w.pid, w.pid); err != nil || s.State != 't' {
+				break
+			}
+		}
+		if x, ok := w.machine.Value.(*proof.Exit); ok {
+			b.scannedAtExit(w, x, exitScan{})
+		}
+		state <- w.machine.State
+	})
+	if s := <-state; s == proof.Scanned || s == proof.ExitStop {
+		t.Errorf("it is in %s", s)
+	}
+	unblock()
+	e := b.exited(1)
+	if e.Look.Proof != None || e.Look.Reason != "its exit was not seen" || e.Exit.Signal != "SIGKILL" {
+		t.Errorf("proof %s (%s), %+v", e.Look.Proof, e.Look.Reason, e.Exit)
+	}
+}

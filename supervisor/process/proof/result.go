@@ -1,0 +1,128 @@
+package proof
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"tp0/supervisor/ledger"
+	"tp0/supervisor/procfs"
+)
+
+// Kind is how exact the knowledge of the fds of a process is.
+type Kind string
+
+// The kinds of proof.
+const (
+	Exact   Kind = "exact"   // the table of fds as it was when the last thread exited
+	Sampled Kind = "sampled" // as it was up to a few milliseconds before
+	None    Kind = "none"
+)
+
+// Result is what is known of the fds of a process that ended.
+type Result struct {
+	Proof     Kind
+	Reason    string         // why it is less than was asked for
+	Before    []procfs.FD    // when its stop began
+	After     []procfs.FD    // when it exited
+	Inherited []procfs.FD    // what of these came from its parent
+	Runtime   ledger.Runtime // of the program that it ran
+	Holders   map[int]string // who else has it open, by the number in After: "sh (pid 20)"
+}
+
+// Evidence is what the fd scans of a process brought.
+type Evidence struct {
+	Before    []procfs.FD // when its stop began
+	Inherited []procfs.FD
+	Runtime   ledger.Runtime
+	Executed  bool        // it executed a program since Runtime was found
+	Glimpse   []procfs.FD // when a thread exited that was not the last
+	Sample    []procfs.FD // the last one
+	Final     []procfs.FD // of the final scan
+	Alive     int         // threads that were still there at the final scan
+	Late      string      // why the signal did not wait for the scan before it; empty: it did
+	Hurried   bool        // the time for the scan at its exit was over
+	Reason    string      // why it is not traced
+	Err       error       // of the scan that failed
+}
+
+// BeforeLimit bounds how long a signal waits for the fd scan before it. The
+// scan takes some 60 µs, and its turn comes late where a thousand processes are
+// stopped at once. After it the signal goes, and what the scan then sees is no
+// exact proof any more.
+const BeforeLimit = 500 * time.Millisecond
+
+// Judge says what the evidence is worth for a process that ended in a state.
+// Every result is made here, once.
+func Judge(from State, e Evidence) Result {
+	r := Result{Proof: None, Before: e.Before, Inherited: e.Inherited, Runtime: e.Runtime}
+	var after []procfs.FD
+	r.Proof, r.Reason, after = e.worth(from)
+	if r.Proof != None {
+		r.After = named(after, e.Before)
+	}
+	return r
+}
+
+const (
+	threadsStayed = "%d threads were still there %v after the first one's exit"
+	hurried       = "the deadline passed before the fd scan at its exit was over"
+	notScanned    = "the fd scan at its exit took more than %v"
+	glimpsed      = "only the exit of another thread was seen"
+	notSeen       = "its exit was not seen"
+	couldGain     = "it was forked in the stop and could gain rights by what it executes, " +
+		"so it was not traced to its end"
+)
+
+func (e Evidence) worth(from State) (k Kind, reason string, after []procfs.FD) {
+	switch {
+	case e.Err != nil:
+		return None, e.Err.Error(), nil
+	case from == Scanned && e.Alive > 0:
+		return Sampled, fmt.Sprintf(threadsStayed, e.Alive, ScanLimit), e.Final
+	case from == Scanned && e.Late != "":
+		return Sampled, e.Late, e.Final
+	case from == Scanned:
+		return Exact, "", e.Final
+	case from == Sampling && e.Sample != nil:
+		return Sampled, e.Reason, e.Sample
+	case from == Sampling && e.Before != nil:
+		return Sampled, e.Reason, e.Before
+	case from == Missed && e.Hurried:
+		return None, hurried, nil
+	case from == Missed:
+		return None, fmt.Sprintf(notScanned, GiveUpAfter), nil
+	case !from.wasTraced():
+		return None, e.Reason, nil
+	case e.Glimpse != nil:
+		return Sampled, glimpsed, e.Glimpse
+	case from == Released || from.Steps():
+		return None, couldGain, nil
+	}
+	return None, notSeen, nil
+}
+
+// wasTraced reports whether a process in this state is traced, or was until its
+// threads were gone.
+func (s State) wasTraced() bool { return s.Traced() || s == Released || s == Lost }
+
+// named returns fds with the sockets that the kernel lists no more, such as a
+// connection that was reset, named as they were when the stop began.
+func named(fds, before []procfs.FD) []procfs.FD {
+	copied := false
+	for i, f := range fds {
+		if f.Kind != "socket" || f.Named() {
+			continue
+		}
+		for _, b := range before {
+			if !b.Same(f) {
+				continue
+			}
+			if !copied {
+				fds, copied = slices.Clone(fds), true
+			}
+			fds[i].Target = b.Target
+		}
+	}
+	return fds
+}
