@@ -23,6 +23,14 @@ type killing struct {
 	killed map[identity]bool // each counts once
 }
 
+// add notes that a process got SIGKILL.
+func (k *killing) add(p procfs.Stat) {
+	if k.killed == nil {
+		k.killed = map[identity]bool{}
+	}
+	k.killed[key(p)] = true
+}
+
 // killAll sends SIGKILL to all that list finds and that did not get it yet, and
 // tells of each. It is called again until list finds nobody.
 func (l *Loop) killAll(k *killing, list func() []procfs.Stat, tell func(procfs.Stat)) {
@@ -35,7 +43,7 @@ func (l *Loop) killAll(k *killing, list func() []procfs.Stat, tell func(procfs.S
 		victims = freeze(victims, list, k.killed)
 	}
 	for _, p := range victims {
-		if k.killed[key(p)] || l.isKilled(p.Pid) {
+		if k.killed[key(p)] || l.isKilled(p) {
 			continue
 		}
 		if r := l.pids[p.Pid]; r != nil && len(r.waiting) > 0 {
@@ -66,10 +74,18 @@ func (k *killing) takeOver(runs map[RunID]*run) {
 	}
 }
 
-// isKilled reports whether a pid is that of a main process that got SIGKILL.
-func (l *Loop) isKilled(pid int) bool {
-	r := l.pids[pid]
-	return r != nil && r.killed
+// isKilled reports whether a process is a main process that got SIGKILL, or got it
+// with the process group of one. It may live on for a moment, in its exit stop.
+func (l *Loop) isKilled(p procfs.Stat) bool {
+	if r := l.pids[p.Pid]; r != nil {
+		return r.killed
+	}
+	r := l.trees.byGroup[p.PGrp]
+	if r == nil || len(r.tree.steps) == 0 {
+		return false
+	}
+	last := r.tree.steps[len(r.tree.steps)-1]
+	return last.signal == unix.SIGKILL && r.tree.reachedWithGroup(p) >= last.rung
 }
 
 // freeze stops processes, and those that they forked meanwhile, until a listing

@@ -211,6 +211,9 @@ func (l *Loop) killTree(r *run, d delivery) error {
 	for _, s := range below {
 		if s.Pid != r.pid && killExactly(s, d.signal) == nil && d.rung > 0 {
 			r.tree.sent[key(s)] = d.rung
+			if d.signal == unix.SIGKILL {
+				r.tree.killing.add(s)
+			}
 		}
 	}
 	return err

@@ -303,9 +303,13 @@ func (l *Loop) sendSurvivors(r *run) {
 // process that was forked in the same clock tick as its group was signalled, or
 // later, may have missed that signal.
 func (t *runTree) reached(a *adopted) int {
-	step := max(a.step, t.sent[key(a.stat)])
+	return max(a.step, t.reachedWithGroup(a.stat))
+}
+
+func (t *runTree) reachedWithGroup(p procfs.Stat) int {
+	step := t.sent[key(p)]
 	for _, s := range t.steps {
-		if s.scope != ScopeProcess && a.stat.PGrp == t.group && a.stat.Start < s.at {
+		if s.scope != ScopeProcess && p.PGrp == t.group && p.Start < s.at {
 			step = max(step, s.rung)
 		}
 	}
