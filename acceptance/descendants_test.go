@@ -303,3 +303,35 @@ func TestRestartsThatLeaveHelpersLeakNothing(t *testing.T) {
 		t.Errorf("%v", e)
 	}
 }
+
+// su gives its command new resource limits, a session of its own, and so no mark: its
+// descendants are found all the same.
+func TestTreeThroughSu(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	if out, err := exec.Command("su", "-s", "/bin/sh", "nobody", "-c", "true").CombinedOutput(); err != nil {
+		t.Fatalf("su does not work here: %v: %s", err, out)
+	}
+	const script = `setsid sleep 1000 & echo ready; sleep 1000`
+	s := start(t, fmt.Sprintf("child \"svc\" {\n  command = \"su\"\n  args = [\"-s\", \"/bin/sh\", \"nobody\", \"-c\", %q]\n"+
+		"  restart { delay = \"10ms\" }\n}\n", script)+fixture("keep", "sleep", ""))
+	s.prints("[svc] ready")
+	s.prints("[keep] ready")
+	at := s.log.count()
+	send(t, s.wait("child spawned", "child", "svc").int("pid"), unix.SIGKILL)
+	s.waitFrom(at, "child spawned", "child", "svc")
+	n := 0 // the shell and both of its children
+	for _, e := range s.log.entries(at, s.log.count()) {
+		if e.is("orphan reaped", "child", "svc") {
+			n++
+		}
+		if e.is("child spawned", "child", "svc") {
+			break
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d processes of the tree are reaped before the restart, want 3", n)
+	}
+	s.signal(unix.SIGTERM)
+	s.code()
+}

@@ -167,8 +167,8 @@ func (l *Loop) scanAdopted() {
 }
 
 // ownerOf says in whose tree an adopted process is: by its mark; where it has lost
-// that, by its process group and session; else by the one main process that ended
-// since the last scan. nil: nobody knows.
+// that, by the tree in which it is traced, by its process group and session; else by the
+// one tree of which processes ended since the last scan. nil: nobody knows.
 func (l *Loop) ownerOf(s procfs.Stat) *run {
 	t := &l.trees
 	if limit, err := procfs.FileLocks(s.Pid); err == nil {
@@ -176,15 +176,19 @@ func (l *Loop) ownerOf(s procfs.Stat) *run {
 			return t.byMark[n]
 		}
 	}
+	if w := l.watches[s.Pid]; w != nil && w.run != nil {
+		return w.run
+	}
 	for _, leader := range []int{s.PGrp, s.Session} {
 		if r := t.byGroup[leader]; r != nil {
 			return r
 		}
 	}
-	if len(t.ended) == 1 && !t.ended[0].over() {
-		return t.ended[0]
+	ended := append(slices.Clone(t.ended), t.changed...)
+	if len(ended) == 0 || slices.ContainsFunc(ended, func(r *run) bool { return r != ended[0] }) || ended[0].over() {
+		return nil
 	}
-	return nil
+	return ended[0]
 }
 
 // followTrees finds out after a round of reaping which runs are over by now, and
