@@ -272,7 +272,7 @@ func TestExecSecondTerm(t *testing.T) {
 	s.prints("ready")
 	s.signal(unix.SIGTERM)
 	s.logs("signal sent: child=fixture")
-	s.signal(unix.SIGTERM)
+	s.another(unix.SIGTERM)
 	s.ended(124)
 }
 

@@ -216,7 +216,7 @@ func TestHoldIsAsLongAsItMust(t *testing.T) {
 		s.wait("child spawned")
 		s.signal(unix.SIGTERM)
 		s.wait("signal received")
-		s.signal(unix.SIGTERM)
+		s.another(unix.SIGTERM)
 		s.code()
 		if held := s.held("c"); held > unheld {
 			t.Errorf("held for %v", held)

@@ -125,7 +125,7 @@ func TestHasten(t *testing.T) {
 	s.prints("[deaf] ready")
 	s.signal(unix.SIGTERM)
 	s.wait("signal sent", "child", "deaf", "rung", 1)
-	s.signal(unix.SIGTERM)
+	s.another(unix.SIGTERM)
 	s.wait("signal sent", "child", "deaf", "signal", "SIGKILL", "rung", 2)
 	if e := s.ends(124, "forced"); e.int("elapsed_ms") > 7000 {
 		t.Errorf("a second signal hastened nothing: %v", e)
@@ -140,9 +140,9 @@ func TestHastenReachesWhoWaits(t *testing.T) {
 	s.prints("[client] ready")
 	s.signal(unix.SIGTERM)
 	s.wait("signal sent", "child", "client", "rung", 1)
-	s.signal(unix.SIGTERM)
+	s.another(unix.SIGTERM)
 	s.wait("signal received", "meaning", "again: the next rung now")
-	s.signal(unix.SIGTERM)
+	s.another(unix.SIGTERM)
 	s.ends(124, "forced")
 }
 

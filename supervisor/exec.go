@@ -15,6 +15,7 @@ import (
 	"tp0/supervisor/config"
 	"tp0/supervisor/fleet"
 	"tp0/supervisor/ledger"
+	"tp0/supervisor/limits"
 	"tp0/supervisor/process"
 	"tp0/supervisor/process/spawn"
 )
@@ -56,8 +57,12 @@ func execute(o cli.ExecOptions, s *signals) int {
 	e.house.report, e.house.code = o.Report, e.code
 	cfg := e.config(path, remote)
 	e.configure(cfg)
+	if e.threads, err = limits.Reserve(limits.Extra{}); err != nil {
+		return refuse(err, ledger.CodeFailed)
+	}
 	err = e.build(process.Options{Inherit: true, Parent: parent, ParentDeath: o.ParentDeath}, fleet.Options{
 		Config: cfg, Terminal: terminal(os.Stderr), Certain: true, Leave: o.MainOnly,
+		Patience: patience,
 		Run: process.Spec{
 			Spec: spawn.Spec{
 				Session: o.Session, Terminal: atTerminal, Ignored: s.ignored, Blocked: s.blocked,
@@ -80,6 +85,10 @@ func execute(o cli.ExecOptions, s *signals) int {
 	}
 	return e.leave(code)
 }
+
+// patience is how long the command waits for a process, memory or a descriptor
+// that is short.
+const patience = 5 * time.Second
 
 // execution is the house of exec.
 type execution struct {

@@ -19,7 +19,7 @@ var floors = [][]string{
 	{"listen"},
 	{"process", "config", "control", "child", "relay", "ready", "journal", "report", "watch", "sdnotify", "guard"},
 	{"process/proof", "process/spawn"},
-	{"ledger", "queue"},
+	{"ledger", "queue", "limits"},
 	{"procfs", "event", "files"},
 }
 

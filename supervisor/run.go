@@ -21,6 +21,7 @@ import (
 	"tp0/supervisor/guard"
 	"tp0/supervisor/journal"
 	"tp0/supervisor/ledger"
+	"tp0/supervisor/limits"
 	"tp0/supervisor/listen"
 	"tp0/supervisor/process"
 	"tp0/supervisor/process/spawn"
@@ -74,7 +75,12 @@ const loadPatience = 200 * time.Millisecond
 func (h *house) prepare(
 	o cli.RunOptions, s *signals, first loading, told sdnotify.Environment, untold error,
 ) (code int, ready bool) {
-	err := h.build(process.Options{}, fleet.Options{
+	h.extra = extraOf(first.cfg, limits.Extra{Watch: o.Watch, Manager: told.Socket != ""})
+	var err error
+	if h.threads, err = limits.Reserve(h.extra); err != nil {
+		return refuse(err, ledger.CodeFailed), false
+	}
+	err = h.build(process.Options{}, fleet.Options{
 		Config: first.cfg, Load: func() (*config.Config, error) { return h.reload(o) },
 		Configure: h.configure, Terminal: terminal(os.Stderr),
 		Run: process.Spec{Spec: spawn.Spec{
@@ -201,6 +207,8 @@ type house struct {
 	code    func(ledger.Outcome) int // the exit code
 	strict  bool
 	faulty  bool
+	extra   limits.Extra // what threads are made for
+	threads *limits.Reservation
 	cold    *cold
 	guard   *guard.Guard
 	look    atomic.Pointer[journal.Settings] // of the log, for the guard
@@ -270,7 +278,7 @@ func (h *house) live(s *signals, take func(unix.Signal)) {
 		h.guard.Arm()
 		h.fleet.Stop()
 	})
-	g.Add(func() error { return s.run(take) }, func(error) { s.close() })
+	g.Add(func() error { return s.run(h.once(s, take)) }, func(error) { s.close() })
 	g.Add(h.loop.Run, func(error) { h.loop.Close() })
 	if h.control != nil {
 		g.Add(h.control.Run, func(error) { h.control.Close() })
@@ -291,6 +299,7 @@ func (h *house) live(s *signals, take func(unix.Signal)) {
 func (h *house) close() ledger.Outcome {
 	h.cold.close()
 	h.files.Abandon()
+	h.threads.Close()
 	if err := h.flush(h.hub.Flush, flushLeast); err != nil {
 		h.Emit(event.Warning{What: "output not flushed", Reason: err.Error()})
 	}
@@ -369,6 +378,9 @@ func (h *house) Emit(e event.Event) {
 	h.record.Emit(e)
 	h.manager.Emit(e)
 	h.cold.emit(e)
+	if _, ok := e.(event.Spawned); ok {
+		h.threads.Spawned()
+	}
 }
 
 func (h *house) fault(what string, err error) {
@@ -392,6 +404,9 @@ func (h *house) reload(o cli.RunOptions) (*config.Config, error) {
 	l := h.load(o)
 	if l.read != nil {
 		h.watcher.Use(l.read, l.err != nil)
+	}
+	if l.err == nil {
+		l.err = h.reserveMore(l.cfg)
 	}
 	var faults *config.Faults
 	if errors.As(l.err, &faults) {

@@ -18,6 +18,7 @@ type signals struct {
 	blocked *spawn.Signals // at our start; nil: none, or not known
 	in      chan os.Signal
 	early   []os.Signal // that came before run, and are still to be handled
+	repeats repeats
 	pipe    chan os.Signal
 	quit    chan struct{}
 }
@@ -100,7 +101,7 @@ func (s *signals) await(done <-chan struct{}, patience time.Duration) os.Signal 
 		case <-late:
 			return first
 		case sig := <-s.in:
-			s.early = append(s.early, sig)
+			s.keep(sig)
 			if ends(sig) && first == nil {
 				first, late = sig, time.After(patience)
 			}
@@ -119,7 +120,7 @@ func (s *signals) beside(do func(), heard func(os.Signal)) {
 			case <-done:
 				return
 			case sig := <-s.in:
-				s.early = append(s.early, sig)
+				s.keep(sig)
 				heard(sig)
 			}
 		}
@@ -127,6 +128,13 @@ func (s *signals) beside(do func(), heard func(os.Signal)) {
 	do()
 	close(done)
 	<-over
+}
+
+// keep keeps a signal for run, unless it repeats the request before it.
+func (s *signals) keep(sig os.Signal) {
+	if !s.repeats.is(sig.(unix.Signal), time.Now()) {
+		s.early = append(s.early, sig)
+	}
 }
 
 // ends reports whether a signal asks run to end everything.

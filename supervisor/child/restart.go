@@ -61,6 +61,17 @@ func (r *Restarts) Ended(p Policy, now time.Time, well bool, reason string, rand
 	return Decision{Event: EndedAgain, Attempt: n + 1, Delay: min(delay, p.MaxDelay), Reason: reason}
 }
 
+// Final reports whether no other run would follow if one failed at now.
+func (r *Restarts) Final(p Policy, now time.Time) bool {
+	n := 0
+	for _, t := range r.at {
+		if t.After(now.Add(-p.Interval)) {
+			n++
+		}
+	}
+	return p.On == Never || n >= p.Attempts
+}
+
 // Count is the number of restarts in the last interval looked at.
 func (r *Restarts) Count() int { return len(r.at) }
 

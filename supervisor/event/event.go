@@ -37,6 +37,22 @@ type (
 	}
 	// SpawnFailed: no process could be made for a run.
 	SpawnFailed struct{ Child, Command, Reason string }
+	// SpawnDelayed: a spawn lacked something that is short, and is tried again
+	// after Delay. That is no failure of the child.
+	SpawnDelayed struct {
+		Child           string
+		Resource, Limit string
+		Delay           time.Duration
+		Reason          string
+	}
+	// ProbeSkipped: a probe could not be started, which says nothing of the run.
+	ProbeSkipped struct {
+		Child           string
+		Pid             int
+		Probe           string // the name of the check, or "ready"
+		Resource, Limit string // what was short; empty: nothing
+		Reason          string
+	}
 	// Ready: a run proved that it serves.
 	Ready struct {
 		Child   string
@@ -82,6 +98,11 @@ type (
 	SignalReceived struct {
 		Signal, Meaning string
 		Passed          bool // on to the command, and no request
+	}
+	// SignalRepeated: a signal repeats the request before it, and is ignored.
+	SignalRepeated struct {
+		Signal string
+		Within time.Duration // of that request
 	}
 	// SignalSent: the supervisor signalled a run, or an orphan.
 	SignalSent struct {
@@ -307,6 +328,9 @@ func (e Exit) OK() bool { return e.Signal == "" && e.Code == 0 }
 
 func (Spawned) event()          {}
 func (SpawnFailed) event()      {}
+func (SpawnDelayed) event()     {}
+func (ProbeSkipped) event()     {}
+func (SignalRepeated) event()   {}
 func (Ready) event()            {}
 func (Up) event()               {}
 func (NotReady) event()         {}

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 
@@ -61,7 +62,10 @@ func (f *Fleet) checked(m checked) {
 	if m.watch.Err() != nil {
 		return // a stop began, or the run ended
 	}
+	var unable *ready.Unable
 	switch {
+	case errors.As(m.err, &unable):
+		f.opt.Sink.Emit(notProbed(m.u, m.name, unable.Err))
 	case m.err == nil:
 		f.opt.Sink.Emit(event.CheckPassed{Child: m.u.spec.Name, Pid: m.u.pid, Check: m.name})
 	case !m.fatal:

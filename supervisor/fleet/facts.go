@@ -54,6 +54,7 @@ func (f *Fleet) spawned(x process.Spawned) {
 	f.pending--
 	f.books.spawned++
 	u.pid, u.spawned = x.Pid, x.At
+	u.short, f.books.unspawned = shortage{}, nil
 	f.opt.Sink.Emit(event.Spawned{Child: u.spec.Name, Pid: x.Pid, Command: u.spec.Launch.Command})
 	u.relay.Started()
 	if u.state == child.Starting {
@@ -76,6 +77,9 @@ func (f *Fleet) spawnFailed(x process.SpawnFailed) {
 		return
 	}
 	f.books.unspawned = x.Err
+	if f.spawnLater(u, x.Err) {
+		return
+	}
 	f.opt.Sink.Emit(event.SpawnFailed{Child: u.spec.Name, Command: u.spec.Launch.Command, Reason: x.Err.Error()})
 	f.ended(u, outcome{reason: "it could not be spawned: " + x.Err.Error()})
 }
@@ -115,7 +119,10 @@ func (f *Fleet) exited(x process.Exited) {
 	}
 	well := u.succeeded(x.Status)
 	if u.rung == 0 && !well {
-		f.lastWords(u.relay, event.Unexpected{Child: u.spec.Name, Pid: x.Pid, Reason: reason, Core: x.Exit.Core, Known: u.lastKnown()})
+		words := event.Unexpected{Child: u.spec.Name, Pid: x.Pid, Reason: reason, Core: x.Exit.Core, Known: u.lastKnown()}
+		if u.held = f.hold(u, x.At, words); u.held == nil && !f.stop.together(askedToEnd(u.code), x.At) {
+			f.lastWords(u.relay, words)
+		}
 	}
 	if u.state == child.Unready {
 		well, reason = false, u.why
@@ -141,6 +148,10 @@ type outcome struct {
 func (f *Fleet) treeEnded(x process.TreeEnded) {
 	u := f.runs[x.Run]
 	delete(f.runs, x.Run)
+	if u.held != nil {
+		f.holdOn(u)
+		return
+	}
 	o := u.outcome
 	u.outcome = nil
 	f.ended(u, *o)

@@ -59,6 +59,7 @@ type Options struct {
 	Run       process.Spec                                                   // what all runs have in common: standard input, scope, …
 	Terminal  bool                                                           // somebody may be watching, who can press Ctrl-C again
 	Certain   bool                                                           // a stop does not take back a spawn that waits for its turn
+	Patience  time.Duration                                                  // how long a spawn that lacks something is tried again; 0: as long as it takes
 	Leave     bool                                                           // what is below us when no child runs any more is left alone
 }
 
@@ -124,7 +125,10 @@ type (
 		u   *unit
 		run process.RunID
 	}
-	asked     struct{ sig unix.Signal }
+	asked struct {
+		sig unix.Signal
+		at  time.Time // it arrived
+	}
 	reloadNow struct{}
 	loaded    struct {
 		cfg *config.Config
@@ -160,7 +164,7 @@ func (f *Fleet) Deliver(facts ...process.Fact) {
 
 // Signal asks for the end: the first time for a stop, the second time for its
 // next rung, then for its last.
-func (f *Fleet) Signal(sig unix.Signal) { f.mail.Put(asked{sig}) }
+func (f *Fleet) Signal(sig unix.Signal) { f.mail.Put(asked{sig, time.Now()}) }
 
 // Stop asks for the end because something of ours broke.
 func (f *Fleet) Stop() { f.mail.Put(asked{}) }
@@ -218,7 +222,9 @@ func (f *Fleet) handle(m any) {
 	case lookNow:
 		f.lookNow(m)
 	case asked:
-		f.asked(m.sig)
+		f.asked(m)
+	case heldOver:
+		f.heldOver(m)
 	case forwarded:
 		f.forward(m)
 	case reloadNow:

@@ -216,6 +216,7 @@ type world struct {
 	loadErr   error
 	take      func([]int, ready.Message)
 	ill       bool          // commands that are tried exit with 1
+	lacking   bool          // commands that are tried cannot be started
 	gate      chan struct{} // what a load waits for
 	loads     int
 	onSpawn   func(name string) // called with the lock; may be nil
@@ -405,6 +406,9 @@ func (w *world) Try(ctx context.Context, s spawn.Spec) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.lacking {
+		return fmt.Errorf("%w: %w", process.ErrNotTried, unix.EAGAIN)
+	}
 	if w.ill {
 		return errors.New("the command exited with code 1")
 	}
@@ -456,6 +460,10 @@ func (w *world) Emit(e event.Event) {
 		w.say("%s outlived by %v", e.Child, e.Descendants)
 	case event.Unhealthy:
 		w.say("%s unhealthy", e.Child)
+	case event.SpawnDelayed:
+		w.say("%s delayed %v", e.Child, e.Delay)
+	case event.ProbeSkipped:
+		w.say("%s probe %s not started", e.Child, e.Probe)
 	case event.SpawnFailed:
 		w.say("%s not spawned", e.Child)
 	case event.Restarting:
@@ -550,9 +558,9 @@ func (w *world) outlive(r *live, e event.Exit) {
 	})
 }
 
-func (w *world) refuse(r *live) {
+func (w *world) refuse(r *live, err error) {
 	w.gone(r)
-	w.f.Deliver(process.SpawnFailed{Run: r.id, Err: errors.New("no such file")})
+	w.f.Deliver(process.SpawnFailed{Run: r.id, Err: err})
 }
 
 // do does what a step says, in words: see the tables.
@@ -573,7 +581,7 @@ func (w *world) do(step string) (answer string) {
 		defer w.mu.Unlock()
 		r := w.run(word[1])
 		for _, young := range w.runs { // an heir, if there is one
-			if word[0] == "exit!" && young.name == word[1] || (word[0] == "up" || word[0] == "refuse") && young.name == word[1] && young.pid == 0 {
+			if word[0] == "exit!" && young.name == word[1] || (word[0] == "up" || word[0] == "refuse" || word[0] == "lack") && young.name == word[1] && young.pid == 0 {
 				r = young
 			}
 		}
@@ -586,7 +594,9 @@ func (w *world) do(step string) (answer string) {
 	case "up":
 		w.up(run(), n)
 	case "refuse":
-		w.refuse(run())
+		w.refuse(run(), errors.New("no such file"))
+	case "lack": // for want of a process
+		w.refuse(run(), fmt.Errorf("cannot fork: %w", unix.EAGAIN))
 	case "exit", "exit!": // the latest run of that name
 		w.exit(run(), event.Exit{Code: n}, process.Look{Proof: process.None})
 	case "outlive":
@@ -606,9 +616,9 @@ func (w *world) do(step string) (answer string) {
 		<-time.After(d) // the bubble's clock
 	case "TERM", "INT":
 		w.signal(unix.SignalNum("SIG" + word[0]))
-	case "ill", "well":
+	case "ill", "well", "lacking":
 		w.mu.Lock()
-		w.ill = word[0] == "ill"
+		w.ill, w.lacking = word[0] == "ill", word[0] == "lacking"
 		w.mu.Unlock()
 	case "say":
 		pid, err := strconv.Atoi(word[1])

@@ -287,7 +287,7 @@ func TestReloadWhileReading(t *testing.T) {
 
 type noRelays struct{}
 
-func (noRelays) Prepare(relay.Spec) (*relay.Run, error) { return nil, unix.EMFILE }
+func (noRelays) Prepare(relay.Spec) (*relay.Run, error) { return nil, unix.EROFS }
 
 // Output that cannot be prepared is a spawn that failed, nothing else.
 func TestNoOutput(t *testing.T) {
@@ -295,7 +295,7 @@ func TestNoOutput(t *testing.T) {
 		w := open(t, noRelays{}, newConfig(kid("a", restart("never"))))
 		defer w.finish()
 		w.want("", "a not spawned, a failed, stop: child failed: a, sweep")
-		if e := told[event.SpawnFailed](w); !strings.Contains(e[0].Reason, unix.EMFILE.Error()) {
+		if e := told[event.SpawnFailed](w); !strings.Contains(e[0].Reason, unix.EROFS.Error()) {
 			t.Errorf("%+v", e)
 		}
 	})

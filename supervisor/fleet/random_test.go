@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -83,7 +84,7 @@ func (w *world) act(r *rand.Rand, reloads bool) {
 	case one.pid != 0:
 		w.exit(one, event.Exit{Code: r.IntN(2)}, process.Look{Proof: process.None})
 	case n < 14:
-		w.refuse(one)
+		w.refuse(one, [2]error{errors.New("no such file"), unix.EAGAIN}[r.IntN(2)])
 	default:
 		w.up(one, 0)
 	}

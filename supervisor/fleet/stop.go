@@ -25,7 +25,9 @@ const (
 // stop is the end of everything.
 type stop struct {
 	phase    phase
-	asked    int // how often somebody asked for it
+	asked    int         // how often somebody asked for it
+	signal   unix.Signal // that asked first, and when it arrived
+	signalAt time.Time
 	began    time.Time
 	deadline time.Time // absolute
 	timers   []*time.Timer
@@ -85,7 +87,8 @@ func (f *Fleet) beginBudget() {
 
 // asked handles a request for the end: a stop, then its next rung, then its
 // last.
-func (f *Fleet) asked(sig unix.Signal) {
+func (f *Fleet) asked(m asked) {
+	sig := m.sig
 	if sig == 0 {
 		f.begin("an internal fault")
 		f.books.fault = true
@@ -95,6 +98,8 @@ func (f *Fleet) asked(sig unix.Signal) {
 	meaning := ""
 	switch {
 	case f.stop.asked == 1:
+		f.stop.signal, f.stop.signalAt = sig, m.at
+		f.judgeAllHeld()
 		if f.opt.Terminal && sig == unix.SIGINT {
 			meaning = "stop; again to hasten"
 		}

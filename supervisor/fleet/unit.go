@@ -69,6 +69,8 @@ type unit struct {
 	code     int  // of its last run, 128+n for signal n; 0: there was none
 	restarts child.Restarts
 	last     child.Decision // what the policy said to the end of the last run
+	short    shortage
+	held     *heldEnd // nil: none
 
 	run                            process.RunID   // while state.HasRun()
 	pid                            int             // 0: not known yet
@@ -168,7 +170,9 @@ func (f *Fleet) feed(u *unit, e child.Event) {
 	case child.ClimbLast:
 		f.climb(u, len(u.ladder()))
 	case child.Delay:
-		f.opt.Sink.Emit(event.Restarting{Child: u.spec.Name, Attempt: u.last.Attempt, Delay: u.last.Delay, Reason: u.last.Reason})
+		if !u.short.waits() { // else it was told
+			f.opt.Sink.Emit(event.Restarting{Child: u.spec.Name, Attempt: u.last.Attempt, Delay: u.last.Delay, Reason: u.last.Reason})
+		}
 		f.arm(u, delayTimer, u.last.Delay)
 	case child.Complete:
 		u.trial = u.trial && !u.spec.Policy.Oneshot
@@ -338,7 +342,11 @@ func (f *Fleet) probe(u *unit) {
 		f.arm(u, readyTimer, time.Until(u.spawned.Add(r.Timeout)))
 		return
 	}
-	ctx, cancel := context.WithDeadline(f.ctx, u.spawned.Add(r.Timeout))
+	f.probeUntil(u, r, u.spawned.Add(r.Timeout))
+}
+
+func (f *Fleet) probeUntil(u *unit, r *config.Ready, until time.Time) {
+	ctx, cancel := context.WithDeadline(f.ctx, until)
 	u.stopProbe = cancel
 	wait, run := f.prover(u, r), u.run
 	f.wg.Go(func() {
@@ -363,14 +371,14 @@ func (f *Fleet) prover(u *unit, r *config.Ready) func(context.Context) error {
 func (f *Fleet) looker(u *unit, p *config.Probe) ready.Probe {
 	switch {
 	case p.HTTP != "":
-		return ready.HTTP(p.HTTP)
+		return able(ready.HTTP(p.HTTP))
 	case len(p.Exec) > 0:
 		s := f.opt.Run.Spec
 		s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, p.Path, p.Exec, u.spec.Launch.Env, u.spec.Launch.Dir
 		s.Attributes = spawn.Attributes(u.spec.Launch.Begin)
-		return func(ctx context.Context) error { return f.opt.Processes.Try(ctx, s) }
+		return able(func(ctx context.Context) error { return f.opt.Processes.Try(ctx, s) })
 	}
-	return ready.TCP(p.TCP, u.pid)
+	return able(ready.TCP(p.TCP, u.pid))
 }
 
 func (f *Fleet) unprobe(u *unit) {
@@ -394,6 +402,9 @@ func (f *Fleet) probed(m probed) {
 	}
 	if m.err == nil {
 		f.serves(u)
+		return
+	}
+	if f.probeAgain(u, m.err) {
 		return
 	}
 	f.tooLate(u, u.spec.Launch.Ready.Timeout, m.err.Error())

@@ -106,6 +106,8 @@ func TestNothingRawReachesTheTerminal(t *testing.T) {
 		event.Unexpected{Known: evil},
 		event.Dropped{Dest: evil, Reason: evil},
 		event.Warning{What: "x", Reason: evil},
+		event.SpawnDelayed{Child: evil, Limit: evil, Reason: evil},
+		event.ProbeSkipped{Child: evil, Probe: evil, Resource: evil, Limit: evil, Reason: evil},
 	} {
 		got := text(t, Settings{Level: "debug"}, e)
 		if strings.ContainsAny(got, "\x1b\r\x07\u202e\u009b") || strings.Count(got, "\n") != 1 {
@@ -206,6 +208,7 @@ func TestNoEventIsForgotten(t *testing.T) {
 		event.OrphanReaped{}, event.Restarting{}, event.Completed{}, event.Failed{}, event.WaitsInVain{}, event.ShutdownBegun{}, event.Reloaded{},
 		event.Rejected{}, event.RollingBack{}, event.Halted{}, event.Edited{}, event.ReloadIgnored{}, event.Dropped{}, event.Left{}, event.Fault{}, event.Warning{What: "w"},
 		event.Outlived{}, event.MainChanged{}, event.Ledger{}, event.ShutdownComplete{}, event.Ended{}, event.Slow{}, event.Unheard{}, event.CheckFailed{}, event.CheckPassed{}, event.Unhealthy{}, event.Notified{}, event.Up{},
+		event.SpawnDelayed{}, event.ProbeSkipped{}, event.SignalRepeated{},
 	} {
 		known++
 		if ln := lineOf(e); ln.message == "" || len(ln.fields) > 0 && ln.fields[0] == "what" && ln.message == msgFault && strings.HasPrefix(ln.fields[1].(string), "no log line") {

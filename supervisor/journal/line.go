@@ -31,6 +31,9 @@ const (
 	msgReloaded      = "config reloaded"
 	msgRejected      = "config rejected"
 	msgComplete      = "shutdown complete"
+	msgSpawnDelayed  = "spawn delayed"
+	msgProbeSkipped  = "probe not started"
+	msgSignalAgain   = "signal repeated"
 	msgSpawnFailed   = "spawn failed"
 	msgNotReady      = "not ready in time"
 	msgCheckFailed   = "check failed"
@@ -95,6 +98,18 @@ func lineOf(e event.Event) line {
 			f = append(f, "meaning", e.Meaning)
 		}
 		return line{hclog.Info, msgSignalIn, f}
+	case event.SignalRepeated:
+		return line{hclog.Debug, msgSignalAgain, []any{"signal", e.Signal, "within_ms", ms(e.Within)}}
+	case event.SpawnDelayed:
+		return line{hclog.Warn, msgSpawnDelayed, []any{
+			"child", e.Child, "resource", e.Resource, "limit", e.Limit, "delay_ms", ms(e.Delay), "reason", e.Reason,
+		}}
+	case event.ProbeSkipped:
+		f := []any{"child", e.Child, "pid", e.Pid, "probe", e.Probe}
+		if e.Resource != "" {
+			f = append(f, "resource", e.Resource, "limit", e.Limit)
+		}
+		return line{hclog.Warn, msgProbeSkipped, append(f, "reason", e.Reason)}
 	case event.SignalSent:
 		return signalSent(e)
 	case event.SignalFailed:

@@ -25,6 +25,7 @@ const mostLooks = 32
 // once, each with its own claim to the processors, two that look get a fiftieth.
 type lookers struct {
 	slots chan struct{}
+	waits chan struct{} // full: so many wait aside
 	all   sync.WaitGroup
 	nice  int         // ours
 	equal atomic.Bool // we may not go first
@@ -39,7 +40,8 @@ type lookers struct {
 const ahead = 10
 
 func newLookers() *lookers {
-	k := &lookers{slots: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	procs := runtime.GOMAXPROCS(0)
+	k := &lookers{slots: make(chan struct{}, procs), waits: make(chan struct{}, procs)}
 	nice, err := niceness()
 	k.nice = nice
 	k.equal.Store(err != nil)
@@ -85,8 +87,8 @@ func (k *lookers) do(look func()) {
 }
 
 func (k *lookers) work(look func()) {
+	k.slots <- struct{}{} // before it gets a thread of its own: threads are few, see limits.Threads
 	defer k.first()()
-	k.slots <- struct{}{}
 	for look != nil {
 		look()
 		look = k.next()
@@ -128,9 +130,32 @@ func (k *lookers) enter() bool {
 
 func (k *lookers) leave() { <-k.slots }
 
-// aside has a look wait for something while another one looks.
+// aside has a look wait for something while another one looks. It keeps its
+// thread only if that is the loop's own, and no more wait at once than there are
+// slots: threads are few.
 func (k *lookers) aside(wait func()) {
 	<-k.slots
+	ahead := k.fallBack()
+	k.waits <- struct{}{}
 	wait()
+	<-k.waits
 	k.slots <- struct{}{}
+	if ahead {
+		k.first() // work ends what this begins
+	}
+}
+
+// fallBack ends what first began on this thread, and reports whether it had.
+func (k *lookers) fallBack() bool {
+	if k.equal.Load() {
+		return false
+	}
+	if nice, err := niceness(); err != nil || nice != k.nice-ahead {
+		return false
+	}
+	if unix.Setpriority(unix.PRIO_PROCESS, 0, k.nice) != nil {
+		return false
+	}
+	runtime.UnlockOSThread()
+	return true
 }

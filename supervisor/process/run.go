@@ -235,6 +235,9 @@ func (l *Loop) settle(r *run) {
 	if r.over() {
 		l.endRun(r)
 	}
+	if errors.Is(r.failure, spawn.ErrNotExecuted) {
+		r.failure = r.notExecuted()
+	}
 	if r.failure != nil { // as if the fork had failed
 		l.report(SpawnFailed{Run: r.id, Err: r.failure})
 		return

@@ -56,6 +56,7 @@ func (l *Loop) awaitExec(r *run) {
 		failure := barrier.Release()
 		l.cmds.Put(func() {
 			afterExec := r.afterExec
+			// A failure ErrNotExecuted is looked into once it is known how it ended: settle.
 			r.starting, r.failure, r.barrier, r.afterExec = false, failure, nil, nil
 			if failure == nil {
 				l.spawned(r)

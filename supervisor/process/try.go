@@ -7,12 +7,14 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/limits"
 	"tp0/supervisor/process/spawn"
 )
 
@@ -20,9 +22,10 @@ import (
 // count it neither as spawned nor as reaped, and nobody looks at what it has
 // open. The loop's thread owns it.
 type trial struct {
-	pid   int        // 0: not spawned
-	off   bool       // nobody wants it any more
-	ended chan error // takes one
+	pid     int         // 0: not spawned
+	started atomic.Bool // it was spawned; for others than the loop
+	off     bool        // nobody wants it any more
+	ended   chan error  // takes one
 }
 
 const (
@@ -33,6 +36,10 @@ const (
 
 var errTooLate = errors.New("the command did not end in time")
 
+// ErrNotTried is part of the error of [Loop.Try] if the command was not started
+// for a reason of ours: what a spawn needs was short, or the loop was late.
+var ErrNotTried = errors.New("the command was not started")
+
 // Try runs a command in a process group of its own and waits for its end. It
 // returns nil if that is exit code 0, else how it ended, with the last that it
 // printed. When ctx ends first, the group gets SIGKILL, and so does whatever is
@@ -42,12 +49,12 @@ func (l *Loop) Try(ctx context.Context, s spawn.Spec) error {
 	select {
 	case l.tries <- struct{}{}:
 	case <-ctx.Done():
-		return errTooLate
+		return fmt.Errorf("%w in time", ErrNotTried)
 	}
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		<-l.tries
-		return fmt.Errorf("cannot make a pipe: %w", err)
+		return fmt.Errorf("%w: cannot make a pipe: %w", ErrNotTried, err)
 	}
 	l.opt.Books.Opened(pipe[0], "pipe", s.Name+" probe")
 	_ = unix.SetNonblock(pipe[0], true) // our end alone, so that the poller takes it
@@ -78,13 +85,20 @@ func (l *Loop) outcome(ctx context.Context, t *trial) error {
 		return err
 	case <-ctx.Done():
 	}
+	started := t.started.Load()
 	l.cmds.Put(func() {
 		t.off = true
 		l.killTrial(t)
 	})
 	select {
-	case <-t.ended:
+	case err := <-t.ended:
+		if errors.Is(err, ErrNotTried) {
+			return err
+		}
 	case <-time.After(killLimit):
+	}
+	if !started { // the loop was late, not the command
+		return fmt.Errorf("%w in time", ErrNotTried)
 	}
 	return errTooLate
 }
@@ -114,15 +128,20 @@ func (l *Loop) try(t *trial, s spawn.Spec, own []int, err error) {
 		return
 	}
 	if err != nil {
-		t.ended <- err
+		t.ended <- fmt.Errorf("%w: %w", ErrNotTried, err)
 		return
 	}
 	pid, err := spawn.ForkProbe(s, own)
-	if err != nil {
+	switch {
+	case limits.Short(err):
+		t.ended <- fmt.Errorf("%w: %w", ErrNotTried, err)
+		return
+	case err != nil:
 		t.ended <- fmt.Errorf("the command cannot be run: %w", err)
 		return
 	}
 	t.pid = pid
+	t.started.Store(true)
 	l.trials[pid] = t
 }
 

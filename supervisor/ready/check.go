@@ -2,6 +2,7 @@ package ready
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -21,10 +22,12 @@ const jitter = 0.1
 
 // Run looks until ctx ends, or until it failed Limit times in a row. It tells
 // of each change: of the first failure, with the error, and of the end of one,
-// with nil. The error is that of the last failure; nil if ctx ended.
+// with nil. The error is that of the last failure; nil if ctx ended. A look that
+// is [Unable] is told, the first one in a row, and changes nothing else.
 func (c *Check) Run(ctx context.Context, changed func(error)) error {
 	t := time.NewTimer(c.Grace)
 	defer t.Stop()
+	unable := false
 	for failures := 0; ; {
 		select {
 		case <-ctx.Done():
@@ -32,9 +35,16 @@ func (c *Check) Run(ctx context.Context, changed func(error)) error {
 		case <-t.C:
 		}
 		err := c.look(ctx)
+		before := unable
+		var u *Unable
+		unable = errors.As(err, &u)
 		switch {
 		case ctx.Err() != nil:
 			return nil // it was called off
+		case unable:
+			if !before {
+				changed(err)
+			}
 		case err == nil && failures > 0:
 			failures = 0
 			changed(nil)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"tp0/supervisor/limits"
 	"tp0/supervisor/procfs"
 )
 
@@ -41,6 +42,13 @@ func look(ctx context.Context, host string, port uint16, pid int) error {
 	if !local {
 		return dial(ctx, net.JoinHostPort(host, strconv.Itoa(int(port))))
 	}
+	limits.Reads.Do(func() { err = listens(addrs, port, pid) })
+	return err
+}
+
+// listens looks for a listening socket that the process or one of its
+// descendants holds.
+func listens(addrs []netip.Addr, port uint16, pid int) error {
 	listeners, err := procfs.Listeners()
 	if err != nil {
 		return err

@@ -370,7 +370,7 @@ func (h *Hub) sink(dest string) (*sink, string, error) {
 		return nil, "", err
 	}
 	h.opt.Books.Opened(fd, "file", dest)
-	f := &fileSink{newSink(dest, newDescriptor(fd, h.ended, nil), h.quit, h.opt.Dropped), 1}
+	f := &fileSink{newSink(dest, newFile(fd), h.quit, h.opt.Dropped), 1}
 	f.retire = func() bool { return h.retire(dest, f) }
 	f.finish = func() {
 		_ = h.opt.Books.Close(fd, func() error { return unix.Close(fd) }) // the writes told what there was to tell

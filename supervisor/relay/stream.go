@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/limits"
 )
 
 // readSize is room for a line that is not yet too long, and for some more to
@@ -97,9 +99,11 @@ func (st *stream) tryRead(fd uintptr) bool {
 	return false
 }
 
-func readOnce(fd int, p []byte) (int, error) {
+// readOnce never waits for a writer. Yet a thread can lose its processor in the
+// call, and the runtime then uses another thread, so the reads are bounded.
+func readOnce(fd int, p []byte) (n int, err error) {
 	for {
-		n, err := unix.Read(fd, p)
+		limits.Reads.Do(func() { n, err = unix.Read(fd, p) })
 		if err != unix.EINTR {
 			return n, err
 		}

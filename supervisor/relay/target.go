@@ -3,8 +3,11 @@ package relay
 import (
 	"errors"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/limits"
 )
 
 // A target takes what a sink writes.
@@ -47,6 +50,7 @@ type descriptor struct {
 	ended  int      // readable once the hub has ended; below 0: there is none
 	keep   *os.File // against its finalizer
 	nowait bool     // try RWF_NOWAIT
+	brief  bool     // do not wait until something is taken
 	chunk  int      // above 0: poll, then write at most this much
 	hasty  int      // how often in a row poll said writable and write EAGAIN
 }
@@ -119,6 +123,9 @@ func (d *descriptor) wait(timeout int, events int16) (bool, error) {
 	if events == 0 {
 		n = 1 // a broken descriptor would be reported at once
 	}
+	if d.brief {
+		timeout = 0
+	}
 	if d.ended < 0 && timeout < 0 {
 		timeout = 100 // nothing will wake us: the caller looks whether the hub has ended
 	}
@@ -129,6 +136,28 @@ func (d *descriptor) wait(timeout int, events int16) (bool, error) {
 		return false, err
 	}
 	return fds[0].Revents == 0 && fds[1].Revents != 0, nil
+}
+
+// A file is the target of a log file: threads are bounded, and there can be many
+// log files. What is no regular file (a FIFO, a terminal) is asked again and
+// again instead of waited for in poll(2).
+type file struct{ descriptor }
+
+// fileEvery is how often a file that takes nothing is asked.
+const fileEvery = 10 * time.Millisecond
+
+func newFile(fd int) *file {
+	f := &file{*newDescriptor(fd, -1, nil)}
+	f.brief = true
+	return f
+}
+
+func (f *file) write(bufs [][]byte) (n int, err error) {
+	limits.Files.Do(func() { n, err = f.descriptor.write(bufs) })
+	if n == 0 && err == nil {
+		time.Sleep(fileEvery)
+	}
+	return n, err
 }
 
 // number returns the descriptor of f and leaves its flags alone, which

@@ -2,6 +2,7 @@ package spawn
 
 import (
 	"fmt"
+	"os"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +18,8 @@ import (
 type Barrier struct {
 	ledger Ledger
 
+	file *os.File // of fd; Go's poller waits for it, so no thread does
+
 	mu sync.Mutex
 	fd int // -1: closed
 }
@@ -29,21 +32,24 @@ func newBarrier(name string, ledger Ledger) (b *Barrier, childEnd int, err error
 		return nil, 0, fmt.Errorf("cannot make a socket: %w", err)
 	}
 	ledger.Opened(pair[0], "socket", name+" start")
-	return &Barrier{ledger: ledger, fd: pair[0]}, pair[1], nil
+	_ = unix.SetNonblock(pair[0], true) // our end alone; it fails only for a closed one
+	file := os.NewFile(uintptr(pair[0]), "barrier")
+	return &Barrier{ledger: ledger, file: file, fd: pair[0]}, pair[1], nil
 }
 
 // Release lets the child continue. It waits until the child has executed its
-// command (nil), has died (nil: whoever reaps it sees how), or cannot execute
-// the command; then the error names the step that failed and wraps its errno.
-// [Barrier.Cancel] ends the wait. Release closes the barrier. Call it once.
+// command (nil), has died before (ErrNotExecuted: whoever reaps it sees how), or
+// cannot execute the command; then the error names the step that failed and
+// wraps its errno. [Barrier.Cancel] ends the wait. Release closes the barrier.
+// Call it once.
 func (b *Barrier) Release() error {
 	defer b.Close()
-	_, _ = unix.Write(b.fd, []byte{1}) // it fails only if the child is dead
-	return receiveStartError(b.fd)
+	_, _ = b.file.Write([]byte{1}) // it fails only if the child is dead
+	return receiveStartError(b.file)
 }
 
-// Cancel ends the wait of Release, which then returns nil. It does nothing when
-// the barrier is closed.
+// Cancel ends the wait of Release, which then returns ErrNotExecuted unless the
+// child has executed its command. It does nothing when the barrier is closed.
 func (b *Barrier) Cancel() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -58,7 +64,7 @@ func (b *Barrier) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.fd >= 0 {
-		_ = b.ledger.Close(b.fd, func() error { return unix.Close(b.fd) })
+		_ = b.ledger.Close(b.fd, b.file.Close)
 		b.fd = -1
 	}
 }

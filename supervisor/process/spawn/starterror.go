@@ -3,6 +3,7 @@ package spawn
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
@@ -43,8 +44,7 @@ func stepError(err error, step string, args ...any) error {
 	return e
 }
 
-// maxStartError is the size in bytes that an encoded startError is cut to. The
-// supervisor reads it with one read(2), so it must be written in one piece.
+// maxStartError is the size in bytes that an encoded startError is cut to.
 const maxStartError = 512
 
 // encode returns the error as "errno step".
@@ -60,15 +60,35 @@ func decodeStartError(text []byte) *startError {
 	return &startError{step, unix.Errno(errno)}
 }
 
+// executing is what the start verb writes just before it executes the command.
+// Without this byte, the end of the socket means that the verb has died.
+const executing = 0
+
+// ErrNotExecuted is the error of a start verb that died before it executed the
+// command.
+var ErrNotExecuted = errors.New("the start helper ended before it executed the command")
+
 // receiveStartError waits for the end of the start verb. It returns what the
-// verb wrote, or nil if the command was executed or the process died.
-func receiveStartError(fd int) error {
-	b := make([]byte, maxStartError)
-	n, err := readRetry(fd, b)
-	if err != nil || n <= 0 {
+// verb wrote, or nil if the command was executed.
+func receiveStartError(socket io.Reader) error {
+	b, _ := io.ReadAll(io.LimitReader(socket, 1+maxStartError))
+	switch {
+	case len(b) == 0:
+		return ErrNotExecuted
+	case b[0] != executing:
+	case len(b) == 1:
 		return nil
+	default:
+		b = b[1:]
 	}
-	return decodeStartError(b[:n])
+	return decodeStartError(b)
+}
+
+// FromStartVerb reports whether the start verb returned the error: the process
+// was there, and an attribute or the command was refused.
+func FromStartVerb(err error) bool {
+	var e *startError
+	return errors.As(err, &e)
 }
 
 // readRetry is read(2), repeated when a signal interrupts it.

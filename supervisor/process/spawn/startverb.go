@@ -76,6 +76,7 @@ func RunStartVerb(args []string) int {
 	}
 	err := r.apply()
 	if err == nil {
+		_, _ = unix.Write(r.Barrier, []byte{executing}) // it fails only if the supervisor has ended
 		err = syscall.Exec(args[1], args[2:], setListenPid(os.Environ(), os.Getpid()))
 		err = stepError(err, "execute %s", args[1])
 	}

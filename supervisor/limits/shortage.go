@@ -1,0 +1,56 @@
+package limits
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Shortage says what a spawn lacked.
+type Shortage struct {
+	Resource string // processes, memory, descriptors, open files of the machine
+	Limit    string // the limit in words; "unknown" where it cannot be read
+}
+
+// Short reports whether an error means that the machine, or a limit, has no
+// room now for what was wanted. That passes, and is nobody's fault.
+func Short(err error) bool {
+	for _, e := range []error{unix.EAGAIN, unix.ENOMEM, unix.EMFILE, unix.ENFILE, unix.ENOBUFS} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// ShortageOf names the resource of an error for which [Short] holds, and its
+// limit as it is now.
+func ShortageOf(err error) Shortage {
+	s := Shortage{Limit: "unknown"}
+	switch {
+	case errors.Is(err, unix.EMFILE):
+		s.Resource = "descriptors"
+		var r unix.Rlimit
+		if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) == nil {
+			s.Limit = fmt.Sprintf("RLIMIT_NOFILE (ulimit -n) is %d", r.Cur)
+		}
+	case errors.Is(err, unix.ENFILE):
+		s.Resource = "open files of the machine"
+		if b, err := os.ReadFile("/proc/sys/fs/file-max"); err == nil {
+			s.Limit = "/proc/sys/fs/file-max is " + strings.TrimSpace(string(b))
+		}
+	case errors.Is(err, unix.EAGAIN):
+		s.Resource = "processes"
+		if _, l := Free(); l != nil {
+			s.Limit = l.String()
+		} else if b, err := os.ReadFile("/proc/sys/kernel/pid_max"); err == nil {
+			s.Limit = "/proc/sys/kernel/pid_max is " + strings.TrimSpace(string(b))
+		}
+	default:
+		s.Resource = "memory"
+	}
+	return s
+}

@@ -1,0 +1,60 @@
+package process
+
+import (
+	"errors"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/event"
+	"tp0/supervisor/process/spawn"
+)
+
+// How a start verb ended that said nothing decides whether it is tried again.
+func TestNotExecuted(t *testing.T) {
+	for name, tt := range map[string]struct {
+		exited  Exited
+		revoked bool
+		short   bool
+	}{
+		"refused a thread": {Exited{Exit: event.Exit{Code: 2}}, false, true},
+		"killed by us":     {Exited{Exit: event.Exit{Signal: "SIGKILL"}, Killed: true}, true, false},
+		"killed":           {Exited{Exit: event.Exit{Signal: "SIGKILL"}}, false, false},
+		"another code":     {Exited{Exit: event.Exit{Code: 126}}, false, false},
+	} {
+		err := (&run{exited: tt.exited}).notExecuted()
+		if errors.Is(err, ErrRevoked) != tt.revoked || errors.Is(err, unix.EAGAIN) != tt.short {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A run that is killed before it executed its command was never spawned.
+func TestKilledBeforeTheCommand(t *testing.T) {
+	b := newBench(t)
+	umask := 0o27
+	s := b.silent("sleep")
+	s.Attributes.Umask = &umask
+	b.next++
+	b.Spawn(b.next, s)
+	b.Signal(b.next, unix.SIGKILL, 1, None)
+	f := wait(b, func(f SpawnFailed) bool { return f.Run == b.next })
+	if !errors.Is(f.Err, ErrRevoked) {
+		t.Errorf("%v", f.Err)
+	}
+}
+
+// A command that cannot be started for want of something of ours says nothing of
+// what it looks at.
+func TestTryWithoutDescriptors(t *testing.T) {
+	b := newBench(t)
+	none := spawn.Spec{Name: "x", Path: "/bin/true", Argv: []string{"true"}, Stdin: -1}
+	err := b.Try(t.Context(), none)
+	if !errors.Is(err, ErrNotTried) {
+		t.Errorf("%v", err)
+	}
+	err = b.Try(t.Context(), spawn.Spec{Name: "x", Path: "/not/there", Argv: []string{"x"}})
+	if err == nil || errors.Is(err, ErrNotTried) {
+		t.Errorf("%v", err)
+	}
+}
