@@ -15,7 +15,7 @@ import (
 // after the last.
 func TestKillLadder(t *testing.T) {
 	t.Parallel()
-	const ladder = `kill_ladder = [{ signal = "SIGTERM", wait = "300ms" }, { signal = "SIGQUIT", wait = "200ms" }]`
+	const ladder = `kill_sequence = [{ signal = "SIGTERM", wait = "300ms" }, { signal = "SIGQUIT", wait = "200ms" }]`
 	s := start(t, shell("c", "trap '' TERM QUIT; echo ready; while :; do sleep 100; done", ladder))
 	s.prints("[c] ready")
 	s.signal(unix.SIGTERM)
@@ -23,7 +23,7 @@ func TestKillLadder(t *testing.T) {
 		t.Errorf("%v", e)
 	}
 	for rung, sig := range []string{"SIGTERM", "SIGQUIT", "SIGKILL"} {
-		s.wait("signal sent", "child", "c", "signal", sig, "rung", rung+1)
+		s.wait("signal sent", "child", "c", "signal", sig, "step", rung+1)
 	}
 	if e := s.wait("child reaped", "child", "c", "signal", "SIGKILL"); e.int("stop_ms") < 500 {
 		t.Errorf("it was killed too early: %v", e)
@@ -78,7 +78,7 @@ member("main")
 			for _, name := range told {
 				s.prints("[c] " + name + " told")
 			}
-			orphans := s.count("signal sent", "child", "c", "process", "python3", "rung", 1)
+			orphans := s.count("signal sent", "child", "c", "process", "python3", "step", 1)
 			// One that was started in the same clock tick is told once more.
 			if want := 3 - len(told); orphans != want && (scope != "group" || orphans != want+1) {
 				t.Errorf("%d survivors were told one by one, want %d", orphans, want)

@@ -76,7 +76,7 @@ func TestHangingChildIsDiagnosed(t *testing.T) {
 			first, i := s.waitFrom(0, "child slow to stop", "child", h.name, "@level", "warn")
 			second, _ := s.waitFrom(i, "child slow to stop", "child", h.name)
 			for _, e := range []entry{first, second} {
-				if !e.is("child slow to stop", "pid", pid, "rung", 1, "signal", "SIGTERM", "disposition", h.disposition) {
+				if !e.is("child slow to stop", "pid", pid, "step", 1, "signal", "SIGTERM", "disposition", h.disposition) {
 					t.Errorf("%v", e)
 				}
 				threads := fmt.Sprint(e["threads"])
@@ -114,13 +114,13 @@ func TestDiagnoseSignal(t *testing.T) {
 	s.signal(unix.SIGTERM)
 	e := s.ends(124, "forced")
 	s.prints("[c] goroutine 1 ")
-	s.wait("signal sent", "child", "c", "signal", "SIGTERM", "rung", 1)
-	s.wait("signal sent", "child", "c", "signal", "SIGQUIT", "rung", 2, "@level", "warn")
+	s.wait("signal sent", "child", "c", "signal", "SIGTERM", "step", 1)
+	s.wait("signal sent", "child", "c", "signal", "SIGQUIT", "step", 2, "@level", "warn")
 	if s.count("signal sent", "signal", "SIGKILL") > 0 || e.int("killed") != 0 {
 		t.Errorf("it was killed: %v", e)
 	}
 	s.wait("child reaped", "child", "c", "code", 2)
-	s.wait("child slow to stop", "child", "c", "disposition", "ignored", "rung", 1)
+	s.wait("child slow to stop", "child", "c", "disposition", "ignored", "step", 1)
 }
 
 // A program that takes no notice of the signal for its stacks is killed.
@@ -132,8 +132,8 @@ func TestDiagnoseSignalIsNotTheLast(t *testing.T) {
 	if e := s.ends(124, "forced"); e.int("killed") != 1 {
 		t.Errorf("%v", e)
 	}
-	s.wait("signal sent", "child", "c", "signal", "SIGQUIT", "rung", 2)
-	s.wait("signal sent", "child", "c", "signal", "SIGKILL", "rung", 3)
+	s.wait("signal sent", "child", "c", "signal", "SIGQUIT", "step", 2)
+	s.wait("signal sent", "child", "c", "signal", "SIGKILL", "step", 3)
 	s.wait("child reaped", "child", "c", "signal", "SIGKILL")
 }
 
@@ -146,8 +146,8 @@ func TestUnheardSignalIsToldOnce(t *testing.T) {
 	}
 	rest := fixture("hears", "sleep", "") + fixture("deaf", "deaf", "kill_timeout = \"100ms\"\nrestart {\n    on = \"always\"\n    delay = \"10ms\"\n  }")
 	s := start(t, rest+sleeps("none", ""))
-	s.wait("stop signal not heard", "child", "deaf", "signal", "SIGTERM", "disposition", "ignored", "@level", "warn")
-	s.wait("stop signal not heard", "child", "none", "signal", "SIGTERM", "disposition", "default", "@level", "info")
+	s.wait("stop signal not handled", "child", "deaf", "signal", "SIGTERM", "disposition", "ignored", "@level", "warn")
+	s.wait("stop signal not handled", "child", "none", "signal", "SIGTERM", "disposition", "default", "@level", "info")
 	first, i := s.waitFrom(0, "child spawned", "child", "deaf")
 	if err := unix.Kill(first.int("pid"), unix.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -155,19 +155,19 @@ func TestUnheardSignalIsToldOnce(t *testing.T) {
 	s.waitFrom(i, "child ready", "child", "deaf")
 	// Started after the second run of deaf, so that this comes after the look at it.
 	s.reload(rest + sleeps("none", "") + sleeps("clock", ""))
-	s.wait("stop signal not heard", "child", "clock")
+	s.wait("stop signal not handled", "child", "clock")
 	s.reload(rest + sleeps("none", `kill_signal = "SIGINT"`) + sleeps("clock", ""))
 	s.wait("config reloaded", "changed", "[none]")
-	s.wait("stop signal not heard", "child", "none", "signal", "SIGINT", "disposition", "default")
+	s.wait("stop signal not handled", "child", "none", "signal", "SIGINT", "disposition", "default")
 	s.signal(unix.SIGTERM)
 	s.ends(124, "forced")
-	if n := s.count("stop signal not heard", "child", "deaf"); n != 1 {
+	if n := s.count("stop signal not handled", "child", "deaf"); n != 1 {
 		t.Errorf("told %d times", n)
 	}
 	if n := s.count("child spawned", "child", "none"); n != 1 {
 		t.Errorf("a change of policy alone restarted it: %d runs", n)
 	}
-	if n := s.count("stop signal not heard", "child", "hears"); n > 0 {
+	if n := s.count("stop signal not handled", "child", "hears"); n > 0 {
 		t.Errorf("one that hears is told of %d times", n)
 	}
 }
@@ -190,7 +190,7 @@ rest()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.wait("stop signal not heard", "child", "c") // which the look at it finds out
+	s.wait("stop signal not handled", "child", "c") // which the look at it finds out
 	if err := unix.Kill(s.wait("child spawned", "child", "c").int("pid"), unix.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}

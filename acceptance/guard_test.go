@@ -179,7 +179,7 @@ child "held" {
 	})
 	s.wait("child reaped", "child", "other", "code", 0, "proof", "exact")
 	s.wait("child reaped", "child", "held", "proof", "sampled")
-	if e := s.wait("proof not to be had", "child", "held"); !strings.Contains(fmt.Sprint(e["reason"]), "execve") {
+	if e := s.wait("proof unavailable", "child", "held"); !strings.Contains(fmt.Sprint(e["reason"]), "execve") {
 		t.Errorf("%v", e)
 	}
 }

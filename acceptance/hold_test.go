@@ -83,7 +83,7 @@ func (e entry) at(t *testing.T) time.Time {
 // held is how long the first signal of a stop waited for a child.
 func (s *super) held(child string) time.Duration {
 	s.t.Helper()
-	received, sent := s.wait("signal received"), s.wait("signal sent", "child", child, "rung", 1)
+	received, sent := s.wait("signal received"), s.wait("signal sent", "child", child, "step", 1)
 	return sent.at(s.t).Sub(received.at(s.t))
 }
 
@@ -204,7 +204,7 @@ func TestHoldIsAsLongAsItMust(t *testing.T) {
 	}
 	t.Run("older than a second", func(t *testing.T) {
 		s := start(t, fmt.Sprintf(sleeps, "kill_hold = \"30s\"\nkill_timeout = \"8s\""))
-		s.wait("stop signal not heard") // which is told a second after the start
+		s.wait("stop signal not handled") // which is told a second after the start
 		s.signal(unix.SIGTERM)
 		s.ends(0, "graceful")
 		if held := s.held("c"); held > 2*time.Second {

@@ -287,7 +287,7 @@ func (h *hostile) add() {
 		say(`on_failure = "ignore"`)
 	}
 	if r.IntN(8) == 0 {
-		say("kill_ladder = [\n{ signal = \"SIGTERM\", wait = \"100ms\" },\n" +
+		say("kill_sequence = [\n{ signal = \"SIGTERM\", wait = \"100ms\" },\n" +
 			"{ signal = \"SIGINT\", wait = \"50ms\" },\n]")
 	} else if r.IntN(8) == 0 {
 		say(`kill_timeout = "100ms"` + "\n" + `diagnose_signal = "SIGQUIT"`)

@@ -186,7 +186,7 @@ func TestProofInContainers(t *testing.T) {
 			if e.int("fds_left") != 3 || time.Since(began) > 20*time.Second {
 				t.Errorf("%v", e)
 			}
-			if text := c.logs.text(); strings.Count(text, `"proof":"exact"`) < 2 || strings.Contains(text, "proof not to be had") {
+			if text := c.logs.text(); strings.Count(text, `"proof":"exact"`) < 2 || strings.Contains(text, "proof unavailable") {
 				t.Error("the proof is not exact")
 			}
 		})
@@ -208,7 +208,7 @@ func TestNoProofWherePtraceIsForbidden(t *testing.T) {
 		t.Errorf("exit code %d, %v", code, e)
 	}
 	c.prints(`"proof":"sampled"`)
-	c.prints("proof not to be had")
+	c.prints("proof unavailable")
 }
 
 func TestPid1EndsWhatIsLeft(t *testing.T) {

@@ -289,7 +289,7 @@ func lateProofs(log []entry) map[int]string {
 	for _, e := range log {
 		reason := fmt.Sprint(e["reason"])
 		late := strings.Contains(reason, "took more than") || strings.Contains(reason, "were still there")
-		if (e.is("proof not to be had") || e.is("process ended")) && late {
+		if (e.is("proof unavailable") || e.is("process ended")) && late {
 			all[e.int("pid")] = reason
 		}
 	}
@@ -542,7 +542,7 @@ func TestTracedChild(t *testing.T) {
 	s.prints("[c] ready")
 	s.signal(unix.SIGTERM)
 	s.ends(0, "graceful")
-	e := s.wait("proof not to be had", "child", "c", "proof", "sampled")
+	e := s.wait("proof unavailable", "child", "c", "proof", "sampled")
 	tracer, _, _ := s.output.from(0, func(line string) bool { return strings.Contains(line, "traced by ") })
 	if want := "it is traced already, by pid " + tracer[strings.LastIndex(tracer, " ")+1:]; e["reason"] != want {
 		t.Errorf("the reason is %v, not %s", e["reason"], want)

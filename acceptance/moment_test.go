@@ -242,7 +242,7 @@ rest()
 		t.Errorf("%v", e)
 	}
 	s.wait("child reaped", "child", "c", "code", 0, "processes", 1)
-	s.wait("signal sent", "child", "c", "process", "python3", "pid", pid, "signal", "SIGKILL", "rung", 2, "@level", "warn")
+	s.wait("signal sent", "child", "c", "process", "python3", "pid", pid, "signal", "SIGKILL", "step", 2, "@level", "warn")
 	s.wait("process ended", "child", "c", "pid", pid, "signal", "SIGKILL", "proof", "exact", "in_stop", false)
 	s.wait("orphan reaped", "pid", pid, "signal", "SIGKILL")
 }

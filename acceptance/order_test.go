@@ -30,7 +30,7 @@ func TestOneshotBeforeItsDependents(t *testing.T) {
 func TestWaitsInVain(t *testing.T) {
 	s := start(t, fixture("app", "sleep", `depends_on = ["migrate"]`)+fixture("other", "sleep", "")+
 		fixture("migrate", "exit 3", "oneshot = true\n  on_failure = \"ignore\"\n  restart { on = \"never\" }"))
-	s.wait("child waits in vain", "child", "app", "for", "migrate", "@level", "warn")
+	s.wait("dependency failed", "child", "app", "for", "migrate", "@level", "warn")
 	s.prints("[other] ready")
 	out, err := exec.Command(filepath.Join(bin, "supervisor"), "health", "--config", s.config).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "app waits for migrate, which has failed") {
@@ -103,7 +103,7 @@ func TestReloadSignal(t *testing.T) {
 	s.prints("[other] ready")
 	s.reload(sh + fixture("other", "print 1", ""))
 	e := s.wait("signal sent", "child", "c", "signal", "SIGHUP")
-	if rung, ok := e["rung"]; ok {
+	if rung, ok := e["step"]; ok {
 		t.Errorf("it has the rung %v", rung)
 	}
 	s.prints("[c] again")
@@ -120,11 +120,11 @@ func TestChangedRunIsStoppedAsItWasStarted(t *testing.T) {
 	s := start(t, fixture("c", "sleep", ""))
 	s.prints("[c] ready")
 	s.reload(fixture("c", "print 1", `kill_signal = "SIGKILL"`))
-	s.wait("signal sent", "child", "c", "signal", "SIGTERM", "rung", 1)
+	s.wait("signal sent", "child", "c", "signal", "SIGTERM", "step", 1)
 	s.wait("child reaped", "child", "c", "code", 0)
 	s.prints("[c] line 0")
 	s.signal(unix.SIGTERM)
-	s.wait("signal sent", "child", "c", "signal", "SIGKILL", "rung", 1)
+	s.wait("signal sent", "child", "c", "signal", "SIGKILL", "step", 1)
 	s.ends(124, "forced")
 }
 

@@ -108,7 +108,7 @@ func TestReloadInAStopIsIgnored(t *testing.T) {
 	s := start(t, fixture("deaf", "deaf", `kill_timeout = "500ms"`))
 	s.prints("[deaf] ready")
 	s.signal(unix.SIGTERM)
-	s.wait("signal sent", "rung", 1)
+	s.wait("signal sent", "step", 1)
 	s.reload(fixture("other", "sleep", ""))
 	s.wait("reload ignored")
 	if e := s.ends(124, "forced"); e.int("spawned") != 1 {

@@ -175,7 +175,7 @@ func TestHaltedUpdate(t *testing.T) {
 	for _, end := range []string{"os._exit(7)", "os._exit(0)"} {
 		from := s.log.count()
 		s.reload(file(end))
-		s.waitFrom(from, "reload does not go on", "child", "c")
+		s.waitFrom(from, "reload halted", "child", "c")
 		out, err := exec.Command(filepath.Join(bin, "supervisor"), "health", "--ready", "--config", s.config).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "does not go on") { // the old ones serve
 			t.Errorf("%v: %s", err, out)

@@ -39,7 +39,7 @@ func TestMainJob(t *testing.T) {
 	s.wait("fd closed", "owner", "server", "kind", "socket", "target", "tcp [::]:"+port+" listen", "by", "child", "proof", "exact")
 	// The client, which depends on the server, is gone before the server is told.
 	_, i := s.waitFrom(0, "child reaped", "child", "client1")
-	s.waitFrom(i, "signal sent", "child", "server", "signal", "SIGTERM", "rung", 1)
+	s.waitFrom(i, "signal sent", "child", "server", "signal", "SIGTERM", "step", 1)
 	s.prints("action: exit | result: success")
 }
 
@@ -52,7 +52,7 @@ func TestDeafChildIsKilledAndNamed(t *testing.T) {
 	if e.int("killed") != 1 {
 		t.Errorf("%v", e)
 	}
-	s.wait("signal sent", "child", "deaf", "signal", "SIGKILL", "rung", 2)
+	s.wait("signal sent", "child", "deaf", "signal", "SIGKILL", "step", 2)
 	r := s.wait("child reaped", "child", "deaf", "signal", "SIGKILL", "proof", "exact")
 	if r.int("stop_ms") < 200 {
 		t.Errorf("killed before its time: %v", r)
@@ -94,7 +94,7 @@ func TestDaemonIsFoundAndEnded(t *testing.T) {
 	if e.int("orphans") != 1 {
 		t.Errorf("%v", e)
 	}
-	s.wait("signal sent", "child", "d", "process", "fixture", "signal", "SIGTERM", "rung", 1)
+	s.wait("signal sent", "child", "d", "process", "fixture", "signal", "SIGTERM", "step", 1)
 	s.wait("orphan reaped", "command", "fixture", "code", 0)
 }
 
@@ -124,9 +124,9 @@ func TestHasten(t *testing.T) {
 	s := start(t, fixture("deaf", "deaf", `kill_timeout = "8s"`))
 	s.prints("[deaf] ready")
 	s.signal(unix.SIGTERM)
-	s.wait("signal sent", "child", "deaf", "rung", 1)
+	s.wait("signal sent", "child", "deaf", "step", 1)
 	s.another(unix.SIGTERM)
-	s.wait("signal sent", "child", "deaf", "signal", "SIGKILL", "rung", 2)
+	s.wait("signal sent", "child", "deaf", "signal", "SIGKILL", "step", 2)
 	if e := s.ends(124, "forced"); e.int("elapsed_ms") > 7000 {
 		t.Errorf("a second signal hastened nothing: %v", e)
 	}
@@ -139,7 +139,7 @@ func TestHastenReachesWhoWaits(t *testing.T) {
   kill_timeout = "4s"`))
 	s.prints("[client] ready")
 	s.signal(unix.SIGTERM)
-	s.wait("signal sent", "child", "client", "rung", 1)
+	s.wait("signal sent", "child", "client", "step", 1)
 	s.another(unix.SIGTERM)
 	s.wait("signal received", "meaning", "again: the next rung now")
 	s.another(unix.SIGTERM)

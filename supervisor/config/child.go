@@ -416,8 +416,8 @@ func (c *childBlock) descriptors() (n uint64) {
 
 // timeoutPath is where the file says how long the child may take to end.
 func (c *childBlock) timeoutPath() string {
-	if _, ok := c.setting("kill_ladder"); ok {
-		return "kill_ladder"
+	if _, ok := c.setting("kill_sequence"); ok {
+		return "kill_sequence"
 	}
 	return "kill_timeout"
 }

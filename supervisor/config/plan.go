@@ -153,7 +153,7 @@ var attributes = append([]compared[place]{
 		}
 		return p.Policy.KillTimeout
 	}),
-	compare("kill_ladder", func(p *place) any { return p.Policy.KillLadder }),
+	compare("kill_sequence", func(p *place) any { return p.Policy.KillLadder }),
 	compare("kill_scope", func(p *place) any { return p.Policy.KillScope }),
 	compare("descendants", func(p *place) any { return p.Policy.Descendants }),
 	compare("kill_hold", func(p *place) any { return p.Policy.KillHold }),

@@ -145,10 +145,10 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 	if v.policy.Overlap && v.policy.Oneshot && !c.failed["restart.strategy"] {
 		diags = diags.Append(fault(c.at("restart.strategy"), "A oneshot that overlaps", "A oneshot is there to end, and the new run would wait for nothing. Leave out the strategy."))
 	}
-	if _, ok := c.setting("kill_ladder"); ok {
+	if _, ok := c.setting("kill_sequence"); ok {
 		for _, path := range []string{"kill_signal", "kill_timeout", "diagnose_signal"} {
 			if _, ok := c.setting(path); ok {
-				diags = diags.Append(fault(c.at(path), "Two ways to stop it", "There is a kill_ladder in line %d, which has all signals and how long each may take. Leave out %s, or the ladder.", c.at("kill_ladder").Start.Line, path))
+				diags = diags.Append(fault(c.at(path), "Two ways to stop it", "There is a kill_sequence in line %d, which has all signals and how long each may take. Leave out %s, or the ladder.", c.at("kill_sequence").Start.Line, path))
 			}
 		}
 	}

@@ -382,7 +382,7 @@ func rung(v cty.Value) (r Rung, err error) {
 		return r, err
 	}
 	if r.Signal == syscall.SIGKILL {
-		return r, wrong("SIGKILL comes after the last rung in any case, and nothing comes after it.")
+		return r, wrong("SIGKILL comes after the last step in any case, and nothing comes after it.")
 	}
 	r.Wait, err = duration(time.Millisecond)(v.GetAttr("wait"))
 	return r, err

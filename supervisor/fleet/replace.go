@@ -128,7 +128,7 @@ func (f *Fleet) halt(u *unit, why string) {
 	}
 }
 
-// isHalted says why a reload does not go on; empty: it does.
+// isHalted says why a reload halted; empty: it does.
 func (f *Fleet) isHalted() string {
 	if f.reload == nil {
 		return ""

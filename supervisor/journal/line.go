@@ -25,7 +25,7 @@ const (
 	msgEnded         = "process ended"
 	msgOutlived      = "descendants outlive main process"
 	msgMainChanged   = "main process changed"
-	msgUnheard       = "stop signal not heard"
+	msgUnheard       = "stop signal not handled"
 	msgSlow          = "child slow to stop"
 	msgRestarting    = "child restarting"
 	msgReloaded      = "config reloaded"
@@ -42,13 +42,13 @@ const (
 	msgUnhealthy     = "child unhealthy"
 	msgSignalFailed  = "signal not sent"
 	msgUnexpected    = "child ended unexpectedly"
-	msgNoProof       = "proof not to be had"
+	msgNoProof       = "proof unavailable"
 	msgCompleted     = "child completed"
 	msgFailed        = "child failed"
-	msgInVain        = "child waits in vain"
+	msgInVain        = "dependency failed"
 	msgShutdown      = "shutdown begun"
 	msgEdited        = "config changed"
-	msgHalted        = "reload does not go on"
+	msgHalted        = "reload halted"
 	msgRollingBack   = "config rolling back"
 	msgReloadIgnored = "reload ignored"
 	msgDropped       = "lines dropped"
@@ -194,7 +194,7 @@ func childLine(e event.Event) line {
 		}
 		return line{level, msgUnheard, []any{"child", e.Child, "pid", e.Pid, "signal", e.Signal, "disposition", e.Disposition}}
 	case event.Slow:
-		return line{hclog.Warn, msgSlow, []any{"child", e.Child, "pid", e.Pid, "stop_ms", ms(e.Stop), "rung", e.Rung, "signal", e.Signal,
+		return line{hclog.Warn, msgSlow, []any{"child", e.Child, "pid", e.Pid, "stop_ms", ms(e.Stop), "step", e.Rung, "signal", e.Signal,
 			"disposition", e.Disposition, "cpu_ms", ms(e.CPU), "threads", list(e.Threads)}}
 	case event.Outlived:
 		return outlived(e)
@@ -239,7 +239,7 @@ func fdClosed(e event.FDClosed) line {
 }
 
 func signalSent(e event.SignalSent) line {
-	f := []any{"child", e.Child, "pid", e.Pid, "signal", e.Signal, "rung", e.Rung}
+	f := []any{"child", e.Child, "pid", e.Pid, "signal", e.Signal, "step", e.Rung}
 	if e.Rung == 0 {
 		f = f[:len(f)-2]
 	}

@@ -49,24 +49,24 @@ func last(spans []span, used []bool, until float64, fits func(span) bool) int {
 }
 
 func spansOf(d *Document, group map[string]string) (spans []span) {
-	add := func(who, kind string, pid int, rungs []Rung, ended *float64) *span {
-		if len(rungs) == 0 {
+	add := func(who, kind string, pid int, steps []Step, ended *float64) *span {
+		if len(steps) == 0 {
 			return &span{}
 		}
 		to := d.Elapsed
 		if ended != nil {
 			to = min(max(0, *ended), to)
 		}
-		from := min(max(0, rungs[0].At), to)
-		spans = append(spans, span{Spent: Spent{Who: who, Kind: kind, Pid: pid, From: from, To: to, Rungs: len(rungs)}})
+		from := min(max(0, steps[0].At), to)
+		spans = append(spans, span{Spent: Spent{Who: who, Kind: kind, Pid: pid, From: from, To: to, Steps: len(steps)}})
 		return &spans[len(spans)-1]
 	}
 	for _, c := range d.Children {
-		s := add(c.Child, "child", c.Pid, c.Rungs, c.Ended)
+		s := add(c.Child, "child", c.Pid, c.Steps, c.Ended)
 		s.group, s.dependsOn = group[c.Child], c.DependsOn
 	}
 	for _, o := range d.Orphans {
-		add(o.Command, "orphan", o.Pid, o.Rungs, o.Ended)
+		add(o.Command, "orphan", o.Pid, o.Steps, o.Ended)
 	}
 	return spans
 }

@@ -38,7 +38,7 @@ func (r *Recorder) Document(f Facts) *Document {
 		d.Children = append(d.Children, c)
 	}
 	slices.SortStableFunc(d.Children, func(a, b Child) int {
-		return cmp.Or(cmp.Compare(told(a.Rungs, a.Ended), told(b.Rungs, b.Ended)), strings.Compare(a.Child, b.Child), a.Pid-b.Pid)
+		return cmp.Or(cmp.Compare(told(a.Steps, a.Ended), told(b.Steps, b.Ended)), strings.Compare(a.Child, b.Child), a.Pid-b.Pid)
 	})
 	for name, i := range r.instances {
 		if x := i.run; !x.ended.IsZero() && x.ended.Before(r.began) {
@@ -47,7 +47,7 @@ func (r *Recorder) Document(f Facts) *Document {
 	}
 	slices.SortFunc(d.Before, func(a, b Before) int { return strings.Compare(a.Child, b.Child) })
 	for _, o := range r.orphans {
-		x := Orphan{Pid: o.pid, Command: clean(o.command), Rungs: r.ladder(o.rungs)}
+		x := Orphan{Pid: o.pid, Command: clean(o.command), Steps: r.ladder(o.steps)}
 		if !o.ended.IsZero() {
 			at, exit := r.at(o.ended), exitOf(o.exit)
 			x.Ended, x.Exit = &at, &exit
@@ -62,10 +62,10 @@ func (r *Recorder) Document(f Facts) *Document {
 }
 
 // told is when something got its first signal, or ended without one.
-func told(rungs []Rung, ended *float64) float64 {
+func told(steps []Step, ended *float64) float64 {
 	switch {
-	case len(rungs) > 0:
-		return rungs[0].At
+	case len(steps) > 0:
+		return steps[0].At
 	case ended != nil:
 		return *ended
 	}
@@ -76,7 +76,7 @@ func (r *Recorder) run(x *run) Child {
 	e := x.reaped
 	c := Child{
 		Child: clean(x.child), Pid: x.pid, Command: clean(x.command), Restarts: x.instance.restarts, Spawned: r.at(x.spawned),
-		Rungs: r.ladder(x.rungs), User: millis(e.User), System: millis(e.System), MaxRSS: e.MaxRSS,
+		Steps: r.ladder(x.steps), User: millis(e.User), System: millis(e.System), MaxRSS: e.MaxRSS,
 		Proof: e.Proof, NoProof: clean(x.noProof), ClosedN: e.Closed, LeftN: e.Left,
 		Closed: []FD{}, Left: []FD{}, Processes: []Process{}, Slow: []Slow{},
 	}
@@ -147,10 +147,10 @@ func (r *Recorder) fd(f fd, pid int) FD {
 	return x
 }
 
-func (r *Recorder) ladder(all []rung) []Rung {
-	out := make([]Rung, len(all))
+func (r *Recorder) ladder(all []step) []Step {
+	out := make([]Step, len(all))
 	for i, x := range all {
-		out[i] = Rung{x.n, x.signal, r.at(x.at)}
+		out[i] = Step{x.n, x.signal, r.at(x.at)}
 	}
 	return out
 }

@@ -111,7 +111,7 @@ func (c *chart) groups(d *Document) (all []group) {
 	}
 	for i := range d.Orphans {
 		x := &d.Orphans[i]
-		all = append(all, group{took(x.Rungs, x.Ended, d.Elapsed), 1, func() []lane { return []lane{c.orphan(x, d.Elapsed)} }})
+		all = append(all, group{took(x.Steps, x.Ended, d.Elapsed), 1, func() []lane { return []lane{c.orphan(x, d.Elapsed)} }})
 	}
 	return all
 }
@@ -147,17 +147,17 @@ func (x *Child) took(elapsed float64) float64 {
 	if x.Stop != nil {
 		return *x.Stop
 	}
-	return took(x.Rungs, x.Ended, elapsed)
+	return took(x.Steps, x.Ended, elapsed)
 }
 
-func took(rungs []Rung, ended *float64, elapsed float64) float64 {
-	if len(rungs) == 0 {
+func took(steps []Step, ended *float64, elapsed float64) float64 {
+	if len(steps) == 0 {
 		return 0
 	}
 	if ended != nil {
 		elapsed = *ended
 	}
-	return elapsed - rungs[0].At
+	return elapsed - steps[0].At
 }
 
 func (c *chart) own(d *Document) lane {
@@ -182,10 +182,10 @@ func (c *chart) own(d *Document) lane {
 
 func (c *chart) child(x *Child, elapsed float64) []lane {
 	l := lane{Kind: "child", Name: shown(x.Child), Note: fmt.Sprint(x.Pid)}
-	c.ladder(&l, x.Rungs, x.Ended, elapsed)
+	c.ladder(&l, x.Steps, x.Ended, elapsed)
 	l.took = x.took(elapsed)
-	if x.Stop != nil && x.Ended != nil && len(x.Rungs) > 0 {
-		if asked, sent := c.x(*x.Ended-*x.Stop), c.x(x.Rungs[0].At); sent-asked > 0.3 {
+	if x.Stop != nil && x.Ended != nil && len(x.Steps) > 0 {
+		if asked, sent := c.x(*x.Ended-*x.Stop), c.x(x.Steps[0].At); sent-asked > 0.3 {
 			l.Bars = append(l.Bars, bar{asked, sent - asked, "self", "its descriptors were looked at before the signal"})
 		}
 	}
@@ -216,29 +216,29 @@ func (c *chart) below(p *Process) lane {
 
 func (c *chart) orphan(o *Orphan, elapsed float64) lane {
 	l := lane{Kind: "orphan", Name: shown(o.Command), Note: fmt.Sprint(o.Pid)}
-	c.ladder(&l, o.Rungs, o.Ended, elapsed)
+	c.ladder(&l, o.Steps, o.Ended, elapsed)
 	c.ticks(&l, nil, nil, 0)
 	c.ending(&l, o.Exit)
 	return l
 }
 
 // ladder draws a bar from each signal to the next.
-func (c *chart) ladder(l *lane, rungs []Rung, ended *float64, elapsed float64) {
+func (c *chart) ladder(l *lane, steps []Step, ended *float64, elapsed float64) {
 	to := elapsed
 	if ended != nil {
 		to = *ended
 	}
 	l.End = c.x(to)
-	for i, r := range rungs {
+	for i, r := range steps {
 		until := to
-		if i+1 < len(rungs) {
-			until = rungs[i+1].At
+		if i+1 < len(steps) {
+			until = steps[i+1].At
 		}
 		class := "r1"
 		switch {
 		case r.Signal == "SIGKILL":
 			class, l.Tone = "kill", "bad"
-		case r.Rung > 1:
+		case r.Step > 1:
 			class = "r2"
 		}
 		l.Bars = append(l.Bars, bar{c.x(r.At), max(0, c.x(until)-c.x(r.At)), class, fmt.Sprintf("%s: %s at %s ms, then %s ms", l.Name, r.Signal, num(r.At), num(until-r.At))})
@@ -248,7 +248,7 @@ func (c *chart) ladder(l *lane, rungs []Rung, ended *float64, elapsed float64) {
 		}
 		l.Marks = append(l.Marks, m)
 	}
-	l.took = took(rungs, ended, elapsed)
+	l.took = took(steps, ended, elapsed)
 }
 
 // ticks draws descriptors behind the end of the lane, where they were found:

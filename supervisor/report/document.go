@@ -63,7 +63,7 @@ type Spent struct {
 	From  float64 `json:"from_ms" doc:"its first signal"`
 	To    float64 `json:"to_ms" doc:"its end"`
 	Share float64 `json:"share" doc:"of elapsed_ms, from 0 to 1"`
-	Rungs int     `json:"rungs" doc:"how many signals it took"`
+	Steps int     `json:"steps" doc:"how many signals it took"`
 }
 
 // Child is a run.
@@ -75,7 +75,7 @@ type Child struct {
 	Restarts  int       `json:"restarts,omitempty" doc:"how often the instance had been restarted"`
 	Spawned   float64   `json:"spawned_at_ms" doc:"its begin"`
 	Ready     *float64  `json:"ready_after_ms,omitempty" doc:"from its begin until it proved that it serves; not there: it did not"`
-	Rungs     []Rung    `json:"rungs" doc:"the signals that it got"`
+	Steps     []Step    `json:"steps" doc:"the signals that it got"`
 	Ended     *float64  `json:"ended_at_ms,omitempty" doc:"its end; not there: it was not reaped"`
 	Stop      *float64  `json:"stop_ms,omitempty" doc:"from its first signal to its end"`
 	Exit      *Exit     `json:"exit,omitempty" doc:"how it ended"`
@@ -93,9 +93,9 @@ type Child struct {
 	Slow      []Slow    `json:"slow" doc:"what it did while it took long"`
 }
 
-// Rung is a signal of a ladder.
-type Rung struct {
-	Rung   int     `json:"rung" doc:"from 1; 0: not of the ladder"`
+// Step is a signal of a stop sequence.
+type Step struct {
+	Step   int     `json:"step" doc:"from 1; 0: outside the stop sequence"`
 	Signal string  `json:"signal" doc:"its name"`
 	At     float64 `json:"at_ms" doc:"when it was sent"`
 }
@@ -161,7 +161,7 @@ type Process struct {
 // Slow is what a run did while its stop took long.
 type Slow struct {
 	At          float64  `json:"at_ms" doc:"when it was looked at"`
-	Rung        int      `json:"rung" doc:"the last one sent"`
+	Step        int      `json:"step" doc:"the last one sent"`
 	Signal      string   `json:"signal" doc:"the last one sent"`
 	Disposition string   `json:"disposition" doc:"of that signal: caught, ignored, blocked, default"`
 	CPU         float64  `json:"cpu_ms" doc:"used since the first signal"`
@@ -181,7 +181,7 @@ type Before struct {
 type Orphan struct {
 	Pid     int      `json:"pid" doc:"of the process"`
 	Command string   `json:"command" doc:"its name"`
-	Rungs   []Rung   `json:"rungs" doc:"the signals that it got"`
+	Steps   []Step   `json:"steps" doc:"the signals that it got"`
 	Ended   *float64 `json:"ended_at_ms,omitempty" doc:"its end; not there: it survived"`
 	Exit    *Exit    `json:"exit,omitempty" doc:"how it ended"`
 }

@@ -44,7 +44,7 @@ type (
 		spawned        time.Time
 		ready          time.Duration
 		serves         bool
-		rungs          []rung
+		steps          []step
 		ended          time.Time // zero: not yet
 		reaped         event.Reaped
 		noProof        string
@@ -55,11 +55,11 @@ type (
 	orphan struct {
 		pid     int
 		command string
-		rungs   []rung
+		steps   []step
 		ended   time.Time
 		exit    event.Exit
 	}
-	rung struct {
+	step struct {
 		n      int
 		signal string
 		at     time.Time
@@ -86,7 +86,7 @@ const (
 	limit       = 100_000 // entries of all lists of a stop together
 	limitEnded  = 10_000  // instances without a run that are remembered
 	limitBefore = 100     // warnings from before the stop
-	limitRungs  = 64      // signals to one process; a ladder has a few
+	limitSteps  = 64      // signals to one process; a ladder has a few
 )
 
 // NewRecorder makes a recorder that has seen nothing.
@@ -198,22 +198,22 @@ func (r *Recorder) sent(e event.SignalSent, at time.Time) {
 	if e.Rung == 0 && r.began.IsZero() && !r.passed {
 		return // a word to a run that goes on, as its reload_signal
 	}
-	x := rung{e.Rung, e.Signal, at}
+	x := step{e.Rung, e.Signal, at}
 	command := e.Orphan
 	if e.Process != "" { // it outlived the main process
 		command = e.Process
 	}
 	if command == "" {
-		if run := r.live[e.Pid]; run != nil && len(run.rungs) < limitRungs {
-			run.rungs = append(run.rungs, x)
+		if run := r.live[e.Pid]; run != nil && len(run.steps) < limitSteps {
+			run.steps = append(run.steps, x)
 		}
 		return
 	}
 	if r.began.IsZero() {
 		return
 	}
-	if o := r.orphan(e.Pid, command); o != nil && len(o.rungs) < limitRungs {
-		o.rungs = append(o.rungs, x)
+	if o := r.orphan(e.Pid, command); o != nil && len(o.steps) < limitSteps {
+		o.steps = append(o.steps, x)
 	}
 }
 
@@ -238,7 +238,7 @@ func (r *Recorder) reaped(e event.Reaped, at time.Time) {
 	if !r.began.IsZero() {
 		return
 	}
-	x.rungs = nil
+	x.steps = nil
 	if x.instance.run != x {
 		return
 	}

@@ -86,8 +86,8 @@ func TestDocument(t *testing.T) {
 		t.Fatalf("children: %+v", d.Children)
 	}
 	c, s := d.Children[0], d.Children[1]
-	if want := []Rung{{1, "SIGTERM", 1}, {2, "SIGKILL", 21}}; !slices.Equal(c.Rungs, want) {
-		t.Errorf("rungs %+v", c.Rungs)
+	if want := []Step{{1, "SIGTERM", 1}, {2, "SIGKILL", 21}}; !slices.Equal(c.Steps, want) {
+		t.Errorf("steps %+v", c.Steps)
 	}
 	if *c.Ended != 22 || *c.Stop != 21.5 || c.Spawned != -105 || c.Exit.Signal != "SIGKILL" || c.NoProof != "it is traced" ||
 		c.Ready != nil || c.Tree.Threads != 3 || len(c.Slow) != 1 || len(c.Processes) != 1 || c.Processes[0].Exit == nil {
@@ -103,7 +103,7 @@ func TestDocument(t *testing.T) {
 	if len(d.Before) != 1 || d.Before[0] != (Before{"job", 12, 0, -100, Exit{Code: 3}}) {
 		t.Errorf("before: %+v", d.Before)
 	}
-	if len(d.Orphans) != 2 || *d.Orphans[0].Ended != 29 || d.Orphans[0].Exit.Code != 1 || len(d.Orphans[1].Rungs) != 0 {
+	if len(d.Orphans) != 2 || *d.Orphans[0].Ended != 29 || d.Orphans[0].Exit.Code != 1 || len(d.Orphans[1].Steps) != 0 {
 		t.Errorf("orphans: %+v", d.Orphans)
 	}
 	if len(d.Own) != 1 || len(d.Signals) != 1 || len(d.Warnings) != 2 || d.Warnings[0].Child != "job" || d.Warnings[0].At != -100 {
@@ -131,7 +131,7 @@ func TestBudget(t *testing.T) {
 	if !slices.Equal(who, want) {
 		t.Errorf("%v, want %v", who, want)
 	}
-	if top := totals(d.Budget)[0]; top.Who != "client" || top.Took != 21 || top.Rungs != 2 {
+	if top := totals(d.Budget)[0]; top.Who != "client" || top.Took != 21 || top.Steps != 2 {
 		t.Errorf("%+v took the most", top)
 	}
 }
@@ -208,7 +208,7 @@ func TestReloadSignalsAreNoRungs(t *testing.T) {
 		if passed {
 			want = 2
 		}
-		if len(d.Children) != 1 || len(d.Children[0].Rungs) != want {
+		if len(d.Children) != 1 || len(d.Children[0].Steps) != want {
 			t.Errorf("passed %v: %+v", passed, d.Children)
 		}
 	}
@@ -344,7 +344,7 @@ func TestRead(t *testing.T) {
 	if _, err := Read(endless); err == nil || !strings.Contains(err.Error(), "larger than") {
 		t.Errorf("endless: %v", err)
 	}
-	d, err := Read(strings.NewReader(`{"schema": 1, "children": [{"rungs": null}], "budget": [{}], "orphans": [{}]}`))
+	d, err := Read(strings.NewReader(`{"schema": 1, "children": [{"steps": null}], "budget": [{}], "orphans": [{}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,7 +98,7 @@ func (t *table) warnings(d *Document) {
 func (t *table) budget(d *Document) {
 	t.head("WHO TOOK THE TIME", "PID", "MS", "SHARE", "SIGNALS")
 	for _, s := range totals(d.Budget) {
-		t.row(s.Who, number(s.Pid), num(s.Took), fmt.Sprintf("%.1f %%", 100*s.Share), number(s.Rungs))
+		t.row(s.Who, number(s.Pid), num(s.Took), fmt.Sprintf("%.1f %%", 100*s.Share), number(s.Steps))
 	}
 }
 
@@ -107,7 +107,7 @@ func (t *table) children(d *Document) {
 		t.head("CHILD", "PID", "SIGNALS", "AT MS", "STOP MS", "END", "CLOSED", "LEFT", "PROOF")
 	}
 	for _, c := range d.Children {
-		t.row(c.Child, strconv.Itoa(c.Pid), signals(c.Rungs), first(c.Rungs), maybe(c.Stop), end(c.Exit), strconv.Itoa(c.ClosedN), strconv.Itoa(c.LeftN), c.Proof)
+		t.row(c.Child, strconv.Itoa(c.Pid), signals(c.Steps), first(c.Steps), maybe(c.Stop), end(c.Exit), strconv.Itoa(c.ClosedN), strconv.Itoa(c.LeftN), c.Proof)
 		for _, p := range c.Processes {
 			t.row("  "+p.Command, strconv.Itoa(p.Pid), "", "", "", fate(p.Exit), strconv.Itoa(p.ClosedN), strconv.Itoa(p.LeftN), p.Proof)
 		}
@@ -125,7 +125,7 @@ func (t *table) orphans(d *Document) {
 		t.head("ORPHAN", "PID", "SIGNALS", "AT MS", "ENDED MS", "END")
 	}
 	for _, o := range d.Orphans {
-		t.row(o.Command, strconv.Itoa(o.Pid), signals(o.Rungs), first(o.Rungs), maybe(o.Ended), end(o.Exit))
+		t.row(o.Command, strconv.Itoa(o.Pid), signals(o.Steps), first(o.Steps), maybe(o.Ended), end(o.Exit))
 	}
 }
 
@@ -161,9 +161,9 @@ func (f FD) notes() (n []string) {
 	return n
 }
 
-func signals(rungs []Rung) string {
-	names := make([]string, len(rungs))
-	for i, r := range rungs {
+func signals(steps []Step) string {
+	names := make([]string, len(steps))
+	for i, r := range steps {
 		names[i] = short(r.Signal)
 	}
 	return strings.Join(names, " ")
@@ -171,11 +171,11 @@ func signals(rungs []Rung) string {
 
 func short(signal string) string { return strings.TrimPrefix(signal, "SIG") }
 
-func first(rungs []Rung) string {
-	if len(rungs) == 0 {
+func first(steps []Step) string {
+	if len(steps) == 0 {
 		return ""
 	}
-	return num(rungs[0].At)
+	return num(steps[0].At)
 }
 
 // end is how a run or an orphan ended.
