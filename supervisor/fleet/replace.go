@@ -134,7 +134,7 @@ func (f *Fleet) isHalted() string {
 		return ""
 	}
 	for _, c := range slices.Sorted(maps.Keys(f.reload.halted)) {
-		return fmt.Sprintf("the reload of %s does not go on: %s", c, f.reload.halted[c])
+		return fmt.Sprintf("the reload of %s is halted: %s", c, f.reload.halted[c])
 	}
 	return ""
 }

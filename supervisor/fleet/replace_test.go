@@ -68,7 +68,7 @@ func TestReplace(t *testing.T) {
 			{"exit a1", "spawn a1+"},
 			{"refuse a1", "a1 not spawned, a1 failed, halt a: the new a1 has failed"},
 			{"wait 1h", ""},
-			{"health", "the reload of a does not go on: the new a1 has failed"},
+			{"health", "the reload of a is halted: the new a1 has failed"},
 			{"exit a2 1", "a2 again 1"}, // by what it is
 			{"wait 1s", "spawn a2"},
 			{"up a2", "a2 ready"},
@@ -193,7 +193,7 @@ func TestOverlap(t *testing.T) {
 			{"reload 1", "spawn a+"},
 			{"up a", ""},
 			{"exit! a", "a completed, halt a: the new a has failed"},
-			{"health", "the reload of a does not go on: the new a has failed"},
+			{"health", "the reload of a is halted: the new a has failed"},
 		}},
 		{"the old one ends by itself, for good, and the new one will serve", cfgs(newConfig(kid("a", overlapping, restart("never"))), new), []step{
 			up,
@@ -224,7 +224,7 @@ func TestOverlap(t *testing.T) {
 			up,
 			{"reload 1", "spawn a+"},
 			{"refuse a", "a not spawned, a failed, halt a: the new a has failed"},
-			{"health", "the reload of a does not go on: the new a has failed"},
+			{"health", "the reload of a is halted: the new a has failed"},
 			{"exit a 1", "a again 1"},
 			{"wait 1s", "spawn a"},
 			{"up a", "a ready"},

@@ -90,7 +90,7 @@ func TestLife(t *testing.T) {
 			{event.Edited{}, `RELOADING=1\nMONOTONIC_USEC=\d+\nSTATUS=reloading`},
 			{event.Reloaded{}, `READY=1\nSTATUS=reloaded`},
 			{event.SignalReceived{Signal: "SIGHUP"}, `RELOADING=1\n(?s:.*)`},
-			{event.Halted{Child: "a", Reason: "it failed"}, `READY=1\nSTATUS=the reload of a does not go on: it failed`},
+			{event.Halted{Child: "a", Reason: "it failed"}, `READY=1\nSTATUS=the reload of a is halted: it failed`},
 			{event.Failed{Child: "a", Reason: "too often"}, `STATUS=a failed: too often`},
 			{event.SignalReceived{Signal: "SIGTERM"}, `STOPPING=1\nSTATUS=stopping: SIGTERM`},
 			{event.SignalReceived{Signal: "SIGTERM"}, ""}, // once more
