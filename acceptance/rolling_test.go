@@ -177,7 +177,7 @@ func TestHaltedUpdate(t *testing.T) {
 		s.reload(file(end))
 		s.waitFrom(from, "reload halted", "child", "c")
 		out, err := exec.Command(filepath.Join(bin, "supervisor"), "health", "--ready", "--config", s.config).CombinedOutput()
-		if err != nil || !strings.Contains(string(out), "does not go on") { // the old ones serve
+		if err != nil || !strings.Contains(string(out), "is halted") { // the old ones serve
 			t.Errorf("%v: %s", err, out)
 		}
 		old, _ := s.waitFrom(0, "child ready", "child", "c2")

@@ -145,7 +145,7 @@ func (m *Manager) text(e event.Event) string {
 	case event.ReloadIgnored:
 		return m.reloaded("a reload was ignored: " + e.Reason)
 	case event.Halted:
-		return m.reloaded("the reload of " + e.Child + " does not go on: " + e.Reason)
+		return m.reloaded("the reload of " + e.Child + " is halted: " + e.Reason)
 	case event.SignalReceived:
 		switch e.Signal {
 		case "SIGHUP":
