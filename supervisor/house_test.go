@@ -1,6 +1,7 @@
 package main
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -18,7 +19,7 @@ var floors = [][]string{
 	{"fleet"},
 	{"listen"},
 	{"process", "config", "control", "child", "relay", "ready", "journal", "report", "watch", "sdnotify", "guard"},
-	{"process/proof", "process/spawn"},
+	{"process/lifecycle", "process/proof", "process/spawn"},
 	{"ledger", "queue", "limits"},
 	{"procfs", "event", "files"},
 }
@@ -68,4 +69,53 @@ func TestArrowsPointDown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// mostFields is how many fields a struct of the process loop has at most: a struct with
+// more has more than one concern.
+const mostFields = 20
+
+// TestStructsAreSmall holds the structs of package process, and of the packages below it,
+// against mostFields. An embedded struct counts as one field.
+func TestStructsAreSmall(t *testing.T) {
+	structs := 0
+	err := filepath.WalkDir("process", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok {
+				return true
+			}
+			if s, ok := spec.Type.(*ast.StructType); ok {
+				structs++
+				if n := fields(s); n > mostFields {
+					t.Errorf("%s: struct %s has %d fields, at most %d are allowed",
+						path, spec.Name, n, mostFields)
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if structs < 40 {
+		t.Errorf("only %d structs were found", structs)
+	}
+}
+
+// fields counts the fields of a struct.
+func fields(s *ast.StructType) int {
+	n := 0
+	for _, f := range s.Fields.List {
+		n += max(len(f.Names), 1)
+	}
+	return n
 }

@@ -32,7 +32,7 @@ func (l *Loop) found(parent *watched, pid int) *watched {
 		return nil
 	}
 	w := l.watch(&watched{run: parent.run, pid: pid, parent: parent.pid, comm: s.Comm})
-	w.inStop = parent.run != nil && s.Start > parent.run.stopTick
+	w.inStop = parent.run != nil && s.Start > parent.run.stop.tick
 	l.feed(w, proof.Attach, cause{})
 	if w.is(proof.Forgotten) {
 		l.unborn[pid] = parent

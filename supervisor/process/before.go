@@ -1,6 +1,7 @@
 package process
 
 import (
+	"tp0/supervisor/process/lifecycle"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/procfs"
 )
@@ -26,12 +27,12 @@ func (l *Loop) scanBefore(r *run, asked Proof) {
 				l.attach(w, asked)
 				tree = tree[1:]
 			}
-			r.processes = len(tree)
+			r.stop.processes = len(tree)
 			if asked == Exact {
 				l.findBelow(tree)
 				l.findNew(w)
 			}
-			l.deliverWaiting(r)
+			l.advance(r, lifecycle.Scanned)
 		}
 	})
 }
@@ -59,7 +60,7 @@ func (l *Loop) findBelow(tree []member) {
 // moment when it was traced. One that has neither threads nor processes below
 // it is believed not to fork in just that moment.
 func (l *Loop) findNew(w *watched) {
-	if len(w.traced) < 2 && w.run.processes == 0 {
+	if len(w.traced) < 2 && w.run.stop.processes == 0 {
 		return
 	}
 	for _, pid := range procfs.Children(w.pid) {

@@ -17,11 +17,11 @@ const (
 	mostTargets = 8
 )
 
-// diagnose looks at what a run does while its stop takes long. One that has not
-// heard of it yet, or stands in its exit, waits for us.
+// diagnose looks at what a run does while its stop takes long. A run whose signals wait,
+// or that is held in its exit stop, waits for us.
 func (l *Loop) diagnose(r *run, sig unix.Signal) {
 	w := r.watched
-	if w == nil || r.reaped || len(r.waiting) > 0 || w.machine.State.Held() {
+	if w == nil || r.phase.MainEnded() || r.stop.delivery.State.Waits() || w.machine.State.Held() {
 		return
 	}
 	since := w.cpu
@@ -43,7 +43,7 @@ func (l *Loop) diagnose(r *run, sig unix.Signal) {
 			d.Threads = append(d.Threads, l.describe(pid, fmt.Sprintf("%s (pid %d): ", s.Comm, pid))...)
 		}
 		return func() {
-			if !r.reaped {
+			if !r.phase.MainEnded() {
 				l.report(d)
 			}
 		}
@@ -85,7 +85,8 @@ func (l *Loop) describe(pid int, before string) (lines []string) {
 	}
 	for _, t := range threads {
 		if t.State == 't' {
-			t.State = 'T' // by job control, and we listen to it: in another stop of ours none stands for long
+			// By job control, and we listen to it: no other ptrace stop takes that long.
+			t.State = 'T'
 		}
 		lines = append(lines, before+t.Describe(name))
 	}
@@ -111,7 +112,7 @@ func (l *Loop) activity(pid int) (threads []procfs.Thread, err error) {
 // glance looks once at a run that serves: what it holds, and what it will do
 // about the signal that is to stop it. It is what is known of one that crashes.
 func (l *Loop) glance(r *run, sig unix.Signal) {
-	if r.reaped || !r.stopAt.IsZero() {
+	if r.phase.MainEnded() || r.stop.begun() {
 		return
 	}
 	r.glances++
@@ -122,7 +123,7 @@ func (l *Loop) glance(r *run, sig unix.Signal) {
 		l.resolve(r.pid, g.FDs, fresh())
 		l.cmds.Put(func() {
 			r.glances--
-			if !r.reaped {
+			if !r.phase.MainEnded() {
 				l.report(g)
 			}
 			l.settle(r)

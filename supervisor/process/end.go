@@ -47,7 +47,7 @@ func (l *Loop) judge(w *watched) {
 	}
 	if w.own() {
 		w.evidence.Inherited = slices.Concat(w.run.sockets, l.handedOn())
-		w.evidence.Late = w.run.late
+		w.evidence.Late = w.run.stop.late
 	}
 	v.Result = proof.Judge(v.From, w.evidence)
 	w.evidence = proof.Evidence{} // it is worth nothing more

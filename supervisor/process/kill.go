@@ -46,7 +46,7 @@ func (l *Loop) killAll(k *killing, list func() []procfs.Stat, tell func(procfs.S
 		if k.killed[key(p)] || l.isKilled(p) {
 			continue
 		}
-		if r := l.pids[p.Pid]; r != nil && len(r.waiting) > 0 {
+		if r := l.pids[p.Pid]; r != nil && r.stop.delivery.State.Waits() {
 			l.deliverLast(r)
 			continue
 		}
@@ -78,7 +78,7 @@ func (k *killing) takeOver(runs map[RunID]*run) {
 // with the process group of one. It may live on for a moment, in its exit stop.
 func (l *Loop) isKilled(p procfs.Stat) bool {
 	if r := l.pids[p.Pid]; r != nil {
-		return r.killed
+		return r.stop.killed
 	}
 	r := l.trees.byGroup[p.PGrp]
 	if r == nil || len(r.tree.steps) == 0 {

@@ -14,7 +14,7 @@ func (l *Loop) born(pid int, parent *watched) *watched {
 	}
 	l.watch(w)
 	if w.run != nil {
-		w.run.forked++
+		w.run.stop.forked++
 	}
 	l.traces(w, pid)
 	l.feed(w, proof.Born, cause{tid: pid})

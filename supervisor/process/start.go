@@ -7,9 +7,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/process/lifecycle"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/process/spawn"
-	"tp0/supervisor/procfs"
 )
 
 // Spec is a process to start: what it begins with, and how the loop treats it.
@@ -47,21 +47,28 @@ func (l *Loop) hand(files []int, do func(own []int, err error)) {
 	})
 }
 
+// execution is what belongs to the phases at the barrier, and the result.
+type execution struct {
+	barrier   *spawn.Barrier // nil: there is none, or the result is known
+	afterExec []func()       // what waits for the result
+	failure   error          // why the command could not be executed
+}
+
 // awaitExec lets a process execute its command, and waits beside the loop until
 // it has.
 func (l *Loop) awaitExec(r *run) {
 	barrier := r.barrier
-	r.starting = true
 	l.lookers.all.Go(func() {
 		failure := barrier.Release()
 		l.cmds.Put(func() {
 			afterExec := r.afterExec
 			// A failure ErrNotExecuted is looked into once it is known how it ended: settle.
-			r.starting, r.failure, r.barrier, r.afterExec = false, failure, nil, nil
+			r.execution = execution{failure: failure}
+			r.phase.Handle(lifecycle.Executed)
 			if failure == nil {
 				l.spawned(r)
 				for _, do := range afterExec {
-					if !r.reaped {
+					if !r.phase.MainEnded() {
 						do()
 					}
 				}
@@ -74,7 +81,7 @@ func (l *Loop) awaitExec(r *run) {
 // onceExecuted does something to a process when it has executed its command: a
 // signal to the start verb would not reach the command. SIGKILL does not wait.
 func (l *Loop) onceExecuted(r *run, sig unix.Signal, do func()) {
-	if r.barrier != nil && sig != unix.SIGKILL {
+	if r.phase.Unexecuted() && sig != unix.SIGKILL {
 		r.afterExec = append(r.afterExec, do)
 		return
 	}
@@ -102,17 +109,4 @@ func (l *Loop) attachAtSpawn(r *run) {
 // watchRun begins to watch a run's own process.
 func (l *Loop) watchRun(r *run) {
 	r.watched = l.watch(&watched{run: r, pid: r.pid, comm: r.name})
-}
-
-// handedOn lists what children inherit from whoever started us, beyond the
-// standard streams.
-func (l *Loop) handedOn() []procfs.FD {
-	if !l.opt.Inherit || l.inherited != nil {
-		return l.inherited
-	}
-	l.inherited = []procfs.FD{}
-	if own, err := spawn.NotCloseOnExec(); err == nil { // else they count as the children's
-		l.inherited = own
-	}
-	return l.inherited
 }

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/process/lifecycle"
 )
 
 // Succeed names the process that is the main process of a run once the present
@@ -12,7 +14,7 @@ import (
 // ended. [MainChanged] follows then; a process that is neither ends as a survivor.
 func (l *Loop) Succeed(id RunID, pid int) {
 	l.cmds.Put(func() {
-		if r := l.runs[id]; r != nil && !r.reaped {
+		if r := l.runs[id]; r != nil && !r.phase.MainEnded() {
 			r.successor = pid
 			if pid == r.pid {
 				r.successor = 0
@@ -25,12 +27,13 @@ func (l *Loop) Succeed(id RunID, pid int) {
 // and reports whether it did. In a stop nobody succeeds: what is left ends, too.
 func (l *Loop) promote(r *run) bool {
 	a := l.trees.adopted[r.successor]
-	if r.successor == 0 || a == nil || a.run != r || !r.stopAt.IsZero() || r.watched != nil {
+	if r.successor == 0 || a == nil || a.run != r || r.stop.begun() || r.watched != nil {
 		return false
 	}
 	delete(l.trees.adopted, a.stat.Pid)
 	r.tree.alive--
-	r.pid, r.successor, r.reaped, r.tree.scanned = a.stat.Pid, 0, false, false
+	r.pid, r.successor = a.stat.Pid, 0
+	r.phase.Handle(lifecycle.Succeeded)
 	l.pids[r.pid] = r
 	if group, err := unix.Getpgid(r.pid); err == nil && group == r.pid {
 		r.tree.group = group // it leads one of its own
@@ -38,6 +41,6 @@ func (l *Loop) promote(r *run) bool {
 	}
 	l.report(MainChanged{Run: r.id, From: r.exited.Pid, Exit: r.exited.Exit, Pid: r.pid})
 	r.exited = Exited{}
-	r.spawned = time.Time{} // it is too old for a held signal
+	r.handling.since = time.Time{} // no signal waits until it is handled
 	return true
 }

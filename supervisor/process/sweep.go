@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/process/lifecycle"
 	"tp0/supervisor/procfs"
 )
 
@@ -174,13 +175,13 @@ func (l *Loop) sweepTell(p procfs.Stat) {
 // stop: the sweep has no time for it.
 func (l *Loop) deliverLast(r *run) {
 	last := delivery{signal: unix.SIGKILL}
-	for _, d := range r.waiting {
+	for _, d := range r.stop.waiting {
 		if d.signal == unix.SIGKILL {
 			last = d
 		}
 	}
-	r.waiting, r.held, r.turnEnd = nil, false, time.Time{}
-	r.late = "the deadline passed before the first fd scan"
+	l.advance(r, lifecycle.DeadlinePassed)
+	r.stop.late = "the deadline passed before the first fd scan"
 	l.deliver(r, last)
 }
 

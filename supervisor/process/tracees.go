@@ -58,7 +58,7 @@ func (l *Loop) setOptions(w *watched, tid int) {
 	if tid == w.anchor {
 		options = anchorOptions
 	}
-	if w.own() && w.run.stopAt.IsZero() {
+	if w.own() && !w.run.stop.begun() {
 		options = spawnOptions
 	}
 	_ = ptrace(unix.PTRACE_SETOPTIONS, tid, 0, options)
@@ -77,7 +77,9 @@ func (l *Loop) moveAnchor(w *watched, survivor int) {
 // listen leaves a thread in its group stop until SIGCONT arrives.
 func (l *Loop) listen(w *watched, tid int) {
 	_ = ptrace(unix.PTRACE_LISTEN, tid, 0, 0)
-	if r := w.run; r != nil && !r.reaped && len(r.waiting) == 0 { // else the signal goes first
-		l.awaken(r) // for a descendant too: a parent that waits for it cannot end otherwise
+	r := w.run
+	if r == nil || r.phase.MainEnded() || r.stop.delivery.State.Waits() {
+		return // the signal goes first
 	}
+	l.continueRun(r) // for a descendant too: a parent that waits for it cannot end otherwise
 }

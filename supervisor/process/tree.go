@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/process/lifecycle"
 	"tp0/supervisor/procfs"
 )
 
@@ -63,15 +64,13 @@ type sentStep struct {
 
 // runTree is what a run knows of its process tree.
 type runTree struct {
-	mark     uint64 // 0: none could be made
-	group    int    // the process group that the run was given
-	leave    bool   // survivors run on, and nothing waits for them
-	alive    int    // adopted processes of it
-	scanned  bool   // the adopted processes were listed after the main process ended
-	reported bool   // the end of the main process was reported
-	steps    []sentStep
-	sent     map[identity]int // the last step of those that were sent it one by one
-	killing  killing
+	mark    uint64 // 0: none could be made
+	group   int    // the process group that the run was given
+	leave   bool   // survivors run on, and nothing waits for them
+	alive   int    // adopted processes of it
+	steps   []sentStep
+	sent    map[identity]int // the last step of those that were sent it one by one
+	killing killing
 }
 
 func newRunTree(mark uint64, leave bool) runTree {
@@ -212,21 +211,19 @@ func (l *Loop) followTrees() {
 
 // follow goes on with a run whose main process has ended.
 func (l *Loop) follow(r *run) {
-	if !r.reaped || l.runs[r.id] != r {
-		return
-	}
-	if !r.tree.scanned {
-		r.tree.scanned = true
+	if r.phase.Unlisted() {
 		if l.promote(r) {
 			return
 		}
+		r.phase.Handle(lifecycle.TreeListed)
 		l.settle(r)
 	}
 	switch {
-	case r.tree.leave:
-	case r.tree.alive > 0 && r.tree.reported: // else settle does it: who holds what was left is found out first
+	case r.phase != lifecycle.Outlived: // settle is called again, or has ended the run
+	case r.tree.alive > 0:
 		l.sendSurvivors(r)
-	case r.tree.reported && l.runs[r.id] == r: // else its end said that nothing is left
+	default:
+		r.phase.Handle(lifecycle.TreeEnded)
 		l.endRun(r)
 		l.report(TreeEnded{Run: r.id})
 	}
@@ -234,7 +231,7 @@ func (l *Loop) follow(r *run) {
 
 // over reports whether nothing of a run is left, or nothing that it waits for.
 func (r *run) over() bool {
-	return r.tree.reported && (r.tree.alive == 0 || r.tree.leave)
+	return r.phase == lifecycle.Over || r.phase == lifecycle.Outlived && r.tree.alive == 0
 }
 
 // survivors are the adopted processes of a run, by their pids.
@@ -272,11 +269,11 @@ func (l *Loop) reapedAdopted(pid int) (child string) {
 func (l *Loop) sendStep(r *run, d delivery) {
 	now, _ := procfs.Uptime() // on an error nobody counts as reached, and is sent the step once more
 	scope := r.scope
-	if r.reaped {
+	if r.phase.MainEnded() {
 		scope = ScopeProcess // the survivors are sent it one by one
 	}
 	r.tree.steps = append(r.tree.steps, sentStep{d, scope, now})
-	if r.reaped {
+	if r.phase.MainEnded() {
 		l.sendSurvivors(r)
 	}
 }
@@ -323,7 +320,7 @@ func (t *runTree) reachedWithGroup(p procfs.Stat) int {
 // scanSurvivor has the descriptors of a survivor and of what is below it scanned
 // before it is told to end, unless they are watched already.
 func (l *Loop) scanSurvivor(r *run, a *adopted, then func()) {
-	if r.proof == Exact && l.watches[a.stat.Pid] == nil {
+	if r.stop.proof == Exact && l.watches[a.stat.Pid] == nil {
 		if w := l.found(&watched{run: r, pid: a.stat.PPid}, a.stat.Pid); w != nil {
 			l.scanFound(w, nil, then)
 			return
@@ -370,7 +367,8 @@ func (l *Loop) killSurvivors(r *run) {
 // tendTree goes on with the end of survivors; zero: there is nothing to be done.
 func (l *Loop) tendTree(r *run, now time.Time) time.Time {
 	n := len(r.tree.steps)
-	if !r.reaped || r.over() || r.tree.alive == 0 || n == 0 || r.tree.steps[n-1].signal != unix.SIGKILL {
+	killed := n > 0 && r.tree.steps[n-1].signal == unix.SIGKILL
+	if !r.phase.MainEnded() || r.tree.alive == 0 || r.over() || !killed {
 		return time.Time{}
 	}
 	l.scanAdopted()

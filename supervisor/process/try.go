@@ -40,6 +40,16 @@ var errTooLate = errors.New("the command did not end in time")
 // for a reason of ours: what a spawn needs was short, or the loop was late.
 var ErrNotTried = errors.New("the command was not started")
 
+// probes are the trials that are under way.
+type probes struct {
+	tries  chan struct{}  // full: the loop is to take some first; for any goroutine
+	trials map[int]*trial // by pid
+}
+
+func newProbes() probes {
+	return probes{tries: make(chan struct{}, mostTries), trials: map[int]*trial{}}
+}
+
 // Try runs a command in a process group of its own and waits for its end. It
 // returns nil if that is exit code 0, else how it ended, with the last that it
 // printed. When ctx ends first, the group gets SIGKILL, and so does whatever is

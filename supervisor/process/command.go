@@ -1,0 +1,105 @@
+package process
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/process/spawn"
+)
+
+// Spawn starts a run. [Spawned] or [SpawnFailed] follows. The descriptors of the
+// spec may be closed as soon as it returns. Some dozens may be on their way at a
+// time, no hundreds.
+func (l *Loop) Spawn(id RunID, s Spec) {
+	s.Barrier = s.Barrier || s.Watch == Exact
+	p, err := spawn.Prepare(s.Spec, l.opt.Books)
+	if err != nil {
+		l.cmds.Put(func() { l.report(SpawnFailed{Run: id, Err: err}) })
+		return
+	}
+	defer p.CloseChildEnd()
+	l.hand(p.Files(), func(own []int, err error) { l.spawn(id, s, p, own, err) })
+}
+
+// Answers reports whether the loop does something that it is asked before ctx
+// ends.
+func (l *Loop) Answers(ctx context.Context) bool {
+	answer := make(chan struct{})
+	l.cmds.Put(func() { close(answer) })
+	select {
+	case <-answer:
+		return true
+	case <-l.quit:
+		return true // it is over, as it should be
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Signal sends a signal to a run as a step of its stop sequence. It does nothing to a
+// run that is over, or that could not be spawned. The first one starts the fd scan of
+// the run, as proof asks. [Signalled] follows.
+func (l *Loop) Signal(id RunID, sig unix.Signal, rung int, proof Proof) {
+	l.cmds.Put(func() {
+		if r := l.runs[id]; r != nil {
+			l.onceExecuted(r, sig, func() { l.signal(r, delivery{sig, rung}, proof) })
+		}
+	})
+}
+
+// Forward passes on to a run a signal that came to us, or another one in its
+// place; 0: none. It is no rung, and no stop begins. [Signalled] follows.
+func (l *Loop) Forward(id RunID, came, sig unix.Signal) {
+	l.cmds.Put(func() {
+		if r := l.runs[id]; r != nil && !r.phase.MainEnded() {
+			l.onceExecuted(r, sig, func() { l.forward(r, came, sig) })
+		}
+	})
+}
+
+// Serves tells that a run has proved that it serves, so that it hears signals.
+func (l *Loop) Serves(id RunID) {
+	l.cmds.Put(func() {
+		if r := l.runs[id]; r != nil {
+			r.handling.serves = true
+		}
+	})
+}
+
+// Rescope changes whom the signals of a run reach from now on, and whether its
+// descendants may outlive it.
+func (l *Loop) Rescope(id RunID, scope Scope, leave bool) {
+	l.cmds.Put(func() {
+		if r := l.runs[id]; r != nil {
+			r.scope = scope
+			if !r.phase.MainEnded() { // else the decision is made
+				r.tree.leave = leave
+			}
+		}
+	})
+}
+
+// Diagnose looks at what a run does that was sent sig a while ago. [Diagnosed]
+// follows unless it ends first.
+func (l *Loop) Diagnose(id RunID, sig unix.Signal) { l.ask(id, sig, l.diagnose) }
+
+// Glance looks at a run that serves and that sig is to stop. [Glanced] follows
+// unless it ends first, or its stop begins.
+func (l *Loop) Glance(id RunID, sig unix.Signal) { l.ask(id, sig, l.glance) }
+
+func (l *Loop) ask(id RunID, sig unix.Signal, what func(*run, unix.Signal)) {
+	l.cmds.Put(func() {
+		if r := l.runs[id]; r != nil {
+			what(r, sig)
+		}
+	})
+}
+
+// Sweep ends whatever is left below us: SIGTERM now, after an fd scan as proof
+// asks, SIGKILL at killAt, and at giveUp it is over. [Swept] follows. Call it when no
+// run is left, or none that could be ended; nothing may be spawned after it.
+func (l *Loop) Sweep(killAt, giveUp time.Time, proof Proof) {
+	l.cmds.Put(func() { l.startSweep(killAt, giveUp, proof) })
+}

@@ -1,0 +1,185 @@
+package process
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/process/lifecycle"
+	"tp0/supervisor/process/proof"
+)
+
+// delivery is a signal on its way to a run.
+type delivery struct {
+	signal unix.Signal
+	rung   int // the step of the stop sequence; 0: none
+}
+
+// The stop of thousands of children is paced: a run gets its signal once few fd scans
+// are due. If all got it at once, they would wait in their exit stops, and most of the
+// scans would come too late. Only scans count: a run that takes long to end delays no
+// other one.
+const (
+	mostDue    = 256             // fd scans
+	queueLimit = 5 * time.Second // a run waits no longer in the queue
+)
+
+var deliveryLimits = lifecycle.Limits{Queued: queueLimit, Scanning: proof.BeforeLimit}
+
+// signal sends a run a step of its stop sequence. Its stop begins with the first one.
+func (l *Loop) signal(r *run, d delivery, asked Proof) {
+	first := !r.stop.begun()
+	if first {
+		l.beginStop(r, asked)
+	}
+	if r.phase.MainEnded() {
+		l.advance(r, lifecycle.MainGone)
+		l.sendStep(r, d)
+		return
+	}
+	if r.stop.delivery.State == lifecycle.Direct {
+		l.deliver(r, d)
+		return
+	}
+	r.stop.waiting = append(r.stop.waiting, d)
+	switch {
+	case first && !l.handles(r, d.signal, r.stop.at):
+		l.advance(r, lifecycle.NoHandler)
+	case first || r.stop.delivery.State == lifecycle.Unhandled:
+		l.scanFirst(r)
+	default:
+		l.advance(r, lifecycle.Escalated)
+	}
+}
+
+// advance takes an event of a delivery in, and does what is to be done.
+func (l *Loop) advance(r *run, e lifecycle.Event) {
+	s := &r.stop
+	before := s.delivery.State
+	do := s.delivery.Handle(e, time.Now(), deliveryLimits)
+	if s.delivery.State != before {
+		l.soon(s.delivery.Until)
+	}
+	switch do {
+	case lifecycle.Enqueue:
+		l.queue = append(l.queue, r)
+	case lifecycle.Scan:
+		l.scanBefore(r, s.proof)
+	case lifecycle.DeliverLate:
+		s.late = fmt.Sprintf("the fd scan before the signal took more than %v", proof.BeforeLimit)
+		l.attach(r.watched, s.proof)
+		l.deliverWaiting(r)
+	case lifecycle.Deliver:
+		l.deliverWaiting(r)
+	case lifecycle.Discard:
+		s.waiting = nil
+	}
+}
+
+// scanFirst goes on with signals that the program handles, or that do not wait for that
+// any longer: the fd scan comes before them.
+func (l *Loop) scanFirst(r *run) {
+	switch {
+	case r.stop.proof == None:
+		l.advance(r, lifecycle.NoScan)
+	case len(l.queue) == 0 && l.fewScansDue():
+		l.advance(r, lifecycle.QueueFree)
+	default:
+		l.advance(r, lifecycle.QueueFull)
+	}
+}
+
+// fewScansDue reports whether the next run may get its signals.
+func (l *Loop) fewScansDue() bool { return !l.more && l.lookers.backlog() < mostDue }
+
+// dequeue goes on with the runs whose fd scan is next, or that have waited for too long.
+func (l *Loop) dequeue(now time.Time) {
+	for len(l.queue) > 0 {
+		r := l.queue[0]
+		d := r.stop.delivery
+		queued := d.State == lifecycle.Queued
+		if queued && now.Before(d.Until) && !l.fewScansDue() {
+			return
+		}
+		l.queue = l.queue[1:]
+		switch {
+		case !queued: // an escalation or the deadline came before
+		case r.phase.MainEnded():
+			l.advance(r, lifecycle.MainGone)
+		default:
+			l.advance(r, lifecycle.Dequeued)
+		}
+	}
+}
+
+// tendDelivery goes on with a delivery by the time alone. It says when it wants to be
+// called again; zero: never.
+func (l *Loop) tendDelivery(r *run, now time.Time) time.Time {
+	s := &r.stop
+	switch s.delivery.State {
+	case lifecycle.Unhandled:
+		if l.handles(r, s.waiting[0].signal, now) {
+			l.scanFirst(r)
+		} else {
+			s.delivery.Until = earlier(now.Add(handlesEvery), s.at.Add(r.handling.limit))
+		}
+	case lifecycle.Scanning:
+		if !now.Before(s.delivery.Until) {
+			l.advance(r, lifecycle.ScanLate)
+		}
+	}
+	return s.delivery.Until
+}
+
+// deliverWaiting sends the signals that waited.
+func (l *Loop) deliverWaiting(r *run) {
+	waiting := r.stop.waiting
+	r.stop.waiting = nil
+	for _, d := range waiting {
+		l.deliver(r, d)
+	}
+}
+
+// deliver sends a signal to a run.
+func (l *Loop) deliver(r *run, d delivery) {
+	if r.phase.MainEnded() { // it ended while it was scanned
+		if d.rung > 0 {
+			l.sendStep(r, d)
+		}
+		return
+	}
+	if d.signal == unix.SIGKILL {
+		r.stop.killed = true
+	}
+	err := l.kill(r, d)
+	l.report(Signalled{Run: r.id, Pid: r.pid, Signal: d.signal, Rung: d.rung, Err: err})
+	if d.rung == 0 {
+		return
+	}
+	l.sendStep(r, d)
+	if d.signal != unix.SIGKILL {
+		r.stop.signalled()
+		l.continueDue(r)
+	}
+}
+
+// forward passes a signal on. A run in the background gets the terminal back
+// before it goes on, and what stops a run by the terminal's wish stops us too:
+// whoever sent it waits for that.
+func (l *Loop) forward(r *run, came, sig unix.Signal) {
+	if came == unix.SIGCONT {
+		l.giveTerminal(r)
+	}
+	switch {
+	case sig == 0: // swallowed
+	case r.stop.delivery.State.Waits(): // not before what came earlier
+		r.stop.waiting = append(r.stop.waiting, delivery{signal: sig})
+	default:
+		l.deliver(r, delivery{signal: sig})
+	}
+	if (came == unix.SIGTSTP || came == unix.SIGTTIN || came == unix.SIGTTOU) && os.Getpid() != 1 {
+		_ = unix.Kill(os.Getpid(), unix.SIGSTOP)
+	}
+}
