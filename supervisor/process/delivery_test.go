@@ -1,0 +1,79 @@
+package process
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/process/lifecycle"
+)
+
+// fillQueue has so many fd scans due that the next one has to wait in the queue.
+func (b *bench) fillQueue() {
+	for range mostDue {
+		b.lookers.do(func() {})
+	}
+}
+
+// queued starts a daemon whose parent stays the main process, has the fd scan of the run
+// wait in the queue, and ends the main process. It returns the pid of the daemon.
+func (b *bench) queued() (id RunID, pid int, unblock func()) {
+	b.t.Helper()
+	id, out := b.start("daemon deaf stay")
+	if _, err := fmt.Fscanf(out, "daemon %d ready", &pid); err != nil {
+		b.t.Fatal(err)
+	}
+	unblock = b.block()
+	b.fillQueue()
+	b.Signal(id, unix.SIGINT, 1, Exact)
+	main, state := make(chan int, 1), make(chan lifecycle.State, 1)
+	b.cmds.Put(func() {
+		r := b.runs[id]
+		main <- r.pid
+		state <- r.stop.delivery.State
+	})
+	if s := <-state; s != lifecycle.Queued {
+		b.t.Errorf("the signal is %v", s)
+	}
+	_ = unix.Kill(<-main, unix.SIGKILL)
+	if e := b.exited(id); len(e.Survivors) != 1 || e.Survivors[0].Pid != pid {
+		b.t.Errorf("survivors: %v", e.Survivors)
+	}
+	return id, pid, unblock
+}
+
+// When a main process ends while its fd scan waits in the queue, its survivors are sent the
+// step that waited.
+func TestMainEndsInTheQueue(t *testing.T) {
+	b := newBench(t)
+	_, pid, unblock := b.queued()
+	unblock()
+	s := wait(b, func(s Signalled) bool { return s.Pid == pid })
+	if s.Signal != unix.SIGINT || s.Rung != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A step that comes after the end of the main process follows the steps that waited.
+func TestStepsStayInOrder(t *testing.T) {
+	b := newBench(t)
+	id, pid, unblock := b.queued()
+	defer unblock()
+	rungs := make(chan []int, 1)
+	b.cmds.Put(func() {
+		r := b.runs[id]
+		b.signal(r, delivery{unix.SIGKILL, 2}, Exact)
+		var all []int
+		for _, s := range r.tree.steps {
+			all = append(all, s.rung)
+		}
+		rungs <- all
+	})
+	if got := <-rungs; !slices.Equal(got, []int{1, 2}) {
+		t.Errorf("steps %v", got)
+	}
+	wait(b, func(s Signalled) bool { return s.Pid == pid && s.Signal == unix.SIGKILL })
+	wait(b, func(e TreeEnded) bool { return e.Run == id })
+}
