@@ -10,8 +10,8 @@ import (
 )
 
 // Spawn starts a run. [Spawned] or [SpawnFailed] follows. The descriptors of the
-// spec may be closed as soon as it returns. Some dozens may be on their way at a
-// time, no hundreds.
+// spec may be closed as soon as it returns. Some dozens of spawns may be under way at a
+// time, but no hundreds.
 func (l *Loop) Spawn(id RunID, s Spec) {
 	s.Barrier = s.Barrier || s.Watch == Exact
 	p, err := spawn.Prepare(s.Spec, l.opt.Books)
@@ -23,8 +23,7 @@ func (l *Loop) Spawn(id RunID, s Spec) {
 	l.hand(p.Files(), func(own []int, err error) { l.spawn(id, s, p, own, err) })
 }
 
-// Answers reports whether the loop does something that it is asked before ctx
-// ends.
+// Answers reports whether the loop carries out a command before ctx ends.
 func (l *Loop) Answers(ctx context.Context) bool {
 	answer := make(chan struct{})
 	l.cmds.Put(func() { close(answer) })
@@ -50,7 +49,7 @@ func (l *Loop) Signal(id RunID, sig unix.Signal, rung int, proof Proof) {
 }
 
 // Forward passes on to a run a signal that came to us, or another one in its
-// place; 0: none. It is no rung, and no stop begins. [Signalled] follows.
+// place; 0: none. It is no step of the stop sequence, and no stop begins. [Signalled] follows.
 func (l *Loop) Forward(id RunID, came, sig unix.Signal) {
 	l.cmds.Put(func() {
 		if r := l.runs[id]; r != nil && !r.phase.MainEnded() {
@@ -59,7 +58,7 @@ func (l *Loop) Forward(id RunID, came, sig unix.Signal) {
 	})
 }
 
-// Serves tells that a run has proved that it serves, so that it hears signals.
+// Serves tells that a run has proved that it serves. Its program handles signals then.
 func (l *Loop) Serves(id RunID) {
 	l.cmds.Put(func() {
 		if r := l.runs[id]; r != nil {
@@ -81,12 +80,12 @@ func (l *Loop) Rescope(id RunID, scope Scope, leave bool) {
 	})
 }
 
-// Diagnose looks at what a run does that was sent sig a while ago. [Diagnosed]
-// follows unless it ends first.
+// Diagnose finds out what the threads of a run do that was sent sig a while ago.
+// [Diagnosed] follows unless the run ends first.
 func (l *Loop) Diagnose(id RunID, sig unix.Signal) { l.ask(id, sig, l.diagnose) }
 
-// Glance looks at a run that serves and that sig is to stop. [Glanced] follows
-// unless it ends first, or its stop begins.
+// Glance scans the descriptors of a run that serves, and finds out what the run does about
+// sig, which is to stop it. [Glanced] follows unless the run ends or its stop begins first.
 func (l *Loop) Glance(id RunID, sig unix.Signal) { l.ask(id, sig, l.glance) }
 
 func (l *Loop) ask(id RunID, sig unix.Signal, what func(*run, unix.Signal)) {

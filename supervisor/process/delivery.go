@@ -165,9 +165,9 @@ func (l *Loop) deliver(r *run, d delivery) {
 	}
 }
 
-// forward passes a signal on. A run in the background gets the terminal back
-// before it goes on, and what stops a run by the terminal's wish stops us too:
-// whoever sent it waits for that.
+// forward passes on a signal that is no step. Before SIGCONT a run in the background gets
+// the terminal back. A signal of the terminal that stops a run stops us too: the shell
+// waits for that.
 func (l *Loop) forward(r *run, came, sig unix.Signal) {
 	if came == unix.SIGCONT {
 		l.giveTerminal(r)

@@ -4,7 +4,7 @@
 //
 // One goroutine on one OS thread does it all, since the parent death signal
 // and ptrace belong to threads. That makes it simple: a registration cannot
-// race with the reap, a pid cannot be recycled between a look and a signal,
+// race with the reap, a pid cannot be recycled between a check and a signal,
 // and no other waiter takes a ptrace stop away. The price is that the loop
 // must never wait for anything: it does not write, log, resolve or sleep.
 package process
@@ -31,9 +31,13 @@ type Books interface {
 
 // Options are what a loop needs from others.
 type Options struct {
-	Books   Books
-	Deliver func([]Fact) // called on the loop's thread, in order; must not block, and keeps what it gets
-	Inherit bool         // what descriptors we were given beyond the standard streams, children get too
+	Books Books
+	// Deliver is called on the loop's thread, in order. It must not block, and owns the
+	// facts from then on.
+	Deliver func([]Fact)
+	// Inherit: children inherit the descriptors beyond the standard streams that we were
+	// given at our start.
+	Inherit bool
 	// Parent and ParentDeath make the kernel send us a signal when our parent
 	// dies, which Parent was; 0: none.
 	Parent      int

@@ -2,8 +2,8 @@ package process
 
 import "time"
 
-// Facts are delivered some at a time: whoever takes them is woken once, and for
-// a thousand ends at once does a few rounds in place of a thousand.
+// Facts are delivered in batches: the receiver is woken once for each batch, not a
+// thousand times for a thousand ends.
 const (
 	batchFacts = 256
 	batchTime  = 500 * time.Microsecond
@@ -15,7 +15,7 @@ type outbox struct {
 	factsAt time.Time // when the first of them came
 }
 
-// report delivers a fact, soon.
+// report has a fact delivered with the present batch.
 func (l *Loop) report(f Fact) {
 	now := time.Now()
 	if len(l.facts) == 0 {
@@ -27,7 +27,7 @@ func (l *Loop) report(f Fact) {
 	}
 }
 
-// flush delivers what was told.
+// flush delivers the present batch.
 func (l *Loop) flush() {
 	if len(l.facts) > 0 {
 		facts := l.facts

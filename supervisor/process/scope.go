@@ -8,7 +8,7 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// Scope is whom a run's signals reach.
+// Scope says which processes the signals of a run reach.
 type Scope string
 
 // The scopes. The zero value is ScopeGroup.
@@ -18,8 +18,8 @@ const (
 	ScopeTree    Scope = "tree"    // all its descendants at that moment, wherever they went
 )
 
-// kill signals a run as far as its scope reaches. The run is not reaped, so
-// its number cannot belong to somebody else.
+// kill signals the processes that the scope of a run reaches. The main process is not
+// reaped, so no other process can have its pid.
 func (l *Loop) kill(r *run, d delivery) error {
 	defer l.expect()
 	switch r.scope {

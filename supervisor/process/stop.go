@@ -55,7 +55,7 @@ func newStops() stops {
 	return stops{told: map[int]uint64{}, sent: map[identity]int{}}
 }
 
-// tell notes when a group was signalled first, so that the sweep does not
+// tell notes when a process group was sent its first step. The orphan cleanup does not
 // signal its members again: a second SIGTERM can cut short a clean-up.
 func (l *Loop) tell(group int) {
 	if _, ok := l.told[group]; ok {
@@ -67,9 +67,9 @@ func (l *Loop) tell(group int) {
 }
 
 // continuation says whether the main process gets SIGCONT. A process that job control
-// stopped cannot act on a signal before that, and its time would pass for nothing.
-// (systemd does the same, systemd.kill(5).) It gets SIGCONT once: if it stops again, it
-// wants to.
+// stopped cannot act on a signal before that, and would be sent SIGKILL when its time is
+// over. (systemd does the same, systemd.kill(5).) It gets SIGCONT once: a second stop is
+// taken for intended.
 type continuation uint8
 
 const (
@@ -104,8 +104,8 @@ func (l *Loop) continueRun(r *run) {
 	l.report(Signalled{Run: r.id, Pid: r.pid, Signal: unix.SIGCONT, Err: err})
 }
 
-// stopped reports whether job control stopped the run. A traced one told us
-// itself, see groupStop.
+// stopped reports whether job control stopped the main process. Of a traced one its
+// state machine knows, see proof.GroupStop.
 func (r *run) stopped() bool {
 	if w := r.watched; w != nil && w.machine.State.Traced() {
 		return w.machine.State.JobStopped()

@@ -2,9 +2,9 @@ package process
 
 import "time"
 
-// net is how often we look for a death whose SIGCHLD was lost, while a stop is
-// under way. Nothing is known to lose one; a stop must not hang if something
-// does. An idle supervisor has no timer at all.
+// net is how often the loop reaps without a SIGCHLD while a stop is under way. Nothing is
+// known to lose a SIGCHLD, but a stop must not hang if something does. An idle supervisor
+// has no timer.
 const net = 100 * time.Millisecond
 
 // ticks are what the loop does by the time alone.
@@ -19,16 +19,16 @@ func newTicks() ticks {
 	return t
 }
 
-// soon has the loop tend at t, or before; zero: never. What makes something due says so: to
-// look at every run whenever one of them moves would cost a stop of N N².
+// soon arms the next tick for t at the latest. A zero t does nothing. Whatever makes
+// something due calls it: to ask every run at each event would make the cost of a stop of
+// N runs N².
 func (l *Loop) soon(t time.Time) {
 	if l.due.IsZero() || !t.IsZero() && t.Before(l.due) {
 		l.due = t
 	}
 }
 
-// tend does what is due and says when it wants to be called again; zero:
-// never.
+// tend does what is due, and returns the time of the next tick; zero: none is needed.
 func (l *Loop) tend(now time.Time) time.Time {
 	var next time.Time
 	due := func(t time.Time) {
@@ -54,6 +54,7 @@ func (l *Loop) tend(now time.Time) time.Time {
 	return next
 }
 
+// arm sets the timer; a zero time stops it.
 func (l *Loop) arm(at time.Time) {
 	if at.IsZero() {
 		l.timer.Stop()
