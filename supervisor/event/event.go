@@ -292,6 +292,7 @@ type (
 	ShutdownComplete struct {
 		Spawned, Reaped, Orphans, Killed int
 		Opened, Closed, Left             int
+		KilledBefore, LeftBefore         int // before the stop, which the verdict does not judge
 		Elapsed, Deadline                time.Duration
 		Verdict                          Verdict
 	}

@@ -101,6 +101,7 @@ func (f *Fleet) signalled(x process.Signalled) {
 
 func (f *Fleet) exited(x process.Exited) {
 	u := f.runs[x.Run]
+	before := f.books.tally
 	f.books.reaped++
 	f.books.status = x.Status
 	if u.code = x.Status.ExitStatus(); x.Status.Signaled() {
@@ -128,7 +129,9 @@ func (f *Fleet) exited(x process.Exited) {
 		well, reason = false, u.why
 	}
 	u.relay = nil
-	u.outcome = &outcome{well: well, reason: reason, early: u.state == child.Starting}
+	u.outcome = &outcome{
+		well: well, reason: reason, early: u.state == child.Starting, wanted: u.goal == toRun, before: before,
+	}
 	if len(x.Survivors) == 0 {
 		f.treeEnded(process.TreeEnded{Run: x.Run})
 		return
@@ -142,6 +145,25 @@ type outcome struct {
 	well   bool
 	reason string
 	early  bool // it was not ready yet
+	wanted bool // nobody had asked it to end
+	before tally
+}
+
+// failedBefore judges a main process that ended for good before the stop began, while its
+// descendants were still to end.
+func (f *Fleet) failedBefore(u *unit, o outcome) {
+	if f.stop.phase == running || !o.wanted || o.well || u.failed {
+		return
+	}
+	d := u.restarts.Ended(child.Policy(u.spec.Policy.Restart), time.Now(), o.well, o.reason, random())
+	if d.Event != child.EndedBadly {
+		return // it would have been restarted
+	}
+	u.failed = true
+	f.opt.Sink.Emit(event.Failed{Child: u.spec.Name, Attempts: u.restarts.Count(), Reason: d.Reason})
+	if u.spec.Policy.Critical && f.books.critical == 0 {
+		f.books.critical = u.code
+	}
 }
 
 // treeEnded goes on once nothing is left of the process tree of a run.
@@ -154,7 +176,7 @@ func (f *Fleet) treeEnded(x process.TreeEnded) {
 	}
 	o := u.outcome
 	u.outcome = nil
-	f.ended(u, *o)
+	f.books.judging(o.before, func() { f.ended(u, *o) })
 }
 
 // outlived tells of the descendants that outlive a main process.
@@ -190,6 +212,7 @@ func (u *unit) succeeded(status unix.WaitStatus) bool {
 // ended asks the policy what follows a run, and tells the machine.
 func (f *Fleet) ended(u *unit, o outcome) {
 	if u.goal != toRun { // what follows was decided before
+		f.failedBefore(u, o)
 		f.feed(u, child.EndedFirst)
 		return
 	}

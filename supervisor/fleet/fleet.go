@@ -97,16 +97,48 @@ type Fleet struct {
 	books     books
 }
 
+// tally counts what a verdict is made of.
+type tally struct {
+	killed       int
+	forced       int // runs that a later signal than the first had to end
+	left, proven int // descriptors that children left; those of them with an exact proof
+}
+
+// stop returns what was counted in the stop: the verdict judges that alone.
+func (b *books) stop() tally {
+	return tally{
+		b.killed - b.before.killed, b.forced - b.before.forced,
+		b.left - b.before.left, b.proven - b.before.proven,
+	}
+}
+
+// begin notes that the stop begins: now, or with the end that is being judged.
+func (b *books) begin() {
+	b.before = b.tally
+	if b.since != nil {
+		b.before = *b.since
+	}
+}
+
+// judging does something about an end, and all that was counted since before it is
+// counted in the stop if it begins one.
+func (b *books) judging(before tally, do func()) {
+	b.since = &before
+	do()
+	b.since = nil
+}
+
 // books count what the end is judged by.
 type books struct {
-	spawned, reaped, orphans, killed int
-	left, proven                     int // descriptors that children left; those of them with an exact proof
-	forced                           int // runs that a later signal than the first had to end
-	survived                         int
-	critical                         int // the exit code of a critical child that ended all
-	fault                            bool
-	status                           unix.WaitStatus // of the last run
-	unspawned                        error           // why there was none
+	spawned, reaped, orphans int
+	tally
+	before    tally  // that of all before the stop
+	since     *tally // that of all before the end which is being judged; nil: none is
+	survived  int
+	critical  int // the exit code of a critical child that ended all
+	fault     bool
+	status    unix.WaitStatus // of the last run
+	unspawned error           // why there was none
 }
 
 // Messages to the goroutine of Run, beside the facts of the process loop.
@@ -363,8 +395,9 @@ func (f *Fleet) tellUp() {
 
 // Outcome is what the end is judged by. Call it after Run.
 func (f *Fleet) Outcome() ledger.Outcome {
+	t := f.books.stop()
 	o := ledger.Outcome{
-		Killed: f.books.killed + f.books.forced, Left: f.books.left, Proven: f.books.proven, Survived: f.books.survived,
+		Killed: t.killed + t.forced, Left: t.left, Proven: t.proven, Survived: f.books.survived,
 		Critical: f.books.critical,
 		Fault:    f.books.fault || f.books.spawned != f.books.reaped, Strict: f.cfg.Shutdown.Strict,
 	}
@@ -378,7 +411,8 @@ func (f *Fleet) Outcome() ledger.Outcome {
 // verdict. Call it after Run.
 func (f *Fleet) Complete() event.ShutdownComplete {
 	return event.ShutdownComplete{
-		Spawned: f.books.spawned, Reaped: f.books.reaped, Orphans: f.books.orphans, Killed: f.books.killed, Left: f.books.left,
+		Spawned: f.books.spawned, Reaped: f.books.reaped, Orphans: f.books.orphans, Killed: f.books.stop().killed, Left: f.books.stop().left,
+		KilledBefore: f.books.before.killed, LeftBefore: f.books.before.left,
 		Elapsed: time.Since(f.stop.began), Deadline: f.cfg.Shutdown.Deadline,
 	}
 }

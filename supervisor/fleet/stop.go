@@ -55,6 +55,7 @@ func (f *Fleet) begin(reason string) {
 		return
 	}
 	f.late.Store(true)
+	f.books.begin()
 	f.beginBudget()
 	if reason != "" {
 		f.opt.Sink.Emit(event.ShutdownBegun{Reason: reason, Deadline: f.cfg.Shutdown.Deadline})

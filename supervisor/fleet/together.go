@@ -103,7 +103,7 @@ func (f *Fleet) judgeHeld(u *unit) {
 	}
 	f.lastWords(h.relay, h.words)
 	if u.goal == toRun {
-		f.ended(u, *o)
+		f.books.judging(o.before, func() { f.ended(u, *o) })
 		return
 	}
 	// Something else began a stop, or a reload replaces it. The failure came before.

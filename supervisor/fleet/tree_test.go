@@ -1,9 +1,14 @@
 package fleet
 
 import (
+	"strings"
 	"testing"
+	"testing/synctest"
+
+	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/config"
+	"tp0/supervisor/process"
 )
 
 // A run is over when nothing of its process tree is left, whatever ends it.
@@ -95,4 +100,66 @@ func TestOrderThroughWhatHasEnded(t *testing.T) {
 			{"exit web", "SIGTERM db"},
 		}},
 	})
+}
+
+// What was killed before the stop is not judged with it.
+func TestVerdictJudgesTheStopAlone(t *testing.T) {
+	hub := newHub(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, hub, newConfig(kid("a")))
+		defer w.finish()
+		w.do("up a")
+		w.took()
+		w.do("outlive a 1")
+		w.took()
+		w.mu.Lock()
+		r := w.run("a")
+		w.mu.Unlock()
+		w.f.Deliver(process.Signalled{Run: r.id, Pid: 77, Process: "worker", Signal: unix.SIGKILL, Rung: 2})
+		w.do("exit a")
+		w.do("wait 1s")
+		w.took()
+		w.do("up a")
+		w.do("TERM")
+		w.do("exit a")
+		w.took()
+		w.do("swept")
+		w.took()
+		if got, want := w.do("end"), "graceful 0: spawned 2, reaped 2, orphans 0, killed 0, left 0"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if c := w.f.Complete(); c.KilledBefore != 1 {
+			t.Errorf("killed before the stop: %d, want 1", c.KilledBefore)
+		}
+	})
+}
+
+// A main process that failed for good before a stop began has failed, though its
+// descendants ended in the stop.
+func TestFailureBeforeTheStopCounts(t *testing.T) {
+	for name, test := range map[string]struct {
+		change change
+		want   string
+	}{
+		"never restarted": {restart("never"), "graceful 1: spawned 1, reaped 1, orphans 0, killed 0, left 0"},
+		"critical":        {policy(func(p *config.Policy) { p.Critical, p.Restart.On = true, "never" }), "graceful 7: spawned 1, reaped 1, orphans 0, killed 0, left 0"},
+		"to be restarted": {restart("failure"), "graceful 0: spawned 1, reaped 1, orphans 0, killed 0, left 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			failed := "a failed"
+			if name == "to be restarted" {
+				failed = ""
+			}
+			want := func(s string) string { return strings.Trim(failed+", "+s, ", ") }
+			play(t, cfgs(newConfig(kid("a", test.change))), []step{
+				{"", "spawn a"},
+				{"up a", "a ready"},
+				{"outlive a 7", "a outlived by [worker (pid 77)], SIGTERM a"},
+				{"TERM", ""},
+				{"exit a", want("sweep")},
+				{"swept", ""},
+				{"end", test.want},
+			})
+		})
+	}
 }

@@ -80,7 +80,7 @@ func TestLines(t *testing.T) {
 			`[WARN]  supervisor: child restarting: child=client1 attempt=2 delay_ms=400 reason="exited with code 1"`},
 		{event.Reloaded{Added: []string{"a", "b"}}, `[INFO]  supervisor: config reloaded: added=["a", "b"] removed=[] changed=[] kept=[]`},
 		{event.ShutdownComplete{Spawned: 2, Reaped: 2, Opened: 9, Closed: 9, Left: 1, Elapsed: 9 * time.Millisecond, Deadline: 9 * time.Second, Verdict: event.Leaky},
-			"[WARN]  supervisor: shutdown complete: spawned=2 reaped=2 orphans=0 killed=0 fds_opened=9 fds_closed=9 fds_left=1 elapsed_ms=9 deadline_ms=9000 verdict=leaky"},
+			"[WARN]  supervisor: shutdown complete: spawned=2 reaped=2 orphans=0 killed=0 fds_opened=9 fds_closed=9 fds_left=1 killed_before=0 fds_left_before=0 elapsed_ms=9 deadline_ms=9000 verdict=leaky"},
 	} {
 		got := text(t, Settings{Level: "info"}, tt.e)
 		_, got, _ = strings.Cut(strings.TrimSuffix(got, "\n"), " ")

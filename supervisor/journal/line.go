@@ -342,6 +342,7 @@ func complete(e event.ShutdownComplete) line {
 	return line{level, msgComplete, []any{
 		"spawned", e.Spawned, "reaped", e.Reaped, "orphans", e.Orphans, "killed", e.Killed,
 		"fds_opened", e.Opened, "fds_closed", e.Closed, "fds_left", e.Left,
+		"killed_before", e.KilledBefore, "fds_left_before", e.LeftBefore,
 		"elapsed_ms", ms(e.Elapsed), "deadline_ms", ms(e.Deadline), "verdict", string(e.Verdict),
 	}}
 }

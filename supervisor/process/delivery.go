@@ -36,7 +36,7 @@ func (l *Loop) signal(r *run, d delivery, asked Proof) {
 	}
 	if r.phase.MainEnded() {
 		l.advance(r, lifecycle.MainGone)
-		l.sendStep(r, d)
+		l.sendStep(r, d, moment{})
 		return
 	}
 	if r.stop.delivery.State == lifecycle.Direct {
@@ -146,19 +146,26 @@ func (l *Loop) deliverWaiting(r *run) {
 func (l *Loop) deliver(r *run, d delivery) {
 	if r.phase.MainEnded() { // it ended while it was scanned
 		if d.rung > 0 {
-			l.sendStep(r, d)
+			l.sendStep(r, d, moment{})
 		}
 		return
 	}
 	if d.signal == unix.SIGKILL {
 		r.stop.killed = true
 	}
+	var at moment
+	if d.rung > 0 && r.scope != ScopeProcess {
+		at = thisMoment()
+	}
 	err := l.kill(r, d)
 	l.report(Signalled{Run: r.id, Pid: r.pid, Signal: d.signal, Rung: d.rung, Err: err})
 	if d.rung == 0 {
 		return
 	}
-	l.sendStep(r, d)
+	l.sendStep(r, d, at)
+	if d.signal == unix.SIGKILL && len(r.tree.steps) > 1 && !r.tree.leave {
+		l.killBelow(r) // a descendant may hold the main process in a ptrace stop of its own
+	}
 	if d.signal != unix.SIGKILL {
 		r.stop.signalled()
 		l.continueDue(r)

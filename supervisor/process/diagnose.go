@@ -116,13 +116,20 @@ func (l *Loop) glance(r *run, sig unix.Signal) {
 		return
 	}
 	r.glances++
+	marks := l.trees.marks
 	l.lookers.do(func() {
 		g := Glanced{Run: r.id, Pid: r.pid, At: time.Now(), Disposition: l.disposition(r.pid, sig)}
 		_ = l.runtime(r.pid) // it is remembered, and a stop need not find out
 		g.FDs, _ = l.table(r.pid, r.pid)
 		l.resolve(r.pid, g.FDs, fresh())
+		unmarked := marks.without(procfs.Descendants(r.pid))
 		l.cmds.Put(func() {
 			r.glances--
+			for _, id := range unmarked {
+				if !r.over() {
+					l.trees.members[id] = r
+				}
+			}
 			if !r.phase.MainEnded() {
 				l.report(g)
 			}

@@ -1,7 +1,9 @@
 package process
 
 import (
+	"errors"
 	"maps"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -15,12 +17,16 @@ import (
 const (
 	plainRounds  = 2  // of killing before the processes are stopped first
 	freezePasses = 20 // at most, some milliseconds each for hundreds of processes
+	idleRounds   = 20 // that kill nobody, then a round follows less often
 )
 
 // killing is how far SIGKILL to many processes has come.
 type killing struct {
-	rounds int
-	killed map[identity]bool // each counts once
+	rounds  int
+	idle    int               // of them in a row that killed nobody
+	next    time.Time         // when the next one is due
+	refused map[identity]bool // told once
+	killed  map[identity]bool // each counts once
 }
 
 // add notes that a process got SIGKILL.
@@ -32,8 +38,9 @@ func (k *killing) add(p procfs.Stat) {
 }
 
 // killAll sends SIGKILL to all that list finds and that did not get it yet, and
-// tells of each. It is called again until list finds nobody.
-func (l *Loop) killAll(k *killing, list func() []procfs.Stat, tell func(procfs.Stat)) {
+// tells of each, and of the first refusal for each. It is called again, at the time that
+// it returns, until list finds nobody.
+func (l *Loop) killAll(k *killing, list func() []procfs.Stat, tell func(procfs.Stat, error)) time.Time {
 	if k.killed == nil {
 		k.killed = map[identity]bool{}
 	}
@@ -50,11 +57,22 @@ func (l *Loop) killAll(k *killing, list func() []procfs.Stat, tell func(procfs.S
 			l.deliverLast(r)
 			continue
 		}
-		if killExactly(p, unix.SIGKILL) == nil {
-			k.killed[key(p)] = true
-			tell(p)
+		switch err := killExactly(p, unix.SIGKILL); {
+		case err == nil:
+			k.killed[key(p)], k.idle = true, 0
+			tell(p, nil)
+		case errors.Is(err, unix.EPERM) && !k.refused[key(p)]:
+			if k.refused == nil {
+				k.refused = map[identity]bool{}
+			}
+			k.refused[key(p)] = true
+			tell(p, err)
 		}
 	}
+	if k.idle++; k.idle > idleRounds {
+		return time.Now().Add(net) // what is left cannot be killed, or not yet
+	}
+	return time.Now().Add(sweepAgain)
 }
 
 // killingOf is how far SIGKILL to the survivors of a run has come. A sweep and the runs share

@@ -1,6 +1,10 @@
 package process
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/procfs"
+)
 
 // A mark tells whose process tree an adopted process belongs to after its parent
 // has ended: the kernel keeps no other trace. The mark is the soft RLIMIT_LOCKS,
@@ -56,4 +60,18 @@ func (m marks) number(limit uint64) uint64 {
 		return 0
 	}
 	return limit >> m.shift & maxMark
+}
+
+// without returns those of the processes that have no mark of ours: they have lost
+// it.
+func (m marks) without(pids []int) (all []identity) {
+	for _, pid := range pids {
+		if limit, err := procfs.FileLocks(pid); err != nil || m.number(limit) != 0 {
+			continue
+		}
+		if s, err := procfs.ReadStat(pid); err == nil {
+			all = append(all, key(s))
+		}
+	}
+	return all
 }

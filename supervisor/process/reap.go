@@ -104,6 +104,9 @@ func (l *Loop) deadBelow(pid int, status unix.WaitStatus, stat procfs.Stat) {
 		}
 	}
 	child := l.reapedAdopted(pid)
+	if w := l.watches[pid]; child == "" && w != nil && w.run != nil {
+		child = w.run.name // it was adopted and ended since the last scan
+	}
 	l.report(OrphanReaped{Child: child, Pid: pid, Command: stat.Comm, Exit: exitOf(status)})
 }
 

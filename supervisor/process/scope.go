@@ -35,10 +35,16 @@ func (l *Loop) kill(r *run, d delivery) error {
 }
 
 // killGroup signals the process group that a run was given, and the run itself
-// where it has left that group (setsid(2)).
+// where it has left that group (setsid(2)). The number of a group is not used again
+// while its leader is not reaped or a process is in it.
 func killGroup(pid, group int, sig unix.Signal) error {
+	now, e := unix.Getpgid(pid)
+	left := e == nil && now != group
+	if left && group != pid {
+		return unix.Kill(pid, sig)
+	}
 	err := unix.Kill(-group, sig)
-	if now, e := unix.Getpgid(pid); e == nil && now != group {
+	if left {
 		return unix.Kill(pid, sig)
 	}
 	if errors.Is(err, unix.ESRCH) {

@@ -35,9 +35,14 @@ func (l *Loop) promote(r *run) bool {
 	r.pid, r.successor = a.stat.Pid, 0
 	r.phase.Handle(lifecycle.Succeeded)
 	l.pids[r.pid] = r
-	if group, err := unix.Getpgid(r.pid); err == nil && group == r.pid {
-		r.tree.group = group // it leads one of its own
+	if l.trees.byGroup[r.tree.group] == r {
+		delete(l.trees.byGroup, r.tree.group) // nobody may be left in it, and the number is used again
+	}
+	if group, err := unix.Getpgid(r.pid); err == nil && group != unix.Getpgrp() {
+		r.tree.group = group // nobody else gets the number while the process is in it
 		l.trees.byGroup[group] = r
+	} else {
+		r.tree.group = r.pid
 	}
 	l.report(MainChanged{Run: r.id, From: r.exited.Pid, Exit: r.exited.Exit, Pid: r.pid})
 	r.exited = Exited{}

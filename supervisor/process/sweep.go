@@ -124,7 +124,10 @@ func (l *Loop) tendSweep(now time.Time) time.Time {
 		return time.Time{}
 	}
 	if !now.Before(s.killAt) {
-		l.killAll(&s.kill, l.remaining, func(p procfs.Stat) {
+		l.killAll(&s.kill, l.remaining, func(p procfs.Stat, err error) {
+			if err != nil {
+				return // it is named at the end
+			}
 			l.report(OrphanSignalled{Pid: p.Pid, Command: p.Comm, Signal: unix.SIGKILL, Rung: 2})
 		})
 		s.next = now.Add(sweepAgain)

@@ -31,6 +31,8 @@ type adopted struct {
 	stat procfs.Stat // when it was seen first
 	run  *run        // whose tree it is in; nil: not known, or of a run that is over
 	step int         // the last step that it was sent by itself; 0: none
+	// stopped: job control stopped it, as it was seen before it was traced.
+	stopped bool
 }
 
 // trees knows which process tree each adopted process is in. The loop's thread
@@ -41,13 +43,16 @@ type trees struct {
 	byMark  map[uint64]*run
 	byGroup map[int]*run // by the pid of the first main process, which is its group and session
 	adopted map[int]*adopted
+	// members are descendants without a mark that were seen while their main process
+	// ran; see [Loop.glance].
+	members map[identity]*run
 	due     bool   // something died since the last scan
 	ended   []*run // whose main process ended since the last scan
 	changed []*run // of which an adopted process was reaped since the last scan
 }
 
 func newTrees() trees {
-	t := trees{byMark: map[uint64]*run{}, byGroup: map[int]*run{}, adopted: map[int]*adopted{}}
+	t := trees{byMark: map[uint64]*run{}, byGroup: map[int]*run{}, adopted: map[int]*adopted{}, members: map[identity]*run{}}
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_LOCKS, &limit) == nil {
 		t.marks = newMarks(limit.Cur, limit.Max)
@@ -59,7 +64,7 @@ func newTrees() trees {
 type sentStep struct {
 	delivery
 	scope Scope
-	at    uint64 // clock ticks since boot, as [procfs.Stat].Start
+	moment
 }
 
 // runTree is what a run knows of its process tree.
@@ -134,6 +139,7 @@ func (l *Loop) endRun(r *run) {
 			a.run = nil
 		}
 	}
+	maps.DeleteFunc(l.trees.members, func(_ identity, of *run) bool { return of == r })
 	if r.tree.leave { // the final stop sends nobody the same step twice
 		maps.Copy(l.sent, r.tree.sent)
 	}
@@ -143,11 +149,11 @@ func (l *Loop) endRun(r *run) {
 // that ends after it was listed gives us children that the list does not have, so
 // the listing is repeated until it finds nobody else that has ended.
 func (l *Loop) scanAdopted() {
-	t, self := &l.trees, os.Getpid()
+	t := &l.trees
 	dead := map[int]bool{}
 	for found := true; found; {
 		found = false
-		for _, pid := range procfs.ThreadChildren(self, self) {
+		for _, pid := range l.notForked() {
 			if t.adopted[pid] != nil || l.pids[pid] != nil || l.trials[pid] != nil || dead[pid] {
 				continue
 			}
@@ -156,7 +162,7 @@ func (l *Loop) scanAdopted() {
 				dead[pid], found = true, true
 				continue
 			}
-			a := &adopted{stat: s, run: l.ownerOf(s)}
+			a := &adopted{stat: s, run: l.ownerOf(s), stopped: s.Stopped()}
 			t.adopted[pid] = a
 			if a.run != nil {
 				a.run.tree.alive++
@@ -165,9 +171,28 @@ func (l *Loop) scanAdopted() {
 	}
 }
 
+// fewRuns is up to how many main processes the children of the loop's own thread are
+// listed, too: a list of thousands for each of thousands that end is too long.
+const fewRuns = 16
+
+// notForked lists the children of our main thread: the adopted processes. A process
+// that was cloned with CLONE_PARENT is a child of the thread that forked its parent
+// (clone(2)); among a few children it is found as well.
+func (l *Loop) notForked() []int {
+	self := os.Getpid()
+	all := procfs.ThreadChildren(self, self)
+	if len(l.pids) <= fewRuns {
+		all = append(all, procfs.ThreadChildren(self, l.tid)...)
+	}
+	return all
+}
+
 // ownerOf says in whose tree an adopted process is: by its mark; where it has lost
-// that, by the tree in which it is traced, by its process group and session; else by the
-// one tree of which processes ended since the last scan. nil: nobody knows.
+// that, by the tree in which it is traced or was seen, by its process group and session;
+// else by the one tree of which processes ended since the last scan. nil: nobody knows.
+//
+// As pid 1 we adopt processes that are nobody's descendants, such as what docker exec
+// left: the last rule would end them with the next child, and is not used.
 func (l *Loop) ownerOf(s procfs.Stat) *run {
 	t := &l.trees
 	if limit, err := procfs.FileLocks(s.Pid); err == nil {
@@ -178,12 +203,18 @@ func (l *Loop) ownerOf(s procfs.Stat) *run {
 	if w := l.watches[s.Pid]; w != nil && w.run != nil {
 		return w.run
 	}
+	if r := t.members[key(s)]; r != nil {
+		return r
+	}
 	for _, leader := range []int{s.PGrp, s.Session} {
 		if r := t.byGroup[leader]; r != nil {
 			return r
 		}
 	}
 	ended := append(slices.Clone(t.ended), t.changed...)
+	if os.Getpid() == 1 {
+		return nil
+	}
 	if len(ended) == 0 || slices.ContainsFunc(ended, func(r *run) bool { return r != ended[0] }) || ended[0].over() {
 		return nil
 	}
@@ -266,13 +297,12 @@ func (l *Loop) reapedAdopted(pid int) (child string) {
 
 // sendStep notes that a step is on its way to a run, and sends it to the
 // survivors.
-func (l *Loop) sendStep(r *run, d delivery) {
-	now, _ := procfs.Uptime() // on an error nobody counts as reached, and is sent the step once more
+func (l *Loop) sendStep(r *run, d delivery, at moment) {
 	scope := r.scope
 	if r.phase.MainEnded() {
 		scope = ScopeProcess // the survivors are sent it one by one
 	}
-	r.tree.steps = append(r.tree.steps, sentStep{d, scope, now})
+	r.tree.steps = append(r.tree.steps, sentStep{d, scope, at})
 	if r.phase.MainEnded() {
 		l.sendSurvivors(r)
 	}
@@ -300,9 +330,7 @@ func (l *Loop) sendSurvivors(r *run) {
 	}
 }
 
-// reached is the last step that a process was sent, with its group or by itself. A
-// process that was forked in the same clock tick as its group was signalled, or
-// later, may have missed that signal.
+// reached is the last step that a process was sent, with its group or by itself.
 func (t *runTree) reached(a *adopted) int {
 	return max(a.step, t.reachedWithGroup(a.stat))
 }
@@ -310,7 +338,7 @@ func (t *runTree) reached(a *adopted) int {
 func (t *runTree) reachedWithGroup(p procfs.Stat) int {
 	step := t.sent[key(p)]
 	for _, s := range t.steps {
-		if s.scope != ScopeProcess && p.PGrp == t.group && p.Start < s.at {
+		if s.scope != ScopeProcess && p.PGrp == t.group && s.moment.hadForked(p) {
 			step = max(step, s.rung)
 		}
 	}
@@ -320,6 +348,9 @@ func (t *runTree) reachedWithGroup(p procfs.Stat) int {
 // scanSurvivor has the descriptors of a survivor and of what is below it scanned
 // before it is told to end, unless they are watched already.
 func (l *Loop) scanSurvivor(r *run, a *adopted, then func()) {
+	if s, err := procfs.ReadStat(a.stat.Pid); err == nil && s.Stopped() {
+		a.stopped = true // traced it looks like any other stop
+	}
 	if r.stop.proof == Exact && l.watches[a.stat.Pid] == nil {
 		if w := l.found(&watched{run: r, pid: a.stat.PPid}, a.stat.Pid); w != nil {
 			l.scanFound(w, nil, then)
@@ -342,7 +373,9 @@ func (l *Loop) sendOne(r *run, a *adopted, d delivery) {
 // the signal before that.
 func (l *Loop) continueStopped(a *adopted) {
 	s, err := procfs.ReadStat(a.stat.Pid)
-	if w := l.watches[a.stat.Pid]; err == nil && s.Stopped() || w != nil && w.machine.State.JobStopped() {
+	w := l.watches[a.stat.Pid]
+	if a.stopped || err == nil && s.Stopped() || w != nil && w.machine.State.JobStopped() {
+		a.stopped = false
 		_ = unix.Kill(a.stat.Pid, unix.SIGCONT)
 	}
 }
@@ -350,30 +383,61 @@ func (l *Loop) continueStopped(a *adopted) {
 // killSurvivors sends SIGKILL to the whole tree of a run whose main process has
 // ended. It is called again until nothing is left.
 func (l *Loop) killSurvivors(r *run) {
-	rung := r.tree.steps[len(r.tree.steps)-1].rung
-	list := func() []procfs.Stat {
-		var all []procfs.Stat
+	next := l.killTreeOf(r, func() (all []procfs.Stat) {
 		for _, a := range l.survivors(r) {
 			all = appendTree(all, a.stat.Pid)
 		}
 		return all
-	}
-	l.killAll(l.killingOf(r), list, func(p procfs.Stat) {
-		l.report(Signalled{Run: r.id, Pid: p.Pid, Process: p.Comm, Signal: unix.SIGKILL, Rung: rung})
 	})
-	l.soon(time.Now().Add(sweepAgain))
+	r.tree.killing.next = next
+	l.soon(next)
+}
+
+// killBelow sends SIGKILL to the descendants of a main process that got it and may
+// still be there, once.
+func (l *Loop) killBelow(r *run) {
+	if r.tree.alive == 0 && len(procfs.Children(r.pid)) == 0 {
+		return // as with most
+	}
+	l.killTreeOf(r, func() (all []procfs.Stat) {
+		for _, pid := range procfs.Children(r.pid) {
+			all = appendTree(all, pid)
+		}
+		for _, a := range l.survivors(r) {
+			all = appendTree(all, a.stat.Pid)
+		}
+		return all
+	})
+}
+
+func (l *Loop) killTreeOf(r *run, list func() []procfs.Stat) (next time.Time) {
+	rung := r.tree.steps[len(r.tree.steps)-1].rung
+	return l.killAll(l.killingOf(r), list, func(p procfs.Stat, err error) {
+		l.report(Signalled{Run: r.id, Pid: p.Pid, Process: p.Comm, Signal: unix.SIGKILL, Rung: rung, Err: err})
+	})
 }
 
 // tendTree goes on with the end of survivors; zero: there is nothing to be done.
 func (l *Loop) tendTree(r *run, now time.Time) time.Time {
 	n := len(r.tree.steps)
-	killed := n > 0 && r.tree.steps[n-1].signal == unix.SIGKILL
-	if !r.phase.MainEnded() || r.tree.alive == 0 || r.over() || !killed {
+	if !r.phase.MainEnded() || r.tree.alive == 0 || r.over() || n == 0 {
 		return time.Time{}
+	}
+	last := r.tree.steps[n-1]
+	if last.signal != unix.SIGKILL {
+		for _, a := range l.survivors(r) { // one may have been stopped meanwhile
+			if a.step >= last.rung {
+				l.continueStopped(a)
+			}
+		}
+		return now.Add(net)
+	}
+	if now.Before(r.tree.killing.next) {
+		return r.tree.killing.next
 	}
 	l.scanAdopted()
 	l.killSurvivors(r)
-	return now.Add(sweepAgain)
+	return r.tree.killing.next
 }
 
 // appendTree appends a process and all below it that live.

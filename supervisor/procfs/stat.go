@@ -241,11 +241,27 @@ func ThreadChildren(pid, tid int) []int {
 	if err != nil {
 		return nil
 	}
-	var all []int
-	for _, f := range strings.Fields(string(b)) {
-		if n, err := strconv.Atoi(f); err == nil {
+	return decimals(b)
+}
+
+// decimals reads numbers that are separated by blanks.
+func decimals(b []byte) (all []int) {
+	if len(b) == 0 {
+		return nil
+	}
+	all = make([]int, 0, bytes.Count(b, []byte{' '})+1)
+	n, digits := 0, false
+	for _, c := range b {
+		switch {
+		case c >= '0' && c <= '9':
+			n, digits = n*10+int(c-'0'), true
+		case digits:
 			all = append(all, n)
+			n, digits = 0, false
 		}
+	}
+	if digits {
+		all = append(all, n)
 	}
 	return all
 }

@@ -1,0 +1,61 @@
+package process
+
+import (
+	"os/exec"
+	"testing"
+
+	"tp0/supervisor/procfs"
+)
+
+func TestMomentTellsWhatCameFirst(t *testing.T) {
+	at := moment{tick: 100, lastPid: 5000}
+	for _, test := range []struct {
+		name  string
+		start uint64
+		pid   int
+		want  bool
+	}{
+		{"a tick before", 99, 6000, true},
+		{"a tick after", 101, 4000, false},
+		{"in the same tick, before", 100, 5000, true},
+		{"in the same tick, after", 100, 5001, false},
+		{"in the same tick, before the pids began anew", 100, 32000, false},
+		{"in the same tick, long used", 100, 5000 - pidRange, false},
+	} {
+		if got := at.hadForked(procfs.Stat{Pid: test.pid, Start: test.start}); got != test.want {
+			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
+		}
+	}
+	if (moment{}).hadForked(procfs.Stat{Pid: 1, Start: 1}) {
+		t.Error("a process existed before everything")
+	}
+}
+
+// Real processes that are forked right before and right after a moment.
+func TestMomentOfRealProcesses(t *testing.T) {
+	for range 50 {
+		var forked [2]procfs.Stat
+		var at moment
+		for i := range forked {
+			c := exec.Command("/bin/sleep", "100")
+			if err := c.Start(); err != nil {
+				t.Fatal(err)
+			}
+			s, err := procfs.ReadStat(c.Process.Pid)
+			_ = c.Process.Kill()
+			_ = c.Wait()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if forked[i] = s; i == 0 {
+				at = thisMoment()
+			}
+		}
+		if before, after := at.hadForked(forked[0]), at.hadForked(forked[1]); !before || after {
+			if forked[1].Pid < forked[0].Pid {
+				continue // the pids began anew
+			}
+			t.Fatalf("at %+v: before %v (%+v), after %v (%+v)", at, before, forked[0], after, forked[1])
+		}
+	}
+}
