@@ -485,7 +485,10 @@ func (m matrix) replace(t *testing.T) result {
 	s.reload(keep)
 	s.waitFrom(at, "config reloaded", "added", "[]", "changed", "[]")
 	s.signal(unix.SIGTERM)
-	e := s.ends(0, "leaky")
+	e := s.ends(0, "graceful") // what they left, they left before the stop
+	if e.int("fds_left_before") == 0 {
+		t.Errorf("%v", e)
+	}
 	var log []entry
 	for _, e := range entries(s.log.text()) {
 		if e["child"] != "keep" && e["owner"] != "keep" {

@@ -29,7 +29,7 @@ type document struct {
 	Children []struct {
 		Child        string
 		Pid          int
-		Rungs        []struct{ Signal string }
+		Steps        []struct{ Signal string }
 		Exit         *struct{ Signal string }
 		Closed, Left []struct{ Target, Uncounted string }
 		FDsClosed    int `json:"fds_closed"`
@@ -85,8 +85,8 @@ func TestReport(t *testing.T) {
 		if n := s.count("fd closed", "owner", c.Child, "by", "kernel"); n != len(c.Left) {
 			t.Errorf("%s left %d, and %d in the log", c.Child, len(c.Left), n)
 		}
-		if n := s.count("signal sent", "child", c.Child, "process", nil); n != len(c.Rungs) {
-			t.Errorf("%s got %d signals, and %d in the log", c.Child, len(c.Rungs), n)
+		if n := s.count("signal sent", "child", c.Child, "process", nil); n != len(c.Steps) {
+			t.Errorf("%s got %d signals, and %d in the log", c.Child, len(c.Steps), n)
 		}
 		s.wait("child reaped", "child", c.Child, "pid", c.Pid, "fds_closed", c.FDsClosed, "fds_left", c.FDsLeft)
 	}

@@ -133,8 +133,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	s.wait("spawn failed", "child", "b")
-	_, i := s.waitFrom(0, "spawn failed", "child", "b")
+	_, i := s.waitFrom(0, "spawn delayed", "child", "b")
 	limit(4096)
 	s.waitFrom(i, "child ready", "child", "b")
 	s.signal(unix.SIGTERM)

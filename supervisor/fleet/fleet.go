@@ -123,7 +123,7 @@ func (b *books) begin() {
 // judging does something about an end, and all that was counted since before it is
 // counted in the stop if it begins one.
 func (b *books) judging(before tally, do func()) {
-	b.since = &before
+	b.since, b.lastEnd = &before, before
 	do()
 	b.since = nil
 }
@@ -134,6 +134,7 @@ type books struct {
 	tally
 	before    tally  // that of all before the stop
 	since     *tally // that of all before the end which is being judged; nil: none is
+	lastEnd   tally  // that of all before the end which was judged last
 	survived  int
 	critical  int // the exit code of a critical child that ended all
 	fault     bool
@@ -299,7 +300,7 @@ func (f *Fleet) advance() {
 	switch {
 	case f.busy():
 	case slices.ContainsFunc(f.units, (*unit).active):
-		f.begin("only sidecars run and nothing else is due")
+		f.books.judging(f.books.lastEnd, func() { f.begin("only sidecars run and nothing else is due") })
 		f.advance()
 	default:
 		f.startSweep()

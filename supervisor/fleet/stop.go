@@ -145,8 +145,8 @@ func (f *Fleet) stopEvent(what stopEvent) {
 // startSweep ends what is left below us when no child runs any more. Nothing
 // is spawned from here on.
 func (f *Fleet) startSweep() {
-	if f.stop.phase == running {
-		f.begin("nothing runs and nothing is due")
+	if f.stop.phase == running { // the last end is the one that ends everything
+		f.books.judging(f.books.lastEnd, func() { f.begin("nothing runs and nothing is due") })
 	}
 	for _, u := range f.units {
 		if u.state == child.Waiting || u.state == child.BackingOff {
