@@ -60,6 +60,11 @@ var hostileFound = []hostile{
 	// The dependencies of a child with a descendant that may not be signalled got SIGTERM and
 	// SIGKILL in the same millisecond.
 	{seed: 43, only: "setuid-root"},
+	// The fd scans of a tree in which each process has 20,000 descriptors kept those of the honest
+	// children waiting until the deadline.
+	{seed: 38},
+	// For each of hundreds of survivors that was reaped the loop sent SIGKILL to all others again.
+	{seed: 121},
 }
 
 // TestHostile runs hostileSeeds and hostileFound, or the seeds 0 to N-1 with SUPERVISOR_HOSTILE=N,

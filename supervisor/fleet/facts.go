@@ -237,6 +237,12 @@ func (f *Fleet) ended(u *unit, o outcome) {
 // reaped tells how a run ended and what became of its descriptors.
 func (f *Fleet) reaped(u *unit, x process.Exited) {
 	name, look := u.spec.Name, x.Look
+	if u.rung > 0 && x.Untraced > 0 {
+		f.opt.Sink.Emit(event.NoProof{
+			Child: name, Pid: x.Pid, Proof: string(process.None),
+			Reason: fmt.Sprintf("%d processes below it were not traced: there was no time for so many", x.Untraced),
+		})
+	}
 	if u.rung > 0 && look.Reason != "" {
 		f.opt.Sink.Emit(event.NoProof{Child: name, Pid: x.Pid, Proof: string(look.Proof), Reason: look.Reason})
 	}

@@ -38,6 +38,7 @@ type Processes interface {
 	Diagnose(process.RunID, unix.Signal)
 	Forward(id process.RunID, came, sig unix.Signal)
 	Try(context.Context, spawn.Spec) error // waits
+	EndBy(time.Time)
 	Sweep(killAt, giveUp time.Time, proof process.Proof)
 }
 

@@ -427,6 +427,8 @@ func (w *world) Forward(id process.RunID, came, sig unix.Signal) {
 	}
 }
 
+func (w *world) EndBy(time.Time) {}
+
 func (w *world) Sweep(killAt, giveUp time.Time, proof process.Proof) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -81,6 +81,7 @@ func (f *Fleet) beginBudget() {
 	s, reserve := &f.stop, f.cfg.Shutdown.Reserve
 	s.began = time.Now()
 	s.deadline = s.began.Add(f.cfg.Shutdown.Deadline)
+	f.opt.Processes.EndBy(s.deadline)
 	for what, at := range map[stopEvent]time.Time{killAll: s.at(reserve, 1), sweepNow: s.at(reserve, 2)} {
 		s.timers = append(s.timers, time.AfterFunc(time.Until(at), func() { f.mail.Put(stopTimer{what}) }))
 	}

@@ -31,6 +31,9 @@ func (l *Loop) found(parent *watched, pid int) *watched {
 	if err != nil || l.watches[pid] != nil || l.pids[pid] != nil || s.Dead() && procfs.Gone(pid) {
 		return nil
 	}
+	if !l.admit(parent.run, pid) {
+		return nil
+	}
 	w := l.watch(&watched{run: parent.run, pid: pid, parent: parent.pid, comm: s.Comm})
 	w.inStop = parent.run != nil && s.Start > parent.run.stop.tick
 	l.feed(w, proof.Attach, cause{})

@@ -1,14 +1,12 @@
 package process
 
 import (
-	"fmt"
 	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/process/lifecycle"
-	"tp0/supervisor/process/proof"
 )
 
 // delivery is a signal on its way to a run.
@@ -25,8 +23,6 @@ const (
 	mostDue    = 256             // fd scans
 	queueLimit = 5 * time.Second // a run waits no longer in the queue
 )
-
-var deliveryLimits = lifecycle.Limits{Queued: queueLimit, Scanning: proof.BeforeLimit}
 
 // signal sends a run a step of its stop sequence. Its stop begins with the first one.
 func (l *Loop) signal(r *run, d delivery, asked Proof) {
@@ -58,7 +54,9 @@ func (l *Loop) signal(r *run, d delivery, asked Proof) {
 func (l *Loop) advance(r *run, e lifecycle.Event) {
 	s := &r.stop
 	before := s.delivery.State
-	do := s.delivery.Handle(e, time.Now(), deliveryLimits)
+	now := time.Now()
+	limits := l.deliveryLimits(now)
+	do := s.delivery.Handle(e, now, limits)
 	if s.delivery.State != before {
 		l.soon(s.delivery.Until)
 	}
@@ -66,9 +64,10 @@ func (l *Loop) advance(r *run, e lifecycle.Event) {
 	case lifecycle.Enqueue:
 		l.queue = append(l.queue, r)
 	case lifecycle.Scan:
+		r.watched.limit = limits.Scanning
 		l.scanBefore(r, s.proof)
 	case lifecycle.DeliverLate:
-		s.late = fmt.Sprintf("the fd scan before the signal took more than %v", proof.BeforeLimit)
+		s.late = tooLate(r.watched.limit)
 		l.attach(r.watched, s.proof)
 		l.deliverWaiting(r)
 	case lifecycle.Deliver:
@@ -130,6 +129,13 @@ func (l *Loop) tendDelivery(r *run, now time.Time) time.Time {
 			l.advance(r, lifecycle.ScanLate)
 		}
 	}
+	if !s.postponed.IsZero() && !now.Before(s.postponed) {
+		s.postponed = time.Time{}
+		l.deliver(r, s.last)
+	}
+	if at := s.postponed; !at.IsZero() && (s.delivery.Until.IsZero() || at.Before(s.delivery.Until)) {
+		return at
+	}
 	return s.delivery.Until
 }
 
@@ -151,6 +157,11 @@ func (l *Loop) deliver(r *run, d delivery) {
 		return
 	}
 	if d.signal == unix.SIGKILL {
+		if now := time.Now(); l.inFirstMoment(r, now) {
+			r.stop.postponed, r.stop.last = r.stop.toldAt.Add(firstMoment), d
+			l.soon(r.stop.postponed)
+			return
+		}
 		r.stop.killed = true
 	}
 	var at moment
@@ -167,6 +178,9 @@ func (l *Loop) deliver(r *run, d delivery) {
 		l.killBelow(r) // a descendant may hold the main process in a ptrace stop of its own
 	}
 	if d.signal != unix.SIGKILL {
+		if r.stop.toldAt.IsZero() {
+			r.stop.toldAt = time.Now()
+		}
 		r.stop.signalled()
 		l.continueDue(r)
 	}

@@ -17,6 +17,10 @@ const (
 	mostTargets = 8
 )
 
+// describeLimit bounds the fd scan of each process for a diagnosis, or for what is known of a run
+// before its stop.
+const describeLimit = 100 * time.Millisecond
+
 // diagnose looks at what a run does while its stop takes long. A run whose signals wait,
 // or that is held in its exit stop, waits for us.
 func (l *Loop) diagnose(r *run, sig unix.Signal) {
@@ -57,8 +61,9 @@ func (l *Loop) describe(pid int, before string) (lines []string) {
 	if err != nil {
 		return nil
 	}
-	fds, _ := l.table(pid, pid)
-	l.resolve(pid, fds, time.Now())
+	h := newHalt(time.Now().Add(describeLimit), spareFDs)
+	fds, _ := l.table(pid, pid, h)
+	l.resolve(pid, fds, time.Now(), h)
 	words := map[int]string{}
 	for _, f := range fds {
 		words[f.Num] = f.Kind
@@ -120,8 +125,9 @@ func (l *Loop) glance(r *run, sig unix.Signal) {
 	l.lookers.do(func() {
 		g := Glanced{Run: r.id, Pid: r.pid, At: time.Now(), Disposition: l.disposition(r.pid, sig)}
 		_ = l.runtime(r.pid) // it is remembered, and a stop need not find out
-		g.FDs, _ = l.table(r.pid, r.pid)
-		l.resolve(r.pid, g.FDs, fresh())
+		h := newHalt(g.At.Add(describeLimit), spareFDs)
+		g.FDs, _ = l.table(r.pid, r.pid, h)
+		l.resolve(r.pid, g.FDs, fresh(), h)
 		unmarked := marks.without(procfs.Descendants(r.pid))
 		l.cmds.Put(func() {
 			r.glances--

@@ -49,14 +49,19 @@ func (l *Loop) judge(w *watched) {
 		w.evidence.Inherited = slices.Concat(w.run.sockets, l.handedOn())
 		w.evidence.Late = w.run.stop.late
 	}
+	w.evidence.Unseen = w.unseen > 0
 	v.Result = proof.Judge(v.From, w.evidence)
 	w.evidence = proof.Evidence{} // it is worth nothing more
-	if leaks(v.Result) && !l.hurried() {
+	if len(v.Result.After) <= mostHeld && leaks(v.Result) && !l.hurried() {
 		l.askHolders(w)
 		return
 	}
 	l.feed(w, proof.HoldersKnown, cause{})
 }
+
+// mostHeld is the number of descriptors up to which it is searched who else holds what a process
+// leaked. To compare more takes the loop longer than it may be away.
+const mostHeld = 4096
 
 // leaks reports whether a process left anything that counts. Most that end well
 // do not.

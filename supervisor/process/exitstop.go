@@ -29,6 +29,9 @@ func (l *Loop) scanAtExit(w *watched) {
 		return
 	}
 	final, glimpse := x.Begin(time.Now())
+	w.evidence.Siblings, w.evidence.GiveUp = x.Limits()
+	h := newHalt(x.Until(), 0)
+	w.exit = h
 	exiting := append([]int{x.Thread}, w.exiting...)
 	before, executed := w.evidence.Before, w.evidence.Executed
 	l.job(w, func() func() {
@@ -37,9 +40,9 @@ func (l *Loop) scanAtExit(w *watched) {
 		v.Executes = v.Survivor != 0 && procfs.Executing(w.pid, v.Survivor)
 		ends := v.Alive == 0 || final
 		if ends || glimpse {
-			v.fds, v.err = l.table(w.pid, x.Thread)
+			v.fds, v.err = l.table(w.pid, x.Thread, h)
 			procfs.ResolveAgain(v.fds, before)
-			l.resolve(w.pid, v.fds, time.Now())
+			l.resolve(w.pid, v.fds, time.Now(), h)
 		}
 		if ends {
 			v.children = procfs.Children(w.pid)

@@ -54,6 +54,7 @@ type (
 		// Of a run whose stop began:
 		Threads, ThreadsAtEnd int // then, and when its exit was seen (0: it was not)
 		Processes, Forked     int // below it then, and forked since
+		Untraced              int // of those, how many were not traced since they are too many
 		Survivors             []Survivor
 	}
 	// TreeEnded: nothing is left of the process tree of a run. It is the last fact

@@ -45,16 +45,22 @@ func (l *Loop) killAll(k *killing, list func() []procfs.Stat, tell func(procfs.S
 		k.killed = map[identity]bool{}
 	}
 	k.rounds++
+	began := time.Now()
 	victims := list()
 	if k.rounds > plainRounds {
-		victims = freeze(victims, list, k.killed)
+		victims = l.freeze(victims, list, k.killed)
 	}
 	for _, p := range victims {
 		if k.killed[key(p)] || l.isKilled(p) {
 			continue
 		}
-		if r := l.pids[p.Pid]; r != nil && r.stop.delivery.State.Waits() {
-			l.deliverLast(r)
+		if l.spared(p) {
+			k.idle = 0
+			continue
+		}
+		if r := l.pids[p.Pid]; r != nil {
+			k.idle = 0
+			l.killInSweep(r)
 			continue
 		}
 		switch err := killExactly(p, unix.SIGKILL); {
@@ -69,10 +75,11 @@ func (l *Loop) killAll(k *killing, list func() []procfs.Stat, tell func(procfs.S
 			tell(p, err)
 		}
 	}
+	now := time.Now()
 	if k.idle++; k.idle > idleRounds {
-		return time.Now().Add(net) // what is left cannot be killed, or not yet
+		return now.Add(net) // what is left cannot be killed, or not yet
 	}
-	return time.Now().Add(sweepAgain)
+	return now.Add(max(sweepAgain, 2*now.Sub(began))) // two thirds of the time are for others
 }
 
 // killingOf is how far SIGKILL to the survivors of a run has come. A sweep and the runs share
@@ -108,12 +115,12 @@ func (l *Loop) isKilled(p procfs.Stat) bool {
 
 // freeze stops processes, and those that they forked meanwhile, until a listing
 // finds nobody new.
-func freeze(victims []procfs.Stat, list func() []procfs.Stat, killed map[identity]bool) []procfs.Stat {
+func (l *Loop) freeze(victims []procfs.Stat, list func() []procfs.Stat, killed map[identity]bool) []procfs.Stat {
 	stopped := maps.Clone(killed) // SIGSTOP does nothing to what is killed
 	for range freezePasses {
 		found := false
 		for _, p := range victims {
-			if !stopped[key(p)] {
+			if !stopped[key(p)] && !l.spared(p) {
 				stopped[key(p)], found = true, true
 				_ = killExactly(p, unix.SIGSTOP)
 			}

@@ -1,6 +1,8 @@
 package process
 
 import (
+	"time"
+
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/procfs"
 )
@@ -25,11 +27,15 @@ func (l *Loop) born(pid int, parent *watched) *watched {
 // and asks what rights it could gain. A scan that comes too late finds it gone
 // on; what it says of the rights is true still.
 func (l *Loop) scanInherited(w *watched) {
+	now := time.Now()
+	h := newHalt(now.Add(l.budget.Exit(now)), spareFDs)
+	w.unseen++
 	l.job(w, func() func() {
-		fds, err := l.table(w.pid, w.pid)
-		l.resolve(w.pid, fds, fresh())
+		fds, err := l.table(w.pid, w.pid, h)
+		l.resolve(w.pid, fds, fresh(), h)
 		s, _ := procfs.ReadStatus(w.pid)
 		return func() {
+			w.unseen--
 			e := &w.evidence
 			e.Before, e.Inherited, e.Executed = fds, fds, true // its program is not known yet
 			if err != nil {

@@ -106,6 +106,7 @@ func (l *Loop) settle(r *run) {
 		}
 		r.exited.Threads, r.exited.ThreadsAtEnd = w.threads, w.threadsAtEnd
 		r.exited.Processes, r.exited.Forked = r.stop.processes, r.stop.forked
+		r.exited.Untraced = len(w.extent.untraced)
 	}
 	if !r.tree.leave {
 		for _, a := range l.survivors(r) {

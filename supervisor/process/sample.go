@@ -15,9 +15,11 @@ func (l *Loop) sample(w *watched) {
 		return
 	}
 	s.Begin()
+	now := time.Now()
+	h := newHalt(now.Add(l.budget.Before(now)), spareFDs)
 	l.job(w, func() func() {
-		fds, err := l.table(w.pid, procfs.LiveThread(w.pid))
-		l.resolve(w.pid, fds, fresh())
+		fds, err := l.table(w.pid, procfs.LiveThread(w.pid), h)
+		l.resolve(w.pid, fds, fresh(), h)
 		return func() {
 			if err == nil && len(fds) > 0 { // a zombie's table is empty
 				w.evidence.Sample = fds

@@ -59,20 +59,6 @@ func (l *Loop) runtime(pid int) (r ledger.Runtime) {
 	return r
 }
 
-// table reads a table of descriptors; torn ones are read again, a few times:
-// only a process that opens and closes all the time tears each.
-func (l *Loop) table(pid, tid int) (fds []procfs.FD, err error) {
-	err = readAs(pid, func() (err error) {
-		for range 3 {
-			if fds, err = procfs.Table(pid, tid); err != procfs.ErrTorn {
-				return err
-			}
-		}
-		return nil
-	})
-	return fds, err
-}
-
 // handedOn lists what children inherit from whoever started us, beyond the
 // standard streams.
 func (l *Loop) handedOn() []procfs.FD {
@@ -93,5 +79,5 @@ func (l *Loop) meet(program string, pid int) {
 		return
 	}
 	l.met[program] = true
-	l.lookers.do(func() { l.members(pid) })
+	l.lookers.do(func() { l.members(pid, leastTraced, nil) })
 }

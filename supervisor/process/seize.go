@@ -2,6 +2,7 @@ package process
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +26,9 @@ func (l *Loop) seize(w *watched) error {
 	tids := procfs.Threads(w.pid)
 	if len(tids) < 2 {
 		return l.seizeAnchor(w, w.pid)
+	}
+	if len(tids) > mostThreadsTraced {
+		return fmt.Errorf("it has %d threads, more than %d", len(tids), mostThreadsTraced)
 	}
 	anchor := w.pid
 	switch s, err := procfs.ReadStatus(w.pid); {

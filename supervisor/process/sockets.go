@@ -46,8 +46,8 @@ func fresh() time.Time { return time.Now().Add(-freshBefore) }
 
 // resolve names the sockets among the fds of a process, as they were at since
 // or later. Those of another network namespace than ours are looked for
-// there, last.
-func (l *Loop) resolve(pid int, fds []procfs.FD, since time.Time) {
+// there, last. After the time of h it stops where it is.
+func (l *Loop) resolve(pid int, fds []procfs.FD, since time.Time, h *halt) {
 	unknown := func() bool {
 		return slices.ContainsFunc(fds, func(f procfs.FD) bool {
 			return f.Kind == "socket" && !f.Std() && !f.Named()
@@ -58,6 +58,9 @@ func (l *Loop) resolve(pid int, fds []procfs.FD, since time.Time) {
 			return
 		}
 		for part := range l.sockets {
+			if h.over(len(fds)) {
+				return
+			}
 			if !procfs.NeedPart(pid, fds, part) {
 				continue
 			}
@@ -71,6 +74,6 @@ func (l *Loop) resolve(pid int, fds []procfs.FD, since time.Time) {
 		procfs.Resolve(fds, theirs)
 	}
 	if unknown() {
-		procfs.ResolveUnlisted(pid, fds)
+		procfs.ResolveUnlisted(pid, fds, h.over)
 	}
 }

@@ -19,6 +19,10 @@ type stop struct {
 	waiting  []delivery // the signals that wait; none unless the state of delivery says so
 	late     string     // why the signals did not wait for the fd scan; empty: they did
 
+	toldAt    time.Time // when the first step was sent
+	postponed time.Time // when last is sent; zero: none is postponed
+	last      delivery  // SIGKILL that came too soon after the first step
+
 	continuation continuation
 	killed       bool // the main process was sent SIGKILL
 	processes    int  // below the main process when the stop began

@@ -27,6 +27,7 @@ type sweep struct {
 	told           map[identity]int // the last step that each was sent
 	kill           killing
 	killing        bool
+	again          time.Time     // when it kills the next time
 	next           time.Time     // when it is due again; zero unless it kills
 	wakes          int           // how often that came so late that we stood still
 	share          time.Duration // of what was killed; at least sweepLeast
@@ -124,13 +125,16 @@ func (l *Loop) tendSweep(now time.Time) time.Time {
 		return time.Time{}
 	}
 	if !now.Before(s.killAt) {
-		l.killAll(&s.kill, l.remaining, func(p procfs.Stat, err error) {
+		if s.next = s.again; now.Before(s.again) {
+			return s.again
+		}
+		s.again = l.killAll(&s.kill, l.remaining, func(p procfs.Stat, err error) {
 			if err != nil {
 				return // it is named at the end
 			}
 			l.report(OrphanSignalled{Pid: p.Pid, Command: p.Comm, Signal: unix.SIGKILL, Rung: 2})
 		})
-		s.next = now.Add(sweepAgain)
+		s.next = s.again
 		return s.next
 	}
 	for _, pid := range procfs.Children(os.Getpid()) {
@@ -151,6 +155,9 @@ func (l *Loop) lookOrphan(p procfs.Stat, tell func()) {
 		return
 	}
 	w := l.found(&watched{pid: p.PPid}, p.Pid)
+	if w == nil && l.loose.untraced[p.Pid] {
+		tell() // there are too many to trace
+	}
 	if w == nil {
 		return
 	}
@@ -177,12 +184,7 @@ func (l *Loop) sweepTell(p procfs.Stat) {
 // deliverLast sends a run SIGKILL in place of the signals that wait for the fd scan before its
 // stop: the sweep has no time for it.
 func (l *Loop) deliverLast(r *run) {
-	last := delivery{signal: unix.SIGKILL}
-	for _, d := range r.stop.waiting {
-		if d.signal == unix.SIGKILL {
-			last = d
-		}
-	}
+	last := r.last()
 	l.advance(r, lifecycle.DeadlinePassed)
 	r.stop.late = "the deadline passed before the first fd scan"
 	l.deliver(r, last)

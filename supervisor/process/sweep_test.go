@@ -1,6 +1,7 @@
 package process
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,37 +37,52 @@ func TestSweepEndsHolds(t *testing.T) {
 	t.Error("the end of the run is not told before that of the sweep")
 }
 
-// A run whose signals wait for its first fd scan is killed by the sweep once, as a run, and gets
-// none of the signals afterwards.
+// A run whose signals wait for its first fd scan is ended by the sweep, as a run: by the first
+// step and SIGKILL a moment later, or by SIGKILL alone where the deadline has passed. It gets
+// each of them once.
 func TestSweepKillsWhoWaits(t *testing.T) {
-	b := newBench(t)
-	id, _ := b.spawn("deaf")
-	unblock := b.block()
-	defer unblock()
-	b.Signal(id, unix.SIGTERM, 1, Exact)
-	b.Signal(id, unix.SIGKILL, 2, Exact)
 	now := time.Now()
-	b.Sweep(now, now.Add(limit), Exact)
-	b.cmds.Put(func() { b.hurry(time.Now()) })
-	if s := wait(b, func(Swept) bool { return true }); len(s.Left) > 0 {
-		t.Errorf("left: %+v", s.Left)
-	}
-	if e := b.exited(id); !e.Killed || e.Look.Proof == Exact {
-		t.Errorf("%+v", e)
-	}
-	sent := 0
-	for _, f := range b.left {
-		switch s := f.(type) {
-		case OrphanSignalled:
-			t.Errorf("%+v", s)
-		case Signalled:
-			if sent++; s.Signal != unix.SIGKILL || s.Rung != 2 || s.Err != nil {
-				t.Errorf("%+v", s)
+	for name, tt := range map[string]struct {
+		end  time.Time
+		want []unix.Signal
+	}{
+		"time left":       {now.Add(limit), []unix.Signal{unix.SIGTERM, unix.SIGKILL}},
+		"deadline passed": {now, []unix.Signal{unix.SIGKILL}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			id, _ := b.spawn("deaf")
+			unblock := b.block()
+			defer unblock()
+			b.EndBy(tt.end)
+			b.Signal(id, unix.SIGTERM, 1, Exact)
+			b.Signal(id, unix.SIGKILL, 2, Exact)
+			now := time.Now()
+			b.Sweep(now, now.Add(limit), Exact)
+			b.cmds.Put(func() { b.hurry(time.Now()) })
+			if s := wait(b, func(Swept) bool { return true }); len(s.Left) > 0 {
+				t.Errorf("left: %+v", s.Left)
 			}
-		}
-	}
-	if sent != 1 {
-		t.Errorf("%d signals sent, want SIGKILL alone", sent)
+			if e := b.exited(id); !e.Killed || e.Look.Proof == Exact {
+				t.Errorf("%+v", e)
+			}
+			var sent []unix.Signal
+			for _, f := range b.left {
+				switch s := f.(type) {
+				case OrphanSignalled:
+					t.Errorf("%+v", s)
+				case Signalled:
+					sent = append(sent, s.Signal)
+					if want := map[unix.Signal]int{unix.SIGTERM: 1, unix.SIGKILL: 2}; s.Err != nil ||
+						s.Rung != want[s.Signal] {
+						t.Errorf("%+v", s)
+					}
+				}
+			}
+			if !slices.Equal(sent, tt.want) {
+				t.Errorf("sent %v, want %v", sent, tt.want)
+			}
+		})
 	}
 }
 

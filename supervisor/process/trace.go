@@ -95,6 +95,10 @@ func (l *Loop) stranger(tid int) *watched {
 	if parent == nil {
 		parent = l.watches[s.PPid]
 	}
+	if parent != nil && !l.admit(parent.run, tid) {
+		delete(l.unborn, tid)
+		return nil // its thread is detached from
+	}
 	return l.born(tid, parent)
 }
 

@@ -46,13 +46,19 @@ type trees struct {
 	// members are descendants without a mark that were seen while their main process
 	// ran; see [Loop.glance].
 	members map[identity]*run
+	// zombies are those that were found dead, until they are reaped: with hundreds of them, to read
+	// each again after each round of reaping would take longer than the reaping.
+	zombies map[int]bool
 	due     bool   // something died since the last scan
 	ended   []*run // whose main process ended since the last scan
 	changed []*run // of which an adopted process was reaped since the last scan
 }
 
 func newTrees() trees {
-	t := trees{byMark: map[uint64]*run{}, byGroup: map[int]*run{}, adopted: map[int]*adopted{}, members: map[identity]*run{}}
+	t := trees{
+		byMark: map[uint64]*run{}, byGroup: map[int]*run{}, adopted: map[int]*adopted{},
+		members: map[identity]*run{}, zombies: map[int]bool{},
+	}
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_LOCKS, &limit) == nil {
 		t.marks = newMarks(limit.Cur, limit.Max)
@@ -150,16 +156,21 @@ func (l *Loop) endRun(r *run) {
 // the listing is repeated until it finds nobody else that has ended.
 func (l *Loop) scanAdopted() {
 	t := &l.trees
-	dead := map[int]bool{}
+	gone := map[int]bool{}
 	for found := true; found; {
 		found = false
 		for _, pid := range l.notForked() {
-			if t.adopted[pid] != nil || l.pids[pid] != nil || l.trials[pid] != nil || dead[pid] {
+			if t.adopted[pid] != nil || l.pids[pid] != nil || l.trials[pid] != nil ||
+				t.zombies[pid] || gone[pid] {
 				continue
 			}
 			s, err := procfs.ReadStat(pid)
-			if err != nil || ended(s) {
-				dead[pid], found = true, true
+			if err != nil {
+				gone[pid], found = true, true
+				continue
+			}
+			if ended(s) {
+				t.zombies[pid], found = true, true
 				continue
 			}
 			a := &adopted{stat: s, run: l.ownerOf(s), stopped: s.Stopped()}
@@ -282,6 +293,7 @@ func (l *Loop) survivors(r *run) []*adopted {
 // reapedAdopted strikes an adopted process out.
 func (l *Loop) reapedAdopted(pid int) (child string) {
 	t := &l.trees
+	delete(t.zombies, pid)
 	a := t.adopted[pid]
 	if a == nil {
 		return ""
@@ -291,7 +303,10 @@ func (l *Loop) reapedAdopted(pid int) (child string) {
 		return ""
 	}
 	a.run.tree.alive--
-	t.changed, t.due = append(t.changed, a.run), true
+	if !slices.Contains(t.changed, a.run) {
+		t.changed = append(t.changed, a.run)
+	}
+	t.due = true
 	return a.run.name
 }
 
@@ -317,6 +332,10 @@ func (l *Loop) sendSurvivors(r *run) {
 	}
 	last := r.tree.steps[len(r.tree.steps)-1]
 	if last.signal == unix.SIGKILL {
+		if next := r.tree.killing.next; time.Now().Before(next) {
+			l.soon(next) // tendTree goes on
+			return
+		}
 		l.killSurvivors(r)
 		return
 	}

@@ -16,7 +16,9 @@ type tracing struct {
 	// time yet, by its pid.
 	unborn     map[int]*watched
 	holders    holders
-	privileged bool // we have CAP_SYS_PTRACE
+	budget     proof.Budget
+	loose      extent // of the orphans that are in no tree
+	privileged bool   // we have CAP_SYS_PTRACE
 }
 
 func newTracing() tracing {
@@ -41,7 +43,19 @@ type watched struct {
 	evidence     proof.Evidence
 	threadsAtEnd int              // when its exit was seen; 0: it was not
 	status       *unix.WaitStatus // of the thread that exited last
-	scans        int              // of it that are under way
+	scanning
+	extent  extent // of the tree, where w is the process that its run is
+	counted bool
+}
+
+// scanning is what is known of the fd scans of a process that are under way.
+type scanning struct {
+	scans        int           // how many
+	unseen       int           // of them that are to tell what it has from where
+	before, exit *halt         // of the scan before the signal, and of that in the exit stop
+	limit        time.Duration // of the scan before the signal
+	then         func()        // what waits for the scan of it, until thenAt
+	thenAt       time.Time
 }
 
 // own reports whether w is the process that its run is.
@@ -54,7 +68,9 @@ func (w *watched) is(s proof.State) bool { return w.machine.State == s }
 func (l *Loop) watch(w *watched) *watched {
 	w.machine = proof.New(w.own(), l.privileged)
 	w.since = time.Now()
+	w.machine.SetBudget(l.budget, w.since)
 	l.watches[w.pid] = w
+	l.count(w)
 	return w
 }
 
@@ -75,6 +91,10 @@ func (l *Loop) feed(w *watched, e proof.Event, c cause) {
 		at, _ := w.machine.Timer()
 		l.soon(at)
 		l.soon(l.leaveAt(w))
+		l.count(w)
+		if before.Held() && !w.machine.State.Held() {
+			w.exit.now()
+		}
 	}
 	for _, a := range actions {
 		l.act(w, a, c)
@@ -135,8 +155,12 @@ func (l *Loop) tendWatched(w *watched, now time.Time) time.Time {
 	if l.hurried() {
 		l.hurryWatched(w)
 	}
+	l.tendThen(w, now)
 	if at, e := w.machine.Timer(); !at.IsZero() && !now.Before(at) {
 		l.feed(w, e, cause{tid: w.machine.Thread()})
+		if e == proof.Hurry && w.own() {
+			l.settle(w.run) // its end waits for no scan any more
+		}
 	}
 	if at := l.leaveAt(w); !at.IsZero() && !now.Before(at) {
 		l.feed(w, proof.LeaveDue, cause{})
@@ -145,8 +169,10 @@ func (l *Loop) tendWatched(w *watched, now time.Time) time.Time {
 		}
 	}
 	at, _ := w.machine.Timer()
-	if leave := l.leaveAt(w); at.IsZero() || !leave.IsZero() && leave.Before(at) {
-		return leave
+	for _, t := range []time.Time{l.leaveAt(w), w.thenAt} {
+		if at.IsZero() || !t.IsZero() && t.Before(at) {
+			at = t
+		}
 	}
 	return at
 }

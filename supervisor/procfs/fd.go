@@ -51,13 +51,29 @@ var ErrTorn = errors.New("the table changed while it was read")
 // system that it may serve itself: its FUSE mount would block us. The table of a zombie is empty, or refused.
 //
 // The caller needs PTRACE_MODE_READ_FSCREDS on the process (proc_pid_fd(5)).
-func Table(pid, tid int) ([]FD, error) {
-	return readTable(fmt.Sprintf("/proc/%d/task/%d/fd", pid, tid))
+func Table(pid, tid int) ([]FD, error) { return TableUntil(pid, tid, nil) }
+
+// TableUntil is [Table] until over reports true: then the error is ErrGivenUp, and what was read
+// is worth nothing. over is called once for some descriptors, with how many were read so far.
+func TableUntil(pid, tid int, over func(read int) bool) ([]FD, error) {
+	return readTable(fmt.Sprintf("/proc/%d/task/%d/fd", pid, tid), over)
 }
+
+// ErrGivenUp is the error of an fd scan that was not allowed to come to its end.
+var ErrGivenUp = errors.New("the fd scan took too long, and was given up")
+
+// checkEvery is the number of descriptors between two calls of over: some half a millisecond.
+const checkEvery = 64
+
+// manyFDs is the number from which on the fdinfo of a device is not read. A process that has so
+// many descriptors has thousands of the same one, and fdinfo takes two thirds of the time of a
+// scan. What is lost is the mode in which the device was opened. It goes by the number of the
+// descriptor, so that two scans see the same one alike.
+const manyFDs = 1024
 
 // Own lists the open descriptors of this process, without the one that the
 // listing itself needs.
-func Own() ([]FD, error) { return readTable("/proc/self/fd") }
+func Own() ([]FD, error) { return readTable("/proc/self/fd", nil) }
 
 // OwnFD is one open descriptor of this process.
 func OwnFD(num int) (FD, error) {
@@ -118,11 +134,11 @@ func otherThreads(pid int) []int {
 	return slices.DeleteFunc(Threads(pid), func(tid int) bool { return tid == pid })
 }
 
-func readTable(dir string) ([]FD, error) {
+func readTable(dir string, over func(read int) bool) ([]FD, error) {
 	fds := make([]FD, 0, 16) // what most hold
-	err := walk(dir, func(t *table, num int, name, link string) {
+	err := walk(dir, over, func(t *table, num int, name, link string) {
 		f := newFD(num, link)
-		if !f.Std() && (f.Kind == "file" || f.Kind == "pidfd" || f.Kind == "memfd") {
+		if f.hasInfo() {
 			t.info(&f, name)
 		}
 		fds = append(fds, f)
@@ -134,6 +150,24 @@ func readTable(dir string) ([]FD, error) {
 	return fds, err
 }
 
+// hasInfo reports whether the fdinfo of f tells what counts.
+func (f FD) hasInfo() bool {
+	switch f.Kind {
+	case "file":
+		return !f.Std() && (f.Num < manyFDs || !f.device())
+	case "pidfd", "memfd":
+		return !f.Std()
+	}
+	return false
+}
+
+// device reports whether f is most probably a device: files in /dev that others can lock, or that
+// can be deleted, are in directories there.
+func (f FD) device() bool {
+	name, ok := strings.CutPrefix(f.link, "/dev/")
+	return ok && !strings.Contains(name, "/") && !strings.HasSuffix(name, deleted)
+}
+
 // table is an open directory of descriptors.
 type table struct {
 	dir    int
@@ -142,8 +176,9 @@ type table struct {
 }
 
 // walk visits the entries of a directory of descriptors. It works relative to
-// that directory: one path walk for a table in place of one for each entry.
-func walk(dir string, visit func(t *table, num int, name, link string)) error {
+// that directory: one path walk for a table in place of one for each entry. It ends
+// with ErrGivenUp once over, which may be nil, reports true.
+func walk(dir string, over func(read int) bool, visit func(t *table, num int, name, link string)) error {
 	d, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", dir, err)
@@ -158,6 +193,7 @@ func walk(dir string, visit func(t *table, num int, name, link string)) error {
 		torn error
 		dent [4096]byte
 		link [unix.PathMax]byte
+		read int
 	)
 	for {
 		n, err := unix.ReadDirent(d, dent[:])
@@ -172,6 +208,9 @@ func walk(dir string, visit func(t *table, num int, name, link string)) error {
 			num, err := strconv.Atoi(name)
 			if err != nil || num == self {
 				continue
+			}
+			if read++; read%checkEvery == 0 && over != nil && over(read) {
+				return ErrGivenUp
 			}
 			n, err := unix.Readlinkat(d, name, link[:])
 			if errors.Is(err, fs.ErrNotExist) {

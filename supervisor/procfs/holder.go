@@ -98,12 +98,13 @@ func heldBy(ctx context.Context, pid int, left []FD, wanted map[string][]int, fo
 			delete(wanted, link)
 		}
 	}
-	_ = walk(fmt.Sprintf("/proc/%d/fd", pid), visit)
+	over := func(int) bool { return ctx.Err() != nil }
+	_ = walk(fmt.Sprintf("/proc/%d/fd", pid), over, visit)
 	if entries > 0 {
 		return
 	}
 	for _, tid := range otherThreads(pid) {
-		_ = walk(taskPath(pid, tid, "fd"), visit)
+		_ = walk(taskPath(pid, tid, "fd"), over, visit)
 	}
 }
 

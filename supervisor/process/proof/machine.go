@@ -15,6 +15,7 @@ type Machine struct {
 	own   bool  // its status is ours to collect, so /proc need not be polled for its end
 	// privileged: what it executes keeps its rights though we trace it.
 	privileged bool
+	budget     Budget
 }
 
 // New is the machine of a process that was just found.
@@ -49,15 +50,17 @@ func (m *Machine) enter(to State, thread int, now time.Time) Value {
 			x.stepping = nil
 			return x
 		}
-		return &Exit{Thread: thread, Since: now}
+		return m.exit(thread, now, nil)
 	case SteppedExitStop:
-		return &Exit{Thread: thread, Since: now, stepping: m.stepping()}
+		return m.exit(thread, now, m.stepping())
 	case Released, Lost, Untraced, Missed:
 		return &Polling{State: to, Since: now, Next: now}
 	case Sampling:
 		return &Samples{Since: now, Next: now}
 	case Ended:
-		return &Ending{From: m.State}
+		v := &Ending{From: m.State, limit: m.budget.conclude(now)}
+		v.Since = now
+		return v
 	case Judged:
 		return m.Value
 	case Reported:
@@ -70,11 +73,18 @@ func (m *Machine) enter(to State, thread int, now time.Time) Value {
 }
 
 func (m *Machine) birth(thread int, now time.Time) *Birth {
-	b := &Birth{Thread: thread, Since: now, Assume: CouldGainRights}
+	b := &Birth{Thread: thread, Since: now, Assume: CouldGainRights, limit: m.budget.Exit(now)}
 	if m.privileged {
 		b.Assume = KeepsRights
 	}
 	return b
+}
+
+func (m *Machine) exit(thread int, now time.Time, s *Stepping) *Exit {
+	return &Exit{
+		Thread: thread, Since: now, stepping: s,
+		giveUp: m.budget.Exit(now), siblings: m.budget.siblings(now),
+	}
 }
 
 // stepping carries the count of steps over from state to state.

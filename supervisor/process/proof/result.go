@@ -42,8 +42,12 @@ type Evidence struct {
 	Alive     int         // threads that were still there at the final scan
 	Late      string      // why the signal did not wait for the scan before it; empty: it did
 	Hurried   bool        // the time for the scan at its exit was over
-	Reason    string      // why it is not traced
-	Err       error       // of the scan that failed
+	Unseen    bool        // the scan before its end has not told what it has from where yet
+	// Siblings and GiveUp are how long the exit stop could last: where siblings stayed, and where
+	// no scan came to its end.
+	Siblings, GiveUp time.Duration
+	Reason           string // why it is not traced
+	Err              error  // of the scan that failed
 }
 
 // BeforeLimit bounds how long a signal waits for the fd scan before it. The
@@ -67,6 +71,7 @@ func Judge(from State, e Evidence) Result {
 const (
 	threadsStayed = "%d threads were still there %v after the first one's exit"
 	hurried       = "the deadline passed before the fd scan at its exit was over"
+	notBefore     = "the fd scan before its end was not over in time"
 	notScanned    = "the fd scan at its exit took more than %v"
 	glimpsed      = "only the exit of another thread was seen"
 	notSeen       = "its exit was not seen"
@@ -78,8 +83,10 @@ func (e Evidence) worth(from State) (k Kind, reason string, after []procfs.FD) {
 	switch {
 	case e.Err != nil:
 		return None, e.Err.Error(), nil
+	case e.Unseen:
+		return None, notBefore, nil
 	case from == Scanned && e.Alive > 0:
-		return Sampled, fmt.Sprintf(threadsStayed, e.Alive, ScanLimit), e.Final
+		return Sampled, fmt.Sprintf(threadsStayed, e.Alive, e.Siblings.Round(time.Millisecond)), e.Final
 	case from == Scanned && e.Late != "":
 		return Sampled, e.Late, e.Final
 	case from == Scanned:
@@ -91,7 +98,7 @@ func (e Evidence) worth(from State) (k Kind, reason string, after []procfs.FD) {
 	case from == Missed && e.Hurried:
 		return None, hurried, nil
 	case from == Missed:
-		return None, fmt.Sprintf(notScanned, GiveUpAfter), nil
+		return None, fmt.Sprintf(notScanned, e.GiveUp.Round(time.Millisecond)), nil
 	case !from.wasTraced():
 		return None, e.Reason, nil
 	case e.Glimpse != nil:
@@ -109,20 +116,26 @@ func (s State) wasTraced() bool { return s.Traced() || s == Released || s == Los
 // named returns fds with the sockets that the kernel lists no more, such as a
 // connection that was reset, named as they were when the stop began.
 func named(fds, before []procfs.FD) []procfs.FD {
+	var numbers map[int]procfs.FD
 	copied := false
 	for i, f := range fds {
 		if f.Kind != "socket" || f.Named() {
 			continue
 		}
-		for _, b := range before {
-			if !b.Same(f) {
-				continue
+		if numbers == nil {
+			numbers = make(map[int]procfs.FD, len(before))
+			for _, b := range before {
+				numbers[b.Num] = b
 			}
-			if !copied {
-				fds, copied = slices.Clone(fds), true
-			}
-			fds[i].Target = b.Target
 		}
+		b, ok := numbers[f.Num]
+		if !ok || !b.Same(f) {
+			continue
+		}
+		if !copied {
+			fds, copied = slices.Clone(fds), true
+		}
+		fds[i].Target = b.Target
 	}
 	return fds
 }

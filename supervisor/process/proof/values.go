@@ -25,10 +25,11 @@ type Birth struct {
 	// Assume is KeepsRights or CouldGainRights: what is taken for true if the scan
 	// does not end in time.
 	Assume Event
+	limit  time.Duration
 }
 
 // Timer implements [Value].
-func (b *Birth) Timer() (time.Time, Event) { return b.Since.Add(GiveUpAfter), b.Assume }
+func (b *Birth) Timer() (time.Time, Event) { return b.Since.Add(b.limit), b.Assume }
 
 // Exit belongs to ExitStop and SteppedExitStop.
 type Exit struct {
@@ -38,12 +39,21 @@ type Exit struct {
 	scans    int
 	lived    int       // of them in a row that saw a sibling live on
 	stepping *Stepping // of SteppedExitStop
+	// giveUp and siblings are how long the thread is held where no scan ends, and where its
+	// siblings stay.
+	giveUp, siblings time.Duration
 }
+
+// Until is when the scan that is under way is worth nothing any more.
+func (x *Exit) Until() time.Time { return x.Since.Add(x.giveUp) }
+
+// Limits are how long the thread is held at most where its siblings stay, and where no scan ends.
+func (x *Exit) Limits() (siblings, giveUp time.Duration) { return x.siblings, x.giveUp }
 
 // Timer implements [Value].
 func (x *Exit) Timer() (time.Time, Event) {
 	if x.next.IsZero() {
-		return x.Since.Add(GiveUpAfter), GiveUp
+		return x.Until(), GiveUp
 	}
 	return x.next, ScanDue
 }
@@ -53,7 +63,7 @@ func (x *Exit) Timer() (time.Time, Event) {
 // glimpse, since one sighting of a survivor more is enough to let the thread go.
 func (x *Exit) Begin(now time.Time) (final, glimpse bool) {
 	x.next = time.Time{}
-	return now.Sub(x.Since) >= ScanLimit && x.scans >= sureScans, x.lived == sureScans-1
+	return now.Sub(x.Since) >= x.siblings && x.scans >= sureScans, x.lived == sureScans-1
 }
 
 // Siblings is what a scan in an exit stop saw of the other threads.
@@ -160,5 +170,17 @@ func (s *Samples) Done(now time.Time) {
 type Ending struct {
 	From    State // in which the process was when it ended
 	Result  Result
-	Polling // of Reported
+	limit   time.Duration // until its end is reported whatever is under way; 0: none
+	Polling               // of Reported; before that, Since is when it ended
+}
+
+// Timer implements [Value].
+func (v *Ending) Timer() (time.Time, Event) {
+	switch {
+	case v.State == Reported:
+		return v.Polling.Timer()
+	case v.limit > 0:
+		return v.Since.Add(v.limit), Hurry
+	}
+	return time.Time{}, 0
 }
