@@ -128,7 +128,8 @@ func TestManyDescendants(t *testing.T) {
 	}
 	defer r.Close()
 	s := b.silent("sleep")
-	script := fmt.Sprintf("i=0; while [ $i -lt %d ]; do sleep 1000 & i=$((i+1)); done; echo ready; wait", many)
+	script := fmt.Sprintf("i=0; while [ $i -lt %d ]; do sleep 1000 & i=$((i+1)); done; "+
+		"echo ready; wait", many)
 	s.Path, s.Argv, s.Stdout = "/bin/sh", []string{"sh", "-c", script}, int(w.Fd())
 	b.Spawn(1, s)
 	w.Close()

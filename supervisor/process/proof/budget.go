@@ -30,13 +30,19 @@ func (b Budget) share(now time.Time, of int, most time.Duration) time.Duration {
 }
 
 // Before is how long a signal waits for the fd scan before it.
-func (b Budget) Before(now time.Time) time.Duration { return b.share(now, beforeShare, BeforeLimit) }
+func (b Budget) Before(now time.Time) time.Duration {
+	return b.share(now, beforeShare, BeforeLimit)
+}
 
 // Exit is how long a thread is held where not even one scan comes to its end.
-func (b Budget) Exit(now time.Time) time.Duration { return b.share(now, exitShare, GiveUpAfter) }
+func (b Budget) Exit(now time.Time) time.Duration {
+	return b.share(now, exitShare, GiveUpAfter)
+}
 
 // siblings is how long a thread is held whose siblings stay.
-func (b Budget) siblings(now time.Time) time.Duration { return b.share(now, siblingsShare, ScanLimit) }
+func (b Budget) siblings(now time.Time) time.Duration {
+	return b.share(now, siblingsShare, ScanLimit)
+}
 
 // conclude is how long the end of a process is not reported while scans of it, or of those who
 // hold what it leaked, are under way; 0: without limit.
