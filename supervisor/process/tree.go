@@ -82,6 +82,8 @@ type runTree struct {
 	steps   []sentStep
 	sent    map[identity]int // the last step of those that were sent it one by one
 	killing killing
+	// nextContinue is when survivors that job control stopped are continued next.
+	nextContinue time.Time
 }
 
 func newRunTree(mark uint64, leave bool) runTree {
@@ -444,12 +446,16 @@ func (l *Loop) tendTree(r *run, now time.Time) time.Time {
 	}
 	last := r.tree.steps[n-1]
 	if last.signal != unix.SIGKILL {
+		if now.Before(r.tree.nextContinue) {
+			return r.tree.nextContinue
+		}
+		r.tree.nextContinue = now.Add(net)
 		for _, a := range l.survivors(r) { // one may have been stopped meanwhile
 			if a.step >= last.rung {
 				l.continueStopped(a)
 			}
 		}
-		return now.Add(net)
+		return r.tree.nextContinue
 	}
 	if now.Before(r.tree.killing.next) {
 		return r.tree.killing.next
