@@ -263,7 +263,7 @@ var childSchema = block[childValues]{
 		field("kill_signal", func(v *childValues) *syscall.Signal { return &v.policy.KillSignal }, signal,
 			"The signal that asks it to end."),
 		field("kill_timeout", func(v *childValues) *time.Duration { return &v.policy.KillTimeout }, duration(time.Millisecond),
-			"How long it may take to end before it gets SIGKILL. Without it that is an equal share, for each layer of the order, of what the deadline leaves."),
+			"How long it may take to end before it gets SIGKILL. Without it that is 5s in a restart or a reload, and in the final stop an equal share, for each layer of the order, of what the deadline leaves."),
 		field("kill_sequence", func(v *childValues) *[]Rung { return &v.policy.KillLadder }, rungs,
 			"In place of kill_signal, kill_timeout and diagnose_signal: the signals that ask it to end, one after the other, as [{ signal = \"SIGTERM\", wait = \"3s\" }, { signal = \"SIGQUIT\", wait = \"1s\" }]. SIGKILL comes after the last in any case."),
 		field("kill_scope", func(v *childValues) *Scope { return &v.policy.KillScope }, oneOf(ScopeProcess, ScopeGroup, ScopeTree),

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -162,4 +163,22 @@ func TestFailureBeforeTheStopCounts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Without a kill_timeout of its own a child has 5 s in a restart or a reload, and its
+// share of the deadline in the final stop.
+func TestTimeoutOfARestart(t *testing.T) {
+	shared := policy(func(p *config.Policy) { p.Shared, p.KillTimeout = true, 9*time.Second })
+	both := cfgs(newConfig(kid("a", shared)), newConfig(kid("a", shared, args("2"))))
+	up := []step{{"", "spawn a"}, {"up a", "a ready"}}
+	playAll(t, []script{
+		{"a reload", both, append(up[:2:2],
+			step{"hup 1", "SIGTERM a"},
+			step{"wait 4999ms", ""},
+			step{"wait 1ms", "SIGKILL a"})},
+		{"a stop", both, append(up[:2:2],
+			step{"TERM", "SIGTERM a"},
+			step{"wait 8999ms", ""},
+			step{"wait 1ms", "SIGKILL a"})},
+	})
 }

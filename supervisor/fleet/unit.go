@@ -281,6 +281,19 @@ func (f *Fleet) keep(r *relay.Run) {
 	f.relays = append(f.relays, r)
 }
 
+// restartTimeout is the kill_timeout in a restart or a reload where the file gives none:
+// a share of the deadline is meant for the final stop.
+const restartTimeout = 5 * time.Second
+
+// ladderNow is the ladder as it is in the phase that the fleet is in.
+func (f *Fleet) ladderNow(u *unit) child.Ladder {
+	p := &u.spec.Policy
+	if p.Shared && f.stop.phase == running {
+		return child.NewLadder(p.KillSignal, restartTimeout, p.DiagnoseSignal)
+	}
+	return u.ladder()
+}
+
 func (u *unit) ladder() child.Ladder {
 	p := &u.spec.Policy
 	if p.KillLadder != nil {
@@ -305,7 +318,7 @@ func (u *unit) hold() time.Duration {
 
 // climb sends the signal of a rung and lets its time pass.
 func (f *Fleet) climb(u *unit, rung int) {
-	r, ok := u.ladder().Rung(rung)
+	r, ok := f.ladderNow(u).Rung(rung)
 	if !ok || rung == u.rung {
 		return // SIGKILL was sent; there is nothing more to be done
 	}
