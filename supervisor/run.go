@@ -317,8 +317,8 @@ func (h *house) close() ledger.Outcome {
 	h.manager.Close()
 	file := h.openReport()
 	diff, err := h.book.Check()
-	for tries := 0; len(diff) > 0 && h.loads.Load() > 0 && tries < checkAgain; tries++ {
-		time.Sleep(time.Millisecond) // a file that the abandoned load just opened is closed at once
+	for tries := 0; (err != nil || len(diff) > 0 && h.loads.Load() > 0) && tries < checkAgain; tries++ {
+		time.Sleep(time.Millisecond) // a file that an abandoned load or scan just opened is closed at once
 		diff, err = h.book.Check()
 	}
 	if err != nil {

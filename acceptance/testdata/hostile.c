@@ -1061,7 +1061,7 @@ static int init(char **command) {
 	int64_t stop = stop_began ? now_ms() - stop_began : -1;
 	DIR *d = opendir("/proc");
 	for (struct dirent *e; d && (e = readdir(d));)
-		if (atoi(e->d_name) > 1) {
+		if (atoi(e->d_name) > 1 && field(e->d_name, 0) != 'Z') { // a zombie is dead, and waits for us
 			char path[300], comm[64] = "";
 			snprintf(path, sizeof path, "/proc/%s/comm", e->d_name);
 			int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -71,9 +71,19 @@ func (f *Fleet) begin(reason string) {
 	for _, u := range f.units {
 		u.goal = toEnd
 		u.unwatch()
+		f.shorten(u)
 		if r := u.spec.Launch.Ready; r != nil && len(r.Exec) > 0 {
 			f.unprobe(u) // no command runs beside a stop
 		}
+	}
+}
+
+// shorten gives an instance that is being stopped already no more than its share of the
+// deadline, as those have that are stopped from now on.
+func (f *Fleet) shorten(u *unit) {
+	r, ok := u.ladder().Rung(u.rung)
+	if ok && u.spec.Policy.Shared && u.timer != nil && r.Wait > 0 && time.Until(u.due) > r.Wait {
+		f.arm(u, rungTimer, r.Wait)
 	}
 }
 

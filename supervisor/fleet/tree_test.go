@@ -169,12 +169,19 @@ func TestFailureBeforeTheStopCounts(t *testing.T) {
 // share of the deadline in the final stop.
 func TestTimeoutOfARestart(t *testing.T) {
 	shared := policy(func(p *config.Policy) { p.Shared, p.KillTimeout = true, 9*time.Second })
+	short := policy(func(p *config.Policy) { p.Shared, p.KillTimeout = true, 2*time.Second })
 	both := cfgs(newConfig(kid("a", shared)), newConfig(kid("a", shared, args("2"))))
 	up := []step{{"", "spawn a"}, {"up a", "a ready"}}
 	playAll(t, []script{
 		{"a reload", both, append(up[:2:2],
 			step{"hup 1", "SIGTERM a"},
 			step{"wait 4999ms", ""},
+			step{"wait 1ms", "SIGKILL a"})},
+		{"a stop while it is replaced", cfgs(newConfig(kid("a", short)), newConfig(kid("a", short, args("2")))), append(up[:2:2],
+			step{"hup 1", "SIGTERM a"},
+			step{"wait 1s", ""},
+			step{"TERM", "ignored: a stop began before it was fully applied"},
+			step{"wait 1999ms", ""},
 			step{"wait 1ms", "SIGKILL a"})},
 		{"a stop", both, append(up[:2:2],
 			step{"TERM", "SIGTERM a"},
