@@ -140,7 +140,7 @@ func (s *super) endsBeforeSpawn(first int) {
 		switch {
 		case e.is("child spawned", "child", "web"):
 			spawned = true
-		case spawned && e.is("orphan reaped", "child", "web"):
+		case spawned && e.is("orphan reaped", "child", "web"): // it held the port of the next one
 			s.t.Errorf("the next process was spawned before %v", e)
 			return
 		}

@@ -187,7 +187,8 @@ func TestMarkTellsTreesApart(t *testing.T) {
 	wait(b, func(e TreeEnded) bool { return e.Run == a })
 }
 
-// Marks are what tells the trees apart, and without them groups and sessions do.
+// Without marks a survivor outside the group and the session of its run is known by the
+// time: processes of one run alone have ended.
 func TestTreeWithoutMarks(t *testing.T) {
 	b := newBench(t)
 	b.cmds.Put(func() { b.trees.marks = marks{} })
