@@ -8,7 +8,7 @@ COPY workers workers
 ARG VERSION=dev
 # The supervisor has an entry point of its own, docs/decisions/0009.
 RUN CGO_ENABLED=0 GOFLAGS=-buildvcs=false go build -trimpath -ldflags="-s -w -X main.version=$VERSION" \
-    -ldflags="tp0/supervisor=-s -w -X main.version=$VERSION -E=main.entry" \
+    -ldflags="tp0/supervisor=-s -w -X main.version=$VERSION -E=tp0/supervisor/entrypoint.entry" \
     -o /out/bin/ ./supervisor ./workers/server ./workers/client
 
 FROM scratch

@@ -8,7 +8,7 @@ GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 # The supervisor has an entry point of its own, docs/decisions/0009.
 LDFLAGS = -s -w -X main.version=$(VERSION)
-BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags="$(LDFLAGS)" -ldflags="tp0/supervisor=$(LDFLAGS) -E=main.entry"
+BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags="$(LDFLAGS)" -ldflags="tp0/supervisor=$(LDFLAGS) -E=tp0/supervisor/entrypoint.entry"
 
 # Where things go; DESTDIR goes before all of it.
 BIN        ?= bin/

@@ -51,7 +51,7 @@ func buildPrograms() error {
 		"supervisor": "tp0/supervisor", "server": "tp0/workers/server", "client": "tp0/workers/client",
 		"fixture": "tp0/supervisor/fixture/program",
 	} {
-		c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-ldflags=tp0/supervisor=-s -w -E=main.entry", "-o", filepath.Join(bin, name), source)
+		c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-ldflags=tp0/supervisor=-s -w -E=tp0/supervisor/entrypoint.entry", "-o", filepath.Join(bin, name), source)
 		c.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := c.CombinedOutput(); err != nil {
 			return fmt.Errorf("cannot build %s: %w\n%s", source, err, out)

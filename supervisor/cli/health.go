@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tp0/supervisor/control"
-	"tp0/supervisor/ledger"
+	"tp0/supervisor/fdledger"
 )
 
 func (c *cli) healthCommand() *cobra.Command {
@@ -41,7 +41,7 @@ every oneshot completed, and no stop under way.`,
 			answer, err := control.Ask(ctx, control.Name(path), question)
 			if err != nil {
 				fmt.Fprintf(c.Stderr, "supervisor: %v\n", err)
-				c.code = ledger.CodeFailed
+				c.code = fdledger.CodeFailed
 				return nil
 			}
 			fmt.Fprintln(c.Stdout, answer)

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
-	"tp0/supervisor/journal"
+	"tp0/supervisor/eventlog"
 )
 
 const (
@@ -66,7 +66,7 @@ func supervise(o Options, end func(*Guard)) {
 	must(unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 	o.Stderr, o.Exit = unix.Stderr, unix.Exit
 	o.Line = func(e event.ShutdownComplete) []byte {
-		return journal.Line(journal.Settings{Level: "info", Format: "json"}, e)
+		return eventlog.Line(eventlog.Settings{Level: "info", Format: "json"}, e)
 	}
 	g := New(o)
 	g.SetDeadline(deadline)

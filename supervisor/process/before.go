@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"tp0/supervisor/process/lifecycle"
+	"tp0/supervisor/process/phase"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/procfs"
 )
@@ -38,12 +38,12 @@ func (l *Loop) scanBefore(r *run, asked Proof) {
 			}
 			r.stop.processes = len(tree) + len(rest)
 			if asked != Exact {
-				l.advance(r, lifecycle.Scanned)
+				l.advance(r, phase.Scanned)
 				return
 			}
 			l.findBelow(w, tree, func() {
 				l.findNew(w)
-				l.advance(r, lifecycle.Scanned)
+				l.advance(r, phase.Scanned)
 			})
 		}
 	})

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/process/lifecycle"
+	"tp0/supervisor/process/phase"
 )
 
 // delivery is a signal on its way to a run.
@@ -31,27 +31,27 @@ func (l *Loop) signal(r *run, d delivery, asked Proof) {
 		l.beginStop(r, asked)
 	}
 	if r.phase.MainEnded() {
-		l.advance(r, lifecycle.MainGone)
+		l.advance(r, phase.MainGone)
 		l.sendStep(r, d, moment{})
 		return
 	}
-	if r.stop.delivery.State == lifecycle.Direct {
+	if r.stop.delivery.State == phase.Direct {
 		l.deliver(r, d)
 		return
 	}
 	r.stop.waiting = append(r.stop.waiting, d)
 	switch {
 	case first && !l.handles(r, d.signal, r.stop.at):
-		l.advance(r, lifecycle.NoHandler)
-	case first || r.stop.delivery.State == lifecycle.Unhandled:
+		l.advance(r, phase.NoHandler)
+	case first || r.stop.delivery.State == phase.Unhandled:
 		l.scanFirst(r)
 	default:
-		l.advance(r, lifecycle.Escalated)
+		l.advance(r, phase.Escalated)
 	}
 }
 
 // advance takes an event of a delivery in, and does what is to be done.
-func (l *Loop) advance(r *run, e lifecycle.Event) {
+func (l *Loop) advance(r *run, e phase.Event) {
 	s := &r.stop
 	before := s.delivery.State
 	now := time.Now()
@@ -61,18 +61,18 @@ func (l *Loop) advance(r *run, e lifecycle.Event) {
 		l.soon(s.delivery.Until)
 	}
 	switch do {
-	case lifecycle.Enqueue:
+	case phase.Enqueue:
 		l.queue = append(l.queue, r)
-	case lifecycle.Scan:
+	case phase.Scan:
 		r.watched.limit = limits.Scanning
 		l.scanBefore(r, s.proof)
-	case lifecycle.DeliverLate:
+	case phase.DeliverLate:
 		s.late = tooLate(r.watched.limit)
 		l.attach(r.watched, s.proof)
 		l.deliverWaiting(r)
-	case lifecycle.Deliver:
+	case phase.Deliver:
 		l.deliverWaiting(r)
-	case lifecycle.Discard:
+	case phase.Discard:
 		s.waiting = nil
 	}
 }
@@ -82,11 +82,11 @@ func (l *Loop) advance(r *run, e lifecycle.Event) {
 func (l *Loop) scanFirst(r *run) {
 	switch {
 	case r.stop.proof == None:
-		l.advance(r, lifecycle.NoScan)
+		l.advance(r, phase.NoScan)
 	case len(l.queue) == 0 && l.fewScansDue():
-		l.advance(r, lifecycle.QueueFree)
+		l.advance(r, phase.QueueFree)
 	default:
-		l.advance(r, lifecycle.QueueFull)
+		l.advance(r, phase.QueueFull)
 	}
 }
 
@@ -98,7 +98,7 @@ func (l *Loop) dequeue(now time.Time) {
 	for len(l.queue) > 0 {
 		r := l.queue[0]
 		d := r.stop.delivery
-		queued := d.State == lifecycle.Queued
+		queued := d.State == phase.Queued
 		if queued && now.Before(d.Until) && !l.fewScansDue() {
 			return
 		}
@@ -106,9 +106,9 @@ func (l *Loop) dequeue(now time.Time) {
 		switch {
 		case !queued: // an escalation or the deadline came before
 		case r.phase.MainEnded():
-			l.advance(r, lifecycle.MainGone)
+			l.advance(r, phase.MainGone)
 		default:
-			l.advance(r, lifecycle.Dequeued)
+			l.advance(r, phase.Dequeued)
 		}
 	}
 }
@@ -118,15 +118,15 @@ func (l *Loop) dequeue(now time.Time) {
 func (l *Loop) tendDelivery(r *run, now time.Time) time.Time {
 	s := &r.stop
 	switch s.delivery.State {
-	case lifecycle.Unhandled:
+	case phase.Unhandled:
 		if l.handles(r, s.waiting[0].signal, now) {
 			l.scanFirst(r)
 		} else {
 			s.delivery.Until = earlier(now.Add(handlesEvery), s.at.Add(r.handling.limit))
 		}
-	case lifecycle.Scanning:
+	case phase.Scanning:
 		if !now.Before(s.delivery.Until) {
-			l.advance(r, lifecycle.ScanLate)
+			l.advance(r, phase.ScanLate)
 		}
 	}
 	if !s.postponed.IsZero() && !now.Before(s.postponed) {

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/process/lifecycle"
+	"tp0/supervisor/process/phase"
 )
 
 // fillQueue has so many fd scans due that the next one has to wait in the queue.
@@ -28,13 +28,13 @@ func (b *bench) queued() (id RunID, pid int, unblock func()) {
 	unblock = b.block()
 	b.fillQueue()
 	b.Signal(id, unix.SIGINT, 1, Exact)
-	main, state := make(chan int, 1), make(chan lifecycle.State, 1)
+	main, state := make(chan int, 1), make(chan phase.State, 1)
 	b.cmds.Put(func() {
 		r := b.runs[id]
 		main <- r.pid
 		state <- r.stop.delivery.State
 	})
-	if s := <-state; s != lifecycle.Queued {
+	if s := <-state; s != phase.Queued {
 		b.t.Errorf("the signal is %v", s)
 	}
 	_ = unix.Kill(<-main, unix.SIGKILL)

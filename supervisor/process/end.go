@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"tp0/supervisor/ledger"
+	"tp0/supervisor/fdledger"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/procfs"
 )
@@ -69,7 +69,7 @@ func leaks(r proof.Result) bool {
 	if !slices.ContainsFunc(r.After, func(f procfs.FD) bool { return !f.Std() }) {
 		return false
 	}
-	_, _, left := ledger.Judge(r.Before, r.After, r.Inherited, r.Runtime)
+	_, _, left := fdledger.Judge(r.Before, r.After, r.Inherited, r.Runtime)
 	return left > 0
 }
 

@@ -3,7 +3,7 @@ package process
 import (
 	"time"
 
-	"tp0/supervisor/ledger"
+	"tp0/supervisor/fdledger"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/procfs"
 )
@@ -14,7 +14,7 @@ type exitScan struct {
 	final    bool // the last scan, whatever it saw
 	fds      []procfs.FD
 	comm     string
-	runtime  ledger.Runtime
+	runtime  fdledger.Runtime
 	children []int
 	err      error
 }

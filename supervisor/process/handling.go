@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/ledger"
+	"tp0/supervisor/fdledger"
 	"tp0/supervisor/procfs"
 )
 
@@ -42,7 +42,7 @@ func (l *Loop) handles(r *run, sig unix.Signal, now time.Time) bool {
 	if r.phase.Unexecuted() {
 		return false
 	}
-	if l.runtime(r.pid) == ledger.Go {
+	if l.runtime(r.pid) == fdledger.Go {
 		if h.calm++; !procfs.Waits(r.pid) {
 			h.calm = 0
 		}

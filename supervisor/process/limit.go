@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/process/lifecycle"
+	"tp0/supervisor/process/phase"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/procfs"
 )
@@ -35,9 +35,9 @@ func (l *Loop) EndBy(t time.Time) {
 func (l *Loop) shortenWait(r *run, now time.Time) {
 	d, limits := &r.stop.delivery, l.deliveryLimits(now)
 	switch d.State {
-	case lifecycle.Queued:
+	case phase.Queued:
 		d.Until = earlier(d.Until, now.Add(limits.Queued))
-	case lifecycle.Scanning:
+	case phase.Scanning:
 		until := now.Add(limits.Scanning)
 		if w := r.watched; until.Before(d.Until) {
 			w.limit -= d.Until.Sub(until)
@@ -50,8 +50,8 @@ func (l *Loop) shortenWait(r *run, now time.Time) {
 }
 
 // deliveryLimits are how long the signals of a run wait for the fd scan before them.
-func (l *Loop) deliveryLimits(now time.Time) lifecycle.Limits {
-	limits := lifecycle.Limits{Queued: queueLimit, Scanning: l.budget.Before(now)}
+func (l *Loop) deliveryLimits(now time.Time) phase.Limits {
+	limits := phase.Limits{Queued: queueLimit, Scanning: l.budget.Before(now)}
 	if !l.budget.End.IsZero() {
 		limits.Queued = min(queueLimit, max(l.budget.End.Sub(now)/2, limits.Scanning))
 	}
@@ -103,9 +103,9 @@ func (l *Loop) deliverFirst(r *run) {
 	}
 	if !r.stop.begun() { // the fleet sent none
 		l.beginStop(r, None)
-		l.advance(r, lifecycle.NoScan)
+		l.advance(r, phase.NoScan)
 	}
-	l.advance(r, lifecycle.DeadlinePassed)
+	l.advance(r, phase.DeadlinePassed)
 	r.stop.late = "the deadline passed before the first fd scan"
 	l.deliver(r, first)
 	l.deliver(r, last)

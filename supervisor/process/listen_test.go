@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/fdledger"
 	"tp0/supervisor/fixture"
-	"tp0/supervisor/ledger"
 	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/procfs"
 )
@@ -87,7 +87,7 @@ func TestSocketsAreHandedOn(t *testing.T) {
 			}
 			b.Signal(id, unix.SIGTERM, 1, Exact)
 			look := b.exited(id).Look
-			if _, _, left := ledger.Judge(look.Before, look.After, look.Inherited, look.Runtime); look.Proof != Exact || left != 0 {
+			if _, _, left := fdledger.Judge(look.Before, look.After, look.Inherited, look.Runtime); look.Proof != Exact || left != 0 {
 				t.Errorf("proof %s (%s), %d left: %v", look.Proof, look.Reason, left, look.After)
 			}
 		}

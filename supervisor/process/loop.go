@@ -52,7 +52,7 @@ type Loop struct {
 	tid      int // of the loop's thread
 	handover *spawn.Handover
 
-	mailbox  // what wakes the loop
+	inbox    // what wakes the loop
 	ticks    // what it does by the time alone
 	outbox   // the facts that are not delivered yet
 	registry // the runs
@@ -71,7 +71,7 @@ type Loop struct {
 func New(opt Options) (*Loop, error) {
 	l := &Loop{
 		opt:      opt,
-		mailbox:  newMailbox(),
+		inbox:    newInbox(),
 		ticks:    newTicks(),
 		registry: newRegistry(),
 		stops:    newStops(),

@@ -3,7 +3,7 @@ package process
 import (
 	"time"
 
-	"tp0/supervisor/ledger"
+	"tp0/supervisor/fdledger"
 	"tp0/supervisor/procfs"
 )
 
@@ -11,7 +11,7 @@ import (
 type member struct {
 	stat    procfs.Stat
 	threads []int
-	runtime ledger.Runtime
+	runtime fdledger.Runtime
 	fds     []procfs.FD
 	from    []procfs.FD // those of fds that it has from its parent
 	err     error       // of the scan of fds

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/fdledger"
 	"tp0/supervisor/fixture"
-	"tp0/supervisor/ledger"
 	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/procfs"
 )
@@ -44,7 +44,7 @@ func (sinkless) Emit(event.Event) {}
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	book := ledger.NewBook(sinkless{})
+	book := fdledger.NewBook(sinkless{})
 	var err error
 	b := &bench{t: t, facts: make(chan Fact, 100_000)}
 	b.Loop, err = New(Options{Books: book, Deliver: func(all []Fact) {
@@ -207,7 +207,7 @@ func TestExactLook(t *testing.T) {
 
 func checkTruth(t *testing.T, look Look, truth []string) {
 	t.Helper()
-	lines, closed, left := ledger.Judge(look.Before, look.After, nil, look.Runtime)
+	lines, closed, left := fdledger.Judge(look.Before, look.After, nil, look.Runtime)
 	var got []string
 	for _, l := range lines {
 		if l.Uncounted != "" {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
-	"tp0/supervisor/process/lifecycle"
+	"tp0/supervisor/process/phase"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/procfs"
 )
@@ -74,7 +74,7 @@ func (l *Loop) dead(pid int, status unix.WaitStatus, usage unix.Rusage, orphan p
 	l.trees.due = true
 	l.trees.ended = append(l.trees.ended, r)
 	l.takeTerminal(r)
-	r.phase.Handle(lifecycle.MainReaped)
+	r.phase.Handle(phase.MainReaped)
 	l.lost(pid)
 	if r.watched != nil {
 		l.feed(r.watched, proof.End, cause{})

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"time"
 
-	"tp0/supervisor/process/lifecycle"
+	"tp0/supervisor/process/phase"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/procfs"
@@ -21,7 +21,7 @@ type run struct {
 	sockets  []procfs.FD // that were handed on to it
 	terminal bool        // its process group is in the foreground of our terminal
 
-	phase  lifecycle.Phase
+	phase  phase.Phase
 	exited Exited // how the main process ended; zero before
 	execution
 	handling handling
@@ -58,7 +58,7 @@ func (l *Loop) spawn(id RunID, s Spec, p *spawn.Prepared, own []int, err error) 
 		id: id, name: s.Name, pid: pid, scope: s.Scope, watch: s.Watch, sockets: p.Inherited,
 		terminal: s.Terminal && !s.Session, tree: newRunTree(mark, s.Leave),
 		handling: handling{since: time.Now(), limit: s.Hold, probed: s.Probed},
-		phase:    lifecycle.Running,
+		phase:    phase.Running,
 	}
 	l.add(r)
 	l.beginTree(r)
@@ -67,7 +67,7 @@ func (l *Loop) spawn(id RunID, s Spec, p *spawn.Prepared, own []int, err error) 
 		l.spawned(r)
 		return
 	}
-	r.phase, r.barrier = lifecycle.AtBarrier, p.Barrier
+	r.phase, r.barrier = phase.AtBarrier, p.Barrier
 	l.attachAtSpawn(r)
 	l.giveTerminal(r)
 	l.awaitExec(r)
@@ -86,16 +86,16 @@ func (l *Loop) release(r *run) {
 // settle reports the end of a main process once no scan of it is under way.
 func (l *Loop) settle(r *run) {
 	w := r.watched
-	if r.phase != lifecycle.Listed {
+	if r.phase != phase.Listed {
 		return
 	}
 	if !l.hurried() && r.glances > 0 || w != nil && !l.concluded(w) {
 		return
 	}
 	if r.tree.alive == 0 || r.tree.leave {
-		r.phase.Handle(lifecycle.NothingLeft)
+		r.phase.Handle(phase.NothingLeft)
 	} else {
-		r.phase.Handle(lifecycle.Survived)
+		r.phase.Handle(phase.Survived)
 	}
 	r.exited.Look = Look{Proof: None, Reason: "it ended by itself"}
 	if w != nil {

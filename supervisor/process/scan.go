@@ -3,7 +3,7 @@ package process
 import (
 	"sync"
 
-	"tp0/supervisor/ledger"
+	"tp0/supervisor/fdledger"
 	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/procfs"
 )
@@ -13,7 +13,7 @@ type scans struct {
 	// These have locks of their own.
 	lookers   *lookers
 	sockets   sockets
-	runtimes  ledger.Runtimes
+	runtimes  fdledger.Runtimes
 	executing sync.Map // pids that a scan saw in an execve without end, see execve.go
 
 	met       map[string]bool // programs that were scanned once, see meet
@@ -51,7 +51,7 @@ func (l *Loop) beside(w *watched, scan func() (done func())) {
 }
 
 // runtime says what the program of a process is built on.
-func (l *Loop) runtime(pid int) (r ledger.Runtime) {
+func (l *Loop) runtime(pid int) (r fdledger.Runtime) {
 	_ = readAs(pid, func() (err error) {
 		r, err = l.runtimes.Of(pid)
 		return err

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/process/lifecycle"
+	"tp0/supervisor/process/phase"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/process/spawn"
 )
@@ -64,7 +64,7 @@ func (l *Loop) awaitExec(r *run) {
 			afterExec := r.afterExec
 			// A failure ErrNotExecuted is looked into once it is known how it ended: settle.
 			r.execution = execution{failure: failure}
-			r.phase.Handle(lifecycle.Executed)
+			r.phase.Handle(phase.Executed)
 			if failure == nil {
 				l.spawned(r)
 				for _, do := range afterExec {

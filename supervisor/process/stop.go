@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/process/lifecycle"
+	"tp0/supervisor/process/phase"
 	"tp0/supervisor/procfs"
 )
 
@@ -15,7 +15,7 @@ type stop struct {
 	tick  uint64    // the same, as procfs.Stat.Start
 	proof Proof     // that is asked for
 
-	delivery lifecycle.Delivery
+	delivery phase.Delivery
 	waiting  []delivery // the signals that wait; none unless the state of delivery says so
 	late     string     // why the signals did not wait for the fd scan; empty: they did
 

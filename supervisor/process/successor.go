@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/process/lifecycle"
+	"tp0/supervisor/process/phase"
 )
 
 // Succeed names the process that is the main process of a run once the present
@@ -33,7 +33,7 @@ func (l *Loop) promote(r *run) bool {
 	delete(l.trees.adopted, a.stat.Pid)
 	r.tree.alive--
 	r.pid, r.successor = a.stat.Pid, 0
-	r.phase.Handle(lifecycle.Succeeded)
+	r.phase.Handle(phase.Succeeded)
 	l.pids[r.pid] = r
 	if l.trees.byGroup[r.tree.group] == r {
 		delete(l.trees.byGroup, r.tree.group) // nobody may be left in it, and the number is used again

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/process/lifecycle"
+	"tp0/supervisor/process/phase"
 	"tp0/supervisor/procfs"
 )
 
@@ -185,7 +185,7 @@ func (l *Loop) sweepTell(p procfs.Stat) {
 // stop: the sweep has no time for it.
 func (l *Loop) deliverLast(r *run) {
 	last := r.last()
-	l.advance(r, lifecycle.DeadlinePassed)
+	l.advance(r, phase.DeadlinePassed)
 	r.stop.late = "the deadline passed before the first fd scan"
 	l.deliver(r, last)
 }

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/ledger"
+	"tp0/supervisor/fdledger"
 	"tp0/supervisor/procfs"
 )
 
@@ -57,7 +57,7 @@ func TestTheMainThreadStaysInTheHouse(t *testing.T) {
 
 // Once the loop is over, what is handed to it harms nobody.
 func TestHandAfterTheEnd(t *testing.T) {
-	book := ledger.NewBook(sinkless{})
+	book := fdledger.NewBook(sinkless{})
 	l, err := New(Options{Books: book, Deliver: func([]Fact) {}})
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/process/lifecycle"
+	"tp0/supervisor/process/phase"
 	"tp0/supervisor/procfs"
 )
 
@@ -259,15 +259,15 @@ func (l *Loop) follow(r *run) {
 		if l.promote(r) {
 			return
 		}
-		r.phase.Handle(lifecycle.TreeListed)
+		r.phase.Handle(phase.TreeListed)
 		l.settle(r)
 	}
 	switch {
-	case r.phase != lifecycle.Outlived: // settle is called again, or has ended the run
+	case r.phase != phase.Outlived: // settle is called again, or has ended the run
 	case r.tree.alive > 0:
 		l.sendSurvivors(r)
 	default:
-		r.phase.Handle(lifecycle.TreeEnded)
+		r.phase.Handle(phase.TreeEnded)
 		l.endRun(r)
 		l.report(TreeEnded{Run: r.id})
 	}
@@ -275,7 +275,7 @@ func (l *Loop) follow(r *run) {
 
 // over reports whether nothing of a run is left, or nothing that it waits for.
 func (r *run) over() bool {
-	return r.phase == lifecycle.Over || r.phase == lifecycle.Outlived && r.tree.alive == 0
+	return r.phase == phase.Over || r.phase == phase.Outlived && r.tree.alive == 0
 }
 
 // survivors are the adopted processes of a run, by their pids.

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/fdledger"
 	"tp0/supervisor/files"
-	"tp0/supervisor/ledger"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -36,7 +36,7 @@ type watched struct {
 func start(t *testing.T, prepare func(dir string), read func(r *Reading, dir string)) *watched {
 	t.Helper()
 	x := &watched{t: t, dir: t.TempDir(), changes: make(chan struct{}, 100)}
-	book := ledger.NewBook(nobody{})
+	book := fdledger.NewBook(nobody{})
 	if err := book.Begin(); err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"tp0/supervisor/ledger"
+	"tp0/supervisor/fdledger"
 	"tp0/supervisor/procfs"
 )
 
@@ -22,19 +22,19 @@ const (
 // Result is what is known of the fds of a process that ended.
 type Result struct {
 	Proof     Kind
-	Reason    string         // why it is less than was asked for
-	Before    []procfs.FD    // when its stop began
-	After     []procfs.FD    // when it exited
-	Inherited []procfs.FD    // what of these came from its parent
-	Runtime   ledger.Runtime // of the program that it ran
-	Holders   map[int]string // who else has it open, by the number in After: "sh (pid 20)"
+	Reason    string           // why it is less than was asked for
+	Before    []procfs.FD      // when its stop began
+	After     []procfs.FD      // when it exited
+	Inherited []procfs.FD      // what of these came from its parent
+	Runtime   fdledger.Runtime // of the program that it ran
+	Holders   map[int]string   // who else has it open, by the number in After: "sh (pid 20)"
 }
 
 // Evidence is what the fd scans of a process brought.
 type Evidence struct {
 	Before    []procfs.FD // when its stop began
 	Inherited []procfs.FD
-	Runtime   ledger.Runtime
+	Runtime   fdledger.Runtime
 	Executed  bool        // it executed a program since Runtime was found
 	Glimpse   []procfs.FD // when a thread exited that was not the last
 	Sample    []procfs.FD // the last one

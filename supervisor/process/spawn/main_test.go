@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
-	"tp0/supervisor/ledger"
+	"tp0/supervisor/fdledger"
 )
 
 // The start verb executes /proc/self/exe, which is the test binary here. An
@@ -30,9 +30,9 @@ type noSink struct{}
 func (noSink) Emit(event.Event) {}
 
 // newLedger is a ledger that must be balanced at the end of the test.
-func newLedger(t *testing.T) *ledger.Book {
+func newLedger(t *testing.T) *fdledger.Book {
 	t.Helper()
-	book := ledger.NewBook(noSink{})
+	book := fdledger.NewBook(noSink{})
 	t.Cleanup(func() {
 		if opened, closed := book.Counts(); opened != closed {
 			t.Errorf("%d descriptors opened, %d closed", opened, closed)

@@ -1,0 +1,20 @@
+// Package entrypoint records how the process that started us left our signals,
+// before Go's runtime installs its own handlers.
+//
+// It works only where the linker puts the program's entry point here
+// (-E=tp0/supervisor/entrypoint.entry, see the Makefile and docs/decisions/0009). A plain
+// go build leaves the record empty.
+package entrypoint
+
+// The assembly of entry writes these. Bit n-1 stands for signal n.
+var (
+	recorded uint64 // 1: ignored and blocked are known
+	ignored  uint64 // signals that were ignored
+	blocked  uint64 // signals that were blocked
+)
+
+// Signals returns the signals that were ignored and blocked when the process was
+// executed; bit n-1 stands for signal n. ok is false if nothing was recorded.
+func Signals() (ignoredSet, blockedSet uint64, ok bool) {
+	return ignored, blocked, recorded != 0
+}

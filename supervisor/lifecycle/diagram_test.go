@@ -1,0 +1,56 @@
+package lifecycle
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the diagram of the state machine into docs/architecture.md")
+
+// TestDiagram keeps the picture in the documentation what the table says.
+func TestDiagram(t *testing.T) {
+	const path, begin, end = "../../docs/architecture.md", "<!-- states: go test ./supervisor/lifecycle -update -->\n", "<!-- end of states -->\n"
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, ok := strings.Cut(string(b), begin)
+	_, tail, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no place for the diagram", path)
+	}
+	want := head + begin + diagram() + end + tail
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if string(b) != want {
+		t.Errorf("%s is not what the table says; run the test with -update", path)
+	}
+}
+
+func diagram() string {
+	var b strings.Builder
+	name := func(s State) string { return strings.ReplaceAll(s.String(), " ", "_") }
+	b.WriteString("```mermaid\nstateDiagram-v2\n    [*] --> waiting\n")
+	for _, from := range States() {
+		for _, on := range Events() {
+			tr, ok := table[from][on]
+			if !ok {
+				continue
+			}
+			label := strings.ReplaceAll(on.String(), ",", "")
+			if tr.do != Nothing {
+				label += " / " + tr.do.String()
+			}
+			fmt.Fprintf(&b, "    %s --> %s: %s\n", name(from), name(tr.to), label)
+		}
+	}
+	b.WriteString("```\n")
+	return b.String()
+}

@@ -1,0 +1,218 @@
+package output
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+func TestText(t *testing.T) {
+	for _, c := range []struct {
+		name, in, want string
+		end            ending
+	}{
+		{"plain", "hello", "[c1] hello\n", newline},
+		{"empty", "", "[c1] \n", newline},
+		{"tab", "a\tb", "[c1] a\tb\n", newline},
+		{"colour", "a\x1b[31mred\x1b[0m", "[c1] a\\x1b[31mred\\x1b[0m\n", newline},
+		{"bell and nul", "\a\x00", "[c1] \\x07\\x00\n", newline},
+		{"del", "12345678\x7f", "[c1] 12345678\\x7f\n", newline},
+		{"c1", "a\u009b31m\u0080\u009f", "[c1] a\\u009b31m\\u0080\\u009f\n", newline},
+		{"beside c1", "N°1 \u00a0é", "[c1] N°1 \u00a0é\n", newline},
+		{"lone c2", "a\xc2", "[c1] a\xc2\n", newline},
+		{"invalid", "\xff\x9b\xc0\xe2\x82", "[c1] \xff\x9b\xc0\xe2\x82\n", newline},
+		{"cr lf", "dos\r", "[c1] dos\r\n", newline},
+		{"cr alone", "\r", "[c1] \r\n", newline},
+		{"cr inside", "10%\r20%\r", "[c1] 10%\\x0d20%\r\n", newline},
+		{"cr at a break", "a\r", "[c1] a\\x0d…\n", more},
+		{"break", "abc", "[c1] abc…\n", more},
+		{"no newline", "abc", "[c1] abc\n", eof},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFormatter(formatText, "c1", "stdout")
+			if got := string(f.append(nil, []byte(c.in), c.end)); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestRaw(t *testing.T) {
+	f := newFormatter(formatRaw, "c1", "stdout")
+	for end, want := range map[ending]string{newline: "a\x1b\n", more: "a\x1b", eof: "a\x1b"} {
+		if got := string(f.append(nil, []byte("a\x1b"), end)); got != want {
+			t.Errorf("ending %d: got %q, want %q", end, got, want)
+		}
+	}
+}
+
+func TestJSON(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 6789000, time.FixedZone("", 3600))
+	for _, c := range []struct {
+		in, want string
+		end      ending
+	}{
+		{"hello", `"hello"}`, newline},
+		{"", `""}`, newline},
+		{`say "\"`, `"say \"\\\""}`, newline},
+		{"a\tb\rc\x1b\x7f\n", `"a\tb\rc\u001b\u007f\n"}`, newline},
+		{"N°1 日本 \u009b", `"N°1 日本 \u009b"}`, newline},
+		{"\xff\xe6\x97é", `"\ufffd\ufffd\ufffdé"}`, newline},
+		{"half", `"half","partial":true}`, more},
+		{"rest", `"rest"}`, eof},
+	} {
+		f := newFormatter(formatJSON, `c"1`, "stderr")
+		f.stamp(now)
+		want := `{"@timestamp":"2026-01-02T02:04:05.006789Z","@module":"c\"1","stream":"stderr","@message":` + c.want + "\n"
+		if got := string(f.append(nil, []byte(c.in), c.end)); got != want {
+			t.Errorf("%q:\ngot  %swant %s", c.in, got, want)
+		}
+	}
+}
+
+// FuzzFormats holds both formats against their promises, the slow way.
+func FuzzFormats(f *testing.F) {
+	for _, seed := range []string{"", "plain text", "a\x1b[1mb\u0085\xc2", "\xff\xfe日本\u2028", strings.Repeat("1234567\x7f", 9), "\xc2\x80\xc2\xa0"} {
+		f.Add([]byte(seed))
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 500 {
+		b := make([]byte, r.IntN(40))
+		for i := range b {
+			b[i] = "ab \t\r\x1b\x7f\xc2\x80\x9b\x9f\xa0\xe6\x97\xa5\xff\"\\\x00"[r.IntN(19)]
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		line = bytes.ReplaceAll(line, []byte("\n"), nil)
+		var want strings.Builder
+		for rest := line; len(rest) > 0; {
+			c, size := utf8.DecodeRune(rest)
+			switch {
+			case c == '\t' || c == utf8.RuneError || c >= 0x20 && c < 0x7f || c > 0x9f:
+				want.Write(rest[:size])
+			case c < 0x80:
+				fmt.Fprintf(&want, `\x%02x`, c)
+			default:
+				fmt.Fprintf(&want, `\u%04x`, c)
+			}
+			rest = rest[size:]
+		}
+		if got := string(appendText(nil, line)); got != want.String() {
+			t.Errorf("text: got %q, want %q", got, want.String())
+		}
+
+		var object struct {
+			Message string `json:"@message"`
+		}
+		text := newFormatter(formatJSON, "c1", "stdout").append(nil, line, newline)
+		if err := json.Unmarshal(text, &object); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if want := string([]rune(string(line))); object.Message != want {
+			t.Errorf("json: got %q, want %q", object.Message, want)
+		}
+		for _, r := range string(bytes.TrimSuffix(text, []byte("\n"))) {
+			if r < 0x20 || r >= 0x7f && r <= 0x9f {
+				t.Errorf("json: %q has a control character", text)
+			}
+		}
+	})
+}
+
+func TestCut(t *testing.T) {
+	full := strings.Repeat("x", lineCap)
+	for _, c := range []struct {
+		name, in, line, rest string
+		end                  ending
+		ok                   bool
+	}{
+		{"nothing", "", "", "", 0, false},
+		{"no newline yet", "abc", "", "abc", 0, false},
+		{"line", "abc\ndef", "abc", "def", newline, true},
+		{"empty line", "\nabc", "", "abc", newline, true},
+		{"the cap", full + "\nab", full, "ab", newline, true},
+		{"the cap, no newline yet", full, "", full, 0, false},
+		{"one above", full + "x\n", full, "x\n", more, true},
+		{"one above, no newline yet", full + "x", full, "x", more, true},
+		{"in mid-character", full[2:] + "日\n", full[2:], "日\n", more, true},
+		{"in mid-character of four", full[3:] + "😀\n", full[3:], "😀\n", more, true},
+		{"behind a character", full[3:] + "日x\n", full[3:] + "日", "x\n", more, true},
+		{"no UTF-8", full[5:] + strings.Repeat("\x80", 20), full[5:] + "\x80\x80\x80\x80\x80", strings.Repeat("\x80", 15), more, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			line, rest, end, ok := cut([]byte(c.in))
+			if string(line) != c.line || string(rest) != c.rest || end != c.end || ok != c.ok {
+				t.Errorf("got %d bytes, %q…, %d, %t", len(line), rest[:min(len(rest), 20)], end, ok)
+			}
+		})
+	}
+}
+
+// A line costs no allocation, whatever is in it.
+func TestFormatAllocates(t *testing.T) {
+	lines := [][]byte{
+		numbered("m", 1)[:lineWidth-1],
+		[]byte("\x1b[31m red \u009b \xff \" \\ \t \r"),
+		[]byte("N°1 日本語"),
+	}
+	dst := make([]byte, 0, 4096)
+	for _, kind := range []string{formatText, formatJSON, formatRaw} {
+		f := newFormatter(kind, "client1", "stdout")
+		now := time.Now()
+		if n := testing.AllocsPerRun(200, func() {
+			f.stamp(now)
+			for _, line := range lines {
+				dst = f.append(dst[:0], line, newline)
+				dst = f.append(dst[:0], line, more)
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", kind, n)
+		}
+	}
+}
+
+func BenchmarkFormat(b *testing.B) {
+	line := numbered("m", 1)[:lineWidth-1]
+	for _, kind := range []string{formatText, formatJSON, formatRaw} {
+		b.Run(kind, func(b *testing.B) {
+			f := newFormatter(kind, "client1", "stdout")
+			dst := make([]byte, 0, 4096)
+			b.SetBytes(lineWidth)
+			for b.Loop() {
+				dst = f.append(dst[:0], line, newline)
+			}
+		})
+	}
+}
+
+func TestTail(t *testing.T) {
+	var tl tail
+	if got := tl.strings(); len(got) != 0 {
+		t.Errorf("a run that printed nothing has %q", got)
+	}
+	tl.note([]byte("one\n\n  \ntwo\r\n"))
+	tl.note([]byte("three\x1b[1m\n"))
+	if got, want := fmt.Sprintf("%q", tl.strings()), `["one" "two" "three\\x1b[1m"]`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	tl.note([]byte("x1\nx2\nx3\nx4\nx5\nx6\n\xff7"))
+	if got, want := fmt.Sprintf("%q", tl.strings()), `["x3" "x4" "x5" "x6" "�7"]`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	tl.note([]byte(strings.Repeat("\x1b日", 1000)))
+	tl.note([]byte(strings.Repeat("a", 70000) + "\n"))
+	for i, line := range tl.strings() {
+		if len(line) > tailWidth || !utf8.ValidString(line) || strings.ContainsRune(line, 0x1b) {
+			t.Errorf("line %d is %q", i, line)
+		}
+		if i >= 3 && len(line) < tailWidth-8 {
+			t.Errorf("line %d has %d bytes only", i, len(line))
+		}
+	}
+}

@@ -1,0 +1,937 @@
+package output
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func text(instance string) Spec {
+	return Spec{Instance: instance, Format: formatText, Stdout: "stdout", Stderr: "stdout"}
+}
+
+func TestFormatsEndToEnd(t *testing.T) {
+	for _, c := range []struct {
+		format, want string
+	}{
+		{"text", "[a] one\n[a] \\x1b[1mtwo\r\n[a] rest\n"},
+		{"raw", "one\n\x1b[1mtwo\r\nrest"},
+		{"json", `{"@module":"a","stream":"stdout","@message":"one"}
+{"@module":"a","stream":"stdout","@message":"\u001b[1mtwo\r"}
+{"@module":"a","stream":"stdout","@message":"rest"}
+`},
+	} {
+		for _, blocking := range []bool{true, false} {
+			t.Run(fmt.Sprint(c.format, " blocking=", blocking), func(t *testing.T) {
+				s := newStage(t, blocking)
+				got := reading(s.out)
+				before := time.Now().Truncate(time.Microsecond)
+				r, out, log := s.started(Spec{Instance: "a", Format: c.format, Stdout: "stdout", Stderr: "none"})
+				out.WriteString("one\n\x1b[1mt")
+				out.WriteString("wo\r\nrest")
+				out.Close()
+				log.WriteString("for nobody\n")
+				log.Close()
+				waitDone(t, r)
+				if tail := fmt.Sprintf("%q", r.Tail()); tail != `["one" "\\x1b[1mtwo" "rest"]` {
+					t.Errorf("tail: %s", tail)
+				}
+				s.shut()
+				text := got()
+				if c.format == "json" {
+					text = withoutStamps(t, text, before)
+				}
+				if text != c.want {
+					t.Errorf("got  %q\nwant %q", text, c.want)
+				}
+			})
+		}
+	}
+}
+
+// withoutStamps checks the times and takes them out.
+func withoutStamps(t *testing.T, text string, before time.Time) string {
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		var object struct {
+			Stamp string `json:"@timestamp"`
+		}
+		if err := json.Unmarshal([]byte(line), &object); err != nil {
+			t.Errorf("%q: %v", line, err)
+		}
+		stamp, err := time.Parse(time.RFC3339Nano, object.Stamp)
+		if err != nil || len(object.Stamp) != len("2006-01-02T15:04:05.000000Z") || stamp.Before(before) || stamp.After(time.Now()) {
+			t.Errorf("time %q: %v", object.Stamp, err)
+		}
+		out.WriteString(strings.Replace(line, `"@timestamp":"`+object.Stamp+`",`, "", 1))
+	}
+	return out.String()
+}
+
+// checker reads lines as numbered prints them, with a prefix, and finds those
+// that are missing, doubled, torn or out of order.
+type checker struct {
+	prefix func(mark string) string
+	next   map[string]int
+	lines  int
+	gaps   int // lines that are missing
+	bad    []string
+}
+
+func (c *checker) line(line []byte) {
+	c.lines++
+	_, body, _ := bytes.Cut(line, []byte("] "))
+	mark, _, _ := bytes.Cut(body, []byte(" "))
+	var i int
+	if _, err := fmt.Sscanf(string(body), string(mark)+" %d", &i); err != nil ||
+		string(line) != c.prefix(string(mark))+string(numbered(string(mark), i)) || i < c.next[string(mark)] {
+		c.bad = append(c.bad, string(line))
+		return
+	}
+	c.gaps += i - c.next[string(mark)]
+	c.next[string(mark)] = i + 1
+}
+
+// countLines counts the lines of one mark, which must come without a gap. It is
+// for very many.
+func countLines(t *testing.T, f io.Reader, prefix, mark string) int {
+	r := bufio.NewReaderSize(f, 1<<20)
+	want := append([]byte(prefix), numbered(mark, 0)...)
+	digits := want[len(prefix)+len(mark)+1:]
+	n := 0
+	for {
+		line, err := r.ReadSlice('\n')
+		if err != nil {
+			if len(line) > 0 {
+				t.Errorf("torn at the end: %q", line)
+			}
+			return n
+		}
+		if !bytes.Equal(line, want) {
+			t.Errorf("line %d is %q", n, line)
+			return n
+		}
+		n++
+		increment(digits)
+	}
+}
+
+func TestMillionLines(t *testing.T) {
+	const million = 1_000_000
+	s := newStage(t, true)
+	count := make(chan int)
+	go func() { count <- countLines(t, s.out, "[a] ", "m") }()
+	r := s.prepare(text("a"))
+	began := time.Now()
+	code := s.spawn(r, "lines", nil, fmt.Sprint(million), "1", "m")()
+	<-r.Done() // the test's own limit bounds it
+	s.shut()
+	if n := <-count; n != million || code != 0 {
+		t.Errorf("%d lines of %d came, code %d", n, million, code)
+	}
+	t.Logf("%d lines in %v", million, time.Since(began))
+	if lines, _ := s.drops.sum(); lines != 0 {
+		t.Errorf("%d lines were dropped", lines)
+	}
+}
+
+func TestEightStreams(t *testing.T) {
+	const each = 10_000
+	s := newStage(t, false)
+	c := &checker{next: map[string]int{}, prefix: func(mark string) string { return "[i" + mark[:1] + "] " }}
+	checked := make(chan struct{})
+	go func() {
+		defer close(checked)
+		lines := bufio.NewReader(s.out)
+		for {
+			line, err := lines.ReadBytes('\n')
+			if len(line) > 0 {
+				c.line(line)
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	var writers sync.WaitGroup
+	for i := range 4 {
+		r, out, log := s.started(text(fmt.Sprint("i", i)))
+		for name, f := range map[string]*os.File{"o": out, "e": log} {
+			writers.Go(func() {
+				defer f.Close()
+				var block []byte
+				for n := range each {
+					block = append(block, numbered(fmt.Sprint(i, name), n)...)
+					if len(block) > n%9000 { // odd pieces: writes end in mid-line
+						f.Write(block[:len(block)*2/3])
+						block = block[:copy(block, block[len(block)*2/3:])]
+					}
+				}
+				f.Write(block)
+			})
+		}
+		defer waitDone(t, r)
+	}
+	writers.Wait()
+	waitRuns(t, s)
+	s.shut()
+	<-checked
+	if c.lines != 8*each || c.gaps != 0 || len(c.bad) != 0 || len(c.next) != 8 {
+		t.Errorf("%d lines of %d, %d missing, %d bad: %.300q", c.lines, 8*each, c.gaps, len(c.bad), c.bad)
+	}
+}
+
+func waitRuns(t *testing.T, s *stage) {
+	t.Helper()
+	s.mu.Lock()
+	var runs []*Run
+	for r := range s.runs {
+		runs = append(runs, r)
+	}
+	s.mu.Unlock()
+	for _, r := range runs {
+		waitDone(t, r)
+	}
+}
+
+// A reader that does not read stops no child; what it missed is counted, and
+// once it reads again whole lines arrive again.
+func TestBlockedReader(t *testing.T) {
+	const n = 60_000 // 6 MB: more than pipes and queue hold
+	for _, blocking := range []bool{true, false} {
+		t.Run(fmt.Sprint("blocking=", blocking), func(t *testing.T) {
+			s := newStage(t, blocking)
+			r := s.prepare(text("a"))
+			if code := s.spawn(r, "lines", nil, fmt.Sprint(n), "1", "m")(); code != 0 {
+				t.Errorf("the child ended with %d", code)
+			}
+			waitDone(t, r)
+			if first := s.drops.list()[0]; first.reason != "stalled" || first.dest != "stdout" || first.lines == 0 {
+				t.Errorf("first report: %+v", first)
+			}
+			got := reading(s.out)
+			if err := s.Flush(within(t, 10*time.Second)); err != nil {
+				t.Error(err)
+			}
+			after, out, _ := s.started(Spec{Instance: "b", Format: "text", Stdout: "stdout", Stderr: "none"})
+			out.WriteString("back again\n")
+			out.Close()
+			waitDone(t, after)
+			s.shut()
+
+			c := &checker{next: map[string]int{}, prefix: func(string) string { return "[a] " }}
+			text, ok := strings.CutSuffix(got(), "[b] back again\n")
+			if !ok {
+				t.Error("delivery did not resume")
+			}
+			for line := range strings.Lines(text) {
+				c.line([]byte(line))
+			}
+			lines, size := s.drops.sum()
+			if len(c.bad) != 0 || c.lines+int(lines) != n || size != lines*(lineWidth+4) {
+				t.Errorf("%d lines came, %d (%d bytes) were dropped, of %d; bad: %.300q", c.lines, lines, size, n, c.bad)
+			}
+		})
+	}
+}
+
+// The reader is gone: it is reported at once and once, and at the end with what
+// was lost since.
+func TestReaderGone(t *testing.T) {
+	const n = 20_000
+	s := newStage(t, true)
+	s.out.Close()
+	r, out, _ := s.started(Spec{Instance: "a", Format: "text", Stdout: "stdout", Stderr: "none"})
+	out.WriteString("first\n")
+	<-s.drops.first
+	for i := range n {
+		out.Write(numbered("m", i))
+	}
+	out.Close()
+	waitDone(t, r)
+	if err := s.Flush(within(t, time.Second)); err != nil {
+		t.Errorf("flush of a broken sink: %v", err)
+	}
+	if got := s.drops.list(); len(got) != 1 || got[0] != (drop{"stdout", 1, 10, "broken pipe"}) {
+		t.Errorf("reports before the end: %+v", got)
+	}
+	s.shut()
+	if got := s.drops.list(); len(got) != 2 || got[1] != (drop{"stdout", n, n * (lineWidth + 4), "broken pipe"}) {
+		t.Errorf("reports: %+v", got)
+	}
+}
+
+// A broken 1 and 2 do not kill us, whether SIGPIPE is notified or not.
+func TestBrokenPipeIsNoDeath(t *testing.T) {
+	for _, mode := range []string{"notify", "plain"} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		cmd := exec.Command("/proc/self/exe", mode)
+		cmd.Env = environ("relay")
+		cmd.Stdout = w
+		r2, w2, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r2.Close()
+		cmd.Stderr = w2
+		err = cmd.Run()
+		w.Close()
+		w2.Close()
+		if code := cmd.ProcessState.ExitCode(); code != 7 {
+			t.Errorf("%s: %v", mode, err)
+		}
+	}
+}
+
+func TestLongLine(t *testing.T) {
+	const size = 3 << 20 // more than a queue holds
+	line := strings.Repeat("0123456789日", size/13)
+	for _, format := range []string{"text", "json", "raw"} {
+		t.Run(format, func(t *testing.T) {
+			s := newStage(t, true)
+			got := reading(s.out)
+			r, out, _ := s.started(Spec{Instance: "a", Format: format, Stdout: "stdout", Stderr: "none"})
+			out.WriteString(line + "\nshort\n")
+			out.Close()
+			waitDone(t, r)
+			s.shut()
+			text := got()
+			if format == "raw" {
+				if text != line+"\nshort\n" {
+					t.Errorf("%d bytes came of %d", len(text), len(line)+7)
+				}
+				return
+			}
+			whole, pieces := joined(t, format, text)
+			if whole != line+"\nshort\n" {
+				t.Errorf("%d bytes came of %d", len(whole), len(line)+7)
+			}
+			if pieces < size/lineCap || pieces > size/lineCap+3 {
+				t.Errorf("%d pieces", pieces)
+			}
+		})
+	}
+}
+
+// joined undoes the format and the pieces.
+func joined(t *testing.T, format, text string) (whole string, pieces int) {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if format == "text" {
+			line = strings.TrimPrefix(line, "[a] ")
+			if part, ok := strings.CutSuffix(line, "…\n"); ok {
+				line = part
+				pieces++
+			}
+			b.WriteString(line)
+			continue
+		}
+		var object struct {
+			Message string `json:"@message"`
+			Partial bool
+		}
+		if err := json.Unmarshal([]byte(line), &object); err != nil {
+			t.Fatal(err)
+		}
+		b.WriteString(object.Message)
+		if object.Partial {
+			pieces++
+		} else {
+			b.WriteByte('\n')
+		}
+	}
+	return b.String(), pieces + 1
+}
+
+// The beginning of a line is kept while its stream waits for the rest.
+func TestLineInTwoReads(t *testing.T) {
+	s := newStage(t, true)
+	got := bufio.NewReader(s.out)
+	r, out, _ := s.started(Spec{Instance: "a", Format: "text", Stdout: "stdout", Stderr: "none"})
+	for _, size := range []int{1, 100, keepSize, keepSize + 1, lineCap - 3, 5} {
+		begin := strings.Repeat("x", size)
+		out.WriteString(begin)
+		for left := 1; left > 0 || waiting() < 1; { // read, and parked
+			var err error
+			if left, err = unix.IoctlGetInt(r.streams[0].fd, unix.TIOCINQ); err != nil {
+				t.Fatal(err)
+			}
+			runtime.Gosched()
+		}
+		out.WriteString("end\n")
+		if line, err := got.ReadString('\n'); err != nil || line != "[a] "+begin+"end\n" {
+			t.Errorf("%d bytes and the end: got %.20q… of %d bytes, %v", size, line, len(line), err)
+		}
+	}
+}
+
+// A grandchild that holds the pipe holds nobody up: Close ends the reading and
+// passes on what is there.
+func TestCloseWhileHeld(t *testing.T) {
+	s := newStage(t, true)
+	got := reading(s.out)
+	r := s.prepare(text("a"))
+	held, let, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wait := s.spawn(r, "parent", held)
+	held.Close()
+	if code := wait(); code != 0 {
+		t.Errorf("the parent ended with %d", code)
+	}
+	// The holder has printed, without a newline, when the line of its parent
+	// and its own have left the pipe; the poll is bounded by the test's limit.
+	for len(r.Tail()) == 0 {
+		runtime.Gosched()
+	}
+	select {
+	case <-r.Done():
+		t.Error("done, though somebody holds the pipe")
+	default:
+	}
+	r.Close()
+	r.Close()
+	waitDone(t, r)
+	s.shut()
+	let.Close() // ends the holder
+	text := got()
+	if want := "[a] the parent is done\n"; !strings.HasPrefix(text, want) {
+		t.Errorf("got %q", text)
+	}
+}
+
+// What is in the pipe as the run is closed is passed on, though somebody holds
+// it; also if it was closed before it was started.
+func TestCloseDrains(t *testing.T) {
+	s := newStage(t, true)
+	got := reading(s.out)
+	r := s.prepare(text("a"))
+	fd, _ := r.ChildFiles()
+	out := duplicate(t, fd)
+	s.ours = append(s.ours, out)
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, 256<<10); err != nil { // as a child may
+		t.Fatal(err)
+	}
+	var want strings.Builder
+	for i := range 2000 {
+		out.Write(numbered("m", i))
+		want.WriteString("[a] " + string(numbered("m", i)))
+	}
+	out.WriteString("rest")
+	want.WriteString("[a] rest\n")
+	r.Close()
+	r.Started()
+	waitDone(t, r)
+	if _, err := out.WriteString("too late\n"); !errors.Is(err, unix.EPIPE) {
+		t.Errorf("a write after the close: %v", err)
+	}
+	s.shut()
+	if text := got(); text != want.String() {
+		t.Errorf("got %d bytes, want %d", len(text), want.Len())
+	}
+}
+
+// A run that floods is closed all the same, and so is one that waits for a
+// sink that nobody reads.
+func TestCloseOfFlood(t *testing.T) {
+	s := newStage(t, true)
+	r, out, _ := s.started(text("a"))
+	flooding := make(chan struct{})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		lines := []byte(strings.Repeat("x\n", 32<<10)) // faster to write than to relay
+		for i := 0; ; i++ {
+			if _, err := out.Write(lines); err != nil {
+				return
+			}
+			if i == 5 { // the stage's pipe and a part of the queue are full
+				close(flooding)
+			}
+		}
+	}()
+	<-flooding
+	r.Close()
+	waitDone(t, r)
+	<-stopped
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	s.closed = true
+	err := s.Close(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "bytes left") {
+		t.Errorf("close with a reader that does not read: %v", err)
+	}
+	if d := time.Since(began); d > 2*time.Second {
+		t.Errorf("it took %v", d)
+	}
+	for _, snk := range s.std {
+		<-snk.gone // interrupted in its poll
+	}
+	if got := s.drops.list(); len(got) == 0 || got[len(got)-1].reason != reasonEnded {
+		t.Errorf("reports: %+v", got)
+	}
+	if err := s.Close(ctx); err != nil {
+		t.Errorf("second close: %v", err)
+	}
+	for _, dest := range []string{"stdout", filepath.Join(t.TempDir(), "log")} {
+		if _, err := s.Prepare(Spec{Instance: "b", Format: "text", Stdout: dest, Stderr: dest}); !errors.Is(err, errClosed) {
+			t.Errorf("prepare after the close: %v", err)
+		}
+		if _, err := os.Stat(dest); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("prepare after the close made a file")
+		}
+	}
+}
+
+// A writer that does not come back from its write is left behind.
+func TestCloseLeavesAStuckWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck := make(chan struct{})
+		h := &Hub{ended: -1, quit: make(chan struct{})}
+		ok := newSink("stderr", &fakeTarget{take: gated(nil, h.quit)}, h.quit, nil)
+		bad := newSink("stdout", &fakeTarget{take: gated(nil, stuck)}, h.quit, nil)
+		h.std, h.sinks = [2]*sink{bad, ok}, []*sink{bad, ok}
+		for _, s := range h.sinks {
+			go s.write()
+		}
+		h.Writer("stdout").Write([]byte("stuck\n"))
+		h.Writer("stderr").Write([]byte("not\n"))
+		synctest.Wait()
+		began := time.Now()
+		err := h.endWriters()
+		if err == nil || strings.Contains(err.Error(), "stderr") || !strings.Contains(err.Error(), "writer of stdout") {
+			t.Errorf("the error is %v", err)
+		}
+		if d := time.Since(began); d != lastWrite {
+			t.Errorf("it took %v", d)
+		}
+		close(stuck)
+		<-bad.gone
+	})
+}
+
+// Close ends the runs that are left.
+func TestHubCloseEndsRuns(t *testing.T) {
+	s := newStage(t, false)
+	got := reading(s.out)
+	r, out, _ := s.started(text("a"))
+	out.WriteString("last words")
+	s.shut()
+	waitDone(t, r)
+	if text := got(); text != "[a] last words\n" {
+		t.Errorf("got %q", text)
+	}
+}
+
+func TestFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	s := newStage(t, false)
+	spec := Spec{Instance: "a", Format: "text", Stdout: path, Stderr: path}
+	a, aOut, aLog := s.started(spec)
+	spec.Instance, spec.Stderr = "b", "none"
+	b, bOut, _ := s.started(spec)
+	if n := len(s.allSinks()); n != 3 {
+		t.Errorf("%d sinks, one file among them", n)
+	}
+	aOut.WriteString("1\n")
+	aOut.Close()
+	aLog.WriteString("2\n")
+	aLog.Close()
+	waitDone(t, a)
+	if !s.books.has("file " + path) {
+		t.Error("the file was closed though a run uses it")
+	}
+	bOut.WriteString("3")
+	bOut.Close()
+	waitDone(t, b)
+	for s.books.has("file "+path) || len(s.allSinks()) > 2 { // its writer ends once all is written
+		runtime.Gosched()
+	}
+	checkFile(t, path, "[a] 1\n", "[a] 2\n", "[b] 3\n")
+
+	c, cOut, _ := s.started(spec)
+	cOut.WriteString("4\n")
+	cOut.Close()
+	waitDone(t, c)
+	s.shut()
+	checkFile(t, path, "[a] 1\n", "[a] 2\n", "[b] 3\n", "[b] 4\n")
+	if st, err := os.Stat(path); err != nil || st.Mode().Perm()&^0o644 != 0 {
+		t.Errorf("mode %v, %v", st.Mode(), err)
+	}
+}
+
+// checkFile wants these lines; the first two, of two streams, in any order.
+func checkFile(t *testing.T, path string, lines ...string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strings.Join(lines, "")
+	lines[0], lines[1] = lines[1], lines[0]
+	if string(text) != want && string(text) != strings.Join(lines, "") {
+		t.Errorf("the file has %q, want %q", text, want)
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	s := newStage(t, false)
+	r, out, _ := s.started(Spec{Instance: "a", Format: "text", Stdout: "/dev/full", Stderr: "none"})
+	out.WriteString("no room\n")
+	<-s.drops.first
+	if got := s.drops.list()[0]; got != (drop{"/dev/full", 0, 0, "no space left on device"}) {
+		t.Errorf("reported %+v", got)
+	}
+	out.Close()
+	waitDone(t, r)
+	s.closed = true
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Close(ctx); err == nil || !strings.Contains(err.Error(), "cannot flush /dev/full, 12 bytes left") {
+		t.Errorf("close: %v", err)
+	}
+	if got := s.drops.list(); len(got) != 2 || got[1] != (drop{"/dev/full", 1, 12, reasonEnded}) {
+		t.Errorf("reported %+v", got)
+	}
+}
+
+func TestPrepareErrors(t *testing.T) {
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	good := filepath.Join(dir, "good")
+	for _, c := range []struct {
+		spec Spec
+		want error // or its text
+		text string
+	}{
+		{Spec{Format: "xml", Stdout: "stdout", Stderr: "stdout"}, nil, `unknown format "xml"`},
+		{Spec{Format: "text", Stdout: "stdout"}, nil, "no destination for stderr"},
+		{Spec{Format: "text", Stdout: good, Stderr: filepath.Join(dir, "no", "such")}, fs.ErrNotExist, ""},
+		{Spec{Format: "text", Stdout: "stdout", Stderr: fifo}, unix.ENXIO, ""},
+		{Spec{Format: "inherit", Stdout: "none", Stderr: dir}, unix.EISDIR, ""},
+	} {
+		s := newStage(t, false)
+		c.spec.Instance = "a"
+		_, err := s.Prepare(c.spec)
+		if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%+v: %v", c.spec, err)
+		}
+		s.shut()
+		if n := len(s.books.open); n != 0 {
+			t.Errorf("%+v left %v", c.spec, s.books.open)
+		}
+	}
+}
+
+// Without descriptors left Prepare fails, and closes what it had.
+func TestPrepareWithoutDescriptors(t *testing.T) {
+	s := newStage(t, false)
+	path := filepath.Join(t.TempDir(), "log")
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	lowest := duplicate(t, 0)
+	top := int(lowest.Fd())
+	lowest.Close()
+	before := descriptors(t)
+	failed := 0
+	for room := range 6 {
+		limit := old
+		limit.Cur = uint64(top + room)
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+			t.Fatal(err)
+		}
+		r, err := s.Prepare(Spec{Instance: "a", Format: "text", Stdout: path, Stderr: "stdout"})
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+			t.Fatal(err)
+		}
+		if err != nil {
+			if !errors.Is(err, unix.EMFILE) {
+				t.Error(err)
+			}
+			failed++
+		} else {
+			r.Started()
+			waitDone(t, r)
+		}
+		for s.books.has("file " + path) {
+			runtime.Gosched()
+		}
+		if after := descriptors(t); after != before {
+			t.Errorf("with room for %d, before and after:\n%s\n%s", room, before, after)
+		}
+	}
+	if failed != 5 {
+		t.Errorf("%d of 6 failed, a file and two pipes need 5", failed)
+	}
+}
+
+func TestInherit(t *testing.T) {
+	s := newStage(t, true)
+	got, gotLog := reading(s.out), reading(s.log)
+	path := filepath.Join(t.TempDir(), "log")
+	r := s.prepare(Spec{Instance: "a", Format: "inherit", Stdout: "stderr", Stderr: "stdout"})
+	if a, b := r.ChildFiles(); a != number(s.opt.Stderr) || b != number(s.opt.Stdout) {
+		t.Errorf("the child gets %d and %d", a, b)
+	}
+	if code := s.spawn(r, "lines", nil, "1", "1", "m")(); code != 0 {
+		t.Errorf("the child ended with %d", code)
+	}
+	waitDone(t, r)
+
+	r = s.prepare(Spec{Instance: "b", Format: "inherit", Stdout: path, Stderr: "none"})
+	a, b := r.ChildFiles()
+	for _, fd := range []int{a, b} {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		if err != nil || flags&unix.O_NONBLOCK != 0 {
+			t.Errorf("flags of %d: %#o, %v", fd, flags, err)
+		}
+	}
+	unix.Write(a, []byte("itself\n"))
+	r.Started()
+	waitDone(t, r)
+	if text, err := os.ReadFile(path); string(text) != "itself\n" {
+		t.Errorf("the file has %q, %v", text, err)
+	}
+	s.shut()
+	if a, b := got(), gotLog(); a != "" || b != string(numbered("m", 0)) {
+		t.Errorf("stdout %q, stderr %q", a, b)
+	}
+}
+
+// The child's end of a pipe blocks, and ours does not.
+func TestOnlyOurEndIsNonBlocking(t *testing.T) {
+	s := newStage(t, false)
+	r := s.prepare(text("a"))
+	out, _ := r.ChildFiles()
+	for fd, want := range map[int]int{out: 0, r.streams[0].fd: unix.O_NONBLOCK} {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		if err != nil || flags&unix.O_NONBLOCK != want {
+			t.Errorf("flags of %d: %#o, %v", fd, flags, err)
+		}
+		flags, err = unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err != nil || flags&unix.FD_CLOEXEC == 0 {
+			t.Errorf("descriptor %d is not close-on-exec: %v", fd, err)
+		}
+	}
+	if !s.books.has("pipe a stdout") || !s.books.has("pipe a stderr") {
+		t.Errorf("the books have %v", s.books.open)
+	}
+	r.Started()
+	waitDone(t, r)
+}
+
+// The flags of inherited descriptors are shared, and not ours to change.
+func TestFlagsStay(t *testing.T) {
+	for _, blocking := range []bool{true, false} {
+		s := newStage(t, blocking)
+		got := reading(s.out)
+		r, out, _ := s.started(text("a"))
+		out.WriteString("x\n")
+		out.Close()
+		s.ours[len(s.ours)-1].Close()
+		waitDone(t, r)
+		if err := s.Flush(within(t, time.Second)); err != nil {
+			t.Error(err)
+		}
+		flags, err := unix.FcntlInt(uintptr(number(s.opt.Stdout)), unix.F_GETFL, 0)
+		if err != nil || flags&unix.O_NONBLOCK != 0 == blocking {
+			t.Errorf("blocking=%t: flags %#o, %v", blocking, flags, err)
+		}
+		s.shut()
+		got()
+	}
+}
+
+// The supervisor's own lines go past a sink that nobody reads, and stay whole
+// between the children's.
+func TestOwnLines(t *testing.T) {
+	s := newStage(t, true)
+	w := s.Writer("stdout")
+	r, out, _ := s.started(Spec{Instance: "a", Format: "raw", Stdout: "stdout", Stderr: "none"})
+	out.WriteString("a line\nrest")
+	out.Close()
+	waitDone(t, r)
+	big := strings.Repeat("y", 3000) + "\n"
+	for range 1000 { // 3 MB: above the limit of the streams
+		if n, err := io.WriteString(w, big); n != len(big) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if n, err := s.Writer("stderr").Write([]byte("log\n")); n != 4 || err != nil {
+		t.Fatal(n, err)
+	}
+	w.Write(nil)
+	got, gotLog := reading(s.out), reading(s.log)
+	s.shut()
+	if n, err := w.Write([]byte("too late\n")); n != 9 || err != nil {
+		t.Error(n, err)
+	}
+	if text := got(); text != "a line\nrest\n"+strings.Repeat(big, 1000) {
+		t.Errorf("got %d bytes: %.100q", len(text), text)
+	}
+	if text := gotLog(); text != "log\n" {
+		t.Errorf("got %q", text)
+	}
+}
+
+// Two streams of ours that are one file have one sink: two would tear lines at
+// partial writes.
+func TestSameFileTwice(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	again := duplicate(t, number(w))
+	h := NewHub(Options{Stdout: w, Stderr: again, Books: newBooks(t)})
+	var logging sync.WaitGroup
+	for _, dest := range []string{"stdout", "stderr"} {
+		logging.Go(func() {
+			for i := range 2000 {
+				h.Writer(dest).Write(numbered(dest, i))
+			}
+		})
+	}
+	logging.Wait()
+	got := reading(r) // from a full pipe: there the writes are partial
+	if err := h.Close(within(t, 10*time.Second)); err != nil {
+		t.Error(err)
+	}
+	w.Close()
+	again.Close()
+	c := &checker{next: map[string]int{}, prefix: func(string) string { return "[] " }}
+	for line := range strings.Lines(got()) {
+		c.line([]byte("[] " + line))
+	}
+	if c.lines != 4000 || c.gaps != 0 || len(c.bad) != 0 {
+		t.Errorf("%d lines, %d missing, bad: %.300q", c.lines, c.gaps, c.bad)
+	}
+}
+
+// A stream that waits holds no large buffer, and no run holds a thread.
+func TestIdleRunsAreSmall(t *testing.T) {
+	const n = 200
+	s := newStage(t, true)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	got := bufio.NewReader(s.out)
+	for i := range n {
+		_, out, log := s.started(text(fmt.Sprint("i", i)))
+		for _, f := range []*os.File{out, log} {
+			f.WriteString("line\nprompt> ")
+			if _, err := got.ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for waiting() < 2*n { // until the poller has them all
+		runtime.Gosched()
+	}
+	runtime.GC()
+	runtime.GC() // pools keep what they have over one
+	runtime.ReadMemStats(&after)
+	each := (int(after.HeapAlloc+after.StackInuse) - int(before.HeapAlloc+before.StackInuse)) / n
+	t.Logf("%d bytes a run of two streams", each)
+	if each > 24<<10 {
+		t.Errorf("an idle run holds %d bytes", each)
+	}
+}
+
+// Relayed lines cost no allocation each; only batches do, now and then.
+func TestRelayAllocates(t *testing.T) {
+	const n = 100_000
+	s := newStage(t, true)
+	_, out, _ := s.started(text("a"))
+	block := bytes.Repeat(numbered("m", 0), 100)
+	relayed := len(block) + 100*len("[a] ")
+	buf := make([]byte, relayed)
+	relay := func(blocks int) {
+		for range blocks {
+			if _, err := out.Write(block); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(s.out, buf); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	relay(10)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	relay(n / 100)
+	runtime.ReadMemStats(&after)
+	if each := float64(after.Mallocs-before.Mallocs) / n; each > 0.05 {
+		t.Errorf("%.3f allocations a line", each)
+	}
+}
+
+// Settle comes back once the reader has taken all, and does not wait for one
+// that never does.
+func TestSettle(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	h := &Hub{opt: Options{Stdout: w, Stderr: w}}
+	if _, err := w.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if !unread(number(w)) {
+		t.Error("a pipe with a byte passes for an empty one")
+	}
+	h.Settle() // nobody reads: it gives up
+	if _, err := r.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if unread(number(w)) {
+		t.Error("an empty pipe holds something")
+	}
+}
+
+// A run has a goroutine for each stream that is read, and none once it is over.
+func TestGoroutinesOfARun(t *testing.T) {
+	s := newStage(t, true)
+	before := runtime.NumGoroutine()
+	const n = 20
+	var outs []*os.File
+	for range n {
+		_, out, errs := s.started(text("a"))
+		outs = append(outs, out, errs)
+	}
+	if more := runtime.NumGoroutine() - before; more > 2*n {
+		t.Errorf("%d goroutines for %d runs", more, n)
+	}
+	for _, f := range outs {
+		f.Close()
+	}
+}

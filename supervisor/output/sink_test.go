@@ -1,0 +1,415 @@
+package output
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A fakeTarget takes what its function says, and keeps it.
+type fakeTarget struct {
+	take func(size int) (int, error)
+	mu   sync.Mutex
+	got  bytes.Buffer
+}
+
+func (f *fakeTarget) write(bufs [][]byte) (int, error) {
+	all := bytes.Join(bufs, nil)
+	n, err := f.take(len(all))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.got.Write(all[:n])
+	return n, err
+}
+
+func (f *fakeTarget) text() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.got.String()
+}
+
+// A bench is a sink before a fake target, in a bubble with its own time.
+type bench struct {
+	*sink
+	target *fakeTarget
+	drops  *drops
+	quit   chan struct{}
+}
+
+func newBench(t *testing.T, take func(size int) (int, error)) *bench {
+	b := &bench{target: &fakeTarget{take: take}, drops: &drops{first: make(chan struct{})}, quit: make(chan struct{})}
+	b.sink = newSink("stdout", b.target, b.quit, b.drops.add)
+	go b.write()
+	t.Cleanup(func() {
+		close(b.quit)
+		<-b.gone
+	})
+	return b
+}
+
+// holds returns the memory of the queue.
+func (b *bench) holds() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.held
+}
+
+// pass lets the bubble's time pass.
+func pass(d time.Duration) { <-time.After(d) }
+
+// send puts text and returns how long that took.
+func (b *bench) send(text string, from *origin) time.Duration {
+	began := time.Now()
+	x := newBatch()
+	x.b = append(x.b, text...)
+	b.put(x, from)
+	return time.Since(began)
+}
+
+// block is n bytes of lines of 16 bytes.
+func block(n int) string { return strings.Repeat("123456789abcdef\n", n/16) }
+
+// A target that takes nothing until open is closed, and everything then.
+func gated(open, quit <-chan struct{}) func(int) (int, error) {
+	return func(size int) (int, error) {
+		select {
+		case <-open:
+			return size, nil
+		case <-quit:
+			return 0, nil
+		}
+	}
+}
+
+func TestSlowTargetLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(size int) (int, error) {
+			pass(patience - time.Millisecond) // the bubble's time: the target is that slow
+			return min(size, 4096+1), nil
+		})
+		const n = 40
+		var writers sync.WaitGroup
+		for range 2 {
+			writers.Go(func() {
+				for range n {
+					b.send(block(64<<10), &origin{})
+				}
+			})
+		}
+		writers.Wait()
+		if left, _ := flush(t.Context(), b.sink, b.mark()); left != 0 {
+			t.Errorf("%d bytes left", left)
+		}
+		if b.target.text() != block(2*n*64<<10) {
+			t.Errorf("%d bytes came of %d", len(b.target.text()), 2*n*64<<10)
+		}
+		if got := b.drops.list(); len(got) != 0 {
+			t.Errorf("reported %+v", got)
+		}
+	})
+}
+
+func TestStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		open, quit := make(chan struct{}), make(chan struct{})
+		defer close(quit)
+		started := false
+		gate := gated(open, quit)
+		b := newBench(t, func(size int) (int, error) {
+			if !started { // a part of the first line is taken, and then no more
+				started = true
+				return 5, nil
+			}
+			return gate(size)
+		})
+		from := &origin{}
+		sent := 0
+		for b.holds() < queueLimit {
+			if d := b.send(block(64<<10), from); d != 0 {
+				t.Fatalf("there is room, and it took %v", d)
+			}
+			synctest.Wait()
+			sent++
+		}
+		pass(time.Hour / 2) // full, but nobody wants to write
+		// Full for long: one that comes now does not wait.
+		if d := b.send(block(1600), from); d != 0 {
+			t.Errorf("the first line that did not fit took %v", d)
+		}
+		want := []drop{{"stdout", 100, 1600, reasonStalled}}
+		if got := b.drops.list(); len(got) != 1 || got[0] != want[0] {
+			t.Errorf("reported %+v", got)
+		}
+		for range 29 { // a report a second
+			pass(100 * time.Millisecond)
+			b.send(block(160), from)
+		}
+		want = append(want, drop{"stdout", 100, 1600, reasonStalled}, drop{"stdout", 100, 1600, reasonStalled})
+		if got := b.drops.list(); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("reported %+v, want %+v", got, want)
+		}
+		if b.holds() > queueLimit+batchSize {
+			t.Errorf("%d bytes are held", b.holds())
+		}
+		close(open)
+		synctest.Wait()
+		want = append(want, drop{"stdout", 90, 1440, reasonStalled})
+		if got := b.drops.list(); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("reported as it resumed %+v, want %+v", got, want)
+		}
+		b.send("after\n", from)
+		synctest.Wait()
+		if got := b.target.text(); got != block(sent*64<<10)+"after\n" {
+			t.Errorf("%d bytes came, the first line is %.20q", len(got), got)
+		}
+	})
+}
+
+// A stream waits for its patience from when the sink became full, not from
+// when it last took something.
+func TestPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		quit := make(chan struct{})
+		defer close(quit)
+		b := newBench(t, gated(nil, quit))
+		b.send("early\n", &origin{})
+		pass(time.Hour)
+		for b.holds() < queueLimit {
+			b.send(block(64<<10), &origin{})
+		}
+		var waits [2]time.Duration
+		var writers sync.WaitGroup
+		for i := range waits {
+			writers.Go(func() { waits[i] = b.send("x\n", &origin{}) })
+		}
+		writers.Wait()
+		if waits != [2]time.Duration{patience, patience} {
+			t.Errorf("waited %v", waits)
+		}
+		if d := b.send("x\n", &origin{}); d != 0 {
+			t.Errorf("in a stalled sink it took %v", d)
+		}
+	})
+}
+
+// A run that is closed waits no longer, and may overdraw; so may the
+// supervisor's own lines, which then wait for patience at most.
+func TestOverdraft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		quit := make(chan struct{})
+		defer close(quit)
+		b := newBench(t, gated(nil, quit))
+		for b.holds() < queueLimit {
+			b.send(block(64<<10), &origin{})
+		}
+		closing := make(chan struct{})
+		waited := make(chan time.Duration)
+		go func() { waited <- b.send("x\n", &origin{closing: closing}) }()
+		pass(patience / 2)
+		close(closing)
+		if d := <-waited; d != patience/2 {
+			t.Errorf("the closed run waited %v", d)
+		}
+		own := &origin{own: true}
+		for b.holds() < overdraft {
+			if d := b.send(block(64<<10), own); d != 0 {
+				t.Fatalf("own lines took %v with %d held", d, b.holds())
+			}
+		}
+		if got := b.drops.list(); len(got) != 0 {
+			t.Errorf("reported %+v", got)
+		}
+		if d := b.send("y\n", &origin{closing: closing}); d != 0 {
+			t.Errorf("the closed run took %v", d)
+		}
+		if got := b.drops.list(); len(got) != 1 || got[0] != (drop{"stdout", 1, 2, reasonSlow}) {
+			t.Errorf("reported %+v", got)
+		}
+		if d := b.send("z\n", own); d > patience {
+			t.Errorf("own lines took %v", d)
+		}
+		if d := b.send("z\n", own); d != 0 {
+			t.Errorf("own lines took %v in a stalled sink", d)
+		}
+		if b.holds() > overdraft+batchSize {
+			t.Errorf("%d bytes are held", b.holds())
+		}
+	})
+}
+
+// Own lines wait for a second even if the target gets on.
+func TestOwnLinesWaitForASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(int) (int, error) {
+			pass(patience / 2)
+			return 1, nil
+		})
+		own := &origin{own: true}
+		for b.holds() < overdraft {
+			b.send(block(64<<10), own)
+		}
+		if d := b.send("z\n", own); d != patience {
+			t.Errorf("it took %v", d)
+		}
+	})
+}
+
+func TestFullDiskIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var tries []time.Duration
+		began := time.Now()
+		b := newBench(t, func(size int) (int, error) {
+			tries = append(tries, time.Since(began))
+			switch n := len(tries); {
+			case n == 1:
+				return 5, nil
+			case n < 5:
+				return 0, unix.ENOSPC
+			}
+			return size, nil
+		})
+		b.send("first line\n", &origin{})
+		synctest.Wait()
+		b.send("second line\n", &origin{})
+		if left, err := flush(t.Context(), b.sink, b.mark()); left == 0 || err != errStalled {
+			t.Errorf("%d bytes left, %v: the disk is still full", left, err)
+		}
+		for left := uint64(1); left != 0; {
+			left, _ = flush(t.Context(), b.sink, b.mark())
+		}
+		if got := b.target.text(); got != "first line\nsecond line\n" {
+			t.Errorf("got %q", got)
+		}
+		if got, want := fmt.Sprint(tries[:5]), "[0s 0s 1s 2s 3s]"; got != want {
+			t.Errorf("tried at %s", got)
+		}
+		if got := b.drops.list(); len(got) != 1 || got[0] != (drop{"stdout", 0, 0, unix.ENOSPC.Error()}) {
+			t.Errorf("reported %+v", got)
+		}
+	})
+}
+
+// A sink that breaks loses what it had, in part written lines too, wakes who
+// waits, and is reported once.
+func TestBreak(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		open := make(chan struct{})
+		n := 0
+		b := newBench(t, func(int) (int, error) {
+			if n++; n == 1 {
+				return 5, nil
+			}
+			<-open
+			return 0, unix.EIO
+		})
+		b.send("a line\n", &origin{})
+		synctest.Wait()
+		sent := 0
+		for b.holds() < queueLimit {
+			b.send(block(64<<10), &origin{})
+			sent++
+		}
+		waited := make(chan time.Duration)
+		go func() { waited <- b.send("x\n", &origin{}) }()
+		synctest.Wait()
+		close(open)
+		if d := <-waited; d != 0 {
+			t.Errorf("waited for %v", d)
+		}
+		b.send("y\n", &origin{})
+		synctest.Wait()
+		want := drop{"stdout", uint64(1 + sent*4096), uint64(2 + sent*64<<10), unix.EIO.Error()}
+		if got := b.drops.list(); len(got) != 1 || got[0] != want {
+			t.Errorf("reported %+v, want %+v", got, want)
+		}
+		if left, _ := b.left(b.mark()); left != 0 || b.holds() != 0 {
+			t.Errorf("%d bytes are left, %d held", left, b.holds())
+		}
+	})
+}
+
+// Lines of different origins never share one, though raw streams may leave
+// theirs without an end.
+func TestOpenLines(t *testing.T) {
+	a, b := &origin{}, &origin{}
+	for _, c := range []struct {
+		name string
+		send []any // origins and what they send
+		want string
+	}{
+		{"one origin", []any{a, "par", a, "tial\n", a, "end"}, "partial\nend"},
+		{"another comes between", []any{a, "1\npar", b, "2\n", a, "tial\n"}, "1\npar\n2\ntial\n"},
+		{"both open", []any{a, "a", b, "b", a, "a\n", b, "b\n"}, "a\nb\na\nb\n"},
+		{"closed lines", []any{a, "a\n", b, "b\n"}, "a\nb\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newBench(t, func(size int) (int, error) { return size, nil })
+				for i := 0; i < len(c.send); i += 2 {
+					s.send(c.send[i+1].(string), c.send[i].(*origin))
+				}
+				synctest.Wait()
+				if got := s.target.text(); got != c.want {
+					t.Errorf("got %q, want %q", got, c.want)
+				}
+			})
+		})
+	}
+}
+
+// A raw line that lost its middle is not gone on with.
+func TestOpenLineAfterLoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		open, quit := make(chan struct{}), make(chan struct{})
+		defer close(quit)
+		b := newBench(t, gated(open, quit))
+		from := &origin{}
+		for b.holds() < queueLimit-batchSize {
+			b.send(block(64<<10), from)
+		}
+		b.send(strings.Repeat("x", 64<<10), from)
+		b.send("lost\n", from)
+		close(open)
+		synctest.Wait()
+		b.send("next\n", from)
+		synctest.Wait()
+		if got := b.target.text(); !strings.HasSuffix(got, "xx\nnext\n") {
+			t.Errorf("it ends with %q", got[len(got)-20:])
+		}
+	})
+}
+
+// Many small batches become few large ones, so that the memory of a full queue
+// is that of its limit.
+func TestSmallBatchesJoin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		open, quit := make(chan struct{}), make(chan struct{})
+		defer close(quit)
+		b := newBench(t, gated(open, quit))
+		const n = 5000
+		for i := range n {
+			b.send(fmt.Sprintf("%06d\n", i), &origin{})
+		}
+		synctest.Wait()
+		if b.holds() > 3*batchSize {
+			t.Errorf("%d bytes hold %d", n*7, b.holds())
+		}
+		close(open)
+		synctest.Wait()
+		lines := strings.Split(strings.TrimSpace(b.target.text()), "\n")
+		for i, line := range lines {
+			if line != fmt.Sprintf("%06d", i) {
+				t.Fatalf("line %d is %q", i, line)
+			}
+		}
+		if len(lines) != n {
+			t.Errorf("%d lines came", len(lines))
+		}
+	})
+}

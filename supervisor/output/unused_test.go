@@ -1,0 +1,60 @@
+package output
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+)
+
+// slowBooks closes when it is let.
+type slowBooks struct{ let chan struct{} }
+
+func (slowBooks) Opened(int, string, string) {}
+
+func (b slowBooks) Close(_ int, close func() error) error {
+	<-b.let
+	return close()
+}
+
+// Whoever flushed can count what is open: a file that nobody uses any more is
+// closed by then, and not a moment later.
+func TestFlushClosesWhatNobodyUses(t *testing.T) {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	path := filepath.Join(t.TempDir(), "out")
+	synctest.Test(t, func(t *testing.T) {
+		books := slowBooks{make(chan struct{})}
+		h := NewHub(Options{Stdout: null, Stderr: null, Books: books})
+		s, file, err := h.sink(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := newBatch()
+		b.b = append(b.b, "a line\n"...)
+		s.put(b, &origin{})
+		h.release(file)
+		flushed := make(chan error, 1)
+		go func() { flushed <- h.Flush(t.Context()) }()
+		synctest.Wait()
+		select {
+		case err := <-flushed:
+			t.Errorf("it is flushed (%v) and the file still open", err)
+			flushed <- err
+		default:
+		}
+		close(books.let)
+		if err := <-flushed; err != nil {
+			t.Error(err)
+		}
+		if err := h.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	if text, err := os.ReadFile(path); string(text) != "a line\n" {
+		t.Errorf("%q, %v", text, err)
+	}
+}

@@ -1,0 +1,101 @@
+package probe
+
+import (
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/event"
+	"tp0/supervisor/fdledger"
+)
+
+func TestParse(t *testing.T) {
+	for text, want := range map[string]Message{
+		"READY=1":                                   {Ready: true},
+		"READY=0\nREADY\n=\n\n":                     {},
+		"RELOADING=1\nMONOTONIC_USEC=5\n":           {Reloading: true},
+		"STOPPING=1\nSTATUS=bye\x1b[2J\xff":         {Stopping: true, Status: "bye [2J ", HasStatus: true},
+		"STATUS=":                                   {HasStatus: true},
+		"STATUS=" + strings.Repeat("é", 150):        {Status: strings.Repeat("é", 98) + "…", HasStatus: true},
+		"WATCHDOG=1":                                {Alive: true},
+		"WATCHDOG=trigger":                          {Trigger: true},
+		"EXTEND_TIMEOUT_USEC=1500000":               {Extend: 1500 * time.Millisecond},
+		"EXTEND_TIMEOUT_USEC=-1":                    {},
+		"EXTEND_TIMEOUT_USEC=9999999999999999999":   {Extend: 24 * time.Hour},
+		"MAINPID=7\nFDSTORE=1\nX=1":                 {MainPID: 7, Ignored: []string{"FDSTORE"}},
+		"MAINPID=-1\nMAINPID=x\nMAINPID=4294967296": {},
+	} {
+		if got := Parse([]byte(text)); !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %+v", text, got)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("READY=1\nSTATUS=\x1b\xff"))
+	f.Add([]byte("EXTEND_TIMEOUT_USEC=18446744073709551615"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m := Parse(b)
+		if len(m.Status) > mostStatus || !utf8.ValidString(m.Status) || strings.ContainsFunc(m.Status, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("status %q", m.Status)
+		}
+		if m.Extend < 0 || m.Extend > mostExtend || len(m.Ignored) > 3 {
+			t.Errorf("%+v", m)
+		}
+	})
+}
+
+type sinkless struct{}
+
+func (sinkless) Emit(event.Event) {}
+
+type came struct {
+	pids []int
+	m    Message
+}
+
+func TestNotifier(t *testing.T) {
+	book, got := fdledger.NewBook(sinkless{}), make(chan came, 10)
+	n, err := Listen(book, func(pids []int, m Message) { got <- came{pids, m} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(c)
+	to := &unix.SockaddrUnix{Name: n.Name()}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	// One that is too long is none.
+	if err := unix.Sendto(c, []byte("READY=1\n"+strings.Repeat("x", mostDatagram)), 0, to); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Sendmsg(c, []byte("BARRIER=1\nSTATUS=up"), unix.UnixRights(int(w.Fd())), to, 0); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	m := <-got
+	if m.m.Ready || m.m.Status != "up" || len(m.pids) != 1 || m.pids[0] != os.Getpid() {
+		t.Errorf("%+v", m)
+	}
+	// The descriptor that came with it is closed: the pipe ends.
+	_ = r.SetReadDeadline(time.Now().Add(limit))
+	if n, err := r.Read(make([]byte, 1)); n > 0 || os.IsTimeout(err) {
+		t.Error(n, err)
+	}
+	n.Close()
+	if opened, closed := book.Counts(); opened != 1 || closed != 1 {
+		t.Errorf("opened %d, closed %d", opened, closed)
+	}
+}

@@ -1,0 +1,179 @@
+package probe
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture"
+	"tp0/supervisor/procfs"
+)
+
+func TestMain(m *testing.M) {
+	fixture.Main()
+	goleak.VerifyTestMain(m)
+}
+
+const limit = 10 * time.Second
+
+// tiny is long enough for one look.
+const tiny = 20 * time.Millisecond
+
+func TestOwnListenerCounts(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	for _, address := range []string{l.Addr().String(), ":" + port, "localhost:" + port, "0.0.0.0:" + port} {
+		if err := TCP(address, os.Getpid()).Until(ctx, Quick); err != nil {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	if c, err := l.(*net.TCPListener).SyscallConn(); err != nil || c == nil {
+		t.Fatal(err)
+	}
+}
+
+// A stranger that listens on the child's port must not pass for the child, and
+// nothing is ever sent to either.
+func TestForeignListenerDoesNotPass(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	path, env := fixture.Command("sleep")
+	c := exec.Command(path)
+	c.Env = append(os.Environ(), env...)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Process.Kill(); _ = c.Wait() }()
+	ctx, cancel := context.WithTimeout(t.Context(), tiny)
+	defer cancel()
+	err = TCP(l.Addr().String(), c.Process.Pid).Until(ctx, Quick)
+	if err == nil || !strings.Contains(err.Error(), "by no process of this child") {
+		t.Errorf("got %v", err)
+	}
+	_ = l.(*net.TCPListener).SetDeadline(time.Now())
+	if conn, err := l.Accept(); err == nil {
+		t.Errorf("somebody connected from %v", conn.RemoteAddr())
+	}
+}
+
+func TestListenerOfADescendantCounts(t *testing.T) {
+	path, env := fixture.Command("leaky")
+	c := exec.Command(path)
+	c.Env = append(os.Environ(), env...)
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Process.Kill(); _ = c.Wait() }()
+	line, _ := bufio.NewReader(out).ReadString('\n')
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	address := strings.TrimSpace(strings.TrimPrefix(line, "listens "))
+	if err := TCP(address, os.Getpid()).Until(ctx, Quick); err != nil { // it is our child
+		t.Error(err)
+	}
+}
+
+// A process of which only the main thread ended still serves.
+func TestListenerOfAProcessWithoutMainThreadCounts(t *testing.T) {
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), withoutMain+"=1")
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Process.Kill(); _ = c.Wait() }()
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	for s, err := procfs.ReadStat(c.Process.Pid); !s.Dead(); s, err = procfs.ReadStat(c.Process.Pid) {
+		if err != nil || ctx.Err() != nil {
+			t.Fatal("its main thread does not end:", err)
+		}
+	}
+	if err := TCP(strings.TrimSpace(line), c.Process.Pid).Until(ctx, Quick); err != nil {
+		t.Error(err)
+	}
+}
+
+// withoutMain makes the test binary listen, and end its main thread.
+const withoutMain = "READY_WITHOUT_MAIN"
+
+func init() {
+	if os.Getenv(withoutMain) == "" {
+		return
+	}
+	runtime.LockOSThread() // this is the main thread
+	go func() {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			os.Exit(1)
+		}
+		fmt.Println(l.Addr())
+		_, _ = l.Accept() // nobody connects: it lives until it is killed
+	}()
+	_, _, _ = unix.Syscall(unix.SYS_EXIT, 0, 0, 0)
+}
+
+func TestNobodyListens(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), tiny)
+	defer cancel()
+	if err := TCP(address, os.Getpid()).Until(ctx, Quick); err == nil || !strings.Contains(err.Error(), "nobody listens") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestServes(t *testing.T) {
+	for _, tt := range []struct {
+		bound, wanted string
+		want          bool
+	}{
+		{"127.0.0.1", "127.0.0.1", true},
+		{"0.0.0.0", "127.0.0.1", true},
+		{"::", "127.0.0.1", true},
+		{"::", "::1", true},
+		{"0.0.0.0", "::1", false},
+		{"127.0.0.2", "127.0.0.1", false},
+		{"::1", "127.0.0.1", false},
+		{"10.0.0.1", "::", true},
+	} {
+		if got := serves(netip.MustParseAddr(tt.bound), netip.MustParseAddr(tt.wanted)); got != tt.want {
+			t.Errorf("a socket on %s serves %s: %v", tt.bound, tt.wanted, got)
+		}
+	}
+}
