@@ -36,7 +36,7 @@ func execute(o cli.ExecOptions, s *signals, version string) int {
 	e.guard.SetDeadline(o.Deadline)
 	s.beside(func() {
 		if path, err = find(o.Command[0]); err == nil {
-			remote = config.Remote(path)
+			remote = config.IsRemote(path)
 		}
 	}, func(sig os.Signal) { // a file system need not answer
 		if e.stops(sig) {
@@ -57,7 +57,7 @@ func execute(o cli.ExecOptions, s *signals, version string) int {
 	e.house.report, e.house.code = o.Report, e.code
 	cfg := e.config(path, remote)
 	e.configure(cfg)
-	if e.threads, err = limits.Reserve(limits.Extra{}); err != nil {
+	if e.threads, err = limits.Reserve(limits.ThreadNeeds{}); err != nil {
 		return refuse(err, fdledger.CodeFailed)
 	}
 	err = e.build(process.Options{Inherit: true, Parent: parent, ParentDeath: o.ParentDeath}, orchestrator.Options{
@@ -67,7 +67,7 @@ func execute(o cli.ExecOptions, s *signals, version string) int {
 			Spec: spawn.Spec{
 				Session: o.Session, Terminal: atTerminal, Ignored: s.ignored, Blocked: s.blocked,
 			},
-			Scope: o.Scope, Leave: true, Watch: e.watch(), // what is left is ended with all the rest
+			Scope: o.Scope, Leave: true, TraceFrom: e.watch(), // what is left is ended with all the rest
 		},
 	})
 	if err != nil {
@@ -105,13 +105,13 @@ func (e *execution) config(path string, remote bool) *config.Config {
 	o := e.opt
 	level := []string{"warn", "info", "debug"}[min(o.Verbose, 2)]
 	launch := config.Launch{
-		Command: o.Command[0], Path: path, Remote: remote, Args: o.Command[1:], Env: os.Environ(),
+		Command: o.Command[0], Path: path, OnRemoteFS: remote, Args: o.Command[1:], Env: os.Environ(),
 		Logs: config.Logs{Format: "inherit", Stdout: "stdout", Stderr: "stderr"},
 	}
 	if o.ReadyTCP != "" {
 		launch.Ready = &config.Ready{Probe: config.Probe{TCP: o.ReadyTCP}, Timeout: o.ReadyTimeout}
 	}
-	return config.Single(filepath.Base(o.Command[0]), launch,
+	return config.ForCommand(filepath.Base(o.Command[0]), launch,
 		config.Shutdown{Deadline: o.Deadline, Proof: config.ProofExact, Strict: o.Strict},
 		config.Log{Level: level, Format: "text"}, e.instead(unix.SIGTERM))
 }
@@ -148,10 +148,10 @@ func (e *execution) asked(sig unix.Signal) {
 }
 
 // code is the exit code: the command's own, but for what goes before it.
-func (e *execution) code(o fdledger.Outcome) int {
+func (e *execution) code(o fdledger.Result) int {
 	o.Failed = e.unready // how the command ends is for its own code to say
 	code := o.Code()
-	status, err := e.fleet.Exit()
+	status, err := e.fleet.ExitStatus()
 	switch {
 	case code != fdledger.CodeOK:
 	case err != nil:

@@ -40,7 +40,7 @@ func (h *house) writeReport(file *report.File) {
 	}
 	cfg := h.fleet.Config()
 	host, _ := os.Hostname()
-	facts := report.Facts{Version: h.version, Host: host, Config: cfg.Path, Group: map[string]string{}, DependsOn: cfg.EndsBefore()}
+	facts := report.Facts{Version: h.version, Host: host, Config: cfg.Path, Group: map[string]string{}, DependsOn: cfg.StoppedBefore()}
 	complete, outcome := h.judge(1)
 	facts.Complete, facts.Code = complete, h.code(outcome)
 	for _, c := range cfg.Children {

@@ -75,7 +75,7 @@ const loadPatience = 200 * time.Millisecond
 func (h *house) prepare(
 	o cli.RunOptions, s *signals, first loading, told notify.Environment, untold error,
 ) (code int, ready bool) {
-	h.extra = extraOf(first.cfg, limits.Extra{Watch: o.Watch, Manager: told.Socket != ""})
+	h.extra = extraOf(first.cfg, limits.ThreadNeeds{Watch: o.Watch, Manager: told.Socket != ""})
 	var err error
 	if h.threads, err = limits.Reserve(h.extra); err != nil {
 		return refuse(err, fdledger.CodeFailed), false
@@ -182,7 +182,7 @@ func (h *house) load(o cli.RunOptions) (l loading) {
 	}
 	if o.Watch {
 		l.read = watch.NewReading(h.files)
-		opt.Saw, opt.Listed = l.read.Saw, l.read.Listed
+		opt.OnRead, opt.OnList = l.read.Saw, l.read.Listed
 	}
 	l.cfg, l.err = config.Load(o.Config, opt)
 	return l
@@ -190,25 +190,25 @@ func (h *house) load(o cli.RunOptions) (l loading) {
 
 // house is everything that runs, wired together.
 type house struct {
-	journal *eventlog.Journal
+	journal *eventlog.Log
 	sink    event.Sink // the journal, or who stands before it
 	record  *report.Recorder
-	book    *fdledger.Book
-	hub     *output.Hub
+	book    *fdledger.Ledger
+	hub     *output.Relay
 	loop    *process.Loop
 	sockets *sockets.Sockets
-	fleet   *orchestrator.Fleet
+	fleet   *orchestrator.Orchestrator
 	control *control.Server // nil: there is none, or another supervisor has the name
 	watcher *watch.Watcher  // nil: nobody asked for it
 	manager *notify.Manager
 	null    int // -1: not needed
 	pidFile string
 	version string
-	report  string                     // empty: the configuration says where it goes
-	code    func(fdledger.Outcome) int // the exit code
+	report  string                    // empty: the configuration says where it goes
+	code    func(fdledger.Result) int // the exit code
 	strict  bool
 	faulty  bool
-	extra   limits.Extra // what threads are made for
+	extra   limits.ThreadNeeds // what threads are made for
 	threads *limits.Reservation
 	cold    *cold
 	guard   *guard.Guard
@@ -223,7 +223,7 @@ func newHouse(leave bool, version string) *house {
 	j := eventlog.New()
 	h := &house{
 		journal: j, sink: j, record: report.NewRecorder(), cold: newCold(giveBack), null: -1,
-		code: fdledger.Outcome.Code, files: &files.Reader{}, version: version,
+		code: fdledger.Result.Code, files: &files.Reader{}, version: version,
 	}
 	h.look.Store(&eventlog.Settings{Level: "info", Format: "text"})
 	h.guard = guard.New(guard.Options{
@@ -239,11 +239,11 @@ const fromNull = -1
 // build makes the rooms and wires them: whatever is the same for all goes into
 // the options here.
 func (h *house) build(p process.Options, f orchestrator.Options) error {
-	h.book = fdledger.NewBook(h)
-	h.hub = output.NewHub(output.Options{Stdout: os.Stdout, Stderr: os.Stderr, Books: h.book, Dropped: h.dropped})
+	h.book = fdledger.New(h)
+	h.hub = output.NewRelay(output.Options{Stdout: os.Stdout, Stderr: os.Stderr, FDs: h.book, Dropped: h.dropped})
 	err := spawn.OpenPoller()
 	if err == nil {
-		err = h.book.Begin()
+		err = h.book.Baseline()
 	}
 	if err != nil {
 		return err
@@ -251,7 +251,7 @@ func (h *house) build(p process.Options, f orchestrator.Options) error {
 	f.Listen = func(take func([]int, probe.Message)) (orchestrator.Notifier, error) {
 		return probe.Listen(h.book, take)
 	}
-	p.Books, p.Deliver = h.book, func(f []process.Fact) { h.fleet.Deliver(f...) }
+	p.FDs, p.Deliver = h.book, func(f []process.Fact) { h.fleet.Deliver(f...) }
 	if h.loop, err = process.New(p); err != nil {
 		return err
 	}
@@ -299,7 +299,7 @@ func (h *house) live(s *signals, take func(unix.Signal)) {
 
 // close closes the books: what is still open of ours is closed, what was
 // printed is flushed, and the last line says how it all ended.
-func (h *house) close() fdledger.Outcome {
+func (h *house) close() fdledger.Result {
 	h.cold.close()
 	h.files.Abandon()
 	h.threads.Close()
@@ -307,7 +307,7 @@ func (h *house) close() fdledger.Outcome {
 		h.Emit(event.Warning{What: "output not flushed", Reason: err.Error()})
 	}
 	if h.null >= 0 {
-		h.hub.Settle()
+		h.hub.WaitClosed()
 		_ = h.book.Close(h.null, func() error { return unix.Close(h.null) })
 	}
 	if h.pidFile != "" {
@@ -337,11 +337,11 @@ func (h *house) close() fdledger.Outcome {
 	}
 	h.Emit(complete)
 	_ = h.flush(h.journal.Close, 0)
-	_ = h.flush(h.hub.Close, 0) // what is lost now cannot be told any more
-	if h.hub.Lost("stderr") {   // but for the last line
+	_ = h.flush(h.hub.Close, 0)     // what is lost now cannot be told any more
+	if h.hub.LostOutput("stderr") { // but for the last line
 		guard.Write(unix.Stderr, append([]byte{'\n'}, eventlog.Line(*h.look.Load(), complete)...), flushLeast)
 	}
-	h.guard.Said()
+	h.guard.LineWritten()
 	return outcome
 }
 
@@ -350,8 +350,8 @@ func (h *house) close() fdledger.Outcome {
 const checkAgain = 20
 
 // judge says how it all ended, if due of our descriptors are yet to be closed.
-func (h *house) judge(due int) (event.ShutdownComplete, fdledger.Outcome) {
-	outcome, complete := h.fleet.Outcome(), h.fleet.Complete()
+func (h *house) judge(due int) (event.ShutdownComplete, fdledger.Result) {
+	outcome, complete := h.fleet.Result(), h.fleet.Summary()
 	complete.Opened, complete.Closed = h.book.Counts()
 	complete.Closed += due
 	outcome.Strict = outcome.Strict || h.strict
@@ -393,7 +393,7 @@ func (h *house) fault(what string, err error) {
 
 // alive asks the two that everything depends on whether they still answer.
 func (h *house) alive(ctx context.Context) error {
-	if !h.loop.Answers(ctx) {
+	if !h.loop.Responds(ctx) {
 		return errors.New("the process loop does not answer")
 	}
 	if dead := h.fleet.Health(ctx).Dead; dead != "" && ctx.Err() != nil {
@@ -422,7 +422,7 @@ func (h *house) reload(o cli.RunOptions) (*config.Config, error) {
 
 // edited is called when a file of the configuration is not what it was.
 func (h *house) edited() {
-	h.Emit(event.Edited{})
+	h.Emit(event.ConfigEdited{})
 	h.fleet.Reload()
 }
 
@@ -434,7 +434,7 @@ func (h *house) configure(cfg *config.Config) {
 }
 
 func (h *house) dropped(dest string, lines, bytes uint64, reason string) {
-	h.Emit(event.Dropped{Dest: dest, Lines: lines, Bytes: bytes, Reason: reason})
+	h.Emit(event.OutputDropped{Dest: dest, Lines: lines, Bytes: bytes, Reason: reason})
 }
 
 // asked does what a signal asks for.
@@ -446,7 +446,7 @@ func (h *house) asked(sig unix.Signal) {
 	case unix.SIGUSR1:
 		h.Emit(event.SignalReceived{Signal: "SIGUSR1", Meaning: "tell what is open"})
 		for _, e := range h.book.Entries() {
-			h.Emit(event.Ledger(e))
+			h.Emit(event.LedgerEntry(e))
 		}
 	default:
 		h.guard.Arm() // before the fleet hears of it, which may be stuck

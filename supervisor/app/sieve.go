@@ -25,21 +25,21 @@ func (s *sieve) Emit(e event.Event) {
 	case event.NotReady:
 		s.unready = true
 	case event.SignalSent:
-		if x.Orphan != "" && x.Rung == 1 && s.opt.Verbose == 0 {
-			s.journal.Emit(event.Left{What: "process", Number: x.Pid, Detail: x.Orphan + ", which is told to end"})
+		if x.Orphan != "" && x.Step == 1 && s.opt.Verbose == 0 {
+			s.journal.Emit(event.Leftover{What: "process", Number: x.Pid, Detail: x.Orphan + ", which is told to end"})
 			return
 		}
-	case event.Failed, event.Unexpected: // the exit code says it
+	case event.Failed, event.UnexpectedEnd: // the exit code says it
 		return
 	case event.Reaped:
 		if s.opt.Verbose == 0 {
 			return
 		}
 	case event.FDClosed:
-		if x.By == event.ByKernel && x.Uncounted == "" && s.keep(descriptor(x)) {
+		if x.By == event.ByKernel && x.NotCounted == "" && s.keep(descriptor(x)) {
 			return
 		}
-	case event.Left:
+	case event.Leftover:
 		if s.keep(remainder{x.Detail, "-", "process", fmt.Sprint("pid ", x.Number), ""}) {
 			return
 		}

@@ -8,7 +8,7 @@ import (
 // reserveMore does the same for a configuration that is read again.
 func (h *house) reserveMore(cfg *config.Config) error {
 	extra := extraOf(cfg, h.extra)
-	if err := limits.More(h.extra, extra); err != nil {
+	if err := limits.CheckGrowth(h.extra, extra); err != nil {
 		return err
 	}
 	h.extra = extra
@@ -16,7 +16,7 @@ func (h *house) reserveMore(cfg *config.Config) error {
 }
 
 // extraOf adds to extra what a configuration needs.
-func extraOf(cfg *config.Config, extra limits.Extra) limits.Extra {
+func extraOf(cfg *config.Config, extra limits.ThreadNeeds) limits.ThreadNeeds {
 	for _, c := range cfg.Children {
 		for _, i := range c.Instances {
 			l := &i.Launch

@@ -103,20 +103,20 @@ func writeOrder(w io.Writer, cfg *config.Config) {
 	}
 	r := newRows(w, names)
 	fmt.Fprintln(w, "Start, each as soon as what it waits for is there:")
-	for i, layer := range cfg.Starts() {
+	for i, layer := range cfg.StartLayers() {
 		for j, c := range layer {
 			r.row(lead(i, j), c.Name, strings.Join(append(traits(c), waits(cfg, c)...), ", "))
 		}
 	}
 	s := cfg.Shutdown
 	fmt.Fprintln(w, "\nStop, each as soon as nobody needs it any more; how long each may take:")
-	latest := cfg.Latest()
-	for i, layer := range cfg.Stops() {
+	latest := cfg.LatestStops()
+	for i, layer := range cfg.StopLayers() {
 		for j, c := range layer {
 			r.row(lead(i, j), c.Name, takes(c, latest[c.Name]))
 		}
 	}
-	chain, sum := cfg.Worst()
+	chain, sum := cfg.WorstCase()
 	var parts []string
 	for _, c := range chain {
 		parts = append(parts, fmt.Sprintf("%s %v", c.Name, c.KillTimeout()))
@@ -189,7 +189,7 @@ func takes(c *config.Child, latest time.Duration) string {
 		return "nothing to stop"
 	}
 	text := c.KillTimeout().String()
-	if c.Instances[0].Policy.Shared {
+	if c.Instances[0].Policy.SharedTimeout {
 		text += ", its share"
 	}
 	if c.Sidecar() {
@@ -203,7 +203,7 @@ func takes(c *config.Child, latest time.Duration) string {
 
 // writeReload shows what it takes to get from one configuration to the other.
 func writeReload(w io.Writer, old, cfg *config.Config) {
-	plan := config.Diff(old, cfg)
+	plan := config.PlanChange(old, cfg)
 	if plan.Empty() {
 		fmt.Fprintln(w, "A reload would change nothing.")
 	} else {
@@ -247,13 +247,13 @@ func writeReload(w io.Writer, old, cfg *config.Config) {
 // before it comes back.
 func goingDown(cfg *config.Config, changed map[string]config.Change) map[string]bool {
 	down, stops := map[string]bool{}, map[string]bool{}
-	for _, layer := range cfg.Starts() { // what is needed comes first
+	for _, layer := range cfg.StartLayers() { // what is needed comes first
 		for _, c := range layer {
 			for _, d := range c.DependsOn {
-				down[c.Name] = down[c.Name] || d.Outlives() && stops[d.Child]
+				down[c.Name] = down[c.Name] || d.StopsAfterDependent() && stops[d.Child]
 			}
 			stops[c.Name] = slices.ContainsFunc(c.Instances, func(i *config.Instance) bool {
-				return changed[i.Name].Restart && (!i.Policy.Overlap || down[c.Name])
+				return changed[i.Name].Restart && (!i.Policy.OverlapUpdate || down[c.Name])
 			})
 		}
 	}
@@ -304,7 +304,7 @@ func verdict(i *config.Instance, c config.Change, all []config.Difference, down 
 	switch {
 	case down[i.Child]:
 		how = "is restarted together with what it needs"
-	case i.Policy.Overlap:
+	case i.Policy.OverlapUpdate:
 		how = "gets a new run, and its old one is stopped when that is ready"
 	}
 	return how + ", for its " + strings.Join(why, ", ")

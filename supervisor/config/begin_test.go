@@ -32,15 +32,15 @@ child "a" {
 `, opt)
 	for i, instance := range c.Instances() {
 		n := i + 1
-		want := Begin{
+		want := Attributes{
 			Umask: is(0o027), Nice: is(-5), OOMScoreAdj: is(n * 100), NoNewPrivs: true,
 			Limits: map[int]unix.Rlimit{
 				unix.RLIMIT_NOFILE: {Cur: 10, Max: unix.RLIM_INFINITY}, unix.RLIMIT_CORE: {Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY},
 				unix.RLIMIT_CPU: {Cur: uint64(n), Max: uint64(n)},
 			},
 		}
-		if !reflect.DeepEqual(instance.Launch.Begin, want) {
-			t.Errorf("%+v\nwant %+v", instance.Launch.Begin, want)
+		if !reflect.DeepEqual(instance.Launch.Attributes, want) {
+			t.Errorf("%+v\nwant %+v", instance.Launch.Attributes, want)
 		}
 	}
 }

@@ -178,7 +178,7 @@ child "api" {
 }
 child "alone" { command = "server" }`, opt)
 	var got [][]string
-	for _, layer := range c.Stops() {
+	for _, layer := range c.StopLayers() {
 		var names []string
 		for _, child := range layer {
 			names = append(names, child.Name)

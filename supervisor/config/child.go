@@ -21,9 +21,9 @@ const (
 	maxHints      = 20     // misspelt children that a name is proposed for
 )
 
-// MostStarting is how many runs are spawned at a time: each has descriptors open
+// MaxStarting is how many runs are spawned at a time: each has descriptors open
 // until then that it does not need afterwards.
-const MostStarting = 16
+const MaxStarting = 16
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
 
@@ -397,7 +397,7 @@ func (d *decoder) checkDescriptors(children []*childBlock) hcl.Diagnostics {
 		each += uint64(len(c.numbers)) * c.descriptors()
 		sockets += uint64(len(c.listens))
 	}
-	if need := baseNoFile + startNoFile*min(total, MostStarting) + each + sockets; need > d.opt.NoFile {
+	if need := baseNoFile + startNoFile*min(total, MaxStarting) + each + sockets; need > d.opt.NoFile {
 		return hcl.Diagnostics{fault(nil, "Too few descriptors", "%s need %d descriptors, and the limit (ulimit -n) is %d.", plural(int(total), "instance"), need, d.opt.NoFile)}
 	}
 	return nil
@@ -459,7 +459,7 @@ func spread(children []*childBlock, shutdown Shutdown) hcl.Diagnostics {
 			diags = diags.Append(fault(&c.place, "No time to end", "The kill_timeouts given on the way to this child take %v of the %v that a stop has, and leave it none. Give it one of its own, shorten theirs, or raise the deadline.", b.longest[i], available))
 		}
 		for _, instance := range c.instances {
-			instance.Policy.KillTimeout, instance.Policy.Shared = b.timeout[i], true
+			instance.Policy.KillTimeout, instance.Policy.SharedTimeout = b.timeout[i], true
 		}
 	}
 	return diags

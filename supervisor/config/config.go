@@ -71,21 +71,21 @@ type Instance struct {
 // Launch is what a run is made of: a change of it needs a new run. Two of
 // them are compared with reflect.DeepEqual.
 type Launch struct {
-	Command string   // as the file has it
-	Path    string   // the executable that Command was resolved to
-	Remote  bool     // that is on a file system which need not answer
-	Args    []string // without the command itself
-	Env     []string // complete, sorted, KEY=value
-	Dir     string   // empty: the supervisor's own
-	Ready   *Ready   // nil: ready at exec
-	Logs    Logs
-	Listen  []Listen // the same for all instances of the child
-	Begin   Begin
+	Command    string   // as the file has it
+	Path       string   // the executable that Command was resolved to
+	OnRemoteFS bool     // that is on a file system which need not answer
+	Args       []string // without the command itself
+	Env        []string // complete, sorted, KEY=value
+	Dir        string   // empty: the supervisor's own
+	Ready      *Ready   // nil: ready at exec
+	Logs       Logs
+	Listen     []Listen // the same for all instances of the child
+	Attributes Attributes
 }
 
-// Begin is what a run begins with beyond its program and environment. The zero
+// Attributes is what a run begins with beyond its program and environment. The zero
 // value changes nothing.
-type Begin struct {
+type Attributes struct {
 	UID, GID    *uint32  // nil: the supervisor's own
 	Groups      []uint32 // the supplementary ones, with GID
 	Umask       *int
@@ -97,10 +97,10 @@ type Begin struct {
 
 // Probe is a look whether a run serves, in one form.
 type Probe struct {
-	TCP  string   // host:port
-	HTTP string   // a URL
-	Exec []string // a command with its arguments
-	Path string   // the executable that the command was resolved to
+	TCP      string   // host:port
+	HTTP     string   // a URL
+	Exec     []string // a command with its arguments
+	ExecPath string   // the executable that the command was resolved to
 }
 
 // Ready is how a run proves that it serves: by a probe, or in another form.
@@ -132,15 +132,15 @@ type Logs struct {
 // Policy is how runs are stopped and followed by others: a change of it
 // restarts nobody.
 type Policy struct {
-	KillSignal  syscall.Signal
-	KillTimeout time.Duration // given, or a share of the deadline
-	Shared      bool          // it is a share, which moves with the other children
-	KillHold    time.Duration // how long KillSignal waits at most for a run that is too young to hear it
-	// KillLadder is what a stop sends before SIGKILL, in the place of the signal
+	KillSignal    syscall.Signal
+	KillTimeout   time.Duration // given, or a share of the deadline
+	SharedTimeout bool          // it is a share, which moves with the other children
+	KillHold      time.Duration // how long KillSignal waits at most for a run that is too young to hear it
+	// KillSequence is what a stop sends before SIGKILL, in the place of the signal
 	// and the timeout above, which are then its first signal and its sum; nil: not
 	// given.
-	KillLadder []Rung
-	KillScope  Scope
+	KillSequence []Step
+	KillScope    Scope
 	// Descendants is what happens to descendants that outlive the main process.
 	Descendants Descendants
 	// DiagnoseSignal asks for stacks before SIGKILL; 0: none.
@@ -152,14 +152,14 @@ type Policy struct {
 	SuccessCodes   []int          // ends that are successes; that by a signal has the code 128+n
 	Checks         []Check
 	Restart        Restart
-	Overlap        bool // where a new run follows one that serves, it is ready before that is stopped
+	OverlapUpdate  bool // where a new run follows one that serves, it is ready before that is stopped
 	MaxParallel    int  // instances of the child that a reload restarts at a time
 	OnSuccess      Action
 	OnFailure      Action
 }
 
-// Rung is a signal of a stop, and how long it may take.
-type Rung struct {
+// Step is a signal of a stop, and how long it may take.
+type Step struct {
 	Signal syscall.Signal
 	Wait   time.Duration
 }
@@ -215,16 +215,16 @@ type Options struct {
 	// the load any more abandons it there.
 	Files *files.Reader
 
-	// Saw is told of each file that the configuration is read from, before that is
+	// OnRead is told of each file that the configuration is read from, before that is
 	// read and whether it is there or not; Listed of each directory, before it is
 	// listed, and which names count. Both are nil, or neither.
-	Saw    func(path string)
-	Listed func(dir string, counts func(name string) bool)
+	OnRead func(path string)
+	OnList func(dir string, counts func(name string) bool)
 }
 
 func (o *Options) saw(path string) {
-	if o.Saw != nil {
-		o.Saw(path)
+	if o.OnRead != nil {
+		o.OnRead(path)
 	}
 }
 

@@ -110,7 +110,7 @@ func TestContractExample(t *testing.T) {
 				Env:  append([]string{fmt.Sprintf("CLI_ID=%d", i)}, base...),
 				Logs: logs,
 			},
-			Policy: Policy{KillSignal: syscall.SIGTERM, KillTimeout: 3550 * time.Millisecond, Shared: true, KillHold: hold, KillScope: ScopeGroup, Descendants: EndDescendants, SuccessCodes: []int{0}, Restart: restart, MaxParallel: 1, OnSuccess: Ignore, OnFailure: ShutDown},
+			Policy: Policy{KillSignal: syscall.SIGTERM, KillTimeout: 3550 * time.Millisecond, SharedTimeout: true, KillHold: hold, KillScope: ScopeGroup, Descendants: EndDescendants, SuccessCodes: []int{0}, Restart: restart, MaxParallel: 1, OnSuccess: Ignore, OnFailure: ShutDown},
 		}
 	}
 	want := &Config{
@@ -184,7 +184,7 @@ child "a" {
     stderr = "stdout"
   }
 }`, opt)
-	long.Instances()[0].Policy.Shared = true // the one difference
+	long.Instances()[0].Policy.SharedTimeout = true // the one difference
 	if !reflect.DeepEqual(short, long) {
 		t.Errorf("short %s\nlong %s", dump(short), dump(long))
 	}

@@ -80,7 +80,7 @@ type decoder struct {
 	strict  map[string]function.Function
 	lenient map[string]function.Function // for children that are left out: what is not there is unknown
 	found   map[search]lookup
-	far     map[string]bool         // programs that are [Remote]
+	far     map[string]bool         // programs that are [IsRemote]
 	bases   map[string]*environment // see environmentOf
 	users   accounts                // nil: not read yet, or there are none
 	groups  accounts

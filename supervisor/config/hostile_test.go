@@ -164,8 +164,8 @@ func FuzzParse(f *testing.F) {
 				t.Error(err)
 			}
 		default:
-			if len(c.Children) == 0 || !Diff(c, c).Empty() {
-				t.Errorf("%+v differs from itself: %+v", c, Diff(c, c))
+			if len(c.Children) == 0 || !PlanChange(c, c).Empty() {
+				t.Errorf("%+v differs from itself: %+v", c, PlanChange(c, c))
 			}
 			for _, i := range c.Instances() {
 				if i.Launch.Path == "" || i.Policy.KillTimeout <= 0 || i.Policy.KillTimeout > c.Shutdown.Deadline-c.Shutdown.Reserve {

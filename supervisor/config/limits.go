@@ -34,7 +34,7 @@ var resources = []struct {
 func comparedLimits() (table []compared[place]) {
 	for _, r := range resources {
 		table = append(table, compare("rlimits."+r.name, func(p *place) *unix.Rlimit {
-			if l, ok := p.Launch.Begin.Limits[r.number]; ok {
+			if l, ok := p.Launch.Attributes.Limits[r.number]; ok {
 				return &l
 			}
 			return nil
@@ -55,12 +55,12 @@ func limits() []attribute[childValues] {
 				if err != nil {
 					return err
 				}
-				all := maps.Clone(v.launch.Begin.Limits) // other instances have the same map
+				all := maps.Clone(v.launch.Attributes.Limits) // other instances have the same map
 				if all == nil {
 					all = map[int]unix.Rlimit{}
 				}
 				all[r.number] = limit
-				v.launch.Begin.Limits = all
+				v.launch.Attributes.Limits = all
 				return nil
 			},
 		})

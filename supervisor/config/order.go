@@ -29,10 +29,10 @@ type Dependency struct {
 
 func (d Dependency) String() string { return d.Child + " " + string(d.Until) }
 
-// Outlives reports whether what is depended on is to be there for as long as
+// StopsAfterDependent reports whether what is depended on is to be there for as long as
 // the dependent, so that it is stopped after it. The result of one that
 // completed is all that was wanted of it.
-func (d Dependency) Outlives() bool { return d.Until != UntilCompleted }
+func (d Dependency) StopsAfterDependent() bool { return d.Until != UntilCompleted }
 
 // dependencies reads a list of names and of objects with child and until.
 func dependencies(v cty.Value) ([]Dependency, error) {
@@ -184,10 +184,10 @@ func (c *childBlock) outlivedBy() []*childBlock {
 	})
 }
 
-// OutlivedBy returns, for each child by name, the names of the children that are
+// StoppedAfter returns, for each child by name, the names of the children that are
 // stopped after it: what it needs for as long as it runs, and what the
 // dependencies that have completed needed.
-func (c *Config) OutlivedBy() map[string][]string {
+func (c *Config) StoppedAfter() map[string][]string {
 	byName := make(map[string]*Child, len(c.Children))
 	for _, child := range c.Children {
 		byName[child.Name] = child
@@ -235,10 +235,10 @@ func outlivedBy[T comparable](c T, dependencies func(T) []successor[T]) (after [
 	return after
 }
 
-// EndsBefore returns, for each child by name, the names of the children that a
+// StoppedBefore returns, for each child by name, the names of the children that a
 // stop ends after it.
-func (c *Config) EndsBefore() map[string][]string {
-	after, names := c.OutlivedBy(), make(map[string][]string, len(c.Children))
+func (c *Config) StoppedBefore() map[string][]string {
+	after, names := c.StoppedAfter(), make(map[string][]string, len(c.Children))
 	for _, child := range c.Children {
 		for _, other := range c.Children {
 			depends := slices.Contains(after[child.Name], other.Name)
@@ -259,7 +259,7 @@ func (c *Config) nodes(stop bool) []stopNode {
 	}
 	var after map[string][]string
 	if stop {
-		after = c.OutlivedBy()
+		after = c.StoppedAfter()
 	}
 	nodes := make([]stopNode, len(c.Children))
 	for i, child := range c.Children {
@@ -282,10 +282,10 @@ func (c *Config) nodes(stop bool) []stopNode {
 	return nodes
 }
 
-// Starts returns the children in the order of a start: first those that wait
+// StartLayers returns the children in the order of a start: first those that wait
 // for nobody, then those that wait only for these, and so on. The order within
 // a layer is that of the file.
-func (c *Config) Starts() [][]*Child {
+func (c *Config) StartLayers() [][]*Child {
 	nodes := c.nodes(false)
 	back := make([]stopNode, len(nodes))
 	for i, n := range nodes {
@@ -296,9 +296,9 @@ func (c *Config) Starts() [][]*Child {
 	return c.layers(back)
 }
 
-// Stops returns the children in the order of a stop: first those that nobody
+// StopLayers returns the children in the order of a stop: first those that nobody
 // is stopped before, then those that only these are stopped before, and so on.
-func (c *Config) Stops() [][]*Child { return c.layers(c.nodes(true)) }
+func (c *Config) StopLayers() [][]*Child { return c.layers(c.nodes(true)) }
 
 func (c *Config) layers(nodes []stopNode) [][]*Child {
 	_, layer := stopOrder(nodes)
@@ -309,9 +309,9 @@ func (c *Config) layers(nodes []stopNode) [][]*Child {
 	return slices.DeleteFunc(layers, func(l []*Child) bool { return l == nil }) // the barrier has one of its own
 }
 
-// Worst returns the children whose stops can take longest one after the other,
+// WorstCase returns the children whose stops can take longest one after the other,
 // and how long that is.
-func (c *Config) Worst() (chain []*Child, sum time.Duration) {
+func (c *Config) WorstCase() (chain []*Child, sum time.Duration) {
 	nodes := c.nodes(true)
 	for _, way := range newBudget(nodes, -1).over {
 		var along []*Child
@@ -329,9 +329,9 @@ func (c *Config) Worst() (chain []*Child, sum time.Duration) {
 	return chain, sum
 }
 
-// Latest returns for each child by name how long after its beginning a stop is
+// LatestStops returns for each child by name how long after its beginning a stop is
 // done with the child, if all take as long as they may.
-func (c *Config) Latest() map[string]time.Duration {
+func (c *Config) LatestStops() map[string]time.Duration {
 	nodes := c.nodes(true)
 	begin := make([]time.Duration, len(nodes))
 	latest := map[string]time.Duration{}

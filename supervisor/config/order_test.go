@@ -73,15 +73,15 @@ func TestOrder(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := good(t, shape(test.shape), opt)
-			if got := inLayers(c.Starts()); got != test.starts {
+			if got := inLayers(c.StartLayers()); got != test.starts {
 				t.Errorf("starts: got %s, want %s", got, test.starts)
 			}
-			if got := inLayers(c.Stops()); got != test.stops {
+			if got := inLayers(c.StopLayers()); got != test.stops {
 				t.Errorf("stops: got %s, want %s", got, test.stops)
 			}
-			chain, sum := c.Worst()
+			chain, sum := c.WorstCase()
 			latest := time.Duration(0)
-			for _, d := range c.Latest() {
+			for _, d := range c.LatestStops() {
 				latest = max(latest, d)
 			}
 			if latest != sum {
@@ -124,14 +124,14 @@ func TestOrderOfRandomGraphs(t *testing.T) {
 		r.Shuffle(len(words), func(i, j int) { words[i], words[j] = words[j], words[i] })
 		text := strings.Join(words, " ")
 		c := good(t, shape(text), opt)
-		starts, stops := c.Starts(), c.Stops()
+		starts, stops := c.StartLayers(), c.StopLayers()
 		for _, a := range c.Children {
 			for _, d := range a.DependsOn {
 				b := c.Child(d.Child)
 				if place(starts, b.Name) >= place(starts, a.Name) {
 					t.Fatalf("%s: %s is not started before %s", text, b.Name, a.Name)
 				}
-				if d.Outlives() && a.Sidecar() == b.Sidecar() && place(stops, b.Name) <= place(stops, a.Name) {
+				if d.StopsAfterDependent() && a.Sidecar() == b.Sidecar() && place(stops, b.Name) <= place(stops, a.Name) {
 					t.Fatalf("%s: %s is not stopped after %s", text, b.Name, a.Name)
 				}
 			}
@@ -141,7 +141,7 @@ func TestOrderOfRandomGraphs(t *testing.T) {
 				}
 			}
 		}
-		if _, sum := c.Worst(); sum > 8550*time.Millisecond {
+		if _, sum := c.WorstCase(); sum > 8550*time.Millisecond {
 			t.Fatalf("%s: a stop takes %v", text, sum)
 		}
 	}

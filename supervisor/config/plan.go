@@ -26,10 +26,10 @@ func (p Plan) Empty() bool {
 	return len(p.Added)+len(p.Removed)+len(p.Changed)+len(p.Globals) == 0
 }
 
-// Diff returns the plan from old to new. A nil configuration has no children,
+// PlanChange returns the plan from old to new. A nil configuration has no children,
 // so Diff(nil, c) adds them all. Attributes are compared by their values: one
 // that is now written out with its default has not changed.
-func Diff(old, new *Config) Plan {
+func PlanChange(old, new *Config) Plan {
 	var plan Plan
 	if old == nil {
 		old = &Config{}
@@ -128,32 +128,32 @@ var globals = []compared[Config]{
 var attributes = append([]compared[place]{
 	compare("child", func(p *place) any { return [2]any{p.Child, p.Index} }),
 	compare("command", func(p *place) any {
-		return []any{p.Launch.Command, p.Launch.Path, p.Launch.Remote}
+		return []any{p.Launch.Command, p.Launch.Path, p.Launch.OnRemoteFS}
 	}),
 	compare("args", func(p *place) any { return p.Launch.Args }),
 	compare("env", func(p *place) any { return p.Launch.Env }),
 	compare("cwd", func(p *place) any { return p.Launch.Dir }),
 	compare("listen", func(p *place) any { return p.Launch.Listen }),
-	compare("user", func(p *place) any { return []any{p.Launch.Begin.UID, p.Launch.Begin.Groups} }),
-	compare("group", func(p *place) any { return p.Launch.Begin.GID }),
-	compare("umask", func(p *place) any { return p.Launch.Begin.Umask }),
-	compare("nice", func(p *place) any { return p.Launch.Begin.Nice }),
-	compare("oom_score_adj", func(p *place) any { return p.Launch.Begin.OOMScoreAdj }),
-	compare("no_new_privs", func(p *place) any { return p.Launch.Begin.NoNewPrivs }),
+	compare("user", func(p *place) any { return []any{p.Launch.Attributes.UID, p.Launch.Attributes.Groups} }),
+	compare("group", func(p *place) any { return p.Launch.Attributes.GID }),
+	compare("umask", func(p *place) any { return p.Launch.Attributes.Umask }),
+	compare("nice", func(p *place) any { return p.Launch.Attributes.Nice }),
+	compare("oom_score_adj", func(p *place) any { return p.Launch.Attributes.OOMScoreAdj }),
+	compare("no_new_privs", func(p *place) any { return p.Launch.Attributes.NoNewPrivs }),
 	compare("depends_on", func(p *place) any { return p.dependsOn }),
 	compare("kill_signal", func(p *place) any {
-		if p.Policy.KillLadder != nil { // the file says nothing of it
+		if p.Policy.KillSequence != nil { // the file says nothing of it
 			return nil
 		}
 		return p.Policy.KillSignal
 	}),
 	compare("kill_timeout", func(p *place) any {
-		if p.Policy.Shared || p.Policy.KillLadder != nil { // nor here
+		if p.Policy.SharedTimeout || p.Policy.KillSequence != nil { // nor here
 			return nil
 		}
 		return p.Policy.KillTimeout
 	}),
-	compare("kill_sequence", func(p *place) any { return p.Policy.KillLadder }),
+	compare("kill_sequence", func(p *place) any { return p.Policy.KillSequence }),
 	compare("kill_scope", func(p *place) any { return p.Policy.KillScope }),
 	compare("descendants", func(p *place) any { return p.Policy.Descendants }),
 	compare("kill_hold", func(p *place) any { return p.Policy.KillHold }),
@@ -167,7 +167,7 @@ var attributes = append([]compared[place]{
 	compare("on_failure", func(p *place) any { return p.Policy.OnFailure }),
 	compare("ready.tcp", func(p *place) any { return p.ready().TCP }),
 	compare("ready.http", func(p *place) any { return p.ready().HTTP }),
-	compare("ready.exec", func(p *place) any { return [2]any{p.ready().Exec, p.ready().Path} }),
+	compare("ready.exec", func(p *place) any { return [2]any{p.ready().Exec, p.ready().ExecPath} }),
 	compare("ready.log", func(p *place) any { return p.ready().Log }),
 	compare("ready.notify", func(p *place) any { return p.ready().Notify }),
 	compare("ready.watchdog", func(p *place) any { return p.ready().Watchdog }),
@@ -179,7 +179,7 @@ var attributes = append([]compared[place]{
 	compare("restart.delay", func(p *place) any { return p.Policy.Restart.Delay }),
 	compare("restart.max_delay", func(p *place) any { return p.Policy.Restart.MaxDelay }),
 	compare("restart.strategy", func(p *place) any {
-		if p.Policy.Overlap {
+		if p.Policy.OverlapUpdate {
 			return overlap
 		}
 		return stopFirst

@@ -56,7 +56,7 @@ child "client" {
 	old := good(t, base, opt)
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := Diff(old, good(t, test.src, opt))
+			got := PlanChange(old, good(t, test.src, opt))
 			if !reflect.DeepEqual(got, test.want) {
 				t.Errorf("got  %+v\nwant %+v", got, test.want)
 			}
@@ -66,10 +66,10 @@ child "client" {
 		})
 	}
 	all := []string{"server", "client1", "client2"}
-	if got := Diff(nil, old); !reflect.DeepEqual(got.Added, all) {
+	if got := PlanChange(nil, old); !reflect.DeepEqual(got.Added, all) {
 		t.Errorf("from nothing: %+v", got)
 	}
-	if got := Diff(old, nil); !reflect.DeepEqual(got.Removed, all) {
+	if got := PlanChange(old, nil); !reflect.DeepEqual(got.Removed, all) {
 		t.Errorf("to nothing: %+v", got)
 	}
 }
@@ -88,7 +88,7 @@ func TestDiffSeesEverything(t *testing.T) {
 				return reflect.ValueOf(c.Children[0].Instances[0]).Elem().FieldByName(part).Field(i)
 			}
 			change(of(new))
-			plan := Diff(old, new)
+			plan := PlanChange(old, new)
 			if len(plan.Changed) != 1 || plan.Changed[0].Restart != (part == "Launch") {
 				t.Errorf("%s: %+v", name, plan)
 			}
@@ -98,7 +98,7 @@ func TestDiffSeesEverything(t *testing.T) {
 			for j := range of(new).NumField() {
 				new = good(t, example, opt)
 				change(of(new).Field(j))
-				if plan := Diff(old, new); len(plan.Changed) != 1 || !plan.Changed[0].Restart || len(plan.Changed[0].Attributes) != 1 {
+				if plan := PlanChange(old, new); len(plan.Changed) != 1 || !plan.Changed[0].Restart || len(plan.Changed[0].Attributes) != 1 {
 					t.Errorf("%s, field %d: %+v", name, j, plan)
 				}
 			}
@@ -116,7 +116,7 @@ func TestShareIsNoAttribute(t *testing.T) {
 	if old.Instances()[0].Policy.KillTimeout == new.Instances()[0].Policy.KillTimeout {
 		t.Fatal("the share did not move")
 	}
-	if got, want := Diff(old, new), (Plan{Added: []string{"b"}, Kept: []string{"a"}}); !reflect.DeepEqual(got, want) {
+	if got, want := PlanChange(old, new), (Plan{Added: []string{"b"}, Kept: []string{"a"}}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

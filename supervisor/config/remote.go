@@ -13,11 +13,11 @@ var remote = []int64{
 	unix.V9FS_MAGIC, unix.CEPH_SUPER_MAGIC, unix.AFS_SUPER_MAGIC, unix.AFS_FS_MAGIC, unix.CODA_SUPER_MAGIC,
 }
 
-// Remote reports whether a file is on a file system that need not answer, or that
+// IsRemote reports whether a file is on a file system that need not answer, or that
 // does not say what it is. The file system of the supervisor's own program counts as
 // one that answers: nothing works where it does not. It is a FUSE file system in
 // containers of fuse-overlayfs.
-func Remote(path string) bool {
+func IsRemote(path string) bool {
 	var st unix.Statfs_t
 	if unix.Statfs(path, &st) == nil && !slices.Contains(remote, int64(uint32(st.Type))) {
 		return false

@@ -42,7 +42,7 @@ func (d *decoder) finish(c *childBlock, v *childValues, env []string, lenient bo
 		if err != nil {
 			return diags.Append(fault(c.at(attribute), "Invalid value for "+attribute, "%v", err))
 		}
-		b := &v.launch.Begin
+		b := &v.launch.Attributes
 		b.UID, b.GID, b.Groups = id.uid, id.gid, id.groups
 		if v.launch.Env = env; env == nil {
 			diags = append(diags, d.giveEnviron(c, v, id.login)...)
@@ -61,7 +61,7 @@ func (d *decoder) finish(c *childBlock, v *childValues, env []string, lenient bo
 	}
 	if v.launch.Command != "" && !c.failed["command"] && v.launch.Env != nil && !c.environFailed() {
 		path, err := d.find(v.launch.Command, dir, searchPath(v.launch.Env))
-		v.launch.Remote = err == nil && d.remote(path)
+		v.launch.OnRemoteFS = err == nil && d.remote(path)
 		if err != nil {
 			diags = diags.Append(fault(c.at("command"), "Command not found", "%v", err))
 		}
@@ -93,7 +93,7 @@ func (d *decoder) findProbe(c *childBlock, v *childValues, p *Probe, path, dir s
 		return nil
 	}
 	var err error
-	if p.Path, err = d.find(p.Exec[0], dir, searchPath(v.launch.Env)); err != nil {
+	if p.ExecPath, err = d.find(p.Exec[0], dir, searchPath(v.launch.Env)); err != nil {
 		return hcl.Diagnostics{fault(c.at(path), "Command not found", "%v", err)}
 	}
 	return nil
@@ -141,8 +141,8 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 		diags = diags.Append(fault(c.at("descendants"), "Descendants are left and signalled",
 			"descendants = \"leave\" lets them run on, and kill_scope = %s sends them the signals of each stop. Add kill_scope = \"process\", or remove descendants.", quote(string(v.policy.KillScope))))
 	}
-	v.policy.Overlap = v.strategy == overlap
-	if v.policy.Overlap && v.policy.Oneshot && !c.failed["restart.strategy"] {
+	v.policy.OverlapUpdate = v.strategy == overlap
+	if v.policy.OverlapUpdate && v.policy.Oneshot && !c.failed["restart.strategy"] {
 		diags = diags.Append(fault(c.at("restart.strategy"), "A oneshot that overlaps", "A oneshot is there to end, and the new run would wait for nothing. Leave out the strategy."))
 	}
 	if _, ok := c.setting("kill_sequence"); ok {
@@ -152,9 +152,9 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 			}
 		}
 	}
-	if v.policy.KillLadder != nil {
-		v.policy.KillSignal, v.policy.KillTimeout = v.policy.KillLadder[0].Signal, 0
-		for _, r := range v.policy.KillLadder {
+	if v.policy.KillSequence != nil {
+		v.policy.KillSignal, v.policy.KillTimeout = v.policy.KillSequence[0].Signal, 0
+		for _, r := range v.policy.KillSequence {
 			v.policy.KillTimeout += r.Wait
 		}
 	}
@@ -211,11 +211,11 @@ func (d *decoder) find(command, dir, path string) (string, error) {
 	return result.path, result.err
 }
 
-// remote is [Remote] of a program, which many instances may have.
+// remote is [IsRemote] of a program, which many instances may have.
 func (d *decoder) remote(path string) bool {
 	far, ok := d.far[path]
 	if !ok {
-		far = Remote(path)
+		far = IsRemote(path)
 		d.far[path] = far
 	}
 	return far

@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Single is the configuration of one command without a file: it runs once, and
+// ForCommand is the configuration of one command without a file: it runs once, and
 // how it ends is nobody's failure but its own. A stop gives it kill and the
 // whole deadline. Of s, Reserve is filled in.
-func Single(name string, l Launch, s Shutdown, log Log, kill syscall.Signal) *Config {
+func ForCommand(name string, l Launch, s Shutdown, log Log, kill syscall.Signal) *Config {
 	s.Reserve = reserve(s.Deadline)
 	return &Config{
 		Log:      log,

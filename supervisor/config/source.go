@@ -198,8 +198,8 @@ func (d *decoder) matches(dir, part string) ([]string, error) {
 		ok, _ := filepath.Match(part, name)
 		return ok && (!strings.HasPrefix(name, ".") || strings.HasPrefix(part, "."))
 	}
-	if d.opt.Listed != nil {
-		d.opt.Listed(dir, counts)
+	if d.opt.OnList != nil {
+		d.opt.OnList(dir, counts)
 	}
 	all, err := d.opt.reader().Names(dir, maxEntries-d.entries)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {

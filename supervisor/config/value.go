@@ -358,12 +358,12 @@ func codes(v cty.Value) ([]int, error) {
 }
 
 // rungs reads a ladder.
-func rungs(v cty.Value) ([]Rung, error) {
+func rungs(v cty.Value) ([]Step, error) {
 	list, err := elements(v, 16, `[{ signal = "SIGTERM", wait = "3s" }]`)
 	if err != nil {
 		return nil, err
 	}
-	var ladder []Rung
+	var ladder []Step
 	for i, element := range list {
 		r, err := rung(element)
 		if err != nil {
@@ -374,7 +374,7 @@ func rungs(v cty.Value) ([]Rung, error) {
 	return ladder, nil
 }
 
-func rung(v cty.Value) (r Rung, err error) {
+func rung(v cty.Value) (r Step, err error) {
 	if err := members(v, "signal", "wait"); err != nil {
 		return r, err
 	}

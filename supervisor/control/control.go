@@ -20,8 +20,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Books keeps the supervisor's own descriptors.
-type Books interface {
+// FDRegistrar keeps the supervisor's own descriptors.
+type FDRegistrar interface {
 	Opened(fd int, kind, target string)
 	Close(fd int, close func() error) error
 }
@@ -76,7 +76,7 @@ func Name(config string) string {
 
 // Server answers requests until it is closed.
 type Server struct {
-	books  Books
+	books  FDRegistrar
 	health func(context.Context) Health
 	l      *net.UnixListener
 	fd     int
@@ -87,7 +87,7 @@ type Server struct {
 }
 
 // Listen opens the socket. It fails if another supervisor has the name.
-func Listen(name string, books Books, health func(context.Context) Health) (*Server, error) {
+func Listen(name string, books FDRegistrar, health func(context.Context) Health) (*Server, error) {
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the control socket: %w", err)

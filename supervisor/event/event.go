@@ -59,8 +59,8 @@ type (
 		Pid     int
 		Elapsed time.Duration // since the spawn
 	}
-	// Up: every instance is ready or completed, for the first time or again.
-	Up struct{ Children int } // instances
+	// AllReady: every instance is ready or completed, for the first time or again.
+	AllReady struct{ Children int } // instances
 	// NotReady: a run did not prove within its time that it serves.
 	NotReady struct {
 		Child   string
@@ -113,7 +113,7 @@ type (
 		// child; empty: the main process.
 		Process string
 		Signal  string
-		Rung    int // of the ladder, from 1; 0: none, as SIGCONT for a stopped child
+		Step    int // of the ladder, from 1; 0: none, as SIGCONT for a stopped child
 	}
 	// SignalFailed: a signal could not be sent.
 	SignalFailed struct {
@@ -135,9 +135,9 @@ type (
 		Kind, Target string
 		By           string
 		Proof        string // for a run
-		Uncounted    string // why it is not counted: "standard stream", "go runtime"; else empty
+		NotCounted   string // why it is not counted: "standard stream", "go runtime"; else empty
 		Process      string // the command, where it was held by a process below the run
-		Detail       Detail
+		Detail       FDDetail
 		HeldBy       string // a process that still has it open: "sh (pid 20)"; else empty
 	}
 	// Reaped: the status of a run was collected.
@@ -148,51 +148,51 @@ type (
 		Elapsed time.Duration // since the spawn
 		Stop    time.Duration // since the first signal of its stop
 		Stopped bool          // a stop was under way
-		Well    bool          // its code is one of a success
+		Success bool          // its code is one of a success
 		User    time.Duration // CPU
 		System  time.Duration
 		MaxRSS  int64 // KiB
 		Closed  int   // descriptors it closed itself after the stop began
 		Left    int   // descriptors it left to the kernel
 		Proof   string
-		Tree    Tree
+		Tree    TreeCounts
 	}
-	// Ended: a process below a run ended while the run was stopped, or after it.
-	Ended struct {
-		Child    string // whose tree it was in
-		Pid      int
-		Parent   int // when it was seen first
-		Command  string
-		Exit     Exit
-		Unseen   bool // how it ended is not known
-		InStop   bool // it was forked after the stop began
-		Closed   int
-		Left     int
-		Threads  int // when it was seen first
-		Proof    string
-		Reason   string // why the proof is not exact
-		Lifetime time.Duration
+	// DescendantEnded: a process below a run ended while the run was stopped, or after it.
+	DescendantEnded struct {
+		Child       string // whose tree it was in
+		Pid         int
+		Parent      int // when it was seen first
+		Command     string
+		Exit        Exit
+		ExitUnknown bool // how it ended is not known
+		InStop      bool // it was forked after the stop began
+		Closed      int
+		Left        int
+		Threads     int // when it was seen first
+		Proof       string
+		Reason      string // why the proof is not exact
+		Lifetime    time.Duration
 	}
-	// Unheard: the signal that is to stop a run will not do so gracefully.
-	Unheard struct {
+	// SignalNotHandled: the signal that is to stop a run will not do so gracefully.
+	SignalNotHandled struct {
 		Child       string
 		Pid         int
 		Signal      string
 		Disposition string // "ignored", or "default": it has no handler and just dies
 	}
-	// Slow: a stop takes long, and this is what the run does.
-	Slow struct {
+	// SlowStop: a stop takes long, and this is what the run does.
+	SlowStop struct {
 		Child       string
 		Pid         int
 		Stop        time.Duration // since the first signal
-		Rung        int           // the last one sent
+		Step        int           // the last one sent
 		Signal      string        // that it was sent
 		Disposition string        // of that signal: "caught", "ignored", "blocked", "default"
 		CPU         time.Duration // used since the first signal
 		Threads     []string      // each in words: "14 epoll_wait: waits for fd 4 (epoll: …)"
 	}
-	// Unexpected: a run ended though nobody asked it to, and not well.
-	Unexpected struct {
+	// UnexpectedEnd: a run ended though nobody asked it to, and not well.
+	UnexpectedEnd struct {
 		Child  string
 		Pid    int
 		Reason string
@@ -200,16 +200,16 @@ type (
 		Output []string // its last lines
 		Known  string   // what was last known of its descriptors, and when
 	}
-	// NoProof: a run's descriptors cannot be looked at as closely as asked.
-	NoProof struct {
+	// ProofUnavailable: a run's descriptors cannot be looked at as closely as asked.
+	ProofUnavailable struct {
 		Child  string
 		Pid    int
 		Proof  string // what there is in its place
 		Reason string
 	}
-	// Outlived: the main process of a child ended, and descendants outlive it. They
+	// DescendantsOutlive: the main process of a child ended, and descendants outlive it. They
 	// are ended before anything follows.
-	Outlived struct {
+	DescendantsOutlive struct {
 		Child       string
 		Pid         int // of the main process
 		Exit        Exit
@@ -246,35 +246,35 @@ type (
 		Attempts int
 		Reason   string
 	}
-	// WaitsInVain: a child waits for an instance that failed for good.
-	WaitsInVain struct{ Child, For string }
+	// DependencyFailed: a child waits for an instance that failed for good.
+	DependencyFailed struct{ Child, For string }
 	// ShutdownBegun: everything is to end, and why, where no signal said so.
 	ShutdownBegun struct {
 		Reason   string
 		Deadline time.Duration
 	}
-	// Edited: a file of the configuration is not what it was, so it is read again.
-	Edited struct{}
-	// Reloaded: a new configuration is fully applied.
-	Reloaded struct{ Added, Removed, Changed, Kept []string }
-	// Rejected: a new configuration is not applied, and nothing changed.
-	Rejected struct{ Diagnostics string }
-	// Halted: the instances of a child that a reload did not replace yet stay what
+	// ConfigEdited: a file of the configuration is not what it was, so it is read again.
+	ConfigEdited struct{}
+	// ConfigReloaded: a new configuration is fully applied.
+	ConfigReloaded struct{ Added, Removed, Changed, Kept []string }
+	// ConfigRejected: a new configuration is not applied, and nothing changed.
+	ConfigRejected struct{ Diagnostics string }
+	// ReloadHalted: the instances of a child that a reload did not replace yet stay what
 	// they are.
-	Halted struct{ Child, Reason string }
-	// RollingBack: a reload is taken back, since a run that it began is not what
+	ReloadHalted struct{ Child, Reason string }
+	// RollbackStarted: a reload is taken back, since a run that it began is not what
 	// was hoped for. Rejected follows when all is as it was before.
-	RollingBack struct{ Child, Reason string }
+	RollbackStarted struct{ Child, Reason string }
 	// ReloadIgnored: a reload was asked for when it could not be had.
 	ReloadIgnored struct{ Reason string }
-	// Dropped: output that could not be delivered.
-	Dropped struct {
+	// OutputDropped: output that could not be delivered.
+	OutputDropped struct {
 		Dest         string
 		Lines, Bytes uint64
 		Reason       string
 	}
-	// Left: something is still there at the end that should not be.
-	Left struct {
+	// Leftover: something is still there at the end that should not be.
+	Leftover struct {
 		What   string // "process", "descriptor"
 		Number int
 		Detail string
@@ -283,8 +283,8 @@ type (
 	Fault struct{ What, Reason string }
 	// Warning: something the user should know.
 	Warning struct{ What, Reason string }
-	// Ledger: a descriptor of the supervisor as the books have it now.
-	Ledger struct {
+	// LedgerEntry: a descriptor of the supervisor as the books have it now.
+	LedgerEntry struct {
 		FD           int
 		Kind, Target string
 	}
@@ -298,8 +298,8 @@ type (
 	}
 )
 
-// Detail is what else is known of a descriptor. What does not apply is empty.
-type Detail struct {
+// FDDetail is what else is known of a descriptor. What does not apply is empty.
+type FDDetail struct {
 	State   string // of a socket: "established", "close-wait", …
 	Unread  uint64 // bytes that wait in a socket or a pipe to be read
 	Unsent  uint64 // bytes that a socket has not sent, or that were not acknowledged
@@ -308,8 +308,8 @@ type Detail struct {
 	Deleted bool   // the file has no name any more
 }
 
-// Tree counts the threads and the processes of a run.
-type Tree struct {
+// TreeCounts counts the threads and the processes of a run.
+type TreeCounts struct {
 	Known        bool
 	Threads      int // when the stop was asked for
 	ThreadsAtEnd int // at the last look before the exit; 0: there was none
@@ -327,46 +327,46 @@ type Exit struct {
 // OK reports an exit with code 0.
 func (e Exit) OK() bool { return e.Signal == "" && e.Code == 0 }
 
-func (Spawned) event()          {}
-func (SpawnFailed) event()      {}
-func (SpawnDelayed) event()     {}
-func (ProbeSkipped) event()     {}
-func (SignalRepeated) event()   {}
-func (Ready) event()            {}
-func (Up) event()               {}
-func (NotReady) event()         {}
-func (CheckFailed) event()      {}
-func (CheckPassed) event()      {}
-func (Unhealthy) event()        {}
-func (Notified) event()         {}
-func (SignalReceived) event()   {}
-func (SignalSent) event()       {}
-func (SignalFailed) event()     {}
-func (FDOpened) event()         {}
-func (FDClosed) event()         {}
-func (Reaped) event()           {}
-func (Ended) event()            {}
-func (Slow) event()             {}
-func (Unheard) event()          {}
-func (Unexpected) event()       {}
-func (NoProof) event()          {}
-func (Outlived) event()         {}
-func (MainChanged) event()      {}
-func (OrphanReaped) event()     {}
-func (Restarting) event()       {}
-func (Completed) event()        {}
-func (Failed) event()           {}
-func (WaitsInVain) event()      {}
-func (ShutdownBegun) event()    {}
-func (Edited) event()           {}
-func (Reloaded) event()         {}
-func (Rejected) event()         {}
-func (Halted) event()           {}
-func (RollingBack) event()      {}
-func (ReloadIgnored) event()    {}
-func (Dropped) event()          {}
-func (Left) event()             {}
-func (Fault) event()            {}
-func (Warning) event()          {}
-func (Ledger) event()           {}
-func (ShutdownComplete) event() {}
+func (Spawned) event()            {}
+func (SpawnFailed) event()        {}
+func (SpawnDelayed) event()       {}
+func (ProbeSkipped) event()       {}
+func (SignalRepeated) event()     {}
+func (Ready) event()              {}
+func (AllReady) event()           {}
+func (NotReady) event()           {}
+func (CheckFailed) event()        {}
+func (CheckPassed) event()        {}
+func (Unhealthy) event()          {}
+func (Notified) event()           {}
+func (SignalReceived) event()     {}
+func (SignalSent) event()         {}
+func (SignalFailed) event()       {}
+func (FDOpened) event()           {}
+func (FDClosed) event()           {}
+func (Reaped) event()             {}
+func (DescendantEnded) event()    {}
+func (SlowStop) event()           {}
+func (SignalNotHandled) event()   {}
+func (UnexpectedEnd) event()      {}
+func (ProofUnavailable) event()   {}
+func (DescendantsOutlive) event() {}
+func (MainChanged) event()        {}
+func (OrphanReaped) event()       {}
+func (Restarting) event()         {}
+func (Completed) event()          {}
+func (Failed) event()             {}
+func (DependencyFailed) event()   {}
+func (ShutdownBegun) event()      {}
+func (ConfigEdited) event()       {}
+func (ConfigReloaded) event()     {}
+func (ConfigRejected) event()     {}
+func (ReloadHalted) event()       {}
+func (RollbackStarted) event()    {}
+func (ReloadIgnored) event()      {}
+func (OutputDropped) event()      {}
+func (Leftover) event()           {}
+func (Fault) event()              {}
+func (Warning) event()            {}
+func (LedgerEntry) event()        {}
+func (ShutdownComplete) event()   {}

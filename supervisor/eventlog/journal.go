@@ -21,10 +21,10 @@ type Settings struct {
 	Color         bool // for a terminal
 }
 
-// Journal is the sink that logs. Emit puts an event into a queue; one goroutine
+// Log is the sink that logs. Emit puts an event into a queue; one goroutine
 // writes them in order, so whoever emits never waits for the reader of our log.
 // w must drop rather than block for long: it is what bounds the queue.
-type Journal struct {
+type Log struct {
 	mail  *mailbox.Queue[any]
 	quit  chan struct{}
 	done  chan struct{}
@@ -32,23 +32,23 @@ type Journal struct {
 }
 
 // New makes a journal that keeps what is emitted until [Journal.Start].
-func New() *Journal {
-	return &Journal{mail: mailbox.New[any](), quit: make(chan struct{}), done: make(chan struct{})}
+func New() *Log {
+	return &Log{mail: mailbox.New[any](), quit: make(chan struct{}), done: make(chan struct{})}
 }
 
 // Start begins to write to w. It must be called once.
-func (j *Journal) Start(w io.Writer, s Settings) { go j.run(w, s) }
+func (j *Log) Start(w io.Writer, s Settings) { go j.run(w, s) }
 
 // Emit takes an event. It never blocks.
-func (j *Journal) Emit(e event.Event) { j.mail.Put(e) }
+func (j *Log) Emit(e event.Event) { j.mail.Put(e) }
 
 // Set changes how the events that follow look.
-func (j *Journal) Set(s Settings) { j.mail.Put(s) }
+func (j *Log) Set(s Settings) { j.mail.Put(s) }
 
 // Close writes what is there and ends, after a Start. Nothing may be emitted after
 // it. When ctx ends first, events that are not written yet are dropped and
 // counted, but for the last one; and the error of ctx is returned.
-func (j *Journal) Close(ctx context.Context) error {
+func (j *Log) Close(ctx context.Context) error {
 	close(j.quit)
 	select {
 	case <-j.done:
@@ -60,7 +60,7 @@ func (j *Journal) Close(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (j *Journal) run(w io.Writer, s Settings) {
+func (j *Log) run(w io.Writer, s Settings) {
 	defer close(j.done)
 	log := newLogger(w, s)
 	for open := true; open; {
@@ -76,7 +76,7 @@ func (j *Journal) run(w io.Writer, s Settings) {
 				log = newLogger(w, m)
 			case event.ShutdownComplete:
 				if dropped > 0 {
-					log.write(event.Dropped{Dest: "log", Lines: dropped, Reason: "the deadline passed"})
+					log.write(event.OutputDropped{Dest: "log", Lines: dropped, Reason: "the deadline passed"})
 				}
 				log.write(m)
 			case event.Event:

@@ -42,8 +42,8 @@ func TestLines(t *testing.T) {
 		{event.Spawned{Child: "client1", Pid: 14, Command: "client"}, "[INFO]  supervisor: child spawned: child=client1 pid=14 command=client"},
 		{event.Ready{Child: "server", Pid: 13, Elapsed: 5 * time.Millisecond}, "[INFO]  supervisor: child ready: child=server pid=13 elapsed_ms=5"},
 		{event.SignalReceived{Signal: "SIGTERM"}, "[INFO]  supervisor: signal received: signal=SIGTERM"},
-		{event.SignalSent{Child: "client1", Pid: 14, Signal: "SIGTERM", Rung: 1}, "[INFO]  supervisor: signal sent: child=client1 pid=14 signal=SIGTERM step=1"},
-		{event.SignalSent{Orphan: "sh", Pid: 14, Signal: "SIGKILL", Rung: 2}, "[WARN]  supervisor: signal sent: orphan=sh pid=14 signal=SIGKILL step=2"},
+		{event.SignalSent{Child: "client1", Pid: 14, Signal: "SIGTERM", Step: 1}, "[INFO]  supervisor: signal sent: child=client1 pid=14 signal=SIGTERM step=1"},
+		{event.SignalSent{Orphan: "sh", Pid: 14, Signal: "SIGKILL", Step: 2}, "[WARN]  supervisor: signal sent: orphan=sh pid=14 signal=SIGKILL step=2"},
 		{event.FDClosed{Owner: "client1", Pid: 14, FD: 5, Kind: "socket", Target: "tcp 127.0.0.1:40312 -> 127.0.0.1:12345", By: event.ByChild, Proof: "exact"},
 			`[INFO]  supervisor: fd closed: owner=client1 pid=14 fd=5 kind=socket target="tcp 127.0.0.1:40312 -> 127.0.0.1:12345" by=child proof=exact`},
 		{event.FDClosed{Owner: "server", Pid: 13, FD: 9, Kind: "file", Target: "/var/lib/echo/journal", By: event.ByKernel, Proof: "exact"},
@@ -56,29 +56,29 @@ func TestLines(t *testing.T) {
 			"[INFO]  supervisor: child reaped: child=client1 pid=14 code=0 elapsed_ms=1000 stop_ms=3 user_ms=0 sys_ms=0 max_rss_kb=0 fds_closed=1 fds_left=0 proof=exact"},
 		{event.Reaped{Child: "client1", Pid: 14, Exit: event.Exit{Signal: "SIGSEGV"}, Proof: "none"},
 			"[WARN]  supervisor: child reaped: child=client1 pid=14 signal=SIGSEGV elapsed_ms=0 user_ms=0 sys_ms=0 max_rss_kb=0 fds_closed=0 fds_left=0 proof=none"},
-		{event.Reaped{Child: "client1", Pid: 14, Exit: event.Exit{Code: 3}, Well: true, Proof: "none"},
+		{event.Reaped{Child: "client1", Pid: 14, Exit: event.Exit{Code: 3}, Success: true, Proof: "none"},
 			"[INFO]  supervisor: child reaped: child=client1 pid=14 code=3 elapsed_ms=0 user_ms=0 sys_ms=0 max_rss_kb=0 fds_closed=0 fds_left=0 proof=none"},
 		{event.OrphanReaped{Pid: 20, Command: "sh", Exit: event.Exit{Code: 3}}, "[INFO]  supervisor: orphan reaped: pid=20 command=sh code=3"},
 		{event.FDClosed{Owner: "c", Pid: 14, FD: 4, Kind: "file", Target: "/x", By: event.ByKernel, Proof: "exact", Process: "sh", HeldBy: "d (pid 15)",
-			Detail: event.Detail{State: "established", Unread: 1, Unsent: 2, Mode: "rw", Lock: "flock write", Deleted: true}},
+			Detail: event.FDDetail{State: "established", Unread: 1, Unsent: 2, Mode: "rw", Lock: "flock write", Deleted: true}},
 			`[WARN]  supervisor: fd closed: owner=c pid=14 fd=4 kind=file target=/x by=kernel proof=exact process=sh state=established unread=1 unsent=2 mode=rw lock="flock write" deleted=true held_by="d (pid 15)"`},
-		{event.Reaped{Child: "c", Pid: 14, Stopped: true, Left: 1, Proof: "exact", Tree: event.Tree{Known: true, Threads: 4, ThreadsAtEnd: 1, Processes: 2, Forked: 3}},
+		{event.Reaped{Child: "c", Pid: 14, Stopped: true, Left: 1, Proof: "exact", Tree: event.TreeCounts{Known: true, Threads: 4, ThreadsAtEnd: 1, Processes: 2, Forked: 3}},
 			"[WARN]  supervisor: child reaped: child=c pid=14 code=0 elapsed_ms=0 stop_ms=0 user_ms=0 sys_ms=0 max_rss_kb=0 fds_closed=0 fds_left=1 proof=exact threads=4 threads_at_end=1 processes=2 forked=3"},
-		{event.Ended{Child: "c", Pid: 15, Parent: 14, Command: "sh", InStop: true, Threads: 1, Lifetime: time.Second, Closed: 2, Proof: "exact"},
+		{event.DescendantEnded{Child: "c", Pid: 15, Parent: 14, Command: "sh", InStop: true, Threads: 1, Lifetime: time.Second, Closed: 2, Proof: "exact"},
 			"[INFO]  supervisor: process ended: child=c pid=15 parent=14 command=sh code=0 in_stop=true elapsed_ms=1000 threads=1 fds_closed=2 fds_left=0 proof=exact"},
-		{event.Ended{Child: "c", Pid: 15, Parent: 14, Command: "sh", Unseen: true, Left: 1, Proof: "none", Reason: "its exit was not seen"},
+		{event.DescendantEnded{Child: "c", Pid: 15, Parent: 14, Command: "sh", ExitUnknown: true, Left: 1, Proof: "none", Reason: "its exit was not seen"},
 			`[WARN]  supervisor: process ended: child=c pid=15 parent=14 command=sh end=unseen in_stop=false elapsed_ms=0 threads=0 fds_closed=0 fds_left=1 proof=none reason="its exit was not seen"`},
-		{event.Unheard{Child: "c", Pid: 14, Signal: "SIGTERM", Disposition: "ignored"},
+		{event.SignalNotHandled{Child: "c", Pid: 14, Signal: "SIGTERM", Disposition: "ignored"},
 			"[WARN]  supervisor: stop signal not handled: child=c pid=14 signal=SIGTERM disposition=ignored"},
-		{event.Unheard{Child: "c", Pid: 14, Signal: "SIGTERM", Disposition: "default"},
+		{event.SignalNotHandled{Child: "c", Pid: 14, Signal: "SIGTERM", Disposition: "default"},
 			"[INFO]  supervisor: stop signal not handled: child=c pid=14 signal=SIGTERM disposition=default"},
-		{event.Slow{Child: "c", Pid: 14, Stop: time.Second, Rung: 1, Signal: "SIGTERM", Disposition: "caught", CPU: 3 * time.Millisecond, Threads: []string{"14 runs"}},
+		{event.SlowStop{Child: "c", Pid: 14, Stop: time.Second, Step: 1, Signal: "SIGTERM", Disposition: "caught", CPU: 3 * time.Millisecond, Threads: []string{"14 runs"}},
 			`[WARN]  supervisor: child slow to stop: child=c pid=14 stop_ms=1000 step=1 signal=SIGTERM disposition=caught cpu_ms=3 threads=["14 runs"]`},
-		{event.Unexpected{Child: "c", Pid: 14, Reason: "ended by SIGSEGV", Core: true, Known: "1 descriptors, 1s before: 3 /x"},
+		{event.UnexpectedEnd{Child: "c", Pid: 14, Reason: "ended by SIGSEGV", Core: true, Known: "1 descriptors, 1s before: 3 /x"},
 			`[WARN]  supervisor: child ended unexpectedly: child=c pid=14 reason="ended by SIGSEGV" core=true last_known="1 descriptors, 1s before: 3 /x"`},
 		{event.Restarting{Child: "client1", Attempt: 2, Delay: 400 * time.Millisecond, Reason: "exited with code 1"},
 			`[WARN]  supervisor: child restarting: child=client1 attempt=2 delay_ms=400 reason="exited with code 1"`},
-		{event.Reloaded{Added: []string{"a", "b"}}, `[INFO]  supervisor: config reloaded: added=["a", "b"] removed=[] changed=[] kept=[]`},
+		{event.ConfigReloaded{Added: []string{"a", "b"}}, `[INFO]  supervisor: config reloaded: added=["a", "b"] removed=[] changed=[] kept=[]`},
 		{event.ShutdownComplete{Spawned: 2, Reaped: 2, Opened: 9, Closed: 9, Left: 1, Elapsed: 9 * time.Millisecond, Deadline: 9 * time.Second, Verdict: event.Leaky},
 			"[WARN]  supervisor: shutdown complete: spawned=2 reaped=2 orphans=0 killed=0 fds_opened=9 fds_closed=9 fds_left=1 killed_before=0 fds_left_before=0 elapsed_ms=9 deadline_ms=9000 verdict=leaky"},
 	} {
@@ -97,14 +97,14 @@ func TestNothingRawReachesTheTerminal(t *testing.T) {
 	for _, e := range []event.Event{
 		event.Spawned{Child: evil, Command: evil},
 		event.OrphanReaped{Command: evil},
-		event.Unexpected{Output: []string{evil, evil}, Reason: evil},
+		event.UnexpectedEnd{Output: []string{evil, evil}, Reason: evil},
 		event.FDClosed{Target: evil, Kind: evil},
-		event.FDClosed{Process: evil, HeldBy: evil, Detail: event.Detail{State: evil, Lock: evil}},
-		event.Ended{Child: evil, Command: evil, Reason: evil},
-		event.Slow{Child: evil, Disposition: evil, Threads: []string{evil, evil}},
-		event.Unheard{Child: evil, Disposition: evil},
-		event.Unexpected{Known: evil},
-		event.Dropped{Dest: evil, Reason: evil},
+		event.FDClosed{Process: evil, HeldBy: evil, Detail: event.FDDetail{State: evil, Lock: evil}},
+		event.DescendantEnded{Child: evil, Command: evil, Reason: evil},
+		event.SlowStop{Child: evil, Disposition: evil, Threads: []string{evil, evil}},
+		event.SignalNotHandled{Child: evil, Disposition: evil},
+		event.UnexpectedEnd{Known: evil},
+		event.OutputDropped{Dest: evil, Reason: evil},
 		event.Warning{What: "x", Reason: evil},
 		event.SpawnDelayed{Child: evil, Limit: evil, Reason: evil},
 		event.ProbeSkipped{Child: evil, Probe: evil, Resource: evil, Limit: evil, Reason: evil},
@@ -114,14 +114,14 @@ func TestNothingRawReachesTheTerminal(t *testing.T) {
 			t.Errorf("%T: %q", e, got)
 		}
 	}
-	got := text(t, Settings{Level: "info"}, event.Rejected{Diagnostics: "one\n\x1b[2Jtwo"})
+	got := text(t, Settings{Level: "info"}, event.ConfigRejected{Diagnostics: "one\n\x1b[2Jtwo"})
 	if strings.ContainsAny(got, "\x1b") || strings.Count(got, "\n") < 2 {
 		t.Errorf("diagnostics: %q", got)
 	}
 }
 
 func TestJSON(t *testing.T) {
-	got := text(t, Settings{Level: "info", Format: "json"}, event.Ready{Child: "a\nb", Pid: 3, Elapsed: time.Second}, event.Reloaded{Kept: []string{"a"}})
+	got := text(t, Settings{Level: "info", Format: "json"}, event.Ready{Child: "a\nb", Pid: 3, Elapsed: time.Second}, event.ConfigReloaded{Kept: []string{"a"}})
 	lines := strings.Split(strings.TrimSpace(got), "\n")
 	if len(lines) != 2 {
 		t.Fatalf("%d lines: %s", len(lines), got)
@@ -204,10 +204,10 @@ func TestNoEventIsForgotten(t *testing.T) {
 	known := 0
 	for _, e := range []event.Event{
 		event.Spawned{}, event.SpawnFailed{}, event.Ready{}, event.NotReady{}, event.SignalReceived{}, event.SignalSent{},
-		event.SignalFailed{}, event.FDOpened{}, event.FDClosed{}, event.Reaped{}, event.Unexpected{}, event.NoProof{},
-		event.OrphanReaped{}, event.Restarting{}, event.Completed{}, event.Failed{}, event.WaitsInVain{}, event.ShutdownBegun{}, event.Reloaded{},
-		event.Rejected{}, event.RollingBack{}, event.Halted{}, event.Edited{}, event.ReloadIgnored{}, event.Dropped{}, event.Left{}, event.Fault{}, event.Warning{What: "w"},
-		event.Outlived{}, event.MainChanged{}, event.Ledger{}, event.ShutdownComplete{}, event.Ended{}, event.Slow{}, event.Unheard{}, event.CheckFailed{}, event.CheckPassed{}, event.Unhealthy{}, event.Notified{}, event.Up{},
+		event.SignalFailed{}, event.FDOpened{}, event.FDClosed{}, event.Reaped{}, event.UnexpectedEnd{}, event.ProofUnavailable{},
+		event.OrphanReaped{}, event.Restarting{}, event.Completed{}, event.Failed{}, event.DependencyFailed{}, event.ShutdownBegun{}, event.ConfigReloaded{},
+		event.ConfigRejected{}, event.RollbackStarted{}, event.ReloadHalted{}, event.ConfigEdited{}, event.ReloadIgnored{}, event.OutputDropped{}, event.Leftover{}, event.Fault{}, event.Warning{What: "w"},
+		event.DescendantsOutlive{}, event.MainChanged{}, event.LedgerEntry{}, event.ShutdownComplete{}, event.DescendantEnded{}, event.SlowStop{}, event.SignalNotHandled{}, event.CheckFailed{}, event.CheckPassed{}, event.Unhealthy{}, event.Notified{}, event.AllReady{},
 		event.SpawnDelayed{}, event.ProbeSkipped{}, event.SignalRepeated{},
 	} {
 		known++

@@ -84,13 +84,13 @@ func lineOf(e event.Event) line {
 		return line{hclog.Debug, msgFDOpened, []any{"owner", "supervisor", "fd", e.FD, "kind", e.Kind, "target", e.Target, "by", event.BySupervisor}}
 	case event.FDClosed:
 		return fdClosed(e)
-	case event.Ledger:
+	case event.LedgerEntry:
 		return line{hclog.Info, msgLedger, []any{"owner", "supervisor", "fd", e.FD, "kind", e.Kind, "target", e.Target}}
-	case event.Spawned, event.SpawnFailed, event.Ready, event.NotReady, event.Unexpected, event.NoProof,
-		event.Restarting, event.Completed, event.Failed, event.Reaped, event.OrphanReaped, event.Outlived, event.MainChanged, event.Ended, event.Slow, event.Unheard,
+	case event.Spawned, event.SpawnFailed, event.Ready, event.NotReady, event.UnexpectedEnd, event.ProofUnavailable,
+		event.Restarting, event.Completed, event.Failed, event.Reaped, event.OrphanReaped, event.DescendantsOutlive, event.MainChanged, event.DescendantEnded, event.SlowStop, event.SignalNotHandled,
 		event.CheckFailed, event.CheckPassed, event.Unhealthy, event.Notified:
 		return childLine(e)
-	case event.Up:
+	case event.AllReady:
 		return line{hclog.Info, msgUp, []any{"children", e.Children}}
 	case event.SignalReceived:
 		f := []any{"signal", e.Signal}
@@ -114,25 +114,25 @@ func lineOf(e event.Event) line {
 		return signalSent(e)
 	case event.SignalFailed:
 		return line{hclog.Warn, msgSignalFailed, []any{"child", e.Child, "pid", e.Pid, "signal", e.Signal, "reason", e.Reason}}
-	case event.WaitsInVain:
+	case event.DependencyFailed:
 		return line{hclog.Warn, msgInVain, []any{"child", e.Child, "for", e.For, "reason", "it failed for good"}}
 	case event.ShutdownBegun:
 		return line{hclog.Info, msgShutdown, []any{"reason", e.Reason, "deadline_ms", ms(e.Deadline)}}
-	case event.Reloaded:
+	case event.ConfigReloaded:
 		return line{hclog.Info, msgReloaded, []any{"added", list(e.Added), "removed", list(e.Removed), "changed", list(e.Changed), "kept", list(e.Kept)}}
-	case event.Rejected:
+	case event.ConfigRejected:
 		return line{hclog.Error, msgRejected, []any{"diagnostics", e.Diagnostics}}
-	case event.Edited:
+	case event.ConfigEdited:
 		return line{hclog.Info, msgEdited, nil}
-	case event.Halted:
+	case event.ReloadHalted:
 		return line{hclog.Error, msgHalted, []any{"child", e.Child, "reason", e.Reason}}
-	case event.RollingBack:
+	case event.RollbackStarted:
 		return line{hclog.Error, msgRollingBack, []any{"child", e.Child, "reason", e.Reason}}
 	case event.ReloadIgnored:
 		return line{hclog.Warn, msgReloadIgnored, []any{"reason", e.Reason}}
-	case event.Dropped:
+	case event.OutputDropped:
 		return line{hclog.Warn, msgDropped, []any{"dest", e.Dest, "lines", e.Lines, "bytes", e.Bytes, "reason", e.Reason}}
-	case event.Left:
+	case event.Leftover:
 		return line{hclog.Warn, msgLeft, []any{"what", e.What, "number", e.Number, "detail", e.Detail}}
 	case event.Fault:
 		return line{hclog.Error, msgFault, []any{"what", e.What, "reason", e.Reason}}
@@ -166,7 +166,7 @@ func childLine(e event.Event) line {
 			f = append(f, "detail", e.Detail)
 		}
 		return line{hclog.Info, msgNotified, f}
-	case event.Unexpected:
+	case event.UnexpectedEnd:
 		f := []any{"child", e.Child, "pid", e.Pid, "reason", e.Reason, "core", e.Core}
 		if len(e.Output) > 0 {
 			f = append(f, "output", strings.Join(e.Output, " ⏎ "))
@@ -175,7 +175,7 @@ func childLine(e event.Event) line {
 			f = append(f, "last_known", e.Known)
 		}
 		return line{hclog.Warn, msgUnexpected, f}
-	case event.NoProof:
+	case event.ProofUnavailable:
 		return line{hclog.Warn, msgNoProof, []any{"child", e.Child, "pid", e.Pid, "proof", e.Proof, "reason", e.Reason}}
 	case event.Restarting:
 		return line{hclog.Warn, msgRestarting, []any{"child", e.Child, "attempt", e.Attempt, "delay_ms", ms(e.Delay), "reason", e.Reason}}
@@ -185,18 +185,18 @@ func childLine(e event.Event) line {
 		return line{hclog.Error, msgFailed, []any{"child", e.Child, "attempts", e.Attempts, "reason", e.Reason}}
 	case event.Reaped:
 		return reaped(e)
-	case event.Ended:
+	case event.DescendantEnded:
 		return ended(e)
-	case event.Unheard:
+	case event.SignalNotHandled:
 		level := hclog.Info
 		if e.Disposition == "ignored" {
 			level = hclog.Warn
 		}
 		return line{level, msgUnheard, []any{"child", e.Child, "pid", e.Pid, "signal", e.Signal, "disposition", e.Disposition}}
-	case event.Slow:
-		return line{hclog.Warn, msgSlow, []any{"child", e.Child, "pid", e.Pid, "stop_ms", ms(e.Stop), "step", e.Rung, "signal", e.Signal,
+	case event.SlowStop:
+		return line{hclog.Warn, msgSlow, []any{"child", e.Child, "pid", e.Pid, "stop_ms", ms(e.Stop), "step", e.Step, "signal", e.Signal,
 			"disposition", e.Disposition, "cpu_ms", ms(e.CPU), "threads", list(e.Threads)}}
-	case event.Outlived:
+	case event.DescendantsOutlive:
 		return outlived(e)
 	case event.MainChanged:
 		f := append([]any{"child", e.Child, "pid", e.Pid, "from", e.From}, exit(e.Exit)...)
@@ -229,9 +229,9 @@ func fdClosed(e event.FDClosed) line {
 	}
 	level := hclog.Info
 	switch {
-	case e.Uncounted != "":
+	case e.NotCounted != "":
 		level = hclog.Debug
-		f = append(f, "uncounted", e.Uncounted)
+		f = append(f, "uncounted", e.NotCounted)
 	case e.By == event.ByKernel && e.Proof != "sampled": // a sample may be a moment too old to accuse anybody
 		level = hclog.Warn
 	}
@@ -239,8 +239,8 @@ func fdClosed(e event.FDClosed) line {
 }
 
 func signalSent(e event.SignalSent) line {
-	f := []any{"child", e.Child, "pid", e.Pid, "signal", e.Signal, "step", e.Rung}
-	if e.Rung == 0 {
+	f := []any{"child", e.Child, "pid", e.Pid, "signal", e.Signal, "step", e.Step}
+	if e.Step == 0 {
 		f = f[:len(f)-2]
 	}
 	if e.Process != "" {
@@ -250,7 +250,7 @@ func signalSent(e event.SignalSent) line {
 		f[0], f[1] = "orphan", e.Orphan
 	}
 	level := hclog.Info
-	if e.Rung > 1 || e.Signal == "SIGKILL" {
+	if e.Step > 1 || e.Signal == "SIGKILL" {
 		level = hclog.Warn
 	}
 	return line{level, msgSignalOut, f}
@@ -259,7 +259,7 @@ func signalSent(e event.SignalSent) line {
 // outlived warns of a main process that ended by itself, since the descendants
 // are not meant to live on then: it is a daemon that went into the background, or
 // a wrapper or a master that crashed.
-func outlived(e event.Outlived) line {
+func outlived(e event.DescendantsOutlive) line {
 	f := append([]any{"child", e.Child, "pid", e.Pid}, exit(e.Exit)...)
 	f = append(f, "descendants", list(e.Descendants))
 	if e.InStop {
@@ -284,18 +284,18 @@ func reaped(e event.Reaped) line {
 		f = append(f, "threads", t.Threads, "threads_at_end", t.ThreadsAtEnd, "processes", t.Processes, "forked", t.Forked)
 	}
 	level := hclog.Info
-	if e.Left > 0 || e.Exit.Signal == "SIGKILL" || !e.Stopped && !e.Well {
+	if e.Left > 0 || e.Exit.Signal == "SIGKILL" || !e.Stopped && !e.Success {
 		level = hclog.Warn
 	}
 	return line{level, msgReaped, f}
 }
 
-func ended(e event.Ended) line {
+func ended(e event.DescendantEnded) line {
 	f := []any{"child", e.Child, "pid", e.Pid, "parent", e.Parent, "command", e.Command}
 	if e.Child == "" { // an orphan, whose tree nobody knows
 		f = f[2:]
 	}
-	if e.Unseen {
+	if e.ExitUnknown {
 		f = append(f, "end", "unseen")
 	} else {
 		f = append(f, exit(e.Exit)...)
@@ -312,7 +312,7 @@ func ended(e event.Ended) line {
 }
 
 // detail has the keys of what is known beside the target.
-func detail(d event.Detail) (f []any) {
+func detail(d event.FDDetail) (f []any) {
 	if d.State != "" {
 		f = append(f, "state", d.State)
 	}

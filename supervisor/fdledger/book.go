@@ -17,10 +17,10 @@ type Entry struct {
 	Kind, Target string
 }
 
-// Book has every descriptor of the supervisor that outlives the call that
+// Ledger has every descriptor of the supervisor that outlives the call that
 // opened it, from the moment it is opened until it is closed. All its methods
 // may be called by any goroutine.
-type Book struct {
+type Ledger struct {
 	sink event.Sink
 
 	mu             sync.Mutex
@@ -30,15 +30,15 @@ type Book struct {
 	faults         []string
 }
 
-// NewBook makes an empty book, whose entries become events for sink.
-func NewBook(sink event.Sink) *Book {
-	return &Book{sink: sink, open: map[int]Entry{}, baseline: map[int]procfs.FD{}}
+// New makes an empty book, whose entries become events for sink.
+func New(sink event.Sink) *Ledger {
+	return &Ledger{sink: sink, open: map[int]Entry{}, baseline: map[int]procfs.FD{}}
 }
 
-// Begin takes stock: what is open now does not count. Call it once, before the
+// Baseline takes stock: what is open now does not count. Call it once, before the
 // first entry, and once the runtime has its poller, or that is found to be left.
-func (b *Book) Begin() error {
-	fds, err := procfs.Own()
+func (b *Ledger) Baseline() error {
+	fds, err := procfs.OwnFDs()
 	if err != nil {
 		return fmt.Errorf("cannot take stock of our own descriptors: %w", err)
 	}
@@ -52,7 +52,7 @@ func (b *Book) Begin() error {
 
 // Opened enters a descriptor. A number that is entered already is a fault of
 // the books, which [Book.Check] returns.
-func (b *Book) Opened(fd int, kind, target string) {
+func (b *Ledger) Opened(fd int, kind, target string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if e, ok := b.open[fd]; ok {
@@ -66,7 +66,7 @@ func (b *Book) Opened(fd int, kind, target string) {
 // Close closes a descriptor and strikes it out, both under one lock: between
 // the two the kernel may give the number to somebody else, whose entry would
 // be struck out in place of this one. close must be close(2) or as quick.
-func (b *Book) Close(fd int, close func() error) error {
+func (b *Ledger) Close(fd int, close func() error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	err := close()
@@ -82,7 +82,7 @@ func (b *Book) Close(fd int, close func() error) error {
 }
 
 // Entries lists what is open now, by number.
-func (b *Book) Entries() []Entry {
+func (b *Ledger) Entries() []Entry {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	all := make([]Entry, 0, len(b.open))
@@ -94,7 +94,7 @@ func (b *Book) Entries() []Entry {
 }
 
 // Counts says how many descriptors were entered and struck out.
-func (b *Book) Counts() (opened, closed int) {
+func (b *Ledger) Counts() (opened, closed int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.opened, b.closed
@@ -104,8 +104,8 @@ func (b *Book) Counts() (opened, closed int) {
 // whatever else is open must have been there at the start or belong to the Go
 // runtime. It returns the differences in words. Call it when nobody opens or
 // closes anything any more.
-func (b *Book) Check() ([]string, error) {
-	fds, err := procfs.Own()
+func (b *Ledger) Check() ([]string, error) {
+	fds, err := procfs.OwnFDs()
 	if err != nil {
 		return nil, fmt.Errorf("cannot take stock of our own descriptors: %w", err)
 	}
@@ -118,7 +118,7 @@ func (b *Book) Check() ([]string, error) {
 		seen[f.Num] = true
 		before, old := b.baseline[f.Num]
 		_, entered := b.open[f.Num]
-		if entered || old && (f.Std() || f.Same(before)) || own[f.Num] != "" { // a terminal that hung up has another name
+		if entered || old && (f.IsStandard() || f.Same(before)) || own[f.Num] != "" { // a terminal that hung up has another name
 			continue
 		}
 		diff = append(diff, fmt.Sprintf("descriptor %d (%s %s) is open, but not in the books", f.Num, f.Kind, f.Target))

@@ -110,7 +110,7 @@ func runtimeOf(fds []procfs.FD, r Runtime) map[int]string {
 		}
 		n := 0
 		for _, f := range fds {
-			if n < rule.most && !f.Std() && rule.matches(f) {
+			if n < rule.most && !f.IsStandard() && rule.matches(f) {
 				own[f.Num] = string(rule.runtime) + " runtime"
 				n++
 			}
@@ -138,8 +138,8 @@ func ownOf(fds []procfs.FD, from map[int]procfs.FD, r Runtime) map[int]string {
 	return own
 }
 
-// Line is one descriptor of a run in its books.
-type Line struct {
+// FDLine is one descriptor of a run in its books.
+type FDLine struct {
 	procfs.FD
 	ByChild   bool   // it closed it itself; else it was left to the kernel
 	Uncounted string // why it does not count; empty: it counts
@@ -150,13 +150,13 @@ type Line struct {
 // Standard streams, and what the runtime keeps for itself, are listed but
 // neither counted as closed nor as left; so is what a process inherited from
 // its parent, in whose books it is.
-func Judge(before, after, inherited []procfs.FD, r Runtime) (lines []Line, closed, left int) {
+func Judge(before, after, inherited []procfs.FD, r Runtime) (lines []FDLine, closed, left int) {
 	from := map[int]procfs.FD{}
 	for _, f := range inherited {
 		from[f.Num] = f
 	}
 	uncounted := func(f procfs.FD, own map[int]string) string {
-		if f.Std() {
+		if f.IsStandard() {
 			return "standard stream"
 		}
 		return own[f.Num]
@@ -170,7 +170,7 @@ func Judge(before, after, inherited []procfs.FD, r Runtime) (lines []Line, close
 		if g, ok := held[f.Num]; ok && f.Same(g) {
 			continue // comes with what was left
 		}
-		line := Line{FD: f, ByChild: true, Uncounted: uncounted(f, own)}
+		line := FDLine{FD: f, ByChild: true, Uncounted: uncounted(f, own)}
 		if line.Uncounted == "" {
 			closed++
 		}
@@ -178,7 +178,7 @@ func Judge(before, after, inherited []procfs.FD, r Runtime) (lines []Line, close
 	}
 	own = ownOf(after, from, r)
 	for _, f := range after {
-		line := Line{FD: f, Uncounted: uncounted(f, own)}
+		line := FDLine{FD: f, Uncounted: uncounted(f, own)}
 		if line.Uncounted == "" {
 			left++
 		}

@@ -24,8 +24,8 @@ func (s *sink) Emit(e event.Event) { s.events = append(s.events, e) }
 
 func TestBookBalances(t *testing.T) {
 	var s sink
-	b := NewBook(&s)
-	if err := b.Begin(); err != nil {
+	b := New(&s)
+	if err := b.Baseline(); err != nil {
 		t.Fatal(err)
 	}
 	fd, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -55,8 +55,8 @@ func TestBookBalances(t *testing.T) {
 }
 
 func TestBookFindsWhatIsWrong(t *testing.T) {
-	b := NewBook(&sink{})
-	if err := b.Begin(); err != nil {
+	b := New(&sink{})
+	if err := b.Baseline(); err != nil {
 		t.Fatal(err)
 	}
 	const none = 12345
@@ -74,7 +74,7 @@ func TestBookFindsWhatIsWrong(t *testing.T) {
 
 // check compares the differences that the book finds with what is expected of
 // them, in any order.
-func check(t *testing.T, b *Book, want ...string) {
+func check(t *testing.T, b *Ledger, want ...string) {
 	t.Helper()
 	diff, err := b.Check()
 	if err != nil {
@@ -199,14 +199,14 @@ func TestInterpretersHoldNothingThatCounts(t *testing.T) {
 
 // inherited are the numbers that whoever started this test passed on to all.
 func inherited(t *testing.T) map[int]bool {
-	fds, err := procfs.Own()
+	fds, err := procfs.OwnFDs()
 	if err != nil {
 		t.Fatal(err)
 	}
 	all := map[int]bool{}
 	for _, f := range fds {
 		if flags, err := unix.FcntlInt(uintptr(f.Num), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
-			all[f.Num] = !f.Std()
+			all[f.Num] = !f.IsStandard()
 		}
 	}
 	return all
@@ -238,7 +238,7 @@ func tableOf(t *testing.T, argv []string) ([]procfs.FD, Runtime) {
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "up\n" {
 		t.Fatalf("%v says %q, %v", argv, line, err)
 	}
-	fds, err := procfs.Table(cmd.Process.Pid, cmd.Process.Pid)
+	fds, err := procfs.ReadFDs(cmd.Process.Pid, cmd.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,9 +257,9 @@ func tableOf(t *testing.T, argv []string) ([]procfs.FD, Runtime) {
 // the runtime has too.
 func TestProgramsDescriptorsCount(t *testing.T) {
 	file := func(num int, target, mode string) procfs.FD {
-		return procfs.FD{Num: num, Kind: "file", Target: target, Detail: procfs.Detail{Mode: mode}}
+		return procfs.FD{Num: num, Kind: "file", Target: target, Detail: procfs.FDDetail{Mode: mode}}
 	}
-	unixPair := procfs.FD{Num: 9, Kind: "socket", Target: "unix (unnamed)", Detail: procfs.Detail{State: "established"}}
+	unixPair := procfs.FD{Num: 9, Kind: "socket", Target: "unix (unnamed)", Detail: procfs.FDDetail{State: "established"}}
 	for _, tt := range []struct {
 		runtime Runtime
 		fds     []procfs.FD
@@ -291,24 +291,24 @@ func many(first int, kind string, n int) []procfs.FD {
 
 func TestOutcome(t *testing.T) {
 	for _, tt := range []struct {
-		outcome Outcome
+		outcome Result
 		verdict event.Verdict
 		code    int
 	}{
-		{Outcome{}, event.Graceful, CodeOK},
-		{Outcome{Strict: true}, event.Graceful, CodeOK},
-		{Outcome{Left: 2, Proven: 2}, event.Leaky, CodeOK},
-		{Outcome{Left: 2, Proven: 2, Strict: true}, event.Leaky, CodeLeaky},
-		{Outcome{Left: 2, Strict: true}, event.Leaky, CodeOK},
-		{Outcome{Failed: true}, event.Graceful, CodeFailed},
-		{Outcome{Failed: true, Left: 1, Proven: 1, Strict: true}, event.Leaky, CodeFailed},
-		{Outcome{Failed: true, Critical: 7}, event.Graceful, 7},
-		{Outcome{Critical: 143, Left: 1, Proven: 1, Strict: true}, event.Leaky, 143},
-		{Outcome{Critical: 7, Fault: true}, event.Leaky, CodeFailed},
-		{Outcome{Critical: 7, Killed: 1}, event.Forced, CodeForced},
-		{Outcome{Fault: true}, event.Leaky, CodeFailed},
-		{Outcome{Killed: 1, Failed: true, Left: 1, Fault: true}, event.Forced, CodeForced},
-		{Outcome{Survived: 1}, event.Forced, CodeForced},
+		{Result{}, event.Graceful, CodeOK},
+		{Result{Strict: true}, event.Graceful, CodeOK},
+		{Result{FDsLeft: 2, LeftProven: 2}, event.Leaky, CodeOK},
+		{Result{FDsLeft: 2, LeftProven: 2, Strict: true}, event.Leaky, CodeLeaky},
+		{Result{FDsLeft: 2, Strict: true}, event.Leaky, CodeOK},
+		{Result{Failed: true}, event.Graceful, CodeFailed},
+		{Result{Failed: true, FDsLeft: 1, LeftProven: 1, Strict: true}, event.Leaky, CodeFailed},
+		{Result{Failed: true, Critical: 7}, event.Graceful, 7},
+		{Result{Critical: 143, FDsLeft: 1, LeftProven: 1, Strict: true}, event.Leaky, 143},
+		{Result{Critical: 7, Fault: true}, event.Leaky, CodeFailed},
+		{Result{Critical: 7, Killed: 1}, event.Forced, CodeForced},
+		{Result{Fault: true}, event.Leaky, CodeFailed},
+		{Result{Killed: 1, Failed: true, FDsLeft: 1, Fault: true}, event.Forced, CodeForced},
+		{Result{Survived: 1}, event.Forced, CodeForced},
 	} {
 		if v, c := tt.outcome.Verdict(), tt.outcome.Code(); v != tt.verdict || c != tt.code {
 			t.Errorf("%+v: %s and %d, want %s and %d", tt.outcome, v, c, tt.verdict, tt.code)

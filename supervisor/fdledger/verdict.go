@@ -11,25 +11,25 @@ const (
 	CodeForced = 124
 )
 
-// Outcome is everything that the verdict and the exit code follow from.
-type Outcome struct {
-	Killed   int  // runs and orphans that needed SIGKILL, or a rung after the first
-	Left     int  // descriptors that children left open
-	Proven   int  // those of them with an exact proof
-	Survived int  // processes still there at the deadline
-	Failed   bool // a child failed for good
-	Critical int  // the exit code of a critical child whose end ended all; 0: none of its own
-	Fault    bool // our own books do not balance, or another internal fault
-	Strict   bool
+// Result is everything that the verdict and the exit code follow from.
+type Result struct {
+	Killed     int  // runs and orphans that needed SIGKILL, or a rung after the first
+	FDsLeft    int  // descriptors that children left open
+	LeftProven int  // those of them with an exact proof
+	Survived   int  // processes still there at the deadline
+	Failed     bool // a child failed for good
+	Critical   int  // the exit code of a critical child whose end ended all; 0: none of its own
+	Fault      bool // our own books do not balance, or another internal fault
+	Strict     bool
 }
 
 // Verdict judges the stop: forced before leaky before graceful. Books of our
 // own that do not balance are never graceful.
-func (o Outcome) Verdict() event.Verdict {
+func (o Result) Verdict() event.Verdict {
 	switch {
 	case o.Killed > 0 || o.Survived > 0:
 		return event.Forced
-	case o.Left > 0 || o.Fault:
+	case o.FDsLeft > 0 || o.Fault:
 		return event.Leaky
 	}
 	return event.Graceful
@@ -38,7 +38,7 @@ func (o Outcome) Verdict() event.Verdict {
 // Code is the exit code. Only what is proven makes a strict stop fail: a
 // sample can be a moment too old, and would accuse a child that was just about
 // to close.
-func (o Outcome) Code() int {
+func (o Result) Code() int {
 	switch {
 	case o.Killed > 0 || o.Survived > 0:
 		return CodeForced
@@ -46,7 +46,7 @@ func (o Outcome) Code() int {
 		return o.Critical
 	case o.Failed || o.Fault:
 		return CodeFailed
-	case o.Strict && o.Proven > 0:
+	case o.Strict && o.LeftProven > 0:
 		return CodeLeaky
 	}
 	return CodeOK

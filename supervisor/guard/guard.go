@@ -25,11 +25,11 @@ import (
 )
 
 const (
-	// Patience is how long after the deadline the guard acts: the ordinary
+	// Delay is how long after the deadline the guard acts: the ordinary
 	// end gets this time for its own last line.
-	Patience = 100 * time.Millisecond
-	// Limit is when the process has exited, after the deadline.
-	Limit = 250 * time.Millisecond
+	Delay = 100 * time.Millisecond
+	// MaxDuration is when the process has exited, after the deadline.
+	MaxDuration = 250 * time.Millisecond
 	// margin of Limit is kept for the kernel's part of the exit.
 	margin = 25 * time.Millisecond
 	// lineTime is the part of the rest that the last line may take.
@@ -118,8 +118,8 @@ func (g *Guard) LastLine(code int, line event.ShutdownComplete) bool {
 	return g.state.CompareAndSwap(armed, saying) || g.state.CompareAndSwap(waiting, saying)
 }
 
-// Said tells that the last line is written, or cannot be.
-func (g *Guard) Said() { g.state.CompareAndSwap(saying, said) }
+// LineWritten tells that the last line is written, or cannot be.
+func (g *Guard) LineWritten() { g.state.CompareAndSwap(saying, said) }
 
 // Disarm ends the guard. If it reports false the guard is ending the process.
 func (g *Guard) Disarm() bool {
@@ -148,7 +148,7 @@ func (g *Guard) run(there chan<- struct{}) {
 			g.sleep(seen, -1)
 			continue
 		}
-		now, at := time.Now(), deadline.Add(Patience)
+		now, at := time.Now(), deadline.Add(Delay)
 		if begun := g.base.Add(time.Duration(g.begun.Load())); last.Before(begun) {
 			last = begun // this thread may not have run since
 		}
@@ -206,8 +206,8 @@ func (g *Guard) fire(deadline time.Time) {
 		return
 	}
 	now := time.Now()
-	end := deadline.Add(Limit - margin)
-	if least := now.Add((Limit - Patience) / 2); end.Before(least) { // the thread was woken late
+	end := deadline.Add(MaxDuration - margin)
+	if least := now.Add((MaxDuration - Delay) / 2); end.Before(least) { // the thread was woken late
 		end = least
 	}
 	g.killAll(now, end.Add(-lineTime))

@@ -129,7 +129,7 @@ func stuckAfterLastLine(g *Guard) {
 	if !g.LastLine(7, event.ShutdownComplete{Spawned: 7}) {
 		unix.Exit(1)
 	}
-	g.Said()
+	g.LineWritten()
 	stuck(g)
 }
 
@@ -144,7 +144,7 @@ func stuckInLastLine(g *Guard) {
 // endBefore is an ordinary end in time.
 func endBefore(g *Guard) {
 	if g.LastLine(8, event.ShutdownComplete{}) && g.Disarm() {
-		time.Sleep(deadline + 2*Limit)
+		time.Sleep(deadline + 2*MaxDuration)
 		unix.Exit(8)
 	}
 }
@@ -301,7 +301,7 @@ func TestStandsStill(t *testing.T) {
 	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(time.Until(v.at.Add(deadline + Limit + late))) // this is what the test is about
+	time.Sleep(time.Until(v.at.Add(deadline + MaxDuration + late))) // this is what the test is about
 	if err := unix.Kill(pid, unix.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
@@ -352,7 +352,7 @@ func TestTotals(t *testing.T) {
 		event.FDOpened{}, event.FDOpened{}, event.FDClosed{Owner: "supervisor"}, event.FDClosed{Owner: "c"},
 		event.SignalSent{Pid: 7, Signal: "SIGKILL"}, // before the stop
 		event.ShutdownBegun{},
-		event.SignalSent{Pid: 7, Signal: "SIGKILL"}, event.SignalSent{Pid: 7, Signal: "SIGKILL"}, event.OrphanReaped{Pid: 7}, event.Ended{Left: 1},
+		event.SignalSent{Pid: 7, Signal: "SIGKILL"}, event.SignalSent{Pid: 7, Signal: "SIGKILL"}, event.OrphanReaped{Pid: 7}, event.DescendantEnded{Left: 1},
 	} {
 		g.Emit(e)
 	}

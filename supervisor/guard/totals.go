@@ -34,7 +34,7 @@ func (g *Guard) Emit(e event.Event) {
 		c.Left += e.Left
 		delete(c.runs, e.Pid)
 		c.reuse(e.Pid)
-	case event.Ended:
+	case event.DescendantEnded:
 		c.Left += e.Left
 	case event.OrphanReaped:
 		c.Orphans++

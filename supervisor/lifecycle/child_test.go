@@ -17,38 +17,38 @@ func TestNext(t *testing.T) {
 		do   Action
 	}{
 		{Waiting, Start, Starting, Spawn},
-		{Starting, Serves, Ready, Nothing},
-		{Starting, TooLate, Unready, Climb},
-		{Starting, EndedAgain, BackingOff, Delay},
+		{Starting, BecameReady, Ready, Nothing},
+		{Starting, ReadyTimedOut, Unready, NextStep},
+		{Starting, EndedToRestart, BackingOff, ScheduleRestart},
 		{Ready, EndedWell, Succeeded, Complete},
-		{Ready, EndedBadly, Failed, GiveUp},
-		{Ready, Stop, Stopping, Climb},
-		{Ready, MainEnded, Ending, Climb},
-		{Starting, MainEnded, Ending, Climb},
+		{Ready, EndedBadly, Failed, Fail},
+		{Ready, Stop, Stopping, NextStep},
+		{Ready, MainEnded, Ending, NextStep},
+		{Starting, MainEnded, Ending, NextStep},
 		{Unready, MainEnded, Unready, Nothing}, // its ladder goes on with what is left
 		{Stopping, MainEnded, Stopping, Nothing},
-		{Renewing, MainEnded, Renewing, Nothing},
-		{Ending, RungOver, Ending, Climb},
+		{Replacing, MainEnded, Replacing, Nothing},
+		{Ending, StepTimedOut, Ending, NextStep},
 		{Ending, Stop, Stopping, Nothing},
-		{Ending, EndedAgain, BackingOff, Delay},
+		{Ending, EndedToRestart, BackingOff, ScheduleRestart},
 		{Ending, EndedWell, Succeeded, Complete},
-		{Ready, Fails, Unready, Climb},
-		{Stopping, Fails, Stopping, Nothing},
-		{Ready, Renew, Renewing, Climb},
+		{Ready, CheckFailed, Unready, NextStep},
+		{Stopping, CheckFailed, Stopping, Nothing},
+		{Ready, Replace, Replacing, NextStep},
 		{Unready, Stop, Stopping, Nothing}, // its ladder goes on
-		{Unready, EndedWell, Failed, GiveUp},
-		{BackingOff, DelayOver, Waiting, Nothing},
+		{Unready, EndedWell, Failed, Fail},
+		{BackingOff, DelayElapsed, Waiting, Nothing},
 		{BackingOff, Stop, Stopped, Nothing},
-		{Renewing, EndedBadly, Waiting, Nothing},
-		{Stopping, RungOver, Stopping, Climb},
-		{Stopping, Kill, Stopping, ClimbLast},
-		{Stopping, EndedAgain, Stopped, Nothing}, // nothing starts after a stop began
-		{Ready, EndedFirst, Stopped, Nothing},
+		{Replacing, EndedBadly, Waiting, Nothing},
+		{Stopping, StepTimedOut, Stopping, NextStep},
+		{Stopping, Kill, Stopping, LastStep},
+		{Stopping, EndedToRestart, Stopped, Nothing}, // nothing starts after a stop began
+		{Ready, EndedBeforeStop, Stopped, Nothing},
 		{Stopped, Start, Stopped, Nothing},
-		{Stopped, DelayOver, Stopped, Nothing}, // a stale timer
-		{Ready, Serves, Ready, Nothing},
-		{Failed, Renew, Waiting, Nothing},
-		{Stopping, Renew, Renewing, Nothing},
+		{Stopped, DelayElapsed, Stopped, Nothing}, // a stale timer
+		{Ready, BecameReady, Ready, Nothing},
+		{Failed, Replace, Waiting, Nothing},
+		{Stopping, Replace, Replacing, Nothing},
 	} {
 		if to, do := Next(tt.from, tt.on); to != tt.to || do != tt.do {
 			t.Errorf("%s on %s: got %s and %q, want %s and %q", tt.from, tt.on, to, do, tt.to, tt.do)
@@ -58,12 +58,12 @@ func TestNext(t *testing.T) {
 
 // Whatever happened before: a stop ends, and nothing is spawned after it began.
 func TestStopEndsFromEverywhere(t *testing.T) {
-	events, ends := Events(), []Event{EndedWell, EndedBadly, EndedAgain, EndedFirst}
+	events, ends := Events(), []Event{EndedWell, EndedBadly, EndedToRestart, EndedBeforeStop}
 	for range 20_000 {
 		s := Waiting
 		for range rand.N(30) {
 			e := events[rand.N(len(events))]
-			if e.Ended() && !s.HasRun() {
+			if e.Ended() && !s.HasProcess() {
 				continue // there is nothing that could end
 			}
 			s, _ = Next(s, e)
@@ -71,15 +71,15 @@ func TestStopEndsFromEverywhere(t *testing.T) {
 		s, _ = Next(s, Stop)
 		for range 30 { // anything but a new configuration
 			e := events[rand.N(len(events))]
-			if e == Renew || !s.HasRun() && e.Ended() {
+			if e == Replace || !s.HasProcess() && e.Ended() {
 				continue
 			}
 			var do Action
-			if s, do = Next(s, e); do == Spawn || do == Delay {
+			if s, do = Next(s, e); do == Spawn || do == ScheduleRestart {
 				t.Fatalf("%s after a stop began", do)
 			}
 		}
-		if s.HasRun() {
+		if s.HasProcess() {
 			s, _ = Next(s, ends[rand.N(len(ends))])
 		}
 		if !s.Final() {
@@ -93,12 +93,12 @@ func TestStopEndsFromEverywhere(t *testing.T) {
 func TestRunsAndStatesAgree(t *testing.T) {
 	for _, s := range States() {
 		for _, e := range Events() {
-			if e.Ended() && !s.HasRun() {
+			if e.Ended() && !s.HasProcess() {
 				continue
 			}
 			to, do := Next(s, e)
-			want := s.HasRun() && !e.Ended() || do == Spawn
-			if to.HasRun() != want {
+			want := s.HasProcess() && !e.Ended() || do == Spawn
+			if to.HasProcess() != want {
 				t.Errorf("%s on %s goes to %s with %q", s, e, to, do)
 			}
 		}
@@ -106,30 +106,30 @@ func TestRunsAndStatesAgree(t *testing.T) {
 }
 
 func TestLadder(t *testing.T) {
-	l := NewLadder(unix.SIGTERM, 5*time.Second, 0)
-	if r, ok := l.Rung(1); !ok || r != (Rung{unix.SIGTERM, 5 * time.Second}) {
+	l := NewStopSequence(unix.SIGTERM, 5*time.Second, 0)
+	if r, ok := l.Step(1); !ok || r != (Step{unix.SIGTERM, 5 * time.Second}) {
 		t.Errorf("first rung: %v %v", r, ok)
 	}
-	if r, ok := l.Rung(2); !ok || r != (Rung{Signal: unix.SIGKILL}) {
+	if r, ok := l.Step(2); !ok || r != (Step{Signal: unix.SIGKILL}) {
 		t.Errorf("last rung: %v %v", r, ok)
 	}
 	for _, n := range []int{-1, 0, 3} {
-		if _, ok := l.Rung(n); ok {
+		if _, ok := l.Step(n); ok {
 			t.Errorf("there is a rung %d", n)
 		}
 	}
-	if l := NewLadder(unix.SIGKILL, time.Second, unix.SIGQUIT); len(l) != 1 {
+	if l := NewStopSequence(unix.SIGKILL, time.Second, unix.SIGQUIT); len(l) != 1 {
 		t.Errorf("SIGKILL after SIGKILL: %v", l)
 	}
-	given := []Rung{{unix.SIGTERM, time.Second}, {unix.SIGQUIT, time.Millisecond}}
-	if l := Given(given); !slices.Equal(l, append(given, Rung{Signal: unix.SIGKILL})) {
+	given := []Step{{unix.SIGTERM, time.Second}, {unix.SIGQUIT, time.Millisecond}}
+	if l := StopSequenceOf(given); !slices.Equal(l, append(given, Step{Signal: unix.SIGKILL})) {
 		t.Errorf("given: %v", l)
 	}
-	for timeout, want := range map[time.Duration]Ladder{
+	for timeout, want := range map[time.Duration]StopSequence{
 		time.Second:      {{unix.SIGTERM, 750 * time.Millisecond}, {unix.SIGQUIT, 250 * time.Millisecond}, {Signal: unix.SIGKILL}},
 		10 * time.Second: {{unix.SIGTERM, 9500 * time.Millisecond}, {unix.SIGQUIT, 500 * time.Millisecond}, {Signal: unix.SIGKILL}},
 	} {
-		if l := NewLadder(unix.SIGTERM, timeout, unix.SIGQUIT); !slices.Equal(l, want) {
+		if l := NewStopSequence(unix.SIGTERM, timeout, unix.SIGQUIT); !slices.Equal(l, want) {
 			t.Errorf("with a diagnosis in %v: %v", timeout, l)
 		}
 	}
@@ -142,7 +142,7 @@ func TestRestartPolicy(t *testing.T) {
 	now := time.Unix(0, 0)
 	for i, want := range []time.Duration{200, 400, 800, 1000, 1000} {
 		d := r.Ended(p, now, false, "crash", middle)
-		if d.Event != EndedAgain || d.Attempt != i+1 || d.Delay != want*time.Millisecond {
+		if d.Event != EndedToRestart || d.Attempt != i+1 || d.Delay != want*time.Millisecond {
 			t.Errorf("restart %d: %+v", i+1, d)
 		}
 	}
@@ -150,7 +150,7 @@ func TestRestartPolicy(t *testing.T) {
 		t.Errorf("after the last attempt: %+v", d)
 	}
 	now = now.Add(time.Minute)
-	if d := r.Ended(p, now, false, "crash", middle); d.Event != EndedAgain || d.Attempt != 1 || d.Delay != 200*time.Millisecond {
+	if d := r.Ended(p, now, false, "crash", middle); d.Event != EndedToRestart || d.Attempt != 1 || d.Delay != 200*time.Millisecond {
 		t.Errorf("after a good interval: %+v", d)
 	}
 }
@@ -162,8 +162,8 @@ func TestRestartWhen(t *testing.T) {
 		want Event
 	}{
 		{Never, true, EndedWell}, {Never, false, EndedBadly},
-		{OnFailure, true, EndedWell}, {OnFailure, false, EndedAgain},
-		{Always, true, EndedAgain}, {Always, false, EndedAgain},
+		{OnFailure, true, EndedWell}, {OnFailure, false, EndedToRestart},
+		{Always, true, EndedToRestart}, {Always, false, EndedToRestart},
 	} {
 		var r Restarts
 		p := Policy{On: tt.on, Attempts: 1, Interval: time.Minute, Delay: time.Second, MaxDelay: time.Minute}

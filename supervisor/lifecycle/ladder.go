@@ -7,37 +7,39 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Rung is one signal of a ladder and how long it may take.
-type Rung struct {
+// Step is one signal of a ladder and how long it may take.
+type Step struct {
 	Signal unix.Signal
 	Wait   time.Duration // 0: the last rung, there is nothing after it
 }
 
-// Ladder is the signals of a stop, in order. Its last rung is SIGKILL, always.
-type Ladder []Rung
+// StopSequence is the signals of a stop, in order. Its last rung is SIGKILL, always.
+type StopSequence []Step
 
-// NewLadder makes the ladder of a kill_signal and a kill_timeout. A diagnosis
+// NewStopSequence makes the ladder of a kill_signal and a kill_timeout. A diagnosis
 // signal, if there is one, gets the last quarter of the timeout, 500 ms at most.
-func NewLadder(signal unix.Signal, timeout time.Duration, diagnosis unix.Signal) Ladder {
-	last := Rung{Signal: unix.SIGKILL}
+func NewStopSequence(signal unix.Signal, timeout time.Duration, diagnosis unix.Signal) StopSequence {
+	last := Step{Signal: unix.SIGKILL}
 	switch {
 	case signal == unix.SIGKILL:
-		return Ladder{last}
+		return StopSequence{last}
 	case diagnosis == 0:
-		return Ladder{{signal, timeout}, last}
+		return StopSequence{{signal, timeout}, last}
 	}
 	part := min(timeout/4, 500*time.Millisecond)
-	return Ladder{{signal, timeout - part}, {diagnosis, part}, last}
+	return StopSequence{{signal, timeout - part}, {diagnosis, part}, last}
 }
 
-// Given makes the ladder of rungs before the last.
-func Given(rungs []Rung) Ladder { return append(slices.Clone(rungs), Rung{Signal: unix.SIGKILL}) }
+// StopSequenceOf makes the ladder of rungs before the last.
+func StopSequenceOf(rungs []Step) StopSequence {
+	return append(slices.Clone(rungs), Step{Signal: unix.SIGKILL})
+}
 
-// Rung returns the rung of a number, counted from 1; one beyond the last is
+// Step returns the rung of a number, counted from 1; one beyond the last is
 // not there.
-func (l Ladder) Rung(n int) (Rung, bool) {
+func (l StopSequence) Step(n int) (Step, bool) {
 	if n < 1 || n > len(l) {
-		return Rung{}, false
+		return Step{}, false
 	}
 	return l[n-1], true
 }

@@ -58,7 +58,7 @@ func (r *Restarts) Ended(p Policy, now time.Time, well bool, reason string, rand
 		delay = min(p.Delay<<n, p.MaxDelay)
 	}
 	delay = time.Duration(float64(delay) * (1 - jitter + 2*jitter*random))
-	return Decision{Event: EndedAgain, Attempt: n + 1, Delay: min(delay, p.MaxDelay), Reason: reason}
+	return Decision{Event: EndedToRestart, Attempt: n + 1, Delay: min(delay, p.MaxDelay), Reason: reason}
 }
 
 // Final reports whether no other run would follow if one failed at now.

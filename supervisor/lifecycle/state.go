@@ -5,7 +5,7 @@ package lifecycle
 // Ended reports whether the event is the end of a run.
 func (e Event) Ended() bool {
 	switch e {
-	case EndedWell, EndedBadly, EndedAgain, EndedFirst:
+	case EndedWell, EndedBadly, EndedToRestart, EndedBeforeStop:
 		return true
 	}
 	return false
@@ -14,7 +14,7 @@ func (e Event) Ended() bool {
 // State is where an instance stands.
 type State uint8
 
-// The states. A run exists in Starting, Ready, Unready, Ending, Renewing and
+// The states. A run exists in Starting, Ready, Unready, Ending, Replacing and
 // Stopping, and only there: from its spawn until nothing is left of its process
 // tree.
 const (
@@ -24,7 +24,7 @@ const (
 	Unready                 // its run was not ready in time, or a check failed, and it is being stopped
 	Ending                  // its main process has ended, and descendants that outlived it are being stopped
 	BackingOff              // its run failed; another one follows after a delay
-	Renewing                // its run is being stopped, so that a new one can follow
+	Replacing               // its run is being stopped, so that a new one can follow
 	Stopping                // its run is being stopped for good
 	Succeeded               // ended well, and is not started again
 	Failed                  // failed for good
@@ -46,17 +46,17 @@ func States() []State {
 	return all
 }
 
-// HasRun reports whether a process of the instance exists, or is being made.
-func (s State) HasRun() bool {
+// HasProcess reports whether a process of the instance exists, or is being made.
+func (s State) HasProcess() bool {
 	switch s {
-	case Starting, Ready, Unready, Ending, Renewing, Stopping:
+	case Starting, Ready, Unready, Ending, Replacing, Stopping:
 		return true
 	}
 	return false
 }
 
-// Met reports whether what depends on the instance may start.
-func (s State) Met() bool { return s == Ready || s == Succeeded }
+// Satisfied reports whether what depends on the instance may start.
+func (s State) Satisfied() bool { return s == Ready || s == Succeeded }
 
 // Final reports whether only a new configuration can change the state.
 func (s State) Final() bool { return s == Succeeded || s == Failed || s == Stopped }
@@ -66,21 +66,21 @@ type Event uint8
 
 // The events.
 const (
-	Start      Event = iota // it may start: what it depends on is ready
-	Serves                  // its run is ready
-	TooLate                 // its run was not ready in time
-	Fails                   // its run was ready, and does not serve any more
-	MainEnded               // its main process ended, and descendants outlive it
-	EndedWell               // its run ended, and no other follows
-	EndedBadly              // its run ended, and failed for good
-	EndedAgain              // its run ended, and another one follows after a delay
-	EndedFirst              // its run ended before the stop that was meant for it began
-	DelayOver               // the delay is over
-	Stop                    // it is to end for good
-	Renew                   // it is to start anew, with a new specification
-	RungOver                // the time of the rung is over
-	Hasten                  // the next rung is wanted now
-	Kill                    // the last rung is wanted now
+	Start           Event = iota // it may start: what it depends on is ready
+	BecameReady                  // its run is ready
+	ReadyTimedOut                // its run was not ready in time
+	CheckFailed                  // its run was ready, and does not serve any more
+	MainEnded                    // its main process ended, and descendants outlive it
+	EndedWell                    // its run ended, and no other follows
+	EndedBadly                   // its run ended, and failed for good
+	EndedToRestart               // its run ended, and another one follows after a delay
+	EndedBeforeStop              // its run ended before the stop that was meant for it began
+	DelayElapsed                 // the delay is over
+	Stop                         // it is to end for good
+	Replace                      // it is to start anew, with a new specification
+	StepTimedOut                 // the time of the rung is over
+	Escalate                     // the next rung is wanted now
+	Kill                         // the last rung is wanted now
 )
 
 var eventNames = [...]string{
@@ -104,13 +104,13 @@ type Action uint8
 
 // The actions.
 const (
-	Nothing   Action = iota
-	Spawn            // make a run
-	Climb            // begin the ladder, or go to its next rung
-	ClimbLast        // go to the ladder's last rung
-	Delay            // let the restart policy's delay pass
-	Complete         // tell that it succeeded
-	GiveUp           // tell that it failed for good
+	Nothing         Action = iota
+	Spawn                  // make a run
+	NextStep               // begin the ladder, or go to its next rung
+	LastStep               // go to the ladder's last rung
+	ScheduleRestart        // let the restart policy's delay pass
+	Complete               // tell that it succeeded
+	Fail                   // tell that it failed for good
 )
 
 var actionNames = [...]string{"", "spawn", "climb", "climb to the last rung", "delay", "complete", "give up"}
@@ -135,76 +135,76 @@ var table = map[State]map[Event]transition{
 		Stop:  {Stopped, Nothing},
 	},
 	Starting: {
-		Serves:     {Ready, Nothing},
-		TooLate:    {Unready, Climb},
-		MainEnded:  {Ending, Climb},
-		EndedWell:  {Succeeded, Complete},
-		EndedBadly: {Failed, GiveUp},
-		EndedAgain: {BackingOff, Delay},
-		EndedFirst: {Stopped, Nothing},
-		Stop:       {Stopping, Climb},
-		Renew:      {Renewing, Climb},
+		BecameReady:     {Ready, Nothing},
+		ReadyTimedOut:   {Unready, NextStep},
+		MainEnded:       {Ending, NextStep},
+		EndedWell:       {Succeeded, Complete},
+		EndedBadly:      {Failed, Fail},
+		EndedToRestart:  {BackingOff, ScheduleRestart},
+		EndedBeforeStop: {Stopped, Nothing},
+		Stop:            {Stopping, NextStep},
+		Replace:         {Replacing, NextStep},
 	},
 	Ready: {
-		Fails:      {Unready, Climb},
-		MainEnded:  {Ending, Climb},
-		EndedWell:  {Succeeded, Complete},
-		EndedBadly: {Failed, GiveUp},
-		EndedAgain: {BackingOff, Delay},
-		EndedFirst: {Stopped, Nothing},
-		Stop:       {Stopping, Climb},
-		Renew:      {Renewing, Climb},
+		CheckFailed:     {Unready, NextStep},
+		MainEnded:       {Ending, NextStep},
+		EndedWell:       {Succeeded, Complete},
+		EndedBadly:      {Failed, Fail},
+		EndedToRestart:  {BackingOff, ScheduleRestart},
+		EndedBeforeStop: {Stopped, Nothing},
+		Stop:            {Stopping, NextStep},
+		Replace:         {Replacing, NextStep},
 	},
 	Unready: {
-		EndedWell:  {Failed, GiveUp}, // it ended as asked, but that does not make it a success
-		EndedBadly: {Failed, GiveUp},
-		EndedAgain: {BackingOff, Delay},
-		EndedFirst: {Stopped, Nothing},
-		Stop:       {Stopping, Nothing}, // the ladder is under way
-		Renew:      {Renewing, Nothing},
-		RungOver:   {Unready, Climb},
-		Hasten:     {Unready, Climb},
-		Kill:       {Unready, ClimbLast},
+		EndedWell:       {Failed, Fail}, // it ended as asked, but that does not make it a success
+		EndedBadly:      {Failed, Fail},
+		EndedToRestart:  {BackingOff, ScheduleRestart},
+		EndedBeforeStop: {Stopped, Nothing},
+		Stop:            {Stopping, Nothing}, // the ladder is under way
+		Replace:         {Replacing, Nothing},
+		StepTimedOut:    {Unready, NextStep},
+		Escalate:        {Unready, NextStep},
+		Kill:            {Unready, LastStep},
 	},
 	Ending: {
-		EndedWell:  {Succeeded, Complete},
-		EndedBadly: {Failed, GiveUp},
-		EndedAgain: {BackingOff, Delay},
-		EndedFirst: {Stopped, Nothing},
-		Stop:       {Stopping, Nothing}, // the ladder is under way
-		Renew:      {Renewing, Nothing},
-		RungOver:   {Ending, Climb},
-		Hasten:     {Ending, Climb},
-		Kill:       {Ending, ClimbLast},
+		EndedWell:       {Succeeded, Complete},
+		EndedBadly:      {Failed, Fail},
+		EndedToRestart:  {BackingOff, ScheduleRestart},
+		EndedBeforeStop: {Stopped, Nothing},
+		Stop:            {Stopping, Nothing}, // the ladder is under way
+		Replace:         {Replacing, Nothing},
+		StepTimedOut:    {Ending, NextStep},
+		Escalate:        {Ending, NextStep},
+		Kill:            {Ending, LastStep},
 	},
 	BackingOff: {
-		DelayOver: {Waiting, Nothing},
-		Stop:      {Stopped, Nothing},
-		Renew:     {Waiting, Nothing},
+		DelayElapsed: {Waiting, Nothing},
+		Stop:         {Stopped, Nothing},
+		Replace:      {Waiting, Nothing},
 	},
-	Renewing: {
-		EndedWell:  {Waiting, Nothing},
-		EndedBadly: {Waiting, Nothing},
-		EndedAgain: {Waiting, Nothing},
-		EndedFirst: {Waiting, Nothing},
-		Stop:       {Stopping, Nothing},
-		RungOver:   {Renewing, Climb},
-		Hasten:     {Renewing, Climb},
-		Kill:       {Renewing, ClimbLast},
+	Replacing: {
+		EndedWell:       {Waiting, Nothing},
+		EndedBadly:      {Waiting, Nothing},
+		EndedToRestart:  {Waiting, Nothing},
+		EndedBeforeStop: {Waiting, Nothing},
+		Stop:            {Stopping, Nothing},
+		StepTimedOut:    {Replacing, NextStep},
+		Escalate:        {Replacing, NextStep},
+		Kill:            {Replacing, LastStep},
 	},
 	Stopping: {
-		EndedWell:  {Stopped, Nothing},
-		EndedBadly: {Stopped, Nothing},
-		EndedAgain: {Stopped, Nothing},
-		EndedFirst: {Stopped, Nothing},
-		Renew:      {Renewing, Nothing}, // it was taken out of the file, and is back
-		RungOver:   {Stopping, Climb},
-		Hasten:     {Stopping, Climb},
-		Kill:       {Stopping, ClimbLast},
+		EndedWell:       {Stopped, Nothing},
+		EndedBadly:      {Stopped, Nothing},
+		EndedToRestart:  {Stopped, Nothing},
+		EndedBeforeStop: {Stopped, Nothing},
+		Replace:         {Replacing, Nothing}, // it was taken out of the file, and is back
+		StepTimedOut:    {Stopping, NextStep},
+		Escalate:        {Stopping, NextStep},
+		Kill:            {Stopping, LastStep},
 	},
-	Succeeded: {Renew: {Waiting, Nothing}},
-	Failed:    {Renew: {Waiting, Nothing}},
-	Stopped:   {Renew: {Waiting, Nothing}},
+	Succeeded: {Replace: {Waiting, Nothing}},
+	Failed:    {Replace: {Waiting, Nothing}},
+	Stopped:   {Replace: {Waiting, Nothing}},
 }
 
 // Next is the machine: a pure function.

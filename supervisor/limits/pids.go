@@ -39,9 +39,9 @@ func (l *Limit) free(own int) int {
 	return max(l.Max-l.Used, 0) + own
 }
 
-// Free is how many threads and processes we can have, ours that there are
+// FreeProcesses is how many threads and processes we can have, ours that there are
 // included, and the limit that leaves the least; nil: there is none.
-func Free() (free int, tightest *Limit) {
+func FreeProcesses() (free int, tightest *Limit) {
 	free = math.MaxInt
 	limits := pidLimits()
 	if len(limits) == 0 {

@@ -15,9 +15,9 @@ type Shortage struct {
 	Limit    string // the limit in words; "unknown" where it cannot be read
 }
 
-// Short reports whether an error means that the machine, or a limit, has no
+// IsShortage reports whether an error means that the machine, or a limit, has no
 // room now for what was wanted. That passes, and is nobody's fault.
-func Short(err error) bool {
+func IsShortage(err error) bool {
 	for _, e := range []error{unix.EAGAIN, unix.ENOMEM, unix.EMFILE, unix.ENFILE, unix.ENOBUFS} {
 		if errors.Is(err, e) {
 			return true
@@ -26,7 +26,7 @@ func Short(err error) bool {
 	return false
 }
 
-// ShortageOf names the resource of an error for which [Short] holds, and its
+// ShortageOf names the resource of an error for which [IsShortage] holds, and its
 // limit as it is now.
 func ShortageOf(err error) Shortage {
 	s := Shortage{Limit: "unknown"}
@@ -44,7 +44,7 @@ func ShortageOf(err error) Shortage {
 		}
 	case errors.Is(err, unix.EAGAIN):
 		s.Resource = "processes"
-		if _, l := Free(); l != nil {
+		if _, l := FreeProcesses(); l != nil {
 			s.Limit = l.String()
 		} else if b, err := os.ReadFile("/proc/sys/kernel/pid_max"); err == nil {
 			s.Limit = "/proc/sys/kernel/pid_max is " + strings.TrimSpace(string(b))

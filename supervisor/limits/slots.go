@@ -11,8 +11,8 @@ type Slots chan struct{}
 // thread may be made.
 const slotWait = time.Second
 
-// Do makes the call in a slot.
-func (s Slots) Do(call func()) {
+// Run makes the call in a slot.
+func (s Slots) Run(call func()) {
 	select {
 	case s <- struct{}{}:
 	default:

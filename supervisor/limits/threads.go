@@ -44,8 +44,8 @@ func Threads(procs, extra int) int {
 	return runtimeThreads + loopThread + guardThread + streamWriters + actors + 4*procs + extra
 }
 
-// Extra are parts of the supervisor that need threads only where they are used.
-type Extra struct {
+// ThreadNeeds are parts of the supervisor that need threads only where they are used.
+type ThreadNeeds struct {
 	LogFiles bool // children log to files
 	Notify   bool // a child sends notifications
 	Watch    bool // the configuration files are watched
@@ -53,7 +53,7 @@ type Extra struct {
 }
 
 // Threads is how many threads the parts need.
-func (e Extra) Threads() (n int) {
+func (e ThreadNeeds) Threads() (n int) {
 	if e.LogFiles {
 		n += fileCalls
 	}
@@ -87,9 +87,9 @@ type Reservation struct {
 // Reserve fixes GOMAXPROCS and makes the threads that can be needed, or
 // prepares that, see [Reservation.Spawned]. The error says which limit of
 // processes is too low. Call it before the first child is spawned.
-func Reserve(extra Extra) (*Reservation, error) {
+func Reserve(extra ThreadNeeds) (*Reservation, error) {
 	r := &Reservation{procs: min(runtime.GOMAXPROCS(0), mostProcs), extra: extra.Threads()}
-	r.free, r.limit = Free()
+	r.free, r.limit = FreeProcesses()
 	if r.limit != nil && Threads(r.procs, r.extra) > r.free/2 { // leave the children as much as we can
 		r.procs = 1
 	}
@@ -131,16 +131,16 @@ func (r *Reservation) Close() {
 	}
 }
 
-// More makes the threads that extra needs and that had has not. The error says
+// CheckGrowth makes the threads that extra needs and that had has not. The error says
 // which limit leaves no room for them.
-func More(had, extra Extra) error {
+func CheckGrowth(had, extra ThreadNeeds) error {
 	more := extra.Threads() - had.Threads()
 	if more <= 0 {
 		return nil
 	}
 	procs := runtime.GOMAXPROCS(0)
 	need := Threads(procs, extra.Threads()) + spare
-	if free, tightest := Free(); need >= free {
+	if free, tightest := FreeProcesses(); need >= free {
 		return tightest.tooLow(need, free)
 	}
 	makeThreads(procs, extra.Threads())

@@ -19,7 +19,7 @@ import (
 // the supervisor can at once, and garbage is collected meanwhile, and the
 // runtime makes no thread for it.
 func TestThreadsAreThere(t *testing.T) {
-	r, err := Reserve(Extra{LogFiles: true, Notify: true, Watch: true, Manager: true})
+	r, err := Reserve(ThreadNeeds{LogFiles: true, Notify: true, Watch: true, Manager: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestSlots(t *testing.T) {
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
-			s.Do(func() {
+			s.Run(func() {
 				n := now.Add(1)
 				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 				}
@@ -100,11 +100,11 @@ func TestSlots(t *testing.T) {
 	}
 	hang := make(chan struct{})
 	for range 2 {
-		all.Go(func() { s.Do(func() { <-hang }) })
+		all.Go(func() { s.Run(func() { <-hang }) })
 	}
 	await(t, func() bool { return len(s) == 2 })
 	began := time.Now()
-	s.Do(func() {})
+	s.Run(func() {})
 	if d := time.Since(began); d < slotWait {
 		t.Errorf("it waited for %v", d)
 	}
@@ -122,7 +122,7 @@ func TestDocs(t *testing.T) {
 		"The least limit is " + strconv.Itoa(Threads(1, 0)+spare+1) + "**",
 		"| supervisor, one processor | " + strconv.Itoa(Threads(1, 0)) + " |",
 		"up to " + strconv.Itoa(mostProcs) + " | " + strconv.Itoa(Threads(2, 0)-Threads(1, 0)) + " |",
-		"| a child logs to a file | " + strconv.Itoa(Extra{LogFiles: true}.Threads()) + " |",
+		"| a child logs to a file | " + strconv.Itoa(ThreadNeeds{LogFiles: true}.Threads()) + " |",
 		"below 1,024, unless",
 	} {
 		if !strings.Contains(string(page), want) {

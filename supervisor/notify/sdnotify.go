@@ -20,8 +20,8 @@ import (
 	"tp0/supervisor/mailbox"
 )
 
-// Books keeps the supervisor's own descriptors.
-type Books interface {
+// FDRegistrar keeps the supervisor's own descriptors.
+type FDRegistrar interface {
 	Opened(fd int, kind, target string)
 	Close(fd int, close func() error) error
 }
@@ -70,7 +70,7 @@ const (
 type Manager struct {
 	fd    int
 	to    *unix.SockaddrUnix
-	books Books
+	books FDRegistrar
 	warn  func(error)
 	every time.Duration // 0: it wants no sign of life
 	alive func(context.Context) error
@@ -91,7 +91,7 @@ type Manager struct {
 // Open prepares to tell a manager; nil: there is none. alive is asked for the
 // watchdog, and may be called once Run is; warn hears once why the manager
 // cannot be told.
-func Open(e Environment, books Books, alive func(context.Context) error, warn func(error)) (*Manager, error) {
+func Open(e Environment, books FDRegistrar, alive func(context.Context) error, warn func(error)) (*Manager, error) {
 	if e.Socket == "" {
 		return nil, nil
 	}
@@ -125,7 +125,7 @@ func (m *Manager) Emit(e event.Event) {
 // text is what an event means to a manager, if anything.
 func (m *Manager) text(e event.Event) string {
 	switch e := e.(type) {
-	case event.Up:
+	case event.AllReady:
 		text := status("%s ready", count(e.Children))
 		if !m.ready {
 			m.ready = true
@@ -136,15 +136,15 @@ func (m *Manager) text(e event.Event) string {
 		return status("%s restarts: %s", e.Child, e.Reason)
 	case event.Failed:
 		return status("%s failed: %s", e.Child, e.Reason)
-	case event.Edited:
+	case event.ConfigEdited:
 		return m.reload()
-	case event.Reloaded:
+	case event.ConfigReloaded:
 		return m.reloaded("reloaded")
-	case event.Rejected:
+	case event.ConfigRejected:
 		return m.reloaded("the new configuration was rejected")
 	case event.ReloadIgnored:
 		return m.reloaded("a reload was ignored: " + e.Reason)
-	case event.Halted:
+	case event.ReloadHalted:
 		return m.reloaded("the reload of " + e.Child + " is halted: " + e.Reason)
 	case event.SignalReceived:
 		switch e.Signal {

@@ -82,15 +82,15 @@ func TestLife(t *testing.T) {
 			{event.Ready{Child: "a"}, ""},
 			{event.SignalReceived{Signal: "SIGUSR1"}, ""},
 			{event.SignalReceived{Signal: "SIGHUP"}, `RELOADING=1\nMONOTONIC_USEC=\d+\nSTATUS=reloading`},
-			{event.Rejected{Diagnostics: "two\nlines"}, `STATUS=the new configuration was rejected`}, // not ready yet
-			{event.Up{Children: 3}, `READY=1\nSTATUS=3 children ready`},
+			{event.ConfigRejected{Diagnostics: "two\nlines"}, `STATUS=the new configuration was rejected`}, // not ready yet
+			{event.AllReady{Children: 3}, `READY=1\nSTATUS=3 children ready`},
 			{event.Restarting{Child: "a", Reason: "exited\nREADY=0"}, `STATUS=a restarts: exited READY=0`},
-			{event.Up{Children: 1}, `STATUS=1 child ready`},
-			{event.Reloaded{}, ""}, // nobody asked for it
-			{event.Edited{}, `RELOADING=1\nMONOTONIC_USEC=\d+\nSTATUS=reloading`},
-			{event.Reloaded{}, `READY=1\nSTATUS=reloaded`},
+			{event.AllReady{Children: 1}, `STATUS=1 child ready`},
+			{event.ConfigReloaded{}, ""}, // nobody asked for it
+			{event.ConfigEdited{}, `RELOADING=1\nMONOTONIC_USEC=\d+\nSTATUS=reloading`},
+			{event.ConfigReloaded{}, `READY=1\nSTATUS=reloaded`},
 			{event.SignalReceived{Signal: "SIGHUP"}, `RELOADING=1\n(?s:.*)`},
-			{event.Halted{Child: "a", Reason: "it failed"}, `READY=1\nSTATUS=the reload of a is halted: it failed`},
+			{event.ReloadHalted{Child: "a", Reason: "it failed"}, `READY=1\nSTATUS=the reload of a is halted: it failed`},
 			{event.Failed{Child: "a", Reason: "too often"}, `STATUS=a failed: too often`},
 			{event.SignalReceived{Signal: "SIGTERM"}, `STOPPING=1\nSTATUS=stopping: SIGTERM`},
 			{event.SignalReceived{Signal: "SIGTERM"}, ""}, // once more
@@ -111,7 +111,7 @@ func TestLife(t *testing.T) {
 		if m.Close(); len(b) != 0 {
 			t.Errorf("left in the books: %v", b)
 		}
-		m.Emit(event.Up{}) // into the void
+		m.Emit(event.AllReady{}) // into the void
 	}
 }
 
@@ -121,7 +121,7 @@ func TestNobody(t *testing.T) {
 	if m != nil || err != nil {
 		t.Fatalf("%v, %v", m, err)
 	}
-	m.Emit(event.Up{})
+	m.Emit(event.AllReady{})
 	m.Close()
 }
 
@@ -190,7 +190,7 @@ func TestFullManager(t *testing.T) {
 		full++
 	}
 	ended := run(m)
-	m.Emit(event.Up{Children: 1})
+	m.Emit(event.AllReady{Children: 1})
 	m.Emit(event.Restarting{Child: "a", Reason: "b"})
 	for range full {
 		if got := said(t, c); got != "x" {

@@ -23,7 +23,7 @@ type checked struct {
 
 // check begins the checks of a run that is ready. Without one there is nothing
 // that waits.
-func (f *Fleet) check(u *unit) {
+func (f *Orchestrator) check(u *unit) {
 	checks := u.spec.Policy.Checks
 	if len(checks) == 0 {
 		return
@@ -50,7 +50,7 @@ func (u *unit) uncheck() {
 }
 
 // recheck begins the checks anew if they changed under a run.
-func (f *Fleet) recheck(u *unit, old []config.Check) {
+func (f *Orchestrator) recheck(u *unit, old []config.Check) {
 	if u.stopChecks == nil && len(old) > 0 || u.state != lifecycle.Ready || reflect.DeepEqual(old, u.spec.Policy.Checks) {
 		return
 	}
@@ -58,11 +58,11 @@ func (f *Fleet) recheck(u *unit, old []config.Check) {
 	f.check(u)
 }
 
-func (f *Fleet) checked(m checked) {
+func (f *Orchestrator) checked(m checked) {
 	if m.watch.Err() != nil {
 		return // a stop began, or the run ended
 	}
-	var unable *probe.Unable
+	var unable *probe.NotStartedError
 	switch {
 	case errors.As(m.err, &unable):
 		f.opt.Sink.Emit(notProbed(m.u, m.name, unable.Err))
@@ -77,11 +77,11 @@ func (f *Fleet) checked(m checked) {
 
 // fail stops a run that is ready and does not serve. However it ends then, that
 // is a failure.
-func (f *Fleet) fail(u *unit, reason string) {
+func (f *Orchestrator) fail(u *unit, reason string) {
 	if u.state != lifecycle.Ready || u.goal == toEnd || f.stop.phase != running {
 		return
 	}
 	u.why = reason
 	f.opt.Sink.Emit(event.Unhealthy{Child: u.spec.Name, Pid: u.pid, Reason: reason})
-	f.feed(u, lifecycle.Fails)
+	f.feed(u, lifecycle.CheckFailed)
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // learn handles a fact of the process loop.
-func (f *Fleet) learn(fact process.Fact) {
+func (f *Orchestrator) learn(fact process.Fact) {
 	switch x := fact.(type) {
 	case process.Spawned:
 		f.spawned(x)
@@ -30,26 +30,26 @@ func (f *Fleet) learn(fact process.Fact) {
 		f.treeEnded(x)
 	case process.MainChanged:
 		f.mainChanged(x)
-	case process.Glanced:
+	case process.Inspected:
 		f.glanced(x)
 	case process.Diagnosed:
 		f.diagnosed(x)
-	case process.Ended:
+	case process.DescendantEnded:
 		f.endedBelow(x)
 	case process.OrphanSignalled:
 		if x.Signal == unix.SIGKILL {
 			f.books.killed++
 		}
-		f.opt.Sink.Emit(event.SignalSent{Orphan: x.Command, Pid: x.Pid, Signal: signalName(x.Signal), Rung: x.Rung})
+		f.opt.Sink.Emit(event.SignalSent{Orphan: x.Command, Pid: x.Pid, Signal: signalName(x.Signal), Step: x.Step})
 	case process.OrphanReaped:
 		f.books.orphans++
 		f.opt.Sink.Emit(event.OrphanReaped{Child: x.Child, Pid: x.Pid, Command: x.Command, Exit: x.Exit})
-	case process.Swept:
+	case process.OrphanCleanupDone:
 		f.swept(x)
 	}
 }
 
-func (f *Fleet) spawned(x process.Spawned) {
+func (f *Orchestrator) spawned(x process.Spawned) {
 	u := f.runs[x.Run]
 	f.pending--
 	f.books.spawned++
@@ -63,7 +63,7 @@ func (f *Fleet) spawned(x process.Spawned) {
 	f.claim()
 }
 
-func (f *Fleet) spawnFailed(x process.SpawnFailed) {
+func (f *Orchestrator) spawnFailed(x process.SpawnFailed) {
 	defer f.claim()
 	f.pending--
 	u := f.runs[x.Run]
@@ -84,22 +84,22 @@ func (f *Fleet) spawnFailed(x process.SpawnFailed) {
 	f.ended(u, outcome{reason: "it could not be spawned: " + x.Err.Error()})
 }
 
-func (f *Fleet) signalled(x process.Signalled) {
+func (f *Orchestrator) signalled(x process.Signalled) {
 	u := f.runs[x.Run]
 	if x.Err == nil {
 		if x.Process != "" && x.Signal == unix.SIGKILL {
 			f.books.killed++ // a main process counts at its end
 		}
-		if x.Rung > 1 && x.Signal != unix.SIGKILL {
+		if x.Step > 1 && x.Signal != unix.SIGKILL {
 			f.books.forced++
 		}
-		f.opt.Sink.Emit(event.SignalSent{Child: u.spec.Name, Pid: x.Pid, Process: x.Process, Signal: signalName(x.Signal), Rung: x.Rung})
+		f.opt.Sink.Emit(event.SignalSent{Child: u.spec.Name, Pid: x.Pid, Process: x.Process, Signal: signalName(x.Signal), Step: x.Step})
 	} else if !errors.Is(x.Err, unix.ESRCH) {
 		f.opt.Sink.Emit(event.SignalFailed{Child: u.spec.Name, Pid: x.Pid, Signal: signalName(x.Signal), Reason: x.Err.Error()})
 	}
 }
 
-func (f *Fleet) exited(x process.Exited) {
+func (f *Orchestrator) exited(x process.Exited) {
 	u := f.runs[x.Run]
 	before := f.books.tally
 	f.books.reaped++
@@ -120,7 +120,7 @@ func (f *Fleet) exited(x process.Exited) {
 	}
 	well := u.succeeded(x.Status)
 	if u.rung == 0 && !well {
-		words := event.Unexpected{Child: u.spec.Name, Pid: x.Pid, Reason: reason, Core: x.Exit.Core, Known: u.lastKnown()}
+		words := event.UnexpectedEnd{Child: u.spec.Name, Pid: x.Pid, Reason: reason, Core: x.Exit.Core, Known: u.lastKnown()}
 		if u.held = f.hold(u, x.At, words); u.held == nil && !f.stop.together(askedToEnd(u.code), x.At) {
 			f.lastWords(u.relay, words)
 		}
@@ -151,7 +151,7 @@ type outcome struct {
 
 // failedBefore judges a main process that ended for good before the stop began, while its
 // descendants were still to end.
-func (f *Fleet) failedBefore(u *unit, o outcome) {
+func (f *Orchestrator) failedBefore(u *unit, o outcome) {
 	if f.stop.phase == running || !o.wanted || o.well || u.failed {
 		return
 	}
@@ -167,7 +167,7 @@ func (f *Fleet) failedBefore(u *unit, o outcome) {
 }
 
 // treeEnded goes on once nothing is left of the process tree of a run.
-func (f *Fleet) treeEnded(x process.TreeEnded) {
+func (f *Orchestrator) treeEnded(x process.TreeEnded) {
 	u := f.runs[x.Run]
 	delete(f.runs, x.Run)
 	if u.held != nil {
@@ -180,8 +180,8 @@ func (f *Fleet) treeEnded(x process.TreeEnded) {
 }
 
 // outlived tells of the descendants that outlive a main process.
-func (f *Fleet) outlived(u *unit, x process.Exited) {
-	e := event.Outlived{Child: u.spec.Name, Pid: x.Pid, Exit: x.Exit, InStop: u.rung > 0}
+func (f *Orchestrator) outlived(u *unit, x process.Exited) {
+	e := event.DescendantsOutlive{Child: u.spec.Name, Pid: x.Pid, Exit: x.Exit, InStop: u.rung > 0}
 	for _, s := range x.Survivors {
 		e.Descendants = append(e.Descendants, s.String())
 	}
@@ -189,7 +189,7 @@ func (f *Fleet) outlived(u *unit, x process.Exited) {
 }
 
 // mainChanged takes over the successor of a main process.
-func (f *Fleet) mainChanged(x process.MainChanged) {
+func (f *Orchestrator) mainChanged(x process.MainChanged) {
 	u := f.runs[x.Run]
 	u.pid, u.successor = x.Pid, 0
 	f.opt.Sink.Emit(event.MainChanged{Child: u.spec.Name, Pid: x.Pid, From: x.From, Exit: x.Exit})
@@ -210,10 +210,10 @@ func (u *unit) succeeded(status unix.WaitStatus) bool {
 }
 
 // ended asks the policy what follows a run, and tells the machine.
-func (f *Fleet) ended(u *unit, o outcome) {
+func (f *Orchestrator) ended(u *unit, o outcome) {
 	if u.goal != toRun { // what follows was decided before
 		f.failedBefore(u, o)
-		f.feed(u, lifecycle.EndedFirst)
+		f.feed(u, lifecycle.EndedBeforeStop)
 		return
 	}
 	switch u.state {
@@ -224,7 +224,7 @@ func (f *Fleet) ended(u *unit, o outcome) {
 			if o.early {
 				o.reason += " before it was ready"
 			}
-			f.feed(u, lifecycle.EndedFirst)
+			f.feed(u, lifecycle.EndedBeforeStop)
 			f.rollBack(u, o.reason)
 			return
 		}
@@ -235,16 +235,16 @@ func (f *Fleet) ended(u *unit, o outcome) {
 }
 
 // reaped tells how a run ended and what became of its descriptors.
-func (f *Fleet) reaped(u *unit, x process.Exited) {
-	name, look := u.spec.Name, x.Look
+func (f *Orchestrator) reaped(u *unit, x process.Exited) {
+	name, look := u.spec.Name, x.FDs
 	if u.rung > 0 && x.Untraced > 0 {
-		f.opt.Sink.Emit(event.NoProof{
+		f.opt.Sink.Emit(event.ProofUnavailable{
 			Child: name, Pid: x.Pid, Proof: string(process.None),
 			Reason: fmt.Sprintf("%d processes below it were not traced: there was no time for so many", x.Untraced),
 		})
 	}
 	if u.rung > 0 && look.Reason != "" {
-		f.opt.Sink.Emit(event.NoProof{Child: name, Pid: x.Pid, Proof: string(look.Proof), Reason: look.Reason})
+		f.opt.Sink.Emit(event.ProofUnavailable{Child: name, Pid: x.Pid, Proof: string(look.Proof), Reason: look.Reason})
 	}
 	closed, left := f.judge(event.FDClosed{Owner: name, Pid: x.Pid}, look)
 	e := event.Reaped{
@@ -252,39 +252,39 @@ func (f *Fleet) reaped(u *unit, x process.Exited) {
 		User: time.Duration(x.Rusage.Utime.Nano()), System: time.Duration(x.Rusage.Stime.Nano()), MaxRSS: x.Rusage.Maxrss,
 		Closed: closed, Left: left, Proof: string(look.Proof),
 	}
-	e.Well = u.succeeded(x.Status)
+	e.Success = u.succeeded(x.Status)
 	if e.Stopped {
 		e.Stop = x.At.Sub(u.stopped)
-		e.Tree = event.Tree{Known: x.Threads > 0, Threads: x.Threads, ThreadsAtEnd: x.ThreadsAtEnd, Processes: x.Processes, Forked: x.Forked}
+		e.Tree = event.TreeCounts{Known: x.Threads > 0, Threads: x.Threads, ThreadsAtEnd: x.ThreadsAtEnd, Processes: x.Processes, Forked: x.Forked}
 	}
 	f.opt.Sink.Emit(e)
 }
 
 // endedBelow tells of the end of a process below a run.
-func (f *Fleet) endedBelow(x process.Ended) {
-	e := event.Ended{
-		Child: x.Child, Pid: x.Pid, Parent: x.Parent, Command: x.Command, Exit: x.Exit, Unseen: !x.Seen, InStop: x.InStop,
-		Threads: x.Threads, Lifetime: x.Lifetime, Proof: string(x.Look.Proof), Reason: x.Look.Reason,
+func (f *Orchestrator) endedBelow(x process.DescendantEnded) {
+	e := event.DescendantEnded{
+		Child: x.Child, Pid: x.Pid, Parent: x.Parent, Command: x.Command, Exit: x.Exit, ExitUnknown: !x.Seen, InStop: x.InStop,
+		Threads: x.Threads, Lifetime: x.Lifetime, Proof: string(x.FDs.Proof), Reason: x.FDs.Reason,
 	}
 	owner := x.Child
 	if owner == "" {
 		owner = x.Command
 	}
-	e.Closed, e.Left = f.judge(event.FDClosed{Owner: owner, Pid: x.Pid, Process: x.Command}, x.Look)
+	e.Closed, e.Left = f.judge(event.FDClosed{Owner: owner, Pid: x.Pid, Process: x.Command}, x.FDs)
 	f.opt.Sink.Emit(e)
 }
 
 // judge tells of each descriptor of a process that is over, in the form of
 // line, and counts those that it left.
-func (f *Fleet) judge(line event.FDClosed, look process.Look) (closed, left int) {
+func (f *Orchestrator) judge(line event.FDClosed, look process.FDResult) (closed, left int) {
 	if look.Proof == process.None {
 		return 0, 0
 	}
 	lines, closed, left := fdledger.Judge(look.Before, look.After, look.Inherited, look.Runtime)
 	line.Proof = string(look.Proof)
 	for _, l := range lines {
-		line.FD, line.Kind, line.Target, line.Uncounted = l.Num, l.Kind, l.Target, l.Uncounted
-		line.Detail = event.Detail(l.Detail)
+		line.FD, line.Kind, line.Target, line.NotCounted = l.Num, l.Kind, l.Target, l.Uncounted
+		line.Detail = event.FDDetail(l.Detail)
 		line.By, line.HeldBy = event.ByKernel, look.Holders[l.Num]
 		if l.ByChild {
 			line.By, line.HeldBy = event.ByChild, ""
@@ -304,7 +304,7 @@ func (f *Fleet) judge(line event.FDClosed, look process.Look) (closed, left int)
 const wordsLimit = 200 * time.Millisecond
 
 // lastWords tells of an unexpected end once the run's output is read.
-func (f *Fleet) lastWords(r *output.Run, e event.Unexpected) {
+func (f *Orchestrator) lastWords(r *output.ChildOutput, e event.UnexpectedEnd) {
 	f.wg.Go(func() {
 		select {
 		case <-r.Done():

@@ -29,22 +29,22 @@ import (
 
 // Processes is the process loop. None of its methods waits.
 type Processes interface {
-	Spawn(process.RunID, process.Spec)
-	Signal(id process.RunID, sig unix.Signal, rung int, proof process.Proof)
-	Serves(process.RunID)
-	Rescope(id process.RunID, scope process.Scope, leave bool)
-	Succeed(id process.RunID, pid int)
-	Glance(process.RunID, unix.Signal)
-	Diagnose(process.RunID, unix.Signal)
-	Forward(id process.RunID, came, sig unix.Signal)
-	Try(context.Context, spawn.Spec) error // waits
-	EndBy(time.Time)
-	Sweep(killAt, giveUp time.Time, proof process.Proof)
+	Spawn(process.ID, process.Spec)
+	Signal(id process.ID, sig unix.Signal, rung int, proof process.Proof)
+	MarkReady(process.ID)
+	SetScope(id process.ID, scope process.Scope, leave bool)
+	SetMainProcess(id process.ID, pid int)
+	Inspect(process.ID, unix.Signal)
+	Diagnose(process.ID, unix.Signal)
+	Forward(id process.ID, came, sig unix.Signal)
+	RunProbe(context.Context, spawn.Spec) error // waits
+	SetDeadline(time.Time)
+	CleanUpOrphans(killAt, giveUp time.Time, proof process.Proof)
 }
 
-// Relays prepares the output of a run.
-type Relays interface {
-	Prepare(output.Spec) (*output.Run, error)
+// OutputRelay prepares the output of a run.
+type OutputRelay interface {
+	Prepare(output.Spec) (*output.ChildOutput, error)
 }
 
 // Options are what a fleet is made of.
@@ -53,7 +53,7 @@ type Options struct {
 	Load      func() (*config.Config, error) // for a reload; called by a goroutine of the fleet
 	Configure func(*config.Config)           // a reload changed what is not the children's
 	Processes Processes
-	Relays    Relays
+	Relays    OutputRelay
 	Sockets   Sockets // nil: no child has any
 	Sink      event.Sink
 	Listen    func(take func(pids []int, m probe.Message)) (Notifier, error) // see probe.Listen
@@ -64,9 +64,9 @@ type Options struct {
 	Leave     bool                                                           // what is below us when no child runs any more is left alone
 }
 
-// Fleet is all children. Its methods may be called by any goroutine, and none
+// Orchestrator is all children. Its methods may be called by any goroutine, and none
 // of them waits unless it says so.
-type Fleet struct {
+type Orchestrator struct {
 	opt  Options
 	mail *mailbox.Queue[any]
 	wg   sync.WaitGroup // probes, last words: each is bounded; a load is not, and nobody waits for it
@@ -82,11 +82,11 @@ type Fleet struct {
 	needed    needed            // see findNeeded
 	lost      map[string]string // see findLost
 	down      map[string]bool   // see findDown
-	runs      map[process.RunID]*unit
-	lastRun   process.RunID
-	pending   int           // runs that are being spawned
-	relays    []*output.Run // those that may still have output
-	pruneAt   int           // how many of them make a look for those that have none worth while
+	runs      map[process.ID]*unit
+	lastRun   process.ID
+	pending   int                   // runs that are being spawned
+	relays    []*output.ChildOutput // those that may still have output
+	pruneAt   int                   // how many of them make a look for those that have none worth while
 	loading   bool
 	again     bool // a further reload was asked for meanwhile
 	reload    *reload
@@ -152,12 +152,12 @@ type (
 	}
 	probed struct {
 		u   *unit
-		run process.RunID
+		run process.ID
 		err error
 	}
 	watchdogOver struct {
 		u   *unit
-		run process.RunID
+		run process.ID
 	}
 	asked struct {
 		sig unix.Signal
@@ -174,10 +174,10 @@ type (
 )
 
 // New makes a fleet; [Fleet.Run] starts it.
-func New(opt Options) *Fleet {
-	f := &Fleet{opt: opt, mail: mailbox.New[any](), cfg: opt.Config, runs: map[process.RunID]*unit{}, down: map[string]bool{}}
+func New(opt Options) *Orchestrator {
+	f := &Orchestrator{opt: opt, mail: mailbox.New[any](), cfg: opt.Config, runs: map[process.ID]*unit{}, down: map[string]bool{}}
 	f.ctx, f.end = context.WithCancel(context.Background())
-	after := f.cfg.OutlivedBy()
+	after := f.cfg.StoppedAfter()
 	for _, c := range f.cfg.Children {
 		for _, i := range c.Instances {
 			f.units = append(f.units, &unit{spec: i, dependsOn: c.DependsOn, outlivedBy: after[c.Name]})
@@ -188,7 +188,7 @@ func New(opt Options) *Fleet {
 }
 
 // Deliver takes facts of the process loop.
-func (f *Fleet) Deliver(facts ...process.Fact) {
+func (f *Orchestrator) Deliver(facts ...process.Fact) {
 	all := make([]any, len(facts))
 	for i, fact := range facts {
 		all[i] = fact
@@ -198,17 +198,17 @@ func (f *Fleet) Deliver(facts ...process.Fact) {
 
 // Signal asks for the end: the first time for a stop, the second time for its
 // next rung, then for its last.
-func (f *Fleet) Signal(sig unix.Signal) { f.mail.Put(asked{sig, time.Now()}) }
+func (f *Orchestrator) Signal(sig unix.Signal) { f.mail.Put(asked{sig, time.Now()}) }
 
 // Stop asks for the end because something of ours broke.
-func (f *Fleet) Stop() { f.mail.Put(asked{}) }
+func (f *Orchestrator) Stop() { f.mail.Put(asked{}) }
 
 // Reload asks for the configuration to be read and applied.
-func (f *Fleet) Reload() { f.mail.Put(reloadNow{}) }
+func (f *Orchestrator) Reload() { f.mail.Put(reloadNow{}) }
 
 // Health says what is not as it should be. It waits until the fleet has a
 // moment, or ctx ends.
-func (f *Fleet) Health(ctx context.Context) control.Health {
+func (f *Orchestrator) Health(ctx context.Context) control.Health {
 	answer := make(chan control.Health, 1)
 	f.mail.Put(healthOf{answer})
 	select {
@@ -223,7 +223,7 @@ func (f *Fleet) Health(ctx context.Context) control.Health {
 
 // Run starts the children and returns when nothing runs and nothing is due, or
 // when a stop is over. It must be called once.
-func (f *Fleet) Run() error {
+func (f *Orchestrator) Run() error {
 	defer f.wg.Wait()
 	defer f.deafen()
 	defer f.end()
@@ -239,7 +239,7 @@ func (f *Fleet) Run() error {
 	return nil
 }
 
-func (f *Fleet) handle(m any) {
+func (f *Orchestrator) handle(m any) {
 	switch m := m.(type) {
 	case process.Fact:
 		f.learn(m)
@@ -280,7 +280,7 @@ func (f *Fleet) handle(m any) {
 // advance does what the last messages made possible. It looks at every
 // instance: simple, and cheap beside the fork that each start costs. What one
 // does can make room for another, so it looks again until nothing moves.
-func (f *Fleet) advance() {
+func (f *Orchestrator) advance() {
 	for moved := true; moved; {
 		if f.stop.phase > stopping {
 			return
@@ -309,7 +309,7 @@ func (f *Fleet) advance() {
 }
 
 // nudge moves one instance on if it may, and reports whether it did.
-func (f *Fleet) nudge(u *unit) bool {
+func (f *Orchestrator) nudge(u *unit) bool {
 	before := u.state
 	switch u.goal {
 	case toRun:
@@ -317,7 +317,7 @@ func (f *Fleet) nudge(u *unit) bool {
 			u.vain = ""
 			break
 		}
-		if f.stop.phase == running && f.pending < config.MostStarting && f.mayStart(u) {
+		if f.stop.phase == running && f.pending < config.MaxStarting && f.mayStart(u) {
 			f.feed(u, lifecycle.Start)
 		}
 		f.tellVain(u)
@@ -330,9 +330,9 @@ func (f *Fleet) nudge(u *unit) bool {
 		case f.stop.phase != running || !u.turn:
 		case f.overlaps(u):
 			return f.overlap(u)
-		case f.mayStop(u) && (f.hasCompleted(u) || f.dependsOnDown(u) || !u.state.HasRun()):
+		case f.mayStop(u) && (f.hasCompleted(u) || f.dependsOnDown(u) || !u.state.HasProcess()):
 			u.goal = toRun
-			f.feed(u, lifecycle.Renew)
+			f.feed(u, lifecycle.Replace)
 			return true
 		}
 	}
@@ -343,7 +343,7 @@ func (f *Fleet) nudge(u *unit) bool {
 // nobody mends is dead, unless all is about to end. A reload that does not go on
 // leaves those that serve as they are: it is only noted, or a bad edit would take
 // every replica of a service out of it.
-func (f *Fleet) health() (h control.Health) {
+func (f *Orchestrator) health() (h control.Health) {
 	h.Note = f.isHalted()
 	if f.stop.phase != running {
 		h.Unready = "stopping"
@@ -367,12 +367,12 @@ func (f *Fleet) health() (h control.Health) {
 
 // unwell says why an instance does not serve; empty: it does, or need not. dead:
 // nothing mends that.
-func (f *Fleet) unwell(u *unit) (text string, dead bool) {
+func (f *Orchestrator) unwell(u *unit) (text string, dead bool) {
 	switch vain := f.inVain(u); {
 	case !u.stands() && u.state != lifecycle.Failed:
 	case vain != "":
 		return fmt.Sprintf("%s waits for %s, which has failed", u.spec.Name, vain), true
-	case !u.state.Met():
+	case !u.state.Satisfied():
 		if u.status != "" {
 			return fmt.Sprintf("%s is %s: %s", u.spec.Name, u.state, u.status), u.state == lifecycle.Failed
 		}
@@ -384,22 +384,22 @@ func (f *Fleet) unwell(u *unit) (text string, dead bool) {
 }
 
 // tellUp says when all are ready, for the first time and again.
-func (f *Fleet) tellUp() {
+func (f *Orchestrator) tellUp() {
 	well := f.stop.phase == running && !slices.ContainsFunc(f.units, func(u *unit) bool {
 		text, _ := f.unwell(u)
 		return text != ""
 	})
 	if well && !f.up {
-		f.opt.Sink.Emit(event.Up{Children: len(f.units)})
+		f.opt.Sink.Emit(event.AllReady{Children: len(f.units)})
 	}
 	f.up = well
 }
 
-// Outcome is what the end is judged by. Call it after Run.
-func (f *Fleet) Outcome() fdledger.Outcome {
+// Result is what the end is judged by. Call it after Run.
+func (f *Orchestrator) Result() fdledger.Result {
 	t := f.books.stop()
-	o := fdledger.Outcome{
-		Killed: t.killed + t.forced, Left: t.left, Proven: t.proven, Survived: f.books.survived,
+	o := fdledger.Result{
+		Killed: t.killed + t.forced, FDsLeft: t.left, LeftProven: t.proven, Survived: f.books.survived,
 		Critical: f.books.critical,
 		Fault:    f.books.fault || f.books.spawned != f.books.reaped, Strict: f.cfg.Shutdown.Strict,
 	}
@@ -409,9 +409,9 @@ func (f *Fleet) Outcome() fdledger.Outcome {
 	return o
 }
 
-// Complete is the last event, but for the supervisor's own descriptors and the
+// Summary is the last event, but for the supervisor's own descriptors and the
 // verdict. Call it after Run.
-func (f *Fleet) Complete() event.ShutdownComplete {
+func (f *Orchestrator) Summary() event.ShutdownComplete {
 	return event.ShutdownComplete{
 		Spawned: f.books.spawned, Reaped: f.books.reaped, Orphans: f.books.orphans, Killed: f.books.stop().killed, Left: f.books.stop().left,
 		KilledBefore: f.books.before.killed, LeftBefore: f.books.before.left,
@@ -420,9 +420,9 @@ func (f *Fleet) Complete() event.ShutdownComplete {
 }
 
 // Config is the configuration in force. Call it after Run.
-func (f *Fleet) Config() *config.Config { return f.cfg }
+func (f *Orchestrator) Config() *config.Config { return f.cfg }
 
 // Deadline is the absolute end of the stop. Call it after Run.
-func (f *Fleet) Deadline() time.Time { return f.stop.deadline }
+func (f *Orchestrator) Deadline() time.Time { return f.stop.deadline }
 
 func random() float64 { return rand.Float64() }

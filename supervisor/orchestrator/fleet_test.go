@@ -153,7 +153,7 @@ func TestLadder(t *testing.T) {
 
 // What a file can say of an end: its signals, whom they reach, what is a success.
 func TestGivenEnds(t *testing.T) {
-	both := ladder(config.Rung{Signal: unix.SIGINT, Wait: time.Second}, config.Rung{Signal: unix.SIGQUIT, Wait: time.Second / 2})
+	both := ladder(config.Step{Signal: unix.SIGINT, Wait: time.Second}, config.Step{Signal: unix.SIGQUIT, Wait: time.Second / 2})
 	playAll(t, []script{
 		{"one of several rungs", cfgs(newConfig(kid("b", both))), []step{
 			{"", "spawn b"},

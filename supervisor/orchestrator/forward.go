@@ -11,9 +11,9 @@ type forwarded struct{ came, sig unix.Signal }
 
 // Forward passes a signal that came to us on to every run, or sig in its
 // place; 0: none. It is no request: no stop begins.
-func (f *Fleet) Forward(came, sig unix.Signal) { f.mail.Put(forwarded{came, sig}) }
+func (f *Orchestrator) Forward(came, sig unix.Signal) { f.mail.Put(forwarded{came, sig}) }
 
-func (f *Fleet) forward(m forwarded) {
+func (f *Orchestrator) forward(m forwarded) {
 	f.advance() // a stop that was asked for before has its first signal sent before
 	meaning := "forwarded"
 	switch m.sig {
@@ -25,11 +25,13 @@ func (f *Fleet) forward(m forwarded) {
 	}
 	f.opt.Sink.Emit(event.SignalReceived{Signal: signalName(m.came), Meaning: meaning, Passed: true})
 	for _, u := range f.units {
-		if u.state.HasRun() {
+		if u.state.HasProcess() {
 			f.opt.Processes.Forward(u.run, m.came, m.sig)
 		}
 	}
 }
 
-// Exit is how the last run ended, or why there was none. Call it after Run.
-func (f *Fleet) Exit() (unix.WaitStatus, error) { return f.books.status, f.books.unspawned }
+// ExitStatus is how the last run ended, or why there was none. Call it after Run.
+func (f *Orchestrator) ExitStatus() (unix.WaitStatus, error) {
+	return f.books.status, f.books.unspawned
+}

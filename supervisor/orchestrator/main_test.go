@@ -42,12 +42,12 @@ func (b noBooks) Close(fd int, close func() error) error {
 
 // newHub makes a real hub. It stays outside of the bubble: its writers wait
 // for what is never written.
-func newHub(t *testing.T) *output.Hub {
+func newHub(t *testing.T) *output.Relay {
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	hub := output.NewHub(output.Options{Stdout: null, Stderr: null, Books: noBooks{t}})
+	hub := output.NewRelay(output.Options{Stdout: null, Stderr: null, FDs: noBooks{t}})
 	t.Cleanup(func() {
 		// On a busy machine a writer may get no processor in the 20 ms that Close waits for it. One
 		// that really does not end is found by goleak.
@@ -138,7 +138,7 @@ func args(a string) change {
 
 func parallel(n int) change { return policy(func(p *config.Policy) { p.MaxParallel = n }) }
 
-var overlapping = policy(func(p *config.Policy) { p.Overlap = true })
+var overlapping = policy(func(p *config.Policy) { p.OverlapUpdate = true })
 
 func restart(on string) change {
 	return func(_ *config.Child, i *config.Instance) { i.Policy.Restart.On = on }
@@ -160,9 +160,9 @@ func successes(codes ...int) change {
 	return func(_ *config.Child, i *config.Instance) { i.Policy.SuccessCodes = codes }
 }
 
-func ladder(rungs ...config.Rung) change {
+func ladder(rungs ...config.Step) change {
 	return func(_ *config.Child, i *config.Instance) {
-		i.Policy.KillLadder, i.Policy.KillSignal = rungs, rungs[0].Signal
+		i.Policy.KillSequence, i.Policy.KillSignal = rungs, rungs[0].Signal
 	}
 }
 
@@ -186,7 +186,7 @@ func listenOn(tcp string) change {
 
 // live is a run as the process loop would know it.
 type live struct {
-	id      process.RunID
+	id      process.ID
 	name    string
 	pid     int  // 0: its fact is still to come
 	told    bool // that it is to end
@@ -200,7 +200,7 @@ type live struct {
 // who ask. What the fleet does is written down in words.
 type world struct {
 	t    *testing.T
-	f    *Fleet
+	f    *Orchestrator
 	cfgs []*config.Config
 	over chan error
 
@@ -227,7 +227,7 @@ type world struct {
 }
 
 // open starts a fleet, in a bubble.
-func open(t *testing.T, relays Relays, cfgs ...*config.Config) *world {
+func open(t *testing.T, relays OutputRelay, cfgs ...*config.Config) *world {
 	w := &world{t: t, cfgs: cfgs, over: make(chan error, 1), gate: make(chan struct{}), sockets: map[string]int{}}
 	close(w.gate)
 	w.f = New(Options{
@@ -299,7 +299,7 @@ func (w *world) Keep(needed func(string) bool) {
 
 func (w *world) None() bool { return len(w.sockets) == 0 }
 
-func (w *world) Spawn(id process.RunID, s process.Spec) {
+func (w *world) Spawn(id process.ID, s process.Spec) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.stopAsked || len(w.sweeps) > 0 {
@@ -337,7 +337,7 @@ func (w *world) replaced(name string) bool {
 	return stand < 2 && heirs < 2 && heirs+others > 0
 }
 
-func (w *world) Signal(id process.RunID, sig unix.Signal, rung int, _ process.Proof) {
+func (w *world) Signal(id process.ID, sig unix.Signal, rung int, _ process.Proof) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	i := slices.IndexFunc(w.runs, func(r *live) bool { return r.id == id })
@@ -351,7 +351,7 @@ func (w *world) Signal(id process.RunID, sig unix.Signal, rung int, _ process.Pr
 	}
 	r.told = true
 	r.killed = r.killed || sig == unix.SIGKILL
-	fact := process.Signalled{Run: id, Pid: r.pid, Signal: sig, Rung: rung}
+	fact := process.Signalled{Run: id, Pid: r.pid, Signal: sig, Step: rung}
 	if r.pid == 0 {
 		r.pending = append(r.pending, fact)
 		return
@@ -359,9 +359,9 @@ func (w *world) Signal(id process.RunID, sig unix.Signal, rung int, _ process.Pr
 	w.f.Deliver(fact)
 }
 
-func (w *world) Serves(process.RunID) {}
+func (w *world) MarkReady(process.ID) {}
 
-func (w *world) Succeed(id process.RunID, pid int) {
+func (w *world) SetMainProcess(id process.ID, pid int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range w.runs {
@@ -371,7 +371,7 @@ func (w *world) Succeed(id process.RunID, pid int) {
 	}
 }
 
-func (w *world) Rescope(id process.RunID, s process.Scope, _ bool) {
+func (w *world) SetScope(id process.ID, s process.Scope, _ bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range w.runs {
@@ -389,9 +389,9 @@ func (w *world) listen(take func([]int, probe.Message)) (Notifier, error) {
 func (w *world) Name() string { return "@test" }
 func (w *world) Close()       {}
 
-// Try plays a command that runs for as long as its argument says, and exits
+// RunProbe plays a command that runs for as long as its argument says, and exits
 // with 1 unless it is to go well.
-func (w *world) Try(ctx context.Context, s spawn.Spec) error {
+func (w *world) RunProbe(ctx context.Context, s spawn.Spec) error {
 	w.mu.Lock()
 	w.say("try %s", s.Name)
 	w.mu.Unlock()
@@ -407,7 +407,7 @@ func (w *world) Try(ctx context.Context, s spawn.Spec) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.lacking {
-		return fmt.Errorf("%w: %w", process.ErrNotTried, unix.EAGAIN)
+		return fmt.Errorf("%w: %w", process.ErrProbeNotStarted, unix.EAGAIN)
 	}
 	if w.ill {
 		return errors.New("the command exited with code 1")
@@ -415,9 +415,9 @@ func (w *world) Try(ctx context.Context, s spawn.Spec) error {
 	return nil
 }
 
-func (w *world) Glance(process.RunID, unix.Signal)   {}
-func (w *world) Diagnose(process.RunID, unix.Signal) {}
-func (w *world) Forward(id process.RunID, came, sig unix.Signal) {
+func (w *world) Inspect(process.ID, unix.Signal)  {}
+func (w *world) Diagnose(process.ID, unix.Signal) {}
+func (w *world) Forward(id process.ID, came, sig unix.Signal) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range w.runs {
@@ -427,9 +427,9 @@ func (w *world) Forward(id process.RunID, came, sig unix.Signal) {
 	}
 }
 
-func (w *world) EndBy(time.Time) {}
+func (w *world) SetDeadline(time.Time) {}
 
-func (w *world) Sweep(killAt, giveUp time.Time, proof process.Proof) {
+func (w *world) CleanUpOrphans(killAt, giveUp time.Time, proof process.Proof) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.swept = true
@@ -454,11 +454,11 @@ func (w *world) Emit(e event.Event) {
 		w.say("%s", strings.TrimSpace(e.Child+" "+e.What+" "+e.Detail))
 	case event.Warning:
 		w.say("stranger: %s", e.Reason)
-	case event.Halted:
+	case event.ReloadHalted:
 		w.say("halt %s: %s", e.Child, e.Reason)
-	case event.RollingBack:
+	case event.RollbackStarted:
 		w.say("back for %s", e.Child)
-	case event.Outlived:
+	case event.DescendantsOutlive:
 		w.say("%s outlived by %v", e.Child, e.Descendants)
 	case event.Unhealthy:
 		w.say("%s unhealthy", e.Child)
@@ -474,18 +474,18 @@ func (w *world) Emit(e event.Event) {
 		w.say("%s completed", e.Child)
 	case event.Failed:
 		w.say("%s failed", e.Child)
-	case event.WaitsInVain:
+	case event.DependencyFailed:
 		w.say("%s waits in vain for %s", e.Child, e.For)
 	case event.ShutdownBegun:
 		w.stopAsked = true
 		w.say("stop: %s", e.Reason)
-	case event.Reloaded:
+	case event.ConfigReloaded:
 		w.say("reloaded +%v -%v ~%v =%v", e.Added, e.Removed, e.Changed, e.Kept)
-	case event.Rejected:
+	case event.ConfigRejected:
 		w.say("rejected: %s", e.Diagnostics)
 	case event.ReloadIgnored:
 		w.say("ignored: %s", e.Reason)
-	case event.Left:
+	case event.Leftover:
 		w.say("left %d", e.Number)
 	case event.Fault:
 		w.say("fault: %s", e.Reason)
@@ -537,14 +537,14 @@ func (w *world) gone(r *live) bool {
 	return r.killed
 }
 
-func (w *world) exit(r *live, e event.Exit, look process.Look) {
+func (w *world) exit(r *live, e event.Exit, look process.FDResult) {
 	killed := w.gone(r)
 	if r.ended {
 		w.f.Deliver(process.TreeEnded{Run: r.id})
 		return
 	}
 	status := unix.WaitStatus(e.Code<<8 | int(unix.SignalNum(e.Signal)))
-	w.f.Deliver(process.Exited{Run: r.id, Pid: r.pid, Exit: e, Status: status, At: time.Now(), Killed: killed, Look: look})
+	w.f.Deliver(process.Exited{Run: r.id, Pid: r.pid, Exit: e, Status: status, At: time.Now(), Killed: killed, FDs: look})
 }
 
 // outlive ends the main process of a run, which descendants outlive. The next exit
@@ -555,7 +555,7 @@ func (w *world) outlive(r *live, e event.Exit) {
 	w.mu.Unlock()
 	status := unix.WaitStatus(e.Code<<8 | int(unix.SignalNum(e.Signal)))
 	w.f.Deliver(process.Exited{
-		Run: r.id, Pid: r.pid, Exit: e, Status: status, At: time.Now(), Look: process.Look{Proof: process.None},
+		Run: r.id, Pid: r.pid, Exit: e, Status: status, At: time.Now(), FDs: process.FDResult{Proof: process.None},
 		Survivors: []process.Survivor{{Pid: 77, Command: "worker"}},
 	})
 }
@@ -600,13 +600,13 @@ func (w *world) do(step string) (answer string) {
 	case "lack": // for want of a process
 		w.refuse(run(), fmt.Errorf("cannot fork: %w", unix.EAGAIN))
 	case "exit", "exit!": // the latest run of that name
-		w.exit(run(), event.Exit{Code: n}, process.Look{Proof: process.None})
+		w.exit(run(), event.Exit{Code: n}, process.FDResult{Proof: process.None})
 	case "outlive":
 		w.outlive(run(), event.Exit{Code: n})
 	case "die":
-		w.exit(run(), event.Exit{Signal: arg(2)}, process.Look{Proof: process.None})
+		w.exit(run(), event.Exit{Signal: arg(2)}, process.FDResult{Proof: process.None})
 	case "leak":
-		w.exit(run(), event.Exit{}, process.Look{Proof: process.Proof(arg(2)), After: []procfs.FD{{Num: 7, Kind: "file", Target: "/f"}}})
+		w.exit(run(), event.Exit{}, process.FDResult{Proof: process.Proof(arg(2)), After: []procfs.FD{{Num: 7, Kind: "file", Target: "/f"}}})
 	case "hup": // as reload, of a fleet that was left alone for a while
 		<-time.After(2 * young)
 		return w.do("reload " + arg(1))
@@ -645,7 +645,7 @@ func (w *world) do(step string) (answer string) {
 		if pid, _ := strconv.Atoi(arg(1)); pid > 0 {
 			left = []procfs.Stat{{Pid: pid, Comm: "stuck", State: 'D'}}
 		}
-		w.f.Deliver(process.Swept{Left: left})
+		w.f.Deliver(process.OrphanCleanupDone{Left: left})
 	case "health":
 		h := w.f.Health(w.t.Context())
 		for _, text := range []string{h.Note, h.Dead, h.Unready} { // one of them is what the step is for
@@ -684,7 +684,7 @@ func (w *world) end() string {
 	default:
 		return "not over"
 	}
-	o, c := w.f.Outcome(), w.f.Complete()
+	o, c := w.f.Result(), w.f.Summary()
 	return fmt.Sprintf("%s %d: spawned %d, reaped %d, orphans %d, killed %d, left %d", o.Verdict(), o.Code(), c.Spawned, c.Reaped, c.Orphans, c.Killed, c.Left)
 }
 
@@ -710,10 +710,10 @@ func (w *world) finish() {
 			if r.pid == 0 {
 				w.up(r, 0)
 			}
-			w.exit(r, event.Exit{}, process.Look{})
+			w.exit(r, event.Exit{}, process.FDResult{})
 		}
 		if swept {
-			w.f.Deliver(process.Swept{})
+			w.f.Deliver(process.OrphanCleanupDone{})
 		}
 	}
 	panic("the fleet does not end") // the bubble could not either

@@ -28,12 +28,12 @@ const (
 
 type lookNow struct {
 	u    *unit
-	run  process.RunID
+	run  process.ID
 	what moment
 }
 
 // later has a run looked at, unless it ends first.
-func (f *Fleet) later(u *unit, d time.Duration, what moment) {
+func (f *Orchestrator) later(u *unit, d time.Duration, what moment) {
 	m := lookNow{u, u.run, what}
 	u.moments = append(u.moments, time.AfterFunc(d, func() { f.mail.Put(m) }))
 }
@@ -46,25 +46,25 @@ func (u *unit) forget() {
 }
 
 // watchSlow has a run looked at that takes long for the rung which it is on.
-func (f *Fleet) watchSlow(u *unit, wait time.Duration) {
+func (f *Orchestrator) watchSlow(u *unit, wait time.Duration) {
 	if u.rung == 1 && wait > slowAfter+slowBefore {
 		f.later(u, slowAfter, slowMoment)
 	}
 	f.later(u, max(wait-slowBefore, wait/2), slowMoment)
 }
 
-func (f *Fleet) lookNow(m lookNow) {
+func (f *Orchestrator) lookNow(m lookNow) {
 	u := m.u
-	if u.run != m.run || !u.state.HasRun() {
+	if u.run != m.run || !u.state.HasProcess() {
 		return
 	}
 	switch m.what {
 	case glanceMoment:
-		f.opt.Processes.Glance(u.run, u.spec.Policy.KillSignal)
+		f.opt.Processes.Inspect(u.run, u.spec.Policy.KillSignal)
 	case reloadMoment:
 		f.tellReload(u)
 	case slowMoment:
-		if r, ok := u.ladder().Rung(u.rung); ok {
+		if r, ok := u.ladder().Step(u.rung); ok {
 			f.opt.Processes.Diagnose(u.run, r.Signal)
 		}
 	}
@@ -72,7 +72,7 @@ func (f *Fleet) lookNow(m lookNow) {
 
 // glanced keeps what is known of a run, and warns once of a signal that will
 // not stop it, or not gracefully.
-func (f *Fleet) glanced(x process.Glanced) {
+func (f *Orchestrator) glanced(x process.Inspected) {
 	u := f.runs[x.Run]
 	u.known = &x
 	if x.Disposition == u.unheard {
@@ -80,18 +80,18 @@ func (f *Fleet) glanced(x process.Glanced) {
 	}
 	u.unheard = x.Disposition
 	if x.Disposition == "ignored" || x.Disposition == "default" {
-		f.opt.Sink.Emit(event.Unheard{Child: u.spec.Name, Pid: x.Pid, Signal: signalName(u.spec.Policy.KillSignal), Disposition: x.Disposition})
+		f.opt.Sink.Emit(event.SignalNotHandled{Child: u.spec.Name, Pid: x.Pid, Signal: signalName(u.spec.Policy.KillSignal), Disposition: x.Disposition})
 	}
 }
 
-func (f *Fleet) diagnosed(x process.Diagnosed) {
+func (f *Orchestrator) diagnosed(x process.Diagnosed) {
 	u := f.runs[x.Run]
 	rung := u.rung
-	if r, ok := u.ladder().Rung(rung - 1); ok && r.Signal == x.Signal {
+	if r, ok := u.ladder().Step(rung - 1); ok && r.Signal == x.Signal {
 		rung-- // it climbed while we looked
 	}
-	f.opt.Sink.Emit(event.Slow{
-		Child: u.spec.Name, Pid: x.Pid, Stop: time.Since(u.stopped), Rung: rung, Signal: signalName(x.Signal),
+	f.opt.Sink.Emit(event.SlowStop{
+		Child: u.spec.Name, Pid: x.Pid, Stop: time.Since(u.stopped), Step: rung, Signal: signalName(x.Signal),
 		Disposition: x.Disposition, CPU: x.CPU, Threads: x.Threads,
 	})
 }
@@ -108,7 +108,7 @@ func (u *unit) lastKnown() string {
 	var words []string
 	n := 0
 	for _, fd := range u.known.FDs {
-		if fd.Std() {
+		if fd.IsStandard() {
 			continue
 		}
 		if n++; n <= mostKnown {

@@ -137,8 +137,8 @@ func TestBudget(t *testing.T) {
 		if !reflect.DeepEqual(w.sweeps, want) {
 			t.Errorf("sweeps: %v, want %v", w.sweeps, want)
 		}
-		w.f.Deliver(process.OrphanSignalled{Pid: 9, Command: "o", Signal: unix.SIGTERM, Rung: 1})
-		w.f.Deliver(process.OrphanSignalled{Pid: 9, Command: "o", Signal: unix.SIGKILL, Rung: 2})
+		w.f.Deliver(process.OrphanSignalled{Pid: 9, Command: "o", Signal: unix.SIGTERM, Step: 1})
+		w.f.Deliver(process.OrphanSignalled{Pid: 9, Command: "o", Signal: unix.SIGKILL, Step: 2})
 		w.f.Deliver(process.OrphanReaped{Pid: 9, Command: "o", Exit: event.Exit{Signal: "SIGKILL"}})
 		w.do("swept")
 		if got, want := w.end(), "forced 124: spawned 1, reaped 1, orphans 1, killed 1, left 0"; got != want {
@@ -147,7 +147,7 @@ func TestBudget(t *testing.T) {
 		if !w.f.Deadline().Equal(began.Add(deadline)) {
 			t.Errorf("deadline: %v after the signal", w.f.Deadline().Sub(began))
 		}
-		if c := w.f.Complete(); c.Elapsed != time.Second || c.Deadline != deadline {
+		if c := w.f.Summary(); c.Elapsed != time.Second || c.Deadline != deadline {
 			t.Errorf("%+v", c)
 		}
 	})
@@ -160,7 +160,7 @@ func TestTold(t *testing.T) {
 		w.want("up b", "b ready")
 		w.do("wait 1s")
 		w.want("die b SIGSEGV", "b again 1")
-		u := told[event.Unexpected](w)
+		u := told[event.UnexpectedEnd](w)
 		if len(u) != 1 || u[0].Child != "b" || u[0].Reason != "ended by SIGSEGV" {
 			t.Errorf("unexpected: %+v", u)
 		}
@@ -168,7 +168,7 @@ func TestTold(t *testing.T) {
 		w.want("up b", "spawn b, b ready")
 		w.want("INT", "SIGTERM a, SIGTERM b")
 		a, b := w.runs[0], w.runs[1]
-		if s, want := told[event.SignalSent](w), (event.SignalSent{Child: "a", Pid: a.pid, Signal: "SIGTERM", Rung: 1}); len(s) != 2 || s[0] != want {
+		if s, want := told[event.SignalSent](w), (event.SignalSent{Child: "a", Pid: a.pid, Signal: "SIGTERM", Step: 1}); len(s) != 2 || s[0] != want {
 			t.Errorf("signals: %+v", s)
 		}
 		w.f.Deliver(process.Signalled{Run: a.id, Pid: a.pid, Signal: unix.SIGCONT, Err: unix.EPERM})
@@ -185,7 +185,7 @@ func TestTold(t *testing.T) {
 		if r[0].Stopped || r[0].Stop != 0 || r[0].Elapsed != time.Second {
 			t.Errorf("reaped: %+v", r[0])
 		}
-		if u := told[event.Unexpected](w); len(u) != 1 {
+		if u := told[event.UnexpectedEnd](w); len(u) != 1 {
 			t.Errorf("a stop is no crash: %+v", u)
 		}
 		w.want("TERM", "SIGKILL b")
@@ -287,7 +287,7 @@ func TestReloadWhileReading(t *testing.T) {
 
 type noRelays struct{}
 
-func (noRelays) Prepare(output.Spec) (*output.Run, error) { return nil, unix.EROFS }
+func (noRelays) Prepare(output.Spec) (*output.ChildOutput, error) { return nil, unix.EROFS }
 
 // Output that cannot be prepared is a spawn that failed, nothing else.
 func TestNoOutput(t *testing.T) {
@@ -324,14 +324,14 @@ func TestLastKnown(t *testing.T) {
 		return all
 	}
 	for _, tt := range []struct {
-		known *process.Glanced
+		known *process.Inspected
 		want  string
 	}{
 		{nil, ""},
-		{&process.Glanced{FDs: fds(3)}, "0 descriptors, 2s before: "},
-		{&process.Glanced{FDs: fds(5)}, "2 descriptors, 2s before: 3 /3, 4 /4"},
-		{&process.Glanced{FDs: fds(11)}, "8 descriptors, 2s before: 3 /3, 4 /4, 5 /5, 6 /6, 7 /7, 8 /8, 9 /9, 10 /10"},
-		{&process.Glanced{FDs: fds(13)}, "10 descriptors, 2s before: 3 /3, 4 /4, 5 /5, 6 /6, 7 /7, 8 /8, 9 /9, 10 /10, and 2 more"},
+		{&process.Inspected{FDs: fds(3)}, "0 descriptors, 2s before: "},
+		{&process.Inspected{FDs: fds(5)}, "2 descriptors, 2s before: 3 /3, 4 /4"},
+		{&process.Inspected{FDs: fds(11)}, "8 descriptors, 2s before: 3 /3, 4 /4, 5 /5, 6 /6, 7 /7, 8 /8, 9 /9, 10 /10"},
+		{&process.Inspected{FDs: fds(13)}, "10 descriptors, 2s before: 3 /3, 4 /4, 5 /5, 6 /6, 7 /7, 8 /8, 9 /9, 10 /10, and 2 more"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			if tt.known != nil {

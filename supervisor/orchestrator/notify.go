@@ -37,7 +37,7 @@ func (u *unit) notifies() bool {
 
 // notifyEnv is what a run that notifies has in its environment, in place of
 // what we ourselves may have been given.
-func (f *Fleet) notifyEnv(l *config.Launch) ([]string, error) {
+func (f *Orchestrator) notifyEnv(l *config.Launch) ([]string, error) {
 	if f.notifier == nil {
 		n, err := f.opt.Listen(func(pids []int, m probe.Message) {
 			done := make(chan struct{})
@@ -62,7 +62,7 @@ func (f *Fleet) notifyEnv(l *config.Launch) ([]string, error) {
 	return env, nil
 }
 
-func (f *Fleet) deafen() {
+func (f *Orchestrator) deafen() {
 	if f.notifier != nil {
 		f.notifier.Close()
 	}
@@ -71,9 +71,9 @@ func (f *Fleet) deafen() {
 // notified does what a run says, if it is a run's own process that says it or
 // one below it. A run can be quicker than the news of its pid: then what it
 // says waits for that.
-func (f *Fleet) notified(n notified) {
+func (f *Orchestrator) notified(n notified) {
 	u := f.sender(n.pids)
-	if u == nil && slices.ContainsFunc(f.units, func(u *unit) bool { return u.notifies() && u.state.HasRun() && u.pid == 0 }) {
+	if u == nil && slices.ContainsFunc(f.units, func(u *unit) bool { return u.notifies() && u.state.HasProcess() && u.pid == 0 }) {
 		f.unclaimed = &n
 		return
 	}
@@ -89,7 +89,7 @@ func (f *Fleet) notified(n notified) {
 }
 
 // claim looks again whose a notification is that came too early.
-func (f *Fleet) claim() {
+func (f *Orchestrator) claim() {
 	if n := f.unclaimed; n != nil {
 		f.unclaimed = nil
 		f.notified(*n)
@@ -97,10 +97,10 @@ func (f *Fleet) claim() {
 }
 
 // sender is the instance whose run has the nearest of the pids, if it notifies.
-func (f *Fleet) sender(pids []int) *unit {
+func (f *Orchestrator) sender(pids []int) *unit {
 	for _, pid := range pids {
 		for _, u := range f.units {
-			if pid != 0 && u.pid == pid && u.state.HasRun() && u.outcome == nil {
+			if pid != 0 && u.pid == pid && u.state.HasProcess() && u.outcome == nil {
 				if u.notifies() {
 					return u
 				}
@@ -111,7 +111,7 @@ func (f *Fleet) sender(pids []int) *unit {
 	return nil
 }
 
-func (f *Fleet) hear(u *unit, m probe.Message) {
+func (f *Orchestrator) hear(u *unit, m probe.Message) {
 	say := func(what, detail string) {
 		f.opt.Sink.Emit(event.Notified{Child: u.spec.Name, Pid: u.pid, What: what, Detail: detail})
 	}
@@ -137,7 +137,7 @@ func (f *Fleet) hear(u *unit, m probe.Message) {
 	}
 	if m.MainPID > 0 && m.MainPID != u.pid && m.MainPID != u.successor {
 		u.successor = m.MainPID
-		f.opt.Processes.Succeed(u.run, m.MainPID)
+		f.opt.Processes.SetMainProcess(u.run, m.MainPID)
 		say("main process", fmt.Sprintf("pid %d is to take over once pid %d has ended", m.MainPID, u.pid))
 	}
 	if m.Alive {
@@ -151,8 +151,8 @@ func (f *Fleet) hear(u *unit, m probe.Message) {
 	}
 }
 
-func (f *Fleet) saysReady(u *unit, reloads bool, say func(what, detail string)) {
-	f.opt.Processes.Serves(u.run)
+func (f *Orchestrator) saysReady(u *unit, reloads bool, say func(what, detail string)) {
+	f.opt.Processes.MarkReady(u.run)
 	if u.reloading && !reloads {
 		u.reloading = false
 		say("reloaded", "")
@@ -165,7 +165,7 @@ func (f *Fleet) saysReady(u *unit, reloads bool, say func(what, detail string)) 
 
 // extend gives a run more time from now on: to become ready, or on the rung of
 // its stop, the deadline of which holds all the same.
-func (f *Fleet) extend(u *unit, d time.Duration) {
+func (f *Orchestrator) extend(u *unit, d time.Duration) {
 	what := readyTimer
 	switch {
 	case u.timer == nil:
@@ -182,7 +182,7 @@ func (f *Fleet) extend(u *unit, d time.Duration) {
 }
 
 // guard begins the watchdog of a run that is ready.
-func (f *Fleet) guard(u *unit) {
+func (f *Orchestrator) guard(u *unit) {
 	r := u.spec.Launch.Ready
 	if r == nil || r.Watchdog == 0 {
 		return
@@ -192,7 +192,7 @@ func (f *Fleet) guard(u *unit) {
 	u.watchdog = time.AfterFunc(r.Watchdog, func() { f.mail.Put(m) })
 }
 
-func (f *Fleet) watchdogOver(m watchdogOver) {
+func (f *Orchestrator) watchdogOver(m watchdogOver) {
 	u := m.u
 	if u.run != m.run || u.watchdog == nil {
 		return

@@ -14,7 +14,7 @@ type group []*unit
 
 // regroup draws the groups anew from the instances that there are. A child
 // without instances has an empty one.
-func (f *Fleet) regroup() {
+func (f *Orchestrator) regroup() {
 	f.groups = map[string]group{}
 	for _, u := range f.units {
 		if u.stands() {
@@ -34,15 +34,17 @@ func (g group) succeeded() bool {
 	return !slices.ContainsFunc(g, func(u *unit) bool { return u.state != lifecycle.Succeeded })
 }
 
-func (f *Fleet) mayStart(u *unit) bool { return u.state == lifecycle.Waiting && f.hasDependencies(u) }
+func (f *Orchestrator) mayStart(u *unit) bool {
+	return u.state == lifecycle.Waiting && f.hasDependencies(u)
+}
 
-func (f *Fleet) hasDependencies(u *unit) bool {
+func (f *Orchestrator) hasDependencies(u *unit) bool {
 	return !slices.ContainsFunc(u.dependsOn, func(d config.Dependency) bool { return !f.groups[d.Child].met(d.Until) })
 }
 
 // findLost finds, by their children, instances that have failed for good: no
 // group with one of them is ever what somebody waits for.
-func (f *Fleet) findLost() {
+func (f *Orchestrator) findLost() {
 	f.lost = map[string]string{}
 	for _, u := range f.units {
 		if u.state == lifecycle.Failed && u.goal == toRun && u.stands() {
@@ -53,7 +55,7 @@ func (f *Fleet) findLost() {
 
 // inVain says for whom a waiting instance waits and will not get it before
 // another configuration comes. Empty: nobody.
-func (f *Fleet) inVain(u *unit) string {
+func (f *Orchestrator) inVain(u *unit) string {
 	if u.state != lifecycle.Waiting || u.goal != toRun {
 		return ""
 	}
@@ -62,7 +64,7 @@ func (f *Fleet) inVain(u *unit) string {
 
 // lostDependency finds an instance that another one needs and that has failed
 // for good. Empty: there is none.
-func (f *Fleet) lostDependency(u *unit) string {
+func (f *Orchestrator) lostDependency(u *unit) string {
 	for _, d := range u.dependsOn {
 		if name := f.lost[d.Child]; name != "" {
 			return name
@@ -73,15 +75,15 @@ func (f *Fleet) lostDependency(u *unit) string {
 
 // hasCompleted reports whether what has to run to success before an instance
 // has.
-func (f *Fleet) hasCompleted(u *unit) bool {
-	return !slices.ContainsFunc(u.dependsOn, func(d config.Dependency) bool { return !d.Outlives() && !f.groups[d.Child].met(d.Until) })
+func (f *Orchestrator) hasCompleted(u *unit) bool {
+	return !slices.ContainsFunc(u.dependsOn, func(d config.Dependency) bool { return !d.StopsAfterDependent() && !f.groups[d.Child].met(d.Until) })
 }
 
 // tellVain tells once that an instance waits in vain.
-func (f *Fleet) tellVain(u *unit) {
+func (f *Orchestrator) tellVain(u *unit) {
 	vain := f.inVain(u)
 	if vain != "" && vain != u.vain && f.stop.phase == running {
-		f.opt.Sink.Emit(event.WaitsInVain{Child: u.spec.Name, For: vain})
+		f.opt.Sink.Emit(event.DependencyFailed{Child: u.spec.Name, For: vain})
 	}
 	u.vain = vain
 }
@@ -96,8 +98,8 @@ func (f *Fleet) tellVain(u *unit) {
 // part of. A circle of waiting would then be one within a single edition, and a
 // configuration has none. What is no sidecar never waits for one, so there is no
 // circle through both either.
-func (f *Fleet) mayStop(u *unit) bool {
-	if !u.state.HasRun() {
+func (f *Orchestrator) mayStop(u *unit) bool {
+	if !u.state.HasProcess() {
 		return true
 	}
 	if u.sidecar() && (f.needed.apps || f.needed.bySidecars.by(u)) {
@@ -128,11 +130,11 @@ func (d dependents) by(u *unit) bool {
 const killPatience = 100 * time.Millisecond
 
 // doomed reports whether an instance got SIGKILL so long ago that a stop goes on without its end.
-func (f *Fleet) doomed(u *unit) bool {
+func (f *Orchestrator) doomed(u *unit) bool {
 	return f.stop.phase == stopping && !u.killed.IsZero() && time.Since(u.killed) >= killPatience
 }
 
-func (f *Fleet) findNeeded() {
+func (f *Orchestrator) findNeeded() {
 	f.needed = needed{byApps: dependents{}, bySidecars: dependents{}}
 	for _, u := range f.units {
 		if !f.leaving(u) || f.doomed(u) {
@@ -153,11 +155,11 @@ func (f *Fleet) findNeeded() {
 // needs are the children that an instance needs for as long as it runs. What a
 // child needs that runs no more, since it failed, is still in use by those that
 // depend on it. All this is of one edition; see mayStop.
-func (f *Fleet) needs(u *unit) []string {
+func (f *Orchestrator) needs(u *unit) []string {
 	all := u.outlivedBy
 	for i := 0; i < len(all); i++ {
 		g := f.groups[all[i]]
-		if slices.ContainsFunc(g, func(dep *unit) bool { return dep.state.HasRun() }) {
+		if slices.ContainsFunc(g, func(dep *unit) bool { return dep.state.HasProcess() }) {
 			continue
 		}
 		for _, dep := range g {
@@ -174,7 +176,7 @@ func (f *Fleet) needs(u *unit) []string {
 
 // busy reports whether something runs or is due. Sidecars count only beside
 // others, unless there never were any: with --only one can be run alone.
-func (f *Fleet) busy() bool {
+func (f *Orchestrator) busy() bool {
 	if f.loading && f.stop.phase == running {
 		return true
 	}
@@ -187,7 +189,7 @@ func (f *Fleet) busy() bool {
 
 // sidecarsAwaited reports whether something that is no sidecar waits for what a
 // sidecar can still come to.
-func (f *Fleet) sidecarsAwaited() bool {
+func (f *Orchestrator) sidecarsAwaited() bool {
 	seen := map[*unit]bool{}
 	var due func(u *unit) bool // it can still become what somebody waits for
 	due = func(u *unit) bool {
@@ -205,7 +207,7 @@ func (f *Fleet) sidecarsAwaited() bool {
 
 // dropEnded forgets the instances that were removed from the configuration and
 // have ended.
-func (f *Fleet) dropEnded() {
+func (f *Orchestrator) dropEnded() {
 	if f.stop.phase != running {
 		return
 	}

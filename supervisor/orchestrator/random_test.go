@@ -45,7 +45,7 @@ func anyConfig(r *rand.Rand) *config.Config {
 			if r.IntN(4) == 0 {
 				p.ReloadSignal = unix.SIGHUP
 			}
-			p.Overlap, p.MaxParallel = !oneshot && strategy == 0, 1+strategy
+			p.OverlapUpdate, p.MaxParallel = !oneshot && strategy == 0, 1+strategy
 		})
 		children = append(children, kid(pick(name, name+"*1", name+"*2", name+"*3"), after(deps...), listenOn(pick("", ":"+name, ":1"+name)), args(pick("", "", "+")),
 			restart(pick("never", "failure", "always")), onSuccess(on), onFailure(on), killBy(unix.SIGTERM, time.Duration(1+r.IntN(5))*time.Second), role))
@@ -82,7 +82,7 @@ func (w *world) act(r *rand.Rand, reloads bool) {
 		w.do("swept")
 	case one == nil:
 	case one.pid != 0:
-		w.exit(one, event.Exit{Code: r.IntN(2)}, process.Look{Proof: process.None})
+		w.exit(one, event.Exit{Code: r.IntN(2)}, process.FDResult{Proof: process.None})
 	case n < 14:
 		w.refuse(one, [2]error{errors.New("no such file"), unix.EAGAIN}[r.IntN(2)])
 	default:
@@ -117,7 +117,7 @@ func (w *world) settle() {
 			w.up(r, 0)
 		}
 		for _, r := range told {
-			w.exit(r, event.Exit{}, process.Look{})
+			w.exit(r, event.Exit{}, process.FDResult{})
 		}
 		busy := len(begun)+len(told) > 0
 		if idle && !busy {

@@ -17,7 +17,9 @@ func readyBy(r config.Ready) change {
 	}
 }
 
-func exec(d string) config.Probe { return config.Probe{Exec: []string{"probe", d}, Path: "/bin/probe"} }
+func exec(d string) config.Probe {
+	return config.Probe{Exec: []string{"probe", d}, ExecPath: "/bin/probe"}
+}
 
 func TestReadyByCommand(t *testing.T) {
 	playAll(t, []script{

@@ -18,7 +18,7 @@ type reload struct {
 	noBack bool              // it cannot be taken back
 }
 
-func (f *Fleet) startReload() {
+func (f *Orchestrator) startReload() {
 	switch {
 	case f.stop.phase != running:
 		f.opt.Sink.Emit(event.ReloadIgnored{Reason: "a stop is under way"})
@@ -35,7 +35,7 @@ func (f *Fleet) startReload() {
 
 // loaded applies a configuration that was read. One with a fault changes
 // nothing.
-func (f *Fleet) loaded(m loaded) {
+func (f *Orchestrator) loaded(m loaded) {
 	f.loading = false
 	switch {
 	case f.stop.phase != running:
@@ -44,7 +44,7 @@ func (f *Fleet) loaded(m loaded) {
 		m.err = f.openSockets(m.cfg)
 	}
 	if m.err != nil {
-		f.opt.Sink.Emit(event.Rejected{Diagnostics: m.err.Error()})
+		f.opt.Sink.Emit(event.ConfigRejected{Diagnostics: m.err.Error()})
 	} else {
 		f.apply(m.cfg)
 	}
@@ -57,7 +57,7 @@ func (f *Fleet) loaded(m loaded) {
 // apply sets each instance's goal by the difference. What did not change keeps
 // its run; what changed only in its policy does so too, and has the new one at
 // once.
-func (f *Fleet) apply(cfg *config.Config) {
+func (f *Orchestrator) apply(cfg *config.Config) {
 	if f.reload == nil {
 		f.reload = &reload{from: f.cfg}
 	}
@@ -65,7 +65,7 @@ func (f *Fleet) apply(cfg *config.Config) {
 	f.cfg = cfg
 	f.edition++
 	f.opt.Configure(cfg)
-	after := cfg.OutlivedBy()
+	after := cfg.StoppedAfter()
 	known := map[string]*unit{}
 	for _, u := range f.units {
 		if u.stands() {
@@ -106,7 +106,7 @@ func (f *Fleet) apply(cfg *config.Config) {
 
 // mayRollBack reports whether the end of a run, or its being late, means that
 // the reload that began it is taken back.
-func (f *Fleet) mayRollBack(u *unit) bool {
+func (f *Orchestrator) mayRollBack(u *unit) bool {
 	r := f.reload
 	if !u.trial || u.goal != toRun || r == nil || r.back != "" || r.noBack || !f.cfg.Reload.Rollback || f.stop.phase != running {
 		return false
@@ -120,15 +120,15 @@ func (f *Fleet) mayRollBack(u *unit) bool {
 }
 
 // rollBack brings the configuration back that was in force before the reload.
-func (f *Fleet) rollBack(u *unit, reason string) {
-	f.opt.Sink.Emit(event.RollingBack{Child: u.spec.Name, Reason: reason})
+func (f *Orchestrator) rollBack(u *unit, reason string) {
+	f.opt.Sink.Emit(event.RollbackStarted{Child: u.spec.Name, Reason: reason})
 	f.apply(f.reload.from)
 	f.reload.back = fmt.Sprintf("%s: %s. All is as it was before this configuration.", u.spec.Name, reason)
 }
 
 // renewPolicy gives a run that goes on its new policy. Whether it hears another
 // kill_signal is found out anew.
-func (f *Fleet) renewPolicy(u *unit, spec *config.Instance) {
+func (f *Orchestrator) renewPolicy(u *unit, spec *config.Instance) {
 	if u.next != nil { // its run is on its way out, by what it was started with
 		u.next = spec
 		return
@@ -139,8 +139,8 @@ func (f *Fleet) renewPolicy(u *unit, spec *config.Instance) {
 			f.later(u, glanceAfter, glanceMoment)
 		}
 	}
-	if old := u.spec.Policy; (spec.Policy.KillScope != old.KillScope || spec.Policy.Descendants != old.Descendants) && u.state.HasRun() {
-		f.opt.Processes.Rescope(u.run, process.Scope(spec.Policy.KillScope), spec.Policy.Descendants == config.LeaveDescendants)
+	if old := u.spec.Policy; (spec.Policy.KillScope != old.KillScope || spec.Policy.Descendants != old.Descendants) && u.state.HasProcess() {
+		f.opt.Processes.SetScope(u.run, process.Scope(spec.Policy.KillScope), spec.Policy.Descendants == config.LeaveDescendants)
 	}
 	old := u.spec
 	u.spec = spec
@@ -149,7 +149,7 @@ func (f *Fleet) renewPolicy(u *unit, spec *config.Instance) {
 
 // tellReload sends the reload_signal to a run that goes on. One that has just
 // been executed may not have its handler yet, and would die of it.
-func (f *Fleet) tellReload(u *unit) {
+func (f *Orchestrator) tellReload(u *unit) {
 	sig := u.spec.Policy.ReloadSignal
 	if u.state != lifecycle.Ready || sig == 0 {
 		return
@@ -163,7 +163,7 @@ func (f *Fleet) tellReload(u *unit) {
 
 // finishReload tells of a reload once it is fully applied: what was removed is
 // gone, what was added or changed serves or is over.
-func (f *Fleet) finishReload() {
+func (f *Orchestrator) finishReload() {
 	if f.reload == nil || f.stop.phase != running || len(f.reload.halted) > 0 {
 		return
 	}
@@ -172,7 +172,7 @@ func (f *Fleet) finishReload() {
 			return
 		}
 		switch u.state {
-		case lifecycle.Starting, lifecycle.Unready, lifecycle.Ending, lifecycle.Renewing, lifecycle.BackingOff, lifecycle.Stopping:
+		case lifecycle.Starting, lifecycle.Unready, lifecycle.Ending, lifecycle.Replacing, lifecycle.BackingOff, lifecycle.Stopping:
 			return
 		case lifecycle.Waiting:
 			if f.mayStart(u) {
@@ -185,7 +185,7 @@ func (f *Fleet) finishReload() {
 		}
 	}
 	if f.reload.back != "" {
-		f.opt.Sink.Emit(event.Rejected{Diagnostics: f.reload.back})
+		f.opt.Sink.Emit(event.ConfigRejected{Diagnostics: f.reload.back})
 		f.reload = nil
 		return
 	}
@@ -195,14 +195,14 @@ func (f *Fleet) finishReload() {
 
 // reloaded says what became of a reload. An instance whose run was replaced
 // on the way is no kept one, though it is made of the same again.
-func (f *Fleet) reloaded() event.Reloaded {
-	p := config.Diff(f.reload.from, f.cfg)
+func (f *Orchestrator) reloaded() event.ConfigReloaded {
+	p := config.PlanChange(f.reload.from, f.cfg)
 	anew := map[string]bool{}
 	for _, u := range f.units {
 		anew[u.spec.Name] = anew[u.spec.Name] || u.anew
 		u.anew = false
 	}
-	e := event.Reloaded{Added: p.Added, Removed: p.Removed}
+	e := event.ConfigReloaded{Added: p.Added, Removed: p.Removed}
 	for _, c := range p.Changed {
 		e.Changed = append(e.Changed, c.Name)
 	}

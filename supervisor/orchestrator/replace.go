@@ -38,7 +38,7 @@ func (r *replacement) stands() bool { return r.replaces == nil && !r.replaced }
 
 // findDown finds the children that go down in a reload before they come back:
 // an instance of theirs is stopped before its next run is there.
-func (f *Fleet) findDown() {
+func (f *Orchestrator) findDown() {
 	clear(f.down)
 	if f.reload == nil {
 		return
@@ -48,32 +48,32 @@ func (f *Fleet) findDown() {
 	}
 }
 
-func (f *Fleet) findDownOf(name string) bool {
+func (f *Orchestrator) findDownOf(name string) bool {
 	if down, seen := f.down[name]; seen {
 		return down
 	}
 	f.down[name] = false
 	down := slices.ContainsFunc(f.groups[name], func(u *unit) bool {
-		return u.state.HasRun() && (u.goal == toEnd || u.state == lifecycle.Renewing || u.goal == toRenew && !f.overlaps(u))
+		return u.state.HasProcess() && (u.goal == toEnd || u.state == lifecycle.Replacing || u.goal == toRenew && !f.overlaps(u))
 	})
 	f.down[name] = down
 	return down
 }
 
 // dependsOnDown reports whether something that an instance needs goes down.
-func (f *Fleet) dependsOnDown(u *unit) bool {
-	return slices.ContainsFunc(u.dependsOn, func(d config.Dependency) bool { return d.Outlives() && f.findDownOf(d.Child) })
+func (f *Orchestrator) dependsOnDown(u *unit) bool {
+	return slices.ContainsFunc(u.dependsOn, func(d config.Dependency) bool { return d.StopsAfterDependent() && f.findDownOf(d.Child) })
 }
 
 // overlaps reports whether the next run of one that is to be replaced is ready
 // before its present one is stopped.
-func (f *Fleet) overlaps(u *unit) bool {
-	return u.heir != nil || u.state == lifecycle.Ready && u.next.Policy.Overlap && !f.dependsOnDown(u)
+func (f *Orchestrator) overlaps(u *unit) bool {
+	return u.heir != nil || u.state == lifecycle.Ready && u.next.Policy.OverlapUpdate && !f.dependsOnDown(u)
 }
 
 // through reports whether its replacement is over: it serves, or has completed.
 func (u *unit) through() bool {
-	return u.state == lifecycle.Ready && !u.spec.Policy.Oneshot || u.state.Met() && !u.trial
+	return u.state == lifecycle.Ready && !u.spec.Policy.Oneshot || u.state.Satisfied() && !u.trial
 }
 
 // fruitless reports whether an instance has ended for good and its replacement
@@ -82,7 +82,7 @@ func (u *unit) fruitless() bool { return u.goal == toRun && u.state.Final() && !
 
 // giveTurns says who may be replaced now. One that does not serve takes no turn
 // from others.
-func (f *Fleet) giveTurns() {
+func (f *Orchestrator) giveTurns() {
 	if f.reload == nil || f.stop.phase != running {
 		return
 	}
@@ -108,9 +108,9 @@ func (f *Fleet) giveTurns() {
 			why = "it needs " + name + ", which has failed"
 		}
 		switch {
-		case why != "" && u.state.Met() && (!u.turn || u.heir == nil || u.heir.fruitless()):
+		case why != "" && u.state.Satisfied() && (!u.turn || u.heir == nil || u.heir.fruitless()):
 			f.halt(u, why)
-		case !u.turn && (!u.state.Met() || f.dependsOnDown(u) || busy[c] < u.next.Policy.MaxParallel):
+		case !u.turn && (!u.state.Satisfied() || f.dependsOnDown(u) || busy[c] < u.next.Policy.MaxParallel):
 			u.turn = true
 			busy[c]++
 		}
@@ -118,18 +118,18 @@ func (f *Fleet) giveTurns() {
 }
 
 // halt leaves an instance what it is: what was to follow cannot be had.
-func (f *Fleet) halt(u *unit, why string) {
+func (f *Orchestrator) halt(u *unit, why string) {
 	c := u.child()
 	u.disinherit()
 	u.goal, u.next, u.turn = toRun, nil, false
 	if f.reload.halted[c] == "" {
 		f.reload.halted[c] = why
-		f.opt.Sink.Emit(event.Halted{Child: c, Reason: why})
+		f.opt.Sink.Emit(event.ReloadHalted{Child: c, Reason: why})
 	}
 }
 
 // isHalted says why a reload halted; empty: it does.
-func (f *Fleet) isHalted() string {
+func (f *Orchestrator) isHalted() string {
 	if f.reload == nil {
 		return ""
 	}
@@ -141,7 +141,7 @@ func (f *Fleet) isHalted() string {
 
 // overlap brings the replacement of a run that serves further, and reports
 // whether it did.
-func (f *Fleet) overlap(u *unit) bool {
+func (f *Orchestrator) overlap(u *unit) bool {
 	switch n := u.heir; {
 	case n == nil && !f.hasDependencies(u):
 		return false
@@ -149,7 +149,7 @@ func (f *Fleet) overlap(u *unit) bool {
 		n = &unit{spec: u.next, dependsOn: u.dependsOn, outlivedBy: u.outlivedBy, edition: u.edition, replacement: replacement{trial: true, anew: true, replaces: u}}
 		u.heir = n
 		f.units = slices.Insert(slices.Clone(f.units), slices.Index(f.units, u), n)
-	case n.through() || !u.state.HasRun():
+	case n.through() || !u.state.HasProcess():
 		n.replaces, n.turn = nil, !n.through()
 		u.heir, u.next = nil, nil
 		u.dismiss()
@@ -173,7 +173,7 @@ func (u *unit) disinherit() {
 
 // want gives an instance the specification of a new configuration. One whose
 // run is made of just that keeps it, whatever was planned in between.
-func (f *Fleet) want(u *unit, spec *config.Instance) {
+func (f *Orchestrator) want(u *unit, spec *config.Instance) {
 	if n := u.heir; n != nil && n.madeOf(spec) {
 		u.next = spec
 		f.renewPolicy(n, spec)
@@ -181,7 +181,7 @@ func (f *Fleet) want(u *unit, spec *config.Instance) {
 	}
 	u.disinherit()
 	switch {
-	case u.state == lifecycle.Renewing, u.state == lifecycle.Stopping, u.state == lifecycle.Stopped, !u.madeOf(spec):
+	case u.state == lifecycle.Replacing, u.state == lifecycle.Stopping, u.state == lifecycle.Stopped, !u.madeOf(spec):
 		u.goal, u.next = toRenew, spec
 	default:
 		u.goal, u.next = toRun, nil

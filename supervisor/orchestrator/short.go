@@ -32,7 +32,7 @@ func (s *shortage) waits() bool { return s.failed > 0 }
 // spawnLater has a run spawned again after a delay, if the spawn lacked
 // something that comes back and the run is still wanted. It reports whether it
 // does.
-func (f *Fleet) spawnLater(u *unit, err error) bool {
+func (f *Orchestrator) spawnLater(u *unit, err error) bool {
 	now, s := time.Now(), &u.short
 	if !f.comesBack(u, err) || f.opt.Patience > 0 && s.waits() && now.Sub(s.since) >= f.opt.Patience {
 		*s = shortage{}
@@ -47,27 +47,27 @@ func (f *Fleet) spawnLater(u *unit, err error) bool {
 	f.opt.Sink.Emit(event.SpawnDelayed{
 		Child: u.spec.Name, Resource: lack.Resource, Limit: lack.Limit, Delay: delay, Reason: err.Error(),
 	})
-	u.last = lifecycle.Decision{Event: lifecycle.EndedAgain, Delay: delay, Reason: err.Error()}
-	f.feed(u, lifecycle.EndedAgain)
+	u.last = lifecycle.Decision{Event: lifecycle.EndedToRestart, Delay: delay, Reason: err.Error()}
+	f.feed(u, lifecycle.EndedToRestart)
 	return true
 }
 
 // comesBack reports whether a run is still wanted and its spawn lacked something
 // that comes back.
-func (f *Fleet) comesBack(u *unit, err error) bool {
+func (f *Orchestrator) comesBack(u *unit, err error) bool {
 	if u.goal != toRun || u.state != lifecycle.Starting || f.stop.phase != running {
 		return false
 	}
 	// What its own limits refuse the start verb never comes back.
-	return limits.Short(err) && (!spawn.FromStartVerb(err) || len(u.spec.Launch.Begin.Limits) == 0)
+	return limits.IsShortage(err) && (!spawn.FromStartVerb(err) || len(u.spec.Launch.Attributes.Limits) == 0)
 }
 
 // able tells a look that failed from one that could not be made.
 func able(look probe.Probe) probe.Probe {
 	return func(ctx context.Context) error {
 		err := look(ctx)
-		if errors.Is(err, process.ErrNotTried) || limits.Short(err) {
-			return &probe.Unable{Err: err}
+		if errors.Is(err, process.ErrProbeNotStarted) || limits.IsShortage(err) {
+			return &probe.NotStartedError{Err: err}
 		}
 		return err
 	}
@@ -75,8 +75,8 @@ func able(look probe.Probe) probe.Probe {
 
 // probeAgain gives a run the time of its ready block once more if, at the end of
 // that, its probe could not be made. It reports whether it does.
-func (f *Fleet) probeAgain(u *unit, err error) bool {
-	var unable *probe.Unable
+func (f *Orchestrator) probeAgain(u *unit, err error) bool {
+	var unable *probe.NotStartedError
 	if !errors.As(err, &unable) || u.goal != toRun || f.stop.phase != running {
 		return false
 	}
@@ -88,7 +88,7 @@ func (f *Fleet) probeAgain(u *unit, err error) bool {
 
 func notProbed(u *unit, probe string, err error) event.ProbeSkipped {
 	e := event.ProbeSkipped{Child: u.spec.Name, Pid: u.pid, Probe: probe, Reason: err.Error()}
-	if limits.Short(err) {
+	if limits.IsShortage(err) {
 		lack := limits.ShortageOf(err)
 		e.Resource, e.Limit = lack.Resource, lack.Limit
 	}

@@ -93,7 +93,7 @@ func TestPatience(t *testing.T) {
 		if d := time.Since(began); d < time.Second || d > time.Second+shortLast {
 			t.Errorf("given up after %v", d)
 		}
-		if _, err := w.f.Exit(); err == nil {
+		if _, err := w.f.ExitStatus(); err == nil {
 			t.Error("no reason is told")
 		}
 	})
@@ -102,7 +102,7 @@ func TestPatience(t *testing.T) {
 // What the limits of a child itself refuse its start is its own failure.
 func TestOwnLimits(t *testing.T) {
 	limit := func(_ *config.Child, i *config.Instance) {
-		i.Launch.Begin.Limits = map[int]unix.Rlimit{unix.RLIMIT_NPROC: {Cur: 1, Max: 1}}
+		i.Launch.Attributes.Limits = map[int]unix.Rlimit{unix.RLIMIT_NPROC: {Cur: 1, Max: 1}}
 	}
 	bubble(t, cfgs(newConfig(kid("a", limit))), func(w *world) {
 		w.want("", "spawn a")
@@ -160,16 +160,16 @@ func TestUnableReady(t *testing.T) {
 
 // fewRelays has no descriptors for so many runs.
 type fewRelays struct {
-	Relays
+	OutputRelay
 	lack int
 }
 
-func (r *fewRelays) Prepare(s output.Spec) (*output.Run, error) {
+func (r *fewRelays) Prepare(s output.Spec) (*output.ChildOutput, error) {
 	if r.lack > 0 {
 		r.lack--
 		return nil, fmt.Errorf("cannot prepare: %w", unix.EMFILE)
 	}
-	return r.Relays.Prepare(s)
+	return r.OutputRelay.Prepare(s)
 }
 
 // A lack of descriptors for its output is no failure of a child either.

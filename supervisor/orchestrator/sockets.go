@@ -15,7 +15,7 @@ type Sockets interface {
 
 // takeSockets opens what a run is to get, unless it is open, which it is as a
 // rule.
-func (f *Fleet) takeSockets(u *unit) ([]spawn.Socket, error) {
+func (f *Orchestrator) takeSockets(u *unit) ([]spawn.Socket, error) {
 	u.handed = u.spec.Launch.Listen
 	if len(u.handed) == 0 {
 		return nil, nil
@@ -33,12 +33,12 @@ func (f *Fleet) takeSockets(u *unit) ([]spawn.Socket, error) {
 
 // openSockets opens what a new configuration listens on, but for what is over
 // and stays so.
-func (f *Fleet) openSockets(cfg *config.Config) error {
+func (f *Orchestrator) openSockets(cfg *config.Config) error {
 	over := map[string]bool{}
 	for _, u := range f.units {
 		over[u.spec.Name] = over[u.spec.Name] || u.stands() && u.state.Final() && u.goal == toRun
 	}
-	for _, c := range config.Diff(f.cfg, cfg).Changed {
+	for _, c := range config.PlanChange(f.cfg, cfg).Changed {
 		over[c.Name] = over[c.Name] && !c.Restart
 	}
 	var want []config.Listen
@@ -60,7 +60,7 @@ func (f *Fleet) openSockets(cfg *config.Config) error {
 // from run to run and while a restart is due, and no longer than until the last
 // run of its child is told to end: from then on who connects is refused as soon
 // as the child closes its copy, in place of waiting for nobody.
-func (f *Fleet) dropSockets() {
+func (f *Orchestrator) dropSockets() {
 	if f.opt.Sockets == nil || f.opt.Sockets.None() {
 		return
 	}
@@ -75,10 +75,10 @@ func (f *Fleet) dropSockets() {
 
 // sockets are what an instance needs open.
 func (u *unit) sockets() (all []config.Listen) {
-	if u.state.HasRun() && u.pid == 0 { // the process loop has their numbers, and has not forked yet
+	if u.state.HasProcess() && u.pid == 0 { // the process loop has their numbers, and has not forked yet
 		all = append(all, u.handed...)
 	}
-	if u.state.HasRun() && u.rung == 0 {
+	if u.state.HasProcess() && u.rung == 0 {
 		all = append(all, u.spec.Launch.Listen...)
 	}
 	if u.goal != toEnd && (u.next != nil || !u.state.Final()) { // another run may follow

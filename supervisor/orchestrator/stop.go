@@ -50,7 +50,7 @@ func (s *stop) at(reserve time.Duration, part time.Duration) time.Time {
 }
 
 // begin starts the stop, once. An empty reason: a signal said it.
-func (f *Fleet) begin(reason string) {
+func (f *Orchestrator) begin(reason string) {
 	if f.stop.phase != running {
 		return
 	}
@@ -80,18 +80,18 @@ func (f *Fleet) begin(reason string) {
 
 // shorten gives an instance that is being stopped already no more than its share of the
 // deadline, as those have that are stopped from now on.
-func (f *Fleet) shorten(u *unit) {
-	r, ok := u.ladder().Rung(u.rung)
-	if ok && u.spec.Policy.Shared && u.timer != nil && r.Wait > 0 && time.Until(u.due) > r.Wait {
+func (f *Orchestrator) shorten(u *unit) {
+	r, ok := u.ladder().Step(u.rung)
+	if ok && u.spec.Policy.SharedTimeout && u.timer != nil && r.Wait > 0 && time.Until(u.due) > r.Wait {
 		f.arm(u, rungTimer, r.Wait)
 	}
 }
 
-func (f *Fleet) beginBudget() {
+func (f *Orchestrator) beginBudget() {
 	s, reserve := &f.stop, f.cfg.Shutdown.Reserve
 	s.began = time.Now()
 	s.deadline = s.began.Add(f.cfg.Shutdown.Deadline)
-	f.opt.Processes.EndBy(s.deadline)
+	f.opt.Processes.SetDeadline(s.deadline)
 	for what, at := range map[stopEvent]time.Time{killAll: s.at(reserve, 1), sweepNow: s.at(reserve, 2)} {
 		s.timers = append(s.timers, time.AfterFunc(time.Until(at), func() { f.mail.Put(stopTimer{what}) }))
 	}
@@ -99,7 +99,7 @@ func (f *Fleet) beginBudget() {
 
 // asked handles a request for the end: a stop, then its next rung, then its
 // last.
-func (f *Fleet) asked(m asked) {
+func (f *Orchestrator) asked(m asked) {
 	sig := m.sig
 	if sig == 0 {
 		f.begin("an internal fault")
@@ -118,7 +118,7 @@ func (f *Fleet) asked(m asked) {
 		defer f.begin("")
 	case f.stop.asked == 2:
 		meaning = "again: the next rung now"
-		defer f.hasten(lifecycle.Hasten)
+		defer f.hasten(lifecycle.Escalate)
 	default:
 		meaning = "again: SIGKILL now"
 		defer f.hasten(lifecycle.Kill)
@@ -126,10 +126,10 @@ func (f *Fleet) asked(m asked) {
 	f.opt.Sink.Emit(event.SignalReceived{Signal: signalName(sig), Meaning: meaning})
 }
 
-func (f *Fleet) hasten(e lifecycle.Event) {
+func (f *Orchestrator) hasten(e lifecycle.Event) {
 	f.begin("")
 	if f.stop.phase == sweeping {
-		f.opt.Processes.Sweep(time.Now(), f.stop.at(f.cfg.Shutdown.Reserve, 4), process.Proof(f.cfg.Shutdown.Proof))
+		f.opt.Processes.CleanUpOrphans(time.Now(), f.stop.at(f.cfg.Shutdown.Reserve, 4), process.Proof(f.cfg.Shutdown.Proof))
 	}
 	for _, u := range f.units {
 		told := u.rung > 0
@@ -142,7 +142,7 @@ func (f *Fleet) hasten(e lifecycle.Event) {
 	}
 }
 
-func (f *Fleet) stopEvent(what stopEvent) {
+func (f *Orchestrator) stopEvent(what stopEvent) {
 	switch {
 	case f.stop.phase != stopping:
 	case what == killAll:
@@ -155,7 +155,7 @@ func (f *Fleet) stopEvent(what stopEvent) {
 
 // startSweep ends what is left below us when no child runs any more. Nothing
 // is spawned from here on.
-func (f *Fleet) startSweep() {
+func (f *Orchestrator) startSweep() {
 	if f.stop.phase == running { // the last end is the one that ends everything
 		f.books.judging(f.books.lastEnd, func() { f.begin("nothing runs and nothing is due") })
 	}
@@ -166,21 +166,21 @@ func (f *Fleet) startSweep() {
 	}
 	f.stop.phase = sweeping
 	if f.opt.Leave {
-		f.swept(process.Swept{})
+		f.swept(process.OrphanCleanupDone{})
 		return
 	}
 	reserve := f.cfg.Shutdown.Reserve
-	f.opt.Processes.Sweep(f.stop.at(reserve, 1), f.stop.at(reserve, 4), process.Proof(f.cfg.Shutdown.Proof))
+	f.opt.Processes.CleanUpOrphans(f.stop.at(reserve, 1), f.stop.at(reserve, 4), process.Proof(f.cfg.Shutdown.Proof))
 }
 
-func (f *Fleet) swept(x process.Swept) {
+func (f *Orchestrator) swept(x process.OrphanCleanupDone) {
 	if f.stop.phase != sweeping {
 		return
 	}
 	f.stop.phase = draining
 	f.books.survived = len(x.Left)
 	for _, p := range x.Left {
-		f.opt.Sink.Emit(event.Left{What: "process", Number: p.Pid, Detail: fmt.Sprintf("%s, state %c", p.Comm, p.State)})
+		f.opt.Sink.Emit(event.Leftover{What: "process", Number: p.Pid, Detail: fmt.Sprintf("%s, state %c", p.Comm, p.State)})
 	}
 	for _, t := range f.stop.timers {
 		t.Stop()
@@ -191,7 +191,7 @@ func (f *Fleet) swept(x process.Swept) {
 // drain waits until the output of every run is passed on: to the end of its
 // pipes, which somebody who survived may hold open, or until the time for it
 // is over.
-func (f *Fleet) drain() {
+func (f *Orchestrator) drain() {
 	relays, until := f.relays, f.stop.at(f.cfg.Shutdown.Reserve, 8)
 	f.wg.Go(func() {
 		late := time.NewTimer(time.Until(until))

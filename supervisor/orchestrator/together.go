@@ -21,18 +21,18 @@ const togetherWindow = 500 * time.Millisecond
 
 // heldEnd is the end of a run that is not judged yet.
 type heldEnd struct {
-	run    process.RunID
+	run    process.ID
 	signal unix.Signal
 	at     time.Time
-	words  event.Unexpected
-	relay  *output.Run
+	words  event.UnexpectedEnd
+	relay  *output.ChildOutput
 	whole  bool        // nothing is left of the process tree
 	timer  *time.Timer // nil: the process tree has not ended yet
 }
 
 type heldOver struct {
 	u   *unit
-	run process.RunID
+	run process.ID
 }
 
 // askedToEnd is the signal that asked a process to end and ended it, by its
@@ -52,7 +52,7 @@ func (s *stop) together(sig unix.Signal, at time.Time) bool {
 }
 
 // hold puts off the judgement of an end, if it must be; else it returns nil.
-func (f *Fleet) hold(u *unit, at time.Time, words event.Unexpected) *heldEnd {
+func (f *Orchestrator) hold(u *unit, at time.Time, words event.UnexpectedEnd) *heldEnd {
 	sig := askedToEnd(u.code)
 	if sig == 0 || u.goal != toRun || f.stop.phase != running || u.state == lifecycle.Unready {
 		return nil
@@ -64,7 +64,7 @@ func (f *Fleet) hold(u *unit, at time.Time, words event.Unexpected) *heldEnd {
 }
 
 // holdOn is called once nothing is left of the process tree.
-func (f *Fleet) holdOn(u *unit) {
+func (f *Orchestrator) holdOn(u *unit) {
 	h := u.held
 	h.whole = true
 	wait := time.Until(h.at.Add(togetherWindow))
@@ -76,14 +76,14 @@ func (f *Fleet) holdOn(u *unit) {
 	h.timer = time.AfterFunc(wait, func() { f.mail.Put(m) })
 }
 
-func (f *Fleet) heldOver(m heldOver) {
+func (f *Orchestrator) heldOver(m heldOver) {
 	if h := m.u.held; h != nil && h.run == m.run {
 		f.judgeHeld(m.u)
 	}
 }
 
 // judgeAllHeld judges the ends that are held now that a signal asks for a stop.
-func (f *Fleet) judgeAllHeld() {
+func (f *Orchestrator) judgeAllHeld() {
 	for _, u := range f.units {
 		if u.held != nil && u.held.whole {
 			f.judgeHeld(u)
@@ -91,14 +91,14 @@ func (f *Fleet) judgeAllHeld() {
 	}
 }
 
-func (f *Fleet) judgeHeld(u *unit) {
+func (f *Orchestrator) judgeHeld(u *unit) {
 	h, o := u.held, u.outcome
 	u.held, u.outcome = nil, nil
 	if h.timer != nil {
 		h.timer.Stop()
 	}
 	if f.stop.together(h.signal, h.at) {
-		f.feed(u, lifecycle.EndedFirst)
+		f.feed(u, lifecycle.EndedBeforeStop)
 		return
 	}
 	f.lastWords(h.relay, h.words)
@@ -111,5 +111,5 @@ func (f *Fleet) judgeHeld(u *unit) {
 		u.failed = true
 		f.opt.Sink.Emit(event.Failed{Child: u.spec.Name, Attempts: u.restarts.Count(), Reason: o.reason})
 	}
-	f.feed(u, lifecycle.EndedFirst)
+	f.feed(u, lifecycle.EndedBeforeStop)
 }

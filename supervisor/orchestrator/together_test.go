@@ -92,7 +92,7 @@ func TestTogetherIsExpected(t *testing.T) {
 				if name == "much later" {
 					want = 1
 				}
-				if got := told[event.Unexpected](w); len(got) != want {
+				if got := told[event.UnexpectedEnd](w); len(got) != want {
 					t.Errorf("%+v", got)
 				}
 			})

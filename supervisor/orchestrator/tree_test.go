@@ -116,7 +116,7 @@ func TestVerdictJudgesTheStopAlone(t *testing.T) {
 		w.mu.Lock()
 		r := w.run("a")
 		w.mu.Unlock()
-		w.f.Deliver(process.Signalled{Run: r.id, Pid: 77, Process: "worker", Signal: unix.SIGKILL, Rung: 2})
+		w.f.Deliver(process.Signalled{Run: r.id, Pid: 77, Process: "worker", Signal: unix.SIGKILL, Step: 2})
 		w.do("exit a")
 		w.do("wait 1s")
 		w.took()
@@ -129,7 +129,7 @@ func TestVerdictJudgesTheStopAlone(t *testing.T) {
 		if got, want := w.do("end"), "graceful 0: spawned 2, reaped 2, orphans 0, killed 0, left 0"; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
-		if c := w.f.Complete(); c.KilledBefore != 1 {
+		if c := w.f.Summary(); c.KilledBefore != 1 {
 			t.Errorf("killed before the stop: %d, want 1", c.KilledBefore)
 		}
 	})
@@ -168,8 +168,8 @@ func TestFailureBeforeTheStopCounts(t *testing.T) {
 // Without a kill_timeout of its own a child has 5 s in a restart or a reload, and its
 // share of the deadline in the final stop.
 func TestTimeoutOfARestart(t *testing.T) {
-	shared := policy(func(p *config.Policy) { p.Shared, p.KillTimeout = true, 9*time.Second })
-	short := policy(func(p *config.Policy) { p.Shared, p.KillTimeout = true, 2*time.Second })
+	shared := policy(func(p *config.Policy) { p.SharedTimeout, p.KillTimeout = true, 9*time.Second })
+	short := policy(func(p *config.Policy) { p.SharedTimeout, p.KillTimeout = true, 2*time.Second })
 	both := cfgs(newConfig(kid("a", shared)), newConfig(kid("a", shared, args("2"))))
 	up := []step{{"", "spawn a"}, {"up a", "a ready"}}
 	playAll(t, []script{

@@ -38,13 +38,13 @@ const (
 	killTimer  // after SIGKILL; see killPatience
 )
 
-func (f *Fleet) timerFired(m timerFired) {
+func (f *Orchestrator) timerFired(m timerFired) {
 	switch {
 	case m.gen != m.u.gen: // stale
 	case m.what == delayTimer:
-		f.feed(m.u, lifecycle.DelayOver)
+		f.feed(m.u, lifecycle.DelayElapsed)
 	case m.what == rungTimer:
-		f.feed(m.u, lifecycle.RungOver)
+		f.feed(m.u, lifecycle.StepTimedOut)
 	case m.what == readyTimer:
 		f.tooLate(m.u, m.u.due.Sub(m.u.spawned).Round(time.Millisecond), "no READY=1 came")
 	case m.what == killTimer:
@@ -72,11 +72,11 @@ type unit struct {
 	short    shortage
 	held     *heldEnd // nil: none
 
-	run                            process.RunID   // while state.HasRun()
+	run                            process.ID      // while state.HasRun()
 	pid                            int             // 0: not known yet
 	successor                      int             // that its main process named last; 0: none
 	handed                         []config.Listen // to that run
-	relay                          *output.Run
+	relay                          *output.ChildOutput
 	spawned                        time.Time
 	stopped                        time.Time // when its ladder began; zero: it did not
 	rung                           int
@@ -87,7 +87,7 @@ type unit struct {
 	line                           *probe.Log         // nil: no line makes it ready
 	moments                        []*time.Timer      // when it is to be looked at
 	outcome                        *outcome           // nil: its main process has not ended
-	known                          *process.Glanced   // what it held when it was ready
+	known                          *process.Inspected // what it held when it was ready
 	vain                           string             // who it waits for in vain, as it was told last
 	unheard                        string             // the disposition of its kill_signal that was told last
 	status                         string             // as it says itself
@@ -113,7 +113,7 @@ func (u *unit) child() string { return u.wanted().Child }
 func (u *unit) sidecar() bool { return u.wanted().Policy.Sidecar }
 
 // active reports whether it has a run, or another one is due.
-func (u *unit) active() bool { return u.state.HasRun() || u.timer != nil }
+func (u *unit) active() bool { return u.state.HasProcess() || u.timer != nil }
 
 // meets reports whether the instance has come as far as that, and is not
 // about to end.
@@ -125,15 +125,15 @@ func (u *unit) meets(until config.Until) bool {
 	case config.UntilCompleted:
 		return u.state == lifecycle.Succeeded
 	case config.UntilStarted:
-		return u.state.Met() || u.state == lifecycle.Starting && u.pid != 0
+		return u.state.Satisfied() || u.state == lifecycle.Starting && u.pid != 0
 	default:
-		return u.state.Met()
+		return u.state.Satisfied()
 	}
 }
 
 // leaving reports whether it has a run that is about to end, whatever follows.
-func (f *Fleet) leaving(u *unit) bool {
-	return u.state.HasRun() && (u.goal == toEnd || u.goal == toRenew && u.turn && !f.overlaps(u)) || u.state == lifecycle.Renewing
+func (f *Orchestrator) leaving(u *unit) bool {
+	return u.state.HasProcess() && (u.goal == toEnd || u.goal == toRenew && u.turn && !f.overlaps(u)) || u.state == lifecycle.Replacing
 }
 
 // madeOf reports whether its run, or its next one, is made of that.
@@ -152,24 +152,24 @@ func (u *unit) adopt() {
 }
 
 // feed gives an event to the machine and does what it says.
-func (f *Fleet) feed(u *unit, e lifecycle.Event) {
+func (f *Orchestrator) feed(u *unit, e lifecycle.Event) {
 	before := u.state
 	next, action := lifecycle.Next(before, e)
 	u.state = next
-	if before != next && (before == lifecycle.BackingOff || !next.HasRun()) {
+	if before != next && (before == lifecycle.BackingOff || !next.HasProcess()) {
 		u.disarm()
 	}
-	if u.next != nil && u.goal == toRun && !next.HasRun() {
+	if u.next != nil && u.goal == toRun && !next.HasProcess() {
 		u.adopt()
 	}
 	switch action {
 	case lifecycle.Spawn:
 		f.spawn(u)
-	case lifecycle.Climb:
+	case lifecycle.NextStep:
 		f.climb(u, u.rung+1)
-	case lifecycle.ClimbLast:
+	case lifecycle.LastStep:
 		f.climb(u, len(u.ladder()))
-	case lifecycle.Delay:
+	case lifecycle.ScheduleRestart:
 		if !u.short.waits() { // else it was told
 			f.opt.Sink.Emit(event.Restarting{Child: u.spec.Name, Attempt: u.last.Attempt, Delay: u.last.Delay, Reason: u.last.Reason})
 		}
@@ -181,7 +181,7 @@ func (f *Fleet) feed(u *unit, e lifecycle.Event) {
 		if u.spec.Policy.OnSuccess == config.ShutDown && f.groups[u.child()].succeeded() {
 			f.begin("child completed: " + u.spec.Child)
 		}
-	case lifecycle.GiveUp:
+	case lifecycle.Fail:
 		u.failed = true
 		f.opt.Sink.Emit(event.Failed{Child: u.spec.Name, Attempts: u.restarts.Count(), Reason: u.last.Reason})
 		f.endedCritical(u, u.code)
@@ -193,14 +193,14 @@ func (f *Fleet) feed(u *unit, e lifecycle.Event) {
 
 // endedCritical ends all if a child without which nothing goes on has ended
 // for good. code is what it leaves us with; 0: nothing of its own.
-func (f *Fleet) endedCritical(u *unit, code int) {
+func (f *Orchestrator) endedCritical(u *unit, code int) {
 	if u.spec.Policy.Critical && f.stop.phase == running {
 		f.books.critical = code
 		f.begin("critical child ended: " + u.spec.Name)
 	}
 }
 
-func (f *Fleet) arm(u *unit, what timer, d time.Duration) {
+func (f *Orchestrator) arm(u *unit, what timer, d time.Duration) {
 	u.disarm()
 	u.due = time.Now().Add(d)
 	m := timerFired{u, u.gen, what}
@@ -217,7 +217,7 @@ func (u *unit) disarm() {
 
 // spawn makes a run. What fails here comes back as the fact that the process
 // loop would have delivered, so there is one path for it.
-func (f *Fleet) spawn(u *unit) {
+func (f *Orchestrator) spawn(u *unit) {
 	f.lastRun++
 	l := &u.spec.Launch
 	u.successor = 0
@@ -235,7 +235,7 @@ func (f *Fleet) spawn(u *unit) {
 	if err == nil && u.notifies() {
 		env, err = f.notifyEnv(l)
 	}
-	var r *output.Run
+	var r *output.ChildOutput
 	if err == nil {
 		r, err = f.opt.Relays.Prepare(lines)
 	}
@@ -250,10 +250,10 @@ func (f *Fleet) spawn(u *unit) {
 	s := f.opt.Run
 	s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, l.Path, append([]string{l.Command}, l.Args...), env, l.Dir
 	s.Stdout, s.Stderr, s.Sockets = out, errs, sockets
-	s.Attributes = spawn.Attributes(l.Begin)
+	s.Attributes = spawn.Attributes(l.Attributes)
 	// Go's fork waits for the exec in a raw system call. The start verb waits for
 	// such a file in its place.
-	s.Barrier = s.Barrier || l.Remote
+	s.Barrier = s.Barrier || l.OnRemoteFS
 	s.Hold, s.Probed = u.hold(), l.Ready != nil && len(l.Ready.Exec) == 0
 	if scope := u.spec.Policy.KillScope; scope != "" { // else it is given for all
 		s.Scope, s.Leave = process.Scope(scope), u.spec.Policy.Descendants == config.LeaveDescendants
@@ -266,9 +266,9 @@ func (f *Fleet) spawn(u *unit) {
 }
 
 // keep remembers a run's relay until it is done.
-func (f *Fleet) keep(r *output.Run) {
+func (f *Orchestrator) keep(r *output.ChildOutput) {
 	if len(f.relays) >= f.pruneAt { // not at each spawn: a start of N would cost N²
-		f.relays = slices.DeleteFunc(f.relays, func(old *output.Run) bool {
+		f.relays = slices.DeleteFunc(f.relays, func(old *output.ChildOutput) bool {
 			select {
 			case <-old.Done():
 				return true
@@ -286,39 +286,39 @@ func (f *Fleet) keep(r *output.Run) {
 const restartTimeout = 5 * time.Second
 
 // ladderNow is the ladder as it is in the phase that the fleet is in.
-func (f *Fleet) ladderNow(u *unit) lifecycle.Ladder {
+func (f *Orchestrator) ladderNow(u *unit) lifecycle.StopSequence {
 	p := &u.spec.Policy
-	if p.Shared && f.stop.phase == running {
-		return lifecycle.NewLadder(p.KillSignal, restartTimeout, p.DiagnoseSignal)
+	if p.SharedTimeout && f.stop.phase == running {
+		return lifecycle.NewStopSequence(p.KillSignal, restartTimeout, p.DiagnoseSignal)
 	}
 	return u.ladder()
 }
 
-func (u *unit) ladder() lifecycle.Ladder {
+func (u *unit) ladder() lifecycle.StopSequence {
 	p := &u.spec.Policy
-	if p.KillLadder != nil {
-		var rungs []lifecycle.Rung
-		for _, r := range p.KillLadder {
-			rungs = append(rungs, lifecycle.Rung(r))
+	if p.KillSequence != nil {
+		var rungs []lifecycle.Step
+		for _, r := range p.KillSequence {
+			rungs = append(rungs, lifecycle.Step(r))
 		}
-		return lifecycle.Given(rungs)
+		return lifecycle.StopSequenceOf(rungs)
 	}
-	return lifecycle.NewLadder(p.KillSignal, p.KillTimeout, p.DiagnoseSignal)
+	return lifecycle.NewStopSequence(p.KillSignal, p.KillTimeout, p.DiagnoseSignal)
 }
 
 // hold is how long the first signal waits at most: the next rung must find
 // that it was sent.
 func (u *unit) hold() time.Duration {
 	p := &u.spec.Policy
-	if p.KillLadder != nil {
-		return min(p.KillHold, p.KillLadder[0].Wait/2)
+	if p.KillSequence != nil {
+		return min(p.KillHold, p.KillSequence[0].Wait/2)
 	}
 	return min(p.KillHold, p.KillTimeout/2)
 }
 
 // climb sends the signal of a rung and lets its time pass.
-func (f *Fleet) climb(u *unit, rung int) {
-	r, ok := f.ladderNow(u).Rung(rung)
+func (f *Orchestrator) climb(u *unit, rung int) {
+	r, ok := f.ladderNow(u).Step(rung)
 	if !ok || rung == u.rung {
 		return // SIGKILL was sent; there is nothing more to be done
 	}
@@ -345,7 +345,7 @@ func (f *Fleet) climb(u *unit, rung int) {
 const young = time.Second
 
 // probe begins to find out whether a run serves.
-func (f *Fleet) probe(u *unit) {
+func (f *Orchestrator) probe(u *unit) {
 	r := u.spec.Launch.Ready
 	if r == nil {
 		f.serves(u)
@@ -358,7 +358,7 @@ func (f *Fleet) probe(u *unit) {
 	f.probeUntil(u, r, u.spawned.Add(r.Timeout))
 }
 
-func (f *Fleet) probeUntil(u *unit, r *config.Ready, until time.Time) {
+func (f *Orchestrator) probeUntil(u *unit, r *config.Ready, until time.Time) {
 	ctx, cancel := context.WithDeadline(f.ctx, until)
 	u.stopProbe = cancel
 	wait, run := f.prover(u, r), u.run
@@ -369,46 +369,46 @@ func (f *Fleet) probeUntil(u *unit, r *config.Ready, until time.Time) {
 }
 
 // prover is what waits until a run serves.
-func (f *Fleet) prover(u *unit, r *config.Ready) func(context.Context) error {
+func (f *Orchestrator) prover(u *unit, r *config.Ready) func(context.Context) error {
 	if u.line != nil {
 		return u.line.Wait
 	}
-	look, most := f.looker(u, &r.Probe), probe.Quick
+	look, most := f.looker(u, &r.Probe), probe.MaxIntervalQuick
 	if len(r.Exec) > 0 {
-		most = probe.Slow
+		most = probe.MaxIntervalSlow
 	}
 	return func(ctx context.Context) error { return look.Until(ctx, most) }
 }
 
 // looker is a look at a run as it is now.
-func (f *Fleet) looker(u *unit, p *config.Probe) probe.Probe {
+func (f *Orchestrator) looker(u *unit, p *config.Probe) probe.Probe {
 	switch {
 	case p.HTTP != "":
 		return able(probe.HTTP(p.HTTP))
 	case len(p.Exec) > 0:
 		s := f.opt.Run.Spec
-		s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, p.Path, p.Exec, u.spec.Launch.Env, u.spec.Launch.Dir
-		s.Attributes = spawn.Attributes(u.spec.Launch.Begin)
-		return able(func(ctx context.Context) error { return f.opt.Processes.Try(ctx, s) })
+		s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, p.ExecPath, p.Exec, u.spec.Launch.Env, u.spec.Launch.Dir
+		s.Attributes = spawn.Attributes(u.spec.Launch.Attributes)
+		return able(func(ctx context.Context) error { return f.opt.Processes.RunProbe(ctx, s) })
 	}
 	return able(probe.TCP(p.TCP, u.pid))
 }
 
-func (f *Fleet) unprobe(u *unit) {
+func (f *Orchestrator) unprobe(u *unit) {
 	if u.stopProbe != nil {
 		u.stopProbe()
 		u.stopProbe = nil
 	}
 }
 
-func (f *Fleet) probed(m probed) {
+func (f *Orchestrator) probed(m probed) {
 	u := m.u
-	if u.run != m.run || !u.state.HasRun() || u.stopProbe == nil {
+	if u.run != m.run || !u.state.HasProcess() || u.stopProbe == nil {
 		return // it ended, or nobody wants to know any more
 	}
 	f.unprobe(u)
 	if m.err == nil {
-		f.opt.Processes.Serves(u.run)
+		f.opt.Processes.MarkReady(u.run)
 	}
 	if u.state != lifecycle.Starting {
 		return // it is being stopped
@@ -424,17 +424,17 @@ func (f *Fleet) probed(m probed) {
 }
 
 // tooLate stops a run that was not ready in time.
-func (f *Fleet) tooLate(u *unit, timeout time.Duration, reason string) {
+func (f *Orchestrator) tooLate(u *unit, timeout time.Duration, reason string) {
 	f.opt.Sink.Emit(event.NotReady{Child: u.spec.Name, Pid: u.pid, Timeout: timeout, Reason: reason})
 	u.why = fmt.Sprintf("not ready within %v", timeout)
 	back := f.mayRollBack(u)
-	f.feed(u, lifecycle.TooLate)
+	f.feed(u, lifecycle.ReadyTimedOut)
 	if back {
 		f.rollBack(u, u.why)
 	}
 }
 
-func (f *Fleet) serves(u *unit) {
+func (f *Orchestrator) serves(u *unit) {
 	if u.state == lifecycle.Starting {
 		f.opt.Sink.Emit(event.Ready{Child: u.spec.Name, Pid: u.pid, Elapsed: time.Since(u.spawned)})
 		f.later(u, glanceAfter, glanceMoment)
@@ -444,7 +444,7 @@ func (f *Fleet) serves(u *unit) {
 			f.guard(u)
 		}
 	}
-	f.feed(u, lifecycle.Serves)
+	f.feed(u, lifecycle.BecameReady)
 }
 
 func signalName(s unix.Signal) string {

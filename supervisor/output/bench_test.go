@@ -82,8 +82,8 @@ func relayOnce(b *testing.B, format string, children int) {
 }
 
 func relayAll(b *testing.B, sink *os.File, format string, children int) (pids []int) {
-	h := NewHub(Options{Stdout: sink, Stderr: sink, Books: nobody{}})
-	var runs []*Run
+	h := NewRelay(Options{Stdout: sink, Stderr: sink, FDs: nobody{}})
+	var runs []*ChildOutput
 	for i := range children {
 		r, err := h.Prepare(Spec{Instance: fmt.Sprint("client", i), Format: format, Stdout: "stdout", Stderr: "none"})
 		if err != nil {

@@ -115,7 +115,7 @@ func playRelay(args []string) int {
 	}
 	var mu sync.Mutex
 	reasons := map[string]string{}
-	h := NewHub(Options{Stdout: os.Stdout, Stderr: os.Stderr, Books: nobody{}, Dropped: func(dest string, _, _ uint64, reason string) {
+	h := NewRelay(Options{Stdout: os.Stdout, Stderr: os.Stderr, FDs: nobody{}, Dropped: func(dest string, _, _ uint64, reason string) {
 		mu.Lock()
 		defer mu.Unlock()
 		reasons[dest] = reason
@@ -257,7 +257,7 @@ func (d *drops) list() []drop {
 
 // A stage is a hub between real pipes.
 type stage struct {
-	*Hub
+	*Relay
 	t        *testing.T
 	books    *books
 	drops    *drops
@@ -295,7 +295,7 @@ func newStage(t *testing.T, blocking bool) *stage {
 		ends[i] = w
 		s.ours = append(s.ours, r, w)
 	}
-	s.Hub = NewHub(Options{Stdout: ends[0], Stderr: ends[1], Books: s.books, Dropped: s.drops.add})
+	s.Relay = NewRelay(Options{Stdout: ends[0], Stderr: ends[1], FDs: s.books, Dropped: s.drops.add})
 	t.Cleanup(func() {
 		if !s.closed {
 			s.shut()
@@ -331,7 +331,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-func (s *stage) prepare(spec Spec) *Run {
+func (s *stage) prepare(spec Spec) *ChildOutput {
 	s.t.Helper()
 	r, err := s.Prepare(spec)
 	if err != nil {
@@ -341,7 +341,7 @@ func (s *stage) prepare(spec Spec) *Run {
 }
 
 // started prepares a run and keeps the child's ends for the test itself.
-func (s *stage) started(spec Spec) (*Run, *os.File, *os.File) {
+func (s *stage) started(spec Spec) (*ChildOutput, *os.File, *os.File) {
 	s.t.Helper()
 	r := s.prepare(spec)
 	out, log := r.ChildFiles()
@@ -362,7 +362,7 @@ func duplicate(t *testing.T, fd int) *os.File {
 
 // spawn starts the test binary in a role with the descriptors of r, and returns
 // a function that waits for its exit code.
-func (s *stage) spawn(r *Run, role string, stdin *os.File, args ...string) (wait func() int) {
+func (s *stage) spawn(r *ChildOutput, role string, stdin *os.File, args ...string) (wait func() int) {
 	s.t.Helper()
 	out, log := r.ChildFiles()
 	in, err := os.Open(os.DevNull)
@@ -407,7 +407,7 @@ func reading(f *os.File) (wait func() string) {
 	}
 }
 
-func waitDone(t *testing.T, r *Run) {
+func waitDone(t *testing.T, r *ChildOutput) {
 	t.Helper()
 	select {
 	case <-r.Done():

@@ -56,8 +56,8 @@ var (
 	errStalled = errors.New(reasonStalled)
 )
 
-// Books keeps the supervisor's own descriptors.
-type Books interface {
+// FDRegistrar keeps the supervisor's own descriptors.
+type FDRegistrar interface {
 	// Opened records a descriptor that was just opened.
 	Opened(fd int, kind, target string)
 	// Close calls close and strikes the entry out, both under one lock, so
@@ -66,7 +66,7 @@ type Books interface {
 	Close(fd int, close func() error) error
 }
 
-// Options are what a [Hub] is made with.
+// Options are what a [Relay] is made with.
 type Options struct {
 	// Stdout and Stderr are the supervisor's own streams. They must stay open
 	// until [Hub.Close] returned; the relay closes them never and changes no
@@ -74,7 +74,7 @@ type Options struct {
 	// whose name is stdout: two would tear each other's lines.
 	Stdout, Stderr *os.File
 
-	Books Books
+	FDs FDRegistrar
 
 	// Dropped is called when output for dest (stdout, stderr or a path) could
 	// not be delivered, with the number of lines and bytes lost since the last
@@ -90,7 +90,7 @@ type Options struct {
 
 // A Hub owns the sinks, and the runs that feed them. Its methods may be called
 // from any goroutine.
-type Hub struct {
+type Relay struct {
 	opt   Options
 	ended int           // an eventfd that Close makes readable, for writers that wait in poll(2); -1: there is none
 	quit  chan struct{} // closed by Close, after the flush
@@ -99,7 +99,7 @@ type Hub struct {
 	mu     sync.Mutex
 	sinks  []*sink              // whose writers have not ended
 	files  map[string]*fileSink // by path
-	runs   map[*Run]struct{}
+	runs   map[*ChildOutput]struct{}
 	closed bool
 }
 
@@ -109,14 +109,14 @@ type fileSink struct {
 	users int // guarded by Hub.mu
 }
 
-// NewHub starts the writers of the standard streams. It opens one descriptor,
+// NewRelay starts the writers of the standard streams. It opens one descriptor,
 // an eventfd, which [Hub.Close] closes. Like the standard streams it serves
 // until the last line of the log is written, so it is not in the books, which
 // that line sums up.
-func NewHub(opt Options) *Hub {
-	h := &Hub{
+func NewRelay(opt Options) *Relay {
+	h := &Relay{
 		opt: opt, quit: make(chan struct{}),
-		files: make(map[string]*fileSink), runs: make(map[*Run]struct{}),
+		files: make(map[string]*fileSink), runs: make(map[*ChildOutput]struct{}),
 	}
 	var err error
 	if h.ended, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
@@ -143,7 +143,7 @@ func NewHub(opt Options) *Hub {
 // Write never fails and returns len(p). It goes past the streams that wait for
 // a slow or stalled sink: only when 4 MiB are queued does it wait, for a second
 // at most, and then the lines are dropped and counted.
-func (h *Hub) Writer(dest string) io.Writer {
+func (h *Relay) Writer(dest string) io.Writer {
 	w := &ownWriter{sink: h.std[1]}
 	if dest == destStdout {
 		w.sink = h.std[0]
@@ -171,7 +171,7 @@ func (w *ownWriter) Write(p []byte) (int, error) {
 // closed, and returns nil then. It gives a sink up that takes not one byte for
 // as long as makes one stalled (1 s), and all when ctx ends; the error says how
 // much is left. The supervisor's own log comes first.
-func (h *Hub) Flush(ctx context.Context) error {
+func (h *Relay) Flush(ctx context.Context) error {
 	sinks := h.allSinks()
 	marks := make([]uint64, len(sinks))
 	for i, s := range sinks {
@@ -189,9 +189,9 @@ func (h *Hub) Flush(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Lost reports whether bytes for "stdout" or "stderr" were not written. Call it after
+// LostOutput reports whether bytes for "stdout" or "stderr" were not written. Call it after
 // [Hub.Close].
-func (h *Hub) Lost(dest string) bool {
+func (h *Relay) LostOutput(dest string) bool {
 	s := h.std[1]
 	if dest == destStdout {
 		s = h.std[0]
@@ -202,7 +202,7 @@ func (h *Hub) Lost(dest string) bool {
 
 // awaitUnused waits until the writers of files that no run uses have closed
 // them: they do so by themselves, after the last byte.
-func (h *Hub) awaitUnused(ctx context.Context) error {
+func (h *Relay) awaitUnused(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for _, s := range h.unused() {
@@ -215,7 +215,7 @@ func (h *Hub) awaitUnused(ctx context.Context) error {
 	return nil
 }
 
-func (h *Hub) unused() []*sink {
+func (h *Relay) unused() []*sink {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(h.sinks), func(s *sink) bool {
@@ -224,11 +224,11 @@ func (h *Hub) unused() []*sink {
 	})
 }
 
-// Settle waits until readers have taken what the standard streams hold, if
+// WaitClosed waits until readers have taken what the standard streams hold, if
 // those are pipes; 20 ms at most. It is for whoever reads both streams into
 // one (docker logs): what is written to one of them after it comes after what
 // was written to the other before.
-func (h *Hub) Settle() {
+func (h *Relay) WaitClosed() {
 	late := time.Now().Add(settleLimit)
 	for _, f := range []*os.File{h.opt.Stdout, h.opt.Stderr} {
 		for unread(number(f)) && time.Now().Before(late) {
@@ -272,7 +272,7 @@ func flush(ctx context.Context, s *sink, mark uint64) (uint64, error) {
 	}
 }
 
-func (h *Hub) allSinks() []*sink {
+func (h *Relay) allSinks() []*sink {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.sinks)
@@ -287,14 +287,14 @@ func (h *Hub) allSinks() []*sink {
 // from a write within 20 ms after all others had ended. Only that of a terminal
 // stopped in mid-write or of a disk that hangs can do that; its goroutine (and
 // its file, if it is ours) is left behind. A second Close does nothing.
-func (h *Hub) Close(ctx context.Context) error {
+func (h *Relay) Close(ctx context.Context) error {
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
 		return nil
 	}
 	h.closed = true
-	runs := make([]*Run, 0, len(h.runs))
+	runs := make([]*ChildOutput, 0, len(h.runs))
 	for r := range h.runs {
 		runs = append(runs, r)
 	}
@@ -318,7 +318,7 @@ func (h *Hub) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (h *Hub) endWriters() error {
+func (h *Relay) endWriters() error {
 	sinks := h.allSinks()
 	close(h.quit)
 	if h.ended >= 0 {
@@ -349,7 +349,7 @@ func (h *Hub) endWriters() error {
 
 // sink returns the sink of dest, and its path if it is a file, for which
 // release must be called.
-func (h *Hub) sink(dest string) (*sink, string, error) {
+func (h *Relay) sink(dest string) (*sink, string, error) {
 	switch dest {
 	case destStdout:
 		return h.std[0], "", nil
@@ -369,11 +369,11 @@ func (h *Hub) sink(dest string) (*sink, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	h.opt.Books.Opened(fd, "file", dest)
+	h.opt.FDs.Opened(fd, "file", dest)
 	f := &fileSink{newSink(dest, newFile(fd), h.quit, h.opt.Dropped), 1}
 	f.retire = func() bool { return h.retire(dest, f) }
 	f.finish = func() {
-		_ = h.opt.Books.Close(fd, func() error { return unix.Close(fd) }) // the writes told what there was to tell
+		_ = h.opt.FDs.Close(fd, func() error { return unix.Close(fd) }) // the writes told what there was to tell
 		h.forget(f.sink)
 	}
 	h.files[dest] = f
@@ -397,7 +397,7 @@ func openFile(path string) (int, error) {
 	}
 }
 
-func (h *Hub) release(path string) {
+func (h *Relay) release(path string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	f := h.files[path]
@@ -406,7 +406,7 @@ func (h *Hub) release(path string) {
 	}
 }
 
-func (h *Hub) forget(s *sink) {
+func (h *Relay) forget(s *sink) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.sinks = slices.DeleteFunc(h.sinks, func(other *sink) bool { return other == s })
@@ -415,7 +415,7 @@ func (h *Hub) forget(s *sink) {
 // retire is asked by the writer of a file that has nothing to do: it may close
 // the file if nobody uses it, and only then, since a run that comes meanwhile
 // goes on with it.
-func (h *Hub) retire(path string, f *fileSink) bool {
+func (h *Relay) retire(path string, f *fileSink) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if f.users > 0 {

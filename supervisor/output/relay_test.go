@@ -200,7 +200,7 @@ func TestEightStreams(t *testing.T) {
 func waitRuns(t *testing.T, s *stage) {
 	t.Helper()
 	s.mu.Lock()
-	var runs []*Run
+	var runs []*ChildOutput
 	for r := range s.runs {
 		runs = append(runs, r)
 	}
@@ -509,7 +509,7 @@ func TestCloseOfFlood(t *testing.T) {
 func TestCloseLeavesAStuckWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stuck := make(chan struct{})
-		h := &Hub{ended: -1, quit: make(chan struct{})}
+		h := &Relay{ended: -1, quit: make(chan struct{})}
 		ok := newSink("stderr", &fakeTarget{take: gated(nil, h.quit)}, h.quit, nil)
 		bad := newSink("stdout", &fakeTarget{take: gated(nil, stuck)}, h.quit, nil)
 		h.std, h.sinks = [2]*sink{bad, ok}, []*sink{bad, ok}
@@ -810,7 +810,7 @@ func TestSameFileTwice(t *testing.T) {
 	}
 	defer r.Close()
 	again := duplicate(t, number(w))
-	h := NewHub(Options{Stdout: w, Stderr: again, Books: newBooks(t)})
+	h := NewRelay(Options{Stdout: w, Stderr: again, FDs: newBooks(t)})
 	var logging sync.WaitGroup
 	for _, dest := range []string{"stdout", "stderr"} {
 		logging.Go(func() {
@@ -902,14 +902,14 @@ func TestSettle(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	h := &Hub{opt: Options{Stdout: w, Stderr: w}}
+	h := &Relay{opt: Options{Stdout: w, Stderr: w}}
 	if _, err := w.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
 	if !unread(number(w)) {
 		t.Error("a pipe with a byte passes for an empty one")
 	}
-	h.Settle() // nobody reads: it gives up
+	h.WaitClosed() // nobody reads: it gives up
 	if _, err := r.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}

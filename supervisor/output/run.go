@@ -38,8 +38,8 @@ type Spec struct {
 }
 
 // A Run is the relay of one run of an instance.
-type Run struct {
-	hub     *Hub
+type ChildOutput struct {
+	hub     *Relay
 	spec    Spec
 	ends    [2]childEnd
 	streams []*stream
@@ -65,8 +65,8 @@ var streamNames = [2]string{"stdout", "stderr"}
 //
 // The read ends of the pipes and the files are entered in the books. The
 // child's ends are not: they are ours from here to Started only.
-func (h *Hub) Prepare(spec Spec) (*Run, error) {
-	r := &Run{hub: h, spec: spec, closing: make(chan struct{}), done: make(chan struct{})}
+func (h *Relay) Prepare(spec Spec) (*ChildOutput, error) {
+	r := &ChildOutput{hub: h, spec: spec, closing: make(chan struct{}), done: make(chan struct{})}
 	err := r.prepare()
 	if err == nil && !h.enter(r) {
 		err = errClosed
@@ -82,7 +82,7 @@ func (h *Hub) Prepare(spec Spec) (*Run, error) {
 	return r, nil
 }
 
-func (h *Hub) enter(r *Run) bool {
+func (h *Relay) enter(r *ChildOutput) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.closed {
@@ -91,13 +91,13 @@ func (h *Hub) enter(r *Run) bool {
 	return !h.closed
 }
 
-func (h *Hub) leave(r *Run) {
+func (h *Relay) leave(r *ChildOutput) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.runs, r)
 }
 
-func (r *Run) prepare() error {
+func (r *ChildOutput) prepare() error {
 	switch r.spec.Format {
 	case formatText, formatJSON, formatRaw, formatInherit:
 	default:
@@ -123,7 +123,7 @@ func (r *Run) prepare() error {
 }
 
 // inherit returns what a child that writes past us gets.
-func (r *Run) inherit(dest string) (childEnd, error) {
+func (r *ChildOutput) inherit(dest string) (childEnd, error) {
 	var f *os.File
 	switch dest {
 	case destStdout:
@@ -153,7 +153,7 @@ func direct(path string) (childEnd, error) {
 
 // pipe opens the pipe of one stream. Only our end is non-blocking: the flag
 // belongs to each end (open file description), and children expect to block.
-func (r *Run) pipe(name, dest string) (childEnd, error) {
+func (r *ChildOutput) pipe(name, dest string) (childEnd, error) {
 	s, path, err := r.hub.sink(dest)
 	if err != nil {
 		return childEnd{}, err
@@ -166,7 +166,7 @@ func (r *Run) pipe(name, dest string) (childEnd, error) {
 		return childEnd{}, os.NewSyscallError("pipe2", err)
 	}
 	target := r.spec.Instance + " " + name
-	r.hub.opt.Books.Opened(p[0], "pipe", target)
+	r.hub.opt.FDs.Opened(p[0], "pipe", target)
 	err = unix.SetNonblock(p[0], true)
 	st := newStream(r, p[0], name, target, s)
 	r.streams = append(r.streams, st)
@@ -184,12 +184,12 @@ func (r *Run) pipe(name, dest string) (childEnd, error) {
 // ChildFiles returns the descriptors that the child shall have as 1 and 2. They
 // are close-on-exec, may be equal or our own 1 and 2, and are valid until
 // [Run.Started].
-func (r *Run) ChildFiles() (stdout, stderr int) { return r.ends[0].fd, r.ends[1].fd }
+func (r *ChildOutput) ChildFiles() (stdout, stderr int) { return r.ends[0].fd, r.ends[1].fd }
 
 // Started says that the child has its descriptors, or that it could not be
 // spawned (EOF follows at once then): our copies are closed and the reading
 // begins. It must be called exactly once.
-func (r *Run) Started() {
+func (r *ChildOutput) Started() {
 	r.closeEnds()
 	if len(r.streams) == 0 {
 		r.end()
@@ -202,13 +202,13 @@ func (r *Run) Started() {
 }
 
 // end follows the last stream.
-func (r *Run) end() {
+func (r *ChildOutput) end() {
 	r.releaseFiles()
 	r.hub.leave(r)
 	close(r.done)
 }
 
-func (r *Run) closeEnds() {
+func (r *ChildOutput) closeEnds() {
 	for i, e := range r.ends {
 		if e.own {
 			_ = unix.Close(e.fd) // nothing was written through it
@@ -217,14 +217,14 @@ func (r *Run) closeEnds() {
 	}
 }
 
-func (r *Run) releaseFiles() {
+func (r *ChildOutput) releaseFiles() {
 	for _, path := range r.paths {
 		r.hub.release(path)
 	}
 }
 
 // note looks at lines that are passed on.
-func (r *Run) note(block []byte) {
+func (r *ChildOutput) note(block []byte) {
 	r.tail.note(block)
 	if r.spec.Lines != nil {
 		r.spec.Lines(block)
@@ -233,20 +233,20 @@ func (r *Run) note(block []byte) {
 
 // Done is closed once both streams were read to EOF, or closed, and all that
 // was read is handed to the sinks ([Hub.Flush] tells when it is written).
-func (r *Run) Done() <-chan struct{} { return r.done }
+func (r *ChildOutput) Done() <-chan struct{} { return r.done }
 
 // Tail returns the beginnings of the last lines, five of 200 bytes at most,
 // that the run printed on either stream, oldest first; blank ones are left out.
 // They are fit for a log: control characters escaped, valid UTF-8. It may be
 // called at any time, and is complete once Done is closed.
-func (r *Run) Tail() []string { return r.tail.strings() }
+func (r *ChildOutput) Tail() []string { return r.tail.strings() }
 
 // Close ends the reading: what is in the pipes now is still passed on, then they
 // are closed, whoever may hold the other ends. Nothing waits for a sink any
 // more: what does not fit into 4 MiB of its queue is dropped and counted. So
 // Done is closed shortly after, if the run was started. Close does not wait for
 // that; it may be called at any time and often.
-func (r *Run) Close() {
+func (r *ChildOutput) Close() {
 	r.once.Do(func() {
 		close(r.closing)
 		for _, st := range r.streams {

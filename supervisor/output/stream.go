@@ -34,7 +34,7 @@ type stream struct {
 	file *os.File
 	conn syscall.RawConn
 	fd   int
-	run  *Run
+	run  *ChildOutput
 	sink *sink
 	from origin
 	form *formatter
@@ -48,7 +48,7 @@ type stream struct {
 	failed error
 }
 
-func newStream(r *Run, fd int, name, target string, s *sink) *stream {
+func newStream(r *ChildOutput, fd int, name, target string, s *sink) *stream {
 	st := &stream{
 		file: os.NewFile(uintptr(fd), target), fd: fd, run: r, sink: s,
 		from: origin{closing: r.closing},
@@ -61,7 +61,7 @@ func newStream(r *Run, fd int, name, target string, s *sink) *stream {
 // close closes our end of the pipe.
 func (st *stream) close() {
 	// A pipe that is only read has nothing to tell at its close.
-	_ = st.run.hub.opt.Books.Close(st.fd, st.file.Close)
+	_ = st.run.hub.opt.FDs.Close(st.fd, st.file.Close)
 }
 
 // read is the stream's goroutine: it ends at EOF or when the run is closed.
@@ -103,7 +103,7 @@ func (st *stream) tryRead(fd uintptr) bool {
 // call, and the runtime then uses another thread, so the reads are bounded.
 func readOnce(fd int, p []byte) (n int, err error) {
 	for {
-		limits.Reads.Do(func() { n, err = unix.Read(fd, p) })
+		limits.Reads.Run(func() { n, err = unix.Read(fd, p) })
 		if err != unix.EINTR {
 			return n, err
 		}

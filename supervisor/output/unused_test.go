@@ -28,7 +28,7 @@ func TestFlushClosesWhatNobodyUses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out")
 	synctest.Test(t, func(t *testing.T) {
 		books := slowBooks{make(chan struct{})}
-		h := NewHub(Options{Stdout: null, Stderr: null, Books: books})
+		h := NewRelay(Options{Stdout: null, Stderr: null, FDs: books})
 		s, file, err := h.sink(path)
 		if err != nil {
 			t.Fatal(err)

@@ -23,7 +23,7 @@ const jitter = 0.1
 // Run looks until ctx ends, or until it failed Limit times in a row. It tells
 // of each change: of the first failure, with the error, and of the end of one,
 // with nil. The error is that of the last failure; nil if ctx ended. A look that
-// is [Unable] is told, the first one in a row, and changes nothing else.
+// is [NotStartedError] is told, the first one in a row, and changes nothing else.
 func (c *Check) Run(ctx context.Context, changed func(error)) error {
 	t := time.NewTimer(c.Grace)
 	defer t.Stop()
@@ -36,7 +36,7 @@ func (c *Check) Run(ctx context.Context, changed func(error)) error {
 		}
 		err := c.look(ctx)
 		before := unable
-		var u *Unable
+		var u *NotStartedError
 		unable = errors.As(err, &u)
 		switch {
 		case ctx.Err() != nil:

@@ -52,7 +52,7 @@ func must(t *testing.T, err error) {
 
 // A descriptor whose close would wait keeps neither messages nor the end waiting.
 func TestPassedDescriptorThatLingers(t *testing.T) {
-	book, got, gate := fdledger.NewBook(sinkless{}), make(chan came, 10), make(chan struct{})
+	book, got, gate := fdledger.New(sinkless{}), make(chan came, 10), make(chan struct{})
 	n, err := Listen(book, func(pids []int, m Message) {
 		got <- came{pids, m}
 		<-gate
@@ -92,7 +92,7 @@ func TestPassedDescriptorThatLingers(t *testing.T) {
 
 // All that a datagram can bring fits, and is closed.
 func TestMostPassedDescriptors(t *testing.T) {
-	book, got := fdledger.NewBook(sinkless{}), make(chan came, 1)
+	book, got := fdledger.New(sinkless{}), make(chan came, 1)
 	n, err := Listen(book, func(pids []int, m Message) { got <- came{pids, m} })
 	must(t, err)
 	c, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)

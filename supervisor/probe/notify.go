@@ -13,8 +13,8 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// Books keeps the supervisor's own descriptors.
-type Books interface {
+// FDRegistrar keeps the supervisor's own descriptors.
+type FDRegistrar interface {
 	Opened(fd int, kind, target string)
 	Close(fd int, close func() error) error
 }
@@ -32,7 +32,7 @@ type Notifier struct {
 	name   string
 	conn   *net.UnixConn
 	fd     int
-	books  Books
+	books  FDRegistrar
 	passed *closer // of descriptors that come with a datagram
 	done   chan struct{}
 }
@@ -40,7 +40,7 @@ type Notifier struct {
 // Listen opens the socket. Each datagram is handed to take with the pid of its
 // sender and those of its parents, as they are then. While take has one, the
 // others wait, and in the end their senders do.
-func Listen(books Books, take func(pids []int, m Message)) (*Notifier, error) {
+func Listen(books FDRegistrar, take func(pids []int, m Message)) (*Notifier, error) {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // it never fails
 	n := &Notifier{name: "@supervisor/notify/" + hex.EncodeToString(random[:]), books: books, done: make(chan struct{})}

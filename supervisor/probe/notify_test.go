@@ -61,7 +61,7 @@ type came struct {
 }
 
 func TestNotifier(t *testing.T) {
-	book, got := fdledger.NewBook(sinkless{}), make(chan came, 10)
+	book, got := fdledger.New(sinkless{}), make(chan came, 10)
 	n, err := Listen(book, func(pids []int, m Message) { got <- came{pids, m} })
 	if err != nil {
 		t.Fatal(err)

@@ -12,10 +12,10 @@ type Probe func(context.Context) error
 
 const (
 	firstWait = time.Millisecond // doubled after each look
-	// Quick and Slow are the most that Until waits between two looks: at what
+	// MaxIntervalQuick and Slow are the most that Until waits between two looks: at what
 	// the kernel knows, and at what costs somebody a process.
-	Quick = 50 * time.Millisecond
-	Slow  = time.Second
+	MaxIntervalQuick = 50 * time.Millisecond
+	MaxIntervalSlow  = time.Second
 )
 
 // Until looks until it goes well. When ctx ends first, the error says what was

@@ -36,7 +36,7 @@ func TestUntilSaysWhatWasSeen(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		})
-		if err := p.Until(ctx, Quick); err == nil || err.Error() != "the answer is 503" {
+		if err := p.Until(ctx, MaxIntervalQuick); err == nil || err.Error() != "the answer is 503" {
 			t.Error(err)
 		}
 	})

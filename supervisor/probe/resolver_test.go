@@ -49,7 +49,7 @@ func TestLookupLeavesNothing(t *testing.T) {
 // open is how many sockets we have open.
 func open(t *testing.T) (n int) {
 	t.Helper()
-	fds, err := procfs.Own()
+	fds, err := procfs.OwnFDs()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func look(ctx context.Context, host string, port uint16, pid int) error {
 	if !local {
 		return dial(ctx, net.JoinHostPort(host, strconv.Itoa(int(port))))
 	}
-	limits.Reads.Do(func() { err = listens(addrs, port, pid) })
+	limits.Reads.Run(func() { err = listens(addrs, port, pid) })
 	return err
 }
 
@@ -63,7 +63,7 @@ func listens(addrs []netip.Addr, port uint16, pid int) error {
 		return fmt.Errorf("nobody listens on port %d", port)
 	}
 	for _, p := range append([]int{pid}, procfs.Descendants(pid)...) {
-		fds, err := procfs.LiveTable(p)
+		fds, err := procfs.ReadFDsOfLive(p)
 		if err != nil && !errors.Is(err, procfs.ErrTorn) {
 			continue
 		}

@@ -28,7 +28,7 @@ func (l *Loop) attach(w *watched, asked Proof) {
 // found begins to watch a process below another.
 func (l *Loop) found(parent *watched, pid int) *watched {
 	s, err := procfs.ReadStat(pid)
-	if err != nil || l.watches[pid] != nil || l.pids[pid] != nil || s.Dead() && procfs.Gone(pid) {
+	if err != nil || l.watches[pid] != nil || l.pids[pid] != nil || s.Dead() && procfs.IsGone(pid) {
 		return nil
 	}
 	if !l.admit(parent.run, pid) {
@@ -50,7 +50,7 @@ func (l *Loop) trySeize(w *watched) proof.Event {
 	if err == nil {
 		return proof.Seized
 	}
-	if procfs.Gone(w.pid) {
+	if procfs.IsGone(w.pid) {
 		w.evidence.Reason = endedAlready
 		return proof.Gone
 	}

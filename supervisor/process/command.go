@@ -12,9 +12,9 @@ import (
 // Spawn starts a run. [Spawned] or [SpawnFailed] follows. The descriptors of the
 // spec may be closed as soon as it returns. Some dozens of spawns may be under way at a
 // time, but no hundreds.
-func (l *Loop) Spawn(id RunID, s Spec) {
-	s.Barrier = s.Barrier || s.Watch == Exact
-	p, err := spawn.Prepare(s.Spec, l.opt.Books)
+func (l *Loop) Spawn(id ID, s Spec) {
+	s.Barrier = s.Barrier || s.TraceFrom == Exact
+	p, err := spawn.Prepare(s.Spec, l.opt.FDs)
 	if err != nil {
 		l.cmds.Put(func() { l.report(SpawnFailed{Run: id, Err: err}) })
 		return
@@ -23,8 +23,8 @@ func (l *Loop) Spawn(id RunID, s Spec) {
 	l.hand(p.Files(), func(own []int, err error) { l.spawn(id, s, p, own, err) })
 }
 
-// Answers reports whether the loop carries out a command before ctx ends.
-func (l *Loop) Answers(ctx context.Context) bool {
+// Responds reports whether the loop carries out a command before ctx ends.
+func (l *Loop) Responds(ctx context.Context) bool {
 	answer := make(chan struct{})
 	l.cmds.Put(func() { close(answer) })
 	select {
@@ -40,7 +40,7 @@ func (l *Loop) Answers(ctx context.Context) bool {
 // Signal sends a signal to a run as a step of its stop sequence. It does nothing to a
 // run that is over, or that could not be spawned. The first one starts the fd scan of
 // the run, as proof asks. [Signalled] follows.
-func (l *Loop) Signal(id RunID, sig unix.Signal, rung int, proof Proof) {
+func (l *Loop) Signal(id ID, sig unix.Signal, rung int, proof Proof) {
 	l.cmds.Put(func() {
 		if r := l.runs[id]; r != nil {
 			l.onceExecuted(r, sig, func() { l.signal(r, delivery{sig, rung}, proof) })
@@ -50,7 +50,7 @@ func (l *Loop) Signal(id RunID, sig unix.Signal, rung int, proof Proof) {
 
 // Forward passes on to a run a signal that came to us, or another one in its
 // place; 0: none. It is no step of the stop sequence, and no stop begins. [Signalled] follows.
-func (l *Loop) Forward(id RunID, came, sig unix.Signal) {
+func (l *Loop) Forward(id ID, came, sig unix.Signal) {
 	l.cmds.Put(func() {
 		if r := l.runs[id]; r != nil && !r.phase.MainEnded() {
 			l.onceExecuted(r, sig, func() { l.forward(r, came, sig) })
@@ -58,8 +58,8 @@ func (l *Loop) Forward(id RunID, came, sig unix.Signal) {
 	})
 }
 
-// Serves tells that a run has proved that it serves. Its program handles signals then.
-func (l *Loop) Serves(id RunID) {
+// MarkReady tells that a run has proved that it serves. Its program handles signals then.
+func (l *Loop) MarkReady(id ID) {
 	l.cmds.Put(func() {
 		if r := l.runs[id]; r != nil {
 			r.handling.serves = true
@@ -67,9 +67,9 @@ func (l *Loop) Serves(id RunID) {
 	})
 }
 
-// Rescope changes whom the signals of a run reach from now on, and whether its
+// SetScope changes whom the signals of a run reach from now on, and whether its
 // descendants may outlive it.
-func (l *Loop) Rescope(id RunID, scope Scope, leave bool) {
+func (l *Loop) SetScope(id ID, scope Scope, leave bool) {
 	l.cmds.Put(func() {
 		if r := l.runs[id]; r != nil {
 			r.scope = scope
@@ -82,13 +82,13 @@ func (l *Loop) Rescope(id RunID, scope Scope, leave bool) {
 
 // Diagnose finds out what the threads of a run do that was sent sig a while ago.
 // [Diagnosed] follows unless the run ends first.
-func (l *Loop) Diagnose(id RunID, sig unix.Signal) { l.ask(id, sig, l.diagnose) }
+func (l *Loop) Diagnose(id ID, sig unix.Signal) { l.ask(id, sig, l.diagnose) }
 
-// Glance scans the descriptors of a run that serves, and finds out what the run does about
-// sig, which is to stop it. [Glanced] follows unless the run ends or its stop begins first.
-func (l *Loop) Glance(id RunID, sig unix.Signal) { l.ask(id, sig, l.glance) }
+// Inspect scans the descriptors of a run that serves, and finds out what the run does about
+// sig, which is to stop it. [Inspected] follows unless the run ends or its stop begins first.
+func (l *Loop) Inspect(id ID, sig unix.Signal) { l.ask(id, sig, l.glance) }
 
-func (l *Loop) ask(id RunID, sig unix.Signal, what func(*run, unix.Signal)) {
+func (l *Loop) ask(id ID, sig unix.Signal, what func(*run, unix.Signal)) {
 	l.cmds.Put(func() {
 		if r := l.runs[id]; r != nil {
 			what(r, sig)
@@ -96,9 +96,9 @@ func (l *Loop) ask(id RunID, sig unix.Signal, what func(*run, unix.Signal)) {
 	})
 }
 
-// Sweep ends whatever is left below us: SIGTERM now, after an fd scan as proof
-// asks, SIGKILL at killAt, and at giveUp it is over. [Swept] follows. Call it when no
+// CleanUpOrphans ends whatever is left below us: SIGTERM now, after an fd scan as proof
+// asks, SIGKILL at killAt, and at giveUp it is over. [OrphanCleanupDone] follows. Call it when no
 // run is left, or none that could be ended; nothing may be spawned after it.
-func (l *Loop) Sweep(killAt, giveUp time.Time, proof Proof) {
+func (l *Loop) CleanUpOrphans(killAt, giveUp time.Time, proof Proof) {
 	l.cmds.Put(func() { l.startSweep(killAt, giveUp, proof) })
 }

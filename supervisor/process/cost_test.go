@@ -23,7 +23,7 @@ func TestWhatAChildCosts(t *testing.T) {
 	b := newBench(t)
 	spec := b.silent("sleep")
 	const n = 100
-	id := func(i int) RunID { return RunID(i + 1) }
+	id := func(i int) ID { return ID(i + 1) }
 	start := func() {
 		for i := range n {
 			b.Spawn(id(i), spec)

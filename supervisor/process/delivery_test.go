@@ -19,7 +19,7 @@ func (b *bench) fillQueue() {
 
 // queued starts a daemon whose parent stays the main process, has the fd scan of the run
 // wait in the queue, and ends the main process. It returns the pid of the daemon.
-func (b *bench) queued() (id RunID, pid int, unblock func()) {
+func (b *bench) queued() (id ID, pid int, unblock func()) {
 	b.t.Helper()
 	id, out := b.start("daemon deaf stay")
 	if _, err := fmt.Fscanf(out, "daemon %d ready", &pid); err != nil {
@@ -51,7 +51,7 @@ func TestMainEndsInTheQueue(t *testing.T) {
 	_, pid, unblock := b.queued()
 	unblock()
 	s := wait(b, func(s Signalled) bool { return s.Pid == pid })
-	if s.Signal != unix.SIGINT || s.Rung != 1 {
+	if s.Signal != unix.SIGINT || s.Step != 1 {
 		t.Errorf("%+v", s)
 	}
 }

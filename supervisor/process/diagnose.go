@@ -106,7 +106,7 @@ const passing = 20 * time.Millisecond
 func (l *Loop) activity(pid int) (threads []procfs.Thread, err error) {
 	ours := func(t procfs.Thread) bool { return t.State == 't' }
 	for late := time.Now().Add(passing); ; {
-		threads, err = procfs.Activity(pid)
+		threads, err = procfs.ReadThreads(pid)
 		if err != nil || !slices.ContainsFunc(threads, ours) || time.Now().After(late) {
 			return threads, err
 		}
@@ -123,7 +123,7 @@ func (l *Loop) glance(r *run, sig unix.Signal) {
 	r.glances++
 	marks := l.trees.marks
 	l.lookers.do(func() {
-		g := Glanced{Run: r.id, Pid: r.pid, At: time.Now(), Disposition: l.disposition(r.pid, sig)}
+		g := Inspected{Run: r.id, Pid: r.pid, At: time.Now(), Disposition: l.disposition(r.pid, sig)}
 		_ = l.runtime(r.pid) // it is remembered, and a stop need not find out
 		h := newHalt(g.At.Add(describeLimit), spareFDs)
 		g.FDs, _ = l.table(r.pid, r.pid, h)

@@ -66,7 +66,7 @@ const mostHeld = 4096
 // leaks reports whether a process left anything that counts. Most that end well
 // do not.
 func leaks(r proof.Result) bool {
-	if !slices.ContainsFunc(r.After, func(f procfs.FD) bool { return !f.Std() }) {
+	if !slices.ContainsFunc(r.After, func(f procfs.FD) bool { return !f.IsStandard() }) {
 		return false
 	}
 	_, _, left := fdledger.Judge(r.Before, r.After, r.Inherited, r.Runtime)
@@ -74,11 +74,11 @@ func leaks(r proof.Result) bool {
 }
 
 // result is what is known of the descriptors of a process that ended.
-func (w *watched) result() Look {
+func (w *watched) result() FDResult {
 	if v, ok := w.machine.Value.(*proof.Ending); ok {
 		return v.Result
 	}
-	return Look{Proof: None}
+	return FDResult{Proof: None}
 }
 
 // reportEnd tells of the end of a process below a run, or of an orphan.
@@ -86,9 +86,9 @@ func (l *Loop) reportEnd(w *watched) {
 	if w.own() {
 		return // settle does
 	}
-	e := Ended{
+	e := DescendantEnded{
 		Pid: w.pid, Parent: w.parent, Command: w.comm, InStop: w.inStop, Threads: w.threads,
-		Lifetime: time.Since(w.since), Look: w.result(),
+		Lifetime: time.Since(w.since), FDs: w.result(),
 	}
 	if w.run != nil {
 		e.Child = w.run.name

@@ -37,11 +37,11 @@ func (l *Loop) scanAtExit(w *watched) {
 	l.job(w, func() func() {
 		v := exitScan{final: final}
 		v.Alive, v.Survivor = procfs.Siblings(w.pid, exiting)
-		v.Executes = v.Survivor != 0 && procfs.Executing(w.pid, v.Survivor)
+		v.Executes = v.Survivor != 0 && procfs.IsExecuting(w.pid, v.Survivor)
 		ends := v.Alive == 0 || final
 		if ends || glimpse {
 			v.fds, v.err = l.table(w.pid, x.Thread, h)
-			procfs.ResolveAgain(v.fds, before)
+			procfs.ResolveKnown(v.fds, before)
 			l.resolve(w.pid, v.fds, time.Now(), h)
 		}
 		if ends {

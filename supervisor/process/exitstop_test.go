@@ -48,7 +48,7 @@ func TestThreadIsKilledInItsExitStop(t *testing.T) {
 		t.Fatalf("%q %v", line, err)
 	}
 	b.Signal(1, unix.SIGTERM, 1, Exact)
-	wait(b, func(s Signalled) bool { return s.Rung == 1 })
+	wait(b, func(s Signalled) bool { return s.Step == 1 })
 	unblock := b.block()
 	b.Forward(1, unix.SIGUSR1, unix.SIGUSR1)
 	state := make(chan proof.State)
@@ -79,7 +79,7 @@ func TestThreadIsKilledInItsExitStop(t *testing.T) {
 	}
 	unblock()
 	e := b.exited(1)
-	if e.Look.Proof != None || e.Look.Reason != "its exit was not seen" || e.Exit.Signal != "SIGKILL" {
-		t.Errorf("proof %s (%s), %+v", e.Look.Proof, e.Look.Reason, e.Exit)
+	if e.FDs.Proof != None || e.FDs.Reason != "its exit was not seen" || e.Exit.Signal != "SIGKILL" {
+		t.Errorf("proof %s (%s), %+v", e.FDs.Proof, e.FDs.Reason, e.Exit)
 	}
 }

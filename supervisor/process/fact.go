@@ -10,8 +10,8 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// RunID names one run for good, unlike its pid.
-type RunID uint64
+// ID names one run for good, unlike its pid.
+type ID uint64
 
 // Fact is something that happened to a process. Facts are delivered in the
 // order in which the loop saw them.
@@ -20,37 +20,37 @@ type Fact interface{ fact() }
 type (
 	// Spawned: the run has a pid.
 	Spawned struct {
-		Run RunID
+		Run ID
 		Pid int
 		At  time.Time
 	}
 	// SpawnFailed: there will be no run. It is the last fact of its run.
 	SpawnFailed struct {
-		Run RunID
+		Run ID
 		Err error
 	}
 	// Signalled: a signal was sent to a run, or could not be.
 	Signalled struct {
-		Run RunID
+		Run ID
 		Pid int
 		// Process is the name of a descendant that outlived the main process; empty:
 		// the main process.
 		Process string
 		Signal  unix.Signal
-		Rung    int
+		Step    int
 		Err     error
 	}
 	// Exited: the status of the main process was collected. Without survivors it
 	// is the last fact of its run; else TreeEnded is.
 	Exited struct {
-		Run    RunID
+		Run    ID
 		Pid    int
 		Exit   event.Exit
 		Status unix.WaitStatus
 		At     time.Time
 		Rusage unix.Rusage
 		Killed bool // we sent it SIGKILL
-		Look   Look
+		FDs    FDResult
 		// Of a run whose stop began:
 		Threads, ThreadsAtEnd int // then, and when its exit was seen (0: it was not)
 		Processes, Forked     int // below it then, and forked since
@@ -59,18 +59,18 @@ type (
 	}
 	// TreeEnded: nothing is left of the process tree of a run. It is the last fact
 	// of a run with survivors.
-	TreeEnded struct{ Run RunID }
+	TreeEnded struct{ Run ID }
 	// MainChanged: the main process of a run ended, and its successor is the main
 	// process from now on (sd_notify(3), MAINPID).
 	MainChanged struct {
-		Run  RunID
+		Run  ID
 		From int
 		Exit event.Exit
 		Pid  int
 	}
-	// Ended: a process below a run ended, which its stop had found there; or an
+	// DescendantEnded: a process below a run ended, which its stop had found there; or an
 	// orphan that was looked at. It says nothing of whether it was reaped.
-	Ended struct {
+	DescendantEnded struct {
 		Child    string // the instance; empty: nobody's that we know
 		Pid      int
 		Parent   int
@@ -80,20 +80,20 @@ type (
 		InStop   bool // it was forked after the stop began
 		Threads  int
 		Lifetime time.Duration // since it was seen first
-		Look     Look
+		FDs      FDResult
 	}
 	// Diagnosed: what a run does while its stop takes long.
 	Diagnosed struct {
-		Run         RunID
+		Run         ID
 		Pid         int
 		Signal      unix.Signal   // that it was sent
 		Disposition string        // of that signal, see Loop.disposition
 		CPU         time.Duration // since the first signal
 		Threads     []string      // each in words; those below it too
 	}
-	// Glanced: what a run held a moment after it was ready.
-	Glanced struct {
-		Run         RunID
+	// Inspected: what a run held a moment after it was ready.
+	Inspected struct {
+		Run         ID
 		Pid         int
 		At          time.Time
 		Disposition string // of the signal that is to stop it; empty: not known
@@ -104,7 +104,7 @@ type (
 		Pid     int
 		Command string
 		Signal  unix.Signal
-		Rung    int
+		Step    int
 	}
 	// OrphanReaped: an adopted process ended.
 	OrphanReaped struct {
@@ -113,22 +113,22 @@ type (
 		Command string
 		Exit    event.Exit
 	}
-	// Swept: the sweep is over.
-	Swept struct{ Left []procfs.Stat } // what is still below us
+	// OrphanCleanupDone: the sweep is over.
+	OrphanCleanupDone struct{ Left []procfs.Stat } // what is still below us
 )
 
-func (Spawned) fact()         {}
-func (SpawnFailed) fact()     {}
-func (Signalled) fact()       {}
-func (Exited) fact()          {}
-func (TreeEnded) fact()       {}
-func (MainChanged) fact()     {}
-func (Ended) fact()           {}
-func (Diagnosed) fact()       {}
-func (Glanced) fact()         {}
-func (OrphanSignalled) fact() {}
-func (OrphanReaped) fact()    {}
-func (Swept) fact()           {}
+func (Spawned) fact()           {}
+func (SpawnFailed) fact()       {}
+func (Signalled) fact()         {}
+func (Exited) fact()            {}
+func (TreeEnded) fact()         {}
+func (MainChanged) fact()       {}
+func (DescendantEnded) fact()   {}
+func (Diagnosed) fact()         {}
+func (Inspected) fact()         {}
+func (OrphanSignalled) fact()   {}
+func (OrphanReaped) fact()      {}
+func (OrphanCleanupDone) fact() {}
 
 // Proof is how closely the end of a run is looked at, or was.
 type Proof = proof.Kind
@@ -140,5 +140,5 @@ const (
 	None    = proof.None
 )
 
-// Look is what was seen of a run's descriptors.
-type Look = proof.Result
+// FDResult is what was seen of a run's descriptors.
+type FDResult = proof.Result

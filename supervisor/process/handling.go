@@ -43,7 +43,7 @@ func (l *Loop) handles(r *run, sig unix.Signal, now time.Time) bool {
 		return false
 	}
 	if l.runtime(r.pid) == fdledger.Go {
-		if h.calm++; !procfs.Waits(r.pid) {
+		if h.calm++; !procfs.IsWaiting(r.pid) {
 			h.calm = 0
 		}
 		return !h.probed && age >= leastAge && h.calm >= calmLooks
@@ -59,7 +59,7 @@ func (l *Loop) disposition(pid int, sig unix.Signal) string {
 		return ""
 	}
 	d := s.Disposition(sig)
-	if d == "default" && procfs.AwaitsSignals(pid) {
+	if d == "default" && procfs.InSigwait(pid) {
 		return "awaited"
 	}
 	return d

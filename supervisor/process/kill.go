@@ -92,7 +92,7 @@ func (l *Loop) killingOf(r *run) *killing {
 }
 
 // takeOver adds to a killing what was killed by runs.
-func (k *killing) takeOver(runs map[RunID]*run) {
+func (k *killing) takeOver(runs map[ID]*run) {
 	k.killed = map[identity]bool{}
 	for _, r := range runs {
 		maps.Copy(k.killed, r.tree.killing.killed)

@@ -25,7 +25,7 @@ func TestNobodyIsTracedForGood(t *testing.T) {
 	}
 	var pid int
 	fmt.Sscan(line, &pid)
-	b.Rescope(id, ScopeGroup, true)
+	b.SetScope(id, ScopeGroup, true)
 	b.Signal(id, unix.SIGTERM, 1, Exact)
 	b.exited(id)
 	for late := time.Now().Add(limit); ; {
@@ -39,10 +39,10 @@ func TestNobodyIsTracedForGood(t *testing.T) {
 			break
 		}
 	}
-	b.Sweep(time.Now().Add(limit), time.Now().Add(2*limit), Exact)
-	e := wait(b, func(e Ended) bool { return e.Pid == pid })
-	if e.Look.Proof != Exact || !e.Exit.OK() || strings.Contains(e.Command, " ") {
+	b.CleanUpOrphans(time.Now().Add(limit), time.Now().Add(2*limit), Exact)
+	e := wait(b, func(e DescendantEnded) bool { return e.Pid == pid })
+	if e.FDs.Proof != Exact || !e.Exit.OK() || strings.Contains(e.Command, " ") {
 		t.Errorf("%+v", e)
 	}
-	wait(b, func(s Swept) bool { return true })
+	wait(b, func(s OrphanCleanupDone) bool { return true })
 }

@@ -14,9 +14,9 @@ import (
 // Bounds of what is scanned and traced in a stop. A child may have any number of descriptors and
 // of descendants; to see all of them must not take the time that others need to end in.
 
-// EndBy tells when the final stop that has begun has to be over. From now on each fd scan has a
+// SetDeadline tells when the final stop that has begun has to be over. From now on each fd scan has a
 // share of the time that is left; see [proof.Budget].
-func (l *Loop) EndBy(t time.Time) {
+func (l *Loop) SetDeadline(t time.Time) {
 	l.cmds.Put(func() {
 		now := time.Now()
 		l.budget.End = t
@@ -259,7 +259,7 @@ func (l *Loop) table(pid, tid int, h *halt) (fds []procfs.FD, err error) {
 	over := l.paced(h)
 	err = readAs(pid, func() (err error) {
 		for range 3 {
-			if fds, err = procfs.TableUntil(pid, tid, over); err != procfs.ErrTorn {
+			if fds, err = procfs.ReadFDsUntil(pid, tid, over); err != procfs.ErrTorn {
 				return err
 			}
 		}

@@ -15,7 +15,7 @@ import (
 )
 
 // waited is the time that the reason of a proof names.
-func waited(t *testing.T, look Look) time.Duration {
+func waited(t *testing.T, look FDResult) time.Duration {
 	t.Helper()
 	_, text, _ := strings.Cut(look.Reason, "took more than ")
 	d, err := time.ParseDuration(text)
@@ -35,18 +35,18 @@ func TestLateLookInTheFinalStop(t *testing.T) {
 			unblock := b.block()
 			end := time.Now().Add(800 * time.Millisecond)
 			if after {
-				b.EndBy(end)
+				b.SetDeadline(end)
 			}
 			b.Signal(id, unix.SIGTERM, 1, Exact)
 			if !after {
-				b.EndBy(end)
+				b.SetDeadline(end)
 			}
-			wait(b, func(s Signalled) bool { return s.Rung == 1 && s.Err == nil })
+			wait(b, func(s Signalled) bool { return s.Step == 1 && s.Err == nil })
 			unblock()
 			b.Signal(id, unix.SIGKILL, 2, Exact)
 			e := b.exited(id)
-			if d := waited(t, e.Look); e.Look.Proof == Exact || d > 100*time.Millisecond {
-				t.Errorf("proof %s, it waited %v", e.Look.Proof, d)
+			if d := waited(t, e.FDs); e.FDs.Proof == Exact || d > 100*time.Millisecond {
+				t.Errorf("proof %s, it waited %v", e.FDs.Proof, d)
 			}
 		})
 	}
@@ -58,14 +58,14 @@ func TestHoldInTheFinalStop(t *testing.T) {
 	b := newBench(t)
 	id, _ := b.spawn("deaf")
 	b.Signal(id, unix.SIGTERM, 1, Exact)
-	wait(b, func(s Signalled) bool { return s.Rung == 1 })
+	wait(b, func(s Signalled) bool { return s.Step == 1 })
 	unblock := b.block()
 	defer unblock()
-	b.EndBy(time.Now().Add(400 * time.Millisecond))
+	b.SetDeadline(time.Now().Add(400 * time.Millisecond))
 	b.Signal(id, unix.SIGKILL, 2, Exact)
 	e := b.exited(id)
-	if d := waited(t, e.Look); e.Look.Proof != None || d > 100*time.Millisecond {
-		t.Errorf("proof %s, it was held %v", e.Look.Proof, d)
+	if d := waited(t, e.FDs); e.FDs.Proof != None || d > 100*time.Millisecond {
+		t.Errorf("proof %s, it was held %v", e.FDs.Proof, d)
 	}
 }
 
@@ -136,15 +136,15 @@ func TestManyDescendants(t *testing.T) {
 	if line, err := bufio.NewReader(r).ReadString('\n'); line != "ready\n" {
 		t.Fatalf("%q %v", line, err)
 	}
-	b.EndBy(time.Now().Add(leastTraced * tracedShare))
+	b.SetDeadline(time.Now().Add(leastTraced * tracedShare))
 	b.Signal(1, unix.SIGTERM, 1, Exact)
 	e := b.exited(1)
 	if e.Processes != many || e.Untraced != many-leastTraced {
 		t.Errorf("%d processes, %d of them not traced, proof %s (%s)", e.Processes, e.Untraced,
-			e.Look.Proof, e.Look.Reason)
+			e.FDs.Proof, e.FDs.Reason)
 	}
 	for range leastTraced {
-		wait(b, func(e Ended) bool { return e.Child != "" })
+		wait(b, func(e DescendantEnded) bool { return e.Child != "" })
 	}
 }
 
@@ -156,7 +156,7 @@ func TestFirstStepComesAMomentBeforeSIGKILL(t *testing.T) {
 	wait(b, func(s Spawned) bool { return s.Run == 1 })
 	unblock := b.block()
 	defer unblock()
-	b.EndBy(time.Now().Add(time.Second))
+	b.SetDeadline(time.Now().Add(time.Second))
 	b.Signal(1, unix.SIGTERM, 1, Exact)
 	b.Signal(1, unix.SIGKILL, 2, Exact)
 	if e := b.exited(1); e.Exit.Signal == "SIGKILL" {

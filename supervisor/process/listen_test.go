@@ -57,7 +57,7 @@ func TestSocketsAreHandedOn(t *testing.T) {
 				}
 				want[3+i] = fd.Target
 			}
-			spec := Spec{Spec: spawn.Spec{Sockets: given}, Watch: watch}
+			spec := Spec{Spec: spawn.Spec{Sockets: given}, TraceFrom: watch}
 			id, pid := b.spawnWith(spec, "LISTEN_PID=1", "LISTEN_FDS=7", "LISTEN_FDNAMES=x")
 			environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 			if err != nil {
@@ -72,7 +72,7 @@ func TestSocketsAreHandedOn(t *testing.T) {
 			if vars := []string{fmt.Sprint("LISTEN_FDS=", n), "LISTEN_FDNAMES=" + strings.Join(names, ":"), fmt.Sprint("LISTEN_PID=", pid)}; !slices.Equal(got, vars) {
 				t.Errorf("its variables are %v, want %v", got, vars)
 			}
-			table, err := procfs.Table(pid, pid)
+			table, err := procfs.ReadFDs(pid, pid)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -86,7 +86,7 @@ func TestSocketsAreHandedOn(t *testing.T) {
 				t.Errorf("it lacks %v", want)
 			}
 			b.Signal(id, unix.SIGTERM, 1, Exact)
-			look := b.exited(id).Look
+			look := b.exited(id).FDs
 			if _, _, left := fdledger.Judge(look.Before, look.After, look.Inherited, look.Runtime); look.Proof != Exact || left != 0 {
 				t.Errorf("proof %s (%s), %d left: %v", look.Proof, look.Reason, left, look.After)
 			}
@@ -98,7 +98,7 @@ func TestSocketsAreHandedOn(t *testing.T) {
 func TestNoSocketsNoVariables(t *testing.T) {
 	b := newBench(t)
 	listening(t, 2)
-	id, pid := b.spawnWith(Spec{Watch: Exact})
+	id, pid := b.spawnWith(Spec{TraceFrom: Exact})
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	if err != nil || strings.Contains(string(environ), "LISTEN_") {
 		t.Errorf("%q, %v", environ, err)
@@ -108,7 +108,7 @@ func TestNoSocketsNoVariables(t *testing.T) {
 }
 
 // spawnWith starts the fixture that waits for SIGTERM, and waits until it does.
-func (b *bench) spawnWith(s Spec, environ ...string) (id RunID, pid int) {
+func (b *bench) spawnWith(s Spec, environ ...string) (id ID, pid int) {
 	b.t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -23,15 +23,15 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// Books keeps the supervisor's own descriptors.
-type Books interface {
+// FDRegistrar keeps the supervisor's own descriptors.
+type FDRegistrar interface {
 	Opened(fd int, kind, target string)
 	Close(fd int, close func() error) error
 }
 
 // Options are what a loop needs from others.
 type Options struct {
-	Books Books
+	FDs FDRegistrar
 	// Deliver is called on the loop's thread, in order. It must not block, and owns the
 	// facts from then on.
 	Deliver func([]Fact)
@@ -84,7 +84,7 @@ func New(opt Options) (*Loop, error) {
 		return nil, err
 	}
 	var err error
-	if l.handover, err = spawn.NewHandover(opt.Books); err != nil {
+	if l.handover, err = spawn.NewHandover(opt.FDs); err != nil {
 		return nil, err
 	}
 	signal.Notify(l.chld, unix.SIGCHLD)

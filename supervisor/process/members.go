@@ -69,7 +69,7 @@ func inherited(parent, m member, h *halt) (same []procfs.FD, err error) {
 		if i%spareFDs == 0 && h.over(i) {
 			return nil, procfs.ErrGivenUp
 		}
-		if g, ok := numbers[f.Num]; ok && f.Same(g) && !f.Std() {
+		if g, ok := numbers[f.Num]; ok && f.Same(g) && !f.IsStandard() {
 			shared, err := procfs.SameFile(parent.stat.Pid, m.stat.Pid, f)
 			if err == nil && shared || err != nil && !f.Anonymous() {
 				same = append(same, f)

@@ -17,7 +17,7 @@ const (
 )
 
 func (l *Loop) atOnce(w *watched) bool {
-	return w.own() && len(l.runs) <= onceAmong && l.sockets.quick() && procfs.Small(w.pid, onceFDs) &&
+	return w.own() && len(l.runs) <= onceAmong && l.sockets.quick() && procfs.HasFewFDs(w.pid, onceFDs) &&
 		!procfs.InExecve(w.pid, w.pid) && l.lookers.enter()
 }
 

@@ -18,7 +18,7 @@ func (l *Loop) poll(w *watched) {
 		if err != nil {
 			l.feed(w, proof.Reaped, cause{})
 		}
-	case err != nil || s.Dead() && procfs.Gone(w.pid):
+	case err != nil || s.Dead() && procfs.IsGone(w.pid):
 		l.ended(w)
 	case w.is(proof.Released) && s.Executed():
 		w.comm = s.Comm

@@ -34,7 +34,7 @@ type bench struct {
 	*Loop
 	t     *testing.T
 	facts chan Fact
-	next  RunID
+	next  ID
 	left  []Fact // that a wait passed over
 }
 
@@ -44,10 +44,10 @@ func (sinkless) Emit(event.Event) {}
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	book := fdledger.NewBook(sinkless{})
+	book := fdledger.New(sinkless{})
 	var err error
 	b := &bench{t: t, facts: make(chan Fact, 100_000)}
-	b.Loop, err = New(Options{Books: book, Deliver: func(all []Fact) {
+	b.Loop, err = New(Options{FDs: book, Deliver: func(all []Fact) {
 		for _, f := range all {
 			b.facts <- f
 		}
@@ -62,8 +62,8 @@ func newBench(t *testing.T) *bench {
 	}()
 	t.Cleanup(func() {
 		now := time.Now()
-		b.Sweep(now, now.Add(limit), Exact)
-		wait[Swept](b, func(s Swept) bool { return true })
+		b.CleanUpOrphans(now, now.Add(limit), Exact)
+		wait[OrphanCleanupDone](b, func(s OrphanCleanupDone) bool { return true })
 		b.Close()
 		<-ended
 		if opened, closed := book.Counts(); opened != closed {
@@ -98,13 +98,13 @@ func wait[F Fact](b *bench, fits func(F) bool) F {
 	}
 }
 
-func (b *bench) exited(id RunID) Exited {
+func (b *bench) exited(id ID) Exited {
 	b.t.Helper()
 	return wait(b, func(e Exited) bool { return e.Run == id })
 }
 
 // spawn starts a fixture and reads its lines up to "ready".
-func (b *bench) spawn(program string) (RunID, []string) {
+func (b *bench) spawn(program string) (ID, []string) {
 	b.t.Helper()
 	id, out := b.start(program)
 	var lines []string
@@ -117,7 +117,7 @@ func (b *bench) spawn(program string) (RunID, []string) {
 	return id, lines
 }
 
-func (b *bench) start(program string) (RunID, *os.File) {
+func (b *bench) start(program string) (ID, *os.File) {
 	b.t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -161,7 +161,7 @@ func TestExitStatus(t *testing.T) {
 	b := newBench(t)
 	for _, code := range []int{0, 1, 42, 255} {
 		id, _ := b.spawn(fmt.Sprint("exit ", code))
-		if e := b.exited(id); e.Exit != (event.Exit{Code: code}) || e.Look.Proof != None {
+		if e := b.exited(id); e.Exit != (event.Exit{Code: code}) || e.FDs.Proof != None {
 			t.Errorf("exit %d: %+v", code, e)
 		}
 	}
@@ -173,7 +173,7 @@ func TestNoStatusIsLost(t *testing.T) {
 	for range n {
 		b.start("exit 5")
 	}
-	for id := RunID(1); id <= n; id++ {
+	for id := ID(1); id <= n; id++ {
 		if e := b.exited(id); e.Exit.Code != 5 {
 			t.Errorf("run %d: %+v", id, e.Exit)
 		}
@@ -198,14 +198,14 @@ func TestExactLook(t *testing.T) {
 		id, truth := b.spawn("leaky")
 		b.Signal(id, unix.SIGTERM, 1, Exact)
 		e := b.exited(id)
-		if e.Look.Proof != Exact || e.Exit.Code != 0 {
-			t.Fatalf("proof %s (%s), exit %+v", e.Look.Proof, e.Look.Reason, e.Exit)
+		if e.FDs.Proof != Exact || e.Exit.Code != 0 {
+			t.Fatalf("proof %s (%s), exit %+v", e.FDs.Proof, e.FDs.Reason, e.Exit)
 		}
-		checkTruth(t, e.Look, truth[1:])
+		checkTruth(t, e.FDs, truth[1:])
 	}
 }
 
-func checkTruth(t *testing.T, look Look, truth []string) {
+func checkTruth(t *testing.T, look FDResult, truth []string) {
 	t.Helper()
 	lines, closed, left := fdledger.Judge(look.Before, look.After, nil, look.Runtime)
 	var got []string
@@ -234,13 +234,13 @@ func TestExactLookByKill(t *testing.T) {
 	id, truth := b.spawn("leaky")
 	b.Signal(id, unix.SIGKILL, 1, Exact)
 	e := b.exited(id)
-	if e.Look.Proof != Exact || e.Exit.Signal != "SIGKILL" || !e.Killed {
-		t.Fatalf("proof %s (%s), exit %+v", e.Look.Proof, e.Look.Reason, e.Exit)
+	if e.FDs.Proof != Exact || e.Exit.Signal != "SIGKILL" || !e.Killed {
+		t.Fatalf("proof %s (%s), exit %+v", e.FDs.Proof, e.FDs.Reason, e.Exit)
 	}
 	for i, s := range truth {
 		truth[i] = strings.TrimSuffix(strings.Replace(s, "closed ", "left ", 1), " (deleted)")
 	}
-	checkTruth(t, e.Look, truth[1:])
+	checkTruth(t, e.FDs, truth[1:])
 }
 
 func TestExactLookWithManyThreads(t *testing.T) {
@@ -249,10 +249,10 @@ func TestExactLookWithManyThreads(t *testing.T) {
 		id, truth := b.spawn("threads")
 		b.Signal(id, unix.SIGTERM, 1, Exact)
 		e := b.exited(id)
-		if e.Look.Proof != Exact || e.Exit.Code != 7 {
-			t.Fatalf("proof %s (%s), exit %+v", e.Look.Proof, e.Look.Reason, e.Exit)
+		if e.FDs.Proof != Exact || e.Exit.Code != 7 {
+			t.Fatalf("proof %s (%s), exit %+v", e.FDs.Proof, e.FDs.Reason, e.Exit)
 		}
-		checkTruth(t, e.Look, truth)
+		checkTruth(t, e.FDs, truth)
 	}
 }
 
@@ -260,7 +260,7 @@ func TestForkInTheStop(t *testing.T) {
 	b := newBench(t)
 	id, _ := b.spawn("fork")
 	b.Signal(id, unix.SIGTERM, 1, Exact)
-	if e := b.exited(id); e.Exit.Code != 33 || e.Look.Proof != Exact {
+	if e := b.exited(id); e.Exit.Code != 33 || e.FDs.Proof != Exact {
 		t.Errorf("%+v", e)
 	}
 }
@@ -270,8 +270,8 @@ func TestSampledAndNoLook(t *testing.T) {
 	for _, proof := range []Proof{Sampled, None} {
 		id, _ := b.spawn("leaky")
 		b.Signal(id, unix.SIGTERM, 1, proof)
-		if e := b.exited(id); e.Look.Proof != proof || e.Look.Reason != "" {
-			t.Errorf("asked for %s: got %s (%s)", proof, e.Look.Proof, e.Look.Reason)
+		if e := b.exited(id); e.FDs.Proof != proof || e.FDs.Reason != "" {
+			t.Errorf("asked for %s: got %s (%s)", proof, e.FDs.Proof, e.FDs.Reason)
 		}
 	}
 }
@@ -298,7 +298,7 @@ func TestStoppedRun(t *testing.T) {
 	}
 }
 
-func (b *bench) runPid(id RunID) int {
+func (b *bench) runPid(id ID) int {
 	pid := make(chan int)
 	b.cmds.Put(func() { pid <- b.runs[id].pid })
 	return <-pid
@@ -308,9 +308,9 @@ func TestDeafRunIsKilled(t *testing.T) {
 	b := newBench(t)
 	id, _ := b.spawn("deaf")
 	b.Signal(id, unix.SIGTERM, 1, Exact)
-	wait(b, func(s Signalled) bool { return s.Rung == 1 && s.Err == nil })
+	wait(b, func(s Signalled) bool { return s.Step == 1 && s.Err == nil })
 	b.Signal(id, unix.SIGKILL, 2, Exact)
-	if e := b.exited(id); !e.Killed || e.Exit.Signal != "SIGKILL" || e.Look.Proof != Exact {
+	if e := b.exited(id); !e.Killed || e.Exit.Signal != "SIGKILL" || e.FDs.Proof != Exact {
 		t.Errorf("%+v", e)
 	}
 }
@@ -321,13 +321,13 @@ func TestOrphanIsNamedAndReaped(t *testing.T) {
 	b.exited(id)
 	var pid int
 	fmt.Sscanf(lines[0], "daemon %d", &pid)
-	b.Sweep(time.Now().Add(limit), time.Now().Add(2*limit), Exact)
+	b.CleanUpOrphans(time.Now().Add(limit), time.Now().Add(2*limit), Exact)
 	sent := wait(b, func(s OrphanSignalled) bool { return true })
 	o := wait(b, func(o OrphanReaped) bool { return true })
 	if o.Pid != pid || sent.Pid != pid || o.Command != filepath.Base(os.Args[0]) || sent.Signal != unix.SIGTERM {
 		t.Errorf("daemon %d: sent %+v, reaped %+v", pid, sent, o)
 	}
-	if s := wait(b, func(s Swept) bool { return true }); len(s.Left) > 0 {
+	if s := wait(b, func(s OrphanCleanupDone) bool { return true }); len(s.Left) > 0 {
 		t.Errorf("left: %+v", s.Left)
 	}
 }
@@ -336,7 +336,7 @@ func TestDeafOrphanIsKilled(t *testing.T) {
 	b := newBench(t)
 	id, _ := b.spawn("daemon deaf")
 	b.exited(id)
-	b.Sweep(time.Now(), time.Now().Add(limit), Exact)
+	b.CleanUpOrphans(time.Now(), time.Now().Add(limit), Exact)
 	if o := wait(b, func(o OrphanReaped) bool { return true }); o.Exit.Signal != "SIGKILL" {
 		t.Errorf("%+v", o)
 	}
@@ -356,7 +356,7 @@ func TestLateSweepKills(t *testing.T) {
 	if o := wait(b, func(o OrphanReaped) bool { return true }); o.Exit.Signal != "SIGKILL" {
 		t.Errorf("%+v", o)
 	}
-	if s := wait(b, func(s Swept) bool { return true }); len(s.Left) > 0 {
+	if s := wait(b, func(s OrphanCleanupDone) bool { return true }); len(s.Left) > 0 {
 		t.Errorf("left: %+v", s.Left)
 	}
 }
@@ -369,22 +369,22 @@ func TestManyAtOnce(t *testing.T) {
 	for i := range n {
 		_, truths[i] = b.spawn("leaky")
 	}
-	for id := RunID(1); id <= n; id++ {
+	for id := ID(1); id <= n; id++ {
 		b.Signal(id, unix.SIGTERM, 1, Exact)
 	}
-	for id := RunID(1); id <= n; id++ {
+	for id := ID(1); id <= n; id++ {
 		e := b.exited(id)
 		if !e.Exit.OK() {
 			t.Fatalf("run %d: exit %+v", id, e.Exit)
 		}
-		if e.Look.Proof == Sampled && strings.Contains(e.Look.Reason, "took more than") {
+		if e.FDs.Proof == Sampled && strings.Contains(e.FDs.Reason, "took more than") {
 			late++ // and said so: the machine has other work
 			continue
 		}
-		if e.Look.Proof != Exact {
-			t.Fatalf("run %d: proof %s (%s)", id, e.Look.Proof, e.Look.Reason)
+		if e.FDs.Proof != Exact {
+			t.Fatalf("run %d: proof %s (%s)", id, e.FDs.Proof, e.FDs.Reason)
 		}
-		checkTruth(t, e.Look, truths[id-1][1:])
+		checkTruth(t, e.FDs, truths[id-1][1:])
 	}
 	if late > n/2 {
 		t.Errorf("%d of %d looks came too late", late, n)
@@ -423,11 +423,11 @@ func TestLateLook(t *testing.T) {
 	id, _ := b.spawn("deaf")
 	unblock := b.block()
 	b.Signal(id, unix.SIGTERM, 1, Exact)
-	wait(b, func(s Signalled) bool { return s.Rung == 1 && s.Err == nil })
+	wait(b, func(s Signalled) bool { return s.Step == 1 && s.Err == nil })
 	unblock()
 	b.Signal(id, unix.SIGKILL, 2, Exact)
-	if e := b.exited(id); e.Look.Proof != Sampled || !strings.Contains(e.Look.Reason, "before the signal") {
-		t.Errorf("proof %s (%s)", e.Look.Proof, e.Look.Reason)
+	if e := b.exited(id); e.FDs.Proof != Sampled || !strings.Contains(e.FDs.Reason, "before the signal") {
+		t.Errorf("proof %s (%s)", e.FDs.Proof, e.FDs.Reason)
 	}
 }
 
@@ -437,12 +437,12 @@ func TestSweepKillsNobodyTwice(t *testing.T) {
 	b := newBench(t)
 	id, _ := b.spawn("deaf")
 	b.Signal(id, unix.SIGTERM, 1, Exact)
-	wait(b, func(s Signalled) bool { return s.Rung == 1 })
+	wait(b, func(s Signalled) bool { return s.Step == 1 })
 	unblock := b.block()
 	b.Signal(id, unix.SIGKILL, 2, Exact)
-	wait(b, func(s Signalled) bool { return s.Rung == 2 })
+	wait(b, func(s Signalled) bool { return s.Step == 2 })
 	now := time.Now()
-	b.Sweep(now, now.Add(limit), Exact)
+	b.CleanUpOrphans(now, now.Add(limit), Exact)
 	swept := make(chan int)
 	b.cmds.Put(func() {
 		b.tendSweep(time.Now())
@@ -453,7 +453,7 @@ func TestSweepKillsNobodyTwice(t *testing.T) {
 	}
 	unblock()
 	b.exited(id)
-	wait(b, func(Swept) bool { return true })
+	wait(b, func(OrphanCleanupDone) bool { return true })
 	for _, f := range b.left {
 		if s, ok := f.(OrphanSignalled); ok {
 			t.Errorf("%+v", s)
@@ -466,18 +466,18 @@ func TestHoldIsBounded(t *testing.T) {
 	b := newBench(t)
 	id, _ := b.spawn("deaf")
 	b.Signal(id, unix.SIGTERM, 1, Exact)
-	wait(b, func(s Signalled) bool { return s.Rung == 1 })
+	wait(b, func(s Signalled) bool { return s.Step == 1 })
 	unblock := b.block()
 	pid := b.runPid(id)
 	b.Signal(id, unix.SIGKILL, 2, Exact)
-	wait(b, func(s Signalled) bool { return s.Rung == 2 })
+	wait(b, func(s Signalled) bool { return s.Step == 2 })
 	gone := make(chan bool)
 	for alive := true; alive; {
 		b.cmds.Put(func() { gone <- b.pids[pid] == nil })
 		alive = !<-gone
 	}
 	unblock()
-	if e := b.exited(id); e.Look.Proof != None || e.Exit.Signal != "SIGKILL" {
-		t.Errorf("proof %s (%s), %+v", e.Look.Proof, e.Look.Reason, e.Exit)
+	if e := b.exited(id); e.FDs.Proof != None || e.Exit.Signal != "SIGKILL" {
+		t.Errorf("proof %s (%s), %+v", e.FDs.Proof, e.FDs.Reason, e.Exit)
 	}
 }

@@ -13,7 +13,7 @@ import (
 // run is one process of a child, from its fork until nothing is left of its process
 // tree. The loop's thread owns it.
 type run struct {
-	id       RunID
+	id       ID
 	name     string
 	pid      int // of the main process; ours to signal until it is reaped: no other process has it
 	scope    Scope
@@ -35,7 +35,7 @@ type run struct {
 
 // spawn forks what was prepared for a spec. own are the descriptors that were
 // handed over for it; err says why they were not.
-func (l *Loop) spawn(id RunID, s Spec, p *spawn.Prepared, own []int, err error) {
+func (l *Loop) spawn(id ID, s Spec, p *spawn.Prepared, own []int, err error) {
 	pid, mark := 0, uint64(0)
 	switch {
 	case err != nil:
@@ -55,7 +55,7 @@ func (l *Loop) spawn(id RunID, s Spec, p *spawn.Prepared, own []int, err error) 
 		return
 	}
 	r := &run{
-		id: id, name: s.Name, pid: pid, scope: s.Scope, watch: s.Watch, sockets: p.Inherited,
+		id: id, name: s.Name, pid: pid, scope: s.Scope, watch: s.TraceFrom, sockets: p.Inherited,
 		terminal: s.Terminal && !s.Session, tree: newRunTree(mark, s.Leave),
 		handling: handling{since: time.Now(), limit: s.Hold, probed: s.Probed},
 		phase:    phase.Running,
@@ -97,9 +97,9 @@ func (l *Loop) settle(r *run) {
 	} else {
 		r.phase.Handle(phase.Survived)
 	}
-	r.exited.Look = Look{Proof: None, Reason: "it ended by itself"}
+	r.exited.FDs = FDResult{Proof: None, Reason: "it ended by itself"}
 	if w != nil {
-		r.exited.Look = w.result()
+		r.exited.FDs = w.result()
 		l.feed(w, proof.Reaped, cause{})
 		if len(l.watches) > 0 {
 			l.soon(time.Now().Add(leaveAfter))

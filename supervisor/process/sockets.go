@@ -28,7 +28,7 @@ func (s *sockets) since(part int, t time.Time) map[uint64]procfs.SocketInfo {
 	defer p.mu.Unlock()
 	if p.began.Before(t) {
 		began := time.Now()
-		if known, err := procfs.SomeSockets(part); err == nil || len(known) > 0 {
+		if known, err := procfs.SocketsPart(part); err == nil || len(known) > 0 {
 			p.began, p.known = began, known
 			p.took.Store(int64(time.Since(began)))
 		}
@@ -50,7 +50,7 @@ func fresh() time.Time { return time.Now().Add(-freshBefore) }
 func (l *Loop) resolve(pid int, fds []procfs.FD, since time.Time, h *halt) {
 	unknown := func() bool {
 		return slices.ContainsFunc(fds, func(f procfs.FD) bool {
-			return f.Kind == "socket" && !f.Std() && !f.Named()
+			return f.Kind == "socket" && !f.IsStandard() && !f.Named()
 		})
 	}
 	for _, since := range []time.Time{since, time.Now()} {
@@ -61,7 +61,7 @@ func (l *Loop) resolve(pid int, fds []procfs.FD, since time.Time, h *halt) {
 			if h.over(len(fds)) {
 				return
 			}
-			if !procfs.NeedPart(pid, fds, part) {
+			if !procfs.NeedsPart(pid, fds, part) {
 				continue
 			}
 			var known map[uint64]procfs.SocketInfo

@@ -22,8 +22,8 @@ type Spec struct {
 	Scope  Scope // which processes its signals reach
 	// Leave lets descendants that outlive the main process run on: nothing waits
 	// for them.
-	Leave bool
-	Watch Proof // Exact: traced from its first instruction on; else from its stop on
+	Leave     bool
+	TraceFrom Proof // Exact: traced from its first instruction on; else from its stop on
 	// Revoked, once it is set, makes a spawn that still waits for its turn fail
 	// with ErrRevoked. May be nil.
 	Revoked *atomic.Bool

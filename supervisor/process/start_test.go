@@ -20,7 +20,7 @@ func init() {
 
 // startWith spawns a fixture and does something else before it can have
 // executed it.
-func (b *bench) startWith(s Spec, program string, then func(RunID)) RunID {
+func (b *bench) startWith(s Spec, program string, then func(ID)) ID {
 	b.t.Helper()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -44,11 +44,11 @@ func TestSignalsWaitForTheExec(t *testing.T) {
 	b := newBench(t)
 	for range 5 {
 		spec := Spec{Spec: spawn.Spec{Ignored: spawn.Signals(0).With(unix.SIGUSR2)}}
-		id := b.startWith(spec, "sleep", func(id RunID) {
+		id := b.startWith(spec, "sleep", func(id ID) {
 			b.Forward(id, unix.SIGUSR1, 0) // swallowed
 			b.Forward(id, unix.SIGUSR1, unix.SIGUSR2)
 		})
-		if s := wait(b, func(s Signalled) bool { return s.Run == id }); s.Signal != unix.SIGUSR2 || s.Rung != 0 || s.Err != nil {
+		if s := wait(b, func(s Signalled) bool { return s.Run == id }); s.Signal != unix.SIGUSR2 || s.Step != 0 || s.Err != nil {
 			t.Fatalf("%+v", s)
 		}
 		b.Signal(id, unix.SIGKILL, 1, None)
@@ -62,8 +62,8 @@ func TestSignalsWaitForTheExec(t *testing.T) {
 func TestWatchedFromItsSpawn(t *testing.T) {
 	b := newBench(t)
 	for range 20 {
-		id := b.startWith(Spec{Watch: Exact}, "exit 9", func(RunID) {})
-		if e := b.exited(id); e.Exit.Code != 9 || e.Look.Proof != Exact {
+		id := b.startWith(Spec{TraceFrom: Exact}, "exit 9", func(ID) {})
+		if e := b.exited(id); e.Exit.Code != 9 || e.FDs.Proof != Exact {
 			t.Fatalf("%+v", e)
 		}
 	}

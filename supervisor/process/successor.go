@@ -8,11 +8,11 @@ import (
 	"tp0/supervisor/process/phase"
 )
 
-// Succeed names the process that is the main process of a run once the present
+// SetMainProcess names the process that is the main process of a run once the present
 // one has ended, as sd_notify(3) has it with MAINPID. It must be in the process tree
 // of the run by then, and our child: its parent is the present main process, or has
 // ended. [MainChanged] follows then; a process that is neither ends as a survivor.
-func (l *Loop) Succeed(id RunID, pid int) {
+func (l *Loop) SetMainProcess(id ID, pid int) {
 	l.cmds.Put(func() {
 		if r := l.runs[id]; r != nil && !r.phase.MainEnded() {
 			r.successor = pid

@@ -132,7 +132,7 @@ func (l *Loop) tendSweep(now time.Time) time.Time {
 			if err != nil {
 				return // it is named at the end
 			}
-			l.report(OrphanSignalled{Pid: p.Pid, Command: p.Comm, Signal: unix.SIGKILL, Rung: 2})
+			l.report(OrphanSignalled{Pid: p.Pid, Command: p.Comm, Signal: unix.SIGKILL, Step: 2})
 		})
 		s.next = s.again
 		return s.next
@@ -177,7 +177,7 @@ func (l *Loop) sweepTell(p procfs.Stat) {
 		return // its group was signalled when it was there already, a clock tick at least: a younger one may have lost it at its exec
 	}
 	if unix.Kill(p.Pid, unix.SIGTERM) == nil {
-		l.report(OrphanSignalled{Pid: p.Pid, Command: p.Comm, Signal: unix.SIGTERM, Rung: 1})
+		l.report(OrphanSignalled{Pid: p.Pid, Command: p.Comm, Signal: unix.SIGTERM, Step: 1})
 	}
 }
 
@@ -214,7 +214,7 @@ func (l *Loop) looking() bool {
 
 func (l *Loop) swept(left []procfs.Stat) {
 	l.sweep = nil
-	l.report(Swept{Left: left})
+	l.report(OrphanCleanupDone{Left: left})
 }
 
 func later(a, b time.Time) time.Time {

@@ -15,20 +15,20 @@ func TestSweepEndsHolds(t *testing.T) {
 	b := newBench(t)
 	id, _ := b.spawn("deaf")
 	b.Signal(id, unix.SIGTERM, 1, Exact)
-	wait(b, func(s Signalled) bool { return s.Rung == 1 })
+	wait(b, func(s Signalled) bool { return s.Step == 1 })
 	unblock := b.block()
 	defer unblock()
 	b.Signal(id, unix.SIGKILL, 2, Exact)
-	wait(b, func(s Signalled) bool { return s.Rung == 2 })
+	wait(b, func(s Signalled) bool { return s.Step == 2 })
 	now := time.Now()
-	b.Sweep(now, now.Add(limit), Exact)
+	b.CleanUpOrphans(now, now.Add(limit), Exact)
 	b.cmds.Put(func() { b.hurry(time.Now()) })
-	if s := wait(b, func(Swept) bool { return true }); len(s.Left) > 0 {
+	if s := wait(b, func(OrphanCleanupDone) bool { return true }); len(s.Left) > 0 {
 		t.Errorf("left: %+v", s.Left)
 	}
 	for _, f := range b.left {
 		if e, ok := f.(Exited); ok && e.Run == id {
-			if e.Look.Proof != None || !e.Killed || !strings.Contains(e.Look.Reason, "deadline") {
+			if e.FDs.Proof != None || !e.Killed || !strings.Contains(e.FDs.Reason, "deadline") {
 				t.Errorf("%+v", e)
 			}
 			return
@@ -54,16 +54,16 @@ func TestSweepKillsWhoWaits(t *testing.T) {
 			id, _ := b.spawn("deaf")
 			unblock := b.block()
 			defer unblock()
-			b.EndBy(tt.end)
+			b.SetDeadline(tt.end)
 			b.Signal(id, unix.SIGTERM, 1, Exact)
 			b.Signal(id, unix.SIGKILL, 2, Exact)
 			now := time.Now()
-			b.Sweep(now, now.Add(limit), Exact)
+			b.CleanUpOrphans(now, now.Add(limit), Exact)
 			b.cmds.Put(func() { b.hurry(time.Now()) })
-			if s := wait(b, func(Swept) bool { return true }); len(s.Left) > 0 {
+			if s := wait(b, func(OrphanCleanupDone) bool { return true }); len(s.Left) > 0 {
 				t.Errorf("left: %+v", s.Left)
 			}
-			if e := b.exited(id); !e.Killed || e.Look.Proof == Exact {
+			if e := b.exited(id); !e.Killed || e.FDs.Proof == Exact {
 				t.Errorf("%+v", e)
 			}
 			var sent []unix.Signal
@@ -74,7 +74,7 @@ func TestSweepKillsWhoWaits(t *testing.T) {
 				case Signalled:
 					sent = append(sent, s.Signal)
 					if want := map[unix.Signal]int{unix.SIGTERM: 1, unix.SIGKILL: 2}; s.Err != nil ||
-						s.Rung != want[s.Signal] {
+						s.Step != want[s.Signal] {
 						t.Errorf("%+v", s)
 					}
 				}
@@ -93,12 +93,12 @@ func TestSweepKillsNoSurvivorTwice(t *testing.T) {
 	id, _ := b.spawn("daemon deaf")
 	b.exited(id)
 	b.Signal(id, unix.SIGTERM, 1, Exact)
-	wait(b, func(s Signalled) bool { return s.Rung == 1 && s.Process != "" })
+	wait(b, func(s Signalled) bool { return s.Step == 1 && s.Process != "" })
 	unblock := b.block()
 	b.Signal(id, unix.SIGKILL, 2, Exact)
-	wait(b, func(s Signalled) bool { return s.Rung == 2 && s.Process != "" })
+	wait(b, func(s Signalled) bool { return s.Step == 2 && s.Process != "" })
 	now := time.Now()
-	b.Sweep(now, now.Add(limit), Exact)
+	b.CleanUpOrphans(now, now.Add(limit), Exact)
 	swept := make(chan int)
 	b.cmds.Put(func() {
 		b.tend(time.Now())
@@ -108,7 +108,7 @@ func TestSweepKillsNoSurvivorTwice(t *testing.T) {
 		t.Fatalf("%d are there to be swept, want the one that stands in its exit", n)
 	}
 	unblock()
-	wait(b, func(Swept) bool { return true })
+	wait(b, func(OrphanCleanupDone) bool { return true })
 	for _, f := range b.left {
 		switch s := f.(type) {
 		case OrphanSignalled:

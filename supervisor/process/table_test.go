@@ -20,7 +20,7 @@ func TestTheLoopHasATableOfItsOwn(t *testing.T) {
 		b.spawn("sleep")
 	}
 	kinds := func() (kinds []string) {
-		fds, err := procfs.Table(os.Getpid(), b.tid)
+		fds, err := procfs.ReadFDs(os.Getpid(), b.tid)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,8 +57,8 @@ func TestTheMainThreadStaysInTheHouse(t *testing.T) {
 
 // Once the loop is over, what is handed to it harms nobody.
 func TestHandAfterTheEnd(t *testing.T) {
-	book := fdledger.NewBook(sinkless{})
-	l, err := New(Options{Books: book, Deliver: func([]Fact) {}})
+	book := fdledger.New(sinkless{})
+	l, err := New(Options{FDs: book, Deliver: func([]Fact) {}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,12 +80,12 @@ func TestSignalsComeAfterTheirSpawns(t *testing.T) {
 	b.cmds.Put(func() { <-busy })
 	const n = 48
 	for i := range n {
-		b.Spawn(RunID(i+1), spec)
-		b.Signal(RunID(i+1), unix.SIGKILL, 1, None)
+		b.Spawn(ID(i+1), spec)
+		b.Signal(ID(i+1), unix.SIGKILL, 1, None)
 	}
 	close(busy)
 	for i := range n {
-		if e := b.exited(RunID(i + 1)); e.Exit.Signal != "SIGKILL" {
+		if e := b.exited(ID(i + 1)); e.Exit.Signal != "SIGKILL" {
 			t.Errorf("run %d: %+v", i+1, e.Exit)
 		}
 	}

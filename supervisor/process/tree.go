@@ -386,7 +386,7 @@ func (l *Loop) sendOne(r *run, a *adopted, d delivery) {
 		return // it ended while it was scanned
 	}
 	err := unix.Kill(a.stat.Pid, d.signal) // it is our child, and not reaped: nobody else has its number
-	l.report(Signalled{Run: r.id, Pid: a.stat.Pid, Process: a.stat.Comm, Signal: d.signal, Rung: d.rung, Err: err})
+	l.report(Signalled{Run: r.id, Pid: a.stat.Pid, Process: a.stat.Comm, Signal: d.signal, Step: d.rung, Err: err})
 	l.continueStopped(a)
 }
 
@@ -434,7 +434,7 @@ func (l *Loop) killBelow(r *run) {
 func (l *Loop) killTreeOf(r *run, list func() []procfs.Stat) (next time.Time) {
 	rung := r.tree.steps[len(r.tree.steps)-1].rung
 	return l.killAll(l.killingOf(r), list, func(p procfs.Stat, err error) {
-		l.report(Signalled{Run: r.id, Pid: p.Pid, Process: p.Comm, Signal: unix.SIGKILL, Rung: rung, Err: err})
+		l.report(Signalled{Run: r.id, Pid: p.Pid, Process: p.Comm, Signal: unix.SIGKILL, Step: rung, Err: err})
 	})
 }
 
@@ -477,4 +477,4 @@ func appendTree(all []procfs.Stat, pid int) []procfs.Stat {
 
 // ended reports whether no thread of a process is alive. The stat of a process is
 // that of its main thread, which can end before the others.
-func ended(s procfs.Stat) bool { return s.Dead() && procfs.Gone(s.Pid) }
+func ended(s procfs.Stat) bool { return s.Dead() && procfs.IsGone(s.Pid) }

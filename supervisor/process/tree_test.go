@@ -15,7 +15,7 @@ import (
 
 // outlivedBy starts a daemon whose main process ends, and returns the pid of what
 // outlives it.
-func outlivedBy(t *testing.T, b *bench, program string) (RunID, int) {
+func outlivedBy(t *testing.T, b *bench, program string) (ID, int) {
 	t.Helper()
 	id, out := b.start("daemon " + program)
 	line, err := bufio.NewReader(out).ReadString('\n')
@@ -40,11 +40,11 @@ func TestRunEndsWithItsTree(t *testing.T) {
 	}
 	b.Signal(id, unix.SIGTERM, 1, Exact)
 	s := wait(b, func(s Signalled) bool { return s.Run == id })
-	if s.Pid != pid || s.Process == "" || s.Rung != 1 || s.Err != nil {
+	if s.Pid != pid || s.Process == "" || s.Step != 1 || s.Err != nil {
 		t.Errorf("%+v, want step 1 to pid %d", s, pid)
 	}
-	e := wait(b, func(e Ended) bool { return e.Pid == pid })
-	if e.Child != "daemon sleep" || e.Look.Proof != Exact || !e.Exit.OK() {
+	e := wait(b, func(e DescendantEnded) bool { return e.Pid == pid })
+	if e.Child != "daemon sleep" || e.FDs.Proof != Exact || !e.Exit.OK() {
 		t.Errorf("%+v", e)
 	}
 	o := wait(b, func(o OrphanReaped) bool { return o.Pid == pid })
@@ -90,7 +90,7 @@ func TestSurvivorIsSentTheStepThatItMissed(t *testing.T) {
 	b.Signal(id, unix.SIGTERM, 1, Exact)
 	b.exited(id)
 	s := wait(b, func(s Signalled) bool { return s.Run == id && s.Pid == pid })
-	if s.Signal != unix.SIGTERM || s.Rung != 1 {
+	if s.Signal != unix.SIGTERM || s.Step != 1 {
 		t.Errorf("%+v", s)
 	}
 	wait(b, func(e TreeEnded) bool { return e.Run == id })
@@ -135,7 +135,7 @@ func TestSuccessor(t *testing.T) {
 	found := make(chan int)
 	b.cmds.Put(func() { found <- b.runs[id].pid })
 	main = <-found
-	b.Succeed(id, pid)
+	b.SetMainProcess(id, pid)
 	if err := unix.Kill(main, unix.SIGTERM); err != nil { // by itself, so to say
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestSuccessor(t *testing.T) {
 	}
 	b.Signal(id, unix.SIGTERM, 1, Exact)
 	e := b.exited(id)
-	if e.Pid != pid || !e.Exit.OK() || e.Look.Proof != Exact || len(e.Survivors) > 0 {
+	if e.Pid != pid || !e.Exit.OK() || e.FDs.Proof != Exact || len(e.Survivors) > 0 {
 		t.Errorf("%+v", e)
 	}
 }
@@ -155,7 +155,7 @@ func TestStrangerDoesNotSucceed(t *testing.T) {
 	b := newBench(t)
 	other, _ := b.spawn("sleep")
 	id, _ := outlivedBy(t, b, "sleep")
-	b.Succeed(id, os.Getppid())
+	b.SetMainProcess(id, os.Getppid())
 	e := b.exited(id)
 	if len(e.Survivors) != 1 {
 		t.Errorf("%+v", e)

@@ -36,9 +36,9 @@ const (
 
 var errTooLate = errors.New("the command did not end in time")
 
-// ErrNotTried is part of the error of [Loop.Try] if the command was not started
+// ErrProbeNotStarted is part of the error of [Loop.RunProbe] if the command was not started
 // for a reason of ours: what a spawn needs was short, or the loop was late.
-var ErrNotTried = errors.New("the command was not started")
+var ErrProbeNotStarted = errors.New("the command was not started")
 
 // probes are the trials that are under way.
 type probes struct {
@@ -50,23 +50,23 @@ func newProbes() probes {
 	return probes{tries: make(chan struct{}, mostTries), trials: map[int]*trial{}}
 }
 
-// Try runs a command in a process group of its own and waits for its end. It
+// RunProbe runs a command in a process group of its own and waits for its end. It
 // returns nil if that is exit code 0, else how it ended, with the last that it
 // printed. When ctx ends first, the group gets SIGKILL, and so does whatever is
 // left of it at the command's end. Of s the fields up to Stdin are used, and the
 // user and groups: a probe runs with the rights of what it looks at.
-func (l *Loop) Try(ctx context.Context, s spawn.Spec) error {
+func (l *Loop) RunProbe(ctx context.Context, s spawn.Spec) error {
 	select {
 	case l.tries <- struct{}{}:
 	case <-ctx.Done():
-		return fmt.Errorf("%w in time", ErrNotTried)
+		return fmt.Errorf("%w in time", ErrProbeNotStarted)
 	}
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		<-l.tries
-		return fmt.Errorf("%w: cannot make a pipe: %w", ErrNotTried, err)
+		return fmt.Errorf("%w: cannot make a pipe: %w", ErrProbeNotStarted, err)
 	}
-	l.opt.Books.Opened(pipe[0], "pipe", s.Name+" probe")
+	l.opt.FDs.Opened(pipe[0], "pipe", s.Name+" probe")
 	_ = unix.SetNonblock(pipe[0], true) // our end alone, so that the poller takes it
 	output := os.NewFile(uintptr(pipe[0]), "probe")
 	words := make(chan string, 1)
@@ -81,7 +81,7 @@ func (l *Loop) Try(ctx context.Context, s spawn.Spec) error {
 	err := l.outcome(ctx, t)
 	_ = output.SetReadDeadline(time.Now().Add(killLimit)) // what left the group may hold the other end
 	said := <-words
-	_ = l.opt.Books.Close(pipe[0], output.Close)
+	_ = l.opt.FDs.Close(pipe[0], output.Close)
 	if err != nil && said != "" {
 		return fmt.Errorf("%w: %s", err, said)
 	}
@@ -102,13 +102,13 @@ func (l *Loop) outcome(ctx context.Context, t *trial) error {
 	})
 	select {
 	case err := <-t.ended:
-		if errors.Is(err, ErrNotTried) {
+		if errors.Is(err, ErrProbeNotStarted) {
 			return err
 		}
 	case <-time.After(killLimit):
 	}
 	if !started { // the loop was late, not the command
-		return fmt.Errorf("%w in time", ErrNotTried)
+		return fmt.Errorf("%w in time", ErrProbeNotStarted)
 	}
 	return errTooLate
 }
@@ -138,13 +138,13 @@ func (l *Loop) try(t *trial, s spawn.Spec, own []int, err error) {
 		return
 	}
 	if err != nil {
-		t.ended <- fmt.Errorf("%w: %w", ErrNotTried, err)
+		t.ended <- fmt.Errorf("%w: %w", ErrProbeNotStarted, err)
 		return
 	}
 	pid, err := spawn.ForkProbe(s, own)
 	switch {
-	case limits.Short(err):
-		t.ended <- fmt.Errorf("%w: %w", ErrNotTried, err)
+	case limits.IsShortage(err):
+		t.ended <- fmt.Errorf("%w: %w", ErrProbeNotStarted, err)
 		return
 	case err != nil:
 		t.ended <- fmt.Errorf("the command cannot be run: %w", err)

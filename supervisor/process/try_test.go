@@ -20,7 +20,7 @@ func (b *bench) try(ctx context.Context, program string) error {
 	}
 	defer null.Close()
 	path, env := fixture.Command(program)
-	return b.Try(ctx, spawn.Spec{
+	return b.RunProbe(ctx, spawn.Spec{
 		Name: "try", Path: path, Argv: []string{path}, Env: append(os.Environ(), env...),
 		Stdin: int(null.Fd()),
 	})
@@ -34,7 +34,7 @@ func TestTry(t *testing.T) {
 			t.Errorf("%s: %v", program, err)
 		}
 	}
-	err := b.Try(t.Context(), spawn.Spec{Path: "/not/there", Argv: []string{"x"}})
+	err := b.RunProbe(t.Context(), spawn.Spec{Path: "/not/there", Argv: []string{"x"}})
 	if err == nil || !strings.Contains(err.Error(), "cannot be run") {
 		t.Error(err)
 	}
@@ -63,7 +63,7 @@ func TestTryThatHangs(t *testing.T) {
 // So is what a command that ended left behind.
 func TestTryLeavesNothing(t *testing.T) {
 	b := newBench(t)
-	err := b.Try(t.Context(), spawn.Spec{
+	err := b.RunProbe(t.Context(), spawn.Spec{
 		Name: "sh", Path: "/bin/sh", Argv: []string{"sh", "-c", "sleep 1000 & echo $!; exit 1"},
 		Env: os.Environ(),
 	})

@@ -49,12 +49,12 @@ func TestKilledBeforeTheCommand(t *testing.T) {
 func TestTryWithoutDescriptors(t *testing.T) {
 	b := newBench(t)
 	none := spawn.Spec{Name: "x", Path: "/bin/true", Argv: []string{"true"}, Stdin: -1}
-	err := b.Try(t.Context(), none)
-	if !errors.Is(err, ErrNotTried) {
+	err := b.RunProbe(t.Context(), none)
+	if !errors.Is(err, ErrProbeNotStarted) {
 		t.Errorf("%v", err)
 	}
-	err = b.Try(t.Context(), spawn.Spec{Name: "x", Path: "/not/there", Argv: []string{"x"}})
-	if err == nil || errors.Is(err, ErrNotTried) {
+	err = b.RunProbe(t.Context(), spawn.Spec{Name: "x", Path: "/not/there", Argv: []string{"x"}})
+	if err == nil || errors.Is(err, ErrProbeNotStarted) {
 		t.Errorf("%v", err)
 	}
 }

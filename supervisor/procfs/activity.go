@@ -25,9 +25,9 @@ type Thread struct {
 // about.
 const maxThreads = 256
 
-// Activity says what the threads of a process do, 256 of them at most. What
+// ReadThreads says what the threads of a process do, 256 of them at most. What
 // they wait in is told only to those who may trace the process (proc(5)).
-func Activity(pid int) ([]Thread, error) {
+func ReadThreads(pid int) ([]Thread, error) {
 	main, err := ReadStat(pid)
 	if err != nil {
 		return nil, fmt.Errorf("cannot look at the threads of %d: %w", pid, err)

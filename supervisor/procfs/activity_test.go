@@ -31,7 +31,7 @@ func TestActivity(t *testing.T) {
 			}
 		}()
 		eventually(t, "a thread sleeps in "+call, func() bool {
-			all, err := Activity(cmd.Process.Pid)
+			all, err := ReadThreads(cmd.Process.Pid)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -57,7 +57,7 @@ func TestActivity(t *testing.T) {
 			t.Errorf("got %q, want %q", text, want)
 		}
 	}
-	if _, err := Activity(1 << 30); err == nil {
+	if _, err := ReadThreads(1 << 30); err == nil {
 		t.Error("nobody is about something")
 	}
 }
@@ -113,7 +113,7 @@ func TestHostileNames(t *testing.T) {
 	if _, err := ReadSignals(pid); err != nil {
 		t.Error(err)
 	}
-	all, err := Activity(pid)
+	all, err := ReadThreads(pid)
 	if err != nil || len(all) == 0 || all[0].Tid != pid || all[0].State == 0 {
 		t.Errorf("%+v, %v", all, err)
 	}

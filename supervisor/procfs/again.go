@@ -12,15 +12,15 @@ import (
 // less than to ask for each.
 const mostAgain = 64
 
-// ResolveAgain is [Resolve] for the TCP, UDP and unix sockets that an earlier look at
+// ResolveKnown is [Resolve] for the TCP, UDP and unix sockets that an earlier look at
 // the process resolved: the kernel finds each at once by what it said of it then
 // (sock_diag(7), a request without NLM_F_DUMP), however many sockets the machine
 // has. One that it finds no more, such as a member of a group of SO_REUSEPORT in
 // whose place another one answers, is left as it is.
-func ResolveAgain(fds, before []FD) {
+func ResolveKnown(fds, before []FD) {
 	requests := map[uint64]string{}
 	for _, f := range before {
-		if f.again != "" && !f.Std() {
+		if f.again != "" && !f.IsStandard() {
 			requests[f.Inode()] = f.again
 		}
 	}
@@ -35,7 +35,7 @@ func ResolveAgain(fds, before []FD) {
 	found := map[uint64]SocketInfo{}
 	for _, f := range fds {
 		request := requests[f.Inode()]
-		if request == "" || f.Std() || !d.one(request, found) {
+		if request == "" || f.IsStandard() || !d.one(request, found) {
 			continue
 		}
 		s, ok := found[f.Inode()]

@@ -47,22 +47,22 @@ func TestResolveAgain(t *testing.T) {
 	for _, s := range sockets {
 		was := look(t, s)
 		eventually(t, "the same of one as among all", func() bool {
-			again, err := Own()
+			again, err := OwnFDs()
 			if err != nil {
 				t.Fatal(err)
 			}
 			fresh := *find(again, was.Num)
 			for part := range SocketParts {
-				known, err := SomeSockets(part)
+				known, err := SocketsPart(part)
 				if err != nil {
 					t.Fatal(err)
 				}
 				one := []FD{fresh}
-				if Resolve(one, known); one[0].Named() && !NeedPart(os.Getpid(), []FD{fresh}, part) {
+				if Resolve(one, known); one[0].Named() && !NeedsPart(os.Getpid(), []FD{fresh}, part) {
 					t.Fatalf("%s is in part %d", one[0].Target, part)
 				}
 			}
-			ResolveAgain(again, before)
+			ResolveKnown(again, before)
 			got, want := *find(again, was.Num), look(t, s)
 			if !got.Named() {
 				t.Fatalf("%s is not found", want.Target)
@@ -70,7 +70,7 @@ func TestResolveAgain(t *testing.T) {
 			return got == want
 		})
 	}
-	if NeedPart(os.Getpid(), before, 0) {
+	if NeedsPart(os.Getpid(), before, 0) {
 		t.Error("what is named is looked for")
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Detail is what else is known of a descriptor. What does not apply is empty.
-type Detail struct {
+// FDDetail is what else is known of a descriptor. What does not apply is empty.
+type FDDetail struct {
 	State   string // of a socket: "established", "close-wait", "listen, 3 not accepted"
 	Unread  uint64 // bytes that wait in a socket to be read
 	Unsent  uint64 // bytes that a socket has not sent, or that were not acknowledged

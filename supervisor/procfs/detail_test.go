@@ -36,7 +36,7 @@ func TestModes(t *testing.T) {
 			}
 			return unix.Open(path, flags|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
 		})
-		if f.Detail != (Detail{Mode: want}) {
+		if f.Detail != (FDDetail{Mode: want}) {
 			t.Errorf("mode %q: %+v", want, f.Detail)
 		}
 	}
@@ -185,10 +185,10 @@ func TestLiveTable(t *testing.T) {
 		s, err := ReadStat(pid)
 		return err == nil && s.Dead()
 	})
-	if fds, _ := Table(pid, pid); len(fds) != 0 {
+	if fds, _ := ReadFDs(pid, pid); len(fds) != 0 {
 		t.Fatalf("the table of its main thread is not empty: %v", fds)
 	}
-	fds, err := LiveTable(pid)
+	fds, err := ReadFDsOfLive(pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestLiveTable(t *testing.T) {
 	if f := find(fds, num); f == nil || f.Kind != "socket" {
 		t.Errorf("its listener %s is not in %v", said, fds)
 	}
-	if _, err := LiveTable(1 << 30); err == nil {
+	if _, err := ReadFDsOfLive(1 << 30); err == nil {
 		t.Error("nobody has a table")
 	}
 }

@@ -172,7 +172,7 @@ func parseInet(b []byte, protocol string) Socket {
 }
 
 func tellInet(protocol string) teller {
-	return func(msg []byte) (string, Detail, uint64) {
+	return func(msg []byte) (string, FDDetail, uint64) {
 		s := parseInet(msg, protocol)
 		return s.String(), s.detail(), 0
 	}
@@ -220,7 +220,7 @@ const (
 // socket sent and its peer has not read is told by the peer's queue: its own
 // counts the memory of the buffers. Of datagrams the kernel counts the first,
 // and who sent it is not known.
-func tellUnix(msg []byte) (text string, d Detail, peer uint64) {
+func tellUnix(msg []byte) (text string, d FDDetail, peer uint64) {
 	order := binary.NativeEndian
 	kind, state := msg[1], msg[2]
 	var name string

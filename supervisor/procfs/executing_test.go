@@ -38,7 +38,7 @@ signal.pause()`
 	}
 	pid := cmd.Process.Pid
 	_, tid := Siblings(pid, []int{pid})
-	if tid == 0 || Executing(pid, tid) || Executing(pid, pid) {
+	if tid == 0 || IsExecuting(pid, tid) || IsExecuting(pid, pid) {
 		t.Fatalf("thread %d, which waits for a signal, executes", tid)
 	}
 	if _, _, e := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(pid), 0, unix.PTRACE_O_TRACEEXIT, 0, 0); e != 0 {
@@ -51,7 +51,7 @@ signal.pause()`
 	if _, err := unix.Wait4(pid, &status, unix.WALL, nil); err != nil || status.TrapCause() != unix.PTRACE_EVENT_EXIT {
 		t.Fatalf("no exit of the main thread: %x %v", status, err)
 	}
-	eventually(t, "a thread that executes", func() bool { return Executing(pid, tid) })
+	eventually(t, "a thread that executes", func() bool { return IsExecuting(pid, tid) })
 	if err := unix.PtraceDetach(pid); err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ type FD struct {
 	Num    int
 	Kind   string // file, pipe, socket, pidfd, epoll, eventfd, …
 	Target string // in plain words: a path, "pipe:[7]", "pid 9", "tcp 0.0.0.0:12345 listen"
-	Detail Detail
+	Detail FDDetail
 	link   string // what the kernel calls it
 	id     string // what two looks are compared by: a path changes when its file is renamed or deleted
 	again  string // a request to sock_diag(7) for this socket alone; see ResolveAgain
@@ -32,8 +32,8 @@ type FD struct {
 // same number.
 func (f FD) Same(g FD) bool { return f.Num == g.Num && f.id == g.id }
 
-// Std reports whether f is one of the three standard streams.
-func (f FD) Std() bool { return f.Num <= 2 }
+// IsStandard reports whether f is one of the three standard streams.
+func (f FD) IsStandard() bool { return f.Num <= 2 }
 
 // Named reports whether the target of a socket is in plain words.
 func (f FD) Named() bool { return f.Target != f.link }
@@ -45,17 +45,17 @@ func (f FD) Inode() uint64 { return socketInode(f.link) }
 // the listing of a table and the look at its entry.
 var ErrTorn = errors.New("the table changed while it was read")
 
-// Table lists the open descriptors of a thread, by number. A thread group
+// ReadFDs lists the open descriptors of a thread, by number. A thread group
 // shares one table unless somebody unshared it (unshare(2), CLONE_FILES).
 // Nothing that the process holds is opened, and nothing is asked of a file
 // system that it may serve itself: its FUSE mount would block us. The table of a zombie is empty, or refused.
 //
 // The caller needs PTRACE_MODE_READ_FSCREDS on the process (proc_pid_fd(5)).
-func Table(pid, tid int) ([]FD, error) { return TableUntil(pid, tid, nil) }
+func ReadFDs(pid, tid int) ([]FD, error) { return ReadFDsUntil(pid, tid, nil) }
 
-// TableUntil is [Table] until over reports true: then the error is ErrGivenUp, and what was read
+// ReadFDsUntil is [ReadFDs] until over reports true: then the error is ErrGivenUp, and what was read
 // is worth nothing. over is called once for some descriptors, with how many were read so far.
-func TableUntil(pid, tid int, over func(read int) bool) ([]FD, error) {
+func ReadFDsUntil(pid, tid int, over func(read int) bool) ([]FD, error) {
 	return readTable(fmt.Sprintf("/proc/%d/task/%d/fd", pid, tid), over)
 }
 
@@ -71,9 +71,9 @@ const checkEvery = 64
 // descriptor, so that two scans see the same one alike.
 const manyFDs = 1024
 
-// Own lists the open descriptors of this process, without the one that the
+// OwnFDs lists the open descriptors of this process, without the one that the
 // listing itself needs.
-func Own() ([]FD, error) { return readTable("/proc/self/fd", nil) }
+func OwnFDs() ([]FD, error) { return readTable("/proc/self/fd", nil) }
 
 // OwnFD is one open descriptor of this process.
 func OwnFD(num int) (FD, error) {
@@ -84,16 +84,16 @@ func OwnFD(num int) (FD, error) {
 	return newFD(num, link), nil
 }
 
-// LiveTable lists the open descriptors of a process. A main thread that ended
+// ReadFDsOfLive lists the open descriptors of a process. A main thread that ended
 // while others live on has an empty table (pthread_exit(3)); theirs is read
 // then.
-func LiveTable(pid int) ([]FD, error) {
-	fds, err := Table(pid, pid)
+func ReadFDsOfLive(pid int) ([]FD, error) {
+	fds, err := ReadFDs(pid, pid)
 	if len(fds) > 0 {
 		return fds, err
 	}
 	for _, tid := range otherThreads(pid) {
-		if more, e := Table(pid, tid); len(more) > 0 {
+		if more, e := ReadFDs(pid, tid); len(more) > 0 {
 			return more, e
 		}
 	}
@@ -154,9 +154,9 @@ func readTable(dir string, over func(read int) bool) ([]FD, error) {
 func (f FD) hasInfo() bool {
 	switch f.Kind {
 	case "file":
-		return !f.Std() && (f.Num < manyFDs || !f.device())
+		return !f.IsStandard() && (f.Num < manyFDs || !f.device())
 	case "pidfd", "memfd":
-		return !f.Std()
+		return !f.IsStandard()
 	}
 	return false
 }

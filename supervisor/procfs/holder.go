@@ -54,7 +54,7 @@ func holdable(left []FD) map[string][]int {
 	var err error
 	for i, f := range left {
 		switch {
-		case f.Std(): // they came from whoever started it, and are there still
+		case f.IsStandard(): // they came from whoever started it, and are there still
 			continue
 		case f.Kind == "socket":
 			if listed == nil && err == nil {

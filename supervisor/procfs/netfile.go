@@ -70,7 +70,7 @@ func column(line []byte, n int) string {
 
 // tellInetLine reads "sl local_address rem_address st tx_queue:rx_queue …".
 func tellInetLine(protocol string) teller {
-	return func(line []byte) (string, Detail, uint64) {
+	return func(line []byte) (string, FDDetail, uint64) {
 		w := strings.Fields(string(line))
 		s := Socket{Protocol: protocol, Local: hexAddr(w[1]), Remote: hexAddr(w[2])}
 		state, _ := strconv.ParseUint(w[3], 16, 8)
@@ -82,10 +82,10 @@ func tellInetLine(protocol string) teller {
 
 // tellRawLine reads a line of the same form, where the local port is the
 // protocol (raw(7)).
-func tellRawLine(line []byte) (string, Detail, uint64) {
+func tellRawLine(line []byte) (string, FDDetail, uint64) {
 	w := strings.Fields(string(line))
 	local, remote := hexAddr(w[1]), hexAddr(w[2])
-	d := Detail{}
+	d := FDDetail{}
 	sent, received := hexQueues(w[4])
 	d.Unsent, d.Unread = uint64(sent), uint64(received)
 	text := fmt.Sprintf("raw %s protocol %d", local.Addr(), local.Port())
@@ -126,7 +126,7 @@ var netlinkFamilies = map[string]string{
 
 // tellNetlinkLine reads "sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode",
 // where Eth is the protocol and Pid the port. Rmem is the memory of what waits.
-func tellNetlinkLine(line []byte) (string, Detail, uint64) {
+func tellNetlinkLine(line []byte) (string, FDDetail, uint64) {
 	w := strings.Fields(string(line))
 	family := netlinkFamilies[w[1]]
 	if family == "" {
@@ -136,20 +136,20 @@ func tellNetlinkLine(line []byte) (string, Detail, uint64) {
 	if w[2] != "0" {
 		text += " port " + w[2]
 	}
-	d := Detail{}
+	d := FDDetail{}
 	d.Unread, _ = strconv.ParseUint(w[4], 10, 64)
 	d.Unsent, _ = strconv.ParseUint(w[5], 10, 64)
 	return text, d, 0
 }
 
 // tellPacketLine reads "sk RefCnt Type Proto Iface R Rmem User Inode".
-func tellPacketLine(line []byte) (string, Detail, uint64) {
+func tellPacketLine(line []byte) (string, FDDetail, uint64) {
 	w := strings.Fields(string(line))
 	text := "packet protocol 0x" + w[3]
 	if w[4] != "0" {
 		text += " interface " + w[4]
 	}
-	d := Detail{}
+	d := FDDetail{}
 	d.Unread, _ = strconv.ParseUint(w[6], 10, 64)
 	return text, d, 0
 }
@@ -157,7 +157,7 @@ func tellPacketLine(line []byte) (string, Detail, uint64) {
 // tellUnixLine reads "Num RefCount Protocol Flags Type St Inode Path". A socket
 // that listens has __SO_ACCEPTCON (bit 16) in its flags; St is SS_*, of
 // include/uapi/linux/net.h. The path is as the owner wrote it.
-func tellUnixLine(line []byte) (string, Detail, uint64) {
+func tellUnixLine(line []byte) (string, FDDetail, uint64) {
 	w := strings.SplitN(strings.TrimSuffix(string(line), "\n"), " ", 2)
 	rest := w[len(w)-1]
 	f := strings.Fields(rest)
@@ -166,7 +166,7 @@ func tellUnixLine(line []byte) (string, Detail, uint64) {
 		path = rest[i+len(f[5])+2:]
 	}
 	text := unixText(path)
-	d := Detail{}
+	d := FDDetail{}
 	flags, _ := strconv.ParseUint(f[2], 16, 32)
 	switch {
 	case flags&(1<<16) != 0:

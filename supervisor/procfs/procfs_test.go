@@ -24,7 +24,7 @@ func find(fds []FD, num int) *FD {
 
 func own(t *testing.T) []FD {
 	t.Helper()
-	fds, err := Own()
+	fds, err := OwnFDs()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func TestSelf(t *testing.T) {
 	if alive, livesOn := Siblings(os.Getpid(), nil); alive == 0 || livesOn == 0 {
 		t.Errorf("%d threads of ours are alive, live on: %v", alive, livesOn)
 	}
-	if Gone(os.Getpid()) {
+	if IsGone(os.Getpid()) {
 		t.Error("we are gone")
 	}
 }
@@ -227,15 +227,15 @@ func TestSmall(t *testing.T) {
 		t.Errorf("threads %v of %d", got, pid)
 	}
 	if info, err := os.Stat("/proc/self/fd"); err != nil || info.Size() == 0 {
-		if Small(pid, 1<<20) {
+		if HasFewFDs(pid, 1<<20) {
 			t.Error("small, though the kernel does not say")
 		}
 		return
 	}
-	if fds, err := Table(pid, pid); err != nil || !Small(pid, len(fds)) || Small(pid, len(fds)-1) {
-		t.Errorf("with %d descriptors (%v): small %t, with fewer %t", len(fds), err, Small(pid, len(fds)), Small(pid, len(fds)-1))
+	if fds, err := ReadFDs(pid, pid); err != nil || !HasFewFDs(pid, len(fds)) || HasFewFDs(pid, len(fds)-1) {
+		t.Errorf("with %d descriptors (%v): small %t, with fewer %t", len(fds), err, HasFewFDs(pid, len(fds)), HasFewFDs(pid, len(fds)-1))
 	}
-	if self := os.Getpid(); len(Threads(self)) < 2 || Small(self, 1<<20) {
-		t.Errorf("we have the threads %v, and are small: %t", Threads(self), Small(self, 1<<20))
+	if self := os.Getpid(); len(Threads(self)) < 2 || HasFewFDs(self, 1<<20) {
+		t.Errorf("we have the threads %v, and are small: %t", Threads(self), HasFewFDs(self, 1<<20))
 	}
 }

@@ -41,10 +41,10 @@ func ReadSignals(pid int) (Signals, error) {
 	return s, nil
 }
 
-// AwaitsSignals reports whether a thread of a process stands in sigwait(3): what
+// InSigwait reports whether a thread of a process stands in sigwait(3): what
 // it waits for it blocks, but the kernel unblocks that for the time of the wait,
 // and does not tell which signals they are.
-func AwaitsSignals(pid int) bool {
+func InSigwait(pid int) bool {
 	for _, tid := range Threads(pid) {
 		if name, _ := parseSyscall(readWord(taskPath(pid, tid, "syscall"))); name == "rt_sigtimedwait" {
 			return true

@@ -77,8 +77,8 @@ func (s Socket) String() string {
 // detail leaves out what the kernel counts as a byte but nobody wrote: the SYN
 // or FIN that was not acknowledged, and the other side's FIN. Of UDP it counts
 // the memory of the buffers.
-func (s Socket) detail() Detail {
-	d := Detail{State: s.state(), Unread: uint64(s.received), Unsent: uint64(s.sent)}
+func (s Socket) detail() FDDetail {
+	d := FDDetail{State: s.state(), Unread: uint64(s.received), Unsent: uint64(s.sent)}
 	if s.Protocol != "tcp" {
 		return d
 	}
@@ -112,7 +112,7 @@ type SocketInfo struct {
 	again func(msg []byte) string // the request for this one alone; nil: there is none
 }
 
-type teller = func(msg []byte) (text string, d Detail, peer uint64)
+type teller = func(msg []byte) (text string, d FDDetail, peer uint64)
 
 // Sockets takes stock of the sockets of our network namespace, by inode: TCP
 // and UDP in every state, unix, netlink, packet and raw sockets. One of TCP or
@@ -121,7 +121,7 @@ func Sockets() (map[uint64]SocketInfo, error) {
 	all := map[uint64]SocketInfo{}
 	var errs []error
 	for part := range SocketParts {
-		more, err := SomeSockets(part)
+		more, err := SocketsPart(part)
 		maps.Copy(all, more)
 		errs = append(errs, err)
 	}
@@ -132,8 +132,8 @@ func Sockets() (map[uint64]SocketInfo, error) {
 // before: TCP sockets that listen and unix sockets, UDP, all of TCP, the rest.
 const SocketParts = 4
 
-// SomeSockets is a part of [Sockets], from 0.
-func SomeSockets(part int) (map[uint64]SocketInfo, error) {
+// SocketsPart is a part of [Sockets], from 0.
+func SocketsPart(part int) (map[uint64]SocketInfo, error) {
 	into := map[uint64]SocketInfo{}
 	if part == SocketParts-1 {
 		return into, netFiles("self", into, "netlink", "packet", "raw", "raw6")
@@ -183,13 +183,13 @@ func SocketsOf(pid int, sockets map[uint64]SocketInfo) error {
 	return netFiles(process, sockets, netFileNames...)
 }
 
-// NeedPart reports whether a socket among those of a process that is not named
+// NeedsPart reports whether a socket among those of a process that is not named
 // can be in a part of [Sockets]. Its protocol tells; where that cannot be had, or
 // there are many, it can be in any.
-func NeedPart(pid int, fds []FD, part int) bool {
+func NeedsPart(pid int, fds []FD, part int) bool {
 	asked := 0
 	return slices.ContainsFunc(fds, func(f FD) bool {
-		if f.Kind != "socket" || f.Std() || f.Named() {
+		if f.Kind != "socket" || f.IsStandard() || f.Named() {
 			return false
 		}
 		if asked++; asked > mostAgain {

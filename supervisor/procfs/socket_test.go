@@ -53,9 +53,9 @@ func hear(t *testing.T, c net.Conn, n int) {
 
 // becomes looks until a socket is in a state; what waits there arrives some
 // time after it was sent.
-func becomes(t *testing.T, c any, want Detail) {
+func becomes(t *testing.T, c any, want FDDetail) {
 	t.Helper()
-	var got Detail
+	var got FDDetail
 	defer func() {
 		if t.Failed() {
 			t.Logf("got %+v, want %+v", got, want)
@@ -70,30 +70,30 @@ func TestTCPDetails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	becomes(t, l, Detail{State: "listen"})
+	becomes(t, l, FDDetail{State: "listen"})
 	client, err := net.Dial("tcp4", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	becomes(t, l, Detail{State: "listen, 1 not accepted"})
+	becomes(t, l, FDDetail{State: "listen, 1 not accepted"})
 	server, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	becomes(t, l, Detail{State: "listen"})
-	becomes(t, client, Detail{State: "established"})
+	becomes(t, l, FDDetail{State: "listen"})
+	becomes(t, client, FDDetail{State: "established"})
 	say(t, client, "12345")
-	becomes(t, server, Detail{State: "established", Unread: 5})
+	becomes(t, server, FDDetail{State: "established", Unread: 5})
 	// The FIN that comes after the text is no byte of it, and neither is ours.
 	if err := client.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	becomes(t, server, Detail{State: "close-wait", Unread: 5})
-	becomes(t, client, Detail{State: "fin-wait-2"})
+	becomes(t, server, FDDetail{State: "close-wait", Unread: 5})
+	becomes(t, client, FDDetail{State: "fin-wait-2"})
 	hear(t, server, 5)
-	becomes(t, server, Detail{State: "close-wait"})
+	becomes(t, server, FDDetail{State: "close-wait"})
 }
 
 // What the other side does not read is not acknowledged at some point.
@@ -156,13 +156,13 @@ func TestUDPDetails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	becomes(t, a, Detail{})
+	becomes(t, a, FDDetail{})
 	b, err := net.Dial("udp4", a.LocalAddr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	becomes(t, b, Detail{State: "established"})
+	becomes(t, b, FDDetail{State: "established"})
 	say(t, b, "12345")
 	eventually(t, "it waits", func() bool { return look(t, a).Detail.Unread >= 5 })
 }
@@ -178,16 +178,16 @@ func TestUnixDetails(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		becomes(t, l, Detail{State: word + "listen, 1 not accepted"})
-		becomes(t, client, Detail{State: word + "established"}) // though its peer has no inode yet
+		becomes(t, l, FDDetail{State: word + "listen, 1 not accepted"})
+		becomes(t, client, FDDetail{State: word + "established"}) // though its peer has no inode yet
 		server, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)
 		}
-		becomes(t, l, Detail{State: word + "listen"})
+		becomes(t, l, FDDetail{State: word + "listen"})
 		say(t, client, "12345")
-		becomes(t, server, Detail{State: word + "established", Unread: 5})
-		becomes(t, client, Detail{State: word + "established", Unsent: 5})
+		becomes(t, server, FDDetail{State: word + "established", Unread: 5})
+		becomes(t, client, FDDetail{State: word + "established", Unsent: 5})
 		if f := look(t, server); f.Target != "unix "+path {
 			t.Errorf("%s: the server's is called %q", network, f.Target)
 		}
@@ -195,7 +195,7 @@ func TestUnixDetails(t *testing.T) {
 			t.Errorf("%s: the client's is called %q", network, f.Target)
 		}
 		client.Close()
-		becomes(t, server, Detail{State: word + "peer closed", Unread: 5})
+		becomes(t, server, FDDetail{State: word + "peer closed", Unread: 5})
 		server.Close()
 		l.Close()
 	}
@@ -208,15 +208,15 @@ func TestUnixDatagrams(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	becomes(t, a, Detail{State: "dgram"})
+	becomes(t, a, FDDetail{State: "dgram"})
 	b, err := net.Dial("unixgram", path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
 	say(t, b, "12345")
-	becomes(t, a, Detail{State: "dgram", Unread: 5})
-	becomes(t, b, Detail{State: "dgram, established"})
+	becomes(t, a, FDDetail{State: "dgram", Unread: 5})
+	becomes(t, b, FDDetail{State: "dgram, established"})
 }
 
 // Nobody can make his socket look like another's, or two of one.
@@ -284,7 +284,7 @@ func TestForeignNamespace(t *testing.T) {
 	})
 	num, addr, _ := cutInt(said)
 	pid := cmd.Process.Pid
-	fds, err := Table(pid, pid)
+	fds, err := ReadFDs(pid, pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -390,7 +390,7 @@ func BenchmarkSockets(b *testing.B) {
 
 func BenchmarkOwn(b *testing.B) {
 	for range b.N {
-		if _, err := Own(); err != nil {
+		if _, err := OwnFDs(); err != nil {
 			b.Fatal(err)
 		}
 	}

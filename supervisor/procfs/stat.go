@@ -129,8 +129,8 @@ func Uptime() (uint64, error) {
 	return uint64(t.Nano()) / (uint64(1e9) / tick), nil
 }
 
-// Gone reports whether no thread of a process is alive any more.
-func Gone(pid int) bool {
+// IsGone reports whether no thread of a process is alive any more.
+func IsGone(pid int) bool {
 	alive, _ := Siblings(pid, nil)
 	return alive == 0
 }
@@ -153,9 +153,9 @@ func single(dir string) bool {
 	return unix.Lstat(dir, &st) == nil && st.Nlink == 3
 }
 
-// Waits reports whether every thread of a process waits for something: none
+// IsWaiting reports whether every thread of a process waits for something: none
 // runs, or would if there were a processor for it.
-func Waits(pid int) bool {
+func IsWaiting(pid int) bool {
 	for _, tid := range Threads(pid) {
 		if s, err := readStat(taskPath(pid, tid, "stat")); err == nil && (s.State == 'R' || s.State == 'D') {
 			return false
@@ -164,10 +164,10 @@ func Waits(pid int) bool {
 	return true
 }
 
-// Small reports whether it is known that a process has one thread, no children,
+// HasFewFDs reports whether it is known that a process has one thread, no children,
 // and no more than so many descriptors: the size of its directory of them, since
 // Linux 6.2 (proc_fd_getattr in fs/proc/fd.c).
-func Small(pid, fds int) bool {
+func HasFewFDs(pid, fds int) bool {
 	dir := "/proc/" + strconv.Itoa(pid)
 	var st unix.Stat_t
 	if unix.Lstat(dir+"/fd", &st) != nil || st.Size == 0 || st.Size > int64(fds) {
@@ -199,11 +199,11 @@ func Siblings(pid int, except []int) (alive, survivor int) {
 	return alive, survivor
 }
 
-// Executing reports whether a thread waits in execve(2): for the other threads of
+// IsExecuting reports whether a thread waits in execve(2): for the other threads of
 // its process to end, or for a file. It is never one that was killed a moment
 // ago, as [Siblings] fears: such a one does not wait there any more. It needs the
 // rights to trace it (/proc/PID/syscall).
-func Executing(pid, tid int) bool {
+func IsExecuting(pid, tid int) bool {
 	s, err := readStat(taskPath(pid, tid, "stat"))
 	if err != nil || s.State != 'D' {
 		return false

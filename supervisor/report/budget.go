@@ -10,7 +10,7 @@ const self = "supervisor"
 
 // span is the part of a stop that somebody took.
 type span struct {
-	Spent
+	TimeShare
 	group     string
 	dependsOn []string
 }
@@ -20,15 +20,15 @@ type span struct {
 // the begin. What lies between is the supervisor's own. A child that took long
 // beside a longer one is not in it: without it the stop would not have been
 // shorter.
-func spent(d *Document, group map[string]string) []Spent {
+func spent(d *Document, group map[string]string) []TimeShare {
 	spans := spansOf(d, group)
-	var path []Spent
+	var path []TimeShare
 	used := make([]bool, len(spans))
 	at := last(spans, used, math.Inf(1), func(span) bool { return true })
 	for at >= 0 {
 		x := spans[at]
 		used[at] = true
-		path = append(path, x.Spent)
+		path = append(path, x.TimeShare)
 		at = last(spans, used, x.From, func(before span) bool {
 			return before.Kind == "child" && (x.Kind == "orphan" || slices.Contains(before.dependsOn, x.group))
 		})
@@ -58,7 +58,7 @@ func spansOf(d *Document, group map[string]string) (spans []span) {
 			to = min(max(0, *ended), to)
 		}
 		from := min(max(0, steps[0].At), to)
-		spans = append(spans, span{Spent: Spent{Who: who, Kind: kind, Pid: pid, From: from, To: to, Steps: len(steps)}})
+		spans = append(spans, span{TimeShare: TimeShare{Who: who, Kind: kind, Pid: pid, From: from, To: to, Steps: len(steps)}})
 		return &spans[len(spans)-1]
 	}
 	for _, c := range d.Children {
@@ -72,12 +72,12 @@ func spansOf(d *Document, group map[string]string) (spans []span) {
 }
 
 // fill puts the supervisor where nobody else is, and says each one's share.
-func fill(path []Spent, elapsed float64) []Spent {
-	all := []Spent{}
+func fill(path []TimeShare, elapsed float64) []TimeShare {
+	all := []TimeShare{}
 	at := 0.0
 	gap := func(to float64) {
 		if to > at {
-			all = append(all, Spent{Who: self, Kind: self, From: at, To: to})
+			all = append(all, TimeShare{Who: self, Kind: self, From: at, To: to})
 		}
 		at = max(at, to)
 	}
@@ -96,24 +96,24 @@ func fill(path []Spent, elapsed float64) []Spent {
 }
 
 // who is what tells spenders apart.
-func (s Spent) who() Spent { return Spent{Who: s.Who, Kind: s.Kind, Pid: s.Pid} }
+func (s TimeShare) who() TimeShare { return TimeShare{Who: s.Who, Kind: s.Kind, Pid: s.Pid} }
 
 // total is who took how much in all, the most first.
 type total struct {
-	Spent
+	TimeShare
 	Took  float64
 	Shade int // in the page
 }
 
-func totals(budget []Spent) []total {
+func totals(budget []TimeShare) []total {
 	var all []total
-	at := map[Spent]int{}
+	at := map[TimeShare]int{}
 	for _, s := range budget {
 		i, ok := at[s.who()]
 		if !ok {
 			i = len(all)
 			at[s.who()] = i
-			all = append(all, total{Spent: s})
+			all = append(all, total{TimeShare: s})
 			all[i].Share = 0
 		}
 		all[i].To = s.To

@@ -29,7 +29,7 @@ func (r *Recorder) Document(f Facts) *Document {
 		Began: r.began, Signal: r.signal, Reason: clean(r.reason),
 		Deadline: millis(c.Deadline), Elapsed: millis(c.Elapsed), Code: f.Code, Verdict: c.Verdict,
 		Balance:  Balance{c.Spawned, c.Reaped, c.Orphans, c.Killed, c.Opened, c.Closed, c.Left},
-		Children: make([]Child, 0, len(r.runs)), Before: []Before{}, Orphans: []Orphan{}, Own: []FD{}, LeftOut: r.leftOut,
+		Children: make([]Child, 0, len(r.runs)), Before: []EarlierEnd{}, Orphans: []Orphan{}, Own: []FD{}, Omitted: r.leftOut,
 		Signals: r.moments(r.signals), Warnings: r.moments(r.warnings),
 	}
 	for _, x := range r.runs {
@@ -42,10 +42,10 @@ func (r *Recorder) Document(f Facts) *Document {
 	})
 	for name, i := range r.instances {
 		if x := i.run; !x.ended.IsZero() && x.ended.Before(r.began) {
-			d.Before = append(d.Before, Before{clean(name), x.pid, i.restarts, r.at(x.ended), exitOf(x.reaped.Exit)})
+			d.Before = append(d.Before, EarlierEnd{clean(name), x.pid, i.restarts, r.at(x.ended), exitOf(x.reaped.Exit)})
 		}
 	}
-	slices.SortFunc(d.Before, func(a, b Before) int { return strings.Compare(a.Child, b.Child) })
+	slices.SortFunc(d.Before, func(a, b EarlierEnd) int { return strings.Compare(a.Child, b.Child) })
 	for _, o := range r.orphans {
 		x := Orphan{Pid: o.pid, Command: clean(o.command), Steps: r.ladder(o.steps)}
 		if !o.ended.IsZero() {
@@ -110,7 +110,7 @@ func (r *Recorder) run(x *run) Child {
 		for i, t := range s.Threads {
 			threads[i] = clean(t)
 		}
-		c.Slow = append(c.Slow, Slow{r.at(s.at), s.Rung, s.Signal, s.Disposition, millis(s.CPU), threads})
+		c.Slow = append(c.Slow, Slow{r.at(s.at), s.Step, s.Signal, s.Disposition, millis(s.CPU), threads})
 	}
 	return c
 }
@@ -120,7 +120,7 @@ func (r *Recorder) process(p process) Process {
 		Pid: p.Pid, Parent: p.Parent, Command: clean(p.Command), Ended: r.at(p.at), Lifetime: millis(p.Lifetime), InStop: p.InStop,
 		Threads: p.Threads, ClosedN: p.Closed, LeftN: p.Left, Proof: p.Proof, NoProof: clean(p.Reason),
 	}
-	if !p.Unseen {
+	if !p.ExitUnknown {
 		exit := exitOf(p.Exit)
 		x.Exit = &exit
 	}
@@ -131,7 +131,7 @@ func (r *Recorder) process(p process) Process {
 func fdOf(e event.FDClosed) FD {
 	d := e.Detail
 	return FD{
-		FD: e.FD, Kind: clean(e.Kind), Target: clean(e.Target), By: e.By, Proof: e.Proof, Uncounted: e.Uncounted,
+		FD: e.FD, Kind: clean(e.Kind), Target: clean(e.Target), By: e.By, Proof: e.Proof, Uncounted: e.NotCounted,
 		Process: clean(e.Process), HeldBy: clean(e.HeldBy),
 		State: d.State, Unread: d.Unread, Unsent: d.Unsent, Mode: d.Mode, Lock: d.Lock, Deleted: d.Deleted,
 	}
@@ -155,10 +155,10 @@ func (r *Recorder) ladder(all []step) []Step {
 	return out
 }
 
-func (r *Recorder) moments(all []moment) []Moment {
-	out := make([]Moment, len(all))
+func (r *Recorder) moments(all []moment) []Instant {
+	out := make([]Instant, len(all))
 	for i, m := range all {
-		out[i] = Moment{r.at(m.at), clean(m.child), clean(m.what), clean(m.why)}
+		out[i] = Instant{r.at(m.at), clean(m.child), clean(m.what), clean(m.why)}
 	}
 	return out
 }

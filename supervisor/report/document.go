@@ -34,14 +34,14 @@ type Document struct {
 	Code       int           `json:"exit_code" doc:"the exit code of the supervisor"`
 	Verdict    event.Verdict `json:"verdict" doc:"graceful, leaky or forced"`
 	Balance    Balance       `json:"balance" doc:"the numbers of the last line of the log"`
-	Budget     []Spent       `json:"budget" doc:"who used up the time: one after the other, without gaps, from the begin to elapsed_ms"`
+	Budget     []TimeShare   `json:"budget" doc:"who used up the time: one after the other, without gaps, from the begin to elapsed_ms"`
 	Children   []Child       `json:"children" doc:"the runs that lived when the stop began"`
-	Before     []Before      `json:"ended_before" doc:"the instances whose last run had ended by then"`
+	Before     []EarlierEnd  `json:"ended_before" doc:"the instances whose last run had ended by then"`
 	Orphans    []Orphan      `json:"orphans" doc:"the processes of nobody that ended in the stop, or survived it"`
 	Own        []FD          `json:"own" doc:"the descriptors of the supervisor that were closed in the stop, but for the one of this report"`
-	Signals    []Moment      `json:"signals" doc:"the signals to the supervisor in the stop"`
-	Warnings   []Moment      `json:"warnings" doc:"what else a person should know; children that failed and faults from before the stop too"`
-	LeftOut    int           `json:"left_out" doc:"entries that the lists above are short of, because there were too many"`
+	Signals    []Instant     `json:"signals" doc:"the signals to the supervisor in the stop"`
+	Warnings   []Instant     `json:"warnings" doc:"what else a person should know; children that failed and faults from before the stop too"`
+	Omitted    int           `json:"left_out" doc:"entries that the lists above are short of, because there were too many"`
 }
 
 // Balance is the books. It equals the last line of the log.
@@ -55,8 +55,8 @@ type Balance struct {
 	Left    int `json:"fds_left" doc:"descriptors that children left to the kernel"`
 }
 
-// Spent is a part of the time that the stop could not have gone without.
-type Spent struct {
+// TimeShare is a part of the time that the stop could not have gone without.
+type TimeShare struct {
 	Who   string  `json:"who" doc:"the instance, the name of an orphan, or supervisor"`
 	Kind  string  `json:"kind" doc:"child, orphan or supervisor"`
 	Pid   int     `json:"pid,omitempty" doc:"of the instance or the orphan"`
@@ -168,8 +168,8 @@ type Slow struct {
 	Threads     []string `json:"threads" doc:"what each thread waits for"`
 }
 
-// Before is an instance that had ended when the stop began.
-type Before struct {
+// EarlierEnd is an instance that had ended when the stop began.
+type EarlierEnd struct {
 	Child    string  `json:"child" doc:"the instance"`
 	Pid      int     `json:"pid" doc:"of its last run"`
 	Restarts int     `json:"restarts,omitempty" doc:"how often it had been restarted"`
@@ -186,8 +186,8 @@ type Orphan struct {
 	Exit    *Exit    `json:"exit,omitempty" doc:"how it ended"`
 }
 
-// Moment is something that was said.
-type Moment struct {
+// Instant is something that was said.
+type Instant struct {
 	At    float64 `json:"at_ms" doc:"when"`
 	Child string  `json:"child,omitempty" doc:"the instance that it is about"`
 	What  string  `json:"what" doc:"in a word or two"`

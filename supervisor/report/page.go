@@ -48,7 +48,7 @@ type view struct {
 
 // part is a piece of the bar of the budget, in percent.
 type part struct {
-	Spent
+	TimeShare
 	X, W  float64
 	Shade int
 }
@@ -59,7 +59,7 @@ func percent(ms, of float64) float64 { return math.Round(1e5*min(1, max(0, ms/ma
 func (v view) OrphanRows() []Orphan { return v.Orphans[:min(len(v.Orphans), mostRows)] }
 
 // BeforeRows: see OrphanRows.
-func (v view) BeforeRows() []Before { return v.Before[:min(len(v.Before), mostRows)] }
+func (v view) BeforeRows() []EarlierEnd { return v.Before[:min(len(v.Before), mostRows)] }
 
 // CPU is the time that a run used, of both kinds.
 func (c Child) CPU() float64 { return c.User + c.System }
@@ -119,7 +119,7 @@ func (v *view) descriptors() {
 
 // paint draws the budget, with a colour for each who took much of it.
 func (v *view) paint() {
-	shades := map[Spent]int{}
+	shades := map[TimeShare]int{}
 	for i := range v.Totals {
 		t := &v.Totals[i]
 		if t.Kind != self {

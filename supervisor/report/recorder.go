@@ -69,11 +69,11 @@ type (
 		at time.Time
 	}
 	process struct {
-		event.Ended
+		event.DescendantEnded
 		at time.Time
 	}
 	slow struct {
-		event.Slow
+		event.SlowStop
 		at time.Time
 	}
 	moment struct {
@@ -105,9 +105,9 @@ func (r *Recorder) Emit(e event.Event) {
 	case event.ShutdownBegun:
 		r.reason = e.Reason
 		r.begin(at)
-	case event.Spawned, event.Ready, event.SignalSent, event.Restarting, event.Reaped, event.Reloaded:
+	case event.Spawned, event.Ready, event.SignalSent, event.Restarting, event.Reaped, event.ConfigReloaded:
 		r.life(e, at)
-	case event.FDClosed, event.NoProof, event.Ended, event.Slow, event.OrphanReaped:
+	case event.FDClosed, event.ProofUnavailable, event.DescendantEnded, event.SlowStop, event.OrphanReaped:
 		if !r.began.IsZero() {
 			r.find(e, at)
 		}
@@ -180,7 +180,7 @@ func (r *Recorder) life(e event.Event, at time.Time) {
 		}
 	case event.Reaped:
 		r.reaped(e, at)
-	case event.Reloaded:
+	case event.ConfigReloaded:
 		for _, name := range e.Removed {
 			if i := r.instances[name]; i != nil && !i.run.ended.IsZero() {
 				r.forget(name)
@@ -195,10 +195,10 @@ func (r *Recorder) forget(name string) {
 }
 
 func (r *Recorder) sent(e event.SignalSent, at time.Time) {
-	if e.Rung == 0 && r.began.IsZero() && !r.passed {
+	if e.Step == 0 && r.began.IsZero() && !r.passed {
 		return // a word to a run that goes on, as its reload_signal
 	}
-	x := step{e.Rung, e.Signal, at}
+	x := step{e.Step, e.Signal, at}
 	command := e.Orphan
 	if e.Process != "" { // it outlived the main process
 		command = e.Process
@@ -269,11 +269,11 @@ func (r *Recorder) find(e event.Event, at time.Time) {
 	switch e := e.(type) {
 	case event.FDClosed:
 		x.fds = append(x.fds, fd{e, at})
-	case event.NoProof:
+	case event.ProofUnavailable:
 		x.noProof = e.Reason
-	case event.Ended:
+	case event.DescendantEnded:
 		x.processes = append(x.processes, process{e, at})
-	case event.Slow:
+	case event.SlowStop:
 		x.slow = append(x.slow, slow{e, at})
 	}
 }
@@ -286,11 +286,11 @@ func (r *Recorder) owner(e event.Event) *run {
 	switch e := e.(type) {
 	case event.FDClosed:
 		name, pid = e.Owner, e.Pid
-	case event.NoProof:
+	case event.ProofUnavailable:
 		name, pid = e.Child, e.Pid
-	case event.Ended:
+	case event.DescendantEnded:
 		name, pid = e.Child, e.Parent
-	case event.Slow:
+	case event.SlowStop:
 		name, pid = e.Child, e.Pid
 	}
 	if x := r.live[pid]; x != nil && x.child == name {
@@ -314,15 +314,15 @@ func (r *Recorder) warn(e event.Event, at time.Time) {
 		m.child, m.what, m.why, before = e.Child, "child failed", e.Reason, true
 	case event.Warning:
 		m.what, m.why = e.What, e.Reason
-	case event.Unexpected:
+	case event.UnexpectedEnd:
 		m.child, m.what, m.why = e.Child, "child ended unexpectedly", strings.Join(append([]string{e.Reason}, e.Output...), "\n")
 	case event.SpawnFailed:
 		m.child, m.what, m.why = e.Child, "spawn failed", e.Reason
 	case event.SignalFailed:
 		m.child, m.what, m.why = e.Child, "signal not sent: "+e.Signal, e.Reason
-	case event.Dropped:
+	case event.OutputDropped:
 		m.what, m.why = "lines dropped: "+e.Dest, e.Reason
-	case event.Left:
+	case event.Leftover:
 		m.what, m.why = "left behind: "+e.What, e.Detail
 	case event.ReloadIgnored:
 		m.what, m.why = "reload ignored", e.Reason

@@ -52,22 +52,22 @@ func aStop() *Document {
 		event.Spawned{Child: "job", Pid: 12, Command: "job"}, event.Ready{Child: "server", Pid: 10, Elapsed: time.Millisecond})
 	t.after(5, event.Reaped{Child: "job", Pid: 12, Exit: event.Exit{Code: 3}}, event.Failed{Child: "job", Reason: "exited with code 3"})
 	t.after(100, event.SignalReceived{Signal: "SIGHUP", Meaning: "reload"}, event.SignalReceived{Signal: "SIGTERM"})
-	t.after(1, event.SignalSent{Child: "client", Pid: 11, Signal: "SIGTERM", Rung: 1})
-	t.after(20, event.SignalSent{Child: "client", Pid: 11, Signal: "SIGKILL", Rung: 2},
-		event.Slow{Child: "client", Pid: 11, Rung: 1, Signal: "SIGTERM", Disposition: "ignored", Threads: []string{"11 futex"}})
-	t.after(1, event.NoProof{Child: "client", Pid: 11, Proof: "sampled", Reason: "it is traced"},
-		event.Ended{Child: "client", Pid: 14, Parent: 11, Command: "sh", Lifetime: time.Second},
+	t.after(1, event.SignalSent{Child: "client", Pid: 11, Signal: "SIGTERM", Step: 1})
+	t.after(20, event.SignalSent{Child: "client", Pid: 11, Signal: "SIGKILL", Step: 2},
+		event.SlowStop{Child: "client", Pid: 11, Step: 1, Signal: "SIGTERM", Disposition: "ignored", Threads: []string{"11 futex"}})
+	t.after(1, event.ProofUnavailable{Child: "client", Pid: 11, Proof: "sampled", Reason: "it is traced"},
+		event.DescendantEnded{Child: "client", Pid: 14, Parent: 11, Command: "sh", Lifetime: time.Second},
 		event.Reaped{Child: "client", Pid: 11, Exit: event.Exit{Signal: "SIGKILL"}, Stopped: true, Stop: 21500 * time.Microsecond, Proof: "sampled",
-			Tree: event.Tree{Known: true, Threads: 3}})
-	t.after(1, event.SignalSent{Child: "server", Pid: 10, Signal: "SIGTERM", Rung: 1})
+			Tree: event.TreeCounts{Known: true, Threads: 3}})
+	t.after(1, event.SignalSent{Child: "server", Pid: 10, Signal: "SIGTERM", Step: 1})
 	t.after(2,
 		event.FDClosed{Owner: "server", Pid: 10, FD: 5, Kind: "socket", Target: "tcp [::]:1 listen", By: event.ByChild, Proof: "exact"},
-		event.FDClosed{Owner: "server", Pid: 10, FD: 1, Kind: "pipe", By: event.ByKernel, Proof: "exact", Uncounted: "standard stream"},
+		event.FDClosed{Owner: "server", Pid: 10, FD: 1, Kind: "pipe", By: event.ByKernel, Proof: "exact", NotCounted: "standard stream"},
 		event.FDClosed{Owner: "server", Pid: 15, FD: 6, Kind: "file", Target: "/log", By: event.ByKernel, Proof: "exact", Process: "sh", HeldBy: "sh (pid 20)",
-			Detail: event.Detail{Mode: "w", Unread: 3, Deleted: true}},
+			Detail: event.FDDetail{Mode: "w", Unread: 3, Deleted: true}},
 		event.Reaped{Child: "server", Pid: 10, Stopped: true, Stop: 2 * time.Millisecond, Closed: 1, Left: 1, Proof: "exact"},
-		event.Ended{Child: "server", Pid: 15, Parent: 1, Command: "late", Unseen: true})
-	t.after(1, event.SignalSent{Orphan: "daemon", Pid: 30, Signal: "SIGTERM", Rung: 1}, event.OrphanReaped{Pid: 31, Command: "other"})
+		event.DescendantEnded{Child: "server", Pid: 15, Parent: 1, Command: "late", ExitUnknown: true})
+	t.after(1, event.SignalSent{Orphan: "daemon", Pid: 30, Signal: "SIGTERM", Step: 1}, event.OrphanReaped{Pid: 31, Command: "other"})
 	t.after(3, event.OrphanReaped{Pid: 30, Command: "daemon", Exit: event.Exit{Code: 1}},
 		event.FDClosed{Owner: "supervisor", FD: 7, Kind: "pipe", Target: "server stdout", By: event.BySupervisor},
 		event.Warning{What: "pid file not removed", Reason: "gone"})
@@ -79,7 +79,7 @@ func aStop() *Document {
 
 func TestDocument(t *testing.T) {
 	d := aStop()
-	if d.Signal != "SIGTERM" || d.Elapsed != 30 || d.Deadline != 1000 || d.Verdict != event.Leaky || d.LeftOut != 0 {
+	if d.Signal != "SIGTERM" || d.Elapsed != 30 || d.Deadline != 1000 || d.Verdict != event.Leaky || d.Omitted != 0 {
 		t.Errorf("%+v", d)
 	}
 	if len(d.Children) != 2 || d.Children[0].Child != "client" || d.Children[1].Child != "server" {
@@ -100,7 +100,7 @@ func TestDocument(t *testing.T) {
 	if f := s.Left[1]; f.Pid != 15 || f.HeldBy != "sh (pid 20)" || f.Mode != "w" || f.Unread != 3 || !f.Deleted || f.At != 25 {
 		t.Errorf("%+v", f)
 	}
-	if len(d.Before) != 1 || d.Before[0] != (Before{"job", 12, 0, -100, Exit{Code: 3}}) {
+	if len(d.Before) != 1 || d.Before[0] != (EarlierEnd{"job", 12, 0, -100, Exit{Code: 3}}) {
 		t.Errorf("before: %+v", d.Before)
 	}
 	if len(d.Orphans) != 2 || *d.Orphans[0].Ended != 29 || d.Orphans[0].Exit.Code != 1 || len(d.Orphans[1].Steps) != 0 {
@@ -140,9 +140,9 @@ func TestBudget(t *testing.T) {
 func TestBudgetBesideEachOther(t *testing.T) {
 	tape := newTape()
 	tape.after(0, event.Spawned{Child: "a", Pid: 1}, event.Spawned{Child: "b", Pid: 2}, event.SignalReceived{Signal: "SIGINT"})
-	tape.after(1, event.SignalSent{Child: "a", Pid: 1, Signal: "SIGTERM", Rung: 1})
+	tape.after(1, event.SignalSent{Child: "a", Pid: 1, Signal: "SIGTERM", Step: 1})
 	tape.after(1, event.Reaped{Child: "a", Pid: 1})
-	tape.after(1, event.SignalSent{Child: "b", Pid: 2, Signal: "SIGTERM", Rung: 1})
+	tape.after(1, event.SignalSent{Child: "b", Pid: 2, Signal: "SIGTERM", Step: 1})
 	f := facts(9 * time.Millisecond)
 	f.Group = map[string]string{"a": "a", "b": "b"}
 	d := tape.Document(f) // b was never reaped
@@ -158,8 +158,8 @@ func TestNothingIsKeptBeforeTheStop(t *testing.T) {
 		r.Emit(event.Spawned{Child: name, Pid: pid})
 		r.Emit(event.Ready{Child: name, Pid: pid})
 		r.Emit(event.FDOpened{FD: 3})
-		r.Emit(event.SignalSent{Child: name, Pid: pid, Signal: "SIGTERM", Rung: 1})
-		r.Emit(event.SignalSent{Orphan: "o", Pid: pid + 1, Signal: "SIGTERM", Rung: 1})
+		r.Emit(event.SignalSent{Child: name, Pid: pid, Signal: "SIGTERM", Step: 1})
+		r.Emit(event.SignalSent{Orphan: "o", Pid: pid + 1, Signal: "SIGTERM", Step: 1})
 		r.Emit(event.OrphanReaped{Pid: pid + 1})
 		r.Emit(event.FDClosed{Owner: name, Pid: pid})
 		r.Emit(event.FDClosed{Owner: "supervisor"})
@@ -175,7 +175,7 @@ func TestNothingIsKeptBeforeTheStop(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	life("gone", 1)
-	r.Emit(event.Reloaded{Removed: []string{"gone", "unknown"}})
+	r.Emit(event.ConfigReloaded{Removed: []string{"gone", "unknown"}})
 	if len(r.instances) != 1 || r.ended != 1 {
 		t.Errorf("%d instances, %d ended", len(r.instances), r.ended)
 	}
@@ -202,7 +202,7 @@ func TestReloadSignalsAreNoRungs(t *testing.T) {
 		r.Emit(event.SignalReceived{Signal: "SIGHUP", Passed: passed})
 		r.Emit(event.SignalSent{Child: "c", Pid: 1, Signal: "SIGHUP"})
 		r.Emit(event.SignalReceived{Signal: "SIGTERM"})
-		r.Emit(event.SignalSent{Child: "c", Pid: 1, Signal: "SIGTERM", Rung: 1})
+		r.Emit(event.SignalSent{Child: "c", Pid: 1, Signal: "SIGTERM", Step: 1})
 		d := r.Document(facts(0))
 		want := 1
 		if passed {
@@ -222,8 +222,8 @@ func TestTooMuchIsLeftOutAndCounted(t *testing.T) {
 		r.Emit(event.FDClosed{Owner: "c", Pid: 1, FD: i, Target: strings.Repeat("x", 20), By: event.ByChild})
 	}
 	d := r.Document(facts(time.Second))
-	if n := len(d.Children[0].Closed); n != limit-1 || d.LeftOut != 10 {
-		t.Errorf("%d kept, %d left out", n, d.LeftOut)
+	if n := len(d.Children[0].Closed); n != limit-1 || d.Omitted != 10 {
+		t.Errorf("%d kept, %d left out", n, d.Omitted)
 	}
 	var page bytes.Buffer
 	if err := Page(&page, d); err != nil {
@@ -243,13 +243,13 @@ func TestHostileTexts(t *testing.T) {
 	r.Emit(event.Spawned{Child: "gone", Pid: 9, Command: evil})
 	r.Emit(event.Reaped{Child: "gone", Pid: 9})
 	r.Emit(event.ShutdownBegun{Reason: evil})
-	r.Emit(event.SignalSent{Child: evil, Pid: 1, Signal: "SIGTERM", Rung: 1})
+	r.Emit(event.SignalSent{Child: evil, Pid: 1, Signal: "SIGTERM", Step: 1})
 	for _, by := range []string{event.ByChild, event.ByKernel} {
 		r.Emit(event.FDClosed{Owner: evil, Pid: 1, Kind: evil, Target: evil, By: by, Process: evil, HeldBy: evil})
 	}
-	r.Emit(event.Slow{Child: evil, Pid: 1, Threads: []string{evil}})
-	r.Emit(event.Ended{Child: evil, Pid: 2, Command: evil, Reason: evil})
-	r.Emit(event.SignalSent{Orphan: evil, Pid: 3, Signal: "SIGKILL", Rung: 2})
+	r.Emit(event.SlowStop{Child: evil, Pid: 1, Threads: []string{evil}})
+	r.Emit(event.DescendantEnded{Child: evil, Pid: 2, Command: evil, Reason: evil})
+	r.Emit(event.SignalSent{Orphan: evil, Pid: 3, Signal: "SIGKILL", Step: 2})
 	r.Emit(event.Warning{What: evil, Reason: evil})
 	f := facts(time.Second)
 	f.Host, f.Config = evil, evil
@@ -368,7 +368,7 @@ func many(n int) *Document {
 	}
 	t.after(1, event.SignalReceived{Signal: "SIGTERM"})
 	for i := range n {
-		t.after(0.01, event.SignalSent{Child: fmt.Sprint("c", i), Pid: 1000 + i, Signal: "SIGTERM", Rung: 1})
+		t.after(0.01, event.SignalSent{Child: fmt.Sprint("c", i), Pid: 1000 + i, Signal: "SIGTERM", Step: 1})
 	}
 	for i := range n {
 		for fd := range 5 {

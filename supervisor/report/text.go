@@ -30,8 +30,8 @@ func Text(w io.Writer, d *Document) error {
 	t.row("runs", fmt.Sprintf("%d spawned, %d reaped, %d killed, %d orphans", b.Spawned, b.Reaped, b.Killed, b.Orphans))
 	t.row("supervisor's descriptors", fmt.Sprintf("%d opened, %d closed", b.Opened, b.Closed))
 	t.row("children's descriptors", fmt.Sprintf("%d left to the kernel", b.Left))
-	if d.LeftOut > 0 {
-		t.line("\n%d entries are not in the report: there were too many.", d.LeftOut)
+	if d.Omitted > 0 {
+		t.line("\n%d entries are not in the report: there were too many.", d.Omitted)
 	}
 	return t.flush()
 }

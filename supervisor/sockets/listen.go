@@ -12,8 +12,8 @@ import (
 	"tp0/supervisor/config"
 )
 
-// Books keeps the supervisor's own descriptors.
-type Books interface {
+// FDRegistrar keeps the supervisor's own descriptors.
+type FDRegistrar interface {
 	Opened(fd int, kind, target string)
 	Close(fd int, close func() error) error
 }
@@ -21,7 +21,7 @@ type Books interface {
 // Sockets are those that are open, by their addresses. One goroutine at a time
 // may use them.
 type Sockets struct {
-	books Books
+	books FDRegistrar
 	open  map[string]*socket
 }
 
@@ -34,7 +34,7 @@ type socket struct {
 }
 
 // New makes an empty set.
-func New(books Books) *Sockets { return &Sockets{books: books, open: map[string]*socket{}} }
+func New(books FDRegistrar) *Sockets { return &Sockets{books: books, open: map[string]*socket{}} }
 
 // Open opens what is not open yet, and gives the others the mode and the
 // backlog that are wanted now: all of it, or nothing is changed.

@@ -23,8 +23,8 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// Books are where the descriptor is entered.
-type Books interface {
+// FDRegistrar are where the descriptor is entered.
+type FDRegistrar interface {
 	Opened(fd int, kind, target string)
 	Close(fd int, close func() error) error
 }
@@ -40,7 +40,7 @@ const maxLinks = 40 // as the kernel follows
 // Watcher watches the files of the last reading. It is one descriptor and one
 // goroutine of fsnotify's, and does nothing while nothing happens.
 type Watcher struct {
-	books   Books
+	books   FDRegistrar
 	fd      int
 	notify  *fsnotify.Watcher
 	changed func()
@@ -60,7 +60,7 @@ type Watcher struct {
 // New makes a watcher, which reads by from and calls changed from [Watcher.Run], and warn once
 // with what keeps it from watching a directory. Nobody else may open an inotify
 // descriptor meanwhile: its own is found by comparison.
-func New(books Books, from *files.Reader, changed func(), warn func(error)) (*Watcher, error) {
+func New(books FDRegistrar, from *files.Reader, changed func(), warn func(error)) (*Watcher, error) {
 	before, err := inotifies()
 	if err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func New(books Books, from *files.Reader, changed func(), warn func(error)) (*Wa
 }
 
 func inotifies() ([]int, error) {
-	fds, err := procfs.Own()
+	fds, err := procfs.OwnFDs()
 	if err != nil {
 		return nil, fmt.Errorf("cannot watch files: %w", err)
 	}

@@ -36,8 +36,8 @@ type watched struct {
 func start(t *testing.T, prepare func(dir string), read func(r *Reading, dir string)) *watched {
 	t.Helper()
 	x := &watched{t: t, dir: t.TempDir(), changes: make(chan struct{}, 100)}
-	book := fdledger.NewBook(nobody{})
-	if err := book.Begin(); err != nil {
+	book := fdledger.New(nobody{})
+	if err := book.Baseline(); err != nil {
 		t.Fatal(err)
 	}
 	var err error

@@ -25,7 +25,7 @@ import (
 // descriptors cannot be listed. Then all threads share one table: everything
 // works as well, and a spawn is slower.
 func (h *Handover) UnshareTable() error {
-	own, err := procfs.Own()
+	own, err := procfs.OwnFDs()
 	if err != nil {
 		return fmt.Errorf("cannot list our own descriptors: %w", err)
 	}

@@ -86,7 +86,7 @@ func takeAlone(h *Handover, transfers []Transfer, n int) error {
 	if err := h.UnshareTable(); err != nil {
 		return err
 	}
-	table, err := procfs.Table(os.Getpid(), unix.Gettid())
+	table, err := procfs.ReadFDs(os.Getpid(), unix.Gettid())
 	if err != nil {
 		return err
 	}

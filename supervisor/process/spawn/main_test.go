@@ -30,9 +30,9 @@ type noSink struct{}
 func (noSink) Emit(event.Event) {}
 
 // newLedger is a ledger that must be balanced at the end of the test.
-func newLedger(t *testing.T) *fdledger.Book {
+func newLedger(t *testing.T) *fdledger.Ledger {
 	t.Helper()
-	book := fdledger.NewBook(noSink{})
+	book := fdledger.New(noSink{})
 	t.Cleanup(func() {
 		if opened, closed := book.Counts(); opened != closed {
 			t.Errorf("%d descriptors opened, %d closed", opened, closed)

@@ -26,9 +26,9 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// Ledger records the supervisor's own descriptors. Its methods must not be
+// FDRegistrar records the supervisor's own descriptors. Its methods must not be
 // called on the loop's thread, which has its own table of descriptors.
-type Ledger interface {
+type FDRegistrar interface {
 	Opened(fd int, kind, target string)
 	Close(fd int, close func() error) error
 }
@@ -96,7 +96,7 @@ type Prepared struct {
 // but the loop's. An error says that no socket could be made; then nothing is
 // left open. The caller calls CloseChildEnd once the files are handed over, and
 // ends the barrier with Release or Close.
-func Prepare(s Spec, ledger Ledger) (*Prepared, error) {
+func Prepare(s Spec, ledger FDRegistrar) (*Prepared, error) {
 	p := &Prepared{spec: s, files: []int{s.Stdin, s.Stdout, s.Stderr}}
 	p.addSockets()
 	if !s.needsStartVerb() {
@@ -127,14 +127,14 @@ func (p *Prepared) CloseChildEnd() {
 // close-on-exec. All that we open ourselves has the flag. On the loop's thread
 // the list is that of its own table.
 func NotCloseOnExec() ([]procfs.FD, error) {
-	own, err := procfs.Own()
+	own, err := procfs.OwnFDs()
 	if err != nil {
 		return nil, fmt.Errorf("cannot list our own descriptors: %w", err)
 	}
 	inherited := []procfs.FD{}
 	for _, f := range own {
 		flags, err := unix.FcntlInt(uintptr(f.Num), unix.F_GETFD, 0)
-		if err == nil && flags&unix.FD_CLOEXEC == 0 && !f.Std() {
+		if err == nil && flags&unix.FD_CLOEXEC == 0 && !f.IsStandard() {
 			inherited = append(inherited, f)
 		}
 	}
