@@ -227,7 +227,7 @@ func newHouse(leave bool, version string) *house {
 	}
 	h.look.Store(&eventlog.Settings{Level: "info", Format: "text"})
 	h.guard = guard.New(guard.Options{
-		Stderr: unix.Stderr, Exit: unix.Exit, Leave: leave,
+		Stderr: unix.Stderr, Exit: unix.Exit, LeaveDescendants: leave,
 		Line: func(e event.ShutdownComplete) []byte { return eventlog.Line(*h.look.Load(), e) },
 	})
 	return h

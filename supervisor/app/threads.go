@@ -8,7 +8,7 @@ import (
 // reserveMore does the same for a configuration that is read again.
 func (h *house) reserveMore(cfg *config.Config) error {
 	extra := extraOf(cfg, h.extra)
-	if err := limits.CheckGrowth(h.extra, extra); err != nil {
+	if err := limits.ReserveMore(h.extra, extra); err != nil {
 		return err
 	}
 	h.extra = extra

@@ -50,10 +50,10 @@ const CodeForced = 124
 // Options are what a guard needs from others. None of the functions may take a
 // lock that somebody holds while he waits.
 type Options struct {
-	Stderr int                                 // where the last line goes
-	Line   func(event.ShutdownComplete) []byte // formats it
-	Exit   func(code int)                      // does not return
-	Leave  bool                                // descendants of a child are left alone
+	Stderr           int                                 // where the last line goes
+	Line             func(event.ShutdownComplete) []byte // formats it
+	Exit             func(code int)                      // does not return
+	LeaveDescendants bool                                // descendants of a child are left alone
 }
 
 // The states of a guard. It moves down this list only.

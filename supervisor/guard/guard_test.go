@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 
 var parts = map[string]func(){
 	"stuck":   func() { supervise(Options{}, stuck) },
-	"leave":   func() { supervise(Options{Leave: true}, stuck) },
+	"leave":   func() { supervise(Options{LeaveDescendants: true}, stuck) },
 	"raw":     func() { supervise(Options{}, stuckRaw) },
 	"late":    func() { supervise(Options{}, endLate) },
 	"said":    func() { supervise(Options{}, stuckAfterLastLine) },

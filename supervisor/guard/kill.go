@@ -19,7 +19,7 @@ const (
 // faster than it is killed would never end.
 func (g *Guard) killAll(now, end time.Time) {
 	freeDescriptor()
-	if g.opt.Leave {
+	if g.opt.LeaveDescendants {
 		g.killRuns(end)
 		return
 	}

@@ -78,12 +78,12 @@ func TestCgroupLimits(t *testing.T) {
 func TestShort(t *testing.T) {
 	for _, e := range []error{unix.EAGAIN, unix.ENOMEM, unix.EMFILE, unix.ENFILE} {
 		err := fmt.Errorf("cannot: %w", e)
-		if lack := ShortageOf(err); !IsShortage(err) || lack.Resource == "" || lack.Limit == "" {
+		if lack := ShortageOf(err); !MeansShortage(err) || lack.Resource == "" || lack.Limit == "" {
 			t.Errorf("%v: %+v", e, lack)
 		}
 	}
 	for _, e := range []error{nil, unix.ENOENT, unix.EACCES, errors.New("x")} {
-		if IsShortage(e) {
+		if MeansShortage(e) {
 			t.Errorf("%v", e)
 		}
 	}

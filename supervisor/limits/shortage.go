@@ -15,9 +15,9 @@ type Shortage struct {
 	Limit    string // the limit in words; "unknown" where it cannot be read
 }
 
-// IsShortage reports whether an error means that the machine, or a limit, has no
+// MeansShortage reports whether an error means that the machine, or a limit, has no
 // room now for what was wanted. That passes, and is nobody's fault.
-func IsShortage(err error) bool {
+func MeansShortage(err error) bool {
 	for _, e := range []error{unix.EAGAIN, unix.ENOMEM, unix.EMFILE, unix.ENFILE, unix.ENOBUFS} {
 		if errors.Is(err, e) {
 			return true
@@ -26,7 +26,7 @@ func IsShortage(err error) bool {
 	return false
 }
 
-// ShortageOf names the resource of an error for which [IsShortage] holds, and its
+// ShortageOf names the resource of an error for which [MeansShortage] holds, and its
 // limit as it is now.
 func ShortageOf(err error) Shortage {
 	s := Shortage{Limit: "unknown"}

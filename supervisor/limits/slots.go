@@ -29,9 +29,9 @@ func (s Slots) Run(call func()) {
 	call()
 }
 
-// Reads has the reads of children's output and those of /proc for probes: one
+// ReadSlots has the reads of children's output and those of /proc for probes: one
 // for each processor, see [Reserve].
-var Reads = make(Slots, mostProcs)
+var ReadSlots = make(Slots, mostProcs)
 
-// Files has the writes to log files.
-var Files = make(Slots, fileCalls)
+// FileSlots has the writes to log files.
+var FileSlots = make(Slots, fileCalls)

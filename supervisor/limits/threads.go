@@ -26,7 +26,7 @@ const (
 	actors         = 2 // the fleet; and a reload, the report, or the last line of the guard
 )
 
-// fileCalls is how many writes to log files there are at once; see [Files].
+// fileCalls is how many writes to log files there are at once; see [FileSlots].
 const fileCalls = 2
 
 // spare is how many more threads there can be than are needed: the runtime also
@@ -98,7 +98,7 @@ func Reserve(extra ThreadNeeds) (*Reservation, error) {
 		return nil, r.limit.tooLow(need, r.free)
 	}
 	runtime.GOMAXPROCS(r.procs)
-	Reads = make(Slots, r.procs)
+	ReadSlots = make(Slots, r.procs)
 	if r.free >= ample {
 		r.over = make(chan struct{})
 		return r, nil
@@ -131,9 +131,9 @@ func (r *Reservation) Close() {
 	}
 }
 
-// CheckGrowth makes the threads that extra needs and that had has not. The error says
+// ReserveMore makes the threads that extra needs and that had has not. The error says
 // which limit leaves no room for them.
-func CheckGrowth(had, extra ThreadNeeds) error {
+func ReserveMore(had, extra ThreadNeeds) error {
 	more := extra.Threads() - had.Threads()
 	if more <= 0 {
 		return nil

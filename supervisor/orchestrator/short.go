@@ -59,14 +59,14 @@ func (f *Orchestrator) comesBack(u *unit, err error) bool {
 		return false
 	}
 	// What its own limits refuse the start verb never comes back.
-	return limits.IsShortage(err) && (!spawn.FromStartVerb(err) || len(u.spec.Launch.Attributes.Limits) == 0)
+	return limits.MeansShortage(err) && (!spawn.FromStartVerb(err) || len(u.spec.Launch.Attributes.Limits) == 0)
 }
 
 // able tells a look that failed from one that could not be made.
 func able(look probe.Probe) probe.Probe {
 	return func(ctx context.Context) error {
 		err := look(ctx)
-		if errors.Is(err, process.ErrProbeNotStarted) || limits.IsShortage(err) {
+		if errors.Is(err, process.ErrProbeNotStarted) || limits.MeansShortage(err) {
 			return &probe.NotStartedError{Err: err}
 		}
 		return err
@@ -88,7 +88,7 @@ func (f *Orchestrator) probeAgain(u *unit, err error) bool {
 
 func notProbed(u *unit, probe string, err error) event.ProbeSkipped {
 	e := event.ProbeSkipped{Child: u.spec.Name, Pid: u.pid, Probe: probe, Reason: err.Error()}
-	if limits.IsShortage(err) {
+	if limits.MeansShortage(err) {
 		lack := limits.ShortageOf(err)
 		e.Resource, e.Limit = lack.Resource, lack.Limit
 	}

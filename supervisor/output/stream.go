@@ -103,7 +103,7 @@ func (st *stream) tryRead(fd uintptr) bool {
 // call, and the runtime then uses another thread, so the reads are bounded.
 func readOnce(fd int, p []byte) (n int, err error) {
 	for {
-		limits.Reads.Run(func() { n, err = unix.Read(fd, p) })
+		limits.ReadSlots.Run(func() { n, err = unix.Read(fd, p) })
 		if err != unix.EINTR {
 			return n, err
 		}

@@ -153,7 +153,7 @@ func newFile(fd int) *file {
 }
 
 func (f *file) write(bufs [][]byte) (n int, err error) {
-	limits.Files.Run(func() { n, err = f.descriptor.write(bufs) })
+	limits.FileSlots.Run(func() { n, err = f.descriptor.write(bufs) })
 	if n == 0 && err == nil {
 		time.Sleep(fileEvery)
 	}

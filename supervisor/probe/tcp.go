@@ -42,7 +42,7 @@ func look(ctx context.Context, host string, port uint16, pid int) error {
 	if !local {
 		return dial(ctx, net.JoinHostPort(host, strconv.Itoa(int(port))))
 	}
-	limits.Reads.Run(func() { err = listens(addrs, port, pid) })
+	limits.ReadSlots.Run(func() { err = listens(addrs, port, pid) })
 	return err
 }
 
@@ -63,8 +63,8 @@ func listens(addrs []netip.Addr, port uint16, pid int) error {
 		return fmt.Errorf("nobody listens on port %d", port)
 	}
 	for _, p := range append([]int{pid}, procfs.Descendants(pid)...) {
-		fds, err := procfs.ReadFDsOfLive(p)
-		if err != nil && !errors.Is(err, procfs.ErrTorn) {
+		fds, err := procfs.ReadProcessFDs(p)
+		if err != nil && !errors.Is(err, procfs.ErrTableChanged) {
 			continue
 		}
 		if slices.ContainsFunc(fds, func(f procfs.FD) bool { return slices.Contains(inodes, f.Inode()) && f.Inode() != 0 }) {

@@ -11,12 +11,12 @@ import (
 // as the kernel lets us.
 func (l *Loop) attach(w *watched, asked Proof) {
 	switch {
-	case w.machine.State.Traced() && w.run.watch == Exact:
-		l.feed(w, proof.StopBegins, cause{}) // now its threads get the options of a stop
+	case w.machine.State.IsTraced() && w.run.watch == Exact:
+		l.feed(w, proof.StopStarted, cause{}) // now its threads get the options of a stop
 	case !w.is(proof.Found):
 	case asked == Exact:
 		l.feed(w, proof.Attach, cause{})
-		if w.is(proof.Untraced) && w.evidence.Reason != endedAlready {
+		if w.is(proof.Untraceable) && w.evidence.Reason != endedAlready {
 			l.feed(w, proof.SampleOnly, cause{})
 		}
 	case asked == Sampled:
@@ -35,7 +35,7 @@ func (l *Loop) found(parent *watched, pid int) *watched {
 		return nil
 	}
 	w := l.watch(&watched{run: parent.run, pid: pid, parent: parent.pid, comm: s.Comm})
-	w.inStop = parent.run != nil && s.Start > parent.run.stop.tick
+	w.inStop = parent.run != nil && s.StartTime > parent.run.stop.tick
 	l.feed(w, proof.Attach, cause{})
 	if w.is(proof.Forgotten) {
 		l.unborn[pid] = parent

@@ -21,7 +21,7 @@ func (l *Loop) scanBefore(r *run, asked Proof) {
 	w.before = h
 	w.unseen++
 	l.job(w, func() func() {
-		cpu, _ := procfs.CPU(w.pid)
+		cpu, _ := procfs.CPUTime(w.pid)
 		tree, rest := l.members(w.pid, most, h)
 		return func() {
 			w.before = nil
@@ -51,7 +51,7 @@ func (l *Loop) scanBefore(r *run, asked Proof) {
 
 // neverAttached reports whether nobody tried to trace or to sample w.
 func (w *watched) neverAttached() bool {
-	v, over := w.machine.Value.(*proof.Ending)
+	v, over := w.machine.Data.(*proof.EndData)
 	return w.is(proof.Found) || over && v.From == proof.Found
 }
 
@@ -105,7 +105,7 @@ func (l *Loop) findNew(w *watched) {
 // it. Its parent held of. What comes then does not wait for it longer than a signal does.
 func (l *Loop) scanFound(w *watched, of []procfs.FD, then func()) {
 	now, most := time.Now(), l.mostTraced()
-	until := now.Add(l.budget.Before(now))
+	until := now.Add(l.budget.SignalDelay(now))
 	h := newHalt(until, spareFDs)
 	w.then, w.thenAt = then, until
 	l.soon(until)
@@ -143,7 +143,7 @@ func (w *watched) goOn() {
 // tendThen has what waits for the scan of a process not wait any longer.
 func (l *Loop) tendThen(w *watched, now time.Time) {
 	if !w.thenAt.IsZero() && !now.Before(w.thenAt) {
-		w.evidence.Late = tooLate(w.thenAt.Sub(w.since))
+		w.evidence.ScanLate = tooLate(w.thenAt.Sub(w.since))
 		w.goOn()
 	}
 }

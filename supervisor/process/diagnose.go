@@ -25,13 +25,13 @@ const describeLimit = 100 * time.Millisecond
 // or that is held in its exit stop, waits for us.
 func (l *Loop) diagnose(r *run, sig unix.Signal) {
 	w := r.watched
-	if w == nil || r.phase.MainEnded() || r.stop.delivery.State.Waits() || w.machine.State.Held() {
+	if w == nil || r.phase.MainEnded() || r.stop.delivery.State.Waits() || w.machine.State.IsHeld() {
 		return
 	}
 	since := w.cpu
 	l.beside(w, func() func() {
 		d := Diagnosed{Run: r.id, Pid: r.pid, Signal: sig, Disposition: l.disposition(r.pid, sig)}
-		if now, err := procfs.CPU(r.pid); err == nil {
+		if now, err := procfs.CPUTime(r.pid); err == nil {
 			d.CPU = now - since
 		}
 		d.Threads = l.describe(r.pid, "")

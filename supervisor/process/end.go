@@ -34,29 +34,29 @@ func (l *Loop) concluded(w *watched) bool {
 	case l.hurried():
 		l.hurryWatched(w)
 	case w.scans == 0:
-		l.feed(w, proof.Quiet, cause{})
+		l.feed(w, proof.ScansDone, cause{})
 	}
 	return w.is(proof.Reported)
 }
 
 // judge makes the result of a process, and asks who else holds what it leaked.
 func (l *Loop) judge(w *watched) {
-	v, ok := w.machine.Value.(*proof.Ending)
+	v, ok := w.machine.Data.(*proof.EndData)
 	if !ok {
 		return
 	}
 	if w.own() {
 		w.evidence.Inherited = slices.Concat(w.run.sockets, l.handedOn())
-		w.evidence.Late = w.run.stop.late
+		w.evidence.ScanLate = w.run.stop.late
 	}
-	w.evidence.Unseen = w.unseen > 0
+	w.evidence.FirstScanPending = w.unseen > 0
 	v.Result = proof.Judge(v.From, w.evidence)
 	w.evidence = proof.Evidence{} // it is worth nothing more
 	if len(v.Result.After) <= mostHeld && leaks(v.Result) && !l.hurried() {
 		l.askHolders(w)
 		return
 	}
-	l.feed(w, proof.HoldersKnown, cause{})
+	l.feed(w, proof.HoldersFound, cause{})
 }
 
 // mostHeld is the number of descriptors up to which it is searched who else holds what a process
@@ -75,7 +75,7 @@ func leaks(r proof.Result) bool {
 
 // result is what is known of the descriptors of a process that ended.
 func (w *watched) result() FDResult {
-	if v, ok := w.machine.Value.(*proof.Ending); ok {
+	if v, ok := w.machine.Data.(*proof.EndData); ok {
 		return v.Result
 	}
 	return FDResult{Proof: None}

@@ -24,20 +24,20 @@ type exitScan struct {
 // case. The sockets live until the thread has exited, and are known from the
 // scan before the signal as a rule.
 func (l *Loop) scanAtExit(w *watched) {
-	x, ok := w.machine.Value.(*proof.Exit)
+	x, ok := w.machine.Data.(*proof.ExitStopData)
 	if !ok {
 		return
 	}
-	final, glimpse := x.Begin(time.Now())
-	w.evidence.Siblings, w.evidence.GiveUp = x.Limits()
-	h := newHalt(x.Until(), 0)
+	final, glimpse := x.StartScan(time.Now())
+	w.evidence.SiblingWait, w.evidence.ScanTime = x.Limits()
+	h := newHalt(x.ScanDeadline(), 0)
 	w.exit = h
 	exiting := append([]int{x.Thread}, w.exiting...)
 	before, executed := w.evidence.Before, w.evidence.Executed
 	l.job(w, func() func() {
 		v := exitScan{final: final}
-		v.Alive, v.Survivor = procfs.Siblings(w.pid, exiting)
-		v.Executes = v.Survivor != 0 && procfs.IsExecuting(w.pid, v.Survivor)
+		v.Alive, v.Survivor = procfs.LiveSiblings(w.pid, exiting)
+		v.InExecve = v.Survivor != 0 && procfs.BlockedInExecve(w.pid, v.Survivor)
 		ends := v.Alive == 0 || final
 		if ends || glimpse {
 			v.fds, v.err = l.table(w.pid, x.Thread, h)
@@ -59,24 +59,24 @@ func (l *Loop) scanAtExit(w *watched) {
 }
 
 // scannedAtExit handles what a scan in an exit stop saw.
-func (l *Loop) scannedAtExit(w *watched, x *proof.Exit, v exitScan) {
-	if w.machine.Value != proof.Value(x) {
+func (l *Loop) scannedAtExit(w *watched, x *proof.ExitStopData, v exitScan) {
+	if w.machine.Data != proof.StateData(x) {
 		return // it was given up
 	}
 	var message uintptr
 	if ptraceMessage(x.Thread, &message) != nil { // only a thread in a stop has one
-		l.feed(w, proof.HeldGone, cause{tid: x.Thread})
+		l.feed(w, proof.HeldThreadGone, cause{tid: x.Thread})
 		return
 	}
 	if w.threadsAtEnd == 0 {
 		w.threadsAtEnd = 1 + v.Alive
 	}
-	e := x.Saw(v.Siblings, v.final)
+	e := x.ScanDone(v.Siblings, v.final)
 	switch e {
 	case proof.FinalScan:
 		w.takeFinal(v)
-	case proof.Survivor:
-		w.evidence.Glimpse = v.fds
+	case proof.SiblingSurvives:
+		w.evidence.AtThreadExit = v.fds
 	}
 	l.feed(w, e, cause{tid: x.Thread, scan: &v})
 	if e == proof.FinalScan && !w.own() { // its parent collects its status
@@ -101,8 +101,8 @@ func (w *watched) takeFinal(v exitScan) {
 
 // scheduleScan has the next scan in an exit stop follow in a moment.
 func (l *Loop) scheduleScan(w *watched) {
-	if x, ok := w.machine.Value.(*proof.Exit); ok {
-		x.Schedule(time.Now())
+	if x, ok := w.machine.Data.(*proof.ExitStopData); ok {
+		x.ScheduleScan(time.Now())
 		at, _ := x.Timer()
 		l.soon(at)
 	}

@@ -69,7 +69,7 @@ func TestThreadIsKilledInItsExitStop(t *testing.T) {
 				break
 			}
 		}
-		if x, ok := w.machine.Value.(*proof.Exit); ok {
+		if x, ok := w.machine.Data.(*proof.ExitStopData); ok {
 			b.scannedAtExit(w, x, exitScan{})
 		}
 		state <- w.machine.State

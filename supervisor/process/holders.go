@@ -36,7 +36,7 @@ func (l *Loop) lookForHolders() {
 		pids, ends = append(pids, w.pid), append(ends, len(left))
 	}
 	l.lookers.all.Go(func() {
-		found := procfs.Holders(context.Background(), left, pids)
+		found := procfs.FindHolders(context.Background(), left, pids)
 		l.cmds.Put(func() {
 			begin := 0
 			for i, w := range asking {
@@ -56,7 +56,7 @@ func (l *Loop) lookForHolders() {
 // holdersKnown takes over who holds what a process leaked. In the list that was
 // searched for, its fds begin at a number.
 func (l *Loop) holdersKnown(w *watched, found map[int]procfs.Holder, begin int) {
-	v, ok := w.machine.Value.(*proof.Ending)
+	v, ok := w.machine.Data.(*proof.EndData)
 	if !ok || !w.is(proof.Judged) {
 		return // the time for it is over, and its end is reported
 	}
@@ -66,5 +66,5 @@ func (l *Loop) holdersKnown(w *watched, found map[int]procfs.Holder, begin int) 
 			v.Result.Holders[f.Num] = fmt.Sprintf("%s (pid %d)", h.Comm, h.Pid)
 		}
 	}
-	l.feed(w, proof.HoldersKnown, cause{})
+	l.feed(w, proof.HoldersFound, cause{})
 }

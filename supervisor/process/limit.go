@@ -51,7 +51,7 @@ func (l *Loop) shortenWait(r *run, now time.Time) {
 
 // deliveryLimits are how long the signals of a run wait for the fd scan before them.
 func (l *Loop) deliveryLimits(now time.Time) phase.Limits {
-	limits := phase.Limits{Queued: queueLimit, Scanning: l.budget.Before(now)}
+	limits := phase.Limits{Queued: queueLimit, Scanning: l.budget.SignalDelay(now)}
 	if !l.budget.End.IsZero() {
 		limits.Queued = min(queueLimit, max(l.budget.End.Sub(now)/2, limits.Scanning))
 	}
@@ -259,7 +259,7 @@ func (l *Loop) table(pid, tid int, h *halt) (fds []procfs.FD, err error) {
 	over := l.paced(h)
 	err = readAs(pid, func() (err error) {
 		for range 3 {
-			if fds, err = procfs.ReadFDsUntil(pid, tid, over); err != procfs.ErrTorn {
+			if fds, err = procfs.ReadFDsUntil(pid, tid, over); err != procfs.ErrTableChanged {
 				return err
 			}
 		}

@@ -92,9 +92,9 @@ func TestScanIsGivenUp(t *testing.T) {
 	}{
 		"no limit":   {nil, nil},
 		"in time":    {newHalt(past.Add(time.Hour), 0), nil},
-		"too late":   {newHalt(past, spareFDs), procfs.ErrGivenUp},
+		"too late":   {newHalt(past, spareFDs), procfs.ErrScanAborted},
 		"small":      {newHalt(past, 4*many), nil},
-		"called off": {called(newHalt(past.Add(time.Hour), 0)), procfs.ErrGivenUp},
+		"called off": {called(newHalt(past.Add(time.Hour), 0)), procfs.ErrScanAborted},
 	} {
 		var fds []procfs.FD
 		var err error

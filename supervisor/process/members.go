@@ -67,7 +67,7 @@ func inherited(parent, m member, h *halt) (same []procfs.FD, err error) {
 	}
 	for i, f := range m.fds {
 		if i%spareFDs == 0 && h.over(i) {
-			return nil, procfs.ErrGivenUp
+			return nil, procfs.ErrScanAborted
 		}
 		if g, ok := numbers[f.Num]; ok && f.Same(g) && !f.IsStandard() {
 			shared, err := procfs.SameFile(parent.stat.Pid, m.stat.Pid, f)

@@ -26,8 +26,8 @@ const pidRange = 8192
 
 // hadForked reports whether a process existed at a moment.
 func (m moment) hadForked(p procfs.Stat) bool {
-	if p.Start != m.tick {
-		return p.Start < m.tick
+	if p.StartTime != m.tick {
+		return p.StartTime < m.tick
 	}
 	return m.lastPid != 0 && p.Pid <= m.lastPid && m.lastPid-p.Pid < pidRange
 }

@@ -22,11 +22,11 @@ func TestMomentTellsWhatCameFirst(t *testing.T) {
 		{"in the same tick, before the pids began anew", 100, 32000, false},
 		{"in the same tick, long used", 100, 5000 - pidRange, false},
 	} {
-		if got := at.hadForked(procfs.Stat{Pid: test.pid, Start: test.start}); got != test.want {
+		if got := at.hadForked(procfs.Stat{Pid: test.pid, StartTime: test.start}); got != test.want {
 			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
 		}
 	}
-	if (moment{}).hadForked(procfs.Stat{Pid: 1, Start: 1}) {
+	if (moment{}).hadForked(procfs.Stat{Pid: 1, StartTime: 1}) {
 		t.Error("a process existed before everything")
 	}
 }

@@ -19,7 +19,7 @@ func (l *Loop) born(pid int, parent *watched) *watched {
 		w.run.stop.forked++
 	}
 	l.traces(w, pid)
-	l.feed(w, proof.Born, cause{tid: pid})
+	l.feed(w, proof.Forked, cause{tid: pid})
 	return w
 }
 
@@ -28,7 +28,7 @@ func (l *Loop) born(pid int, parent *watched) *watched {
 // on; what it says of the rights is true still.
 func (l *Loop) scanInherited(w *watched) {
 	now := time.Now()
-	h := newHalt(now.Add(l.budget.Exit(now)), spareFDs)
+	h := newHalt(now.Add(l.budget.ScanTime(now)), spareFDs)
 	w.unseen++
 	l.job(w, func() func() {
 		fds, err := l.table(w.pid, w.pid, h)
@@ -41,9 +41,9 @@ func (l *Loop) scanInherited(w *watched) {
 			if err != nil {
 				e.Err = err
 			}
-			rights := proof.CouldGainRights
+			rights := proof.CouldGainPrivileges
 			if l.keepsRights(s) {
-				rights = proof.KeepsRights
+				rights = proof.KeepsPrivileges
 			}
 			l.feed(w, rights, cause{tid: w.machine.Thread()})
 		}

@@ -20,9 +20,9 @@ func (l *Loop) poll(w *watched) {
 		}
 	case err != nil || s.Dead() && procfs.IsGone(w.pid):
 		l.ended(w)
-	case w.is(proof.Released) && s.Executed():
+	case w.is(proof.DetachedForExec) && s.Executed():
 		w.comm = s.Comm
 		l.feed(w, proof.ExecSeen, cause{})
 	}
-	w.machine.Polled(time.Now())
+	w.machine.SchedulePoll(time.Now())
 }

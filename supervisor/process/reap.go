@@ -90,7 +90,7 @@ func (l *Loop) dead(pid int, status unix.WaitStatus, usage unix.Rusage, orphan p
 // without an exit stop; a process below a run, which its parent waits for once
 // we have been told; an orphan, which is ours alone.
 func (l *Loop) deadBelow(pid int, status unix.WaitStatus, stat procfs.Stat) {
-	thread := stat.Thread || l.tids[pid] != nil && l.tids[pid].pid != pid
+	thread := stat.NonLeader || l.tids[pid] != nil && l.tids[pid].pid != pid
 	l.lost(pid)
 	delete(l.unborn, pid)
 	if thread {

@@ -10,13 +10,13 @@ import (
 // sample scans the descriptors of a process that cannot be traced, again and
 // again until it is gone.
 func (l *Loop) sample(w *watched) {
-	s, ok := w.machine.Value.(*proof.Samples)
+	s, ok := w.machine.Data.(*proof.SampleData)
 	if !ok {
 		return
 	}
-	s.Begin()
+	s.StartSample()
 	now := time.Now()
-	h := newHalt(now.Add(l.budget.Before(now)), spareFDs)
+	h := newHalt(now.Add(l.budget.SignalDelay(now)), spareFDs)
 	l.job(w, func() func() {
 		fds, err := l.table(w.pid, procfs.LiveThread(w.pid), h)
 		l.resolve(w.pid, fds, fresh(), h)
@@ -24,7 +24,7 @@ func (l *Loop) sample(w *watched) {
 			if err == nil && len(fds) > 0 { // a zombie's table is empty
 				w.evidence.Sample = fds
 			}
-			s.Done(time.Now())
+			s.SampleDone(time.Now())
 			l.soon(s.Next)
 		}
 	})

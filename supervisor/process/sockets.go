@@ -50,7 +50,7 @@ func fresh() time.Time { return time.Now().Add(-freshBefore) }
 func (l *Loop) resolve(pid int, fds []procfs.FD, since time.Time, h *halt) {
 	unknown := func() bool {
 		return slices.ContainsFunc(fds, func(f procfs.FD) bool {
-			return f.Kind == "socket" && !f.IsStandard() && !f.Named()
+			return f.Kind == "socket" && !f.IsStandard() && !f.Resolved()
 		})
 	}
 	for _, since := range []time.Time{since, time.Now()} {
@@ -61,7 +61,7 @@ func (l *Loop) resolve(pid int, fds []procfs.FD, since time.Time, h *halt) {
 			if h.over(len(fds)) {
 				return
 			}
-			if !procfs.NeedsPart(pid, fds, part) {
+			if !procfs.NeedsSocketPart(pid, fds, part) {
 				continue
 			}
 			var known map[uint64]procfs.SocketInfo

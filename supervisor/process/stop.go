@@ -111,8 +111,8 @@ func (l *Loop) continueRun(r *run) {
 // stopped reports whether job control stopped the main process. Of a traced one its
 // state machine knows, see proof.GroupStop.
 func (r *run) stopped() bool {
-	if w := r.watched; w != nil && w.machine.State.Traced() {
-		return w.machine.State.JobStopped()
+	if w := r.watched; w != nil && w.machine.State.IsTraced() {
+		return w.machine.State.IsJobStopped()
 	}
 	if r.terminal { // its stops are collected, see lookAtJobs
 		s, err := procfs.ReadStat(r.pid)

@@ -18,7 +18,7 @@ type identity struct {
 	start uint64
 }
 
-func key(s procfs.Stat) identity { return identity{s.Pid, s.Start} }
+func key(s procfs.Stat) identity { return identity{s.Pid, s.StartTime} }
 
 // sweep is the end of everything below us that is no run of ours.
 type sweep struct {
@@ -170,10 +170,10 @@ func (l *Loop) sweepTell(p procfs.Stat) {
 		return // it ended while we looked; we have not reaped it, or its number could be another's
 	}
 	w := l.watches[p.Pid]
-	if p.Stopped() || w != nil && w.machine.State.JobStopped() {
+	if p.Stopped() || w != nil && w.machine.State.IsJobStopped() {
 		_ = unix.Kill(p.Pid, unix.SIGCONT) // what it was told already it can only hear then
 	}
-	if at, ok := l.told[p.PGrp]; ok && p.Start < at {
+	if at, ok := l.told[p.PGrp]; ok && p.StartTime < at {
 		return // its group was signalled when it was there already, a clock tick at least: a younger one may have lost it at its exec
 	}
 	if unix.Kill(p.Pid, unix.SIGTERM) == nil {

@@ -62,12 +62,12 @@ func (l *Loop) stopEvent(w *watched, tid int, status unix.WaitStatus) (proof.Eve
 		if sig == unix.SIGSTOP || sig == unix.SIGTSTP || sig == unix.SIGTTIN || sig == unix.SIGTTOU {
 			return proof.GroupStop, 0
 		}
-		return proof.Trap, 0
+		return proof.EventStop, 0
 	case 0:
 		if sig != systemCall {
 			return proof.ThreadStop, sig
 		}
-		return w.machine.Call(w.machine.State.Steps() && executes(tid)), 0
+		return w.machine.CountSyscall(w.machine.State.IsSyscallTraced() && executes(tid)), 0
 	}
 	return proof.ThreadStop, 0
 }
@@ -127,7 +127,7 @@ func (l *Loop) exits(w *watched, tid int) proof.Event {
 		w.anchor = tid
 	}
 	if tid == w.anchor {
-		return proof.AnchorExit
+		return proof.PrimaryExit
 	}
 	return proof.SiblingExit
 }

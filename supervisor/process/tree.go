@@ -395,7 +395,7 @@ func (l *Loop) sendOne(r *run, a *adopted, d delivery) {
 func (l *Loop) continueStopped(a *adopted) {
 	s, err := procfs.ReadStat(a.stat.Pid)
 	w := l.watches[a.stat.Pid]
-	if a.stopped || err == nil && s.Stopped() || w != nil && w.machine.State.JobStopped() {
+	if a.stopped || err == nil && s.Stopped() || w != nil && w.machine.State.IsJobStopped() {
 		a.stopped = false
 		_ = unix.Kill(a.stat.Pid, unix.SIGCONT)
 	}

@@ -143,7 +143,7 @@ func (l *Loop) try(t *trial, s spawn.Spec, own []int, err error) {
 	}
 	pid, err := spawn.ForkProbe(s, own)
 	switch {
-	case limits.IsShortage(err):
+	case limits.MeansShortage(err):
 		t.ended <- fmt.Errorf("%w: %w", ErrProbeNotStarted, err)
 		return
 	case err != nil:

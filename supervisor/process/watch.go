@@ -92,7 +92,7 @@ func (l *Loop) feed(w *watched, e proof.Event, c cause) {
 		l.soon(at)
 		l.soon(l.leaveAt(w))
 		l.count(w)
-		if before.Held() && !w.machine.State.Held() {
+		if before.IsHeld() && !w.machine.State.IsHeld() {
 			w.exit.now()
 		}
 	}
@@ -107,11 +107,11 @@ func (l *Loop) act(w *watched, a proof.Action, c cause) {
 	case proof.Continue:
 		_ = ptrace(unix.PTRACE_CONT, c.tid, 0, uintptr(c.sig))
 		l.expect()
-	case proof.Step:
+	case proof.ContinueToSyscall:
 		_ = ptrace(unix.PTRACE_SYSCALL, c.tid, 0, uintptr(c.sig))
 	case proof.Listen:
 		l.listen(w, c.tid)
-	case proof.LetGo:
+	case proof.DetachExiting:
 		w.exiting = append(w.exiting, c.tid)
 		l.detach(c.tid, 0)
 	case proof.Detach:
@@ -122,11 +122,11 @@ func (l *Loop) act(w *watched, a proof.Action, c cause) {
 		for _, tid := range w.traced {
 			_ = ptrace(unix.PTRACE_INTERRUPT, tid, 0, 0)
 		}
-	case proof.MoveAnchor:
+	case proof.ChangePrimary:
 		l.moveAnchor(w, c.scan.Survivor)
 	case proof.Seize:
 		l.feed(w, l.trySeize(w), cause{})
-	case proof.ScanInherited:
+	case proof.ScanAtFirstStop:
 		l.scanInherited(w)
 	case proof.ScanAtExit:
 		l.scanAtExit(w)
@@ -138,7 +138,7 @@ func (l *Loop) act(w *watched, a proof.Action, c cause) {
 		l.sample(w)
 	case proof.Poll:
 		l.poll(w)
-	case proof.JudgeIt:
+	case proof.JudgeEvidence:
 		l.judge(w)
 	case proof.Report:
 		l.reportEnd(w)
@@ -158,12 +158,12 @@ func (l *Loop) tendWatched(w *watched, now time.Time) time.Time {
 	l.tendThen(w, now)
 	if at, e := w.machine.Timer(); !at.IsZero() && !now.Before(at) {
 		l.feed(w, e, cause{tid: w.machine.Thread()})
-		if e == proof.Hurry && w.own() {
+		if e == proof.BudgetSpent && w.own() {
 			l.settle(w.run) // its end waits for no scan any more
 		}
 	}
 	if at := l.leaveAt(w); !at.IsZero() && !now.Before(at) {
-		l.feed(w, proof.LeaveDue, cause{})
+		l.feed(w, proof.DetachDue, cause{})
 		if len(w.traced) == 0 { // there is no thread to wait for
 			l.feed(w, proof.ThreadsGone, cause{})
 		}
@@ -180,11 +180,11 @@ func (l *Loop) tendWatched(w *watched, now time.Time) time.Time {
 // hurryWatched goes on with a process without its fd scans: the time for them is
 // over.
 func (l *Loop) hurryWatched(w *watched) {
-	e := proof.Hurry
-	if w.is(proof.Newborn) {
+	e := proof.BudgetSpent
+	if w.is(proof.FirstStop) {
 		_, e = w.machine.Timer() // as if its time were over
 	}
-	w.evidence.Hurried = w.evidence.Hurried || w.machine.State.Held()
+	w.evidence.BudgetSpent = w.evidence.BudgetSpent || w.machine.State.IsHeld()
 	l.feed(w, e, cause{tid: w.machine.Thread()})
 }
 
@@ -197,7 +197,7 @@ var leaveAfter = 10 * time.Second // a test has no such time
 // in this state.
 func (l *Loop) leaveAt(w *watched) time.Time {
 	outlived := !w.own() && w.run != nil && w.run.over()
-	if !outlived || l.sweep != nil || !w.machine.State.Takes(proof.LeaveDue) {
+	if !outlived || l.sweep != nil || !w.machine.State.Handles(proof.DetachDue) {
 		return time.Time{}
 	}
 	return w.run.exited.At.Add(leaveAfter)

@@ -65,10 +65,10 @@ func threadCPU(pid, tid int) time.Duration {
 	return time.Duration(ns)
 }
 
-// CPU is the time that a process has had of the processors, threads that ended
+// CPUTime is the time that a process has had of the processors, threads that ended
 // included. It asks the clock that clock_getcpuclockid(3) makes of a pid: stat
 // counts in hundredths of a second.
-func CPU(pid int) (time.Duration, error) {
+func CPUTime(pid int) (time.Duration, error) {
 	const sched = 2 // CPUCLOCK_SCHED, include/linux/posix-timers.h
 	var t unix.Timespec
 	if err := unix.ClockGettime(int32(^pid)<<3|sched, &t); err != nil {

@@ -126,19 +126,19 @@ func TestHostileNames(t *testing.T) {
 }
 
 func TestCPU(t *testing.T) {
-	before, err := CPU(os.Getpid())
+	before, err := CPUTime(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "time passes for a process that runs", func() bool {
-		now, err := CPU(os.Getpid())
+		now, err := CPUTime(os.Getpid())
 		return err == nil && now >= before+5*time.Millisecond
 	})
 	cmd, _ := start(t, "hold", nil)
-	if used, err := CPU(cmd.Process.Pid); err != nil || used <= 0 || used > time.Minute {
+	if used, err := CPUTime(cmd.Process.Pid); err != nil || used <= 0 || used > time.Minute {
 		t.Errorf("a child used %v, %v", used, err)
 	}
-	if used, err := CPU(1 << 25); err == nil {
+	if used, err := CPUTime(1 << 25); err == nil {
 		t.Errorf("nobody used %v", used)
 	}
 }

@@ -58,19 +58,19 @@ func TestResolveAgain(t *testing.T) {
 					t.Fatal(err)
 				}
 				one := []FD{fresh}
-				if Resolve(one, known); one[0].Named() && !NeedsPart(os.Getpid(), []FD{fresh}, part) {
+				if Resolve(one, known); one[0].Resolved() && !NeedsSocketPart(os.Getpid(), []FD{fresh}, part) {
 					t.Fatalf("%s is in part %d", one[0].Target, part)
 				}
 			}
 			ResolveKnown(again, before)
 			got, want := *find(again, was.Num), look(t, s)
-			if !got.Named() {
+			if !got.Resolved() {
 				t.Fatalf("%s is not found", want.Target)
 			}
 			return got == want
 		})
 	}
-	if NeedsPart(os.Getpid(), before, 0) {
+	if NeedsSocketPart(os.Getpid(), before, 0) {
 		t.Error("what is named is looked for")
 	}
 }

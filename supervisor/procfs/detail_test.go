@@ -188,7 +188,7 @@ func TestLiveTable(t *testing.T) {
 	if fds, _ := ReadFDs(pid, pid); len(fds) != 0 {
 		t.Fatalf("the table of its main thread is not empty: %v", fds)
 	}
-	fds, err := ReadFDsOfLive(pid)
+	fds, err := ReadProcessFDs(pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestLiveTable(t *testing.T) {
 	if f := find(fds, num); f == nil || f.Kind != "socket" {
 		t.Errorf("its listener %s is not in %v", said, fds)
 	}
-	if _, err := ReadFDsOfLive(1 << 30); err == nil {
+	if _, err := ReadProcessFDs(1 << 30); err == nil {
 		t.Error("nobody has a table")
 	}
 }
@@ -258,7 +258,7 @@ func TestHolders(t *testing.T) {
 	}
 	var got map[int]Holder
 	eventually(t, "two are held", func() bool { // a look is bounded, and the machine may be busy
-		got = Holders(t.Context(), left, []int{os.Getpid()})
+		got = FindHolders(t.Context(), left, []int{os.Getpid()})
 		return len(got) >= 2
 	})
 	for i, f := range left {
@@ -273,7 +273,7 @@ func TestHolders(t *testing.T) {
 	if got := holdable([]FD{gone}); len(got) != 0 {
 		t.Errorf("a socket that is no more is looked for: %v", got)
 	}
-	if got := Holders(t.Context(), nil, nil); len(got) != 0 {
+	if got := FindHolders(t.Context(), nil, nil); len(got) != 0 {
 		t.Errorf("nothing is held by %v", got)
 	}
 }

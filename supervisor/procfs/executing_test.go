@@ -37,8 +37,8 @@ signal.pause()`
 		t.Fatal(err)
 	}
 	pid := cmd.Process.Pid
-	_, tid := Siblings(pid, []int{pid})
-	if tid == 0 || IsExecuting(pid, tid) || IsExecuting(pid, pid) {
+	_, tid := LiveSiblings(pid, []int{pid})
+	if tid == 0 || BlockedInExecve(pid, tid) || BlockedInExecve(pid, pid) {
 		t.Fatalf("thread %d, which waits for a signal, executes", tid)
 	}
 	if _, _, e := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(pid), 0, unix.PTRACE_O_TRACEEXIT, 0, 0); e != 0 {
@@ -51,7 +51,7 @@ signal.pause()`
 	if _, err := unix.Wait4(pid, &status, unix.WALL, nil); err != nil || status.TrapCause() != unix.PTRACE_EVENT_EXIT {
 		t.Fatalf("no exit of the main thread: %x %v", status, err)
 	}
-	eventually(t, "a thread that executes", func() bool { return IsExecuting(pid, tid) })
+	eventually(t, "a thread that executes", func() bool { return BlockedInExecve(pid, tid) })
 	if err := unix.PtraceDetach(pid); err != nil {
 		t.Fatal(err)
 	}

@@ -35,15 +35,15 @@ func (f FD) Same(g FD) bool { return f.Num == g.Num && f.id == g.id }
 // IsStandard reports whether f is one of the three standard streams.
 func (f FD) IsStandard() bool { return f.Num <= 2 }
 
-// Named reports whether the target of a socket is in plain words.
-func (f FD) Named() bool { return f.Target != f.link }
+// Resolved reports whether the target of a socket is in plain words.
+func (f FD) Resolved() bool { return f.Target != f.link }
 
 // Inode is the number in "socket:[inode]"; 0 if f is no socket.
 func (f FD) Inode() uint64 { return socketInode(f.link) }
 
-// ErrTorn is returned with what was read when a descriptor vanished between
+// ErrTableChanged is returned with what was read when a descriptor vanished between
 // the listing of a table and the look at its entry.
-var ErrTorn = errors.New("the table changed while it was read")
+var ErrTableChanged = errors.New("the table changed while it was read")
 
 // ReadFDs lists the open descriptors of a thread, by number. A thread group
 // shares one table unless somebody unshared it (unshare(2), CLONE_FILES).
@@ -59,8 +59,8 @@ func ReadFDsUntil(pid, tid int, over func(read int) bool) ([]FD, error) {
 	return readTable(fmt.Sprintf("/proc/%d/task/%d/fd", pid, tid), over)
 }
 
-// ErrGivenUp is the error of an fd scan that was not allowed to come to its end.
-var ErrGivenUp = errors.New("the fd scan took too long, and was given up")
+// ErrScanAborted is the error of an fd scan that was not allowed to come to its end.
+var ErrScanAborted = errors.New("the fd scan took too long, and was given up")
 
 // checkEvery is the number of descriptors between two calls of over: some half a millisecond.
 const checkEvery = 64
@@ -84,10 +84,10 @@ func OwnFD(num int) (FD, error) {
 	return newFD(num, link), nil
 }
 
-// ReadFDsOfLive lists the open descriptors of a process. A main thread that ended
+// ReadProcessFDs lists the open descriptors of a process. A main thread that ended
 // while others live on has an empty table (pthread_exit(3)); theirs is read
 // then.
-func ReadFDsOfLive(pid int) ([]FD, error) {
+func ReadProcessFDs(pid int) ([]FD, error) {
 	fds, err := ReadFDs(pid, pid)
 	if len(fds) > 0 {
 		return fds, err
@@ -143,7 +143,7 @@ func readTable(dir string, over func(read int) bool) ([]FD, error) {
 		}
 		fds = append(fds, f)
 	})
-	if err != nil && err != ErrTorn {
+	if err != nil && err != ErrTableChanged {
 		return nil, err
 	}
 	slices.SortFunc(fds, func(a, b FD) int { return cmp.Compare(a.Num, b.Num) })
@@ -210,11 +210,11 @@ func walk(dir string, over func(read int) bool, visit func(t *table, num int, na
 				continue
 			}
 			if read++; read%checkEvery == 0 && over != nil && over(read) {
-				return ErrGivenUp
+				return ErrScanAborted
 			}
 			n, err := unix.Readlinkat(d, name, link[:])
 			if errors.Is(err, fs.ErrNotExist) {
-				torn = ErrTorn
+				torn = ErrTableChanged
 				continue
 			}
 			if err != nil {

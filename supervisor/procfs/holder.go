@@ -18,13 +18,13 @@ type Holder struct {
 // holdersLimit bounds a look at the tables of all processes.
 const holdersLimit = 100 * time.Millisecond
 
-// Holders says, by index, who else has open what a process left: the same
+// FindHolders says, by index, who else has open what a process left: the same
 // socket or pipe, or the same file, which another may have opened for itself.
 // The processes of except are passed over: those that are just about to end.
 // Processes whose tables we may not read are passed over, and so is what is
 // not reached in a tenth of a second, or once ctx ends. Devices are left out:
 // everybody has /dev/null open; and so are the standard streams.
-func Holders(ctx context.Context, left []FD, except []int) map[int]Holder {
+func FindHolders(ctx context.Context, left []FD, except []int) map[int]Holder {
 	ctx, cancel := context.WithTimeout(ctx, holdersLimit)
 	defer cancel()
 	wanted := holdable(left)
@@ -60,7 +60,7 @@ func holdable(left []FD) map[string][]int {
 			if listed == nil && err == nil {
 				listed, err = Sockets()
 			}
-			if _, ok := listed[f.Inode()]; !ok && err == nil && f.Named() {
+			if _, ok := listed[f.Inode()]; !ok && err == nil && f.Resolved() {
 				continue
 			}
 		case f.Kind == "file" && (!strings.HasPrefix(f.link, "/dev/") || strings.HasPrefix(f.link, "/dev/shm/")), f.Kind == "pipe":

@@ -175,7 +175,7 @@ func TestParseStat(t *testing.T) {
 	tail := " S 7 9 3 4 5 4194560 1 2 3 4 5 6 7 8 20 0 1 0 999 12 13"
 	for name, line := range map[string]string{"plain": "plain", "a) S 1 (b": "a) S 1 (b", "": ""} {
 		s, err := parseStat([]byte("42 (" + line + ")" + tail))
-		if err != nil || s != (Stat{Pid: 42, Comm: name, State: 'S', PPid: 7, PGrp: 9, Session: 3, Flags: 4194560, Start: 999}) {
+		if err != nil || s != (Stat{Pid: 42, Comm: name, State: 'S', PPid: 7, PGrp: 9, Session: 3, Flags: 4194560, StartTime: 999}) {
 			t.Errorf("%q: %+v, %v", name, s, err)
 		}
 	}
@@ -196,10 +196,10 @@ func TestSelf(t *testing.T) {
 	if err != nil || s.PPid != os.Getppid() || s.Dead() || s.Stopped() {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if now, err := Uptime(); err != nil || now < s.Start {
-		t.Errorf("we began at %d, and it is %d (%v)", s.Start, now, err)
+	if now, err := Uptime(); err != nil || now < s.StartTime {
+		t.Errorf("we began at %d, and it is %d (%v)", s.StartTime, now, err)
 	}
-	if alive, livesOn := Siblings(os.Getpid(), nil); alive == 0 || livesOn == 0 {
+	if alive, livesOn := LiveSiblings(os.Getpid(), nil); alive == 0 || livesOn == 0 {
 		t.Errorf("%d threads of ours are alive, live on: %v", alive, livesOn)
 	}
 	if IsGone(os.Getpid()) {

@@ -183,13 +183,13 @@ func SocketsOf(pid int, sockets map[uint64]SocketInfo) error {
 	return netFiles(process, sockets, netFileNames...)
 }
 
-// NeedsPart reports whether a socket among those of a process that is not named
+// NeedsSocketPart reports whether a socket among those of a process that is not named
 // can be in a part of [Sockets]. Its protocol tells; where that cannot be had, or
 // there are many, it can be in any.
-func NeedsPart(pid int, fds []FD, part int) bool {
+func NeedsSocketPart(pid int, fds []FD, part int) bool {
 	asked := 0
 	return slices.ContainsFunc(fds, func(f FD) bool {
-		if f.Kind != "socket" || f.IsStandard() || f.Named() {
+		if f.Kind != "socket" || f.IsStandard() || f.Resolved() {
 			return false
 		}
 		if asked++; asked > mostAgain {
@@ -217,7 +217,7 @@ func ResolveUnlisted(pid int, fds []FD, over func(read int) bool) {
 		if i%checkEvery == 0 && over(i) {
 			return
 		}
-		if f.Kind != "socket" || f.Named() {
+		if f.Kind != "socket" || f.Resolved() {
 			continue
 		}
 		if name := protocol(pid, f); name != "" {

@@ -135,14 +135,14 @@ func TestTCPUnsent(t *testing.T) {
 
 func TestBoundTCP(t *testing.T) {
 	fd, _ := open(t, func() (int, error) { return unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0) })
-	if f := find(own(t), fd); f.Named() {
+	if f := find(own(t), fd); f.Resolved() {
 		t.Errorf("one that is neither bound nor connected is called %q", f.Target)
 	}
 	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		t.Fatal(err)
 	}
 	f := find(own(t), fd)
-	if !f.Named() {
+	if !f.Resolved() {
 		t.Skip("NOT TESTED: before Linux 6.8 the kernel does not list a socket that is only bound")
 	}
 	if !strings.HasPrefix(f.Target, "tcp 127.0.0.1:") || !strings.HasSuffix(f.Target, " bound") || f.Detail.State != "bound" {
@@ -293,7 +293,7 @@ func TestForeignNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	Resolve(fds, sockets)
-	if f := find(fds, num); f.Named() {
+	if f := find(fds, num); f.Resolved() {
 		t.Fatalf("our dump has a socket of another namespace: %+v", f)
 	}
 	if err := SocketsOf(pid, sockets); err != nil {

@@ -23,10 +23,10 @@ type Stat struct {
 	// Session is the session id: the pid of the process that called setsid(2).
 	Session int
 	Flags   uint64 // PF_*
-	// Thread: it is one of several of its process, and not the main one. Only a
+	// NonLeader: it is one of several of its process, and not the main one. Only a
 	// process sends its parent a signal as it ends.
-	Thread bool
-	Start  uint64 // clock ticks (10 ms) since boot; with the pid it names a process for good
+	NonLeader bool
+	StartTime uint64 // clock ticks (10 ms) since boot; with the pid it names a process for good
 }
 
 const ( // PF_*, include/linux/sched.h
@@ -101,11 +101,11 @@ func parseStat(line []byte) (Stat, error) {
 	s.PGrp, err[2] = strconv.Atoi(f[2])
 	s.Session, err[5] = strconv.Atoi(f[3])
 	s.Flags, err[3] = strconv.ParseUint(f[6], 10, 64)
-	s.Start, err[4] = strconv.ParseUint(f[19], 10, 64)
+	s.StartTime, err[4] = strconv.ParseUint(f[19], 10, 64)
 	if errors.Join(err[:]...) != nil {
 		return Stat{}, ErrStat
 	}
-	s.Thread = f[mostFields-1] == "-1"
+	s.NonLeader = f[mostFields-1] == "-1"
 	return s, nil
 }
 
@@ -119,7 +119,7 @@ func (s Stat) Stopped() bool { return s.State == 'T' }
 // forked.
 func (s Stat) Executed() bool { return s.Flags&pfForkNoExec == 0 }
 
-// Uptime is the time since boot in clock ticks, the clock of [Stat.Start]: that
+// Uptime is the time since boot in clock ticks, the clock of [Stat.StartTime]: that
 // of the time namespace that we are in (time_namespaces(7)).
 func Uptime() (uint64, error) {
 	var t unix.Timespec
@@ -131,7 +131,7 @@ func Uptime() (uint64, error) {
 
 // IsGone reports whether no thread of a process is alive any more.
 func IsGone(pid int) bool {
-	alive, _ := Siblings(pid, nil)
+	alive, _ := LiveSiblings(pid, nil)
 	return alive == 0
 }
 
@@ -176,13 +176,13 @@ func HasFewFDs(pid, fds int) bool {
 	return single(dir+"/task") && len(ThreadChildren(pid, pid)) == 0
 }
 
-// Siblings says how many threads of pid other than those of except can still touch the
+// LiveSiblings says how many threads of pid other than those of except can still touch the
 // table of descriptors, and which one of them lives on, if any: neither on its
 // way out nor about to be killed, so that this is no exit of the whole process.
 //
 // A thread that dequeued its SIGKILL and has not set PF_EXITING yet looks as
 // if it lived on; believe it only after several looks in a row.
-func Siblings(pid int, except []int) (alive, survivor int) {
+func LiveSiblings(pid int, except []int) (alive, survivor int) {
 	for _, t := range Threads(pid) {
 		if slices.Contains(except, t) {
 			continue
@@ -199,11 +199,11 @@ func Siblings(pid int, except []int) (alive, survivor int) {
 	return alive, survivor
 }
 
-// IsExecuting reports whether a thread waits in execve(2): for the other threads of
+// BlockedInExecve reports whether a thread waits in execve(2): for the other threads of
 // its process to end, or for a file. It is never one that was killed a moment
-// ago, as [Siblings] fears: such a one does not wait there any more. It needs the
+// ago, as [LiveSiblings] fears: such a one does not wait there any more. It needs the
 // rights to trace it (/proc/PID/syscall).
-func IsExecuting(pid, tid int) bool {
+func BlockedInExecve(pid, tid int) bool {
 	s, err := readStat(taskPath(pid, tid, "stat"))
 	if err != nil || s.State != 'D' {
 		return false

@@ -29,19 +29,19 @@ func (b Budget) share(now time.Time, of int, most time.Duration) time.Duration {
 	return min(most, max(b.End.Sub(now)/time.Duration(of), leastLimit))
 }
 
-// Before is how long a signal waits for the fd scan before it.
-func (b Budget) Before(now time.Time) time.Duration {
-	return b.share(now, beforeShare, BeforeLimit)
+// SignalDelay is how long a signal waits for the fd scan before it.
+func (b Budget) SignalDelay(now time.Time) time.Duration {
+	return b.share(now, beforeShare, MaxSignalDelay)
 }
 
-// Exit is how long a thread is held where not even one scan comes to its end.
-func (b Budget) Exit(now time.Time) time.Duration {
-	return b.share(now, exitShare, GiveUpAfter)
+// ScanTime is how long a thread is held where not even one scan comes to its end.
+func (b Budget) ScanTime(now time.Time) time.Duration {
+	return b.share(now, exitShare, MaxScanTime)
 }
 
 // siblings is how long a thread is held whose siblings stay.
 func (b Budget) siblings(now time.Time) time.Duration {
-	return b.share(now, siblingsShare, ScanLimit)
+	return b.share(now, siblingsShare, MaxSiblingWait)
 }
 
 // conclude is how long the end of a process is not reported while scans of it, or of those who
@@ -50,7 +50,7 @@ func (b Budget) conclude(now time.Time) time.Duration {
 	if b.End.IsZero() {
 		return 0
 	}
-	return b.share(now, concludeShare, GiveUpAfter)
+	return b.share(now, concludeShare, MaxScanTime)
 }
 
 // SetBudget sets the bounds of a process, and shortens the wait that is under way.
@@ -59,13 +59,13 @@ func (m *Machine) SetBudget(b Budget, now time.Time) {
 	shorten := func(limit *time.Duration, since time.Time, left time.Duration) {
 		*limit = min(*limit, now.Sub(since)+left)
 	}
-	switch v := m.Value.(type) {
-	case *Birth:
-		shorten(&v.limit, v.Since, b.Exit(now))
-	case *Exit:
-		shorten(&v.giveUp, v.Since, b.Exit(now))
+	switch v := m.Data.(type) {
+	case *FirstStopData:
+		shorten(&v.limit, v.Since, b.ScanTime(now))
+	case *ExitStopData:
+		shorten(&v.giveUp, v.Since, b.ScanTime(now))
 		shorten(&v.siblings, v.Since, b.siblings(now))
-	case *Ending:
+	case *EndData:
 		v.limit = now.Sub(v.Since) + b.conclude(now)
 	}
 }

@@ -7,18 +7,18 @@ import (
 
 func TestBudget(t *testing.T) {
 	var none Budget
-	if none.Before(start) != BeforeLimit || none.Exit(start) != GiveUpAfter ||
-		none.siblings(start) != ScanLimit || none.conclude(start) != 0 {
+	if none.SignalDelay(start) != MaxSignalDelay || none.ScanTime(start) != MaxScanTime ||
+		none.siblings(start) != MaxSiblingWait || none.conclude(start) != 0 {
 		t.Error("without a final stop the constants hold")
 	}
 	for left, want := range map[time.Duration][3]time.Duration{
-		time.Minute:            {BeforeLimit, GiveUpAfter, ScanLimit},
+		time.Minute:            {MaxSignalDelay, MaxScanTime, MaxSiblingWait},
 		time.Second:            {125 * time.Millisecond, 250 * time.Millisecond, 125 * time.Millisecond},
 		100 * time.Millisecond: {leastLimit, 25 * time.Millisecond, leastLimit},
 		-time.Second:           {leastLimit, leastLimit, leastLimit},
 	} {
 		b := Budget{End: start.Add(left)}
-		if got := [3]time.Duration{b.Before(start), b.Exit(start), b.siblings(start)}; got != want {
+		if got := [3]time.Duration{b.SignalDelay(start), b.ScanTime(start), b.siblings(start)}; got != want {
 			t.Errorf("%v left: %v, want %v", left, got, want)
 		}
 	}
@@ -30,14 +30,14 @@ func TestSetBudget(t *testing.T) {
 	later := start.Add(100 * time.Millisecond)
 	b := Budget{End: later.Add(200 * time.Millisecond)}
 	m.SetBudget(b, later)
-	if at, e := m.Timer(); e != GiveUp || !at.Equal(later.Add(b.Exit(later))) {
+	if at, e := m.Timer(); e != ScanTimeout || !at.Equal(later.Add(b.ScanTime(later))) {
 		t.Errorf("%s after %v", e, at.Sub(start))
 	}
 	if siblings, _ := x.Limits(); siblings != 100*time.Millisecond+b.siblings(later) {
 		t.Errorf("siblings may stay %v", siblings)
 	}
 	m.SetBudget(Budget{End: later.Add(time.Hour)}, later)
-	if at, _ := m.Timer(); !at.Equal(later.Add(b.Exit(later))) {
+	if at, _ := m.Timer(); !at.Equal(later.Add(b.ScanTime(later))) {
 		t.Errorf("it was lengthened to %v", at.Sub(start))
 	}
 }
@@ -55,7 +55,7 @@ func TestConclude(t *testing.T) {
 	m.SetBudget(b, start)
 	for _, want := range []State{Judged, Reported} {
 		at, e := m.Timer()
-		if e != Hurry || !at.Equal(start.Add(b.conclude(start))) {
+		if e != BudgetSpent || !at.Equal(start.Add(b.conclude(start))) {
 			t.Fatalf("in %s: %s after %v", m.State, e, at.Sub(start))
 		}
 		if m.Handle(e, 0, at); m.State != want {

@@ -61,14 +61,14 @@ func stops() string {
 	b.WriteString("| a thread stops |")
 	var states []State
 	for _, s := range States() {
-		if s.Traced() {
+		if s.IsTraced() {
 			states = append(states, s)
 			fmt.Fprintf(&b, " %s |", s)
 		}
 	}
 	b.WriteString("\n" + strings.Repeat("|---", len(states)+1) + "|\n")
 	for _, e := range Events() {
-		if !e.Stop() {
+		if !e.IsPtraceStop() {
 			continue
 		}
 		fmt.Fprintf(&b, "| %s |", e)

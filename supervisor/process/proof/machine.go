@@ -11,8 +11,8 @@ import "time"
 // another one where that has ended.
 type Machine struct {
 	State State
-	Value Value // nil: nothing belongs to the state
-	own   bool  // its status is ours to collect, so /proc need not be polled for its end
+	Data  StateData // nil: nothing belongs to the state
+	own   bool      // its status is ours to collect, so /proc need not be polled for its end
 	// privileged: what it executes keeps its rights though we trace it.
 	privileged bool
 	budget     Budget
@@ -21,9 +21,9 @@ type Machine struct {
 // New is the machine of a process that was just found.
 func New(own, privileged bool) Machine { return Machine{own: own, privileged: privileged} }
 
-// Value is what belongs to a state. Timer says which event is due next by the
+// StateData is what belongs to a state. Timer says which event is due next by the
 // time alone, and when; a zero time: none.
-type Value interface {
+type StateData interface {
 	Timer() (at time.Time, e Event)
 }
 
@@ -32,80 +32,80 @@ type Value interface {
 func (m *Machine) Handle(e Event, thread int, now time.Time) []Action {
 	to, do := Next(m.State, e)
 	if to != m.State {
-		m.Value = m.enter(to, thread, now)
+		m.Data = m.enter(to, thread, now)
 		m.State = to
 	}
 	return do
 }
 
 // enter makes the value of the state that the process goes to.
-func (m *Machine) enter(to State, thread int, now time.Time) Value {
+func (m *Machine) enter(to State, thread int, now time.Time) StateData {
 	switch to {
-	case Newborn:
+	case FirstStop:
 		return m.birth(thread, now)
-	case Stepped, SteppedStopped:
+	case SyscallTraced, SyscallTracedStopped:
 		return m.stepping()
 	case ExitStop:
-		if x, ok := m.Value.(*Exit); ok { // it is known by now that it keeps its rights
+		if x, ok := m.Data.(*ExitStopData); ok { // it is known by now that it keeps its rights
 			x.stepping = nil
 			return x
 		}
 		return m.exit(thread, now, nil)
-	case SteppedExitStop:
+	case SyscallTracedExitStop:
 		return m.exit(thread, now, m.stepping())
-	case Released, Lost, Untraced, Missed:
-		return &Polling{State: to, Since: now, Next: now}
+	case DetachedForExec, TraceLost, Untraceable, ScanMissed:
+		return &PollData{State: to, Since: now, Next: now}
 	case Sampling:
-		return &Samples{Since: now, Next: now}
+		return &SampleData{Since: now, Next: now}
 	case Ended:
-		v := &Ending{From: m.State, limit: m.budget.conclude(now)}
+		v := &EndData{From: m.State, limit: m.budget.conclude(now)}
 		v.Since = now
 		return v
 	case Judged:
-		return m.Value
+		return m.Data
 	case Reported:
-		if v, ok := m.Value.(*Ending); ok {
-			v.Polling = Polling{State: to, Since: now, Next: now}
+		if v, ok := m.Data.(*EndData); ok {
+			v.PollData = PollData{State: to, Since: now, Next: now}
 			return v
 		}
 	}
 	return nil
 }
 
-func (m *Machine) birth(thread int, now time.Time) *Birth {
-	b := &Birth{Thread: thread, Since: now, Assume: CouldGainRights, limit: m.budget.Exit(now)}
+func (m *Machine) birth(thread int, now time.Time) *FirstStopData {
+	b := &FirstStopData{Thread: thread, Since: now, Assume: CouldGainPrivileges, limit: m.budget.ScanTime(now)}
 	if m.privileged {
-		b.Assume = KeepsRights
+		b.Assume = KeepsPrivileges
 	}
 	return b
 }
 
-func (m *Machine) exit(thread int, now time.Time, s *Stepping) *Exit {
-	return &Exit{
+func (m *Machine) exit(thread int, now time.Time, s *SyscallData) *ExitStopData {
+	return &ExitStopData{
 		Thread: thread, Since: now, stepping: s,
-		giveUp: m.budget.Exit(now), siblings: m.budget.siblings(now),
+		giveUp: m.budget.ScanTime(now), siblings: m.budget.siblings(now),
 	}
 }
 
 // stepping carries the count of steps over from state to state.
-func (m *Machine) stepping() *Stepping {
-	switch v := m.Value.(type) {
-	case *Stepping:
+func (m *Machine) stepping() *SyscallData {
+	switch v := m.Data.(type) {
+	case *SyscallData:
 		return v
-	case *Exit:
+	case *ExitStopData:
 		if v.stepping != nil {
 			return v.stepping
 		}
 	}
-	return &Stepping{}
+	return &SyscallData{}
 }
 
 // Timer says which event is due next by the time alone, and when.
 func (m *Machine) Timer() (at time.Time, e Event) {
-	if m.Value == nil {
+	if m.Data == nil {
 		return time.Time{}, 0
 	}
-	if at, e = m.Value.Timer(); m.own && e == PollDue {
+	if at, e = m.Data.Timer(); m.own && e == PollDue {
 		return time.Time{}, 0
 	}
 	return at, e
@@ -113,21 +113,21 @@ func (m *Machine) Timer() (at time.Time, e Event) {
 
 // Thread is the thread that is held in this state; 0: none.
 func (m *Machine) Thread() int {
-	switch v := m.Value.(type) {
-	case *Birth:
+	switch v := m.Data.(type) {
+	case *FirstStopData:
 		return v.Thread
-	case *Exit:
+	case *ExitStopData:
 		return v.Thread
 	}
 	return 0
 }
 
-// Call counts a system call that a thread is at.
-func (m *Machine) Call(execve bool) Event {
-	switch v := m.Value.(type) {
-	case *Stepping:
+// CountSyscall counts a system call that a thread is at.
+func (m *Machine) CountSyscall(execve bool) Event {
+	switch v := m.Data.(type) {
+	case *SyscallData:
 		return v.call(execve)
-	case *Exit:
+	case *ExitStopData:
 		if v.stepping != nil {
 			return v.stepping.call(execve)
 		}
@@ -135,12 +135,12 @@ func (m *Machine) Call(execve bool) Event {
 	return SystemCall
 }
 
-// Polled arms the next poll of /proc.
-func (m *Machine) Polled(now time.Time) {
-	switch v := m.Value.(type) {
-	case *Polling:
-		v.Polled(now)
-	case *Ending:
-		v.Polled(now)
+// SchedulePoll arms the next poll of /proc.
+func (m *Machine) SchedulePoll(now time.Time) {
+	switch v := m.Data.(type) {
+	case *PollData:
+		v.SchedulePoll(now)
+	case *EndData:
+		v.SchedulePoll(now)
 	}
 }

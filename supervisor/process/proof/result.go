@@ -32,29 +32,29 @@ type Result struct {
 
 // Evidence is what the fd scans of a process brought.
 type Evidence struct {
-	Before    []procfs.FD // when its stop began
-	Inherited []procfs.FD
-	Runtime   fdledger.Runtime
-	Executed  bool        // it executed a program since Runtime was found
-	Glimpse   []procfs.FD // when a thread exited that was not the last
-	Sample    []procfs.FD // the last one
-	Final     []procfs.FD // of the final scan
-	Alive     int         // threads that were still there at the final scan
-	Late      string      // why the signal did not wait for the scan before it; empty: it did
-	Hurried   bool        // the time for the scan at its exit was over
-	Unseen    bool        // the scan before its end has not told what it has from where yet
-	// Siblings and GiveUp are how long the exit stop could last: where siblings stayed, and where
+	Before           []procfs.FD // when its stop began
+	Inherited        []procfs.FD
+	Runtime          fdledger.Runtime
+	Executed         bool        // it executed a program since Runtime was found
+	AtThreadExit     []procfs.FD // when a thread exited that was not the last
+	Sample           []procfs.FD // the last one
+	Final            []procfs.FD // of the final scan
+	Alive            int         // threads that were still there at the final scan
+	ScanLate         string      // why the signal did not wait for the scan before it; empty: it did
+	BudgetSpent      bool        // the time for the scan at its exit was over
+	FirstScanPending bool        // the scan before its end has not told what it has from where yet
+	// SiblingWait and ScanTime are how long the exit stop could last: where siblings stayed, and where
 	// no scan came to its end.
-	Siblings, GiveUp time.Duration
-	Reason           string // why it is not traced
-	Err              error  // of the scan that failed
+	SiblingWait, ScanTime time.Duration
+	Reason                string // why it is not traced
+	Err                   error  // of the scan that failed
 }
 
-// BeforeLimit bounds how long a signal waits for the fd scan before it. The
+// MaxSignalDelay bounds how long a signal waits for the fd scan before it. The
 // scan takes some 60 µs, and its turn comes late where a thousand processes are
 // stopped at once. After it the signal goes, and what the scan then sees is no
 // exact proof any more.
-const BeforeLimit = 500 * time.Millisecond
+const MaxSignalDelay = 500 * time.Millisecond
 
 // Judge says what the evidence is worth for a process that ended in a state.
 // Every result is made here, once.
@@ -83,27 +83,27 @@ func (e Evidence) worth(from State) (k Kind, reason string, after []procfs.FD) {
 	switch {
 	case e.Err != nil:
 		return None, e.Err.Error(), nil
-	case e.Unseen:
+	case e.FirstScanPending:
 		return None, notBefore, nil
 	case from == Scanned && e.Alive > 0:
-		return Sampled, fmt.Sprintf(threadsStayed, e.Alive, e.Siblings.Round(time.Millisecond)), e.Final
-	case from == Scanned && e.Late != "":
-		return Sampled, e.Late, e.Final
+		return Sampled, fmt.Sprintf(threadsStayed, e.Alive, e.SiblingWait.Round(time.Millisecond)), e.Final
+	case from == Scanned && e.ScanLate != "":
+		return Sampled, e.ScanLate, e.Final
 	case from == Scanned:
 		return Exact, "", e.Final
 	case from == Sampling && e.Sample != nil:
 		return Sampled, e.Reason, e.Sample
 	case from == Sampling && e.Before != nil:
 		return Sampled, e.Reason, e.Before
-	case from == Missed && e.Hurried:
+	case from == ScanMissed && e.BudgetSpent:
 		return None, hurried, nil
-	case from == Missed:
-		return None, fmt.Sprintf(notScanned, e.GiveUp.Round(time.Millisecond)), nil
+	case from == ScanMissed:
+		return None, fmt.Sprintf(notScanned, e.ScanTime.Round(time.Millisecond)), nil
 	case !from.wasTraced():
 		return None, e.Reason, nil
-	case e.Glimpse != nil:
-		return Sampled, glimpsed, e.Glimpse
-	case from == Released || from.Steps():
+	case e.AtThreadExit != nil:
+		return Sampled, glimpsed, e.AtThreadExit
+	case from == DetachedForExec || from.IsSyscallTraced():
 		return None, couldGain, nil
 	}
 	return None, notSeen, nil
@@ -111,7 +111,7 @@ func (e Evidence) worth(from State) (k Kind, reason string, after []procfs.FD) {
 
 // wasTraced reports whether a process in this state is traced, or was until its
 // threads were gone.
-func (s State) wasTraced() bool { return s.Traced() || s == Released || s == Lost }
+func (s State) wasTraced() bool { return s.IsTraced() || s == DetachedForExec || s == TraceLost }
 
 // named returns fds with the sockets that the kernel lists no more, such as a
 // connection that was reset, named as they were when the stop began.
@@ -119,7 +119,7 @@ func named(fds, before []procfs.FD) []procfs.FD {
 	var numbers map[int]procfs.FD
 	copied := false
 	for i, f := range fds {
-		if f.Kind != "socket" || f.Named() {
+		if f.Kind != "socket" || f.Resolved() {
 			continue
 		}
 		if numbers == nil {

@@ -18,59 +18,59 @@ func TestNext(t *testing.T) {
 		{Found, Attach, Seizing, []Action{Seize}},
 		{Seizing, Seized, Traced, nil},
 		{Traced, ThreadStop, Traced, []Action{Continue}},
-		{Traced, SiblingExit, Traced, []Action{LetGo}},
-		{Traced, AnchorExit, ExitStop, []Action{ScanAtExit}},
-		{ExitStop, SiblingsLive, ExitStop, []Action{ScheduleScan}},
+		{Traced, SiblingExit, Traced, []Action{DetachExiting}},
+		{Traced, PrimaryExit, ExitStop, []Action{ScanAtExit}},
+		{ExitStop, SiblingsAlive, ExitStop, []Action{ScheduleScan}},
 		{ExitStop, ScanDue, ExitStop, []Action{ScanAtExit}},
-		{ExitStop, FinalScan, Scanned, []Action{ScanChildren, LetGo}},
+		{ExitStop, FinalScan, Scanned, []Action{ScanChildren, DetachExiting}},
 		{Scanned, ThreadsGone, Scanned, nil},
 		{Scanned, End, Ended, nil},
-		{Ended, Quiet, Judged, []Action{JudgeIt}},
-		{Judged, HoldersKnown, Reported, []Action{Report}},
+		{Ended, ScansDone, Judged, []Action{JudgeEvidence}},
+		{Judged, HoldersFound, Reported, []Action{Report}},
 		{Reported, Reaped, Forgotten, []Action{Forget}},
 		// One thread ends, others live on.
-		{ExitStop, Survivor, Traced, []Action{LetGo, MoveAnchor}},
-		{SteppedExitStop, Survivor, Stepped, []Action{LetGo, MoveAnchor}},
-		{ExitStop, GiveUp, Missed, []Action{LetGo}},
-		{Missed, AnchorExit, Missed, []Action{Detach}}, // no second exit is held
-		{ExitStop, HeldGone, Traced, []Action{LetGo}},
+		{ExitStop, SiblingSurvives, Traced, []Action{DetachExiting, ChangePrimary}},
+		{SyscallTracedExitStop, SiblingSurvives, SyscallTraced, []Action{DetachExiting, ChangePrimary}},
+		{ExitStop, ScanTimeout, ScanMissed, []Action{DetachExiting}},
+		{ScanMissed, PrimaryExit, ScanMissed, []Action{Detach}}, // no second exit is held
+		{ExitStop, HeldThreadGone, Traced, []Action{DetachExiting}},
 		// Job control.
 		{Traced, GroupStop, TracedStopped, []Action{Listen}},
 		{TracedStopped, ThreadStop, TracedStopped, []Action{Continue}},
-		{TracedStopped, Trap, Traced, []Action{SetOptions, Continue}},
+		{TracedStopped, EventStop, Traced, []Action{SetOptions, Continue}},
 		{ExitStop, GroupStop, ExitStop, []Action{Listen}},
-		{Stepped, GroupStop, SteppedStopped, []Action{Listen}},
-		{SteppedStopped, Trap, Stepped, []Action{SetOptions, Step}},
+		{SyscallTraced, GroupStop, SyscallTracedStopped, []Action{Listen}},
+		{SyscallTracedStopped, EventStop, SyscallTraced, []Action{SetOptions, ContinueToSyscall}},
 		// Births and rights.
-		{Found, Born, Newborn, nil},
-		{Newborn, Trap, Newborn, []Action{SetOptions, ScanInherited}},
-		{Newborn, KeepsRights, Traced, []Action{Continue}},
-		{Newborn, CouldGainRights, Stepped, []Action{Step}},
-		{Newborn, AnchorExit, ExitStop, []Action{ScanAtExit}}, // killed at its birth
-		{Stepped, Execve, Stepped, []Action{Detach}},
-		{Stepped, ThreadsGone, Released, nil},
-		{Stepped, KeepsRights, Traced, nil}, // the scan came late
-		{Released, ExecSeen, Seizing, []Action{Seize}},
-		{Released, NewThread, Stepped, nil},
+		{Found, Forked, FirstStop, nil},
+		{FirstStop, EventStop, FirstStop, []Action{SetOptions, ScanAtFirstStop}},
+		{FirstStop, KeepsPrivileges, Traced, []Action{Continue}},
+		{FirstStop, CouldGainPrivileges, SyscallTraced, []Action{ContinueToSyscall}},
+		{FirstStop, PrimaryExit, ExitStop, []Action{ScanAtExit}}, // killed at its birth
+		{SyscallTraced, Execve, SyscallTraced, []Action{Detach}},
+		{SyscallTraced, ThreadsGone, DetachedForExec, nil},
+		{SyscallTraced, KeepsPrivileges, Traced, nil}, // the scan came late
+		{DetachedForExec, ExecSeen, Seizing, []Action{Seize}},
+		{DetachedForExec, NewThread, SyscallTraced, nil},
 		// Not traced.
-		{Seizing, Refused, Untraced, nil},
-		{Untraced, SampleOnly, Sampling, nil},
+		{Seizing, Refused, Untraceable, nil},
+		{Untraceable, SampleOnly, Sampling, nil},
 		{Sampling, SampleDue, Sampling, []Action{Sample}},
-		{Traced, ThreadsGone, Lost, nil},
-		{Lost, NewThread, Traced, nil},
+		{Traced, ThreadsGone, TraceLost, nil},
+		{TraceLost, NewThread, Traced, nil},
 		{Seizing, AlreadyTraced, Forgotten, []Action{Forget}},
 		// From its spawn.
 		{Found, Seized, Traced, nil},
-		{Traced, StopBegins, Traced, []Action{InterruptThreads}},
-		{ExitStop, StopBegins, ExitStop, []Action{InterruptThreads}},
+		{Traced, StopStarted, Traced, []Action{InterruptThreads}},
+		{ExitStop, StopStarted, ExitStop, []Action{InterruptThreads}},
 		// It outlives its child.
-		{Traced, LeaveDue, Detaching, []Action{InterruptThreads}},
-		{Detaching, Trap, Detaching, []Action{Detach}},
+		{Traced, DetachDue, Detaching, []Action{InterruptThreads}},
+		{Detaching, EventStop, Detaching, []Action{Detach}},
 		{Detaching, ThreadsGone, Forgotten, []Action{Forget}},
-		{ExitStop, LeaveDue, ExitStop, nil}, // its end is near
+		{ExitStop, DetachDue, ExitStop, nil}, // its end is near
 		// Stale.
 		{Traced, FinalScan, Traced, nil},
-		{Traced, GiveUp, Traced, nil},
+		{Traced, ScanTimeout, Traced, nil},
 		{Reported, End, Reported, nil},
 		{Ended, Attach, Ended, nil},
 	} {
@@ -94,71 +94,71 @@ func TestTracedAndStepped(t *testing.T) {
 		running, stopped, exit, gone State
 		goOn                         Action
 	}{
-		{Traced, TracedStopped, ExitStop, Lost, Continue},
-		{Stepped, SteppedStopped, SteppedExitStop, Released, Step},
+		{Traced, TracedStopped, ExitStop, TraceLost, Continue},
+		{SyscallTraced, SyscallTracedStopped, SyscallTracedExitStop, DetachedForExec, ContinueToSyscall},
 	} {
 		for _, s := range []State{f.running, f.stopped, f.exit} {
 			check(t, s, ThreadStop, s, f.goOn)
 			check(t, s, SystemCall, s, f.goOn)
 			check(t, s, Executed, f.running, SetOptions, f.goOn)
-			check(t, s, SiblingExit, s, LetGo)
+			check(t, s, SiblingExit, s, DetachExiting)
 			check(t, s, End, Ended)
-			if s.Steps() {
+			if s.IsSyscallTraced() {
 				check(t, s, Execve, s, Detach)
 			} else {
-				check(t, s, StopBegins, s, InterruptThreads)
+				check(t, s, StopStarted, s, InterruptThreads)
 			}
 		}
 		for _, s := range []State{f.running, f.stopped} {
-			check(t, s, Trap, f.running, SetOptions, f.goOn)
+			check(t, s, EventStop, f.running, SetOptions, f.goOn)
 			check(t, s, GroupStop, f.stopped, Listen)
-			check(t, s, AnchorExit, f.exit, ScanAtExit)
+			check(t, s, PrimaryExit, f.exit, ScanAtExit)
 			check(t, s, ThreadsGone, f.gone)
-			check(t, s, LeaveDue, Detaching, InterruptThreads)
+			check(t, s, DetachDue, Detaching, InterruptThreads)
 		}
-		check(t, f.exit, Trap, f.exit, SetOptions, f.goOn)
+		check(t, f.exit, EventStop, f.exit, SetOptions, f.goOn)
 		check(t, f.exit, GroupStop, f.exit, Listen)
-		check(t, f.exit, AnchorExit, f.exit, LetGo)
-		check(t, f.exit, ThreadsGone, Lost)
+		check(t, f.exit, PrimaryExit, f.exit, DetachExiting)
+		check(t, f.exit, ThreadsGone, TraceLost)
 		check(t, f.exit, ScanDue, f.exit, ScanAtExit)
-		check(t, f.exit, SiblingsLive, f.exit, ScheduleScan)
-		check(t, f.exit, Survivor, f.running, LetGo, MoveAnchor)
-		check(t, f.exit, HeldGone, f.running, LetGo)
-		check(t, f.exit, FinalScan, Scanned, ScanChildren, LetGo)
-		check(t, f.exit, GiveUp, Missed, LetGo)
-		check(t, f.exit, Hurry, Missed, LetGo)
+		check(t, f.exit, SiblingsAlive, f.exit, ScheduleScan)
+		check(t, f.exit, SiblingSurvives, f.running, DetachExiting, ChangePrimary)
+		check(t, f.exit, HeldThreadGone, f.running, DetachExiting)
+		check(t, f.exit, FinalScan, Scanned, ScanChildren, DetachExiting)
+		check(t, f.exit, ScanTimeout, ScanMissed, DetachExiting)
+		check(t, f.exit, BudgetSpent, ScanMissed, DetachExiting)
 	}
-	check(t, Stepped, KeepsRights, Traced)
-	check(t, SteppedStopped, KeepsRights, TracedStopped)
-	check(t, SteppedExitStop, KeepsRights, ExitStop)
+	check(t, SyscallTraced, KeepsPrivileges, Traced)
+	check(t, SyscallTracedStopped, KeepsPrivileges, TracedStopped)
+	check(t, SyscallTracedExitStop, KeepsPrivileges, ExitStop)
 }
 
 // Whatever stops a newborn before its trap, it is not let run freely: its rights
 // are not known.
 func TestNewbornStops(t *testing.T) {
-	check(t, Newborn, ThreadStop, Newborn, Step)
-	check(t, Newborn, SystemCall, Newborn, Step)
-	check(t, Newborn, Executed, Newborn, SetOptions, Step)
-	check(t, Newborn, GroupStop, Newborn, Listen)
-	check(t, Newborn, SiblingExit, Newborn, LetGo)
-	check(t, Newborn, ThreadsGone, Lost)
+	check(t, FirstStop, ThreadStop, FirstStop, ContinueToSyscall)
+	check(t, FirstStop, SystemCall, FirstStop, ContinueToSyscall)
+	check(t, FirstStop, Executed, FirstStop, SetOptions, ContinueToSyscall)
+	check(t, FirstStop, GroupStop, FirstStop, Listen)
+	check(t, FirstStop, SiblingExit, FirstStop, DetachExiting)
+	check(t, FirstStop, ThreadsGone, TraceLost)
 }
 
 // A process that nobody traces is polled, and let go of when its time is over.
 func TestNotTraced(t *testing.T) {
-	for _, s := range []State{Released, Lost, Untraced, Missed} {
+	for _, s := range []State{DetachedForExec, TraceLost, Untraceable, ScanMissed} {
 		check(t, s, PollDue, s, Poll)
-		check(t, s, LeaveDue, Detaching, InterruptThreads)
+		check(t, s, DetachDue, Detaching, InterruptThreads)
 	}
 	check(t, Reported, PollDue, Reported, Poll)
 }
 
 // Once the deadline has passed, no scan is waited for.
 func TestHurry(t *testing.T) {
-	check(t, Traced, Hurry, Traced)
-	check(t, Ended, Hurry, Judged, JudgeIt)
-	check(t, Judged, Hurry, Reported, Report)
-	check(t, Reported, Hurry, Reported)
+	check(t, Traced, BudgetSpent, Traced)
+	check(t, Ended, BudgetSpent, Judged, JudgeEvidence)
+	check(t, Judged, BudgetSpent, Reported, Report)
+	check(t, Reported, BudgetSpent, Reported)
 }
 
 // In every state a process can end.
@@ -190,10 +190,10 @@ func TestNoThreadIsLeftStanding(t *testing.T) {
 	for _, s := range States() {
 		for _, e := range Events() {
 			to, do := Next(s, e)
-			begins := s != to && to.Held() && e.Stop() || s == Newborn && e == Trap
-			ends := s.Held() && !to.Held() && e != End && e != ThreadsGone && !e.Stop()
+			begins := s != to && to.IsHeld() && e.IsPtraceStop() || s == FirstStop && e == EventStop
+			ends := s.IsHeld() && !to.IsHeld() && e != End && e != ThreadsGone && !e.IsPtraceStop()
 			want := 0
-			if e.Stop() && !begins || ends {
+			if e.IsPtraceStop() && !begins || ends {
 				want = 1
 			}
 			if n := frees(do); n != want {
@@ -208,11 +208,11 @@ func TestStepsUntilRightsAreKnown(t *testing.T) {
 	for _, s := range States() {
 		for _, e := range Events() {
 			to, do := Next(s, e)
-			if s.Steps() && slices.Contains(do, Continue) {
+			if s.IsSyscallTraced() && slices.Contains(do, Continue) {
 				t.Errorf("%s on %s continues", s, e)
 			}
 			freely := to == Traced || to == TracedStopped || to == ExitStop
-			if s.Steps() && freely && e != KeepsRights {
+			if s.IsSyscallTraced() && freely && e != KeepsPrivileges {
 				t.Errorf("%s on %s goes to %s", s, e, to)
 			}
 		}
@@ -226,7 +226,7 @@ func TestSeizedFromTwoStatesOnly(t *testing.T) {
 		for _, e := range Events() {
 			to, do := Next(s, e)
 			seizes := slices.Contains(do, Seize)
-			if seizes != (to == Seizing && s != Seizing) || seizes && s != Found && s != Released {
+			if seizes != (to == Seizing && s != Seizing) || seizes && s != Found && s != DetachedForExec {
 				t.Errorf("%s on %s goes to %s with %v", s, e, to, do)
 			}
 		}
@@ -250,25 +250,25 @@ func (k *model) feed(e Event, tid int) {
 	before := k.m.State
 	for _, a := range k.m.Handle(e, tid, k.now) {
 		switch a {
-		case Continue, Step, Listen:
+		case Continue, ContinueToSyscall, Listen:
 			if k.running[tid] {
 				k.t.Fatalf("%s on %s lets thread %d go on, which runs", before, e, tid)
 			}
 			if _, ok := k.running[tid]; ok {
 				k.running[tid] = true
 			}
-		case LetGo, Detach:
+		case DetachExiting, Detach:
 			k.gone(tid)
 		case Seize:
 			if len(k.running) > 0 {
 				k.t.Fatalf("seized with %d threads traced", len(k.running))
 			}
 			k.seized()
-		case MoveAnchor:
+		case ChangePrimary:
 			for t := range k.running {
 				k.anchor = t
 			}
-		case JudgeIt:
+		case JudgeEvidence:
 			k.judged++
 		case Report:
 			k.reported++
@@ -318,15 +318,15 @@ func (k *model) stop() {
 		if !runs {
 			continue
 		}
-		e := []Event{ThreadStop, Trap, GroupStop, SiblingExit, Executed, Trap}[rand.N(6)]
+		e := []Event{ThreadStop, EventStop, GroupStop, SiblingExit, Executed, EventStop}[rand.N(6)]
 		if rand.N(8) == 0 {
-			e = k.m.Call(rand.N(4) == 0)
+			e = k.m.CountSyscall(rand.N(4) == 0)
 		}
 		if e == SiblingExit && k.anchor == 0 {
 			k.anchor = tid
 		}
 		if e == SiblingExit && k.anchor == tid {
-			e = AnchorExit
+			e = PrimaryExit
 		}
 		k.running[tid] = false
 		if e == Executed { // no other thread is left, whatever it stood in
@@ -354,21 +354,21 @@ func (k *model) tick() {
 
 // scan brings the result of what is under way, or has it lost.
 func (k *model) scan() {
-	switch v := k.m.Value.(type) {
-	case *Birth:
-		k.feed([]Event{KeepsRights, CouldGainRights}[rand.N(2)], v.Thread)
-	case *Exit:
-		final, _ := v.Begin(k.now)
-		s := Siblings{Alive: rand.N(3), Survivor: rand.N(2), Executes: rand.N(5) == 0}
-		k.feed(v.Saw(s, final), v.Thread)
+	switch v := k.m.Data.(type) {
+	case *FirstStopData:
+		k.feed([]Event{KeepsPrivileges, CouldGainPrivileges}[rand.N(2)], v.Thread)
+	case *ExitStopData:
+		final, _ := v.StartScan(k.now)
+		s := Siblings{Alive: rand.N(3), Survivor: rand.N(2), InExecve: rand.N(5) == 0}
+		k.feed(v.ScanDone(s, final), v.Thread)
 		if v.next.IsZero() {
-			v.Schedule(k.now)
+			v.ScheduleScan(k.now)
 		}
-	case *Samples:
-		v.Done(k.now)
-	case *Polling, *Ending:
-		k.m.Polled(k.now)
-		if k.m.State == Released && rand.N(2) == 0 {
+	case *SampleData:
+		v.SampleDone(k.now)
+	case *PollData, *EndData:
+		k.m.SchedulePoll(k.now)
+		if k.m.State == DetachedForExec && rand.N(2) == 0 {
 			k.feed(ExecSeen, 0)
 		}
 	}
@@ -385,8 +385,8 @@ func TestEveryProcessIsReportedOnce(t *testing.T) {
 		case 0:
 			tid := k.thread()
 			k.running[tid] = false
-			k.feed(Born, tid)
-			k.feed(Trap, tid)
+			k.feed(Forked, tid)
+			k.feed(EventStop, tid)
 		case 1:
 			k.feed(SampleOnly, 0)
 		default:
@@ -399,13 +399,13 @@ func TestEveryProcessIsReportedOnce(t *testing.T) {
 			case 1:
 				k.scan()
 			case 2: // a thread that was cloned
-				if len(k.running) > 0 && k.m.State != Newborn { // that one has run nothing yet
+				if len(k.running) > 0 && k.m.State != FirstStop { // that one has run nothing yet
 					tid := k.thread()
 					k.feed(NewThread, tid)
 				}
 			case 3:
 				events := Events()
-				if e := events[rand.N(len(events))]; !e.Stop() && harmless(e) {
+				if e := events[rand.N(len(events))]; !e.IsPtraceStop() && harmless(e) {
 					k.feed(e, k.m.Thread())
 				}
 			default:
@@ -418,23 +418,23 @@ func TestEveryProcessIsReportedOnce(t *testing.T) {
 			}
 		}
 		for range 3 { // any held thread goes by the time alone
-			if k.m.State.Held() {
-				k.now = k.now.Add(GiveUpAfter)
-				for v, ok := k.m.Value.(*Exit); ok && !v.next.IsZero(); ok = false {
+			if k.m.State.IsHeld() {
+				k.now = k.now.Add(MaxScanTime)
+				for v, ok := k.m.Data.(*ExitStopData); ok && !v.next.IsZero(); ok = false {
 					v.next = time.Time{}
 				}
 				_, e := k.m.Timer()
 				k.feed(e, k.m.Thread())
 			}
 		}
-		if k.m.State.Held() {
+		if k.m.State.IsHeld() {
 			t.Fatalf("a thread is held in %s after its time", k.m.State)
 		}
 		detaching := k.m.State == Detaching || k.m.State == Forgotten
 		for tid := range k.running {
 			k.gone(tid)
 		}
-		for _, e := range []Event{End, Quiet, HoldersKnown, End, Quiet, HoldersKnown, Reaped} {
+		for _, e := range []Event{End, ScansDone, HoldersFound, End, ScansDone, HoldersFound, Reaped} {
 			k.feed(e, 0)
 		}
 		want := 1
@@ -450,8 +450,8 @@ func TestEveryProcessIsReportedOnce(t *testing.T) {
 // harmless are the events that a supervisor may feed at any moment.
 func harmless(e Event) bool {
 	switch e {
-	case Attach, SampleOnly, StopBegins, LeaveDue, FinalScan, SiblingsLive, ScanDue, GiveUp,
-		Hurry, HeldGone, SampleDue, PollDue, ExecSeen, Quiet, HoldersKnown:
+	case Attach, SampleOnly, StopStarted, DetachDue, FinalScan, SiblingsAlive, ScanDue, ScanTimeout,
+		BudgetSpent, HeldThreadGone, SampleDue, PollDue, ExecSeen, ScansDone, HoldersFound:
 		return true
 	}
 	return false

@@ -5,11 +5,11 @@ import "time"
 const (
 	// scanEvery is the time between two scans in an exit stop.
 	scanEvery = 500 * time.Microsecond
-	// ScanLimit bounds an exit stop whose siblings stay: a held thread ignores
+	// MaxSiblingWait bounds an exit stop whose siblings stay: a held thread ignores
 	// even SIGKILL.
-	ScanLimit = 250 * time.Millisecond
-	// GiveUpAfter bounds a held thread where not even one scan comes to its end.
-	GiveUpAfter = time.Second
+	MaxSiblingWait = 250 * time.Millisecond
+	// MaxScanTime bounds a held thread where not even one scan comes to its end.
+	MaxScanTime = time.Second
 	// sureScans in a row must see a sibling live on: a thread that took its
 	// SIGKILL and has not begun its exit yet cannot be told from one that lives on.
 	sureScans = 10
@@ -18,8 +18,8 @@ const (
 	mostSteps = 2000
 )
 
-// Birth belongs to Newborn.
-type Birth struct {
+// FirstStopData belongs to Newborn.
+type FirstStopData struct {
 	Thread int
 	Since  time.Time
 	// Assume is KeepsRights or CouldGainRights: what is taken for true if the scan
@@ -28,40 +28,40 @@ type Birth struct {
 	limit  time.Duration
 }
 
-// Timer implements [Value].
-func (b *Birth) Timer() (time.Time, Event) { return b.Since.Add(b.limit), b.Assume }
+// Timer implements [StateData].
+func (b *FirstStopData) Timer() (time.Time, Event) { return b.Since.Add(b.limit), b.Assume }
 
-// Exit belongs to ExitStop and SteppedExitStop.
-type Exit struct {
+// ExitStopData belongs to ExitStop and SteppedExitStop.
+type ExitStopData struct {
 	Thread   int
 	Since    time.Time
 	next     time.Time // of the next scan; zero: one is under way, or waits for its worker
 	scans    int
-	lived    int       // of them in a row that saw a sibling live on
-	stepping *Stepping // of SteppedExitStop
+	lived    int          // of them in a row that saw a sibling live on
+	stepping *SyscallData // of SteppedExitStop
 	// giveUp and siblings are how long the thread is held where no scan ends, and where its
 	// siblings stay.
 	giveUp, siblings time.Duration
 }
 
-// Until is when the scan that is under way is worth nothing any more.
-func (x *Exit) Until() time.Time { return x.Since.Add(x.giveUp) }
+// ScanDeadline is when the scan that is under way is worth nothing any more.
+func (x *ExitStopData) ScanDeadline() time.Time { return x.Since.Add(x.giveUp) }
 
 // Limits are how long the thread is held at most where its siblings stay, and where no scan ends.
-func (x *Exit) Limits() (siblings, giveUp time.Duration) { return x.siblings, x.giveUp }
+func (x *ExitStopData) Limits() (siblings, giveUp time.Duration) { return x.siblings, x.giveUp }
 
-// Timer implements [Value].
-func (x *Exit) Timer() (time.Time, Event) {
+// Timer implements [StateData].
+func (x *ExitStopData) Timer() (time.Time, Event) {
 	if x.next.IsZero() {
-		return x.Until(), GiveUp
+		return x.ScanDeadline(), ScanTimeout
 	}
 	return x.next, ScanDue
 }
 
-// Begin notes that a scan begins. It says whether that scan is to read the table
+// StartScan notes that a scan begins. It says whether that scan is to read the table
 // whatever the siblings do: as the final one, since the time is over, or as a
 // glimpse, since one sighting of a survivor more is enough to let the thread go.
-func (x *Exit) Begin(now time.Time) (final, glimpse bool) {
+func (x *ExitStopData) StartScan(now time.Time) (final, glimpse bool) {
 	x.next = time.Time{}
 	return now.Sub(x.Since) >= x.siblings && x.scans >= sureScans, x.lived == sureScans-1
 }
@@ -70,11 +70,11 @@ func (x *Exit) Begin(now time.Time) (final, glimpse bool) {
 type Siblings struct {
 	Alive    int  // that can still change the table
 	Survivor int  // one of them that is not about to end; 0: none
-	Executes bool // the survivor waits in execve for the thread that is held
+	InExecve bool // the survivor waits in execve for the thread that is held
 }
 
-// Saw counts a scan, and says what it means.
-func (x *Exit) Saw(s Siblings, final bool) Event {
+// ScanDone counts a scan, and says what it means.
+func (x *ExitStopData) ScanDone(s Siblings, final bool) Event {
 	x.scans++
 	if x.lived++; s.Survivor == 0 {
 		x.lived = 0
@@ -82,22 +82,22 @@ func (x *Exit) Saw(s Siblings, final bool) Event {
 	switch {
 	case s.Alive == 0 || final:
 		return FinalScan
-	case s.Executes || x.lived >= sureScans:
-		return Survivor
+	case s.InExecve || x.lived >= sureScans:
+		return SiblingSurvives
 	}
-	return SiblingsLive
+	return SiblingsAlive
 }
 
-// Schedule arms the next scan.
-func (x *Exit) Schedule(now time.Time) { x.next = now.Add(scanEvery) }
+// ScheduleScan arms the next scan.
+func (x *ExitStopData) ScheduleScan(now time.Time) { x.next = now.Add(scanEvery) }
 
-// Stepping belongs to Stepped, SteppedStopped and SteppedExitStop.
-type Stepping struct{ calls int }
+// SyscallData belongs to Stepped, SteppedStopped and SteppedExitStop.
+type SyscallData struct{ calls int }
 
-// Timer implements [Value].
-func (*Stepping) Timer() (at time.Time, e Event) { return at, e }
+// Timer implements [StateData].
+func (*SyscallData) Timer() (at time.Time, e Event) { return at, e }
 
-func (s *Stepping) call(execve bool) Event {
+func (s *SyscallData) call(execve bool) Event {
 	if s.calls++; execve || s.calls > mostSteps {
 		return Execve
 	}
@@ -114,23 +114,23 @@ const (
 	pollReported = 20 * time.Millisecond
 )
 
-// Polling belongs to the states of a process that is not traced.
-type Polling struct {
+// PollData belongs to the states of a process that is not traced.
+type PollData struct {
 	State State
 	Since time.Time
 	Next  time.Time
 }
 
-// Timer implements [Value].
-func (p *Polling) Timer() (time.Time, Event) { return p.Next, PollDue }
+// Timer implements [StateData].
+func (p *PollData) Timer() (time.Time, Event) { return p.Next, PollDue }
 
-// Polled arms the next poll.
-func (p *Polling) Polled(now time.Time) {
+// SchedulePoll arms the next poll.
+func (p *PollData) SchedulePoll(now time.Time) {
 	every, age := pollEvery, now.Sub(p.Since)
 	switch {
 	case p.State == Reported:
 		every = max(pollReported, age)
-	case p.State == Released && age < pollFirst:
+	case p.State == DetachedForExec && age < pollFirst:
 		every = pollSooner
 	}
 	p.Next = now.Add(every)
@@ -144,21 +144,21 @@ const (
 	sampleSooner = time.Second
 )
 
-// Samples belongs to Sampling. The last sample can be older than the last fd
+// SampleData belongs to Sampling. The last sample can be older than the last fd
 // that the process closed, so it is no exact proof.
-type Samples struct {
+type SampleData struct {
 	Since time.Time
 	Next  time.Time // zero: a sample is under way
 }
 
-// Timer implements [Value].
-func (s *Samples) Timer() (time.Time, Event) { return s.Next, SampleDue }
+// Timer implements [StateData].
+func (s *SampleData) Timer() (time.Time, Event) { return s.Next, SampleDue }
 
-// Begin notes that a sample is under way.
-func (s *Samples) Begin() { s.Next = time.Time{} }
+// StartSample notes that a sample is under way.
+func (s *SampleData) StartSample() { s.Next = time.Time{} }
 
-// Done arms the next sample.
-func (s *Samples) Done(now time.Time) {
+// SampleDone arms the next sample.
+func (s *SampleData) SampleDone(now time.Time) {
 	every := sampleEvery
 	if now.Sub(s.Since) > sampleSooner {
 		every = sampleLater
@@ -166,21 +166,21 @@ func (s *Samples) Done(now time.Time) {
 	s.Next = now.Add(every)
 }
 
-// Ending belongs to Ended, Judged and Reported.
-type Ending struct {
-	From    State // in which the process was when it ended
-	Result  Result
-	limit   time.Duration // until its end is reported whatever is under way; 0: none
-	Polling               // of Reported; before that, Since is when it ended
+// EndData belongs to Ended, Judged and Reported.
+type EndData struct {
+	From     State // in which the process was when it ended
+	Result   Result
+	limit    time.Duration // until its end is reported whatever is under way; 0: none
+	PollData               // of Reported; before that, Since is when it ended
 }
 
-// Timer implements [Value].
-func (v *Ending) Timer() (time.Time, Event) {
+// Timer implements [StateData].
+func (v *EndData) Timer() (time.Time, Event) {
 	switch {
 	case v.State == Reported:
-		return v.Polling.Timer()
+		return v.PollData.Timer()
 	case v.limit > 0:
-		return v.Since.Add(v.limit), Hurry
+		return v.Since.Add(v.limit), BudgetSpent
 	}
 	return time.Time{}, 0
 }
