@@ -5,64 +5,69 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// floors are the rooms of the house, from the roof down. A room imports only
-// from floors below its own.
-var floors = [][]string{
+// layers are the packages of the supervisor, from the top down. A package imports only
+// packages of the layers below its own.
+var layers = [][]string{
 	{"."},
 	{"app"},
 	{"cli"},
 	{"orchestrator"},
 	{"sockets"},
-	{"process", "config", "control", "lifecycle", "output", "probe", "eventlog", "report", "watch", "notify", "guard"},
+	{
+		"process", "config", "control", "lifecycle", "output", "probe", "eventlog", "report",
+		"watch", "notify", "guard",
+	},
 	{"process/phase", "process/proof", "process/spawn"},
 	{"fdledger", "mailbox", "limits"},
 	{"procfs", "event", "files", "entrypoint"},
+	{"sockdiag"},
 }
 
-// TestArrowsPointDown holds the imports against the floors.
-func TestArrowsPointDown(t *testing.T) {
-	floor := map[string]int{}
-	for i, rooms := range floors {
-		for _, room := range rooms {
-			floor[room] = i
+const (
+	modulePath = "tp0/supervisor/"
+	// hclPath is the module of HCL. Only package config may import it.
+	hclPath = "github.com/hashicorp/hcl/v2"
+)
+
+// TestImportsPointDown checks the imports of every package against the layers.
+func TestImportsPointDown(t *testing.T) {
+	layerOf := map[string]int{}
+	for i, packages := range layers {
+		for _, name := range packages {
+			layerOf[name] = i
 		}
 	}
-	// hcl stays in config: nobody else decides what a file means.
-	hcl := "github.com/hashicorp/hcl/v2"
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") ||
+			strings.HasSuffix(path, "_test.go") {
 			return err
 		}
-		room := filepath.Dir(path)
-		if strings.HasPrefix(room, "fixture") {
+		importer := filepath.Dir(path)
+		if strings.HasPrefix(importer, "fixture") {
 			return nil
 		}
-		mine, ok := floor[room]
+		own, ok := layerOf[importer]
 		if !ok {
-			t.Errorf("room %s is on no floor", room)
+			t.Errorf("package %s is in no layer: add it to the table layers", importer)
 			return nil
 		}
-		src, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), path, src, parser.ImportsOnly)
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
 		if err != nil {
 			return err
 		}
 		for _, i := range f.Imports {
-			name := strings.Trim(i.Path.Value, `"`)
-			if strings.HasPrefix(name, hcl) && room != "config" {
-				t.Errorf("%s imports %s", path, name)
+			imported := strings.Trim(i.Path.Value, `"`)
+			if strings.HasPrefix(imported, hclPath) && importer != "config" {
+				t.Errorf("%s imports %s: only package config may", path, imported)
 			}
-			if other, own := strings.CutPrefix(name, "tp0/supervisor/"); own && floor[other] <= mine {
-				t.Errorf("%s imports %s, which is not below it", path, other)
+			name, internal := strings.CutPrefix(imported, modulePath)
+			if internal && layerOf[name] <= own {
+				t.Errorf("%s imports %s, which is not in a layer below %s", path, name, importer)
 			}
 		}
 		return nil
@@ -72,12 +77,12 @@ func TestArrowsPointDown(t *testing.T) {
 	}
 }
 
-// mostFields is how many fields a struct of the process loop has at most: a struct with
-// more has more than one concern.
-const mostFields = 20
+// maxFields is the number of fields that a struct of the process loop may have. A struct
+// with more fields has more than one concern.
+const maxFields = 20
 
-// TestStructsAreSmall holds the structs of package process, and of the packages below it,
-// against mostFields. An embedded struct counts as one field.
+// TestStructsAreSmall checks the structs of package process, and of the packages in its
+// folder, against maxFields. An embedded struct counts as one field.
 func TestStructsAreSmall(t *testing.T) {
 	structs := 0
 	err := filepath.WalkDir("process", func(path string, d fs.DirEntry, err error) error {
@@ -95,9 +100,9 @@ func TestStructsAreSmall(t *testing.T) {
 			}
 			if s, ok := spec.Type.(*ast.StructType); ok {
 				structs++
-				if n := fields(s); n > mostFields {
+				if n := fields(s); n > maxFields {
 					t.Errorf("%s: struct %s has %d fields, at most %d are allowed",
-						path, spec.Name, n, mostFields)
+						path, spec.Name, n, maxFields)
 				}
 			}
 			return true
@@ -108,11 +113,10 @@ func TestStructsAreSmall(t *testing.T) {
 		t.Fatal(err)
 	}
 	if structs < 40 {
-		t.Errorf("only %d structs were found", structs)
+		t.Errorf("found %d structs, want at least 40", structs)
 	}
 }
 
-// fields counts the fields of a struct.
 func fields(s *ast.StructType) int {
 	n := 0
 	for _, f := range s.Fields.List {

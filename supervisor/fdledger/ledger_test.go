@@ -16,6 +16,7 @@ import (
 
 	"tp0/supervisor/event"
 	"tp0/supervisor/procfs"
+	"tp0/supervisor/sockdiag"
 )
 
 type sink struct{ events []event.Event }
@@ -242,7 +243,7 @@ func tableOf(t *testing.T, argv []string) ([]procfs.FD, Runtime) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sockets, err := procfs.Sockets()
+	sockets, err := sockdiag.List()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"tp0/supervisor/limits"
 	"tp0/supervisor/procfs"
+	"tp0/supervisor/sockdiag"
 )
 
 const dialLimit = time.Second
@@ -49,7 +50,7 @@ func look(ctx context.Context, host string, port uint16, pid int) error {
 // listens looks for a listening socket that the process or one of its
 // descendants holds.
 func listens(addrs []netip.Addr, port uint16, pid int) error {
-	listeners, err := procfs.Listeners()
+	listeners, err := sockdiag.Listeners()
 	if err != nil {
 		return err
 	}

@@ -7,28 +7,29 @@ import (
 	"time"
 
 	"tp0/supervisor/procfs"
+	"tp0/supervisor/sockdiag"
 )
 
 // sockets is what is known of the sockets of our network namespace. To take
 // stock of them can cost as much as ten tables, so it is done in parts, the
 // cheap ones first; and each serves all scans that waited for it: in a stop of
 // many children that is most of them.
-type sockets [procfs.SocketParts]struct {
+type sockets [sockdiag.Parts]struct {
 	mu    sync.Mutex
 	began time.Time // the taking stock
-	known map[uint64]procfs.SocketInfo
+	known map[uint64]sockdiag.Socket
 	took  atomic.Int64 // nanoseconds; 0: not known yet
 }
 
 // since returns a part of which stock was taken at t or later. It waits for the
 // taking that is under way and makes the next.
-func (s *sockets) since(part int, t time.Time) map[uint64]procfs.SocketInfo {
+func (s *sockets) since(part int, t time.Time) map[uint64]sockdiag.Socket {
 	p := &s[part]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.began.Before(t) {
 		began := time.Now()
-		if known, err := procfs.SocketsPart(part); err == nil || len(known) > 0 {
+		if known, err := sockdiag.ListPart(part); err == nil || len(known) > 0 {
 			p.began, p.known = began, known
 			p.took.Store(int64(time.Since(began)))
 		}
@@ -64,14 +65,15 @@ func (l *Loop) resolve(pid int, fds []procfs.FD, since time.Time, h *halt) {
 			if !procfs.NeedsSocketPart(pid, fds, part) {
 				continue
 			}
-			var known map[uint64]procfs.SocketInfo
+			var known map[uint64]sockdiag.Socket
 			l.lookers.aside(func() { known = l.sockets.since(part, since) })
 			procfs.Resolve(fds, known)
 		}
 	}
-	theirs := map[uint64]procfs.SocketInfo{}
-	if unknown() && procfs.SocketsOf(pid, theirs) == nil {
-		procfs.Resolve(fds, theirs)
+	if unknown() {
+		if foreign, err := sockdiag.ListForeign(pid); err == nil {
+			procfs.Resolve(fds, foreign)
+		}
 	}
 	if unknown() {
 		procfs.ResolveUnlisted(pid, fds, h.over)

@@ -82,13 +82,6 @@ func parseInfo(b []byte) fdinfo {
 	}
 }
 
-func also(list, word string) string {
-	if list == "" || word == "" {
-		return list + word
-	}
-	return list + ", " + word
-}
-
 // lockWords maps the kernel's names of locks (proc_locks(5)) to those of the
 // calls that take them: flock(2), fcntl(2).
 var lockWords = map[string]string{
@@ -180,4 +173,11 @@ func EpollTargets(pid, tid, fd int) ([]int, error) {
 
 func taskPath(pid, tid int, name string) string {
 	return "/proc/" + strconv.Itoa(pid) + "/task/" + strconv.Itoa(tid) + "/" + name
+}
+
+func also(list, word string) string {
+	if list == "" || word == "" {
+		return list + word
+	}
+	return list + ", " + word
 }

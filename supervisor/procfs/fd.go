@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/sockdiag"
 )
 
 // FD is one open descriptor of a process.
@@ -23,9 +25,9 @@ type FD struct {
 	Kind   string // file, pipe, socket, pidfd, epoll, eventfd, …
 	Target string // in plain words: a path, "pipe:[7]", "pid 9", "tcp 0.0.0.0:12345 listen"
 	Detail FDDetail
-	link   string // what the kernel calls it
-	id     string // what two looks are compared by: a path changes when its file is renamed or deleted
-	again  string // a request to sock_diag(7) for this socket alone; see ResolveAgain
+	link   string         // what the kernel calls it
+	id     string         // what two looks are compared by: a path changes when its file is renamed or deleted
+	query  sockdiag.Query // finds this socket alone, see ResolveKnown; empty: unknown
 }
 
 // Same reports whether two looks at one process saw the same open file at the

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"tp0/supervisor/sockdiag"
 )
 
 // Holder is a process that has something open.
@@ -50,7 +52,7 @@ func FindHolders(ctx context.Context, left []FD, except []int) map[int]Holder {
 // has nobody any more.
 func holdable(left []FD) map[string][]int {
 	wanted := map[string][]int{}
-	var listed map[uint64]SocketInfo
+	var listed map[uint64]sockdiag.Socket
 	var err error
 	for i, f := range left {
 		switch {
@@ -58,7 +60,7 @@ func holdable(left []FD) map[string][]int {
 			continue
 		case f.Kind == "socket":
 			if listed == nil && err == nil {
-				listed, err = Sockets()
+				listed, err = sockdiag.List()
 			}
 			if _, ok := listed[f.Inode()]; !ok && err == nil && f.Resolved() {
 				continue

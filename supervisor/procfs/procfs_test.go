@@ -7,10 +7,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/sockdiag"
 )
 
 func find(fds []FD, num int) *FD {
@@ -28,7 +29,7 @@ func own(t *testing.T) []FD {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names, err := Sockets()
+	names, err := sockdiag.List()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,27 +149,6 @@ func TestSocketsInPlainWords(t *testing.T) {
 	if got, want := target(x.(*net.UnixListener)), "unix "+path+" listen"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-}
-
-func TestListeners(t *testing.T) {
-	l, err := net.Listen("tcp", "[::]:0")
-	if err != nil {
-		t.Skip("no IPv6 here:", err)
-	}
-	defer l.Close()
-	all, err := Listeners()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range all {
-		if s.Local.Port() == uint16(l.Addr().(*net.TCPAddr).Port) {
-			if !strings.HasSuffix(s.String(), " listen") {
-				t.Errorf("%s does not listen", s)
-			}
-			return
-		}
-	}
-	t.Errorf("%s is not among %v", l.Addr(), all)
 }
 
 func TestParseStat(t *testing.T) {

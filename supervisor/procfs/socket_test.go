@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/sockdiag"
 )
 
 // conn is a connection or a listener.
@@ -288,7 +290,7 @@ func TestForeignNamespace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sockets, err := Sockets()
+	sockets, err := sockdiag.List()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,95 +298,13 @@ func TestForeignNamespace(t *testing.T) {
 	if f := find(fds, num); f.Resolved() {
 		t.Fatalf("our dump has a socket of another namespace: %+v", f)
 	}
-	if err := SocketsOf(pid, sockets); err != nil {
+	foreign, err := sockdiag.ListForeign(pid)
+	if err != nil {
 		t.Fatal(err)
 	}
-	Resolve(fds, sockets)
+	Resolve(fds, foreign)
 	if f := find(fds, num); f.Target != "tcp "+addr+" listen" || f.Detail.State != "listen" {
 		t.Errorf("got %+v, want %s", f, addr)
-	}
-}
-
-// The lines of /proc/net/tcp and its like say the same as sock_diag.
-func TestNetFilesAgree(t *testing.T) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	client, err := net.Dial("tcp4", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	say(t, client, "123")
-	path := filepath.Join(t.TempDir(), "a  b ")
-	x, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer x.Close()
-	six, err := net.ListenPacket("udp6", "[::1]:0")
-	if err != nil {
-		t.Skip("no IPv6 here:", err)
-	}
-	defer six.Close()
-	lines := map[uint64]SocketInfo{}
-	if err := netFiles("self", lines, "tcp", "tcp6", "udp", "udp6", "unix"); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []any{l, client, x, six} {
-		f := look(t, c)
-		g := []FD{{Num: f.Num, link: f.link}}
-		Resolve(g, lines)
-		if g[0].Target != f.Target || g[0].Detail.State != f.Detail.State {
-			t.Errorf("got %q, %+v, sock_diag says %q, %+v", g[0].Target, g[0].Detail, f.Target, f.Detail)
-		}
-	}
-}
-
-func FuzzTellUnix(f *testing.F) {
-	f.Add([]byte("\x01\x01\x0a\x00\x02\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x08\x00\x02\x00\x02\x00\x00\x00"))
-	f.Fuzz(func(t *testing.T, msg []byte) {
-		if len(msg) >= unixMsgLen {
-			tellUnix(msg)
-		}
-	})
-}
-
-func FuzzNetFiles(f *testing.F) {
-	f.Add("tcp", []byte("   0: 0100007F:07E8 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1134 1 0\n"))
-	f.Add("unix", []byte("0: 00000003 00000000 00000000 0001 03 563 /a\n"))
-	f.Add("unix", []byte("563: 563 563 563 563 563 563\n"))
-	f.Add("packet", []byte("0 3 3 0003 2 1 0 0 77\n"))
-	f.Add("netlink", []byte("0 0 1433 00000000 832 0 0 2 0 5128\n"))
-	f.Fuzz(func(t *testing.T, name string, line []byte) {
-		all := map[uint64]SocketInfo{}
-		if kind, ok := netFileKinds[name]; ok {
-			parseNetFile(line, kind, all)
-		}
-		for _, s := range all {
-			s.tell(s.msg)
-		}
-	})
-}
-
-func FuzzMessages(f *testing.F) {
-	f.Add([]byte("\x14\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
-	f.Fuzz(func(t *testing.T, answer []byte) {
-		_, _ = new(diag).messages(answer, func(msg []byte) {
-			if inetInode(msg) != 0 {
-				_ = parseInet(msg, "tcp").String()
-			}
-		})
-	})
-}
-
-func BenchmarkSockets(b *testing.B) {
-	for range b.N {
-		if _, err := Sockets(); err != nil {
-			b.Fatal(err)
-		}
 	}
 }
 

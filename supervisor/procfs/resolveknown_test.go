@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"tp0/supervisor/sockdiag"
 )
 
 // closes has a test close what it opened.
@@ -52,8 +54,8 @@ func TestResolveAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			fresh := *find(again, was.Num)
-			for part := range SocketParts {
-				known, err := SocketsPart(part)
+			for part := range sockdiag.Parts {
+				known, err := sockdiag.ListPart(part)
 				if err != nil {
 					t.Fatal(err)
 				}
