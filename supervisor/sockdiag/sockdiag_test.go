@@ -1,6 +1,7 @@
 package sockdiag
 
 import (
+	"errors"
 	"net"
 	"path/filepath"
 	"strings"
@@ -20,8 +21,10 @@ func inodeOf(t *testing.T, c any) uint64 {
 		t.Fatal(err)
 	}
 	var st unix.Stat_t
-	if e := raw.Control(func(fd uintptr) { err = unix.Fstat(int(fd), &st) }); e != nil || err != nil {
-		t.Fatal(e, err)
+	var statErr error
+	err = raw.Control(func(fd uintptr) { statErr = unix.Fstat(int(fd), &st) })
+	if err := errors.Join(err, statErr); err != nil {
+		t.Fatal(err)
 	}
 	return st.Ino
 }
@@ -126,7 +129,8 @@ func FuzzNetFiles(f *testing.F) {
 }
 
 func FuzzMessages(f *testing.F) {
-	f.Add([]byte("\x14\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
+	f.Add([]byte("\x14\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" +
+		"\x00\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		_, _ = new(conn).parse(answer, func(message []byte) {
 			if inetInode(message) != 0 {
