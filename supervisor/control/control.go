@@ -18,13 +18,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// FDRegistrar keeps the supervisor's own descriptors.
-type FDRegistrar interface {
-	Opened(fd int, kind, target string)
-	Close(fd int, close func() error) error
-}
+	"tp0/supervisor/fdledger"
+)
 
 // Health is how a supervisor does.
 type Health struct {
@@ -76,7 +72,7 @@ func Name(config string) string {
 
 // Server answers requests until it is closed.
 type Server struct {
-	books  FDRegistrar
+	books  fdledger.Registrar
 	health func(context.Context) Health
 	l      *net.UnixListener
 	fd     int
@@ -87,7 +83,7 @@ type Server struct {
 }
 
 // Listen opens the socket. It fails if another supervisor has the name.
-func Listen(name string, books FDRegistrar, health func(context.Context) Health) (*Server, error) {
+func Listen(name string, books fdledger.Registrar, health func(context.Context) Health) (*Server, error) {
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the control socket: %w", err)

@@ -17,14 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/fdledger"
 	"tp0/supervisor/mailbox"
 )
-
-// FDRegistrar keeps the supervisor's own descriptors.
-type FDRegistrar interface {
-	Opened(fd int, kind, target string)
-	Close(fd int, close func() error) error
-}
 
 // Environment is what a service manager told us. The zero value is that of
 // somebody whom none started.
@@ -70,7 +65,7 @@ const (
 type Manager struct {
 	fd    int
 	to    *unix.SockaddrUnix
-	books FDRegistrar
+	books fdledger.Registrar
 	warn  func(error)
 	every time.Duration // 0: it wants no sign of life
 	alive func(context.Context) error
@@ -91,7 +86,7 @@ type Manager struct {
 // Open prepares to tell a manager; nil: there is none. alive is asked for the
 // watchdog, and may be called once Run is; warn hears once why the manager
 // cannot be told.
-func Open(e Environment, books FDRegistrar, alive func(context.Context) error, warn func(error)) (*Manager, error) {
+func Open(e Environment, books fdledger.Registrar, alive func(context.Context) error, warn func(error)) (*Manager, error) {
 	if e.Socket == "" {
 		return nil, nil
 	}

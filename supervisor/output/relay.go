@@ -33,6 +33,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fdledger"
 )
 
 // The destinations that are not paths.
@@ -56,16 +58,6 @@ var (
 	errStalled = errors.New(reasonStalled)
 )
 
-// FDRegistrar keeps the supervisor's own descriptors.
-type FDRegistrar interface {
-	// Opened records a descriptor that was just opened.
-	Opened(fd int, kind, target string)
-	// Close calls close and strikes the entry out, both under one lock, so
-	// that a number which is used again is not taken for the old one. It
-	// returns what close returned.
-	Close(fd int, close func() error) error
-}
-
 // Options are what a [Relay] is made with.
 type Options struct {
 	// Stdout and Stderr are the supervisor's own streams. They must stay open
@@ -74,7 +66,7 @@ type Options struct {
 	// whose name is stdout: two would tear each other's lines.
 	Stdout, Stderr *os.File
 
-	FDs FDRegistrar
+	FDs fdledger.Registrar
 
 	// Dropped is called when output for dest (stdout, stderr or a path) could
 	// not be delivered, with the number of lines and bytes lost since the last

@@ -10,14 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/fdledger"
 	"tp0/supervisor/procfs"
 )
-
-// FDRegistrar keeps the supervisor's own descriptors.
-type FDRegistrar interface {
-	Opened(fd int, kind, target string)
-	Close(fd int, close func() error) error
-}
 
 const (
 	mostDatagram = 4096 // as systemd has it
@@ -32,7 +27,7 @@ type Notifier struct {
 	name   string
 	conn   *net.UnixConn
 	fd     int
-	books  FDRegistrar
+	books  fdledger.Registrar
 	passed *closer // of descriptors that come with a datagram
 	done   chan struct{}
 }
@@ -40,7 +35,7 @@ type Notifier struct {
 // Listen opens the socket. Each datagram is handed to take with the pid of its
 // sender and those of its parents, as they are then. While take has one, the
 // others wait, and in the end their senders do.
-func Listen(books FDRegistrar, take func(pids []int, m Message)) (*Notifier, error) {
+func Listen(books fdledger.Registrar, take func(pids []int, m Message)) (*Notifier, error) {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // it never fails
 	n := &Notifier{name: "@supervisor/notify/" + hex.EncodeToString(random[:]), books: books, done: make(chan struct{})}

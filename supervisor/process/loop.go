@@ -19,19 +19,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/fdledger"
 	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/procfs"
 )
 
-// FDRegistrar keeps the supervisor's own descriptors.
-type FDRegistrar interface {
-	Opened(fd int, kind, target string)
-	Close(fd int, close func() error) error
-}
-
 // Options are what a loop needs from others.
 type Options struct {
-	FDs FDRegistrar
+	FDs fdledger.Registrar
 	// Deliver is called on the loop's thread, in order. It must not block, and owns the
 	// facts from then on.
 	Deliver func([]Fact)

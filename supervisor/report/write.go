@@ -14,27 +14,23 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// FDRegistrar take note of the descriptor that a report is written through.
-type FDRegistrar interface {
-	Opened(fd int, kind, target string)
-	Close(fd int, close func() error) error
-}
+	"tp0/supervisor/fdledger"
+)
 
 // File is a report on its way to its place.
 type File struct {
 	path, temp string // temp: what is renamed to path in the end; empty: path is written to itself
 	page       bool
 	fd         int
-	books      FDRegistrar
+	books      fdledger.Registrar
 }
 
 // Create opens the file of a report. A regular one gets its name when it is
 // whole, so nobody reads half of it. Anything else, such as /dev/stdout or a
 // FIFO, is written to as it is. Create returns when ctx ends at the latest: a
 // file system may hang.
-func Create(ctx context.Context, path string, books FDRegistrar) (*File, error) {
+func Create(ctx context.Context, path string, books fdledger.Registrar) (*File, error) {
 	f := &File{path: path, page: strings.HasSuffix(path, ".html"), books: books}
 	if err := within(ctx, f.create); err != nil {
 		return nil, err

@@ -10,18 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/config"
+	"tp0/supervisor/fdledger"
 )
-
-// FDRegistrar keeps the supervisor's own descriptors.
-type FDRegistrar interface {
-	Opened(fd int, kind, target string)
-	Close(fd int, close func() error) error
-}
 
 // Sockets are those that are open, by their addresses. One goroutine at a time
 // may use them.
 type Sockets struct {
-	books FDRegistrar
+	books fdledger.Registrar
 	open  map[string]*socket
 }
 
@@ -34,7 +29,9 @@ type socket struct {
 }
 
 // New makes an empty set.
-func New(books FDRegistrar) *Sockets { return &Sockets{books: books, open: map[string]*socket{}} }
+func New(books fdledger.Registrar) *Sockets {
+	return &Sockets{books: books, open: map[string]*socket{}}
+}
 
 // Open opens what is not open yet, and gives the others the mode and the
 // backlog that are wanted now: all of it, or nothing is changed.

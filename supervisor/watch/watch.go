@@ -19,15 +19,10 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"tp0/supervisor/fdledger"
 	"tp0/supervisor/files"
 	"tp0/supervisor/procfs"
 )
-
-// FDRegistrar are where the descriptor is entered.
-type FDRegistrar interface {
-	Opened(fd int, kind, target string)
-	Close(fd int, close func() error) error
-}
 
 // When to look after something happened: once it is quiet, and if it never is.
 const (
@@ -40,7 +35,7 @@ const maxLinks = 40 // as the kernel follows
 // Watcher watches the files of the last reading. It is one descriptor and one
 // goroutine of fsnotify's, and does nothing while nothing happens.
 type Watcher struct {
-	books   FDRegistrar
+	books   fdledger.Registrar
 	fd      int
 	notify  *fsnotify.Watcher
 	changed func()
@@ -60,7 +55,7 @@ type Watcher struct {
 // New makes a watcher, which reads by from and calls changed from [Watcher.Run], and warn once
 // with what keeps it from watching a directory. Nobody else may open an inotify
 // descriptor meanwhile: its own is found by comparison.
-func New(books FDRegistrar, from *files.Reader, changed func(), warn func(error)) (*Watcher, error) {
+func New(books fdledger.Registrar, from *files.Reader, changed func(), warn func(error)) (*Watcher, error) {
 	before, err := inotifies()
 	if err != nil {
 		return nil, err

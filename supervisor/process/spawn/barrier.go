@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fdledger"
 )
 
 // Barrier holds a child back between its fork and the exec of its command. It
@@ -16,7 +18,7 @@ import (
 // The supervisor's end is not in the table of the loop's thread: no method may
 // be called there.
 type Barrier struct {
-	ledger FDRegistrar
+	ledger fdledger.Registrar
 
 	file *os.File // of fd; Go's poller waits for it, so no thread does
 
@@ -26,7 +28,7 @@ type Barrier struct {
 
 // newBarrier returns a barrier and the child's end of it, which the caller
 // closes once the child has it.
-func newBarrier(name string, ledger FDRegistrar) (b *Barrier, childEnd int, err error) {
+func newBarrier(name string, ledger fdledger.Registrar) (b *Barrier, childEnd int, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, 0, fmt.Errorf("cannot make a socket: %w", err)

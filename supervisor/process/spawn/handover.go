@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fdledger"
 )
 
 // maxRights is the number of descriptors in one message. The kernel's limit is
@@ -17,7 +19,7 @@ const maxRights = 128
 // that carries SCM_RIGHTS messages (unix(7)). What is opened and closed on the
 // loop's thread belongs to that table and is in nobody's ledger.
 type Handover struct {
-	ledger FDRegistrar
+	ledger fdledger.Registrar
 
 	mu      sync.Mutex // messages have the order of the calls of queue
 	in, out int        // -1: closed
@@ -31,7 +33,7 @@ type Transfer struct {
 
 // NewHandover makes a handover. Any goroutine may call it, before the loop's
 // thread has its own table. An error says that no socket could be made.
-func NewHandover(ledger FDRegistrar) (*Handover, error) {
+func NewHandover(ledger fdledger.Registrar) (*Handover, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a socket: %w", err)

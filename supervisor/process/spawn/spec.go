@@ -23,15 +23,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/fdledger"
 	"tp0/supervisor/procfs"
 )
-
-// FDRegistrar records the supervisor's own descriptors. Its methods must not be
-// called on the loop's thread, which has its own table of descriptors.
-type FDRegistrar interface {
-	Opened(fd int, kind, target string)
-	Close(fd int, close func() error) error
-}
 
 // Spec is what a process begins with.
 type Spec struct {
@@ -96,7 +90,7 @@ type Prepared struct {
 // but the loop's. An error says that no socket could be made; then nothing is
 // left open. The caller calls CloseChildEnd once the files are handed over, and
 // ends the barrier with Release or Close.
-func Prepare(s Spec, ledger FDRegistrar) (*Prepared, error) {
+func Prepare(s Spec, ledger fdledger.Registrar) (*Prepared, error) {
 	p := &Prepared{spec: s, files: []int{s.Stdin, s.Stdout, s.Stderr}}
 	p.addSockets()
 	if !s.needsStartVerb() {
