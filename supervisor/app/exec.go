@@ -61,9 +61,9 @@ func execute(o cli.ExecOptions, s *signals, version string) int {
 		return refuse(err, fdledger.CodeFailed)
 	}
 	err = e.build(process.Options{Inherit: true, Parent: parent, ParentDeath: o.ParentDeath}, orchestrator.Options{
-		Config: cfg, Terminal: terminal(os.Stderr), Certain: true, Leave: o.MainOnly,
-		Patience: patience,
-		Run: process.Spec{
+		Config: cfg, Terminal: terminal(os.Stderr), KeepQueuedSpawns: true, LeaveOrphans: o.MainOnly,
+		ShortageTimeout: patience,
+		ProcessDefaults: process.Spec{
 			Spec: spawn.Spec{
 				Session: o.Session, Terminal: atTerminal, Ignored: s.ignored, Blocked: s.blocked,
 			},

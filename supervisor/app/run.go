@@ -83,7 +83,7 @@ func (h *house) prepare(
 	err = h.build(process.Options{}, orchestrator.Options{
 		Config: first.cfg, Load: func() (*config.Config, error) { return h.reload(o) },
 		Configure: h.configure, Terminal: terminal(os.Stderr),
-		Run: process.Spec{Spec: spawn.Spec{
+		ProcessDefaults: process.Spec{Spec: spawn.Spec{
 			Stdin:   fromNull,
 			Ignored: s.ignored.Without(unix.SIGTERM).Without(unix.SIGINT).Without(unix.SIGQUIT),
 		}},
@@ -248,19 +248,19 @@ func (h *house) build(p process.Options, f orchestrator.Options) error {
 	if err != nil {
 		return err
 	}
-	f.Listen = func(take func([]int, probe.Message)) (orchestrator.Notifier, error) {
+	f.ListenNotify = func(take func([]int, probe.Message)) (orchestrator.Notifier, error) {
 		return probe.Listen(h.book, take)
 	}
 	p.FDs, p.Deliver = h.book, func(f []process.Fact) { h.fleet.Deliver(f...) }
 	if h.loop, err = process.New(p); err != nil {
 		return err
 	}
-	if f.Run.Stdin == fromNull {
+	if f.ProcessDefaults.Stdin == fromNull {
 		if h.null, err = unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 			return fmt.Errorf("cannot open %s: %w", os.DevNull, err)
 		}
 		h.book.Opened(h.null, "file", os.DevNull)
-		f.Run.Stdin = h.null
+		f.ProcessDefaults.Stdin = h.null
 	}
 	h.sockets = sockets.New(h.book)
 	if err := h.sockets.Open(f.Config.Listens()); err != nil {
@@ -277,7 +277,7 @@ func (h *house) build(p process.Options, f orchestrator.Options) error {
 // close the books.
 func (h *house) live(s *signals, take func(unix.Signal)) {
 	var g oklog.Group
-	g.Add(h.fleet.Run, func(error) {
+	g.Add(h.fleet.Supervise, func(error) {
 		h.guard.Arm()
 		h.fleet.Stop()
 	})

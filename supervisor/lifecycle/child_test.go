@@ -122,7 +122,7 @@ func TestLadder(t *testing.T) {
 		t.Errorf("SIGKILL after SIGKILL: %v", l)
 	}
 	given := []Step{{unix.SIGTERM, time.Second}, {unix.SIGQUIT, time.Millisecond}}
-	if l := StopSequenceOf(given); !slices.Equal(l, append(given, Step{Signal: unix.SIGKILL})) {
+	if l := CustomStopSequence(given); !slices.Equal(l, append(given, Step{Signal: unix.SIGKILL})) {
 		t.Errorf("given: %v", l)
 	}
 	for timeout, want := range map[time.Duration]StopSequence{
@@ -136,21 +136,21 @@ func TestLadder(t *testing.T) {
 }
 
 func TestRestartPolicy(t *testing.T) {
-	p := Policy{On: OnFailure, Attempts: 5, Interval: time.Minute, Delay: 200 * time.Millisecond, MaxDelay: time.Second}
+	p := RestartPolicy{On: OnFailure, Attempts: 5, Interval: time.Minute, Delay: 200 * time.Millisecond, MaxDelay: time.Second}
 	const middle = 0.5 // no jitter
-	var r Restarts
+	var r RestartHistory
 	now := time.Unix(0, 0)
 	for i, want := range []time.Duration{200, 400, 800, 1000, 1000} {
-		d := r.Ended(p, now, false, "crash", middle)
+		d := r.Decide(p, now, false, "crash", middle)
 		if d.Event != EndedToRestart || d.Attempt != i+1 || d.Delay != want*time.Millisecond {
 			t.Errorf("restart %d: %+v", i+1, d)
 		}
 	}
-	if d := r.Ended(p, now, false, "crash", middle); d.Event != EndedBadly {
+	if d := r.Decide(p, now, false, "crash", middle); d.Event != EndedBadly {
 		t.Errorf("after the last attempt: %+v", d)
 	}
 	now = now.Add(time.Minute)
-	if d := r.Ended(p, now, false, "crash", middle); d.Event != EndedToRestart || d.Attempt != 1 || d.Delay != 200*time.Millisecond {
+	if d := r.Decide(p, now, false, "crash", middle); d.Event != EndedToRestart || d.Attempt != 1 || d.Delay != 200*time.Millisecond {
 		t.Errorf("after a good interval: %+v", d)
 	}
 }
@@ -165,9 +165,9 @@ func TestRestartWhen(t *testing.T) {
 		{OnFailure, true, EndedWell}, {OnFailure, false, EndedToRestart},
 		{Always, true, EndedToRestart}, {Always, false, EndedToRestart},
 	} {
-		var r Restarts
-		p := Policy{On: tt.on, Attempts: 1, Interval: time.Minute, Delay: time.Second, MaxDelay: time.Minute}
-		if d := r.Ended(p, time.Unix(0, 0), tt.well, "", 0); d.Event != tt.want {
+		var r RestartHistory
+		p := RestartPolicy{On: tt.on, Attempts: 1, Interval: time.Minute, Delay: time.Second, MaxDelay: time.Minute}
+		if d := r.Decide(p, time.Unix(0, 0), tt.well, "", 0); d.Event != tt.want {
 			t.Errorf("%s, well %v: %s, want %s", tt.on, tt.well, d.Event, tt.want)
 		}
 	}
@@ -175,10 +175,10 @@ func TestRestartWhen(t *testing.T) {
 
 func TestDelayStaysInBounds(t *testing.T) {
 	for range 10_000 {
-		p := Policy{On: Always, Attempts: 100, Interval: time.Hour, Delay: rand.N(time.Hour), MaxDelay: rand.N(48 * time.Hour)}
-		var r Restarts
+		p := RestartPolicy{On: Always, Attempts: 100, Interval: time.Hour, Delay: rand.N(time.Hour), MaxDelay: rand.N(48 * time.Hour)}
+		var r RestartHistory
 		for range 100 {
-			d := r.Ended(p, time.Unix(0, 0), false, "", rand.Float64())
+			d := r.Decide(p, time.Unix(0, 0), false, "", rand.Float64())
 			if d.Delay < 0 || d.Delay > p.MaxDelay {
 				t.Fatalf("%+v gives %v", p, d.Delay)
 			}

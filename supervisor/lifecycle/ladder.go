@@ -30,8 +30,8 @@ func NewStopSequence(signal unix.Signal, timeout time.Duration, diagnosis unix.S
 	return StopSequence{{signal, timeout - part}, {diagnosis, part}, last}
 }
 
-// StopSequenceOf makes the ladder of rungs before the last.
-func StopSequenceOf(rungs []Step) StopSequence {
+// CustomStopSequence makes the ladder of rungs before the last.
+func CustomStopSequence(rungs []Step) StopSequence {
 	return append(slices.Clone(rungs), Step{Signal: unix.SIGKILL})
 }
 

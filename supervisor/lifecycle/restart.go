@@ -12,8 +12,8 @@ const (
 	Always    = "always"
 )
 
-// Policy is when a run that ended is followed by another.
-type Policy struct {
+// RestartPolicy is when a run that ended is followed by another.
+type RestartPolicy struct {
 	On       string
 	Attempts int           // restarts within each Interval
 	Interval time.Duration // a window that slides
@@ -33,12 +33,12 @@ type Decision struct {
 // step: from 80 to 120 percent of what the policy says, MaxDelay at most.
 const jitter = 0.2
 
-// Restarts remembers the restarts of one instance. The zero value is ready.
-type Restarts struct{ at []time.Time }
+// RestartHistory remembers the restarts of one instance. The zero value is ready.
+type RestartHistory struct{ at []time.Time }
 
-// Ended decides what follows the end of a run at now. well says whether the
+// Decide decides what follows the end of a run at now. well says whether the
 // run succeeded, reason how it ended, random is from [0, 1).
-func (r *Restarts) Ended(p Policy, now time.Time, well bool, reason string, random float64) Decision {
+func (r *RestartHistory) Decide(p RestartPolicy, now time.Time, well bool, reason string, random float64) Decision {
 	again := p.On == Always || p.On == OnFailure && !well
 	switch {
 	case !again && well:
@@ -61,8 +61,8 @@ func (r *Restarts) Ended(p Policy, now time.Time, well bool, reason string, rand
 	return Decision{Event: EndedToRestart, Attempt: n + 1, Delay: min(delay, p.MaxDelay), Reason: reason}
 }
 
-// Final reports whether no other run would follow if one failed at now.
-func (r *Restarts) Final(p Policy, now time.Time) bool {
+// Exhausted reports whether no other run would follow if one failed at now.
+func (r *RestartHistory) Exhausted(p RestartPolicy, now time.Time) bool {
 	n := 0
 	for _, t := range r.at {
 		if t.After(now.Add(-p.Interval)) {
@@ -73,9 +73,9 @@ func (r *Restarts) Final(p Policy, now time.Time) bool {
 }
 
 // Count is the number of restarts in the last interval looked at.
-func (r *Restarts) Count() int { return len(r.at) }
+func (r *RestartHistory) Count() int { return len(r.at) }
 
-func (r *Restarts) forget(before time.Time) {
+func (r *RestartHistory) forget(before time.Time) {
 	keep := r.at[:0]
 	for _, t := range r.at {
 		if t.After(before) {

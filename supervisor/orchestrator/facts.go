@@ -155,7 +155,7 @@ func (f *Orchestrator) failedBefore(u *unit, o outcome) {
 	if f.stop.phase == running || !o.wanted || o.well || u.failed {
 		return
 	}
-	d := u.restarts.Ended(lifecycle.Policy(u.spec.Policy.Restart), time.Now(), o.well, o.reason, random())
+	d := u.restarts.Decide(lifecycle.RestartPolicy(u.spec.Policy.Restart), time.Now(), o.well, o.reason, random())
 	if d.Event != lifecycle.EndedBadly {
 		return // it would have been restarted
 	}
@@ -219,7 +219,7 @@ func (f *Orchestrator) ended(u *unit, o outcome) {
 	switch u.state {
 	case lifecycle.Starting, lifecycle.Ready, lifecycle.Unready, lifecycle.Ending:
 		r := u.spec.Policy.Restart
-		u.last = u.restarts.Ended(lifecycle.Policy(r), time.Now(), o.well, o.reason, random())
+		u.last = u.restarts.Decide(lifecycle.RestartPolicy(r), time.Now(), o.well, o.reason, random())
 		if (u.last.Event != lifecycle.EndedWell || !u.spec.Policy.Oneshot) && f.mayRollBack(u) {
 			if o.early {
 				o.reason += " before it was ready"

@@ -49,19 +49,19 @@ type OutputRelay interface {
 
 // Options are what a fleet is made of.
 type Options struct {
-	Config    *config.Config
-	Load      func() (*config.Config, error) // for a reload; called by a goroutine of the fleet
-	Configure func(*config.Config)           // a reload changed what is not the children's
-	Processes Processes
-	Relays    OutputRelay
-	Sockets   Sockets // nil: no child has any
-	Sink      event.Sink
-	Listen    func(take func(pids []int, m probe.Message)) (Notifier, error) // see probe.Listen
-	Run       process.Spec                                                   // what all runs have in common: standard input, scope, …
-	Terminal  bool                                                           // somebody may be watching, who can press Ctrl-C again
-	Certain   bool                                                           // a stop does not take back a spawn that waits for its turn
-	Patience  time.Duration                                                  // how long a spawn that lacks something is tried again; 0: as long as it takes
-	Leave     bool                                                           // what is below us when no child runs any more is left alone
+	Config           *config.Config
+	Load             func() (*config.Config, error) // for a reload; called by a goroutine of the fleet
+	Configure        func(*config.Config)           // a reload changed what is not the children's
+	Processes        Processes
+	Relays           OutputRelay
+	Sockets          Sockets // nil: no child has any
+	Sink             event.Sink
+	ListenNotify     func(take func(pids []int, m probe.Message)) (Notifier, error) // see probe.Listen
+	ProcessDefaults  process.Spec                                                   // what all runs have in common: standard input, scope, …
+	Terminal         bool                                                           // somebody may be watching, who can press Ctrl-C again
+	KeepQueuedSpawns bool                                                           // a stop does not take back a spawn that waits for its turn
+	ShortageTimeout  time.Duration                                                  // how long a spawn that lacks something is tried again; 0: as long as it takes
+	LeaveOrphans     bool                                                           // what is below us when no child runs any more is left alone
 }
 
 // Orchestrator is all children. Its methods may be called by any goroutine, and none
@@ -221,9 +221,9 @@ func (f *Orchestrator) Health(ctx context.Context) control.Health {
 	}
 }
 
-// Run starts the children and returns when nothing runs and nothing is due, or
+// Supervise starts the children and returns when nothing runs and nothing is due, or
 // when a stop is over. It must be called once.
-func (f *Orchestrator) Run() error {
+func (f *Orchestrator) Supervise() error {
 	defer f.wg.Wait()
 	defer f.deafen()
 	defer f.end()

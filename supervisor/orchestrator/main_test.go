@@ -232,13 +232,13 @@ func open(t *testing.T, relays OutputRelay, cfgs ...*config.Config) *world {
 	close(w.gate)
 	w.f = New(Options{
 		Config: cfgs[0], Load: w.reload, Configure: func(*config.Config) {}, Processes: w,
-		Relays: relays, Sockets: w, Sink: w, Listen: w.listen,
-		Run: process.Spec{Spec: spawn.Spec{Stdin: -1}}, Terminal: true,
+		Relays: relays, Sockets: w, Sink: w, ListenNotify: w.listen,
+		ProcessDefaults: process.Spec{Spec: spawn.Spec{Stdin: -1}}, Terminal: true,
 	})
 	if err := w.Open(cfgs[0].Listens()); err != nil {
 		t.Fatal(err)
 	}
-	go func() { w.over <- w.f.Run() }()
+	go func() { w.over <- w.f.Supervise() }()
 	return w
 }
 

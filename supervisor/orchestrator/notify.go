@@ -39,7 +39,7 @@ func (u *unit) notifies() bool {
 // what we ourselves may have been given.
 func (f *Orchestrator) notifyEnv(l *config.Launch) ([]string, error) {
 	if f.notifier == nil {
-		n, err := f.opt.Listen(func(pids []int, m probe.Message) {
+		n, err := f.opt.ListenNotify(func(pids []int, m probe.Message) {
 			done := make(chan struct{})
 			f.mail.Put(notified{pids, m, done})
 			select {

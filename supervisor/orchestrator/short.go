@@ -34,7 +34,7 @@ func (s *shortage) waits() bool { return s.failed > 0 }
 // does.
 func (f *Orchestrator) spawnLater(u *unit, err error) bool {
 	now, s := time.Now(), &u.short
-	if !f.comesBack(u, err) || f.opt.Patience > 0 && s.waits() && now.Sub(s.since) >= f.opt.Patience {
+	if !f.comesBack(u, err) || f.opt.ShortageTimeout > 0 && s.waits() && now.Sub(s.since) >= f.opt.ShortageTimeout {
 		*s = shortage{}
 		return false
 	}

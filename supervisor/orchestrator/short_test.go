@@ -81,7 +81,7 @@ func TestPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := open(t, hub, newConfig(kid("a", restart("never"))))
 		defer w.finish()
-		w.f.opt.Patience = time.Second // nothing was read of it yet
+		w.f.opt.ShortageTimeout = time.Second // nothing was read of it yet
 		began := time.Now()
 		for len(told[event.SpawnFailed](w)) == 0 {
 			w.do("lack a")

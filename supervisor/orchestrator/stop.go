@@ -165,7 +165,7 @@ func (f *Orchestrator) startSweep() {
 		}
 	}
 	f.stop.phase = sweeping
-	if f.opt.Leave {
+	if f.opt.LeaveOrphans {
 		f.swept(process.OrphanCleanupDone{})
 		return
 	}

@@ -57,7 +57,7 @@ func (f *Orchestrator) hold(u *unit, at time.Time, words event.UnexpectedEnd) *h
 	if sig == 0 || u.goal != toRun || f.stop.phase != running || u.state == lifecycle.Unready {
 		return nil
 	}
-	if !u.restarts.Final(lifecycle.Policy(u.spec.Policy.Restart), at) {
+	if !u.restarts.Exhausted(lifecycle.RestartPolicy(u.spec.Policy.Restart), at) {
 		return nil // another run follows, and a stop is free to come before it
 	}
 	return &heldEnd{run: u.run, signal: sig, at: at, words: words, relay: u.relay}

@@ -67,7 +67,7 @@ type unit struct {
 	state    lifecycle.State
 	failed   bool // for good
 	code     int  // of its last run, 128+n for signal n; 0: there was none
-	restarts lifecycle.Restarts
+	restarts lifecycle.RestartHistory
 	last     lifecycle.Decision // what the policy said to the end of the last run
 	short    shortage
 	held     *heldEnd // nil: none
@@ -148,7 +148,7 @@ func (u *unit) adopt() {
 		u.unheard = ""
 	}
 	u.spec, u.next, u.trial, u.anew = u.next, nil, true, true
-	u.failed, u.restarts = false, lifecycle.Restarts{}
+	u.failed, u.restarts = false, lifecycle.RestartHistory{}
 }
 
 // feed gives an event to the machine and does what it says.
@@ -247,7 +247,7 @@ func (f *Orchestrator) spawn(u *unit) {
 	u.relay = r
 	f.keep(r)
 	out, errs := r.ChildFiles()
-	s := f.opt.Run
+	s := f.opt.ProcessDefaults
 	s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, l.Path, append([]string{l.Command}, l.Args...), env, l.Dir
 	s.Stdout, s.Stderr, s.Sockets = out, errs, sockets
 	s.Attributes = spawn.Attributes(l.Attributes)
@@ -258,7 +258,7 @@ func (f *Orchestrator) spawn(u *unit) {
 	if scope := u.spec.Policy.KillScope; scope != "" { // else it is given for all
 		s.Scope, s.Leave = process.Scope(scope), u.spec.Policy.Descendants == config.LeaveDescendants
 	}
-	if !f.opt.Certain {
+	if !f.opt.KeepQueuedSpawns {
 		s.Revoked = &f.late
 	}
 	f.pending++
@@ -301,7 +301,7 @@ func (u *unit) ladder() lifecycle.StopSequence {
 		for _, r := range p.KillSequence {
 			rungs = append(rungs, lifecycle.Step(r))
 		}
-		return lifecycle.StopSequenceOf(rungs)
+		return lifecycle.CustomStopSequence(rungs)
 	}
 	return lifecycle.NewStopSequence(p.KillSignal, p.KillTimeout, p.DiagnoseSignal)
 }
@@ -386,7 +386,7 @@ func (f *Orchestrator) looker(u *unit, p *config.Probe) probe.Probe {
 	case p.HTTP != "":
 		return able(probe.HTTP(p.HTTP))
 	case len(p.Exec) > 0:
-		s := f.opt.Run.Spec
+		s := f.opt.ProcessDefaults.Spec
 		s.Name, s.Path, s.Argv, s.Env, s.Dir = u.spec.Name, p.ExecPath, p.Exec, u.spec.Launch.Env, u.spec.Launch.Dir
 		s.Attributes = spawn.Attributes(u.spec.Launch.Attributes)
 		return able(func(ctx context.Context) error { return f.opt.Processes.RunProbe(ctx, s) })
