@@ -10,7 +10,7 @@ GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 LDFLAGS = -s -w -X main.version=$(VERSION)
 BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags="$(LDFLAGS)" -ldflags="tp0/supervisor=$(LDFLAGS) -E=tp0/supervisor/entrypoint.entry"
 
-# Where things go; DESTDIR goes before all of it.
+# The directories of make install; DESTDIR is put before each.
 BIN        ?= bin/
 DESTDIR    ?=
 PREFIX     ?= /usr/local
@@ -20,20 +20,20 @@ SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 UNITDIR    ?= $(if $(filter /usr,$(PREFIX)),/usr/lib/systemd/system,/etc/systemd/system)
 
 .DEFAULT_GOAL := help
-.PHONY: help build install install-files uninstall dist run test lint audit bench bench-quick bench-peers bench-proof image clean docker-compose-up docker-compose-logs docker-compose-down
+.PHONY: help build install install-files uninstall dist run test check preflight deps format lint audit bench bench-quick bench-peers bench-proof image clean docker-compose-up docker-compose-logs docker-compose-down
 
-help: ## print this
+help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/supervisor, bin/server and bin/client
 	$(BUILD) -o $(BIN) ./supervisor ./workers/server ./workers/client
 
-run: build ## run the main job: a server and a client, until Ctrl-C
+run: build ## run the demo, an echo server and a client, until Ctrl-C
 	PATH="$(CURDIR)/bin:$$PATH" exec bin/supervisor run
 
-install: build install-files ## install it, with its unit: DESTDIR, PREFIX, SYSCONFDIR, UNITDIR
+install: build install-files ## install the programs and the systemd unit (DESTDIR, PREFIX, SYSCONFDIR, UNITDIR)
 
-# What there is already of the configuration is left alone.
+# An existing configuration is kept.
 install-files:
 	install -D -m 755 $(BIN)supervisor $(DESTDIR)$(BINDIR)/supervisor
 	install -D -m 755 $(BIN)server $(DESTDIR)$(LIBEXECDIR)/supervisor/server
@@ -43,25 +43,41 @@ install-files:
 	sed -e 's|@BINDIR@|$(BINDIR)|' -e 's|@LIBEXECDIR@|$(LIBEXECDIR)|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' deploy/systemd/supervisor.service >$(DESTDIR)$(UNITDIR)/supervisor.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/supervisor.service
 
-uninstall: ## remove what install put there, but for the configuration
+uninstall: ## remove what make install installed, except the configuration
 	rm -f $(DESTDIR)$(BINDIR)/supervisor $(DESTDIR)$(UNITDIR)/supervisor.service
 	rm -rf $(DESTDIR)$(LIBEXECDIR)/supervisor
 
 dist: ## release archives and Debian packages for amd64 and arm64, in dist/
 	deploy/dist.sh $(VERSION)
 
-test: lint build ## run every check and test, container tests too where there is Docker
-	go test -race -count=1 -timeout=20m -skip '^TestHostile$$' ./...
-	go test -race -count=1 -timeout=10m -run '^TestHostile$$' ./acceptance # alone: it keeps the whole machine busy
-	cd deploy/check && go vet ./... && go test -count=1 -timeout=10m ./...
+PREFLIGHT = supervisor/fixture/needs/preflight.sh
+TESTRUN   = go run ./supervisor/fixture/testrun
 
-lint: ## check formatting, vet and staticcheck
-	@files=$$(gofmt -l acceptance bench deploy supervisor workers); test -z "$$files" || { echo "not formatted (gofmt -w):"; echo "$$files"; exit 1; }
+test: preflight lint build ## run every check and test; what this machine lacks is skipped and counted
+	@$(TESTRUN) test
+
+check: format ## format, vet and unit tests, in under a minute
 	go vet ./...
+	@$(TESTRUN) check
+
+preflight: ## print what the tests need and this machine lacks
+	@$(PREFLIGHT)
+
+deps: ## install what the tests need (Debian, root)
+	@packages=$$($(PREFLIGHT) packages) && test -z "$$packages" || { apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$packages; }
+
+format: ## check the format of the Go files
+	@files=$$(gofmt -l acceptance bench deploy supervisor workers); \
+	test -z "$$files" || { echo "not formatted (gofmt -w):"; echo "$$files"; exit 1; }
+
+lint: format ## check formatting, vet and staticcheck
+	go vet ./...
+	cd deploy/check && go vet ./...
 	go run $(STATICCHECK) ./...
 
-audit: ## look for known vulnerabilities (needs the network)
-	@go run $(GOVULNCHECK) ./... || { echo 'make audit: NOT AUDITED, or something was found: see above'; exit 1; }
+audit: ## search the dependencies for known vulnerabilities (needs the network)
+	@go run $(GOVULNCHECK) ./... || { echo 'make audit failed: a vulnerability was found, or govulncheck could not run'; exit 1; }
 
 SCALE ?= 1
 PEERS = supervisor runit s6 execline tini dumb-init
@@ -69,26 +85,26 @@ bench-peers:
 	@for p in $(PEERS); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'install ok' || missing="$$missing $$p"; done; \
 	test -z "$$missing" || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; }
 
-bench: build bench-peers ## measure us beside our peers and write docs/performance.md (Debian, root, gcc; 30 minutes)
+bench: build bench-peers ## compare with other supervisors, write docs/performance.md (Debian, root, gcc; 30 minutes)
 	go run ./bench/side -scale $(SCALE) -page docs/performance.md
 
-bench-quick: build bench-peers ## a tenth of it, printed; before and after a change (5 minutes)
+bench-quick: build bench-peers ## print a tenth of the benchmark, to compare before and after a change (5 minutes)
 	go run ./bench/side -scale 0.1
 
-bench-proof: build ## measure what the exact proof adds to a stop (needs gcc)
+bench-proof: build ## measure how much the exact proof adds to a stop (needs gcc)
 	go run ./bench/proof bin/supervisor
 
 image: ## build the image
 	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE) .
 
-clean: ## remove what was built
+clean: ## remove bin and dist
 	rm -rf bin dist
 
-docker-compose-up: image ## start the exercise: containers server and client1
+docker-compose-up: image ## start the exercise in the containers server and client1
 	$(COMPOSE) --profile exercise up -d server client1
 
-docker-compose-logs: ## follow their logs
+docker-compose-logs: ## follow the logs of the containers
 	$(COMPOSE) --profile exercise logs -f server client1
 
-docker-compose-down: ## stop and remove them
+docker-compose-down: ## stop and remove the containers
 	$(COMPOSE) --profile exercise down -t 12

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/needs"
 )
 
 // One that takes no notice gets each signal of its ladder in turn, and SIGKILL
@@ -90,7 +92,7 @@ member("main")
 // A child of another user is who it should be, its end is proven, and it dies
 // with us: the change of its ids took away the signal for that.
 func TestUser(t *testing.T) {
-	needRoot(t)
+	needs.Check(t, "root", "python")
 	const script = `echo $HOME $USER $LOGNAME $A $(umask) $(ulimit -n); tr '\t' ' ' </proc/self/status | grep -E '^(Uid|Gid|Groups)'; ` + resting
 	s := prepare(t, shell("c", script, "user = \"65533\"\ngroup = 7\numask = \"0027\"\nenv_file = \"c.env\"\nrlimits { nofile = 99 }"))
 	if err := os.WriteFile(filepath.Join(filepath.Dir(s.config), "c.env"), []byte("A=b\"c\"\n"), 0o600); err != nil {
@@ -107,7 +109,7 @@ func TestUser(t *testing.T) {
 }
 
 func TestDeathOfTheSupervisorOfAnotherUser(t *testing.T) {
-	needRoot(t)
+	needs.Check(t, "root")
 	s := start(t, shell("c", "echo up; exec sleep 1000", "user = 65533"))
 	s.prints("[c] up")
 	pidfd, err := unix.PidfdOpen(s.wait("child spawned").int("pid"), 0)
@@ -127,7 +129,7 @@ func TestDeathOfTheSupervisorOfAnotherUser(t *testing.T) {
 // What another user may not execute is a failed spawn that says why, and a
 // failure like any other.
 func TestUserMayNot(t *testing.T) {
-	needRoot(t)
+	needs.Check(t, "root")
 	path := filepath.Join(t.TempDir(), "roots-only")
 	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o700); err != nil {
 		t.Fatal(err)
@@ -157,7 +159,7 @@ func TestUserIsNotThere(t *testing.T) {
 
 // A supervisor without the rights of root says so before it starts anything.
 func TestUserNeedsRights(t *testing.T) {
-	needRoot(t)
+	needs.Check(t, "root")
 	s := prepare(t, shell("c", "exit", "user = \"65533\""))
 	for _, path := range []string{bin, filepath.Dir(s.config), s.config} { // who reads them is somebody else
 		if err := os.Chmod(path, 0o755); err != nil {
@@ -174,14 +176,5 @@ func TestUserNeedsRights(t *testing.T) {
 	}
 	if text := s.log.text(); !strings.Contains(text, "The supervisor, which runs as user 65532, may not change that") {
 		t.Error(text)
-	}
-}
-
-// needRoot fails where we are not root: what only root may do would not be
-// tested at all.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Fatal("only root may start a child as another user: run this test as root")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"tp0/supervisor/config"
+	"tp0/supervisor/fixture/needs"
 )
 
 // Each engine grants more time than the supervisor takes at most.
@@ -53,6 +54,7 @@ type project struct {
 
 func newProject(t *testing.T) *project {
 	t.Helper()
+	needs.Check(t, "compose")
 	image := quickImage(t)
 	p := &project{t: t, dir: t.TempDir()}
 	if err := os.Chmod(p.dir, 0o755); err != nil {

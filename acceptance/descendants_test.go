@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/needs"
 )
 
 // A server is a real program with a process tree: its main process is not the one
@@ -101,16 +103,6 @@ def app(environ, start):
 	}
 }
 
-// needPrograms fails where a program is not installed.
-func needPrograms(t *testing.T) {
-	t.Helper()
-	for _, path := range []string{"/usr/sbin/nginx", "/usr/bin/gunicorn", "/usr/bin/python3"} {
-		if _, err := exec.LookPath(path); err != nil {
-			t.Fatalf("%v: apt-get install nginx-light gunicorn python3", err)
-		}
-	}
-}
-
 // serves waits until a server answers with the given version.
 func serves(t *testing.T, port, version string) {
 	t.Helper()
@@ -154,7 +146,7 @@ func (s *super) endsBeforeSpawn(first int) {
 // servers: the next process can bind the port, and what the child needs outlives
 // the last descendant.
 func TestRealProcessTrees(t *testing.T) {
-	needPrograms(t)
+	needs.Check(t, "nginx", "gunicorn", "python")
 	for _, server := range realServers() {
 		t.Run(server.name, func(t *testing.T) {
 			t.Parallel()
@@ -308,7 +300,7 @@ func TestRestartsThatLeaveHelpersLeakNothing(t *testing.T) {
 // descendants are found all the same.
 func TestTreeThroughSu(t *testing.T) {
 	t.Parallel()
-	needRoot(t)
+	needs.Check(t, "root")
 	if out, err := exec.Command("su", "-s", "/bin/sh", "nobody", "-c", "true").CombinedOutput(); err != nil {
 		t.Fatalf("su does not work here: %v: %s", err, out)
 	}
@@ -317,8 +309,10 @@ func TestTreeThroughSu(t *testing.T) {
 		"  restart { delay = \"10ms\" }\n}\n", script)+fixture("keep", "sleep", ""))
 	s.prints("[svc] ready")
 	s.prints("[keep] ready")
-	at := s.log.count()
-	send(t, s.wait("child spawned", "child", "svc").int("pid"), unix.SIGKILL)
+	// The output can be read before the log, so the first start is waited for, and what
+	// follows is looked for behind it.
+	first, at := s.waitFrom(0, "child spawned", "child", "svc")
+	send(t, first.int("pid"), unix.SIGKILL)
 	s.waitFrom(at, "child spawned", "child", "svc")
 	n := 0 // the shell and both of its children
 	for _, e := range s.log.entries(at, s.log.count()) {

@@ -1,7 +1,6 @@
 package acceptance
 
 import (
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -12,9 +11,7 @@ import (
 // for those that are traced already. Nothing may come to stand by it.
 func TestStopsInTheMiddleOfExec(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "execstorm")
-	if out, err := exec.Command("gcc", "-static", "-O1", "-pthread", "-o", program, "../supervisor/fixture/execstorm.c").CombinedOutput(); err != nil {
-		t.Fatalf("cannot build the fixture: %v\n%s", err, out)
-	}
+	gcc(t, program, "../supervisor/fixture/execstorm.c")
 	for range 10 {
 		s := start(t, `shutdown { deadline = "20s" }
 child "storm" {

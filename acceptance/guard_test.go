@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/needs"
 )
 
 // held is a process whose execve never ends: a process below it traces one of its
@@ -101,11 +103,9 @@ int main(int argc, char **argv) {
 // silentFile is a file whose reads are not answered until free.
 func silentFile(t *testing.T) (path string, free func()) {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("only root may mount")
-	}
+	needs.Check(t, "root", "gcc")
 	if _, err := os.Stat("/dev/fuse"); err != nil {
-		t.Skip(err)
+		needs.Skip(t, "fuse", err)
 	}
 	dir := t.TempDir()
 	cmd := exec.Command(compiled(t, silent), dir)
@@ -124,7 +124,7 @@ func silentFile(t *testing.T) (path string, free func()) {
 	}
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		free()
-		t.Skipf("cannot mount: %q %v", line, err)
+		needs.Skip(t, "fuse", fmt.Sprintf("cannot mount: %q %v", line, err))
 	}
 	return filepath.Join(dir, "f"), free
 }

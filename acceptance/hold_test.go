@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/needs"
 )
 
 // The first signal of a stop waits for a run that is too young to hear it.
@@ -283,6 +285,7 @@ int main(void) {
 // gcc compiles a static program.
 func gcc(t *testing.T, path string, source string) {
 	t.Helper()
+	needs.Check(t, "gcc")
 	c := exec.Command("gcc", "-static", "-O1", "-pthread", "-Wall", "-Wextra", "-Werror", "-o", path, source)
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("cannot build %s: %v\n%s", source, err, out)

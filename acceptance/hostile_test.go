@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/needs"
 )
 
 // Hostile children, drawn at random, beside honest ones. See docs/testing.md.
@@ -85,7 +87,7 @@ func TestHostile(t *testing.T) {
 		}
 		seeds = []uint64{seed}
 	}
-	needDocker(t)
+	needs.Check(t, "docker")
 	program := hostileProgram(t)
 	image := hostileImage(t, program)
 	byHand := only != "" || os.Getenv("SUPERVISOR_HOSTILE") != "" || os.Getenv("SUPERVISOR_HOSTILE_SEED") != ""

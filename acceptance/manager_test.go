@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/needs"
 )
 
 // Who started us hears how we do, as sd_notify(3) has it; our children neither
@@ -45,6 +47,7 @@ func TestServiceManager(t *testing.T) {
 			return
 		}
 	}
+	needs.Check(t, "python")
 	s := prepare(t, fixture("a", "sleep", "")+shell("b", "env | grep -c -e NOTIFY -e WATCHDOG; "+resting, "depends_on = [\"a\"]\n  ready { log = \"at rest\" }"))
 	s.cmd.Env = append(s.cmd.Environ(), "NOTIFY_SOCKET="+name, "WATCHDOG_USEC=100000")
 	s.launch()

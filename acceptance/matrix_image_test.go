@@ -8,11 +8,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"tp0/supervisor/fixture/needs"
 )
 
 // The matrix where rights are few: the proof must be as exact as elsewhere, but
 // for what is executed in the stop where that could be a set-user-ID program.
 func TestMatrixInContainers(t *testing.T) {
+	needs.Check(t, "docker", "gcc")
 	image := quickImage(t, pythonFiles(t))
 	const nobody = `env = { TRUTH_NOBODY = "1" }`
 	python := []string{"/usr/bin/python3", "-ISE", "/truth.py"}

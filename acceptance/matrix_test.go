@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/needs"
 )
 
 // What the supervisor says of the descriptors of a child, against what the
@@ -352,18 +354,15 @@ func (m matrix) awaitReadyAnd(t *testing.T, others int, output, log *lines) {
 	}
 }
 
-// needPython says aloud that there is no Python; where CI is set, that is a
-// failure. Ours runs in a PATH of system directories alone.
+// needPython returns the path of Python 3.10 or later, and skips t without one. The
+// supervisor under test has a PATH of system directories only.
 func needPython(t *testing.T) (path string) {
 	t.Helper()
+	needs.Check(t, "python")
 	path = "/usr/bin/python3"
 	out, err := exec.Command(path, "-c", "import os, ctypes; os.eventfd").CombinedOutput()
-	switch {
-	case err == nil:
-	case os.Getenv("CI") != "":
-		t.Fatalf("CI needs Python 3.10 or later: %v\n%s", err, out)
-	default:
-		t.Skipf("NOT TESTED, there is no Python 3.10 or later: %v\n%s", err, out)
+	if err != nil {
+		needs.Skip(t, "python", fmt.Sprintf("not 3.10 or later: %v: %s", err, out))
 	}
 	return path
 }
@@ -371,15 +370,17 @@ func needPython(t *testing.T) (path string) {
 // programOf is how the fixture is run in a language on this machine.
 func programOf(t *testing.T, language string) []string {
 	t.Helper()
-	program := languages[language]
-	if language == "Python" {
+	switch language {
+	case "C":
+		needs.Check(t, "gcc")
+	case "Python":
 		script, err := filepath.Abs("../supervisor/fixture/truth.py")
 		if err != nil {
 			t.Fatal(err)
 		}
-		program = []string{needPython(t), "-ISE", script}
+		return []string{needPython(t), "-ISE", script}
 	}
-	return program
+	return languages[language]
 }
 
 // TestMatrix makes 570 stops, or as many as SUPERVISOR_MATRIX says. Where there
@@ -510,7 +511,7 @@ func (m matrix) replace(t *testing.T) result {
 // The matrix would see it if the proof were none: with the mechanism switched
 // off, what is told is not what was done.
 func TestMatrixWithoutProof(t *testing.T) {
-	m := matrix{program: languages["C"], counts: ofSize(100, false)}
+	m := matrix{program: programOf(t, "C"), counts: ofSize(100, false)}
 	for _, proof := range []string{"sampled", "none"} {
 		m.proof = proof
 		s := m.stop(t)
@@ -559,7 +560,7 @@ func TestKilledWhileAThreadIsHeld(t *testing.T) {
 	// Their output does not go through the supervisor, whose end would be theirs
 	// by SIGPIPE. A twin would not be told: only children have a parent death
 	// signal.
-	m := matrix{program: languages["C"], counts: ofSize(66, false), more: `logs { format = "inherit" }`}
+	m := matrix{program: programOf(t, "C"), counts: ofSize(66, false), more: `logs { format = "inherit" }`}
 	delete(m.counts, "fork-late")
 	for range 20 {
 		s := prepare(t, m.config())

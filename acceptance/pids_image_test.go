@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/needs"
 )
 
 // pidsImage is an image, and the flags that mount pids.c at /pids/pids. The image
@@ -90,6 +92,7 @@ func (c *container) says(message string, keys ...any) entry {
 // again, by way of the start helper too, which needs several. No attempt is
 // counted: there is none to be had.
 func TestSpawnWaitsForPids(t *testing.T) {
+	needs.Check(t, "root") // to signal a process of a container
 	image, mount := pidsImage(t)
 	for name, attribute := range map[string]string{"itself": "", "start helper": `umask = "0027"`} {
 		t.Run(name, func(t *testing.T) {

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/needs"
 )
 
 // What is below a child: who holds what it left, and what becomes of those that
@@ -249,12 +251,7 @@ rest()
 // A program that gains rights by the set-user-ID bit gains them in a stop too,
 // though we trace what is forked there, and have no rights ourselves.
 func TestRightsAreGainedInTheStop(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") != "" {
-			t.Fatal("CI needs root to make a program with the set-user-ID bit")
-		}
-		t.Skip("NOT TESTED, only root can make a program with the set-user-ID bit")
-	}
+	needs.Check(t, "root", "gcc")
 	t.Parallel()
 	const nobody = 65534
 	dir, err := os.MkdirTemp("", "rights-")

@@ -162,7 +162,7 @@ func fileCycles(fset *token.FileSet, files []*ast.File) []string {
 				needs[from][to] = what
 			}
 		}
-		selected := map[*ast.Ident]bool{}
+		selected := map[*ast.Ident]bool{f.Name: true}
 		ast.Inspect(f, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.SelectorExpr:

@@ -6,11 +6,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"tp0/supervisor/fixture/needs"
 )
 
 // Two builds of a release are equal, byte for byte, whatever the umask and the
 // time zone of who builds.
 func TestDistIsReproducible(t *testing.T) {
+	needs.Check(t, "dpkg")
 	build := func(umask, zone string) (sums string, dir string) {
 		t.Helper()
 		dir = t.TempDir()

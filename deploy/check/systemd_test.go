@@ -6,11 +6,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"tp0/supervisor/fixture/needs"
 )
 
 // The unit as make install writes it is what systemd would take, without a word.
 // systemd-analyze says what it does not know and exits with 0 all the same.
 func TestUnitVerifies(t *testing.T) {
+	needs.Check(t, "systemd")
 	dir := t.TempDir()
 	install := exec.Command("make", "-s", "install-files", "DESTDIR="+dir, "PREFIX=/usr", "UNITDIR=/units")
 	install.Dir = root

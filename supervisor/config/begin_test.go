@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/needs"
 )
 
 func is[T any](v T) *T { return &v }
@@ -47,9 +49,7 @@ child "a" {
 
 // Users and groups are those of the files; numbers need none.
 func TestIdentify(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Fatal("only root may become somebody else: this test must be run as root")
-	}
+	needs.Check(t, "root")
 	d := &decoder{
 		users:  parseAccounts([]byte("root:x:0:0:root:/root:/bin/sh\nann:x:7:8:Ann,,,:/home/ann:/bin/sh\n+::::::\nshort:x:1\nodd:x:no:8::/:\n500:x:9:9::/five:\n"), 6),
 		groups: parseAccounts([]byte("root:x:0:\nmail:x:12:bob,ann\nann:x:8:\nwww:x:33:ann\nodd:x:no:ann\n"), 4),

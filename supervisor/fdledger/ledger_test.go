@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/fixture/needs"
 	"tp0/supervisor/procfs"
 	"tp0/supervisor/sockdiag"
 )
@@ -174,14 +175,7 @@ func TestInterpretersHoldNothingThatCounts(t *testing.T) {
 		{Java, []string{"javac", java}, []string{"java", "-cp", filepath.Dir(java), "Idle"}},
 	} {
 		t.Run(string(tt.runtime), func(t *testing.T) {
-			for _, argv := range [][]string{tt.build, tt.run} {
-				if len(argv) == 0 {
-					continue
-				}
-				if _, err := exec.LookPath(argv[0]); err != nil {
-					t.Skipf("NOT TESTED: no %s here", argv[0])
-				}
-			}
+			needs.Check(t, string(tt.runtime))
 			if tt.build != nil {
 				if out, err := exec.Command(tt.build[0], tt.build[1:]...).CombinedOutput(); err != nil {
 					t.Fatalf("%v: %v: %s", tt.build, err, out)

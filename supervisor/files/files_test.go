@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/needs"
 )
 
 func must(t *testing.T, err error) {
@@ -59,9 +61,7 @@ func TestRead(t *testing.T) {
 
 // What is read of the kernel's messages has no end to wait for.
 func TestReadOfWhatComesLater(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root may read it")
-	}
+	needs.Check(t, "root")
 	done := make(chan error, 1)
 	go func() {
 		var r Reader

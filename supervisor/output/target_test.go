@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/needs"
 )
 
 // ender is an eventfd as the hub has it, and what makes it readable.
@@ -181,7 +183,7 @@ func TestWriteKinds(t *testing.T) {
 func TestWriteTerminal(t *testing.T) {
 	master, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		t.Skipf("no pseudo-terminals here: %v", err)
+		needs.Skip(t, "devpts", err)
 	}
 	defer unix.Close(master)
 	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
@@ -193,7 +195,7 @@ func TestWriteTerminal(t *testing.T) {
 	}
 	slave, err := unix.Open(fmt.Sprintf("/dev/pts/%d", n), unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		t.Skipf("no pseudo-terminals here: %v", err)
+		needs.Skip(t, "devpts", err)
 	}
 	defer unix.Close(slave)
 	ended, end := ender(t)

@@ -7,11 +7,14 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/needs"
 )
 
 // A thread that executes a program waits for the main thread, which stands in
 // its exit as long as we trace it there.
 func TestExecuting(t *testing.T) {
+	needs.Check(t, "python")
 	runtime.LockOSThread() // only it may speak to what it traces
 	defer runtime.UnlockOSThread()
 	const script = `

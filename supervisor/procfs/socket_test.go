@@ -3,7 +3,6 @@ package procfs
 import (
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/fixture/needs"
 	"tp0/supervisor/sockdiag"
 )
 
@@ -145,7 +145,7 @@ func TestBoundTCP(t *testing.T) {
 	}
 	f := find(own(t), fd)
 	if !f.Resolved() {
-		t.Skip("NOT TESTED: before Linux 6.8 the kernel does not list a socket that is only bound")
+		needs.Skip(t, "Linux 6.8", "an older kernel does not list a socket that is bound and not connected")
 	}
 	if !strings.HasPrefix(f.Target, "tcp 127.0.0.1:") || !strings.HasSuffix(f.Target, " bound") || f.Detail.State != "bound" {
 		t.Errorf("it is called %q, %+v", f.Target, f.Detail)
@@ -262,7 +262,7 @@ func TestOtherFamilies(t *testing.T) {
 			_, f := open(t, func() (int, error) {
 				fd, err := unix.Socket(args[0], args[1]|unix.SOCK_CLOEXEC, args[2])
 				if err != nil {
-					t.Skip("NOT TESTED:", err)
+					needs.Skip(t, "root", err)
 				}
 				if args[0] == unix.AF_NETLINK { // the kernel gives it a port
 					err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
@@ -278,9 +278,7 @@ func TestOtherFamilies(t *testing.T) {
 
 // A child in a network namespace of its own is none of sock_diag's business.
 func TestForeignNamespace(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("NOT TESTED: a network namespace needs root")
-	}
+	needs.Check(t, "root")
 	cmd, said := start(t, "listen", func(cmd *exec.Cmd) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	})

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/needs"
 )
 
 // inodeOf returns the inode of a connection or listener of this process.
@@ -32,7 +34,7 @@ func inodeOf(t *testing.T, c any) uint64 {
 func TestListeners(t *testing.T) {
 	l, err := net.Listen("tcp", "[::]:0")
 	if err != nil {
-		t.Skip("no IPv6 here:", err)
+		needs.Skip(t, "IPv6", err)
 	}
 	defer l.Close()
 	all, err := Listeners()
@@ -74,7 +76,7 @@ func TestNetFilesAgree(t *testing.T) {
 	defer x.Close()
 	six, err := net.ListenPacket("udp6", "[::1]:0")
 	if err != nil {
-		t.Skip("no IPv6 here:", err)
+		needs.Skip(t, "IPv6", err)
 	}
 	defer six.Close()
 	lines := map[uint64]Socket{}

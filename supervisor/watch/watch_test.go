@@ -14,6 +14,7 @@ import (
 	"tp0/supervisor/event"
 	"tp0/supervisor/fdledger"
 	"tp0/supervisor/files"
+	"tp0/supervisor/fixture/needs"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -197,12 +198,7 @@ func TestLinksOnTheWay(t *testing.T) {
 // A file that is mounted by itself, as docker run -v does with one, has another
 // directory where it is written.
 func TestMountedFile(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") != "" {
-			t.Fatal("CI needs root to mount a file")
-		}
-		t.Skip("NOT TESTED, only root can mount a file")
-	}
+	needs.Check(t, "root")
 	x := start(t, func(dir string) {
 		must(t, os.MkdirAll(filepath.Join(dir, "host"), 0o755))
 		must(t, os.MkdirAll(filepath.Join(dir, "guest"), 0o755))

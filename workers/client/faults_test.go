@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/fixture/needs"
 	"tp0/workers/internal/trial"
 )
 
@@ -116,7 +117,7 @@ func full(t *testing.T) (address string) {
 		}
 		t.Cleanup(func() { _ = conn.Close() })
 	}
-	t.Skip("the queue of a listener cannot be filled here")
+	needs.Skip(t, "accept queue", "the kernel accepts connections beyond the backlog")
 	return ""
 }
 

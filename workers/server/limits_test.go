@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/fixture/needs"
 	"tp0/workers/internal/graceful"
 )
 
@@ -137,7 +138,7 @@ func TestBacklogIsSet(t *testing.T) {
 		defer unix.Close(pidfd)
 		listener, err := unix.PidfdGetfd(pidfd, fd, 0)
 		if err != nil {
-			t.Skipf("no descriptor can be had of another process: %v", err)
+			needs.Skip(t, "ptrace", err)
 		}
 		defer unix.Close(listener)
 		// Of a listening socket tcpi_sacked is the backlog (tcp_get_info in the kernel's net/ipv4/tcp.c).

@@ -9,13 +9,13 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/needs"
 )
 
 // What was asked for is read back from a real child.
 func TestAttributes(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Fatal("this test changes users: it must be run as root")
-	}
+	needs.Check(t, "root")
 	limits := func(number int, soft, hard uint64) Attributes {
 		return Attributes{Limits: map[int]unix.Rlimit{number: {Cur: soft, Max: hard}}}
 	}
