@@ -40,7 +40,6 @@ var notYet = []string{
 	"supervisor/files",
 	"supervisor/fixture",
 	"supervisor/guard",
-	"supervisor/lifecycle",
 	"supervisor/limits",
 	"supervisor/notify",
 	"supervisor/orchestrator",

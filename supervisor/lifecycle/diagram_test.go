@@ -8,11 +8,15 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the diagram of the state machine into docs/architecture.md")
+var update = flag.Bool("update", false, "write the state diagram into docs/architecture.md")
 
-// TestDiagram keeps the picture in the documentation what the table says.
+// TestDiagram compares the diagram in docs/architecture.md with the table. -update writes it.
 func TestDiagram(t *testing.T) {
-	const path, begin, end = "../../docs/architecture.md", "<!-- states: go test ./supervisor/lifecycle -update -->\n", "<!-- end of states -->\n"
+	const (
+		path  = "../../docs/architecture.md"
+		begin = "<!-- states: go test ./supervisor/lifecycle -update -->\n"
+		end   = "<!-- end of states -->\n"
+	)
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -20,7 +24,7 @@ func TestDiagram(t *testing.T) {
 	head, rest, ok := strings.Cut(string(b), begin)
 	_, tail, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		t.Fatalf("%s has no place for the diagram", path)
+		t.Fatalf("%s does not contain %q and %q", path, begin, end)
 	}
 	want := head + begin + diagram() + end + tail
 	if *update {
@@ -30,7 +34,7 @@ func TestDiagram(t *testing.T) {
 		return
 	}
 	if string(b) != want {
-		t.Errorf("%s is not what the table says; run the test with -update", path)
+		t.Errorf("%s differs from the table; run: go test ./supervisor/lifecycle -run Diagram -update", path)
 	}
 }
 

@@ -5,66 +5,70 @@ import (
 	"time"
 )
 
-// When to restart, as the configuration has it.
+// The values of "on" in a restart block.
 const (
 	Never     = "never"
 	OnFailure = "failure"
 	Always    = "always"
 )
 
-// RestartPolicy is when a run that ended is followed by another.
+// RestartPolicy says when a process that ended is followed by another one.
 type RestartPolicy struct {
-	On       string
+	On       string        // Never, OnFailure or Always
 	Attempts int           // restarts within each Interval
-	Interval time.Duration // a window that slides
-	Delay    time.Duration // before the first restart in it, doubled for each further one
+	Interval time.Duration // sliding window
+	Delay    time.Duration // before the first restart in Interval; doubled for each further one
 	MaxDelay time.Duration
 }
 
-// Decision is what the policy says to the end of a run.
+// Decision is the answer of the policy to the end of a process.
 type Decision struct {
-	Event   Event         // EndedWell, EndedBadly or EndedAgain
-	Attempt int           // for EndedAgain: which restart within the interval
-	Delay   time.Duration // for EndedAgain
-	Reason  string        // in words
+	Event   Event         // EndedWell, EndedBadly or EndedToRestart
+	Attempt int           // of EndedToRestart: number of the restart within Interval
+	Delay   time.Duration // of EndedToRestart
+	Reason  string        // how the process ended, and why no restart follows
 }
 
-// jitter is how far a delay strays, so that many children do not come back in
-// step: from 80 to 120 percent of what the policy says, MaxDelay at most.
+// jitter is the largest relative change of a delay, so that many children do not restart at the
+// same moment: a delay is 80 to 120 percent of what the policy says, MaxDelay at most.
 const jitter = 0.2
 
-// RestartHistory remembers the restarts of one instance. The zero value is ready.
+// RestartHistory holds the times of the restarts of one instance. The zero value is ready to use.
 type RestartHistory struct{ at []time.Time }
 
-// Decide decides what follows the end of a run at now. well says whether the
-// run succeeded, reason how it ended, random is from [0, 1).
-func (r *RestartHistory) Decide(p RestartPolicy, now time.Time, well bool, reason string, random float64) Decision {
-	again := p.On == Always || p.On == OnFailure && !well
+// Decide returns what follows the end of a process at now, and records the restart if one follows.
+// success says whether the process succeeded, reason how it ended, random is from [0, 1).
+func (h *RestartHistory) Decide(
+	p RestartPolicy, now time.Time, success bool, reason string, random float64,
+) Decision {
+	restart := p.On == Always || p.On == OnFailure && !success
 	switch {
-	case !again && well:
+	case !restart && success:
 		return Decision{Event: EndedWell, Reason: reason}
-	case !again:
-		return Decision{Event: EndedBadly, Reason: reason + "; its policy is never to restart"}
+	case !restart:
+		return Decision{Event: EndedBadly, Reason: reason + "; its restart policy is never"}
 	}
-	r.forget(now.Add(-p.Interval))
-	n := len(r.at)
+	h.forget(now.Add(-p.Interval))
+	n := len(h.at)
 	if n >= p.Attempts {
-		return Decision{Event: EndedBadly, Attempt: n,
-			Reason: fmt.Sprintf("%s; it was restarted %d times within %v, and its policy allows no more", reason, n, p.Interval)}
+		return Decision{Event: EndedBadly, Attempt: n, Reason: fmt.Sprintf(
+			"%s; it was restarted %d times within %v, the limit of its restart policy",
+			reason, n, p.Interval)}
 	}
-	r.at = append(r.at, now)
+	h.at = append(h.at, now)
 	delay := p.MaxDelay
-	if n < 32 && p.Delay<<n>>n == p.Delay {
+	if n < 32 && p.Delay<<n>>n == p.Delay { // no overflow
 		delay = min(p.Delay<<n, p.MaxDelay)
 	}
 	delay = time.Duration(float64(delay) * (1 - jitter + 2*jitter*random))
-	return Decision{Event: EndedToRestart, Attempt: n + 1, Delay: min(delay, p.MaxDelay), Reason: reason}
+	delay = min(delay, p.MaxDelay)
+	return Decision{Event: EndedToRestart, Attempt: n + 1, Delay: delay, Reason: reason}
 }
 
-// Exhausted reports whether no other run would follow if one failed at now.
-func (r *RestartHistory) Exhausted(p RestartPolicy, now time.Time) bool {
+// Exhausted reports whether no restart would follow a failure at now.
+func (h *RestartHistory) Exhausted(p RestartPolicy, now time.Time) bool {
 	n := 0
-	for _, t := range r.at {
+	for _, t := range h.at {
 		if t.After(now.Add(-p.Interval)) {
 			n++
 		}
@@ -72,15 +76,15 @@ func (r *RestartHistory) Exhausted(p RestartPolicy, now time.Time) bool {
 	return p.On == Never || n >= p.Attempts
 }
 
-// Count is the number of restarts in the last interval looked at.
-func (r *RestartHistory) Count() int { return len(r.at) }
+// Count returns the number of restarts within the interval before the last Decide.
+func (h *RestartHistory) Count() int { return len(h.at) }
 
-func (r *RestartHistory) forget(before time.Time) {
-	keep := r.at[:0]
-	for _, t := range r.at {
+func (h *RestartHistory) forget(before time.Time) {
+	keep := h.at[:0]
+	for _, t := range h.at {
 		if t.After(before) {
 			keep = append(keep, t)
 		}
 	}
-	r.at = keep
+	h.at = keep
 }

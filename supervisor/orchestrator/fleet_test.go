@@ -298,7 +298,7 @@ func TestReload(t *testing.T) {
 		}},
 		{"changed", cfgs(base, newConfig(kid("a"), kid("b", after("a"), args("+")))), []step{
 			{"reload 1", "SIGTERM b"},
-			{"health", "b is renewing"},
+			{"health", "b is replacing"},
 			{"exit b", "spawn b+"},
 			{"up b", "b ready, reloaded +[] -[] ~[b] =[a]"},
 		}},
