@@ -46,7 +46,6 @@ var notYet = []string{
 	"supervisor/output",
 	"supervisor/probe",
 	"supervisor/process",
-	"supervisor/process/proof",
 	"supervisor/process/spawn",
 	"supervisor/procfs",
 	"supervisor/report",

@@ -49,7 +49,7 @@ func (l *Loop) judge(w *watched) {
 		w.evidence.Inherited = slices.Concat(w.run.sockets, l.handedOn())
 		w.evidence.ScanLate = w.run.stop.late
 	}
-	w.evidence.FirstScanPending = w.unseen > 0
+	w.evidence.InheritedPending = w.unseen > 0
 	v.Result = proof.Judge(v.From, w.evidence)
 	w.evidence = proof.Evidence{} // it is worth nothing more
 	if len(v.Result.After) <= mostHeld && leaks(v.Result) && !l.hurried() {

@@ -2,70 +2,65 @@ package proof
 
 import "time"
 
-// Budget bounds fd scans by the time that the final stop has left. The zero value bounds them by
-// the constants alone.
-type Budget struct {
-	End time.Time // of the final stop; zero: none has begun
-}
-
-// The limits are constants as long as these are a small share of the time that is left: a stop
-// has to end several levels of dependencies, one after the other, and each of them waits for the
-// scans of the level before. A level whose scans all take too long leaves the next ones more than
-// half of the time that it found.
+// The limits of fd scans while no final stop is under way. A thread that is held in a ptrace
+// stop ignores even SIGKILL, so every stop of ours has a limit.
 const (
-	beforeShare   = 8 // one eighth of the time left
-	exitShare     = 4
-	siblingsShare = 8
-	concludeShare = 8
-	// leastLimit is what a scan has in any case: the scan of a usual process takes less than a
-	// millisecond, plus the time until its worker gets a processor.
-	leastLimit = 20 * time.Millisecond
+	// MaxSignalDelay bounds how long a signal waits for the fd scan before it. Such a scan takes
+	// about 60 µs, but it queues for a worker when a thousand processes are stopped at once.
+	// After the limit the signal is sent, and the scan is no exact proof any more.
+	MaxSignalDelay = 500 * time.Millisecond
+	// MaxSiblingWait bounds an exit stop whose sibling threads stay alive.
+	MaxSiblingWait = 250 * time.Millisecond
+	// MaxScanTime bounds a first stop or an exit stop in which no scan finishes.
+	MaxScanTime = time.Second
 )
 
-func (b Budget) share(now time.Time, of int, most time.Duration) time.Duration {
+// Budget bounds fd scans by the time that the final stop has left. With the zero value the
+// constants alone bound them.
+type Budget struct {
+	End time.Time // of the final stop; zero while no final stop is under way
+}
+
+// Each limit is at most a fraction of the time that is left. A stop has to end several levels of
+// dependencies one after the other, and each level waits for the scans of the level before it. A
+// level in which every scan times out leaves more than half of its time to the next levels.
+const (
+	signalFraction  = 8 // one eighth of the time that is left
+	scanFraction    = 4
+	siblingFraction = 8
+	reportFraction  = 8
+	// minLimit is the least time of a scan. The scan of a usual process takes less than a
+	// millisecond, plus the time until its worker gets a processor.
+	minLimit = 20 * time.Millisecond
+)
+
+func (b Budget) fraction(now time.Time, divisor int, limit time.Duration) time.Duration {
 	if b.End.IsZero() {
-		return most
+		return limit
 	}
-	return min(most, max(b.End.Sub(now)/time.Duration(of), leastLimit))
+	return min(limit, max(b.End.Sub(now)/time.Duration(divisor), minLimit))
 }
 
-// SignalDelay is how long a signal waits for the fd scan before it.
+// SignalDelay returns how long a signal waits for the fd scan before it.
 func (b Budget) SignalDelay(now time.Time) time.Duration {
-	return b.share(now, beforeShare, MaxSignalDelay)
+	return b.fraction(now, signalFraction, MaxSignalDelay)
 }
 
-// ScanTime is how long a thread is held where not even one scan comes to its end.
+// ScanTime returns how long a thread is held if no scan finishes.
 func (b Budget) ScanTime(now time.Time) time.Duration {
-	return b.share(now, exitShare, MaxScanTime)
+	return b.fraction(now, scanFraction, MaxScanTime)
 }
 
-// siblings is how long a thread is held whose siblings stay.
-func (b Budget) siblings(now time.Time) time.Duration {
-	return b.share(now, siblingsShare, MaxSiblingWait)
+// siblingWait returns how long a thread is held if its siblings stay alive.
+func (b Budget) siblingWait(now time.Time) time.Duration {
+	return b.fraction(now, siblingFraction, MaxSiblingWait)
 }
 
-// conclude is how long the end of a process is not reported while scans of it, or of those who
-// hold what it leaked, are under way; 0: without limit.
-func (b Budget) conclude(now time.Time) time.Duration {
+// reportDelay returns how long the report of an ended process waits for its scans and for the
+// search for holders of what it leaked. 0 sets no limit.
+func (b Budget) reportDelay(now time.Time) time.Duration {
 	if b.End.IsZero() {
 		return 0
 	}
-	return b.share(now, concludeShare, MaxScanTime)
-}
-
-// SetBudget sets the bounds of a process, and shortens the wait that is under way.
-func (m *Machine) SetBudget(b Budget, now time.Time) {
-	m.budget = b
-	shorten := func(limit *time.Duration, since time.Time, left time.Duration) {
-		*limit = min(*limit, now.Sub(since)+left)
-	}
-	switch v := m.Data.(type) {
-	case *FirstStopData:
-		shorten(&v.limit, v.Since, b.ScanTime(now))
-	case *ExitStopData:
-		shorten(&v.giveUp, v.Since, b.ScanTime(now))
-		shorten(&v.siblings, v.Since, b.siblings(now))
-	case *EndData:
-		v.limit = now.Sub(v.Since) + b.conclude(now)
-	}
+	return b.fraction(now, reportFraction, MaxScanTime)
 }

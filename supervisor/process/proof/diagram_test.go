@@ -10,7 +10,7 @@ import (
 
 var update = flag.Bool("update", false, "write the diagram into docs/architecture.md")
 
-// TestDiagram keeps the picture in the documentation what the table says.
+// TestDiagram compares the diagram and the table in the documentation with the transition table.
 func TestDiagram(t *testing.T) {
 	const path = "../../../docs/architecture.md"
 	const begin = "<!-- proof: go test ./supervisor/process/proof -update -->\n"
@@ -22,7 +22,7 @@ func TestDiagram(t *testing.T) {
 	head, rest, ok := strings.Cut(string(b), begin)
 	_, tail, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		t.Fatalf("%s has no place for the diagram", path)
+		t.Fatalf("%s has no lines %q and %q", path, begin, end)
 	}
 	want := head + begin + diagram() + "\n" + stops() + end + tail
 	if *update {
@@ -32,21 +32,22 @@ func TestDiagram(t *testing.T) {
 		return
 	}
 	if string(b) != want {
-		t.Errorf("%s is not what the table says; run the test with -update", path)
+		t.Errorf("%s differs from the transition table; run the test with -update", path)
 	}
 }
 
-// diagram draws the events that change the state.
+// diagram draws the transitions that change the state.
 func diagram() string {
 	var b strings.Builder
 	name := func(s State) string {
-		return strings.NewReplacer(", ", "_", " ", "_").Replace(s.String())
+		return strings.NewReplacer(", ", "_", " ", "_", "-", "_").Replace(s.String())
 	}
 	fmt.Fprintf(&b, "```mermaid\nstateDiagram-v2\n    [*] --> %s\n", name(Found))
 	for _, from := range States() {
 		for _, on := range Events() {
 			if tr, ok := table[from][on]; ok && tr.to != from {
-				fmt.Fprintf(&b, "    %s --> %s: %s%s\n", name(from), name(tr.to), on, join(" / ", tr.do))
+				fmt.Fprintf(&b, "    %s --> %s: %s%s\n",
+					name(from), name(tr.to), on, join(" / ", tr.do))
 			}
 		}
 	}
@@ -54,11 +55,10 @@ func diagram() string {
 	return b.String()
 }
 
-// stops lists what becomes of a thread that stops, for each state in which a
-// thread is expected to.
+// stops lists the actions on each ptrace stop, for each state in which threads are traced.
 func stops() string {
 	var b strings.Builder
-	b.WriteString("| a thread stops |")
+	b.WriteString("| ptrace stop |")
 	var states []State
 	for _, s := range States() {
 		if s.IsTraced() {
@@ -80,7 +80,7 @@ func stops() string {
 	return b.String()
 }
 
-func join(before string, do []Action) string {
+func join(prefix string, do []Action) string {
 	if len(do) == 0 {
 		return ""
 	}
@@ -88,5 +88,5 @@ func join(before string, do []Action) string {
 	for _, a := range do {
 		all = append(all, a.String())
 	}
-	return before + strings.Join(all, ", ")
+	return prefix + strings.Join(all, ", ")
 }

@@ -2,63 +2,56 @@ package proof
 
 import "time"
 
-// Machine is one process as the state machine knows it: a state, and the value
-// that belongs to that state and to no other. It keeps no clock: the caller says
-// what time it is.
+// Machine is the state machine of one process: a state, and the data that belongs to this state.
+// It keeps no clock: the caller passes the time.
 //
-// Of the threads of a process one is the anchor: the one that is held in its
-// exit stop. The table of fds is shared, so one is enough: the main thread, or
-// another one where that has ended.
+// One of the threads of a process is the primary thread, the one whose exit stop is used for the
+// final scan. All threads share the fd table, so one of them suffices. The primary thread is the
+// main thread, or another one if the main thread has ended.
 type Machine struct {
 	State State
-	Data  StateData // nil: nothing belongs to the state
-	own   bool      // its status is ours to collect, so /proc need not be polled for its end
-	// privileged: what it executes keeps its rights though we trace it.
+	Data  StateData // nil if the state has no data
+	own   bool      // we reap the process, so its end is not polled in /proc
+	// privileged says that what the process executes keeps its privileges although we trace it.
 	privileged bool
 	budget     Budget
 }
 
-// New is the machine of a process that was just found.
+// New returns the machine of a process that was just found.
 func New(own, privileged bool) Machine { return Machine{own: own, privileged: privileged} }
 
-// StateData is what belongs to a state. Timer says which event is due next by the
-// time alone, and when; a zero time: none.
-type StateData interface {
-	Timer() (at time.Time, e Event)
-}
-
-// Handle takes an event in, and returns what is to be done. The thread is the
-// one that the event is about, 0 if it is about none.
+// Handle applies an event and returns the actions for it, in order. thread is the thread that
+// the event is about, 0 if it is about none.
 func (m *Machine) Handle(e Event, thread int, now time.Time) []Action {
 	to, do := Next(m.State, e)
 	if to != m.State {
-		m.Data = m.enter(to, thread, now)
+		m.Data = m.dataOf(to, thread, now)
 		m.State = to
 	}
 	return do
 }
 
-// enter makes the value of the state that the process goes to.
-func (m *Machine) enter(to State, thread int, now time.Time) StateData {
+// dataOf returns the data of the state that the process goes to.
+func (m *Machine) dataOf(to State, thread int, now time.Time) StateData {
 	switch to {
 	case FirstStop:
-		return m.birth(thread, now)
+		return m.firstStopData(thread, now)
 	case SyscallTraced, SyscallTracedStopped:
-		return m.stepping()
+		return m.syscallData()
 	case ExitStop:
-		if x, ok := m.Data.(*ExitStopData); ok { // it is known by now that it keeps its rights
-			x.stepping = nil
+		if x, ok := m.Data.(*ExitStopData); ok { // the same stop: the process keeps its privileges
+			x.syscalls = nil
 			return x
 		}
-		return m.exit(thread, now, nil)
+		return m.exitStopData(thread, now, nil)
 	case SyscallTracedExitStop:
-		return m.exit(thread, now, m.stepping())
+		return m.exitStopData(thread, now, m.syscallData())
 	case DetachedForExec, TraceLost, Untraceable, ScanMissed:
 		return &PollData{State: to, Since: now, Next: now}
 	case Sampling:
 		return &SampleData{Since: now, Next: now}
 	case Ended:
-		v := &EndData{From: m.State, limit: m.budget.conclude(now)}
+		v := &EndData{From: m.State, limit: m.budget.reportDelay(now)}
 		v.Since = now
 		return v
 	case Judged:
@@ -72,35 +65,37 @@ func (m *Machine) enter(to State, thread int, now time.Time) StateData {
 	return nil
 }
 
-func (m *Machine) birth(thread int, now time.Time) *FirstStopData {
-	b := &FirstStopData{Thread: thread, Since: now, Assume: CouldGainPrivileges, limit: m.budget.ScanTime(now)}
+func (m *Machine) firstStopData(thread int, now time.Time) *FirstStopData {
+	f := &FirstStopData{Thread: thread, Since: now, limit: m.budget.ScanTime(now)}
+	f.Assume = CouldGainPrivileges
 	if m.privileged {
-		b.Assume = KeepsPrivileges
+		f.Assume = KeepsPrivileges
 	}
-	return b
+	return f
 }
 
-func (m *Machine) exit(thread int, now time.Time, s *SyscallData) *ExitStopData {
+func (m *Machine) exitStopData(thread int, now time.Time, s *SyscallData) *ExitStopData {
 	return &ExitStopData{
-		Thread: thread, Since: now, stepping: s,
-		giveUp: m.budget.ScanTime(now), siblings: m.budget.siblings(now),
+		Thread: thread, Since: now, syscalls: s,
+		scanTime: m.budget.ScanTime(now), siblingWait: m.budget.siblingWait(now),
 	}
 }
 
-// stepping carries the count of steps over from state to state.
-func (m *Machine) stepping() *SyscallData {
+// syscallData carries the count of system calls over from state to state.
+func (m *Machine) syscallData() *SyscallData {
 	switch v := m.Data.(type) {
 	case *SyscallData:
 		return v
 	case *ExitStopData:
-		if v.stepping != nil {
-			return v.stepping
+		if v.syscalls != nil {
+			return v.syscalls
 		}
 	}
 	return &SyscallData{}
 }
 
-// Timer says which event is due next by the time alone, and when.
+// Timer returns the event that is due next by the time alone, and when. The time is zero if none
+// is due.
 func (m *Machine) Timer() (at time.Time, e Event) {
 	if m.Data == nil {
 		return time.Time{}, 0
@@ -111,7 +106,7 @@ func (m *Machine) Timer() (at time.Time, e Event) {
 	return at, e
 }
 
-// Thread is the thread that is held in this state; 0: none.
+// Thread returns the thread that is held in this state, 0 if none is.
 func (m *Machine) Thread() int {
 	switch v := m.Data.(type) {
 	case *FirstStopData:
@@ -122,14 +117,14 @@ func (m *Machine) Thread() int {
 	return 0
 }
 
-// CountSyscall counts a system call that a thread is at.
+// CountSyscall counts a syscall stop of a thread and returns the event that it means.
 func (m *Machine) CountSyscall(execve bool) Event {
 	switch v := m.Data.(type) {
 	case *SyscallData:
-		return v.call(execve)
+		return v.count(execve)
 	case *ExitStopData:
-		if v.stepping != nil {
-			return v.stepping.call(execve)
+		if v.syscalls != nil {
+			return v.syscalls.count(execve)
 		}
 	}
 	return SystemCall
@@ -142,5 +137,22 @@ func (m *Machine) SchedulePoll(now time.Time) {
 		v.SchedulePoll(now)
 	case *EndData:
 		v.SchedulePoll(now)
+	}
+}
+
+// SetBudget sets the budget of a process and shortens the wait that is under way.
+func (m *Machine) SetBudget(b Budget, now time.Time) {
+	m.budget = b
+	shorten := func(limit *time.Duration, since time.Time, left time.Duration) {
+		*limit = min(*limit, now.Sub(since)+left)
+	}
+	switch v := m.Data.(type) {
+	case *FirstStopData:
+		shorten(&v.limit, v.Since, b.ScanTime(now))
+	case *ExitStopData:
+		shorten(&v.scanTime, v.Since, b.ScanTime(now))
+		shorten(&v.siblingWait, v.Since, b.siblingWait(now))
+	case *EndData:
+		v.limit = now.Sub(v.Since) + b.reportDelay(now)
 	}
 }

@@ -7,31 +7,28 @@ type transition struct {
 
 type row map[Event]transition
 
-// to is a transition.
 func to(s State, do ...Action) transition { return transition{s, do} }
 
-// table is the whole machine. An event that is not listed for a state changes
-// nothing: it is stale (the result of a scan that was given up, a tick that fired
-// late). A ptrace stop that is not listed for a state has its thread detached
-// from: no thread stays stopped.
+// table is the state machine. An event without a row in a state changes nothing, because it is
+// stale: the result of a scan that timed out, or a timer that fired late. A ptrace stop without a
+// row has its thread detached, so that no thread stays stopped.
 //
-// Why some of it is as it is:
+// The reasons of some rows:
 //
-//   - A process is seized once, from Found or, after its execve, from Released:
-//     PTRACE_SEIZE waits for a thread in execve, which waits for siblings that
-//     stand in a stop of ours.
-//   - Of several threads only the anchor is held at its exit. A held thread
-//     whose siblings live on is let go, and a survivor becomes the anchor: one
-//     that waits in execve waits for the held thread.
-//   - Whoever is stepped stays stepped through a group stop and an exit stop.
-//   - After GiveUp no exit of the process is held again: a second one would
-//     delay its end by another second, and prove nothing any more.
-//   - The final scan lists the children before the thread is let go: they have
-//     another parent afterwards.
+//   - A process is seized once: in Found, or after its execve in DetachedForExec. PTRACE_SEIZE
+//     waits for a thread in execve, and execve waits for siblings that are in a ptrace stop.
+//   - Only the primary thread is held at its exit. If a sibling lives on, the held thread is
+//     detached and the survivor becomes the primary thread. A survivor that waits in execve waits
+//     for the held thread.
+//   - A process that is syscall-traced stays so through a group stop and an exit stop.
+//   - After ScanTimeout no exit of the process is held again. A second one would delay its end by
+//     another second and prove nothing.
+//   - The final scan lists the children before the thread is detached. Afterwards they have
+//     another parent.
 var table = map[State]row{
 	Found: {
 		Forked:     to(FirstStop),
-		Seized:     to(Traced), // at its spawn
+		Seized:     to(Traced), // traced since its spawn
 		Attach:     to(Seizing, Seize),
 		SampleOnly: to(Sampling),
 		End:        to(Ended),
@@ -46,7 +43,7 @@ var table = map[State]row{
 		EventStop:           to(FirstStop, SetOptions, ScanAtFirstStop),
 		KeepsPrivileges:     to(Traced, Continue),
 		CouldGainPrivileges: to(SyscallTraced, ContinueToSyscall),
-		ThreadStop:          to(FirstStop, ContinueToSyscall), // none is known to come before the trap
+		ThreadStop:          to(FirstStop, ContinueToSyscall), // no such stop is known
 		SystemCall:          to(FirstStop, ContinueToSyscall),
 		Executed:            to(FirstStop, SetOptions, ContinueToSyscall),
 		GroupStop:           to(FirstStop, Listen),
@@ -57,7 +54,7 @@ var table = map[State]row{
 	},
 	Traced: {
 		ThreadStop:  to(Traced, Continue),
-		SystemCall:  to(Traced, Continue), // it was stepped until a moment ago
+		SystemCall:  to(Traced, Continue), // it was syscall-traced a moment ago
 		Executed:    to(Traced, SetOptions, Continue),
 		EventStop:   to(Traced, SetOptions, Continue),
 		GroupStop:   to(TracedStopped, Listen),
@@ -198,10 +195,10 @@ var table = map[State]row{
 	Forgotten: {},
 }
 
-// detach is what becomes of a thread that stops in a state that expects none.
+// detach is the reaction to a ptrace stop in a state without a row for it.
 var detach = []Action{Detach}
 
-// Next is the machine: a pure function.
+// Next returns the state after an event and the actions for it, in order.
 func Next(s State, e Event) (State, []Action) {
 	if t, ok := table[s][e]; ok {
 		return t.to, t.do
@@ -212,7 +209,7 @@ func Next(s State, e Event) (State, []Action) {
 	return s, nil
 }
 
-// Handles reports whether the event means something in the state.
+// Handles reports whether the event has a meaning in the state.
 func (s State) Handles(e Event) bool {
 	_, ok := table[s][e]
 	return ok || e.IsPtraceStop()
