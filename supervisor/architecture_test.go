@@ -19,12 +19,12 @@ var layers = [][]string{
 	{"orchestrator"},
 	{"sockets"},
 	{
-		"process", "config", "control", "lifecycle", "output", "probe", "eventlog", "report",
+		"process", "config", "control", "output", "probe", "eventlog", "report",
 		"watch", "notify", "guard",
 	},
-	{"process/phase", "process/proof", "process/spawn"},
+	{"process/phase", "process/proof", "process/spawn", "lifecycle"},
 	{"fdledger", "mailbox", "limits"},
-	{"procfs", "event", "files", "entrypoint"},
+	{"procfs", "event", "files", "entrypoint", "exitcode", "termtext"},
 	{"sockdiag"},
 }
 

@@ -13,6 +13,8 @@ import (
 
 	"tp0/supervisor/cli"
 	"tp0/supervisor/config"
+	"tp0/supervisor/event"
+	"tp0/supervisor/exitcode"
 	"tp0/supervisor/fdledger"
 	"tp0/supervisor/limits"
 	"tp0/supervisor/orchestrator"
@@ -58,7 +60,7 @@ func execute(o cli.ExecOptions, s *signals, version string) int {
 	cfg := e.config(path, remote)
 	e.configure(cfg)
 	if e.threads, err = limits.Reserve(limits.ThreadNeeds{}); err != nil {
-		return refuse(err, fdledger.CodeFailed)
+		return refuse(err, exitcode.Failed)
 	}
 	err = e.build(process.Options{Inherit: true, Parent: parent, ParentDeath: o.ParentDeath}, orchestrator.Options{
 		Config: cfg, Terminal: terminal(os.Stderr), KeepQueuedSpawns: true, LeaveOrphans: o.MainOnly,
@@ -71,7 +73,7 @@ func execute(o cli.ExecOptions, s *signals, version string) int {
 		},
 	})
 	if err != nil {
-		return refuse(err, fdledger.CodeFailed)
+		return refuse(err, exitcode.Failed)
 	}
 	<-caught
 	e.live(s, e.asked)
@@ -112,15 +114,15 @@ func (e *execution) config(path string, remote bool) *config.Config {
 		launch.Ready = &config.Ready{Probe: config.Probe{TCP: o.ReadyTCP}, Timeout: o.ReadyTimeout}
 	}
 	return config.ForCommand(filepath.Base(o.Command[0]), launch,
-		config.Shutdown{Deadline: o.Deadline, Proof: config.ProofExact, Strict: o.Strict},
+		config.Shutdown{Deadline: o.Deadline, Proof: event.ProofExact, Strict: o.Strict},
 		config.Log{Level: level, Format: "text"}, e.instead(unix.SIGTERM))
 }
 
-func (e *execution) watch() process.Proof {
+func (e *execution) watch() event.Proof {
 	if e.opt.Strict {
-		return process.Exact
+		return event.ProofExact
 	}
-	return process.None
+	return event.ProofNone
 }
 
 // instead is what the command gets in place of a signal; 0: nothing.
@@ -153,16 +155,16 @@ func (e *execution) code(o fdledger.Result) int {
 	code := o.Code()
 	status, err := e.fleet.ExitStatus()
 	switch {
-	case code != fdledger.CodeOK:
+	case code != exitcode.OK:
 	case err != nil:
 		code = unspawned(err)
 	case status.Signaled():
-		code = 128 + int(status.Signal())
+		code = exitcode.OfSignal(status.Signal())
 	default:
 		code = status.ExitStatus()
 	}
-	if slices.Contains(e.opt.Success, code) && code != fdledger.CodeForced {
-		code = fdledger.CodeOK
+	if slices.Contains(e.opt.Success, code) && code != exitcode.Forced {
+		code = exitcode.OK
 	}
 	return code
 }
@@ -171,9 +173,9 @@ func (e *execution) code(o fdledger.Result) int {
 // have it.
 func unspawned(err error) int {
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-		return 127
+		return exitcode.NotFound
 	}
-	return 126
+	return exitcode.NotExecutable
 }
 
 // find looks for a command as execvp(3) does. One with a slash is left to

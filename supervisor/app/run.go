@@ -17,6 +17,7 @@ import (
 	"tp0/supervisor/control"
 	"tp0/supervisor/event"
 	"tp0/supervisor/eventlog"
+	"tp0/supervisor/exitcode"
 	"tp0/supervisor/fdledger"
 	"tp0/supervisor/files"
 	"tp0/supervisor/guard"
@@ -49,10 +50,10 @@ func run(o cli.RunOptions, s *signals, version string) int {
 		return h.endEarly(sig, begun)
 	}
 	if first.err != nil {
-		return refuse(first.err, fdledger.CodeUsage)
+		return refuse(first.err, exitcode.Usage)
 	}
 	h.configure(first.cfg)
-	code := fdledger.CodeOK
+	code := exitcode.OK
 	ready := false
 	s.beside(func() { code, ready = h.prepare(o, s, first, told, untold) }, func(sig os.Signal) {
 		if ends(sig) {
@@ -78,7 +79,7 @@ func (h *house) prepare(
 	h.extra = extraOf(first.cfg, limits.ThreadNeeds{Watch: o.Watch, Manager: told.Socket != ""})
 	var err error
 	if h.threads, err = limits.Reserve(h.extra); err != nil {
-		return refuse(err, fdledger.CodeFailed), false
+		return refuse(err, exitcode.Failed), false
 	}
 	err = h.build(process.Options{}, orchestrator.Options{
 		Config: first.cfg, Load: func() (*config.Config, error) { return h.reload(o) },
@@ -100,11 +101,11 @@ func (h *house) prepare(
 		})
 	}
 	if err != nil {
-		return h.refuse(err, fdledger.CodeFailed), false
+		return h.refuse(err, exitcode.Failed), false
 	}
 	// Only now: a second start that fails must not take the first one's file.
 	if err := writePid(o.PidFile); err != nil {
-		return h.refuse(err, fdledger.CodeUsage), false
+		return h.refuse(err, exitcode.Usage), false
 	}
 	h.pidFile = o.PidFile
 	h.control, err = control.Listen(control.Name(first.cfg.Path), h.book, h.fleet.Health)
@@ -114,7 +115,7 @@ func (h *house) prepare(
 	if h.watcher != nil {
 		h.watcher.Use(first.read, false)
 	}
-	return fdledger.CodeOK, true
+	return exitcode.OK, true
 }
 
 // endEarly ends a supervisor that has not read its configuration yet. Nothing
@@ -128,7 +129,7 @@ func (h *house) endEarly(sig os.Signal, begun time.Time) int {
 	complete := event.ShutdownComplete{Elapsed: time.Since(begun), Verdict: event.Graceful}
 	lines = append(lines, eventlog.Line(look, complete)...)
 	guard.Write(unix.Stderr, lines, flushLeast)
-	return fdledger.CodeOK
+	return exitcode.OK
 }
 
 // leave is called when main is about to return code.

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tp0/supervisor/config"
-	"tp0/supervisor/fdledger"
+	"tp0/supervisor/exitcode"
 )
 
 // Program is what the command line is made for.
@@ -55,7 +55,7 @@ func Main(args []string, p Program) int {
 	root.AddCommand(c.runCommand(), c.execCommand(), c.validateCommand(), c.planCommand(), c.fmtCommand(), c.healthCommand(), c.reportCommand(), c.versionCommand())
 	if err := root.Execute(); err != nil {
 		fmt.Fprintf(p.Stderr, "supervisor: %v\nSee 'supervisor --help'.\n", err)
-		return fdledger.CodeUsage
+		return exitcode.Usage
 	}
 	return c.code
 }
@@ -103,7 +103,7 @@ func (c *cli) load(path string) (*config.Config, error) {
 	cfg, err := config.Load(path, config.Options{Environ: os.Environ(), Vars: c.vars, VarFiles: c.varFiles})
 	var faults *config.Faults
 	if errors.As(err, &faults) {
-		c.code = fdledger.CodeUsage
+		c.code = exitcode.Usage
 		return nil, faults.Write(c.Stderr, 0, false)
 	}
 	return cfg, err

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/config"
-	"tp0/supervisor/process"
+	"tp0/supervisor/lifecycle"
 )
 
 // ExecOptions are the command and the flags of exec.
@@ -19,7 +19,7 @@ type ExecOptions struct {
 	Command      []string
 	Deadline     time.Duration
 	Rewrite      map[unix.Signal]unix.Signal // what is sent in place of a signal; 0: nothing
-	Scope        process.Scope
+	Scope        lifecycle.Scope
 	ParentDeath  unix.Signal // what we get when our parent dies; 0: nothing
 	Success      []int       // codes that count as 0
 	MainOnly     bool        // what is left when the command ended is left alone
@@ -66,7 +66,7 @@ was left open (with --strict). 2 is a wrong command line.`,
 	f.SetInterspersed(false) // the command's flags are its own
 	f.DurationVar(&o.Deadline, "deadline", 9*time.Second, "how long a stop may take; below the 10 s of docker stop")
 	f.StringArrayVarP(&rewrite, "rewrite", "r", nil, "send another signal in place of the one that came, as `15:3` or TERM:QUIT; 0: none")
-	f.StringVar(&scope, "kill-scope", string(process.ScopeGroup), "whom signals reach: `process`, group or tree")
+	f.StringVar(&scope, "kill-scope", string(lifecycle.ScopeGroup), "whom signals reach: `process`, group or tree")
 	f.StringVarP(&parentDeath, "pdeathsig", "p", "", "the `signal` that we get when our parent dies")
 	f.IntSliceVarP(&o.Success, "success-code", "e", nil, "an exit `code` of the command that counts as 0")
 	f.StringVar(&wait, "wait", "all", "for whom to wait: `all`, or main: what the command left behind is left alone")
@@ -98,9 +98,9 @@ func (o *ExecOptions) setRewrite(rules []string) error {
 }
 
 func (o *ExecOptions) setScope(scope string) error {
-	o.Scope = process.Scope(scope)
+	o.Scope = lifecycle.Scope(scope)
 	switch o.Scope {
-	case process.ScopeProcess, process.ScopeGroup, process.ScopeTree:
+	case lifecycle.ScopeProcess, lifecycle.ScopeGroup, lifecycle.ScopeTree:
 		return nil
 	}
 	return fmt.Errorf("--kill-scope %q: it must be process, group or tree", scope)

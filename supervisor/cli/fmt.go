@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tp0/supervisor/config"
-	"tp0/supervisor/fdledger"
+	"tp0/supervisor/exitcode"
 )
 
 const fmtVerb = "fmt"
@@ -61,7 +61,7 @@ otherwise; 2 a file has faults or cannot be read or written.`,
 			for _, arg := range args {
 				if err := f.argument(arg); err != nil {
 					fmt.Fprintf(c.Stderr, "supervisor: %v\n", err)
-					c.code = fdledger.CodeUsage
+					c.code = exitcode.Usage
 				}
 			}
 			return nil
@@ -118,7 +118,7 @@ func (f *formatter) format(name string, src []byte, write func([]byte) error) er
 	out, err := config.Format(src, name)
 	var faults *config.Faults
 	if errors.As(err, &faults) {
-		f.code = fdledger.CodeUsage
+		f.code = exitcode.Usage
 		return faults.Write(f.Stderr, 0, false)
 	}
 	if err != nil {
@@ -126,7 +126,7 @@ func (f *formatter) format(name string, src []byte, write func([]byte) error) er
 	}
 	changed := !bytes.Equal(src, out)
 	if changed && f.check && f.code == 0 {
-		f.code = fdledger.CodeFailed
+		f.code = exitcode.Failed
 	}
 	stdin := name == "<stdin>"
 	switch {

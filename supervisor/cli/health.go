@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tp0/supervisor/control"
-	"tp0/supervisor/fdledger"
+	"tp0/supervisor/exitcode"
 )
 
 func (c *cli) healthCommand() *cobra.Command {
@@ -41,7 +41,7 @@ every oneshot completed, and no stop under way.`,
 			answer, err := control.Ask(ctx, control.Name(path), question)
 			if err != nil {
 				fmt.Fprintf(c.Stderr, "supervisor: %v\n", err)
-				c.code = fdledger.CodeFailed
+				c.code = exitcode.Failed
 				return nil
 			}
 			fmt.Fprintln(c.Stdout, answer)

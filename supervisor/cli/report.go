@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/fdledger"
+	"tp0/supervisor/exitcode"
 	"tp0/supervisor/report"
 )
 
@@ -26,7 +26,7 @@ standard input.`,
 			}
 			if err != nil {
 				fmt.Fprintf(c.Stderr, "supervisor: %v\n", err)
-				c.code = fdledger.CodeFailed
+				c.code = exitcode.Failed
 			}
 			return nil
 		},

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tp0/supervisor/config"
-	"tp0/supervisor/fdledger"
+	"tp0/supervisor/exitcode"
 )
 
 func (c *cli) validateCommand() *cobra.Command {
@@ -25,7 +25,7 @@ func (c *cli) validateCommand() *cobra.Command {
 			}
 			cfg, err := config.Load(path, config.Options{Environ: os.Environ(), Vars: c.vars, VarFiles: c.varFiles})
 			if err != nil {
-				c.code = fdledger.CodeUsage
+				c.code = exitcode.Usage
 			}
 			if asJSON {
 				return c.validity(path, err)

@@ -9,7 +9,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/event"
 	"tp0/supervisor/files"
+	"tp0/supervisor/lifecycle"
 )
 
 // Config is one valid configuration. Nothing in it is changed after [Load].
@@ -27,21 +29,11 @@ type Log struct {
 	Format string // text or json
 }
 
-// Proof says how closely the end of a child is looked at.
-type Proof string
-
-// The kinds of proof; see the word proof in the contract.
-const (
-	ProofExact   Proof = "exact"
-	ProofSampled Proof = "sampled"
-	ProofNone    Proof = "none"
-)
-
 // Shutdown is the budget of a stop and how it is judged.
 type Shutdown struct {
 	Deadline time.Duration // from the signal to an empty process table
 	Reserve  time.Duration // the part of Deadline kept for the sweep and the flush: 5 %, 500 ms at most
-	Proof    Proof
+	Proof    event.Proof
 	Strict   bool   // exit 3 if a descriptor was left open
 	Report   string // the file that the report of the stop is written to; empty: none
 }
@@ -139,8 +131,8 @@ type Policy struct {
 	// KillSequence is what a stop sends before SIGKILL, in the place of the signal
 	// and the timeout above, which are then its first signal and its sum; nil: not
 	// given.
-	KillSequence []Step
-	KillScope    Scope
+	KillSequence []lifecycle.Step
+	KillScope    lifecycle.Scope
 	// Descendants is what happens to descendants that outlive the main process.
 	Descendants Descendants
 	// DiagnoseSignal asks for stacks before SIGKILL; 0: none.
@@ -157,22 +149,6 @@ type Policy struct {
 	OnSuccess      Action
 	OnFailure      Action
 }
-
-// Step is a signal of a stop, and how long it may take.
-type Step struct {
-	Signal syscall.Signal
-	Wait   time.Duration
-}
-
-// Scope is whom the signals of a stop reach.
-type Scope string
-
-// The scopes.
-const (
-	ScopeProcess Scope = "process"
-	ScopeGroup   Scope = "group"
-	ScopeTree    Scope = "tree"
-)
 
 // Descendants says what happens to descendants that outlive the main process of
 // an instance.

@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"tp0/supervisor/event"
+	"tp0/supervisor/lifecycle"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -110,13 +113,13 @@ func TestContractExample(t *testing.T) {
 				Env:  append([]string{fmt.Sprintf("CLI_ID=%d", i)}, base...),
 				Logs: logs,
 			},
-			Policy: Policy{KillSignal: syscall.SIGTERM, KillTimeout: 3550 * time.Millisecond, SharedTimeout: true, KillHold: hold, KillScope: ScopeGroup, Descendants: EndDescendants, SuccessCodes: []int{0}, Restart: restart, MaxParallel: 1, OnSuccess: Ignore, OnFailure: ShutDown},
+			Policy: Policy{KillSignal: syscall.SIGTERM, KillTimeout: 3550 * time.Millisecond, SharedTimeout: true, KillHold: hold, KillScope: lifecycle.ScopeGroup, Descendants: EndDescendants, SuccessCodes: []int{0}, Restart: restart, MaxParallel: 1, OnSuccess: Ignore, OnFailure: ShutDown},
 		}
 	}
 	want := &Config{
 		Path:     filepath.Join(wd, "supervisor.hcl"),
 		Log:      Log{Level: "info", Format: "text"},
-		Shutdown: Shutdown{Deadline: 9 * time.Second, Reserve: 450 * time.Millisecond, Proof: ProofExact},
+		Shutdown: Shutdown{Deadline: 9 * time.Second, Reserve: 450 * time.Millisecond, Proof: event.ProofExact},
 		Children: []*Child{
 			{Name: "server", Instances: []*Instance{{
 				Name: "server", Child: "server", Index: 1,
@@ -126,7 +129,7 @@ func TestContractExample(t *testing.T) {
 					Ready: &Ready{Probe: Probe{TCP: "127.0.0.1:12345"}, Timeout: 5 * time.Second},
 					Logs:  logs,
 				},
-				Policy: Policy{KillSignal: syscall.SIGTERM, KillTimeout: 5 * time.Second, KillHold: hold, KillScope: ScopeGroup, Descendants: EndDescendants, SuccessCodes: []int{0}, Restart: restart, MaxParallel: 1, OnSuccess: Ignore, OnFailure: ShutDown},
+				Policy: Policy{KillSignal: syscall.SIGTERM, KillTimeout: 5 * time.Second, KillHold: hold, KillScope: lifecycle.ScopeGroup, Descendants: EndDescendants, SuccessCodes: []int{0}, Restart: restart, MaxParallel: 1, OnSuccess: Ignore, OnFailure: ShutDown},
 			}}},
 			{Name: "client", DependsOn: []Dependency{{"server", UntilReady}}, Instances: []*Instance{client(1), client(2)}},
 		},

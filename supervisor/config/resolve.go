@@ -12,6 +12,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/lifecycle"
 )
 
 // defaultPath is where commands are looked for if the child has no PATH.
@@ -137,7 +139,7 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 	if v.policy.Oneshot && v.policy.Restart.On == "always" && !c.failed["restart.on"] {
 		diags = diags.Append(fault(c.at("restart.on"), "A oneshot that never ends", "A oneshot completes with its first success, and this one would be restarted after it."))
 	}
-	if v.policy.Descendants == LeaveDescendants && v.policy.KillScope != ScopeProcess && !c.failed["descendants"] && !c.failed["kill_scope"] {
+	if v.policy.Descendants == LeaveDescendants && v.policy.KillScope != lifecycle.ScopeProcess && !c.failed["descendants"] && !c.failed["kill_scope"] {
 		diags = diags.Append(fault(c.at("descendants"), "Descendants are left and signalled",
 			"descendants = \"leave\" lets them run on, and kill_scope = %s sends them the signals of each stop. Add kill_scope = \"process\", or remove descendants.", quote(string(v.policy.KillScope))))
 	}

@@ -6,6 +6,9 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
+
+	"tp0/supervisor/event"
+	"tp0/supervisor/lifecycle"
 )
 
 // An attribute is one name of the language: what it means, what its value must
@@ -117,7 +120,7 @@ const (
 func defaultConfig() *Config {
 	return &Config{
 		Log:      Log{Level: "info", Format: "text"},
-		Shutdown: Shutdown{Deadline: 9 * time.Second, Proof: ProofExact},
+		Shutdown: Shutdown{Deadline: 9 * time.Second, Proof: event.ProofExact},
 	}
 }
 
@@ -131,7 +134,7 @@ func defaultChild() childValues {
 		policy: Policy{
 			KillSignal: syscall.SIGTERM,
 			KillHold:   250 * time.Millisecond,
-			KillScope:  ScopeGroup,
+			KillScope:  lifecycle.ScopeGroup,
 
 			Descendants: EndDescendants,
 
@@ -172,7 +175,7 @@ var fileSchema = block[Config]{
 		attributes: []attribute[Config]{
 			field("deadline", func(c *Config) *time.Duration { return &c.Shutdown.Deadline }, duration(10*time.Millisecond),
 				"How long a stop may take, from the signal to an empty process table. 5 % of it, 500 ms at most, are kept for the sweep and the flush."),
-			field("proof", func(c *Config) *Proof { return &c.Shutdown.Proof }, oneOf(ProofExact, ProofSampled, ProofNone),
+			field("proof", func(c *Config) *event.Proof { return &c.Shutdown.Proof }, oneOf(event.ProofExact, event.ProofSampled, event.ProofNone),
 				"How a child's descriptors are looked at as it exits."),
 			field("strict", func(c *Config) *bool { return &c.Shutdown.Strict }, boolean,
 				"Exit with 3 if a descriptor was left open."),
@@ -264,9 +267,9 @@ var childSchema = block[childValues]{
 			"The signal that asks it to end."),
 		field("kill_timeout", func(v *childValues) *time.Duration { return &v.policy.KillTimeout }, duration(time.Millisecond),
 			"How long it may take to end before it gets SIGKILL. Without it that is 5s in a restart or a reload, and in the final stop an equal share, for each layer of the order, of what the deadline leaves."),
-		field("kill_sequence", func(v *childValues) *[]Step { return &v.policy.KillSequence }, rungs,
+		field("kill_sequence", func(v *childValues) *[]lifecycle.Step { return &v.policy.KillSequence }, rungs,
 			"In place of kill_signal, kill_timeout and diagnose_signal: the signals that ask it to end, one after the other, as [{ signal = \"SIGTERM\", wait = \"3s\" }, { signal = \"SIGQUIT\", wait = \"1s\" }]. SIGKILL comes after the last in any case."),
-		field("kill_scope", func(v *childValues) *Scope { return &v.policy.KillScope }, oneOf(ScopeProcess, ScopeGroup, ScopeTree),
+		field("kill_scope", func(v *childValues) *lifecycle.Scope { return &v.policy.KillScope }, oneOf(lifecycle.ScopeProcess, lifecycle.ScopeGroup, lifecycle.ScopeTree),
 			"Whom these signals reach: the process alone, its process group, or its whole tree, wherever that went. Descendants that outlive the main process are told one by one, whatever the scope; see descendants."),
 		field("descendants", func(v *childValues) *Descendants { return &v.policy.Descendants }, oneOf(EndDescendants, LeaveDescendants),
 			"What happens to descendants that outlive the main process. With `end` they go through the same stop sequence with the time that is left, and a restart, a reload, a dependency and `completed` wait for the last of them. With `leave` they run on and nothing waits for them; the final stop ends them. `leave` needs kill_scope = \"process\"."),

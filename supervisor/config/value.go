@@ -19,6 +19,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/lifecycle"
 )
 
 // maxDuration is where a duration is taken for a slip of the pen.
@@ -358,12 +360,12 @@ func codes(v cty.Value) ([]int, error) {
 }
 
 // rungs reads a ladder.
-func rungs(v cty.Value) ([]Step, error) {
+func rungs(v cty.Value) ([]lifecycle.Step, error) {
 	list, err := elements(v, 16, `[{ signal = "SIGTERM", wait = "3s" }]`)
 	if err != nil {
 		return nil, err
 	}
-	var ladder []Step
+	var ladder []lifecycle.Step
 	for i, element := range list {
 		r, err := rung(element)
 		if err != nil {
@@ -374,7 +376,7 @@ func rungs(v cty.Value) ([]Step, error) {
 	return ladder, nil
 }
 
-func rung(v cty.Value) (r Step, err error) {
+func rung(v cty.Value) (r lifecycle.Step, err error) {
 	if err := members(v, "signal", "wait"); err != nil {
 		return r, err
 	}

@@ -3,7 +3,10 @@
 // log and whatever else reports are sinks of the same events.
 package event
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Event is one fact. The types of this package are all there are.
 type Event interface{ event() }
@@ -134,7 +137,7 @@ type (
 		FD           int
 		Kind, Target string
 		By           string
-		Proof        string // for a run
+		Proof        Proof  // for a run
 		NotCounted   string // why it is not counted: "standard stream", "go runtime"; else empty
 		Process      string // the command, where it was held by a process below the run
 		Detail       FDDetail
@@ -154,7 +157,7 @@ type (
 		MaxRSS  int64 // KiB
 		Closed  int   // descriptors it closed itself after the stop began
 		Left    int   // descriptors it left to the kernel
-		Proof   string
+		Proof   Proof
 		Tree    TreeCounts
 	}
 	// DescendantEnded: a process below a run ended while the run was stopped, or after it.
@@ -169,7 +172,7 @@ type (
 		Closed      int
 		Left        int
 		Threads     int // when it was seen first
-		Proof       string
+		Proof       Proof
 		Reason      string // why the proof is not exact
 		Lifetime    time.Duration
 	}
@@ -204,7 +207,7 @@ type (
 	ProofUnavailable struct {
 		Child  string
 		Pid    int
-		Proof  string // what there is in its place
+		Proof  Proof // what there is in its place
 		Reason string
 	}
 	// DescendantsOutlive: the main process of a child ended, and descendants outlive it. They
@@ -319,9 +322,17 @@ type TreeCounts struct {
 
 // Exit is how a process ended: with a code, or by a signal.
 type Exit struct {
-	Code   int
-	Signal string // empty: it exited
-	Core   bool
+	Code   int    `json:"code" doc:"of an exit"`
+	Signal string `json:"signal,omitempty" doc:"that ended it; not there: it exited"`
+	Core   bool   `json:"core,omitempty" doc:"there is a core dump"`
+}
+
+// String returns the name of the signal, or the word code and the exit code.
+func (e Exit) String() string {
+	if e.Signal != "" {
+		return e.Signal
+	}
+	return fmt.Sprint("code ", e.Code)
 }
 
 // OK reports an exit with code 0.

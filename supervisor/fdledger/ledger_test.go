@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/exitcode"
 	"tp0/supervisor/fixture/needs"
 	"tp0/supervisor/procfs"
 	"tp0/supervisor/sockdiag"
@@ -290,20 +291,20 @@ func TestOutcome(t *testing.T) {
 		verdict event.Verdict
 		code    int
 	}{
-		{Result{}, event.Graceful, CodeOK},
-		{Result{Strict: true}, event.Graceful, CodeOK},
-		{Result{FDsLeft: 2, LeftProven: 2}, event.Leaky, CodeOK},
-		{Result{FDsLeft: 2, LeftProven: 2, Strict: true}, event.Leaky, CodeLeaky},
-		{Result{FDsLeft: 2, Strict: true}, event.Leaky, CodeOK},
-		{Result{Failed: true}, event.Graceful, CodeFailed},
-		{Result{Failed: true, FDsLeft: 1, LeftProven: 1, Strict: true}, event.Leaky, CodeFailed},
+		{Result{}, event.Graceful, exitcode.OK},
+		{Result{Strict: true}, event.Graceful, exitcode.OK},
+		{Result{FDsLeft: 2, LeftProven: 2}, event.Leaky, exitcode.OK},
+		{Result{FDsLeft: 2, LeftProven: 2, Strict: true}, event.Leaky, exitcode.Leaky},
+		{Result{FDsLeft: 2, Strict: true}, event.Leaky, exitcode.OK},
+		{Result{Failed: true}, event.Graceful, exitcode.Failed},
+		{Result{Failed: true, FDsLeft: 1, LeftProven: 1, Strict: true}, event.Leaky, exitcode.Failed},
 		{Result{Failed: true, Critical: 7}, event.Graceful, 7},
 		{Result{Critical: 143, FDsLeft: 1, LeftProven: 1, Strict: true}, event.Leaky, 143},
-		{Result{Critical: 7, Fault: true}, event.Leaky, CodeFailed},
-		{Result{Critical: 7, Killed: 1}, event.Forced, CodeForced},
-		{Result{Fault: true}, event.Leaky, CodeFailed},
-		{Result{Killed: 1, Failed: true, FDsLeft: 1, Fault: true}, event.Forced, CodeForced},
-		{Result{Survived: 1}, event.Forced, CodeForced},
+		{Result{Critical: 7, Fault: true}, event.Leaky, exitcode.Failed},
+		{Result{Critical: 7, Killed: 1}, event.Forced, exitcode.Forced},
+		{Result{Fault: true}, event.Leaky, exitcode.Failed},
+		{Result{Killed: 1, Failed: true, FDsLeft: 1, Fault: true}, event.Forced, exitcode.Forced},
+		{Result{Survived: 1}, event.Forced, exitcode.Forced},
 	} {
 		if v, c := tt.outcome.Verdict(), tt.outcome.Code(); v != tt.verdict || c != tt.code {
 			t.Errorf("%+v: %s and %d, want %s and %d", tt.outcome, v, c, tt.verdict, tt.code)

@@ -1,14 +1,8 @@
 package fdledger
 
-import "tp0/supervisor/event"
-
-// Exit codes of the supervisor; see the contract.
-const (
-	CodeOK     = 0
-	CodeFailed = 1
-	CodeUsage  = 2
-	CodeLeaky  = 3
-	CodeForced = 124
+import (
+	"tp0/supervisor/event"
+	"tp0/supervisor/exitcode"
 )
 
 // Result is everything that the verdict and the exit code follow from.
@@ -41,13 +35,13 @@ func (o Result) Verdict() event.Verdict {
 func (o Result) Code() int {
 	switch {
 	case o.Killed > 0 || o.Survived > 0:
-		return CodeForced
+		return exitcode.Forced
 	case o.Critical != 0 && !o.Fault:
 		return o.Critical
 	case o.Failed || o.Fault:
-		return CodeFailed
+		return exitcode.Failed
 	case o.Strict && o.LeftProven > 0:
-		return CodeLeaky
+		return exitcode.Leaky
 	}
-	return CodeOK
+	return exitcode.OK
 }

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/exitcode"
 )
 
 const (
@@ -43,9 +44,6 @@ const (
 	// again is what the ordinary end gets, once, after the process stood still.
 	again = 250 * time.Millisecond
 )
-
-// CodeForced is the exit code of the guard.
-const CodeForced = 124
 
 // Options are what a guard needs from others. None of the functions may take a
 // lock that somebody holds while he waits.
@@ -212,5 +210,5 @@ func (g *Guard) fire(deadline time.Time) {
 	}
 	g.killAll(now, end.Add(-lineTime))
 	Write(g.opt.Stderr, g.opt.Line(g.totals(deadline)), time.Until(end))
-	g.opt.Exit(CodeForced)
+	g.opt.Exit(exitcode.Forced)
 }

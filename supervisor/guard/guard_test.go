@@ -19,6 +19,7 @@ import (
 
 	"tp0/supervisor/event"
 	"tp0/supervisor/eventlog"
+	"tp0/supervisor/exitcode"
 )
 
 const (
@@ -240,7 +241,7 @@ func TestFires(t *testing.T) {
 	for _, name := range []string{"stuck", "raw"} {
 		t.Run(name, func(t *testing.T) {
 			v := start(t, name, nil)
-			v.ends(CodeForced, 2*deadline)
+			v.ends(exitcode.Forced, 2*deadline)
 			if all := v.alive(); len(all) > 0 {
 				t.Errorf("alive: %v of %v", all, v.pids)
 			}
@@ -262,7 +263,7 @@ func TestFires(t *testing.T) {
 // What is below a child is none of our business with Leave, unless it is in its group.
 func TestLeaves(t *testing.T) {
 	v := start(t, "leave", nil)
-	v.ends(CodeForced, 2*deadline)
+	v.ends(exitcode.Forced, 2*deadline)
 	all := v.alive()
 	if len(all) != 1 || all[0] != v.pids[0] {
 		t.Errorf("alive: %v of %v", all, v.pids)
@@ -287,7 +288,7 @@ func TestFullStderr(t *testing.T) {
 	w := os.NewFile(uintptr(fds[1]), "stderr")
 	defer w.Close()
 	v := start(t, "stuck", w)
-	v.ends(CodeForced, 2*deadline)
+	v.ends(exitcode.Forced, 2*deadline)
 	if all := v.alive(); len(all) > 0 {
 		t.Errorf("alive: %v", all)
 	}

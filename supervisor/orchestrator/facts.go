@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/exitcode"
 	"tp0/supervisor/fdledger"
 	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/output"
@@ -105,7 +106,7 @@ func (f *Orchestrator) exited(x process.Exited) {
 	f.books.reaped++
 	f.books.status = x.Status
 	if u.code = x.Status.ExitStatus(); x.Status.Signaled() {
-		u.code = 128 + int(x.Status.Signal())
+		u.code = exitcode.OfSignal(x.Status.Signal())
 	}
 	if x.Killed {
 		f.books.killed++
@@ -204,7 +205,7 @@ func (f *Orchestrator) mainChanged(x process.MainChanged) {
 func (u *unit) succeeded(status unix.WaitStatus) bool {
 	code := status.ExitStatus()
 	if status.Signaled() {
-		code = 128 + int(status.Signal())
+		code = exitcode.OfSignal(status.Signal())
 	}
 	return slices.Contains(u.spec.Policy.SuccessCodes, code)
 }
@@ -239,18 +240,18 @@ func (f *Orchestrator) reaped(u *unit, x process.Exited) {
 	name, look := u.spec.Name, x.FDs
 	if u.rung > 0 && x.Untraced > 0 {
 		f.opt.Sink.Emit(event.ProofUnavailable{
-			Child: name, Pid: x.Pid, Proof: string(process.None),
+			Child: name, Pid: x.Pid, Proof: event.ProofNone,
 			Reason: fmt.Sprintf("%d processes below it were not traced: there was no time for so many", x.Untraced),
 		})
 	}
 	if u.rung > 0 && look.Reason != "" {
-		f.opt.Sink.Emit(event.ProofUnavailable{Child: name, Pid: x.Pid, Proof: string(look.Proof), Reason: look.Reason})
+		f.opt.Sink.Emit(event.ProofUnavailable{Child: name, Pid: x.Pid, Proof: look.Proof, Reason: look.Reason})
 	}
 	closed, left := f.judge(event.FDClosed{Owner: name, Pid: x.Pid}, look)
 	e := event.Reaped{
 		Child: name, Pid: x.Pid, Exit: x.Exit, Elapsed: x.At.Sub(u.spawned), Stopped: u.rung > 0,
 		User: time.Duration(x.Rusage.Utime.Nano()), System: time.Duration(x.Rusage.Stime.Nano()), MaxRSS: x.Rusage.Maxrss,
-		Closed: closed, Left: left, Proof: string(look.Proof),
+		Closed: closed, Left: left, Proof: look.Proof,
 	}
 	e.Success = u.succeeded(x.Status)
 	if e.Stopped {
@@ -264,7 +265,7 @@ func (f *Orchestrator) reaped(u *unit, x process.Exited) {
 func (f *Orchestrator) endedBelow(x process.DescendantEnded) {
 	e := event.DescendantEnded{
 		Child: x.Child, Pid: x.Pid, Parent: x.Parent, Command: x.Command, Exit: x.Exit, ExitUnknown: !x.Seen, InStop: x.InStop,
-		Threads: x.Threads, Lifetime: x.Lifetime, Proof: string(x.FDs.Proof), Reason: x.FDs.Reason,
+		Threads: x.Threads, Lifetime: x.Lifetime, Proof: x.FDs.Proof, Reason: x.FDs.Reason,
 	}
 	owner := x.Child
 	if owner == "" {
@@ -277,11 +278,11 @@ func (f *Orchestrator) endedBelow(x process.DescendantEnded) {
 // judge tells of each descriptor of a process that is over, in the form of
 // line, and counts those that it left.
 func (f *Orchestrator) judge(line event.FDClosed, look process.FDResult) (closed, left int) {
-	if look.Proof == process.None {
+	if look.Proof == event.ProofNone {
 		return 0, 0
 	}
 	lines, closed, left := fdledger.Judge(look.Before, look.After, look.Inherited, look.Runtime)
-	line.Proof = string(look.Proof)
+	line.Proof = look.Proof
 	for _, l := range lines {
 		line.FD, line.Kind, line.Target, line.NotCounted = l.Num, l.Kind, l.Target, l.Uncounted
 		line.Detail = event.FDDetail(l.Detail)
@@ -292,7 +293,7 @@ func (f *Orchestrator) judge(line event.FDClosed, look process.FDResult) (closed
 		f.opt.Sink.Emit(line)
 	}
 	f.books.left += left
-	if look.Proof == process.Exact {
+	if look.Proof == event.ProofExact {
 		f.books.proven += left
 	}
 	return closed, left

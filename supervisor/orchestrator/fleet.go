@@ -30,16 +30,16 @@ import (
 // Processes is the process loop. None of its methods waits.
 type Processes interface {
 	Spawn(process.ID, process.Spec)
-	Signal(id process.ID, sig unix.Signal, rung int, proof process.Proof)
+	Signal(id process.ID, sig unix.Signal, rung int, proof event.Proof)
 	MarkReady(process.ID)
-	SetScope(id process.ID, scope process.Scope, leave bool)
+	SetScope(id process.ID, scope lifecycle.Scope, leave bool)
 	SetMainProcess(id process.ID, pid int)
 	Inspect(process.ID, unix.Signal)
 	Diagnose(process.ID, unix.Signal)
 	Forward(id process.ID, came, sig unix.Signal)
 	RunProbe(context.Context, spawn.Spec) error // waits
 	SetDeadline(time.Time)
-	CleanUpOrphans(killAt, giveUp time.Time, proof process.Proof)
+	CleanUpOrphans(killAt, giveUp time.Time, proof event.Proof)
 }
 
 // OutputRelay prepares the output of a run.

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/config"
+	"tp0/supervisor/lifecycle"
 )
 
 func TestOrder(t *testing.T) {
@@ -153,7 +154,7 @@ func TestLadder(t *testing.T) {
 
 // What a file can say of an end: its signals, whom they reach, what is a success.
 func TestGivenEnds(t *testing.T) {
-	both := ladder(config.Step{Signal: unix.SIGINT, Wait: time.Second}, config.Step{Signal: unix.SIGQUIT, Wait: time.Second / 2})
+	both := ladder(lifecycle.Step{Signal: unix.SIGINT, Wait: time.Second}, lifecycle.Step{Signal: unix.SIGQUIT, Wait: time.Second / 2})
 	playAll(t, []script{
 		{"one of several rungs", cfgs(newConfig(kid("b", both))), []step{
 			{"", "spawn b"},
@@ -187,7 +188,7 @@ func TestGivenEnds(t *testing.T) {
 			{"exit a 0", "a again 1"},
 			{"wait 1s", "spawn a"},
 		}},
-		{"another scope", cfgs(newConfig(kid("a")), newConfig(kid("a", scope(config.ScopeTree)))), []step{
+		{"another scope", cfgs(newConfig(kid("a")), newConfig(kid("a", scope(lifecycle.ScopeTree)))), []step{
 			{"", "spawn a"},
 			{"up a", "a ready"},
 			{"reload 1", "scope tree a, reloaded +[] -[] ~[a] =[]"},

@@ -20,6 +20,7 @@ import (
 
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
+	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/output"
 	"tp0/supervisor/probe"
 	"tp0/supervisor/process"
@@ -73,7 +74,7 @@ const (
 // newConfig makes a valid configuration. One deadline, no real output.
 func newConfig(children ...*config.Child) *config.Config {
 	return &config.Config{
-		Shutdown: config.Shutdown{Deadline: deadline, Reserve: reserve, Proof: config.ProofExact},
+		Shutdown: config.Shutdown{Deadline: deadline, Reserve: reserve, Proof: event.ProofExact},
 		Children: children,
 	}
 }
@@ -160,13 +161,13 @@ func successes(codes ...int) change {
 	return func(_ *config.Child, i *config.Instance) { i.Policy.SuccessCodes = codes }
 }
 
-func ladder(rungs ...config.Step) change {
+func ladder(rungs ...lifecycle.Step) change {
 	return func(_ *config.Child, i *config.Instance) {
 		i.Policy.KillSequence, i.Policy.KillSignal = rungs, rungs[0].Signal
 	}
 }
 
-func scope(s config.Scope) change {
+func scope(s lifecycle.Scope) change {
 	return func(_ *config.Child, i *config.Instance) { i.Policy.KillScope = s }
 }
 
@@ -337,7 +338,7 @@ func (w *world) replaced(name string) bool {
 	return stand < 2 && heirs < 2 && heirs+others > 0
 }
 
-func (w *world) Signal(id process.ID, sig unix.Signal, rung int, _ process.Proof) {
+func (w *world) Signal(id process.ID, sig unix.Signal, rung int, _ event.Proof) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	i := slices.IndexFunc(w.runs, func(r *live) bool { return r.id == id })
@@ -371,7 +372,7 @@ func (w *world) SetMainProcess(id process.ID, pid int) {
 	}
 }
 
-func (w *world) SetScope(id process.ID, s process.Scope, _ bool) {
+func (w *world) SetScope(id process.ID, s lifecycle.Scope, _ bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range w.runs {
@@ -429,7 +430,7 @@ func (w *world) Forward(id process.ID, came, sig unix.Signal) {
 
 func (w *world) SetDeadline(time.Time) {}
 
-func (w *world) CleanUpOrphans(killAt, giveUp time.Time, proof process.Proof) {
+func (w *world) CleanUpOrphans(killAt, giveUp time.Time, proof event.Proof) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.swept = true
@@ -555,7 +556,7 @@ func (w *world) outlive(r *live, e event.Exit) {
 	w.mu.Unlock()
 	status := unix.WaitStatus(e.Code<<8 | int(unix.SignalNum(e.Signal)))
 	w.f.Deliver(process.Exited{
-		Run: r.id, Pid: r.pid, Exit: e, Status: status, At: time.Now(), FDs: process.FDResult{Proof: process.None},
+		Run: r.id, Pid: r.pid, Exit: e, Status: status, At: time.Now(), FDs: process.FDResult{Proof: event.ProofNone},
 		Survivors: []process.Survivor{{Pid: 77, Command: "worker"}},
 	})
 }
@@ -600,13 +601,13 @@ func (w *world) do(step string) (answer string) {
 	case "lack": // for want of a process
 		w.refuse(run(), fmt.Errorf("cannot fork: %w", unix.EAGAIN))
 	case "exit", "exit!": // the latest run of that name
-		w.exit(run(), event.Exit{Code: n}, process.FDResult{Proof: process.None})
+		w.exit(run(), event.Exit{Code: n}, process.FDResult{Proof: event.ProofNone})
 	case "outlive":
 		w.outlive(run(), event.Exit{Code: n})
 	case "die":
-		w.exit(run(), event.Exit{Signal: arg(2)}, process.FDResult{Proof: process.None})
+		w.exit(run(), event.Exit{Signal: arg(2)}, process.FDResult{Proof: event.ProofNone})
 	case "leak":
-		w.exit(run(), event.Exit{}, process.FDResult{Proof: process.Proof(arg(2)), After: []procfs.FD{{Num: 7, Kind: "file", Target: "/f"}}})
+		w.exit(run(), event.Exit{}, process.FDResult{Proof: event.Proof(arg(2)), After: []procfs.FD{{Num: 7, Kind: "file", Target: "/f"}}})
 	case "hup": // as reload, of a fleet that was left alone for a while
 		<-time.After(2 * young)
 		return w.do("reload " + arg(1))

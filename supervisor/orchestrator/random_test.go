@@ -82,7 +82,7 @@ func (w *world) act(r *rand.Rand, reloads bool) {
 		w.do("swept")
 	case one == nil:
 	case one.pid != 0:
-		w.exit(one, event.Exit{Code: r.IntN(2)}, process.FDResult{Proof: process.None})
+		w.exit(one, event.Exit{Code: r.IntN(2)}, process.FDResult{Proof: event.ProofNone})
 	case n < 14:
 		w.refuse(one, [2]error{errors.New("no such file"), unix.EAGAIN}[r.IntN(2)])
 	default:

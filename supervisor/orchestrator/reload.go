@@ -7,7 +7,6 @@ import (
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
 	"tp0/supervisor/lifecycle"
-	"tp0/supervisor/process"
 )
 
 // reload is a new configuration that is being applied.
@@ -140,7 +139,7 @@ func (f *Orchestrator) renewPolicy(u *unit, spec *config.Instance) {
 		}
 	}
 	if old := u.spec.Policy; (spec.Policy.KillScope != old.KillScope || spec.Policy.Descendants != old.Descendants) && u.state.HasProcess() {
-		f.opt.Processes.SetScope(u.run, process.Scope(spec.Policy.KillScope), spec.Policy.Descendants == config.LeaveDescendants)
+		f.opt.Processes.SetScope(u.run, spec.Policy.KillScope, spec.Policy.Descendants == config.LeaveDescendants)
 	}
 	old := u.spec
 	u.spec = spec

@@ -129,7 +129,7 @@ func (f *Orchestrator) asked(m asked) {
 func (f *Orchestrator) hasten(e lifecycle.Event) {
 	f.begin("")
 	if f.stop.phase == sweeping {
-		f.opt.Processes.CleanUpOrphans(time.Now(), f.stop.at(f.cfg.Shutdown.Reserve, 4), process.Proof(f.cfg.Shutdown.Proof))
+		f.opt.Processes.CleanUpOrphans(time.Now(), f.stop.at(f.cfg.Shutdown.Reserve, 4), event.Proof(f.cfg.Shutdown.Proof))
 	}
 	for _, u := range f.units {
 		told := u.rung > 0
@@ -170,7 +170,7 @@ func (f *Orchestrator) startSweep() {
 		return
 	}
 	reserve := f.cfg.Shutdown.Reserve
-	f.opt.Processes.CleanUpOrphans(f.stop.at(reserve, 1), f.stop.at(reserve, 4), process.Proof(f.cfg.Shutdown.Proof))
+	f.opt.Processes.CleanUpOrphans(f.stop.at(reserve, 1), f.stop.at(reserve, 4), event.Proof(f.cfg.Shutdown.Proof))
 }
 
 func (f *Orchestrator) swept(x process.OrphanCleanupDone) {

@@ -256,7 +256,7 @@ func (f *Orchestrator) spawn(u *unit) {
 	s.Barrier = s.Barrier || l.OnRemoteFS
 	s.Hold, s.Probed = u.hold(), l.Ready != nil && len(l.Ready.Exec) == 0
 	if scope := u.spec.Policy.KillScope; scope != "" { // else it is given for all
-		s.Scope, s.Leave = process.Scope(scope), u.spec.Policy.Descendants == config.LeaveDescendants
+		s.Scope, s.Leave = scope, u.spec.Policy.Descendants == config.LeaveDescendants
 	}
 	if !f.opt.KeepQueuedSpawns {
 		s.Revoked = &f.late
@@ -297,11 +297,7 @@ func (f *Orchestrator) ladderNow(u *unit) lifecycle.StopSequence {
 func (u *unit) ladder() lifecycle.StopSequence {
 	p := &u.spec.Policy
 	if p.KillSequence != nil {
-		var rungs []lifecycle.Step
-		for _, r := range p.KillSequence {
-			rungs = append(rungs, lifecycle.Step(r))
-		}
-		return lifecycle.CustomStopSequence(rungs)
+		return lifecycle.CustomStopSequence(p.KillSequence)
 	}
 	return lifecycle.NewStopSequence(p.KillSignal, p.KillTimeout, p.DiagnoseSignal)
 }
@@ -330,7 +326,7 @@ func (f *Orchestrator) climb(u *unit, rung int) {
 	}
 	u.unwatch()
 	u.rung = rung
-	f.opt.Processes.Signal(u.run, r.Signal, rung, process.Proof(f.cfg.Shutdown.Proof))
+	f.opt.Processes.Signal(u.run, r.Signal, rung, event.Proof(f.cfg.Shutdown.Proof))
 	u.disarm()
 	if r.Wait > 0 {
 		f.arm(u, rungTimer, r.Wait)

@@ -3,23 +3,24 @@ package process
 import (
 	"fmt"
 
+	"tp0/supervisor/event"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/procfs"
 )
 
 // attach traces a run's own process, or samples it, as closely as asked for and
 // as the kernel lets us.
-func (l *Loop) attach(w *watched, asked Proof) {
+func (l *Loop) attach(w *watched, asked event.Proof) {
 	switch {
-	case w.machine.State.IsTraced() && w.run.watch == Exact:
+	case w.machine.State.IsTraced() && w.run.watch == event.ProofExact:
 		l.feed(w, proof.StopStarted, cause{}) // now its threads get the options of a stop
 	case !w.is(proof.Found):
-	case asked == Exact:
+	case asked == event.ProofExact:
 		l.feed(w, proof.Attach, cause{})
 		if w.is(proof.Untraceable) && w.evidence.Reason != endedAlready {
 			l.feed(w, proof.SampleOnly, cause{})
 		}
-	case asked == Sampled:
+	case asked == event.ProofSampled:
 		w.evidence.Reason = ""
 		l.feed(w, proof.SampleOnly, cause{})
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"tp0/supervisor/event"
 	"tp0/supervisor/process/phase"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/procfs"
@@ -15,7 +16,7 @@ const endedAlready = "it had ended already"
 
 // scanBefore scans a run whose stop begins and all below it, attaches to them,
 // and then lets the signals go that wait for it.
-func (l *Loop) scanBefore(r *run, asked Proof) {
+func (l *Loop) scanBefore(r *run, asked event.Proof) {
 	w, most := r.watched, l.mostTraced()
 	h := newHalt(r.stop.delivery.Until, spareFDs)
 	w.before = h
@@ -37,7 +38,7 @@ func (l *Loop) scanBefore(r *run, asked Proof) {
 				tree = tree[1:]
 			}
 			r.stop.processes = len(tree) + len(rest)
-			if asked != Exact {
+			if asked != event.ProofExact {
 				l.advance(r, phase.Scanned)
 				return
 			}

@@ -6,6 +6,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/event"
+	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/process/spawn"
 )
 
@@ -13,7 +15,7 @@ import (
 // spec may be closed as soon as it returns. Some dozens of spawns may be under way at a
 // time, but no hundreds.
 func (l *Loop) Spawn(id ID, s Spec) {
-	s.Barrier = s.Barrier || s.TraceFrom == Exact
+	s.Barrier = s.Barrier || s.TraceFrom == event.ProofExact
 	p, err := spawn.Prepare(s.Spec, l.opt.FDs)
 	if err != nil {
 		l.cmds.Put(func() { l.report(SpawnFailed{Run: id, Err: err}) })
@@ -40,7 +42,7 @@ func (l *Loop) Responds(ctx context.Context) bool {
 // Signal sends a signal to a run as a step of its stop sequence. It does nothing to a
 // run that is over, or that could not be spawned. The first one starts the fd scan of
 // the run, as proof asks. [Signalled] follows.
-func (l *Loop) Signal(id ID, sig unix.Signal, rung int, proof Proof) {
+func (l *Loop) Signal(id ID, sig unix.Signal, rung int, proof event.Proof) {
 	l.cmds.Put(func() {
 		if r := l.runs[id]; r != nil {
 			l.onceExecuted(r, sig, func() { l.signal(r, delivery{sig, rung}, proof) })
@@ -69,7 +71,7 @@ func (l *Loop) MarkReady(id ID) {
 
 // SetScope changes whom the signals of a run reach from now on, and whether its
 // descendants may outlive it.
-func (l *Loop) SetScope(id ID, scope Scope, leave bool) {
+func (l *Loop) SetScope(id ID, scope lifecycle.Scope, leave bool) {
 	l.cmds.Put(func() {
 		if r := l.runs[id]; r != nil {
 			r.scope = scope
@@ -99,6 +101,6 @@ func (l *Loop) ask(id ID, sig unix.Signal, what func(*run, unix.Signal)) {
 // CleanUpOrphans ends whatever is left below us: SIGTERM now, after an fd scan as proof
 // asks, SIGKILL at killAt, and at giveUp it is over. [OrphanCleanupDone] follows. Call it when no
 // run is left, or none that could be ended; nothing may be spawned after it.
-func (l *Loop) CleanUpOrphans(killAt, giveUp time.Time, proof Proof) {
+func (l *Loop) CleanUpOrphans(killAt, giveUp time.Time, proof event.Proof) {
 	l.cmds.Put(func() { l.startSweep(killAt, giveUp, proof) })
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/event"
 )
 
 // mallocs counts what do allocates, other goroutines included.
@@ -41,7 +43,7 @@ func TestWhatAChildCosts(t *testing.T) {
 	}
 	reaped := mallocs(func() {
 		for i := range n {
-			b.Signal(id(i), unix.SIGKILL, 1, None)
+			b.Signal(id(i), unix.SIGKILL, 1, event.ProofNone)
 		}
 		for i := range n {
 			b.exited(id(i))

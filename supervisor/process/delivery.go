@@ -6,6 +6,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/event"
+	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/process/phase"
 )
 
@@ -25,7 +27,7 @@ const (
 )
 
 // signal sends a run a step of its stop sequence. Its stop begins with the first one.
-func (l *Loop) signal(r *run, d delivery, asked Proof) {
+func (l *Loop) signal(r *run, d delivery, asked event.Proof) {
 	first := !r.stop.begun()
 	if first {
 		l.beginStop(r, asked)
@@ -81,7 +83,7 @@ func (l *Loop) advance(r *run, e phase.Event) {
 // any longer: the fd scan comes before them.
 func (l *Loop) scanFirst(r *run) {
 	switch {
-	case r.stop.proof == None:
+	case r.stop.proof == event.ProofNone:
 		l.advance(r, phase.NoScan)
 	case len(l.queue) == 0 && l.fewScansDue():
 		l.advance(r, phase.QueueFree)
@@ -165,7 +167,7 @@ func (l *Loop) deliver(r *run, d delivery) {
 		r.stop.killed = true
 	}
 	var at moment
-	if d.rung > 0 && r.scope != ScopeProcess {
+	if d.rung > 0 && r.scope != lifecycle.ScopeProcess {
 		at = thisMoment()
 	}
 	err := l.kill(r, d)

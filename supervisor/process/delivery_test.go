@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/event"
 	"tp0/supervisor/process/phase"
 )
 
@@ -27,7 +28,7 @@ func (b *bench) queued() (id ID, pid int, unblock func()) {
 	}
 	unblock = b.block()
 	b.fillQueue()
-	b.Signal(id, unix.SIGINT, 1, Exact)
+	b.Signal(id, unix.SIGINT, 1, event.ProofExact)
 	main, state := make(chan int, 1), make(chan phase.State, 1)
 	b.cmds.Put(func() {
 		r := b.runs[id]
@@ -64,7 +65,7 @@ func TestStepsStayInOrder(t *testing.T) {
 	rungs := make(chan []int, 1)
 	b.cmds.Put(func() {
 		r := b.runs[id]
-		b.signal(r, delivery{unix.SIGKILL, 2}, Exact)
+		b.signal(r, delivery{unix.SIGKILL, 2}, event.ProofExact)
 		var all []int
 		for _, s := range r.tree.steps {
 			all = append(all, s.rung)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"tp0/supervisor/event"
 	"tp0/supervisor/fdledger"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/procfs"
@@ -78,7 +79,7 @@ func (w *watched) result() FDResult {
 	if v, ok := w.machine.Data.(*proof.EndData); ok {
 		return v.Result
 	}
-	return FDResult{Proof: None}
+	return FDResult{Proof: event.ProofNone}
 }
 
 // reportEnd tells of the end of a process below a run, or of an orphan.

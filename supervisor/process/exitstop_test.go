@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/event"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/procfs"
 )
@@ -47,7 +48,7 @@ func TestThreadIsKilledInItsExitStop(t *testing.T) {
 	if line, err := bufio.NewReader(r).ReadString('\n'); line != "ready\n" {
 		t.Fatalf("%q %v", line, err)
 	}
-	b.Signal(1, unix.SIGTERM, 1, Exact)
+	b.Signal(1, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 })
 	unblock := b.block()
 	b.Forward(1, unix.SIGUSR1, unix.SIGUSR1)
@@ -79,7 +80,7 @@ func TestThreadIsKilledInItsExitStop(t *testing.T) {
 	}
 	unblock()
 	e := b.exited(1)
-	if e.FDs.Proof != None || e.FDs.Reason != "its exit was not seen" || e.Exit.Signal != "SIGKILL" {
+	if e.FDs.Proof != event.ProofNone || e.FDs.Reason != "its exit was not seen" || e.Exit.Signal != "SIGKILL" {
 		t.Errorf("proof %s (%s), %+v", e.FDs.Proof, e.FDs.Reason, e.Exit)
 	}
 }

@@ -130,15 +130,5 @@ func (OrphanSignalled) fact()   {}
 func (OrphanReaped) fact()      {}
 func (OrphanCleanupDone) fact() {}
 
-// Proof is how closely the end of a run is looked at, or was.
-type Proof = proof.Kind
-
-// The kinds of proof.
-const (
-	Exact   = proof.Exact
-	Sampled = proof.Sampled
-	None    = proof.None
-)
-
 // FDResult is what was seen of a run's descriptors.
 type FDResult = proof.Result

@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/event"
+	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/procfs"
 )
 
@@ -25,8 +27,8 @@ func TestNobodyIsTracedForGood(t *testing.T) {
 	}
 	var pid int
 	fmt.Sscan(line, &pid)
-	b.SetScope(id, ScopeGroup, true)
-	b.Signal(id, unix.SIGTERM, 1, Exact)
+	b.SetScope(id, lifecycle.ScopeGroup, true)
+	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	b.exited(id)
 	for late := time.Now().Add(limit); ; {
 		s, err := procfs.ReadStatus(pid)
@@ -39,9 +41,9 @@ func TestNobodyIsTracedForGood(t *testing.T) {
 			break
 		}
 	}
-	b.CleanUpOrphans(time.Now().Add(limit), time.Now().Add(2*limit), Exact)
+	b.CleanUpOrphans(time.Now().Add(limit), time.Now().Add(2*limit), event.ProofExact)
 	e := wait(b, func(e DescendantEnded) bool { return e.Pid == pid })
-	if e.FDs.Proof != Exact || !e.Exit.OK() || strings.Contains(e.Command, " ") {
+	if e.FDs.Proof != event.ProofExact || !e.Exit.OK() || strings.Contains(e.Command, " ") {
 		t.Errorf("%+v", e)
 	}
 	wait(b, func(s OrphanCleanupDone) bool { return true })

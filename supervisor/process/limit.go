@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/event"
 	"tp0/supervisor/process/phase"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/procfs"
@@ -102,7 +103,7 @@ func (l *Loop) deliverFirst(r *run) {
 		first = r.stop.waiting[0]
 	}
 	if !r.stop.begun() { // the fleet sent none
-		l.beginStop(r, None)
+		l.beginStop(r, event.ProofNone)
 		l.advance(r, phase.NoScan)
 	}
 	l.advance(r, phase.DeadlinePassed)

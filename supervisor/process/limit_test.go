@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/event"
 	"tp0/supervisor/procfs"
 )
 
@@ -37,15 +38,15 @@ func TestLateLookInTheFinalStop(t *testing.T) {
 			if after {
 				b.SetDeadline(end)
 			}
-			b.Signal(id, unix.SIGTERM, 1, Exact)
+			b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 			if !after {
 				b.SetDeadline(end)
 			}
 			wait(b, func(s Signalled) bool { return s.Step == 1 && s.Err == nil })
 			unblock()
-			b.Signal(id, unix.SIGKILL, 2, Exact)
+			b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
 			e := b.exited(id)
-			if d := waited(t, e.FDs); e.FDs.Proof == Exact || d > 100*time.Millisecond {
+			if d := waited(t, e.FDs); e.FDs.Proof == event.ProofExact || d > 100*time.Millisecond {
 				t.Errorf("proof %s, it waited %v", e.FDs.Proof, d)
 			}
 		})
@@ -57,14 +58,14 @@ func TestLateLookInTheFinalStop(t *testing.T) {
 func TestHoldInTheFinalStop(t *testing.T) {
 	b := newBench(t)
 	id, _ := b.spawn("deaf")
-	b.Signal(id, unix.SIGTERM, 1, Exact)
+	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 })
 	unblock := b.block()
 	defer unblock()
 	b.SetDeadline(time.Now().Add(400 * time.Millisecond))
-	b.Signal(id, unix.SIGKILL, 2, Exact)
+	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
 	e := b.exited(id)
-	if d := waited(t, e.FDs); e.FDs.Proof != None || d > 100*time.Millisecond {
+	if d := waited(t, e.FDs); e.FDs.Proof != event.ProofNone || d > 100*time.Millisecond {
 		t.Errorf("proof %s, it was held %v", e.FDs.Proof, d)
 	}
 }
@@ -137,7 +138,7 @@ func TestManyDescendants(t *testing.T) {
 		t.Fatalf("%q %v", line, err)
 	}
 	b.SetDeadline(time.Now().Add(leastTraced * tracedShare))
-	b.Signal(1, unix.SIGTERM, 1, Exact)
+	b.Signal(1, unix.SIGTERM, 1, event.ProofExact)
 	e := b.exited(1)
 	if e.Processes != many || e.Untraced != many-leastTraced {
 		t.Errorf("%d processes, %d of them not traced, proof %s (%s)", e.Processes, e.Untraced,
@@ -157,8 +158,8 @@ func TestFirstStepComesAMomentBeforeSIGKILL(t *testing.T) {
 	unblock := b.block()
 	defer unblock()
 	b.SetDeadline(time.Now().Add(time.Second))
-	b.Signal(1, unix.SIGTERM, 1, Exact)
-	b.Signal(1, unix.SIGKILL, 2, Exact)
+	b.Signal(1, unix.SIGTERM, 1, event.ProofExact)
+	b.Signal(1, unix.SIGKILL, 2, event.ProofExact)
 	if e := b.exited(1); e.Exit.Signal == "SIGKILL" {
 		t.Errorf("%+v", e.Exit)
 	}

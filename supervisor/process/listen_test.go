@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/event"
 	"tp0/supervisor/fdledger"
 	"tp0/supervisor/fixture"
 	"tp0/supervisor/process/spawn"
@@ -44,7 +45,7 @@ func listening(t *testing.T, n int) (all []spawn.Socket) {
 func TestSocketsAreHandedOn(t *testing.T) {
 	b := newBench(t)
 	for _, n := range []int{1, 2, 40} {
-		for _, watch := range []Proof{None, Exact} {
+		for _, watch := range []event.Proof{event.ProofNone, event.ProofExact} {
 			given := listening(t, n)
 			slices.Reverse(given)
 			var names []string
@@ -85,9 +86,9 @@ func TestSocketsAreHandedOn(t *testing.T) {
 			if len(want) > 0 {
 				t.Errorf("it lacks %v", want)
 			}
-			b.Signal(id, unix.SIGTERM, 1, Exact)
+			b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 			look := b.exited(id).FDs
-			if _, _, left := fdledger.Judge(look.Before, look.After, look.Inherited, look.Runtime); look.Proof != Exact || left != 0 {
+			if _, _, left := fdledger.Judge(look.Before, look.After, look.Inherited, look.Runtime); look.Proof != event.ProofExact || left != 0 {
 				t.Errorf("proof %s (%s), %d left: %v", look.Proof, look.Reason, left, look.After)
 			}
 		}
@@ -98,12 +99,12 @@ func TestSocketsAreHandedOn(t *testing.T) {
 func TestNoSocketsNoVariables(t *testing.T) {
 	b := newBench(t)
 	listening(t, 2)
-	id, pid := b.spawnWith(Spec{TraceFrom: Exact})
+	id, pid := b.spawnWith(Spec{TraceFrom: event.ProofExact})
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	if err != nil || strings.Contains(string(environ), "LISTEN_") {
 		t.Errorf("%q, %v", environ, err)
 	}
-	b.Signal(id, unix.SIGTERM, 1, Exact)
+	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	b.exited(id)
 }
 

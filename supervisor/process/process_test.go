@@ -62,7 +62,7 @@ func newBench(t *testing.T) *bench {
 	}()
 	t.Cleanup(func() {
 		now := time.Now()
-		b.CleanUpOrphans(now, now.Add(limit), Exact)
+		b.CleanUpOrphans(now, now.Add(limit), event.ProofExact)
 		wait[OrphanCleanupDone](b, func(s OrphanCleanupDone) bool { return true })
 		b.Close()
 		<-ended
@@ -161,7 +161,7 @@ func TestExitStatus(t *testing.T) {
 	b := newBench(t)
 	for _, code := range []int{0, 1, 42, 255} {
 		id, _ := b.spawn(fmt.Sprint("exit ", code))
-		if e := b.exited(id); e.Exit != (event.Exit{Code: code}) || e.FDs.Proof != None {
+		if e := b.exited(id); e.Exit != (event.Exit{Code: code}) || e.FDs.Proof != event.ProofNone {
 			t.Errorf("exit %d: %+v", code, e)
 		}
 	}
@@ -196,9 +196,9 @@ func TestExactLook(t *testing.T) {
 	b := newBench(t)
 	for range 20 {
 		id, truth := b.spawn("leaky")
-		b.Signal(id, unix.SIGTERM, 1, Exact)
+		b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 		e := b.exited(id)
-		if e.FDs.Proof != Exact || e.Exit.Code != 0 {
+		if e.FDs.Proof != event.ProofExact || e.Exit.Code != 0 {
 			t.Fatalf("proof %s (%s), exit %+v", e.FDs.Proof, e.FDs.Reason, e.Exit)
 		}
 		checkTruth(t, e.FDs, truth[1:])
@@ -232,9 +232,9 @@ func checkTruth(t *testing.T, look FDResult, truth []string) {
 func TestExactLookByKill(t *testing.T) {
 	b := newBench(t)
 	id, truth := b.spawn("leaky")
-	b.Signal(id, unix.SIGKILL, 1, Exact)
+	b.Signal(id, unix.SIGKILL, 1, event.ProofExact)
 	e := b.exited(id)
-	if e.FDs.Proof != Exact || e.Exit.Signal != "SIGKILL" || !e.Killed {
+	if e.FDs.Proof != event.ProofExact || e.Exit.Signal != "SIGKILL" || !e.Killed {
 		t.Fatalf("proof %s (%s), exit %+v", e.FDs.Proof, e.FDs.Reason, e.Exit)
 	}
 	for i, s := range truth {
@@ -247,9 +247,9 @@ func TestExactLookWithManyThreads(t *testing.T) {
 	b := newBench(t)
 	for range 10 {
 		id, truth := b.spawn("threads")
-		b.Signal(id, unix.SIGTERM, 1, Exact)
+		b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 		e := b.exited(id)
-		if e.FDs.Proof != Exact || e.Exit.Code != 7 {
+		if e.FDs.Proof != event.ProofExact || e.Exit.Code != 7 {
 			t.Fatalf("proof %s (%s), exit %+v", e.FDs.Proof, e.FDs.Reason, e.Exit)
 		}
 		checkTruth(t, e.FDs, truth)
@@ -259,15 +259,15 @@ func TestExactLookWithManyThreads(t *testing.T) {
 func TestForkInTheStop(t *testing.T) {
 	b := newBench(t)
 	id, _ := b.spawn("fork")
-	b.Signal(id, unix.SIGTERM, 1, Exact)
-	if e := b.exited(id); e.Exit.Code != 33 || e.FDs.Proof != Exact {
+	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
+	if e := b.exited(id); e.Exit.Code != 33 || e.FDs.Proof != event.ProofExact {
 		t.Errorf("%+v", e)
 	}
 }
 
 func TestSampledAndNoLook(t *testing.T) {
 	b := newBench(t)
-	for _, proof := range []Proof{Sampled, None} {
+	for _, proof := range []event.Proof{event.ProofSampled, event.ProofNone} {
 		id, _ := b.spawn("leaky")
 		b.Signal(id, unix.SIGTERM, 1, proof)
 		if e := b.exited(id); e.FDs.Proof != proof || e.FDs.Reason != "" {
@@ -279,7 +279,7 @@ func TestSampledAndNoLook(t *testing.T) {
 // A run that job control stopped is continued, or its whole time would pass
 // for nothing.
 func TestStoppedRun(t *testing.T) {
-	for _, proof := range []Proof{Exact, Sampled, None} {
+	for _, proof := range []event.Proof{event.ProofExact, event.ProofSampled, event.ProofNone} {
 		t.Run(string(proof), func(t *testing.T) {
 			b := newBench(t)
 			id, _ := b.spawn("stopped")
@@ -307,10 +307,10 @@ func (b *bench) runPid(id ID) int {
 func TestDeafRunIsKilled(t *testing.T) {
 	b := newBench(t)
 	id, _ := b.spawn("deaf")
-	b.Signal(id, unix.SIGTERM, 1, Exact)
+	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 && s.Err == nil })
-	b.Signal(id, unix.SIGKILL, 2, Exact)
-	if e := b.exited(id); !e.Killed || e.Exit.Signal != "SIGKILL" || e.FDs.Proof != Exact {
+	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
+	if e := b.exited(id); !e.Killed || e.Exit.Signal != "SIGKILL" || e.FDs.Proof != event.ProofExact {
 		t.Errorf("%+v", e)
 	}
 }
@@ -321,7 +321,7 @@ func TestOrphanIsNamedAndReaped(t *testing.T) {
 	b.exited(id)
 	var pid int
 	fmt.Sscanf(lines[0], "daemon %d", &pid)
-	b.CleanUpOrphans(time.Now().Add(limit), time.Now().Add(2*limit), Exact)
+	b.CleanUpOrphans(time.Now().Add(limit), time.Now().Add(2*limit), event.ProofExact)
 	sent := wait(b, func(s OrphanSignalled) bool { return true })
 	o := wait(b, func(o OrphanReaped) bool { return true })
 	if o.Pid != pid || sent.Pid != pid || o.Command != filepath.Base(os.Args[0]) || sent.Signal != unix.SIGTERM {
@@ -336,7 +336,7 @@ func TestDeafOrphanIsKilled(t *testing.T) {
 	b := newBench(t)
 	id, _ := b.spawn("daemon deaf")
 	b.exited(id)
-	b.CleanUpOrphans(time.Now(), time.Now().Add(limit), Exact)
+	b.CleanUpOrphans(time.Now(), time.Now().Add(limit), event.ProofExact)
 	if o := wait(b, func(o OrphanReaped) bool { return true }); o.Exit.Signal != "SIGKILL" {
 		t.Errorf("%+v", o)
 	}
@@ -349,7 +349,7 @@ func TestLateSweepKills(t *testing.T) {
 	b.exited(id)
 	b.cmds.Put(func() {
 		now := time.Now()
-		b.startSweep(now.Add(5*time.Millisecond), now, Exact)
+		b.startSweep(now.Add(5*time.Millisecond), now, event.ProofExact)
 		for time.Now().Before(b.Loop.sweep.giveUp) { // it has other things to do
 		}
 	})
@@ -370,18 +370,18 @@ func TestManyAtOnce(t *testing.T) {
 		_, truths[i] = b.spawn("leaky")
 	}
 	for id := ID(1); id <= n; id++ {
-		b.Signal(id, unix.SIGTERM, 1, Exact)
+		b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	}
 	for id := ID(1); id <= n; id++ {
 		e := b.exited(id)
 		if !e.Exit.OK() {
 			t.Fatalf("run %d: exit %+v", id, e.Exit)
 		}
-		if e.FDs.Proof == Sampled && strings.Contains(e.FDs.Reason, "took more than") {
+		if e.FDs.Proof == event.ProofSampled && strings.Contains(e.FDs.Reason, "took more than") {
 			late++ // and said so: the machine has other work
 			continue
 		}
-		if e.FDs.Proof != Exact {
+		if e.FDs.Proof != event.ProofExact {
 			t.Fatalf("run %d: proof %s (%s)", id, e.FDs.Proof, e.FDs.Reason)
 		}
 		checkTruth(t, e.FDs, truths[id-1][1:])
@@ -422,11 +422,11 @@ func TestLateLook(t *testing.T) {
 	b := newBench(t)
 	id, _ := b.spawn("deaf")
 	unblock := b.block()
-	b.Signal(id, unix.SIGTERM, 1, Exact)
+	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 && s.Err == nil })
 	unblock()
-	b.Signal(id, unix.SIGKILL, 2, Exact)
-	if e := b.exited(id); e.FDs.Proof != Sampled || !strings.Contains(e.FDs.Reason, "before the signal") {
+	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
+	if e := b.exited(id); e.FDs.Proof != event.ProofSampled || !strings.Contains(e.FDs.Reason, "before the signal") {
 		t.Errorf("proof %s (%s)", e.FDs.Proof, e.FDs.Reason)
 	}
 }
@@ -436,13 +436,13 @@ func TestLateLook(t *testing.T) {
 func TestSweepKillsNobodyTwice(t *testing.T) {
 	b := newBench(t)
 	id, _ := b.spawn("deaf")
-	b.Signal(id, unix.SIGTERM, 1, Exact)
+	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 })
 	unblock := b.block()
-	b.Signal(id, unix.SIGKILL, 2, Exact)
+	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 2 })
 	now := time.Now()
-	b.CleanUpOrphans(now, now.Add(limit), Exact)
+	b.CleanUpOrphans(now, now.Add(limit), event.ProofExact)
 	swept := make(chan int)
 	b.cmds.Put(func() {
 		b.tendSweep(time.Now())
@@ -465,11 +465,11 @@ func TestSweepKillsNobodyTwice(t *testing.T) {
 func TestHoldIsBounded(t *testing.T) {
 	b := newBench(t)
 	id, _ := b.spawn("deaf")
-	b.Signal(id, unix.SIGTERM, 1, Exact)
+	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 })
 	unblock := b.block()
 	pid := b.runPid(id)
-	b.Signal(id, unix.SIGKILL, 2, Exact)
+	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 2 })
 	gone := make(chan bool)
 	for alive := true; alive; {
@@ -477,7 +477,7 @@ func TestHoldIsBounded(t *testing.T) {
 		alive = !<-gone
 	}
 	unblock()
-	if e := b.exited(id); e.FDs.Proof != None || e.Exit.Signal != "SIGKILL" {
+	if e := b.exited(id); e.FDs.Proof != event.ProofNone || e.Exit.Signal != "SIGKILL" {
 		t.Errorf("proof %s (%s), %+v", e.FDs.Proof, e.FDs.Reason, e.Exit)
 	}
 }

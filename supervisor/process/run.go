@@ -4,6 +4,8 @@ import (
 	"errors"
 	"time"
 
+	"tp0/supervisor/event"
+	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/process/phase"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/process/spawn"
@@ -16,8 +18,8 @@ type run struct {
 	id       ID
 	name     string
 	pid      int // of the main process; ours to signal until it is reaped: no other process has it
-	scope    Scope
-	watch    Proof       // from its spawn on
+	scope    lifecycle.Scope
+	watch    event.Proof // from its spawn on
 	sockets  []procfs.FD // that were handed on to it
 	terminal bool        // its process group is in the foreground of our terminal
 
@@ -97,7 +99,7 @@ func (l *Loop) settle(r *run) {
 	} else {
 		r.phase.Handle(phase.Survived)
 	}
-	r.exited.FDs = FDResult{Proof: None, Reason: "it ended by itself"}
+	r.exited.FDs = FDResult{Proof: event.ProofNone, Reason: "it ended by itself"}
 	if w != nil {
 		r.exited.FDs = w.result()
 		l.feed(w, proof.Reaped, cause{})

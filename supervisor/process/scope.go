@@ -5,17 +5,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/procfs"
-)
-
-// Scope says which processes the signals of a run reach.
-type Scope string
-
-// The scopes. The zero value is ScopeGroup.
-const (
-	ScopeProcess Scope = "process" // the run alone
-	ScopeGroup   Scope = "group"   // the process group that it was given
-	ScopeTree    Scope = "tree"    // all its descendants at that moment, wherever they went
 )
 
 // kill signals the processes that the scope of a run reaches. The main process is not
@@ -23,9 +14,9 @@ const (
 func (l *Loop) kill(r *run, d delivery) error {
 	defer l.expect()
 	switch r.scope {
-	case ScopeProcess:
+	case lifecycle.ScopeProcess:
 		return unix.Kill(r.pid, d.signal)
-	case ScopeTree:
+	case lifecycle.ScopeTree:
 		return l.killTree(r, d)
 	}
 	if d.rung > 0 {

@@ -7,6 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/event"
+	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/process/phase"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/process/spawn"
@@ -19,11 +21,11 @@ type Spec struct {
 	// handles it. Probed says that Serves will be called once it does.
 	Hold   time.Duration
 	Probed bool
-	Scope  Scope // which processes its signals reach
+	Scope  lifecycle.Scope // which processes its signals reach
 	// Leave lets descendants that outlive the main process run on: nothing waits
 	// for them.
 	Leave     bool
-	TraceFrom Proof // Exact: traced from its first instruction on; else from its stop on
+	TraceFrom event.Proof // Exact: traced from its first instruction on; else from its stop on
 	// Revoked, once it is set, makes a spawn that still waits for its turn fail
 	// with ErrRevoked. May be nil.
 	Revoked *atomic.Bool
@@ -95,7 +97,7 @@ const spawnOptions = unix.PTRACE_O_TRACEEXIT | unix.PTRACE_O_TRACEEXEC | unix.PT
 // attachAtSpawn traces a process from before its first instruction, so that an
 // end by itself is judged too. Where the kernel refuses, the stop tries again.
 func (l *Loop) attachAtSpawn(r *run) {
-	if r.watch != Exact {
+	if r.watch != event.ProofExact {
 		return
 	}
 	if ptraceSeize(r.pid, spawnOptions) != nil {

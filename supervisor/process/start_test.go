@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/event"
 	"tp0/supervisor/fixture"
 	"tp0/supervisor/process/spawn"
 )
@@ -51,7 +52,7 @@ func TestSignalsWaitForTheExec(t *testing.T) {
 		if s := wait(b, func(s Signalled) bool { return s.Run == id }); s.Signal != unix.SIGUSR2 || s.Step != 0 || s.Err != nil {
 			t.Fatalf("%+v", s)
 		}
-		b.Signal(id, unix.SIGKILL, 1, None)
+		b.Signal(id, unix.SIGKILL, 1, event.ProofNone)
 		if e := b.exited(id); e.Exit.Signal != "SIGKILL" {
 			t.Fatalf("it ended with %+v", e.Exit)
 		}
@@ -62,8 +63,8 @@ func TestSignalsWaitForTheExec(t *testing.T) {
 func TestWatchedFromItsSpawn(t *testing.T) {
 	b := newBench(t)
 	for range 20 {
-		id := b.startWith(Spec{TraceFrom: Exact}, "exit 9", func(ID) {})
-		if e := b.exited(id); e.Exit.Code != 9 || e.FDs.Proof != Exact {
+		id := b.startWith(Spec{TraceFrom: event.ProofExact}, "exit 9", func(ID) {})
+		if e := b.exited(id); e.Exit.Code != 9 || e.FDs.Proof != event.ProofExact {
 			t.Fatalf("%+v", e)
 		}
 	}

@@ -5,15 +5,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/event"
 	"tp0/supervisor/process/phase"
 	"tp0/supervisor/procfs"
 )
 
 // stop is the stop of a run. The zero value is that of a run whose stop has not begun.
 type stop struct {
-	at    time.Time // when the first step was asked for; zero: the stop has not begun
-	tick  uint64    // the same, as procfs.Stat.Start
-	proof Proof     // that is asked for
+	at    time.Time   // when the first step was asked for; zero: the stop has not begun
+	tick  uint64      // the same, as procfs.Stat.Start
+	proof event.Proof // that is asked for
 
 	delivery phase.Delivery
 	waiting  []delivery // the signals that wait; none unless the state of delivery says so
@@ -33,7 +34,7 @@ type stop struct {
 func (s *stop) begun() bool { return !s.at.IsZero() }
 
 // beginStop begins the stop of a run.
-func (l *Loop) beginStop(r *run, asked Proof) {
+func (l *Loop) beginStop(r *run, asked event.Proof) {
 	s := &r.stop
 	s.at, s.proof = time.Now(), asked
 	l.soon(s.at.Add(net))

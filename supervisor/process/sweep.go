@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/event"
 	"tp0/supervisor/process/phase"
 	"tp0/supervisor/procfs"
 )
@@ -23,7 +24,7 @@ func key(s procfs.Stat) identity { return identity{s.Pid, s.StartTime} }
 // sweep is the end of everything below us that is no run of ours.
 type sweep struct {
 	killAt, giveUp time.Time
-	proof          Proof            // how closely it is looked at
+	proof          event.Proof      // how closely it is looked at
 	told           map[identity]int // the last step that each was sent
 	kill           killing
 	killing        bool
@@ -53,7 +54,7 @@ const sweepWoken = time.Second
 // mostWakes bounds how often a sweep gets more time because it was woken late.
 const mostWakes = 3
 
-func (l *Loop) startSweep(killAt, giveUp time.Time, proof Proof) {
+func (l *Loop) startSweep(killAt, giveUp time.Time, proof event.Proof) {
 	if l.sweep != nil { // more haste; whom we signalled we know already
 		l.sweep.killAt = killAt
 		l.sweep.giveUp = later(l.sweep.giveUp, giveUp)
@@ -150,7 +151,7 @@ func (l *Loop) tendSweep(now time.Time) time.Time {
 
 // lookOrphan looks at an orphan and all below it before it is.told to end.
 func (l *Loop) lookOrphan(p procfs.Stat, tell func()) {
-	if l.watches[p.Pid] != nil || l.sweep.proof != Exact {
+	if l.watches[p.Pid] != nil || l.sweep.proof != event.ProofExact {
 		tell()
 		return
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/event"
 )
 
 // A process that we hold in its exit stop is let go of and reaped when the time of the sweep is
@@ -14,21 +16,21 @@ import (
 func TestSweepEndsHolds(t *testing.T) {
 	b := newBench(t)
 	id, _ := b.spawn("deaf")
-	b.Signal(id, unix.SIGTERM, 1, Exact)
+	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 })
 	unblock := b.block()
 	defer unblock()
-	b.Signal(id, unix.SIGKILL, 2, Exact)
+	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 2 })
 	now := time.Now()
-	b.CleanUpOrphans(now, now.Add(limit), Exact)
+	b.CleanUpOrphans(now, now.Add(limit), event.ProofExact)
 	b.cmds.Put(func() { b.hurry(time.Now()) })
 	if s := wait(b, func(OrphanCleanupDone) bool { return true }); len(s.Left) > 0 {
 		t.Errorf("left: %+v", s.Left)
 	}
 	for _, f := range b.left {
 		if e, ok := f.(Exited); ok && e.Run == id {
-			if e.FDs.Proof != None || !e.Killed || !strings.Contains(e.FDs.Reason, "deadline") {
+			if e.FDs.Proof != event.ProofNone || !e.Killed || !strings.Contains(e.FDs.Reason, "deadline") {
 				t.Errorf("%+v", e)
 			}
 			return
@@ -55,15 +57,15 @@ func TestSweepKillsWhoWaits(t *testing.T) {
 			unblock := b.block()
 			defer unblock()
 			b.SetDeadline(tt.end)
-			b.Signal(id, unix.SIGTERM, 1, Exact)
-			b.Signal(id, unix.SIGKILL, 2, Exact)
+			b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
+			b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
 			now := time.Now()
-			b.CleanUpOrphans(now, now.Add(limit), Exact)
+			b.CleanUpOrphans(now, now.Add(limit), event.ProofExact)
 			b.cmds.Put(func() { b.hurry(time.Now()) })
 			if s := wait(b, func(OrphanCleanupDone) bool { return true }); len(s.Left) > 0 {
 				t.Errorf("left: %+v", s.Left)
 			}
-			if e := b.exited(id); !e.Killed || e.FDs.Proof == Exact {
+			if e := b.exited(id); !e.Killed || e.FDs.Proof == event.ProofExact {
 				t.Errorf("%+v", e)
 			}
 			var sent []unix.Signal
@@ -92,13 +94,13 @@ func TestSweepKillsNoSurvivorTwice(t *testing.T) {
 	b := newBench(t)
 	id, _ := b.spawn("daemon deaf")
 	b.exited(id)
-	b.Signal(id, unix.SIGTERM, 1, Exact)
+	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 && s.Process != "" })
 	unblock := b.block()
-	b.Signal(id, unix.SIGKILL, 2, Exact)
+	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 2 && s.Process != "" })
 	now := time.Now()
-	b.CleanUpOrphans(now, now.Add(limit), Exact)
+	b.CleanUpOrphans(now, now.Add(limit), event.ProofExact)
 	swept := make(chan int)
 	b.cmds.Put(func() {
 		b.tend(time.Now())

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/event"
 	"tp0/supervisor/fdledger"
 	"tp0/supervisor/procfs"
 )
@@ -81,7 +82,7 @@ func TestSignalsComeAfterTheirSpawns(t *testing.T) {
 	const n = 48
 	for i := range n {
 		b.Spawn(ID(i+1), spec)
-		b.Signal(ID(i+1), unix.SIGKILL, 1, None)
+		b.Signal(ID(i+1), unix.SIGKILL, 1, event.ProofNone)
 	}
 	close(busy)
 	for i := range n {

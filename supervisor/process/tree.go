@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/event"
+	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/process/phase"
 	"tp0/supervisor/procfs"
 )
@@ -69,7 +71,7 @@ func newTrees() trees {
 // sentStep is a step of the stop sequence that was sent to a run.
 type sentStep struct {
 	delivery
-	scope Scope
+	scope lifecycle.Scope
 	moment
 }
 
@@ -317,7 +319,7 @@ func (l *Loop) reapedAdopted(pid int) (child string) {
 func (l *Loop) sendStep(r *run, d delivery, at moment) {
 	scope := r.scope
 	if r.phase.MainEnded() {
-		scope = ScopeProcess // the survivors are sent it one by one
+		scope = lifecycle.ScopeProcess // the survivors are sent it one by one
 	}
 	r.tree.steps = append(r.tree.steps, sentStep{d, scope, at})
 	if r.phase.MainEnded() {
@@ -359,7 +361,7 @@ func (t *runTree) reached(a *adopted) int {
 func (t *runTree) reachedWithGroup(p procfs.Stat) int {
 	step := t.sent[key(p)]
 	for _, s := range t.steps {
-		if s.scope != ScopeProcess && p.PGrp == t.group && s.moment.hadForked(p) {
+		if s.scope != lifecycle.ScopeProcess && p.PGrp == t.group && s.moment.hadForked(p) {
 			step = max(step, s.rung)
 		}
 	}
@@ -372,7 +374,7 @@ func (l *Loop) scanSurvivor(r *run, a *adopted, then func()) {
 	if s, err := procfs.ReadStat(a.stat.Pid); err == nil && s.Stopped() {
 		a.stopped = true // traced it looks like any other stop
 	}
-	if r.stop.proof == Exact && l.watches[a.stat.Pid] == nil {
+	if r.stop.proof == event.ProofExact && l.watches[a.stat.Pid] == nil {
 		if w := l.found(&watched{run: r, pid: a.stat.PPid}, a.stat.Pid); w != nil {
 			l.scanFound(w, nil, then)
 			return

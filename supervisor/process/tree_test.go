@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/event"
 	"tp0/supervisor/procfs"
 )
 
@@ -38,13 +39,13 @@ func TestRunEndsWithItsTree(t *testing.T) {
 	if e := b.exited(id); len(e.Survivors) != 1 || e.Survivors[0].Pid != pid {
 		t.Fatalf("survivors %v, want pid %d", e.Survivors, pid)
 	}
-	b.Signal(id, unix.SIGTERM, 1, Exact)
+	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	s := wait(b, func(s Signalled) bool { return s.Run == id })
 	if s.Pid != pid || s.Process == "" || s.Step != 1 || s.Err != nil {
 		t.Errorf("%+v, want step 1 to pid %d", s, pid)
 	}
 	e := wait(b, func(e DescendantEnded) bool { return e.Pid == pid })
-	if e.Child != "daemon sleep" || e.FDs.Proof != Exact || !e.Exit.OK() {
+	if e.Child != "daemon sleep" || e.FDs.Proof != event.ProofExact || !e.Exit.OK() {
 		t.Errorf("%+v", e)
 	}
 	o := wait(b, func(o OrphanReaped) bool { return o.Pid == pid })
@@ -57,7 +58,7 @@ func TestRunEndsWithItsTree(t *testing.T) {
 			t.Errorf("it was sent a step twice: %+v", s)
 		}
 	}
-	b.Signal(other, unix.SIGTERM, 1, Exact)
+	b.Signal(other, unix.SIGTERM, 1, event.ProofExact)
 	if e := b.exited(other); len(e.Survivors) > 0 {
 		t.Errorf("%+v", e)
 	}
@@ -68,9 +69,9 @@ func TestSurvivorIsKilled(t *testing.T) {
 	b := newBench(t)
 	id, pid := outlivedBy(t, b, "deaf")
 	b.exited(id)
-	b.Signal(id, unix.SIGTERM, 1, Exact)
+	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Run == id && s.Signal == unix.SIGTERM })
-	b.Signal(id, unix.SIGKILL, 2, Exact)
+	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Run == id && s.Pid == pid && s.Signal == unix.SIGKILL })
 	if o := wait(b, func(o OrphanReaped) bool { return o.Pid == pid }); o.Exit.Signal != "SIGKILL" {
 		t.Errorf("%+v", o)
@@ -87,7 +88,7 @@ func TestSurvivorIsSentTheStepThatItMissed(t *testing.T) {
 	if _, err := fmt.Fscanf(out, "daemon %d ready", &pid); err != nil {
 		t.Fatal(err)
 	}
-	b.Signal(id, unix.SIGTERM, 1, Exact)
+	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	b.exited(id)
 	s := wait(b, func(s Signalled) bool { return s.Run == id && s.Pid == pid })
 	if s.Signal != unix.SIGTERM || s.Step != 1 {
@@ -111,7 +112,7 @@ func TestDescendantsAreLeft(t *testing.T) {
 	if len(left) != 1 {
 		t.Fatalf("children %v, want one", left)
 	}
-	b.Signal(id, unix.SIGKILL, 1, Exact) // of a run that is over
+	b.Signal(id, unix.SIGKILL, 1, event.ProofExact) // of a run that is over
 	answered := make(chan bool)
 	b.cmds.Put(func() { answered <- len(b.runs) == 0 })
 	if !<-answered {
@@ -143,9 +144,9 @@ func TestSuccessor(t *testing.T) {
 	if m.From != main || m.Pid != pid {
 		t.Errorf("%+v, want %d after %d", m, pid, main)
 	}
-	b.Signal(id, unix.SIGTERM, 1, Exact)
+	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	e := b.exited(id)
-	if e.Pid != pid || !e.Exit.OK() || e.FDs.Proof != Exact || len(e.Survivors) > 0 {
+	if e.Pid != pid || !e.Exit.OK() || e.FDs.Proof != event.ProofExact || len(e.Survivors) > 0 {
 		t.Errorf("%+v", e)
 	}
 }
@@ -160,9 +161,9 @@ func TestStrangerDoesNotSucceed(t *testing.T) {
 	if len(e.Survivors) != 1 {
 		t.Errorf("%+v", e)
 	}
-	b.Signal(id, unix.SIGTERM, 1, Exact)
+	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(e TreeEnded) bool { return e.Run == id })
-	b.Signal(other, unix.SIGTERM, 1, Exact)
+	b.Signal(other, unix.SIGTERM, 1, event.ProofExact)
 	b.exited(other)
 }
 
@@ -179,7 +180,7 @@ func TestMarkTellsTreesApart(t *testing.T) {
 	if e := b.exited(other); len(e.Survivors) > 0 {
 		t.Errorf("survivors %v of another tree", e.Survivors)
 	}
-	b.Signal(a, unix.SIGTERM, 1, Exact)
+	b.Signal(a, unix.SIGTERM, 1, event.ProofExact)
 	b.exited(a)
 	if s := wait(b, func(s Signalled) bool { return s.Pid == pid }); s.Run != a {
 		t.Errorf("%+v, want pid %d of run %d", s, pid, a)
@@ -196,7 +197,7 @@ func TestTreeWithoutMarks(t *testing.T) {
 	if e := b.exited(id); len(e.Survivors) != 1 || e.Survivors[0].Pid != pid {
 		t.Fatalf("survivors %v, want pid %d", e.Survivors, pid)
 	}
-	b.Signal(id, unix.SIGTERM, 1, Exact)
+	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(e TreeEnded) bool { return e.Run == id })
 }
 
@@ -206,7 +207,7 @@ func TestForkingTreeIsKilled(t *testing.T) {
 	b := newBench(t)
 	id, pid := outlivedBy(t, b, "forking")
 	b.exited(id)
-	b.Signal(id, unix.SIGKILL, 1, None)
+	b.Signal(id, unix.SIGKILL, 1, event.ProofNone)
 	wait(b, func(e TreeEnded) bool { return e.Run == id })
 	for late := time.Now().Add(limit); ; {
 		left := procfs.Descendants(os.Getpid())

@@ -42,14 +42,14 @@ func (r *Recorder) Document(f Facts) *Document {
 	})
 	for name, i := range r.instances {
 		if x := i.run; !x.ended.IsZero() && x.ended.Before(r.began) {
-			d.Before = append(d.Before, EarlierEnd{clean(name), x.pid, i.restarts, r.at(x.ended), exitOf(x.reaped.Exit)})
+			d.Before = append(d.Before, EarlierEnd{clean(name), x.pid, i.restarts, r.at(x.ended), x.reaped.Exit})
 		}
 	}
 	slices.SortFunc(d.Before, func(a, b EarlierEnd) int { return strings.Compare(a.Child, b.Child) })
 	for _, o := range r.orphans {
 		x := Orphan{Pid: o.pid, Command: clean(o.command), Steps: r.ladder(o.steps)}
 		if !o.ended.IsZero() {
-			at, exit := r.at(o.ended), exitOf(o.exit)
+			at, exit := r.at(o.ended), o.exit
 			x.Ended, x.Exit = &at, &exit
 		}
 		d.Orphans = append(d.Orphans, x)
@@ -85,7 +85,7 @@ func (r *Recorder) run(x *run) Child {
 		c.Ready = &ready
 	}
 	if !x.ended.IsZero() {
-		at, exit := r.at(x.ended), exitOf(e.Exit)
+		at, exit := r.at(x.ended), e.Exit
 		c.Ended, c.Exit = &at, &exit
 	}
 	if e.Stopped {
@@ -121,7 +121,7 @@ func (r *Recorder) process(p process) Process {
 		Threads: p.Threads, ClosedN: p.Closed, LeftN: p.Left, Proof: p.Proof, NoProof: clean(p.Reason),
 	}
 	if !p.ExitUnknown {
-		exit := exitOf(p.Exit)
+		exit := p.Exit
 		x.Exit = &exit
 	}
 	return x
@@ -164,8 +164,6 @@ func (r *Recorder) moments(all []moment) []Instant {
 }
 
 func (r *Recorder) at(t time.Time) float64 { return millis(t.Sub(r.began)) }
-
-func exitOf(e event.Exit) Exit { return Exit{e.Code, e.Signal, e.Core} }
 
 // clean makes UTF-8 of a text that anybody may have chosen.
 func clean(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"tp0/supervisor/event"
 )
 
 const (
@@ -265,7 +267,7 @@ func (c *chart) ticks(l *lane, closed, left []FD, n int) {
 	l.TextAt = 8 + 11*len(l.Ticks)
 }
 
-func (c *chart) ending(l *lane, e *Exit) {
+func (c *chart) ending(l *lane, e *event.Exit) {
 	if l.More > 0 {
 		l.Text = fmt.Sprintf("+%d  ", l.More)
 	}

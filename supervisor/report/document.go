@@ -68,29 +68,29 @@ type TimeShare struct {
 
 // Child is a run.
 type Child struct {
-	Child     string    `json:"child" doc:"the instance"`
-	Pid       int       `json:"pid" doc:"of the run"`
-	Command   string    `json:"command" doc:"as the configuration has it"`
-	DependsOn []string  `json:"depends_on,omitempty" doc:"the children that it was to end before"`
-	Restarts  int       `json:"restarts,omitempty" doc:"how often the instance had been restarted"`
-	Spawned   float64   `json:"spawned_at_ms" doc:"its begin"`
-	Ready     *float64  `json:"ready_after_ms,omitempty" doc:"from its begin until it proved that it serves; not there: it did not"`
-	Steps     []Step    `json:"steps" doc:"the signals that it got"`
-	Ended     *float64  `json:"ended_at_ms,omitempty" doc:"its end; not there: it was not reaped"`
-	Stop      *float64  `json:"stop_ms,omitempty" doc:"from its first signal to its end"`
-	Exit      *Exit     `json:"exit,omitempty" doc:"how it ended"`
-	User      float64   `json:"user_ms" doc:"CPU time of its own"`
-	System    float64   `json:"sys_ms" doc:"CPU time in the kernel"`
-	MaxRSS    int64     `json:"max_rss_kb" doc:"the most memory it had resident"`
-	Tree      *Tree     `json:"tree,omitempty" doc:"its threads and processes, where they were counted"`
-	Proof     string    `json:"proof" doc:"how well the fate of its descriptors is known: exact, sampled or none"`
-	NoProof   string    `json:"reason,omitempty" doc:"why the proof is not exact"`
-	ClosedN   int       `json:"fds_closed" doc:"descriptors that it closed itself"`
-	LeftN     int       `json:"fds_left" doc:"descriptors that it left to the kernel"`
-	Closed    []FD      `json:"closed" doc:"what it closed; what does not count says why"`
-	Left      []FD      `json:"left" doc:"what it left; what does not count says why"`
-	Processes []Process `json:"processes" doc:"the processes below it"`
-	Slow      []Slow    `json:"slow" doc:"what it did while it took long"`
+	Child     string      `json:"child" doc:"the instance"`
+	Pid       int         `json:"pid" doc:"of the run"`
+	Command   string      `json:"command" doc:"as the configuration has it"`
+	DependsOn []string    `json:"depends_on,omitempty" doc:"the children that it was to end before"`
+	Restarts  int         `json:"restarts,omitempty" doc:"how often the instance had been restarted"`
+	Spawned   float64     `json:"spawned_at_ms" doc:"its begin"`
+	Ready     *float64    `json:"ready_after_ms,omitempty" doc:"from its begin until it proved that it serves; not there: it did not"`
+	Steps     []Step      `json:"steps" doc:"the signals that it got"`
+	Ended     *float64    `json:"ended_at_ms,omitempty" doc:"its end; not there: it was not reaped"`
+	Stop      *float64    `json:"stop_ms,omitempty" doc:"from its first signal to its end"`
+	Exit      *event.Exit `json:"exit,omitempty" doc:"how it ended"`
+	User      float64     `json:"user_ms" doc:"CPU time of its own"`
+	System    float64     `json:"sys_ms" doc:"CPU time in the kernel"`
+	MaxRSS    int64       `json:"max_rss_kb" doc:"the most memory it had resident"`
+	Tree      *Tree       `json:"tree,omitempty" doc:"its threads and processes, where they were counted"`
+	Proof     event.Proof `json:"proof" doc:"how well the fate of its descriptors is known: exact, sampled or none"`
+	NoProof   string      `json:"reason,omitempty" doc:"why the proof is not exact"`
+	ClosedN   int         `json:"fds_closed" doc:"descriptors that it closed itself"`
+	LeftN     int         `json:"fds_left" doc:"descriptors that it left to the kernel"`
+	Closed    []FD        `json:"closed" doc:"what it closed; what does not count says why"`
+	Left      []FD        `json:"left" doc:"what it left; what does not count says why"`
+	Processes []Process   `json:"processes" doc:"the processes below it"`
+	Slow      []Slow      `json:"slow" doc:"what it did while it took long"`
 }
 
 // Step is a signal of a stop sequence.
@@ -98,20 +98,6 @@ type Step struct {
 	Step   int     `json:"step" doc:"from 1; 0: outside the stop sequence"`
 	Signal string  `json:"signal" doc:"its name"`
 	At     float64 `json:"at_ms" doc:"when it was sent"`
-}
-
-// Exit is how a process ended.
-type Exit struct {
-	Code   int    `json:"code" doc:"of an exit"`
-	Signal string `json:"signal,omitempty" doc:"that ended it; not there: it exited"`
-	Core   bool   `json:"core,omitempty" doc:"there is a core dump"`
-}
-
-func (e Exit) String() string {
-	if e.Signal != "" {
-		return e.Signal
-	}
-	return fmt.Sprint("code ", e.Code)
 }
 
 // Tree counts the threads and the processes of a run.
@@ -124,38 +110,38 @@ type Tree struct {
 
 // FD is a descriptor.
 type FD struct {
-	FD        int     `json:"fd" doc:"its number"`
-	Kind      string  `json:"kind" doc:"file, pipe, socket, pidfd, epoll, …"`
-	Target    string  `json:"target" doc:"what it leads to"`
-	By        string  `json:"by" doc:"who closed it: child, kernel or supervisor"`
-	At        float64 `json:"at_ms" doc:"when that was found: for a child's, as it exits"`
-	Proof     string  `json:"proof,omitempty" doc:"exact or sampled; for a child's"`
-	Uncounted string  `json:"uncounted,omitempty" doc:"why it does not count: standard stream, go runtime"`
-	Process   string  `json:"process,omitempty" doc:"the command that held it, where that was a process below the run"`
-	Pid       int     `json:"pid,omitempty" doc:"of that process"`
-	State     string  `json:"state,omitempty" doc:"of a socket"`
-	Unread    uint64  `json:"unread,omitempty" doc:"bytes that waited to be read"`
-	Unsent    uint64  `json:"unsent,omitempty" doc:"bytes that were not sent, or not acknowledged"`
-	Mode      string  `json:"mode,omitempty" doc:"of a file: r, w, rw; with a: append"`
-	Lock      string  `json:"lock,omitempty" doc:"on a file"`
-	Deleted   bool    `json:"deleted,omitempty" doc:"the file has no name any more"`
-	HeldBy    string  `json:"held_by,omitempty" doc:"a process that still has it open"`
+	FD        int         `json:"fd" doc:"its number"`
+	Kind      string      `json:"kind" doc:"file, pipe, socket, pidfd, epoll, …"`
+	Target    string      `json:"target" doc:"what it leads to"`
+	By        string      `json:"by" doc:"who closed it: child, kernel or supervisor"`
+	At        float64     `json:"at_ms" doc:"when that was found: for a child's, as it exits"`
+	Proof     event.Proof `json:"proof,omitempty" doc:"exact or sampled; for a child's"`
+	Uncounted string      `json:"uncounted,omitempty" doc:"why it does not count: standard stream, go runtime"`
+	Process   string      `json:"process,omitempty" doc:"the command that held it, where that was a process below the run"`
+	Pid       int         `json:"pid,omitempty" doc:"of that process"`
+	State     string      `json:"state,omitempty" doc:"of a socket"`
+	Unread    uint64      `json:"unread,omitempty" doc:"bytes that waited to be read"`
+	Unsent    uint64      `json:"unsent,omitempty" doc:"bytes that were not sent, or not acknowledged"`
+	Mode      string      `json:"mode,omitempty" doc:"of a file: r, w, rw; with a: append"`
+	Lock      string      `json:"lock,omitempty" doc:"on a file"`
+	Deleted   bool        `json:"deleted,omitempty" doc:"the file has no name any more"`
+	HeldBy    string      `json:"held_by,omitempty" doc:"a process that still has it open"`
 }
 
 // Process is one below a run.
 type Process struct {
-	Pid      int     `json:"pid" doc:"of the process"`
-	Parent   int     `json:"parent" doc:"its parent, when it was seen first"`
-	Command  string  `json:"command" doc:"its name"`
-	Ended    float64 `json:"ended_at_ms" doc:"its end"`
-	Lifetime float64 `json:"elapsed_ms" doc:"how long it lived"`
-	Exit     *Exit   `json:"exit,omitempty" doc:"how it ended; not there: nobody saw it"`
-	InStop   bool    `json:"in_stop" doc:"it was forked after the stop began"`
-	Threads  int     `json:"threads" doc:"when it was seen first"`
-	ClosedN  int     `json:"fds_closed" doc:"descriptors that it closed itself"`
-	LeftN    int     `json:"fds_left" doc:"descriptors that it left to the kernel"`
-	Proof    string  `json:"proof" doc:"as for a run"`
-	NoProof  string  `json:"reason,omitempty" doc:"why the proof is not exact"`
+	Pid      int         `json:"pid" doc:"of the process"`
+	Parent   int         `json:"parent" doc:"its parent, when it was seen first"`
+	Command  string      `json:"command" doc:"its name"`
+	Ended    float64     `json:"ended_at_ms" doc:"its end"`
+	Lifetime float64     `json:"elapsed_ms" doc:"how long it lived"`
+	Exit     *event.Exit `json:"exit,omitempty" doc:"how it ended; not there: nobody saw it"`
+	InStop   bool        `json:"in_stop" doc:"it was forked after the stop began"`
+	Threads  int         `json:"threads" doc:"when it was seen first"`
+	ClosedN  int         `json:"fds_closed" doc:"descriptors that it closed itself"`
+	LeftN    int         `json:"fds_left" doc:"descriptors that it left to the kernel"`
+	Proof    event.Proof `json:"proof" doc:"as for a run"`
+	NoProof  string      `json:"reason,omitempty" doc:"why the proof is not exact"`
 }
 
 // Slow is what a run did while its stop took long.
@@ -170,20 +156,20 @@ type Slow struct {
 
 // EarlierEnd is an instance that had ended when the stop began.
 type EarlierEnd struct {
-	Child    string  `json:"child" doc:"the instance"`
-	Pid      int     `json:"pid" doc:"of its last run"`
-	Restarts int     `json:"restarts,omitempty" doc:"how often it had been restarted"`
-	Ended    float64 `json:"ended_at_ms" doc:"the end of its last run"`
-	Exit     Exit    `json:"exit" doc:"how that ended"`
+	Child    string     `json:"child" doc:"the instance"`
+	Pid      int        `json:"pid" doc:"of its last run"`
+	Restarts int        `json:"restarts,omitempty" doc:"how often it had been restarted"`
+	Ended    float64    `json:"ended_at_ms" doc:"the end of its last run"`
+	Exit     event.Exit `json:"exit" doc:"how that ended"`
 }
 
 // Orphan is an adopted process.
 type Orphan struct {
-	Pid     int      `json:"pid" doc:"of the process"`
-	Command string   `json:"command" doc:"its name"`
-	Steps   []Step   `json:"steps" doc:"the signals that it got"`
-	Ended   *float64 `json:"ended_at_ms,omitempty" doc:"its end; not there: it survived"`
-	Exit    *Exit    `json:"exit,omitempty" doc:"how it ended"`
+	Pid     int         `json:"pid" doc:"of the process"`
+	Command string      `json:"command" doc:"its name"`
+	Steps   []Step      `json:"steps" doc:"the signals that it got"`
+	Ended   *float64    `json:"ended_at_ms,omitempty" doc:"its end; not there: it survived"`
+	Exit    *event.Exit `json:"exit,omitempty" doc:"how it ended"`
 }
 
 // Instant is something that was said.

@@ -100,7 +100,7 @@ func TestDocument(t *testing.T) {
 	if f := s.Left[1]; f.Pid != 15 || f.HeldBy != "sh (pid 20)" || f.Mode != "w" || f.Unread != 3 || !f.Deleted || f.At != 25 {
 		t.Errorf("%+v", f)
 	}
-	if len(d.Before) != 1 || d.Before[0] != (EarlierEnd{"job", 12, 0, -100, Exit{Code: 3}}) {
+	if len(d.Before) != 1 || d.Before[0] != (EarlierEnd{"job", 12, 0, -100, event.Exit{Code: 3}}) {
 		t.Errorf("before: %+v", d.Before)
 	}
 	if len(d.Orphans) != 2 || *d.Orphans[0].Ended != 29 || d.Orphans[0].Exit.Code != 1 || len(d.Orphans[1].Steps) != 0 {

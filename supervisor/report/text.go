@@ -81,7 +81,7 @@ func (t *table) left(d *Document) {
 				t.head("LEFT OPEN BY", "PID", "FD", "KIND", "PROOF", "TARGET")
 				first = false
 			}
-			t.row(c.Child, strconv.Itoa(or(f.Pid, c.Pid)), strconv.Itoa(f.FD), f.Kind, f.Proof, strings.Join(append([]string{f.Target}, f.notes()...), ", "))
+			t.row(c.Child, strconv.Itoa(or(f.Pid, c.Pid)), strconv.Itoa(f.FD), f.Kind, string(f.Proof), strings.Join(append([]string{f.Target}, f.notes()...), ", "))
 		}
 	}
 }
@@ -107,9 +107,9 @@ func (t *table) children(d *Document) {
 		t.head("CHILD", "PID", "SIGNALS", "AT MS", "STOP MS", "END", "CLOSED", "LEFT", "PROOF")
 	}
 	for _, c := range d.Children {
-		t.row(c.Child, strconv.Itoa(c.Pid), signals(c.Steps), first(c.Steps), maybe(c.Stop), end(c.Exit), strconv.Itoa(c.ClosedN), strconv.Itoa(c.LeftN), c.Proof)
+		t.row(c.Child, strconv.Itoa(c.Pid), signals(c.Steps), first(c.Steps), maybe(c.Stop), end(c.Exit), strconv.Itoa(c.ClosedN), strconv.Itoa(c.LeftN), string(c.Proof))
 		for _, p := range c.Processes {
-			t.row("  "+p.Command, strconv.Itoa(p.Pid), "", "", "", fate(p.Exit), strconv.Itoa(p.ClosedN), strconv.Itoa(p.LeftN), p.Proof)
+			t.row("  "+p.Command, strconv.Itoa(p.Pid), "", "", "", fate(p.Exit), strconv.Itoa(p.ClosedN), strconv.Itoa(p.LeftN), string(p.Proof))
 		}
 	}
 	if len(d.Before) > 0 {
@@ -179,7 +179,7 @@ func first(steps []Step) string {
 }
 
 // end is how a run or an orphan ended.
-func end(e *Exit) string {
+func end(e *event.Exit) string {
 	if e == nil {
 		return "survived"
 	}
@@ -187,7 +187,7 @@ func end(e *Exit) string {
 }
 
 // fate is how a process below a run ended, if somebody saw it.
-func fate(e *Exit) string {
+func fate(e *event.Exit) string {
 	if e == nil {
 		return "unseen"
 	}

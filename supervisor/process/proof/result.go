@@ -5,23 +5,14 @@ import (
 	"slices"
 	"time"
 
+	"tp0/supervisor/event"
 	"tp0/supervisor/fdledger"
 	"tp0/supervisor/procfs"
 )
 
-// Kind is how exact the knowledge of the fds of a process is.
-type Kind string
-
-// The kinds of proof.
-const (
-	Exact   Kind = "exact"   // the fd table at the exit of the last thread
-	Sampled Kind = "sampled" // the fd table up to a few milliseconds before the exit
-	None    Kind = "none"    // unavailable
-)
-
 // Result is what is known of the fds of a process that ended.
 type Result struct {
-	Proof     Kind
+	Proof     event.Proof
 	Reason    string           // why the proof is less than was asked for
 	Before    []procfs.FD      // when its stop started
 	After     []procfs.FD      // when it exited
@@ -56,10 +47,10 @@ type Evidence struct {
 
 // Judge returns the result for a process that ended in a state.
 func Judge(from State, e Evidence) Result {
-	r := Result{Proof: None, Before: e.Before, Inherited: e.Inherited, Runtime: e.Runtime}
+	r := Result{Proof: event.ProofNone, Before: e.Before, Inherited: e.Inherited, Runtime: e.Runtime}
 	var after []procfs.FD
 	r.Proof, r.Reason, after = e.assess(from)
-	if r.Proof != None {
+	if r.Proof != event.ProofNone {
 		r.After = resolved(after, e.Before)
 	}
 	return r
@@ -78,35 +69,35 @@ const (
 )
 
 // assess returns the kind of proof, the reason if it is not exact, and the fds at the exit.
-func (e Evidence) assess(from State) (k Kind, reason string, after []procfs.FD) {
+func (e Evidence) assess(from State) (k event.Proof, reason string, after []procfs.FD) {
 	switch {
 	case e.Err != nil:
-		return None, e.Err.Error(), nil
+		return event.ProofNone, e.Err.Error(), nil
 	case e.InheritedPending:
-		return None, notBefore, nil
+		return event.ProofNone, notBefore, nil
 	case from == Scanned && e.Alive > 0:
 		wait := e.SiblingWait.Round(time.Millisecond)
-		return Sampled, fmt.Sprintf(threadsAlive, e.Alive, wait), e.Final
+		return event.ProofSampled, fmt.Sprintf(threadsAlive, e.Alive, wait), e.Final
 	case from == Scanned && e.ScanLate != "":
-		return Sampled, e.ScanLate, e.Final
+		return event.ProofSampled, e.ScanLate, e.Final
 	case from == Scanned:
-		return Exact, "", e.Final
+		return event.ProofExact, "", e.Final
 	case from == Sampling && e.Sample != nil:
-		return Sampled, e.Reason, e.Sample
+		return event.ProofSampled, e.Reason, e.Sample
 	case from == Sampling && e.Before != nil:
-		return Sampled, e.Reason, e.Before
+		return event.ProofSampled, e.Reason, e.Before
 	case from == ScanMissed && e.BudgetSpent:
-		return None, deadlinePassed, nil
+		return event.ProofNone, deadlinePassed, nil
 	case from == ScanMissed:
-		return None, fmt.Sprintf(notScanned, e.ScanTime.Round(time.Millisecond)), nil
+		return event.ProofNone, fmt.Sprintf(notScanned, e.ScanTime.Round(time.Millisecond)), nil
 	case !from.wasTraced():
-		return None, e.Reason, nil
+		return event.ProofNone, e.Reason, nil
 	case e.AtThreadExit != nil:
-		return Sampled, onlyThreadExit, e.AtThreadExit
+		return event.ProofSampled, onlyThreadExit, e.AtThreadExit
 	case from == DetachedForExec || from.IsSyscallTraced():
-		return None, couldGain, nil
+		return event.ProofNone, couldGain, nil
 	}
-	return None, notSeen, nil
+	return event.ProofNone, notSeen, nil
 }
 
 // wasTraced reports whether a process in this state is traced, or was traced until its threads

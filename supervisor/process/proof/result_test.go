@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/event"
 	"tp0/supervisor/procfs"
 )
 
@@ -27,55 +28,67 @@ var (
 type judgement struct {
 	from   State
 	e      Evidence
-	proof  Kind
+	proof  event.Proof
 	reason string
 	after  []procfs.FD
 }
 
 var judgements = map[string]judgement{
 	"final scan": {
-		Scanned, Evidence{Before: fdsBefore, Final: fdsSeen, Reason: "x"}, Exact, "", fdsSeen,
+		Scanned, Evidence{Before: fdsBefore, Final: fdsSeen, Reason: "x"}, event.ProofExact, "", fdsSeen,
 	},
-	"nothing leaked": {Scanned, Evidence{Before: fdsBefore}, Exact, "", nil},
+	"nothing leaked": {Scanned, Evidence{Before: fdsBefore}, event.ProofExact, "", nil},
 	"siblings stayed alive": {
 		Scanned, Evidence{Final: fdsSeen, Alive: 2, SiblingWait: MaxSiblingWait},
-		Sampled, reasonAlive, fdsSeen,
+		event.ProofSampled, reasonAlive, fdsSeen,
 	},
 	"first scan late": {
-		Scanned, Evidence{Final: fdsSeen, ScanLate: reasonLate}, Sampled, reasonLate, fdsSeen,
+		Scanned, Evidence{Final: fdsSeen, ScanLate: reasonLate}, event.ProofSampled, reasonLate, fdsSeen,
 	},
 	"siblings alive and scan late": {
 		Scanned,
 		Evidence{Final: fdsSeen, ScanLate: reasonLate, Alive: 2, SiblingWait: MaxSiblingWait},
-		Sampled, reasonAlive, fdsSeen,
+		event.ProofSampled, reasonAlive, fdsSeen,
 	},
 	"inherited fds unknown": {
-		Scanned, Evidence{Final: fdsSeen, InheritedPending: true}, None, notBefore, nil,
+		Scanned, Evidence{Final: fdsSeen, InheritedPending: true}, event.ProofNone, notBefore, nil,
 	},
-	"scan failed": {Scanned, Evidence{Final: fdsSeen, Err: errors.New("no")}, None, "no", nil},
+	"scan failed": {
+		Scanned, Evidence{Final: fdsSeen, Err: errors.New("no")}, event.ProofNone, "no", nil,
+	},
 	"scan timed out": {
 		ScanMissed, Evidence{Before: fdsBefore, AtThreadExit: fdsSeen, ScanTime: MaxScanTime},
-		None, reasonMissed, nil,
+		event.ProofNone, reasonMissed, nil,
 	},
 	"deadline passed": {
-		ScanMissed, Evidence{Before: fdsBefore, BudgetSpent: true}, None, deadlinePassed, nil,
+		ScanMissed, Evidence{Before: fdsBefore, BudgetSpent: true}, event.ProofNone, deadlinePassed, nil,
 	},
-	"exit not seen":     {TraceLost, Evidence{Before: fdsBefore, Reason: "x"}, None, notSeen, nil},
-	"reaped while held": {ExitStop, Evidence{}, None, notSeen, nil},
-	"thread exit seen":  {Traced, Evidence{AtThreadExit: fdsSeen}, Sampled, onlyThreadExit, fdsSeen},
-	"syscall-traced":    {SyscallTraced, Evidence{}, None, couldGain, nil},
-	"detached for exec": {DetachedForExec, Evidence{}, None, couldGain, nil},
+	"exit not seen": {
+		TraceLost, Evidence{Before: fdsBefore, Reason: "x"}, event.ProofNone, notSeen, nil,
+	},
+	"reaped while held": {ExitStop, Evidence{}, event.ProofNone, notSeen, nil},
+	"thread exit seen": {
+		Traced, Evidence{AtThreadExit: fdsSeen}, event.ProofSampled, onlyThreadExit, fdsSeen,
+	},
+	"syscall-traced":    {SyscallTraced, Evidence{}, event.ProofNone, couldGain, nil},
+	"detached for exec": {DetachedForExec, Evidence{}, event.ProofNone, couldGain, nil},
 	"detached for exec, thread exit seen": {
-		DetachedForExec, Evidence{AtThreadExit: fdsSeen}, Sampled, onlyThreadExit, fdsSeen,
+		DetachedForExec, Evidence{AtThreadExit: fdsSeen}, event.ProofSampled, onlyThreadExit, fdsSeen,
 	},
-	"refused": {Untraceable, Evidence{Reason: "refused"}, None, "refused", nil},
-	"sampled": {Sampling, Evidence{Before: fdsBefore, Sample: fdsSeen}, Sampled, "", fdsSeen},
+	"refused": {Untraceable, Evidence{Reason: "refused"}, event.ProofNone, "refused", nil},
+	"sampled": {
+		Sampling, Evidence{Before: fdsBefore, Sample: fdsSeen}, event.ProofSampled, "", fdsSeen,
+	},
 	"sampled, refused": {
-		Sampling, Evidence{Reason: "refused", Sample: fdsSeen}, Sampled, "refused", fdsSeen,
+		Sampling, Evidence{Reason: "refused", Sample: fdsSeen}, event.ProofSampled, "refused", fdsSeen,
 	},
-	"only the scan before": {Sampling, Evidence{Before: fdsBefore}, Sampled, "", fdsBefore},
-	"no sample":            {Sampling, Evidence{Reason: "refused"}, None, "refused", nil},
-	"not asked for":        {Found, Evidence{}, None, "", nil},
+	"only the scan before": {
+		Sampling, Evidence{Before: fdsBefore}, event.ProofSampled, "", fdsBefore,
+	},
+	"no sample": {
+		Sampling, Evidence{Reason: "refused"}, event.ProofNone, "refused", nil,
+	},
+	"not asked for": {Found, Evidence{}, event.ProofNone, "", nil},
 }
 
 func TestJudge(t *testing.T) {

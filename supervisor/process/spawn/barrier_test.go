@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/exitcode"
 )
 
 // limit is how long any single wait may take; the test fails then.
@@ -56,7 +58,7 @@ func TestReleaseOfADeadChild(t *testing.T) {
 func TestCloseOfABarrier(t *testing.T) {
 	p, pid := forked(t)
 	p.Barrier.Close()
-	if status := reap(t, pid); status.ExitStatus() != exitNotExecuted {
+	if status := reap(t, pid); status.ExitStatus() != exitcode.NotExecutable {
 		t.Errorf("it ended with %v", status)
 	}
 }

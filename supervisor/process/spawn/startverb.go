@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/exitcode"
 )
 
 // Go's fork runs no code of ours between fork and exec. What must be done there
@@ -17,13 +19,6 @@ import (
 
 // StartVerb is the first argument that makes our own binary call [RunStartVerb].
 const StartVerb = "__start"
-
-// Exit codes of the start verb, as those of a shell (POSIX, "Exit Status for
-// Commands").
-const (
-	exitNotExecuted = 126 // the command could not be executed
-	exitNotFound    = 127 // the command was not found
-)
 
 // startRequest is what the start verb does before it executes the command. It
 // is passed as JSON in the verb's first argument.
@@ -63,16 +58,16 @@ func (s *Spec) throughStartVerb(barrier int) (path string, argv []string, err er
 func RunStartVerb(args []string) int {
 	if len(args) < 3 {
 		fmt.Fprintf(os.Stderr, "supervisor: %s is for the supervisor's own use\n", StartVerb)
-		return exitNotExecuted
+		return exitcode.NotExecutable
 	}
 	var r startRequest
 	if err := json.Unmarshal([]byte(args[0]), &r); err != nil {
 		fmt.Fprintf(os.Stderr, "supervisor: cannot decode the start request: %v\n", err)
-		return exitNotExecuted
+		return exitcode.NotExecutable
 	}
 	unix.CloseOnExec(r.Barrier)
 	if !awaitRelease(r.Barrier) {
-		return exitNotExecuted // the supervisor has ended
+		return exitcode.NotExecutable // the supervisor has ended
 	}
 	err := r.apply()
 	if err == nil {
@@ -85,9 +80,9 @@ func RunStartVerb(args []string) int {
 		_, _ = unix.Write(r.Barrier, failed.encode()) // else the supervisor has ended
 	}
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-		return exitNotFound
+		return exitcode.NotFound
 	}
-	return exitNotExecuted
+	return exitcode.NotExecutable
 }
 
 // apply takes the steps in an order in which none takes away the right to take

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/exitcode"
 )
 
 func TestStartVerbRefuses(t *testing.T) {
@@ -20,7 +22,7 @@ func TestStartVerbRefuses(t *testing.T) {
 		{"no", "/bin/true", "true"},
 		{`{"Barrier":-1}`, "/bin/true", "true"},
 	} {
-		if code := RunStartVerb(args); code != exitNotExecuted {
+		if code := RunStartVerb(args); code != exitcode.NotExecutable {
 			t.Errorf("%q: %d", args, code)
 		}
 	}
