@@ -47,7 +47,7 @@ type Evidence struct {
 
 // Judge returns the result for a process that ended in a state.
 func Judge(from State, e Evidence) Result {
-	r := Result{Proof: event.ProofNone, Before: e.Before, Inherited: e.Inherited, Runtime: e.Runtime}
+	r := Result{Before: e.Before, Inherited: e.Inherited, Runtime: e.Runtime}
 	var after []procfs.FD
 	r.Proof, r.Reason, after = e.assess(from)
 	if r.Proof != event.ProofNone {

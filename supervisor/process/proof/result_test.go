@@ -35,7 +35,8 @@ type judgement struct {
 
 var judgements = map[string]judgement{
 	"final scan": {
-		Scanned, Evidence{Before: fdsBefore, Final: fdsSeen, Reason: "x"}, event.ProofExact, "", fdsSeen,
+		Scanned, Evidence{Before: fdsBefore, Final: fdsSeen, Reason: "x"},
+		event.ProofExact, "", fdsSeen,
 	},
 	"nothing leaked": {Scanned, Evidence{Before: fdsBefore}, event.ProofExact, "", nil},
 	"siblings stayed alive": {
@@ -43,7 +44,8 @@ var judgements = map[string]judgement{
 		event.ProofSampled, reasonAlive, fdsSeen,
 	},
 	"first scan late": {
-		Scanned, Evidence{Final: fdsSeen, ScanLate: reasonLate}, event.ProofSampled, reasonLate, fdsSeen,
+		Scanned, Evidence{Final: fdsSeen, ScanLate: reasonLate},
+		event.ProofSampled, reasonLate, fdsSeen,
 	},
 	"siblings alive and scan late": {
 		Scanned,
@@ -61,7 +63,8 @@ var judgements = map[string]judgement{
 		event.ProofNone, reasonMissed, nil,
 	},
 	"deadline passed": {
-		ScanMissed, Evidence{Before: fdsBefore, BudgetSpent: true}, event.ProofNone, deadlinePassed, nil,
+		ScanMissed, Evidence{Before: fdsBefore, BudgetSpent: true},
+		event.ProofNone, deadlinePassed, nil,
 	},
 	"exit not seen": {
 		TraceLost, Evidence{Before: fdsBefore, Reason: "x"}, event.ProofNone, notSeen, nil,
@@ -73,14 +76,16 @@ var judgements = map[string]judgement{
 	"syscall-traced":    {SyscallTraced, Evidence{}, event.ProofNone, couldGain, nil},
 	"detached for exec": {DetachedForExec, Evidence{}, event.ProofNone, couldGain, nil},
 	"detached for exec, thread exit seen": {
-		DetachedForExec, Evidence{AtThreadExit: fdsSeen}, event.ProofSampled, onlyThreadExit, fdsSeen,
+		DetachedForExec, Evidence{AtThreadExit: fdsSeen},
+		event.ProofSampled, onlyThreadExit, fdsSeen,
 	},
 	"refused": {Untraceable, Evidence{Reason: "refused"}, event.ProofNone, "refused", nil},
 	"sampled": {
 		Sampling, Evidence{Before: fdsBefore, Sample: fdsSeen}, event.ProofSampled, "", fdsSeen,
 	},
 	"sampled, refused": {
-		Sampling, Evidence{Reason: "refused", Sample: fdsSeen}, event.ProofSampled, "refused", fdsSeen,
+		Sampling, Evidence{Reason: "refused", Sample: fdsSeen},
+		event.ProofSampled, "refused", fdsSeen,
 	},
 	"only the scan before": {
 		Sampling, Evidence{Before: fdsBefore}, event.ProofSampled, "", fdsBefore,
