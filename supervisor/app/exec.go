@@ -69,7 +69,7 @@ func execute(o cli.ExecOptions, s *signals, version string) int {
 			Spec: spawn.Spec{
 				Session: o.Session, Terminal: atTerminal, Ignored: s.ignored, Blocked: s.blocked,
 			},
-			Scope: o.Scope, Leave: true, TraceFrom: e.watch(), // what is left is ended with all the rest
+			Scope: o.Scope, LeaveDescendants: true, TraceFrom: e.watch(), // what is left is ended with all the rest
 		},
 	})
 	if err != nil {

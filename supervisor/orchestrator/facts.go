@@ -51,7 +51,7 @@ func (f *Orchestrator) learn(fact process.Fact) {
 }
 
 func (f *Orchestrator) spawned(x process.Spawned) {
-	u := f.runs[x.Run]
+	u := f.runs[x.Process]
 	f.pending--
 	f.books.spawned++
 	u.pid, u.spawned = x.Pid, x.At
@@ -67,8 +67,8 @@ func (f *Orchestrator) spawned(x process.Spawned) {
 func (f *Orchestrator) spawnFailed(x process.SpawnFailed) {
 	defer f.claim()
 	f.pending--
-	u := f.runs[x.Run]
-	delete(f.runs, x.Run)
+	u := f.runs[x.Process]
+	delete(f.runs, x.Process)
 	if u.relay != nil {
 		u.relay.Started()
 		u.relay = nil
@@ -86,22 +86,22 @@ func (f *Orchestrator) spawnFailed(x process.SpawnFailed) {
 }
 
 func (f *Orchestrator) signalled(x process.Signalled) {
-	u := f.runs[x.Run]
+	u := f.runs[x.Process]
 	if x.Err == nil {
-		if x.Process != "" && x.Signal == unix.SIGKILL {
+		if x.Descendant != "" && x.Signal == unix.SIGKILL {
 			f.books.killed++ // a main process counts at its end
 		}
 		if x.Step > 1 && x.Signal != unix.SIGKILL {
 			f.books.forced++
 		}
-		f.opt.Sink.Emit(event.SignalSent{Child: u.spec.Name, Pid: x.Pid, Process: x.Process, Signal: signalName(x.Signal), Step: x.Step})
+		f.opt.Sink.Emit(event.SignalSent{Child: u.spec.Name, Pid: x.Pid, Process: x.Descendant, Signal: signalName(x.Signal), Step: x.Step})
 	} else if !errors.Is(x.Err, unix.ESRCH) {
 		f.opt.Sink.Emit(event.SignalFailed{Child: u.spec.Name, Pid: x.Pid, Signal: signalName(x.Signal), Reason: x.Err.Error()})
 	}
 }
 
 func (f *Orchestrator) exited(x process.Exited) {
-	u := f.runs[x.Run]
+	u := f.runs[x.Process]
 	before := f.books.tally
 	f.books.reaped++
 	f.books.status = x.Status
@@ -134,7 +134,7 @@ func (f *Orchestrator) exited(x process.Exited) {
 		well: well, reason: reason, early: u.state == lifecycle.Starting, wanted: u.goal == toRun, before: before,
 	}
 	if len(x.Survivors) == 0 {
-		f.treeEnded(process.TreeEnded{Run: x.Run})
+		f.treeEnded(process.TreeEnded{Process: x.Process})
 		return
 	}
 	f.outlived(u, x)
@@ -169,8 +169,8 @@ func (f *Orchestrator) failedBefore(u *unit, o outcome) {
 
 // treeEnded goes on once nothing is left of the process tree of a run.
 func (f *Orchestrator) treeEnded(x process.TreeEnded) {
-	u := f.runs[x.Run]
-	delete(f.runs, x.Run)
+	u := f.runs[x.Process]
+	delete(f.runs, x.Process)
 	if u.held != nil {
 		f.holdOn(u)
 		return
@@ -191,7 +191,7 @@ func (f *Orchestrator) outlived(u *unit, x process.Exited) {
 
 // mainChanged takes over the successor of a main process.
 func (f *Orchestrator) mainChanged(x process.MainChanged) {
-	u := f.runs[x.Run]
+	u := f.runs[x.Process]
 	u.pid, u.successor = x.Pid, 0
 	f.opt.Sink.Emit(event.MainChanged{Child: u.spec.Name, Pid: x.Pid, From: x.From, Exit: x.Exit})
 	if u.stopChecks != nil { // a check looks at the process that it was made for

@@ -352,7 +352,7 @@ func (w *world) Signal(id process.ID, sig unix.Signal, rung int, _ event.Proof) 
 	}
 	r.told = true
 	r.killed = r.killed || sig == unix.SIGKILL
-	fact := process.Signalled{Run: id, Pid: r.pid, Signal: sig, Step: rung}
+	fact := process.Signalled{Process: id, Pid: r.pid, Signal: sig, Step: rung}
 	if r.pid == 0 {
 		r.pending = append(r.pending, fact)
 		return
@@ -523,7 +523,7 @@ func (w *world) up(r *live, pid int) {
 	r.pid = pid
 	pending := r.pending
 	w.mu.Unlock()
-	w.f.Deliver(process.Spawned{Run: r.id, Pid: pid, At: time.Now()})
+	w.f.Deliver(process.Spawned{Process: r.id, Pid: pid, At: time.Now()})
 	for _, p := range pending {
 		p.Pid = pid
 		w.f.Deliver(p)
@@ -541,11 +541,11 @@ func (w *world) gone(r *live) bool {
 func (w *world) exit(r *live, e event.Exit, look process.FDResult) {
 	killed := w.gone(r)
 	if r.ended {
-		w.f.Deliver(process.TreeEnded{Run: r.id})
+		w.f.Deliver(process.TreeEnded{Process: r.id})
 		return
 	}
 	status := unix.WaitStatus(e.Code<<8 | int(unix.SignalNum(e.Signal)))
-	w.f.Deliver(process.Exited{Run: r.id, Pid: r.pid, Exit: e, Status: status, At: time.Now(), Killed: killed, FDs: look})
+	w.f.Deliver(process.Exited{Process: r.id, Pid: r.pid, Exit: e, Status: status, At: time.Now(), Killed: killed, FDs: look})
 }
 
 // outlive ends the main process of a run, which descendants outlive. The next exit
@@ -556,14 +556,14 @@ func (w *world) outlive(r *live, e event.Exit) {
 	w.mu.Unlock()
 	status := unix.WaitStatus(e.Code<<8 | int(unix.SignalNum(e.Signal)))
 	w.f.Deliver(process.Exited{
-		Run: r.id, Pid: r.pid, Exit: e, Status: status, At: time.Now(), FDs: process.FDResult{Proof: event.ProofNone},
+		Process: r.id, Pid: r.pid, Exit: e, Status: status, At: time.Now(), FDs: process.FDResult{Proof: event.ProofNone},
 		Survivors: []process.Survivor{{Pid: 77, Command: "worker"}},
 	})
 }
 
 func (w *world) refuse(r *live, err error) {
 	w.gone(r)
-	w.f.Deliver(process.SpawnFailed{Run: r.id, Err: err})
+	w.f.Deliver(process.SpawnFailed{Process: r.id, Err: err})
 }
 
 // do does what a step says, in words: see the tables.

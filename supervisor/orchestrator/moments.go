@@ -73,7 +73,7 @@ func (f *Orchestrator) lookNow(m lookNow) {
 // glanced keeps what is known of a run, and warns once of a signal that will
 // not stop it, or not gracefully.
 func (f *Orchestrator) glanced(x process.Inspected) {
-	u := f.runs[x.Run]
+	u := f.runs[x.Process]
 	u.known = &x
 	if x.Disposition == u.unheard {
 		return
@@ -85,7 +85,7 @@ func (f *Orchestrator) glanced(x process.Inspected) {
 }
 
 func (f *Orchestrator) diagnosed(x process.Diagnosed) {
-	u := f.runs[x.Run]
+	u := f.runs[x.Process]
 	rung := u.rung
 	if r, ok := u.ladder().Step(rung - 1); ok && r.Signal == x.Signal {
 		rung-- // it climbed while we looked

@@ -171,8 +171,8 @@ func TestTold(t *testing.T) {
 		if s, want := told[event.SignalSent](w), (event.SignalSent{Child: "a", Pid: a.pid, Signal: "SIGTERM", Step: 1}); len(s) != 2 || s[0] != want {
 			t.Errorf("signals: %+v", s)
 		}
-		w.f.Deliver(process.Signalled{Run: a.id, Pid: a.pid, Signal: unix.SIGCONT, Err: unix.EPERM})
-		w.f.Deliver(process.Signalled{Run: b.id, Pid: b.pid, Signal: unix.SIGCONT, Err: unix.ESRCH}) // it has just ended
+		w.f.Deliver(process.Signalled{Process: a.id, Pid: a.pid, Signal: unix.SIGCONT, Err: unix.EPERM})
+		w.f.Deliver(process.Signalled{Process: b.id, Pid: b.pid, Signal: unix.SIGCONT, Err: unix.ESRCH}) // it has just ended
 		if f := told[event.SignalFailed](w); len(f) != 1 || f[0].Child != "a" || f[0].Signal != "SIGCONT" {
 			t.Errorf("failed: %+v", f)
 		}

@@ -116,7 +116,7 @@ func TestVerdictJudgesTheStopAlone(t *testing.T) {
 		w.mu.Lock()
 		r := w.run("a")
 		w.mu.Unlock()
-		w.f.Deliver(process.Signalled{Run: r.id, Pid: 77, Process: "worker", Signal: unix.SIGKILL, Step: 2})
+		w.f.Deliver(process.Signalled{Process: r.id, Pid: 77, Descendant: "worker", Signal: unix.SIGKILL, Step: 2})
 		w.do("exit a")
 		w.do("wait 1s")
 		w.took()

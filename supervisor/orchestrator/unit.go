@@ -241,7 +241,7 @@ func (f *Orchestrator) spawn(u *unit) {
 	}
 	if err != nil {
 		f.pending++ // until this is read
-		f.mail.Put(process.SpawnFailed{Run: u.run, Err: err})
+		f.mail.Put(process.SpawnFailed{Process: u.run, Err: err})
 		return
 	}
 	u.relay = r
@@ -254,9 +254,9 @@ func (f *Orchestrator) spawn(u *unit) {
 	// Go's fork waits for the exec in a raw system call. The start verb waits for
 	// such a file in its place.
 	s.Barrier = s.Barrier || l.OnRemoteFS
-	s.Hold, s.Probed = u.hold(), l.Ready != nil && len(l.Ready.Exec) == 0
+	s.KillHold, s.Probed = u.hold(), l.Ready != nil && len(l.Ready.Exec) == 0
 	if scope := u.spec.Policy.KillScope; scope != "" { // else it is given for all
-		s.Scope, s.Leave = scope, u.spec.Policy.Descendants == config.LeaveDescendants
+		s.Scope, s.LeaveDescendants = scope, u.spec.Policy.Descendants == config.LeaveDescendants
 	}
 	if !f.opt.KeepQueuedSpawns {
 		s.Revoked = &f.late

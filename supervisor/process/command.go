@@ -18,7 +18,7 @@ func (l *Loop) Spawn(id ID, s Spec) {
 	s.Barrier = s.Barrier || s.TraceFrom == event.ProofExact
 	p, err := spawn.Prepare(s.Spec, l.opt.FDs)
 	if err != nil {
-		l.cmds.Put(func() { l.report(SpawnFailed{Run: id, Err: err}) })
+		l.cmds.Put(func() { l.report(SpawnFailed{Process: id, Err: err}) })
 		return
 	}
 	defer p.CloseChildEnd()

@@ -31,7 +31,7 @@ func TestWhatAChildCosts(t *testing.T) {
 			b.Spawn(id(i), spec)
 		}
 		for i := range n {
-			wait(b, func(s Spawned) bool { return s.Run == id(i) })
+			wait(b, func(s Spawned) bool { return s.Process == id(i) })
 		}
 	}
 	before := runtime.NumGoroutine()

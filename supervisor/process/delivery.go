@@ -171,7 +171,7 @@ func (l *Loop) deliver(r *run, d delivery) {
 		at = thisMoment()
 	}
 	err := l.kill(r, d)
-	l.report(Signalled{Run: r.id, Pid: r.pid, Signal: d.signal, Step: d.rung, Err: err})
+	l.report(Signalled{Process: r.id, Pid: r.pid, Signal: d.signal, Step: d.rung, Err: err})
 	if d.rung == 0 {
 		return
 	}

@@ -76,5 +76,5 @@ func TestStepsStayInOrder(t *testing.T) {
 		t.Errorf("steps %v", got)
 	}
 	wait(b, func(s Signalled) bool { return s.Pid == pid && s.Signal == unix.SIGKILL })
-	wait(b, func(e TreeEnded) bool { return e.Run == id })
+	wait(b, func(e TreeEnded) bool { return e.Process == id })
 }

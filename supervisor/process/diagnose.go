@@ -30,7 +30,7 @@ func (l *Loop) diagnose(r *run, sig unix.Signal) {
 	}
 	since := w.cpu
 	l.beside(w, func() func() {
-		d := Diagnosed{Run: r.id, Pid: r.pid, Signal: sig, Disposition: l.disposition(r.pid, sig)}
+		d := Diagnosed{Process: r.id, Pid: r.pid, Signal: sig, Disposition: l.disposition(r.pid, sig)}
 		if now, err := procfs.CPUTime(r.pid); err == nil {
 			d.CPU = now - since
 		}
@@ -123,7 +123,7 @@ func (l *Loop) glance(r *run, sig unix.Signal) {
 	r.glances++
 	marks := l.trees.marks
 	l.lookers.do(func() {
-		g := Inspected{Run: r.id, Pid: r.pid, At: time.Now(), Disposition: l.disposition(r.pid, sig)}
+		g := Inspected{Process: r.id, Pid: r.pid, At: time.Now(), Disposition: l.disposition(r.pid, sig)}
 		_ = l.runtime(r.pid) // it is remembered, and a stop need not find out
 		h := newHalt(g.At.Add(describeLimit), spareFDs)
 		g.FDs, _ = l.table(r.pid, r.pid, h)

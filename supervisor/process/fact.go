@@ -20,37 +20,37 @@ type Fact interface{ fact() }
 type (
 	// Spawned: the run has a pid.
 	Spawned struct {
-		Run ID
-		Pid int
-		At  time.Time
+		Process ID
+		Pid     int
+		At      time.Time
 	}
 	// SpawnFailed: there will be no run. It is the last fact of its run.
 	SpawnFailed struct {
-		Run ID
-		Err error
+		Process ID
+		Err     error
 	}
 	// Signalled: a signal was sent to a run, or could not be.
 	Signalled struct {
-		Run ID
-		Pid int
-		// Process is the name of a descendant that outlived the main process; empty:
+		Process ID
+		Pid     int
+		// Descendant is the name of a descendant that outlived the main process; empty:
 		// the main process.
-		Process string
-		Signal  unix.Signal
-		Step    int
-		Err     error
+		Descendant string
+		Signal     unix.Signal
+		Step       int
+		Err        error
 	}
 	// Exited: the status of the main process was collected. Without survivors it
 	// is the last fact of its run; else TreeEnded is.
 	Exited struct {
-		Run    ID
-		Pid    int
-		Exit   event.Exit
-		Status unix.WaitStatus
-		At     time.Time
-		Rusage unix.Rusage
-		Killed bool // we sent it SIGKILL
-		FDs    FDResult
+		Process ID
+		Pid     int
+		Exit    event.Exit
+		Status  unix.WaitStatus
+		At      time.Time
+		Rusage  unix.Rusage
+		Killed  bool // we sent it SIGKILL
+		FDs     FDResult
 		// Of a run whose stop began:
 		Threads, ThreadsAtEnd int // then, and when its exit was seen (0: it was not)
 		Processes, Forked     int // below it then, and forked since
@@ -59,14 +59,14 @@ type (
 	}
 	// TreeEnded: nothing is left of the process tree of a run. It is the last fact
 	// of a run with survivors.
-	TreeEnded struct{ Run ID }
+	TreeEnded struct{ Process ID }
 	// MainChanged: the main process of a run ended, and its successor is the main
 	// process from now on (sd_notify(3), MAINPID).
 	MainChanged struct {
-		Run  ID
-		From int
-		Exit event.Exit
-		Pid  int
+		Process ID
+		From    int
+		Exit    event.Exit
+		Pid     int
 	}
 	// DescendantEnded: a process below a run ended, which its stop had found there; or an
 	// orphan that was looked at. It says nothing of whether it was reaped.
@@ -84,7 +84,7 @@ type (
 	}
 	// Diagnosed: what a run does while its stop takes long.
 	Diagnosed struct {
-		Run         ID
+		Process     ID
 		Pid         int
 		Signal      unix.Signal   // that it was sent
 		Disposition string        // of that signal, see Loop.disposition
@@ -93,7 +93,7 @@ type (
 	}
 	// Inspected: what a run held a moment after it was ready.
 	Inspected struct {
-		Run         ID
+		Process     ID
 		Pid         int
 		At          time.Time
 		Disposition string // of the signal that is to stop it; empty: not known

@@ -154,7 +154,7 @@ func TestFirstStepComesAMomentBeforeSIGKILL(t *testing.T) {
 	b := newBench(t)
 	s := b.silent("sleep") // which ends at SIGTERM
 	b.Spawn(1, s)
-	wait(b, func(s Spawned) bool { return s.Run == 1 })
+	wait(b, func(s Spawned) bool { return s.Process == 1 })
 	unblock := b.block()
 	defer unblock()
 	b.SetDeadline(time.Now().Add(time.Second))

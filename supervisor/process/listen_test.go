@@ -127,7 +127,7 @@ func (b *bench) spawnWith(s Spec, environ ...string) (id ID, pid int) {
 	b.next++
 	id = b.next
 	b.Spawn(id, s)
-	pid = wait(b, func(s Spawned) bool { return s.Run == id }).Pid
+	pid = wait(b, func(s Spawned) bool { return s.Process == id }).Pid
 	w.Close()
 	in := bufio.NewReader(r)
 	if line, err := in.ReadString('\n'); line != "ready\n" {

@@ -100,7 +100,7 @@ func wait[F Fact](b *bench, fits func(F) bool) F {
 
 func (b *bench) exited(id ID) Exited {
 	b.t.Helper()
-	return wait(b, func(e Exited) bool { return e.Run == id })
+	return wait(b, func(e Exited) bool { return e.Process == id })
 }
 
 // spawn starts a fixture and reads its lines up to "ready".
@@ -137,7 +137,7 @@ func (b *bench) start(program string) (ID, *os.File) {
 		Stdin: int(null.Fd()), Stdout: int(w.Fd()), Stderr: int(w.Fd()),
 	}})
 	id := b.next
-	wait(b, func(s Spawned) bool { return s.Run == id })
+	wait(b, func(s Spawned) bool { return s.Process == id })
 	return id, r
 }
 
@@ -185,7 +185,7 @@ func TestSpawnFails(t *testing.T) {
 	b.Spawn(1, Spec{Spec: spawn.Spec{
 		Path: "/does/not/exist", Argv: []string{"x"}, Stdin: 0, Stdout: 1, Stderr: 2,
 	}})
-	if f := wait(b, func(f SpawnFailed) bool { return f.Run == 1 }); f.Err != unix.ENOENT {
+	if f := wait(b, func(f SpawnFailed) bool { return f.Process == 1 }); f.Err != unix.ENOENT {
 		t.Errorf("got %v", f.Err)
 	}
 }

@@ -80,7 +80,7 @@ func (l *Loop) dead(pid int, status unix.WaitStatus, usage unix.Rusage, orphan p
 		l.feed(r.watched, proof.End, cause{})
 	}
 	r.exited = Exited{
-		Run: r.id, Pid: pid, Exit: exit, Status: status, At: time.Now(), Rusage: usage,
+		Process: r.id, Pid: pid, Exit: exit, Status: status, At: time.Now(), Rusage: usage,
 		Killed: r.stop.killed,
 	}
 	l.release(r)

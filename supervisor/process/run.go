@@ -53,13 +53,13 @@ func (l *Loop) spawn(id ID, s Spec, p *spawn.Prepared, own []int, err error) {
 		if p.Barrier != nil {
 			l.lookers.all.Go(p.Barrier.Close)
 		}
-		l.report(SpawnFailed{Run: id, Err: err})
+		l.report(SpawnFailed{Process: id, Err: err})
 		return
 	}
 	r := &run{
 		id: id, name: s.Name, pid: pid, scope: s.Scope, watch: s.TraceFrom, sockets: p.Inherited,
-		terminal: s.Terminal && !s.Session, tree: newRunTree(mark, s.Leave),
-		handling: handling{since: time.Now(), limit: s.Hold, probed: s.Probed},
+		terminal: s.Terminal && !s.Session, tree: newRunTree(mark, s.LeaveDescendants),
+		handling: handling{since: time.Now(), limit: s.KillHold, probed: s.Probed},
 		phase:    phase.Running,
 	}
 	l.add(r)
@@ -76,7 +76,7 @@ func (l *Loop) spawn(id ID, s Spec, p *spawn.Prepared, own []int, err error) {
 }
 
 // spawned tells of a run once it executed its command.
-func (l *Loop) spawned(r *run) { l.report(Spawned{Run: r.id, Pid: r.pid, At: r.handling.since}) }
+func (l *Loop) spawned(r *run) { l.report(Spawned{Process: r.id, Pid: r.pid, At: r.handling.since}) }
 
 // release gives up what the loop holds for a run.
 func (l *Loop) release(r *run) {
@@ -122,7 +122,7 @@ func (l *Loop) settle(r *run) {
 		r.failure = r.notExecuted()
 	}
 	if r.failure != nil { // as if the fork had failed
-		l.report(SpawnFailed{Run: r.id, Err: r.failure})
+		l.report(SpawnFailed{Process: r.id, Err: r.failure})
 		return
 	}
 	l.report(r.exited)

@@ -17,15 +17,15 @@ import (
 // Spec is a process to start: what it begins with, and how the loop treats it.
 type Spec struct {
 	spawn.Spec
-	// Hold is how long the first signal of a stop waits at most until the process
+	// KillHold is how long the first signal of a stop waits at most until the process
 	// handles it. Probed says that Serves will be called once it does.
-	Hold   time.Duration
-	Probed bool
-	Scope  lifecycle.Scope // which processes its signals reach
-	// Leave lets descendants that outlive the main process run on: nothing waits
+	KillHold time.Duration
+	Probed   bool
+	Scope    lifecycle.Scope // which processes its signals reach
+	// LeaveDescendants lets descendants that outlive the main process run on: nothing waits
 	// for them.
-	Leave     bool
-	TraceFrom event.Proof // Exact: traced from its first instruction on; else from its stop on
+	LeaveDescendants bool
+	TraceFrom        event.Proof // Exact: traced from its first instruction on; else from its stop on
 	// Revoked, once it is set, makes a spawn that still waits for its turn fail
 	// with ErrRevoked. May be nil.
 	Revoked *atomic.Bool

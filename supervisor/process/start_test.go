@@ -35,7 +35,7 @@ func (b *bench) startWith(s Spec, program string, then func(ID)) ID {
 	id := b.next
 	b.Spawn(id, s)
 	then(id)
-	wait(b, func(s Spawned) bool { return s.Run == id })
+	wait(b, func(s Spawned) bool { return s.Process == id })
 	return id
 }
 
@@ -49,7 +49,7 @@ func TestSignalsWaitForTheExec(t *testing.T) {
 			b.Forward(id, unix.SIGUSR1, 0) // swallowed
 			b.Forward(id, unix.SIGUSR1, unix.SIGUSR2)
 		})
-		if s := wait(b, func(s Signalled) bool { return s.Run == id }); s.Signal != unix.SIGUSR2 || s.Step != 0 || s.Err != nil {
+		if s := wait(b, func(s Signalled) bool { return s.Process == id }); s.Signal != unix.SIGUSR2 || s.Step != 0 || s.Err != nil {
 			t.Fatalf("%+v", s)
 		}
 		b.Signal(id, unix.SIGKILL, 1, event.ProofNone)
@@ -76,7 +76,7 @@ func TestStartVerbFails(t *testing.T) {
 	spec := b.silent("sleep")
 	spec.Path, spec.Barrier = "/not/there", true
 	b.Spawn(1, spec)
-	f := wait(b, func(f SpawnFailed) bool { return f.Run == 1 })
+	f := wait(b, func(f SpawnFailed) bool { return f.Process == 1 })
 	if want := "cannot execute /not/there: no such file or directory"; f.Err.Error() != want {
 		t.Errorf("%v, want %s", f.Err, want)
 	}

@@ -106,7 +106,7 @@ func (l *Loop) continueRun(r *run) {
 	}
 	r.stop.continuation = continued
 	err := l.kill(r, delivery{signal: unix.SIGCONT})
-	l.report(Signalled{Run: r.id, Pid: r.pid, Signal: unix.SIGCONT, Err: err})
+	l.report(Signalled{Process: r.id, Pid: r.pid, Signal: unix.SIGCONT, Err: err})
 }
 
 // stopped reports whether job control stopped the main process. Of a traced one its

@@ -44,7 +44,7 @@ func (l *Loop) promote(r *run) bool {
 	} else {
 		r.tree.group = r.pid
 	}
-	l.report(MainChanged{Run: r.id, From: r.exited.Pid, Exit: r.exited.Exit, Pid: r.pid})
+	l.report(MainChanged{Process: r.id, From: r.exited.Pid, Exit: r.exited.Exit, Pid: r.pid})
 	r.exited = Exited{}
 	r.handling.since = time.Time{} // no signal waits until it is handled
 	return true

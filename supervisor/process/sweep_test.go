@@ -29,7 +29,7 @@ func TestSweepEndsHolds(t *testing.T) {
 		t.Errorf("left: %+v", s.Left)
 	}
 	for _, f := range b.left {
-		if e, ok := f.(Exited); ok && e.Run == id {
+		if e, ok := f.(Exited); ok && e.Process == id {
 			if e.FDs.Proof != event.ProofNone || !e.Killed || !strings.Contains(e.FDs.Reason, "deadline") {
 				t.Errorf("%+v", e)
 			}
@@ -95,10 +95,10 @@ func TestSweepKillsNoSurvivorTwice(t *testing.T) {
 	id, _ := b.spawn("daemon deaf")
 	b.exited(id)
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
-	wait(b, func(s Signalled) bool { return s.Step == 1 && s.Process != "" })
+	wait(b, func(s Signalled) bool { return s.Step == 1 && s.Descendant != "" })
 	unblock := b.block()
 	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
-	wait(b, func(s Signalled) bool { return s.Step == 2 && s.Process != "" })
+	wait(b, func(s Signalled) bool { return s.Step == 2 && s.Descendant != "" })
 	now := time.Now()
 	b.CleanUpOrphans(now, now.Add(limit), event.ProofExact)
 	swept := make(chan int)

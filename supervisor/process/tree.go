@@ -271,7 +271,7 @@ func (l *Loop) follow(r *run) {
 	default:
 		r.phase.Handle(phase.TreeEnded)
 		l.endRun(r)
-		l.report(TreeEnded{Run: r.id})
+		l.report(TreeEnded{Process: r.id})
 	}
 }
 
@@ -388,7 +388,7 @@ func (l *Loop) sendOne(r *run, a *adopted, d delivery) {
 		return // it ended while it was scanned
 	}
 	err := unix.Kill(a.stat.Pid, d.signal) // it is our child, and not reaped: nobody else has its number
-	l.report(Signalled{Run: r.id, Pid: a.stat.Pid, Process: a.stat.Comm, Signal: d.signal, Step: d.rung, Err: err})
+	l.report(Signalled{Process: r.id, Pid: a.stat.Pid, Descendant: a.stat.Comm, Signal: d.signal, Step: d.rung, Err: err})
 	l.continueStopped(a)
 }
 
@@ -436,7 +436,7 @@ func (l *Loop) killBelow(r *run) {
 func (l *Loop) killTreeOf(r *run, list func() []procfs.Stat) (next time.Time) {
 	rung := r.tree.steps[len(r.tree.steps)-1].rung
 	return l.killAll(l.killingOf(r), list, func(p procfs.Stat, err error) {
-		l.report(Signalled{Run: r.id, Pid: p.Pid, Process: p.Comm, Signal: unix.SIGKILL, Step: rung, Err: err})
+		l.report(Signalled{Process: r.id, Pid: p.Pid, Descendant: p.Comm, Signal: unix.SIGKILL, Step: rung, Err: err})
 	})
 }
 

@@ -40,8 +40,8 @@ func TestRunEndsWithItsTree(t *testing.T) {
 		t.Fatalf("survivors %v, want pid %d", e.Survivors, pid)
 	}
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
-	s := wait(b, func(s Signalled) bool { return s.Run == id })
-	if s.Pid != pid || s.Process == "" || s.Step != 1 || s.Err != nil {
+	s := wait(b, func(s Signalled) bool { return s.Process == id })
+	if s.Pid != pid || s.Descendant == "" || s.Step != 1 || s.Err != nil {
 		t.Errorf("%+v, want step 1 to pid %d", s, pid)
 	}
 	e := wait(b, func(e DescendantEnded) bool { return e.Pid == pid })
@@ -52,9 +52,9 @@ func TestRunEndsWithItsTree(t *testing.T) {
 	if o.Child != "daemon sleep" {
 		t.Errorf("%+v is in no tree", o)
 	}
-	wait(b, func(e TreeEnded) bool { return e.Run == id })
+	wait(b, func(e TreeEnded) bool { return e.Process == id })
 	for _, f := range b.left {
-		if s, ok := f.(Signalled); ok && s.Run == id {
+		if s, ok := f.(Signalled); ok && s.Process == id {
 			t.Errorf("it was sent a step twice: %+v", s)
 		}
 	}
@@ -70,13 +70,13 @@ func TestSurvivorIsKilled(t *testing.T) {
 	id, pid := outlivedBy(t, b, "deaf")
 	b.exited(id)
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
-	wait(b, func(s Signalled) bool { return s.Run == id && s.Signal == unix.SIGTERM })
+	wait(b, func(s Signalled) bool { return s.Process == id && s.Signal == unix.SIGTERM })
 	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
-	wait(b, func(s Signalled) bool { return s.Run == id && s.Pid == pid && s.Signal == unix.SIGKILL })
+	wait(b, func(s Signalled) bool { return s.Process == id && s.Pid == pid && s.Signal == unix.SIGKILL })
 	if o := wait(b, func(o OrphanReaped) bool { return o.Pid == pid }); o.Exit.Signal != "SIGKILL" {
 		t.Errorf("%+v", o)
 	}
-	wait(b, func(e TreeEnded) bool { return e.Run == id })
+	wait(b, func(e TreeEnded) bool { return e.Process == id })
 }
 
 // A main process that ends in its stop leaves a survivor, which is sent the step
@@ -90,18 +90,18 @@ func TestSurvivorIsSentTheStepThatItMissed(t *testing.T) {
 	}
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	b.exited(id)
-	s := wait(b, func(s Signalled) bool { return s.Run == id && s.Pid == pid })
+	s := wait(b, func(s Signalled) bool { return s.Process == id && s.Pid == pid })
 	if s.Signal != unix.SIGTERM || s.Step != 1 {
 		t.Errorf("%+v", s)
 	}
-	wait(b, func(e TreeEnded) bool { return e.Run == id })
+	wait(b, func(e TreeEnded) bool { return e.Process == id })
 }
 
 // What is meant to outlive its run does, and the sweep ends it.
 func TestDescendantsAreLeft(t *testing.T) {
 	b := newBench(t)
 	s := b.silent("daemon sleep")
-	s.Leave = true
+	s.LeaveDescendants = true
 	b.next++
 	id := b.next
 	b.Spawn(id, s)
@@ -140,7 +140,7 @@ func TestSuccessor(t *testing.T) {
 	if err := unix.Kill(main, unix.SIGTERM); err != nil { // by itself, so to say
 		t.Fatal(err)
 	}
-	m := wait(b, func(m MainChanged) bool { return m.Run == id })
+	m := wait(b, func(m MainChanged) bool { return m.Process == id })
 	if m.From != main || m.Pid != pid {
 		t.Errorf("%+v, want %d after %d", m, pid, main)
 	}
@@ -162,7 +162,7 @@ func TestStrangerDoesNotSucceed(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
-	wait(b, func(e TreeEnded) bool { return e.Run == id })
+	wait(b, func(e TreeEnded) bool { return e.Process == id })
 	b.Signal(other, unix.SIGTERM, 1, event.ProofExact)
 	b.exited(other)
 }
@@ -182,10 +182,10 @@ func TestMarkTellsTreesApart(t *testing.T) {
 	}
 	b.Signal(a, unix.SIGTERM, 1, event.ProofExact)
 	b.exited(a)
-	if s := wait(b, func(s Signalled) bool { return s.Pid == pid }); s.Run != a {
+	if s := wait(b, func(s Signalled) bool { return s.Pid == pid }); s.Process != a {
 		t.Errorf("%+v, want pid %d of run %d", s, pid, a)
 	}
-	wait(b, func(e TreeEnded) bool { return e.Run == a })
+	wait(b, func(e TreeEnded) bool { return e.Process == a })
 }
 
 // Without marks a survivor outside the group and the session of its run is known by the
@@ -198,7 +198,7 @@ func TestTreeWithoutMarks(t *testing.T) {
 		t.Fatalf("survivors %v, want pid %d", e.Survivors, pid)
 	}
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
-	wait(b, func(e TreeEnded) bool { return e.Run == id })
+	wait(b, func(e TreeEnded) bool { return e.Process == id })
 }
 
 // What forks all the time is killed all the same: it is stopped first. A few
@@ -208,7 +208,7 @@ func TestForkingTreeIsKilled(t *testing.T) {
 	id, pid := outlivedBy(t, b, "forking")
 	b.exited(id)
 	b.Signal(id, unix.SIGKILL, 1, event.ProofNone)
-	wait(b, func(e TreeEnded) bool { return e.Run == id })
+	wait(b, func(e TreeEnded) bool { return e.Process == id })
 	for late := time.Now().Add(limit); ; {
 		left := procfs.Descendants(os.Getpid())
 		if len(left) == 0 {
@@ -219,7 +219,7 @@ func TestForkingTreeIsKilled(t *testing.T) {
 		}
 	}
 	for _, f := range b.left {
-		if s, ok := f.(Signalled); ok && strings.Contains(s.Process, " ") {
+		if s, ok := f.(Signalled); ok && strings.Contains(s.Descendant, " ") {
 			t.Errorf("%+v", s)
 		}
 	}

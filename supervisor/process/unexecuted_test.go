@@ -38,7 +38,7 @@ func TestKilledBeforeTheCommand(t *testing.T) {
 	b.next++
 	b.Spawn(b.next, s)
 	b.Signal(b.next, unix.SIGKILL, 1, event.ProofNone)
-	f := wait(b, func(f SpawnFailed) bool { return f.Run == b.next })
+	f := wait(b, func(f SpawnFailed) bool { return f.Process == b.next })
 	if !errors.Is(f.Err, ErrRevoked) {
 		t.Errorf("%v", f.Err)
 	}
