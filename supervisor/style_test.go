@@ -39,7 +39,6 @@ var notYet = []string{
 	"supervisor/fdledger",
 	"supervisor/files",
 	"supervisor/fixture",
-	"supervisor/guard",
 	"supervisor/limits",
 	"supervisor/notify",
 	"supervisor/orchestrator",

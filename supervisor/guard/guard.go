@@ -1,202 +1,186 @@
-// Package guard ends the supervisor when nothing else does. A stop has a
-// deadline; if it is not over a moment after that, the guard kills the whole
-// process tree below us, writes the last line and exits.
+// Package guard ends the supervisor if a stop is not over by its deadline. A moment after the
+// deadline, the guard kills all our descendants, writes the last line and exits.
 //
-// The guard is one goroutine on a thread of its own, which exists before the
-// first child. It needs nothing from the process loop or the fleet: it reads
-// the tree from /proc, and the totals that it reports are counters of its own.
-// No lock of the guard is held while anything else is called.
+// The guard is one goroutine on a thread of its own, which exists before the first child. It
+// needs nothing from the process loop or the orchestrator: it reads the process tree from /proc,
+// and counts events for the totals that it reports. It holds no lock while it calls anything
+// else.
 //
-// The guard can run as long as Go's scheduler can. So no goroutine may block in
-// a raw system call, of which the scheduler does not know; a test in
-// supervisor/raw_test.go lists those that are raw.
+// The guard can run as long as Go's scheduler can. So no goroutine may block in a raw system
+// call, which the scheduler does not know of. A test in supervisor/rawcalls_test.go lists the
+// raw system calls.
 package guard
 
 import (
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
 	"tp0/supervisor/exitcode"
 )
 
 const (
-	// Delay is how long after the deadline the guard acts: the ordinary
-	// end gets this time for its own last line.
+	// Delay is the time between the deadline and the action of the guard. The ordinary end uses
+	// this time to write its own last line.
 	Delay = 100 * time.Millisecond
-	// MaxDuration is when the process has exited, after the deadline.
-	MaxDuration = 250 * time.Millisecond
-	// margin of Limit is kept for the kernel's part of the exit.
-	margin = 25 * time.Millisecond
-	// lineTime is the part of the rest that the last line may take.
+	// MaxOverrun is the time between the deadline and the exit of the process, at most.
+	MaxOverrun = 250 * time.Millisecond
+	// exitTime is the part of MaxOverrun that the kernel needs for the exit.
+	exitTime = 25 * time.Millisecond
+	// lineTime is the part of MaxOverrun that the last line may take.
 	lineTime = 40 * time.Millisecond
-	// tick is how often an armed guard looks at the clock, to find out
-	// whether the whole process stood still.
+	// tick is how often an armed guard reads the clock, to notice that the whole process was
+	// stopped (SIGSTOP, docker pause).
 	tick = 100 * time.Millisecond
-	// late is how much later than asked for the guard is woken when the whole
-	// process stood still (SIGSTOP, docker pause).
-	late = 100 * time.Millisecond
-	// again is what the ordinary end gets, once, after the process stood still.
-	again = 250 * time.Millisecond
+	// maxWakeDelay is the delay of a tick from which on the process counts as having been stopped.
+	maxWakeDelay = 100 * time.Millisecond
+	// extraTime is added once for the ordinary end after the process was stopped.
+	extraTime = 250 * time.Millisecond
 )
 
-// Options are what a guard needs from others. None of the functions may take a
-// lock that somebody holds while he waits.
+// Options are what a guard needs from others. No function may take a lock whose holder can wait.
 type Options struct {
-	Stderr           int                                 // where the last line goes
-	Line             func(event.ShutdownComplete) []byte // formats it
-	Exit             func(code int)                      // does not return
-	LeaveDescendants bool                                // descendants of a child are left alone
+	Stderr int                                 // the descriptor of the last line
+	Line   func(event.ShutdownComplete) []byte // formats the last line
+	Exit   func(code int)                      // does not return
+	// LeaveDescendants lets the descendants of a child live on.
+	LeaveDescendants bool
 }
 
-// The states of a guard. It moves down this list only.
+// The states of a guard. A guard moves down this list only.
 const (
-	waiting  uint32 = iota // no stop has begun
+	idle     uint32 = iota // no stop has started
 	armed                  // a stop is under way
-	saying                 // the ordinary end writes the last line
-	said                   // the last line is written, and only the exit is left
+	writing                // the ordinary end writes the last line
+	written                // the last line is written, and only the exit is left
 	disarmed               // the ordinary end is over
 	fired                  // the guard ends the process
 )
 
-// Guard is the last guard. All its methods may be called by any goroutine, and
-// none of them waits for anything but its own short lock.
+// Guard is the last guard. Any goroutine may call its methods, and none of them blocks.
 type Guard struct {
-	opt   Options
-	base  time.Time
-	state atomic.Uint32
-	word  uint32                                 // of the futex that the thread sleeps on
-	begun atomic.Int64                           // when the stop began, in nanoseconds since base; 0: it has not
-	limit atomic.Int64                           // the deadline of a stop, in nanoseconds from its begin
-	code  atomic.Int32                           // the exit code of the ordinary end
-	last  atomic.Pointer[event.ShutdownComplete] // its last line
-	done  chan struct{}
-
-	mu    sync.Mutex
-	count totals
+	opt    Options
+	base   time.Time
+	state  atomic.Uint32
+	wakeup futex // the thread sleeps on it
+	// started is the start of the stop, in nanoseconds since base. It is 0 before the stop.
+	started atomic.Int64
+	limit   atomic.Int64 // length of a stop, in nanoseconds; 0 sets no deadline
+	// code and last are the exit code and the last line of the ordinary end.
+	code   atomic.Int32
+	last   atomic.Pointer[event.ShutdownComplete]
+	done   chan struct{}
+	totals *totals
 }
 
-// New makes a guard and waits until its thread exists.
+// New returns a guard once its thread exists.
 func New(o Options) *Guard {
-	g := &Guard{opt: o, base: time.Now(), done: make(chan struct{})}
-	g.count = newTotals()
-	there := make(chan struct{})
-	go g.run(there)
-	<-there
+	g := &Guard{opt: o, base: time.Now(), done: make(chan struct{}), totals: newTotals()}
+	ready := make(chan struct{})
+	go g.run(ready)
+	<-ready
 	return g
 }
 
-// SetDeadline says how long a stop may take, one that is under way too. Until it
-// is called a stop has no deadline.
+// SetDeadline sets how long a stop may take, also the stop that is under way. Before the first
+// call a stop has no deadline.
 func (g *Guard) SetDeadline(d time.Duration) {
 	g.limit.Store(int64(max(d, 1)))
-	g.wake()
+	g.wakeup.wake()
 }
 
-// Arm begins the time of the stop, once.
+// Arm starts the time of the stop. A second call does nothing.
 func (g *Guard) Arm() {
-	if g.begun.CompareAndSwap(0, max(int64(time.Since(g.base)), 1)) {
-		g.state.CompareAndSwap(waiting, armed)
-		g.wake()
+	if g.started.CompareAndSwap(0, max(int64(time.Since(g.base)), 1)) {
+		g.state.CompareAndSwap(idle, armed)
+		g.wakeup.wake()
 	}
 }
 
-// LastLine announces that the ordinary end writes the last line now and then
-// exits with code. If it reports false the guard was quicker: it ends the
-// process, and nobody else may write. If the guard fires before Said is called, it
-// writes that line itself, past whatever holds it up.
+// Emit counts an event, and arms the guard when a stop starts.
+func (g *Guard) Emit(e event.Event) {
+	if _, ok := e.(event.ShutdownBegun); ok {
+		g.Arm()
+	}
+	g.totals.add(e, g.started.Load() != 0)
+}
+
+// LastLine announces that the ordinary end now writes the last line and then exits with code. If
+// it returns false, the guard is ending the process and the caller must not write. If the guard
+// fires before [Guard.LineWritten] is called, the guard writes line itself.
 func (g *Guard) LastLine(code int, line event.ShutdownComplete) bool {
 	g.code.Store(int32(code))
 	g.last.Store(&line)
-	return g.state.CompareAndSwap(armed, saying) || g.state.CompareAndSwap(waiting, saying)
+	return g.state.CompareAndSwap(armed, writing) || g.state.CompareAndSwap(idle, writing)
 }
 
-// LineWritten tells that the last line is written, or cannot be.
-func (g *Guard) LineWritten() { g.state.CompareAndSwap(saying, said) }
+// LineWritten announces that the last line is written, or cannot be written.
+func (g *Guard) LineWritten() { g.state.CompareAndSwap(writing, written) }
 
-// Disarm ends the guard. If it reports false the guard is ending the process.
+// Disarm ends the guard. If it returns false, the guard is ending the process.
 func (g *Guard) Disarm() bool {
 	for s := g.state.Load(); s < disarmed; s = g.state.Load() {
 		g.state.CompareAndSwap(s, disarmed)
 	}
-	g.wake()
+	g.wakeup.wake()
 	return g.state.Load() == disarmed
 }
 
 // run is the guard's thread.
-func (g *Guard) run(there chan<- struct{}) {
+func (g *Guard) run(ready chan<- struct{}) {
 	defer close(g.done)
-	runtime.LockOSThread() // for good: the thread ends with the goroutine
-	close(there)
-	var granted time.Time // the end of what the ordinary end was granted
-	last := time.Now()    // when this thread looked at the clock
-	var nap time.Duration // that was planned at last
+	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	close(ready)
+	var extended time.Time    // end of the extra time; zero before it is granted
+	lastTick := time.Now()    // when this thread last read the clock
+	var planned time.Duration // length of the last sleep, as planned
 	for {
-		seen := atomic.LoadUint32(&g.word)
+		seen := g.wakeup.load()
 		if g.state.Load() == disarmed {
 			return
 		}
 		deadline, ok := g.deadline()
 		if !ok {
-			g.sleep(seen, -1)
+			g.wakeup.wait(seen, -1)
 			continue
 		}
-		now, at := time.Now(), deadline.Add(Delay)
-		if begun := g.base.Add(time.Duration(g.begun.Load())); last.Before(begun) {
-			last = begun // this thread may not have run since
+		now := time.Now()
+		// This thread may not have run since the stop started.
+		if started := g.base.Add(time.Duration(g.started.Load())); lastTick.Before(started) {
+			lastTick = started
 		}
-		if granted.IsZero() && now.Sub(last) > nap+late && now.After(deadline.Add(-again)) {
-			granted = now.Add(again) // the process stood still, wherever this thread was just then
+		// A late tick shows that the process was stopped, whatever this thread did then.
+		late := now.Sub(lastTick) > planned+maxWakeDelay
+		if extended.IsZero() && late && now.After(deadline.Add(-extraTime)) {
+			extended = now.Add(extraTime)
 		}
-		if at.Before(granted) {
-			at = granted
+		at := deadline.Add(Delay)
+		if at.Before(extended) {
+			at = extended
 		}
-		last, nap = now, min(at.Sub(now), tick)
-		if nap > 0 {
-			g.sleep(seen, nap)
+		lastTick, planned = now, min(at.Sub(now), tick)
+		if planned > 0 {
+			g.wakeup.wait(seen, planned)
 			continue
 		}
 		g.fire(deadline)
 	}
 }
 
-// deadline is the end of the stop that is under way, if one is.
+// deadline returns the deadline of the stop that is under way. ok is false if no stop is under
+// way, or the stop has no deadline.
 func (g *Guard) deadline() (at time.Time, ok bool) {
-	begun, limit := g.begun.Load(), g.limit.Load()
-	return g.base.Add(time.Duration(begun + limit)), begun != 0 && limit != 0
+	started, limit := g.started.Load(), g.limit.Load()
+	return g.base.Add(time.Duration(started + limit)), started != 0 && limit != 0
 }
 
-// sleep waits until wake is called after seen was read, for d at most; a
-// negative d has no end. The kernel's own timer ends it: one of Go's would need
-// another thread.
-func (g *Guard) sleep(seen uint32, d time.Duration) {
-	var timeout *unix.Timespec
-	if d >= 0 {
-		t := unix.NsecToTimespec(int64(d))
-		timeout = &t
-	}
-	const futexWaitPrivate = 0 | 128
-	_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&g.word)), futexWaitPrivate, uintptr(seen),
-		uintptr(unsafe.Pointer(timeout)), 0, 0)
-}
-
-func (g *Guard) wake() {
-	atomic.AddUint32(&g.word, 1)
-	const futexWakePrivate = 1 | 128
-	_, _, _ = unix.Syscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&g.word)), futexWakePrivate, 1)
-}
-
-// fire ends everything, unless the ordinary end is just over.
+// fire ends the process, unless the ordinary end is over.
 func (g *Guard) fire(deadline time.Time) {
-	if g.state.CompareAndSwap(said, fired) { // nothing runs any more
+	if g.state.CompareAndSwap(written, fired) {
 		g.opt.Exit(int(g.code.Load()))
 	}
-	if g.state.CompareAndSwap(saying, fired) {
+	if g.state.CompareAndSwap(writing, fired) {
 		Write(g.opt.Stderr, append([]byte{'\n'}, g.opt.Line(*g.last.Load())...), lineTime)
 		g.opt.Exit(int(g.code.Load()))
 	}
@@ -204,11 +188,16 @@ func (g *Guard) fire(deadline time.Time) {
 		return
 	}
 	now := time.Now()
-	end := deadline.Add(MaxDuration - margin)
-	if least := now.Add((MaxDuration - Delay) / 2); end.Before(least) { // the thread was woken late
+	end := deadline.Add(MaxOverrun - exitTime)
+	if least := now.Add((MaxOverrun - Delay) / 2); end.Before(least) { // this thread woke up late
 		end = least
 	}
-	g.killAll(now, end.Add(-lineTime))
-	Write(g.opt.Stderr, g.opt.Line(g.totals(deadline)), time.Until(end))
+	if killEnd := end.Add(-lineTime); g.opt.LeaveDescendants {
+		killChildren(g.totals, killEnd)
+	} else {
+		killTree(g.totals, now, killEnd)
+	}
+	total := g.totals.final(deadline, time.Duration(g.limit.Load()))
+	Write(g.opt.Stderr, g.opt.Line(total), time.Until(end))
 	g.opt.Exit(exitcode.Forced)
 }

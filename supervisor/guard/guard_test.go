@@ -23,36 +23,37 @@ import (
 )
 
 const (
-	// deadline is that of the stops in here. What is asserted about the time has
-	// the same length again as a margin: the machine may be busy.
+	// deadline is the deadline of the stops in the tests. Every limit on a duration adds the same
+	// time again as a margin, because the machine may be busy.
 	deadline = time.Second
-	// limit is when a test gives up.
-	limit = 60 * time.Second
-	// part says in the environment what a process of a test does.
-	part = "GUARD_TEST_PART"
+	// timeout bounds a test.
+	timeout = 60 * time.Second
+	// roleVariable is the environment variable that makes the test binary a supervisor.
+	roleVariable = "GUARD_TEST_ROLE"
 )
 
 func TestMain(m *testing.M) {
-	if name := os.Getenv(part); name != "" {
-		parts[name]()
+	if name := os.Getenv(roleVariable); name != "" {
+		roles[name]()
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
 
-var parts = map[string]func(){
-	"stuck":   func() { supervise(Options{}, stuck) },
-	"leave":   func() { supervise(Options{LeaveDescendants: true}, stuck) },
-	"raw":     func() { supervise(Options{}, stuckRaw) },
-	"late":    func() { supervise(Options{}, endLate) },
-	"said":    func() { supervise(Options{}, stuckAfterLastLine) },
-	"saying":  func() { supervise(Options{}, stuckInLastLine) },
-	"nothing": func() { supervise(Options{}, endBefore) },
+// roles are the supervisors of the tests.
+var roles = map[string]func(){
+	"blocked":          func() { supervise(Options{}, block) },
+	"blocked, leaving": func() { supervise(Options{LeaveDescendants: true}, block) },
+	"blocked raw":      func() { supervise(Options{}, blockRaw) },
+	"late":             func() { supervise(Options{}, endLate) },
+	"written":          func() { supervise(Options{}, blockAfterLastLine) },
+	"writing":          func() { supervise(Options{}, blockInLastLine) },
+	"in time":          func() { supervise(Options{}, endInTime) },
 }
 
-// tree is a process that ignores SIGTERM, with four below it: one in a session of
-// its own, whose parent is gone; one that is stopped; one that makes others all
-// the time; and one in between.
+// tree is a shell script that ignores SIGTERM and has four descendants: one in a session of its
+// own, whose parent is gone; one that is stopped; one that forks all the time; and one with a
+// child of its own.
 const tree = `trap "" TERM
 sh -c 'trap "" TERM; setsid sleep 1000 & echo $!'
 sleep 1000 & echo $!; kill -STOP $!
@@ -61,8 +62,8 @@ sh -c 'sleep 1000; :' & echo $!
 echo $$
 wait`
 
-// supervise is a supervisor: a guard, a child and its process tree, and something
-// that keeps it from ending them. It prints the pids, and "armed" as its stop begins.
+// supervise is a supervisor with a guard and a child, whose end is end. It prints the pids of the
+// tree, and "armed" as its stop starts.
 func supervise(o Options, end func(*Guard)) {
 	must(unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 	o.Stderr, o.Exit = unix.Stderr, unix.Exit
@@ -84,14 +85,14 @@ func supervise(o Options, end func(*Guard)) {
 		must(err)
 		fmt.Print(line)
 	}
-	begun = time.Now()
+	stopStart = time.Now()
 	g.Emit(event.ShutdownBegun{Reason: "a test"})
 	fmt.Println("armed")
 	end(g)
 }
 
-// begun is when the stop of this part began.
-var begun time.Time
+// stopStart is when the stop of this supervisor started.
+var stopStart time.Time
 
 func must(err error) {
 	if err != nil {
@@ -99,83 +100,85 @@ func must(err error) {
 	}
 }
 
-// stuck is a process loop that waits in a system call for ever.
-func stuck(*Guard) {
+// block waits in a system call forever, as a process loop that is blocked.
+func block(*Guard) {
 	runtime.LockOSThread()
 	var fds [2]int
 	must(unix.Pipe(fds[:]))
 	_, _ = unix.Read(fds[0], make([]byte, 1))
 }
 
-// stuckRaw waits in one that Go's scheduler does not know of.
-func stuckRaw(*Guard) {
+// blockRaw waits in a raw system call, which Go's scheduler does not know of.
+func blockRaw(*Guard) {
 	var fds [2]int
 	must(unix.Pipe(fds[:]))
 	var b [1]byte
-	_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(fds[0]), addressOf(&b), 1)
+	_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(fds[0]), uintptr(unsafe.Pointer(&b)), 1)
 }
 
-// endLate is an ordinary end, which begins at the deadline and takes a moment.
+// endLate is an ordinary end that starts at the deadline and takes a moment.
 func endLate(g *Guard) {
-	time.Sleep(time.Until(begun.Add(deadline))) // the process may be stopped before this line
-	time.Sleep(again / 25)
+	time.Sleep(time.Until(stopStart.Add(deadline))) // the test may stop the process meanwhile
+	time.Sleep(extraTime / 25)
 	if g.LastLine(7, event.ShutdownComplete{}) && g.Disarm() {
 		unix.Exit(7)
 	}
 	select {}
 }
 
-// stuckAfterLastLine is an ordinary end that cannot exit.
-func stuckAfterLastLine(g *Guard) {
+// blockAfterLastLine is an ordinary end that writes its last line and does not exit.
+func blockAfterLastLine(g *Guard) {
 	if !g.LastLine(7, event.ShutdownComplete{Spawned: 7}) {
 		unix.Exit(1)
 	}
 	g.LineWritten()
-	stuck(g)
+	block(g)
 }
 
-// stuckInLastLine is an ordinary end whose last line is held up.
-func stuckInLastLine(g *Guard) {
+// blockInLastLine is an ordinary end that cannot write its last line.
+func blockInLastLine(g *Guard) {
 	if !g.LastLine(7, event.ShutdownComplete{Spawned: 7}) {
 		unix.Exit(1)
 	}
-	stuck(g)
+	block(g)
 }
 
-// endBefore is an ordinary end in time.
-func endBefore(g *Guard) {
+// endInTime is an ordinary end before the deadline. Its exit comes after the deadline.
+func endInTime(g *Guard) {
 	if g.LastLine(8, event.ShutdownComplete{}) && g.Disarm() {
-		time.Sleep(deadline + 2*MaxDuration)
+		time.Sleep(deadline + 2*MaxOverrun)
 		unix.Exit(8)
 	}
 }
 
-// victim is a supervisor of a test.
-type victim struct {
-	t    *testing.T
-	cmd  *exec.Cmd
-	pids []int // of the tree; the child is the last one
-	at   time.Time
-	log  bytes.Buffer
+// supervisor is a supervisor that a test runs.
+type supervisor struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	pids  []int // of the tree; the child is the last one
+	armed time.Time
+	log   bytes.Buffer
 }
 
-func start(t *testing.T, name string, stderr *os.File) *victim {
+// start runs the supervisor with a role until its stop starts. With a nil stderr, its standard
+// error goes to log.
+func start(t *testing.T, role string, stderr *os.File) *supervisor {
 	t.Helper()
-	v := &victim{t: t, cmd: exec.Command("/proc/self/exe")}
-	v.cmd.Env = append(os.Environ(), part+"="+name)
-	v.cmd.Stderr = &v.log
+	s := &supervisor{t: t, cmd: exec.Command("/proc/self/exe")}
+	s.cmd.Env = append(os.Environ(), roleVariable+"="+role)
+	s.cmd.Stderr = &s.log
 	if stderr != nil {
-		v.cmd.Stderr = stderr
+		s.cmd.Stderr = stderr
 	}
-	out, err := v.cmd.StdoutPipe()
+	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := v.cmd.Start(); err != nil {
+	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // where the guard did not do it
-		for _, pid := range append(v.pids, v.cmd.Process.Pid) {
+	t.Cleanup(func() { // kill what the guard did not kill
+		for _, pid := range append(s.pids, s.cmd.Process.Pid) {
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}
 	})
@@ -183,41 +186,41 @@ func start(t *testing.T, name string, stderr *os.File) *victim {
 	for {
 		line, err := lines.ReadString('\n')
 		if err != nil {
-			t.Fatalf("%v: %s", err, v.log.String())
+			t.Fatalf("%v: %s", err, s.log.String())
 		}
 		if line == "armed\n" {
-			v.at = time.Now()
+			s.armed = time.Now()
 			go io.Copy(io.Discard, out)
-			return v
+			return s
 		}
 		pid, err := strconv.Atoi(strings.TrimSpace(line))
 		if err != nil {
 			t.Fatal(err)
 		}
-		v.pids = append(v.pids, pid)
+		s.pids = append(s.pids, pid)
 	}
 }
 
-// ends waits for the end, and holds its exit code and its time to what they should be.
-func (v *victim) ends(code int, within time.Duration) {
-	v.t.Helper()
-	late := time.AfterFunc(limit, func() { _ = v.cmd.Process.Kill() })
-	defer late.Stop()
-	_ = v.cmd.Wait()
-	took := time.Since(v.at)
-	if got := v.cmd.ProcessState.ExitCode(); got != code {
-		v.t.Errorf("exit code %d, want %d: %s", got, code, v.log.String())
+// checkEnd waits for the end and checks the exit code and the duration since the stop started.
+func (s *supervisor) checkEnd(code int, limit time.Duration) {
+	s.t.Helper()
+	kill := time.AfterFunc(timeout, func() { _ = s.cmd.Process.Kill() })
+	defer kill.Stop()
+	_ = s.cmd.Wait()
+	took := time.Since(s.armed)
+	if got := s.cmd.ProcessState.ExitCode(); got != code {
+		s.t.Errorf("exit code %d, want %d: %s", got, code, s.log.String())
 	}
-	if took > within {
-		v.t.Errorf("it took %v", took)
+	if took > limit {
+		s.t.Errorf("the stop took %v, want at most %v", took, limit)
 	}
-	v.t.Logf("over after %v", took)
+	s.t.Logf("the stop took %v", took)
 }
 
-// dead reports which of the tree are gone. One that is a zombie of a foreign
-// parent counts.
-func (v *victim) alive() (all []int) {
-	for _, pid := range v.pids {
+// alive returns the processes of the tree that live. A zombie counts as dead, since its parent
+// may be a process other than the supervisor.
+func (s *supervisor) alive() (all []int) {
+	for _, pid := range s.pids {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err == nil && !bytes.Contains(b, []byte(") Z ")) {
 			all = append(all, pid)
@@ -226,51 +229,53 @@ func (v *victim) alive() (all []int) {
 	return all
 }
 
-func (v *victim) lastLine() map[string]any {
-	v.t.Helper()
-	lines := strings.Split(strings.TrimSpace(v.log.String()), "\n")
+func (s *supervisor) lastLine() map[string]any {
+	s.t.Helper()
+	lines := strings.Split(strings.TrimSpace(s.log.String()), "\n")
 	var e map[string]any
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &e); err != nil {
-		v.t.Fatalf("%v: %q", err, v.log.String())
+		s.t.Fatalf("%v: %q", err, s.log.String())
 	}
 	return e
 }
 
-// The loop is stuck, so the guard ends everything.
+// TestFires checks that the guard ends everything when the process loop is blocked.
 func TestFires(t *testing.T) {
-	for _, name := range []string{"stuck", "raw"} {
-		t.Run(name, func(t *testing.T) {
-			v := start(t, name, nil)
-			v.ends(exitcode.Forced, 2*deadline)
-			if all := v.alive(); len(all) > 0 {
-				t.Errorf("alive: %v of %v", all, v.pids)
+	for _, role := range []string{"blocked", "blocked raw"} {
+		t.Run(role, func(t *testing.T) {
+			s := start(t, role, nil)
+			s.checkEnd(exitcode.Forced, 2*deadline)
+			if all := s.alive(); len(all) > 0 {
+				t.Errorf("%v of the tree %v live on", all, s.pids)
 			}
-			e := v.lastLine()
+			e := s.lastLine()
 			for key, want := range map[string]any{
-				"@message": "shutdown complete", "verdict": "forced", "spawned": 1.0, "reaped": 1.0, "deadline_ms": 1000.0,
+				"@message": "shutdown complete", "verdict": "forced",
+				"spawned": 1.0, "reaped": 1.0, "deadline_ms": 1000.0,
 			} {
 				if e[key] != want {
 					t.Errorf("%s is %v, want %v", key, e[key], want)
 				}
 			}
 			if e["killed"].(float64) < 5 || e["orphans"].(float64) < 4 {
-				t.Errorf("%v", e)
+				t.Errorf("killed is %v, want at least 5; orphans is %v, want at least 4",
+					e["killed"], e["orphans"])
 			}
 		})
 	}
 }
 
-// What is below a child is none of our business with Leave, unless it is in its group.
-func TestLeaves(t *testing.T) {
-	v := start(t, "leave", nil)
-	v.ends(exitcode.Forced, 2*deadline)
-	all := v.alive()
-	if len(all) != 1 || all[0] != v.pids[0] {
-		t.Errorf("alive: %v of %v", all, v.pids)
+// TestLeavesDescendants checks that LeaveDescendants spares a process outside the child's group.
+func TestLeavesDescendants(t *testing.T) {
+	s := start(t, "blocked, leaving", nil)
+	s.checkEnd(exitcode.Forced, 2*deadline)
+	all := s.alive()
+	if len(all) != 1 || all[0] != s.pids[0] {
+		t.Errorf("%v of the tree %v live on, want %d only", all, s.pids, s.pids[0])
 	}
 }
 
-// Nobody reads our standard error, and it is full.
+// TestFullStderr fires with a standard error that is full and has no reader.
 func TestFullStderr(t *testing.T) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
@@ -287,60 +292,61 @@ func TestFullStderr(t *testing.T) {
 	}
 	w := os.NewFile(uintptr(fds[1]), "stderr")
 	defer w.Close()
-	v := start(t, "stuck", w)
-	v.ends(exitcode.Forced, 2*deadline)
-	if all := v.alive(); len(all) > 0 {
-		t.Errorf("alive: %v", all)
+	s := start(t, "blocked", w)
+	s.checkEnd(exitcode.Forced, 2*deadline)
+	if all := s.alive(); len(all) > 0 {
+		t.Errorf("%v of the tree %v live on", all, s.pids)
 	}
 }
 
-// The whole process stood still past its deadline: the ordinary end gets time
-// once more.
-func TestStandsStill(t *testing.T) {
-	v := start(t, "late", nil)
-	pid := v.cmd.Process.Pid
+// TestExtraTime stops the whole process until after its deadline. The ordinary end then gets
+// extra time.
+func TestExtraTime(t *testing.T) {
+	s := start(t, "late", nil)
+	pid := s.cmd.Process.Pid
 	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(time.Until(v.at.Add(deadline + MaxDuration + late))) // this is what the test is about
+	// This sleep is what the test is about: the process is stopped past its deadline.
+	time.Sleep(time.Until(s.armed.Add(deadline + MaxOverrun + maxWakeDelay)))
 	if err := unix.Kill(pid, unix.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	v.ends(7, 3*deadline)
+	s.checkEnd(7, 3*deadline)
 }
 
-// The last line was said, and the exit does not come.
+// TestExitsAfterLastLine fires after the last line, so the guard only exits.
 func TestExitsAfterLastLine(t *testing.T) {
-	v := start(t, "said", nil)
-	v.ends(7, 2*deadline)
-	if v.log.Len() > 0 {
-		t.Errorf("it says %q", v.log.String())
+	s := start(t, "written", nil)
+	s.checkEnd(7, 2*deadline)
+	if s.log.Len() > 0 {
+		t.Errorf("the guard wrote %q, want nothing", s.log.String())
 	}
 }
 
-// The last line is held up by whatever is before it: the guard writes it.
-func TestWritesTheLastLineThatIsHeldUp(t *testing.T) {
-	v := start(t, "saying", nil)
-	v.ends(7, 2*deadline)
-	if !strings.Contains(v.log.String(), `"spawned":7`) {
-		t.Errorf("it says %q", v.log.String())
+// TestWritesBlockedLastLine fires while the ordinary end cannot write its last line.
+func TestWritesBlockedLastLine(t *testing.T) {
+	s := start(t, "writing", nil)
+	s.checkEnd(7, 2*deadline)
+	if !strings.Contains(s.log.String(), `"spawned":7`) {
+		t.Errorf("the guard wrote %q, want a line with \"spawned\":7", s.log.String())
 	}
 }
 
-func TestDisarmed(t *testing.T) {
-	v := start(t, "nothing", nil)
-	v.ends(8, limit)
+func TestDisarm(t *testing.T) {
+	s := start(t, "in time", nil)
+	s.checkEnd(8, timeout)
 }
 
-// A guard whose stop has no deadline yet, or has not begun, does nothing.
-func TestWaits(t *testing.T) {
+// TestNoDeadline arms a guard that has no deadline.
+func TestNoDeadline(t *testing.T) {
 	g := New(Options{Exit: func(code int) { panic(code) }})
 	g.Arm()
-	if _, ok := g.deadline(); ok {
-		t.Error("there is a deadline")
+	if at, ok := g.deadline(); ok {
+		t.Errorf("the deadline is %v, want none", at)
 	}
 	if !g.Disarm() {
-		t.Error("it fired")
+		t.Error("the guard fired")
 	}
 	<-g.done
 }
@@ -348,22 +354,25 @@ func TestWaits(t *testing.T) {
 func TestTotals(t *testing.T) {
 	g := New(Options{})
 	defer g.Disarm()
+	kill := event.SignalSent{Pid: 7, Signal: "SIGKILL"}
 	for _, e := range []event.Event{
-		event.Spawned{Pid: 1 << 30}, event.Spawned{Pid: 1<<30 + 1}, event.Reaped{Pid: 1 << 30, Left: 2},
-		event.FDOpened{}, event.FDOpened{}, event.FDClosed{Owner: "supervisor"}, event.FDClosed{Owner: "c"},
-		event.SignalSent{Pid: 7, Signal: "SIGKILL"}, // before the stop
+		event.Spawned{Pid: 1 << 30}, event.Spawned{Pid: 1<<30 + 1},
+		event.Reaped{Pid: 1 << 30, Left: 2},
+		event.FDOpened{}, event.FDOpened{},
+		event.FDClosed{Owner: "supervisor"}, event.FDClosed{Owner: "c"},
+		kill, // before the stop, so it does not count
 		event.ShutdownBegun{},
-		event.SignalSent{Pid: 7, Signal: "SIGKILL"}, event.SignalSent{Pid: 7, Signal: "SIGKILL"}, event.OrphanReaped{Pid: 7}, event.DescendantEnded{Left: 1},
+		kill, kill, event.OrphanReaped{Pid: 7}, event.DescendantEnded{Left: 1},
 	} {
 		g.Emit(e)
 	}
-	g.SetDeadline(time.Hour)
-	got := g.totals(time.Now())
+	got := g.totals.final(time.Now(), time.Hour)
 	got.Elapsed = 0
-	want := event.ShutdownComplete{Spawned: 2, Reaped: 2, Orphans: 1, Killed: 1, Opened: 2, Closed: 1, Left: 3, Deadline: time.Hour, Verdict: event.Forced}
+	want := event.ShutdownComplete{
+		Spawned: 2, Reaped: 2, Orphans: 1, Killed: 1, Opened: 2, Closed: 1, Left: 3,
+		Deadline: time.Hour, Verdict: event.Forced,
+	}
 	if got != want {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
-
-func addressOf(b *[1]byte) uintptr { return uintptr(unsafe.Pointer(b)) }

@@ -10,22 +10,18 @@ import (
 )
 
 const (
-	mostPasses = 50                   // of SIGSTOP, over the whole tree
-	killEvery  = 2 * time.Millisecond // between two passes of SIGKILL
+	maxStopPasses = 50                   // passes of SIGSTOP over the process tree
+	killInterval  = 2 * time.Millisecond // between two passes of SIGKILL
 )
 
-// killAll ends the process tree below us, until nobody is left or the time is
-// over. SIGSTOP goes first, until a pass finds nobody new: a process that forks
-// faster than it is killed would never end.
-func (g *Guard) killAll(now, end time.Time) {
+// killTree kills all our descendants and counts them in t. It returns once none is left, and at
+// end at the latest. SIGSTOP comes first, until a pass finds no new process: killing alone never
+// ends while a process forks faster than it is killed.
+func killTree(t *totals, now, end time.Time) {
 	freeDescriptor()
-	if g.opt.LeaveDescendants {
-		g.killRuns(end)
-		return
-	}
 	stopEnd := now.Add(end.Sub(now) / 3)
 	stopped := map[int]bool{}
-	for range mostPasses {
+	for range maxStopPasses {
 		found := 0
 		walk(stopEnd, func(pid int) {
 			if !stopped[pid] {
@@ -40,58 +36,62 @@ func (g *Guard) killAll(now, end time.Time) {
 	}
 	for time.Now().Before(end) {
 		found := false
-		walk(end, func(pid int) { // the children of one that dies meanwhile are ours in the next pass
+		walk(end, func(pid int) { // its children become ours and are found in the next pass
 			found = true
 			if signal(pid, unix.SIGKILL) == nil {
-				g.kills(pid)
+				t.addKill(pid)
 			}
 		})
-		if !g.reap() && !found {
+		if !reap(t) && !found {
 			return
 		}
-		pause(killEvery)
+		pause(killInterval)
 	}
 }
 
-// killRuns ends the children and their process groups, and nobody else.
-func (g *Guard) killRuns(end time.Time) {
-	for _, pid := range g.runs() {
+// killChildren kills the children and their process groups, and no other descendants.
+func killChildren(t *totals, end time.Time) {
+	for _, pid := range t.children() {
 		_ = unix.Kill(-pid, unix.SIGKILL)
 		if unix.Kill(pid, unix.SIGKILL) == nil {
-			g.kills(pid)
+			t.addKill(pid)
 		}
 	}
-	for time.Now().Before(end) && len(g.runs()) > 0 && g.reap() {
-		pause(killEvery)
+	for time.Now().Before(end) && len(t.children()) > 0 && reap(t) {
+		pause(killInterval)
 	}
 }
 
-// walk visits everybody below us that is alive, parents first, until the time is
-// over. It reads /proc alone.
+// walk visits each living descendant of ours, parents first. It ends early at end. It reads only
+// /proc.
 func walk(end time.Time, visit func(pid int)) {
 	self := os.Getpid()
 	seen := map[int]bool{self: true}
-	for todo := []int{self}; len(todo) > 0 && time.Now().Before(end); todo = todo[1:] {
-		for _, pid := range children(todo[0]) {
+	for queue := []int{self}; len(queue) > 0 && time.Now().Before(end); queue = queue[1:] {
+		for _, pid := range childrenOf(queue[0]) {
 			if seen[pid] {
 				continue
 			}
 			seen[pid] = true
-			// A dead main thread may have threads that live on.
-			if s, err := procfs.ReadStat(pid); err == nil && (!s.Dead() || len(procfs.Threads(pid)) > 1) {
+			s, err := procfs.ReadStat(pid)
+			if err != nil {
+				continue
+			}
+			// Other threads can live on when the main thread is dead.
+			if !s.Dead() || len(procfs.Threads(pid)) > 1 {
 				visit(pid)
-				todo = append(todo, pid)
+				queue = append(queue, pid)
 			}
 		}
 	}
 }
 
-// childrenTime bounds the listing of the children of one process, which may have
-// ten thousand threads. What is missed is found in a later pass.
-const childrenTime = 5 * time.Millisecond
+// maxListTime bounds the listing of the children of one process, which may have ten thousand
+// threads. A later pass finds the children that are missed.
+const maxListTime = 5 * time.Millisecond
 
-func children(pid int) (all []int) {
-	end := time.Now().Add(childrenTime)
+func childrenOf(pid int) (all []int) {
+	end := time.Now().Add(maxListTime)
 	for _, tid := range procfs.Threads(pid) {
 		all = append(all, procfs.ThreadChildren(pid, tid)...)
 		if !time.Now().Before(end) {
@@ -101,29 +101,29 @@ func children(pid int) (all []int) {
 	return all
 }
 
-// signal signals a process below us, unless its number belongs to somebody else
-// by now.
+// signal sends a signal to a descendant. A pidfd makes sure that the pid does not belong to
+// another process meanwhile.
 func signal(pid int, sig unix.Signal) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		if err == unix.ESRCH {
 			return err
 		}
-		return unix.Kill(pid, sig) // no descriptor is to be had
+		return unix.Kill(pid, sig) // no descriptor is available
 	}
 	defer unix.Close(fd)
-	if !below(pid) {
+	if !isDescendant(pid) {
 		return unix.ESRCH
 	}
 	return unix.PidfdSendSignal(fd, sig, nil, 0)
 }
 
-const mostAbove = 10_000 // parents of a process
+// maxAncestors bounds the way from a process to us.
+const maxAncestors = 10_000
 
-// below reports whether a process descends from us.
-func below(pid int) bool {
+func isDescendant(pid int) bool {
 	self := os.Getpid()
-	for range mostAbove {
+	for range maxAncestors {
 		s, err := procfs.ReadStat(pid)
 		if err != nil || s.PPid == 0 {
 			return false
@@ -136,9 +136,9 @@ func below(pid int) bool {
 	return false
 }
 
-// reap collects every status that is there, and reports whether the kernel
-// knows of a child of ours that has none yet.
-func (g *Guard) reap() bool {
+// reap collects every status that is available, and reports whether we have a child that has not
+// ended.
+func reap(t *totals) bool {
 	for {
 		var status unix.WaitStatus
 		pid, err := unix.Wait4(-1, &status, unix.WNOHANG|unix.WALL, nil)
@@ -148,14 +148,14 @@ func (g *Guard) reap() bool {
 			return false
 		case pid == 0:
 			return true
-		case status.Exited() || status.Signaled(): // else it is a stop that the loop traces
-			g.reaps(pid)
+		case status.Exited() || status.Signaled(): // and no ptrace stop of a traced thread
+			t.addReap(pid)
 		}
 	}
 }
 
-// freeDescriptor makes sure that a file of /proc can be opened: it gives our
-// standard input up where all descriptors are taken.
+// freeDescriptor makes sure that a file of /proc can be opened. If all descriptors are in use, it
+// closes our standard input.
 func freeDescriptor() {
 	fd, err := unix.Open("/proc/self/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	switch err {
@@ -164,10 +164,4 @@ func freeDescriptor() {
 	case unix.EMFILE:
 		_ = unix.Close(0)
 	}
-}
-
-// pause sleeps in the kernel, without a timer of Go's.
-func pause(d time.Duration) {
-	t := unix.NsecToTimespec(int64(d))
-	_ = unix.Nanosleep(&t, nil)
 }

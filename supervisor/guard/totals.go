@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -8,98 +9,97 @@ import (
 	"tp0/supervisor/event"
 )
 
-// totals are what the last line tells.
+// totals are the numbers of the last line, counted from events. Any goroutine may call the
+// methods.
 type totals struct {
-	event.ShutdownComplete
-	runs   map[int]bool // pids of children that run
-	killed map[int]bool // pids that got SIGKILL
+	mu      sync.Mutex
+	sums    event.ShutdownComplete
+	running map[int]bool // pids of children that are not reaped
+	killed  map[int]bool // pids that got SIGKILL
 }
 
-func newTotals() totals { return totals{runs: map[int]bool{}, killed: map[int]bool{}} }
+func newTotals() *totals { return &totals{running: map[int]bool{}, killed: map[int]bool{}} }
 
-// Emit counts an event, and arms the guard when a stop begins.
-func (g *Guard) Emit(e event.Event) {
-	if _, ok := e.(event.ShutdownBegun); ok {
-		g.Arm()
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	c := &g.count
+// add counts an event. stopping says that a stop has started: kills before it do not count.
+func (t *totals) add(e event.Event, stopping bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	switch e := e.(type) {
 	case event.Spawned:
-		c.Spawned++
-		c.runs[e.Pid] = true
+		t.sums.Spawned++
+		t.running[e.Pid] = true
 	case event.Reaped:
-		c.Reaped++
-		c.Left += e.Left
-		delete(c.runs, e.Pid)
-		c.reuse(e.Pid)
+		t.sums.Reaped++
+		t.sums.Left += e.Left
+		delete(t.running, e.Pid)
+		delete(t.killed, e.Pid) // the pid may belong to another process from now on
 	case event.DescendantEnded:
-		c.Left += e.Left
+		t.sums.Left += e.Left
 	case event.OrphanReaped:
-		c.Orphans++
-		c.reuse(e.Pid)
+		t.sums.Orphans++
+		delete(t.killed, e.Pid)
 	case event.SignalSent:
-		if e.Signal == "SIGKILL" && g.begun.Load() != 0 && !c.killed[e.Pid] {
-			c.killed[e.Pid] = true
-			c.Killed++
+		if e.Signal == "SIGKILL" && stopping {
+			t.countKill(e.Pid)
 		}
 	case event.FDOpened:
-		c.Opened++
+		t.sums.Opened++
 	case event.FDClosed:
 		if e.Owner == "supervisor" {
-			c.Closed++
+			t.sums.Closed++
 		}
 	}
 }
 
-// reuse forgets a pid, which may belong to another process from now on.
-func (t *totals) reuse(pid int) { delete(t.killed, pid) }
-
-// kills counts a process that the guard killed.
-func (g *Guard) kills(pid int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.count.killed[pid] {
-		g.count.killed[pid] = true
-		g.count.Killed++
+// countKill counts each process once. The caller holds the lock.
+func (t *totals) countKill(pid int) {
+	if !t.killed[pid] {
+		t.killed[pid] = true
+		t.sums.Killed++
 	}
 }
 
-// reaps counts a process whose status the guard collected.
-func (g *Guard) reaps(pid int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.count.runs[pid] {
-		delete(g.count.runs, pid)
-		g.count.Reaped++
+// addKill counts a process that the guard killed.
+func (t *totals) addKill(pid int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.countKill(pid)
+}
+
+// addReap counts a process that the guard reaped.
+func (t *totals) addReap(pid int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.running[pid] {
+		delete(t.running, pid)
+		t.sums.Reaped++
 	} else {
-		g.count.Orphans++
+		t.sums.Orphans++
 	}
 }
 
-// runs are the pids of the children that are not known to be reaped.
-func (g *Guard) runs() (pids []int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for pid := range g.count.runs {
+// children returns the pids of the children that are not reaped.
+func (t *totals) children() (pids []int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for pid := range t.running {
 		pids = append(pids, pid)
 	}
 	return pids
 }
 
-// totals are the totals that are known at the end. A child that is gone was
-// reaped by the process loop, which could not tell.
-func (g *Guard) totals(deadline time.Time) event.ShutdownComplete {
-	for _, pid := range g.runs() {
+// final returns the totals of a stop that the guard ended. A child that does not exist any more
+// was reaped by the process loop, which could not report it.
+func (t *totals) final(deadline time.Time, limit time.Duration) event.ShutdownComplete {
+	for _, pid := range t.children() {
 		if unix.Kill(pid, 0) == unix.ESRCH {
-			g.reaps(pid)
+			t.addReap(pid)
 		}
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	e := g.count.ShutdownComplete
-	e.Verdict, e.Deadline = event.Forced, time.Duration(g.limit.Load())
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.sums
+	e.Verdict, e.Deadline = event.Forced, limit
 	e.Elapsed = time.Since(deadline) + e.Deadline
 	return e
 }

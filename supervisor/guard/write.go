@@ -7,14 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writePoll is how often Write looks whether there is room again, or whether
+// writePoll is the time between two checks: whether the descriptor has room again, and whether
 // the other thread is done.
 const writePoll = time.Millisecond
 
-// Write writes a text to a descriptor that may block, and gives up after d. What
-// can be written without waiting (a pipe, a socket) the caller's thread writes;
-// the rest (a terminal, a file on a file system that does not answer) another
-// one, which stays behind if it has to.
+// Write writes text to a descriptor that may block, and gives up after d. The caller's thread
+// writes to descriptors that support RWF_NOWAIT: pipes and sockets. Another thread writes to the
+// rest: a terminal, or a file on a file system that does not respond. That thread may stay
+// blocked after Write returns.
 func Write(fd int, text []byte, d time.Duration) {
 	end := time.Now().Add(d)
 	for len(text) > 0 {
@@ -27,17 +27,24 @@ func Write(fd int, text []byte, d time.Duration) {
 			if !time.Now().Before(end) {
 				return
 			}
-			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, int(writePoll/time.Millisecond))
+			pollWritable(fd)
 		case err == unix.EPIPE || err == unix.EBADF:
 			return
-		default: // the descriptor knows no RWF_NOWAIT
-			writeBeside(fd, text, end)
+		default: // the descriptor does not support RWF_NOWAIT
+			writeOnThread(fd, text, end)
 			return
 		}
 	}
 }
 
-func writeBeside(fd int, text []byte, end time.Time) {
+// pollWritable waits until a descriptor can be written to, for writePoll at most.
+func pollWritable(fd int) {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	_, _ = unix.Poll(fds, int(writePoll/time.Millisecond))
+}
+
+// writeOnThread writes on another thread, which Write does not wait for after end.
+func writeOnThread(fd int, text []byte, end time.Time) {
 	var done atomic.Bool
 	go func() {
 		defer done.Store(true)
@@ -46,7 +53,7 @@ func writeBeside(fd int, text []byte, end time.Time) {
 			switch {
 			case err == unix.EINTR:
 			case err == unix.EAGAIN:
-				_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, int(writePoll/time.Millisecond))
+				pollWritable(fd)
 			case err != nil:
 				return
 			}
