@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 
 	"tp0/supervisor/event"
 	"tp0/supervisor/report"
+	"tp0/supervisor/termtext"
 )
 
 // sieve stands before the journal of exec: it lets through what somebody must
@@ -89,14 +89,9 @@ func table(w io.Writer, left []remainder, v event.Verdict, code int) {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "PROCESS\tFD\tKIND\tTARGET\tNOTES")
 		for _, r := range left {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", plain(r.process), r.fd, plain(r.kind), plain(r.target), plain(r.notes))
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", termtext.Escape(r.process), r.fd, termtext.Escape(r.kind), termtext.Escape(r.target), termtext.Escape(r.notes))
 		}
 		_ = t.Flush()
 	}
 	fmt.Fprintf(w, "supervisor: verdict %s, %d left, exit code %d\n", v, len(left), code)
-}
-
-func plain(s string) string {
-	q := strconv.Quote(s)
-	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
 }

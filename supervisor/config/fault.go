@@ -15,6 +15,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/mitchellh/go-wordwrap"
 	"golang.org/x/text/width"
+
+	"tp0/supervisor/termtext"
 )
 
 // Severity is how grave a fault is.
@@ -185,7 +187,7 @@ func cell(r rune, raw []byte) (string, int) {
 	case r == utf8.RuneError && len(raw) == 1:
 		return fmt.Sprintf(`\x%02x`, raw[0]), 4
 	case !strconv.IsPrint(r):
-		text := strings.Trim(strconv.QuoteRune(r), "'")
+		text := termtext.Escape(string(raw))
 		return text, len(text)
 	case unicode.In(r, unicode.Mn, unicode.Me):
 		return string(r), 0
@@ -200,21 +202,7 @@ func cell(r rune, raw []byte) (string, int) {
 // escape makes one line of s that a terminal only shows: control characters,
 // bidi overrides and all else that is not printable are written as escapes.
 func escape(s string) string {
-	var b strings.Builder
-	for at := 0; at < len(s); {
-		r, size := utf8.DecodeRuneInString(s[at:])
-		switch {
-		case r == '\n' || r == '\t':
-			b.WriteByte(' ')
-		case r == '\ufeff':
-			b.WriteString(`\ufeff`)
-		default:
-			text, _ := cell(r, []byte(s[at:at+size]))
-			b.WriteString(text)
-		}
-		at += size
-	}
-	return b.String()
+	return termtext.Escape(strings.NewReplacer("\n", " ", "\t", " ").Replace(s))
 }
 
 // newFaults takes over diagnostics; those without a place, or with one that

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/hashicorp/go-hclog"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/termtext"
 )
 
 // The messages that scripts and dashboards look for.
@@ -69,7 +69,11 @@ func (l logger) write(e event.Event) {
 	if !l.json {
 		for i, f := range ln.fields {
 			if s, ok := f.(string); ok {
-				ln.fields[i] = printable(s, ln.fields[max(i-1, 0)] == "diagnostics")
+				if ln.fields[max(i-1, 0)] == "diagnostics" {
+					ln.fields[i] = termtext.EscapeLines(s)
+				} else {
+					ln.fields[i] = termtext.Escape(s)
+				}
 			}
 		}
 	}
@@ -358,31 +362,3 @@ func exit(e event.Exit) []any {
 func list(names []string) []string { return append([]string{}, names...) }
 
 func ms(d time.Duration) int64 { return d.Milliseconds() }
-
-// printable escapes what a terminal would act upon, and line breaks, which
-// hclog would show as lines of their own. It leaves the breaks of a text that
-// is meant to have lines.
-func printable(s string, lines bool) string {
-	clean := func(r rune) bool {
-		return unicode.IsPrint(r) || lines && (r == '\n' || r == '\t')
-	}
-	if strings.IndexFunc(s, func(r rune) bool { return !clean(r) }) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		switch {
-		case clean(r):
-			b.WriteRune(r)
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\t':
-			b.WriteString(`\t`)
-		case r < 0x80:
-			fmt.Fprintf(&b, `\x%02x`, r)
-		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		}
-	}
-	return b.String()
-}

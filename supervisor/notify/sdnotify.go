@@ -9,16 +9,15 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
 	"tp0/supervisor/fdledger"
 	"tp0/supervisor/mailbox"
+	"tp0/supervisor/termtext"
 )
 
 // Environment is what a service manager told us. The zero value is that of
@@ -197,12 +196,7 @@ func (m *Manager) stop(why string) string {
 
 // status is a line for people. A newline in it would be another assignment.
 func status(format string, args ...any) string {
-	return "STATUS=" + strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, fmt.Sprintf(format, args...))
+	return "STATUS=" + termtext.Spaces(fmt.Sprintf(format, args...))
 }
 
 // Run tells the manager, until Stop. Its sign of life comes twice in the time

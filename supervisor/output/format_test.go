@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"tp0/supervisor/termtext"
 )
 
 func TestText(t *testing.T) {
@@ -103,7 +105,7 @@ func FuzzFormats(f *testing.F) {
 			}
 			rest = rest[size:]
 		}
-		if got := string(appendText(nil, line)); got != want.String() {
+		if got := string(termtext.AppendText(nil, line)); got != want.String() {
 			t.Errorf("text: got %q, want %q", got, want.String())
 		}
 

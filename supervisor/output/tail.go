@@ -2,9 +2,10 @@ package output
 
 import (
 	"bytes"
-	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"tp0/supervisor/termtext"
 )
 
 // How much of a run's output is kept for the log of an unexpected exit.
@@ -58,7 +59,7 @@ func (t *tail) strings() []string {
 }
 
 func clean(raw []byte) string {
-	s := strings.ToValidUTF8(string(appendText(nil, raw)), string(utf8.RuneError))
+	s := termtext.Valid(string(termtext.AppendText(nil, raw)))
 	if len(s) > tailWidth {
 		n := tailWidth
 		for !utf8.RuneStart(s[n]) {

@@ -5,8 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"tp0/supervisor/termtext"
 )
 
 // Message is what a datagram of sd_notify(3) says. Its texts come from a child
@@ -42,7 +42,7 @@ func Parse(datagram []byte) (m Message) {
 			m.Alive = m.Alive || value == "1"
 			m.Trigger = m.Trigger || value == "trigger"
 		case "STATUS":
-			m.Status, m.HasStatus = plain(value), true
+			m.Status, m.HasStatus = termtext.Cut(termtext.Spaces(value), mostStatus), true
 		case "EXTEND_TIMEOUT_USEC":
 			if n, err := strconv.ParseUint(value, 10, 64); err == nil {
 				m.Extend = time.Duration(min(n, uint64(mostExtend/time.Microsecond))) * time.Microsecond
@@ -58,18 +58,4 @@ func Parse(datagram []byte) (m Message) {
 		}
 	}
 	return m
-}
-
-// plain makes one short line of a text that a terminal only shows.
-func plain(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) && r != utf8.RuneError {
-			return r
-		}
-		return ' '
-	}, s)
-	if len(s) <= mostStatus {
-		return s
-	}
-	return strings.ToValidUTF8(s[:mostStatus-len("…")], "") + "…"
 }

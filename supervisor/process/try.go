@@ -9,13 +9,13 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-	"unicode"
 
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
 	"tp0/supervisor/limits"
 	"tp0/supervisor/process/spawn"
+	"tp0/supervisor/termtext"
 )
 
 // trial is a command that is run to see how it ends. It is no run: the books
@@ -125,12 +125,7 @@ func lastWords(r io.Reader) string {
 			break
 		}
 	}
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, strings.ToValidUTF8(string(kept), "")))
+	return strings.TrimSpace(termtext.Spaces(string(kept)))
 }
 
 func (l *Loop) try(t *trial, s spawn.Spec, own []int, err error) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/termtext"
 )
 
 // Facts are what the recorder cannot know.
@@ -25,8 +26,8 @@ func (r *Recorder) Document(f Facts) *Document {
 	r.begin(r.now()) // there is no end without a stop
 	c := f.Complete
 	d := &Document{
-		Schema: Schema, Supervisor: clean(f.Version), Host: clean(f.Host), Config: clean(f.Config),
-		Began: r.began, Signal: r.signal, Reason: clean(r.reason),
+		Schema: Schema, Supervisor: termtext.Valid(f.Version), Host: termtext.Valid(f.Host), Config: termtext.Valid(f.Config),
+		Began: r.began, Signal: r.signal, Reason: termtext.Valid(r.reason),
 		Deadline: millis(c.Deadline), Elapsed: millis(c.Elapsed), Code: f.Code, Verdict: c.Verdict,
 		Balance:  Balance{c.Spawned, c.Reaped, c.Orphans, c.Killed, c.Opened, c.Closed, c.Left},
 		Children: make([]Child, 0, len(r.runs)), Before: []EarlierEnd{}, Orphans: []Orphan{}, Own: []FD{}, Omitted: r.leftOut,
@@ -42,12 +43,12 @@ func (r *Recorder) Document(f Facts) *Document {
 	})
 	for name, i := range r.instances {
 		if x := i.run; !x.ended.IsZero() && x.ended.Before(r.began) {
-			d.Before = append(d.Before, EarlierEnd{clean(name), x.pid, i.restarts, r.at(x.ended), x.reaped.Exit})
+			d.Before = append(d.Before, EarlierEnd{termtext.Valid(name), x.pid, i.restarts, r.at(x.ended), x.reaped.Exit})
 		}
 	}
 	slices.SortFunc(d.Before, func(a, b EarlierEnd) int { return strings.Compare(a.Child, b.Child) })
 	for _, o := range r.orphans {
-		x := Orphan{Pid: o.pid, Command: clean(o.command), Steps: r.ladder(o.steps)}
+		x := Orphan{Pid: o.pid, Command: termtext.Valid(o.command), Steps: r.ladder(o.steps)}
 		if !o.ended.IsZero() {
 			at, exit := r.at(o.ended), o.exit
 			x.Ended, x.Exit = &at, &exit
@@ -75,9 +76,9 @@ func told(steps []Step, ended *float64) float64 {
 func (r *Recorder) run(x *run) Child {
 	e := x.reaped
 	c := Child{
-		Child: clean(x.child), Pid: x.pid, Command: clean(x.command), Restarts: x.instance.restarts, Spawned: r.at(x.spawned),
+		Child: termtext.Valid(x.child), Pid: x.pid, Command: termtext.Valid(x.command), Restarts: x.instance.restarts, Spawned: r.at(x.spawned),
 		Steps: r.ladder(x.steps), User: millis(e.User), System: millis(e.System), MaxRSS: e.MaxRSS,
-		Proof: e.Proof, NoProof: clean(x.noProof), ClosedN: e.Closed, LeftN: e.Left,
+		Proof: e.Proof, NoProof: termtext.Valid(x.noProof), ClosedN: e.Closed, LeftN: e.Left,
 		Closed: []FD{}, Left: []FD{}, Processes: []Process{}, Slow: []Slow{},
 	}
 	if x.serves {
@@ -108,7 +109,7 @@ func (r *Recorder) run(x *run) Child {
 	for _, s := range x.slow {
 		threads := make([]string, len(s.Threads))
 		for i, t := range s.Threads {
-			threads[i] = clean(t)
+			threads[i] = termtext.Valid(t)
 		}
 		c.Slow = append(c.Slow, Slow{r.at(s.at), s.Step, s.Signal, s.Disposition, millis(s.CPU), threads})
 	}
@@ -117,8 +118,8 @@ func (r *Recorder) run(x *run) Child {
 
 func (r *Recorder) process(p process) Process {
 	x := Process{
-		Pid: p.Pid, Parent: p.Parent, Command: clean(p.Command), Ended: r.at(p.at), Lifetime: millis(p.Lifetime), InStop: p.InStop,
-		Threads: p.Threads, ClosedN: p.Closed, LeftN: p.Left, Proof: p.Proof, NoProof: clean(p.Reason),
+		Pid: p.Pid, Parent: p.Parent, Command: termtext.Valid(p.Command), Ended: r.at(p.at), Lifetime: millis(p.Lifetime), InStop: p.InStop,
+		Threads: p.Threads, ClosedN: p.Closed, LeftN: p.Left, Proof: p.Proof, NoProof: termtext.Valid(p.Reason),
 	}
 	if !p.ExitUnknown {
 		exit := p.Exit
@@ -131,8 +132,8 @@ func (r *Recorder) process(p process) Process {
 func fdOf(e event.FDClosed) FD {
 	d := e.Detail
 	return FD{
-		FD: e.FD, Kind: clean(e.Kind), Target: clean(e.Target), By: e.By, Proof: e.Proof, Uncounted: e.NotCounted,
-		Process: clean(e.Process), HeldBy: clean(e.HeldBy),
+		FD: e.FD, Kind: termtext.Valid(e.Kind), Target: termtext.Valid(e.Target), By: e.By, Proof: e.Proof, Uncounted: e.NotCounted,
+		Process: termtext.Valid(e.Process), HeldBy: termtext.Valid(e.HeldBy),
 		State: d.State, Unread: d.Unread, Unsent: d.Unsent, Mode: d.Mode, Lock: d.Lock, Deleted: d.Deleted,
 	}
 }
@@ -158,7 +159,7 @@ func (r *Recorder) ladder(all []step) []Step {
 func (r *Recorder) moments(all []moment) []Instant {
 	out := make([]Instant, len(all))
 	for i, m := range all {
-		out[i] = Instant{r.at(m.at), clean(m.child), clean(m.what), clean(m.why)}
+		out[i] = Instant{r.at(m.at), termtext.Valid(m.child), termtext.Valid(m.what), termtext.Valid(m.why)}
 	}
 	return out
 }
@@ -166,4 +167,3 @@ func (r *Recorder) moments(all []moment) []Instant {
 func (r *Recorder) at(t time.Time) float64 { return millis(t.Sub(r.began)) }
 
 // clean makes UTF-8 of a text that anybody may have chosen.
-func clean(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

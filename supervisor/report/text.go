@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
-	"unicode"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/termtext"
 )
 
 // Text prints the document as tables, what a person must act on first.
@@ -229,10 +229,5 @@ func num(ms float64) string {
 // shown escapes what a terminal would act upon; anybody may have chosen the
 // text.
 func shown(s string) string {
-	s = strings.ReplaceAll(s, "\n", " ⏎ ")
-	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
-		return s
-	}
-	q := strconv.Quote(s)
-	return q[1 : len(q)-1]
+	return termtext.Escape(strings.ReplaceAll(s, "\n", " ⏎ "))
 }

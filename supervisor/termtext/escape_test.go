@@ -1,0 +1,65 @@
+package termtext
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestEscape(t *testing.T) {
+	for _, tt := range []struct{ name, in, line, lines, spaces string }{
+		{"plain", `a "b" \c ü 日本`, `a "b" \c ü 日本`, `a "b" \c ü 日本`, `a "b" \c ü 日本`},
+		{"empty", "", "", "", ""},
+		{"line break and tab", "a\n\tb", `a\n\tb`, "a\n\tb", "a  b"},
+		{"escape sequence", "\x1b[2J", `\x1b[2J`, `\x1b[2J`, " [2J"},
+		{"carriage return", "a\rb", `a\x0db`, `a\x0db`, "a b"},
+		{"DEL and C1", "\x7f\u009b", `\x7f\u009b`, `\x7f\u009b`, "  "},
+		{"direction override", "\u202ea", `\u202ea`, `\u202ea`, " a"},
+		{"beyond the basic plane", "\U000e0001😀", `\U000e0001😀`, `\U000e0001😀`, " 😀"},
+		{"not UTF-8", "a\x9b\xffb", `a\x9b\xffb`, `a\x9b\xffb`, "a  b"},
+		{"replacement character", "\ufffd", "\ufffd", "\ufffd", " "},
+	} {
+		if got := Escape(tt.in); got != tt.line {
+			t.Errorf("%s: Escape returned %q, want %q", tt.name, got, tt.line)
+		}
+		if got := EscapeLines(tt.in); got != tt.lines {
+			t.Errorf("%s: EscapeLines returned %q, want %q", tt.name, got, tt.lines)
+		}
+		if got := Spaces(tt.in); got != tt.spaces {
+			t.Errorf("%s: Spaces returned %q, want %q", tt.name, got, tt.spaces)
+		}
+	}
+}
+
+func TestCut(t *testing.T) {
+	for _, tt := range []struct {
+		in    string
+		limit int
+		want  string
+	}{
+		{"abcdef", 6, "abcdef"},
+		{"abcdefg", 6, "abc…"},
+		{"aüüü", 6, "aü…"},
+		{"aüüü", 5, "a…"},
+		{"abcdef", 0, "…"},
+	} {
+		if got := Cut(tt.in, tt.limit); got != tt.want {
+			t.Errorf("Cut(%q, %d) returned %q, want %q", tt.in, tt.limit, got, tt.want)
+		}
+	}
+}
+
+// FuzzEscape checks that no input brings a character that a terminal acts upon through.
+func FuzzEscape(f *testing.F) {
+	f.Add("a\x1b[1m\u0085\xc2 \u2028")
+	f.Fuzz(func(t *testing.T, s string) {
+		relayed := string(AppendText(nil, []byte(Valid(s))))
+		for _, got := range []string{Escape(s), Spaces(s), relayed} {
+			if !utf8.ValidString(got) || strings.ContainsFunc(got, isControl) {
+				t.Errorf("%q became %q", s, got)
+			}
+		}
+	})
+}
+
+func isControl(r rune) bool { return r != '\t' && r < 0x20 || r >= 0x7f && r <= 0x9f }
