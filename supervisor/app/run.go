@@ -25,7 +25,6 @@ import (
 	"tp0/supervisor/notify"
 	"tp0/supervisor/orchestrator"
 	"tp0/supervisor/output"
-	"tp0/supervisor/probe"
 	"tp0/supervisor/process"
 	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/report"
@@ -37,7 +36,7 @@ import (
 // Its counterpart for one command without a file is execute.
 func run(o cli.RunOptions, s *signals, version string) int {
 	begun := time.Now()
-	told, untold := notify.Take()
+	told, untold := notify.TakeEnvironment()
 	h := newHouse(false, version)
 	h.report, h.strict = o.Report, o.Strict
 	var first loading
@@ -91,7 +90,7 @@ func (h *house) prepare(
 	})
 	if err == nil {
 		warn := func(err error) { h.Emit(event.Warning{What: "service manager not told", Reason: err.Error()}) }
-		if h.manager, err = notify.Open(told, h.book, h.alive, warn); untold != nil {
+		if h.manager, err = notify.NewSender(told, h.book, h.alive, warn); untold != nil {
 			warn(untold)
 		}
 	}
@@ -113,7 +112,7 @@ func (h *house) prepare(
 		h.Emit(event.Warning{What: "health will not answer", Reason: err.Error()})
 	}
 	if h.watcher != nil {
-		h.watcher.Use(first.read, false)
+		h.watcher.SetSources(first.read, false)
 	}
 	return exitcode.OK, true
 }
@@ -164,7 +163,7 @@ func (h *house) refuse(err error, code int) int {
 // read from.
 type loading struct {
 	cfg  *config.Config
-	read *watch.Reading
+	read *watch.Sources
 	err  error
 }
 
@@ -182,8 +181,8 @@ func (h *house) load(o cli.RunOptions) (l loading) {
 		Vars: o.Vars, VarFiles: o.VarFiles,
 	}
 	if o.Watch {
-		l.read = watch.NewReading(h.files)
-		opt.OnRead, opt.OnList = l.read.Saw, l.read.Listed
+		l.read = watch.NewSources(h.files)
+		opt.OnRead, opt.OnList = l.read.AddFile, l.read.AddDirectory
 	}
 	l.cfg, l.err = config.Load(o.Config, opt)
 	return l
@@ -197,11 +196,11 @@ type house struct {
 	book    *fdledger.Ledger
 	hub     *output.Relay
 	loop    *process.Loop
-	sockets *sockets.Sockets
+	sockets *sockets.Set
 	fleet   *orchestrator.Orchestrator
 	control *control.Server // nil: there is none, or another supervisor has the name
 	watcher *watch.Watcher  // nil: nobody asked for it
-	manager *notify.Manager
+	manager *notify.Sender
 	null    int // -1: not needed
 	pidFile string
 	version string
@@ -249,8 +248,8 @@ func (h *house) build(p process.Options, f orchestrator.Options) error {
 	if err != nil {
 		return err
 	}
-	f.ListenNotify = func(take func([]int, probe.Message)) (orchestrator.Notifier, error) {
-		return probe.Listen(h.book, take)
+	f.ListenNotify = func(take func([]int, notify.Message)) (orchestrator.Notifier, error) {
+		return notify.Listen(h.book, take)
 	}
 	p.FDs, p.Deliver = h.book, func(f []process.Fact) { h.fleet.Deliver(f...) }
 	if h.loop, err = process.New(p); err != nil {
@@ -308,7 +307,7 @@ func (h *house) close() fdledger.Result {
 		h.Emit(event.Warning{What: "output not flushed", Reason: err.Error()})
 	}
 	if h.null >= 0 {
-		h.hub.WaitClosed()
+		h.hub.WaitDrained()
 		_ = h.book.Close(h.null, func() error { return unix.Close(h.null) })
 	}
 	if h.pidFile != "" {
@@ -407,7 +406,7 @@ func (h *house) alive(ctx context.Context) error {
 func (h *house) reload(o cli.RunOptions) (*config.Config, error) {
 	l := h.load(o)
 	if l.read != nil {
-		h.watcher.Use(l.read, l.err != nil)
+		h.watcher.SetSources(l.read, l.err != nil)
 	}
 	if l.err == nil {
 		l.err = h.reserveMore(l.cfg)

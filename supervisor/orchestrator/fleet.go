@@ -21,8 +21,8 @@ import (
 	"tp0/supervisor/fdledger"
 	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/mailbox"
+	"tp0/supervisor/notify"
 	"tp0/supervisor/output"
-	"tp0/supervisor/probe"
 	"tp0/supervisor/process"
 	"tp0/supervisor/process/spawn"
 )
@@ -56,12 +56,12 @@ type Options struct {
 	Relays           OutputRelay
 	Sockets          Sockets // nil: no child has any
 	Sink             event.Sink
-	ListenNotify     func(take func(pids []int, m probe.Message)) (Notifier, error) // see probe.Listen
-	ProcessDefaults  process.Spec                                                   // what all runs have in common: standard input, scope, …
-	Terminal         bool                                                           // somebody may be watching, who can press Ctrl-C again
-	KeepQueuedSpawns bool                                                           // a stop does not take back a spawn that waits for its turn
-	ShortageTimeout  time.Duration                                                  // how long a spawn that lacks something is tried again; 0: as long as it takes
-	LeaveOrphans     bool                                                           // what is below us when no child runs any more is left alone
+	ListenNotify     func(take func(pids []int, m notify.Message)) (Notifier, error) // see notify.Listen
+	ProcessDefaults  process.Spec                                                    // what all runs have in common: standard input, scope, …
+	Terminal         bool                                                            // somebody may be watching, who can press Ctrl-C again
+	KeepQueuedSpawns bool                                                            // a stop does not take back a spawn that waits for its turn
+	ShortageTimeout  time.Duration                                                   // how long a spawn that lacks something is tried again; 0: as long as it takes
+	LeaveOrphans     bool                                                            // what is below us when no child runs any more is left alone
 }
 
 // Orchestrator is all children. Its methods may be called by any goroutine, and none

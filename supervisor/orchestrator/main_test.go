@@ -21,8 +21,8 @@ import (
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
 	"tp0/supervisor/lifecycle"
+	"tp0/supervisor/notify"
 	"tp0/supervisor/output"
-	"tp0/supervisor/probe"
 	"tp0/supervisor/process"
 	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/procfs"
@@ -215,7 +215,7 @@ type world struct {
 	sweeps    [][2]time.Duration
 	load      *config.Config
 	loadErr   error
-	take      func([]int, probe.Message)
+	take      func([]int, notify.Message)
 	ill       bool          // commands that are tried exit with 1
 	lacking   bool          // commands that are tried cannot be started
 	gate      chan struct{} // what a load waits for
@@ -298,7 +298,7 @@ func (w *world) Keep(needed func(string) bool) {
 	}
 }
 
-func (w *world) None() bool { return len(w.sockets) == 0 }
+func (w *world) Empty() bool { return len(w.sockets) == 0 }
 
 func (w *world) Spawn(id process.ID, s process.Spec) {
 	w.mu.Lock()
@@ -382,7 +382,7 @@ func (w *world) SetScope(id process.ID, s lifecycle.Scope, _ bool) {
 	}
 }
 
-func (w *world) listen(take func([]int, probe.Message)) (Notifier, error) {
+func (w *world) listen(take func([]int, notify.Message)) (Notifier, error) {
 	w.take = take
 	return w, nil
 }
@@ -628,7 +628,7 @@ func (w *world) do(step string) (answer string) {
 		if err != nil {
 			pid = run().pid
 		}
-		go w.take([]int{pid, 1}, probe.Parse([]byte(arg(2))))
+		go w.take([]int{pid, 1}, notify.Parse([]byte(arg(2))))
 	case "broken":
 		w.f.Stop()
 	case "reload":

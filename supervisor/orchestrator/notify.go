@@ -10,7 +10,7 @@ import (
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
 	"tp0/supervisor/lifecycle"
-	"tp0/supervisor/probe"
+	"tp0/supervisor/notify"
 )
 
 // Notifier is where children say how they do.
@@ -23,7 +23,7 @@ type Notifier interface {
 // follow.
 type notified struct {
 	pids []int
-	m    probe.Message
+	m    notify.Message
 	done chan struct{} // to be closed: until then no other one is taken
 }
 
@@ -39,7 +39,7 @@ func (u *unit) notifies() bool {
 // what we ourselves may have been given.
 func (f *Orchestrator) notifyEnv(l *config.Launch) ([]string, error) {
 	if f.notifier == nil {
-		n, err := f.opt.ListenNotify(func(pids []int, m probe.Message) {
+		n, err := f.opt.ListenNotify(func(pids []int, m notify.Message) {
 			done := make(chan struct{})
 			f.mail.Put(notified{pids, m, done})
 			select {
@@ -111,7 +111,7 @@ func (f *Orchestrator) sender(pids []int) *unit {
 	return nil
 }
 
-func (f *Orchestrator) hear(u *unit, m probe.Message) {
+func (f *Orchestrator) hear(u *unit, m notify.Message) {
 	say := func(what, detail string) {
 		f.opt.Sink.Emit(event.Notified{Child: u.spec.Name, Pid: u.pid, What: what, Detail: detail})
 	}
@@ -119,9 +119,9 @@ func (f *Orchestrator) hear(u *unit, m probe.Message) {
 		u.status = m.Status
 		say("status", m.Status)
 	}
-	if len(m.Ignored) > 0 && !u.saidIgnored {
+	if len(m.Unsupported) > 0 && !u.saidIgnored {
 		u.saidIgnored = true
-		say("ignored", strings.Join(m.Ignored, ", "))
+		say("ignored", strings.Join(m.Unsupported, ", "))
 	}
 	if m.Reloading && !u.reloading {
 		u.reloading = true
@@ -132,21 +132,21 @@ func (f *Orchestrator) hear(u *unit, m probe.Message) {
 		u.unwatch() // it will not answer for long any more
 		say("stopping", "")
 	}
-	if m.Extend > 0 {
-		f.extend(u, m.Extend)
+	if m.ExtendTimeout > 0 {
+		f.extend(u, m.ExtendTimeout)
 	}
 	if m.MainPID > 0 && m.MainPID != u.pid && m.MainPID != u.successor {
 		u.successor = m.MainPID
 		f.opt.Processes.SetMainProcess(u.run, m.MainPID)
 		say("main process", fmt.Sprintf("pid %d is to take over once pid %d has ended", m.MainPID, u.pid))
 	}
-	if m.Alive {
+	if m.KeepAlive {
 		u.alive = time.Now()
 	}
 	if m.Ready {
 		f.saysReady(u, m.Reloading, say)
 	}
-	if m.Trigger {
+	if m.WatchdogTrigger {
 		f.fail(u, "it triggered its watchdog")
 	}
 }

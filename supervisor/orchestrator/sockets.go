@@ -10,7 +10,7 @@ type Sockets interface {
 	Open([]config.Listen) error // all, or nothing is changed
 	Take([]config.Listen) ([]int, error)
 	Keep(needed func(address string) bool)
-	None() bool
+	Empty() bool
 }
 
 // takeSockets opens what a run is to get, unless it is open, which it is as a
@@ -61,7 +61,7 @@ func (f *Orchestrator) openSockets(cfg *config.Config) error {
 // run of its child is told to end: from then on who connects is refused as soon
 // as the child closes its copy, in place of waiting for nobody.
 func (f *Orchestrator) dropSockets() {
-	if f.opt.Sockets == nil || f.opt.Sockets.None() {
+	if f.opt.Sockets == nil || f.opt.Sockets.Empty() {
 		return
 	}
 	needed := map[string]bool{}

@@ -84,7 +84,7 @@ type unit struct {
 	stopProbe                      context.CancelFunc // nil: none is under way
 	stopChecks                     context.CancelFunc // nil: it is not checked
 	why                            string             // it is Unready
-	line                           *probe.Log         // nil: no line makes it ready
+	line                           *probe.LineMatcher // nil: no line makes it ready
 	moments                        []*time.Timer      // when it is to be looked at
 	outcome                        *outcome           // nil: its main process has not ended
 	known                          *process.Inspected // what it held when it was ready
@@ -228,8 +228,8 @@ func (f *Orchestrator) spawn(u *unit) {
 	sockets, err := f.takeSockets(u)
 	lines := output.Spec{Instance: u.spec.Name, Format: l.Logs.Format, Stdout: l.Logs.Stdout, Stderr: l.Logs.Stderr}
 	if u.line = nil; l.Ready != nil && l.Ready.Log != "" {
-		u.line = probe.NewLog(regexp.MustCompile(l.Ready.Log)) // it was compiled as the file was read
-		lines.Lines = u.line.Lines
+		u.line = probe.NewLineMatcher(regexp.MustCompile(l.Ready.Log)) // it was compiled as the file was read
+		lines.Lines = u.line.Match
 	}
 	env := l.Env
 	if err == nil && u.notifies() {
@@ -369,11 +369,11 @@ func (f *Orchestrator) prover(u *unit, r *config.Ready) func(context.Context) er
 	if u.line != nil {
 		return u.line.Wait
 	}
-	look, most := f.looker(u, &r.Probe), probe.MaxIntervalQuick
+	look, most := f.looker(u, &r.Probe), probe.MaxPollInterval
 	if len(r.Exec) > 0 {
-		most = probe.MaxIntervalSlow
+		most = probe.MaxPollIntervalExec
 	}
-	return func(ctx context.Context) error { return look.Until(ctx, most) }
+	return func(ctx context.Context) error { return look.Poll(ctx, most) }
 }
 
 // looker is a look at a run as it is now.

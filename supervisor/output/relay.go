@@ -216,11 +216,11 @@ func (h *Relay) unused() []*sink {
 	})
 }
 
-// WaitClosed waits until readers have taken what the standard streams hold, if
+// WaitDrained waits until readers have taken what the standard streams hold, if
 // those are pipes; 20 ms at most. It is for whoever reads both streams into
 // one (docker logs): what is written to one of them after it comes after what
 // was written to the other before.
-func (h *Relay) WaitClosed() {
+func (h *Relay) WaitDrained() {
 	late := time.Now().Add(settleLimit)
 	for _, f := range []*os.File{h.opt.Stdout, h.opt.Stderr} {
 		for unread(number(f)) && time.Now().Before(late) {

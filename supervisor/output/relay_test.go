@@ -909,7 +909,7 @@ func TestSettle(t *testing.T) {
 	if !unread(number(w)) {
 		t.Error("a pipe with a byte passes for an empty one")
 	}
-	h.WaitClosed() // nobody reads: it gives up
+	h.WaitDrained() // nobody reads: it gives up
 	if _, err := r.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}

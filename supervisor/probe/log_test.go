@@ -23,16 +23,16 @@ func TestLog(t *testing.T) {
 		{"x", []string{strings.Repeat("a", mostLine) + "x\n"}, false}, // only the beginning of a line is matched
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			l := NewLog(regexp.MustCompile(tt.re))
+			l := NewLineMatcher(regexp.MustCompile(tt.re))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			for _, b := range tt.blocks {
-				l.Lines([]byte(b))
+				l.Match([]byte(b))
 			}
 			if err := l.Wait(ctx); (err == nil) != tt.want {
 				t.Errorf("%q in %q: %v", tt.re, tt.blocks, err)
 			}
-			l.Lines([]byte("late\n"))
+			l.Match([]byte("late\n"))
 		})
 	}
 }

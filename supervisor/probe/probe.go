@@ -12,15 +12,15 @@ type Probe func(context.Context) error
 
 const (
 	firstWait = time.Millisecond // doubled after each look
-	// MaxIntervalQuick and Slow are the most that Until waits between two looks: at what
+	// MaxPollInterval and Slow are the most that Until waits between two looks: at what
 	// the kernel knows, and at what costs somebody a process.
-	MaxIntervalQuick = 50 * time.Millisecond
-	MaxIntervalSlow  = time.Second
+	MaxPollInterval     = 50 * time.Millisecond
+	MaxPollIntervalExec = time.Second
 )
 
-// Until looks until it goes well. When ctx ends first, the error says what was
+// Poll looks until it goes well. When ctx ends first, the error says what was
 // seen last.
-func (p Probe) Until(ctx context.Context, most time.Duration) error {
+func (p Probe) Poll(ctx context.Context, most time.Duration) error {
 	var seen error
 	for wait := firstWait; ; wait = min(2*wait, most) {
 		err := p(ctx)
@@ -37,3 +37,12 @@ func (p Probe) Until(ctx context.Context, most time.Duration) error {
 		}
 	}
 }
+
+// NotStartedError is the error of a look that could not be made: what it lacked is the
+// supervisor's or the machine's, and nothing is known of the run.
+type NotStartedError struct{ Err error }
+
+func (u *NotStartedError) Error() string { return "the probe could not be started: " + u.Err.Error() }
+
+// Unwrap returns what the look lacked.
+func (u *NotStartedError) Unwrap() error { return u.Err }

@@ -17,7 +17,7 @@ func TestUntil(t *testing.T) {
 			}
 			return errors.New("not yet")
 		})
-		if err := p.Until(t.Context(), 2*time.Millisecond); err != nil || time.Since(begin) != 7*time.Millisecond {
+		if err := p.Poll(t.Context(), 2*time.Millisecond); err != nil || time.Since(begin) != 7*time.Millisecond {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
 	})
@@ -36,7 +36,7 @@ func TestUntilSaysWhatWasSeen(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		})
-		if err := p.Until(ctx, MaxIntervalQuick); err == nil || err.Error() != "the answer is 503" {
+		if err := p.Poll(ctx, MaxPollInterval); err == nil || err.Error() != "the answer is 503" {
 			t.Error(err)
 		}
 	})

@@ -40,7 +40,7 @@ func TestOwnListenerCounts(t *testing.T) {
 	defer cancel()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	for _, address := range []string{l.Addr().String(), ":" + port, "localhost:" + port, "0.0.0.0:" + port} {
-		if err := TCP(address, os.Getpid()).Until(ctx, MaxIntervalQuick); err != nil {
+		if err := TCP(address, os.Getpid()).Poll(ctx, MaxPollInterval); err != nil {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
@@ -66,7 +66,7 @@ func TestForeignListenerDoesNotPass(t *testing.T) {
 	defer func() { _ = c.Process.Kill(); _ = c.Wait() }()
 	ctx, cancel := context.WithTimeout(t.Context(), tiny)
 	defer cancel()
-	err = TCP(l.Addr().String(), c.Process.Pid).Until(ctx, MaxIntervalQuick)
+	err = TCP(l.Addr().String(), c.Process.Pid).Poll(ctx, MaxPollInterval)
 	if err == nil || !strings.Contains(err.Error(), "by no process of this child") {
 		t.Errorf("got %v", err)
 	}
@@ -92,7 +92,7 @@ func TestListenerOfADescendantCounts(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	address := strings.TrimSpace(strings.TrimPrefix(line, "listens "))
-	if err := TCP(address, os.Getpid()).Until(ctx, MaxIntervalQuick); err != nil { // it is our child
+	if err := TCP(address, os.Getpid()).Poll(ctx, MaxPollInterval); err != nil { // it is our child
 		t.Error(err)
 	}
 }
@@ -120,7 +120,7 @@ func TestListenerOfAProcessWithoutMainThreadCounts(t *testing.T) {
 			t.Fatal("its main thread does not end:", err)
 		}
 	}
-	if err := TCP(strings.TrimSpace(line), c.Process.Pid).Until(ctx, MaxIntervalQuick); err != nil {
+	if err := TCP(strings.TrimSpace(line), c.Process.Pid).Poll(ctx, MaxPollInterval); err != nil {
 		t.Error(err)
 	}
 }
@@ -153,7 +153,7 @@ func TestNobodyListens(t *testing.T) {
 	l.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), tiny)
 	defer cancel()
-	if err := TCP(address, os.Getpid()).Until(ctx, MaxIntervalQuick); err == nil || !strings.Contains(err.Error(), "nobody listens") {
+	if err := TCP(address, os.Getpid()).Poll(ctx, MaxPollInterval); err == nil || !strings.Contains(err.Error(), "nobody listens") {
 		t.Errorf("got %v", err)
 	}
 }

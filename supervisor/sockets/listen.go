@@ -13,9 +13,9 @@ import (
 	"tp0/supervisor/fdledger"
 )
 
-// Sockets are those that are open, by their addresses. One goroutine at a time
+// Set are those that are open, by their addresses. One goroutine at a time
 // may use them.
-type Sockets struct {
+type Set struct {
 	books fdledger.Registrar
 	open  map[string]*socket
 }
@@ -29,13 +29,13 @@ type socket struct {
 }
 
 // New makes an empty set.
-func New(books fdledger.Registrar) *Sockets {
-	return &Sockets{books: books, open: map[string]*socket{}}
+func New(books fdledger.Registrar) *Set {
+	return &Set{books: books, open: map[string]*socket{}}
 }
 
 // Open opens what is not open yet, and gives the others the mode and the
 // backlog that are wanted now: all of it, or nothing is changed.
-func (s *Sockets) Open(want []config.Listen) error {
+func (s *Set) Open(want []config.Listen) error {
 	var undo []func()
 	for _, l := range want {
 		k, there := s.open[l.Address()]
@@ -59,7 +59,7 @@ func (s *Sockets) Open(want []config.Listen) error {
 }
 
 // Take is Open, and returns the descriptors in the order of want.
-func (s *Sockets) Take(want []config.Listen) ([]int, error) {
+func (s *Set) Take(want []config.Listen) ([]int, error) {
 	if err := s.Open(want); err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (s *Sockets) Take(want []config.Listen) ([]int, error) {
 
 // Keep closes all but those that are needed. A run that has one of these keeps
 // its own copy.
-func (s *Sockets) Keep(needed func(address string) bool) {
+func (s *Set) Keep(needed func(address string) bool) {
 	for address := range s.open {
 		if !needed(address) {
 			s.close(address)
@@ -80,10 +80,10 @@ func (s *Sockets) Keep(needed func(address string) bool) {
 	}
 }
 
-// None reports whether nothing is open.
-func (s *Sockets) None() bool { return len(s.open) == 0 }
+// Empty reports whether nothing is open.
+func (s *Set) Empty() bool { return len(s.open) == 0 }
 
-func (s *Sockets) add(l config.Listen) error {
+func (s *Set) add(l config.Listen) error {
 	k := &socket{Listen: l}
 	var err error
 	if l.Unix != "" {
@@ -98,7 +98,7 @@ func (s *Sockets) add(l config.Listen) error {
 	return err
 }
 
-func (s *Sockets) close(address string) {
+func (s *Set) close(address string) {
 	k := s.open[address]
 	delete(s.open, address)
 	k.unlink()

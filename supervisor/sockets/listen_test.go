@@ -35,12 +35,12 @@ func (b *books) Close(fd int, close func() error) error {
 	return close()
 }
 
-func newSockets(t *testing.T) (*Sockets, *books) {
+func newSockets(t *testing.T) (*Set, *books) {
 	b := &books{t, map[int]string{}}
 	s := New(b)
 	t.Cleanup(func() {
 		s.Keep(func(string) bool { return false })
-		if len(b.open) > 0 || !s.None() {
+		if len(b.open) > 0 || !s.Empty() {
 			t.Errorf("left open: %v", b.open)
 		}
 	})

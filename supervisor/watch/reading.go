@@ -15,9 +15,9 @@ const (
 	maxNames = 100_000 // of a directory
 )
 
-// Reading is what a configuration was read from: files, and directories of
+// Sources is what a configuration was read from: files, and directories of
 // which some names count. It belongs to one goroutine until it is used.
-type Reading struct {
+type Sources struct {
 	from *files.Reader
 	all  map[subject]*state
 }
@@ -36,19 +36,19 @@ type state struct {
 // fingerprint is what a subject has in it, or what is wrong with it.
 type fingerprint [sha256.Size]byte
 
-// NewReading makes one that has read nothing, and reads by from.
-func NewReading(from *files.Reader) *Reading { return &Reading{from, map[subject]*state{}} }
+// NewSources makes one that has read nothing, and reads by from.
+func NewSources(from *files.Reader) *Sources { return &Sources{from, map[subject]*state{}} }
 
-// Saw is called before a file is read.
-func (r *Reading) Saw(path string) {
+// AddFile is called before a file is read.
+func (r *Sources) AddFile(path string) {
 	s := subject{path: absolute(path)}
 	if r.all[s] == nil {
 		r.all[s] = &state{print: look(r.from, s.path, nil)}
 	}
 }
 
-// Listed is called before a directory is listed, of which some names count.
-func (r *Reading) Listed(dir string, counts func(name string) bool) {
+// AddDirectory is called before a directory is listed, of which some names count.
+func (r *Sources) AddDirectory(dir string, counts func(name string) bool) {
 	s := subject{absolute(dir), len(r.all) + 1}
 	r.all[s] = &state{counts, look(r.from, s.path, counts)}
 }

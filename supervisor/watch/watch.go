@@ -90,9 +90,9 @@ func inotifies() ([]int, error) {
 	return all, nil
 }
 
-// Use watches what was read. A reading that failed may not have come to all of
+// SetSources watches what was read. A reading that failed may not have come to all of
 // it, so what was watched before is watched on.
-func (w *Watcher) Use(r *Reading, failed bool) {
+func (w *Watcher) SetSources(r *Sources, failed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	old := w.all

@@ -34,7 +34,7 @@ type watched struct {
 	changes chan struct{}
 }
 
-func start(t *testing.T, prepare func(dir string), read func(r *Reading, dir string)) *watched {
+func start(t *testing.T, prepare func(dir string), read func(r *Sources, dir string)) *watched {
 	t.Helper()
 	x := &watched{t: t, dir: t.TempDir(), changes: make(chan struct{}, 100)}
 	book := fdledger.New(nobody{})
@@ -58,9 +58,9 @@ func start(t *testing.T, prepare func(dir string), read func(r *Reading, dir str
 		}
 	})
 	prepare(x.dir)
-	r := NewReading(&files.Reader{})
+	r := NewSources(&files.Reader{})
 	read(r, x.dir)
-	x.w.Use(r, false)
+	x.w.SetSources(r, false)
 	return x
 }
 
@@ -134,7 +134,7 @@ func TestEdits(t *testing.T) {
 	x := start(t, func(dir string) {
 		must(t, os.MkdirAll(filepath.Join(dir, "a", "b"), 0o755))
 		write(t, filepath.Join(dir, "a", "b", "f"), "one")
-	}, func(r *Reading, dir string) { r.Saw(filepath.Join(dir, "a", "b", "f")) })
+	}, func(r *Sources, dir string) { r.AddFile(filepath.Join(dir, "a", "b", "f")) })
 	for _, s := range steps {
 		s.do(x)
 		// Of a step that is several changes more than one may be told.
@@ -165,7 +165,7 @@ func TestConfigMap(t *testing.T) {
 	x := start(t, func(dir string) {
 		swap(dir, 0, "0")
 		must(t, os.Symlink(filepath.Join("..data", "f"), filepath.Join(dir, "f")))
-	}, func(r *Reading, dir string) { r.Saw(filepath.Join(dir, "f")) })
+	}, func(r *Sources, dir string) { r.AddFile(filepath.Join(dir, "f")) })
 	for i := 1; i < 10; i++ {
 		swap(x.dir, i, fmt.Sprint(i))
 		x.changed(fmt.Sprint("edition ", i))
@@ -184,7 +184,7 @@ func TestLinksOnTheWay(t *testing.T) {
 		must(t, os.Symlink("../1", filepath.Join(dir, "releases", "x", "current")))
 		must(t, os.Mkdir(filepath.Join(dir, "etc"), 0o755))
 		must(t, os.Symlink("../releases/x/current", filepath.Join(dir, "etc", "app")))
-	}, func(r *Reading, dir string) { r.Saw(filepath.Join(dir, "etc", "app", "f")) })
+	}, func(r *Sources, dir string) { r.AddFile(filepath.Join(dir, "etc", "app", "f")) })
 	must(t, os.Symlink("../2", filepath.Join(x.dir, "new")))
 	must(t, os.Rename(filepath.Join(x.dir, "new"), filepath.Join(x.dir, "releases", "x", "current")))
 	x.changed("the other release")
@@ -206,7 +206,7 @@ func TestMountedFile(t *testing.T) {
 		write(t, filepath.Join(dir, "guest", "f"), "")
 		must(t, unix.Mount(filepath.Join(dir, "host", "f"), filepath.Join(dir, "guest", "f"), "", unix.MS_BIND, ""))
 		t.Cleanup(func() { must(t, unix.Unmount(filepath.Join(dir, "guest", "f"), 0)) })
-	}, func(r *Reading, dir string) { r.Saw(filepath.Join(dir, "guest", "f")) })
+	}, func(r *Sources, dir string) { r.AddFile(filepath.Join(dir, "guest", "f")) })
 	write(t, filepath.Join(x.dir, "host", "f"), "2")
 	x.changed("an edit from outside")
 }
@@ -215,8 +215,8 @@ func TestMountedFile(t *testing.T) {
 func TestListing(t *testing.T) {
 	x := start(t, func(dir string) {
 		must(t, os.Mkdir(filepath.Join(dir, "conf.d"), 0o755))
-	}, func(r *Reading, dir string) {
-		r.Listed(filepath.Join(dir, "conf.d"), func(name string) bool { return strings.HasSuffix(name, ".hcl") })
+	}, func(r *Sources, dir string) {
+		r.AddDirectory(filepath.Join(dir, "conf.d"), func(name string) bool { return strings.HasSuffix(name, ".hcl") })
 	})
 	write(t, filepath.Join(x.dir, "conf.d", "a.hcl"), "")
 	x.changed("a new file")
@@ -237,8 +237,8 @@ func TestListing(t *testing.T) {
 // What changes between its reading and the watch is told.
 func TestEditBeforeTheWatch(t *testing.T) {
 	x := start(t, func(dir string) { write(t, filepath.Join(dir, "f"), "one") },
-		func(r *Reading, dir string) {
-			r.Saw(filepath.Join(dir, "f"))
+		func(r *Sources, dir string) {
+			r.AddFile(filepath.Join(dir, "f"))
 			write(t, filepath.Join(dir, "f"), "two")
 		})
 	x.changed("an early edit")
@@ -249,13 +249,13 @@ func TestFailedReading(t *testing.T) {
 	x := start(t, func(dir string) {
 		write(t, filepath.Join(dir, "f"), "one")
 		write(t, filepath.Join(dir, "g"), "one")
-	}, func(r *Reading, dir string) {
-		r.Saw(filepath.Join(dir, "f"))
-		r.Saw(filepath.Join(dir, "g"))
+	}, func(r *Sources, dir string) {
+		r.AddFile(filepath.Join(dir, "f"))
+		r.AddFile(filepath.Join(dir, "g"))
 	})
-	r := NewReading(&files.Reader{})
-	r.Saw(filepath.Join(x.dir, "f"))
-	x.w.Use(r, true)
+	r := NewSources(&files.Reader{})
+	r.AddFile(filepath.Join(x.dir, "f"))
+	x.w.SetSources(r, true)
 	write(t, filepath.Join(x.dir, "g"), "two")
 	x.changed("a file of the reading before")
 }

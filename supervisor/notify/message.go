@@ -1,4 +1,4 @@
-package probe
+package notify
 
 import (
 	"bytes"
@@ -13,12 +13,12 @@ import (
 // and are bounded and fit for a log.
 type Message struct {
 	Ready, Stopping, Reloading bool
-	Alive, Trigger             bool // WATCHDOG=1, WATCHDOG=trigger
+	KeepAlive, WatchdogTrigger bool // WATCHDOG=1, WATCHDOG=trigger
 	Status                     string
 	HasStatus                  bool
-	Extend                     time.Duration
+	ExtendTimeout              time.Duration
 	MainPID                    int      // the process that is to be the main one; 0: not said
-	Ignored                    []string // names of what we know and do nothing about
+	Unsupported                []string // names of what we know and do nothing about
 }
 
 const (
@@ -39,21 +39,21 @@ func Parse(datagram []byte) (m Message) {
 		case "RELOADING":
 			m.Reloading = m.Reloading || value == "1"
 		case "WATCHDOG":
-			m.Alive = m.Alive || value == "1"
-			m.Trigger = m.Trigger || value == "trigger"
+			m.KeepAlive = m.KeepAlive || value == "1"
+			m.WatchdogTrigger = m.WatchdogTrigger || value == "trigger"
 		case "STATUS":
 			m.Status, m.HasStatus = termtext.Cut(termtext.Spaces(value), mostStatus), true
 		case "EXTEND_TIMEOUT_USEC":
 			if n, err := strconv.ParseUint(value, 10, 64); err == nil {
-				m.Extend = time.Duration(min(n, uint64(mostExtend/time.Microsecond))) * time.Microsecond
+				m.ExtendTimeout = time.Duration(min(n, uint64(mostExtend/time.Microsecond))) * time.Microsecond
 			}
 		case "MAINPID":
 			if n, err := strconv.ParseUint(value, 10, 31); err == nil {
 				m.MainPID = int(n)
 			}
 		case "WATCHDOG_USEC", "FDSTORE":
-			if len(m.Ignored) < 3 {
-				m.Ignored = append(m.Ignored, name)
+			if len(m.Unsupported) < 3 {
+				m.Unsupported = append(m.Unsupported, name)
 			}
 		}
 	}

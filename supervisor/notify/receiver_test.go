@@ -1,4 +1,4 @@
-package probe
+package notify
 
 import (
 	"os"
@@ -23,12 +23,12 @@ func TestParse(t *testing.T) {
 		"STOPPING=1\nSTATUS=bye\x1b[2J\xff":         {Stopping: true, Status: "bye [2J ", HasStatus: true},
 		"STATUS=":                                   {HasStatus: true},
 		"STATUS=" + strings.Repeat("é", 150):        {Status: strings.Repeat("é", 98) + "…", HasStatus: true},
-		"WATCHDOG=1":                                {Alive: true},
-		"WATCHDOG=trigger":                          {Trigger: true},
-		"EXTEND_TIMEOUT_USEC=1500000":               {Extend: 1500 * time.Millisecond},
+		"WATCHDOG=1":                                {KeepAlive: true},
+		"WATCHDOG=trigger":                          {WatchdogTrigger: true},
+		"EXTEND_TIMEOUT_USEC=1500000":               {ExtendTimeout: 1500 * time.Millisecond},
 		"EXTEND_TIMEOUT_USEC=-1":                    {},
-		"EXTEND_TIMEOUT_USEC=9999999999999999999":   {Extend: 24 * time.Hour},
-		"MAINPID=7\nFDSTORE=1\nX=1":                 {MainPID: 7, Ignored: []string{"FDSTORE"}},
+		"EXTEND_TIMEOUT_USEC=9999999999999999999":   {ExtendTimeout: 24 * time.Hour},
+		"MAINPID=7\nFDSTORE=1\nX=1":                 {MainPID: 7, Unsupported: []string{"FDSTORE"}},
 		"MAINPID=-1\nMAINPID=x\nMAINPID=4294967296": {},
 	} {
 		if got := Parse([]byte(text)); !reflect.DeepEqual(got, want) {
@@ -45,7 +45,7 @@ func FuzzParse(f *testing.F) {
 		if len(m.Status) > mostStatus || !utf8.ValidString(m.Status) || strings.ContainsFunc(m.Status, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Errorf("status %q", m.Status)
 		}
-		if m.Extend < 0 || m.Extend > mostExtend || len(m.Ignored) > 3 {
+		if m.ExtendTimeout < 0 || m.ExtendTimeout > mostExtend || len(m.Unsupported) > 3 {
 			t.Errorf("%+v", m)
 		}
 	})

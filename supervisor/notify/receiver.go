@@ -1,4 +1,4 @@
-package probe
+package notify
 
 import (
 	"crypto/rand"
@@ -19,11 +19,11 @@ const (
 	mostAbove    = 64   // parents of a sender that are looked at
 )
 
-// Notifier takes what children say by sd_notify(3). One socket serves all: the
+// Receiver takes what children say by sd_notify(3). One socket serves all: the
 // kernel says who sent a datagram, which a name of one's own would not prove.
 // The name is an abstract one, so no path is written and none is in the way of
 // a child in another root; anybody in our network namespace can send to it.
-type Notifier struct {
+type Receiver struct {
 	name   string
 	conn   *net.UnixConn
 	fd     int
@@ -35,10 +35,10 @@ type Notifier struct {
 // Listen opens the socket. Each datagram is handed to take with the pid of its
 // sender and those of its parents, as they are then. While take has one, the
 // others wait, and in the end their senders do.
-func Listen(books fdledger.Registrar, take func(pids []int, m Message)) (*Notifier, error) {
+func Listen(books fdledger.Registrar, take func(pids []int, m Message)) (*Receiver, error) {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // it never fails
-	n := &Notifier{name: "@supervisor/notify/" + hex.EncodeToString(random[:]), books: books, done: make(chan struct{})}
+	n := &Receiver{name: "@supervisor/notify/" + hex.EncodeToString(random[:]), books: books, done: make(chan struct{})}
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: n.name, Net: "unixgram"})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the socket for notifications: %w", err)
@@ -77,16 +77,16 @@ func flag(on bool) int {
 }
 
 // Name is the value of NOTIFY_SOCKET.
-func (n *Notifier) Name() string { return n.name }
+func (n *Receiver) Name() string { return n.name }
 
 // Close ends the listening; take must not wait for long any more.
-func (n *Notifier) Close() {
+func (n *Receiver) Close() {
 	_ = n.books.Close(n.fd, n.conn.Close)
 	<-n.done
 	n.passed.end()
 }
 
-func (n *Notifier) run(take func([]int, Message)) {
+func (n *Receiver) run(take func([]int, Message)) {
 	defer close(n.done)
 	datagram := make([]byte, mostDatagram)
 	// There is room for all that can come: what has none the kernel closes, and

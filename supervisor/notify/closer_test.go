@@ -1,4 +1,4 @@
-package probe
+package notify
 
 import (
 	"fmt"
@@ -77,7 +77,7 @@ func TestPassedDescriptorThatLingers(t *testing.T) {
 	}
 	select {
 	case m := <-got:
-		if !m.m.Alive {
+		if !m.m.KeepAlive {
 			t.Errorf("%+v", m)
 		}
 	case <-time.After(limit):

@@ -27,10 +27,10 @@ type Environment struct {
 	Watchdog time.Duration // it wants a sign of life so often; 0: none
 }
 
-// Take reads the environment and clears it: what is said by our children is not
+// TakeEnvironment reads the environment and clears it: what is said by our children is not
 // said by us, and one that notifies gets a socket of ours. Call it before
 // anything is started.
-func Take() (Environment, error) {
+func TakeEnvironment() (Environment, error) {
 	const socket, usec, pid = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"
 	defer func() {
 		for _, name := range []string{socket, usec, pid} {
@@ -60,8 +60,8 @@ const (
 	lastTry   = 100 * time.Millisecond // for what is left when all ends
 )
 
-// Manager is the service manager. A nil one takes everything and does nothing.
-type Manager struct {
+// Sender is the service manager. A nil one takes everything and does nothing.
+type Sender struct {
 	fd    int
 	to    *unix.SockaddrUnix
 	books fdledger.Registrar
@@ -82,10 +82,10 @@ type Manager struct {
 	failed bool // to tell; said once
 }
 
-// Open prepares to tell a manager; nil: there is none. alive is asked for the
+// NewSender prepares to tell a manager; nil: there is none. alive is asked for the
 // watchdog, and may be called once Run is; warn hears once why the manager
 // cannot be told.
-func Open(e Environment, books fdledger.Registrar, alive func(context.Context) error, warn func(error)) (*Manager, error) {
+func NewSender(e Environment, books fdledger.Registrar, alive func(context.Context) error, warn func(error)) (*Sender, error) {
 	if e.Socket == "" {
 		return nil, nil
 	}
@@ -94,7 +94,7 @@ func Open(e Environment, books fdledger.Registrar, alive func(context.Context) e
 		return nil, fmt.Errorf("cannot make a socket to notify by: %w", err)
 	}
 	books.Opened(fd, "socket", "unix notify")
-	m := &Manager{
+	m := &Sender{
 		fd: fd, to: &unix.SockaddrUnix{Name: e.Socket}, books: books, warn: warn, alive: alive,
 		texts: mailbox.New[string](), quit: make(chan struct{}),
 	}
@@ -105,7 +105,7 @@ func Open(e Environment, books fdledger.Registrar, alive func(context.Context) e
 }
 
 // Emit tells of what a manager wants to know, soon. It never waits.
-func (m *Manager) Emit(e event.Event) {
+func (m *Sender) Emit(e event.Event) {
 	if m == nil {
 		return
 	}
@@ -117,7 +117,7 @@ func (m *Manager) Emit(e event.Event) {
 }
 
 // text is what an event means to a manager, if anything.
-func (m *Manager) text(e event.Event) string {
+func (m *Sender) text(e event.Event) string {
 	switch e := e.(type) {
 	case event.AllReady:
 		text := status("%s ready", count(e.Children))
@@ -165,7 +165,7 @@ func count(n int) string {
 
 // reload begins one. The time lets a manager tell answers of this reload from
 // those of an earlier one (systemd.service(5), Type=notify-reload).
-func (m *Manager) reload() string {
+func (m *Sender) reload() string {
 	if m.stopping {
 		return ""
 	}
@@ -175,7 +175,7 @@ func (m *Manager) reload() string {
 	return fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d\n%s", now.Nano()/1000, status("reloading"))
 }
 
-func (m *Manager) reloaded(how string) string {
+func (m *Sender) reloaded(how string) string {
 	if !m.reloading || m.stopping {
 		return ""
 	}
@@ -186,7 +186,7 @@ func (m *Manager) reloaded(how string) string {
 	return "READY=1\n" + status("%s", how)
 }
 
-func (m *Manager) stop(why string) string {
+func (m *Sender) stop(why string) string {
 	if m.stopping {
 		return ""
 	}
@@ -202,7 +202,7 @@ func status(format string, args ...any) string {
 // Run tells the manager, until Stop. Its sign of life comes twice in the time
 // that the manager grants, and is one of ours that are asked: who does not
 // answer is dead, and the manager finds that out.
-func (m *Manager) Run() error {
+func (m *Sender) Run() error {
 	var beat <-chan time.Time
 	if m.every > 0 {
 		t := time.NewTicker(m.every)
@@ -226,7 +226,7 @@ func (m *Manager) Run() error {
 	}
 }
 
-func (m *Manager) beat() {
+func (m *Sender) beat() {
 	ctx, cancel := context.WithTimeout(context.Background(), m.every)
 	defer cancel()
 	if m.alive(ctx) == nil {
@@ -236,7 +236,7 @@ func (m *Manager) beat() {
 
 // send sends what it can. A manager that has no room is asked again; one that is
 // not there hears of nothing.
-func (m *Manager) send() {
+func (m *Sender) send() {
 	m.unsent = append(m.unsent, m.texts.Take()...)
 	for len(m.unsent) > 0 {
 		err := unix.Sendto(m.fd, []byte(m.unsent[0]), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, m.to)
@@ -258,11 +258,11 @@ func (m *Manager) send() {
 const mostUnsent = 1000
 
 // Stop ends Run. It must be called once, if Run is.
-func (m *Manager) Stop() { close(m.quit) }
+func (m *Sender) Stop() { close(m.quit) }
 
 // Close sends what is left and gives the socket up. What is told afterwards is
 // not heard. Call it when Run is over, or never was.
-func (m *Manager) Close() {
+func (m *Sender) Close() {
 	if m == nil {
 		return
 	}

@@ -42,7 +42,7 @@ func manager(t *testing.T, name string) *net.UnixConn {
 	return c
 }
 
-func run(m *Manager) (ended chan struct{}) {
+func run(m *Sender) (ended chan struct{}) {
 	ended = make(chan struct{})
 	go func() {
 		_ = m.Run()
@@ -67,7 +67,7 @@ func TestLife(t *testing.T) {
 	for _, name := range []string{"@" + t.Name(), filepath.Join(t.TempDir(), "notify")} {
 		c := manager(t, name)
 		b := books{}
-		m, err := Open(Environment{Socket: name}, b, nil, func(err error) { t.Error(err) })
+		m, err := NewSender(Environment{Socket: name}, b, nil, func(err error) { t.Error(err) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,7 +117,7 @@ func TestLife(t *testing.T) {
 
 // Nobody is there: nothing happens.
 func TestNobody(t *testing.T) {
-	m, err := Open(Environment{}, books{}, nil, nil)
+	m, err := NewSender(Environment{}, books{}, nil, nil)
 	if m != nil || err != nil {
 		t.Fatalf("%v, %v", m, err)
 	}
@@ -128,7 +128,7 @@ func TestNobody(t *testing.T) {
 // A manager that does not listen is told of once, and holds nothing up.
 func TestDeafManager(t *testing.T) {
 	var faults []error
-	m, err := Open(Environment{Socket: "@" + t.Name()}, books{}, nil, func(err error) { faults = append(faults, err) })
+	m, err := NewSender(Environment{Socket: "@" + t.Name()}, books{}, nil, func(err error) { faults = append(faults, err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestDeafManager(t *testing.T) {
 func TestWatchdog(t *testing.T) {
 	c := manager(t, "@"+t.Name())
 	asked := make(chan error)
-	m, err := Open(Environment{Socket: "@" + t.Name(), Watchdog: 20 * time.Millisecond}, books{}, func(context.Context) error { return <-asked }, func(err error) { t.Error(err) })
+	m, err := NewSender(Environment{Socket: "@" + t.Name(), Watchdog: 20 * time.Millisecond}, books{}, func(context.Context) error { return <-asked }, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestWatchdog(t *testing.T) {
 // in order.
 func TestFullManager(t *testing.T) {
 	c := manager(t, "@"+t.Name())
-	m, err := Open(Environment{Socket: "@" + t.Name()}, books{}, nil, func(err error) { t.Error(err) })
+	m, err := NewSender(Environment{Socket: "@" + t.Name()}, books{}, nil, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestFullManager(t *testing.T) {
 // One that is not told of in Run is told at the end, within a bound.
 func TestTheLastWord(t *testing.T) {
 	c := manager(t, "@"+t.Name())
-	m, err := Open(Environment{Socket: "@" + t.Name()}, books{}, nil, func(err error) { t.Error(err) })
+	m, err := NewSender(Environment{Socket: "@" + t.Name()}, books{}, nil, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +223,7 @@ func TestTheLastWord(t *testing.T) {
 
 // An impatient manager does not keep us busy.
 func TestImpatientManager(t *testing.T) {
-	m, err := Open(Environment{Socket: "@" + t.Name(), Watchdog: time.Microsecond}, books{}, nil, func(error) {})
+	m, err := NewSender(Environment{Socket: "@" + t.Name(), Watchdog: time.Microsecond}, books{}, nil, func(error) {})
 	if err != nil || m.every < 10*time.Millisecond {
 		t.Errorf("%v, %v", m.every, err)
 	}
@@ -250,7 +250,7 @@ func TestTake(t *testing.T) {
 		t.Setenv("NOTIFY_SOCKET", c.socket)
 		t.Setenv("WATCHDOG_USEC", c.usec)
 		t.Setenv("WATCHDOG_PID", c.pid)
-		got, err := Take()
+		got, err := TakeEnvironment()
 		if got != c.want || c.fault == "" && err != nil || c.fault != "" && (err == nil || !strings.Contains(err.Error(), c.fault)) {
 			t.Errorf("%+v: %+v, %v", c, got, err)
 		}
