@@ -1,5 +1,5 @@
-// Package files reads small files for somebody who may not want to wait for
-// them any more: a read from a file system that does not answer never returns.
+// Package files reads small files for a caller that can abandon the reads. A read from a file
+// system that does not respond never returns.
 package files
 
 import (
@@ -12,21 +12,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrAbandoned is returned once nobody wants to know what a file has in it.
-var ErrAbandoned = errors.New("it is not needed any more")
+// ErrAbandoned is returned by every method after [Reader.Abandon].
+var ErrAbandoned = errors.New("the reading of files was abandoned")
 
-// Reader has every descriptor that a reading of files uses. Its methods may be
-// called by any goroutine. The zero value is ready.
+// Reader reads files and keeps a list of the descriptors that it uses. Any goroutine may call its
+// methods. The zero value is ready for use.
 type Reader struct {
 	mu        sync.Mutex
-	open      map[int]bool
+	open      map[int]bool // by descriptor
 	abandoned bool
 }
 
-// Read returns the content of a regular file, most bytes and one at most: if
-// there is one more, the file is larger. It does not wait for the writer of a
-// FIFO, nor for what a file such as /proc/kmsg may have later.
-func (r *Reader) Read(path string, most int) ([]byte, error) {
+// Read returns the content of a regular file, at most limit+1 bytes. If it returns limit+1 bytes,
+// the file is larger than limit. Read does not wait for the writer of a FIFO, nor for later
+// content of a file such as /proc/kmsg.
+func (r *Reader) Read(path string, limit int) ([]byte, error) {
 	fd, err := r.openFile(path, unix.O_NONBLOCK)
 	if err != nil {
 		return nil, err
@@ -39,16 +39,16 @@ func (r *Reader) Read(path string, most int) ([]byte, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
-	src := make([]byte, 0, min(max(int(st.Size), 0), most)+1)
-	for len(src) <= most {
+	src := make([]byte, 0, min(max(int(st.Size), 0), limit)+1)
+	for len(src) <= limit {
 		if len(src) == cap(src) {
 			src = append(src, 0)[:len(src)]
 		}
-		n, err := r.read(fd, src[len(src):min(cap(src), most+1)])
+		n, err := r.read(fd, src[len(src):min(cap(src), limit+1)])
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):
-			return nil, fmt.Errorf("%s has no end that could be waited for", path)
+			return nil, fmt.Errorf("%s has no end: a read would wait for more", path)
 		case err != nil:
 			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
 		case n == 0:
@@ -66,14 +66,14 @@ func (r *Reader) read(fd int, b []byte) (int, error) {
 	}
 	n, err := unix.Read(fd, b)
 	if r.isAbandoned() {
-		return 0, ErrAbandoned // the number may have been another file's
+		return 0, ErrAbandoned // the descriptor may have belonged to another file
 	}
 	return n, err
 }
 
-// Names lists what is in a directory, most names and a few more at most. What
-// cannot be read is left out.
-func (r *Reader) Names(dir string, most int) ([]string, error) {
+// Names returns the names in a directory, in no order. It stops reading after limit names, so the
+// result can have a few more. If a part cannot be read, the names before it are returned.
+func (r *Reader) Names(dir string, limit int) ([]string, error) {
 	fd, err := r.openFile(dir, unix.O_DIRECTORY)
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (r *Reader) Names(dir string, most int) ([]string, error) {
 	defer r.close(fd)
 	var names []string
 	block := make([]byte, 8192)
-	for len(names) <= most {
+	for len(names) <= limit {
 		n, err := unix.ReadDirent(fd, block)
 		if r.isAbandoned() {
 			return nil, ErrAbandoned
@@ -124,13 +124,13 @@ func (r *Reader) openFile(path string, flags int) (int, error) {
 	return fd, nil
 }
 
-// close closes a descriptor unless Abandon did.
+// close closes a descriptor, unless Abandon closed it.
 func (r *Reader) close(fd int) {
 	r.mu.Lock()
-	mine := r.open[fd]
+	isOpen := r.open[fd]
 	delete(r.open, fd)
 	r.mu.Unlock()
-	if mine {
+	if isOpen {
 		_ = unix.Close(fd)
 	}
 }
@@ -141,30 +141,30 @@ func (r *Reader) isAbandoned() bool {
 	return r.abandoned
 }
 
-// abandonLimit bounds the closes of Abandon. close(2) takes a number out of the
-// table first, and only then waits for the file system.
-const abandonLimit = 20 * time.Millisecond
+// closeTimeout bounds how long Abandon waits for close(2), which first removes the descriptor from
+// the table, and then may wait for the file system.
+const closeTimeout = 20 * time.Millisecond
 
-// Abandon ends all reading: what is open is closed, and nothing is opened any
-// more. A read that waits for its file system may never return; its descriptor
-// is gone all the same. It reports whether there was one.
+// Abandon closes all open descriptors and makes every later call fail. A read that waits for its
+// file system may never return, but its descriptor is closed. Abandon reports whether a descriptor
+// was open. It waits 20 ms at most.
 func (r *Reader) Abandon() bool {
 	r.mu.Lock()
 	open := r.open
 	r.open, r.abandoned = nil, true
 	r.mu.Unlock()
-	var all sync.WaitGroup
+	var closes sync.WaitGroup
 	for fd := range open {
-		all.Go(func() { _ = unix.Close(fd) })
+		closes.Go(func() { _ = unix.Close(fd) })
 	}
 	done := make(chan struct{})
 	go func() {
-		all.Wait()
+		closes.Wait()
 		close(done)
 	}()
 	select {
 	case <-done:
-	case <-time.After(abandonLimit):
+	case <-time.After(closeTimeout):
 	}
 	return len(open) > 0
 }

@@ -25,42 +25,46 @@ func must(t *testing.T, err error) {
 func TestRead(t *testing.T) {
 	dir := t.TempDir()
 	var r Reader
-	for name, text := range map[string]string{"empty": "", "ten": "0123456789", "long": strings.Repeat("x", 100_000)} {
+	for name, text := range map[string]string{
+		"empty": "", "ten": "0123456789", "long": strings.Repeat("x", 100_000),
+	} {
 		path := filepath.Join(dir, name)
 		must(t, os.WriteFile(path, []byte(text), 0o600))
 		if got, err := r.Read(path, len(text)); err != nil || string(got) != text {
-			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+			t.Errorf("%s: got %d bytes, %v, want %d bytes", name, len(got), err, len(text))
 		}
-		if got, err := r.Read(path, 5); err != nil || len(got) != min(6, len(text)) {
-			t.Errorf("%s: %d bytes of 5, %v", name, len(got), err)
+		want := min(6, len(text))
+		if got, err := r.Read(path, 5); err != nil || len(got) != want {
+			t.Errorf("%s with limit 5: got %d bytes, %v, want %d", name, len(got), err, want)
 		}
 	}
-	if b, err := r.Read("/proc/self/status", 1<<20); err != nil || !strings.Contains(string(b), "Pid:") {
-		t.Errorf("a file without a size: %v", err)
+	b, err := r.Read("/proc/self/status", 1<<20) // a file without a size
+	if err != nil || !strings.Contains(string(b), "Pid:") {
+		t.Errorf("/proc/self/status: got %q, %v", b, err)
 	}
 	fifo := filepath.Join(dir, "fifo")
 	must(t, unix.Mkfifo(fifo, 0o600))
 	if _, err := r.Read(fifo, 10); err == nil || !strings.Contains(err.Error(), "regular") {
-		t.Error(err)
+		t.Errorf("a FIFO: got error %v", err)
 	}
 	if _, err := r.Read(filepath.Join(dir, "none"), 10); !errors.Is(err, fs.ErrNotExist) {
-		t.Error(err)
+		t.Errorf("a missing file: got error %v", err)
 	}
 	names, err := r.Names(dir, 100)
 	slices.Sort(names)
 	if err != nil || !slices.Equal(names, []string{"empty", "fifo", "long", "ten"}) {
-		t.Errorf("%v, %v", names, err)
+		t.Errorf("got names %v, %v", names, err)
 	}
 	if _, err := r.Names(fifo, 100); !errors.Is(err, unix.ENOTDIR) {
-		t.Error(err)
+		t.Errorf("the names in a FIFO: got error %v", err)
 	}
 	if len(r.open) > 0 {
-		t.Errorf("open: %v", r.open)
+		t.Errorf("descriptors %v are still open", r.open)
 	}
 }
 
-// What is read of the kernel's messages has no end to wait for.
-func TestReadOfWhatComesLater(t *testing.T) {
+// TestReadEndlessFile reads the kernel's messages, which have no end.
+func TestReadEndlessFile(t *testing.T) {
 	needs.Check(t, "root")
 	done := make(chan error, 1)
 	go func() {
@@ -71,40 +75,40 @@ func TestReadOfWhatComesLater(t *testing.T) {
 	select {
 	case err := <-done:
 		if err == nil {
-			t.Error("it ended")
+			t.Error("the read succeeded")
 		}
 	case <-time.After(10 * time.Second):
-		t.Error("it waits")
+		t.Error("the read blocks")
 	}
 }
 
-// A read that never returns: its descriptor is gone, and its number may be another
-// file's, which is neither read nor closed.
+// TestAbandon abandons a read that blocks. Its descriptor is closed. Another file that gets the
+// same number afterwards is neither read nor closed.
 func TestAbandon(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	must(t, unix.Mkfifo(fifo, 0o600))
-	w, err := os.OpenFile(fifo, os.O_RDWR, 0) // so that a read waits
+	w, err := os.OpenFile(fifo, os.O_RDWR, 0) // with a writer, a read blocks
 	must(t, err)
 	var r Reader
 	fd, err := r.openFile(fifo, 0)
 	must(t, err)
-	began, done := make(chan struct{}), make(chan error, 1)
+	started, done := make(chan struct{}), make(chan error, 1)
 	go func() {
-		close(began)
+		close(started)
 		_, err := r.read(fd, make([]byte, 1))
 		r.close(fd)
 		done <- err
 	}()
-	<-began
-	begin := time.Now()
+	<-started
+	start := time.Now()
 	if !r.Abandon() {
-		t.Error("nothing was open")
+		t.Error("no descriptor was open")
 	}
-	if took := time.Since(begin); took > 10*time.Second {
-		t.Errorf("it took %v", took)
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("Abandon took %v, want at most 10s", took)
 	}
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != unix.EBADF {
-		t.Errorf("it is open: %v", err)
+		t.Errorf("the descriptor is open: got %v, want EBADF", err)
 	}
 	other, err := unix.Open("/dev/zero", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	must(t, err)
@@ -116,13 +120,13 @@ func TestAbandon(t *testing.T) {
 	}
 	w.Close()
 	if err := <-done; !errors.Is(err, ErrAbandoned) {
-		t.Error(err)
+		t.Errorf("the read that blocked: got error %v, want %v", err, ErrAbandoned)
 	}
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-		t.Errorf("the other file of that number was closed: %v", err)
+		t.Errorf("the other file with that number was closed: %v", err)
 	}
 	must(t, unix.Close(fd))
 	if _, err := r.Read("/proc/self/stat", 10); !errors.Is(err, ErrAbandoned) {
-		t.Error(err)
+		t.Errorf("a read after Abandon: got error %v, want %v", err, ErrAbandoned)
 	}
 }

@@ -1,6 +1,5 @@
-// Package limits knows how many processes, threads and descriptors the kernel
-// lets us have, makes the threads that we need in time, and tells what a spawn
-// lacked.
+// Package limits reads how many processes, threads and descriptors the kernel allows us, creates
+// the threads that we need before the first child, and names the resource that a spawn lacked.
 package limits
 
 import (
@@ -17,11 +16,11 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// Limit is a limit of processes, in which threads count, that holds for us.
+// Limit is a limit on the number of processes that applies to us. Threads count as processes.
 type Limit struct {
 	Max   int
-	Used  int // by others than our own threads too; -1: not known
-	Where string
+	Used  int    // also by others; -1 if it cannot be read
+	Where string // the file or resource limit
 }
 
 func (l *Limit) String() string {
@@ -31,7 +30,7 @@ func (l *Limit) String() string {
 	return fmt.Sprintf("%s is %d, %d are in use", l.Where, l.Max, l.Used)
 }
 
-// free is what the limit leaves to us, our own threads included.
+// free returns how many processes the limit allows us, including our own threads.
 func (l *Limit) free(own int) int {
 	if l.Used < 0 {
 		return l.Max
@@ -39,8 +38,8 @@ func (l *Limit) free(own int) int {
 	return max(l.Max-l.Used, 0) + own
 }
 
-// FreeProcesses is how many threads and processes we can have, ours that there are
-// included, and the limit that leaves the least; nil: there is none.
+// FreeProcesses returns how many threads and processes we can have, including those that exist,
+// and the limit that allows the fewest. tightest is nil if there is no limit.
 func FreeProcesses() (free int, tightest *Limit) {
 	free = math.MaxInt
 	limits := pidLimits()
@@ -65,11 +64,10 @@ func pidLimits() []Limit {
 	return limits
 }
 
-// cgroupLimits reads the pids controller of the control groups that we are in,
-// up to the root of what is mounted: the limit of each holds. Version 1 has the
-// controller in a tree of its own, version 2 has one tree (cgroups(7)). In a
-// container the path can be the host's, where the mount begins with our group:
-// so names that are not there are passed over.
+// cgroupLimits reads the pids controller of our control group and of its ancestors up to the root
+// of the mount; all these limits apply. Version 1 has a tree for each controller, version 2 has one
+// tree (cgroups(7)). In a container the path can be that of the host although the mount starts at
+// our group, so names that do not exist are skipped.
 func cgroupLimits(cgroups, mounts string) (limits []Limit) {
 	for line := range strings.Lines(cgroups) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -81,15 +79,17 @@ func cgroupLimits(cgroups, mounts string) (limits []Limit) {
 		case fields[1] == "":
 			roots = []string{mounts, filepath.Join(mounts, "unified")}
 		case slices.Contains(controllers, "pids"):
-			roots = slices.Compact([]string{filepath.Join(mounts, "pids"), filepath.Join(mounts, fields[1])})
+			roots = slices.Compact([]string{
+				filepath.Join(mounts, "pids"), filepath.Join(mounts, fields[1]),
+			})
 		}
 		for _, root := range roots {
-			at := filepath.Clean("/" + fields[2])
-			for ; ; at = filepath.Dir(at) {
-				if l, ok := cgroupLimit(root + at); ok {
+			group := filepath.Clean("/" + fields[2])
+			for ; ; group = filepath.Dir(group) {
+				if l, ok := cgroupLimit(root + group); ok {
 					limits = append(limits, l)
 				}
-				if at == "/" {
+				if group == "/" {
 					break
 				}
 			}
@@ -100,15 +100,15 @@ func cgroupLimits(cgroups, mounts string) (limits []Limit) {
 
 func cgroupLimit(dir string) (Limit, bool) {
 	name := filepath.Join(dir, "pids.max")
-	most, err := readNumber(name)
-	if err != nil { // "max", or no such group
+	limit, err := readNumber(name)
+	if err != nil { // "max", or the group does not exist
 		return Limit{}, false
 	}
 	used, err := readNumber(filepath.Join(dir, "pids.current"))
 	if err != nil {
 		used = -1
 	}
-	return Limit{Max: most, Used: used, Where: name}, true
+	return Limit{Max: limit, Used: used, Where: name}, true
 }
 
 func readNumber(name string) (int, error) {
@@ -119,16 +119,15 @@ func readNumber(name string) (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(b)))
 }
 
-// countBelow is the RLIMIT_NPROC below which the threads of a user are counted:
-// that reads a file of each process.
-const countBelow = 1024
+// maxUserLimit is the highest RLIMIT_NPROC that is considered. To count the threads of a user
+// reads a file of each process, which is not worth it for a limit that is not tight.
+const maxUserLimit = 1024
 
-// userLimit is RLIMIT_NPROC, unless we are exempt: as the user root of the
-// initial user namespace, or with CAP_SYS_RESOURCE or CAP_SYS_ADMIN there
-// (setrlimit(2)).
+// userLimit returns RLIMIT_NPROC, unless we are exempt: as root in the initial user namespace, or
+// with CAP_SYS_RESOURCE or CAP_SYS_ADMIN there (setrlimit(2)).
 func userLimit() (Limit, bool) {
 	var r unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NPROC, &r) != nil || r.Cur > countBelow {
+	if unix.Getrlimit(unix.RLIMIT_NPROC, &r) != nil || r.Cur > maxUserLimit {
 		return Limit{}, false
 	}
 	if ids, err := os.ReadFile("/proc/self/uid_map"); err == nil {
@@ -143,7 +142,7 @@ func userLimit() (Limit, bool) {
 	return l, true
 }
 
-// threadsOf counts the threads of a user that we can see.
+// threadsOf counts the visible threads of a user. It returns -1 if /proc cannot be read.
 func threadsOf(uid int) (n int) {
 	names, err := os.ReadDir("/proc")
 	if err != nil {

@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Shortage says what a spawn lacked.
+// Shortage is the resource that a spawn lacked.
 type Shortage struct {
 	Resource string // processes, memory, descriptors, open files of the machine
-	Limit    string // the limit in words; "unknown" where it cannot be read
+	Limit    string // the limit in words; "unknown" if it cannot be read
 }
 
-// MeansShortage reports whether an error means that the machine, or a limit, has no
-// room now for what was wanted. That passes, and is nobody's fault.
+// MeansShortage reports whether an error means that a resource is exhausted now: of the machine,
+// or by a limit. Such a shortage is temporary, and the configuration is not at fault.
 func MeansShortage(err error) bool {
 	for _, e := range []error{unix.EAGAIN, unix.ENOMEM, unix.EMFILE, unix.ENFILE, unix.ENOBUFS} {
 		if errors.Is(err, e) {
@@ -26,8 +26,8 @@ func MeansShortage(err error) bool {
 	return false
 }
 
-// ShortageOf names the resource of an error for which [MeansShortage] holds, and its
-// limit as it is now.
+// ShortageOf returns the resource that an error is about, and its limit now. [MeansShortage] must
+// hold for the error.
 func ShortageOf(err error) Shortage {
 	s := Shortage{Limit: "unknown"}
 	switch {

@@ -2,25 +2,40 @@ package limits
 
 import "time"
 
-// Slots bound how many goroutines are in a blocking call of one kind at once:
-// each of them needs a thread, and there are only so many (see [Threads]).
+const (
+	// maxProcs bounds GOMAXPROCS. Each processor needs four threads, and the supervisor does not
+	// use more processors.
+	maxProcs = 4
+	// maxFileWrites is the number of writes to log files at a time.
+	maxFileWrites = 2
+)
+
+// ReadSlots is for reads of children's output, and for reads of /proc by probes: one slot for
+// each processor. [Reserve] sets it.
+var ReadSlots = make(Slots, maxProcs)
+
+// FileSlots is for writes to log files.
+var FileSlots = make(Slots, maxFileWrites)
+
+// Slots bounds how many goroutines are in a blocking call of one kind at a time. Each of them
+// needs a thread, and [Threads] counts them.
 type Slots chan struct{}
 
-// slotWait is how long a call waits for a slot. Calls that hang for longer, as
-// on a disk that does not answer, must not block all others; then a further
-// thread may be made.
-const slotWait = time.Second
+// slotTimeout is how long a call waits for a slot. Calls that take longer, as on a disk that does
+// not respond, must not block all others. Then the call runs without a slot, and the runtime may
+// create a thread for it.
+const slotTimeout = time.Second
 
-// Run makes the call in a slot.
+// Run runs call in a slot.
 func (s Slots) Run(call func()) {
 	select {
 	case s <- struct{}{}:
 	default:
-		late := time.NewTimer(slotWait)
-		defer late.Stop()
+		timeout := time.NewTimer(slotTimeout)
+		defer timeout.Stop()
 		select {
 		case s <- struct{}{}:
-		case <-late.C:
+		case <-timeout.C:
 			call()
 			return
 		}
@@ -28,10 +43,3 @@ func (s Slots) Run(call func()) {
 	defer func() { <-s }()
 	call()
 }
-
-// ReadSlots has the reads of children's output and those of /proc for probes: one
-// for each processor, see [Reserve].
-var ReadSlots = make(Slots, mostProcs)
-
-// FileSlots has the writes to log files.
-var FileSlots = make(Slots, fileCalls)

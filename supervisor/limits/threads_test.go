@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"strconv"
@@ -15,23 +16,22 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// So many goroutines can block in system calls as the pools and the parts of
-// the supervisor can at once, and garbage is collected meanwhile, and the
-// runtime makes no thread for it.
-func TestThreadsAreThere(t *testing.T) {
+// TestReserve blocks as many goroutines in system calls as the supervisor can block at a time, and
+// collects garbage meanwhile. The runtime must not create another thread.
+func TestReserve(t *testing.T) {
 	r, err := Reserve(ThreadNeeds{LogFiles: true, Notify: true, Watch: true, Manager: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Spawned()
-	r.Spawned() // a second child changes nothing
-	if r.over != nil {
-		<-r.over
+	r.Spawned() // a second child has no effect
+	if r.done != nil {
+		<-r.done
 	}
 	r.Close()
 	before := len(procfs.Threads(os.Getpid()))
-	if least := Threads(r.procs, r.extra); before < least {
-		t.Errorf("%d threads, want %d", before, least)
+	if want := Threads(r.procs, r.extra); before < want {
+		t.Errorf("there are %d threads, want at least %d", before, want)
 	}
 	var blocked sync.WaitGroup
 	var pipes [][2]int
@@ -43,10 +43,10 @@ func TestThreadsAreThere(t *testing.T) {
 		pipes = append(pipes, p)
 		blocked.Go(func() { _, _ = unix.Read(p[0], make([]byte, 1)) })
 	}
-	await(t, func() bool { return reading() >= len(pipes) })
+	await(t, "all reads block", func() bool { return readers() >= len(pipes) })
 	runtime.GC()
 	if after := len(procfs.Threads(os.Getpid())); after > before {
-		t.Errorf("%d threads with %d blocked, %d before", after, len(pipes), before)
+		t.Errorf("there are %d threads with %d blocked, want at most %d", after, len(pipes), before)
 	}
 	for _, p := range pipes {
 		_ = unix.Close(p[1])
@@ -57,8 +57,8 @@ func TestThreadsAreThere(t *testing.T) {
 	}
 }
 
-// reading is how many of our threads wait in read(2).
-func reading() (n int) {
+// readers returns how many of our threads wait in read(2) of a pipe.
+func readers() (n int) {
 	for _, tid := range procfs.Threads(os.Getpid()) {
 		b, _ := os.ReadFile("/proc/self/task/" + strconv.Itoa(tid) + "/wchan")
 		if strings.Contains(string(b), "pipe_read") {
@@ -68,68 +68,73 @@ func reading() (n int) {
 	return n
 }
 
-func await(t *testing.T, what func() bool) {
+// await waits until a condition holds, for 10 s at most.
+func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for late := time.Now().Add(10 * time.Second); !what(); {
-		if time.Now().After(late) {
-			t.Fatal("it does not happen")
+	for end := time.Now().Add(10 * time.Second); !holds(); {
+		if time.Now().After(end) {
+			t.Fatalf("timeout: %s", what)
 		}
 		runtime.Gosched()
 	}
 }
 
-// No more calls are made at once than there are slots, unless they hang.
+// TestSlots runs more calls than there are slots. A call waits for a slot, but not forever.
 func TestSlots(t *testing.T) {
 	s := make(Slots, 2)
-	var now, most atomic.Int32
+	var running, highest atomic.Int32
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
 			s.Run(func() {
-				n := now.Add(1)
-				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+				n := running.Add(1)
+				for {
+					m := highest.Load()
+					if n <= m || highest.CompareAndSwap(m, n) {
+						break
+					}
 				}
 				runtime.Gosched()
-				now.Add(-1)
+				running.Add(-1)
 			})
 		})
 	}
 	all.Wait()
-	if most.Load() != 2 {
-		t.Errorf("%d at once", most.Load())
+	if highest.Load() != 2 {
+		t.Errorf("%d calls ran at a time, want 2", highest.Load())
 	}
 	hang := make(chan struct{})
 	for range 2 {
 		all.Go(func() { s.Run(func() { <-hang }) })
 	}
-	await(t, func() bool { return len(s) == 2 })
-	began := time.Now()
+	await(t, "both slots are in use", func() bool { return len(s) == 2 })
+	start := time.Now()
 	s.Run(func() {})
-	if d := time.Since(began); d < slotWait {
-		t.Errorf("it waited for %v", d)
+	if d := time.Since(start); d < slotTimeout {
+		t.Errorf("the call waited for %v, want at least %v", d, slotTimeout)
 	}
 	close(hang)
 	all.Wait()
 }
 
-// The page for users has the numbers of the code.
+// TestDocs compares the numbers in docs/limits.md with the code.
 func TestDocs(t *testing.T) {
 	page, err := os.ReadFile("../../docs/limits.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"The least limit is " + strconv.Itoa(Threads(1, 0)+spare+1) + "**",
+		"The least limit is " + strconv.Itoa(Threads(1, 0)+spareThreads+1) + "**",
 		"| supervisor, one processor | " + strconv.Itoa(Threads(1, 0)) + " |",
-		"up to " + strconv.Itoa(mostProcs) + " | " + strconv.Itoa(Threads(2, 0)-Threads(1, 0)) + " |",
+		fmt.Sprintf("up to %d | %d |", maxProcs, Threads(2, 0)-Threads(1, 0)),
 		"| a child logs to a file | " + strconv.Itoa(ThreadNeeds{LogFiles: true}.Threads()) + " |",
 		"below 1,024, unless",
 	} {
 		if !strings.Contains(string(page), want) {
-			t.Errorf("docs/limits.md does not say %q", want)
+			t.Errorf("docs/limits.md lacks the text %q", want)
 		}
 	}
-	if countBelow != 1024 {
-		t.Error("docs/limits.md says 1,024")
+	if maxUserLimit != 1024 {
+		t.Errorf("docs/limits.md says 1,024, and maxUserLimit is %d", maxUserLimit)
 	}
 }
