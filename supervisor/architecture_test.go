@@ -24,7 +24,7 @@ var layers = [][]string{
 	},
 	{"process/phase", "process/proof", "process/spawn", "lifecycle"},
 	{"fdledger", "mailbox", "limits"},
-	{"procfs", "event", "files", "entrypoint", "exitcode", "termtext"},
+	{"procfs", "event", "files", "entrypoint", "exitcode", "termtext", "findings"},
 	{"sockdiag"},
 }
 

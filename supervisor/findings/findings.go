@@ -1,0 +1,153 @@
+// Package findings decides which of the descriptors that a process leaked are findings:
+// those that did harm, and those that the user asked to hear of. It is pure: it reads no
+// descriptor and no clock.
+package findings
+
+import "fmt"
+
+// Level says what counts as a finding.
+type Level string
+
+// The levels. Each one includes the level before it.
+const (
+	// Data counts lost data: bytes that a socket had not read or not sent, and clients
+	// that waited in the accept queue of a listener.
+	Data Level = "data"
+	// Sockets also counts each listener and each connection to a process outside the
+	// process tree that the program did not close itself.
+	Sockets Level = "sockets"
+	// All also counts every other descriptor.
+	All Level = "all"
+)
+
+// Levels returns the levels, the least strict one first.
+func Levels() []Level { return []Level{Data, Sockets, All} }
+
+// Kind names the harm of a finding. The value None means no finding.
+type Kind string
+
+// The kinds, as the log has them.
+const (
+	None           Kind = ""
+	UnreadData     Kind = "unread_data"
+	UnsentData     Kind = "unsent_data"
+	ClientsWaiting Kind = "clients_waiting"
+	ListenerOpen   Kind = "listener_open"
+	ConnectionOpen Kind = "connection_open"
+	Open           Kind = "open"
+)
+
+// FD is a descriptor that a process still held at its exit.
+type FD struct {
+	Kind   string // file, pipe, socket, epoll, …
+	Target string // in plain words, for example "tcp 0.0.0.0:80 listen"
+
+	// NotCounted says why the descriptor never counts: a standard stream, inherited, or the
+	// runtime's own. It is empty if the descriptor may count.
+	NotCounted string
+
+	// What follows is known of sockets only.
+
+	Listener   bool
+	Connection bool
+	Waiting    uint64 // connections in the accept queue of a listener
+	Unread     uint64 // bytes
+	Unsent     uint64 // bytes
+	Shared     bool   // another process holds the socket too, so nothing of it is lost
+	InTree     bool   // the peer belongs to the same process tree
+}
+
+// Policy is what the user asked for.
+type Policy struct {
+	Level Level
+	Allow []Pattern // descriptors that are never findings
+}
+
+// Judge returns the kind of the finding that fd is, None if fd is not a finding.
+func (p Policy) Judge(fd FD) Kind {
+	if fd.NotCounted != "" || fd.Shared && fd.Kind == "socket" {
+		return None
+	}
+	kind := p.kind(fd)
+	if kind == None {
+		return None
+	}
+	for _, a := range p.Allow {
+		if a.Matches(fd) {
+			return None
+		}
+	}
+	return kind
+}
+
+// kind judges without the patterns. A harm is named before what only stayed open.
+func (p Policy) kind(fd FD) Kind {
+	outside := fd.Kind == "socket" && !fd.InTree
+	switch {
+	case outside && fd.Listener && fd.Waiting > 0:
+		return ClientsWaiting
+	case outside && !fd.Listener && fd.Unread > 0:
+		return UnreadData
+	case outside && !fd.Listener && fd.Unsent > 0:
+		return UnsentData
+	case p.Level == Data:
+		return None
+	case outside && fd.Listener:
+		return ListenerOpen
+	case outside && fd.Connection:
+		return ConnectionOpen
+	case p.Level == All:
+		return Open
+	}
+	return None
+}
+
+// Harm says in words what happened, and Advice what to do about it.
+func (k Kind) Harm(fd FD) string {
+	switch k {
+	case UnreadData:
+		return fmt.Sprintf("%s arrived on %s and were never read", count(fd.Unread, "byte"), fd.Target)
+	case UnsentData:
+		return fmt.Sprintf("%s for the peer of %s were not delivered when the process ended",
+			count(fd.Unsent, "byte"), fd.Target)
+	case ClientsWaiting:
+		return fmt.Sprintf("%s waited in the accept queue of %s and were reset",
+			count(fd.Waiting, "client"), fd.Target)
+	case ListenerOpen:
+		return fmt.Sprintf("%s accepted connections until the process ended", fd.Target)
+	case ConnectionOpen:
+		return fmt.Sprintf("the kernel closed %s, not the program", fd.Target)
+	case Open:
+		return fmt.Sprintf("the kernel closed %s, not the program", fd.Target)
+	}
+	return ""
+}
+
+// Advice says what the author of the program can do, and how the user accepts the finding.
+func (k Kind) Advice(fd FD) string {
+	var advice string
+	switch k {
+	case UnreadData:
+		advice = "read to the end of the stream before the exit, or tell the peer to stop first"
+	case UnsentData:
+		advice = "shut down the sending side, then wait for the end of the stream before the exit"
+	case ClientsWaiting:
+		advice = "stop accepting, then serve what is in the queue, then exit"
+	case ListenerOpen:
+		advice = "close the listener first when the stop begins"
+	case ConnectionOpen:
+		advice = "close the connection before the exit"
+	case Open:
+		advice = "close it before the exit"
+	default:
+		return ""
+	}
+	return fmt.Sprintf("%s; to accept it: --allow '%s'", advice, PatternFor(fd))
+}
+
+func count(n uint64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
