@@ -35,7 +35,6 @@ var notYet = []string{
 	"supervisor/cli",
 	"supervisor/config",
 	"supervisor/control",
-	"supervisor/eventlog",
 	"supervisor/fdledger",
 	"supervisor/fixture",
 	"supervisor/notify",

@@ -3,8 +3,8 @@ package event
 // Proof says how exactly the descriptors are known that a process had open at its exit.
 type Proof string
 
-// The kinds of proof, the best one first, by the time at which the table of descriptors was
-// read. The empty value stands for a descriptor of the supervisor, which needs no proof.
+// The kinds of proof, the best one first. They differ in the time at which the descriptor
+// table was read. The empty value is for a descriptor of the supervisor, which needs no proof.
 const (
 	ProofExact   Proof = "exact"   // read at the exit of the last thread
 	ProofSampled Proof = "sampled" // read a few milliseconds before the exit

@@ -6,12 +6,14 @@ import (
 	"unicode/utf8"
 )
 
+// The functions of this file work on bytes, because all output of all children goes through
+// them.
+
 const hexDigits = "0123456789abcdef"
 
-// AppendText appends line with its control characters made visible, so that a
-// terminal never sees an escape sequence of a child: C0 but for the tab, DEL,
-// and C1 where it is encoded in UTF-8. Everything else passes byte for byte,
-// invalid UTF-8 too.
+// AppendText appends a line of output to dst and escapes its control characters, so that no
+// escape sequence of a child reaches a terminal: C0 apart from the tab, DEL, and C1 in its
+// UTF-8 encoding. All other bytes stay as they are, invalid UTF-8 too, unlike in [Escape].
 func AppendText(dst, line []byte) []byte {
 	for len(line) > 0 {
 		n := plainText(line)
@@ -36,9 +38,8 @@ func AppendText(dst, line []byte) []byte {
 	return dst
 }
 
-// AppendJSON appends line as the inside of a JSON string. Besides what JSON
-// asks for, DEL and C1 are escaped, and a byte that is not UTF-8 becomes
-// U+FFFD.
+// AppendJSON appends a line of output to dst as the inside of a JSON string. It escapes what
+// JSON requires, and DEL and C1. A byte that is not UTF-8 becomes U+FFFD.
 func AppendJSON(dst, line []byte) []byte {
 	for len(line) > 0 {
 		n := plainJSON(line)
@@ -66,7 +67,7 @@ func AppendJSON(dst, line []byte) []byte {
 	return dst
 }
 
-// appendEscape appends the JSON escape of an ASCII character that needs one.
+// appendEscape appends the JSON escape of an ASCII character.
 func appendEscape(dst []byte, c byte) []byte {
 	switch c {
 	case '"', '\\':
@@ -86,9 +87,9 @@ func appendU(dst []byte, c byte) []byte {
 	return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 }
 
-// Eight bytes are looked at in one word ("Bit Twiddling Hacks", determine if a
-// word has a byte less than n, or equal to n): the lowest marked byte is
-// right, and only that one is used.
+// plainText and plainJSON test eight bytes in one word ("Bit Twiddling Hacks", determine if a
+// word has a byte less than n, or equal to n). Only the lowest marked byte of the result is
+// exact, and only that one is used.
 const (
 	ones  = 0x0101010101010101
 	highs = 0x8080808080808080
@@ -98,8 +99,8 @@ func below(word uint64, n byte) uint64 { return (word - ones*uint64(n)) &^ word 
 
 func equal(word uint64, c byte) uint64 { return below(word^ones*uint64(c), 1) }
 
-// plainText returns how many bytes at the front of line are neither control
-// characters nor 0xc2, with which an encoded C1 begins.
+// plainText returns how many bytes at the start of line are neither control characters nor
+// 0xc2, the first byte of an encoded C1.
 func plainText(line []byte) int {
 	i := 0
 	for ; len(line)-i >= 8; i += 8 {
@@ -116,13 +117,13 @@ func plainText(line []byte) int {
 	return i
 }
 
-// plainJSON returns how many bytes at the front of line stand for themselves
-// in a JSON string, ASCII only.
+// plainJSON returns how many bytes at the start of line are ASCII that JSON needs no escape for.
 func plainJSON(line []byte) int {
 	i := 0
 	for ; len(line)-i >= 8; i += 8 {
 		w := binary.LittleEndian.Uint64(line[i:])
-		if hit := below(w, 0x20) | equal(w, '"') | equal(w, '\\') | equal(w, 0x7f) | w&highs; hit != 0 {
+		hit := below(w, 0x20) | equal(w, '"') | equal(w, '\\') | equal(w, 0x7f) | w&highs
+		if hit != 0 {
 			return i + bits.TrailingZeros64(hit)/8
 		}
 	}

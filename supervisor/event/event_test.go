@@ -1,0 +1,82 @@
+package event
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"regexp"
+	"testing"
+)
+
+// all has every event, with the values that add optional keys.
+var all = []Event{
+	AllReady{}, CheckFailed{}, CheckPassed{}, Completed{}, ConfigEdited{}, ConfigRejected{},
+	ConfigReloaded{}, DependencyFailed{}, DescendantEnded{Child: "c", Reason: "r"},
+	DescendantsOutlive{}, FDOpened{}, Failed{}, Fault{}, Leftover{}, LedgerEntry{},
+	FDClosed{
+		Pid:        1,
+		Proof:      ProofExact,
+		Process:    "p",
+		HeldBy:     "h",
+		NotCounted: "n",
+		Detail: FDDetail{
+			State: "s", Unread: 1, Unsent: 1, Mode: "r", Lock: "l", Deleted: true,
+		},
+	},
+	MainChanged{}, NotReady{}, Notified{Detail: "d"}, OrphanReaped{Child: "c"}, OutputDropped{},
+	ProbeSkipped{Resource: "r"}, ProofUnavailable{}, Ready{},
+	Reaped{Stopped: true, Tree: TreeCounts{Known: true}}, ReloadHalted{}, ReloadIgnored{},
+	Restarting{}, RollbackStarted{}, ShutdownBegun{}, ShutdownComplete{}, SignalFailed{},
+	SignalNotHandled{}, SignalReceived{Meaning: "m"}, SignalRepeated{},
+	SignalSent{Orphan: "o", Process: "p", Step: 1}, SlowStop{}, SpawnDelayed{}, SpawnFailed{},
+	Spawned{}, Unhealthy{}, UnexpectedEnd{Output: []string{"o"}, Known: "k"},
+	Warning{What: "a warning"},
+}
+
+// TestRecords checks the form of all records: a message of its own, and pairs of a key and a
+// value.
+func TestRecords(t *testing.T) {
+	message, key := regexp.MustCompile(
+		`^[a-z]+( [a-z]+)*$`,
+	), regexp.MustCompile(
+		`^[a-z]+(_[a-z]+)*$`,
+	)
+	seen := map[string]Event{}
+	for _, e := range all {
+		r := e.Record()
+		if !message.MatchString(r.Message) {
+			t.Errorf("%T: message %q, want lower-case words", e, r.Message)
+		}
+		if other, ok := seen[r.Message]; ok {
+			t.Errorf("%T and %T have the message %q", e, other, r.Message)
+		}
+		seen[r.Message] = e
+		if len(r.Fields)%2 != 0 {
+			t.Errorf("%T: %d keys and values, want pairs", e, len(r.Fields))
+		}
+		for i := 0; i < len(r.Fields); i += 2 {
+			if k, ok := r.Fields[i].(string); !ok || !key.MatchString(k) {
+				t.Errorf("%T: key %v, want lower-case words joined by _", e, r.Fields[i])
+			}
+		}
+	}
+	if n := countRecordMethods(t); n != len(all) {
+		t.Errorf("the test has %d events, the package has %d", len(all), n)
+	}
+}
+
+func countRecordMethods(t *testing.T) (n int) {
+	t.Helper()
+	for _, name := range []string{"child.go", "exit.go", "fd.go", "stop.go", "supervisor.go"} {
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Name.Name == "Record" {
+				n++
+			}
+		}
+	}
+	return n
+}

@@ -1,0 +1,116 @@
+package event
+
+// The messages about descriptors.
+const (
+	MsgFDOpened    = "fd opened"
+	MsgFDClosed    = "fd closed"
+	MsgLedgerEntry = "fd held"
+)
+
+// Who closed a descriptor.
+const (
+	BySupervisor = "supervisor"
+	ByChild      = "child"
+	ByKernel     = "kernel" // the process had it open at its exit
+)
+
+// FDOpened reports a new descriptor of the supervisor.
+type FDOpened struct {
+	FD           int
+	Kind, Target string
+}
+
+// Record implements [Event].
+func (e FDOpened) Record() Record {
+	return Record{Debug, MsgFDOpened, []any{
+		"owner", "supervisor", "fd", e.FD, "kind", e.Kind, "target", e.Target, "by", BySupervisor,
+	}}
+}
+
+// FDClosed reports a closed descriptor: one of the supervisor, or one that a process had open
+// during its stop.
+type FDClosed struct {
+	Owner        string // "supervisor" or the instance
+	Pid          int    // 0: the supervisor
+	FD           int
+	Kind, Target string
+	By           string // BySupervisor, ByChild or ByKernel
+	Proof        Proof
+	NotCounted   string // why it does not count: "standard stream", "go runtime"; empty: it counts
+	Process      string // the command of a descendant; empty: the main process
+	Detail       FDDetail
+	HeldBy       string // a process that still has it open, as "sh (pid 20)"; empty: none
+}
+
+// Record implements [Event]. A sampled proof makes no warning: the sample can be too old.
+func (e FDClosed) Record() Record {
+	f := []any{"owner", e.Owner}
+	if e.Pid != 0 {
+		f = append(f, "pid", e.Pid)
+	}
+	f = append(f, "fd", e.FD, "kind", e.Kind, "target", e.Target, "by", e.By)
+	if e.Proof != "" {
+		f = append(f, "proof", string(e.Proof))
+	}
+	if e.Process != "" {
+		f = append(f, "process", e.Process)
+	}
+	f = append(f, e.Detail.fields()...)
+	if e.HeldBy != "" {
+		f = append(f, "held_by", e.HeldBy)
+	}
+	level := Info
+	switch {
+	case e.NotCounted != "":
+		level = Debug
+		f = append(f, "uncounted", e.NotCounted)
+	case e.By == ByKernel && e.Proof != ProofSampled:
+		level = Warn
+	}
+	return Record{level, MsgFDClosed, f}
+}
+
+// FDDetail is what else is known of a descriptor. Values that do not apply are zero.
+type FDDetail struct {
+	State   string // of a socket: established, close-wait, …
+	Unread  uint64 // bytes in a socket or a pipe that were not read
+	Unsent  uint64 // bytes that a socket did not send, or that were not acknowledged
+	Mode    string // of a file: r, w or rw, with a for append
+	Lock    string // on a file: "flock write", "posix read", …
+	Deleted bool   // the file has no name any more
+}
+
+func (d FDDetail) fields() (f []any) {
+	if d.State != "" {
+		f = append(f, "state", d.State)
+	}
+	if d.Unread > 0 {
+		f = append(f, "unread", d.Unread)
+	}
+	if d.Unsent > 0 {
+		f = append(f, "unsent", d.Unsent)
+	}
+	if d.Mode != "" {
+		f = append(f, "mode", d.Mode)
+	}
+	if d.Lock != "" {
+		f = append(f, "lock", d.Lock)
+	}
+	if d.Deleted {
+		f = append(f, "deleted", true)
+	}
+	return f
+}
+
+// LedgerEntry reports a descriptor that the supervisor has open, on request (SIGUSR1).
+type LedgerEntry struct {
+	FD           int
+	Kind, Target string
+}
+
+// Record implements [Event].
+func (e LedgerEntry) Record() Record {
+	return Record{Info, MsgLedgerEntry, []any{
+		"owner", "supervisor", "fd", e.FD, "kind", e.Kind, "target", e.Target,
+	}}
+}

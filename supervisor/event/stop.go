@@ -1,0 +1,183 @@
+package event
+
+import "time"
+
+// The messages about signals and stops.
+const (
+	MsgSignalReceived   = "signal received"
+	MsgSignalRepeated   = "signal repeated"
+	MsgSignalSent       = "signal sent"
+	MsgSignalFailed     = "signal not sent"
+	MsgSignalNotHandled = "stop signal not handled"
+	MsgSlowStop         = "child slow to stop"
+	MsgShutdownBegun    = "shutdown begun"
+	MsgLeftover         = "left behind"
+	MsgComplete         = "shutdown complete"
+)
+
+// SignalReceived reports a signal to the supervisor.
+type SignalReceived struct {
+	Signal, Meaning string
+	Passed          bool // to the command of exec; it is not a request to the supervisor
+}
+
+// Record implements [Event].
+func (e SignalReceived) Record() Record {
+	f := []any{"signal", e.Signal}
+	if e.Meaning != "" {
+		f = append(f, "meaning", e.Meaning)
+	}
+	return Record{Info, MsgSignalReceived, f}
+}
+
+// SignalRepeated reports a signal that is ignored, because it repeats the request before it.
+type SignalRepeated struct {
+	Signal string
+	Within time.Duration // of that request
+}
+
+// Record implements [Event].
+func (e SignalRepeated) Record() Record {
+	return Record{Debug, MsgSignalRepeated, []any{"signal", e.Signal, "within_ms", ms(e.Within)}}
+}
+
+// SignalSent reports that the supervisor sent a signal to a process of a child or to an orphan.
+type SignalSent struct {
+	Child   string // the instance; empty: the process is an orphan
+	Orphan  string // the command of the orphan; empty: the process is of Child
+	Pid     int
+	Process string // the command of a descendant; empty: the main process
+	Signal  string
+	Step    int // of the stop sequence, from 1; 0: outside it, as SIGCONT for a stopped child
+}
+
+// Record implements [Event].
+func (e SignalSent) Record() Record {
+	f := []any{"child", e.Child}
+	if e.Orphan != "" {
+		f = []any{"orphan", e.Orphan}
+	}
+	f = append(f, "pid", e.Pid, "signal", e.Signal)
+	if e.Step != 0 {
+		f = append(f, "step", e.Step)
+	}
+	if e.Process != "" {
+		f = append(f, "process", e.Process)
+	}
+	level := Info
+	if e.Step > 1 || e.Signal == "SIGKILL" {
+		level = Warn
+	}
+	return Record{level, MsgSignalSent, f}
+}
+
+// SignalFailed reports that a signal could not be sent.
+type SignalFailed struct {
+	Child  string
+	Pid    int
+	Signal string
+	Reason string
+}
+
+// Record implements [Event].
+func (e SignalFailed) Record() Record {
+	return Record{Warn, MsgSignalFailed, []any{
+		"child", e.Child, "pid", e.Pid, "signal", e.Signal, "reason", e.Reason,
+	}}
+}
+
+// SignalNotHandled reports that the stop signal of a child does not end it gracefully.
+type SignalNotHandled struct {
+	Child       string
+	Pid         int
+	Signal      string
+	Disposition string // ignored; or default, which ends the process at once
+}
+
+// Record implements [Event].
+func (e SignalNotHandled) Record() Record {
+	level := Info
+	if e.Disposition == "ignored" {
+		level = Warn
+	}
+	return Record{level, MsgSignalNotHandled, []any{
+		"child", e.Child, "pid", e.Pid, "signal", e.Signal, "disposition", e.Disposition,
+	}}
+}
+
+// SlowStop reports what a process does while its stop takes long.
+type SlowStop struct {
+	Child       string
+	Pid         int
+	Stop        time.Duration // since the first signal
+	Step        int           // the last one
+	Signal      string        // of that step
+	Disposition string        // of that signal: caught, ignored, blocked or default
+	CPU         time.Duration // used since the first signal
+	Threads     []string      // each as "14 epoll_wait: waits for fd 4 (epoll: …)"
+}
+
+// Record implements [Event].
+func (e SlowStop) Record() Record {
+	return Record{Warn, MsgSlowStop, []any{
+		"child", e.Child, "pid", e.Pid, "stop_ms", ms(e.Stop), "step", e.Step, "signal", e.Signal,
+		"disposition", e.Disposition, "cpu_ms", ms(e.CPU), "threads", list(e.Threads),
+	}}
+}
+
+// ShutdownBegun reports that everything is stopped for Reason, without a signal.
+type ShutdownBegun struct {
+	Reason   string
+	Deadline time.Duration
+}
+
+// Record implements [Event].
+func (e ShutdownBegun) Record() Record {
+	return Record{Info, MsgShutdownBegun, []any{"reason", e.Reason, "deadline_ms", ms(e.Deadline)}}
+}
+
+// Leftover reports a process or a descriptor that still exists at the end of the stop.
+type Leftover struct {
+	What   string // process or descriptor
+	Number int    // the pid or the descriptor
+	Detail string
+}
+
+// Record implements [Event].
+func (e Leftover) Record() Record {
+	return Record{Warn, MsgLeftover, []any{"what", e.What, "number", e.Number, "detail", e.Detail}}
+}
+
+// Verdict judges a stop.
+type Verdict string
+
+// The verdicts, the best one first.
+const (
+	Graceful Verdict = "graceful"
+	Leaky    Verdict = "leaky"  // a child leaked a descriptor, or the fd ledger does not balance
+	Forced   Verdict = "forced" // a process had to be killed
+)
+
+// ShutdownComplete is the last event.
+type ShutdownComplete struct {
+	Spawned, Reaped, Orphans, Killed int
+	Opened, Closed                   int // descriptors of the supervisor
+	Left                             int // descriptors that children leaked
+	KilledBefore, LeftBefore         int // before the stop, which the verdict does not judge
+	Elapsed, Deadline                time.Duration
+	Verdict                          Verdict
+}
+
+// Record implements [Event].
+func (e ShutdownComplete) Record() Record {
+	level := Info
+	if e.Verdict != Graceful || e.Spawned != e.Reaped || e.Opened != e.Closed {
+		level = Warn
+	}
+	return Record{level, MsgComplete, []any{
+		"spawned", e.Spawned, "reaped", e.Reaped, "orphans", e.Orphans, "killed", e.Killed,
+		"fds_opened", e.Opened, "fds_closed", e.Closed, "fds_left", e.Left,
+		"killed_before", e.KilledBefore, "fds_left_before", e.LeftBefore,
+		"elapsed_ms", ms(e.Elapsed), "deadline_ms", ms(e.Deadline), "verdict", string(e.Verdict),
+	}}
+}

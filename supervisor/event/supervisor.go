@@ -1,0 +1,93 @@
+package event
+
+// The messages about the configuration and the supervisor itself.
+const (
+	MsgConfigEdited    = "config changed"
+	MsgConfigReloaded  = "config reloaded"
+	MsgConfigRejected  = "config rejected"
+	MsgReloadHalted    = "reload halted"
+	MsgReloadIgnored   = "reload ignored"
+	MsgRollbackStarted = "config rolling back"
+	MsgOutputDropped   = "lines dropped"
+	MsgFault           = "internal fault"
+)
+
+// ConfigEdited reports that a file of the configuration changed and is loaded again.
+type ConfigEdited struct{}
+
+// Record implements [Event].
+func (e ConfigEdited) Record() Record { return Record{Info, MsgConfigEdited, nil} }
+
+// ConfigReloaded reports that a new configuration is fully applied.
+type ConfigReloaded struct{ Added, Removed, Changed, Kept []string }
+
+// Record implements [Event].
+func (e ConfigReloaded) Record() Record {
+	return Record{Info, MsgConfigReloaded, []any{
+		"added", list(e.Added), "removed", list(e.Removed),
+		"changed", list(e.Changed), "kept", list(e.Kept),
+	}}
+}
+
+// ConfigRejected reports that a new configuration was not applied. Nothing changed.
+type ConfigRejected struct{ Diagnostics string } // can have several lines
+
+// Record implements [Event].
+func (e ConfigRejected) Record() Record {
+	return Record{Error, MsgConfigRejected, []any{"diagnostics", e.Diagnostics}}
+}
+
+// ReloadHalted reports that a reload replaces no more instances of a child. Those that were
+// not replaced keep their old configuration.
+type ReloadHalted struct{ Child, Reason string }
+
+// Record implements [Event].
+func (e ReloadHalted) Record() Record {
+	return Record{Error, MsgReloadHalted, []any{"child", e.Child, "reason", e.Reason}}
+}
+
+// RollbackStarted reports that a reload is undone, because an instance of the new
+// configuration failed. [ConfigRejected] follows when the old configuration is restored.
+type RollbackStarted struct{ Child, Reason string }
+
+// Record implements [Event].
+func (e RollbackStarted) Record() Record {
+	return Record{Error, MsgRollbackStarted, []any{"child", e.Child, "reason", e.Reason}}
+}
+
+// ReloadIgnored reports a request for a reload that cannot be done now.
+type ReloadIgnored struct{ Reason string }
+
+// Record implements [Event].
+func (e ReloadIgnored) Record() Record {
+	return Record{Warn, MsgReloadIgnored, []any{"reason", e.Reason}}
+}
+
+// OutputDropped reports output that could not be delivered.
+type OutputDropped struct {
+	Dest         string
+	Lines, Bytes uint64
+	Reason       string
+}
+
+// Record implements [Event].
+func (e OutputDropped) Record() Record {
+	return Record{Warn, MsgOutputDropped, []any{
+		"dest", e.Dest, "lines", e.Lines, "bytes", e.Bytes, "reason", e.Reason,
+	}}
+}
+
+// Fault reports a broken invariant of the supervisor. It makes the exit code 1.
+type Fault struct{ What, Reason string }
+
+// Record implements [Event].
+func (e Fault) Record() Record {
+	return Record{Error, MsgFault, []any{"what", e.What, "reason", e.Reason}}
+}
+
+// Warning reports something that the user should know. What is the message, so it must be
+// a constant.
+type Warning struct{ What, Reason string }
+
+// Record implements [Event].
+func (e Warning) Record() Record { return Record{Warn, e.What, []any{"reason", e.Reason}} }

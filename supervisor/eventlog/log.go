@@ -1,0 +1,86 @@
+// Package eventlog writes events as the lines of a log.
+package eventlog
+
+import (
+	"context"
+	"io"
+	"sync/atomic"
+
+	"tp0/supervisor/event"
+	"tp0/supervisor/mailbox"
+)
+
+// Log is a sink that logs events. Emit puts an event into a queue, and one goroutine writes
+// the events in order. So a caller of Emit never waits for the reader of the log. The queue
+// has no limit: the writer must drop output rather than block for long.
+type Log struct {
+	queue    *mailbox.Queue[any] // event.Event or Settings
+	quit     chan struct{}
+	done     chan struct{}
+	lastOnly atomic.Bool // the context of Close ended: only the last event is written
+}
+
+// New returns a log that keeps events until [Log.Start].
+func New() *Log {
+	return &Log{
+		queue: mailbox.New[any](),
+		quit:  make(chan struct{}),
+		done:  make(chan struct{}),
+	}
+}
+
+// Start starts to write to w. It must be called once.
+func (l *Log) Start(w io.Writer, s Settings) { go l.run(w, s) }
+
+// Emit queues an event. It never blocks.
+func (l *Log) Emit(e event.Event) { l.queue.Put(e) }
+
+// Set changes the format of the events that are emitted after it.
+func (l *Log) Set(s Settings) { l.queue.Put(s) }
+
+// Close writes the queued events and ends. It must be called after Start, and nothing may be
+// emitted after it. If ctx ends first, the events that are not written yet are dropped, apart
+// from [event.ShutdownComplete]. The log then has their number, and the error of ctx is returned.
+func (l *Log) Close(ctx context.Context) error {
+	close(l.quit)
+	select {
+	case <-l.done:
+		return nil
+	case <-ctx.Done():
+	}
+	l.lastOnly.Store(true)
+	<-l.done
+	return ctx.Err()
+}
+
+func (l *Log) run(w io.Writer, s Settings) {
+	defer close(l.done)
+	out := newLogger(w, s)
+	for open := true; open; {
+		select {
+		case <-l.queue.Wake():
+		case <-l.quit:
+			open = false
+		}
+		var dropped uint64
+		for _, m := range l.queue.Take() {
+			switch m := m.(type) {
+			case Settings:
+				out = newLogger(w, m)
+			case event.ShutdownComplete:
+				if dropped > 0 {
+					out.write(event.OutputDropped{
+						Dest: "log", Lines: dropped, Reason: "the deadline passed",
+					})
+				}
+				out.write(m)
+			case event.Event:
+				if l.lastOnly.Load() {
+					dropped++
+					continue
+				}
+				out.write(m)
+			}
+		}
+	}
+}
