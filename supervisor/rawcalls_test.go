@@ -18,14 +18,13 @@ import (
 // a call cannot be preempted: the next garbage collection waits for it with all
 // other goroutines stopped, the last guard's too.
 var raws = map[string]string{
-	"process/step.go SYS_PTRACE":                     "reads what a stopped thread did",
 	"process/spawn/syscall.go call":                  "changes the ids of a thread; in the start verb, which has one goroutine",
 	"process/spawn/attributes.go SYS_RT_SIGACTION":   "a table of this process; in the start verb",
 	"process/spawn/attributes.go SYS_RT_SIGPROCMASK": "a mask of this thread; in the start verb",
-	"process/creds.go call":                          "setresuid, setresgid, setfsuid and setfsgid change the ids of a thread",
-	"process/sys.go SYS_WAITID":                      "WNOHANG",
-	"process/sys.go SYS_WAIT4":                       "WNOHANG",
-	"process/sys.go SYS_PTRACE":                      "is about a thread that is stopped, or asks one to stop; PTRACE_SEIZE, which waits for execve, is not raw",
+	"process/syscalls.go call":                       "setresuid, setresgid, setfsuid and setfsgid change the ids of a thread",
+	"process/syscalls.go SYS_WAITID":                 "WNOHANG",
+	"process/syscalls.go SYS_WAIT4":                  "WNOHANG",
+	"process/syscalls.go SYS_PTRACE":                 "a request about a stopped thread, or PTRACE_INTERRUPT; PTRACE_SEIZE can wait for an execve and is not raw",
 	"procfs/stat.go SYS_OPENAT":                      "opens a stat file of /proc, which is always there",
 	"procfs/stat.go SYS_READ":                        "reads it: the kernel has all that is in it",
 	"procfs/stat.go SYS_CLOSE":                       "closes it",

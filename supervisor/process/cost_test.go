@@ -37,7 +37,7 @@ func TestWhatAChildCosts(t *testing.T) {
 	before := runtime.NumGoroutine()
 	started := mallocs(start)
 	// The first spawn of a program has a look at it, which ends.
-	b.lookers.all.Wait()
+	b.workers.goroutines.Wait()
 	if more := runtime.NumGoroutine() - before; more > 0 {
 		t.Errorf("%d goroutines more for %d children", more, n)
 	}

@@ -9,200 +9,344 @@ import (
 	"tp0/supervisor/event"
 	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/process/phase"
+	"tp0/supervisor/process/proof"
+	"tp0/supervisor/procfs"
 )
-
-// delivery is a signal on its way to a run.
-type delivery struct {
-	signal unix.Signal
-	rung   int // the step of the stop sequence; 0: none
-}
 
 // The stop of thousands of children is paced: a run gets its signal once few fd scans
 // are due. If all got it at once, they would wait in their exit stops, and most of the
 // scans would come too late. Only scans count: a run that takes long to end delays no
 // other one.
 const (
-	mostDue    = 256             // fd scans
-	queueLimit = 5 * time.Second // a run waits no longer in the queue
+	maxScanBacklog = 256             // fd scans
+	queueLimit     = 5 * time.Second // a run waits no longer in the queue
 )
 
-// signal sends a run a step of its stop sequence. Its stop begins with the first one.
-func (l *Loop) signal(r *run, d delivery, asked event.Proof) {
-	first := !r.stop.begun()
+// sendStep sends a run a step of its stop sequence. Its stop begins with the first one.
+func (l *Loop) sendStep(c *childProcess, d pendingSignal, asked event.Proof) {
+	first := !c.stop.started()
 	if first {
-		l.beginStop(r, asked)
+		l.startStop(c, asked)
 	}
-	if r.phase.MainEnded() {
-		l.advance(r, phase.MainGone)
-		l.sendStep(r, d, moment{})
+	if c.phase.MainEnded() {
+		l.handleDelivery(c, phase.MainGone)
+		l.recordStep(c, d, kernelTime{})
 		return
 	}
-	if r.stop.delivery.State == phase.Direct {
-		l.deliver(r, d)
+	if c.stop.delivery.State == phase.Direct {
+		l.deliver(c, d)
 		return
 	}
-	r.stop.waiting = append(r.stop.waiting, d)
+	c.stop.pending = append(c.stop.pending, d)
 	switch {
-	case first && !l.handles(r, d.signal, r.stop.at):
-		l.advance(r, phase.NoHandler)
-	case first || r.stop.delivery.State == phase.Unhandled:
-		l.scanFirst(r)
+	case first && !l.handles(c, d.signal, c.stop.requestedAt):
+		l.handleDelivery(c, phase.NoHandler)
+	case first || c.stop.delivery.State == phase.Unhandled:
+		l.requestScan(c)
 	default:
-		l.advance(r, phase.Escalated)
+		l.handleDelivery(c, phase.Escalated)
 	}
 }
 
-// advance takes an event of a delivery in, and does what is to be done.
-func (l *Loop) advance(r *run, e phase.Event) {
-	s := &r.stop
+// startStop begins the stop of a run.
+func (l *Loop) startStop(c *childProcess, asked event.Proof) {
+	s := &c.stop
+	s.requestedAt, s.proof = time.Now(), asked
+	l.schedule(s.requestedAt.Add(reapPoll))
+	s.requestedTick, _ = procfs.Uptime()
+	if c.phase.MainEnded() {
+		return // the stop is that of the survivors
+	}
+	l.busyPoll.addBudget()
+	if c.observed == nil {
+		l.observeMain(c)
+	}
+}
+
+// observeMain begins to watch a run's own process.
+func (l *Loop) observeMain(c *childProcess) {
+	c.observed = l.observe(&observed{owner: c, pid: c.pid, comm: c.name})
+}
+
+// handleDelivery takes an event of a delivery in, and does what is to be done.
+func (l *Loop) handleDelivery(c *childProcess, e phase.Event) {
+	s := &c.stop
 	before := s.delivery.State
 	now := time.Now()
 	limits := l.deliveryLimits(now)
 	do := s.delivery.Handle(e, now, limits)
 	if s.delivery.State != before {
-		l.soon(s.delivery.Until)
+		l.schedule(s.delivery.Until)
 	}
 	switch do {
 	case phase.Enqueue:
-		l.queue = append(l.queue, r)
+		l.scanQueue = append(l.scanQueue, c)
 	case phase.Scan:
-		r.watched.limit = limits.Scanning
-		l.scanBefore(r, s.proof)
+		c.observed.signalDelay = limits.Scanning
+		l.scanBeforeStop(c, s.proof)
 	case phase.DeliverLate:
-		s.late = tooLate(r.watched.limit)
-		l.attach(r.watched, s.proof)
-		l.deliverWaiting(r)
+		s.scanSkipped = lateReason(c.observed.signalDelay)
+		l.attach(c.observed, s.proof)
+		l.deliverPending(c)
 	case phase.Deliver:
-		l.deliverWaiting(r)
+		l.deliverPending(c)
 	case phase.Discard:
-		s.waiting = nil
+		s.pending = nil
 	}
 }
 
-// scanFirst goes on with signals that the program handles, or that do not wait for that
+// requestScan goes on with signals that the program handles, or that do not wait for that
 // any longer: the fd scan comes before them.
-func (l *Loop) scanFirst(r *run) {
+func (l *Loop) requestScan(c *childProcess) {
 	switch {
-	case r.stop.proof == event.ProofNone:
-		l.advance(r, phase.NoScan)
-	case len(l.queue) == 0 && l.fewScansDue():
-		l.advance(r, phase.QueueFree)
+	case c.stop.proof == event.ProofNone:
+		l.handleDelivery(c, phase.NoScan)
+	case len(l.scanQueue) == 0 && l.hasScanCapacity():
+		l.handleDelivery(c, phase.QueueFree)
 	default:
-		l.advance(r, phase.QueueFull)
+		l.handleDelivery(c, phase.QueueFull)
 	}
 }
 
-// fewScansDue reports whether the next run may get its signals.
-func (l *Loop) fewScansDue() bool { return !l.more && l.lookers.backlog() < mostDue }
+// hasScanCapacity reports whether the next run may get its signals.
+func (l *Loop) hasScanCapacity() bool { return !l.moreStatuses && l.workers.backlog() < maxScanBacklog }
 
-// dequeue goes on with the runs whose fd scan is next, or that have waited for too long.
-func (l *Loop) dequeue(now time.Time) {
-	for len(l.queue) > 0 {
-		r := l.queue[0]
-		d := r.stop.delivery
+// dequeueScans goes on with the runs whose fd scan is next, or that have waited for too long.
+func (l *Loop) dequeueScans(now time.Time) {
+	for len(l.scanQueue) > 0 {
+		c := l.scanQueue[0]
+		d := c.stop.delivery
 		queued := d.State == phase.Queued
-		if queued && now.Before(d.Until) && !l.fewScansDue() {
+		if queued && now.Before(d.Until) && !l.hasScanCapacity() {
 			return
 		}
-		l.queue = l.queue[1:]
+		l.scanQueue = l.scanQueue[1:]
 		switch {
 		case !queued: // an escalation or the deadline came before
-		case r.phase.MainEnded():
-			l.advance(r, phase.MainGone)
+		case c.phase.MainEnded():
+			l.handleDelivery(c, phase.MainGone)
 		default:
-			l.advance(r, phase.Dequeued)
+			l.handleDelivery(c, phase.Dequeued)
 		}
 	}
 }
 
-// tendDelivery goes on with a delivery by the time alone. It says when it wants to be
+// tickDelivery goes on with a delivery by the time alone. It says when it wants to be
 // called again; zero: never.
-func (l *Loop) tendDelivery(r *run, now time.Time) time.Time {
-	s := &r.stop
+func (l *Loop) tickDelivery(c *childProcess, now time.Time) time.Time {
+	s := &c.stop
 	switch s.delivery.State {
 	case phase.Unhandled:
-		if l.handles(r, s.waiting[0].signal, now) {
-			l.scanFirst(r)
+		if l.handles(c, s.pending[0].signal, now) {
+			l.requestScan(c)
 		} else {
-			s.delivery.Until = earlier(now.Add(handlesEvery), s.at.Add(r.handling.limit))
+			s.delivery.Until = earlier(now.Add(handlerPoll), s.requestedAt.Add(c.handling.limit))
 		}
 	case phase.Scanning:
 		if !now.Before(s.delivery.Until) {
-			l.advance(r, phase.ScanLate)
+			l.handleDelivery(c, phase.ScanLate)
 		}
 	}
-	if !s.postponed.IsZero() && !now.Before(s.postponed) {
-		s.postponed = time.Time{}
-		l.deliver(r, s.last)
+	if !s.delayedKillDue.IsZero() && !now.Before(s.delayedKillDue) {
+		s.delayedKillDue = time.Time{}
+		l.deliver(c, s.delayedKill)
 	}
-	if at := s.postponed; !at.IsZero() && (s.delivery.Until.IsZero() || at.Before(s.delivery.Until)) {
+	if at := s.delayedKillDue; !at.IsZero() && (s.delivery.Until.IsZero() || at.Before(s.delivery.Until)) {
 		return at
 	}
 	return s.delivery.Until
 }
 
-// deliverWaiting sends the signals that waited.
-func (l *Loop) deliverWaiting(r *run) {
-	waiting := r.stop.waiting
-	r.stop.waiting = nil
+// deliverPending sends the signals that waited.
+func (l *Loop) deliverPending(c *childProcess) {
+	waiting := c.stop.pending
+	c.stop.pending = nil
 	for _, d := range waiting {
-		l.deliver(r, d)
+		l.deliver(c, d)
 	}
 }
 
 // deliver sends a signal to a run.
-func (l *Loop) deliver(r *run, d delivery) {
-	if r.phase.MainEnded() { // it ended while it was scanned
-		if d.rung > 0 {
-			l.sendStep(r, d, moment{})
+func (l *Loop) deliver(c *childProcess, d pendingSignal) {
+	if c.phase.MainEnded() { // it ended while it was scanned
+		if d.step > 0 {
+			l.recordStep(c, d, kernelTime{})
 		}
 		return
 	}
 	if d.signal == unix.SIGKILL {
-		if now := time.Now(); l.inFirstMoment(r, now) {
-			r.stop.postponed, r.stop.last = r.stop.toldAt.Add(firstMoment), d
-			l.soon(r.stop.postponed)
+		if now := time.Now(); l.killDelayed(c, now) {
+			c.stop.delayedKillDue, c.stop.delayedKill = c.stop.firstSentAt.Add(minKillDelay), d
+			l.schedule(c.stop.delayedKillDue)
 			return
 		}
-		r.stop.killed = true
+		c.stop.killed = true
 	}
-	var at moment
-	if d.rung > 0 && r.scope != lifecycle.ScopeProcess {
-		at = thisMoment()
+	var at kernelTime
+	if d.step > 0 && c.scope != lifecycle.ScopeProcess {
+		at = currentKernelTime()
 	}
-	err := l.kill(r, d)
-	l.report(Signalled{Process: r.id, Pid: r.pid, Signal: d.signal, Step: d.rung, Err: err})
-	if d.rung == 0 {
+	err := l.signalScope(c, d)
+	l.report(Signalled{Process: c.id, Pid: c.pid, Signal: d.signal, Step: d.step, Err: err})
+	if d.step == 0 {
 		return
 	}
-	l.sendStep(r, d, at)
-	if d.signal == unix.SIGKILL && len(r.tree.steps) > 1 && !r.tree.leave {
-		l.killBelow(r) // a descendant may hold the main process in a ptrace stop of its own
+	l.recordStep(c, d, at)
+	if d.signal == unix.SIGKILL && len(c.tree.steps) > 1 && !c.tree.leave {
+		l.killBelow(c) // a descendant may hold the main process in a ptrace stop of its own
 	}
 	if d.signal != unix.SIGKILL {
-		if r.stop.toldAt.IsZero() {
-			r.stop.toldAt = time.Now()
+		if c.stop.firstSentAt.IsZero() {
+			c.stop.firstSentAt = time.Now()
 		}
-		r.stop.signalled()
-		l.continueDue(r)
+		c.stop.signalled()
+		l.continueDue(c)
+	}
+}
+
+// deliverFirstStep sends a run the first step of its stop, and has SIGKILL wait for a moment.
+func (l *Loop) deliverFirstStep(c *childProcess) {
+	first, last := pendingSignal{signal: unix.SIGTERM, step: 1}, c.pendingKill()
+	if len(c.stop.pending) > 0 {
+		first = c.stop.pending[0]
+	}
+	if !c.stop.started() { // the fleet sent none
+		l.startStop(c, event.ProofNone)
+		l.handleDelivery(c, phase.NoScan)
+	}
+	l.handleDelivery(c, phase.DeadlinePassed)
+	c.stop.scanSkipped = "the deadline passed before the first fd scan"
+	l.deliver(c, first)
+	l.deliver(c, last)
+}
+
+// deliverKill sends a run SIGKILL in place of the signals that wait for the fd scan before its
+// stop: the sweep has no time for it.
+func (l *Loop) deliverKill(c *childProcess) {
+	last := c.pendingKill()
+	l.handleDelivery(c, phase.DeadlinePassed)
+	c.stop.scanSkipped = "the deadline passed before the first fd scan"
+	l.deliver(c, last)
+}
+
+// killInCleanup ends a run that is still there when the sweep kills. One that was never told to end
+// is told first, where there is time for that.
+func (l *Loop) killInCleanup(c *childProcess) {
+	waiting := c.stop.pending
+	switch {
+	case c.stop.firstSentAt.IsZero() && l.hasTimeForKillDelay(time.Now()) &&
+		(len(waiting) == 0 || waiting[0].signal != unix.SIGKILL):
+		l.deliverFirstStep(c)
+	case c.stop.delivery.State.Waits():
+		l.deliverKill(c)
+	default:
+		l.deliver(c, pendingSignal{signal: unix.SIGKILL})
 	}
 }
 
 // forward passes on a signal that is no step. Before SIGCONT a run in the background gets
 // the terminal back. A signal of the terminal that stops a run stops us too: the shell
 // waits for that.
-func (l *Loop) forward(r *run, came, sig unix.Signal) {
+func (l *Loop) forward(c *childProcess, came, sig unix.Signal) {
 	if came == unix.SIGCONT {
-		l.giveTerminal(r)
+		l.giveTerminal(c)
 	}
 	switch {
 	case sig == 0: // swallowed
-	case r.stop.delivery.State.Waits(): // not before what came earlier
-		r.stop.waiting = append(r.stop.waiting, delivery{signal: sig})
+	case c.stop.delivery.State.Waits(): // not before what came earlier
+		c.stop.pending = append(c.stop.pending, pendingSignal{signal: sig})
 	default:
-		l.deliver(r, delivery{signal: sig})
+		l.deliver(c, pendingSignal{signal: sig})
 	}
 	if (came == unix.SIGTSTP || came == unix.SIGTTIN || came == unix.SIGTTOU) && os.Getpid() != 1 {
 		_ = unix.Kill(os.Getpid(), unix.SIGSTOP)
+	}
+}
+
+// deliveryLimits are how long the signals of a run wait for the fd scan before them.
+func (l *Loop) deliveryLimits(now time.Time) phase.Limits {
+	limits := phase.Limits{Queued: queueLimit, Scanning: l.budget.SignalDelay(now)}
+	if !l.budget.End.IsZero() {
+		limits.Queued = min(queueLimit, max(l.budget.End.Sub(now)/2, limits.Scanning))
+	}
+	return limits
+}
+
+// shortenWait has the signals of a run that wait for the fd scan before them wait no longer than
+// the final stop allows.
+func (l *Loop) shortenWait(c *childProcess, now time.Time) {
+	d, limits := &c.stop.delivery, l.deliveryLimits(now)
+	switch d.State {
+	case phase.Queued:
+		d.Until = earlier(d.Until, now.Add(limits.Queued))
+	case phase.Scanning:
+		until := now.Add(limits.Scanning)
+		if o := c.observed; until.Before(d.Until) {
+			o.signalDelay -= d.Until.Sub(until)
+			d.Until = until
+			if o.firstScan != nil {
+				o.firstScan.shorten(until)
+			}
+		}
+	}
+}
+
+// scanBeforeStop scans a run whose stop begins and all below it, attaches to them,
+// and then lets the signals go that wait for it.
+func (l *Loop) scanBeforeStop(c *childProcess, asked event.Proof) {
+	o, most := c.observed, l.maxTracedNow()
+	limit := newScanLimit(c.stop.delivery.Until, minScannedFDs)
+	o.firstScan = limit
+	o.firstScans++
+	l.scan(o, func() func() {
+		cpu, _ := procfs.CPUTime(o.pid)
+		tree, rest := l.scanTree(o.pid, most, limit)
+		return func() {
+			o.firstScan = nil
+			o.firstScans--
+			o.traceSet.addUntraced(rest...)
+			o.cpuAtStop = cpu
+			if o.neverAttached() {
+				o.evidence.Reason = reasonEnded
+			}
+			if len(tree) > 0 && tree[0].stat.Pid == o.pid {
+				o.recordFirstScan(tree[0])
+				l.attach(o, asked)
+				tree = tree[1:]
+			}
+			c.stop.processes = len(tree) + len(rest)
+			if asked != event.ProofExact {
+				l.handleDelivery(c, phase.Scanned)
+				return
+			}
+			l.observeTree(o, tree, func() {
+				l.observeNewChildren(o)
+				l.handleDelivery(c, phase.Scanned)
+			})
+		}
+	})
+}
+
+// neverAttached reports whether nobody tried to trace or to sample w.
+func (o *observed) neverAttached() bool {
+	v, over := o.machine.Data.(*proof.EndData)
+	return o.inState(proof.Found) || over && v.From == proof.Found
+}
+
+// attach traces a run's own process, or samples it, as closely as asked for and
+// as the kernel lets us.
+func (l *Loop) attach(o *observed, asked event.Proof) {
+	switch {
+	case o.machine.State.IsTraced() && o.owner.traceFrom == event.ProofExact:
+		l.handleEvent(o, proof.StopStarted, stopCause{}) // now its threads get the options of a stop
+	case !o.inState(proof.Found):
+	case asked == event.ProofExact:
+		l.handleEvent(o, proof.Attach, stopCause{})
+		if o.inState(proof.Untraceable) && o.evidence.Reason != reasonEnded {
+			l.handleEvent(o, proof.SampleOnly, stopCause{})
+		}
+	case asked == event.ProofSampled:
+		o.evidence.Reason = ""
+		l.handleEvent(o, proof.SampleOnly, stopCause{})
 	}
 }

@@ -13,8 +13,8 @@ import (
 
 // fillQueue has so many fd scans due that the next one has to wait in the queue.
 func (b *bench) fillQueue() {
-	for range mostDue {
-		b.lookers.do(func() {})
+	for range maxScanBacklog {
+		b.workers.submit(func() {})
 	}
 }
 
@@ -30,10 +30,10 @@ func (b *bench) queued() (id ID, pid int, unblock func()) {
 	b.fillQueue()
 	b.Signal(id, unix.SIGINT, 1, event.ProofExact)
 	main, state := make(chan int, 1), make(chan phase.State, 1)
-	b.cmds.Put(func() {
-		r := b.runs[id]
-		main <- r.pid
-		state <- r.stop.delivery.State
+	b.commands.Put(func() {
+		c := b.processes[id]
+		main <- c.pid
+		state <- c.stop.delivery.State
 	})
 	if s := <-state; s != phase.Queued {
 		b.t.Errorf("the signal is %v", s)
@@ -63,12 +63,12 @@ func TestStepsStayInOrder(t *testing.T) {
 	id, pid, unblock := b.queued()
 	defer unblock()
 	rungs := make(chan []int, 1)
-	b.cmds.Put(func() {
-		r := b.runs[id]
-		b.signal(r, delivery{unix.SIGKILL, 2}, event.ProofExact)
+	b.commands.Put(func() {
+		c := b.processes[id]
+		b.sendStep(c, pendingSignal{unix.SIGKILL, 2}, event.ProofExact)
 		var all []int
-		for _, s := range r.tree.steps {
-			all = append(all, s.rung)
+		for _, s := range c.tree.steps {
+			all = append(all, s.step)
 		}
 		rungs <- all
 	})

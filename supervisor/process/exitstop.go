@@ -3,96 +3,84 @@ package process
 import (
 	"time"
 
-	"tp0/supervisor/fdledger"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/procfs"
 )
-
-// exitScan is what one scan in an exit stop saw.
-type exitScan struct {
-	proof.Siblings
-	final    bool // the last scan, whatever it saw
-	fds      []procfs.FD
-	comm     string
-	runtime  fdledger.Runtime
-	children []int
-	err      error
-}
 
 // scanAtExit scans the siblings of a held thread and, when they are gone or the
 // time is over, the table and the children; for a glimpse, the table in any
 // case. The sockets live until the thread has exited, and are known from the
 // scan before the signal as a rule.
-func (l *Loop) scanAtExit(w *watched) {
-	x, ok := w.machine.Data.(*proof.ExitStopData)
+func (l *Loop) scanAtExit(o *observed) {
+	x, ok := o.machine.Data.(*proof.ExitStopData)
 	if !ok {
 		return
 	}
 	final, glimpse := x.StartScan(time.Now())
-	w.evidence.SiblingWait, w.evidence.ScanTime = x.Limits()
-	h := newHalt(x.ScanDeadline(), 0)
-	w.exit = h
-	exiting := append([]int{x.Thread}, w.exiting...)
-	before, executed := w.evidence.Before, w.evidence.Executed
-	l.job(w, func() func() {
+	o.evidence.SiblingWait, o.evidence.ScanTime = x.Limits()
+	limit := newScanLimit(x.ScanDeadline(), 0)
+	o.exitScan = limit
+	exiting := append([]int{x.Thread}, o.exiting...)
+	before, executed := o.evidence.Before, o.evidence.Executed
+	l.scan(o, func() func() {
 		v := exitScan{final: final}
-		v.Alive, v.Survivor = procfs.LiveSiblings(w.pid, exiting)
-		v.InExecve = v.Survivor != 0 && procfs.BlockedInExecve(w.pid, v.Survivor)
+		v.Alive, v.Survivor = procfs.LiveSiblings(o.pid, exiting)
+		v.InExecve = v.Survivor != 0 && procfs.BlockedInExecve(o.pid, v.Survivor)
 		ends := v.Alive == 0 || final
 		if ends || glimpse {
-			v.fds, v.err = l.table(w.pid, x.Thread, h)
+			v.fds, v.err = l.readFDs(o.pid, x.Thread, limit)
 			procfs.ResolveKnown(v.fds, before)
-			l.resolve(w.pid, v.fds, time.Now(), h)
+			l.resolve(o.pid, v.fds, time.Now(), limit)
 		}
 		if ends {
-			v.children = procfs.Children(w.pid)
+			v.children = procfs.Children(o.pid)
 			if executed {
-				v.runtime = l.runtime(w.pid)
+				v.runtime = l.runtimeOf(o.pid)
 			}
-			if !w.own() {
-				s, _ := procfs.ReadStat(w.pid)
+			if !o.isMain() {
+				s, _ := procfs.ReadStat(o.pid)
 				v.comm = s.Comm
 			}
 		}
-		return func() { l.scannedAtExit(w, x, v) }
+		return func() { l.scannedAtExit(o, x, v) }
 	})
 }
 
 // scannedAtExit handles what a scan in an exit stop saw.
-func (l *Loop) scannedAtExit(w *watched, x *proof.ExitStopData, v exitScan) {
-	if w.machine.Data != proof.StateData(x) {
+func (l *Loop) scannedAtExit(o *observed, x *proof.ExitStopData, v exitScan) {
+	if o.machine.Data != proof.StateData(x) {
 		return // it was given up
 	}
 	var message uintptr
 	if ptraceMessage(x.Thread, &message) != nil { // only a thread in a stop has one
-		l.feed(w, proof.HeldThreadGone, cause{tid: x.Thread})
+		l.handleEvent(o, proof.HeldThreadGone, stopCause{tid: x.Thread})
 		return
 	}
-	if w.threadsAtEnd == 0 {
-		w.threadsAtEnd = 1 + v.Alive
+	if o.threadsAtEnd == 0 {
+		o.threadsAtEnd = 1 + v.Alive
 	}
 	e := x.ScanDone(v.Siblings, v.final)
 	switch e {
 	case proof.FinalScan:
-		w.takeFinal(v)
+		o.recordFinalScan(v)
 	case proof.SiblingSurvives:
-		w.evidence.AtThreadExit = v.fds
+		o.evidence.AtThreadExit = v.fds
 	}
-	l.feed(w, e, cause{tid: x.Thread, scan: &v})
-	if e == proof.FinalScan && !w.own() { // its parent collects its status
-		l.ended(w)
+	l.handleEvent(o, e, stopCause{tid: x.Thread, scan: &v})
+	if e == proof.FinalScan && !o.isMain() { // its parent collects its status
+		l.observedEnded(o)
 	}
 }
 
-// takeFinal takes over what a process held in its exit.
-func (w *watched) takeFinal(v exitScan) {
-	e := &w.evidence
+// recordFinalScan takes over what a process held in its exit.
+func (o *observed) recordFinalScan(v exitScan) {
+	e := &o.evidence
 	e.Final, e.Alive = v.fds, v.Alive
 	if v.err != nil {
 		e.Err = v.err
 	}
 	if v.comm != "" {
-		w.comm = v.comm
+		o.comm = v.comm
 	}
 	if e.Executed {
 		e.Runtime = v.runtime
@@ -100,20 +88,20 @@ func (w *watched) takeFinal(v exitScan) {
 }
 
 // scheduleScan has the next scan in an exit stop follow in a moment.
-func (l *Loop) scheduleScan(w *watched) {
-	if x, ok := w.machine.Data.(*proof.ExitStopData); ok {
+func (l *Loop) scheduleScan(o *observed) {
+	if x, ok := o.machine.Data.(*proof.ExitStopData); ok {
 		x.ScheduleScan(time.Now())
 		at, _ := x.Timer()
-		l.soon(at)
+		l.schedule(at)
 	}
 }
 
 // scanChildren begins to watch what a process that exits leaves behind. They
 // have another parent once its thread may go.
-func (l *Loop) scanChildren(w *watched, v *exitScan) {
+func (l *Loop) scanChildren(o *observed, v *exitScan) {
 	for _, pid := range v.children {
-		if child := l.found(w, pid); child != nil {
-			l.scanFound(child, v.fds, func() {})
+		if child := l.observeDescendant(o, pid); child != nil {
+			l.scanDescendant(child, v.fds, func() {})
 		}
 	}
 }

@@ -54,26 +54,26 @@ func TestThreadIsKilledInItsExitStop(t *testing.T) {
 	b.Forward(1, unix.SIGUSR1, unix.SIGUSR1)
 	state := make(chan proof.State)
 	for late := time.Now().Add(limit); ; {
-		b.cmds.Put(func() { state <- b.runs[1].watched.machine.State })
+		b.commands.Put(func() { state <- b.processes[1].observed.machine.State })
 		if s := <-state; s == proof.ExitStop {
 			break
 		} else if time.Now().After(late) {
 			t.Fatalf("it is in %s", s)
 		}
 	}
-	b.cmds.Put(func() {
-		w := b.runs[1].watched
-		_ = unix.Kill(w.pid, unix.SIGKILL)
+	b.commands.Put(func() {
+		o := b.processes[1].observed
+		_ = unix.Kill(o.pid, unix.SIGKILL)
 		// The loop is here, and reaps nobody.
 		for late := time.Now().Add(limit); time.Now().Before(late); {
-			if s, err := procfs.ReadThread(w.pid, w.pid); err != nil || s.State != 't' {
+			if s, err := procfs.ReadThread(o.pid, o.pid); err != nil || s.State != 't' {
 				break
 			}
 		}
-		if x, ok := w.machine.Data.(*proof.ExitStopData); ok {
-			b.scannedAtExit(w, x, exitScan{})
+		if x, ok := o.machine.Data.(*proof.ExitStopData); ok {
+			b.scannedAtExit(o, x, exitScan{})
 		}
-		state <- w.machine.State
+		state <- o.machine.State
 	})
 	if s := <-state; s == proof.Scanned || s == proof.ExitStop {
 		t.Errorf("it is in %s", s)

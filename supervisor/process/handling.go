@@ -13,42 +13,33 @@ import (
 // that asks it to end would simply kill it. So the first signal of a stop waits
 // while a run is young and does not seem to handle it.
 const (
-	youth        = time.Second           // of a run; after it no signal waits
-	leastAge     = 50 * time.Millisecond // of a Go program that proves nothing
-	calmLooks    = 3                     // in a row must see all its threads wait
-	handlesEvery = time.Millisecond      // the program is looked at
+	maxUnhandledAge = time.Second           // of a run; after it no signal waits
+	minGoAge        = 50 * time.Millisecond // of a Go program that proves nothing
+	minIdleSamples  = 3                     // in a row must see all its threads wait
+	handlerPoll     = time.Millisecond      // the program is looked at
 )
-
-// handling is what is known of whether the program of a run handles signals by now.
-type handling struct {
-	since  time.Time     // when the program was started; zero: long ago
-	limit  time.Duration // the first signal waits no longer; Hold of Spec
-	probed bool          // Serves will be called once it handles them
-	serves bool          // Serves was called
-	calm   int           // looks in a row that saw all its threads wait
-}
 
 // handles reports whether a run handles a signal, or the signal has waited for that
 // long enough. A program that proves that it serves has set up its signals. Of the
 // others the kernel says what they do about the signal; but Go's runtime catches every
 // signal before main begins, so what the kernel says means nothing. Once all its threads
 // wait, main has probably come to what it is for.
-func (l *Loop) handles(r *run, sig unix.Signal, now time.Time) bool {
-	h := &r.handling
-	age := now.Sub(h.since)
-	if h.serves || sig == unix.SIGKILL || age >= youth || now.Sub(r.stop.at) >= h.limit {
+func (l *Loop) handles(c *childProcess, sig unix.Signal, now time.Time) bool {
+	h := &c.handling
+	age := now.Sub(h.startedAt)
+	if h.ready || sig == unix.SIGKILL || age >= maxUnhandledAge || now.Sub(c.stop.requestedAt) >= h.limit {
 		return true
 	}
-	if r.phase.Unexecuted() {
+	if c.phase.Unexecuted() {
 		return false
 	}
-	if l.runtime(r.pid) == fdledger.Go {
-		if h.calm++; !procfs.IsWaiting(r.pid) {
-			h.calm = 0
+	if l.runtimeOf(c.pid) == fdledger.Go {
+		if h.idleSamples++; !procfs.IsWaiting(c.pid) {
+			h.idleSamples = 0
 		}
-		return !h.probed && age >= leastAge && h.calm >= calmLooks
+		return !h.probed && age >= minGoAge && h.idleSamples >= minIdleSamples
 	}
-	return l.disposition(r.pid, sig) != "default"
+	return l.disposition(c.pid, sig) != "default"
 }
 
 // disposition says what a process does about a signal: "caught", "ignored",

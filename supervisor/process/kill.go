@@ -15,32 +15,24 @@ import (
 // the third time on everything is stopped first, until a listing finds nobody
 // new: what is stopped cannot fork.
 const (
-	plainRounds  = 2  // of killing before the processes are stopped first
-	freezePasses = 20 // at most, some milliseconds each for hundreds of processes
-	idleRounds   = 20 // that kill nobody, then a round follows less often
+	plainRounds = 2  // of killing before the processes are stopped first
+	stopPasses  = 20 // at most, some milliseconds each for hundreds of processes
+	idleRounds  = 20 // that kill nobody, then a round follows less often
 )
 
-// killing is how far SIGKILL to many processes has come.
-type killing struct {
-	rounds  int
-	idle    int               // of them in a row that killed nobody
-	next    time.Time         // when the next one is due
-	refused map[identity]bool // told once
-	killed  map[identity]bool // each counts once
-}
+// cleanupPoll is how often we look for new processes once we kill: one can fork
+// between our look and our signal.
+const cleanupPoll = 5 * time.Millisecond
 
-// add notes that a process got SIGKILL.
-func (k *killing) add(p procfs.Stat) {
-	if k.killed == nil {
-		k.killed = map[identity]bool{}
-	}
-	k.killed[key(p)] = true
-}
+// minKillDelay is the time between the first step of a stop and SIGKILL where both are due at once
+// since the first one had to wait: whoever was not told yet can still end well in it.
+const minKillDelay = 15 * time.Millisecond
 
 // killAll sends SIGKILL to all that list finds and that did not get it yet, and
 // tells of each, and of the first refusal for each. It is called again, at the time that
 // it returns, until list finds nobody.
-func (l *Loop) killAll(k *killing, list func() []procfs.Stat, tell func(procfs.Stat, error)) time.Time {
+func (l *Loop) killAll(k *killProgress, list func() []procfs.Stat, killMain func(*childProcess),
+	tell func(procfs.Stat, error)) time.Time {
 	if k.killed == nil {
 		k.killed = map[identity]bool{}
 	}
@@ -48,81 +40,73 @@ func (l *Loop) killAll(k *killing, list func() []procfs.Stat, tell func(procfs.S
 	began := time.Now()
 	victims := list()
 	if k.rounds > plainRounds {
-		victims = l.freeze(victims, list, k.killed)
+		victims = l.stopAll(victims, list, k.killed)
 	}
 	for _, p := range victims {
-		if k.killed[key(p)] || l.isKilled(p) {
+		if k.killed[identityOf(p)] || l.wasSentSIGKILL(p) {
 			continue
 		}
-		if l.spared(p) {
+		if l.inKillDelay(p) {
 			k.idle = 0
 			continue
 		}
-		if r := l.pids[p.Pid]; r != nil {
+		if c := l.byPid[p.Pid]; c != nil {
 			k.idle = 0
-			l.killInSweep(r)
+			killMain(c)
 			continue
 		}
-		switch err := killExactly(p, unix.SIGKILL); {
+		switch err := signalExactly(p, unix.SIGKILL); {
 		case err == nil:
-			k.killed[key(p)], k.idle = true, 0
+			k.killed[identityOf(p)], k.idle = true, 0
 			tell(p, nil)
-		case errors.Is(err, unix.EPERM) && !k.refused[key(p)]:
+		case errors.Is(err, unix.EPERM) && !k.refused[identityOf(p)]:
 			if k.refused == nil {
 				k.refused = map[identity]bool{}
 			}
-			k.refused[key(p)] = true
+			k.refused[identityOf(p)] = true
 			tell(p, err)
 		}
 	}
 	now := time.Now()
 	if k.idle++; k.idle > idleRounds {
-		return now.Add(net) // what is left cannot be killed, or not yet
+		return now.Add(reapPoll) // what is left cannot be killed, or not yet
 	}
-	return now.Add(max(sweepAgain, 2*now.Sub(began))) // two thirds of the time are for others
+	return now.Add(max(cleanupPoll, 2*now.Sub(began))) // two thirds of the time are for others
 }
 
-// killingOf is how far SIGKILL to the survivors of a run has come. A sweep and the runs share
+// killProgressOf is how far SIGKILL to the survivors of a run has come. A sweep and the runs share
 // theirs, so that nobody is killed by both.
-func (l *Loop) killingOf(r *run) *killing {
-	if l.sweep != nil {
-		return &l.sweep.kill
+func (l *Loop) killProgressOf(c *childProcess) *killProgress {
+	if l.cleanup != nil {
+		return &l.cleanup.progress
 	}
-	return &r.tree.killing
+	return &c.tree.killing
 }
 
-// takeOver adds to a killing what was killed by runs.
-func (k *killing) takeOver(runs map[ID]*run) {
-	k.killed = map[identity]bool{}
-	for _, r := range runs {
-		maps.Copy(k.killed, r.tree.killing.killed)
-	}
-}
-
-// isKilled reports whether a process is a main process that got SIGKILL, or got it
+// wasSentSIGKILL reports whether a process is a main process that got SIGKILL, or got it
 // with the process group of one. It may live on for a moment, in its exit stop.
-func (l *Loop) isKilled(p procfs.Stat) bool {
-	if r := l.pids[p.Pid]; r != nil {
-		return r.stop.killed
+func (l *Loop) wasSentSIGKILL(p procfs.Stat) bool {
+	if c := l.byPid[p.Pid]; c != nil {
+		return c.stop.killed
 	}
-	r := l.trees.byGroup[p.PGrp]
-	if r == nil || len(r.tree.steps) == 0 {
+	c := l.trees.byGroup[p.PGrp]
+	if c == nil || len(c.tree.steps) == 0 {
 		return false
 	}
-	last := r.tree.steps[len(r.tree.steps)-1]
-	return last.signal == unix.SIGKILL && r.tree.reachedWithGroup(p) >= last.rung
+	last := c.tree.steps[len(c.tree.steps)-1]
+	return last.signal == unix.SIGKILL && c.tree.lastGroupStep(p) >= last.step
 }
 
-// freeze stops processes, and those that they forked meanwhile, until a listing
+// stopAll stops processes, and those that they forked meanwhile, until a listing
 // finds nobody new.
-func (l *Loop) freeze(victims []procfs.Stat, list func() []procfs.Stat, killed map[identity]bool) []procfs.Stat {
+func (l *Loop) stopAll(victims []procfs.Stat, list func() []procfs.Stat, killed map[identity]bool) []procfs.Stat {
 	stopped := maps.Clone(killed) // SIGSTOP does nothing to what is killed
-	for range freezePasses {
+	for range stopPasses {
 		found := false
 		for _, p := range victims {
-			if !stopped[key(p)] && !l.spared(p) {
-				stopped[key(p)], found = true, true
-				_ = killExactly(p, unix.SIGSTOP)
+			if !stopped[identityOf(p)] && !l.inKillDelay(p) {
+				stopped[identityOf(p)], found = true, true
+				_ = signalExactly(p, unix.SIGSTOP)
 			}
 		}
 		if !found {
@@ -131,4 +115,26 @@ func (l *Loop) freeze(victims []procfs.Stat, list func() []procfs.Stat, killed m
 		victims = list()
 	}
 	return victims
+}
+
+// killDelayed reports whether SIGKILL to a run is to wait, since the run was told to end just
+// now: in the final stop, or where the first step itself had to wait.
+func (l *Loop) killDelayed(c *childProcess, now time.Time) bool {
+	s := &c.stop
+	return !s.firstSentAt.IsZero() && now.Sub(s.firstSentAt) < minKillDelay && l.hasTimeForKillDelay(now) &&
+		(s.scanSkipped != "" || !l.budget.End.IsZero())
+}
+
+// inKillDelay reports whether a process is, or is in the process group of, a main process that was
+// told to end just now.
+func (l *Loop) inKillDelay(p procfs.Stat) bool {
+	c := l.byPid[p.Pid]
+	if c == nil {
+		c = l.trees.byGroup[p.PGrp]
+	}
+	return c != nil && !c.phase.MainEnded() && l.killDelayed(c, time.Now())
+}
+
+func (l *Loop) hasTimeForKillDelay(now time.Time) bool {
+	return l.budget.End.IsZero() || l.budget.End.Sub(now) > 2*minKillDelay
 }

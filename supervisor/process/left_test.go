@@ -16,9 +16,9 @@ import (
 // What is left to outlive its run is not traced for good; the sweep comes back to
 // it.
 func TestNobodyIsTracedForGood(t *testing.T) {
-	before := leaveAfter
-	leaveAfter = 0
-	t.Cleanup(func() { leaveAfter = before }) // after the loop's own
+	before := detachAfter
+	detachAfter = 0
+	t.Cleanup(func() { detachAfter = before }) // after the loop's own
 	b := newBench(t)
 	id, out := b.start("daemon sleep stay")
 	var line string
@@ -36,7 +36,7 @@ func TestNobodyIsTracedForGood(t *testing.T) {
 			t.Fatalf("it is traced by %d (%v)", s.Tracer, err)
 		}
 		watched := make(chan bool)
-		b.cmds.Put(func() { watched <- b.watches[pid] != nil })
+		b.commands.Put(func() { watched <- b.observed[pid] != nil })
 		if !<-watched && s.Tracer == 0 {
 			break
 		}

@@ -72,7 +72,7 @@ func TestHoldInTheFinalStop(t *testing.T) {
 
 // Of a large table no more is read once the time of the scan is over.
 func TestScanIsGivenUp(t *testing.T) {
-	const many = 2 * spareFDs
+	const many = 2 * minScannedFDs
 	file, err := os.Open("/")
 	if err != nil {
 		t.Fatal(err)
@@ -88,21 +88,21 @@ func TestScanIsGivenUp(t *testing.T) {
 	b := newBench(t)
 	pid, past := os.Getpid(), time.Now()
 	for name, tt := range map[string]struct {
-		h   *halt
+		h   *scanLimit
 		err error
 	}{
 		"no limit":   {nil, nil},
-		"in time":    {newHalt(past.Add(time.Hour), 0), nil},
-		"too late":   {newHalt(past, spareFDs), procfs.ErrScanAborted},
-		"small":      {newHalt(past, 4*many), nil},
-		"called off": {called(newHalt(past.Add(time.Hour), 0)), procfs.ErrScanAborted},
+		"in time":    {newScanLimit(past.Add(time.Hour), 0), nil},
+		"too late":   {newScanLimit(past, minScannedFDs), procfs.ErrScanAborted},
+		"small":      {newScanLimit(past, 4*many), nil},
+		"called off": {called(newScanLimit(past.Add(time.Hour), 0)), procfs.ErrScanAborted},
 	} {
 		var fds []procfs.FD
 		var err error
 		read := make(chan struct{})
-		b.cmds.Put(func() {
-			b.lookers.do(func() {
-				fds, err = b.table(pid, pid, tt.h)
+		b.commands.Put(func() {
+			b.workers.submit(func() {
+				fds, err = b.readFDs(pid, pid, tt.h)
 				close(read)
 			})
 		})
@@ -113,15 +113,15 @@ func TestScanIsGivenUp(t *testing.T) {
 	}
 }
 
-func called(h *halt) *halt {
-	h.now()
-	return h
+func called(limit *scanLimit) *scanLimit {
+	limit.abort()
+	return limit
 }
 
 // Of a child with very many descendants some are traced. The others are ended all the same, and
 // counted.
 func TestManyDescendants(t *testing.T) {
-	const many = leastTraced + 40
+	const many = minTraced + 40
 	b := newBench(t)
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -137,14 +137,14 @@ func TestManyDescendants(t *testing.T) {
 	if line, err := bufio.NewReader(r).ReadString('\n'); line != "ready\n" {
 		t.Fatalf("%q %v", line, err)
 	}
-	b.SetDeadline(time.Now().Add(leastTraced * tracedShare))
+	b.SetDeadline(time.Now().Add(minTraced * tracedShare))
 	b.Signal(1, unix.SIGTERM, 1, event.ProofExact)
 	e := b.exited(1)
-	if e.Processes != many || e.Untraced != many-leastTraced {
+	if e.Processes != many || e.Untraced != many-minTraced {
 		t.Errorf("%d processes, %d of them not traced, proof %s (%s)", e.Processes, e.Untraced,
 			e.FDs.Proof, e.FDs.Reason)
 	}
-	for range leastTraced {
+	for range minTraced {
 		wait(b, func(e DescendantEnded) bool { return e.Child != "" })
 	}
 }

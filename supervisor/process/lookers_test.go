@@ -16,20 +16,20 @@ func TestLookersGoFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	may := canGoFirst(nice)
-	k := newLookers()
-	told := make(chan int, mostLooks)
-	for range mostLooks {
-		k.do(func() {
+	p := newWorkerPool()
+	told := make(chan int, maxWorkers)
+	for range maxWorkers {
+		p.submit(func() {
 			n, _ := niceness()
 			told <- n
 		})
 	}
-	k.all.Wait()
+	p.goroutines.Wait()
 	want := nice
 	if may {
-		want -= ahead
+		want -= priorityBoost
 	}
-	for range mostLooks {
+	for range maxWorkers {
 		if n := <-told; n != want {
 			t.Errorf("one looked at %d, want %d", n, want)
 		}
@@ -50,7 +50,7 @@ func TestLookersGoFirst(t *testing.T) {
 func canGoFirst(nice int) bool {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if unix.Setpriority(unix.PRIO_PROCESS, 0, nice-ahead) != nil {
+	if unix.Setpriority(unix.PRIO_PROCESS, 0, nice-priorityBoost) != nil {
 		return false
 	}
 	return unix.Setpriority(unix.PRIO_PROCESS, 0, nice) == nil

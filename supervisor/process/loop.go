@@ -19,45 +19,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/fdledger"
 	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/procfs"
 )
-
-// Options are what a loop needs from others.
-type Options struct {
-	FDs fdledger.Registrar
-	// Deliver is called on the loop's thread, in order. It must not block, and owns the
-	// facts from then on.
-	Deliver func([]Fact)
-	// Inherit: children inherit the descriptors beyond the standard streams that we were
-	// given at our start.
-	Inherit bool
-	// Parent and ParentDeath make the kernel send us a signal when our parent
-	// dies, which Parent was; 0: none.
-	Parent      int
-	ParentDeath unix.Signal
-}
-
-// Loop is the process loop. All exported methods may be called by any goroutine. Each
-// part below is in the file of its concern. Unless a comment there says otherwise, the
-// part belongs to the loop's thread.
-type Loop struct {
-	opt      Options
-	tid      int // of the loop's thread
-	handover *spawn.Handover
-
-	inbox    // what wakes the loop
-	ticks    // what it does by the time alone
-	outbox   // the facts that are not delivered yet
-	registry // the runs
-	stops    // the stops that are under way
-	probes   // the commands that are run to see how they end
-	scans    // what reads /proc beside the loop
-	tracing  // the processes that are watched
-	trees    trees
-	sweep    *sweep // nil: it has not begun, or is over
-}
 
 // New prepares this process to be the parent of others: it takes SIGCHLD back
 // where it was ignored (the kernel would reap in our place, wait(2)), becomes
@@ -75,6 +39,7 @@ func New(opt Options) (*Loop, error) {
 		tracing:  newTracing(),
 		trees:    newTrees(),
 	}
+	l.perform, l.mainEnded = l.performAction, l.reportExit
 	if err := spawn.OpenPoller(); err != nil {
 		return nil, err
 	}
@@ -82,7 +47,7 @@ func New(opt Options) (*Loop, error) {
 	if l.handover, err = spawn.NewHandover(opt.FDs); err != nil {
 		return nil, err
 	}
-	signal.Notify(l.chld, unix.SIGCHLD)
+	signal.Notify(l.sigchld, unix.SIGCHLD)
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("cannot become the reaper of orphans: %w", err)
 	}
@@ -113,7 +78,7 @@ func (l *Loop) Run() error {
 		go func() { over <- l.Run() }() // on another one, since we keep this
 		return <-over
 	}
-	defer l.end()
+	defer l.shutDown()
 	if !l.opt.Inherit { // else children inherit what all threads share
 		_ = l.handover.UnshareTable() // without a table of its own a fork is only slower
 	}
@@ -121,26 +86,66 @@ func (l *Loop) Run() error {
 		return err
 	}
 	for {
-		if l.over() {
+		if l.closed() {
 			return nil
 		}
-		if l.more || l.spin.on() {
+		if l.moreStatuses || l.busyPoll.active() {
 			l.reap()
-		} else if !l.wait() {
+		} else if !l.awaitWork() {
 			return nil
 		}
-		for _, cmd := range l.cmds.Take() {
+		for _, cmd := range l.commands.Take() {
 			cmd()
 		}
 		now := time.Now()
-		l.dequeue(now)
-		if l.sweep != nil || !l.due.IsZero() && !now.Before(l.due) {
-			l.due = time.Time{}
-			l.soon(l.tend(now))
+		l.dequeueScans(now)
+		if l.cleanup != nil || !l.nextTick.IsZero() && !now.Before(l.nextTick) {
+			l.nextTick = time.Time{}
+			l.schedule(l.runDue(now))
 		}
-		l.arm(l.due)
+		l.armTimer(l.nextTick)
 		l.flush()
 	}
+}
+
+// awaitWork waits for something to do; for the end, if it reports false.
+func (l *Loop) awaitWork() bool {
+	select {
+	case <-l.commands.Wake():
+	case <-l.sigchld:
+		l.reap()
+	case <-l.timer.C:
+		l.reap()
+	case <-l.quit:
+		return false
+	}
+	return true
+}
+
+// runDue does what is due, and returns the time of the next tick; zero: none is needed.
+func (l *Loop) runDue(now time.Time) time.Time {
+	var next time.Time
+	due := func(t time.Time) {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	for _, c := range l.processes {
+		if !c.stop.started() {
+			continue
+		}
+		due(now.Add(reapPoll))
+		due(l.tickTree(c, now))
+		due(l.tickDelivery(c, now))
+		l.continueDue(c)
+	}
+	for _, o := range l.observed {
+		due(l.tickObserved(o, now))
+	}
+	if l.cleanup != nil {
+		due(l.tickOrphanCleanup(now))
+	}
+	return next
 }
 
 // dieWithParent asks for a signal at the death of our parent. The kernel keeps
@@ -159,24 +164,12 @@ func (l *Loop) dieWithParent() error {
 	return nil
 }
 
-// Close ends the loop. What is still running is left to itself.
-func (l *Loop) Close() { close(l.quit) }
-
-func (l *Loop) over() bool {
-	select {
-	case <-l.quit:
-		return true
-	default:
-		return false
-	}
-}
-
-func (l *Loop) end() {
-	signal.Stop(l.chld)
+func (l *Loop) shutDown() {
+	signal.Stop(l.sigchld)
 	l.timer.Stop()
-	for _, r := range l.runs {
-		l.release(r)
+	for _, c := range l.processes {
+		l.closeBarrier(c)
 	}
-	l.lookers.all.Go(l.handover.Close)
-	l.lookers.all.Wait() // each reads a few files of /proc
+	l.workers.goroutines.Go(l.handover.Close)
+	l.workers.goroutines.Wait() // each reads a few files of /proc
 }

@@ -44,9 +44,9 @@ func newMarks(soft, hard uint64) marks {
 	return m
 }
 
-// of returns the limit for a process tree with number n, from 1 to maxMark; 0
+// limitFor returns the limit for a process tree with number n, from 1 to maxMark; 0
 // stands for no tree.
-func (m marks) of(n uint64) uint64 {
+func (m marks) limitFor(n uint64) uint64 {
 	if n == 0 && m.outer == 0 {
 		return unix.RLIM_INFINITY
 	}
@@ -62,15 +62,15 @@ func (m marks) number(limit uint64) uint64 {
 	return limit >> m.shift & maxMark
 }
 
-// without returns those of the processes that have no mark of ours: they have lost
+// withoutMark returns those of the processes that have no mark of ours: they have lost
 // it.
-func (m marks) without(pids []int) (all []identity) {
+func (m marks) withoutMark(pids []int) (all []identity) {
 	for _, pid := range pids {
 		if limit, err := procfs.FileLocks(pid); err != nil || m.number(limit) != 0 {
 			continue
 		}
 		if s, err := procfs.ReadStat(pid); err == nil {
-			all = append(all, key(s))
+			all = append(all, identityOf(s))
 		}
 	}
 	return all

@@ -27,13 +27,13 @@ func TestMarks(t *testing.T) {
 			t.Errorf("%s: usable is %v, want %v", test.name, m.usable, test.usable)
 		}
 		if !m.usable {
-			if n := m.number(m.of(3)); n != 0 {
+			if n := m.number(m.limitFor(3)); n != 0 {
 				t.Errorf("%s: number %d from a mark that is not usable", test.name, n)
 			}
 			continue
 		}
 		for _, n := range []uint64{1, 2, 4711, maxMark} {
-			limit := m.of(n)
+			limit := m.limitFor(n)
 			if limit > test.hard || limit == infinity {
 				t.Errorf("%s: the mark of %d is %d, hard limit %d", test.name, n, limit, test.hard)
 			}
@@ -43,14 +43,14 @@ func TestMarks(t *testing.T) {
 			// A supervisor in that tree makes marks of its own, and the outer one
 			// still reads its own number.
 			inner := newMarks(limit, test.hard)
-			if got := m.number(inner.of(99)); inner.usable && got != n {
+			if got := m.number(inner.limitFor(99)); inner.usable && got != n {
 				t.Errorf("%s: got %d through an inner supervisor, want %d", test.name, got, n)
 			}
 			if got := inner.number(limit); got != 0 {
 				t.Errorf("%s: an inner supervisor takes the outer mark for its number %d", test.name, got)
 			}
 		}
-		if got := m.number(m.of(0)); got != 0 {
+		if got := m.number(m.limitFor(0)); got != 0 {
 			t.Errorf("%s: got number %d from no mark", test.name, got)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 func TestMomentTellsWhatCameFirst(t *testing.T) {
-	at := moment{tick: 100, lastPid: 5000}
+	at := kernelTime{tick: 100, lastPid: 5000}
 	for _, test := range []struct {
 		name  string
 		start uint64
@@ -22,11 +22,11 @@ func TestMomentTellsWhatCameFirst(t *testing.T) {
 		{"in the same tick, before the pids began anew", 100, 32000, false},
 		{"in the same tick, long used", 100, 5000 - pidRange, false},
 	} {
-		if got := at.hadForked(procfs.Stat{Pid: test.pid, StartTime: test.start}); got != test.want {
+		if got := at.existed(procfs.Stat{Pid: test.pid, StartTime: test.start}); got != test.want {
 			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
 		}
 	}
-	if (moment{}).hadForked(procfs.Stat{Pid: 1, StartTime: 1}) {
+	if (kernelTime{}).existed(procfs.Stat{Pid: 1, StartTime: 1}) {
 		t.Error("a process existed before everything")
 	}
 }
@@ -35,7 +35,7 @@ func TestMomentTellsWhatCameFirst(t *testing.T) {
 func TestMomentOfRealProcesses(t *testing.T) {
 	for range 50 {
 		var forked [2]procfs.Stat
-		var at moment
+		var at kernelTime
 		for i := range forked {
 			c := exec.Command("/bin/sleep", "100")
 			if err := c.Start(); err != nil {
@@ -48,10 +48,10 @@ func TestMomentOfRealProcesses(t *testing.T) {
 				t.Fatal(err)
 			}
 			if forked[i] = s; i == 0 {
-				at = thisMoment()
+				at = currentKernelTime()
 			}
 		}
-		if before, after := at.hadForked(forked[0]), at.hadForked(forked[1]); !before || after {
+		if before, after := at.existed(forked[0]), at.existed(forked[1]); !before || after {
 			if forked[1].Pid < forked[0].Pid {
 				continue // the pids began anew
 			}

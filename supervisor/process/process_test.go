@@ -300,7 +300,7 @@ func TestStoppedRun(t *testing.T) {
 
 func (b *bench) runPid(id ID) int {
 	pid := make(chan int)
-	b.cmds.Put(func() { pid <- b.runs[id].pid })
+	b.commands.Put(func() { pid <- b.processes[id].pid })
 	return <-pid
 }
 
@@ -347,10 +347,10 @@ func TestLateSweepKills(t *testing.T) {
 	b := newBench(t)
 	id, _ := b.spawn("daemon deaf")
 	b.exited(id)
-	b.cmds.Put(func() {
+	b.commands.Put(func() {
 		now := time.Now()
-		b.startSweep(now.Add(5*time.Millisecond), now, event.ProofExact)
-		for time.Now().Before(b.Loop.sweep.giveUp) { // it has other things to do
+		b.startOrphanCleanup(now.Add(5*time.Millisecond), now, event.ProofExact)
+		for time.Now().Before(b.Loop.cleanup.giveUp) { // it has other things to do
 		}
 	})
 	if o := wait(b, func(o OrphanReaped) bool { return true }); o.Exit.Signal != "SIGKILL" {
@@ -396,9 +396,9 @@ func TestIdleLoopHasNoTimer(t *testing.T) {
 	b := newBench(t)
 	b.spawn("sleep")
 	next := make(chan time.Time)
-	b.cmds.Put(func() {
-		b.soon(b.tend(time.Now()))
-		next <- b.due
+	b.commands.Put(func() {
+		b.schedule(b.runDue(time.Now()))
+		next <- b.nextTick
 	})
 	if at := <-next; !at.IsZero() {
 		t.Errorf("wants to be woken in %v", time.Until(at))
@@ -407,12 +407,12 @@ func TestIdleLoopHasNoTimer(t *testing.T) {
 
 // block takes all turns to look, and returns what gives them back.
 func (b *bench) block() (unblock func()) {
-	for range cap(b.lookers.slots) {
-		b.lookers.slots <- struct{}{}
+	for range cap(b.workers.running) {
+		b.workers.running <- struct{}{}
 	}
 	return func() {
-		for range cap(b.lookers.slots) {
-			<-b.lookers.slots
+		for range cap(b.workers.running) {
+			<-b.workers.running
 		}
 	}
 }
@@ -444,9 +444,9 @@ func TestSweepKillsNobodyTwice(t *testing.T) {
 	now := time.Now()
 	b.CleanUpOrphans(now, now.Add(limit), event.ProofExact)
 	swept := make(chan int)
-	b.cmds.Put(func() {
-		b.tendSweep(time.Now())
-		swept <- len(b.remaining())
+	b.commands.Put(func() {
+		b.tickOrphanCleanup(time.Now())
+		swept <- len(b.allDescendants())
 	})
 	if n := <-swept; n != 1 {
 		t.Fatalf("%d are there to be swept, want the one that stands in its exit", n)
@@ -473,7 +473,7 @@ func TestHoldIsBounded(t *testing.T) {
 	wait(b, func(s Signalled) bool { return s.Step == 2 })
 	gone := make(chan bool)
 	for alive := true; alive; {
-		b.cmds.Put(func() { gone <- b.pids[pid] == nil })
+		b.commands.Put(func() { gone <- b.byPid[pid] == nil })
 		alive = !<-gone
 	}
 	unblock()

@@ -2,30 +2,28 @@ package process
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/event"
 	"tp0/supervisor/process/phase"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/procfs"
 )
 
-// mostStatuses are collected at a time: where thousands end, who was looked at
+// maxStatuses are collected at a time: where thousands end, who was looked at
 // must not wait until all of them are reaped.
-const mostStatuses = 64
+const maxStatuses = 64
 
 // reap collects the statuses that there are; l.more says that there may be
 // more. The first look leaves the zombie in place, so that its name can still be
 // read; then exactly that pid is waited for.
 func (l *Loop) reap() {
-	l.lookAtJobs()
-	defer l.followTrees()
-	l.more = false
-	for range mostStatuses {
+	l.checkJobStops()
+	defer l.checkTrees()
+	l.moreStatuses = false
+	for range maxStatuses {
 		var info siginfo
 		err := waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT|unix.WALL)
 		if err != nil || info.Pid == 0 {
@@ -34,11 +32,11 @@ func (l *Loop) reap() {
 		pid := int(info.Pid)
 		var orphan procfs.Stat
 		// A stranger that stands in a stop can be killed before we wait for it.
-		if w := l.tids[pid]; l.pids[pid] == nil && (w == nil || w.pid == pid && info.dead()) {
+		if o := l.tids[pid]; l.byPid[pid] == nil && (o == nil || o.pid == pid && info.dead()) {
 			orphan, _ = procfs.ReadStat(pid)
 		}
-		if t := l.trials[pid]; t != nil {
-			l.killTrial(t)
+		if p := l.running[pid]; p != nil {
+			l.killProbe(p)
 		}
 		var status unix.WaitStatus
 		var usage unix.Rusage
@@ -47,76 +45,65 @@ func (l *Loop) reap() {
 		case err != nil || got != pid:
 			return // somebody killed what stood in a stop; another SIGCHLD comes
 		case status.Stopped():
-			l.tracedJob(pid, status)
-			l.stopped(pid, status)
+			l.checkTracedJobStop(pid, status)
+			l.handlePtraceStop(pid, status)
 		default:
-			l.dead(pid, status, usage, orphan)
+			l.reaped(pid, status, usage, orphan)
 		}
 	}
-	l.more = true
+	l.moreStatuses = true
 }
 
-func (l *Loop) dead(pid int, status unix.WaitStatus, usage unix.Rusage, orphan procfs.Stat) {
+func (l *Loop) reaped(pid int, status unix.WaitStatus, usage unix.Rusage, orphan procfs.Stat) {
 	exit := exitOf(status)
-	if t := l.trials[pid]; t != nil {
-		l.tried(t, exit)
+	if p := l.running[pid]; p != nil {
+		l.probeEnded(p, exit)
 		return
 	}
-	r := l.pids[pid]
-	if r == nil {
-		l.deadBelow(pid, status, orphan)
+	c := l.byPid[pid]
+	if c == nil {
+		l.otherReaped(pid, status, orphan)
 		return
 	}
-	delete(l.pids, pid)
-	if group := r.tree.group; errors.Is(unix.Kill(-group, 0), unix.ESRCH) { // nobody is left in it
-		delete(l.told, group)
+	delete(l.byPid, pid)
+	if group := c.tree.group; errors.Is(unix.Kill(-group, 0), unix.ESRCH) { // nobody is left in it
+		delete(l.groupSignalled, group)
 	}
-	l.trees.due = true
-	l.trees.ended = append(l.trees.ended, r)
-	l.takeTerminal(r)
-	r.phase.Handle(phase.MainReaped)
-	l.lost(pid)
-	if r.watched != nil {
-		l.feed(r.watched, proof.End, cause{})
+	l.trees.scanDue = true
+	l.trees.ended = append(l.trees.ended, c)
+	l.takeTerminal(c)
+	c.phase.Handle(phase.MainReaped)
+	l.removeTracee(pid)
+	if c.observed != nil {
+		l.handleEvent(c.observed, proof.End, stopCause{})
 	}
-	r.exited = Exited{
-		Process: r.id, Pid: pid, Exit: exit, Status: status, At: time.Now(), Rusage: usage,
-		Killed: r.stop.killed,
+	c.exited = Exited{
+		Process: c.id, Pid: pid, Exit: exit, Status: status, At: time.Now(), Rusage: usage,
+		Killed: c.stop.killed,
 	}
-	l.release(r)
+	l.closeBarrier(c)
 }
 
-// deadBelow handles the end of what is no run: a thread that we trace, gone
+// otherReaped handles the end of what is no run: a thread that we trace, gone
 // without an exit stop; a process below a run, which its parent waits for once
 // we have been told; an orphan, which is ours alone.
-func (l *Loop) deadBelow(pid int, status unix.WaitStatus, stat procfs.Stat) {
+func (l *Loop) otherReaped(pid int, status unix.WaitStatus, stat procfs.Stat) {
 	thread := stat.NonLeader || l.tids[pid] != nil && l.tids[pid].pid != pid
-	l.lost(pid)
-	delete(l.unborn, pid)
+	l.removeTracee(pid)
+	delete(l.forkParents, pid)
 	if thread {
 		return
 	}
-	if w := l.watches[pid]; w != nil {
-		w.status = &status
-		l.ended(w)
+	if o := l.observed[pid]; o != nil {
+		o.status = &status
+		l.observedEnded(o)
 		if stat.PPid != os.Getpid() {
 			return
 		}
 	}
-	child := l.reapedAdopted(pid)
-	if w := l.watches[pid]; child == "" && w != nil && w.run != nil {
-		child = w.run.name // it was adopted and ended since the last scan
+	child := l.removeAdopted(pid)
+	if o := l.observed[pid]; child == "" && o != nil && o.owner != nil {
+		child = o.owner.name // it was adopted and ended since the last scan
 	}
 	l.report(OrphanReaped{Child: child, Pid: pid, Command: stat.Comm, Exit: exitOf(status)})
-}
-
-func exitOf(s unix.WaitStatus) event.Exit {
-	if s.Signaled() {
-		name := unix.SignalName(s.Signal())
-		if name == "" { // a realtime signal
-			name = fmt.Sprintf("signal %d", int(s.Signal()))
-		}
-		return event.Exit{Signal: name, Core: s.CoreDump()}
-	}
-	return event.Exit{Code: s.ExitStatus()}
 }

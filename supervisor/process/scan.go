@@ -1,83 +1,79 @@
 package process
 
 import (
-	"sync"
+	"time"
 
-	"tp0/supervisor/fdledger"
-	"tp0/supervisor/process/spawn"
+	"tp0/supervisor/process/proof"
 	"tp0/supervisor/procfs"
 )
 
-// scans is what is needed to read /proc beside the loop, and what is remembered of it.
-type scans struct {
-	// These have locks of their own.
-	lookers   *lookers
-	sockets   sockets
-	runtimes  fdledger.Runtimes
-	executing sync.Map // pids that a scan saw in an execve without end, see execve.go
-
-	met       map[string]bool // programs that were scanned once, see meet
-	inherited []procfs.FD     // see handedOn
-}
-
-func newScans() scans { return scans{lookers: newLookers(), met: map[string]bool{}} }
-
-// job runs a scan beside the loop: reading a table takes longer than anything
+// scan runs a scan beside the loop: reading a table takes longer than anything
 // that the loop does itself. Scans are bounded by the number of processes.
-func (l *Loop) job(w *watched, scan func() (done func())) {
-	if !l.atOnce(w) {
-		l.beside(w, scan)
+func (l *Loop) scan(o *observed, scan func() (done func())) {
+	if !l.canScanInline(o) {
+		l.scanInWorker(o, scan)
 		return
 	}
-	w.scans++
+	o.running++
 	done := scan()
-	l.lookers.leave()
-	w.scans--
+	l.workers.exitSlot()
+	o.running--
 	done()
-	l.finish(w)
+	l.finish(o)
 }
 
-// beside runs a scan beside the loop, however short it may be.
-func (l *Loop) beside(w *watched, scan func() (done func())) {
-	w.scans++
-	l.lookers.do(func() {
+// scanInWorker runs a scan beside the loop, however short it may be.
+func (l *Loop) scanInWorker(o *observed, scan func() (done func())) {
+	o.running++
+	l.workers.submit(func() {
 		done := scan()
-		l.cmds.Put(func() {
-			w.scans--
+		l.commands.Put(func() {
+			o.running--
 			done()
-			l.finish(w)
+			l.finish(o)
 		})
 	})
 }
 
-// runtime says what the program of a process is built on.
-func (l *Loop) runtime(pid int) (r fdledger.Runtime) {
-	_ = readAs(pid, func() (err error) {
-		r, err = l.runtimes.Of(pid)
-		return err
-	})
-	return r
-}
-
-// handedOn lists what children inherit from whoever started us, beyond the
-// standard streams.
-func (l *Loop) handedOn() []procfs.FD {
-	if !l.opt.Inherit || l.inherited != nil {
-		return l.inherited
-	}
-	l.inherited = []procfs.FD{}
-	if own, err := spawn.NotCloseOnExec(); err == nil { // else they count as the children's
-		l.inherited = own
-	}
-	return l.inherited
-}
-
-// meet has a look at a program that is new to us: what it is built on takes long
-// to find out and is remembered, and so is how long the sockets take.
-func (l *Loop) meet(program string, pid int) {
-	if l.met[program] {
+// sample scans the descriptors of a process that cannot be traced, again and
+// again until it is gone.
+func (l *Loop) sample(o *observed) {
+	s, ok := o.machine.Data.(*proof.SampleData)
+	if !ok {
 		return
 	}
-	l.met[program] = true
-	l.lookers.do(func() { l.members(pid, leastTraced, nil) })
+	s.StartSample()
+	now := time.Now()
+	limit := newScanLimit(now.Add(l.budget.SignalDelay(now)), minScannedFDs)
+	l.scan(o, func() func() {
+		fds, err := l.readFDs(o.pid, procfs.LiveThread(o.pid), limit)
+		l.resolve(o.pid, fds, recently(), limit)
+		return func() {
+			if err == nil && len(fds) > 0 { // a zombie's table is empty
+				o.evidence.Sample = fds
+			}
+			s.SampleDone(time.Now())
+			l.schedule(s.Next)
+		}
+	})
+}
+
+// pollProc asks /proc about a process that is not traced, and whose status is not
+// ours to collect: whether it ended, whether it executed the program that it was
+// let go of for, and, once its end is reported, whether it is reaped. Until then
+// it stays in the list, so that its parent's last scan does not find it anew.
+func (l *Loop) pollProc(o *observed) {
+	s, err := procfs.ReadStat(o.pid)
+	switch {
+	case o.inState(proof.Reported):
+		if err != nil {
+			l.handleEvent(o, proof.Reaped, stopCause{})
+		}
+	case err != nil || s.Dead() && procfs.IsGone(o.pid):
+		l.observedEnded(o)
+	case o.inState(proof.DetachedForExec) && s.Executed():
+		o.comm = s.Comm
+		l.handleEvent(o, proof.ExecSeen, stopCause{})
+	}
+	o.machine.SchedulePoll(time.Now())
 }

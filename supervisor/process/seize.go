@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/process/proof"
 	"tp0/supervisor/procfs"
 )
 
@@ -19,72 +20,72 @@ import (
 // waited for, by us, if we trace them. So while there are threads that we trace
 // already none may stop in its exit, which only this thread could end; and
 // somebody else waits for them if this takes long.
-func (l *Loop) seize(w *watched) error {
-	if l.executes(w.pid) {
-		return errExecutes
+func (l *Loop) seize(o *observed) error {
+	if l.seizeMayBlock(o.pid) {
+		return errInExecve
 	}
-	tids := procfs.Threads(w.pid)
+	tids := procfs.Threads(o.pid)
 	if len(tids) < 2 {
-		return l.seizeAnchor(w, w.pid)
+		return l.seizePrimary(o, o.pid)
 	}
-	if len(tids) > mostThreadsTraced {
-		return fmt.Errorf("it has %d threads, more than %d", len(tids), mostThreadsTraced)
+	if len(tids) > maxThreadsTraced {
+		return fmt.Errorf("it has %d threads, more than %d", len(tids), maxThreadsTraced)
 	}
-	anchor := w.pid
-	switch s, err := procfs.ReadStatus(w.pid); {
+	anchor := o.pid
+	switch s, err := procfs.ReadStatus(o.pid); {
 	case err == nil && s.Tracer != 0:
 		return unix.EPERM // whoever traces it may want its other threads, too
 	case err == nil && s.Dead:
 		anchor = tids[1]
 	}
-	defer l.keepReaping(w.pid)()
-	for more := true; more; tids = procfs.Threads(w.pid) {
+	defer l.reapDuringSeize(o.pid)()
+	for more := true; more; tids = procfs.Threads(o.pid) {
 		more = false
 		for _, tid := range tids {
-			if tid != anchor && l.tids[tid] == nil && l.seizeThread(w, tid, siblingOptions) == nil {
+			if tid != anchor && l.tids[tid] == nil && l.seizeThread(o, tid, siblingOptions) == nil {
 				more = true
 			}
 		}
 	}
-	err := l.seizeAnchor(w, anchor)
-	if err != nil && len(w.traced) > 0 { // it ended just now
-		l.moveAnchor(w, w.traced[0])
+	err := l.seizePrimary(o, anchor)
+	if err != nil && len(o.traced) > 0 { // it ended just now
+		l.changePrimary(o, o.traced[0])
 		return nil
 	}
 	return err
 }
 
-func (l *Loop) seizeAnchor(w *watched, tid int) error {
-	err := l.seizeThread(w, tid, anchorOptions)
+func (l *Loop) seizePrimary(o *observed, tid int) error {
+	err := l.seizeThread(o, tid, primaryOptions)
 	if err == nil {
-		w.anchor = tid
+		o.primary = tid
 	}
 	return err
 }
 
-func (l *Loop) seizeThread(w *watched, tid, options int) error {
+func (l *Loop) seizeThread(o *observed, tid, options int) error {
 	attach := func() error { return ptraceSeize(tid, uintptr(options)) }
 	err := attach()
 	if errors.Is(err, unix.EPERM) {
-		err = attachAs(w.pid, attach)
+		err = attachAs(o.pid, attach)
 	}
 	if err != nil {
 		return err
 	}
-	l.traces(w, tid)
+	l.addTracee(o, tid)
 	return nil
 }
 
-// seizePatience is how long a SEIZE may take before its siblings are waited for
+// reapDelay is how long a SEIZE may take before its siblings are waited for
 // beside the loop.
-const seizePatience = 5 * time.Millisecond
+const reapDelay = 5 * time.Millisecond
 
-// keepReaping waits for dead threads of a process, though not for itself, until
+// reapDuringSeize waits for dead threads of a process, though not for itself, until
 // the function that it returns is called. Any thread of ours may do that for a
 // thread that another one traces (waitpid(2), __WNOTHREAD).
-func (l *Loop) keepReaping(pid int) (stop func()) {
+func (l *Loop) reapDuringSeize(pid int) (stop func()) {
 	done := make(chan struct{})
-	start := time.AfterFunc(seizePatience, func() {
+	start := time.AfterFunc(reapDelay, func() {
 		for {
 			select {
 			case <-done:
@@ -96,7 +97,7 @@ func (l *Loop) keepReaping(pid int) (stop func()) {
 					continue // its stops are the loop's to see, and wait4 takes those as well
 				}
 				if got, err := unix.Wait4(tid, nil, unix.WNOHANG|unix.WALL, nil); err == nil && got == tid {
-					l.cmds.Put(func() { l.lost(tid) })
+					l.commands.Put(func() { l.removeTracee(tid) })
 				}
 			}
 		}
@@ -105,4 +106,38 @@ func (l *Loop) keepReaping(pid int) (stop func()) {
 		close(done)
 		start.Stop()
 	}
+}
+
+// maxThreadsTraced is the number of threads up to which a process is traced. The loop traces all
+// threads of a process at once: 2,000 take some ten milliseconds.
+const maxThreadsTraced = 2048
+
+// reasonEnded is the reason of a process that ended before it could be scanned
+// or traced.
+const reasonEnded = "it had ended already"
+
+// tryAttach seizes a process, says what came of it, and notes why it could not.
+func (l *Loop) tryAttach(o *observed) proof.Event {
+	err := l.seize(o)
+	if err == nil {
+		return proof.Seized
+	}
+	if procfs.IsGone(o.pid) {
+		o.evidence.Reason = reasonEnded
+		return proof.Gone
+	}
+	s, e := procfs.ReadStatus(o.pid)
+	if e == nil && s.Tracer == l.tid && !o.isMain() && len(o.traced) == 0 {
+		return proof.AlreadyTraced
+	}
+	o.evidence.Reason = refusalReason(o.pid, err)
+	return proof.Refused
+}
+
+// refusalReason says why a process cannot be traced.
+func refusalReason(pid int, err error) string {
+	if s, e := procfs.ReadStatus(pid); e == nil && s.Tracer != 0 {
+		return fmt.Sprintf("it is traced already, by pid %d", s.Tracer)
+	}
+	return fmt.Sprintf("ptrace is refused: %v", err)
 }

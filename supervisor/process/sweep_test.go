@@ -24,7 +24,7 @@ func TestSweepEndsHolds(t *testing.T) {
 	wait(b, func(s Signalled) bool { return s.Step == 2 })
 	now := time.Now()
 	b.CleanUpOrphans(now, now.Add(limit), event.ProofExact)
-	b.cmds.Put(func() { b.hurry(time.Now()) })
+	b.commands.Put(func() { b.giveUpScans(time.Now()) })
 	if s := wait(b, func(OrphanCleanupDone) bool { return true }); len(s.Left) > 0 {
 		t.Errorf("left: %+v", s.Left)
 	}
@@ -61,7 +61,7 @@ func TestSweepKillsWhoWaits(t *testing.T) {
 			b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
 			now := time.Now()
 			b.CleanUpOrphans(now, now.Add(limit), event.ProofExact)
-			b.cmds.Put(func() { b.hurry(time.Now()) })
+			b.commands.Put(func() { b.giveUpScans(time.Now()) })
 			if s := wait(b, func(OrphanCleanupDone) bool { return true }); len(s.Left) > 0 {
 				t.Errorf("left: %+v", s.Left)
 			}
@@ -102,9 +102,9 @@ func TestSweepKillsNoSurvivorTwice(t *testing.T) {
 	now := time.Now()
 	b.CleanUpOrphans(now, now.Add(limit), event.ProofExact)
 	swept := make(chan int)
-	b.cmds.Put(func() {
-		b.tend(time.Now())
-		swept <- len(b.remaining())
+	b.commands.Put(func() {
+		b.runDue(time.Now())
+		swept <- len(b.allDescendants())
 	})
 	if n := <-swept; n != 1 {
 		t.Fatalf("%d are there to be swept, want the one that stands in its exit", n)
@@ -127,33 +127,33 @@ func TestSweepKillsNoSurvivorTwice(t *testing.T) {
 // that happens, it ends.
 func TestSweepIsWoken(t *testing.T) {
 	start := time.Now()
-	s := &sweep{killAt: start, giveUp: start}
+	s := &orphanCleanup{killAt: start, giveUp: start}
 	now := start.Add(time.Minute)
-	s.woken(now)
-	if want := now.Add(sweepWoken); !s.killing || !s.giveUp.Equal(want) {
+	s.extendIfResumed(now)
+	if want := now.Add(resumedReapTime); !s.killBegun || !s.giveUp.Equal(want) {
 		t.Errorf("first kill: until %v, want %v", s.giveUp, want)
 	}
-	onTime := &sweep{killAt: start, giveUp: start}
-	onTime.woken(start)
-	if want := start.Add(sweepLeast); !onTime.giveUp.Equal(want) {
+	onTime := &orphanCleanup{killAt: start, giveUp: start}
+	onTime.extendIfResumed(start)
+	if want := start.Add(minReapTime); !onTime.giveUp.Equal(want) {
 		t.Errorf("on time: until %v, want %v", onTime.giveUp, want)
 	}
 	late := 0
-	for range 3 * mostWakes {
+	for range 3 * maxExtensions {
 		before := s.giveUp
-		s.next = now.Add(sweepAgain)
-		s.woken(s.next) // in time
-		s.next = now.Add(sweepAgain)
+		s.nextTick = now.Add(cleanupPoll)
+		s.extendIfResumed(s.nextTick) // in time
+		s.nextTick = now.Add(cleanupPoll)
 		if !s.giveUp.Equal(before) {
 			t.Errorf("it was not late, and got %v more", s.giveUp.Sub(before))
 		}
 		now = now.Add(time.Minute)
-		s.woken(now)
+		s.extendIfResumed(now)
 		if s.giveUp.After(before) {
 			late++
 		}
 	}
-	if late != mostWakes {
-		t.Errorf("got time %d times, want %d", late, mostWakes)
+	if late != maxExtensions {
+		t.Errorf("got time %d times, want %d", late, maxExtensions)
 	}
 }

@@ -70,7 +70,7 @@ func TestHandAfterTheEnd(t *testing.T) {
 	if opened, closed := book.Counts(); opened != closed {
 		t.Errorf("%d descriptors opened, %d closed", opened, closed)
 	}
-	l.hand([]int{0}, func([]int, error) { t.Error("it was done") })
+	l.withFDs([]int{0}, func([]int, error) { t.Error("it was done") })
 }
 
 // A signal does not overtake the spawn of its run, however far the loop is behind.
@@ -78,7 +78,7 @@ func TestSignalsComeAfterTheirSpawns(t *testing.T) {
 	b := newBench(t)
 	spec := b.silent("sleep")
 	busy := make(chan struct{})
-	b.cmds.Put(func() { <-busy })
+	b.commands.Put(func() { <-busy })
 	const n = 48
 	for i := range n {
 		b.Spawn(ID(i+1), spec)

@@ -11,42 +11,42 @@ import (
 // the shell that started us sees neither its stop nor its end. We pass both on:
 // we stop when it does, and take the terminal back when it ended.
 
-// lookAtJobs looks for runs that job control stopped. It asks for these pids alone:
+// checkJobStops looks for runs that job control stopped. It asks for these pids alone:
 // for all children it would take the stops of others from who waits for them.
-func (l *Loop) lookAtJobs() {
+func (l *Loop) checkJobStops() {
 	if !l.terminal {
 		return // of many children none has one
 	}
-	for pid, r := range l.pids {
-		if w := r.watched; !r.terminal || w != nil && len(w.traced) > 0 { // a traced one's stops are ptrace's, see tracedJob
+	for pid, c := range l.byPid {
+		if o := c.observed; !c.terminal || o != nil && len(o.traced) > 0 { // a traced one's stops are ptrace's, see tracedJob
 			continue
 		}
 		var info siginfo
 		if waitid(unix.P_PID, pid, &info, unix.WSTOPPED) == nil && info.Pid != 0 {
-			l.jobStopped(r, unix.Signal(info.Status))
+			l.jobStopped(c, unix.Signal(info.Status))
 		}
 	}
 }
 
-// tracedJob does the same for a run that we trace: its stop comes as one of
+// checkTracedJobStop does the same for a run that we trace: its stop comes as one of
 // ptrace's.
-func (l *Loop) tracedJob(tid int, status unix.WaitStatus) {
-	w, what, sig := l.tids[tid], int(status>>16)&0xff, status.StopSignal()
-	if w != nil && w.own() && tid == w.pid && what == eventStop && sig != unix.SIGTRAP {
-		l.jobStopped(w.run, sig)
+func (l *Loop) checkTracedJobStop(tid int, status unix.WaitStatus) {
+	o, what, sig := l.tids[tid], int(status>>16)&0xff, status.StopSignal()
+	if o != nil && o.isMain() && tid == o.pid && what == eventStop && sig != unix.SIGTRAP {
+		l.jobStopped(o.owner, sig)
 	}
 }
 
 // jobStopped stops us and our whole group, as the terminal would have. Where
 // nobody could continue us the run goes on instead: the kernel does not stop
 // such a group by the terminal either (setpgid(2), orphaned).
-func (l *Loop) jobStopped(r *run, sig unix.Signal) {
-	if !r.terminal {
+func (l *Loop) jobStopped(c *childProcess, sig unix.Signal) {
+	if !c.terminal {
 		return
 	}
 	if spawn.GroupOrphaned() {
 		if sig == unix.SIGTSTP {
-			_ = l.kill(r, delivery{signal: unix.SIGCONT})
+			_ = l.signalScope(c, pendingSignal{signal: unix.SIGCONT})
 		}
 		return
 	}
@@ -54,15 +54,15 @@ func (l *Loop) jobStopped(r *run, sig unix.Signal) {
 }
 
 // giveTerminal makes the run's group the foreground one if ours is.
-func (l *Loop) giveTerminal(r *run) {
-	if r.terminal {
-		spawn.GiveForeground(r.pid)
+func (l *Loop) giveTerminal(c *childProcess) {
+	if c.terminal {
+		spawn.GiveForeground(c.pid)
 	}
 }
 
 // takeTerminal makes ours the foreground group again if the run's is.
-func (l *Loop) takeTerminal(r *run) {
-	if r.terminal {
-		spawn.TakeForeground(r.pid)
+func (l *Loop) takeTerminal(c *childProcess) {
+	if c.terminal {
+		spawn.TakeForeground(c.pid)
 	}
 }

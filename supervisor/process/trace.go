@@ -7,56 +7,33 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// How a process's descriptors are seen exactly. A thread that is traced with
-// PTRACE_O_TRACEEXIT stops in its exit before it lets go of anything
-// (ptrace(2), PTRACE_EVENT_EXIT). It is held there until its siblings are gone,
-// so that nobody can change the table any more; the table is read, and the
-// thread detached from; the status then comes as always. One thread is enough
-// for that, since the table is shared: the main thread, or any other where the
-// main one has ended. It is called the anchor.
-//
-// The other threads are traced so that no fork is missed: what a process forks
-// in its stop is traced from its first instruction, PTRACE_O_TRACEFORK.
-// They do not stop in their exit.
-//
-// Nothing is attached before a stop begins. We never ask for EXITKILL: if we
-// die the kernel detaches, and the processes end as they would have.
-//
-// This file turns a ptrace stop into an event of the state machine; see package
-// proof for what is done about it.
-const (
-	siblingOptions = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACEEXEC |
-		unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK | unix.PTRACE_O_TRACECLONE
-	anchorOptions = siblingOptions | unix.PTRACE_O_TRACEEXIT
-)
-
-// stopped handles a ptrace stop of a thread.
-func (l *Loop) stopped(tid int, status unix.WaitStatus) {
-	w := l.tids[tid]
-	if w == nil {
-		if w = l.stranger(tid); w == nil {
+// handlePtraceStop handles a ptrace stop of a thread.
+func (l *Loop) handlePtraceStop(tid int, status unix.WaitStatus) {
+	o := l.tids[tid]
+	if o == nil {
+		if o = l.adoptThread(tid); o == nil {
 			_ = ptrace(unix.PTRACE_DETACH, tid, 0, 0)
 			return
 		}
 	}
-	e, sig := l.stopEvent(w, tid, status)
-	l.feed(w, e, cause{tid: tid, sig: sig})
+	e, sig := l.stopEvent(o, tid, status)
+	l.handleEvent(o, e, stopCause{tid: tid, sig: sig})
 }
 
 // stopEvent makes out what the stop of a thread is, and notes what the stop
 // tells. The signal, if there is one, is on its way to the thread and is to be
 // handed on.
-func (l *Loop) stopEvent(w *watched, tid int, status unix.WaitStatus) (proof.Event, unix.Signal) {
+func (l *Loop) stopEvent(o *observed, tid int, status unix.WaitStatus) (proof.Event, unix.Signal) {
 	const systemCall = unix.SIGTRAP | 0x80 // PTRACE_O_TRACESYSGOOD
 	what, sig := int(status>>16)&0xff, status.StopSignal()
 	switch what {
 	case unix.PTRACE_EVENT_EXIT:
-		return l.exits(w, tid), 0
+		return l.recordExit(o, tid), 0
 	case unix.PTRACE_EVENT_EXEC:
-		l.executed(w, tid)
+		l.recordExecve(o, tid)
 		return proof.Executed, 0
 	case unix.PTRACE_EVENT_FORK, unix.PTRACE_EVENT_VFORK, unix.PTRACE_EVENT_CLONE:
-		l.forked(w, tid)
+		l.recordFork(o, tid)
 		return proof.ThreadStop, 0
 	case eventStop:
 		if sig == unix.SIGSTOP || sig == unix.SIGTSTP || sig == unix.SIGTTIN || sig == unix.SIGTTOU {
@@ -67,77 +44,135 @@ func (l *Loop) stopEvent(w *watched, tid int, status unix.WaitStatus) (proof.Eve
 		if sig != systemCall {
 			return proof.ThreadStop, sig
 		}
-		return w.machine.CountSyscall(w.machine.State.IsSyscallTraced() && executes(tid)), 0
+		return o.machine.CountSyscall(o.machine.State.IsSyscallTraced() && entersExecve(tid)), 0
 	}
 	return proof.ThreadStop, 0
 }
 
-// stranger makes out whose thread it is that stops for the first time: a new
+// adoptThread makes out whose thread it is that stops for the first time: a new
 // one of a process that we watch, a process that one of those forked, or one
 // that took the number of its main thread over in execve(2).
-func (l *Loop) stranger(tid int) *watched {
-	if w := l.watches[tid]; w != nil && !w.is(proof.Reported) {
-		l.newThread(w, tid)
-		return w
+func (l *Loop) adoptThread(tid int) *observed {
+	if o := l.observed[tid]; o != nil && !o.inState(proof.Reported) {
+		l.newThread(o, tid)
+		return o
 	}
 	s, err := procfs.ReadStatus(tid)
 	if err != nil {
 		return nil
 	}
-	if w := l.watches[s.Tgid]; w != nil && !w.is(proof.Reported) {
-		l.newThread(w, tid)
-		return w
+	if o := l.observed[s.Tgid]; o != nil && !o.inState(proof.Reported) {
+		l.newThread(o, tid)
+		return o
 	}
 	if s.Tgid != tid {
 		return nil
 	}
-	parent := l.unborn[tid]
+	parent := l.forkParents[tid]
 	if parent == nil {
-		parent = l.watches[s.PPid]
+		parent = l.observed[s.PPid]
 	}
-	if parent != nil && !l.admit(parent.run, tid) {
-		delete(l.unborn, tid)
+	if parent != nil && !l.mayTrace(parent.owner, tid) {
+		delete(l.forkParents, tid)
 		return nil // its thread is detached from
 	}
-	return l.born(tid, parent)
+	return l.observeForked(tid, parent)
 }
 
-func (l *Loop) newThread(w *watched, tid int) {
-	l.traces(w, tid)
-	l.feed(w, proof.NewThread, cause{tid: tid})
+func (l *Loop) newThread(o *observed, tid int) {
+	l.addTracee(o, tid)
+	l.handleEvent(o, proof.NewThread, stopCause{tid: tid})
 }
 
-// forked remembers whose a process is that we will see stop for the first time:
+// recordFork remembers whose a process is that we will see stop for the first time:
 // its parent may be gone by then.
-func (l *Loop) forked(w *watched, tid int) {
+func (l *Loop) recordFork(o *observed, tid int) {
 	var pid uintptr
 	if err := ptraceMessage(tid, &pid); err == nil && l.tids[int(pid)] == nil {
-		l.unborn[int(pid)] = w
+		l.forkParents[int(pid)] = o
 	}
 }
 
-// exits notes the status of a thread that exits, and says which one it is.
-func (l *Loop) exits(w *watched, tid int) proof.Event {
+// recordExit notes the status of a thread that exits, and says which one it is.
+func (l *Loop) recordExit(o *observed, tid int) proof.Event {
 	var status uintptr
 	if err := ptraceMessage(tid, &status); err == nil {
 		s := unix.WaitStatus(status)
-		w.status = &s
+		o.status = &s
 	}
-	if w.anchor == 0 {
-		w.anchor = tid
+	if o.primary == 0 {
+		o.primary = tid
 	}
-	if tid == w.anchor {
+	if tid == o.primary {
 		return proof.PrimaryExit
 	}
 	return proof.SiblingExit
 }
 
-// executed notes that a thread runs a new program: it has its process's number
+// recordExecve notes that a thread runs a new program: it has its process's number
 // now, and is its only thread.
-func (l *Loop) executed(w *watched, tid int) {
+func (l *Loop) recordExecve(o *observed, tid int) {
 	var former uintptr
 	if err := ptraceMessage(tid, &former); err == nil && int(former) != tid {
-		l.lost(int(former))
+		l.removeTracee(int(former))
 	}
-	w.evidence.Executed, w.anchor, w.exiting = true, tid, nil
+	o.evidence.Executed, o.primary, o.exiting = true, tid, nil
+}
+
+// perform carries one action out.
+func (l *Loop) performAction(o *observed, a proof.Action, c stopCause) {
+	switch a {
+	case proof.Continue:
+		_ = ptrace(unix.PTRACE_CONT, c.tid, 0, uintptr(c.sig))
+		l.startBusyPoll()
+	case proof.ContinueToSyscall:
+		_ = ptrace(unix.PTRACE_SYSCALL, c.tid, 0, uintptr(c.sig))
+	case proof.Listen:
+		l.listenInGroupStop(o, c.tid)
+	case proof.DetachExiting:
+		o.exiting = append(o.exiting, c.tid)
+		l.detach(c.tid, 0)
+	case proof.Detach:
+		l.detach(c.tid, c.sig)
+	case proof.SetOptions:
+		l.setOptions(o, c.tid)
+	case proof.InterruptThreads:
+		for _, tid := range o.traced {
+			_ = ptrace(unix.PTRACE_INTERRUPT, tid, 0, 0)
+		}
+	case proof.ChangePrimary:
+		l.changePrimary(o, c.scan.Survivor)
+	case proof.Seize:
+		l.handleEvent(o, l.tryAttach(o), stopCause{})
+	case proof.ScanAtFirstStop:
+		l.scanInherited(o)
+	case proof.ScanAtExit:
+		l.scanAtExit(o)
+	case proof.ScanChildren:
+		l.scanChildren(o, c.scan)
+	case proof.ScheduleScan:
+		l.scheduleScan(o)
+	case proof.Sample:
+		l.sample(o)
+	case proof.Poll:
+		l.pollProc(o)
+	case proof.JudgeEvidence:
+		l.judge(o)
+	case proof.Report:
+		l.reportEnd(o)
+	case proof.Forget:
+		if l.observed[o.pid] == o {
+			delete(l.observed, o.pid)
+		}
+	}
+}
+
+// listenInGroupStop leaves a thread in its group stop until SIGCONT arrives.
+func (l *Loop) listenInGroupStop(o *observed, tid int) {
+	_ = ptrace(unix.PTRACE_LISTEN, tid, 0, 0)
+	c := o.owner
+	if c == nil || c.phase.MainEnded() || c.stop.delivery.State.Waits() {
+		return // the signal goes first
+	}
+	l.continueRun(c) // for a descendant too: a parent that waits for it cannot end otherwise
 }

@@ -114,7 +114,7 @@ func TestDescendantsAreLeft(t *testing.T) {
 	}
 	b.Signal(id, unix.SIGKILL, 1, event.ProofExact) // of a run that is over
 	answered := make(chan bool)
-	b.cmds.Put(func() { answered <- len(b.runs) == 0 })
+	b.commands.Put(func() { answered <- len(b.processes) == 0 })
 	if !<-answered {
 		t.Error("a run that leaves its descendants is not over")
 	}
@@ -134,7 +134,7 @@ func TestSuccessor(t *testing.T) {
 	}
 	main := 0
 	found := make(chan int)
-	b.cmds.Put(func() { found <- b.runs[id].pid })
+	b.commands.Put(func() { found <- b.processes[id].pid })
 	main = <-found
 	b.SetMainProcess(id, pid)
 	if err := unix.Kill(main, unix.SIGTERM); err != nil { // by itself, so to say
@@ -192,7 +192,7 @@ func TestMarkTellsTreesApart(t *testing.T) {
 // time: processes of one run alone have ended.
 func TestTreeWithoutMarks(t *testing.T) {
 	b := newBench(t)
-	b.cmds.Put(func() { b.trees.marks = marks{} })
+	b.commands.Put(func() { b.trees.marks = marks{} })
 	id, pid := outlivedBy(t, b, "sleep") // the only main process that ended
 	if e := b.exited(id); len(e.Survivors) != 1 || e.Survivors[0].Pid != pid {
 		t.Fatalf("survivors %v, want pid %d", e.Survivors, pid)

@@ -22,7 +22,7 @@ func TestNotExecuted(t *testing.T) {
 		"killed":           {Exited{Exit: event.Exit{Signal: "SIGKILL"}}, false, false},
 		"another code":     {Exited{Exit: event.Exit{Code: 126}}, false, false},
 	} {
-		err := (&run{exited: tt.exited}).notExecuted()
+		err := (&childProcess{exited: tt.exited}).startVerbFailure()
 		if errors.Is(err, ErrRevoked) != tt.revoked || errors.Is(err, unix.EAGAIN) != tt.short {
 			t.Errorf("%s: %v", name, err)
 		}

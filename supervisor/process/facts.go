@@ -1,6 +1,7 @@
 package process
 
 import (
+	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -117,18 +118,48 @@ type (
 	OrphanCleanupDone struct{ Left []procfs.Stat } // what is still below us
 )
 
-func (Spawned) fact()           {}
-func (SpawnFailed) fact()       {}
-func (Signalled) fact()         {}
-func (Exited) fact()            {}
-func (TreeEnded) fact()         {}
-func (MainChanged) fact()       {}
-func (DescendantEnded) fact()   {}
-func (Diagnosed) fact()         {}
-func (Inspected) fact()         {}
-func (OrphanSignalled) fact()   {}
-func (OrphanReaped) fact()      {}
+func (Spawned) fact() {}
+
+func (SpawnFailed) fact() {}
+
+func (Signalled) fact() {}
+
+func (Exited) fact() {}
+
+func (TreeEnded) fact() {}
+
+func (MainChanged) fact() {}
+
+func (DescendantEnded) fact() {}
+
+func (Diagnosed) fact() {}
+
+func (Inspected) fact() {}
+
+func (OrphanSignalled) fact() {}
+
+func (OrphanReaped) fact() {}
+
 func (OrphanCleanupDone) fact() {}
 
 // FDResult is what was seen of a run's descriptors.
 type FDResult = proof.Result
+
+// Survivor is a process that outlived the main process of its run.
+type Survivor struct {
+	Pid     int
+	Command string
+}
+
+func (s Survivor) String() string { return fmt.Sprintf("%s (pid %d)", s.Command, s.Pid) }
+
+func exitOf(s unix.WaitStatus) event.Exit {
+	if s.Signaled() {
+		name := unix.SignalName(s.Signal())
+		if name == "" { // a realtime signal
+			name = fmt.Sprintf("signal %d", int(s.Signal()))
+		}
+		return event.Exit{Signal: name, Core: s.CoreDump()}
+	}
+	return event.Exit{Code: s.ExitStatus()}
+}

@@ -16,39 +16,25 @@ import (
 // busy, and where there are two of them: else it would keep one from those it
 // waits for.
 const (
-	spinFor   = 200 * time.Microsecond // after each thing that we did
-	spinMost  = 2 * time.Millisecond   // in the stop of a run
-	spinAmong = 4                      // runs at most
+	busyPollTime         = 200 * time.Microsecond // after each thing that we did
+	busyPollBudget       = 2 * time.Millisecond   // in the stop of a run
+	maxBusyPollProcesses = 4                      // runs at most
 )
 
-type spin struct {
+type busyPoll struct {
 	until time.Time
 	left  time.Duration // of spinMost
 }
 
-// begin is called when the stop of a run begins.
-func (s *spin) begin() {
+// addBudget is called when the stop of a run begins.
+func (s *busyPoll) addBudget() {
 	if runtime.GOMAXPROCS(0) > 1 {
-		s.left = spinMost
+		s.left = busyPollBudget
 	}
 }
 
-// expect says that something is to come of what was just done.
-func (l *Loop) expect() {
-	s := &l.spin
-	if s.left <= 0 || len(l.runs) > spinAmong {
-		return
-	}
-	now := time.Now()
-	if now.Before(s.until) {
-		s.left += s.until.Sub(now)
-	}
-	s.until = now.Add(min(spinFor, s.left))
-	s.left -= s.until.Sub(now)
-}
-
-// on reports whether to ask once more, after it let others run.
-func (s *spin) on() bool {
+// active reports whether to ask once more, after it let others run.
+func (s *busyPoll) active() bool {
 	if s.until.IsZero() {
 		return false
 	}

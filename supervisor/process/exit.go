@@ -1,0 +1,141 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/event"
+	"tp0/supervisor/process/phase"
+	"tp0/supervisor/process/proof"
+	"tp0/supervisor/process/spawn"
+)
+
+// reportExit reports the end of a main process once no scan of it is under way.
+func (l *Loop) reportExit(c *childProcess) {
+	o := c.observed
+	if c.phase != phase.Listed {
+		return
+	}
+	if !l.scansGivenUp() && c.inspections > 0 || o != nil && !l.hasResult(o) {
+		return
+	}
+	if c.tree.alive == 0 || c.tree.leave {
+		c.phase.Handle(phase.NothingLeft)
+	} else {
+		c.phase.Handle(phase.Survived)
+	}
+	c.exited.FDs = FDResult{Proof: event.ProofNone, Reason: "it ended by itself"}
+	if o != nil {
+		c.exited.FDs = o.result()
+		l.handleEvent(o, proof.Reaped, stopCause{})
+		if len(l.observed) > 0 {
+			l.schedule(time.Now().Add(detachAfter))
+		}
+		c.exited.Threads, c.exited.ThreadsAtEnd = o.threads, o.threadsAtEnd
+		c.exited.Processes, c.exited.Forked = c.stop.processes, c.stop.forked
+		c.exited.Untraced = len(o.traceSet.untraced)
+	}
+	if !c.tree.leave {
+		for _, a := range l.survivors(c) {
+			c.exited.Survivors = append(c.exited.Survivors, Survivor{a.stat.Pid, a.stat.Comm})
+		}
+	}
+	if c.isOver() {
+		l.forgetProcess(c)
+	}
+	if errors.Is(c.failure, spawn.ErrNotExecuted) {
+		c.failure = c.startVerbFailure()
+	}
+	if c.failure != nil { // as if the fork had failed
+		l.report(SpawnFailed{Process: c.id, Err: c.failure})
+		return
+	}
+	l.report(c.exited)
+	if !c.isOver() {
+		l.sendSurvivors(c)
+	}
+}
+
+// startVerbFailure says why the start verb of a run died.
+func (c *childProcess) startVerbFailure() error {
+	const crashed = 2 // the exit code of a Go program that is refused a thread or memory
+	switch exit := c.exited.Exit; {
+	case c.exited.Killed:
+		return ErrRevoked
+	case exit.Code == crashed:
+		return fmt.Errorf("%w: it was refused a thread or memory: %w", spawn.ErrNotExecuted, unix.EAGAIN)
+	case exit.Signal != "":
+		return fmt.Errorf("%w: it ended by %s", spawn.ErrNotExecuted, exit.Signal)
+	default:
+		return fmt.Errorf("%w: it exited with code %d", spawn.ErrNotExecuted, exit.Code)
+	}
+}
+
+// checkTrees finds out after a round of reaping which runs are over by now, and
+// sends the survivors of the others the step that they have missed.
+func (l *Loop) checkTrees() {
+	t := &l.trees
+	if !t.scanDue {
+		return
+	}
+	t.scanDue = false
+	if len(t.ended) == 0 && len(t.changed) == 0 {
+		return
+	}
+	l.scanAdopted()
+	runs := append(t.ended, t.changed...)
+	t.ended, t.changed = nil, nil
+	for _, c := range runs {
+		l.checkTree(c)
+	}
+}
+
+// checkTree goes on with a run whose main process has ended.
+func (l *Loop) checkTree(c *childProcess) {
+	if c.phase.Unlisted() {
+		if l.promoteSuccessor(c) {
+			return
+		}
+		c.phase.Handle(phase.TreeListed)
+		l.reportExit(c)
+	}
+	switch {
+	case c.phase != phase.Outlived: // settle is called again, or has ended the run
+	case c.tree.alive > 0:
+		l.sendSurvivors(c)
+	default:
+		c.phase.Handle(phase.TreeEnded)
+		l.forgetProcess(c)
+		l.report(TreeEnded{Process: c.id})
+	}
+}
+
+// promoteSuccessor makes the successor of a main process that has ended the main process,
+// and reports whether it did. In a stop nobody succeeds: what is left ends, too.
+func (l *Loop) promoteSuccessor(c *childProcess) bool {
+	a := l.trees.adopted[c.successor]
+	if c.successor == 0 || a == nil || a.owner != c || c.stop.started() || c.observed != nil {
+		return false
+	}
+	delete(l.trees.adopted, a.stat.Pid)
+	c.tree.alive--
+	c.pid, c.successor = a.stat.Pid, 0
+	c.phase.Handle(phase.Succeeded)
+	l.byPid[c.pid] = c
+	if l.trees.byGroup[c.tree.group] == c {
+		delete(l.trees.byGroup, c.tree.group) // nobody may be left in it, and the number is used again
+	}
+	if group, err := unix.Getpgid(c.pid); err == nil && group != unix.Getpgrp() {
+		c.tree.group = group // nobody else gets the number while the process is in it
+		l.trees.byGroup[group] = c
+	} else {
+		c.tree.group = c.pid
+	}
+	l.report(MainChanged{Process: c.id, From: c.exited.Pid, Exit: c.exited.Exit, Pid: c.pid})
+	c.exited = Exited{}
+	c.handling.startedAt = time.Time{} // no signal waits until it is handled
+	return true
+}

@@ -1,0 +1,145 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/event"
+	"tp0/supervisor/limits"
+	"tp0/supervisor/process/spawn"
+	"tp0/supervisor/termtext"
+)
+
+var errProbeTimeout = errors.New("the command did not end in time")
+
+// ErrProbeNotStarted is part of the error of [Loop.RunProbe] if the command was not started
+// for a reason of ours: what a spawn needs was short, or the loop was late.
+var ErrProbeNotStarted = errors.New("the command was not started")
+
+// RunProbe runs a command in a process group of its own and waits for its end. It
+// returns nil if that is exit code 0, else how it ended, with the last that it
+// printed. When ctx ends first, the group gets SIGKILL, and so does whatever is
+// left of it at the command's end. Of s the fields up to Stdin are used, and the
+// user and groups: a probe runs with the rights of what it looks at.
+func (l *Loop) RunProbe(ctx context.Context, s spawn.Spec) error {
+	select {
+	case l.slots <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("%w in time", ErrProbeNotStarted)
+	}
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		<-l.slots
+		return fmt.Errorf("%w: cannot make a pipe: %w", ErrProbeNotStarted, err)
+	}
+	l.opt.FDs.Opened(pipe[0], "pipe", s.Name+" probe")
+	_ = unix.SetNonblock(pipe[0], true) // our end alone, so that the poller takes it
+	output := os.NewFile(uintptr(pipe[0]), "probe")
+	words := make(chan string, 1)
+	go func() { words <- readTail(output) }()
+
+	p := &probe{ended: make(chan error, 1)}
+	l.withFDs([]int{s.Stdin, pipe[1], pipe[1]}, func(own []int, err error) {
+		<-l.slots
+		l.startProbe(p, s, own, err)
+	})
+	_ = unix.Close(pipe[1])
+	err := l.awaitProbe(ctx, p)
+	_ = output.SetReadDeadline(time.Now().Add(killWait)) // what left the group may hold the other end
+	said := <-words
+	_ = l.opt.FDs.Close(pipe[0], output.Close)
+	if err != nil && said != "" {
+		return fmt.Errorf("%w: %s", err, said)
+	}
+	return err
+}
+
+// awaitProbe waits for the end of a trial.
+func (l *Loop) awaitProbe(ctx context.Context, p *probe) error {
+	select {
+	case err := <-p.ended:
+		return err
+	case <-ctx.Done():
+	}
+	started := p.started.Load()
+	l.commands.Put(func() {
+		p.cancelled = true
+		l.killProbe(p)
+	})
+	select {
+	case err := <-p.ended:
+		if errors.Is(err, ErrProbeNotStarted) {
+			return err
+		}
+	case <-time.After(killWait):
+	}
+	if !started { // the loop was late, not the command
+		return fmt.Errorf("%w in time", ErrProbeNotStarted)
+	}
+	return errProbeTimeout
+}
+
+// readTail reads to the end and returns the last of it in one line.
+func readTail(r io.Reader) string {
+	var kept []byte
+	buffer := make([]byte, 4096)
+	for {
+		n, err := r.Read(buffer)
+		kept = append(kept, buffer[:n]...)
+		kept = kept[max(len(kept)-maxProbeOutput, 0):]
+		if err != nil {
+			break
+		}
+	}
+	return strings.TrimSpace(termtext.Spaces(string(kept)))
+}
+
+func (l *Loop) startProbe(p *probe, s spawn.Spec, own []int, err error) {
+	if p.cancelled {
+		return
+	}
+	if err != nil {
+		p.ended <- fmt.Errorf("%w: %w", ErrProbeNotStarted, err)
+		return
+	}
+	pid, err := spawn.ForkProbe(s, own)
+	switch {
+	case limits.MeansShortage(err):
+		p.ended <- fmt.Errorf("%w: %w", ErrProbeNotStarted, err)
+		return
+	case err != nil:
+		p.ended <- fmt.Errorf("the command cannot be run: %w", err)
+		return
+	}
+	p.pid = pid
+	p.started.Store(true)
+	l.running[pid] = p
+}
+
+// killProbe kills the group of a trial that is not reaped yet, whose number is
+// therefore still its own.
+func (l *Loop) killProbe(p *probe) {
+	if p.pid != 0 && l.running[p.pid] == p {
+		_ = unix.Kill(-p.pid, unix.SIGKILL)
+	}
+}
+
+// probeEnded tells how a trial ended.
+func (l *Loop) probeEnded(p *probe, exit event.Exit) {
+	delete(l.running, p.pid)
+	switch {
+	case exit.OK():
+		p.ended <- nil
+	case exit.Signal != "":
+		p.ended <- errors.New("the command ended by " + exit.Signal)
+	default:
+		p.ended <- fmt.Errorf("the command exited with code %d", exit.Code)
+	}
+}
