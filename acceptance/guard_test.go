@@ -288,7 +288,7 @@ func TestReloadThatIsNeverRead(t *testing.T) {
 `)
 			await(t, "the file is read", func() bool { return reads(s.pid, file) })
 			s.stops(4*time.Second, func() { s.ends(0, "graceful") })
-			s.wait("reload ignored", "reason", "a stop began while it was read")
+			s.wait("reload ignored", "reason", "a stop began while the file was read")
 		})
 	}
 }

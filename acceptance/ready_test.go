@@ -131,7 +131,7 @@ func TestNotify(t *testing.T) {
 	if _, err := stranger.Write([]byte("READY=1")); err != nil {
 		t.Fatal(err)
 	}
-	s.wait("notification of a stranger", "reason", fmt.Sprintf("pid %d belongs to no child that notifies", os.Getpid()))
+	s.wait("notification rejected", "reason", fmt.Sprintf("pid %d belongs to no child that notifies", os.Getpid()))
 	if n := s.count("child ready"); n > 0 {
 		t.Error("a stranger made it ready")
 	}

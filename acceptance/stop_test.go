@@ -141,7 +141,7 @@ func TestHastenReachesWhoWaits(t *testing.T) {
 	s.signal(unix.SIGTERM)
 	s.wait("signal sent", "child", "client", "step", 1)
 	s.another(unix.SIGTERM)
-	s.wait("signal received", "meaning", "again: the next rung now")
+	s.wait("signal received", "meaning", "again: next step now")
 	s.another(unix.SIGTERM)
 	s.ends(124, "forced")
 }

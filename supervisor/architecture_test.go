@@ -17,7 +17,7 @@ var layers = [][]string{
 	{"app"},
 	{"cli"},
 	{"orchestrator"},
-	{"sockets"},
+	{"sockets", "orchestrator/rollout"},
 	{
 		"process", "config", "control", "output", "probe", "eventlog", "report",
 		"watch", "notify", "guard",

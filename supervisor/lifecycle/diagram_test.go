@@ -34,7 +34,8 @@ func TestDiagram(t *testing.T) {
 		return
 	}
 	if string(b) != want {
-		t.Errorf("%s differs from the table; run: go test ./supervisor/lifecycle -run Diagram -update", path)
+		t.Errorf("%s differs from the table; to write it, run:\n"+
+			"go test ./supervisor/lifecycle -run Diagram -update", path)
 	}
 }
 

@@ -51,12 +51,14 @@ func TestNext(t *testing.T) {
 		{Stopping, Replace, Replacing, Nothing},
 	} {
 		if to, do := Next(tt.from, tt.on); to != tt.to || do != tt.do {
-			t.Errorf("%s on %s: got %s and %q, want %s and %q", tt.from, tt.on, to, do, tt.to, tt.do)
+			t.Errorf("%s on %s: got %s and %q, want %s and %q",
+				tt.from, tt.on, to, do, tt.to, tt.do)
 		}
 	}
 }
 
-// TestStopEndsInEveryState plays random events: every stop ends, and no process is spawned after it.
+// TestStopEndsInEveryState plays random events.
+// Every stop ends, and no process is spawned after it.
 func TestStopEndsInEveryState(t *testing.T) {
 	events, ends := Events(), []Event{EndedWell, EndedBadly, EndedToRestart, EndedBeforeStop}
 	for range 20_000 {
@@ -107,6 +109,7 @@ func TestHasProcessAgreesWithTable(t *testing.T) {
 
 func TestStopSequence(t *testing.T) {
 	const ms = time.Millisecond
+	kill := Step{Signal: unix.SIGKILL}
 	l := NewStopSequence(unix.SIGTERM, 5*time.Second, 0)
 	if r, ok := l.Step(1); !ok || r != (Step{unix.SIGTERM, 5 * time.Second}) {
 		t.Errorf("first step: got %v %v", r, ok)
@@ -127,8 +130,8 @@ func TestStopSequence(t *testing.T) {
 		t.Errorf("custom sequence: got %v", l)
 	}
 	for timeout, want := range map[time.Duration]StopSequence{
-		time.Second:      {{unix.SIGTERM, 750 * ms}, {unix.SIGQUIT, 250 * ms}, {Signal: unix.SIGKILL}},
-		10 * time.Second: {{unix.SIGTERM, 9500 * ms}, {unix.SIGQUIT, 500 * ms}, {Signal: unix.SIGKILL}},
+		time.Second:      {{unix.SIGTERM, 750 * ms}, {unix.SIGQUIT, 250 * ms}, kill},
+		10 * time.Second: {{unix.SIGTERM, 9500 * ms}, {unix.SIGQUIT, 500 * ms}, kill},
 	} {
 		if l := NewStopSequence(unix.SIGTERM, timeout, unix.SIGQUIT); !slices.Equal(l, want) {
 			t.Errorf("diagnosis within %v: got %v, want %v", timeout, l, want)
@@ -172,7 +175,8 @@ func TestRestartCondition(t *testing.T) {
 	} {
 		var r RestartHistory
 		p := RestartPolicy{
-			On: tt.on, Attempts: 1, Interval: time.Minute, Delay: time.Second, MaxDelay: time.Minute,
+			On: tt.on, Attempts: 1, Interval: time.Minute,
+			Delay: time.Second, MaxDelay: time.Minute,
 		}
 		if d := r.Decide(p, time.Unix(0, 0), tt.success, "", 0); d.Event != tt.want {
 			t.Errorf("%s, success %v: got %s, want %s", tt.on, tt.success, d.Event, tt.want)

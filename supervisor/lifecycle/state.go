@@ -11,7 +11,7 @@ const (
 	Waiting    State = iota // it starts as soon as its dependencies allow it
 	Starting                // its process is not ready yet
 	Ready                   // its process is ready
-	Unready                 // its process was not ready in time or a check failed; it is being stopped
+	Unready                 // its process was not ready in time, or a check failed: it is stopped
 	Ending                  // its main process ended; descendants that outlive it are being stopped
 	BackingOff              // its process failed; a restart follows after a delay
 	Replacing               // its process is being stopped, and a new one follows

@@ -2,316 +2,218 @@ package orchestrator
 
 import (
 	"errors"
-	"fmt"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
-	"tp0/supervisor/exitcode"
-	"tp0/supervisor/fdledger"
 	"tp0/supervisor/lifecycle"
-	"tp0/supervisor/output"
+	"tp0/supervisor/limits"
+	"tp0/supervisor/orchestrator/rollout"
 	"tp0/supervisor/process"
+	"tp0/supervisor/process/spawn"
 )
 
-// learn handles a fact of the process loop.
-func (f *Orchestrator) learn(fact process.Fact) {
+// onFact handles a fact of the process loop.
+func (o *Orchestrator) onFact(fact process.Fact) {
 	switch x := fact.(type) {
 	case process.Spawned:
-		f.spawned(x)
+		o.onSpawned(x)
 	case process.SpawnFailed:
-		f.spawnFailed(x)
+		o.onSpawnFailed(x)
 	case process.Signalled:
-		f.signalled(x)
+		o.onSignalled(x)
 	case process.Exited:
-		f.exited(x)
+		o.onExited(x)
 	case process.TreeEnded:
-		f.treeEnded(x)
+		o.onTreeEnded(x)
 	case process.MainChanged:
-		f.mainChanged(x)
+		o.onMainChanged(x)
 	case process.Inspected:
-		f.glanced(x)
+		o.onInspected(x)
 	case process.Diagnosed:
-		f.diagnosed(x)
+		o.onDiagnosed(x)
 	case process.DescendantEnded:
-		f.endedBelow(x)
+		o.onDescendantEnded(x)
 	case process.OrphanSignalled:
 		if x.Signal == unix.SIGKILL {
-			f.books.killed++
+			o.totals.killed++
 		}
-		f.opt.Sink.Emit(event.SignalSent{Orphan: x.Command, Pid: x.Pid, Signal: signalName(x.Signal), Step: x.Step})
+		o.opt.Sink.Emit(event.SignalSent{
+			Orphan: x.Command, Pid: x.Pid, Signal: signalName(x.Signal), Step: x.Step,
+		})
 	case process.OrphanReaped:
-		f.books.orphans++
-		f.opt.Sink.Emit(event.OrphanReaped{Child: x.Child, Pid: x.Pid, Command: x.Command, Exit: x.Exit})
+		o.totals.orphans++
+		o.opt.Sink.Emit(event.OrphanReaped{
+			Child: x.Child, Pid: x.Pid, Command: x.Command, Exit: x.Exit,
+		})
 	case process.OrphanCleanupDone:
-		f.swept(x)
+		o.onCleanupDone(x)
 	}
 }
 
-func (f *Orchestrator) spawned(x process.Spawned) {
-	u := f.runs[x.Process]
-	f.pending--
-	f.books.spawned++
-	u.pid, u.spawned = x.Pid, x.At
-	u.short, f.books.unspawned = shortage{}, nil
-	f.opt.Sink.Emit(event.Spawned{Child: u.spec.Name, Pid: x.Pid, Command: u.spec.Launch.Command})
-	u.relay.Started()
-	if u.state == lifecycle.Starting {
-		f.probe(u)
+func (o *Orchestrator) onSpawned(x process.Spawned) {
+	inst := o.processes.byID[x.Process]
+	o.processes.pending--
+	o.totals.spawned++
+	inst.process.pid, inst.process.spawned = x.Pid, x.At
+	inst.restarts.shortage, o.totals.spawnError = shortage{}, nil
+	o.opt.Sink.Emit(event.Spawned{
+		Child: inst.spec.Name, Pid: x.Pid, Command: inst.spec.Launch.Command,
+	})
+	inst.process.output.Started()
+	if inst.state == lifecycle.Starting {
+		o.awaitReady(inst)
 	}
-	f.claim()
+	o.retryEarlyNotification()
 }
 
-func (f *Orchestrator) spawnFailed(x process.SpawnFailed) {
-	defer f.claim()
-	f.pending--
-	u := f.runs[x.Process]
-	delete(f.runs, x.Process)
-	if u.relay != nil {
-		u.relay.Started()
-		u.relay = nil
+func (o *Orchestrator) onSpawnFailed(x process.SpawnFailed) {
+	defer o.retryEarlyNotification()
+	o.processes.pending--
+	inst := o.processes.byID[x.Process]
+	delete(o.processes.byID, x.Process)
+	if inst.process.output != nil {
+		inst.process.output.Started()
+		inst.process.output = nil
 	}
 	if errors.Is(x.Err, process.ErrRevoked) {
-		f.ended(u, outcome{reason: x.Err.Error()})
+		o.ended(inst, outcome{reason: x.Err.Error()})
 		return
 	}
-	f.books.unspawned = x.Err
-	if f.spawnLater(u, x.Err) {
+	o.totals.spawnError = x.Err
+	if o.retrySpawn(inst, x.Err) {
 		return
 	}
-	f.opt.Sink.Emit(event.SpawnFailed{Child: u.spec.Name, Command: u.spec.Launch.Command, Reason: x.Err.Error()})
-	f.ended(u, outcome{reason: "it could not be spawned: " + x.Err.Error()})
+	o.opt.Sink.Emit(event.SpawnFailed{
+		Child: inst.spec.Name, Command: inst.spec.Launch.Command, Reason: x.Err.Error(),
+	})
+	o.ended(inst, outcome{reason: "it could not be spawned: " + x.Err.Error()})
 }
 
-func (f *Orchestrator) signalled(x process.Signalled) {
-	u := f.runs[x.Process]
-	if x.Err == nil {
+// A spawn that fails for lack of a process, memory or a descriptor is retried until it succeeds. It
+// is no failure of the child: no restart is counted, and the dependents wait. The delay doubles from
+// minSpawnDelay to maxSpawnDelay.
+const (
+	minSpawnDelay = 50 * time.Millisecond
+	maxSpawnDelay = 2 * time.Second
+)
+
+// retrySpawn schedules another spawn if the last one failed for lack of a resource and the process
+// is still wanted. It reports whether it did.
+func (o *Orchestrator) retrySpawn(inst *instance, err error) bool {
+	now, s := time.Now(), &inst.restarts.shortage
+	timeout := o.opt.ShortageTimeout
+	timedOut := timeout > 0 && s.active() && now.Sub(s.since) >= timeout
+	if timedOut || !o.mayRetrySpawn(inst, err) {
+		*s = shortage{}
+		return false
+	}
+	if s.failed == 0 {
+		s.since = now
+	}
+	delay := min(minSpawnDelay<<min(s.failed, 16), maxSpawnDelay)
+	s.failed++
+	lack := limits.ShortageOf(err)
+	o.opt.Sink.Emit(event.SpawnDelayed{
+		Child: inst.spec.Name, Resource: lack.Resource, Limit: lack.Limit, Delay: delay,
+		Reason: err.Error(),
+	})
+	inst.restarts.last = lifecycle.Decision{
+		Event: lifecycle.EndedToRestart, Delay: delay, Reason: err.Error(),
+	}
+	o.apply(inst, lifecycle.EndedToRestart)
+	return true
+}
+
+// mayRetrySpawn reports whether a process is still wanted, and a resource was short that can become
+// available again.
+func (o *Orchestrator) mayRetrySpawn(inst *instance, err error) bool {
+	starting := inst.goal == rollout.Run && inst.state == lifecycle.Starting
+	if !starting || o.shutdown.phase != running || !limits.MeansShortage(err) {
+		return false
+	}
+	// The child's own limits do not change between two spawns: what they refuse the start verb is a
+	// failure of the child.
+	return !spawn.FromStartVerb(err) || len(inst.spec.Launch.Attributes.Limits) == 0
+}
+
+func (o *Orchestrator) onSignalled(x process.Signalled) {
+	inst := o.processes.byID[x.Process]
+	name, sig := inst.spec.Name, signalName(x.Signal)
+	switch {
+	case x.Err == nil:
 		if x.Descendant != "" && x.Signal == unix.SIGKILL {
-			f.books.killed++ // a main process counts at its end
+			o.totals.killed++ // a main process is counted at its exit
 		}
 		if x.Step > 1 && x.Signal != unix.SIGKILL {
-			f.books.forced++
+			o.totals.escalated++
 		}
-		f.opt.Sink.Emit(event.SignalSent{Child: u.spec.Name, Pid: x.Pid, Process: x.Descendant, Signal: signalName(x.Signal), Step: x.Step})
-	} else if !errors.Is(x.Err, unix.ESRCH) {
-		f.opt.Sink.Emit(event.SignalFailed{Child: u.spec.Name, Pid: x.Pid, Signal: signalName(x.Signal), Reason: x.Err.Error()})
-	}
-}
-
-func (f *Orchestrator) exited(x process.Exited) {
-	u := f.runs[x.Process]
-	before := f.books.tally
-	f.books.reaped++
-	f.books.status = x.Status
-	if u.code = x.Status.ExitStatus(); x.Status.Signaled() {
-		u.code = exitcode.OfSignal(x.Status.Signal())
-	}
-	if x.Killed {
-		f.books.killed++
-	}
-	f.unprobe(u)
-	u.unwatch()
-	defer u.forget()
-	f.reaped(u, x)
-	reason := fmt.Sprintf("exited with code %d", x.Exit.Code)
-	if x.Exit.Signal != "" {
-		reason = "ended by " + x.Exit.Signal
-	}
-	well := u.succeeded(x.Status)
-	if u.rung == 0 && !well {
-		words := event.UnexpectedEnd{Child: u.spec.Name, Pid: x.Pid, Reason: reason, Core: x.Exit.Core, Known: u.lastKnown()}
-		if u.held = f.hold(u, x.At, words); u.held == nil && !f.stop.together(askedToEnd(u.code), x.At) {
-			f.lastWords(u.relay, words)
-		}
-	}
-	if u.state == lifecycle.Unready {
-		well, reason = false, u.why
-	}
-	u.relay = nil
-	u.outcome = &outcome{
-		well: well, reason: reason, early: u.state == lifecycle.Starting, wanted: u.goal == toRun, before: before,
-	}
-	if len(x.Survivors) == 0 {
-		f.treeEnded(process.TreeEnded{Process: x.Process})
-		return
-	}
-	f.outlived(u, x)
-	f.feed(u, lifecycle.MainEnded)
-}
-
-// outcome is how the main process of a run ended.
-type outcome struct {
-	well   bool
-	reason string
-	early  bool // it was not ready yet
-	wanted bool // nobody had asked it to end
-	before tally
-}
-
-// failedBefore judges a main process that ended for good before the stop began, while its
-// descendants were still to end.
-func (f *Orchestrator) failedBefore(u *unit, o outcome) {
-	if f.stop.phase == running || !o.wanted || o.well || u.failed {
-		return
-	}
-	d := u.restarts.Decide(lifecycle.RestartPolicy(u.spec.Policy.Restart), time.Now(), o.well, o.reason, random())
-	if d.Event != lifecycle.EndedBadly {
-		return // it would have been restarted
-	}
-	u.failed = true
-	f.opt.Sink.Emit(event.Failed{Child: u.spec.Name, Attempts: u.restarts.Count(), Reason: d.Reason})
-	if u.spec.Policy.Critical && f.books.critical == 0 {
-		f.books.critical = u.code
-	}
-}
-
-// treeEnded goes on once nothing is left of the process tree of a run.
-func (f *Orchestrator) treeEnded(x process.TreeEnded) {
-	u := f.runs[x.Process]
-	delete(f.runs, x.Process)
-	if u.held != nil {
-		f.holdOn(u)
-		return
-	}
-	o := u.outcome
-	u.outcome = nil
-	f.books.judging(o.before, func() { f.ended(u, *o) })
-}
-
-// outlived tells of the descendants that outlive a main process.
-func (f *Orchestrator) outlived(u *unit, x process.Exited) {
-	e := event.DescendantsOutlive{Child: u.spec.Name, Pid: x.Pid, Exit: x.Exit, InStop: u.rung > 0}
-	for _, s := range x.Survivors {
-		e.Descendants = append(e.Descendants, s.String())
-	}
-	f.opt.Sink.Emit(e)
-}
-
-// mainChanged takes over the successor of a main process.
-func (f *Orchestrator) mainChanged(x process.MainChanged) {
-	u := f.runs[x.Process]
-	u.pid, u.successor = x.Pid, 0
-	f.opt.Sink.Emit(event.MainChanged{Child: u.spec.Name, Pid: x.Pid, From: x.From, Exit: x.Exit})
-	if u.stopChecks != nil { // a check looks at the process that it was made for
-		u.uncheck()
-		f.check(u)
-	}
-}
-
-// succeeded says whether an end is a success, by its code or as shells count
-// signals.
-func (u *unit) succeeded(status unix.WaitStatus) bool {
-	code := status.ExitStatus()
-	if status.Signaled() {
-		code = exitcode.OfSignal(status.Signal())
-	}
-	return slices.Contains(u.spec.Policy.SuccessCodes, code)
-}
-
-// ended asks the policy what follows a run, and tells the machine.
-func (f *Orchestrator) ended(u *unit, o outcome) {
-	if u.goal != toRun { // what follows was decided before
-		f.failedBefore(u, o)
-		f.feed(u, lifecycle.EndedBeforeStop)
-		return
-	}
-	switch u.state {
-	case lifecycle.Starting, lifecycle.Ready, lifecycle.Unready, lifecycle.Ending:
-		r := u.spec.Policy.Restart
-		u.last = u.restarts.Decide(lifecycle.RestartPolicy(r), time.Now(), o.well, o.reason, random())
-		if (u.last.Event != lifecycle.EndedWell || !u.spec.Policy.Oneshot) && f.mayRollBack(u) {
-			if o.early {
-				o.reason += " before it was ready"
-			}
-			f.feed(u, lifecycle.EndedBeforeStop)
-			f.rollBack(u, o.reason)
-			return
-		}
-		f.feed(u, u.last.Event)
-	default:
-		f.feed(u, lifecycle.EndedWell)
-	}
-}
-
-// reaped tells how a run ended and what became of its descriptors.
-func (f *Orchestrator) reaped(u *unit, x process.Exited) {
-	name, look := u.spec.Name, x.FDs
-	if u.rung > 0 && x.Untraced > 0 {
-		f.opt.Sink.Emit(event.ProofUnavailable{
-			Child: name, Pid: x.Pid, Proof: event.ProofNone,
-			Reason: fmt.Sprintf("%d processes below it were not traced: there was no time for so many", x.Untraced),
+		o.opt.Sink.Emit(event.SignalSent{
+			Child: name, Pid: x.Pid, Process: x.Descendant, Signal: sig, Step: x.Step,
+		})
+	case !errors.Is(x.Err, unix.ESRCH): // ESRCH: the process has just ended
+		o.opt.Sink.Emit(event.SignalFailed{
+			Child: name, Pid: x.Pid, Signal: sig, Reason: x.Err.Error(),
 		})
 	}
-	if u.rung > 0 && look.Reason != "" {
-		f.opt.Sink.Emit(event.ProofUnavailable{Child: name, Pid: x.Pid, Proof: look.Proof, Reason: look.Reason})
-	}
-	closed, left := f.judge(event.FDClosed{Owner: name, Pid: x.Pid}, look)
-	e := event.Reaped{
-		Child: name, Pid: x.Pid, Exit: x.Exit, Elapsed: x.At.Sub(u.spawned), Stopped: u.rung > 0,
-		User: time.Duration(x.Rusage.Utime.Nano()), System: time.Duration(x.Rusage.Stime.Nano()), MaxRSS: x.Rusage.Maxrss,
-		Closed: closed, Left: left, Proof: look.Proof,
-	}
-	e.Success = u.succeeded(x.Status)
-	if e.Stopped {
-		e.Stop = x.At.Sub(u.stopped)
-		e.Tree = event.TreeCounts{Known: x.Threads > 0, Threads: x.Threads, ThreadsAtEnd: x.ThreadsAtEnd, Processes: x.Processes, Forked: x.Forked}
-	}
-	f.opt.Sink.Emit(e)
 }
 
-// endedBelow tells of the end of a process below a run.
-func (f *Orchestrator) endedBelow(x process.DescendantEnded) {
-	e := event.DescendantEnded{
-		Child: x.Child, Pid: x.Pid, Parent: x.Parent, Command: x.Command, Exit: x.Exit, ExitUnknown: !x.Seen, InStop: x.InStop,
-		Threads: x.Threads, Lifetime: x.Lifetime, Proof: x.FDs.Proof, Reason: x.FDs.Reason,
+// onMainChanged makes the successor of a main process the main process.
+func (o *Orchestrator) onMainChanged(x process.MainChanged) {
+	inst := o.processes.byID[x.Process]
+	inst.process.pid, inst.process.successor = x.Pid, 0
+	o.opt.Sink.Emit(event.MainChanged{
+		Child: inst.spec.Name, Pid: x.Pid, From: x.From, Exit: x.Exit,
+	})
+	if inst.health.cancelChecks != nil { // a check belongs to the pid that it was started for
+		inst.cancelChecks()
+		o.startChecks(inst)
 	}
-	owner := x.Child
-	if owner == "" {
-		owner = x.Command
-	}
-	e.Closed, e.Left = f.judge(event.FDClosed{Owner: owner, Pid: x.Pid, Process: x.Command}, x.FDs)
-	f.opt.Sink.Emit(e)
 }
 
-// judge tells of each descriptor of a process that is over, in the form of
-// line, and counts those that it left.
-func (f *Orchestrator) judge(line event.FDClosed, look process.FDResult) (closed, left int) {
-	if look.Proof == event.ProofNone {
-		return 0, 0
+func (o *Orchestrator) onInspectionDue(m inspectionDue) {
+	inst := m.inst
+	if inst.process.id != m.process || !inst.state.HasProcess() {
+		return // stale
 	}
-	lines, closed, left := fdledger.Judge(look.Before, look.After, look.Inherited, look.Runtime)
-	line.Proof = look.Proof
-	for _, l := range lines {
-		line.FD, line.Kind, line.Target, line.NotCounted = l.Num, l.Kind, l.Target, l.Uncounted
-		line.Detail = event.FDDetail(l.Detail)
-		line.By, line.HeldBy = event.ByKernel, look.Holders[l.Num]
-		if l.ByChild {
-			line.By, line.HeldBy = event.ByChild, ""
+	switch m.kind {
+	case inspectReady:
+		o.opt.Processes.Inspect(m.process, inst.spec.Policy.KillSignal)
+	case notifyReload:
+		o.sendReloadSignal(inst)
+	case diagnoseStop:
+		if s, ok := inst.stopSequence().Step(inst.stop.step); ok {
+			o.opt.Processes.Diagnose(m.process, s.Signal)
 		}
-		f.opt.Sink.Emit(line)
 	}
-	f.books.left += left
-	if look.Proof == event.ProofExact {
-		f.books.proven += left
-	}
-	return closed, left
 }
 
-// wordsLimit bounds the wait for the last lines of a run that crashed: its
-// output can lag behind its exit, and a process that it left behind can hold
-// the pipe for ever.
-const wordsLimit = 200 * time.Millisecond
+// onInspected keeps the result of an inspection. It warns once if the process does not handle its
+// kill_signal.
+func (o *Orchestrator) onInspected(x process.Inspected) {
+	inst := o.processes.byID[x.Process]
+	inst.inspect.last = &x
+	if x.Disposition == inst.inspect.disposition {
+		return
+	}
+	inst.inspect.disposition = x.Disposition
+	if x.Disposition == "ignored" || x.Disposition == "default" {
+		o.opt.Sink.Emit(event.SignalNotHandled{
+			Child: inst.spec.Name, Pid: x.Pid, Signal: signalName(inst.spec.Policy.KillSignal),
+			Disposition: x.Disposition,
+		})
+	}
+}
 
-// lastWords tells of an unexpected end once the run's output is read.
-func (f *Orchestrator) lastWords(r *output.ChildOutput, e event.UnexpectedEnd) {
-	f.wg.Go(func() {
-		select {
-		case <-r.Done():
-		case <-time.After(wordsLimit):
-		}
-		e.Output = r.Tail()
-		f.opt.Sink.Emit(e)
+func (o *Orchestrator) onDiagnosed(x process.Diagnosed) {
+	inst := o.processes.byID[x.Process]
+	step := inst.stop.step
+	if s, ok := inst.stopSequence().Step(step - 1); ok && s.Signal == x.Signal {
+		step-- // the next step was taken during the diagnosis
+	}
+	o.opt.Sink.Emit(event.SlowStop{
+		Child: inst.spec.Name, Pid: x.Pid, Stop: time.Since(inst.stop.began), Step: step,
+		Signal: signalName(x.Signal), Disposition: x.Disposition, CPU: x.CPU, Threads: x.Threads,
 	})
 }

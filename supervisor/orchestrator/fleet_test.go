@@ -465,7 +465,7 @@ func TestSweepBeforeKill(t *testing.T) {
 		w.do("up a")
 		w.do("TERM")
 		w.took()
-		w.f.mail.Put(stopTimer{sweepNow}, stopTimer{killAll})
+		w.f.mail.Put(budgetTimerFired{cleanUpAtAll}, budgetTimerFired{killAll})
 		if got, want := w.took(), "SIGKILL a, sweep"; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}

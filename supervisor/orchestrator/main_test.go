@@ -324,12 +324,12 @@ func (w *world) Spawn(id process.ID, s process.Spec) {
 // replaced reports whether a run of an instance may have another beside it.
 func (w *world) replaced(name string) bool {
 	stand, heirs, others := 0, 0, 0
-	for _, u := range w.f.units {
+	for _, u := range w.f.instances {
 		switch {
 		case u.spec.Name != name:
-		case u.stands():
+		case u.current():
 			stand++
-		case u.replaces != nil:
+		case u.update.surgeOf != nil:
 			heirs++
 		default:
 			others++
@@ -434,7 +434,7 @@ func (w *world) CleanUpOrphans(killAt, giveUp time.Time, proof event.Proof) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.swept = true
-	w.sweeps = append(w.sweeps, [2]time.Duration{killAt.Sub(w.f.stop.began), giveUp.Sub(w.f.stop.began)})
+	w.sweeps = append(w.sweeps, [2]time.Duration{killAt.Sub(w.f.shutdown.began), giveUp.Sub(w.f.shutdown.began)})
 	w.say("sweep")
 }
 
@@ -609,7 +609,7 @@ func (w *world) do(step string) (answer string) {
 	case "leak":
 		w.exit(run(), event.Exit{}, process.FDResult{Proof: event.Proof(arg(2)), After: []procfs.FD{{Num: 7, Kind: "file", Target: "/f"}}})
 	case "hup": // as reload, of a fleet that was left alone for a while
-		<-time.After(2 * young)
+		<-time.After(2 * handlerDelay)
 		return w.do("reload " + arg(1))
 	case "wait":
 		d, err := time.ParseDuration(arg(1))

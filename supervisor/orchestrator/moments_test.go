@@ -191,8 +191,8 @@ func TestTold(t *testing.T) {
 		w.want("TERM", "SIGKILL b")
 		w.want("TERM", "")
 		meanings := []event.SignalReceived{
-			{Signal: "SIGINT", Meaning: "stop; again to hasten"},
-			{Signal: "SIGTERM", Meaning: "again: the next rung now"},
+			{Signal: "SIGINT", Meaning: "stop; press Ctrl-C again to force"},
+			{Signal: "SIGTERM", Meaning: "again: next step now"},
 			{Signal: "SIGTERM", Meaning: "again: SIGKILL now"},
 		}
 		if r := told[event.SignalReceived](w); !slices.Equal(r, meanings) {
@@ -206,16 +206,16 @@ func TestTold(t *testing.T) {
 func TestStale(t *testing.T) {
 	bubble(t, cfgs(newConfig(kid("a", readyAt("127.0.0.1:1")))), func(w *world) {
 		w.want("up a", "spawn a")
-		u, first := w.f.units[0], w.f.units[0].run
+		u, first := w.f.instances[0], w.f.instances[0].process.id
 		w.want("exit a 1", "a again 1")
 		w.want("wait 1s", "spawn a")
-		w.f.mail.Put(probed{u, first, nil})
-		w.f.mail.Put(probed{u, first, errors.New("too late")})
+		w.f.mail.Put(probeDone{u, first, nil})
+		w.f.mail.Put(probeDone{u, first, errors.New("too late")})
 		w.want("", "")
 		w.want("TERM", "SIGTERM a")
-		w.f.mail.Put(timerFired{u, u.gen - 1, rungTimer})
+		w.f.mail.Put(timerFired{u, u.timer.generation - 1, stepTimer})
 		w.want("", "")
-		w.f.mail.Put(timerFired{u, u.gen, rungTimer})
+		w.f.mail.Put(timerFired{u, u.timer.generation, stepTimer})
 		w.want("", "SIGKILL a")
 	})
 }
@@ -265,7 +265,7 @@ func TestReloadWhileReading(t *testing.T) {
 			free := w.hold()
 			w.want("reload 1", "")
 			w.want("reload 1", "")
-			w.want("TERM", "ignored: a stop began while it was read, SIGTERM a")
+			w.want("TERM", "ignored: a stop began while the file was read, SIGTERM a")
 			free()
 			w.want("", "")
 		})
@@ -310,7 +310,7 @@ func TestHealthIsBounded(t *testing.T) {
 		if got := f.Health(ctx).Dead; got != "the supervisor is busy" {
 			t.Error(got)
 		}
-		f.end()
+		f.cancel()
 	})
 }
 
@@ -338,7 +338,7 @@ func TestLastKnown(t *testing.T) {
 				tt.known.At = time.Now()
 				time.Sleep(2 * time.Second)
 			}
-			if got := (&unit{known: tt.known}).lastKnown(); got != tt.want {
+			if got := (&instance{inspect: inspection{last: tt.known}}).knownFDs(); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

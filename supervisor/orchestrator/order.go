@@ -2,218 +2,220 @@ package orchestrator
 
 import (
 	"slices"
-	"time"
 
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
 	"tp0/supervisor/lifecycle"
+	"tp0/supervisor/orchestrator/rollout"
 )
 
-// group is the instances of one child.
-type group []*unit
+// mayStart reports whether an instance waits for nothing but its start.
+func (o *Orchestrator) mayStart(inst *instance) bool {
+	return inst.state == lifecycle.Waiting && o.dependenciesReady(inst)
+}
 
-// regroup draws the groups anew from the instances that there are. A child
-// without instances has an empty one.
-func (f *Orchestrator) regroup() {
-	f.groups = map[string]group{}
-	for _, u := range f.units {
-		if u.stands() {
-			f.groups[u.child()] = append(f.groups[u.child()], u)
+// dependenciesReady reports whether all dependencies have reached their conditions.
+func (o *Orchestrator) dependenciesReady(inst *instance) bool {
+	return !slices.ContainsFunc(inst.dependsOn, func(d config.Dependency) bool {
+		return !o.groups[d.Child].satisfy(d.Until)
+	})
+}
+
+// dependenciesCompleted reports whether all dependencies that must have completed have.
+func (o *Orchestrator) dependenciesCompleted(inst *instance) bool {
+	return !slices.ContainsFunc(inst.dependsOn, func(d config.Dependency) bool {
+		return !d.StopsAfterDependent() && !o.groups[d.Child].satisfy(d.Until)
+	})
+}
+
+// findFailed finds the children with a failed instance. No dependent of them can start before
+// another configuration comes.
+func (o *Orchestrator) findFailed() {
+	o.failed = map[string]string{}
+	for _, inst := range o.instances {
+		if inst.state == lifecycle.Failed && inst.goal == rollout.Run && inst.current() {
+			o.failed[inst.child()] = inst.spec.Name
 		}
 	}
 }
 
-// met reports whether all its instances have come as far as that, and none is
-// about to end.
-func (g group) met(until config.Until) bool {
-	return !slices.ContainsFunc(g, func(u *unit) bool { return !u.meets(until) })
-}
-
-// succeeded reports whether all its instances have.
-func (g group) succeeded() bool {
-	return !slices.ContainsFunc(g, func(u *unit) bool { return u.state != lifecycle.Succeeded })
-}
-
-func (f *Orchestrator) mayStart(u *unit) bool {
-	return u.state == lifecycle.Waiting && f.hasDependencies(u)
-}
-
-func (f *Orchestrator) hasDependencies(u *unit) bool {
-	return !slices.ContainsFunc(u.dependsOn, func(d config.Dependency) bool { return !f.groups[d.Child].met(d.Until) })
-}
-
-// findLost finds, by their children, instances that have failed for good: no
-// group with one of them is ever what somebody waits for.
-func (f *Orchestrator) findLost() {
-	f.lost = map[string]string{}
-	for _, u := range f.units {
-		if u.state == lifecycle.Failed && u.goal == toRun && u.stands() {
-			f.lost[u.child()] = u.spec.Name
-		}
-	}
-}
-
-// inVain says for whom a waiting instance waits and will not get it before
-// another configuration comes. Empty: nobody.
-func (f *Orchestrator) inVain(u *unit) string {
-	if u.state != lifecycle.Waiting || u.goal != toRun {
-		return ""
-	}
-	return f.lostDependency(u)
-}
-
-// lostDependency finds an instance that another one needs and that has failed
-// for good. Empty: there is none.
-func (f *Orchestrator) lostDependency(u *unit) string {
-	for _, d := range u.dependsOn {
-		if name := f.lost[d.Child]; name != "" {
+// failedDependency returns a failed instance of a child that inst depends on. Empty: there is none.
+func (o *Orchestrator) failedDependency(inst *instance) string {
+	for _, d := range inst.dependsOn {
+		if name := o.failed[d.Child]; name != "" {
 			return name
 		}
 	}
 	return ""
 }
 
-// hasCompleted reports whether what has to run to success before an instance
-// has.
-func (f *Orchestrator) hasCompleted(u *unit) bool {
-	return !slices.ContainsFunc(u.dependsOn, func(d config.Dependency) bool { return !d.StopsAfterDependent() && !f.groups[d.Child].met(d.Until) })
-}
-
-// tellVain tells once that an instance waits in vain.
-func (f *Orchestrator) tellVain(u *unit) {
-	vain := f.inVain(u)
-	if vain != "" && vain != u.vain && f.stop.phase == running {
-		f.opt.Sink.Emit(event.DependencyFailed{Child: u.spec.Name, For: vain})
+// blockedBy returns the failed instance that keeps inst from starting. Empty: there is none.
+func (o *Orchestrator) blockedBy(inst *instance) string {
+	if inst.state != lifecycle.Waiting || inst.goal != rollout.Run {
+		return ""
 	}
-	u.vain = vain
+	return o.failedDependency(inst)
 }
 
-// mayStop reports whether an instance may be stopped: what depends on it and
-// is to end too has ended, and for a sidecar whatever is none and is to end. One
-// without a run is in nobody's way.
+// reportBlocked reports once that an instance cannot start since a dependency failed.
+func (o *Orchestrator) reportBlocked(inst *instance) {
+	failed := o.blockedBy(inst)
+	if failed != "" && failed != inst.failedDependency && o.shutdown.phase == running {
+		o.opt.Sink.Emit(event.DependencyFailed{Child: inst.spec.Name, For: failed})
+	}
+	inst.failedDependency = failed
+}
+
+// mayStop reports whether an instance may be stopped: all its dependents that are about to end have
+// ended. A sidecar also waits for all instances that are no sidecars and are about to end. An
+// instance without a process may be stopped at any time.
 //
-// During reloads instances of several editions of the file are there at once,
-// and what an old one says can contradict a new one: a depended on b, and now b
-// depends on a. So an instance only waits for those whose edition it was still
-// part of. A circle of waiting would then be one within a single edition, and a
-// configuration has none. What is no sidecar never waits for one, so there is no
-// circle through both either.
-func (f *Orchestrator) mayStop(u *unit) bool {
-	if !u.state.HasProcess() {
+// During reloads instances of several revisions of the file exist, and their orders can contradict
+// each other: a depended on b, and now b depends on a. So an instance only waits for dependents
+// whose revision still contained it. A circle of waits would then lie within one revision, and no
+// configuration has a circle. An instance that is no sidecar never waits for a sidecar, so no
+// circle leads through both.
+func (o *Orchestrator) mayStop(inst *instance) bool {
+	if !inst.state.HasProcess() {
 		return true
 	}
-	if u.sidecar() && (f.needed.apps || f.needed.bySidecars.by(u)) {
+	if inst.sidecar() && (o.blockers.apps || o.blockers.bySidecars.block(inst)) {
 		return false
 	}
-	return !f.needed.byApps.by(u)
+	return !o.blockers.byApps.block(inst)
 }
 
-// needed is what those wait for that are to end and have not ended yet.
-type needed struct {
-	apps       bool // there is one among them that is no sidecar
-	byApps     dependents
-	bySidecars dependents
-}
-
-// dependents are, by the child that they depend on, the oldest edition of
-// them.
-type dependents map[string]int
-
-func (d dependents) by(u *unit) bool {
-	oldest, needed := d[u.child()]
-	return needed && oldest <= u.edition
-}
-
-// killPatience is how long what an instance depends on waits, in a stop, after the SIGKILL of the
-// instance. A process that got SIGKILL runs no more code, so it needs nothing. Its tree may still be
-// there: a tracer holds it in its exit, it sleeps in the kernel, or it may not be signalled.
-const killPatience = 100 * time.Millisecond
-
-// doomed reports whether an instance got SIGKILL so long ago that a stop goes on without its end.
-func (f *Orchestrator) doomed(u *unit) bool {
-	return f.stop.phase == stopping && !u.killed.IsZero() && time.Since(u.killed) >= killPatience
-}
-
-func (f *Orchestrator) findNeeded() {
-	f.needed = needed{byApps: dependents{}, bySidecars: dependents{}}
-	for _, u := range f.units {
-		if !f.leaving(u) || f.doomed(u) {
+// findBlockers finds the instances that are about to end, by the children that they depend on.
+func (o *Orchestrator) findBlockers() {
+	o.blockers = blockers{byApps: dependents{}, bySidecars: dependents{}}
+	for _, inst := range o.instances {
+		if !o.aboutToEnd(inst) || o.killOverdue(inst) {
 			continue
 		}
-		by := f.needed.bySidecars
-		if !u.sidecar() {
-			by, f.needed.apps = f.needed.byApps, true
+		dependents := o.blockers.bySidecars
+		if !inst.sidecar() {
+			dependents, o.blockers.apps = o.blockers.byApps, true
 		}
-		for _, name := range f.needs(u) {
-			if oldest, ok := by[name]; !ok || u.edition < oldest {
-				by[name] = u.edition
+		for _, child := range o.neededBy(inst) {
+			if oldest, found := dependents[child]; !found || inst.revision < oldest {
+				dependents[child] = inst.revision
 			}
 		}
 	}
 }
 
-// needs are the children that an instance needs for as long as it runs. What a
-// child needs that runs no more, since it failed, is still in use by those that
-// depend on it. All this is of one edition; see mayStop.
-func (f *Orchestrator) needs(u *unit) []string {
-	all := u.outlivedBy
+// neededBy returns the children that an instance needs as long as it has a process. If a dependency
+// has no process any more, its own dependencies are still needed: a database stays after the
+// migration of a web server has completed. Only one revision is considered: see mayStop.
+func (o *Orchestrator) neededBy(inst *instance) []string {
+	all := inst.stopsBefore
 	for i := 0; i < len(all); i++ {
-		g := f.groups[all[i]]
-		if slices.ContainsFunc(g, func(dep *unit) bool { return dep.state.HasProcess() }) {
+		g := o.groups[all[i]]
+		hasProcess := func(inst *instance) bool { return inst.state.HasProcess() }
+		if len(g) == 0 || slices.ContainsFunc(g, hasProcess) {
 			continue
 		}
-		for _, dep := range g {
-			for _, name := range dep.outlivedBy {
-				if dep.edition == u.edition && !slices.Contains(all, name) {
-					all = append(slices.Clip(all), name)
-				}
+		dependency := g[0] // all instances of a child have the same dependencies
+		if dependency.revision != inst.revision {
+			continue
+		}
+		for _, child := range dependency.stopsBefore {
+			if !slices.Contains(all, child) {
+				all = append(slices.Clip(all), child)
 			}
-			break // they all need the same
 		}
 	}
 	return all
 }
 
-// busy reports whether something runs or is due. Sidecars count only beside
-// others, unless there never were any: with --only one can be run alone.
-func (f *Orchestrator) busy() bool {
-	if f.loading && f.stop.phase == running {
+// busy reports whether an instance has a process or will have one. Sidecars alone do not count,
+// unless all instances are sidecars, as with --only.
+func (o *Orchestrator) busy() bool {
+	if o.reloads.loading && o.shutdown.phase == running {
 		return true
 	}
-	alone := f.stop.phase != running || !slices.ContainsFunc(f.units, func(u *unit) bool { return !u.sidecar() })
-	if slices.ContainsFunc(f.units, func(u *unit) bool { return u.active() && (alone || !u.sidecar()) }) {
+	isApp := func(inst *instance) bool { return !inst.sidecar() }
+	sidecarsCount := o.shutdown.phase != running || !slices.ContainsFunc(o.instances, isApp)
+	if slices.ContainsFunc(o.instances, func(inst *instance) bool {
+		return inst.active() && (sidecarsCount || isApp(inst))
+	}) {
 		return true
 	}
-	return !alone && f.sidecarsAwaited()
+	return !sidecarsCount && o.waitsForSidecar()
 }
 
-// sidecarsAwaited reports whether something that is no sidecar waits for what a
-// sidecar can still come to.
-func (f *Orchestrator) sidecarsAwaited() bool {
-	seen := map[*unit]bool{}
-	var due func(u *unit) bool // it can still become what somebody waits for
-	due = func(u *unit) bool {
-		if is, ok := seen[u]; ok || u.state != lifecycle.Waiting {
-			return is || u.active()
+// waitsForSidecar reports whether an instance that is no sidecar waits for a condition that an
+// active sidecar can still reach.
+func (o *Orchestrator) waitsForSidecar() bool {
+	known := map[*instance]bool{}
+	var canStart func(inst *instance) bool
+	canStart = func(inst *instance) bool {
+		if answer, ok := known[inst]; ok || inst.state != lifecycle.Waiting {
+			return answer || inst.active()
 		}
-		is := !slices.ContainsFunc(u.dependsOn, func(d config.Dependency) bool {
-			return slices.ContainsFunc(f.groups[d.Child], func(dep *unit) bool { return !dep.meets(d.Until) && !due(dep) })
-		})
-		seen[u] = is
-		return is
+		impossible := func(d config.Dependency) bool {
+			return slices.ContainsFunc(o.groups[d.Child], func(dependency *instance) bool {
+				return !dependency.satisfies(d.Until) && !canStart(dependency)
+			})
+		}
+		known[inst] = !slices.ContainsFunc(inst.dependsOn, impossible)
+		return known[inst]
 	}
-	return slices.ContainsFunc(f.units, func(u *unit) bool { return !u.sidecar() && u.state == lifecycle.Waiting && due(u) })
+	return slices.ContainsFunc(o.instances, func(inst *instance) bool {
+		return !inst.sidecar() && inst.state == lifecycle.Waiting && canStart(inst)
+	})
 }
 
-// dropEnded forgets the instances that were removed from the configuration and
-// have ended.
-func (f *Orchestrator) dropEnded() {
-	if f.stop.phase != running {
-		return
+// aboutToEnd reports whether an instance has a process that is to be stopped.
+func (o *Orchestrator) aboutToEnd(inst *instance) bool {
+	switch {
+	case inst.state == lifecycle.Replacing:
+		return true
+	case !inst.state.HasProcess():
+		return false
 	}
-	n := len(f.units)
-	f.units = slices.DeleteFunc(f.units, func(u *unit) bool { return u.goal == toEnd && u.state.Final() })
-	if len(f.units) != n {
-		f.regroup()
+	replaced := inst.goal == rollout.Replace && inst.update.hasSlot
+	return inst.goal == rollout.End ||
+		replaced && !rollout.UsesSurge(o.snapshotOf(inst), o.reloads.down)
+}
+
+// snapshot returns all instances as the planner of reloads wants them.
+func (o *Orchestrator) snapshot() []rollout.Instance {
+	all := make([]rollout.Instance, len(o.instances))
+	for i, inst := range o.instances {
+		all[i] = o.snapshotOf(inst)
 	}
+	return all
+}
+
+func (o *Orchestrator) snapshotOf(inst *instance) rollout.Instance {
+	p := &inst.wanted().Policy
+	i := rollout.Instance{
+		Name: inst.spec.Name, Child: inst.child(), State: inst.state, Goal: inst.goal,
+		HasSlot: inst.update.hasSlot, Updated: inst.updated(),
+		AllowSurge: p.OverlapUpdate, MaxParallel: p.MaxParallel,
+		FailedDependency: o.failedDependency(inst), MayStart: o.mayStart(inst),
+	}
+	switch {
+	case inst.update.retired:
+		i.Role = rollout.Retired
+	case inst.update.surgeOf != nil:
+		i.Role = rollout.Surge
+	}
+	if surge := inst.update.surge; surge != nil {
+		switch {
+		case surge.updated():
+			i.Surge = rollout.SurgeUpdated
+		case surge.goal == rollout.Run && surge.state.Final():
+			i.Surge = rollout.SurgeFailed
+		default:
+			i.Surge = rollout.SurgeStarting
+		}
+	}
+	for _, d := range inst.dependsOn {
+		if d.StopsAfterDependent() {
+			i.StoppedAfter = append(i.StoppedAfter, d.Child)
+		}
+	}
+	return i
 }

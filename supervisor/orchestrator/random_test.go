@@ -14,6 +14,7 @@ import (
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
 	"tp0/supervisor/lifecycle"
+	"tp0/supervisor/orchestrator/rollout"
 	"tp0/supervisor/process"
 )
 
@@ -131,19 +132,19 @@ func (w *world) settle() {
 
 // settled holds a fleet that is left alone against its configuration.
 func (w *world) settled() {
-	if w.f.stop.phase != running || w.f.isHalted() != "" {
+	if w.f.shutdown.phase != running || w.f.haltedReload() != "" {
 		return
 	}
-	for _, u := range w.f.units {
-		if u.turn && !w.f.hasDependencies(u) && (u.state == lifecycle.Waiting || u.goal == toRenew) {
+	for _, u := range w.f.instances {
+		if u.update.hasSlot && !w.f.dependenciesReady(u) && (u.state == lifecycle.Waiting || u.goal == rollout.Replace) {
 			return // it waits for what it depends on, and those that come after it wait for it
 		}
 	}
 	var got, want []string
-	for _, u := range w.f.units {
+	for _, u := range w.f.instances {
 		got = append(got, u.spec.Name)
 		switch {
-		case u.goal != toRun:
+		case u.goal != rollout.Run:
 			w.t.Errorf("%s is %s, and something else is still wanted of it", u.spec.Name, u.state)
 		case u.state == lifecycle.Waiting && w.f.mayStart(u):
 			w.t.Errorf("%s waits for nothing", u.spec.Name)
@@ -158,7 +159,7 @@ func (w *world) settled() {
 		w.t.Errorf("there are %v, want %v", got, want)
 	}
 	needed := map[string]bool{}
-	for _, u := range w.f.units {
+	for _, u := range w.f.instances {
 		for _, l := range u.spec.Launch.Listen {
 			needed[l.TCP] = needed[l.TCP] || !u.state.Final()
 		}
@@ -168,7 +169,7 @@ func (w *world) settled() {
 			w.t.Errorf("%s is open: %v", address, !open)
 		}
 	}
-	if w.f.reload != nil {
+	if w.f.reloads.active != nil {
 		w.t.Error("the reload is not over")
 	}
 }
@@ -211,7 +212,7 @@ func TestAnyOrder(t *testing.T) {
 				defer w.finish()
 				w.mu.Lock()
 				w.onSpawn = func(name string) {
-					for _, u := range w.f.units {
+					for _, u := range w.f.instances {
 						if d := dependsOn(cfg, name, u.spec.Name); d != nil && !reached(u, d.Until) {
 							t.Errorf("%s is spawned while %s is %s", name, u.spec.Name, u.state)
 						}
@@ -219,7 +220,7 @@ func TestAnyOrder(t *testing.T) {
 				}
 				w.onSignal = func(name string) {
 					for _, other := range w.runs {
-						if w.f.stop.asked < 2 && !other.killed && time.Since(w.f.stop.began) < deadline-reserve && goesBefore(cfg, other.name, name) {
+						if w.f.shutdown.requests < 2 && !other.killed && time.Since(w.f.shutdown.began) < deadline-reserve && goesBefore(cfg, other.name, name) {
 							t.Errorf("%s is stopped while %s has a run", name, other.name)
 						}
 					}
@@ -253,10 +254,10 @@ func goesBefore(cfg *config.Config, name, other string) bool {
 	return !a && b || a == b && d != nil && d.Until != config.UntilCompleted
 }
 
-func reached(u *unit, until config.Until) bool {
+func reached(u *instance, until config.Until) bool {
 	switch until {
 	case config.UntilStarted:
-		return u.state == lifecycle.Starting && u.pid > 0 || u.state == lifecycle.Ready || u.state == lifecycle.Succeeded
+		return u.state == lifecycle.Starting && u.process.pid > 0 || u.state == lifecycle.Ready || u.state == lifecycle.Succeeded
 	case config.UntilReady:
 		return u.state == lifecycle.Ready || u.state == lifecycle.Succeeded
 	}

@@ -7,206 +7,223 @@ import (
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
 	"tp0/supervisor/lifecycle"
+	"tp0/supervisor/orchestrator/rollout"
 )
 
-// reload is a new configuration that is being applied.
-type reload struct {
-	from   *config.Config    // the one that was fully applied last
-	back   string            // why from is being brought back; empty: it is not
-	halted map[string]string // by child: why it does not go on
-	noBack bool              // it cannot be taken back
+// configLoaded is a configuration that was read for a reload.
+type configLoaded struct {
+	cfg *config.Config
+	err error
 }
 
-func (f *Orchestrator) startReload() {
+func (o *Orchestrator) onReloadRequest() {
 	switch {
-	case f.stop.phase != running:
-		f.opt.Sink.Emit(event.ReloadIgnored{Reason: "a stop is under way"})
-	case f.loading:
-		f.again = true // what is being read may be older than what is there now
+	case o.shutdown.phase != running:
+		o.opt.Sink.Emit(event.ReloadIgnored{Reason: "a stop is under way"})
+	case o.reloads.loading:
+		o.reloads.requested = true // the file may have changed since it was read
 	default:
-		f.loading = true
-		go func() { // it may never end: a file system need not answer
-			cfg, err := f.opt.Load()
-			f.mail.Put(loaded{cfg, err})
+		o.reloads.loading = true
+		go func() { // no one waits for it: a file system may never answer
+			cfg, err := o.opt.Load()
+			o.mail.Put(configLoaded{cfg, err})
 		}()
 	}
 }
 
-// loaded applies a configuration that was read. One with a fault changes
-// nothing.
-func (f *Orchestrator) loaded(m loaded) {
-	f.loading = false
+// onConfigLoaded applies a configuration. A configuration with a fault changes nothing.
+func (o *Orchestrator) onConfigLoaded(m configLoaded) {
+	o.reloads.loading = false
 	switch {
-	case f.stop.phase != running:
-		return // it was told when the stop began
+	case o.shutdown.phase != running:
+		return // beginStop has reported it
 	case m.err == nil:
-		m.err = f.openSockets(m.cfg)
+		m.err = o.openSockets(m.cfg)
 	}
 	if m.err != nil {
-		f.opt.Sink.Emit(event.ConfigRejected{Diagnostics: m.err.Error()})
+		o.opt.Sink.Emit(event.ConfigRejected{Diagnostics: m.err.Error()})
 	} else {
-		f.apply(m.cfg)
+		o.applyConfig(m.cfg)
 	}
-	if f.again {
-		f.again = false
-		f.startReload()
+	if o.reloads.requested {
+		o.reloads.requested = false
+		o.onReloadRequest()
 	}
 }
 
-// apply sets each instance's goal by the difference. What did not change keeps
-// its run; what changed only in its policy does so too, and has the new one at
-// once.
-func (f *Orchestrator) apply(cfg *config.Config) {
-	if f.reload == nil {
-		f.reload = &reload{from: f.cfg}
+// applyConfig sets the goal of each instance by the new configuration. An instance whose launch did
+// not change keeps its process; a new policy applies at once.
+func (o *Orchestrator) applyConfig(cfg *config.Config) {
+	if o.reloads.active == nil {
+		o.reloads.active = &reload{from: o.cfg}
 	}
-	f.reload.back, f.reload.noBack, f.reload.halted = "", false, map[string]string{}
-	f.cfg = cfg
-	f.edition++
-	f.opt.Configure(cfg)
+	r := o.reloads.active
+	r.rollback, r.cannotRollBack, r.halted = "", false, map[string]string{}
+	o.cfg = cfg
+	o.revision++
+	o.opt.Configure(cfg)
+	removed := map[string]*instance{}
+	for _, inst := range o.instances {
+		if inst.current() {
+			removed[inst.spec.Name] = inst
+		}
+	}
 	after := cfg.StoppedAfter()
-	known := map[string]*unit{}
-	for _, u := range f.units {
-		if u.stands() {
-			known[u.spec.Name] = u
-		}
-	}
-	var units []*unit
+	var instances []*instance
 	for _, c := range cfg.Children {
-		for _, i := range c.Instances {
-			u := known[i.Name]
-			delete(known, i.Name)
-			if u == nil {
-				u = &unit{spec: i, replacement: replacement{trial: true}}
+		order := order{dependsOn: c.DependsOn, stopsBefore: after[c.Name], revision: o.revision}
+		for _, spec := range c.Instances {
+			inst := removed[spec.Name]
+			delete(removed, spec.Name)
+			if inst == nil {
+				inst = &instance{spec: spec, update: update{onTrial: true}}
 			} else {
-				f.want(u, i)
+				o.setWanted(inst, spec)
 			}
-			for _, u := range []*unit{u.heir, u} {
-				if u != nil {
-					u.dependsOn, u.outlivedBy, u.edition = c.DependsOn, after[c.Name], f.edition
-					units = append(units, u)
-				}
+			if surge := inst.update.surge; surge != nil {
+				surge.order = order
+				instances = append(instances, surge)
 			}
+			inst.order = order
+			instances = append(instances, inst)
 		}
 	}
-	for _, u := range f.units {
-		if known[u.spec.Name] == u || u.replaced {
-			u.goal = toEnd
-			units = append(units, u)
-		}
-		if n := u.heir; n != nil && u.goal == toEnd {
-			u.disinherit()
-			units = append(units, n)
-		}
-	}
-	f.units = units
-	f.regroup()
+	o.instances = append(instances, o.endRemoved(removed)...)
+	o.regroup()
 }
 
-// mayRollBack reports whether the end of a run, or its being late, means that
-// the reload that began it is taken back.
-func (f *Orchestrator) mayRollBack(u *unit) bool {
-	r := f.reload
-	if !u.trial || u.goal != toRun || r == nil || r.back != "" || r.noBack || !f.cfg.Reload.Rollback || f.stop.phase != running {
+// endRemoved ends the instances that the new configuration does not contain. It returns them with
+// those that were retired before, and their surges.
+func (o *Orchestrator) endRemoved(removed map[string]*instance) (ending []*instance) {
+	for _, inst := range o.instances {
+		if removed[inst.spec.Name] == inst || inst.update.retired {
+			inst.goal = rollout.End
+			ending = append(ending, inst)
+		}
+		if surge := inst.update.surge; surge != nil && inst.goal == rollout.End {
+			inst.dropSurge()
+			ending = append(ending, surge)
+		}
+	}
+	return ending
+}
+
+// setWanted gives an instance the specification of a new configuration. A process that was launched
+// as the new specification says goes on, whatever an earlier reload had planned for it.
+func (o *Orchestrator) setWanted(inst *instance, spec *config.Instance) {
+	surge := inst.update.surge
+	surgeSame := surge != nil && surge.launchedLike(spec)
+	change := rollout.Compare(inst.state, inst.launchedLike(spec), surgeSame)
+	if change == rollout.KeepSurge {
+		inst.next = spec
+		o.setPolicy(surge, spec)
+		return
+	}
+	inst.dropSurge()
+	if change == rollout.ReplaceProcess {
+		inst.goal, inst.next = rollout.Replace, spec
+		return
+	}
+	inst.goal, inst.next = rollout.Run, nil
+	o.setPolicy(inst, spec)
+	o.sendReloadSignal(inst)
+}
+
+// setPolicy applies a new policy to a process that goes on.
+func (o *Orchestrator) setPolicy(inst *instance, spec *config.Instance) {
+	if inst.next != nil { // its process is being stopped, by the policy that it was started with
+		inst.next = spec
+		return
+	}
+	was, now := inst.spec.Policy, spec.Policy
+	if now.KillSignal != was.KillSignal {
+		inst.inspect.disposition = ""
+		if inst.state == lifecycle.Ready { // does the process handle the new signal?
+			o.inspectLater(inst, inspectAfter, inspectReady)
+		}
+	}
+	scopeChanged := now.KillScope != was.KillScope || now.Descendants != was.Descendants
+	if scopeChanged && inst.state.HasProcess() {
+		leave := now.Descendants == config.LeaveDescendants
+		o.opt.Processes.SetScope(inst.process.id, now.KillScope, leave)
+	}
+	inst.spec = spec
+	o.restartChecks(inst, was.Checks)
+}
+
+// sendReloadSignal sends the reload_signal to a process that goes on. A process without a ready
+// block gets it after handlerDelay at the earliest: without its handler the signal would end it.
+func (o *Orchestrator) sendReloadSignal(inst *instance) {
+	sig := inst.spec.Policy.ReloadSignal
+	if inst.state != lifecycle.Ready || sig == 0 {
+		return
+	}
+	wait := handlerDelay - time.Since(inst.process.spawned)
+	if wait > 0 && inst.spec.Launch.Ready == nil {
+		o.inspectLater(inst, wait, notifyReload)
+		return
+	}
+	o.opt.Processes.Forward(inst.process.id, 0, sig)
+}
+
+// mayRollBack reports whether the failure of an instance takes the active reload back. It opens the
+// sockets of the previous configuration.
+func (o *Orchestrator) mayRollBack(inst *instance) bool {
+	r := o.reloads.active
+	if r == nil || o.shutdown.phase != running {
 		return false
 	}
-	if err := f.openSockets(r.from); err != nil {
-		r.noBack = true
-		f.opt.Sink.Emit(event.Warning{What: "cannot roll back", Reason: err.Error()})
+	state := rollout.Reload{
+		Enabled: o.cfg.Reload.Rollback, RollingBack: r.rollback != "", Impossible: r.cannotRollBack,
+	}
+	if !rollout.RollsBack(state, inst.goal, inst.update.onTrial) {
+		return false
+	}
+	if err := o.openSockets(r.from); err != nil {
+		r.cannotRollBack = true
+		o.opt.Sink.Emit(event.Warning{What: "cannot roll back", Reason: err.Error()})
 		return false
 	}
 	return true
 }
 
-// rollBack brings the configuration back that was in force before the reload.
-func (f *Orchestrator) rollBack(u *unit, reason string) {
-	f.opt.Sink.Emit(event.RollbackStarted{Child: u.spec.Name, Reason: reason})
-	f.apply(f.reload.from)
-	f.reload.back = fmt.Sprintf("%s: %s. All is as it was before this configuration.", u.spec.Name, reason)
+// rollBack restores the configuration that was in force before the reload.
+func (o *Orchestrator) rollBack(inst *instance, reason string) {
+	o.opt.Sink.Emit(event.RollbackStarted{Child: inst.spec.Name, Reason: reason})
+	o.applyConfig(o.reloads.active.from)
+	o.reloads.active.rollback = fmt.Sprintf(
+		"%s: %s; the previous configuration is in force again", inst.spec.Name, reason)
 }
 
-// renewPolicy gives a run that goes on its new policy. Whether it hears another
-// kill_signal is found out anew.
-func (f *Orchestrator) renewPolicy(u *unit, spec *config.Instance) {
-	if u.next != nil { // its run is on its way out, by what it was started with
-		u.next = spec
+// finishReload reports a reload once it is fully applied.
+func (o *Orchestrator) finishReload() {
+	r := o.reloads.active
+	if r == nil || o.shutdown.phase != running || len(r.halted) > 0 || !rollout.Finished(o.snapshot()) {
 		return
 	}
-	if spec.Policy.KillSignal != u.spec.Policy.KillSignal {
-		u.unheard = ""
-		if u.state == lifecycle.Ready {
-			f.later(u, glanceAfter, glanceMoment)
-		}
+	if r.rollback != "" {
+		o.opt.Sink.Emit(event.ConfigRejected{Diagnostics: r.rollback})
+	} else {
+		o.opt.Sink.Emit(o.configReloaded())
 	}
-	if old := u.spec.Policy; (spec.Policy.KillScope != old.KillScope || spec.Policy.Descendants != old.Descendants) && u.state.HasProcess() {
-		f.opt.Processes.SetScope(u.run, spec.Policy.KillScope, spec.Policy.Descendants == config.LeaveDescendants)
-	}
-	old := u.spec
-	u.spec = spec
-	f.recheck(u, old.Policy.Checks)
+	o.reloads.active = nil
 }
 
-// tellReload sends the reload_signal to a run that goes on. One that has just
-// been executed may not have its handler yet, and would die of it.
-func (f *Orchestrator) tellReload(u *unit) {
-	sig := u.spec.Policy.ReloadSignal
-	if u.state != lifecycle.Ready || sig == 0 {
-		return
-	}
-	if wait := young - time.Since(u.spawned); wait > 0 && u.spec.Launch.Ready == nil {
-		f.later(u, wait, reloadMoment)
-		return
-	}
-	f.opt.Processes.Forward(u.run, 0, sig)
-}
-
-// finishReload tells of a reload once it is fully applied: what was removed is
-// gone, what was added or changed serves or is over.
-func (f *Orchestrator) finishReload() {
-	if f.reload == nil || f.stop.phase != running || len(f.reload.halted) > 0 {
-		return
-	}
-	for _, u := range f.units {
-		if u.goal != toRun {
-			return
-		}
-		switch u.state {
-		case lifecycle.Starting, lifecycle.Unready, lifecycle.Ending, lifecycle.Replacing, lifecycle.BackingOff, lifecycle.Stopping:
-			return
-		case lifecycle.Waiting:
-			if f.mayStart(u) {
-				return
-			}
-		case lifecycle.Ready:
-			if u.trial && u.spec.Policy.Oneshot { // it has not completed yet
-				return
-			}
-		}
-	}
-	if f.reload.back != "" {
-		f.opt.Sink.Emit(event.ConfigRejected{Diagnostics: f.reload.back})
-		f.reload = nil
-		return
-	}
-	f.opt.Sink.Emit(f.reloaded())
-	f.reload = nil
-}
-
-// reloaded says what became of a reload. An instance whose run was replaced
-// on the way is no kept one, though it is made of the same again.
-func (f *Orchestrator) reloaded() event.ConfigReloaded {
-	p := config.PlanChange(f.reload.from, f.cfg)
-	anew := map[string]bool{}
-	for _, u := range f.units {
-		anew[u.spec.Name] = anew[u.spec.Name] || u.anew
-		u.anew = false
+// configReloaded returns the report of a reload. An instance that got another process during the
+// reload counts as changed, even if its specification is the old one again.
+func (o *Orchestrator) configReloaded() event.ConfigReloaded {
+	p := config.PlanChange(o.reloads.active.from, o.cfg)
+	replaced := map[string]bool{}
+	for _, inst := range o.instances {
+		replaced[inst.spec.Name] = replaced[inst.spec.Name] || inst.update.replaced
+		inst.update.replaced = false
 	}
 	e := event.ConfigReloaded{Added: p.Added, Removed: p.Removed}
 	for _, c := range p.Changed {
 		e.Changed = append(e.Changed, c.Name)
 	}
 	for _, name := range p.Kept {
-		if anew[name] {
+		if replaced[name] {
 			e.Changed = append(e.Changed, name)
 		} else {
 			e.Kept = append(e.Kept, name)

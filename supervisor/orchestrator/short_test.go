@@ -65,7 +65,7 @@ func TestSpawnLaterIsBounded(t *testing.T) {
 		w.took()
 		all := told[event.SpawnDelayed](w)
 		for _, e := range all {
-			if e.Delay > shortLast || e.Resource != "processes" || e.Limit == "" || e.Limit == "unknown" {
+			if e.Delay > maxSpawnDelay || e.Resource != "processes" || e.Limit == "" || e.Limit == "unknown" {
 				t.Errorf("%+v", e)
 			}
 		}
@@ -90,7 +90,7 @@ func TestPatience(t *testing.T) {
 				<-time.After(told[event.SpawnDelayed](w)[len(told[event.SpawnDelayed](w))-1].Delay)
 			}
 		}
-		if d := time.Since(began); d < time.Second || d > time.Second+shortLast {
+		if d := time.Since(began); d < time.Second || d > time.Second+maxSpawnDelay {
 			t.Errorf("given up after %v", d)
 		}
 		if _, err := w.f.ExitStatus(); err == nil {

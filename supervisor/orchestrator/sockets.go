@@ -2,87 +2,82 @@ package orchestrator
 
 import (
 	"tp0/supervisor/config"
+	"tp0/supervisor/orchestrator/rollout"
 	"tp0/supervisor/process/spawn"
 )
 
-// Sockets are what the children listen on. None of its methods waits.
-type Sockets interface {
-	Open([]config.Listen) error // all, or nothing is changed
-	Take([]config.Listen) ([]int, error)
-	Keep(needed func(address string) bool)
-	Empty() bool
-}
-
-// takeSockets opens what a run is to get, unless it is open, which it is as a
-// rule.
-func (f *Orchestrator) takeSockets(u *unit) ([]spawn.Socket, error) {
-	u.handed = u.spec.Launch.Listen
-	if len(u.handed) == 0 {
+// takeSockets returns the sockets that the next process inherits. Sockets that are not open yet are
+// opened.
+func (o *Orchestrator) takeSockets(inst *instance) ([]spawn.Socket, error) {
+	listen := inst.spec.Launch.Listen
+	inst.process.sockets = listen
+	if len(listen) == 0 {
 		return nil, nil
 	}
-	fds, err := f.opt.Sockets.Take(u.handed)
+	fds, err := o.opt.Sockets.Take(listen)
 	if err != nil {
 		return nil, err
 	}
 	sockets := make([]spawn.Socket, len(fds))
 	for i, fd := range fds {
-		sockets[i] = spawn.Socket{FD: fd, Name: u.handed[i].Name}
+		sockets[i] = spawn.Socket{FD: fd, Name: listen[i].Name}
 	}
 	return sockets, nil
 }
 
-// openSockets opens what a new configuration listens on, but for what is over
-// and stays so.
-func (f *Orchestrator) openSockets(cfg *config.Config) error {
-	over := map[string]bool{}
-	for _, u := range f.units {
-		over[u.spec.Name] = over[u.spec.Name] || u.stands() && u.state.Final() && u.goal == toRun
+// openSockets opens the sockets of a new configuration, except those of children that have ended
+// and are not restarted by it.
+func (o *Orchestrator) openSockets(cfg *config.Config) error {
+	ended := map[string]bool{}
+	for _, inst := range o.instances {
+		over := inst.current() && inst.state.Final() && inst.goal == rollout.Run
+		ended[inst.spec.Name] = ended[inst.spec.Name] || over
 	}
-	for _, c := range config.PlanChange(f.cfg, cfg).Changed {
-		over[c.Name] = over[c.Name] && !c.Restart
+	for _, c := range config.PlanChange(o.cfg, cfg).Changed {
+		ended[c.Name] = ended[c.Name] && !c.Restart
 	}
-	var want []config.Listen
+	var listen []config.Listen
 	for _, c := range cfg.Children {
-		for _, i := range c.Instances {
-			if !over[i.Name] {
-				want = append(want, i.Launch.Listen...)
-				break // all instances have the same
+		for _, spec := range c.Instances {
+			if !ended[spec.Name] {
+				listen = append(listen, spec.Launch.Listen...)
+				break // all instances of a child inherit the same sockets
 			}
 		}
 	}
-	if len(want) == 0 {
+	if len(listen) == 0 {
 		return nil
 	}
-	return f.opt.Sockets.Open(want)
+	return o.opt.Sockets.Open(listen)
 }
 
-// dropSockets closes the sockets that nobody needs any more. So one is open
-// from run to run and while a restart is due, and no longer than until the last
-// run of its child is told to end: from then on who connects is refused as soon
-// as the child closes its copy, in place of waiting for nobody.
-func (f *Orchestrator) dropSockets() {
-	if f.opt.Sockets == nil || f.opt.Sockets.Empty() {
+// closeSockets closes the sockets that no instance needs. A socket stays open between two processes
+// and while a restart is due, until the stop of the last process of its child begins. From then on
+// a client is refused as soon as the child closes its copy, instead of waiting for no server.
+func (o *Orchestrator) closeSockets() {
+	if o.opt.Sockets == nil || o.opt.Sockets.Empty() {
 		return
 	}
 	needed := map[string]bool{}
-	for _, u := range f.units {
-		for _, l := range u.sockets() {
+	for _, inst := range o.instances {
+		for _, l := range inst.neededSockets() {
 			needed[l.Address()] = true
 		}
 	}
-	f.opt.Sockets.Keep(func(address string) bool { return needed[address] })
+	o.opt.Sockets.Keep(func(address string) bool { return needed[address] })
 }
 
-// sockets are what an instance needs open.
-func (u *unit) sockets() (all []config.Listen) {
-	if u.state.HasProcess() && u.pid == 0 { // the process loop has their numbers, and has not forked yet
-		all = append(all, u.handed...)
+// neededSockets returns the sockets that an instance needs open.
+func (inst *instance) neededSockets() (all []config.Listen) {
+	if inst.state.HasProcess() && inst.process.pid == 0 {
+		// The process loop has their numbers and may not have forked yet.
+		all = append(all, inst.process.sockets...)
 	}
-	if u.state.HasProcess() && u.rung == 0 {
-		all = append(all, u.spec.Launch.Listen...)
+	if inst.state.HasProcess() && inst.stop.step == 0 {
+		all = append(all, inst.spec.Launch.Listen...)
 	}
-	if u.goal != toEnd && (u.next != nil || !u.state.Final()) { // another run may follow
-		all = append(all, u.wanted().Launch.Listen...)
+	if inst.goal != rollout.End && (inst.next != nil || !inst.state.Final()) {
+		all = append(all, inst.wanted().Launch.Listen...) // of the next process
 	}
 	return all
 }

@@ -1,0 +1,228 @@
+package orchestrator
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/event"
+	"tp0/supervisor/exitcode"
+	"tp0/supervisor/lifecycle"
+	"tp0/supervisor/orchestrator/rollout"
+	"tp0/supervisor/output"
+	"tp0/supervisor/process"
+)
+
+// deferWindow is how long the judgement of an end is deferred. A service manager may send its SIGTERM
+// to all processes of a control group at once (systemd.kill(5), KillMode=control-group): to the
+// supervisor, to each child, and to the descendants. The end of a child can then be reported before
+// the supervisor's own signal. So an end by such a signal, where it would be a failure without a
+// restart, is judged deferWindow later: if the supervisor got the same signal meanwhile, the stop
+// ended the child.
+const deferWindow = 500 * time.Millisecond
+
+// deferOver is the end of a deferWindow.
+type deferOver struct {
+	inst    *instance
+	process process.ID
+}
+
+// stopSignal returns the signal that asked a process to end and ended it, by its exit code; 0: none
+// did.
+func stopSignal(code int) unix.Signal {
+	switch sig := unix.Signal(code - 128); sig {
+	case unix.SIGTERM, unix.SIGINT, unix.SIGQUIT:
+		return sig
+	}
+	return 0
+}
+
+// isStopSignal reports whether a signal that ended a process at a time, and the signal that asked the
+// supervisor to stop, are one request.
+func (s *shutdown) isStopSignal(sig unix.Signal, at time.Time) bool {
+	return sig != 0 && sig == s.signal && s.signalAt.Sub(at).Abs() < deferWindow
+}
+
+// deferEnd returns the end of a process if its judgement is to be deferred, else nil.
+func (o *Orchestrator) deferEnd(inst *instance, at time.Time, e event.UnexpectedEnd) *deferredEnd {
+	sig := stopSignal(inst.exit.code)
+	wanted := inst.goal == rollout.Run && o.shutdown.phase == running
+	if sig == 0 || !wanted || inst.state == lifecycle.Unready {
+		return nil
+	}
+	policy := lifecycle.RestartPolicy(inst.spec.Policy.Restart)
+	if !inst.restarts.history.Exhausted(policy, at) {
+		return nil // a restart follows, unless a stop comes first
+	}
+	p := &inst.process
+	return &deferredEnd{process: p.id, signal: sig, at: at, report: e, output: p.output}
+}
+
+// deferredTreeEnded handles the end of the process tree of an instance with a deferred end.
+func (o *Orchestrator) deferredTreeEnded(inst *instance) {
+	d := inst.exit.deferred
+	d.treeEnded = true
+	wait := time.Until(d.at.Add(deferWindow))
+	if o.shutdown.requests > 0 || wait <= 0 {
+		o.judgeDeferred(inst)
+		return
+	}
+	m := deferOver{inst, d.process}
+	d.timer = time.AfterFunc(wait, func() { o.mail.Put(m) })
+}
+
+func (o *Orchestrator) onDeferOver(m deferOver) {
+	if d := m.inst.exit.deferred; d != nil && d.process == m.process {
+		o.judgeDeferred(m.inst)
+	}
+}
+
+// judgeAllDeferred judges all deferred ends: a signal asks for the stop.
+func (o *Orchestrator) judgeAllDeferred() {
+	for _, inst := range o.instances {
+		if d := inst.exit.deferred; d != nil && d.treeEnded {
+			o.judgeDeferred(inst)
+		}
+	}
+}
+
+func (o *Orchestrator) judgeDeferred(inst *instance) {
+	d, out := inst.exit.deferred, inst.exit.outcome
+	inst.exit.deferred, inst.exit.outcome = nil, nil
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+	if o.shutdown.isStopSignal(d.signal, d.at) {
+		o.apply(inst, lifecycle.EndedBeforeStop)
+		return
+	}
+	o.reportUnexpectedEnd(d.output, d.report)
+	if inst.goal == rollout.Run {
+		o.totals.handleEnd(out.before, func() { o.ended(inst, *out) })
+		return
+	}
+	// Another reason began a stop, or a reload replaces the process. The failure came first.
+	if o.shutdown.phase != running {
+		o.failedBeforeStop(inst, out.reason)
+	}
+	o.apply(inst, lifecycle.EndedBeforeStop)
+}
+
+// succeeded reports whether a wait status is a success by success_codes. Signal n counts as code
+// 128+n, as in shells.
+func (inst *instance) succeeded(status unix.WaitStatus) bool {
+	return slices.Contains(inst.spec.Policy.SuccessCodes, exitCode(status))
+}
+
+func exitCode(status unix.WaitStatus) int {
+	if status.Signaled() {
+		return exitcode.OfSignal(status.Signal())
+	}
+	return status.ExitStatus()
+}
+
+// ended decides by the restart policy what follows a process, and applies the event.
+func (o *Orchestrator) ended(inst *instance, out outcome) {
+	if inst.goal != rollout.Run {
+		o.judgeOlderFailure(inst, out)
+		o.apply(inst, lifecycle.EndedBeforeStop)
+		return
+	}
+	switch inst.state {
+	case lifecycle.Starting, lifecycle.Ready, lifecycle.Unready, lifecycle.Ending:
+		d := inst.decideRestart(out)
+		inst.restarts.last = d
+		completed := d.Event == lifecycle.EndedWell && inst.spec.Policy.Oneshot
+		if !completed && o.mayRollBack(inst) {
+			if out.notReady {
+				out.reason += " before it was ready"
+			}
+			o.apply(inst, lifecycle.EndedBeforeStop)
+			o.rollBack(inst, out.reason)
+			return
+		}
+		o.apply(inst, d.Event)
+	default:
+		o.apply(inst, lifecycle.EndedWell)
+	}
+}
+
+func (inst *instance) decideRestart(out outcome) lifecycle.Decision {
+	policy := lifecycle.RestartPolicy(inst.spec.Policy.Restart)
+	return inst.restarts.history.Decide(policy, time.Now(), out.success, out.reason, random())
+}
+
+// judgeOlderFailure judges a main process that failed before the stop began, while its descendants
+// ended in the stop.
+func (o *Orchestrator) judgeOlderFailure(inst *instance, out outcome) {
+	if o.shutdown.phase == running || !out.wanted || out.success || inst.failed {
+		return
+	}
+	d := inst.decideRestart(out)
+	if d.Event != lifecycle.EndedBadly {
+		return // it would have been restarted
+	}
+	o.failedBeforeStop(inst, d.Reason)
+	if inst.spec.Policy.Critical && o.totals.critical == 0 {
+		o.totals.critical = inst.exit.code
+	}
+}
+
+func (o *Orchestrator) failedBeforeStop(inst *instance, reason string) {
+	inst.failed = true
+	o.opt.Sink.Emit(event.Failed{
+		Child: inst.spec.Name, Attempts: inst.restarts.history.Count(), Reason: reason,
+	})
+}
+
+// lastOutputTimeout bounds the wait for the last lines of a process that crashed: its output can be
+// read after its exit is seen, and a descendant can hold the pipe open for ever.
+const lastOutputTimeout = 200 * time.Millisecond
+
+// reportUnexpectedEnd reports an unexpected end once the output of the process is read.
+func (o *Orchestrator) reportUnexpectedEnd(out *output.ChildOutput, e event.UnexpectedEnd) {
+	o.wg.Go(func() {
+		select {
+		case <-out.Done():
+		case <-time.After(lastOutputTimeout):
+		}
+		e.Output = out.Tail()
+		o.opt.Sink.Emit(e)
+	})
+}
+
+// maxKnownFDs bounds how many descriptors the report of a crash names.
+const maxKnownFDs = 8
+
+// knownFDs returns the descriptors that the last inspection of a process found, as text.
+func (inst *instance) knownFDs() string {
+	known := inst.inspect.last
+	if known == nil {
+		return ""
+	}
+	var fds []string
+	n := 0
+	for _, fd := range known.FDs {
+		if fd.IsStandard() {
+			continue
+		}
+		if n++; n <= maxKnownFDs {
+			fds = append(fds, fmt.Sprintf("%d %s", fd.Num, fd.Target))
+		}
+	}
+	if n > maxKnownFDs {
+		fds = append(fds, fmt.Sprintf("and %d more", n-maxKnownFDs))
+	}
+	noun := "descriptors"
+	if n == 1 {
+		noun = "descriptor"
+	}
+	age := time.Since(known.At).Round(time.Millisecond)
+	return fmt.Sprintf("%d %s, %v before: %s", n, noun, age, strings.Join(fds, ", "))
+}
+
+func random() float64 { return rand.Float64() }

@@ -1,0 +1,160 @@
+package orchestrator
+
+import (
+	"fmt"
+	"time"
+
+	"tp0/supervisor/event"
+	"tp0/supervisor/fdledger"
+	"tp0/supervisor/lifecycle"
+	"tp0/supervisor/orchestrator/rollout"
+	"tp0/supervisor/process"
+)
+
+// onExited handles the exit of a main process.
+func (o *Orchestrator) onExited(x process.Exited) {
+	inst := o.processes.byID[x.Process]
+	before := o.totals.counts
+	o.totals.reaped++
+	o.totals.status = x.Status
+	if x.Killed {
+		o.totals.killed++
+	}
+	inst.exit.code = exitCode(x.Status)
+	inst.cancelProbe()
+	inst.stopMonitoring()
+	defer inst.stopInspections()
+	o.reportReaped(inst, x)
+	inst.exit.outcome = o.judgeExit(inst, x)
+	inst.exit.outcome.before = before
+	inst.process.output = nil
+	if len(x.Survivors) == 0 {
+		o.onTreeEnded(process.TreeEnded{Process: x.Process})
+		return
+	}
+	o.reportSurvivors(inst, x)
+	o.apply(inst, lifecycle.MainEnded)
+}
+
+// judgeExit returns the outcome of a main process. It reports an unexpected end, or defers that.
+func (o *Orchestrator) judgeExit(inst *instance, x process.Exited) *outcome {
+	out := &outcome{
+		success: inst.succeeded(x.Status), reason: fmt.Sprintf("exited with code %d", x.Exit.Code),
+		notReady: inst.state == lifecycle.Starting, wanted: inst.goal == rollout.Run,
+	}
+	if x.Exit.Signal != "" {
+		out.reason = "ended by " + x.Exit.Signal
+	}
+	if inst.stop.step == 0 && !out.success {
+		e := event.UnexpectedEnd{
+			Child: inst.spec.Name, Pid: x.Pid, Reason: out.reason, Core: x.Exit.Core,
+			Known: inst.knownFDs(),
+		}
+		inst.exit.deferred = o.deferEnd(inst, x.At, e)
+		stopped := o.shutdown.isStopSignal(stopSignal(inst.exit.code), x.At)
+		if inst.exit.deferred == nil && !stopped {
+			o.reportUnexpectedEnd(inst.process.output, e)
+		}
+	}
+	if inst.state == lifecycle.Unready {
+		out.success, out.reason = false, inst.health.failure
+	}
+	return out
+}
+
+// onTreeEnded handles the end of a process tree: only now may anything follow the process.
+func (o *Orchestrator) onTreeEnded(x process.TreeEnded) {
+	inst := o.processes.byID[x.Process]
+	delete(o.processes.byID, x.Process)
+	if inst.exit.deferred != nil {
+		o.deferredTreeEnded(inst)
+		return
+	}
+	out := inst.exit.outcome
+	inst.exit.outcome = nil
+	o.totals.handleEnd(out.before, func() { o.ended(inst, *out) })
+}
+
+// reportSurvivors reports the descendants that outlive a main process.
+func (o *Orchestrator) reportSurvivors(inst *instance, x process.Exited) {
+	e := event.DescendantsOutlive{
+		Child: inst.spec.Name, Pid: x.Pid, Exit: x.Exit, InStop: inst.stop.step > 0,
+	}
+	for _, s := range x.Survivors {
+		e.Descendants = append(e.Descendants, s.String())
+	}
+	o.opt.Sink.Emit(e)
+}
+
+// reportReaped reports how a main process ended, and what became of its descriptors.
+func (o *Orchestrator) reportReaped(inst *instance, x process.Exited) {
+	name, stopped := inst.spec.Name, inst.stop.step > 0
+	if stopped && x.Untraced > 0 {
+		o.opt.Sink.Emit(event.ProofUnavailable{
+			Child: name, Pid: x.Pid, Proof: event.ProofNone, Reason: fmt.Sprintf(
+				"%d descendants were not traced: the time of the stop did not suffice", x.Untraced),
+		})
+	}
+	if stopped && x.FDs.Reason != "" {
+		o.opt.Sink.Emit(event.ProofUnavailable{
+			Child: name, Pid: x.Pid, Proof: x.FDs.Proof, Reason: x.FDs.Reason,
+		})
+	}
+	closed, left := o.reportFDs(event.FDClosed{Owner: name, Pid: x.Pid}, x.FDs)
+	e := event.Reaped{
+		Child: name, Pid: x.Pid, Exit: x.Exit, Success: inst.succeeded(x.Status),
+		Elapsed: x.At.Sub(inst.process.spawned), Stopped: stopped,
+		User:   time.Duration(x.Rusage.Utime.Nano()),
+		System: time.Duration(x.Rusage.Stime.Nano()),
+		MaxRSS: x.Rusage.Maxrss,
+		Closed: closed, Left: left, Proof: x.FDs.Proof,
+	}
+	if stopped {
+		e.Stop = x.At.Sub(inst.stop.began)
+		e.Tree = event.TreeCounts{
+			Known: x.Threads > 0, Threads: x.Threads, ThreadsAtEnd: x.ThreadsAtEnd,
+			Processes: x.Processes, Forked: x.Forked,
+		}
+	}
+	o.opt.Sink.Emit(e)
+}
+
+// onDescendantEnded reports the end of a descendant.
+func (o *Orchestrator) onDescendantEnded(x process.DescendantEnded) {
+	e := event.DescendantEnded{
+		Child: x.Child, Pid: x.Pid, Parent: x.Parent, Command: x.Command, Exit: x.Exit,
+		ExitUnknown: !x.Seen, InStop: x.InStop, Threads: x.Threads, Lifetime: x.Lifetime,
+		Proof: x.FDs.Proof, Reason: x.FDs.Reason,
+	}
+	owner := x.Child
+	if owner == "" {
+		owner = x.Command
+	}
+	closed := event.FDClosed{Owner: owner, Pid: x.Pid, Process: x.Command}
+	e.Closed, e.Left = o.reportFDs(closed, x.FDs)
+	o.opt.Sink.Emit(e)
+}
+
+// reportFDs reports each descriptor of a process that ended, and counts those that it left open. e
+// has the fields that all the events have in common.
+func (o *Orchestrator) reportFDs(e event.FDClosed, fds process.FDResult) (closed, left int) {
+	if fds.Proof == event.ProofNone {
+		return 0, 0
+	}
+	lines, closed, left := fdledger.Judge(fds.Before, fds.After, fds.Inherited, fds.Runtime)
+	e.Proof = fds.Proof
+	for _, l := range lines {
+		e.FD, e.Kind, e.Target, e.NotCounted = l.Num, l.Kind, l.Target, l.Uncounted
+		e.Detail = event.FDDetail(l.Detail)
+		e.By, e.HeldBy = event.ByKernel, fds.Holders[l.Num]
+		if l.ByChild {
+			e.By, e.HeldBy = event.ByChild, ""
+		}
+		o.opt.Sink.Emit(e)
+	}
+	o.totals.left += left
+	if fds.Proof == event.ProofExact {
+		o.totals.proven += left
+	}
+	return closed, left
+}

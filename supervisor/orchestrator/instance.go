@@ -1,0 +1,261 @@
+package orchestrator
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/config"
+	"tp0/supervisor/event"
+	"tp0/supervisor/lifecycle"
+	"tp0/supervisor/orchestrator/rollout"
+	"tp0/supervisor/output"
+	"tp0/supervisor/probe"
+	"tp0/supervisor/process"
+)
+
+// instance is one replica of a child.
+type instance struct {
+	spec *config.Instance // its process was spawned by it
+	next *config.Instance // takes the place of spec once the process has ended; nil: none
+	order
+	goal     rollout.Goal
+	state    lifecycle.State
+	failed   bool // its last process failed, and no restart follows
+	restarts restarts
+	// failedDependency is the failed instance that was reported last as the reason of the wait.
+	failedDependency string
+
+	process  currentProcess
+	stop     stopProgress
+	exit     exitStatus
+	health   health
+	inspect  inspection
+	notified notifications
+	update   update
+	timer    timer
+}
+
+// order is the place of an instance in the start and stop order, by the last configuration that
+// contains the instance.
+type order struct {
+	dependsOn []config.Dependency
+	// stopsBefore names the children that are stopped after the instance: see
+	// config.StoppedAfter.
+	stopsBefore []string
+	revision    int // of that configuration
+}
+
+// restarts are the restarts of an instance.
+type restarts struct {
+	history  lifecycle.RestartHistory
+	last     lifecycle.Decision // about the last process that ended
+	shortage shortage
+}
+
+// shortage is about spawns that failed for lack of a resource, since the last successful spawn.
+type shortage struct {
+	failed int
+	since  time.Time // the first failure
+}
+
+func (s *shortage) active() bool { return s.failed > 0 }
+
+// currentProcess is the process of an instance, valid while state.HasProcess().
+type currentProcess struct {
+	id        process.ID
+	pid       int             // 0: the spawn is not reported yet
+	successor int             // the pid that MAINPID named last; 0: none
+	sockets   []config.Listen // that it inherits
+	output    *output.ChildOutput
+	spawned   time.Time
+}
+
+// stopProgress is the progress of the stop sequence.
+type stopProgress struct {
+	step     int       // 0: the stop sequence has not begun
+	began    time.Time // zero: the stop sequence has not begun
+	killedAt time.Time // SIGKILL was requested; zero: it was not
+}
+
+// exitStatus is how the process of an instance ended.
+type exitStatus struct {
+	code     int          // of the last process, 128+n for signal n; 0 also if none ended
+	outcome  *outcome     // nil: the main process has not ended
+	deferred *deferredEnd // nil: the judgement of the end is not deferred
+}
+
+// outcome is how a main process ended.
+type outcome struct {
+	success  bool
+	reason   string
+	notReady bool   // it ended before it was ready
+	wanted   bool   // no stop or replacement of the instance was requested before
+	before   counts // the counts before the end
+}
+
+// deferredEnd is the end of a process that is not judged yet: see deferWindow.
+type deferredEnd struct {
+	process   process.ID
+	signal    unix.Signal
+	at        time.Time
+	report    event.UnexpectedEnd
+	output    *output.ChildOutput
+	treeEnded bool
+	timer     *time.Timer // nil: the process tree has not ended yet
+}
+
+// health is what is known of the readiness of a process.
+type health struct {
+	cancelProbe  context.CancelFunc // nil: no probe of the ready block runs
+	cancelChecks context.CancelFunc // nil: no check runs
+	line         *probe.LineMatcher // nil: the ready block has no log pattern
+	failure      string             // why the instance is Unready
+}
+
+// inspection is what the fd scans and the signal dispositions of a process have shown.
+type inspection struct {
+	timers      []*time.Timer // of the inspections that are due
+	last        *process.Inspected
+	disposition string // of kill_signal, as it was reported last
+}
+
+// notifications are what a process said by sd_notify(3).
+type notifications struct {
+	status          string
+	reloading       bool
+	stopping        bool
+	ignoredReported bool
+	alive           time.Time   // the last WATCHDOG=1
+	watchdog        *time.Timer // nil: the watchdog is off
+}
+
+// update is the state of an instance in a reload.
+type update struct {
+	hasSlot  bool
+	onTrial  bool // the specification of its processes is new and was never ready
+	replaced bool // it got another process since the last reload was reported
+	surge    *instance
+	surgeOf  *instance // nil: the instance is no surge
+	retired  bool      // another instance took its place
+}
+
+// timer is the one timer of an instance.
+type timer struct {
+	timer      *time.Timer // nil: off
+	due        time.Time
+	generation uint64 // a message of an older generation is stale
+}
+
+// wanted returns the specification by the last configuration.
+func (inst *instance) wanted() *config.Instance {
+	if inst.next != nil {
+		return inst.next
+	}
+	return inst.spec
+}
+
+// child returns the name of the child that the instance belongs to by the last configuration.
+func (inst *instance) child() string { return inst.wanted().Child }
+
+func (inst *instance) sidecar() bool { return inst.wanted().Policy.Sidecar }
+
+// active reports whether the instance has a process, or a timer is to start one.
+func (inst *instance) active() bool { return inst.state.HasProcess() || inst.timer.timer != nil }
+
+// current reports whether the instance is neither a surge nor retired.
+func (inst *instance) current() bool { return inst.update.surgeOf == nil && !inst.update.retired }
+
+// satisfies reports whether the instance has reached a condition of its dependents, and is not
+// about to end.
+func (inst *instance) satisfies(until config.Until) bool {
+	if inst.goal != rollout.Run {
+		return false
+	}
+	switch until {
+	case config.UntilCompleted:
+		return inst.state == lifecycle.Succeeded
+	case config.UntilStarted:
+		started := inst.state == lifecycle.Starting && inst.process.pid != 0
+		return started || inst.state.Satisfied()
+	default:
+		return inst.state.Satisfied()
+	}
+}
+
+// updated reports whether the instance is ready, or has completed, by its newest specification.
+func (inst *instance) updated() bool {
+	return inst.state == lifecycle.Ready && !inst.spec.Policy.Oneshot ||
+		inst.state.Satisfied() && !inst.update.onTrial
+}
+
+// launchedLike reports whether the process is launched as spec says.
+func (inst *instance) launchedLike(spec *config.Instance) bool {
+	return reflect.DeepEqual(inst.spec.Launch, spec.Launch)
+}
+
+// adoptNext makes the next specification the present one. An instance keeps the specification of
+// its process until that has ended: it is stopped by the policy that it was started with.
+func (inst *instance) adoptNext() {
+	if inst.next.Policy.KillSignal != inst.spec.Policy.KillSignal {
+		inst.inspect.disposition = ""
+	}
+	inst.spec, inst.next = inst.next, nil
+	inst.update.onTrial, inst.update.replaced = true, true
+	inst.failed, inst.restarts.history = false, lifecycle.RestartHistory{}
+}
+
+// retire ends an instance whose place another one has.
+func (inst *instance) retire() {
+	inst.goal = rollout.End
+	inst.update.hasSlot, inst.update.surgeOf, inst.update.retired = false, nil, true
+}
+
+// dropSurge retires the surge of the instance, if there is one.
+func (inst *instance) dropSurge() {
+	if inst.update.surge != nil {
+		inst.update.surge.retire()
+		inst.update.surge = nil
+	}
+}
+
+// stopSequence returns the stop sequence of the final stop.
+func (inst *instance) stopSequence() lifecycle.StopSequence {
+	p := &inst.spec.Policy
+	if p.KillSequence == nil {
+		return lifecycle.NewStopSequence(p.KillSignal, p.KillTimeout, p.DiagnoseSignal)
+	}
+	return lifecycle.CustomStopSequence(p.KillSequence)
+}
+
+// signalHold returns how long the process loop may hold back the first signal: the next step must
+// not come before the first signal was sent.
+func (inst *instance) signalHold() time.Duration {
+	p := &inst.spec.Policy
+	if p.KillSequence != nil {
+		return min(p.KillHold, p.KillSequence[0].Wait/2)
+	}
+	return min(p.KillHold, p.KillTimeout/2)
+}
+
+// usesNotify reports whether the ready block of the instance says notify.
+func (inst *instance) usesNotify() bool {
+	r := inst.spec.Launch.Ready
+	return r != nil && r.Notify
+}
+
+// usesExecProbe reports whether the ready block of the instance runs a command.
+func (inst *instance) usesExecProbe() bool {
+	r := inst.spec.Launch.Ready
+	return r != nil && len(r.Exec) > 0
+}
+
+func signalName(s unix.Signal) string {
+	if n := unix.SignalName(s); n != "" {
+		return n
+	}
+	return fmt.Sprintf("signal %d", int(s))
+}

@@ -1,0 +1,70 @@
+package orchestrator
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/config"
+	"tp0/supervisor/event"
+	"tp0/supervisor/lifecycle"
+	"tp0/supervisor/notify"
+	"tp0/supervisor/output"
+	"tp0/supervisor/process"
+	"tp0/supervisor/process/spawn"
+)
+
+// Processes is the process loop. Only RunProbe waits.
+type Processes interface {
+	Spawn(process.ID, process.Spec)
+	Signal(id process.ID, sig unix.Signal, step int, proof event.Proof)
+	MarkReady(process.ID)
+	SetScope(id process.ID, scope lifecycle.Scope, leave bool)
+	SetMainProcess(id process.ID, pid int)
+	Inspect(process.ID, unix.Signal)
+	Diagnose(process.ID, unix.Signal)
+	Forward(id process.ID, came, sig unix.Signal)
+	RunProbe(context.Context, spawn.Spec) error
+	SetDeadline(time.Time)
+	CleanUpOrphans(killAt, giveUp time.Time, proof event.Proof)
+}
+
+// OutputRelay prepares the output of a process.
+type OutputRelay interface {
+	Prepare(output.Spec) (*output.ChildOutput, error)
+}
+
+// Sockets are the listening sockets that children inherit. None of its methods waits.
+type Sockets interface {
+	Open([]config.Listen) error // opens all of them, or changes nothing
+	Take([]config.Listen) ([]int, error)
+	Keep(needed func(address string) bool) // closes the others
+	Empty() bool
+}
+
+// Notifier receives the notifications of children (sd_notify(3)).
+type Notifier interface {
+	Name() string // the value of NOTIFY_SOCKET
+	Close()
+}
+
+// Options configure an Orchestrator.
+type Options struct {
+	Config    *config.Config
+	Load      func() (*config.Config, error) // reads the configuration for a reload; may block
+	Configure func(*config.Config)           // applies the global part of a reloaded configuration
+	Processes Processes
+	Relays    OutputRelay
+	Sockets   Sockets // nil: no child inherits a socket
+	Sink      event.Sink
+	// ListenNotify opens the notification socket. take is called for each notification with the
+	// pid of the sender first, followed by the pids of its ancestors.
+	ListenNotify func(take func(pids []int, m notify.Message)) (Notifier, error)
+	// ProcessDefaults is what all processes have in common: standard input, kill scope, and more.
+	ProcessDefaults  process.Spec
+	Terminal         bool          // a user may be watching and can press Ctrl-C again
+	KeepQueuedSpawns bool          // a stop does not revoke a spawn that is queued
+	ShortageTimeout  time.Duration // limit of the spawn retries for lack of a resource; 0 disables it
+	LeaveOrphans     bool          // disables the orphan cleanup
+}

@@ -1,0 +1,136 @@
+package orchestrator
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"tp0/supervisor/event"
+	"tp0/supervisor/lifecycle"
+	"tp0/supervisor/orchestrator/rollout"
+	"tp0/supervisor/probe"
+)
+
+// awaitReady waits for a process to become ready, by its ready block.
+func (o *Orchestrator) awaitReady(inst *instance) {
+	r, spawned := inst.spec.Launch.Ready, inst.process.spawned
+	switch {
+	case r == nil:
+		o.becomeReady(inst)
+	case r.Notify:
+		o.startTimer(inst, notifyTimer, time.Until(spawned.Add(r.Timeout)))
+	default:
+		o.runProbe(inst, r, spawned.Add(r.Timeout))
+	}
+}
+
+func (o *Orchestrator) becomeReady(inst *instance) {
+	if inst.state == lifecycle.Starting {
+		p := &inst.process
+		elapsed := time.Since(p.spawned)
+		o.opt.Sink.Emit(event.Ready{Child: inst.spec.Name, Pid: p.pid, Elapsed: elapsed})
+		o.inspectLater(inst, inspectAfter, inspectReady)
+		inst.update.onTrial = inst.update.onTrial && inst.spec.Policy.Oneshot
+		if o.shutdown.phase == running {
+			o.startChecks(inst)
+			o.startWatchdog(inst)
+		}
+	}
+	o.apply(inst, lifecycle.BecameReady)
+}
+
+func (o *Orchestrator) onProbeDone(m probeDone) {
+	inst := m.inst
+	stale := inst.process.id != m.process || !inst.state.HasProcess()
+	if stale || inst.health.cancelProbe == nil {
+		return
+	}
+	inst.cancelProbe()
+	if m.err == nil {
+		o.opt.Processes.MarkReady(inst.process.id)
+	}
+	switch {
+	case inst.state != lifecycle.Starting: // it is being stopped
+	case m.err == nil:
+		o.becomeReady(inst)
+	case !o.repeatProbe(inst, m.err):
+		o.readyTimedOut(inst, inst.spec.Launch.Ready.Timeout, m.err.Error())
+	}
+}
+
+// repeatProbe restarts the timeout of the ready block if the probe could not be started at its end.
+// It reports whether it did.
+func (o *Orchestrator) repeatProbe(inst *instance, err error) bool {
+	var notStarted *probe.NotStartedError
+	wanted := inst.goal == rollout.Run && o.shutdown.phase == running
+	if !errors.As(err, &notStarted) || !wanted {
+		return false
+	}
+	o.opt.Sink.Emit(probeSkipped(inst, "ready", notStarted.Err))
+	r := inst.spec.Launch.Ready
+	o.runProbe(inst, r, time.Now().Add(r.Timeout))
+	return true
+}
+
+// readyTimedOut stops a process that was not ready in time.
+func (o *Orchestrator) readyTimedOut(inst *instance, timeout time.Duration, reason string) {
+	o.opt.Sink.Emit(event.NotReady{
+		Child: inst.spec.Name, Pid: inst.process.pid, Timeout: timeout, Reason: reason,
+	})
+	inst.health.failure = fmt.Sprintf("not ready within %v", timeout)
+	rollBack := o.mayRollBack(inst)
+	o.apply(inst, lifecycle.ReadyTimedOut)
+	if rollBack {
+		o.rollBack(inst, inst.health.failure)
+	}
+}
+
+func (o *Orchestrator) onCheckDone(m checkDone) {
+	if m.ctx.Err() != nil {
+		return // the checks were cancelled meanwhile
+	}
+	child, pid := m.inst.spec.Name, m.inst.process.pid
+	var notStarted *probe.NotStartedError
+	switch {
+	case errors.As(m.err, &notStarted):
+		o.opt.Sink.Emit(probeSkipped(m.inst, m.name, notStarted.Err))
+	case m.err == nil:
+		o.opt.Sink.Emit(event.CheckPassed{Child: child, Pid: pid, Check: m.name})
+	case !m.fatal:
+		o.opt.Sink.Emit(event.CheckFailed{
+			Child: child, Pid: pid, Check: m.name, Reason: m.err.Error(),
+		})
+	default:
+		o.becomeUnhealthy(m.inst, fmt.Sprintf("check %q %v", m.name, m.err))
+	}
+}
+
+// becomeUnhealthy stops a process that was ready. Its end counts as a failure, whatever its exit
+// code is.
+func (o *Orchestrator) becomeUnhealthy(inst *instance, reason string) {
+	wanted := inst.goal != rollout.End && o.shutdown.phase == running
+	if inst.state != lifecycle.Ready || !wanted {
+		return
+	}
+	inst.health.failure = reason
+	o.opt.Sink.Emit(event.Unhealthy{
+		Child: inst.spec.Name, Pid: inst.process.pid, Reason: reason,
+	})
+	o.apply(inst, lifecycle.CheckFailed)
+}
+
+func (o *Orchestrator) onTimer(m timerFired) {
+	inst := m.inst
+	switch {
+	case m.generation != inst.timer.generation: // stale
+	case m.kind == restartTimer:
+		o.apply(inst, lifecycle.DelayElapsed)
+	case m.kind == stepTimer:
+		o.apply(inst, lifecycle.StepTimedOut)
+	case m.kind == notifyTimer:
+		timeout := inst.timer.due.Sub(inst.process.spawned).Round(time.Millisecond)
+		o.readyTimedOut(inst, timeout, "no READY=1 came")
+	case m.kind == killTimer:
+		inst.stopTimer() // advance then stops its dependencies
+	}
+}

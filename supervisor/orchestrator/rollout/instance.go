@@ -1,0 +1,67 @@
+// Package rollout decides how a reload replaces the processes of instances: which instance gets
+// an update slot, whose update is halted and why, which replacement runs beside its predecessor
+// (surge), and when the reload is finished or rolled back. Each function is pure: it maps a
+// snapshot of plain values to a decision. The orchestrator applies the decisions.
+//
+// No wait is circular. An instance to be stopped waits for dependents to be stopped, and these
+// for theirs. An instance to be started waits for its dependencies, and these for theirs. An
+// instance without an update slot waits for instances of its own child that have one, and these
+// wait for one of the first two. So no other instance may wait for the end of an instance without
+// a slot: an instance gets a slot at once if a child that it depends on goes down.
+package rollout
+
+import "tp0/supervisor/lifecycle"
+
+// Goal is what the configuration wants of an instance.
+type Goal uint8
+
+// The goals.
+const (
+	Run     Goal = iota
+	Replace      // the process is to be replaced by one of the next specification
+	End
+)
+
+// Role says which of the processes of one name an instance is.
+type Role uint8
+
+// The roles.
+const (
+	Current Role = iota // the instance of this name
+	Surge               // the replacement of the current one, until it is ready
+	Retired             // it was replaced, or is a surge that is not wanted any more
+)
+
+// SurgeState is the state of the surge of an instance.
+type SurgeState uint8
+
+// The states of a surge.
+const (
+	NoSurge       SurgeState = iota
+	SurgeStarting            // it is not updated yet
+	SurgeUpdated             // it has become ready
+	SurgeFailed              // it ended and is not started again
+)
+
+// Instance is the snapshot of one instance.
+type Instance struct {
+	Name    string
+	Child   string
+	State   lifecycle.State
+	Goal    Goal
+	Role    Role
+	HasSlot bool // it holds an update slot of its child
+	// Updated is true once the instance is ready, or has completed, by its newest specification.
+	Updated     bool
+	Surge       SurgeState
+	AllowSurge  bool // the next specification asks for an overlapping update
+	MaxParallel int  // update slots of the child, by the next specification
+	// StoppedAfter names the children that must not stop before this instance.
+	StoppedAfter []string
+	// FailedDependency names a failed instance of a child that this one depends on.
+	FailedDependency string
+	MayStart         bool // it is waiting, and its dependencies allow the start
+}
+
+// Failed reports whether the instance ended, is not started again, and was not updated.
+func (i Instance) Failed() bool { return i.Goal == Run && i.State.Final() && !i.Updated }

@@ -1,0 +1,77 @@
+package rollout
+
+import "tp0/supervisor/lifecycle"
+
+// Action is a decision about one instance.
+type Action uint8
+
+// The actions.
+const (
+	GrantSlot  Action = iota // the update of the instance may begin
+	ReturnSlot               // the update of the instance is done
+	Halt                     // the instance keeps its process; its update is given up
+)
+
+// Decision is an action and the instance that it is about.
+type Decision struct {
+	Index  int // of the instance in the snapshot
+	Action Action
+	Reason string // of Halt
+}
+
+// Plan returns the decisions about a snapshot, in the order in which they are to be applied. down
+// is the result of Down for the same snapshot. An instance that is not ready takes no slot from
+// others: its replacement makes nothing worse.
+func Plan(instances []Instance, down map[string]bool) []Decision {
+	var decisions []Decision
+	used, failed := map[string]int{}, map[string]string{}
+	for index, i := range instances {
+		if i.HasSlot && i.Goal == Run && i.Updated {
+			i.HasSlot = false
+			decisions = append(decisions, Decision{Index: index, Action: ReturnSlot})
+		}
+		if i.HasSlot && i.Goal != End {
+			used[i.Child]++
+		}
+		if i.Failed() && (i.HasSlot || i.Role == Surge) {
+			failed[i.Child] = "the new " + i.Name + " has failed"
+		}
+	}
+	for index, i := range instances {
+		if i.Goal != Replace {
+			continue
+		}
+		reason := failed[i.Child]
+		if reason == "" && i.FailedDependency != "" {
+			reason = "it needs " + i.FailedDependency + ", which has failed"
+		}
+		surging := i.HasSlot && (i.Surge == SurgeStarting || i.Surge == SurgeUpdated)
+		free := used[i.Child] < i.MaxParallel
+		switch {
+		case reason != "" && i.State.Satisfied() && !surging:
+			decisions = append(decisions, Decision{Index: index, Action: Halt, Reason: reason})
+		case !i.HasSlot && (free || !i.State.Satisfied() || DependsOnDown(i, down)):
+			used[i.Child]++
+			decisions = append(decisions, Decision{Index: index, Action: GrantSlot})
+		}
+	}
+	return decisions
+}
+
+// Finished reports whether a reload is fully applied: removed instances have ended, and all others
+// are updated, have ended, or wait for a dependency that is not ready.
+func Finished(instances []Instance) bool {
+	for _, i := range instances {
+		switch {
+		case i.Goal != Run:
+			return false
+		case i.State == lifecycle.Waiting && i.MayStart:
+			return false
+		case i.State == lifecycle.Ready && !i.Updated:
+			return false
+		case i.State == lifecycle.BackingOff, i.State.HasProcess() && i.State != lifecycle.Ready:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,252 @@
+package rollout
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"tp0/supervisor/lifecycle"
+)
+
+type change func(*Instance)
+
+// ready returns a ready instance "a1" of child "a" that is to be replaced.
+func ready(changes ...change) Instance {
+	i := Instance{
+		Name: "a1", Child: "a", State: lifecycle.Ready, Goal: Replace, Updated: true,
+		MaxParallel: 1,
+	}
+	for _, change := range changes {
+		change(&i)
+	}
+	return i
+}
+
+func named(name string) change       { return func(i *Instance) { i.Name = name } }
+func goal(g Goal) change             { return func(i *Instance) { i.Goal = g } }
+func role(r Role) change             { return func(i *Instance) { i.Role = r } }
+func surge(s SurgeState) change      { return func(i *Instance) { i.Surge = s } }
+func parallel(n int) change          { return func(i *Instance) { i.MaxParallel = n } }
+func state(s lifecycle.State) change { return func(i *Instance) { i.State = s } }
+func slot(i *Instance)               { i.HasSlot = true }
+func allowSurge(i *Instance)         { i.AllowSurge = true }
+func notUpdated(i *Instance)         { i.Updated = false }
+
+func ofChild(name string) change {
+	return func(i *Instance) { i.Name, i.Child = name, name }
+}
+
+func after(child string) change {
+	return func(i *Instance) { i.StoppedAfter = []string{child} }
+}
+
+func failedDependency(name string) change {
+	return func(i *Instance) { i.FailedDependency = name }
+}
+
+func TestPlan(t *testing.T) {
+	newFailed := ready(goal(Run), state(lifecycle.Failed), notUpdated, slot)
+	const failed = "the new a1 has failed"
+	for _, tt := range []struct {
+		name      string
+		instances []Instance
+		want      []Decision
+	}{
+		{"one slot: the first instance gets it", []Instance{ready(), ready(named("a2"))},
+			[]Decision{{Index: 0, Action: GrantSlot}}},
+		{"two slots", []Instance{ready(parallel(2)), ready(parallel(2)), ready(parallel(2))},
+			[]Decision{{Index: 0, Action: GrantSlot}, {Index: 1, Action: GrantSlot}}},
+		{"each child has slots of its own", []Instance{ready(), ready(ofChild("b"))},
+			[]Decision{{Index: 0, Action: GrantSlot}, {Index: 1, Action: GrantSlot}}},
+		{"the slot is in use", []Instance{ready(slot), ready()}, nil},
+		{"the slot of an instance that is removed is free",
+			[]Instance{ready(slot, goal(End)), ready()}, []Decision{{Index: 1, Action: GrantSlot}}},
+		{"an updated instance returns its slot, and the next one gets it",
+			[]Instance{ready(slot, goal(Run)), ready()},
+			[]Decision{{Index: 0, Action: ReturnSlot}, {Index: 1, Action: GrantSlot}}},
+		{"an instance that is not updated yet keeps its slot",
+			[]Instance{
+				ready(slot, goal(Run), notUpdated, state(lifecycle.Starting)), ready(),
+			}, nil},
+		{"an instance that is not ready needs no free slot",
+			[]Instance{ready(slot), ready(state(lifecycle.BackingOff))},
+			[]Decision{{Index: 1, Action: GrantSlot}}},
+		{"the goal run gets no slot", []Instance{ready(goal(Run))}, nil},
+		{"a new instance failed: the others are halted",
+			[]Instance{newFailed, ready(named("a2")), ready(named("a3"))},
+			[]Decision{
+				{Index: 1, Action: Halt, Reason: failed}, {Index: 2, Action: Halt, Reason: failed},
+			}},
+		{"a failure without a slot halts no other one",
+			[]Instance{ready(goal(Run), state(lifecycle.Failed), notUpdated), ready(named("a2"))},
+			[]Decision{{Index: 1, Action: GrantSlot}}},
+		{"a new instance failed: one that is not ready is still replaced",
+			[]Instance{newFailed, ready(state(lifecycle.BackingOff))},
+			[]Decision{{Index: 1, Action: GrantSlot}}},
+		{"a failed surge halts its own instance", []Instance{
+			ready(goal(Run), role(Surge), state(lifecycle.Failed), notUpdated),
+			ready(slot, surge(SurgeFailed)),
+		}, []Decision{{Index: 1, Action: Halt, Reason: failed}}},
+		{"a failed surge does not halt an update with a surge that may still become ready",
+			[]Instance{
+				newFailed, ready(slot, surge(SurgeStarting)), ready(slot, surge(SurgeUpdated)),
+			}, nil},
+		{"a failed dependency halts", []Instance{ready(failedDependency("db"))},
+			[]Decision{{Index: 0, Action: Halt, Reason: "it needs db, which has failed"}}},
+	} {
+		if got := Plan(tt.instances, Down(tt.instances)); !slices.Equal(got, tt.want) {
+			t.Errorf("%s:\n got %+v\nwant %+v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestPlanUsesNoSlotIfADependencyGoesDown(t *testing.T) {
+	instances := []Instance{
+		ready(ofChild("db")), ready(after("db")), ready(after("db")), ready(after("db")),
+	}
+	got := Plan(instances, Down(instances))
+	other := func(d Decision) bool { return d.Action != GrantSlot }
+	if len(got) != 4 || slices.ContainsFunc(got, other) {
+		t.Errorf("got %+v, want a slot for each of 4 instances", got)
+	}
+}
+
+func TestDown(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		instances []Instance
+		want      []string
+	}{
+		{"a replaced child", []Instance{ready(), ready(goal(Run), ofChild("b"))}, []string{"a"}},
+		{"a removed child", []Instance{ready(goal(End))}, []string{"a"}},
+		{"a child with a surge does not", []Instance{ready(allowSurge)}, nil},
+		{"a surge needs a ready instance",
+			[]Instance{ready(allowSurge, state(lifecycle.Starting))}, []string{"a"}},
+		{"a surge is not possible if a dependency goes down",
+			[]Instance{ready(allowSurge, after("b")), ready(ofChild("b"))}, []string{"a", "b"}},
+		{"a surge exists, though a dependency goes down",
+			[]Instance{ready(surge(SurgeStarting), after("b")), ready(ofChild("b"))},
+			[]string{"b"}},
+		{"a dependency that is not replaced", []Instance{ready(allowSurge, after("b"))}, nil},
+		{"an instance without a process", []Instance{ready(state(lifecycle.BackingOff))}, nil},
+		{"a retired instance", []Instance{ready(role(Retired), goal(End))}, nil},
+		{"a circle of old and new dependencies", []Instance{
+			ready(allowSurge, after("b")), ready(ofChild("b"), allowSurge, after("a")),
+		}, nil},
+	} {
+		down := Down(tt.instances)
+		maps.DeleteFunc(down, func(_ string, down bool) bool { return !down })
+		if got := slices.Sorted(maps.Keys(down)); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestNextStep(t *testing.T) {
+	all := Conditions{MayStop: true, DependenciesReady: true, DependenciesCompleted: true}
+	for _, tt := range []struct {
+		name string
+		i    Instance
+		down []string
+		c    Conditions
+		want Step
+	}{
+		{"no slot", ready(), nil, all, Wait},
+		{"another goal", ready(slot, goal(Run)), nil, all, Wait},
+		{"restart", ready(slot), nil, all, Restart},
+		{"a dependent must be stopped first", ready(slot), nil,
+			Conditions{DependenciesReady: true, DependenciesCompleted: true}, Wait},
+		{"a oneshot must complete first", ready(slot), nil, Conditions{MayStop: true}, Wait},
+		{"a dependency goes down, so no oneshot has to complete", ready(slot, after("db")),
+			[]string{"db"}, Conditions{MayStop: true}, Restart},
+		{"an instance without a process", ready(slot, state(lifecycle.BackingOff)), nil,
+			Conditions{MayStop: true}, Restart},
+		{"start a surge", ready(slot, allowSurge), nil, all, StartSurge},
+		{"a surge waits for dependencies", ready(slot, allowSurge), nil, Conditions{}, Wait},
+		{"no surge if a dependency goes down", ready(slot, allowSurge, after("db")),
+			[]string{"db"}, all, Restart},
+		{"the surge is not ready", ready(slot, surge(SurgeStarting)), nil, all, Wait},
+		{"the surge is ready", ready(slot, surge(SurgeUpdated)), nil, Conditions{}, PromoteSurge},
+		{"the instance ended before its surge was ready",
+			ready(slot, surge(SurgeStarting), state(lifecycle.BackingOff)), nil, all, PromoteSurge},
+	} {
+		down := map[string]bool{}
+		for _, child := range tt.down {
+			down[child] = true
+		}
+		if got := NextStep(tt.i, down, tt.c); got != tt.want {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestCompare(t *testing.T) {
+	for _, tt := range []struct {
+		state           lifecycle.State
+		same, surgeSame bool
+		want            Change
+	}{
+		{lifecycle.Ready, true, false, Keep},
+		{lifecycle.Ready, false, false, ReplaceProcess},
+		{lifecycle.Ready, false, true, KeepSurge},
+		{lifecycle.Ready, true, true, KeepSurge},
+		{lifecycle.Stopping, true, false, ReplaceProcess}, // it was removed, and is wanted again
+		{lifecycle.Replacing, true, false, ReplaceProcess},
+		{lifecycle.Stopped, true, false, ReplaceProcess},
+		{lifecycle.Failed, true, false, Keep},
+		{lifecycle.Failed, false, false, ReplaceProcess},
+	} {
+		if got := Compare(tt.state, tt.same, tt.surgeSame); got != tt.want {
+			t.Errorf("%v, same %v, surge same %v: got %v, want %v",
+				tt.state, tt.same, tt.surgeSame, got, tt.want)
+		}
+	}
+}
+
+func TestRollsBack(t *testing.T) {
+	on := Reload{Enabled: true}
+	for _, tt := range []struct {
+		name    string
+		reload  Reload
+		goal    Goal
+		onTrial bool
+		want    bool
+	}{
+		{"a new specification failed", on, Run, true, true},
+		{"an old specification failed", on, Run, false, false},
+		{"an instance that is to be replaced again failed", on, Replace, true, false},
+		{"a removed instance failed", on, End, true, false},
+		{"rollbacks are off", Reload{}, Run, true, false},
+		{"a rollback is active", Reload{Enabled: true, RollingBack: true}, Run, true, false},
+		{"the sockets are gone", Reload{Enabled: true, Impossible: true}, Run, true, false},
+	} {
+		if got := RollsBack(tt.reload, tt.goal, tt.onTrial); got != tt.want {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestFinished(t *testing.T) {
+	done := ready(goal(Run))
+	waiting := ready(goal(Run), state(lifecycle.Waiting), notUpdated)
+	mayStart := func(i *Instance) { i.MayStart = true }
+	for _, tt := range []struct {
+		name string
+		i    Instance
+		want bool
+	}{
+		{"updated", done, true},
+		{"to be replaced", ready(), false},
+		{"to be removed", ready(goal(End), state(lifecycle.Stopping)), false},
+		{"starting", ready(goal(Run), state(lifecycle.Starting), notUpdated), false},
+		{"backing off", ready(goal(Run), state(lifecycle.BackingOff), notUpdated), false},
+		{"a oneshot that is ready has not completed", ready(goal(Run), notUpdated), false},
+		{"failed", ready(goal(Run), state(lifecycle.Failed), notUpdated), true},
+		{"waiting for a dependency", waiting, true},
+		{"about to start", ready(goal(Run), state(lifecycle.Waiting), mayStart), false},
+	} {
+		if got := Finished([]Instance{done, tt.i}); got != tt.want {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}

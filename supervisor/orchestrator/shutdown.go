@@ -1,0 +1,74 @@
+package orchestrator
+
+import (
+	"time"
+
+	"tp0/supervisor/event"
+	"tp0/supervisor/orchestrator/rollout"
+)
+
+// budgetTimer is a point in time of the stop.
+type budgetTimer uint8
+
+const (
+	killAll      budgetTimer = iota // SIGKILL to all processes that the stop sequences did not end
+	cleanUpAtAll                    // orphan cleanup, even if a killed process has not ended
+)
+
+type budgetTimerFired struct{ timer budgetTimer }
+
+// beginStop starts the stop of everything; further calls do nothing. reason is empty if a signal is
+// the reason, which is reported by itself.
+func (o *Orchestrator) beginStop(reason string) {
+	if o.shutdown.phase != running {
+		return
+	}
+	o.stopBegan.Store(true)
+	o.totals.startStop()
+	o.startBudget()
+	if reason != "" {
+		o.opt.Sink.Emit(event.ShutdownBegun{Reason: reason, Deadline: o.cfg.Shutdown.Deadline})
+	}
+	o.shutdown.phase = stopping
+	if o.reloads.loading {
+		o.opt.Sink.Emit(event.ReloadIgnored{Reason: "a stop began while the file was read"})
+	}
+	if o.reloads.active != nil {
+		o.opt.Sink.Emit(event.ReloadIgnored{Reason: "a stop began before it was fully applied"})
+		o.reloads.active = nil
+	}
+	for _, inst := range o.instances {
+		inst.goal = rollout.End
+		inst.stopMonitoring()
+		o.limitStep(inst)
+		if inst.usesExecProbe() {
+			inst.cancelProbe() // its command must not run during the stop
+		}
+	}
+}
+
+// startBudget computes the deadline and starts the timers of the budget.
+func (o *Orchestrator) startBudget() {
+	s, reserve := &o.shutdown, o.cfg.Shutdown.Reserve
+	s.began = time.Now()
+	s.deadline = s.began.Add(o.cfg.Shutdown.Deadline)
+	o.opt.Processes.SetDeadline(s.deadline)
+	for timer, at := range map[budgetTimer]time.Time{
+		killAll: s.at(reserve, 1), cleanUpAtAll: s.at(reserve, 2),
+	} {
+		fire := func() { o.mail.Put(budgetTimerFired{timer}) }
+		s.timers = append(s.timers, time.AfterFunc(time.Until(at), fire))
+	}
+}
+
+// limitStep gives an instance that is already being stopped no more than its share of the deadline,
+// like the instances that are stopped from now on.
+func (o *Orchestrator) limitStep(inst *instance) {
+	s, ok := inst.stopSequence().Step(inst.stop.step)
+	if !ok || !inst.spec.Policy.SharedTimeout || inst.timer.timer == nil {
+		return
+	}
+	if s.Wait > 0 && time.Until(inst.timer.due) > s.Wait {
+		o.startTimer(inst, stepTimer, s.Wait)
+	}
+}

@@ -1,0 +1,126 @@
+package orchestrator
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"tp0/supervisor/config"
+	"tp0/supervisor/notify"
+	"tp0/supervisor/output"
+	"tp0/supervisor/probe"
+	"tp0/supervisor/process"
+	"tp0/supervisor/process/spawn"
+)
+
+// spawn starts a process. A failure before the fork is delivered as the fact that the process loop
+// would have sent, so that one path handles all failed spawns.
+func (o *Orchestrator) spawn(inst *instance) {
+	o.processes.last++
+	inst.process = currentProcess{id: o.processes.last}
+	inst.stop, inst.exit = stopProgress{}, exitStatus{}
+	inst.health, inst.notified = health{}, notifications{}
+	o.processes.byID[inst.process.id] = inst
+	o.processes.pending++
+	s, err := o.processSpec(inst)
+	if err != nil {
+		o.mail.Put(process.SpawnFailed{Process: inst.process.id, Err: err})
+		return
+	}
+	o.opt.Processes.Spawn(inst.process.id, s)
+}
+
+// processSpec prepares the sockets, the environment and the output of the next process.
+func (o *Orchestrator) processSpec(inst *instance) (process.Spec, error) {
+	l, s := &inst.spec.Launch, o.opt.ProcessDefaults
+	var err error
+	if s.Sockets, err = o.takeSockets(inst); err != nil {
+		return s, err
+	}
+	s.Env = l.Env
+	if inst.usesNotify() {
+		if s.Env, err = o.notifyEnv(l); err != nil {
+			return s, err
+		}
+	}
+	lines := output.Spec{
+		Instance: inst.spec.Name, Format: l.Logs.Format, Stdout: l.Logs.Stdout, Stderr: l.Logs.Stderr,
+	}
+	if l.Ready != nil && l.Ready.Log != "" {
+		// The pattern was compiled before, when the configuration was checked.
+		inst.health.line = probe.NewLineMatcher(regexp.MustCompile(l.Ready.Log))
+		lines.Lines = inst.health.line.Match
+	}
+	if inst.process.output, err = o.opt.Relays.Prepare(lines); err != nil {
+		return s, err
+	}
+	o.outputs.add(inst.process.output)
+	s.Stdout, s.Stderr = inst.process.output.ChildFiles()
+	s.Name, s.Path, s.Dir = inst.spec.Name, l.Path, l.Dir
+	s.Argv = append([]string{l.Command}, l.Args...)
+	s.Attributes = spawn.Attributes(l.Attributes)
+	// Go's fork waits for the execve in a raw system call, which a remote file system can block.
+	// With Barrier the start verb waits instead.
+	s.Barrier = s.Barrier || l.OnRemoteFS
+	s.KillHold, s.Probed = inst.signalHold(), l.Ready != nil && len(l.Ready.Exec) == 0
+	if scope := inst.spec.Policy.KillScope; scope != "" { // empty: ProcessDefaults has the scope
+		s.Scope = scope
+		s.LeaveDescendants = inst.spec.Policy.Descendants == config.LeaveDescendants
+	}
+	if !o.opt.KeepQueuedSpawns {
+		s.Revoked = &o.stopBegan
+	}
+	return s, nil
+}
+
+// add records an output until it is done.
+func (o *outputs) add(c *output.ChildOutput) {
+	if len(o.open) >= o.pruneAt { // not at each spawn: the start of n children would cost n²
+		o.open = slices.DeleteFunc(o.open, func(c *output.ChildOutput) bool {
+			select {
+			case <-c.Done():
+				return true
+			default:
+				return false
+			}
+		})
+		o.pruneAt = 2*len(o.open) + 16
+	}
+	o.open = append(o.open, c)
+}
+
+// notifyEnv returns the environment of a process that notifies. Variables that the supervisor itself
+// was given are replaced.
+func (o *Orchestrator) notifyEnv(l *config.Launch) ([]string, error) {
+	if o.notify.socket == nil {
+		n, err := o.opt.ListenNotify(func(pids []int, m notify.Message) {
+			done := make(chan struct{})
+			o.mail.Put(notification{pids, m, done})
+			select {
+			case <-done:
+			case <-o.ctx.Done():
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+		o.notify.socket = n
+	}
+	env := slices.DeleteFunc(slices.Clone(l.Env), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return name == "NOTIFY_SOCKET" || name == "WATCHDOG_USEC" || name == "WATCHDOG_PID"
+	})
+	env = append(env, "NOTIFY_SOCKET="+o.notify.socket.Name())
+	if l.Ready.Watchdog > 0 {
+		usec := strconv.FormatInt(l.Ready.Watchdog.Microseconds(), 10)
+		env = append(env, "WATCHDOG_USEC="+usec)
+	}
+	return env, nil
+}
+
+func (o *Orchestrator) closeNotifySocket() {
+	if o.notify.socket != nil {
+		o.notify.socket.Close()
+	}
+}

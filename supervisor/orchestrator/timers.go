@@ -1,0 +1,82 @@
+package orchestrator
+
+import (
+	"time"
+
+	"tp0/supervisor/process"
+)
+
+// timerKind says what happens when the timer of an instance fires.
+type timerKind uint8
+
+const (
+	restartTimer timerKind = iota
+	stepTimer              // the timeout of a step of the stop sequence
+	notifyTimer            // the timeout of a ready block with notify
+	killTimer              // see killPatience
+)
+
+// inspectionKind says what is inspected.
+type inspectionKind uint8
+
+const (
+	inspectReady inspectionKind = iota // descriptors and signal dispositions, for a later crash
+	diagnoseStop                       // why a stop is slow
+	notifyReload                       // no inspection: the reload_signal is due
+)
+
+const (
+	// inspectAfter is the time from ready to the inspection: a program without a ready block has
+	// no signal handlers yet at its execve.
+	inspectAfter = time.Second
+	diagnoseAt   = time.Second // after the first signal
+	// diagnoseBefore is the time from the second diagnosis to the end of a step: SIGKILL may follow.
+	diagnoseBefore = 20 * time.Millisecond
+	// handlerDelay is the time after its execve within which a process may not have installed its
+	// signal handlers.
+	handlerDelay = time.Second
+)
+
+type (
+	timerFired struct {
+		inst       *instance
+		generation uint64
+		kind       timerKind
+	}
+	inspectionDue struct {
+		inst    *instance
+		process process.ID
+		kind    inspectionKind
+	}
+)
+
+// startTimer starts the timer of an instance. It replaces the one that runs.
+func (o *Orchestrator) startTimer(inst *instance, kind timerKind, d time.Duration) {
+	inst.stopTimer()
+	inst.timer.due = time.Now().Add(d)
+	m := timerFired{inst, inst.timer.generation, kind}
+	inst.timer.timer = time.AfterFunc(d, func() { o.mail.Put(m) })
+}
+
+func (inst *instance) stopTimer() {
+	inst.timer.generation++
+	if inst.timer.timer != nil {
+		inst.timer.timer.Stop()
+		inst.timer.timer = nil
+	}
+}
+
+// inspectLater schedules an inspection of the process, unless that ends first.
+func (o *Orchestrator) inspectLater(inst *instance, d time.Duration, kind inspectionKind) {
+	m := inspectionDue{inst, inst.process.id, kind}
+	t := time.AfterFunc(d, func() { o.mail.Put(m) })
+	inst.inspect.timers = append(inst.inspect.timers, t)
+}
+
+// stopInspections cancels the inspections that are due, and drops what the last one showed.
+func (inst *instance) stopInspections() {
+	for _, t := range inst.inspect.timers {
+		t.Stop()
+	}
+	inst.inspect.timers, inst.inspect.last = nil, nil
+}
