@@ -16,16 +16,15 @@ import (
 	"tp0/supervisor/fixture/needs"
 )
 
-// A server is a real program with a process tree: its main process is not the one
-// that serves, or not the only one.
+// realServer is a program whose main process is not the only process that serves.
 type realServer struct {
 	name string
-	// block returns the child block "web" of a server on a port, with a version that
-	// makes another process of it, and more attributes.
+	// block returns the child block "web" of a server on a port. Another version changes the
+	// process. more is appended to the block.
 	block func(t *testing.T, dir, port, version, more string) string
-	// outlived: descendants outlive the main process when that gets SIGKILL.
-	outlived bool
-	// background: the main process ends by itself once the server runs.
+	// leavesDescendants: descendants outlive the main process after SIGKILL.
+	leavesDescendants bool
+	// background: the main process exits once the server runs.
 	background bool
 }
 
@@ -68,7 +67,8 @@ func nginxConfig(t *testing.T, dir, port, version, daemon string) string {
 daemon %s; worker_processes 2; pid %s/nginx.pid; error_log stderr;
 events { worker_connections 64; }
 http {
-  access_log off; client_body_temp_path %s/b; proxy_temp_path %s/p; fastcgi_temp_path %s/f; uwsgi_temp_path %s/u; scgi_temp_path %s/s;
+  access_log off; client_body_temp_path %s/b; proxy_temp_path %s/p; fastcgi_temp_path %s/f;
+  uwsgi_temp_path %s/u; scgi_temp_path %s/s;
   server { listen 127.0.0.1:%s; location / { return 200 %q; } }
 }
 `, daemon, dir, dir, dir, dir, dir, dir, port, version))
@@ -76,13 +76,17 @@ http {
 
 func realServers() []realServer {
 	return []realServer{
-		{name: "shell wrapper", outlived: true, block: func(t *testing.T, dir, port, version, more string) string {
-			script := writeFile(t, dir, "server.py", httpServer)
-			return webBlock("/bin/sh", fmt.Sprintf(`"-c", "python3 %s; true"`, script), port, version, more)
-		}},
-		{name: "nginx", outlived: true, block: func(t *testing.T, dir, port, version, more string) string {
+		{name: "shell wrapper", leavesDescendants: true,
+			block: func(t *testing.T, dir, port, version, more string) string {
+				script := writeFile(t, dir, "server.py", httpServer)
+				return webBlock("/bin/sh", fmt.Sprintf(`"-c", "python3 %s; true"`, script), port,
+					version, more)
+			}},
+		{name: "nginx", leavesDescendants: true, block: func(t *testing.T, dir, port, version,
+			more string) string {
 			file := nginxConfig(t, dir, port, version, "off")
-			return webBlock("/usr/sbin/nginx", fmt.Sprintf(`"-e", "stderr", "-p", %q, "-c", %q`, dir, file), port, version, more)
+			return webBlock("/usr/sbin/nginx", fmt.Sprintf(`"-e", "stderr", "-p", %q, "-c", %q`,
+				dir, file), port, version, more)
 		}},
 		{name: "gunicorn", block: func(t *testing.T, dir, port, version, more string) string {
 			writeFile(t, dir, "app.py", `
@@ -91,20 +95,23 @@ def app(environ, start):
     start("200 OK", [])
     return [(os.environ["V"] + " " + str(os.getpid())).encode()]
 `)
-			// One worker: a second one may be booting when the first one answers, and
-			// has the handlers of the master then, so that it loses a SIGTERM.
-			args := fmt.Sprintf(`"-w", "1", "--chdir", %q, "-b", "127.0.0.1:%s", "app:app"`, dir, port)
+			// With more workers one can still be booting when another answers. It has the handlers
+			// of the master then and loses a SIGTERM.
+			args := fmt.Sprintf(`"-w", "1", "--chdir", %q, "-b", "127.0.0.1:%s", "app:app"`, dir,
+				port)
 			return webBlock("/usr/bin/gunicorn", args, port, version, more)
 		}},
-		{name: "forking daemon", outlived: true, background: true, block: func(t *testing.T, dir, port, version, more string) string {
-			file := nginxConfig(t, dir, port, version, "on")
-			return webBlock("/usr/sbin/nginx", fmt.Sprintf(`"-e", "stderr", "-p", %q, "-c", %q`, dir, file), port, version, more)
-		}},
+		{name: "forking daemon", leavesDescendants: true, background: true,
+			block: func(t *testing.T, dir, port, version, more string) string {
+				file := nginxConfig(t, dir, port, version, "on")
+				return webBlock("/usr/sbin/nginx", fmt.Sprintf(`"-e", "stderr", "-p", %q, "-c", %q`,
+					dir, file), port, version, more)
+			}},
 	}
 }
 
-// serves waits until a server answers with the given version.
-func serves(t *testing.T, port, version string) {
+// awaitServer waits until the server on the port answers with the version.
+func awaitServer(t *testing.T, port, version string) {
 	t.Helper()
 	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	var last string
@@ -123,145 +130,156 @@ func serves(t *testing.T, port, version string) {
 	t.Fatalf("port %s does not answer with %q: %s", port, version, last)
 }
 
-// endsBeforeSpawn asserts that no descendant of a process of child web was reaped
-// after the next process was spawned.
-func (s *super) endsBeforeSpawn(first int) {
+// expectReapedBeforeSpawn checks, from the log line first on, that every descendant of child
+// web was reaped before its next process was spawned.
+func (s *supervisor) expectReapedBeforeSpawn(first int) {
 	s.t.Helper()
 	spawned := false
 	for _, e := range s.log.entries(first, s.log.count()) {
 		switch {
-		case e.is("child spawned", "child", "web"):
+		case e.matches("child spawned", "child", "web"):
 			spawned = true
-		case spawned && e.is("orphan reaped", "child", "web"): // it held the port of the next one
+		// it held the port of the next one
+		case spawned && e.matches("orphan reaped", "child", "web"):
 			s.t.Errorf("the next process was spawned before %v", e)
 			return
 		}
 	}
 	if !spawned {
-		s.t.Error("there is no next process")
+		s.t.Error("no next process was spawned")
 	}
 }
 
-// The end of a process is the end of its tree, at each kind of end and with real
-// servers: the next process can bind the port, and what the child needs outlives
-// the last descendant.
+// TestRealProcessTrees checks with real servers that a process counts as ended when its whole
+// tree has ended: the next process can bind the port, and the dependency outlives the last
+// descendant. It covers a crash, a reload, a failed check, a removal and the final stop.
 func TestRealProcessTrees(t *testing.T) {
 	needs.Check(t, "nginx", "gunicorn", "python")
 	for _, server := range realServers() {
 		t.Run(server.name, func(t *testing.T) {
 			t.Parallel()
 			if server.background {
-				testBackground(t, server)
+				checkBackground(t, server)
 				return
 			}
-			dir, port := t.TempDir(), free(t)
+			dir, port := t.TempDir(), freePort(t)
 			if err := os.Chmod(dir, 0o755); err != nil { // for the workers of nginx
 				t.Fatal(err)
 			}
-			// A check that fails once the file is there, and takes it away.
+			// The check fails once the file exists, and removes it.
 			sick := filepath.Join(dir, "sick")
-			more := fmt.Sprintf("depends_on = [\"db\"]\nrestart { delay = \"10ms\" }\ncheck \"well\" {\n"+
-				"exec = [\"/bin/sh\", \"-c\", \"! rm %s 2>/dev/null\"]\ninterval = \"50ms\"\ngrace = \"1ms\"\nlimit = 1\n}\n", sick)
+			more := fmt.Sprintf("depends_on = [\"db\"]\nrestart { delay = \"10ms\" }\n"+
+				"check \"well\" {\n"+
+				"exec = [\"/bin/sh\", \"-c\", \"! rm %s 2>/dev/null\"]\ninterval = \"50ms\"\n"+
+				"grace = \"1ms\"\nlimit = 1\n}\n", sick)
 			db := fixture("db", "sleep", "")
-			file := func(version string) string { return db + server.block(t, dir, port, version, more) }
-			s := start(t, file("v1"))
-			s.prints("[db] ready")
-			pid := s.wait("child spawned", "child", "web").int("pid")
-			serves(t, port, "v1")
-
-			at := s.log.count()
-			send(t, pid, unix.SIGKILL) // a crash, as of the OOM killer
-			s.waitFrom(at, "child spawned", "child", "web")
-			serves(t, port, "v1")
-			s.endsBeforeSpawn(at)
-			if server.outlived {
-				s.waitFrom(at, "descendants outlive main process", "child", "web", "@level", "warn")
+			file := func(version string) string {
+				return db + server.block(t, dir, port, version, more)
 			}
+			s := start(t, file("v1"))
+			s.awaitLine("[db] ready")
+			awaitServer(t, port, "v1")
+			at := s.crashWeb(port, "v1", server.leavesDescendants)
 
-			at = s.log.count()
 			s.reload(file("v2"))
-			s.waitFrom(at, "config reloaded", "changed", "[web]")
-			serves(t, port, "v2")
-			s.endsBeforeSpawn(at)
+			_, next := s.awaitEntryFrom(at, "config reloaded", "changed", "[web]")
+			awaitServer(t, port, "v2")
+			s.expectReapedBeforeSpawn(at)
 
-			at = s.log.count()
+			at = next
 			writeFile(t, dir, "sick", "")
-			s.waitFrom(at, "child unhealthy", "child", "web")
-			s.waitFrom(at, "child spawned", "child", "web")
-			serves(t, port, "v2")
-			s.endsBeforeSpawn(at)
+			s.awaitEntryFrom(at, "child unhealthy", "child", "web")
+			s.awaitEntryFrom(at, "child spawned", "child", "web")
+			awaitServer(t, port, "v2")
+			s.expectReapedBeforeSpawn(at)
 
 			s.reload(db)
-			_, at = s.waitFrom(at, "config reloaded", "removed", "[web]")
+			_, at = s.awaitEntryFrom(at, "config reloaded", "removed", "[web]")
 			if r, err := http.Get("http://127.0.0.1:" + port + "/"); err == nil {
 				r.Body.Close()
-				t.Error("a removed server still answers")
+				t.Error("the removed server still answers")
 			}
 
 			s.reload(file("v3"))
-			s.waitFrom(at, "config reloaded", "added", "[web]")
-			serves(t, port, "v3")
+			s.awaitEntryFrom(at, "config reloaded", "added", "[web]")
+			awaitServer(t, port, "v3")
 			s.signal(unix.SIGTERM)
-			s.code()
-			s.dependsEndsLast("web", "db")
-			e := s.wait("shutdown complete")
-			if e.int("spawned") != e.int("reaped") || e.int("killed") != 0 {
-				t.Errorf("%v", e)
-			}
+			s.exitCode()
+			s.expectDependencyStoppedLast("web", "db")
 		})
 	}
 }
 
-// dependsEndsLast asserts that a dependency is told to end after the last process of
-// what needs it is reaped.
-func (s *super) dependsEndsLast(child, dependency string) {
+// crashWeb kills the main process of child web, as the OOM killer does, and waits for the
+// restart. It returns the index of the log line behind the restart.
+func (s *supervisor) crashWeb(port, version string, leavesDescendants bool) (next int) {
 	s.t.Helper()
+	first, at := s.awaitEntryFrom(0, "child spawned", "child", "web")
+	signalPID(s.t, first.int("pid"), unix.SIGKILL)
+	_, next = s.awaitEntryFrom(at, "child spawned", "child", "web")
+	awaitServer(s.t, port, version)
+	s.expectReapedBeforeSpawn(at)
+	if leavesDescendants {
+		s.awaitEntryFrom(at, "descendants outlive main process", "child", "web", "@level", "warn")
+	}
+	return next
+}
+
+// expectDependencyStoppedLast checks that the dependency gets its stop signal after the last
+// process of child was reaped, and that no process was killed.
+func (s *supervisor) expectDependencyStoppedLast(child, dependency string) {
+	s.t.Helper()
+	e := s.awaitEntry("shutdown complete")
+	e.expect(s.t, "spawned", e["reaped"], "killed", 0)
 	told := false
 	for _, e := range s.log.entries(0, s.log.count()) {
 		switch {
-		case e.is("signal sent", "child", dependency):
+		case e.matches("signal sent", "child", dependency):
 			told = true
-		case told && (e.is("orphan reaped", "child", child) || e.is("child reaped", "child", child)):
-			s.t.Errorf("%s was told to end before %v", dependency, e)
+		case told && (e.matches("orphan reaped", "child", child) ||
+			e.matches("child reaped", "child", child)):
+			s.t.Errorf("%s got its stop signal before %v", dependency, e)
 		}
 	}
 	if !told {
-		s.t.Errorf("%s was never told to end", dependency)
+		s.t.Errorf("%s got no stop signal", dependency)
 	}
 }
 
-// A main process that ends by itself while its server goes into the background is
-// told of with what it left, which is ended; or left, if that is what is asked for.
-func testBackground(t *testing.T, server realServer) {
-	dir, port := t.TempDir(), free(t)
+// checkBackground checks a main process that exits while its server runs in the background: a
+// warning names the descendants, and they are stopped unless descendants is "leave".
+func checkBackground(t *testing.T, server realServer) {
+	dir, port := t.TempDir(), freePort(t)
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	db := fixture("db", "sleep", "")
 	s := start(t, db+server.block(t, dir, port, "v1", ""))
-	e := s.wait("descendants outlive main process", "child", "web", "code", 0, "@level", "warn")
-	if !strings.Contains(fmt.Sprint(e["descendants"]), "nginx (pid ") || !strings.Contains(fmt.Sprint(e["advice"]), "descendants") {
-		t.Errorf("%v", e)
+	e := s.awaitEntry("descendants outlive main process", "child", "web", "code", 0, "@level",
+		"warn")
+	if !strings.Contains(fmt.Sprint(e["descendants"]), "nginx (pid ") ||
+		!strings.Contains(fmt.Sprint(e["advice"]), "descendants") {
+		t.Errorf("got %v, want nginx in descendants, and advice to set descendants", e)
 	}
-	s.wait("child completed", "child", "web")
+	_, at := s.awaitEntryFrom(0, "child completed", "child", "web")
 	if n := s.count("orphan reaped", "child", "web"); n == 0 {
-		t.Error("it is completed, and none of its descendants was reaped")
+		t.Error("the child is completed, and none of its descendants was reaped")
 	}
-	at := s.log.count()
-	s.reload(db + server.block(t, dir, port, "v2", "kill_scope = \"process\"\ndescendants = \"leave\""))
-	s.waitFrom(at, "child completed", "child", "web")
-	serves(t, port, "v2")
+	s.reload(db + server.block(t, dir, port, "v2",
+		"kill_scope = \"process\"\ndescendants = \"leave\""))
+	s.awaitEntryFrom(at, "child completed", "child", "web")
+	awaitServer(t, port, "v2")
 	s.signal(unix.SIGTERM)
-	s.code()
-	s.wait("signal sent", "orphan", "nginx", "signal", "SIGTERM")
-	if e := s.wait("shutdown complete"); e.int("killed") != 0 || e.int("spawned") != e.int("reaped") {
-		t.Errorf("%v", e)
-	}
+	s.exitCode()
+	s.awaitEntry("signal sent", "orphan", "nginx", "signal", "SIGTERM")
+	e = s.awaitEntry("shutdown complete")
+	e.expect(t, "spawned", e["reaped"], "killed", 0)
 }
 
-// A restart that leaves a helper behind costs no descriptor: the helper holds the
-// pipes of the process before, and is ended before the next one.
-func TestRestartsThatLeaveHelpersLeakNothing(t *testing.T) {
+// TestRestartsWithDescendantsLeakNoDescriptor checks that restarts that leave a descendant
+// behind cost no descriptor: the descendant holds the pipes of the previous process and is
+// stopped before the next spawn.
+func TestRestartsWithDescendantsLeakNoDescriptor(t *testing.T) {
 	t.Parallel()
 	const job = `child "job" {
   command = "/bin/sh"
@@ -277,7 +295,7 @@ func TestRestartsThatLeaveHelpersLeakNothing(t *testing.T) {
 	s := start(t, job)
 	counts := map[int]int{}
 	for at, n := 0, 1; n <= 40; n++ {
-		_, at = s.waitFrom(at, "child spawned", "child", "job")
+		_, at = s.awaitEntryFrom(at, "child spawned", "child", "job")
 		if n%10 == 0 {
 			fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.pid))
 			if err != nil {
@@ -287,45 +305,50 @@ func TestRestartsThatLeaveHelpersLeakNothing(t *testing.T) {
 		}
 	}
 	if counts[40] > counts[10]+8 { // those of a spawn or a probe that is under way
-		t.Errorf("descriptors after so many runs: %v", counts)
+		t.Errorf("%v descriptors after so many spawns, want at most 8 more after 40", counts)
 	}
 	s.signal(unix.SIGTERM)
-	e := s.ends(0, "graceful")
+	e := s.expectStop(0, "graceful")
 	if e.int("orphans") < 39 {
-		t.Errorf("%v", e)
+		t.Errorf("got %v, want at least 39 orphans", e)
 	}
 }
 
-// su gives its command new resource limits, a session of its own, and so no mark: its
-// descendants are found all the same.
+// TestTreeThroughSu checks that descendants are found below su(1), which sets new resource
+// limits and starts a session, so that the mark in RLIMIT_LOCKS is lost.
 func TestTreeThroughSu(t *testing.T) {
 	t.Parallel()
 	needs.Check(t, "root")
-	if out, err := exec.Command("su", "-s", "/bin/sh", "nobody", "-c", "true").CombinedOutput(); err != nil {
-		t.Fatalf("su does not work here: %v: %s", err, out)
+	if out, err := exec.Command("su", "-s", "/bin/sh", "nobody", "-c",
+		"true").CombinedOutput(); err != nil {
+		t.Fatalf("su does not work: %v: %s", err, out)
 	}
 	const script = `setsid sleep 1000 & echo ready; sleep 1000`
-	s := start(t, fmt.Sprintf("child \"svc\" {\n  command = \"su\"\n  args = [\"-s\", \"/bin/sh\", \"nobody\", \"-c\", %q]\n"+
+	s := start(t, fmt.Sprintf("child \"svc\" {\n  command = \"su\"\n"+
+		"  args = [\"-s\", \"/bin/sh\", \"nobody\", \"-c\", %q]\n"+
 		"  restart { delay = \"10ms\" }\n}\n", script)+fixture("keep", "sleep", ""))
-	s.prints("[svc] ready")
-	s.prints("[keep] ready")
-	// The output can be read before the log, so the first start is waited for, and what
-	// follows is looked for behind it.
-	first, at := s.waitFrom(0, "child spawned", "child", "svc")
-	send(t, first.int("pid"), unix.SIGKILL)
-	s.waitFrom(at, "child spawned", "child", "svc")
+	s.awaitLine("[svc] ready")
+	s.awaitLine("[keep] ready")
+	// The output can be read before the log. So wait for the first start here, and search the
+	// restart behind it.
+	first, at := s.awaitEntryFrom(0, "child spawned", "child", "svc")
+	await(t, "both processes execute sleep", func() bool {
+		return len(sleepProcesses(first.int("pid"))) == 2
+	})
+	signalPID(t, first.int("pid"), unix.SIGKILL)
+	s.awaitEntryFrom(at, "child spawned", "child", "svc")
 	n := 0 // the shell and both of its children
 	for _, e := range s.log.entries(at, s.log.count()) {
-		if e.is("orphan reaped", "child", "svc") {
+		if e.matches("orphan reaped", "child", "svc") {
 			n++
 		}
-		if e.is("child spawned", "child", "svc") {
+		if e.matches("child spawned", "child", "svc") {
 			break
 		}
 	}
 	if n != 3 {
-		t.Errorf("%d processes of the tree are reaped before the restart, want 3", n)
+		t.Errorf("%d processes of the tree were reaped before the restart, want 3", n)
 	}
 	s.signal(unix.SIGTERM)
-	s.code()
+	s.exitCode()
 }

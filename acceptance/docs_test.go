@@ -180,7 +180,7 @@ type reader struct {
 
 func newReader(t *testing.T) *reader {
 	t.Helper()
-	r := &reader{t: t, dir: t.TempDir(), port: free(t)}
+	r := &reader{t: t, dir: t.TempDir(), port: freePort(t)}
 	for _, name := range []string{"supervisor.hcl", "compose.yaml", "Makefile"} {
 		b, err := os.ReadFile("../" + name)
 		if err != nil {
@@ -193,7 +193,7 @@ func newReader(t *testing.T) *reader {
 	if err := os.Symlink(bin, filepath.Join(r.dir, "bin")); err != nil {
 		t.Fatal(err)
 	}
-	r.env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "SERVER_PORT="+free(t))
+	r.env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "SERVER_PORT="+freePort(t))
 	return r
 }
 
@@ -278,7 +278,7 @@ func (r *reader) runUntilReady(command, during string) {
 		log.read(pipe)
 	}()
 	ready := func(line string) bool { return strings.Contains(line, "all children ready") }
-	if _, _, err := log.from(0, ready); err != nil {
+	if _, _, err := log.find(0, ready); err != nil {
 		r.t.Errorf("%q: the children are not ready: %v", command, err)
 	} else if during != "" {
 		if out, err := r.shell("-euc", during).CombinedOutput(); err != nil {

@@ -15,10 +15,9 @@ import (
 	"tp0/supervisor/fixture/needs"
 )
 
-// held is a process whose execve never ends: a process below it traces one of its
-// threads, and leaves that thread in its exit. Whoever would trace the process
-// waits for the execve.
-const held = `#define _GNU_SOURCE
+// heldExecve is a program whose execve never returns: a descendant traces one of its threads
+// and does not resume it in its exit stop. PTRACE_SEIZE of the process waits for that execve.
+const heldExecve = `#define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,7 +27,11 @@ const held = `#define _GNU_SOURCE
 #include <unistd.h>
 static volatile int traced, go;
 static void *sleeps(void *x) { traced = syscall(SYS_gettid); for (;;) pause(); return x; }
-static void *executes(void *x) { while (!go) usleep(1000); execl("/bin/sleep", "sleep", "1000", NULL); return x; }
+static void *executes(void *x) {
+	while (!go) usleep(1000);
+	execl("/bin/sleep", "sleep", "1000", NULL);
+	return x;
+}
 int main(void) {
 	pthread_t t;
 	int p[2];
@@ -40,7 +43,8 @@ int main(void) {
 	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
 	if (!fork()) {
 		signal(SIGTERM, SIG_IGN);
-		if (ptrace(PTRACE_SEIZE, traced, 0, PTRACE_O_TRACEEXIT) || write(p[1], "x", 1) < 1) _exit(1);
+		if (ptrace(PTRACE_SEIZE, traced, 0, PTRACE_O_TRACEEXIT)) _exit(1);
+		if (write(p[1], "x", 1) < 1) _exit(1);
 		for (;;) pause();
 	}
 	if (read(p[0], &c, 1) < 1) return 1;
@@ -50,11 +54,10 @@ int main(void) {
 	for (;;) pause();
 }`
 
-// silent mounts a file system at its argument, with one file in it, f, and takes
-// no request any more once that file is open. The file is closed without a
-// request: for that one a process would wait in its own exit, and no signal ends
-// it.
-const silent = `#define _GNU_SOURCE
+// silentFS mounts a file system with one file, f, at its argument. Once f is open it answers
+// no request. FOPEN_NOFLUSH: close(2) sends no request, which a process would wait for in its
+// exit, unkillable.
+const silentFS = `#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
@@ -72,7 +75,8 @@ static void answer(struct fuse_in_header *h, int err, void *p, size_t n) {
 	if (write(d, b, o.len) < 0) perror("answer");
 }
 static struct fuse_attr attributes(int ino) {
-	return (struct fuse_attr){.ino = ino, .mode = ino == 1 ? S_IFDIR | 0755 : S_IFREG | 0755, .nlink = 1, .size = 4096};
+	int mode = ino == 1 ? S_IFDIR | 0755 : S_IFREG | 0755;
+	return (struct fuse_attr){.ino = ino, .mode = mode, .nlink = 1, .size = 4096};
 }
 int main(int argc, char **argv) {
 	static char b[200000];
@@ -90,7 +94,10 @@ int main(int argc, char **argv) {
 		struct fuse_open_out f = {.fh = 1, .open_flags = FOPEN_NOFLUSH};
 		switch (h->opcode) {
 		case FUSE_INIT: answer(h, 0, &i, sizeof i); break;
-		case FUSE_LOOKUP: answer(h, strcmp(b + sizeof *h, "f") ? ENOENT : 0, &e, strcmp(b + sizeof *h, "f") ? 0 : sizeof e); break;
+		case FUSE_LOOKUP:
+			if (strcmp(b + sizeof *h, "f")) answer(h, ENOENT, &e, 0);
+			else answer(h, 0, &e, sizeof e);
+			break;
 		case FUSE_GETATTR: answer(h, 0, &a, sizeof a); break;
 		case FUSE_OPEN: answer(h, 0, &f, sizeof f); for (;;) pause();
 		case FUSE_FORGET: case FUSE_INTERRUPT: break;
@@ -100,7 +107,7 @@ int main(int argc, char **argv) {
 	return 0;
 }`
 
-// silentFile is a file whose reads are not answered until free.
+// silentFile returns a file whose reads block until free is called.
 func silentFile(t *testing.T) (path string, free func()) {
 	t.Helper()
 	needs.Check(t, "root", "gcc")
@@ -108,7 +115,7 @@ func silentFile(t *testing.T) (path string, free func()) {
 		needs.Skip(t, "fuse", err)
 	}
 	dir := t.TempDir()
-	cmd := exec.Command(compiled(t, silent), dir)
+	cmd := exec.Command(compileC(t, silentFS), dir)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -129,8 +136,8 @@ func silentFile(t *testing.T) (path string, free func()) {
 	return filepath.Join(dir, "f"), free
 }
 
-// reads reports whether a process has a file open.
-func reads(pid int, path string) bool {
+// hasOpen reports whether a process has the file open.
+func hasOpen(pid int, path string) bool {
 	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 	for _, link := range links {
 		if target, _ := os.Readlink(link); target == path {
@@ -140,55 +147,61 @@ func reads(pid int, path string) bool {
 	return false
 }
 
-// stops sends SIGTERM and wants the end within the deadline, and the same again
-// for a machine that is busy.
-func (s *super) stops(deadline time.Duration, ends func()) {
+// expectStopWithin sends SIGTERM and checks that the stop takes at most twice the deadline.
+// The second half is for a busy machine.
+func (s *supervisor) expectStopWithin(deadline time.Duration, ends func()) {
 	s.t.Helper()
 	began := time.Now()
 	s.signal(unix.SIGTERM)
 	ends()
 	if took := time.Since(began); took > 2*deadline {
-		s.t.Errorf("the stop took %v", took)
+		s.t.Errorf("the stop took %v, want at most %v", took, 2*deadline)
 	}
 }
 
-func TestExecveThatDoesNotEnd(t *testing.T) {
+func TestStopDuringEndlessExecve(t *testing.T) {
 	s := start(t, `shutdown { deadline = "4s" }
 child "held" {
-  command = "`+compiled(t, held)+`"
+  command = "`+compileC(t, heldExecve)+`"
   kill_timeout = "500ms"
 }
 `+fixture("other", "sleep", ""))
-	s.prints("[held] executes")
-	s.prints("[other] ready")
-	pid := s.wait("child spawned", "child", "held").int("pid")
+	s.awaitLine("[held] executes")
+	s.awaitLine("[other] ready")
+	pid := s.awaitEntry("child spawned", "child", "held").int("pid")
 	await(t, "it waits in execve", func() bool {
 		all, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
 		for _, path := range all {
-			if b, _ := os.ReadFile(path); strings.HasPrefix(string(b), fmt.Sprint(unix.SYS_EXECVE, " ")) {
+			if b, _ := os.ReadFile(path); strings.HasPrefix(string(b),
+				fmt.Sprint(unix.SYS_EXECVE, " ")) {
 				return true
 			}
 		}
 		return false
 	})
-	s.stops(4*time.Second, func() {
-		e := s.ends(124, "forced")
+	s.expectStopWithin(4*time.Second, func() {
+		e := s.expectStop(124, "forced")
 		if e.int("killed") == 0 {
-			t.Errorf("%v", e)
+			t.Errorf("got %v, want at least one kill", e)
 		}
 	})
-	s.wait("child reaped", "child", "other", "code", 0, "proof", "exact")
-	s.wait("child reaped", "child", "held", "proof", "sampled")
-	if e := s.wait("proof unavailable", "child", "held"); !strings.Contains(fmt.Sprint(e["reason"]), "execve") {
-		t.Errorf("%v", e)
+	s.awaitEntry("child reaped", "child", "other", "code", 0, "proof", "exact")
+	s.awaitEntry("child reaped", "child", "held", "proof", "sampled")
+	if e := s.awaitEntry("proof unavailable", "child",
+		"held"); !strings.Contains(fmt.Sprint(e["reason"]), "execve") {
+		t.Errorf("got %v, want execve in the reason", e)
 	}
 }
 
-// A stranger passes a socket whose close waits for ten minutes.
-func TestNotificationWithASocketThatLingers(t *testing.T) {
-	s := start(t, `shutdown { deadline = "4s" }`+"\n"+fixture("n", "notify", "ready { notify = true }"))
-	s.prints("[n] socket")
-	line, _, err := s.output.from(0, func(line string) bool { return strings.Contains(line, "socket ") })
+// TestNotificationWithLingeringSocket checks that closing a passed socket with SO_LINGER of
+// ten minutes, sent by a process that is no child, does not delay the stop.
+func TestNotificationWithLingeringSocket(t *testing.T) {
+	s := start(t, `shutdown { deadline = "4s" }`+"\n"+fixture("n", "notify",
+		"ready { notify = true }"))
+	s.awaitLine("[n] socket")
+	line, _, err := s.output.find(0, func(line string) bool {
+		return strings.Contains(line, "socket ")
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,24 +212,26 @@ func TestNotificationWithASocketThatLingers(t *testing.T) {
 	}
 	defer unix.Close(c)
 	for range 4 {
-		fd, drop := lingering(t)
+		fd, drop := lingeringSocket(t)
 		defer drop()
-		if err := unix.Sendmsg(c, []byte("X=1"), unix.UnixRights(fd), &unix.SockaddrUnix{Name: name}, 0); err != nil {
+		if err := unix.Sendmsg(c, []byte("X=1"), unix.UnixRights(fd),
+			&unix.SockaddrUnix{Name: name}, 0); err != nil {
 			t.Fatal(err)
 		}
-		// Ours goes first while the message still has the other one, as a rule; or
-		// else the close is ours to wait for, beside the test.
+		// The message still holds the socket, so this close rarely blocks. If it does, it blocks
+		// beside the test.
 		go unix.Close(fd)
 	}
-	if err := unix.Kill(s.wait("child spawned").int("pid"), unix.SIGUSR1); err != nil {
+	if err := unix.Kill(s.awaitEntry("child spawned").int("pid"), unix.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
-	s.wait("child ready", "child", "n")
-	s.stops(4*time.Second, func() { s.ends(0, "graceful") })
+	s.awaitEntry("child ready", "child", "n")
+	s.expectStopWithin(4*time.Second, func() { s.expectStop(0, "graceful") })
 }
 
-// lingering is a TCP socket with bytes that nobody takes. drop has its peer reset it.
-func lingering(t *testing.T) (fd int, drop func()) {
+// lingeringSocket returns a TCP socket with unread bytes. drop resets the connection from the
+// other end.
+func lingeringSocket(t *testing.T) (fd int, drop func()) {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -241,7 +256,8 @@ func lingering(t *testing.T) (fd int, drop func()) {
 		_, err = unix.Write(fd, make([]byte, 1<<16))
 	}
 	must(unix.SetNonblock(fd, false))
-	must(unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 600}))
+	must(unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER,
+		&unix.Linger{Onoff: 1, Linger: 600}))
 	return fd, func() {
 		_ = unix.SetsockoptLinger(peer, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 		_ = unix.Close(peer)
@@ -249,12 +265,12 @@ func lingering(t *testing.T) (fd int, drop func()) {
 	}
 }
 
-// A file of two kilobytes that would take minutes to evaluate is refused, and
-// keeps no stop waiting.
-func TestReloadThatTakesTooLongToEvaluate(t *testing.T) {
+// TestReloadTooExpensiveToEvaluate checks that a file of two kilobytes that takes minutes to
+// evaluate is refused and does not delay the stop.
+func TestReloadTooExpensiveToEvaluate(t *testing.T) {
 	good := `shutdown { deadline = "4s" }` + "\n" + fixture("a", "sleep", "")
 	s := start(t, good)
-	s.prints("[a] ready")
+	s.awaitLine("[a] ready")
 	s.reload(good + `locals {
   b    = "` + strings.Repeat("b", 1000) + `"
   e    = "` + strings.Repeat("é", 500) + `"
@@ -266,109 +282,116 @@ child "x" {
   env     = { A = strlen(trim(local.text, local.cut)) }
 }
 `)
-	if e := s.wait("config rejected"); !strings.Contains(fmt.Sprint(e["diagnostics"]), "Too much to evaluate") {
-		t.Errorf("%v", e)
+	if e := s.awaitEntry("config rejected"); !strings.Contains(fmt.Sprint(e["diagnostics"]),
+		"Too much to evaluate") {
+		t.Errorf("got %v, want \"Too much to evaluate\" in the diagnostics", e)
 	}
-	s.stops(4*time.Second, func() { s.ends(0, "graceful") })
+	s.expectStopWithin(4*time.Second, func() { s.expectStop(0, "graceful") })
 }
 
-// A file system does not answer while a reload is read.
-func TestReloadThatIsNeverRead(t *testing.T) {
+// TestStopDuringBlockedReload checks that a file system that does not answer during a reload
+// does not delay the stop.
+func TestStopDuringBlockedReload(t *testing.T) {
 	good := `shutdown { deadline = "4s" }` + "\n" + fixture("a", "sleep", "")
 	for _, args := range [][]string{nil, {"--watch"}} {
 		t.Run(fmt.Sprint(args), func(t *testing.T) {
 			file, free := silentFile(t)
 			defer free()
 			s := start(t, good, args...)
-			s.prints("[a] ready")
+			s.awaitLine("[a] ready")
 			s.reload(good + `child "x" {
   command  = "/bin/true"
   env_file = "` + file + `"
 }
 `)
-			await(t, "the file is read", func() bool { return reads(s.pid, file) })
-			s.stops(4*time.Second, func() { s.ends(0, "graceful") })
-			s.wait("reload ignored", "reason", "a stop began while the file was read")
+			await(t, "the file is read", func() bool { return hasOpen(s.pid, file) })
+			s.expectStopWithin(4*time.Second, func() { s.expectStop(0, "graceful") })
+			s.awaitEntry("reload ignored", "reason", "a stop began while the file was read")
 		})
 	}
 }
 
-// The same as it starts: nothing runs yet, so nothing is left to do.
-func TestStopWhileTheFirstConfigurationIsRead(t *testing.T) {
+// TestStopDuringBlockedFirstLoad checks the same for the first load, when no child runs yet.
+func TestStopDuringBlockedFirstLoad(t *testing.T) {
 	file, free := silentFile(t)
 	defer free()
 	s := start(t, fixture("a", "sleep", `env_file = "`+file+`"`))
-	await(t, "the file is read", func() bool { return reads(s.pid, file) })
-	s.stops(limit/6, func() {
-		if code := s.code(); code != 0 {
-			t.Errorf("exit code %d", code)
+	await(t, "the file is read", func() bool { return hasOpen(s.pid, file) })
+	s.expectStopWithin(limit/6, func() {
+		if code := s.exitCode(); code != 0 {
+			t.Errorf("exit code %d, want 0", code)
 		}
 	})
 	lines := strings.Split(strings.TrimSpace(s.log.text()), "\n")
-	if last := lines[len(lines)-1]; !strings.Contains(last, "shutdown complete: spawned=0") || !strings.Contains(last, "verdict=graceful") {
-		t.Errorf("the last line is %q", last)
+	if last := lines[len(lines)-1]; !strings.Contains(last, "shutdown complete: spawned=0") ||
+		!strings.Contains(last, "verdict=graceful") {
+		t.Errorf("got the last line %q, want shutdown complete with spawned=0 and verdict=graceful",
+			last)
 	}
 }
 
-// executesIn reports whether a process below the supervisor is in execve.
-func (s *super) executesIn() bool {
-	for _, pid := range children(s.pid) {
-		if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid)); strings.HasPrefix(string(b), fmt.Sprint(unix.SYS_EXECVE, " ")) {
+// childInExecve reports whether a child of the supervisor is in execve.
+func (s *supervisor) childInExecve() bool {
+	for _, pid := range childPIDs(s.pid) {
+		if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid)); strings.HasPrefix(string(b),
+			fmt.Sprint(unix.SYS_EXECVE, " ")) {
 			return true
 		}
 	}
 	return false
 }
 
-// The file system of a program does not answer. Its siblings end gracefully all
-// the same.
-func TestProgramThatIsNeverRead(t *testing.T) {
+// TestStopDuringBlockedSpawn checks that other children stop gracefully while the file system
+// of a command does not answer.
+func TestStopDuringBlockedSpawn(t *testing.T) {
 	file, free := silentFile(t)
 	defer free()
 	good := `shutdown { deadline = "4s" }` + "\n" + fixture("a", "sleep", "")
 	s := start(t, good)
-	s.prints("[a] ready")
+	s.awaitLine("[a] ready")
 	s.reload(good + "child \"x\" {\n  command = \"" + file + "\"\n  kill_timeout = \"500ms\"\n}\n")
-	await(t, "its program is read", s.executesIn)
-	s.stops(4*time.Second, func() {
-		if code := s.code(); code != 0 && code != 124 {
-			t.Errorf("exit code %d", code)
+	await(t, "its program is read", s.childInExecve)
+	s.expectStopWithin(4*time.Second, func() {
+		if code := s.exitCode(); code != 0 && code != 124 {
+			t.Errorf("exit code %d, want 0 or 124", code)
 		}
 	})
-	s.wait("child reaped", "child", "a", "code", 0, "proof", "exact")
-	e := s.wait("shutdown complete")
+	s.awaitEntry("child reaped", "child", "a", "code", 0, "proof", "exact")
+	e := s.awaitEntry("shutdown complete")
 	if e.int("spawned") != e.int("reaped") || e.int("fds_opened") != e.int("fds_closed") {
-		t.Errorf("%v", e)
+		t.Errorf("got %v, want spawned = reaped and fds_opened = fds_closed", e)
 	}
 }
 
-// The file system of a probe's command does not answer, so the process loop is
-// stuck in its fork: the last guard ends everything.
+// TestLastGuard blocks the process loop: the file system of a probe's command does not answer,
+// so fork does not return. The last guard must end the stop.
 func TestLastGuard(t *testing.T) {
 	file, free := silentFile(t)
 	defer free()
 	const deadline = 2 * time.Second
-	a := fmt.Sprintf("shutdown { deadline = \"%v\" }\n", deadline) + shell("a", "trap '' TERM; (trap '' TERM; setsid sleep 1000 & echo below $!); echo up; sleep 1000 & wait", "")
+	a := fmt.Sprintf("shutdown { deadline = \"%v\" }\n", deadline) +
+		shell("a", "trap '' TERM; (trap '' TERM; setsid sleep 1000 & echo below $!); "+
+			"echo up; sleep 1000 & wait", "")
 	s := start(t, a+fixture("b", "sleep", "depends_on = [\"a\"]\nready { exec = [\""+file+"\"] }"))
-	s.prints("[a] up")
-	below := s.said("below")
-	await(t, "its program is read", s.executesIn)
-	s.stops(deadline, func() {
-		if code := s.code(); code != 124 {
-			t.Errorf("exit code %d", code)
+	s.awaitLine("[a] up")
+	below := s.printedNumber("below")
+	await(t, "its program is read", s.childInExecve)
+	s.expectStopWithin(deadline, func() {
+		if code := s.exitCode(); code != 124 {
+			t.Errorf("exit code %d, want 124", code)
 		}
 	})
-	e := s.wait("shutdown complete", "verdict", "forced")
+	e := s.awaitEntry("shutdown complete", "verdict", "forced")
 	if e.int("spawned") != e.int("reaped") || e.int("deadline_ms") != int(deadline.Milliseconds()) {
-		t.Errorf("%v", e)
+		t.Errorf("got %v, want spawned = reaped and deadline_ms=2000", e)
 	}
 	if err := unix.Kill(below, 0); err != unix.ESRCH {
-		t.Errorf("the process in a session of its own lives: %v", err)
+		t.Errorf("the process in another session has not ended: %v", err)
 	}
 }
 
-// children are those that any thread of a process made.
-func children(pid int) (all []int) {
+// childPIDs returns the children of all threads of a process.
+func childPIDs(pid int) (all []int) {
 	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, path := range files {
 		b, _ := os.ReadFile(path)

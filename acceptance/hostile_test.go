@@ -25,13 +25,13 @@ import (
 	"tp0/supervisor/fixture/needs"
 )
 
-// Hostile children, drawn at random, beside honest ones. See docs/testing.md.
+// Tests with randomly drawn hostile children beside honest ones. See docs/testing.md.
 
 const (
 	hostileDeadline = time.Second
 	hostileAtOnce   = 2                     // containers
 	hostileLimit    = 30 * time.Second      // for the life of a container
-	hostileMoment   = 50 * time.Millisecond // for an honest child to end
+	hostileReaction = 50 * time.Millisecond // for an honest child to end
 
 	// How long a stop may take beyond its deadline: by elapsed_ms, by the clock of a PID 1 beside
 	// the supervisor, and by the clock of the test, which includes the work of docker.
@@ -40,38 +40,41 @@ const (
 	hostileDocker  = 5 * time.Second
 )
 
-// hostileSeeds are those of every test run: together they draw each behaviour at least once.
+// hostileSeeds are the seeds of every test run. Together they draw each behaviour at least
+// once.
 var hostileSeeds = []uint64{125, 82, 96, 80, 31, 178, 173, 36, 42, 59}
 
-// hostileFound are seeds that found a fault, each with the behaviour that is enough for it.
-var hostileFound = []hostile{
-	// A helper in another session holds the main process in its exit. Its dependencies got SIGTERM
-	// and SIGKILL in the same millisecond, at the end of the stop.
+// hostileRegressions are seeds that found a fault, each with the behaviour that is enough to
+// cause it.
+var hostileRegressions = []hostile{
+	// A helper in another session keeps the main process in its exit stop. Its dependencies got
+	// SIGTERM and SIGKILL in the same millisecond, at the end of the stop.
 	{seed: 3, only: "trace-main"},
-	// PTRACE_SEIZE waits for an execve(2) that waits for a thread that a helper holds. In the
-	// second seed the stop had no end.
+	// PTRACE_SEIZE waits for an execve(2) that waits for a thread that a helper does not resume.
+	// In the second seed the stop did not end.
 	{seed: 3, only: "exec-held"},
 	{seed: 59, only: "exec-held"},
-	// The fd scans of some processes with 20,000 descriptors took longer than the deadline. Honest
+	// The fd scans of processes with 20,000 descriptors took longer than the deadline. Honest
 	// children were killed as orphans, without SIGTERM.
 	{seed: 3, only: "descriptors"},
 	{seed: 9, only: "descriptors"},
-	// The supervisor needed a thread, no pid was left, and the Go runtime gave up.
+	// The supervisor needed a thread when no pid was left, and the Go runtime exited.
 	{seed: 3, only: "take-pids"},
 	{seed: 3, only: "threads"},
-	// The dependencies of a child with a descendant that may not be signalled got SIGTERM and
-	// SIGKILL in the same millisecond.
+	// The dependencies of a child with a descendant that the supervisor may not signal got SIGTERM
+	// and SIGKILL in the same millisecond.
 	{seed: 43, only: "setuid-root"},
-	// The fd scans of a tree in which each process has 20,000 descriptors kept those of the honest
-	// children waiting until the deadline.
+	// The fd scans of a tree in which each process has 20,000 descriptors delayed those of the
+	// honest children until the deadline.
 	{seed: 38},
-	// For each of hundreds of survivors that was reaped the loop sent SIGKILL to all others again.
+	// Each reap of one of hundreds of survivors made the loop send SIGKILL to all others again.
 	{seed: 121},
 }
 
-// TestHostile runs hostileSeeds and hostileFound, or the seeds 0 to N-1 with SUPERVISOR_HOSTILE=N,
-// or one with SUPERVISOR_HOSTILE_SEED=N. With SUPERVISOR_HOSTILE_ONLY=fork,chain each hostile child
-// has these behaviours. With SUPERVISOR_HOSTILE_ONLY=each there is a container for each behaviour.
+// TestHostile runs hostileSeeds and hostileRegressions. SUPERVISOR_HOSTILE=N runs the seeds 0
+// to N-1, and SUPERVISOR_HOSTILE_SEED=N runs one. With SUPERVISOR_HOSTILE_ONLY=fork,chain each
+// hostile child has these behaviours, with SUPERVISOR_HOSTILE_ONLY=each there is a container
+// for each behaviour.
 func TestHostile(t *testing.T) {
 	seeds, only := hostileSeeds, os.Getenv("SUPERVISOR_HOSTILE_ONLY")
 	if n, _ := strconv.Atoi(os.Getenv("SUPERVISOR_HOSTILE")); n > 0 {
@@ -90,7 +93,8 @@ func TestHostile(t *testing.T) {
 	needs.Check(t, "docker")
 	program := hostileProgram(t)
 	image := hostileImage(t, program)
-	byHand := only != "" || os.Getenv("SUPERVISOR_HOSTILE") != "" || os.Getenv("SUPERVISOR_HOSTILE_SEED") != ""
+	byHand := only != "" || os.Getenv("SUPERVISOR_HOSTILE") != "" ||
+		os.Getenv("SUPERVISOR_HOSTILE_SEED") != ""
 	names := []string{only}
 	if only == "each" {
 		names = hostileBehaviours(t, program)
@@ -102,7 +106,7 @@ func TestHostile(t *testing.T) {
 		}
 	}
 	if os.Getenv("SUPERVISOR_HOSTILE_SEED") == "" && only == "" {
-		all = append(all, hostileFound...)
+		all = append(all, hostileRegressions...)
 	}
 	free := make(chan struct{}, hostileAtOnce)
 	t.Run("seed", func(t *testing.T) {
@@ -121,7 +125,7 @@ func TestHostile(t *testing.T) {
 						return
 					}
 					if !byHand && try < hostileTries {
-						t.Logf("try %d of %d: %.300s", try, hostileTries, faults)
+						t.Logf("try %d of %d failed: %.300s", try, hostileTries, faults)
 						continue
 					}
 					t.Error(faults)
@@ -132,13 +136,12 @@ func TestHostile(t *testing.T) {
 	})
 }
 
-// hostileTries bounds how often a seed is played in the default run. Its programs take
-// every processor and pid that there is, so that a deadline of a second can be missed by a
-// few milliseconds for want of a processor. A fault of ours fails each time; by hand a seed is
-// played once.
+// hostileTries bounds how often the default run repeats a seed. The hostile programs take
+// every processor and pid, so a stop can miss its deadline by a few milliseconds. A fault of
+// the supervisor fails each time. A seed that is given by a variable runs once.
 const hostileTries = 3
 
-// The seeds of every test run draw all that the hostile program can do.
+// TestHostileSeedsDrawAll checks that hostileSeeds draw every behaviour.
 func TestHostileSeedsDrawAll(t *testing.T) {
 	program := hostileProgram(t)
 	drawn := ""
@@ -146,7 +149,7 @@ func TestHostileSeedsDrawAll(t *testing.T) {
 		h := hostile{seed: seed, program: program}
 		h.draw(t)
 		for s := 100 * seed; s < h.next; s++ {
-			drawn += h.drawn(s)
+			drawn += h.drawnBy(s)
 		}
 	}
 	for _, name := range hostileBehaviours(t, program) {
@@ -172,8 +175,8 @@ func hostileBehaviours(t *testing.T, program string) []string {
 	return strings.Fields(string(out))
 }
 
-// hostileImage has the supervisor, the server, the client and the hostile program, that one as a
-// set-user-ID program of root too.
+// hostileImage returns an image with the supervisor, the server, the client and the hostile
+// program, which is there as a set-user-ID program of root too.
 func hostileImage(t *testing.T, program string) string {
 	t.Helper()
 	name := fmt.Sprintf("supervisor-hostile:%d", os.Getpid())
@@ -214,7 +217,7 @@ func hostileImage(t *testing.T, program string) string {
 	return name
 }
 
-// hostile is one container: what it runs, what is done to it, and what it says.
+// hostile is one container: its configuration, the events, and its output.
 type hostile struct {
 	t       *testing.T
 	r       *rand.Rand
@@ -232,12 +235,12 @@ type hostile struct {
 
 	children []hostileChild
 	next     uint64 // seed of the next hostile child
-	script   []string
+	events   []string
 
 	log, output *lines
 	early       bool // the stop began before all honest children were ready
 	code        int
-	stall       time.Duration // the latest wake-up of an idle process of this machine in the stop
+	lateWakeUp  time.Duration // the latest wake-up of an idle process of this machine in the stop
 	took        time.Duration // the container, from the request to stop to its end
 	asked       bool          // we asked for the stop
 }
@@ -249,9 +252,10 @@ type hostileChild struct {
 	more string
 }
 
-func pick[T any](r *rand.Rand, all ...T) T { return all[r.IntN(len(all))] }
+func oneOf[T any](r *rand.Rand, all ...T) T { return all[r.IntN(len(all))] }
 
-// label names a seed with the behaviours that are given, in a form that docker takes.
+// label returns the seed and the given behaviours in a form that is valid in a container's
+// name.
 func (h *hostile) label() string {
 	if h.only == "" {
 		return fmt.Sprint(h.seed)
@@ -259,7 +263,7 @@ func (h *hostile) label() string {
 	return fmt.Sprintf("%d-%s", h.seed, strings.ReplaceAll(h.only, ",", "-"))
 }
 
-// draw draws the container, but for what the hostile children do.
+// draw draws the container, except the behaviours of the hostile children.
 func (h *hostile) draw(t *testing.T) {
 	r := rand.New(rand.NewPCG(h.seed, 13))
 	h.t, h.r, h.dir = t, r, t.TempDir()
@@ -277,7 +281,7 @@ func (h *hostile) draw(t *testing.T) {
 		user, rights = "0:0", []string{"", "", "--cap-add=SYS_PTRACE", "--cap-add=SYS_ADMIN"}
 	}
 	rights = []string{
-		pick(r, rights...), pick(r, "", "", "--security-opt=seccomp=unconfined", "--read-only"),
+		oneOf(r, rights...), oneOf(r, "", "", "--security-opt=seccomp=unconfined", "--read-only"),
 	}
 	h.flags = append(strings.Fields(strings.Join(rights, " ")), "--user", user)
 	if h.root && !h.nobody || !h.init {
@@ -287,12 +291,12 @@ func (h *hostile) draw(t *testing.T) {
 		h.flags = append(h.flags, "--env", "HOSTILE_MILD=1")
 	}
 	for range 2 + r.IntN(2) {
-		h.add()
+		h.addChild()
 	}
 }
 
-// add draws another hostile child.
-func (h *hostile) add() {
+// addChild draws another hostile child.
+func (h *hostile) addChild() {
 	r := h.r
 	var more []string
 	say := func(format string, args ...any) { more = append(more, fmt.Sprintf(format, args...)) }
@@ -306,7 +310,7 @@ func (h *hostile) add() {
 	if h.nobody {
 		say(`user = "65534"`)
 	}
-	if s := pick(r, "group", "process", "tree"); s != "group" {
+	if s := oneOf(r, "group", "process", "tree"); s != "group" {
 		say("kill_scope = %q", s)
 	}
 	if r.IntN(6) > 0 {
@@ -319,8 +323,8 @@ func (h *hostile) add() {
 		say(`kill_timeout = "100ms"` + "\n" + `diagnose_signal = "SIGQUIT"`)
 	}
 	say("restart {\non = %q\nattempts = %d\ndelay = \"20ms\"\nmax_delay = \"200ms\"\n}",
-		pick(r, "always", "always", "failure"), 2+r.IntN(30))
-	logs := pick(r, `format = "text"`, `format = "json"`, `format = "raw"`, `format = "inherit"`,
+		oneOf(r, "always", "always", "failure"), 2+r.IntN(30))
+	logs := oneOf(r, `format = "text"`, `format = "json"`, `format = "raw"`, `format = "inherit"`,
 		`stdout = "none"`)
 	say("logs { %s }", logs)
 	switch n := r.IntN(6); {
@@ -379,8 +383,8 @@ child "client" {
 	return hcl
 }
 
-// honest are the instances that must end by themselves.
-func (h *hostile) honest() []string {
+// honestInstances returns the instances that must stop by themselves.
+func (h *hostile) honestInstances() []string {
 	all := []string{"honest1", "honest2", "outside"}
 	if h.mild {
 		all = append(all, "server", "client")
@@ -388,10 +392,10 @@ func (h *hostile) honest() []string {
 	return all
 }
 
-// did notes an event from outside.
-func (h *hostile) did(format string, args ...any) {
+// record adds an event with its time to the report.
+func (h *hostile) record(format string, args ...any) {
 	at := time.Now().UTC().Format("15:04:05.000 ")
-	h.script = append(h.script, at+fmt.Sprintf(format, args...))
+	h.events = append(h.events, at+fmt.Sprintf(format, args...))
 }
 
 func (h *hostile) write(hcl string) {
@@ -405,9 +409,10 @@ func (h *hostile) write(hcl string) {
 	}
 }
 
-// run starts the container, does to it what is drawn, and waits for its end.
-func (h *hostile) run() {
+// openFIFO makes the FIFO of the child "outside" and opens it to write.
+func (h *hostile) openFIFO() *os.File {
 	t := h.t
+	t.Helper()
 	fifo := filepath.Join(h.dir, "fifo")
 	for _, err := range []error{
 		os.Chmod(h.dir, 0o755), unix.Mkfifo(fifo, 0o666), os.Chmod(fifo, 0o666),
@@ -420,13 +425,16 @@ func (h *hostile) run() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer outside.Close()
-	h.write(h.config())
+	return outside
+}
+
+// command returns the docker command that runs the container.
+func (h *hostile) command() *exec.Cmd {
 	args := []string{
 		"run", "--rm", "--name", h.name, "--label", "supervisor-test",
 		"--log-driver", "none", "--network", "none", "--pids-limit", "512",
 		"--memory", "512m", "--memory-swap", "512m", "--ulimit", "core=0",
-		// In short periods nobody stands still for more than some milliseconds.
+		// With short periods the container is throttled for a few milliseconds at most.
 		"--cpu-period", "10000", "--cpu-quota", "15000",
 		"--tmpfs", "/tmp:mode=1777", "-v", h.dir + ":/config",
 		"-e", "SUPERVISOR_CONFIG=/config/supervisor.hcl",
@@ -435,7 +443,16 @@ func (h *hostile) run() {
 	if h.init {
 		args = append(args, "hostile", "init")
 	}
-	c := exec.Command("docker", append(args, "supervisor", "run")...)
+	return exec.Command("docker", append(args, "supervisor", "run")...)
+}
+
+// run starts the container, runs the drawn events, and waits for the end of the container.
+func (h *hostile) run() {
+	t := h.t
+	outside := h.openFIFO()
+	defer outside.Close()
+	h.write(h.config())
+	c := h.command()
 	var reading sync.WaitGroup
 	for to, l := range map[*io.Writer]*lines{&c.Stdout: h.output, &c.Stderr: h.log} {
 		r, w, err := os.Pipe()
@@ -444,7 +461,7 @@ func (h *hostile) run() {
 		}
 		*to = w
 		defer w.Close()
-		reading.Go(func() { l.read(newSieve(r, l == h.output)); r.Close() })
+		reading.Go(func() { l.read(newLineFilter(r, l == h.output)); r.Close() })
 	}
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
@@ -465,57 +482,57 @@ func (h *hostile) run() {
 		reading.Wait()
 	}()
 	late := time.After(hostileLimit)
-	for _, name := range h.honest() {
-		if !h.await(late, func(e entry) bool {
-			h.early = h.early || e.begins()
-			return e.is("child ready", "child", name) || h.early
+	for _, name := range h.honestInstances() {
+		if !h.awaitEntry(late, func(e entry) bool {
+			h.early = h.early || e.startsStop()
+			return e.matches("child ready", "child", name) || h.early
 		}) {
 			t.Errorf("%s is not ready in time", name)
 			return
 		}
 	}
-	h.events(outside, ended)
+	h.runEvents(outside, ended)
 	stop := time.Now()
 	var watching sync.WaitGroup
-	watching.Go(func() { h.stall = stalled(ended) })
+	watching.Go(func() { h.lateWakeUp = latestWakeUp(ended) })
 	h.stop(ended)
 	select {
 	case <-ended:
 		h.took = time.Since(stop)
 		h.code = c.ProcessState.ExitCode()
 	case <-late:
-		t.Errorf("no end in %v", hostileLimit)
+		t.Errorf("the container has not ended after %v", hostileLimit)
 		_ = c.Process.Kill()
 	}
 	watching.Wait()
 }
 
-// stalled returns the latest wake-up of an idle process until something ended: how busy the machine
-// is with other things.
-func stalled(ended chan struct{}) (most time.Duration) {
+// latestWakeUp returns the longest delay in waking an idle process until ended is closed. The
+// delay shows how busy the machine is with other work.
+func latestWakeUp(ended chan struct{}) (most time.Duration) {
 	const every = 10 * time.Millisecond
 	for {
 		before := time.Now()
-		if over(ended, every) {
+		if endedWithin(ended, every) {
 			return most
 		}
 		most = max(most, time.Since(before)-every)
 	}
 }
 
-// begins says whether an entry is the beginning of the stop.
-func (e entry) begins() bool {
+// startsStop reports whether an entry marks the start of the stop.
+func (e entry) startsStop() bool {
 	switch e["signal"] {
 	case "SIGTERM", "SIGINT", "SIGQUIT":
-		return e.is("signal received")
+		return e.matches("signal received")
 	}
-	return e.is("shutdown begun") || e.is("shutdown complete")
+	return e.matches("shutdown begun") || e.matches("shutdown complete")
 }
 
-func (h *hostile) await(late <-chan time.Time, fits func(entry) bool) bool {
+func (h *hostile) awaitEntry(late <-chan time.Time, fits func(entry) bool) bool {
 	for i := 0; ; {
 		h.log.mu.Lock()
-		all, more, done := h.log.all, h.log.more, h.log.done
+		all, more, done := h.log.all, h.log.changed, h.log.done
 		h.log.mu.Unlock()
 		for ; i < len(all); i++ {
 			var e entry
@@ -534,13 +551,14 @@ func (h *hostile) await(late <-chan time.Time, fits func(entry) bool) bool {
 	}
 }
 
-// stopping says whether a stop has begun.
+// stopping reports whether a stop has started.
 func (h *hostile) stopping() bool {
-	return slices.ContainsFunc(entries(h.log.text()), entry.begins)
+	return slices.ContainsFunc(entries(h.log.text()), entry.startsStop)
 }
 
-// over waits a drawn time, which is part of the test; true: the container ended meanwhile.
-func over(ended chan struct{}, d time.Duration) bool {
+// endedWithin waits for the drawn time d, which is part of the test. It reports whether the
+// container ended meanwhile.
+func endedWithin(ended chan struct{}, d time.Duration) bool {
 	select {
 	case <-ended:
 		return true
@@ -549,69 +567,70 @@ func over(ended chan struct{}, d time.Duration) bool {
 	}
 }
 
-// events does from outside what is drawn: kills of main processes, edits and reloads.
-func (h *hostile) events(outside io.Writer, ended chan struct{}) {
+// runEvents runs the drawn events: signals to main processes, changes of the file, and
+// reloads.
+func (h *hostile) runEvents(outside io.Writer, ended chan struct{}) {
 	supervisor := 1
 	if h.init {
 		supervisor = 2 // the first that it forks
 	}
 	send := func(pid int, sig unix.Signal) { fmt.Fprintf(outside, "%d %d\n", pid, int(sig)) }
 	for range 2 + h.r.IntN(4) {
-		if over(ended, time.Duration(h.r.IntN(400))*time.Millisecond) {
+		if endedWithin(ended, time.Duration(h.r.IntN(400))*time.Millisecond) {
 			return
 		}
 		switch h.r.IntN(6) {
 		case 0, 1: // a main process is killed
 			i := h.r.IntN(len(h.children))
-			sig := pick(h.r, unix.SIGKILL, unix.SIGKILL, unix.SIGTERM, unix.SIGSEGV)
+			sig := oneOf(h.r, unix.SIGKILL, unix.SIGKILL, unix.SIGTERM, unix.SIGSEGV)
 			pid := 0
 			for _, e := range entries(h.log.text()) {
-				if e.is("child spawned", "child", h.children[i].name) {
+				if e.matches("child spawned", "child", h.children[i].name) {
 					pid = e.int("pid")
 				}
 			}
 			if pid > 1 {
-				h.did("kill -%d %s, pid %d", sig, h.children[i].name, pid)
+				h.record("kill -%d %s, pid %d", sig, h.children[i].name, pid)
 				send(pid, sig)
 			}
 			continue
 		case 2:
 			i := h.r.IntN(len(h.children))
-			h.did("change %s to seed %d", h.children[i].name, h.next)
+			h.record("change %s to seed %d", h.children[i].name, h.next)
 			h.children[i].seed = h.next
 			h.next++
 		case 3:
-			h.add()
-			h.did("add %s", h.children[len(h.children)-1].name)
+			h.addChild()
+			h.record("add %s", h.children[len(h.children)-1].name)
 		case 4:
 			i := h.r.IntN(len(h.children))
 			if len(h.children) > 1 {
-				h.did("remove %s", h.children[i].name)
+				h.record("remove %s", h.children[i].name)
 				h.children = slices.Delete(h.children, i, i+1)
 			}
 		case 5:
-			h.did("reload with a fault")
+			h.record("reload with a fault")
 			h.write(h.config() + "fault {")
 			send(supervisor, unix.SIGHUP)
 			continue
 		}
 		h.write(h.config())
-		h.did("SIGHUP")
+		h.record("SIGHUP")
 		send(supervisor, unix.SIGHUP)
 	}
-	over(ended, time.Duration(h.r.IntN(300))*time.Millisecond)
+	endedWithin(ended, time.Duration(h.r.IntN(300))*time.Millisecond)
 }
 
-// stop asks for the stop, unless it began already.
+// stop requests the stop, unless it has already started.
 func (h *hostile) stop(ended chan struct{}) {
 	kind, wait := h.r.IntN(4), time.Duration(300+h.r.IntN(600))*time.Millisecond
 	if h.stopping() {
-		h.did("no request: the stop began already")
+		h.record("no request: the stop began already")
 		return
 	}
-	// It may end before docker does as it is told.
+	// The container can end before the docker command does, so its error is ignored.
 	run := func(args ...string) {
-		h.did("docker %s", strings.Join(args, " "))
+		h.record("docker %s", strings.Join(args, " "))
 		_ = exec.Command("docker", append(args, h.name)...).Run()
 	}
 	h.asked = true
@@ -620,103 +639,133 @@ func (h *hostile) stop(ended chan struct{}) {
 		run("stop", "-t", "20")
 	case 1:
 		run("kill", "--signal", "SIGTERM")
-		if !over(ended, wait) {
+		if !endedWithin(ended, wait) {
 			run("kill", "--signal", "SIGTERM")
 		}
 	case 2:
-		run("kill", "--signal", pick(h.r, "SIGINT", "SIGQUIT"))
+		run("kill", "--signal", oneOf(h.r, "SIGINT", "SIGQUIT"))
 	default:
 		run("kill", "--signal", "SIGTERM")
 	}
 }
 
-// judge is the one assertion: it holds what the container did against what is promised. It returns what is wrong,
-// and what somebody needs to find the cause; empty: nothing is.
+// judge compares the log and the exit code with what must hold. It returns the faults and a
+// report, or an empty string.
 func (h *hostile) judge() string {
 	h.t.Helper()
-	var wrong []string
-	fault := func(format string, args ...any) {
-		wrong = append(wrong, fmt.Sprintf(format, args...))
-	}
-	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 	text := h.log.text()
-	log := entries(text)
-	var ours []string // lines of the supervisor, and of the Go runtime if that gives up
+	if dir := os.Getenv("SUPERVISOR_HOSTILE_LOGS"); dir != "" {
+		if err := os.WriteFile(filepath.Join(dir, h.label()), []byte(text), 0o600); err != nil {
+			h.t.Error(err)
+		}
+	}
+	var wrong faults
+	ours := h.judgeInit(&wrong, text)
+	h.judgeEnd(&wrong, ours)
+	h.judgeChildren(&wrong, entries(text))
+	if len(wrong) == 0 {
+		return ""
+	}
+	return h.failure(wrong, ours)
+}
+
+// faults are the promises that a container did not keep.
+type faults []string
+
+func (f *faults) add(format string, args ...any) { *f = append(*f, fmt.Sprintf(format, args...)) }
+
+func milliseconds(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+
+// judgeInit judges what a PID 1 beside the supervisor prints. It returns the other lines: those
+// of the supervisor, and of the Go runtime if that exits.
+func (h *hostile) judgeInit(wrong *faults, text string) (ours []string) {
 	for line := range strings.SplitSeq(text, "\n") {
 		if strings.HasPrefix(line, "init: ") {
 			var code, stop, left int
 			n, _ := fmt.Sscanf(line, "init: code=%d stop_ms=%d left=%d", &code, &stop, &left)
-			switch late := hostileDeadline + hostileOutside + h.stall; {
+			switch late := hostileDeadline + hostileOutside + h.lateWakeUp; {
 			case n != 3:
-				fault("%s", line)
-			case ms(stop) > late:
-				fault("over %d ms after the request, later than %v", stop, late)
+				wrong.add("%s", line)
+			case milliseconds(stop) > late:
+				wrong.add("over %d ms after the request, later than %v", stop, late)
 			}
 		} else if line != "" {
 			ours = append(ours, line)
 		}
 	}
+	return ours
+}
+
+// judgeEnd judges the last line, the exit code and the duration.
+func (h *hostile) judgeEnd(wrong *faults, ours []string) {
+	fault := wrong.add
+	if h.asked && h.took > hostileDeadline+hostileDocker {
+		fault("the container took %v to end", h.took)
+	}
 	var last entry
 	if len(ours) > 0 {
 		_ = json.Unmarshal([]byte(ours[len(ours)-1]), &last)
 	}
-	if !last.is("shutdown complete") {
+	if !last.matches("shutdown complete") {
 		fault("the last line is no shutdown complete")
-	} else {
-		if took := ms(last.int("elapsed_ms")); took > hostileDeadline+hostileGrace+h.stall {
-			fault("the stop took %v", took)
-		}
-		if last.int("spawned") != last.int("reaped") {
-			fault("spawned=%d reaped=%d", last.int("spawned"), last.int("reaped"))
-		}
-		if last["verdict"] != "forced" && last.int("fds_opened") != last.int("fds_closed") {
-			fault("fds_opened=%d fds_closed=%d", last.int("fds_opened"), last.int("fds_closed"))
-		}
-		want := map[bool][]int{true: {124}, false: {0, 1}}[last["verdict"] == "forced"]
-		if !slices.Contains(want, h.code) {
-			fault("exit code %d with verdict %v", h.code, last["verdict"])
-		}
+		return
 	}
-	if h.asked && h.took > hostileDeadline+hostileDocker {
-		fault("the container took %v to end", h.took)
+	took := milliseconds(last.int("elapsed_ms"))
+	if took > hostileDeadline+hostileGrace+h.lateWakeUp {
+		fault("the stop took %v", took)
 	}
+	if last.int("spawned") != last.int("reaped") {
+		fault("spawned=%d reaped=%d", last.int("spawned"), last.int("reaped"))
+	}
+	if last["verdict"] != "forced" && last.int("fds_opened") != last.int("fds_closed") {
+		fault("fds_opened=%d fds_closed=%d", last.int("fds_opened"), last.int("fds_closed"))
+	}
+	want := map[bool][]int{true: {124}, false: {0, 1}}[last["verdict"] == "forced"]
+	if !slices.Contains(want, h.code) {
+		fault("exit code %d with verdict %v", h.code, last["verdict"])
+	}
+}
+
+// judgeChildren judges each honest child, and that no process is left.
+func (h *hostile) judgeChildren(wrong *faults, log []entry) {
+	fault := wrong.add
 	began, left := false, 0
 	spawned, ended, told := map[string]int{}, map[string]bool{}, map[string]time.Time{}
 	var again time.Time // the last further request
 	for _, e := range log {
 		name, _ := e["child"].(string)
-		began = began || e.begins()
+		began = began || e.startsStop()
 		switch {
-		case e.is("internal fault"):
+		case e.matches("internal fault"):
 			fault("%v", e)
-		case e.is("left behind"):
-			// A supervisor that is not root may not signal a process of root. As PID 1 its own end
-			// is the end of that.
+		case e.matches("left behind"):
+			// A supervisor that is not root may not signal a process of root. If the supervisor is
+			// PID 1 the kernel ends that process.
 			root := strings.HasPrefix(fmt.Sprint(e["detail"]), "setuid-root,")
 			if !root || h.root || h.init {
 				left++
 			}
-		case e.is("child spawned"):
+		case e.matches("child spawned"):
 			spawned[name]++
-		case e.is("signal sent", "signal", "SIGTERM"):
+		case e.matches("signal sent", "signal", "SIGTERM"):
 			told[name] = e.at(h.t)
-		case e.is("signal received") && strings.HasPrefix(fmt.Sprint(e["meaning"]), "again"):
+		case e.matches("signal received") && strings.HasPrefix(fmt.Sprint(e["meaning"]), "again"):
 			again = e.at(h.t)
-		case e.is("child reaped") && slices.Contains(h.honest(), name):
+		case e.matches("child reaped") && slices.Contains(h.honestInstances(), name):
 			ended[name] = true
 			switch at, ok := told[name]; {
 			case !began:
 				fault("%s ended before the stop: code=%v signal=%v", name, e["code"], e["signal"])
 			case !ok:
-				fault("%s ended, and was not told to", name)
-			case e["signal"] == "SIGKILL" && again.After(at) && again.Sub(at) < hostileMoment:
-				// The second request came before it had a moment to end, and asked for that.
+				fault("%s ended without a stop signal", name)
+			case e["signal"] == "SIGKILL" && again.After(at) && again.Sub(at) < hostileReaction:
+				// The second request escalated before the child had the time to stop.
 			case fmt.Sprint(e["code"]) != "0":
 				fault("%s ended with code=%v signal=%v", name, e["code"], e["signal"])
 			}
 		}
 	}
-	for _, name := range h.honest() {
+	for _, name := range h.honestInstances() {
 		if spawned[name] == 0 && h.early {
 			continue
 		}
@@ -730,29 +779,20 @@ func (h *hostile) judge() string {
 	if left > 0 {
 		fault("%d left behind", left)
 	}
-	if dir := os.Getenv("SUPERVISOR_HOSTILE_LOGS"); dir != "" {
-		if err := os.WriteFile(filepath.Join(dir, h.label()), []byte(text), 0o600); err != nil {
-			h.t.Error(err)
-		}
-	}
-	if len(wrong) == 0 {
-		return ""
-	}
-	return h.report(wrong, ours)
 }
 
-// report is what somebody needs to find the cause, and to run it again.
-func (h *hostile) report(wrong, log []string) string {
+// failure returns the report on a failed seed: the faults, the events and the end of the log.
+func (h *hostile) failure(wrong, log []string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d %s: %s\n", h.seed, h.only, strings.Join(wrong, "; "))
 	fmt.Fprintf(&b, "flags: %s, init=%v mild=%v nobody=%v\n", strings.Join(h.flags, " "),
 		h.init, h.mild, h.nobody)
 	fmt.Fprintf(&b, "exit code %d, container over after %v\n", h.code, h.took)
 	load, _ := os.ReadFile("/proc/loadavg")
-	fmt.Fprintf(&b, "an idle process was woken up to %v late; load: %s", h.stall, load)
+	fmt.Fprintf(&b, "an idle process was woken up to %v late; load: %s", h.lateWakeUp, load)
 	b.WriteString("drawn:\n")
 	for seed := 100 * h.seed; seed < h.next; seed++ {
-		fmt.Fprintf(&b, "  %s\n", h.drawn(seed))
+		fmt.Fprintf(&b, "  %s\n", h.drawnBy(seed))
 	}
 	said := map[string]int{} // by programs that drew again as they executed themselves, too
 	for line := range strings.SplitSeq(h.output.text(), "\n") {
@@ -761,7 +801,7 @@ func (h *hostile) report(wrong, log []string) string {
 		}
 	}
 	b.WriteString("events:\n")
-	for _, s := range h.script {
+	for _, s := range h.events {
 		fmt.Fprintf(&b, "  %s\n", s)
 	}
 	for _, c := range h.children {
@@ -778,8 +818,8 @@ func (h *hostile) report(wrong, log []string) string {
 	return b.String()
 }
 
-// drawn is what the hostile program draws by a seed.
-func (h *hostile) drawn(seed uint64) string {
+// drawnBy returns the behaviours that the hostile program draws for a seed.
+func (h *hostile) drawnBy(seed uint64) string {
 	args := []string{"draw", fmt.Sprint(seed)}
 	if h.only != "" {
 		args = append(args, h.only)
@@ -795,9 +835,9 @@ func (h *hostile) drawn(seed uint64) string {
 	return strings.TrimSpace(string(out))
 }
 
-// newSieve passes on the lines that fit a buffer. Of the output of the children, these are only
-// what the hostile program says of itself.
-func newSieve(r io.Reader, output bool) io.Reader {
+// newLineFilter passes on lines that fit into a buffer. Of the children's output it passes on
+// only lines of the hostile program about itself.
+func newLineFilter(r io.Reader, output bool) io.Reader {
 	in, w := io.Pipe()
 	go func() {
 		lines := bufio.NewReaderSize(r, 128<<10)

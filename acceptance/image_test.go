@@ -25,9 +25,8 @@ func docker(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// quickImage makes the image that the Dockerfile describes, with the fixtures
-// beside the programs, out of what is built already, and more: files of this
-// machine, by their path in the image.
+// quickImage returns an image like that of the Dockerfile, made of the programs that are
+// already built and the fixtures. more maps a path in the image to a file of this machine.
 func quickImage(t *testing.T, more ...map[string]string) string {
 	t.Helper()
 	needs.Check(t, "docker")
@@ -40,7 +39,8 @@ func quickImage(t *testing.T, more ...map[string]string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.WriteHeader(&tar.Header{Name: to, Mode: mode, Size: int64(len(b))}); err != nil {
+		if err := w.WriteHeader(&tar.Header{Name: to, Mode: mode,
+			Size: int64(len(b))}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.Write(b); err != nil {
@@ -59,13 +59,15 @@ func quickImage(t *testing.T, more ...map[string]string) string {
 			add(to, from, 0o755)
 		}
 	}
-	if err := w.WriteHeader(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777}); err != nil {
+	if err := w.WriteHeader(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir,
+		Mode: 0o1777}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command("docker", "import", "--change", "ENV PATH=/bin", "--change", "USER 65532:65532", "--change", "WORKDIR /",
+	c := exec.Command("docker", "import", "--change", "ENV PATH=/bin", "--change",
+		"USER 65532:65532", "--change", "WORKDIR /",
 		"--change", `ENTRYPOINT ["/bin/supervisor"]`, "--change", `CMD ["run"]`, "-", name)
 	c.Stdin = &layer
 	if out, err := c.CombinedOutput(); err != nil {
@@ -75,15 +77,14 @@ func quickImage(t *testing.T, more ...map[string]string) string {
 	return name
 }
 
-// container is a container under test, with the supervisor as its PID 1.
+// container is a container under test, with the supervisor as PID 1.
 type container struct {
 	t    *testing.T
 	id   string
 	logs *lines // both streams
 }
 
-// runContainer starts a container of an image, which may have a command behind
-// it.
+// runContainer starts a container. image can have a command behind the name.
 func runContainer(t *testing.T, image string, hcl string, flags ...string) *container {
 	t.Helper()
 	args := append([]string{"run", "-d", "--label", "supervisor-test"}, flags...)
@@ -92,12 +93,15 @@ func runContainer(t *testing.T, image string, hcl string, flags ...string) *cont
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, "supervisor.hcl"), []byte(header+hcl), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "supervisor.hcl"), []byte(header+hcl),
+			0o644); err != nil {
 			t.Fatal(err)
 		}
-		args = append(args, "-v", dir+":/config:ro", "-e", "SUPERVISOR_CONFIG=/config/supervisor.hcl")
+		args = append(args, "-v", dir+":/config:ro", "-e",
+			"SUPERVISOR_CONFIG=/config/supervisor.hcl")
 	}
-	c := &container{t: t, id: docker(t, append(args, strings.Fields(image)...)...), logs: newLines()}
+	c := &container{t: t, id: docker(t, append(args, strings.Fields(image)...)...),
+		logs: newLines()}
 	r, w := io.Pipe()
 	follow := exec.Command("docker", "logs", "-f", c.id)
 	follow.Stdout, follow.Stderr = w, w
@@ -123,42 +127,45 @@ func runContainer(t *testing.T, image string, hcl string, flags ...string) *cont
 	return c
 }
 
-func (c *container) prints(text string) {
+func (c *container) awaitLine(text string) {
 	c.t.Helper()
-	if _, _, err := c.logs.from(0, func(line string) bool { return strings.Contains(line, text) }); err != nil {
+	if _, _, err := c.logs.find(0, func(line string) bool {
+		return strings.Contains(line, text)
+	}); err != nil {
 		c.t.Fatalf("no line with %q: %v", text, err)
 	}
 }
 
-// wait waits for the end, and returns the exit code and what the last log
-// entry says.
-func (c *container) wait() (code int, complete entry) {
+// awaitExit waits for the end of the container and returns the exit code and the entry
+// "shutdown complete".
+func (c *container) awaitExit() (code int, complete entry) {
 	c.t.Helper()
 	fmt.Sscan(docker(c.t, "wait", c.id), &code)
-	_, _, err := c.logs.from(0, func(line string) bool {
+	_, _, err := c.logs.find(0, func(line string) bool {
 		complete = nil
-		return json.Unmarshal([]byte(line), &complete) == nil && complete.is("shutdown complete")
+		return json.Unmarshal([]byte(line), &complete) == nil &&
+			complete.matches("shutdown complete")
 	})
 	if err != nil {
-		c.t.Fatalf("no last line: %v", err)
+		c.t.Fatalf("no entry \"shutdown complete\": %v", err)
 	}
 	return code, complete
 }
 
-func (c *container) ends(code int, verdict string) entry {
+func (c *container) expectStop(code int, verdict string) entry {
 	c.t.Helper()
-	got, e := c.wait()
+	got, e := c.awaitExit()
 	if got != code || e["verdict"] != verdict {
 		c.t.Errorf("exit code %d and %v, want %d and %s", got, e["verdict"], code, verdict)
 	}
 	if e.int("spawned") != e.int("reaped") || e.int("fds_opened") != e.int("fds_closed") {
-		c.t.Errorf("the books do not balance: %v", e)
+		c.t.Errorf("got %v, want spawned = reaped and fds_opened = fds_closed", e)
 	}
 	return e
 }
 
-// In each of these containers the proof is exact: tracing a child of one's own
-// uid needs no right.
+// TestProofInContainers checks that the proof is exact in containers with few rights: tracing
+// a child of the same uid needs none.
 func TestProofInContainers(t *testing.T) {
 	image := quickImage(t)
 	for _, flags := range []string{
@@ -170,52 +177,55 @@ func TestProofInContainers(t *testing.T) {
 		"--pids-limit 256 --ulimit nofile=128",
 	} {
 		t.Run(flags, func(t *testing.T) {
-			c := runContainer(t, image, fixture("leaky", "leaky", "")+fixture("good", "sleep", ""), strings.Fields(flags)...)
-			c.prints("[leaky] ready")
-			c.prints("[good] ready")
+			c := runContainer(t, image, fixture("leaky", "leaky", "")+fixture("good", "sleep", ""),
+				strings.Fields(flags)...)
+			c.awaitLine("[leaky] ready")
+			c.awaitLine("[good] ready")
 			began := time.Now()
 			docker(t, "stop", "-t", "30", c.id)
-			e := c.ends(0, "leaky")
+			e := c.expectStop(0, "leaky")
 			if e.int("fds_left") != 3 || time.Since(began) > 20*time.Second {
-				t.Errorf("%v", e)
+				t.Errorf("got %v, want fds_left=3 in less than 20 s", e)
 			}
-			if text := c.logs.text(); strings.Count(text, `"proof":"exact"`) < 2 || strings.Contains(text, "proof unavailable") {
-				t.Error("the proof is not exact")
+			if text := c.logs.text(); strings.Count(text, `"proof":"exact"`) < 2 ||
+				strings.Contains(text, "proof unavailable") {
+				t.Error("want an exact proof for both children")
 			}
 		})
 	}
 }
 
-// Where ptrace is forbidden, the look is a sample, and that is said.
-func TestNoProofWherePtraceIsForbidden(t *testing.T) {
+// TestProofWithoutPtrace checks that the proof is sampled where ptrace is forbidden, and that
+// the log says so.
+func TestProofWithoutPtrace(t *testing.T) {
 	image := quickImage(t)
 	profile := filepath.Join(t.TempDir(), "seccomp.json")
-	rules := `{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["ptrace"],"action":"SCMP_ACT_ERRNO","errnoRet":1}]}`
+	rules := `{"defaultAction":"SCMP_ACT_ALLOW",
+"syscalls":[{"names":["ptrace"],"action":"SCMP_ACT_ERRNO","errnoRet":1}]}`
 	if err := os.WriteFile(profile, []byte(rules), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c := runContainer(t, image, fixture("good", "sleep", ""), "--security-opt", "seccomp="+profile)
-	c.prints("[good] ready")
+	c.awaitLine("[good] ready")
 	docker(t, "stop", "-t", "30", c.id)
-	if code, e := c.wait(); code != 0 || e.int("spawned") != 1 {
+	if code, e := c.awaitExit(); code != 0 || e.int("spawned") != 1 {
 		t.Errorf("exit code %d, %v", code, e)
 	}
-	c.prints(`"proof":"sampled"`)
-	c.prints("proof unavailable")
+	c.awaitLine(`"proof":"sampled"`)
+	c.awaitLine("proof unavailable")
 }
 
-func TestPid1EndsWhatIsLeft(t *testing.T) {
+func TestPID1StopsOrphans(t *testing.T) {
 	image := quickImage(t)
-	c := runContainer(t, image, `shutdown { deadline = "2s" }`+"\n"+fixture("d", "daemon sleep stay", "")+fixture("deaf", "deaf", `kill_timeout = "200ms"`))
-	c.prints("[d] daemon ")
-	c.prints("[deaf] ready")
+	c := runContainer(t, image, `shutdown { deadline = "2s" }`+"\n"+fixture("d",
+		"daemon sleep stay", "")+fixture("ignores", "ignore-term", `kill_timeout = "200ms"`))
+	c.awaitLine("[d] daemon ")
+	c.awaitLine("[ignores] ready")
 	docker(t, "kill", "--signal=SIGTERM", c.id)
-	if e := c.ends(124, "forced"); e.int("orphans") != 1 || e.int("killed") != 1 {
-		t.Errorf("%v", e)
-	}
+	c.expectStop(124, "forced").expect(t, "orphans", 1, "killed", 1)
 }
 
-// The image that people build, and its main job.
+// TestImage builds the image of the Dockerfile and runs its default command.
 func TestImage(t *testing.T) {
 	needs.Check(t, "docker")
 	name := fmt.Sprintf("supervisor-test-build:%d", os.Getpid())
@@ -227,21 +237,22 @@ func TestImage(t *testing.T) {
 	var size int
 	fmt.Sscan(docker(t, "image", "inspect", "-f", "{{.Size}}", name), &size)
 	if size > 25_000_000 {
-		t.Errorf("the image has %d bytes", size)
+		t.Errorf("the image has %d bytes, want at most 25,000,000", size)
 	}
 	if v := docker(t, "run", "--rm", name, "version"); !strings.HasPrefix(v, "supervisor test ") {
-		t.Errorf("version: %s", v)
+		t.Errorf("got the version %q, want the prefix \"supervisor test \"", v)
 	}
-	c := runContainer(t, name, "", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "-e", "CLI_LOOP_PERIOD=1h")
-	c.prints("action: receive_message | result: success | client_id: 1")
+	c := runContainer(t, name, "", "--read-only", "--cap-drop", "ALL", "--security-opt",
+		"no-new-privileges", "-e", "CLI_LOOP_PERIOD=1h")
+	c.awaitLine("action: receive_message | result: success | client_id: 1")
 	docker(t, "exec", c.id, "/bin/supervisor", "health")
 	docker(t, "stop", c.id)
 	if code := docker(t, "wait", c.id); code != "0" {
-		t.Errorf("exit code %s", code)
+		t.Errorf("exit code %s, want 0", code)
 	}
-	c.prints("supervisor: shutdown complete: spawned=2 reaped=2 orphans=0 killed=0")
+	c.awaitLine("supervisor: shutdown complete: spawned=2 reaped=2 orphans=0 killed=0")
 	_, last, _ := cutLast(c.logs.text(), " supervisor: ")
 	if !strings.Contains(last, "verdict=graceful") || !strings.Contains(last, "fds_left=0") {
-		t.Errorf("the last line is %s", last)
+		t.Errorf("got the last line %s", last)
 	}
 }

@@ -17,8 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ask sends one message on a connection of its own, as a TP0 client does, and
-// returns what is wrong with the answer.
+// ask sends one message on a new connection, as a TP0 client does, and checks the answer.
 func ask(network, address, text string) error {
 	c, err := net.DialTimeout(network, address, limit)
 	if err != nil {
@@ -33,12 +32,13 @@ func ask(network, address, text string) error {
 	}
 	answer, err := bufio.NewReader(c).ReadString('\n')
 	if err == nil && answer != text+"\n" {
-		err = fmt.Errorf("the answer to %q is %q", text, answer)
+		err = fmt.Errorf("the answer to %q is %q, want the same text", text, answer)
 	}
 	return err
 }
 
-// load asks without a pause until it is told to stop, and then says how often.
+// load sends requests without a pause until stop is called. asked returns the number of
+// requests.
 func load(t *testing.T, address string) (asked func() int, stop func()) {
 	t.Helper()
 	var n atomic.Int64
@@ -52,7 +52,8 @@ func load(t *testing.T, address string) (asked func() int, stop func()) {
 					return
 				default:
 				}
-				if err := ask("tcp", address, fmt.Sprintf("[CLIENT %d] Message N°%d", id, i)); err != nil {
+				if err := ask("tcp", address, fmt.Sprintf("[CLIENT %d] Message N°%d", id,
+					i)); err != nil {
 					t.Errorf("request %d of client %d is lost: %v", i, id, err)
 				}
 				n.Add(1)
@@ -65,25 +66,27 @@ func load(t *testing.T, address string) (asked func() int, stop func()) {
 	})
 }
 
-const always = "restart {\n  on = \"always\"\n  attempts = 1000\n  delay = \"1ms\"\n}\n"
+const alwaysRestart = "restart {\n  on = \"always\"\n  attempts = 1000\n  delay = \"1ms\"\n}\n"
 
-func server(address, more string) string {
-	return fmt.Sprintf("child \"server\" {\n  command = \"server\"\n  listen \"echo\" { tcp = %q }\n%s%s}\n", address, always, more)
+func serverChild(address, more string) string {
+	return fmt.Sprintf("child \"server\" {\n  command = \"server\"\n"+
+		"  listen \"echo\" { tcp = %q }\n%s%s}\n", address, alwaysRestart, more)
 }
 
-// Under full load a child is restarted again and again, by a reload and by a
-// signal from outside, and not one request is lost: who connects meanwhile
-// waits in the backlog of the socket, which is ours.
+// TestNoRequestIsLostInARestart restarts a child under full load, by a reload and by a signal.
+// No request may be lost: connections wait in the backlog of the socket that the supervisor
+// holds.
 func TestNoRequestIsLostInARestart(t *testing.T) {
-	address := "127.0.0.1:" + free(t)
-	s := start(t, server(address, ""))
+	address := "127.0.0.1:" + freePort(t)
+	s := start(t, serverChild(address, ""))
 	const inherits = "| inherited: true"
 	served := 0
 	serves := func() {
 		t.Helper()
 		var err error
-		if _, served, err = s.output.from(served, func(line string) bool { return strings.HasSuffix(line, inherits) }); err != nil {
-			t.Fatalf("no further run serves: %v", err)
+		if _, served, err = s.output.find(served,
+			func(line string) bool { return strings.HasSuffix(line, inherits) }); err != nil {
+			t.Fatalf("no further process serves: %v", err)
 		}
 	}
 	serves()
@@ -92,9 +95,9 @@ func TestNoRequestIsLostInARestart(t *testing.T) {
 	restarts, next := 0, 0
 	for asked() < 2000 || restarts < 10 {
 		var e entry
-		e, next = s.waitFrom(next, "child ready", "child", "server")
+		e, next = s.awaitEntryFrom(next, "child ready", "child", "server")
 		if restarts++; restarts%2 == 0 {
-			s.reload(server(address, fmt.Sprintf("env = { EDITION = \"%d\" }\n", restarts)))
+			s.reload(serverChild(address, fmt.Sprintf("env = { EDITION = \"%d\" }\n", restarts)))
 		} else if err := unix.Kill(e.int("pid"), unix.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
@@ -108,26 +111,27 @@ func TestNoRequestIsLostInARestart(t *testing.T) {
 	stop()
 	t.Logf("%d requests, %d restarts", asked(), restarts)
 	s.signal(unix.SIGTERM)
-	if e := s.ends(0, "graceful"); e.int("spawned") != restarts+1 {
-		t.Errorf("%d restarts, and %v", restarts, e)
+	if e := s.expectStop(0, "graceful"); e.int("spawned") != restarts+1 {
+		t.Errorf("%d restarts, want one process more in %v", restarts, e)
 	}
-	if n := s.count("fd closed", "owner", "supervisor", "target", "tcp "+address+" listen"); n != 1 {
-		t.Errorf("the socket was closed %d times", n)
+	if n := s.count("fd closed", "owner", "supervisor", "target",
+		"tcp "+address+" listen"); n != 1 {
+		t.Errorf("the socket was closed %d times, want 1", n)
 	}
 	if err := ask("tcp", address, "late"); !errors.Is(err, unix.ECONNREFUSED) {
-		t.Errorf("after the end: %v", err)
+		t.Errorf("a connection after the stop: got %v, want ECONNREFUSED", err)
 	}
 }
 
-// All instances have the same socket: while one of them is there, somebody
-// answers at once.
+// TestInstancesShareASocket checks that all instances share the socket: while one of them
+// runs, requests are answered at once.
 func TestInstancesShareASocket(t *testing.T) {
-	address := "127.0.0.1:" + free(t)
-	s := start(t, server(address, "count = 2\n"))
+	address := "127.0.0.1:" + freePort(t)
+	s := start(t, serverChild(address, "count = 2\n"))
 	for _, name := range []string{"server1", "server2"} {
-		s.prints("[" + name + "]")
+		s.awaitLine("[" + name + "]")
 	}
-	one := s.wait("child ready", "child", "server1")
+	one := s.awaitEntry("child ready", "child", "server1")
 	for range 20 {
 		if err := ask("tcp", address, "hi"); err != nil {
 			t.Error(err)
@@ -139,19 +143,20 @@ func TestInstancesShareASocket(t *testing.T) {
 	if err := unix.Kill(one.int("pid"), unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	s.wait("child restarting", "child", "server1")
+	s.awaitEntry("child restarting", "child", "server1")
 	if err := ask("tcp", address, "hi"); err != nil {
 		t.Error(err)
 	}
 	s.signal(unix.SIGTERM)
-	s.ends(0, "graceful")
+	s.expectStop(0, "graceful")
 }
 
-// echo is an echo server in Python on the socket that it is handed.
-const echo = `
+// echoServer is an echo server in Python on an inherited socket.
+const echoServer = `
 import os, signal, socket, sys
 assert os.environ["LISTEN_PID"] == str(os.getpid()), os.environ
-print("given", os.environ["LISTEN_FDS"], os.environ["LISTEN_FDNAMES"], len(os.listdir("/proc/self/fd")))
+fds = len(os.listdir("/proc/self/fd"))
+print("given", os.environ["LISTEN_FDS"], os.environ["LISTEN_FDNAMES"], fds)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 s = socket.socket(fileno=3)
 while True:
@@ -163,8 +168,8 @@ while True:
     c.close()
 `
 
-// A program in another language, on a unix socket. It is killed while nobody
-// asks, and who asks before the next run is there gets an answer from that.
+// TestUnixSocketForPython passes a unix socket to a Python program. A request that arrives
+// between a crash and the restart is answered by the next process.
 func TestUnixSocketForPython(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "echo.sock")
@@ -174,7 +179,7 @@ func TestUnixSocketForPython(t *testing.T) {
 	}
 	stale.SetUnlinkOnClose(false)
 	stale.Close()
-	s := prepare(t, python(t, "py", echo, fmt.Sprintf(`
+	s := prepare(t, python(t, "py", echoServer, fmt.Sprintf(`
   listen "echo" {
     unix = %q
     mode = "0600"
@@ -182,80 +187,81 @@ func TestUnixSocketForPython(t *testing.T) {
   listen "other" { tcp = "127.0.0.1:%s" }
   restart {
     delay = "500ms"
-  }`, path, free(t)))+python(t, "none", `
+  }`, path, freePort(t)))+python(t, "none", `
 import os, signal, sys
-print("env", [name for name in os.environ if name.startswith("LISTEN_")], len(os.listdir("/proc/self/fd")))
+fds = len(os.listdir("/proc/self/fd"))
+print("env", [name for name in os.environ if name.startswith("LISTEN_")], fds)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 rest()
 `, ""))
 	s.cmd.Env = append(s.cmd.Env, "LISTEN_FDS=1", "LISTEN_PID=1", "LISTEN_FDNAMES=theirs")
 	s.launch()
-	s.prints("[py] given 2 echo:other 6") // the standard streams, both sockets, and the listing
-	s.prints("[none] env [] 4")
+	s.awaitLine("[py] given 2 echo:other 6") // the standard streams, both sockets, and the listing
+	s.awaitLine("[none] env [] 4")
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}
 	if err := ask("unix", path, "one"); err != nil {
 		t.Error(err)
 	}
-	if err := unix.Kill(s.wait("child ready", "child", "py").int("pid"), unix.SIGKILL); err != nil {
+	if err := unix.Kill(s.awaitEntry("child ready", "child", "py").int("pid"),
+		unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	s.wait("child restarting", "child", "py")
+	s.awaitEntry("child restarting", "child", "py")
 	if err := ask("unix", path, "two"); err != nil {
 		t.Error(err)
 	}
 	s.signal(unix.SIGTERM)
-	if e := s.ends(0, "graceful"); e.int("spawned") != 3 || e.int("fds_left") != 0 {
-		t.Errorf("%v", e)
-	}
+	s.expectStop(0, "graceful").expect(t, "spawned", 3, "fds_left", 0)
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the socket's file is left: %v", err)
+		t.Errorf("the file of the socket was not removed: %v", err)
 	}
 }
 
-// An address that is taken: at the start nothing runs, and a reload changes
-// nothing.
+// TestTakenAddress checks that an address in use fails the start, and that a reload to it
+// changes nothing.
 func TestTakenAddress(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	taken, mine := l.Addr().String(), "127.0.0.1:"+free(t)
+	taken, mine := l.Addr().String(), "127.0.0.1:"+freePort(t)
 	dir := t.TempDir()
 	socket, pidFile := filepath.Join(dir, "s"), filepath.Join(dir, "pid")
-	both := fmt.Sprintf("child \"a\" {\n  command = \"fixture\"\n  args = [\"sleep\"]\n  listen \"x\" { unix = %q }\n  listen \"y\" { tcp = %q }\n}\n", socket, taken)
+	both := fmt.Sprintf("child \"a\" {\n  command = \"fixture\"\n  args = [\"sleep\"]\n"+
+		"  listen \"x\" { unix = %q }\n  listen \"y\" { tcp = %q }\n}\n", socket, taken)
 	s := start(t, both, "--pid-file", pidFile)
-	if code := s.code(); code != 1 || !strings.Contains(s.log.text(), fmt.Sprintf("cannot open the socket \"y\" on %q: address already in use", taken)) {
+	if code := s.exitCode(); code != 1 || !strings.Contains(s.log.text(),
+		fmt.Sprintf("cannot open the socket \"y\" on %q: address already in use", taken)) {
 		t.Errorf("exit code %d", code)
 	}
 	for _, path := range []string{socket, pidFile} {
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s is left: %v", path, err)
+			t.Errorf("%s was not removed: %v", path, err)
 		}
 	}
 
-	s = start(t, server(mine, ""))
-	s.prints("| inherited: true")
-	s.reload(server(taken, ""))
-	if e := s.wait("config rejected", "@level", "error"); !strings.Contains(e["diagnostics"].(string), taken) {
-		t.Errorf("%v", e)
+	s = start(t, serverChild(mine, ""))
+	s.awaitLine("| inherited: true")
+	s.reload(serverChild(taken, ""))
+	if e := s.awaitEntry("config rejected", "@level",
+		"error"); !strings.Contains(e["diagnostics"].(string), taken) {
+		t.Errorf("got %v, want the address in the diagnostics", e)
 	}
 	if err := ask("tcp", mine, "still there"); err != nil {
 		t.Error(err)
 	}
-	other := "127.0.0.1:" + free(t)
-	s.reload(server(other, ""))
-	s.wait("config reloaded", "changed", "[server]")
+	other := "127.0.0.1:" + freePort(t)
+	s.reload(serverChild(other, ""))
+	s.awaitEntry("config reloaded", "changed", "[server]")
 	if err := ask("tcp", other, "moved"); err != nil {
 		t.Error(err)
 	}
 	if err := ask("tcp", mine, "old"); !errors.Is(err, unix.ECONNREFUSED) {
-		t.Errorf("the old address: %v", err)
+		t.Errorf("the old address: got %v, want ECONNREFUSED", err)
 	}
 	s.signal(unix.SIGTERM)
-	if e := s.ends(0, "graceful"); e.int("spawned") != 2 {
-		t.Errorf("%v", e)
-	}
+	s.expectStop(0, "graceful").expect(t, "spawned", 2)
 }

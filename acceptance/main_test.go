@@ -1,5 +1,5 @@
-// Package acceptance drives the built programs and the image as their users
-// do, and reads what they log.
+// Package acceptance tests the built programs and the image by their output, their log and
+// their exit code.
 package acceptance
 
 import (
@@ -16,13 +16,13 @@ import (
 	"tp0/supervisor/fixture/needs"
 )
 
-// bin is where the programs are: supervisor, server, client and fixture, built
-// as the Makefile and the Dockerfile build them, and truth, a fixture in C.
+// bin is the directory of the programs: supervisor, server, client and fixture, built as in
+// the Makefile and the Dockerfile, and the C fixture truth.
 var bin string
 
 func TestMain(m *testing.M) {
-	// Whoever runs the tests may ignore signals, as nohup(1) does. What we catch
-	// starts with its default in the programs under test.
+	// The caller may ignore signals, as nohup(1) does. A caught signal has its default disposition
+	// in the programs under test.
 	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
 		if signal.Ignored(sig) {
 			signal.Notify(make(chan os.Signal, 1), sig)
@@ -50,10 +50,13 @@ func TestMain(m *testing.M) {
 
 func buildPrograms() error {
 	for name, source := range map[string]string{
-		"supervisor": "tp0/supervisor", "server": "tp0/workers/server", "client": "tp0/workers/client",
+		"supervisor": "tp0/supervisor", "server": "tp0/workers/server",
+		"client":  "tp0/workers/client",
 		"fixture": "tp0/supervisor/fixture/program",
 	} {
-		c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-ldflags=tp0/supervisor=-s -w -E=tp0/supervisor/entrypoint.entry", "-o", filepath.Join(bin, name), source)
+		c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w",
+			"-ldflags=tp0/supervisor=-s -w -E=tp0/supervisor/entrypoint.entry", "-o",
+			filepath.Join(bin, name), source)
 		c.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := c.CombinedOutput(); err != nil {
 			return fmt.Errorf("cannot build %s: %w\n%s", source, err, out)
@@ -63,7 +66,8 @@ func buildPrograms() error {
 		return nil // the tests that run truth are skipped
 	}
 	// A static program runs in a container without a C library.
-	c := exec.Command("gcc", "-static", "-O1", "-pthread", "-Wall", "-Wextra", "-Werror", "-o", filepath.Join(bin, "truth"), "../supervisor/fixture/truth.c")
+	c := exec.Command("gcc", "-static", "-O1", "-pthread", "-Wall", "-Wextra", "-Werror", "-o",
+		filepath.Join(bin, "truth"), "../supervisor/fixture/truth.c")
 	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot build truth.c: %w\n%s", err, out)
 	}

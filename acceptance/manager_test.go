@@ -13,8 +13,8 @@ import (
 	"tp0/supervisor/fixture/needs"
 )
 
-// Who started us hears how we do, as sd_notify(3) has it; our children neither
-// speak for us nor know of it.
+// TestServiceManager checks the notifications to the service manager, see sd_notify(3). The
+// variables of the notification are removed from the children's environment.
 func TestServiceManager(t *testing.T) {
 	name := fmt.Sprintf("@acceptance/manager/%d", os.Getpid())
 	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
@@ -48,15 +48,17 @@ func TestServiceManager(t *testing.T) {
 		}
 	}
 	needs.Check(t, "python")
-	s := prepare(t, fixture("a", "sleep", "")+shell("b", "env | grep -c -e NOTIFY -e WATCHDOG; "+resting, "depends_on = [\"a\"]\n  ready { log = \"at rest\" }"))
+	s := prepare(t, fixture("a", "sleep", "")+shell("b",
+		"env | grep -c -e NOTIFY -e WATCHDOG; "+idleScript,
+		"depends_on = [\"a\"]\n  ready { log = \"at rest\" }"))
 	s.cmd.Env = append(s.cmd.Environ(), "NOTIFY_SOCKET="+name, "WATCHDOG_USEC=100000")
 	s.launch()
 	hears("READY=1", "STATUS=2 children ready")
-	s.prints("[b] 0")
+	s.awaitLine("[b] 0")
 	hears("WATCHDOG=1")
 	hears("WATCHDOG=1")
-	if at := s.wait("all children ready", "children", 2); at == nil {
-		t.Error("the log does not say so")
+	if at := s.awaitEntry("all children ready", "children", 2); at == nil {
+		t.Error("no entry \"all children ready\"")
 	}
 	s.signal(unix.SIGHUP)
 	hears("RELOADING=1", "STATUS=reloading")
@@ -64,5 +66,5 @@ func TestServiceManager(t *testing.T) {
 	s.signal(unix.SIGTERM)
 	hears("STOPPING=1", "STATUS=stopping: SIGTERM")
 	hears("STATUS=graceful: 2 spawned, 2 reaped, 0 killed, 0 descriptors left")
-	s.ends(0, "graceful")
+	s.expectStop(0, "graceful")
 }

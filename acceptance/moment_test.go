@@ -11,23 +11,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stops that find a process, or the supervisor itself, in an awkward moment; and
-// what is told of a descriptor beside its name.
+// Tests of stops that find a process or the supervisor in an unusual state, and of the details
+// that are logged for a descriptor.
 
-// await looks until something holds.
+// await polls until holds returns true. what describes the condition.
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for began := time.Now(); !holds(); {
 		if time.Since(began) > limit {
-			t.Fatalf("never: %s", what)
+			t.Fatalf("not within %v: %s", limit, what)
 		}
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// standing reports whether each thread of a process is stopped, by job control
-// or in the eyes of its tracer.
-func standing(pid int) bool {
+// allThreadsStopped reports whether each thread of a process is stopped, by job control or by
+// its tracer.
+func allThreadsStopped(pid int) bool {
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 	for _, path := range threads {
 		b, _ := os.ReadFile(path)
@@ -39,16 +39,15 @@ func standing(pid int) bool {
 	return len(threads) > 0
 }
 
-func send(t *testing.T, pid int, sig unix.Signal) {
+func signalPID(t *testing.T, pid int, sig unix.Signal) {
 	t.Helper()
 	if err := unix.Kill(pid, sig); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestDetailsAreOfTheExit(t *testing.T) {
-	t.Parallel()
-	const script = `
+// detailsScript opens sockets and files in many states.
+const detailsScript = `
 import fcntl, os, signal, socket, threading, time
 def pair(small=False):
     l = socket.socket()
@@ -74,7 +73,7 @@ r.close()
 r = open("read")
 fcntl.lockf(w, fcntl.LOCK_EX)
 os.remove("gone")
-signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]) # Python's handlers run in the main thread alone
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]) # handlers run in the main thread
 for _ in range(3): threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
 signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 if os.fork() == 0: signal.pause()
@@ -88,39 +87,46 @@ signal.signal(signal.SIGTERM, stop)
 print("ready")
 rest()
 `
+
+// TestDescriptorDetailsAtExit checks the details that are logged for a leaked descriptor. They
+// are those at the exit, not those at the start of the stop.
+func TestDescriptorDetailsAtExit(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	s := start(t, python(t, "c", script, fmt.Sprintf("cwd = %q", dir)))
-	s.prints("ready")
-	pid := s.wait("child spawned").int("pid")
+	s := start(t, python(t, "c", detailsScript, fmt.Sprintf("cwd = %q", dir)))
+	s.awaitLine("ready")
+	pid := s.awaitEntry("child spawned").int("pid")
 	s.signal(unix.SIGTERM)
-	s.ends(0, "leaky")
+	s.expectStop(0, "leaky")
 	var accepted, full, conn, queue int
-	line, _, _ := s.output.from(0, func(line string) bool { return strings.Contains(line, "fds ") })
-	if _, err := fmt.Sscanf(line, "[c] fds %d %d %d %d", &accepted, &full, &conn, &queue); err != nil {
+	line, _, _ := s.output.find(0, func(line string) bool { return strings.Contains(line, "fds ") })
+	if _, err := fmt.Sscanf(line, "[c] fds %d %d %d %d", &accepted, &full, &conn,
+		&queue); err != nil {
 		t.Fatal(err)
 	}
 	left := func(keys ...any) entry {
 		t.Helper()
-		return s.wait("fd closed", append([]any{"owner", "c", "pid", pid, "by", "kernel"}, keys...)...)
+		return s.awaitEntry("fd closed", append([]any{"owner", "c", "pid", pid, "by", "kernel"},
+			keys...)...)
 	}
 	left("fd", accepted, "unread", 1500, "state", "established")
 	left("fd", conn, "unread", nil, "state", "established")
 	if e := left("fd", full); e.int("unsent") < 1 {
-		t.Errorf("%v", e)
+		t.Errorf("got %v, want unsent bytes", e)
 	}
 	left("fd", queue, "state", "listen, 1 not accepted")
 	left("target", filepath.Join(dir, "read"), "mode", "r", "lock", nil, "deleted", nil)
 	left("target", filepath.Join(dir, "wrote"), "mode", "wa", "lock", "posix write")
 	left("kind", "file", "mode", "rw", "deleted", true)
-	e := s.wait("child reaped", "child", "c", "threads", 4, "processes", 1, "forked", 1)
+	e := s.awaitEntry("child reaped", "child", "c", "threads", 4, "processes", 1, "forked", 1)
 	if n := e.int("threads_at_end"); n < 1 || n > 4 {
-		t.Errorf("%v", e)
+		t.Errorf("got %v, want 1 to 4 threads_at_end", e)
 	}
 }
 
-// A child of many threads that is stopped by job control before its stop, and
-// one that is stopped in it, twice: the supervisor continues it once.
-func TestManyThreadsAreStopped(t *testing.T) {
+// TestThreadsStoppedByJobControl stops a child of many threads before its stop, and twice
+// during the stop. The supervisor sends SIGCONT once.
+func TestThreadsStoppedByJobControl(t *testing.T) {
 	t.Parallel()
 	const threads = `
 import os, signal, threading, time
@@ -135,41 +141,41 @@ rest()
 `
 	t.Run("before", func(t *testing.T) {
 		s := start(t, python(t, "c", fmt.Sprintf(threads, "os._exit(9)"), ""))
-		s.prints("ready")
-		pid := s.wait("child spawned").int("pid")
-		send(t, pid, unix.SIGSTOP)
-		await(t, "all threads stand", func() bool { return standing(pid) })
+		s.awaitLine("ready")
+		pid := s.awaitEntry("child spawned").int("pid")
+		signalPID(t, pid, unix.SIGSTOP)
+		await(t, "all threads stand", func() bool { return allThreadsStopped(pid) })
 		s.signal(unix.SIGTERM)
-		s.ends(0, "graceful")
-		s.wait("signal sent", "child", "c", "signal", "SIGCONT")
-		s.wait("child reaped", "child", "c", "code", 9, "proof", "exact", "threads", 4)
+		s.expectStop(0, "graceful")
+		s.awaitEntry("signal sent", "child", "c", "signal", "SIGCONT")
+		s.awaitEntry("child reaped", "child", "c", "code", 9, "proof", "exact", "threads", 4)
 	})
 	t.Run("in it", func(t *testing.T) {
 		s := start(t, python(t, "c", fmt.Sprintf(threads, `print("stopping")`), ""))
-		s.prints("ready")
-		pid := s.wait("child spawned").int("pid")
+		s.awaitLine("ready")
+		pid := s.awaitEntry("child spawned").int("pid")
 		s.signal(unix.SIGTERM)
-		s.prints("stopping")
-		send(t, pid, unix.SIGSTOP)
-		s.wait("signal sent", "child", "c", "signal", "SIGCONT")
-		await(t, "it goes on", func() bool { return !standing(pid) })
-		send(t, pid, unix.SIGSTOP)
-		await(t, "all threads stand again", func() bool { return standing(pid) })
-		send(t, pid, unix.SIGUSR1)
-		if !standing(pid) {
-			t.Error("it ran though it is stopped")
+		s.awaitLine("stopping")
+		signalPID(t, pid, unix.SIGSTOP)
+		s.awaitEntry("signal sent", "child", "c", "signal", "SIGCONT")
+		await(t, "it goes on", func() bool { return !allThreadsStopped(pid) })
+		signalPID(t, pid, unix.SIGSTOP)
+		await(t, "all threads stand again", func() bool { return allThreadsStopped(pid) })
+		signalPID(t, pid, unix.SIGUSR1)
+		if !allThreadsStopped(pid) {
+			t.Error("the child runs, want it stopped")
 		}
-		send(t, pid, unix.SIGCONT)
-		s.ends(0, "graceful")
-		s.wait("child reaped", "child", "c", "code", 9, "proof", "exact", "threads", 4)
+		signalPID(t, pid, unix.SIGCONT)
+		s.expectStop(0, "graceful")
+		s.awaitEntry("child reaped", "child", "c", "code", 9, "proof", "exact", "threads", 4)
 		if n := s.count("signal sent", "signal", "SIGCONT"); n != 1 {
-			t.Errorf("it was continued %d times", n)
+			t.Errorf("SIGCONT was sent %d times, want 1", n)
 		}
 	})
 }
 
-// A child that waits for a worker which job control stopped before the stop: both
-// are continued, or the whole time would pass for nothing.
+// TestStoppedWorkerIsContinued checks that SIGCONT reaches a stopped worker too, which its
+// parent waits for.
 func TestStoppedWorkerIsContinued(t *testing.T) {
 	t.Parallel()
 	const script = `
@@ -185,19 +191,20 @@ _, status = os.waitpid(p, 0)
 os._exit(os.waitstatus_to_exitcode(status))
 `
 	s := start(t, python(t, "c", script, ""))
-	pid := s.said("worker")
-	send(t, pid, unix.SIGSTOP)
-	await(t, "the worker stands", func() bool { return standing(pid) })
+	pid := s.printedNumber("worker")
+	signalPID(t, pid, unix.SIGSTOP)
+	await(t, "the worker stands", func() bool { return allThreadsStopped(pid) })
 	s.signal(unix.SIGTERM)
-	s.ends(0, "graceful")
-	s.wait("signal sent", "child", "c", "signal", "SIGCONT")
-	s.wait("child reaped", "child", "c", "code", 5, "processes", 1)
+	s.expectStop(0, "graceful")
+	s.awaitEntry("signal sent", "child", "c", "signal", "SIGCONT")
+	s.awaitEntry("child reaped", "child", "c", "code", 5, "processes", 1)
 }
 
-// A child in the middle of vfork(2) hears nothing until its own child is gone.
-func TestStopInVfork(t *testing.T) {
+// TestStopDuringVfork stops a child that is in vfork(2), and so gets no signal until its own
+// child has ended.
+func TestStopDuringVfork(t *testing.T) {
 	t.Parallel()
-	program := compiled(t, `
+	program := compileC(t, `
 #define _DEFAULT_SOURCE
 #include <signal.h>
 #include <sys/wait.h>
@@ -216,15 +223,17 @@ int main(void) {
 		pause();
 }`)
 	s := start(t, fmt.Sprintf("child \"c\" {\n  command = %q\n}\n", program))
-	s.prints("ready")
+	s.awaitLine("ready")
 	s.signal(unix.SIGTERM)
-	s.ends(0, "graceful")
-	s.wait("process ended", "child", "c", "signal", "SIGTERM", "in_stop", false, "proof", "exact")
-	s.wait("child reaped", "child", "c", "code", 11, "processes", 1, "proof", "exact")
+	s.expectStop(0, "graceful")
+	s.awaitEntry("process ended", "child", "c", "signal", "SIGTERM", "in_stop", false, "proof",
+		"exact")
+	s.awaitEntry("child reaped", "child", "c", "code", 11, "processes", 1, "proof", "exact")
 }
 
-// What a child leaves behind that does not end by SIGTERM is killed, and told.
-func TestDeafDescendantIsSwept(t *testing.T) {
+// TestDescendantThatIgnoresSIGTERMIsKilled checks that a descendant that ignores SIGTERM is
+// killed and logged.
+func TestDescendantThatIgnoresSIGTERMIsKilled(t *testing.T) {
 	t.Parallel()
 	const script = `
 import os, signal
@@ -235,47 +244,49 @@ else: print("ready") # its handler may not be there when the helper speaks
 rest()
 `
 	s := start(t, "shutdown { deadline = \"1s\" }\n"+python(t, "c", script, ""))
-	pid := s.said("helper")
-	s.prints("ready")
+	pid := s.printedNumber("helper")
+	s.awaitLine("ready")
 	s.signal(unix.SIGTERM)
-	if e := s.ends(124, "forced"); e.int("killed") != 1 || e.int("orphans") != 1 {
-		t.Errorf("%v", e)
-	}
-	s.wait("child reaped", "child", "c", "code", 0, "processes", 1)
-	s.wait("signal sent", "child", "c", "process", "python3", "pid", pid, "signal", "SIGKILL", "step", 2, "@level", "warn")
-	s.wait("process ended", "child", "c", "pid", pid, "signal", "SIGKILL", "proof", "exact", "in_stop", false)
-	s.wait("orphan reaped", "pid", pid, "signal", "SIGKILL")
+	s.expectStop(124, "forced").expect(t, "killed", 1, "orphans", 1)
+	s.awaitEntry("child reaped", "child", "c", "code", 0, "processes", 1)
+	s.awaitEntry("signal sent", "child", "c", "process", "python3", "pid", pid, "signal", "SIGKILL",
+		"step", 2, "@level", "warn")
+	s.awaitEntry("process ended", "child", "c", "pid", pid, "signal", "SIGKILL", "proof", "exact",
+		"in_stop", false)
+	s.awaitEntry("orphan reaped", "pid", pid, "signal", "SIGKILL")
 }
 
-// The supervisor itself stands still until its deadline has long passed: all are
-// reaped, and the books balance.
-func TestSupervisorStandsStill(t *testing.T) {
+// TestSupervisorIsStoppedPastItsDeadline stops the supervisor itself until its deadline has
+// passed. All children must be reaped, and the fd ledger must balance.
+func TestSupervisorIsStoppedPastItsDeadline(t *testing.T) {
 	t.Parallel()
 	const deadline = time.Second
 	for _, moment := range []string{"signal received", "signal sent"} {
 		t.Run(moment, func(t *testing.T) {
-			s := start(t, "shutdown { deadline = \"1s\" }\n"+fixture("deaf", "deaf", "")+fixture("good", "sleep", "count = 3")+fixture("daemon", "daemon deaf stay", ""))
-			s.prints("[deaf] ready")
+			s := start(t, "shutdown { deadline = \"1s\" }\n"+fixture("ignores", "ignore-term",
+				"")+fixture("good", "sleep", "count = 3")+fixture("daemon",
+				"daemon ignore-term stay", ""))
+			s.awaitLine("[ignores] ready")
 			for i := range 3 {
-				s.prints(fmt.Sprintf("[good%d] ready", i+1))
+				s.awaitLine(fmt.Sprintf("[good%d] ready", i+1))
 			}
-			s.prints("[daemon] daemon ")
+			s.awaitLine("[daemon] daemon ")
 			s.signal(unix.SIGTERM)
-			s.wait(moment)
+			s.awaitEntry(moment)
 			s.signal(unix.SIGSTOP)
-			await(t, "it stands", func() bool { return standing(s.pid) })
+			await(t, "it stands", func() bool { return allThreadsStopped(s.pid) })
 			time.Sleep(deadline + 200*time.Millisecond) // that it passes is the point
 			s.signal(unix.SIGCONT)
-			e := s.ends(124, "forced")
+			e := s.expectStop(124, "forced")
 			if e.int("spawned") != 5 || e.int("orphans") != 1 || s.count("left behind") > 0 {
-				t.Errorf("%v", e)
+				t.Errorf("got %v, want spawned=5, orphans=1 and no \"left behind\"", e)
 			}
 		})
 	}
 }
 
-// switches counts how often threads of a process gave the processor up.
-func switches(t *testing.T, pid int) (n int) {
+// contextSwitches counts the voluntary context switches of all threads of a process.
+func contextSwitches(t *testing.T, pid int) (n int) {
 	t.Helper()
 	all, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
 	for _, path := range all {
@@ -289,14 +300,14 @@ func switches(t *testing.T, pid int) (n int) {
 		n += of
 	}
 	if n == 0 {
-		t.Fatal("nothing is counted")
+		t.Fatal("got no context switch, want some")
 	}
 	return n
 }
 
-// What a removed child may leave running is traced on, and costs nothing: it works,
-// the supervisor sleeps, and at the end it is told and looked at.
-func TestLeftByAReload(t *testing.T) {
+// TestDescendantLeftByAReload checks a descendant that a removed child may leave running: it
+// works, costs no wake-up, and is stopped and proven at the end.
+func TestDescendantLeftByAReload(t *testing.T) {
 	t.Parallel()
 	const script = `
 import os, signal
@@ -315,34 +326,33 @@ rest()
 `
 	dir := t.TempDir()
 	keep := fixture("keep", "sleep", "")
-	s := start(t, keep+python(t, "d", script, fmt.Sprintf("cwd = %q\nkill_scope = \"process\"\ndescendants = \"leave\"", dir)))
-	s.prints("[keep] ready")
-	pid := s.said("helper")
+	s := start(t, keep+python(t, "d", script,
+		fmt.Sprintf("cwd = %q\nkill_scope = \"process\"\ndescendants = \"leave\"", dir)))
+	s.awaitLine("[keep] ready")
+	pid := s.printedNumber("helper")
 	s.reload(keep)
-	s.wait("config reloaded", "removed", "[d]")
-	s.wait("child reaped", "child", "d", "code", 0, "processes", 1)
+	s.awaitEntry("config reloaded", "removed", "[d]")
+	s.awaitEntry("child reaped", "child", "d", "code", 0, "processes", 1)
 	for n := 1; n <= 3; n++ {
-		send(t, pid, unix.SIGUSR1)
-		s.prints(fmt.Sprint("works ", n))
+		signalPID(t, pid, unix.SIGUSR1)
+		s.awaitLine(fmt.Sprint("works ", n))
 	}
 	least := 1000
 	for range 2 { // a look at keep, a second after its start, falls into one of them
-		before := switches(t, s.pid)
+		before := contextSwitches(t, s.pid)
 		time.Sleep(time.Second) // that nothing happens in it is the point
-		least = min(least, switches(t, s.pid)-before)
+		least = min(least, contextSwitches(t, s.pid)-before)
 	}
 	if least > 8 { // the slowest of our timers ticks ten times
-		t.Errorf("woken %d times in a second with nothing to do", least)
+		t.Errorf("%d wake-ups in an idle second, want at most 8", least)
 	}
-	send(t, pid, unix.SIGUSR1)
-	s.prints("works 4")
+	signalPID(t, pid, unix.SIGUSR1)
+	s.awaitLine("works 4")
 	s.signal(unix.SIGTERM)
-	e := s.ends(0, "leaky")
-	if e.int("orphans") != 1 {
-		t.Errorf("%v", e)
-	}
-	s.wait("signal sent", "orphan", "python3", "pid", pid, "signal", "SIGTERM")
-	s.wait("process ended", "pid", pid, "code", 0, "proof", "exact", "in_stop", false)
-	s.wait("fd closed", "pid", pid, "target", filepath.Join(dir, "left"), "by", "kernel")
-	s.wait("orphan reaped", "pid", pid, "code", 0)
+	e := s.expectStop(0, "leaky")
+	e.expect(t, "orphans", 1)
+	s.awaitEntry("signal sent", "orphan", "python3", "pid", pid, "signal", "SIGTERM")
+	s.awaitEntry("process ended", "pid", pid, "code", 0, "proof", "exact", "in_stop", false)
+	s.awaitEntry("fd closed", "pid", pid, "target", filepath.Join(dir, "left"), "by", "kernel")
+	s.awaitEntry("orphan reaped", "pid", pid, "code", 0)
 }

@@ -9,14 +9,18 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/needs"
 )
 
-// flood prints without end.
-const flood = "child \"flood\" {\n  command = \"/bin/sh\"\n  args = [\"-c\", \"trap 'exit 0' TERM; while :; do echo 0123456789012345678901234567890123456789; done\"]\n}\n"
+// flood is a child that prints without end.
+const flood = "child \"flood\" {\n  command = \"/bin/sh\"\n" +
+	"  args = [\"-c\", \"trap 'exit 0' TERM; " +
+	"while :; do echo 0123456789012345678901234567890123456789; done\"]\n}\n"
 
-// The reader of our standard output goes away, as in `supervisor run | head`:
-// everything goes on, and the loss is told.
-func TestReaderGoesAway(t *testing.T) {
+// TestOutputReaderCloses closes the reader of standard output, as `supervisor run | head`
+// does. The children continue, and the log reports the dropped lines.
+func TestOutputReaderCloses(t *testing.T) {
 	s := prepare(t, flood+fixture("good", "sleep", ""))
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -28,14 +32,14 @@ func TestReaderGoesAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Close()
-	s.wait("lines dropped", "dest", "stdout")
+	s.awaitEntry("lines dropped", "dest", "stdout")
 	s.signal(unix.SIGTERM)
-	s.ends(0, "graceful")
+	s.expectStop(0, "graceful")
 }
 
-// The reader of our standard output stops reading: children do not freeze, and
-// the stop is in time.
-func TestReaderStopsReading(t *testing.T) {
+// TestOutputReaderStalls checks that a reader of standard output that stops reading blocks
+// neither the children nor the stop.
+func TestOutputReaderStalls(t *testing.T) {
 	s := prepare(t, `shutdown { deadline = "3s" }`+"\n"+flood)
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -44,17 +48,17 @@ func TestReaderStopsReading(t *testing.T) {
 	defer r.Close()
 	s.cmd.Stdout = w
 	s.launch()
-	s.wait("lines dropped", "dest", "stdout", "reason", "stalled")
+	s.awaitEntry("lines dropped", "dest", "stdout", "reason", "stalled")
 	s.signal(unix.SIGTERM)
-	e := s.ends(0, "graceful")
+	e := s.expectStop(0, "graceful")
 	if e.int("elapsed_ms") > e.int("deadline_ms") {
-		t.Errorf("%v", e)
+		t.Errorf("got %v, want elapsed_ms within deadline_ms", e)
 	}
 }
 
-// The reader of our log goes away, or stops reading: the stop is complete all
-// the same.
-func TestNobodyReadsTheLog(t *testing.T) {
+// TestLogIsNotRead checks that the stop is complete if the reader of the log closes or stops
+// reading.
+func TestLogIsNotRead(t *testing.T) {
 	for _, closed := range []bool{true, false} {
 		s := prepare(t, fixture("c", "print 1", "count = 3"))
 		r, w, err := os.Pipe()
@@ -75,25 +79,25 @@ func TestNobodyReadsTheLog(t *testing.T) {
 		s.cmd.Stderr = w
 		s.launch()
 		for i := range 3 {
-			s.prints(fmt.Sprintf("[c%d] line 0", i+1))
+			s.awaitLine(fmt.Sprintf("[c%d] line 0", i+1))
 		}
 		s.signal(unix.SIGTERM)
-		if code := s.code(); code != 0 {
+		if code := s.exitCode(); code != 0 {
 			t.Errorf("closed %v: exit code %d", closed, code)
 		}
-		s.prints("[c3] last words")
+		s.awaitLine("[c3] last words")
 	}
 }
 
-// No line is lost, and the last one needs no end.
+// TestEveryLineArrives checks that no line is lost, and that the last line needs no newline.
 func TestEveryLineArrives(t *testing.T) {
 	const n, children = 20_000, 4
 	s := start(t, fixture("p", fmt.Sprint("print ", n), fmt.Sprint("count = ", children)))
 	for i := range children {
-		s.prints(fmt.Sprintf("[p%d] line %d", i+1, n-1))
+		s.awaitLine(fmt.Sprintf("[p%d] line %d", i+1, n-1))
 	}
 	s.signal(unix.SIGTERM)
-	s.ends(0, "graceful")
+	s.expectStop(0, "graceful")
 	next := map[string]int{}
 	last := 0
 	for line := range strings.SplitSeq(s.output.text(), "\n") {
@@ -103,56 +107,62 @@ func TestEveryLineArrives(t *testing.T) {
 			continue
 		}
 		if text != fmt.Sprint("line ", next[prefix]) {
-			t.Fatalf("after line %d of %s: %q", next[prefix]-1, prefix, line)
+			t.Fatalf("after line %d of %s: got %q, want the next line", next[prefix]-1, prefix,
+				line)
 		}
 		next[prefix]++
 	}
 	if last != children {
-		t.Errorf("%d of %d last words", last, children)
+		t.Errorf("%d lines \"last words\", want %d", last, children)
 	}
 }
 
-func TestEscapesNeverReachTheTerminal(t *testing.T) {
-	s := start(t, "child \"c\" {\n  command = \"/bin/sh\"\n  args = [\"-c\", \"printf '\\\\033[2J\\\\007evil\\\\n'; printf '\\\\033[31mdying' >&2; exit 3\"]\n  restart { on = \"never\" }\n}\n")
-	s.ends(1, "graceful")
-	if text := s.output.text() + s.log.text(); strings.ContainsAny(text, "\x1b\x07") || !strings.Contains(text, `\x1b[2J`) {
+func TestTerminalEscapesAreEscaped(t *testing.T) {
+	s := start(t, "child \"c\" {\n  command = \"/bin/sh\"\n"+
+		"  args = [\"-c\", \"printf '\\\\033[2J\\\\007evil\\\\n'; "+
+		"printf '\\\\033[31mdying' >&2; exit 3\"]\n  restart { on = \"never\" }\n}\n")
+	s.expectStop(1, "graceful")
+	if text := s.output.text() + s.log.text(); strings.ContainsAny(text, "\x1b\x07") ||
+		!strings.Contains(text, `\x1b[2J`) {
 		t.Errorf("%q", text)
 	}
 }
 
-func TestOutputGoesWhereItIsSent(t *testing.T) {
+func TestOutputToFile(t *testing.T) {
 	dir := t.TempDir()
-	s := start(t, fmt.Sprintf("child \"c\" {\n  command = \"/bin/sh\"\n  args = [\"-c\", \"echo out; echo err >&2\"]\n  logs {\n    format = \"raw\"\n    stdout = \"%s/out\"\n    stderr = \"none\"\n  }\n}\n", dir))
-	s.ends(0, "graceful")
+	s := start(t, fmt.Sprintf("child \"c\" {\n  command = \"/bin/sh\"\n"+
+		"  args = [\"-c\", \"echo out; echo err >&2\"]\n  logs {\n    format = \"raw\"\n"+
+		"    stdout = \"%s/out\"\n    stderr = \"none\"\n  }\n}\n", dir))
+	s.expectStop(0, "graceful")
 	if b, err := os.ReadFile(dir + "/out"); err != nil || string(b) != "out\n" {
 		t.Errorf("%q %v", b, err)
 	}
 	if s.output.text() != "" {
 		t.Error(s.output.text())
 	}
-	s.wait("fd closed", "owner", "supervisor", "kind", "file", "target", dir+"/out")
+	s.awaitEntry("fd closed", "owner", "supervisor", "kind", "file", "target", dir+"/out")
 }
 
-// A terminal hangs up: what is printed is lost, and nothing else.
+// TestTerminalHangsUp checks that a hangup of the terminal loses the output and nothing else.
 func TestTerminalHangsUp(t *testing.T) {
 	control, terminal := openTerminal(t)
 	s := prepare(t, fixture("c", "sleep", ""))
 	s.cmd.Stdin, s.cmd.Stdout = terminal, terminal
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	s.launch()
-	s.wait("child ready")
+	s.awaitEntry("child ready")
 	control.Close()
-	s.wait("config reloaded") // the SIGHUP that comes with it
+	s.awaitEntry("config reloaded") // the SIGHUP that comes with it
 	s.signal(unix.SIGTERM)
-	s.ends(0, "graceful")
+	s.expectStop(0, "graceful")
 }
 
-// openTerminal makes a terminal and the end that plays the person.
+// openTerminal opens a pseudo-terminal and its control end.
 func openTerminal(t *testing.T) (control, terminal *os.File) {
 	t.Helper()
 	control, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		t.Fatal(err)
+		needs.Skip(t, "devpts", err)
 	}
 	if err := unix.IoctlSetPointerInt(int(control.Fd()), unix.TIOCSPTLCK, 0); err != nil {
 		t.Fatal(err)

@@ -15,9 +15,9 @@ import (
 	"tp0/supervisor/fixture/needs"
 )
 
-// pidsImage is an image, and the flags that mount pids.c at /pids/pids. The image
-// itself can be on FUSE, where each child needs the start helper, and that needs
-// more pids than the least limit has.
+// pidsImage returns an image and the flags that mount pids.c at /pids/pids. The image itself
+// can be on FUSE, where each spawn needs the start helper and more pids than the lowest limit
+// has.
 func pidsImage(t *testing.T) (image string, mount []string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -28,8 +28,8 @@ func pidsImage(t *testing.T) (image string, mount []string) {
 	return quickImage(t), []string{"-v", dir + ":/pids:ro"}
 }
 
-// A child that takes every pid of a container ends nobody: the supervisor goes
-// on, says what is short, and the stop needs no pid.
+// TestOutOfPids runs a child that takes every pid of the container. The supervisor continues,
+// logs the shortage, and its stop needs no pid.
 func TestOutOfPids(t *testing.T) {
 	image, mount := pidsImage(t)
 	const config = `shutdown { deadline = "5s" }
@@ -55,19 +55,19 @@ child "bomb" {
 			for range 3 {
 				c := runContainer(t, image, config,
 					append(mount, "--pids-limit", fmt.Sprint(limit))...)
-				c.prints("[bomb] full")
-				c.says("probe not started", "resource", "processes", "probe", "alive")
+				c.awaitLine("[bomb] full")
+				c.awaitEntry("probe not started", "resource", "processes", "probe", "alive")
 				docker(t, "kill", "--signal=SIGTERM", c.id)
-				code, complete := c.wait()
+				code, complete := c.awaitExit()
 				if code != 0 || complete["verdict"] != "graceful" {
 					t.Fatalf("exit code %d: %v", code, complete)
 				}
 				if n := strings.Count(c.logs.text(), "bye"); n != 8 {
-					t.Fatalf("%d of 8 ended gracefully", n)
+					t.Fatalf("%d children ended gracefully, want 8", n)
 				}
 				for _, harm := range []string{`"child unhealthy"`, `"child restarting"`} {
 					if strings.Contains(c.logs.text(), harm) {
-						t.Fatalf("there is a line %s", harm)
+						t.Fatalf("got an entry %s, want none", harm)
 					}
 				}
 			}
@@ -75,12 +75,12 @@ child "bomb" {
 	}
 }
 
-func (c *container) says(message string, keys ...any) entry {
+func (c *container) awaitEntry(message string, keys ...any) entry {
 	c.t.Helper()
 	var e entry
-	_, _, err := c.logs.from(0, func(line string) bool {
+	_, _, err := c.logs.find(0, func(line string) bool {
 		e = nil
-		return json.Unmarshal([]byte(line), &e) == nil && e.is(message, keys...)
+		return json.Unmarshal([]byte(line), &e) == nil && e.matches(message, keys...)
 	})
 	if err != nil {
 		c.t.Fatalf("no log entry %q %v: %v", message, keys, err)
@@ -88,9 +88,8 @@ func (c *container) says(message string, keys ...any) entry {
 	return e
 }
 
-// A child that cannot be spawned for want of a pid is spawned when there is one
-// again, by way of the start helper too, which needs several. No attempt is
-// counted: there is none to be had.
+// TestSpawnWaitsForPids checks that a spawn without a free pid is repeated when there is one,
+// with the start helper too, which needs several. No restart attempt is counted.
 func TestSpawnWaitsForPids(t *testing.T) {
 	needs.Check(t, "root") // to signal a process of a container
 	image, mount := pidsImage(t)
@@ -116,24 +115,25 @@ child "late" {
   `+attribute+`
 }
 `, append(mount, "--pids-limit", "40", "--user", "0:0")...)
-			c.says("spawn delayed", "child", "late", "resource", "processes")
-			bomb := c.says("child spawned", "child", "bomb").int("pid")
-			// From outside, where there are pids: its own are ended as in a stop.
-			pid := inside(t, c.id, bomb)
+			c.awaitEntry("spawn delayed", "child", "late", "resource", "processes")
+			bomb := c.awaitEntry("child spawned", "child", "bomb").int("pid")
+			// The signal comes from outside of the container, where pids are free.
+			pid := hostPID(t, c.id, bomb)
 			if err := unix.Kill(-pid, unix.SIGTERM); err != nil {
 				t.Fatal(err)
 			}
-			c.prints("[late] up")
+			c.awaitLine("[late] up")
 			docker(t, "kill", "--signal=SIGTERM", c.id)
-			if code, e := c.wait(); code != 0 || e.int("spawned") != 2 {
+			if code, e := c.awaitExit(); code != 0 || e.int("spawned") != 2 {
 				t.Errorf("exit code %d: %v", code, e)
 			}
 		})
 	}
 }
 
-// inside is our number of a process that has another one in a container.
-func inside(t *testing.T, container string, pid int) int {
+// hostPID returns the pid, on this machine, of a process that has the given pid in a
+// container.
+func hostPID(t *testing.T, container string, pid int) int {
 	t.Helper()
 	fields := strings.Split(docker(t, "top", container, "-eo", "pid,args"), "\n")
 	for _, line := range fields {
@@ -148,16 +148,17 @@ func inside(t *testing.T, container string, pid int) int {
 			}
 		}
 	}
-	t.Fatalf("pid %d of the container is not there", pid)
+	t.Fatalf("the container has no pid %d", pid)
 	return 0
 }
 
-// Below the least limit nothing starts, and the reason names the limit and one
-// that would do. That one does.
+// TestPidsLimitTooLow checks that nothing starts below the lowest limit of pids, that the
+// error names a limit that suffices, and that this limit does.
 func TestPidsLimitTooLow(t *testing.T) {
 	image, mount := pidsImage(t)
 	const config = "child \"c\" {\n  command = \"/pids/pids\"\n  args = [\"ok\"]\n}\n"
-	for name, command := range map[string][]string{"run": nil, "exec": {"exec", "--", "/pids/pids", "ok"}} {
+	for name, command := range map[string][]string{"run": nil,
+		"exec": {"exec", "--", "/pids/pids", "ok"}} {
 		t.Run(name, func(t *testing.T) {
 			start := func(limit int) (code int, c *container) {
 				argv := strings.Join(append([]string{image}, command...), " ")
@@ -167,7 +168,7 @@ func TestPidsLimitTooLow(t *testing.T) {
 				return code, c
 			}
 			code, c := start(12)
-			line, _, err := c.logs.from(0, func(line string) bool {
+			line, _, err := c.logs.find(0, func(line string) bool {
 				return strings.Contains(line, "limit of processes is too low")
 			})
 			if err != nil || code != 1 || strings.Contains(c.logs.text(), "child spawned") {
@@ -176,14 +177,14 @@ func TestPidsLimitTooLow(t *testing.T) {
 			where := regexp.MustCompile(`/sys/fs/cgroup\S*/pids.max is 12\b`)
 			number := regexp.MustCompile(`raise the limit to (\d+)`).FindStringSubmatch(line)
 			if !where.MatchString(line) || number == nil {
-				t.Fatalf("it says %q", line)
+				t.Fatalf("got the output %q", line)
 			}
 			n, _ := strconv.Atoi(number[1])
 			if code, _ := start(n); code != 0 {
-				t.Errorf("with a limit of %d, as told, the exit code is %d", n, code)
+				t.Errorf("with the limit %d, which the error names: exit code %d, want 0", n, code)
 			}
 			if code, _ := start(n - 1); code != 1 {
-				t.Errorf("with a limit of %d, below what is told, the exit code is %d", n-1, code)
+				t.Errorf("with the limit %d, one too low: exit code %d, want 1", n-1, code)
 			}
 		})
 	}

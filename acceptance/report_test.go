@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// document is what a script would read of a report.
+// document is the part of a report that a script reads.
 type document struct {
 	Schema   int
 	Signal   string
@@ -40,25 +40,26 @@ type document struct {
 	Warnings []struct{ What string }
 }
 
-// messy is a configuration of whose stop there is much to tell.
-var messy = "log_level = \"debug\"\n" + fixture("leaky", "leaky", "") +
-	fixture("deaf", "deaf", "kill_timeout = \"200ms\"\n  depends_on = [\"leaky\"]") + fixture("d", "daemon sleep stay", "")
+// messyConfig is a configuration whose stop has leaked descriptors, a kill and an orphan.
+var messyConfig = "log_level = \"debug\"\n" + fixture("leaky", "leaky", "") +
+	fixture("ignores", "ignore-term", "kill_timeout = \"200ms\"\n  depends_on = [\"leaky\"]") +
+	fixture("d", "daemon sleep stay", "")
 
-func startMessy(t *testing.T, args ...string) *super {
+func startMessy(t *testing.T, args ...string) *supervisor {
 	t.Helper()
-	s := start(t, messy, args...)
-	for _, line := range []string{"[leaky] ready", "[deaf] ready", "[d] daemon "} {
-		s.prints(line)
+	s := start(t, messyConfig, args...)
+	for _, line := range []string{"[leaky] ready", "[ignores] ready", "[d] daemon "} {
+		s.awaitLine(line)
 	}
 	return s
 }
 
-// The report says what the log says.
+// TestReport compares the report with the log.
 func TestReport(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "stop.json")
 	s := startMessy(t, "--report", path)
 	s.signal(unix.SIGTERM)
-	e := s.ends(124, "forced")
+	e := s.expectStop(124, "forced")
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -67,39 +68,31 @@ func TestReport(t *testing.T) {
 	if err := json.Unmarshal(b, &d); err != nil {
 		t.Fatal(err)
 	}
-	if d.Schema != 1 || d.Signal != "SIGTERM" || d.Code != 124 || d.Verdict != "forced" || int(d.Deadline) != e.int("deadline_ms") || int(d.Elapsed) > e.int("elapsed_ms") {
+	if d.Schema != 1 || d.Signal != "SIGTERM" || d.Code != 124 || d.Verdict != "forced" ||
+		int(d.Deadline) != e.int("deadline_ms") || int(d.Elapsed) > e.int("elapsed_ms") {
 		t.Errorf("%.600s", b)
 	}
 	for key, n := range d.Balance {
 		if n != e.int(key) {
-			t.Errorf("%s is %d, and %d in the log", key, n, e.int(key))
+			t.Errorf("%s: got %d, want %d as in the log", key, n, e.int(key))
 		}
 	}
-	if len(d.Balance) != 7 || len(d.Children) != 3 || len(d.Orphans) != 1 || d.Orphans[0].Command != "fixture" {
+	if len(d.Balance) != 7 || len(d.Children) != 3 || len(d.Orphans) != 1 ||
+		d.Orphans[0].Command != "fixture" {
 		t.Errorf("%.600s", b)
 	}
-	for _, c := range d.Children {
-		if n := s.count("fd closed", "owner", c.Child, "by", "child"); n != len(c.Closed) {
-			t.Errorf("%s closed %d, and %d in the log", c.Child, len(c.Closed), n)
-		}
-		if n := s.count("fd closed", "owner", c.Child, "by", "kernel"); n != len(c.Left) {
-			t.Errorf("%s left %d, and %d in the log", c.Child, len(c.Left), n)
-		}
-		if n := s.count("signal sent", "child", c.Child, "process", nil); n != len(c.Steps) {
-			t.Errorf("%s got %d signals, and %d in the log", c.Child, len(c.Steps), n)
-		}
-		s.wait("child reaped", "child", c.Child, "pid", c.Pid, "fds_closed", c.FDsClosed, "fds_left", c.FDsLeft)
-	}
-	_, begin := s.waitFrom(0, "signal received")
+	s.expectReportedChildren(d)
+	_, begin := s.awaitEntryFrom(0, "signal received")
 	inStop := 0
 	for _, line := range strings.Split(s.log.text(), "\n")[begin:] {
 		var e entry
-		if json.Unmarshal([]byte(line), &e) == nil && e.is("fd closed", "owner", "supervisor") {
+		if json.Unmarshal([]byte(line), &e) == nil &&
+			e.matches("fd closed", "owner", "supervisor") {
 			inStop++
 		}
 	}
-	if n := inStop - 1; len(d.Own) != n { // the report's own comes after it
-		t.Errorf("%d of our own, want %d", len(d.Own), n)
+	if n := inStop - 1; len(d.Own) != n { // the descriptor of the report is closed after it
+		t.Errorf("%d descriptors of the supervisor, want %d", len(d.Own), n)
 	}
 	spender, most := "", 0.0
 	for _, x := range d.Budget {
@@ -107,44 +100,69 @@ func TestReport(t *testing.T) {
 			spender, most = x.Who, x.Share
 		}
 	}
-	if spender != "deaf" {
-		t.Errorf("%q took the most: %+v", spender, d.Budget)
+	if spender != "ignores" {
+		t.Errorf("%q took the most time, want child ignores: %+v", spender, d.Budget)
 	}
-	s.wait("fd opened", "owner", "supervisor", "target", path)
-	s.wait("fd closed", "owner", "supervisor", "target", path)
+	s.awaitEntry("fd opened", "owner", "supervisor", "target", path)
+	s.awaitEntry("fd closed", "owner", "supervisor", "target", path)
 }
 
-// One page, which needs nothing else and runs nothing, and which report reads.
+// expectReportedChildren compares the children of a report with the log.
+func (s *supervisor) expectReportedChildren(d document) {
+	s.t.Helper()
+	t := s.t
+	for _, c := range d.Children {
+		if n := s.count("fd closed", "owner", c.Child, "by", "child"); n != len(c.Closed) {
+			t.Errorf("%s closed %d descriptors, want %d as in the log", c.Child, len(c.Closed), n)
+		}
+		if n := s.count("fd closed", "owner", c.Child, "by", "kernel"); n != len(c.Left) {
+			t.Errorf("%s leaked %d descriptors, want %d as in the log", c.Child, len(c.Left), n)
+		}
+		if n := s.count("signal sent", "child", c.Child, "process", nil); n != len(c.Steps) {
+			t.Errorf("%s got %d signals, want %d as in the log", c.Child, len(c.Steps), n)
+		}
+		s.awaitEntry("child reaped", "child", c.Child, "pid", c.Pid, "fds_closed", c.FDsClosed,
+			"fds_left", c.FDsLeft)
+	}
+}
+
+// TestReportPage checks that the HTML report has no external resource, runs no script, and can
+// be read by supervisor report.
 func TestReportPage(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "stop.html")
-	hcl := fmt.Sprintf("shutdown { report = %q }\n", path) + fixture("leaky", "leaky", "") + fixture("deaf", "deaf", `kill_timeout = "200ms"`)
+	hcl := fmt.Sprintf("shutdown { report = %q }\n", path) + fixture("leaky", "leaky", "") +
+		fixture("ignores", "ignore-term", `kill_timeout = "200ms"`)
 	s := start(t, hcl)
-	s.prints("[leaky] ready")
-	s.prints("[deaf] ready")
+	s.awaitLine("[leaky] ready")
+	s.awaitLine("[ignores] ready")
 	s.signal(unix.SIGTERM)
-	s.ends(124, "forced")
+	s.expectStop(124, "forced")
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	page := string(b)
-	if strings.Contains(page, "http://") || strings.Contains(page, "https://") || strings.Count(page, "<script") != 1 ||
-		!strings.Contains(page, `<script type="application/json"`) || !strings.Contains(page, "default-src 'none'") {
+	if strings.Contains(page, "http://") || strings.Contains(page, "https://") ||
+		strings.Count(page, "<script") != 1 ||
+		!strings.Contains(page, `<script type="application/json"`) ||
+		!strings.Contains(page, "default-src 'none'") {
 		t.Errorf("%.2000s", page)
 	}
-	text, code := printed(t, path)
-	for _, want := range []string{"forced: exit code 124", "LEFT OPEN BY", "deaf", "TERM KILL", "3 left to the kernel"} {
+	text, code := runReport(t, path)
+	for _, want := range []string{"forced: exit code 124", "LEFT OPEN BY", "ignores",
+		"TERM KILL",
+		"3 left to the kernel"} {
 		if code != 0 || !strings.Contains(text, want) {
-			t.Errorf("%d, no %q in\n%s", code, want, text)
+			t.Errorf("exit code %d, want 0 and %q in\n%s", code, want, text)
 		}
 	}
 	if all, _ := os.ReadDir(dir); len(all) != 1 {
-		t.Errorf("something else was left: %v", all)
+		t.Errorf("got the files %v, want the report only", all)
 	}
 }
 
-func printed(t *testing.T, path string) (string, int) {
+func runReport(t *testing.T, path string) (string, int) {
 	t.Helper()
 	c := exec.Command(filepath.Join(bin, "supervisor"), "report", path)
 	c.WaitDelay = limit
@@ -154,7 +172,7 @@ func printed(t *testing.T, path string) (string, int) {
 	return string(out), c.ProcessState.ExitCode()
 }
 
-// A report that cannot be written is a warning and nothing else.
+// TestReportThatCannotBeWritten checks that such a report causes one warning and nothing else.
 func TestReportThatCannotBeWritten(t *testing.T) {
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "fifo")
@@ -168,24 +186,25 @@ func TestReportThatCannotBeWritten(t *testing.T) {
 		"/dev/full":                             "no space left on device",
 	} {
 		s := start(t, fixture("c", "sleep", ""), "--report", path)
-		s.prints("ready")
+		s.awaitLine("ready")
 		s.signal(unix.SIGTERM)
-		s.ends(0, "graceful")
-		if w := s.wait("report not written", "@level", "warn"); !strings.Contains(fmt.Sprint(w["reason"]), reason) {
+		s.expectStop(0, "graceful")
+		if w := s.awaitEntry("report not written", "@level",
+			"warn"); !strings.Contains(fmt.Sprint(w["reason"]), reason) {
 			t.Errorf("%s: %v", path, w)
 		}
 	}
 	if all, _ := os.ReadDir(dir); len(all) != 1 {
-		t.Errorf("something was left: %v", all)
+		t.Errorf("got the files %v, want the fifo only", all)
 	}
 }
 
-// It goes to standard output too, after what the children printed.
+// TestReportToStandardOutput checks that the report follows the output of the children.
 func TestReportToStandardOutput(t *testing.T) {
 	s := start(t, fixture("c", "sleep", ""), "--report", "/dev/stdout")
-	s.prints("ready")
+	s.awaitLine("ready")
 	s.signal(unix.SIGTERM)
-	s.ends(0, "graceful")
+	s.expectStop(0, "graceful")
 	_, text, _ := strings.Cut(s.output.text(), "\n")
 	var d document
 	if err := json.Unmarshal([]byte(text), &d); err != nil || d.Verdict != "graceful" {
@@ -193,30 +212,32 @@ func TestReportToStandardOutput(t *testing.T) {
 	}
 }
 
-// The name is a global: a reload changes it and restarts nobody. What was
-// before the stop is in the report all the same.
+// TestReportAfterReload checks that the path of the report is a global: a reload changes it
+// without a restart. The report has the processes that ended before the stop too.
 func TestReportAfterReload(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "stop.json")
 	children := fixture("c", "sleep", "") + fixture("once", "exit 0", "")
 	s := start(t, children)
-	s.prints("ready")
-	s.wait("child completed", "child", "once")
+	s.awaitLine("ready")
+	s.awaitEntry("child completed", "child", "once")
 	s.write(fmt.Sprintf("shutdown { report = %q }\n", path) + children)
 	s.signal(unix.SIGHUP)
-	s.wait("config reloaded")
+	s.awaitEntry("config reloaded")
 	s.signal(unix.SIGTERM)
-	e := s.ends(0, "graceful")
+	e := s.expectStop(0, "graceful")
 	if e.int("spawned") != 2 {
-		t.Errorf("something was restarted: %v", e)
+		t.Errorf("got %v, want spawned=2: a reload of the report restarts nothing", e)
 	}
-	if text, _ := printed(t, path); !strings.Contains(text, "ENDED BEFORE") || !strings.Contains(text, "once") {
+	if text, _ := runReport(t, path); !strings.Contains(text, "ENDED BEFORE") ||
+		!strings.Contains(text, "once") {
 		t.Error(text)
 	}
 }
 
-func TestReportOfNoReport(t *testing.T) {
+func TestReportRejectsOtherFiles(t *testing.T) {
 	dir := t.TempDir()
-	fifo, other, newer := filepath.Join(dir, "fifo"), filepath.Join(dir, "other"), filepath.Join(dir, "newer")
+	fifo, other, newer := filepath.Join(dir, "fifo"), filepath.Join(dir, "other"),
+		filepath.Join(dir, "newer")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -226,10 +247,12 @@ func TestReportOfNoReport(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{
-		fifo: "not a regular file", dir: "not a regular file", "/dev/zero": "not a regular file", other: "no report of a stop",
+		fifo: "not a regular file", dir: "not a regular file", "/dev/zero": "not a regular file",
+		other: "no report of a stop",
 		newer: "written by a newer supervisor", filepath.Join(dir, "none"): "no such file",
 	} {
-		if text, code := printed(t, path); code != 1 || !strings.Contains(text, want) || strings.Count(text, "\n") != 1 {
+		if text, code := runReport(t, path); code != 1 || !strings.Contains(text, want) ||
+			strings.Count(text, "\n") != 1 {
 			t.Errorf("%s: %d, %q", path, code, text)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// replicas is a server of many instances that overlaps. Its edition makes its
-// runs what they are, more does not.
+// replicas returns a server with four instances that are replaced with an overlap. Another
+// edition changes the processes, more does not.
 func replicas(address string, edition int, more string) string {
 	return fmt.Sprintf(`
 child "server" {
@@ -28,9 +28,8 @@ child "server" {
 `, edition, address, more)
 }
 
-// many is how much of something there is to be: as often as a variable says, for
-// those who have the time.
-func many(t *testing.T, variable string, usual int) int {
+// repetitions returns the number in an environment variable, or usual if it is not set.
+func repetitions(t *testing.T, variable string, usual int) int {
 	t.Helper()
 	text := os.Getenv(variable)
 	if text == "" {
@@ -43,16 +42,16 @@ func many(t *testing.T, variable string, usual int) int {
 	return n
 }
 
-// Under full load four replicas are replaced one after the other, 20 times,
-// and reloads in between change what replaces nobody, or how many there are.
-// No request is lost, and the books balance.
+// TestRollingUnderLoad replaces four replicas one after the other, 20 times, under full load.
+// Other reloads change attributes that replace nothing. No request may be lost, and the fd
+// ledger must balance.
 func TestRollingUnderLoad(t *testing.T) {
-	requests := many(t, "SUPERVISOR_REQUESTS", 4000)
+	requests := repetitions(t, "SUPERVISOR_REQUESTS", 4000)
 	const rounds, every = 20, 4 // a reload of another sort comes after every fourth
-	address := "127.0.0.1:" + free(t)
+	address := "127.0.0.1:" + freePort(t)
 	s := start(t, replicas(address, 0, ""))
 	for i := range 4 {
-		s.wait("child ready", "child", fmt.Sprint("server", i+1))
+		s.awaitEntry("child ready", "child", fmt.Sprint("server", i+1))
 	}
 	asked, stop := load(t, address)
 	defer stop()
@@ -64,17 +63,17 @@ func TestRollingUnderLoad(t *testing.T) {
 			}
 		}
 		s.reload(replicas(address, round, ""))
-		e, at := s.waitFrom(next, "config reloaded")
+		e, at := s.awaitEntryFrom(next, "config reloaded")
 		if fmt.Sprint(e["changed"]) != "[server1 server2 server3 server4]" {
-			t.Fatalf("%v", e)
+			t.Fatalf("got %v, want changed=[server1 server2 server3 server4]", e)
 		}
-		s.inTurns(next, at)
+		s.expectOneAtATime(next, at)
 		next, spawned = at, spawned+4
 		if round%every == 0 {
 			s.reload(replicas(address, round, fmt.Sprintf("kill_timeout = \"%ds\"", 1+round/every)))
-			e, next = s.waitFrom(next, "config reloaded")
+			e, next = s.awaitEntryFrom(next, "config reloaded")
 			if fmt.Sprint(e["changed"]) != "[server1 server2 server3 server4]" {
-				t.Fatalf("%v", e)
+				t.Fatalf("got %v, want changed=[server1 server2 server3 server4]", e)
 			}
 			reloads++
 		}
@@ -82,18 +81,20 @@ func TestRollingUnderLoad(t *testing.T) {
 	stop()
 	t.Logf("%d requests, %d rolling restarts, %d reloads", asked(), rounds, reloads)
 	s.signal(unix.SIGTERM)
-	e := s.ends(0, "graceful")
-	if e.int("spawned") != spawned || e.int("reaped") != spawned || e.int("fds_opened") != e.int("fds_closed") || e.int("fds_left") != 0 {
-		t.Errorf("%d runs, and %v", spawned, e)
+	e := s.expectStop(0, "graceful")
+	if e.int("spawned") != spawned || e.int("reaped") != spawned ||
+		e.int("fds_opened") != e.int("fds_closed") || e.int("fds_left") != 0 {
+		t.Errorf("got %[2]v, want %[1]d spawned and reaped, and a balanced fd ledger", spawned, e)
 	}
-	if n := s.count("fd closed", "owner", "supervisor", "target", "tcp "+address+" listen"); n != 1 {
-		t.Errorf("the socket was closed %d times", n)
+	if n := s.count("fd closed", "owner", "supervisor", "target",
+		"tcp "+address+" listen"); n != 1 {
+		t.Errorf("the socket was closed %d times, want 1", n)
 	}
 }
 
-// inTurns looks at the log of an update: each instance is ready anew before
-// its old run is told to end, and before the next one is spawned.
-func (s *super) inTurns(from, to int) {
+// expectOneAtATime checks the log of an update: each new process is ready before the old one
+// gets its stop signal and before the next one is spawned.
+func (s *supervisor) expectOneAtATime(from, to int) {
 	s.t.Helper()
 	phase := map[string]string{}
 	for _, e := range s.log.entries(from, to) {
@@ -102,7 +103,7 @@ func (s *super) inTurns(from, to int) {
 		case "child spawned":
 			for other, p := range phase {
 				if p == "spawned" {
-					s.t.Errorf("%s is spawned before %s is ready", name, other)
+					s.t.Errorf("%s was spawned before %s was ready", name, other)
 				}
 			}
 			phase[name] = "spawned"
@@ -110,17 +111,18 @@ func (s *super) inTurns(from, to int) {
 			phase[name] = "ready"
 		case "signal sent":
 			if phase[name] != "ready" {
-				s.t.Errorf("%s is stopped before it has an heir", name)
+				s.t.Errorf("%s got its stop signal before its new process was ready", name)
 			}
 		}
 	}
 	if len(phase) != 4 {
-		s.t.Errorf("%v were replaced", phase)
+		s.t.Errorf("got %v, want 4 replaced instances", phase)
 	}
 }
 
-// A reload whose new runs do not get ready is taken back: who was not replaced
-// never noticed, and what was is what it was.
+// TestRollbackOfAReload checks that a reload whose new processes do not become ready is rolled
+// back: instances that were not replaced are untouched, the others get their old
+// configuration.
 func TestRollbackOfAReload(t *testing.T) {
 	t.Parallel()
 	file := func(more, added string) string {
@@ -133,67 +135,75 @@ rest()
 	}
 	s := start(t, file("", ""))
 	for _, name := range []string{"keep", "c1", "c2"} {
-		s.wait("child ready", "child", name)
+		s.awaitEntry("child ready", "child", name)
 	}
 	for _, c := range []struct{ more, added, back string }{
 		{"env = { GOOD = \"0\" }", fixture("new", "sleep", ""), "not ready within 300ms"},
-		{"env = { GOOD = \"0\" }\nrestart { strategy = \"overlap\" }", "", "not ready within 300ms"},
-		{"", python(t, "bad", "import sys\nsys.exit(7)", "ready { log = \"never\" }"), "exited with code 7 before it was ready"},
+		{"env = { GOOD = \"0\" }\nrestart { strategy = \"overlap\" }", "",
+			"not ready within 300ms"},
+		{"", python(t, "bad", "import sys\nsys.exit(7)", "ready { log = \"never\" }"),
+			"exited with code 7 before it was ready"},
 	} {
 		from := s.log.count()
 		s.reload(file(c.more, c.added))
-		s.waitFrom(from, "config rolling back", "reason", c.back)
-		_, to := s.waitFrom(from, "config rejected")
-		if got := fmt.Sprint(s.running()); got != "[c1 c2 keep]" {
-			t.Errorf("%s run", got)
+		s.awaitEntryFrom(from, "config rolling back", "reason", c.back)
+		_, to := s.awaitEntryFrom(from, "config rejected")
+		if got := fmt.Sprint(s.runningInstances()); got != "[c1 c2 keep]" {
+			t.Errorf("got the running instances %s", got)
 		}
 		for _, e := range s.log.entries(from, to) {
-			if name := e["child"]; e["@message"] == "signal sent" && (name == "keep" || name == "c2") {
-				t.Errorf("%v", e)
+			if name := e["child"]; e["@message"] == "signal sent" &&
+				(name == "keep" || name == "c2") {
+				t.Errorf("got %v, want no signal to keep and c2", e)
 			}
 		}
-		if out, err := exec.Command(filepath.Join(bin, "supervisor"), "health", "--ready", "--config", s.config).CombinedOutput(); err != nil {
+		if out, err := exec.Command(filepath.Join(bin, "supervisor"), "health", "--ready",
+			"--config", s.config).CombinedOutput(); err != nil {
 			t.Errorf("%v: %s", err, out)
 		}
 	}
 	s.signal(unix.SIGTERM)
-	s.ends(0, "graceful")
+	s.expectStop(0, "graceful")
 }
 
-// A version that does not serve halts its update: what is there serves on, comes
-// back as what it was, and the next reload goes on from there.
+// TestHaltedUpdate checks that a version that does not serve halts its update: old instances
+// continue, restart with their old configuration, and the next reload replaces them.
 func TestHaltedUpdate(t *testing.T) {
 	t.Parallel()
 	file := func(end string) string {
-		return fixture("keep", "sleep", "") + python(t, "c", "import signal\nsignal.signal(signal.SIGTERM, lambda *_: os._exit(0))\n"+end+"\nprint('serves')\nrest()",
-			"count = 2\non_failure = \"ignore\"\nready { log = \"serves\" }\nrestart {\n  strategy = \"overlap\"\n  attempts = 1\n  delay = \"1ms\"\n}")
+		return fixture("keep", "sleep", "") + python(t, "c",
+			"import signal\nsignal.signal(signal.SIGTERM, lambda *_: os._exit(0))\n"+end+"\n"+
+				"print('serves')\nrest()",
+			"count = 2\non_failure = \"ignore\"\nready { log = \"serves\" }\nrestart {\n"+
+				"  strategy = \"overlap\"\n  attempts = 1\n  delay = \"1ms\"\n}")
 	}
 	s := start(t, file(""))
 	for _, name := range []string{"keep", "c1", "c2"} {
-		s.wait("child ready", "child", name)
+		s.awaitEntry("child ready", "child", name)
 	}
 	for _, end := range []string{"os._exit(7)", "os._exit(0)"} {
 		from := s.log.count()
 		s.reload(file(end))
-		s.waitFrom(from, "reload halted", "child", "c")
-		out, err := exec.Command(filepath.Join(bin, "supervisor"), "health", "--ready", "--config", s.config).CombinedOutput()
+		s.awaitEntryFrom(from, "reload halted", "child", "c")
+		out, err := exec.Command(filepath.Join(bin, "supervisor"), "health", "--ready", "--config",
+			s.config).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "is halted") { // the old ones serve
 			t.Errorf("%v: %s", err, out)
 		}
-		old, _ := s.waitFrom(0, "child ready", "child", "c2")
+		old, _ := s.awaitEntryFrom(0, "child ready", "child", "c2")
 		if end == "os._exit(7)" {
 			if err := unix.Kill(old.int("pid"), unix.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
-			s.waitFrom(from, "child ready", "child", "c2")
+			s.awaitEntryFrom(from, "child ready", "child", "c2")
 		}
-		if got := fmt.Sprint(s.running()); got != "[c1 c2 keep]" {
-			t.Errorf("%s run", got)
+		if got := fmt.Sprint(s.runningInstances()); got != "[c1 c2 keep]" {
+			t.Errorf("got the running instances %s", got)
 		}
 	}
 	from := s.log.count()
 	s.reload(file("print('anew')"))
-	s.waitFrom(from, "config reloaded")
+	s.awaitEntryFrom(from, "config reloaded")
 	s.signal(unix.SIGTERM)
-	s.ends(0, "graceful")
+	s.expectStop(0, "graceful")
 }

@@ -13,177 +13,178 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The configuration of the repository, as a newcomer runs it.
-func TestMainJob(t *testing.T) {
+// TestRepositoryConfig runs the configuration of the repository.
+func TestRepositoryConfig(t *testing.T) {
 	hcl, err := os.ReadFile("../supervisor.hcl")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := prepare(t, strings.ReplaceAll(string(hcl), `log_format = "text"`, ""))
-	port := free(t)
+	port := freePort(t)
 	s.cmd.Env = append(s.cmd.Env, "SERVER_PORT="+port, "CLI_LOOP_PERIOD=1h")
 	s.launch()
-	s.prints("[client1]")
-	s.prints("action: receive_message | result: success | client_id: 1")
+	s.awaitLine("[client1]")
+	s.awaitLine("action: receive_message | result: success | client_id: 1")
 	if text := strings.Split(s.output.text(), "\n")[0]; !strings.HasPrefix(text, "[server] ") {
-		t.Errorf("the client was first: %s", text)
+		t.Errorf("got the first line %q, want one of the server", text)
 	}
 	s.signal(unix.SIGTERM)
-	e := s.ends(0, "graceful")
-	if e.int("spawned") != 2 || e.int("killed") != 0 || e.int("fds_left") != 0 || e.int("elapsed_ms") > 2000 {
-		t.Errorf("%v", e)
+	e := s.expectStop(0, "graceful")
+	if e.int("spawned") != 2 || e.int("killed") != 0 || e.int("fds_left") != 0 ||
+		e.int("elapsed_ms") > 2000 {
+		t.Errorf("got %v, want spawned=2, killed=0, fds_left=0, and elapsed_ms of at most 2000", e)
 	}
 	for _, child := range []string{"server", "client1"} {
-		s.wait("child reaped", "child", child, "code", 0, "proof", "exact", "fds_left", 0)
+		s.awaitEntry("child reaped", "child", child, "code", 0, "proof", "exact", "fds_left", 0)
 	}
-	s.wait("fd closed", "owner", "server", "kind", "socket", "target", "tcp [::]:"+port+" listen", "by", "child", "proof", "exact")
-	// The client, which depends on the server, is gone before the server is told.
-	_, i := s.waitFrom(0, "child reaped", "child", "client1")
-	s.waitFrom(i, "signal sent", "child", "server", "signal", "SIGTERM", "step", 1)
-	s.prints("action: exit | result: success")
+	s.awaitEntry("fd closed", "owner", "server", "kind", "socket", "target",
+		"tcp [::]:"+port+" listen", "by", "child", "proof", "exact")
+	// The client depends on the server, so it is reaped before the server gets its signal.
+	_, i := s.awaitEntryFrom(0, "child reaped", "child", "client1")
+	s.awaitEntryFrom(i, "signal sent", "child", "server", "signal", "SIGTERM", "step", 1)
+	s.awaitLine("action: exit | result: success")
 }
 
-func TestDeafChildIsKilledAndNamed(t *testing.T) {
-	s := start(t, fixture("deaf", "deaf", `kill_timeout = "200ms"`)+fixture("good", "sleep", ""))
-	s.prints("[deaf] ready")
-	s.prints("[good] ready")
+func TestChildThatIgnoresSIGTERMIsKilled(t *testing.T) {
+	s := start(t, fixture("ignores", "ignore-term", `kill_timeout = "200ms"`)+fixture("good",
+		"sleep", ""))
+	s.awaitLine("[ignores] ready")
+	s.awaitLine("[good] ready")
 	s.signal(unix.SIGTERM)
-	e := s.ends(124, "forced")
-	if e.int("killed") != 1 {
-		t.Errorf("%v", e)
-	}
-	s.wait("signal sent", "child", "deaf", "signal", "SIGKILL", "step", 2)
-	r := s.wait("child reaped", "child", "deaf", "signal", "SIGKILL", "proof", "exact")
+	e := s.expectStop(124, "forced")
+	e.expect(t, "killed", 1)
+	s.awaitEntry("signal sent", "child", "ignores", "signal", "SIGKILL", "step", 2)
+	r := s.awaitEntry("child reaped", "child", "ignores", "signal", "SIGKILL", "proof", "exact")
 	if r.int("stop_ms") < 200 {
-		t.Errorf("killed before its time: %v", r)
+		t.Errorf("got %v, want stop_ms of at least 200", r)
 	}
-	s.wait("child reaped", "child", "good", "code", 0)
+	s.awaitEntry("child reaped", "child", "good", "code", 0)
 }
 
-func TestLeakyChildIsNamed(t *testing.T) {
+func TestLeakedDescriptorsAreLogged(t *testing.T) {
 	for _, tt := range []struct {
 		strict string
 		code   int
 	}{{"", 0}, {"--strict", 3}} {
 		s := start(t, fixture("leaky", "leaky", ""), strings.Fields(tt.strict)...)
-		s.prints("[leaky] ready")
+		s.awaitLine("[leaky] ready")
 		s.signal(unix.SIGTERM)
-		e := s.ends(tt.code, "leaky")
-		if e.int("fds_left") != 3 {
-			t.Errorf("%v", e)
-		}
-		s.wait("child reaped", "child", "leaky", "fds_closed", 2, "fds_left", 3, "proof", "exact")
-		// What the fixture says of itself is what the supervisor says of it.
+		e := s.expectStop(tt.code, "leaky")
+		e.expect(t, "fds_left", 3)
+		s.awaitEntry("child reaped", "child", "leaky", "fds_closed", 2, "fds_left", 3, "proof",
+			"exact")
+		// The log must agree with what the fixture prints about itself.
 		for line := range strings.SplitSeq(s.output.text(), "\n") {
 			words := strings.SplitN(strings.TrimPrefix(line, "[leaky] "), " ", 3)
 			switch words[0] {
 			case "left":
-				s.wait("fd closed", "owner", "leaky", "kind", words[1], "target", words[2], "by", "kernel", "@level", "warn")
+				s.awaitEntry("fd closed", "owner", "leaky", "kind", words[1], "target", words[2],
+					"by", "kernel", "@level", "warn")
 			case "closed":
-				s.wait("fd closed", "owner", "leaky", "kind", words[1], "target", words[2], "by", "child", "@level", "info")
+				s.awaitEntry("fd closed", "owner", "leaky", "kind", words[1], "target", words[2],
+					"by", "child", "@level", "info")
 			}
 		}
 	}
 }
 
-func TestDaemonIsFoundAndEnded(t *testing.T) {
+func TestDaemonIsStopped(t *testing.T) {
 	s := start(t, fixture("d", "daemon sleep stay", ""))
-	s.prints("[d] daemon ")
+	s.awaitLine("[d] daemon ")
 	s.signal(unix.SIGTERM)
-	e := s.ends(0, "graceful")
-	if e.int("orphans") != 1 {
-		t.Errorf("%v", e)
-	}
-	s.wait("signal sent", "child", "d", "process", "fixture", "signal", "SIGTERM", "step", 1)
-	s.wait("orphan reaped", "command", "fixture", "code", 0)
+	e := s.expectStop(0, "graceful")
+	e.expect(t, "orphans", 1)
+	s.awaitEntry("signal sent", "child", "d", "process", "fixture", "signal", "SIGTERM", "step", 1)
+	s.awaitEntry("orphan reaped", "command", "fixture", "code", 0)
 }
 
-func TestDeafDaemonIsKilled(t *testing.T) {
-	s := start(t, `shutdown { deadline = "2s" }`+"\n"+fixture("d", "daemon deaf stay", ""))
-	s.prints("[d] daemon ")
+func TestDaemonThatIgnoresSIGTERMIsKilled(t *testing.T) {
+	s := start(t, `shutdown { deadline = "2s" }`+"\n"+fixture("d", "daemon ignore-term stay", ""))
+	s.awaitLine("[d] daemon ")
 	s.signal(unix.SIGTERM)
-	e := s.ends(124, "forced")
+	e := s.expectStop(124, "forced")
 	if e.int("killed") != 1 || e.int("elapsed_ms") > 2500 {
-		t.Errorf("%v", e)
+		t.Errorf("got %v, want killed=1, and elapsed_ms of at most 2500", e)
 	}
-	s.wait("orphan reaped", "command", "fixture", "signal", "SIGKILL")
+	s.awaitEntry("orphan reaped", "command", "fixture", "signal", "SIGKILL")
 }
 
-// What a child that ended by itself left running does not outlive the stop,
-// which begins when nothing else runs.
+// TestRunEndsWhenNothingRuns checks that the stop starts when no child runs, and ends what a
+// completed child left running.
 func TestRunEndsWhenNothingRuns(t *testing.T) {
 	s := start(t, fixture("d", "daemon", ""))
-	e := s.ends(0, "graceful")
-	if e.int("orphans") != 1 {
-		t.Errorf("%v", e)
-	}
-	s.wait("child completed", "child", "d")
+	e := s.expectStop(0, "graceful")
+	e.expect(t, "orphans", 1)
+	s.awaitEntry("child completed", "child", "d")
 }
 
-func TestHasten(t *testing.T) {
-	s := start(t, fixture("deaf", "deaf", `kill_timeout = "8s"`))
-	s.prints("[deaf] ready")
+func TestSecondSignalEscalates(t *testing.T) {
+	s := start(t, fixture("ignores", "ignore-term", `kill_timeout = "8s"`))
+	s.awaitLine("[ignores] ready")
 	s.signal(unix.SIGTERM)
-	s.wait("signal sent", "child", "deaf", "step", 1)
-	s.another(unix.SIGTERM)
-	s.wait("signal sent", "child", "deaf", "signal", "SIGKILL", "step", 2)
-	if e := s.ends(124, "forced"); e.int("elapsed_ms") > 7000 {
-		t.Errorf("a second signal hastened nothing: %v", e)
+	s.awaitEntry("signal sent", "child", "ignores", "step", 1)
+	s.signalAgain(unix.SIGTERM)
+	s.awaitEntry("signal sent", "child", "ignores", "signal", "SIGKILL", "step", 2)
+	if e := s.expectStop(124, "forced"); e.int("elapsed_ms") > 7000 {
+		t.Errorf("got %v, want elapsed_ms of at most 7000 after the second signal", e)
 	}
 }
 
-// The third signal kills whoever is there, the second one even those that were
-// not told yet.
-func TestHastenReachesWhoWaits(t *testing.T) {
-	s := start(t, fixture("server", "deaf", `kill_timeout = "4s"`)+fixture("client", "deaf", `depends_on = ["server"]
-  kill_timeout = "4s"`))
-	s.prints("[client] ready")
+// TestThirdSignalKillsAll checks that the second signal escalates for children that have no
+// signal yet too, and the third one kills all.
+func TestThirdSignalKillsAll(t *testing.T) {
+	s := start(t, fixture("server", "ignore-term", `kill_timeout = "4s"`)+
+		fixture("client", "ignore-term", "depends_on = [\"server\"]\n  kill_timeout = \"4s\""))
+	s.awaitLine("[client] ready")
 	s.signal(unix.SIGTERM)
-	s.wait("signal sent", "child", "client", "step", 1)
-	s.another(unix.SIGTERM)
-	s.wait("signal received", "meaning", "again: next step now")
-	s.another(unix.SIGTERM)
-	s.ends(124, "forced")
+	s.awaitEntry("signal sent", "child", "client", "step", 1)
+	s.signalAgain(unix.SIGTERM)
+	s.awaitEntry("signal received", "meaning", "again: next step now")
+	s.signalAgain(unix.SIGTERM)
+	s.expectStop(124, "forced")
 }
 
-// promise is by when a stop with a deadline of one second is over: 250 ms after it. A machine that
-// runs us late takes some of that.
-const promise = 1250
+// latestEnd is when a stop with a deadline of one second must be over, in milliseconds: the
+// deadline plus 250 ms.
+const latestEnd = 1250
 
-func TestDeadlineBoundsAll(t *testing.T) {
-	s := start(t, `shutdown { deadline = "1s" }`+"\n"+fixture("a", "deaf", "")+fixture("b", "deaf", `depends_on = ["a"]`)+fixture("c", "deaf", `depends_on = ["b"]`))
-	s.prints("[c] ready")
+func TestDeadlineBoundsTheStop(t *testing.T) {
+	s := start(t, `shutdown { deadline = "1s" }`+"\n"+fixture("a", "ignore-term", "")+fixture("b",
+		"ignore-term",
+		`depends_on = ["a"]`)+fixture("c", "ignore-term", `depends_on = ["b"]`))
+	s.awaitLine("[c] ready")
 	s.signal(unix.SIGTERM)
-	e := s.ends(124, "forced")
-	if e.int("killed") != 3 || e.int("elapsed_ms") > promise || e.int("deadline_ms") != 1000 {
-		t.Errorf("%v", e)
+	e := s.expectStop(124, "forced")
+	if e.int("killed") != 3 || e.int("elapsed_ms") > latestEnd || e.int("deadline_ms") != 1000 {
+		t.Errorf("got %v, want killed=3, deadline_ms=1000, and elapsed_ms of at most 1250", e)
 	}
 }
 
-// A SIGTERM at any moment ends in a complete stop.
-func TestTermAtAnyMoment(t *testing.T) {
+// TestSIGTERMAtAnyTime checks that SIGTERM at any time leads to a complete stop.
+func TestSIGTERMAtAnyTime(t *testing.T) {
 	for _, moment := range []string{"", "child spawned", "child ready", "child restarting"} {
 		for range 5 {
-			s := start(t, fixture("ok", "sleep", "")+fixture("bad", "exit 1", "restart {\n    attempts = 1000\n    delay = \"50ms\"\n  }"))
+			s := start(t, fixture("ok", "sleep", "")+fixture("bad", "exit 1",
+				"restart {\n    attempts = 1000\n    delay = \"50ms\"\n  }"))
 			if moment != "" {
-				s.wait(moment)
+				s.awaitEntry(moment)
 			} else {
 				s.waitForHandler() // as early as a signal can be heard
 			}
 			s.signal(unix.SIGTERM)
 			s.signal(unix.SIGHUP)
-			if code := s.code(); code != 0 && code != 124 {
+			if code := s.exitCode(); code != 0 && code != 124 {
 				t.Errorf("%s: exit code %d", moment, code)
 			}
-			s.wait("shutdown complete")
+			s.awaitEntry("shutdown complete")
 		}
 	}
 }
 
-// waitForHandler waits until the supervisor hears SIGTERM. The Go runtime
-// catches it before main, and would die of it; the relay's eventfd is opened a
-// moment after main has taken it over.
-func (s *super) waitForHandler() {
+// waitForHandler waits until the supervisor handles SIGTERM. Go's runtime catches SIGTERM
+// before main and would exit; the eventfd of the relay is opened just after main takes the
+// signal over.
+func (s *supervisor) waitForHandler() {
 	s.t.Helper()
 	for begin := time.Now(); time.Since(begin) < limit; {
 		dir := fmt.Sprintf("/proc/%d/fd/", s.pid)
@@ -194,120 +195,124 @@ func (s *super) waitForHandler() {
 			}
 		}
 	}
-	s.t.Fatal("it does not come up")
+	s.t.Fatal("the supervisor does not handle SIGTERM in time")
 }
 
-// Nobody is spawned once a stop began.
-func TestNothingStartsInAStop(t *testing.T) {
-	s := start(t, fixture("slow", "deaf", `kill_timeout = "300ms"`)+fixture("bad", "exit 1", "restart {\n    attempts = 1000\n    delay = \"1ms\"\n    max_delay = \"1ms\"\n  }"))
-	s.wait("child restarting", "attempt", 5)
+// TestNothingStartsDuringAStop checks that no process is spawned after the stop has started.
+func TestNothingStartsDuringAStop(t *testing.T) {
+	s := start(t, fixture("slow", "ignore-term", `kill_timeout = "300ms"`)+fixture("bad", "exit 1",
+		"restart {\n    attempts = 1000\n    delay = \"1ms\"\n    max_delay = \"1ms\"\n  }"))
+	s.awaitEntry("child restarting", "attempt", 5)
 	s.signal(unix.SIGTERM)
-	s.ends(124, "forced")
-	_, i := s.waitFrom(0, "signal received", "signal", "SIGTERM")
-	s.wait("shutdown complete")
+	s.expectStop(124, "forced")
+	_, i := s.awaitEntryFrom(0, "signal received", "signal", "SIGTERM")
+	s.awaitEntry("shutdown complete")
 	for _, line := range strings.Split(s.log.text(), "\n")[i:] {
-		// One that was under way when the signal came may still be told of.
+		// A restart that started before the signal may be logged after it.
 		if strings.Contains(line, `"child restarting"`) {
-			t.Errorf("after the signal: %s", line)
+			t.Errorf("after the signal: got %s, want no restart", line)
 		}
 	}
 }
 
-// If the supervisor dies, its children get SIGTERM.
-func TestDeathOfTheSupervisor(t *testing.T) {
+// TestSupervisorIsKilled checks that the children get SIGTERM if the supervisor is killed.
+func TestSupervisorIsKilled(t *testing.T) {
 	s := start(t, fixture("p", "print 1", ""))
-	s.prints("[p] line 0")
-	pid := s.wait("child spawned").int("pid")
+	s.awaitLine("[p] line 0")
+	pid := s.awaitEntry("child spawned").int("pid")
 	pidfd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(pidfd)
 	s.signal(unix.SIGKILL)
-	s.code()
-	ready, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(limit.Milliseconds()))
+	s.exitCode()
+	ready, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}},
+		int(limit.Milliseconds()))
 	if err != nil || ready != 1 {
-		t.Errorf("the child lives on: %d %v", ready, err)
+		t.Errorf("the child has not ended: poll returned %d, %v", ready, err)
 	}
 }
 
 func TestHundredChildren(t *testing.T) {
 	s := start(t, fixture("c", "sleep", "count = 100"))
 	for i := range 100 {
-		s.prints(fmt.Sprintf("[c%d] ready", i+1))
+		s.awaitLine(fmt.Sprintf("[c%d] ready", i+1))
 	}
 	s.signal(unix.SIGTERM)
-	e := s.ends(0, "graceful")
-	if e.int("spawned") != 100 {
-		t.Errorf("%v", e)
-	}
+	e := s.expectStop(0, "graceful")
+	e.expect(t, "spawned", 100)
 	if n := s.count("child reaped", "proof", "exact", "code", 0, "fds_left", 0); n != 100 {
-		t.Errorf("%d of 100 have an exact proof", n)
+		t.Errorf("%d children with an exact proof, want 100", n)
 	}
 }
 
 func TestStoppedChildIsContinued(t *testing.T) {
 	s := start(t, fixture("c", "stopped", ""))
-	s.prints("[c] ready")
+	s.awaitLine("[c] ready")
 	s.signal(unix.SIGTERM)
-	s.ends(0, "graceful")
+	s.expectStop(0, "graceful")
 }
 
 func TestPidFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pid")
 	s := start(t, fixture("c", "sleep", ""), "--pid-file", path)
-	s.prints("ready")
+	s.awaitLine("ready")
 	b, err := os.ReadFile(path)
 	if err != nil || strings.TrimSpace(string(b)) != fmt.Sprint(s.pid) {
 		t.Errorf("%q, %v", b, err)
 	}
-	// A second start that fails takes nothing from the first, and leaves nothing.
+	// A second start that fails must not remove the file of the first, and must leave no file.
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	if code := start(t, server(taken.Addr().String(), ""), "--pid-file", path).code(); code != 1 {
-		t.Errorf("exit code %d", code)
+	if code := start(t, serverChild(taken.Addr().String(), ""), "--pid-file",
+		path).exitCode(); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
 	}
 	if again, err := os.ReadFile(path); err != nil || string(again) != string(b) {
 		t.Errorf("%q, %v", again, err)
 	}
 	socket := filepath.Join(t.TempDir(), "s")
-	nowhere := start(t, fixture("c", "sleep", fmt.Sprintf("listen \"x\" { unix = %q }\n", socket)), "--pid-file", filepath.Join(path, "x"))
-	if code := nowhere.code(); code != 2 {
-		t.Errorf("exit code %d", code)
+	nowhere := start(t, fixture("c", "sleep", fmt.Sprintf("listen \"x\" { unix = %q }\n", socket)),
+		"--pid-file", filepath.Join(path, "x"))
+	if code := nowhere.exitCode(); code != 2 {
+		t.Errorf("exit code %d, want 2", code)
 	}
 	if _, err := os.Lstat(socket); !os.IsNotExist(err) {
-		t.Errorf("the socket is left: %v", err)
+		t.Errorf("the socket was not removed: %v", err)
 	}
 	s.signal(unix.SIGINT)
-	s.ends(0, "graceful")
+	s.expectStop(0, "graceful")
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
-		t.Errorf("it is still there: %v", err)
+		t.Errorf("the file was not removed: %v", err)
 	}
 }
 
 func TestLedgerOnRequest(t *testing.T) {
 	s := start(t, fixture("c", "sleep", ""))
-	s.prints("ready")
+	s.awaitLine("ready")
 	s.signal(unix.SIGUSR1)
 	for _, target := range []string{"c stdout", "c stderr", "/dev/null"} {
-		s.wait("fd held", "owner", "supervisor", "target", target)
+		s.awaitEntry("fd held", "owner", "supervisor", "target", target)
 	}
 	s.signal(syscall.SIGQUIT)
-	s.ends(0, "graceful")
+	s.expectStop(0, "graceful")
 }
 
-// A signal that is ignored when we start stays ignored for our children, and
-// SIGCHLD, which we need, is taken back.
+// TestIgnoredSignalsAtTheStart checks that a signal that is ignored at the start stays ignored
+// for children, except SIGCHLD, which the supervisor needs.
 func TestIgnoredSignalsAtTheStart(t *testing.T) {
 	s := prepare(t, fixture("c", "sleep", ""))
-	s.cmd.Args = append([]string{"sh", "-c", `trap "" CHLD HUP; exec "$0" "$@"`, s.cmd.Path}, s.cmd.Args[1:]...)
+	s.cmd.Args = append([]string{"sh", "-c", `trap "" CHLD HUP; exec "$0" "$@"`, s.cmd.Path},
+		s.cmd.Args[1:]...)
 	s.cmd.Path = "/bin/sh"
 	s.launch()
-	s.prints("ready")
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.wait("child spawned").int("pid")))
+	s.awaitLine("ready")
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status",
+		s.awaitEntry("child spawned").int("pid")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,33 +320,33 @@ func TestIgnoredSignalsAtTheStart(t *testing.T) {
 	_, rest, _ := strings.Cut(string(status), "SigIgn:\t")
 	fmt.Sscanf(rest, "%x", &ignored)
 	if ignored&(1<<(unix.SIGHUP-1)) == 0 || ignored&(1<<(unix.SIGCHLD-1)) != 0 {
-		t.Errorf("the child ignores %x", ignored)
+		t.Errorf("the child ignores the signals %x, want SIGHUP and not SIGCHLD", ignored)
 	}
 	s.signal(unix.SIGHUP) // ignored
 	s.signal(unix.SIGTERM)
-	s.ends(0, "graceful")
+	s.expectStop(0, "graceful")
 	if n := s.count("config reloaded"); n != 0 {
-		t.Error("SIGHUP was not ignored")
+		t.Error("the file was reloaded, want SIGHUP ignored")
 	}
 }
 
-// A stop in the middle of a start: what still waits to be forked is not.
-func TestStopInTheStart(t *testing.T) {
+// TestStopDuringTheStart checks that children that are not spawned yet are not spawned in a
+// stop.
+func TestStopDuringTheStart(t *testing.T) {
 	s := start(t, fixture("c", "sleep", "count = 500"))
-	s.wait("child spawned")
+	s.awaitEntry("child spawned")
 	s.signal(unix.SIGTERM)
-	if e := s.ends(0, "graceful"); e.int("spawned") == 500 {
-		t.Error("all were started all the same")
+	if e := s.expectStop(0, "graceful"); e.int("spawned") == 500 {
+		t.Error("all 500 children were spawned, want fewer")
 	}
 }
 
-// A stopped process that its parent leaves behind costs nobody the deadline.
+// TestStoppedOrphanIsContinued checks that a stopped orphan gets SIGCONT and does not use up
+// the deadline.
 func TestStoppedOrphanIsContinued(t *testing.T) {
 	s := start(t, shell("c", "fixture stopped & echo orphan $!; wait", ""))
-	pid := s.said("orphan")
-	await(t, "it stands", func() bool { return standing(pid) })
+	pid := s.printedNumber("orphan")
+	await(t, "it stands", func() bool { return allThreadsStopped(pid) })
 	s.signal(unix.SIGTERM)
-	if e := s.ends(0, "graceful"); e.int("orphans") != 1 {
-		t.Errorf("%v", e)
-	}
+	s.expectStop(0, "graceful").expect(t, "orphans", 1)
 }

@@ -12,9 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// anyFile makes a valid file of up to five children, and says which instances
-// it has.
-func anyFile(r *rand.Rand) (hcl string, instances []string) {
+// randomConfig returns a valid file of up to five children, and its instances.
+func randomConfig(r *rand.Rand) (hcl string, instances []string) {
 	names := []string{"a", "b", "c", "d", "e"}
 	r.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 	names = names[:1+r.IntN(5)]
@@ -39,56 +38,55 @@ func anyFile(r *rand.Rand) (hcl string, instances []string) {
 	return hcl, instances
 }
 
-// Files that change faster than they can be applied, good ones and bad ones:
-// in the end what runs is what the last valid one says, and a stop is complete.
+// TestReloadStorm changes the file faster than it can be applied, to valid and invalid ones.
+// In the end the instances of the last valid file run, and the stop is complete.
 func TestReloadStorm(t *testing.T) {
 	for seed := range uint64(8) {
 		r := rand.New(rand.NewPCG(seed, 0))
-		hcl, want := anyFile(r)
+		hcl, want := randomConfig(r)
 		s := start(t, hcl)
-		s.wait("child ready")
+		s.awaitEntry("child ready")
 		for i := range 40 {
 			if r.IntN(5) == 0 {
 				s.reload(hcl + "bad {")
 				continue
 			}
-			hcl, want = anyFile(r)
+			hcl, want = randomConfig(r)
 			s.reload(hcl)
 			if r.IntN(4) == 0 {
-				s.wait("signal received", "signal", "SIGHUP", "meaning", "reload")
+				s.awaitEntry("signal received", "signal", "SIGHUP", "meaning", "reload")
 			}
 			if i%10 == 9 {
-				s.settled(hcl, want)
+				s.expectRunning(hcl, want)
 			}
 		}
-		s.settled(hcl, want)
+		s.expectRunning(hcl, want)
 		s.signal(unix.SIGTERM)
-		s.ends(0, "graceful")
+		s.expectStop(0, "graceful")
 	}
 }
 
-// settled reloads a file until that is told, which is when it is applied, and
-// compares what runs.
-func (s *super) settled(hcl string, want []string) {
+// expectRunning reloads a file until the log reports it, and compares the running instances.
+func (s *supervisor) expectRunning(hcl string, want []string) {
 	s.t.Helper()
 	log := strings.Count(s.log.text(), "\n") + 1
 	s.reload(hcl)
-	s.waitFrom(log, "config reloaded")
+	s.awaitEntryFrom(log, "config reloaded")
 	slices.Sort(want)
 	var got []string
 	for range 1000 { // one reload more can be told of before the last one is
-		if got = s.running(); slices.Equal(got, want) {
+		if got = s.runningInstances(); slices.Equal(got, want) {
 			return
 		}
 		log = strings.Count(s.log.text(), "\n") + 1
 		s.signal(unix.SIGHUP)
-		s.waitFrom(log, "config reloaded")
+		s.awaitEntryFrom(log, "config reloaded")
 	}
-	s.t.Fatalf("%v run, the file has %v", got, want)
+	s.t.Fatalf("got the running instances %v, want %v", got, want)
 }
 
-// running is who was spawned and not reaped, by the log.
-func (s *super) running() []string {
+// runningInstances returns the instances that were spawned and not reaped, by the log.
+func (s *supervisor) runningInstances() []string {
 	alive := map[string]string{}
 	for line := range strings.SplitSeq(s.log.text(), "\n") {
 		var e entry

@@ -17,14 +17,14 @@ import (
 	"time"
 )
 
-// limit is how long anything may take before a test gives up on it. It is far
-// longer than any deadline in here.
+// limit is how long a test waits for one event. It is longer than any deadline of the tests.
 const limit = 60 * time.Second
 
 // entry is one line of the supervisor's log.
 type entry map[string]any
 
-func (e entry) is(message string, keys ...any) bool {
+// matches reports whether e has the message and the values: keys has a key before each value.
+func (e entry) matches(message string, keys ...any) bool {
 	if e["@message"] != message {
 		return false
 	}
@@ -36,29 +36,41 @@ func (e entry) is(message string, keys ...any) bool {
 	return true
 }
 
+// expect checks values of e: keys has a key before each wanted value.
+func (e entry) expect(t *testing.T, keys ...any) {
+	t.Helper()
+	for i := 0; i+1 < len(keys); i += 2 {
+		key := keys[i].(string)
+		if got, want := fmt.Sprint(e[key]), fmt.Sprint(keys[i+1]); got != want {
+			t.Errorf("%s: %s is %s, want %s in %v", e["@message"], key, got, want, e)
+		}
+	}
+}
+
+// int returns a number of e, 0 if it has none.
 func (e entry) int(key string) int {
 	n, _ := e[key].(float64)
 	return int(n)
 }
 
-// super is a supervisor under test.
-type super struct {
-	t      *testing.T
-	cmd    *exec.Cmd
-	config string
-	output *lines // of the children
-	log    *lines
-	pid    int
-	exited chan struct{}
-	read   []chan struct{} // closed once a stream is read to its end
+// supervisor is a supervisor under test.
+type supervisor struct {
+	t           *testing.T
+	cmd         *exec.Cmd
+	config      string
+	output      *lines // of the children
+	log         *lines
+	pid         int
+	exited      chan struct{}
+	streamsRead []chan struct{} // closed once a stream is read to its end
 }
 
-// lines is a stream that is read to its end, line by line.
+// lines reads a stream to its end, line by line.
 type lines struct {
-	mu   sync.Mutex
-	all  []string
-	more chan struct{} // closed when there is more, and made anew
-	done bool
+	mu      sync.Mutex
+	all     []string
+	changed chan struct{} // closed when there is more, and made anew
+	done    bool
 }
 
 func (l *lines) read(r io.Reader) {
@@ -70,8 +82,8 @@ func (l *lines) read(r io.Reader) {
 			l.all = append(l.all, strings.TrimSuffix(s, "\n"))
 		}
 		l.done = err != nil
-		close(l.more)
-		l.more = make(chan struct{})
+		close(l.changed)
+		l.changed = make(chan struct{})
 		l.mu.Unlock()
 		if err != nil {
 			return
@@ -79,14 +91,15 @@ func (l *lines) read(r io.Reader) {
 	}
 }
 
-func newLines() *lines { return &lines{more: make(chan struct{})} }
+func newLines() *lines { return &lines{changed: make(chan struct{})} }
 
-// from returns the first line at or after i that fits, and the index behind it.
-func (l *lines) from(i int, fits func(string) bool) (string, int, error) {
+// find returns the first line at or after index i for which fits returns true, and the index
+// behind it.
+func (l *lines) find(i int, fits func(string) bool) (string, int, error) {
 	late := time.After(limit)
 	for {
 		l.mu.Lock()
-		all, more, done := l.all, l.more, l.done
+		all, more, done := l.all, l.changed, l.done
 		l.mu.Unlock()
 		for ; i < len(all); i++ {
 			if fits(all[i]) {
@@ -99,19 +112,21 @@ func (l *lines) from(i int, fits func(string) bool) (string, int, error) {
 		select {
 		case <-more:
 		case <-late:
-			return "", i, errors.New("nothing came in time")
+			return "", i, errors.New("not in time")
 		}
 	}
 }
 
-// count is how many there are by now.
+// count returns the number of lines read so far. A line that is already written can be
+// missing, so count is no position to search from before the test has awaited the previous
+// event.
 func (l *lines) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.all)
 }
 
-// entries are the log entries of some of the lines.
+// entries returns the log entries of the lines from from to to.
 func (l *lines) entries(from, to int) (all []entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -130,27 +145,29 @@ func (l *lines) text() string {
 	return strings.Join(l.all, "\n")
 }
 
-// header makes the log one that a test can read.
+// header selects a log format that tests can parse.
 const header = "log_format = \"json\"\n"
 
-// start runs a supervisor on a configuration.
-func start(t *testing.T, hcl string, args ...string) *super {
+// start starts a supervisor with a configuration.
+func start(t *testing.T, hcl string, args ...string) *supervisor {
 	t.Helper()
 	s := prepare(t, hcl, args...)
 	s.launch()
 	return s
 }
 
-func prepare(t *testing.T, hcl string, args ...string) *super {
+func prepare(t *testing.T, hcl string, args ...string) *supervisor {
 	t.Helper()
-	s := &super{t: t, config: filepath.Join(t.TempDir(), "supervisor.hcl"), output: newLines(), log: newLines(), exited: make(chan struct{})}
+	s := &supervisor{t: t, config: filepath.Join(t.TempDir(), "supervisor.hcl"), output: newLines(),
+		log: newLines(), exited: make(chan struct{})}
 	s.write(hcl)
-	s.cmd = exec.Command(filepath.Join(bin, "supervisor"), append([]string{"run", "--config", s.config}, args...)...)
+	s.cmd = exec.Command(filepath.Join(bin, "supervisor"),
+		append([]string{"run", "--config", s.config}, args...)...)
 	s.cmd.Env = append(os.Environ(), "PATH="+bin+":/usr/bin:/bin")
 	return s
 }
 
-func (s *super) write(hcl string) {
+func (s *supervisor) write(hcl string) {
 	s.t.Helper()
 	next := s.config + ".next"
 	if err := os.WriteFile(next, []byte(header+hcl), 0o600); err != nil {
@@ -161,13 +178,13 @@ func (s *super) write(hcl string) {
 	}
 }
 
-func (s *super) launch() {
+func (s *supervisor) launch() {
 	s.t.Helper()
 	if s.cmd.Stdout == nil {
-		s.cmd.Stdout = s.pipe(s.output)
+		s.cmd.Stdout = s.readInto(s.output)
 	}
 	if s.cmd.Stderr == nil {
-		s.cmd.Stderr = s.pipe(s.log)
+		s.cmd.Stderr = s.readInto(s.log)
 	}
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
@@ -189,8 +206,8 @@ func (s *super) launch() {
 	})
 }
 
-// pipe returns the end to write to; what comes is read into l.
-func (s *super) pipe(l *lines) *os.File {
+// readInto returns a pipe to write to. Its lines are read into l.
+func (s *supervisor) readInto(l *lines) *os.File {
 	r, w, err := os.Pipe()
 	if err != nil {
 		s.t.Fatal(err)
@@ -200,7 +217,7 @@ func (s *super) pipe(l *lines) *os.File {
 		l.read(r)
 		close(done)
 	}()
-	s.read = append(s.read, done)
+	s.streamsRead = append(s.streamsRead, done)
 	s.t.Cleanup(func() {
 		_ = r.SetReadDeadline(time.Now().Add(time.Second)) // a process that survived may hold it
 		<-done
@@ -209,13 +226,14 @@ func (s *super) pipe(l *lines) *os.File {
 	return w
 }
 
-// wait returns the next log entry after the index that fits.
-func (s *super) waitFrom(i int, message string, keys ...any) (entry, int) {
+// awaitEntryFrom returns the next matching log entry at or after index i, and the index behind
+// it.
+func (s *supervisor) awaitEntryFrom(i int, message string, keys ...any) (entry, int) {
 	s.t.Helper()
 	var e entry
-	_, next, err := s.log.from(i, func(line string) bool {
+	_, next, err := s.log.find(i, func(line string) bool {
 		e = nil
-		return json.Unmarshal([]byte(line), &e) == nil && e.is(message, keys...)
+		return json.Unmarshal([]byte(line), &e) == nil && e.matches(message, keys...)
 	})
 	if err != nil {
 		s.t.Fatalf("no log entry %q %v: %v", message, keys, err)
@@ -223,83 +241,85 @@ func (s *super) waitFrom(i int, message string, keys ...any) (entry, int) {
 	return e, next
 }
 
-func (s *super) wait(message string, keys ...any) entry {
+func (s *supervisor) awaitEntry(message string, keys ...any) entry {
 	s.t.Helper()
-	e, _ := s.waitFrom(0, message, keys...)
+	e, _ := s.awaitEntryFrom(0, message, keys...)
 	return e
 }
 
-// count says how many log entries fit.
-func (s *super) count(message string, keys ...any) (n int) {
+// count returns the number of matching log entries.
+func (s *supervisor) count(message string, keys ...any) (n int) {
 	for line := range strings.SplitSeq(s.log.text(), "\n") {
 		var e entry
-		if json.Unmarshal([]byte(line), &e) == nil && e.is(message, keys...) {
+		if json.Unmarshal([]byte(line), &e) == nil && e.matches(message, keys...) {
 			n++
 		}
 	}
 	return n
 }
 
-func (s *super) prints(text string) {
+func (s *supervisor) awaitLine(text string) {
 	s.t.Helper()
-	if _, _, err := s.output.from(0, func(line string) bool { return strings.Contains(line, text) }); err != nil {
+	if _, _, err := s.output.find(0, func(line string) bool {
+		return strings.Contains(line, text)
+	}); err != nil {
 		s.t.Fatalf("no line with %q: %v", text, err)
 	}
 }
 
-func (s *super) signal(sig syscall.Signal) {
+func (s *supervisor) signal(sig syscall.Signal) {
 	s.t.Helper()
 	if err := s.cmd.Process.Signal(sig); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
-// code waits for the end, of its streams too, and returns the exit code.
-func (s *super) code() int {
+// exitCode waits for the end of the supervisor and of its streams, and returns the exit code.
+func (s *supervisor) exitCode() int {
 	s.t.Helper()
 	late := time.After(limit)
-	for _, ended := range append(s.read, s.exited) {
+	for _, ended := range append(s.streamsRead, s.exited) {
 		select {
 		case <-ended:
 		case <-late:
-			s.t.Fatal("it does not end")
+			s.t.Fatal("the supervisor or one of its streams does not end")
 		}
 	}
 	return s.cmd.ProcessState.ExitCode()
 }
 
-// ends waits for the end and checks what must hold of each: the exit code, the
-// last line of the log, and books that balance.
-func (s *super) ends(code int, verdict string) entry {
+// expectStop waits for the end and checks what must hold for each stop: the exit code, the
+// last line of the log, and a balanced fd ledger.
+func (s *supervisor) expectStop(code int, verdict string) entry {
 	s.t.Helper()
-	if got := s.code(); got != code {
+	if got := s.exitCode(); got != code {
 		s.t.Errorf("exit code %d, want %d", got, code)
 	}
-	e := s.wait("shutdown complete")
+	e := s.awaitEntry("shutdown complete")
 	all := strings.Split(strings.TrimSpace(s.log.text()), "\n")
 	if last := all[len(all)-1]; !strings.Contains(last, `"shutdown complete"`) {
-		s.t.Errorf("the last line is %s", last)
+		s.t.Errorf("got the last line %s", last)
 	}
 	if e["verdict"] != verdict {
 		s.t.Errorf("verdict %v, want %s", e["verdict"], verdict)
 	}
 	if e.int("spawned") != e.int("reaped") || e.int("fds_opened") != e.int("fds_closed") {
-		s.t.Errorf("the books do not balance: %v", e)
+		s.t.Errorf("got %v, want spawned = reaped and fds_opened = fds_closed", e)
 	}
 	if n := s.count("child reaped"); n != e.int("reaped") {
-		s.t.Errorf("%d runs reaped, %d lines say so", e.int("reaped"), n)
+		s.t.Errorf("reaped=%d, want the %d entries \"child reaped\"", e.int("reaped"), n)
 	}
 	if n := s.count("fd closed", "owner", "supervisor"); n != e.int("fds_closed") {
-		s.t.Errorf("%d descriptors closed, %d lines say so", e.int("fds_closed"), n)
+		s.t.Errorf("fds_closed=%d, want the %d entries \"fd closed\"", e.int("fds_closed"), n)
 	}
 	if n := s.count("internal fault"); n > 0 {
-		s.t.Errorf("%d internal faults", n)
+		s.t.Errorf("%d internal faults, want 0", n)
 	}
 	return e
 }
 
-// free returns a TCP port that nobody uses.
-func free(t *testing.T) string {
+// freePort returns a TCP port that is not in use.
+func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -310,8 +330,9 @@ func free(t *testing.T) string {
 	return port
 }
 
-// fixture is a child block that runs one of the fixtures.
+// fixture returns a child block that runs a fixture.
 func fixture(name, program, more string) string {
 	words := strings.Fields(program)
-	return fmt.Sprintf("child %q {\n  command = \"fixture\"\n  args = [%s]\n%s\n}\n", name, `"`+strings.Join(words, `", "`)+`"`, more)
+	return fmt.Sprintf("child %q {\n  command = \"fixture\"\n  args = [%s]\n%s\n}\n", name,
+		`"`+strings.Join(words, `", "`)+`"`, more)
 }

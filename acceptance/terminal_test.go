@@ -9,11 +9,13 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/needs"
 )
 
-// terminal is a pseudo-terminal with a supervisor, or a shell above it, at it.
+// terminal is a pseudo-terminal with a supervisor, or with a shell that runs one.
 type terminal struct {
-	*super
+	*supervisor
 	master *os.File
 }
 
@@ -22,7 +24,7 @@ func atTerminal(t *testing.T, args ...string) *terminal {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		t.Fatal(err)
+		needs.Skip(t, "devpts", err)
 	}
 	number := -1
 	raw, err := master.SyscallConn()
@@ -52,7 +54,7 @@ func atTerminal(t *testing.T, args ...string) *terminal {
 		close(done)
 	}()
 	t.Cleanup(func() { master.Close() })
-	s.read = append(s.read, done)
+	s.streamsRead = append(s.streamsRead, done)
 	return &terminal{s, master}
 }
 
@@ -68,50 +70,55 @@ const (
 	ctrlZ = "\x1a"
 )
 
-// Without a shell, as in a container: the command has the terminal, Ctrl-Z does
-// not stop what nobody could continue, and Ctrl-C is its own.
+// TestExecHasTheTerminal checks exec without a shell, as in a container: the command has the
+// terminal, Ctrl-Z does not stop it, as nobody could continue it, and Ctrl-C reaches it.
 func TestExecHasTheTerminal(t *testing.T) {
 	s := atTerminal(t, "supervisor", "exec", "--", "fixture", "terminal")
 	s.launch()
-	s.prints("foreground true")
+	s.awaitLine("foreground true")
 	s.types("hello\n")
-	s.prints(`read "hello"`)
+	s.awaitLine(`read "hello"`)
 	s.types(ctrlZ + "again\n")
-	s.prints(`read "again"`)
+	s.awaitLine(`read "again"`)
 	s.types(ctrlC)
-	s.ended(130)
+	s.expectExit(130)
 }
 
-// Below a shell: we stop when the command does, continue it when we are, and
-// give the terminal back.
+// TestExecJobControl checks exec below a shell: the supervisor stops when the command does,
+// continues it, and returns the terminal.
 func TestExecJobControl(t *testing.T) {
 	for _, flags := range [][]string{nil, {"--strict"}} {
 		t.Run(strings.Join(flags, " "), func(t *testing.T) {
-			args := append([]string{"fixture", "shell", filepath.Join(bin, "supervisor"), "exec"}, flags...)
+			args := append([]string{"fixture", "shell", filepath.Join(bin, "supervisor"), "exec"},
+				flags...)
 			s := atTerminal(t, append(args, "fixture", "terminal")...)
 			s.launch()
-			s.prints("foreground true")
+			s.awaitLine("foreground true")
 			for i := range 3 {
 				s.types(ctrlZ)
 				at := 0
 				for range i + 1 {
 					var err error
-					if _, at, err = s.output.from(at, func(line string) bool { return strings.Contains(line, "shell: stopped") }); err != nil {
+					if _, at, err = s.output.find(at,
+						func(line string) bool {
+							return strings.Contains(line, "shell: stopped")
+						}); err != nil {
 						t.Fatal(err)
 					}
 				}
 				s.types("fg\n")
 				s.types(fmt.Sprintf("back%d\n", i))
-				s.prints(fmt.Sprintf(`read "back%d"`, i))
+				s.awaitLine(fmt.Sprintf(`read "back%d"`, i))
 			}
 			s.types("end\n")
-			s.prints("shell: ended 5, the terminal is the job's")
-			s.ended(0)
+			s.awaitLine("shell: ended 5, the terminal is the job's")
+			s.expectExit(0)
 		})
 	}
 }
 
-// A terminal in raw mode stays so, and every byte is the command's.
+// TestExecRawTerminal checks that a terminal stays in raw mode and that the command gets every
+// byte.
 func TestExecRawTerminal(t *testing.T) {
 	s := atTerminal(t, "supervisor", "exec", "--", "fixture", "terminal")
 	slave := int(s.cmd.Stdin.(*os.File).Fd())
@@ -128,31 +135,33 @@ func TestExecRawTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.launch()
-	s.prints("foreground true")
+	s.awaitLine("foreground true")
 	s.types(ctrlC + ctrlZ + "x\n")
-	s.prints(`read "\x03\x1ax"`)
+	s.awaitLine(`read "\x03\x1ax"`)
 	after, err := unix.IoctlGetTermios(copied, unix.TCGETS)
 	unix.Close(copied)
 	if err != nil || *after != *mode {
-		t.Errorf("the mode is %+v, %v, and was %+v", after, err, mode)
+		t.Errorf("got the mode %+v, %v, want %+v", after, err, mode)
 	}
 	s.types("end\n")
-	s.ended(5)
+	s.expectExit(5)
 }
 
-// A session of its own gets the terminal where ours was the one that had it.
+// TestExecSessionAtTerminal checks that a new session gets the terminal only if the
+// supervisor's own session had it.
 func TestExecSessionAtTerminal(t *testing.T) {
 	s := atTerminal(t, "supervisor", "exec", "--setsid", "--", "fixture", "terminal")
 	s.launch()
-	s.prints("foreground true")
+	s.awaitLine("foreground true")
 	s.types(ctrlC)
-	s.ended(130)
+	s.expectExit(130)
 
-	s = atTerminal(t, "fixture", "shell", filepath.Join(bin, "supervisor"), "exec", "--setsid", "fixture", "signals", "cmd")
+	s = atTerminal(t, "fixture", "shell", filepath.Join(bin, "supervisor"), "exec", "--setsid",
+		"fixture", "signals", "cmd")
 	s.launch()
-	s.ready("cmd")
+	s.awaitPID("cmd")
 	s.types(ctrlC) // to us, the foreground group of the shell's session
-	s.prints("cmd got 2")
-	_ = unix.Kill(s.ready("cmd"), unix.SIGTERM)
-	s.ended(0)
+	s.awaitLine("cmd got 2")
+	_ = unix.Kill(s.awaitPID("cmd"), unix.SIGTERM)
+	s.expectExit(0)
 }

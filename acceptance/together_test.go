@@ -16,15 +16,15 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// another sends a signal that is not taken for the one before it.
-func (s *super) another(sig syscall.Signal) {
+// signalAgain sends a signal after the window in which it would count as a repetition.
+func (s *supervisor) signalAgain(sig syscall.Signal) {
 	s.t.Helper()
 	time.Sleep(600 * time.Millisecond) // that a request is older than that is the point
 	s.signal(sig)
 }
 
-// drains is a script that needs a moment to end.
-const drains = `import signal, sys, time
+// drainScript is a script that needs 0.3 s to stop.
+const drainScript = `import signal, sys, time
 def stop(*_):
     print("stopping")
     time.sleep(0.3)
@@ -35,101 +35,101 @@ signal.signal(signal.SIGINT, stop)
 print("ready")
 rest()`
 
-// timeout(1) signals its command and then its group, which the supervisor is in.
-// That is one request: nothing is killed, and nobody gets a signal twice.
-func TestTimeout(t *testing.T) {
+// TestBelowTimeoutCommand checks that timeout(1), which signals its command and then its
+// group, makes one request: nothing is killed, and no process gets a signal twice.
+func TestBelowTimeoutCommand(t *testing.T) {
 	timeout, err := exec.LookPath("timeout")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"TERM", "INT"} {
-		under := func(s *super) *super {
-			s.cmd.Args = append([]string{timeout, "-s", name, "1000", s.cmd.Path}, s.cmd.Args[1:]...)
+		under := func(s *supervisor) *supervisor {
+			s.cmd.Args = append([]string{timeout, "-s", name, "1000", s.cmd.Path},
+				s.cmd.Args[1:]...)
 			s.cmd.Path = timeout
 			s.launch()
 			return s
 		}
 		t.Run("run "+name, func(t *testing.T) {
-			s := under(prepare(t, python(t, "c", drains, "")))
-			s.prints("[c] ready")
+			s := under(prepare(t, python(t, "c", drainScript, "")))
+			s.awaitLine("[c] ready")
 			s.signal(unix.SIGALRM) // its time is over
-			s.prints("[c] drained")
-			s.ended(124) // that of timeout
-			e := s.wait("shutdown complete")
-			if sent := s.count("signal sent", "signal", "SIGTERM"); e["verdict"] != "graceful" || sent != 1 {
-				t.Errorf("%v, %d signals", e, sent)
+			s.awaitLine("[c] drained")
+			s.expectExit(124) // that of timeout
+			e := s.awaitEntry("shutdown complete")
+			if sent := s.count("signal sent", "signal", "SIGTERM"); e["verdict"] != "graceful" ||
+				sent != 1 {
+				t.Errorf("got %v and %d signals, want graceful and 1", e, sent)
 			}
 		})
 		t.Run("exec "+name, func(t *testing.T) {
-			s := under(prepareExec(t, "--", needPython(t), "-ISEc", pythonPrelude+drains))
-			s.prints("ready")
+			s := under(prepareExec(t, "--", needPython(t), "-ISEc", pythonPrelude+drainScript))
+			s.awaitLine("ready")
 			s.signal(unix.SIGALRM)
-			s.prints("drained")
-			s.ended(124)
+			s.awaitLine("drained")
+			s.expectExit(124)
 			if n := strings.Count(s.output.text(), "stopping"); n != 1 {
-				t.Errorf("it was stopped %d times", n)
+				t.Errorf("the command got %d stop signals, want 1", n)
 			}
 		})
 	}
 }
 
-// A signal that comes at once after the first, when that is under way, is the
-// same request.
+// TestRepeatedRequest checks that a second signal within 500 ms is the same request.
 func TestRepeatedRequest(t *testing.T) {
 	const most = 400 * time.Millisecond // between the two: else the machine was too slow to tell
 	for range 10 {
-		s := start(t, "log_level = \"debug\"\n"+python(t, "c", drains, ""))
-		s.prints("[c] ready")
+		s := start(t, "log_level = \"debug\"\n"+python(t, "c", drainScript, ""))
+		s.awaitLine("[c] ready")
 		began := time.Now()
 		s.signal(unix.SIGTERM)
-		s.wait("signal received")
+		s.awaitEntry("signal received")
 		s.signal(unix.SIGTERM)
 		if time.Since(began) > most {
 			continue
 		}
-		s.ends(0, "graceful")
+		s.expectStop(0, "graceful")
 		if s.count("signal repeated", "signal", "SIGTERM") != 1 || s.count("signal received") != 1 {
-			t.Error("it was not taken for the first one")
+			t.Error("the second signal was not logged as a repetition")
 		}
 
-		s = startExec(t, "-vv", "--", needPython(t), "-ISEc", pythonPrelude+drains)
-		s.prints("ready")
+		s = startExec(t, "-vv", "--", needPython(t), "-ISEc", pythonPrelude+drainScript)
+		s.awaitLine("ready")
 		began = time.Now()
 		s.signal(unix.SIGINT)
-		s.prints("stopping")
+		s.awaitLine("stopping")
 		s.signal(unix.SIGINT)
 		if time.Since(began) > most {
 			continue
 		}
-		s.logs("signal repeated: signal=SIGINT")
-		s.ended(0)
+		s.awaitLogLine("signal repeated: signal=SIGINT")
+		s.expectExit(0)
 		if n := strings.Count(s.output.text(), "stopping"); n != 1 {
-			t.Errorf("it was stopped %d times", n)
+			t.Errorf("the command got %d stop signals, want 1", n)
 		}
 		return
 	}
 	t.Fatal("the machine is too slow")
 }
 
-// systemd's default (KillMode=control-group) signals all processes at once.
-// Whatever is seen first, that is a graceful stop.
-func TestAllAtOnce(t *testing.T) {
-	const never = "restart {\n    on = \"never\"\n  }\n"
-	config := fixture("f", "sleep", "critical = true\n"+never) + `
+const neverRestart = "restart {\n    on = \"never\"\n  }\n"
+
+// allConfig has a child of every kind that ends on SIGTERM in its own way.
+var allConfig = fixture("f", "sleep", "critical = true\n"+neverRestart) + `
 child "sleep" {
   command    = "sleep"
   args       = ["1000"]
   on_failure = "shutdown"
-  ` + never + `}
+  ` + neverRestart + `}
 child "trap" {
   command = "sh"
   args    = ["-c", "trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done"]
-  ` + never + `}
+  ` + neverRestart + `}
 child "wrapper" {
   command    = "sh"
   args       = ["-c", "sleep 1000; exit $?"]
   depends_on = ["sleep"]
-  ` + never + `}
+  ` + neverRestart + `}
 child "again" {
   command = "sleep"
   args    = ["1000"]
@@ -143,7 +143,7 @@ child "server" {
   ready {
     tcp = ":%[1]s"
   }
-  ` + never + `}
+  ` + neverRestart + `}
 child "client" {
   command    = "client"
   depends_on = ["server"]
@@ -153,11 +153,17 @@ child "client" {
   }
 }
 `
-	orders := map[string]func(super int, below []int) []int{
-		"us first": func(super int, below []int) []int { return append([]int{super}, below...) },
-		"us last":  func(super int, below []int) []int { return append(below, super) },
-		"shuffled": func(super int, below []int) []int {
-			all := append(below, super)
+
+// TestSignalToAllProcessesAtOnce sends SIGTERM to all processes in any order, as systemd's
+// KillMode=control-group does. The stop must be graceful.
+func TestSignalToAllProcessesAtOnce(t *testing.T) {
+	orders := map[string]func(pid int, below []int) []int{
+		"supervisor first": func(pid int, below []int) []int {
+			return append([]int{pid}, below...)
+		},
+		"supervisor last": func(pid int, below []int) []int { return append(below, pid) },
+		"shuffled": func(pid int, below []int) []int {
+			all := append(below, pid)
 			rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 			return all
 		},
@@ -165,28 +171,28 @@ child "client" {
 	for name, order := range orders {
 		t.Run(name, func(t *testing.T) {
 			for range 10 {
-				s := start(t, fmt.Sprintf(config, free(t)))
-				s.wait("all children ready")
-				s.prints("[trap] up")
-				s.prints("[f] ready")
-				await(t, "all are executed", func() bool { return len(sleeping(s.pid)) >= 3 })
+				s := start(t, fmt.Sprintf(allConfig, freePort(t)))
+				s.awaitEntry("all children ready")
+				s.awaitLine("[trap] up")
+				s.awaitLine("[f] ready")
+				await(t, "three processes execute sleep", func() bool {
+					return len(sleepProcesses(s.pid)) >= 3
+				})
 				pids := order(s.pid, procfs.Descendants(s.pid))
 				for _, pid := range pids {
 					_ = unix.Kill(pid, unix.SIGTERM)
 				}
-				if code := s.code(); code != 0 {
-					t.Fatalf("exit code %d", code)
+				if code := s.exitCode(); code != 0 {
+					t.Fatalf("exit code %d, want 0", code)
 				}
-				if e := s.wait("shutdown complete"); e["verdict"] != "graceful" || e.int("killed") != 0 {
-					t.Fatalf("%v", e)
-				}
+				s.awaitEntry("shutdown complete").expect(t, "verdict", "graceful", "killed", 0)
 			}
 		})
 	}
 }
 
-// sleeping lists the processes below one that execute sleep(1).
-func sleeping(pid int) (all []int) {
+// sleepProcesses returns the descendants of a process that execute sleep(1).
+func sleepProcesses(pid int) (all []int) {
 	for _, p := range procfs.Descendants(pid) {
 		if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", p)); filepath.Base(exe) == "sleep" {
 			all = append(all, p)

@@ -14,13 +14,15 @@ import (
 	"tp0/supervisor/fixture/needs"
 )
 
-// What is below a child: who holds what it left, and what becomes of those that
-// it forked before its stop and in it.
+// Tests of process trees: who holds a leaked descriptor, and what happens to processes that a
+// child forked before and during its stop.
 
-// said returns the number that a child prints behind a word.
-func (s *super) said(word string) (n int) {
+// printedNumber returns the number that a child prints after a word.
+func (s *supervisor) printedNumber(word string) (n int) {
 	s.t.Helper()
-	line, _, err := s.output.from(0, func(line string) bool { return strings.Contains(line, word+" ") })
+	line, _, err := s.output.find(0, func(line string) bool {
+		return strings.Contains(line, word+" ")
+	})
 	if err != nil {
 		s.t.Fatalf("no line with %q: %v", word, err)
 	}
@@ -31,8 +33,9 @@ func (s *super) said(word string) (n int) {
 	return n
 }
 
-// A daemon still has the listener and the lock that its grandparent left.
-func TestHolderOfWhatWasLeftIsNamed(t *testing.T) {
+// TestHolderOfLeakedDescriptorIsLogged checks that the log names a daemon that holds the
+// listener and the lock of its grandparent.
+func TestHolderOfLeakedDescriptorIsLogged(t *testing.T) {
 	t.Parallel()
 	const leave = `
 import os, signal, socket, fcntl, tempfile
@@ -64,31 +67,33 @@ os.close(w)
 print("daemon", int(os.read(r, 20)))
 os.close(r)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])`
-	s := start(t, python(t, "shares", fmt.Sprintf(leave, daemon), "")+python(t, "alone", fmt.Sprintf(leave, ""), ""))
-	s.prints("[shares] ready")
-	s.prints("[alone] ready")
-	pid := s.said("daemon")
+	s := start(t, python(t, "shares", fmt.Sprintf(leave, daemon), "")+python(t, "alone",
+		fmt.Sprintf(leave, ""), ""))
+	s.awaitLine("[shares] ready")
+	s.awaitLine("[alone] ready")
+	pid := s.printedNumber("daemon")
 	s.signal(unix.SIGTERM)
-	e := s.ends(0, "leaky")
+	e := s.expectStop(0, "leaky")
 	holder := fmt.Sprintf("python3 (pid %d)", pid)
-	s.wait("fd closed", "owner", "shares", "kind", "socket", "by", "kernel", "held_by", holder, "proof", "exact")
-	s.wait("fd closed", "owner", "shares", "kind", "file", "by", "kernel", "held_by", holder, "lock", "flock write", "deleted", true)
-	s.wait("fd closed", "owner", "alone", "kind", "socket", "by", "kernel", "held_by", nil)
-	s.wait("fd closed", "owner", "alone", "kind", "file", "by", "kernel", "held_by", nil, "lock", "flock write")
+	s.awaitEntry("fd closed", "owner", "shares", "kind", "socket", "by", "kernel", "held_by",
+		holder, "proof", "exact")
+	s.awaitEntry("fd closed", "owner", "shares", "kind", "file", "by", "kernel", "held_by", holder,
+		"lock", "flock write", "deleted", true)
+	s.awaitEntry("fd closed", "owner", "alone", "kind", "socket", "by", "kernel", "held_by", nil)
+	s.awaitEntry("fd closed", "owner", "alone", "kind", "file", "by", "kernel", "held_by", nil,
+		"lock", "flock write")
 	for _, child := range []string{"shares", "alone"} {
-		s.wait("child reaped", "child", child, "code", 0, "fds_left", 2)
+		s.awaitEntry("child reaped", "child", child, "code", 0, "fds_left", 2)
 	}
-	// The daemon is an orphan that was looked at, and ended by the signal.
-	s.wait("process ended", "pid", pid, "proof", "exact", "signal", "SIGTERM", "fds_left", 2)
-	s.wait("orphan reaped", "pid", pid, "signal", "SIGTERM")
-	if e.int("orphans") != 1 {
-		t.Errorf("%v", e)
-	}
+	// The daemon is an orphan: its descriptors are proven, and SIGTERM ends it.
+	s.awaitEntry("process ended", "pid", pid, "proof", "exact", "signal", "SIGTERM", "fds_left", 2)
+	s.awaitEntry("orphan reaped", "pid", pid, "signal", "SIGTERM")
+	e.expect(t, "orphans", 1)
 }
 
-// A process that a child shares a socket with, and that is not told to end with
-// it, holds it on.
-func TestForkedHolderIsNamed(t *testing.T) {
+// TestForkedHolderIsLogged checks that the log names a process that shares a socket with a
+// child and outlives it.
+func TestForkedHolderIsLogged(t *testing.T) {
 	t.Parallel()
 	const script = `
 import os, signal, socket
@@ -110,24 +115,26 @@ rest()
 	s := start(t, python(t, "c", script, "count = 2"))
 	var helpers []int
 	for i := range 2 {
-		helpers = append(helpers, s.said(fmt.Sprintf("[c%d] helper", i+1)))
+		helpers = append(helpers, s.printedNumber(fmt.Sprintf("[c%d] helper", i+1)))
 	}
 	s.signal(unix.SIGTERM)
-	s.ends(0, "leaky")
+	s.expectStop(0, "leaky")
 	for i, pid := range helpers {
 		child := fmt.Sprintf("c%d", i+1)
-		if n := s.count("fd closed", "owner", child, "kind", "socket", "held_by", fmt.Sprintf("python3 (pid %d)", pid)); n != 2 {
-			t.Errorf("%s: %d sockets are said to be held by %d", child, n, pid)
+		if n := s.count("fd closed", "owner", child, "kind", "socket", "held_by",
+			fmt.Sprintf("python3 (pid %d)", pid)); n != 2 {
+			t.Errorf("%s: %d sockets are logged as held by %d, want 2", child, n, pid)
 		}
-		// Its parent is gone, and it is told once by each who has something to tell.
-		s.wait("process ended", "child", child, "pid", pid, "signal", "SIGTERM", "proof", "exact", "in_stop", false, "fds_left", 0)
-		s.wait("orphan reaped", "pid", pid, "signal", "SIGTERM")
+		// The parent has ended, so the process is logged once as a process and once as an orphan.
+		s.awaitEntry("process ended", "child", child, "pid", pid, "signal", "SIGTERM", "proof",
+			"exact", "in_stop", false, "fds_left", 0)
+		s.awaitEntry("orphan reaped", "pid", pid, "signal", "SIGTERM")
 	}
 }
 
-// Three generations that were there before the stop, each of which waits for
-// the next, and leaves a file of its own.
-func TestGenerations(t *testing.T) {
+// TestThreeGenerations stops three generations of processes. Each waits for the next one and
+// leaks a file.
+func TestThreeGenerations(t *testing.T) {
 	t.Parallel()
 	const script = `
 import os, signal, sys, tempfile
@@ -146,27 +153,30 @@ if n < 3: os.waitpid(p, 0)
 os._exit(10 + n)
 `
 	s := start(t, python(t, "c", script, ""))
-	s.prints("ready")
-	pids := []int{s.wait("child spawned").int("pid")}
+	s.awaitLine("ready")
+	pids := []int{s.awaitEntry("child spawned").int("pid")}
 	for n := 1; n <= 3; n++ {
-		pids = append(pids, s.said(fmt.Sprint("generation", n)))
+		pids = append(pids, s.printedNumber(fmt.Sprint("generation", n)))
 	}
 	s.signal(unix.SIGTERM)
-	s.ends(0, "leaky")
+	s.expectStop(0, "leaky")
 	for n := 1; n <= 3; n++ {
-		s.wait("process ended", "child", "c", "pid", pids[n], "parent", pids[n-1], "code", 10+n, "proof", "exact", "in_stop", false, "fds_left", 1)
-		s.wait("fd closed", "owner", "c", "pid", pids[n], "kind", "file", "deleted", true, "by", "kernel")
+		s.awaitEntry("process ended", "child", "c", "pid", pids[n], "parent", pids[n-1], "code",
+			10+n, "proof", "exact", "in_stop", false, "fds_left", 1)
+		s.awaitEntry("fd closed", "owner", "c", "pid", pids[n], "kind", "file", "deleted", true,
+			"by", "kernel")
 	}
-	s.wait("child reaped", "child", "c", "code", 10, "processes", 3, "forked", 0, "fds_left", 1)
+	s.awaitEntry("child reaped", "child", "c", "code", 10, "processes", 3, "forked", 0, "fds_left",
+		1)
 	if n := s.count("process ended"); n != 3 {
-		t.Errorf("%d ends are told", n)
+		t.Errorf("%d exits are logged, want 3", n)
 	}
 }
 
-// An orphan that was there before the stop is looked at as it ends.
-func TestOrphanIsLookedAt(t *testing.T) {
+// TestOrphanIsProven checks that the exit of an orphan from before the stop is proven.
+func TestOrphanIsProven(t *testing.T) {
 	t.Parallel()
-	// The one between ends, and only then does the orphan say that it is one.
+	// The process in between exits, and only then the orphan prints its pid.
 	const script = `
 import os, signal
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
@@ -187,19 +197,20 @@ rest()
 `
 	dir := t.TempDir()
 	s := start(t, python(t, "c", script, fmt.Sprintf("cwd = %q", dir)))
-	pid := s.said("orphan")
+	pid := s.printedNumber("orphan")
 	s.signal(unix.SIGTERM)
-	e := s.ends(0, "leaky")
-	s.wait("process ended", "pid", pid, "parent", s.pid, "command", "python3", "code", 0, "proof", "exact", "in_stop", false, "fds_left", 1)
-	s.wait("fd closed", "pid", pid, "kind", "file", "target", filepath.Join(dir, "left"), "mode", "wa", "by", "kernel", "proof", "exact")
-	s.wait("orphan reaped", "pid", pid, "command", "python3", "code", 0)
-	if e.int("orphans") != 1 {
-		t.Errorf("%v", e)
-	}
+	e := s.expectStop(0, "leaky")
+	s.awaitEntry("process ended", "pid", pid, "parent", s.pid, "command", "python3", "code", 0,
+		"proof", "exact", "in_stop", false, "fds_left", 1)
+	s.awaitEntry("fd closed", "pid", pid, "kind", "file", "target", filepath.Join(dir, "left"),
+		"mode", "wa", "by", "kernel", "proof", "exact")
+	s.awaitEntry("orphan reaped", "pid", pid, "command", "python3", "code", 0)
+	e.expect(t, "orphans", 1)
 }
 
-// Fifty processes forked in the stop are all told, and none is lost.
-func TestManyForkedInTheStop(t *testing.T) {
+// TestFiftyForksDuringTheStop checks that 50 processes that a child forks during its stop are
+// all logged.
+func TestFiftyForksDuringTheStop(t *testing.T) {
 	t.Parallel()
 	const n = 50
 	const script = `
@@ -212,18 +223,19 @@ print("ready")
 rest()
 `
 	s := start(t, python(t, "c", fmt.Sprintf(script, n), ""))
-	s.prints("[c] ready")
+	s.awaitLine("[c] ready")
 	s.signal(unix.SIGTERM)
-	s.ends(0, "graceful")
-	s.wait("child reaped", "child", "c", "code", 4, "forked", n, "proof", "exact")
-	if told := s.count("process ended", "child", "c", "command", "true", "in_stop", true, "code", 0, "proof", "exact", "fds_left", 0); told != n {
-		t.Errorf("%d of %d are told", told, n)
+	s.expectStop(0, "graceful")
+	s.awaitEntry("child reaped", "child", "c", "code", 4, "forked", n, "proof", "exact")
+	if told := s.count("process ended", "child", "c", "command", "true", "in_stop", true, "code", 0,
+		"proof", "exact", "fds_left", 0); told != n {
+		t.Errorf("%d exits are logged, want %d", told, n)
 	}
 }
 
-// The helpers of a Python program are made by vfork(2), and so are those of
-// posix_spawn(3).
-func TestVforkInTheStop(t *testing.T) {
+// TestVforkDuringTheStop checks that processes by vfork(2) are logged: Python and
+// posix_spawn(3) use it.
+func TestVforkDuringTheStop(t *testing.T) {
 	t.Parallel()
 	const script = `
 import os, signal, subprocess
@@ -237,20 +249,32 @@ print("ready")
 rest()
 `
 	s := start(t, python(t, "c", script, ""))
-	s.prints("ready")
+	s.awaitLine("ready")
 	s.signal(unix.SIGTERM)
-	s.ends(0, "graceful")
-	s.wait("child reaped", "child", "c", "code", 7, "forked", 20, "proof", "exact")
+	s.expectStop(0, "graceful")
+	s.awaitEntry("child reaped", "child", "c", "code", 7, "forked", 20, "proof", "exact")
 	for _, code := range []int{5, 6} {
-		if n := s.count("process ended", "child", "c", "command", "sh", "in_stop", true, "code", code, "proof", "exact"); n != 10 {
-			t.Errorf("%d ends with code %d are told", n, code)
+		if n := s.count("process ended", "child", "c", "command", "sh", "in_stop", true, "code",
+			code, "proof", "exact"); n != 10 {
+			t.Errorf("%d exits with code %d are logged, want 10", n, code)
 		}
 	}
 }
 
-// A program that gains rights by the set-user-ID bit gains them in a stop too,
-// though we trace what is forked there, and have no rights ourselves.
-func TestRightsAreGainedInTheStop(t *testing.T) {
+func copyProgram(t *testing.T, from, to string) {
+	t.Helper()
+	b, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, b, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSetuidProgramDuringTheStop checks that a set-user-ID program gets its privilege during a
+// stop too, though a supervisor without privilege traces its parent.
+func TestSetuidProgramDuringTheStop(t *testing.T) {
 	needs.Check(t, "root", "gcc")
 	t.Parallel()
 	const nobody = 65534
@@ -259,20 +283,14 @@ func TestRightsAreGainedInTheStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	rights, super, config := filepath.Join(dir, "rights"), filepath.Join(dir, "supervisor"), filepath.Join(dir, "supervisor.hcl")
-	program := compiled(t, `
+	rights, config := filepath.Join(dir, "rights"), filepath.Join(dir, "supervisor.hcl")
+	path := filepath.Join(dir, "supervisor")
+	program := compileC(t, `
 #include <stdio.h>
 #include <unistd.h>
 int main(void) { return printf("effective %d real %d\n", geteuid(), getuid()) < 0; }`)
-	for from, to := range map[string]string{program: rights, filepath.Join(bin, "supervisor"): super} {
-		b, err := os.ReadFile(from)
-		if err == nil {
-			err = os.WriteFile(to, b, 0o755)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	copyProgram(t, program, rights)
+	copyProgram(t, filepath.Join(bin, "supervisor"), path)
 	script := `
 import signal
 def stop(*_):
@@ -295,17 +313,17 @@ rest()
 	alone := exec.Command(rights)
 	alone.SysProcAttr = credential
 	if out, err := alone.Output(); string(out) != fmt.Sprintf("effective 0 real %d\n", nobody) {
-		t.Fatalf("the bit has no effect here, so nothing is tested: %s %v", out, err)
+		t.Fatalf("the set-user-ID bit has no effect, so nothing is tested: %s %v", out, err)
 	}
 	s := prepare(t, "")
-	s.cmd.Path, s.cmd.Args = super, []string{super, "run", "--config", config}
+	s.cmd.Path, s.cmd.Args = path, []string{path, "run", "--config", config}
 	s.cmd.Dir, s.cmd.SysProcAttr = "/", credential
 	s.launch()
-	s.prints("[c] ready")
+	s.awaitLine("[c] ready")
 	s.signal(unix.SIGTERM)
-	s.ends(0, "graceful")
-	s.wait("child reaped", "child", "c", "code", 3)
-	if got := s.said("effective"); got != 0 {
-		t.Errorf("it ran with the rights of user %d", got)
+	s.expectStop(0, "graceful")
+	s.awaitEntry("child reaped", "child", "c", "code", 3)
+	if got := s.printedNumber("effective"); got != 0 {
+		t.Errorf("the program ran with the effective uid %d, want 0", got)
 	}
 }

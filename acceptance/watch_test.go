@@ -13,19 +13,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Edit after edit, valid and not, saved in place, by a rename, or behind a link
-// as in a ConfigMap: each is noticed, and what runs is always what the last
-// valid file says, in its last edition. A file that goes away ends nobody.
+// randomEdition returns a valid file and its instances.
+func randomEdition(r *rand.Rand, edition int) (hcl string, instances []string) {
+	for _, name := range []string{"a", "b", "c"} {
+		switch n := r.IntN(4); {
+		case n == 0:
+			hcl += fixture(name, "sleep", "")
+			instances = append(instances, name)
+		case n == 1 || name == "a":
+			more := fmt.Sprintf("count = 2\nenv = { EDITION = \"%d\" }\n", edition)
+			hcl += fixture(name, "sleep", more)
+			instances = append(instances, name+"1", name+"2")
+		}
+	}
+	return fmt.Sprintf("%s# %d\n%s", header, edition, hcl), instances
+}
+
+// TestWatch edits the file in place, by rename, and behind a link as in a ConfigMap, with
+// valid and invalid content. The instances of the last valid file must run. A removed file
+// ends nothing.
 func TestWatch(t *testing.T) {
 	t.Parallel()
-	edits := many(t, "SUPERVISOR_EDITS", 40)
+	edits := repetitions(t, "SUPERVISOR_EDITS", 40)
 	dir := t.TempDir()
 	config := filepath.Join(dir, "supervisor.hcl")
 	save := func(text string) {
 		t.Helper()
-		if err := os.WriteFile(config+"~", []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, dir, "supervisor.hcl~", text)
 		if err := os.Rename(config+"~", config); err != nil {
 			t.Fatal(err)
 		}
@@ -34,19 +48,7 @@ func TestWatch(t *testing.T) {
 	edition := 0
 	next := func() (string, []string) {
 		edition++
-		var hcl string
-		var want []string
-		for _, name := range []string{"a", "b", "c"} {
-			switch n := r.IntN(4); {
-			case n == 0:
-				hcl += fixture(name, "sleep", "")
-				want = append(want, name)
-			case n == 1 || name == "a":
-				hcl += fixture(name, "sleep", fmt.Sprintf("count = 2\nenv = { EDITION = \"%d\" }\n", edition))
-				want = append(want, name+"1", name+"2")
-			}
-		}
-		return fmt.Sprintf("%s# %d\n%s", header, edition, hcl), want
+		return randomEdition(r, edition)
 	}
 	hcl, want := next()
 	s := prepare(t, hcl, "--watch")
@@ -54,7 +56,7 @@ func TestWatch(t *testing.T) {
 	save(hcl)
 	s.launch()
 	for _, name := range want {
-		s.wait("child ready", "child", name)
+		s.awaitEntry("child ready", "child", name)
 	}
 	log := 0
 	for i := range edits {
@@ -63,40 +65,35 @@ func TestWatch(t *testing.T) {
 		switch broken {
 		case 0:
 			text, then, answer = text+"child {", want, "config rejected"
-		case 1: // it is gone for a while
-			if err := os.Remove(config); err != nil {
-				t.Fatal(err)
-			}
-			_, log = s.waitFrom(log, "config rejected")
-			if got := s.running(); !slices.Equal(got, want) {
-				t.Fatalf("edit %d: without a file %v run, and the last one has %v", i, got, want)
+		case 1: // the file is missing for a while
+			_ = os.Remove(config)
+			_, log = s.awaitEntryFrom(log, "config rejected")
+			if got := s.runningInstances(); !slices.Equal(got, want) {
+				t.Fatalf("edit %d: got %v without a file, want the instances %v", i, got, want)
 			}
 		}
 		switch r.IntN(3) {
 		case 0:
 			save(text)
-		case 1: // in place: between two writes a part of it can be read
-			if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
+		case 1: // in place: a part of the file can be read
+			writeFile(t, dir, "supervisor.hcl", text)
 		default:
-			s.configMap(dir, i, text)
+			s.writeConfigMap(dir, i, text)
 		}
-		_, log = s.waitFrom(log, answer)
-		if want = then; !slices.Equal(s.running(), want) {
-			t.Fatalf("edit %d: %v run, and the last valid file has %v", i, s.running(), want)
+		_, log = s.awaitEntryFrom(log, answer)
+		if want = then; !slices.Equal(s.runningInstances(), want) {
+			t.Fatalf("edit %d: got the instances %v, want %v", i, s.runningInstances(), want)
 		}
 	}
-	t.Logf("%d edits", edits)
 	s.signal(unix.SIGTERM)
-	s.ends(0, "graceful")
+	s.expectStop(0, "graceful")
 	if n := s.count("fd closed", "owner", "supervisor", "kind", "inotify"); n != 1 {
-		t.Errorf("the descriptor of the watch was closed %d times", n)
+		t.Errorf("the inotify descriptor was closed %d times, want 1", n)
 	}
 }
 
-// configMap lays the file out as the kubelet does.
-func (s *super) configMap(dir string, edition int, text string) {
+// writeConfigMap writes the file as the kubelet does.
+func (s *supervisor) writeConfigMap(dir string, edition int, text string) {
 	s.t.Helper()
 	do := func(err error) {
 		if err != nil {
@@ -115,8 +112,8 @@ func (s *super) configMap(dir string, edition int, text string) {
 	}
 }
 
-// What a file includes, and a file of variables, are watched too; what does not
-// belong to it is not.
+// TestWatchIncludes checks that included files and env files are watched, and other files are
+// not.
 func TestWatchIncludes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -126,31 +123,32 @@ func TestWatchIncludes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := prepare(t, fmt.Sprintf("include = [%q]\n", dir+"/*.hcl")+fixture("a", "sleep", fmt.Sprintf("env_file = [%q]", dir+"/a.env")), "--watch")
+	s := prepare(t, fmt.Sprintf("include = [%q]\n", dir+"/*.hcl")+fixture("a", "sleep",
+		fmt.Sprintf("env_file = [%q]", dir+"/a.env")), "--watch")
 	write("a.env", "X=1\n")
 	s.launch()
-	s.wait("child ready", "child", "a")
+	s.awaitEntry("child ready", "child", "a")
 	write("b.hcl", fixture("b", "sleep", ""))
-	e, log := s.waitFrom(0, "config reloaded")
+	e, log := s.awaitEntryFrom(0, "config reloaded")
 	if text, _ := json.Marshal(e["added"]); string(text) != `["b"]` {
-		t.Errorf("%v", e)
+		t.Errorf("got %v, want added=[b]", e)
 	}
 	write("notes.txt", "nothing")
 	write("a.env", "X=2\n")
-	e, log = s.waitFrom(log, "config reloaded")
+	e, log = s.awaitEntryFrom(log, "config reloaded")
 	if text, _ := json.Marshal(e["changed"]); string(text) != `["a"]` {
-		t.Errorf("%v", e)
+		t.Errorf("got %v, want changed=[a]", e)
 	}
 	if err := os.Remove(filepath.Join(dir, "b.hcl")); err != nil {
 		t.Fatal(err)
 	}
-	s.waitFrom(log, "config reloaded")
-	if got := strings.Join(s.running(), " "); got != "a" {
-		t.Errorf("%s run", got)
+	s.awaitEntryFrom(log, "config reloaded")
+	if got := strings.Join(s.runningInstances(), " "); got != "a" {
+		t.Errorf("got the running instances %s", got)
 	}
 	s.signal(unix.SIGTERM)
-	s.ends(0, "graceful")
+	s.expectStop(0, "graceful")
 	if n := s.count("config changed"); n != 3 {
-		t.Errorf("%d changes were noticed", n)
+		t.Errorf("%d changes were logged, want 3", n)
 	}
 }

@@ -35,7 +35,6 @@ var notYet = []string{
 	"supervisor/config",
 	"supervisor/control",
 	"supervisor/fdledger",
-
 	"supervisor/notify",
 	"supervisor/orchestrator",
 	"supervisor/output",
