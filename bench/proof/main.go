@@ -32,7 +32,8 @@ func run(args []string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	c := exec.Command("gcc", "-static", "-O1", "-o", filepath.Join(dir, "server"), "bench/proof/server.c")
+	c := exec.Command("gcc", "-static", "-O1", "-o", filepath.Join(dir, "server"),
+		"bench/proof/server.c")
 	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot build server.c: %w\n%s", err, out)
 	}
@@ -61,10 +62,12 @@ func compare(supervisor, dir string, children, rounds int) error {
 	for _, proof := range proofs {
 		all := times[proof]
 		slices.Sort(all)
-		fmt.Printf("%4d children, proof %-5s  median %8.2f ms  quartiles %.2f to %.2f ms  (%d stops)\n",
+		fmt.Printf("%4d children, proof %-5s  median %8.2f ms  quartiles %.2f to %.2f ms  (%d "+
+			"stops)\n",
 			children, proof, ms(median(all)), ms(all[len(all)/4]), ms(all[len(all)*3/4]), len(all))
 	}
-	fmt.Printf("%4d children, the proof adds  %8.2f ms\n", children, ms(median(times["exact"])-median(times["none"])))
+	fmt.Printf("%4d children, the proof adds  %8.2f ms\n", children,
+		ms(median(times["exact"])-median(times["none"])))
 	return nil
 }
 
@@ -79,7 +82,8 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 // how long that took: time.Time has the monotonic clock.
 func stop(supervisor, dir, proof string, children int) (time.Duration, error) {
 	config := filepath.Join(dir, "supervisor.hcl")
-	hcl := fmt.Sprintf("shutdown {\n  proof = %q\n}\nchild \"c\" {\n  command = %q\n  count = %d\n}\n", proof, filepath.Join(dir, "server"), children)
+	hcl := fmt.Sprintf("shutdown {\n  proof = %q\n}\nchild \"c\" {\n  command = %q\n  count = "+
+		"%d\n}\n", proof, filepath.Join(dir, "server"), children)
 	if err := os.WriteFile(config, []byte(hcl), 0o600); err != nil {
 		return 0, err
 	}
@@ -116,7 +120,8 @@ func stop(supervisor, dir, proof string, children int) (time.Duration, error) {
 	_ = c.Process.Signal(syscall.SIGTERM)
 	_, _ = io.Copy(io.Discard, output)
 	<-read
-	if err := c.Wait(); err != nil || ready < children || !strings.Contains(last, "verdict=graceful") {
+	if err := c.Wait(); err != nil || ready < children ||
+		!strings.Contains(last, "verdict=graceful") {
 		return 0, fmt.Errorf("%d were ready, and it ended with %v: %s", ready, err, last)
 	}
 	return complete.Sub(began), nil

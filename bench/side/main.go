@@ -67,7 +67,8 @@ func run() error {
 	}
 	defer os.RemoveAll(dir)
 	for _, name := range []string{"child", "floor"} {
-		c := exec.Command("gcc", "-O2", "-o", filepath.Join(dir, name), filepath.Join("bench", "side", name+".c"))
+		c := exec.Command("gcc", "-O2", "-o", filepath.Join(dir, name),
+			filepath.Join("bench", "side", name+".c"))
 		if out, err := c.CombinedOutput(); err != nil {
 			return fmt.Errorf("cannot build %s.c: %w\n%s", name, err, out)
 		}
@@ -140,7 +141,8 @@ func compare(r row, all []peer) *measured {
 	}
 	for _, x := range m.results {
 		if r.tail && x.err == nil {
-			x.note = fmt.Sprintf("p99 %s %s of %d", figure(quantile(x.values, 0.99)), r.unit, len(x.values))
+			x.note = fmt.Sprintf("p99 %s %s of %d", figure(quantile(x.values, 0.99)), r.unit,
+				len(x.values))
 		}
 	}
 	return m

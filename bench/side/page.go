@@ -20,7 +20,8 @@ func (m *measured) print(w io.Writer) {
 			fmt.Fprintf(w, "  %-20s %v\n", name, x.err)
 			continue
 		}
-		fmt.Fprintf(w, "  %-20s %10.3f  %s  quartiles %.3f to %.3f  %s\n", name, x.median(), m.ratio(name), quantile(x.values, 0.25), quantile(x.values, 0.75), x.note)
+		fmt.Fprintf(w, "  %-20s %10.3f  %s  quartiles %.3f to %.3f  %s\n", name, x.median(),
+			m.ratio(name), quantile(x.values, 0.25), quantile(x.values, 0.75), x.note)
 	}
 }
 
@@ -51,7 +52,8 @@ func write(page string, table []*measured, missing []string) error {
 	}
 	var w strings.Builder
 	fmt.Fprint(&w, "\n| work | N | goal |")
-	names := []string{floorName, "ours", "ours, no proof", "ours, a block each", "supervisord", "runit", "s6", "tini", "dumb-init"}
+	names := []string{floorName, "ours", "ours, no proof", "ours, a block each", "supervisord",
+		"runit", "s6", "tini", "dumb-init"}
 	for _, name := range names {
 		fmt.Fprintf(&w, " %s |", name)
 	}
@@ -75,7 +77,8 @@ func write(page string, table []*measured, missing []string) error {
 				continue
 			}
 			cell := figure(x.median())
-			if r := strings.TrimSpace(m.ratio(name)); name != floorName && r != "" && m.unit == "ms" && !strings.HasPrefix(m.title, "overshoot") {
+			if r := strings.TrimSpace(m.ratio(name)); name != floorName && r != "" &&
+				m.unit == "ms" && !strings.HasPrefix(m.title, "overshoot") {
 				cell += " (" + figure(x.median()/m.results[floorName].median()) + " ×)"
 			}
 			if x.note != "" {
@@ -90,7 +93,9 @@ func write(page string, table []*measured, missing []string) error {
 	for i, n := range notes {
 		fmt.Fprintf(&w, "%d. %s\n", i+1, n)
 	}
-	fmt.Fprintf(&w, "\nThe machine's noise (half the distance of the floor's quartiles, over its median): %s.\n", noise(table))
+	fmt.Fprintf(&w,
+		"\nThe machine's noise (half the distance of the floor's quartiles, over its median): "+
+			"%s.\n", noise(table))
 	if len(missing) > 0 {
 		fmt.Fprintf(&w, "Not installed: %s.\n", strings.Join(missing, ", "))
 	}
@@ -100,7 +105,8 @@ func write(page string, table []*measured, missing []string) error {
 		if svg == "" {
 			continue
 		}
-		if err := os.WriteFile(filepath.Join(filepath.Dir(page), "img", name), []byte(svg), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(page), "img", name), []byte(svg),
+			0o644); err != nil {
 			return err
 		}
 		fmt.Fprintf(&w, "\n![%s](img/%s)\n", title, name)
@@ -130,7 +136,8 @@ func noise(table []*measured) string {
 	return fmt.Sprintf("%.0f to %.0f %%", least, most)
 }
 
-var colours = []string{"#888888", "#0a7d4b", "#5fbf8f", "#b5d99c", "#c23b22", "#d98e04", "#3b6fb5", "#7b4fa3", "#a0522d"}
+var colours = []string{"#888888", "#0a7d4b", "#5fbf8f", "#b5d99c", "#c23b22", "#d98e04", "#3b6fb5",
+	"#7b4fa3", "#a0522d"}
 
 // plot draws how a work grows with N, on logarithmic axes.
 func plot(title string, table []*measured, names []string) string {
@@ -157,16 +164,21 @@ func plot(title string, table []*measured, names []string) string {
 		return height - bottom - (math.Log10(v)-low)/(high-low)*(height-top-bottom)
 	}
 	var w strings.Builder
-	fmt.Fprintf(&w, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", width, height)
-	fmt.Fprintf(&w, `<rect width="%d" height="%d" fill="white"/><text x="%d" y="22" font-size="15">%s, ms</text>`+"\n", width, height, left, title)
+	fmt.Fprintf(&w,
+		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", width, height)
+	fmt.Fprintf(&w,
+		`<rect width="%d" height="%d" fill="white"/><text x="%d" y="22" font-size="15">%s, ms</text>`+"\n", width, height, left, title)
 	for e := low; e <= high; e++ {
 		y := py(math.Pow(10, e))
-		fmt.Fprintf(&w, `<path d="M%d %.1fH%d" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%g</text>`+"\n", left, y, width-right, left-6, y+4, math.Pow(10, e))
+		fmt.Fprintf(&w,
+			`<path d="M%d %.1fH%d" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%g</text>`+"\n", left, y, width-right, left-6, y+4, math.Pow(10, e))
 	}
 	for _, n := range []float64{1, 10, 100, 1000} {
-		fmt.Fprintf(&w, `<text x="%.1f" y="%d" text-anchor="middle">%g</text>`+"\n", px(n), height-bottom+18, n)
+		fmt.Fprintf(&w, `<text x="%.1f" y="%d" text-anchor="middle">%g</text>`+"\n", px(n),
+			height-bottom+18, n)
 	}
-	fmt.Fprintf(&w, `<text x="%.1f" y="%d" text-anchor="middle">children</text>`+"\n", (left+width-right)/2.0, height-8)
+	fmt.Fprintf(&w, `<text x="%.1f" y="%d" text-anchor="middle">children</text>`+"\n",
+		(left+width-right)/2.0, height-8)
 	line := 0
 	for i, name := range names {
 		points := series[name]
@@ -176,11 +188,15 @@ func plot(title string, table []*measured, names []string) string {
 		var path []string
 		for _, p := range points {
 			path = append(path, fmt.Sprintf("%.1f,%.1f", px(p[0]), py(p[1])))
-			fmt.Fprintf(&w, `<circle cx="%.1f" cy="%.1f" r="3" fill="%s"/>`+"\n", px(p[0]), py(p[1]), colours[i])
+			fmt.Fprintf(&w, `<circle cx="%.1f" cy="%.1f" r="3" fill="%s"/>`+"\n", px(p[0]),
+				py(p[1]), colours[i])
 		}
-		fmt.Fprintf(&w, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", strings.Join(path, " "), colours[i])
+		fmt.Fprintf(&w, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n",
+			strings.Join(path, " "), colours[i])
 		y := top + 10 + line*18
-		fmt.Fprintf(&w, `<path d="M%d %dh18" stroke="%s" stroke-width="3"/><text x="%d" y="%d">%s</text>`+"\n", width-right+12, y, colours[i], width-right+36, y+4, name)
+		fmt.Fprintf(&w,
+			`<path d="M%d %dh18" stroke="%s" stroke-width="3"/><text x="%d" y="%d">%s</text>`+"\n",
+			width-right+12, y, colours[i], width-right+36, y+4, name)
 		line++
 	}
 	w.WriteString("</svg>\n")

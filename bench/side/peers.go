@@ -88,7 +88,8 @@ func ours(bin, proof string, blocks bool) func(work, string, []string) ([]string
 		case "kill":
 			child += fmt.Sprintf("  kill_timeout = \"%dms\"\n", killAfter)
 		case "again":
-			child += "  restart {\n    on        = \"always\"\n    attempts  = 100000\n    delay     = \"0s\"\n    max_delay = \"0s\"\n  }\n"
+			child += "  restart {\n    on        = \"always\"\n    attempts  = 100000\n    " +
+				"delay     = \"0s\"\n    max_delay = \"0s\"\n  }\n"
 		default:
 			format := w.kind
 			if format == "prefix" {
@@ -97,7 +98,9 @@ func ours(bin, proof string, blocks bool) func(work, string, []string) ([]string
 			child += fmt.Sprintf("  restart { on = \"never\" }\n  logs { format = %q }\n", format)
 		}
 		var hcl strings.Builder
-		fmt.Fprintf(&hcl, "log_level = \"error\"\nshutdown {\n  deadline = %q\n  proof    = %q\n}\n", deadline, proof)
+		fmt.Fprintf(&hcl,
+			"log_level = \"error\"\nshutdown {\n  deadline = %q\n  proof    = %q\n}\n", deadline,
+			proof)
 		if blocks {
 			if w.kind != "run" {
 				return nil, nil
@@ -109,7 +112,8 @@ func ours(bin, proof string, blocks bool) func(work, string, []string) ([]string
 			fmt.Fprintf(&hcl, "child \"c\" {\n  count = %d\n%s}\n", w.n, child)
 		}
 		config := filepath.Join(dir, "supervisor.hcl")
-		return []string{bin, "run", "--config", config}, os.WriteFile(config, []byte(hcl.String()), 0o600)
+		return []string{bin, "run", "--config", config},
+			os.WriteFile(config, []byte(hcl.String()), 0o600)
 	}
 }
 
@@ -177,7 +181,8 @@ func s6(w work, dir string, argv []string) ([]string, error) {
 			script = []string{"s6-log", "p[c]", "1"}
 		}
 		if w.n == 1 {
-			return []string{"sh", "-c", strings.Join(argv, " ") + " | " + strings.Join(script, " ")}, nil
+			return []string{"sh", "-c", strings.Join(argv, " ") + " | " +
+				strings.Join(script, " ")}, nil
 		}
 		var all []string
 		for range w.n {
@@ -203,7 +208,8 @@ func one(prefix ...string) func(work, string, []string) ([]string, error) {
 
 // installed leaves out the peers that are not there.
 func installed(all []peer) (there []peer, missing []string) {
-	needs := map[string][]string{"supervisord": {"supervisord"}, "runit": {"runsvdir"}, "s6": {"s6-svscan", "s6-log", "execlineb"}, "tini": {"tini"}, "dumb-init": {"dumb-init"}}
+	needs := map[string][]string{"supervisord": {"supervisord"}, "runit": {"runsvdir"},
+		"s6": {"s6-svscan", "s6-log", "execlineb"}, "tini": {"tini"}, "dumb-init": {"dumb-init"}}
 	for _, p := range all {
 		ok := true
 		for _, program := range needs[p.name] {

@@ -60,7 +60,8 @@ func newPlace() (*place, error) {
 	if err := f.Truncate(int64(size)); err != nil {
 		return nil, err
 	}
-	if p.notes, err = unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
+	if p.notes, err = unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_SHARED); err != nil {
 		return nil, err
 	}
 	for _, name := range []string{"up", "alive"} {
@@ -166,7 +167,8 @@ func begin(p peer, w work, argv []string, wrap []string, out *os.File) (*trial, 
 		return nil, err
 	}
 	command = append(wrap, command...)
-	t := &trial{place: at, peer: p, cmd: exec.Command(command[0], command[1:]...), exited: make(chan uint64, 1)}
+	t := &trial{place: at, peer: p, cmd: exec.Command(command[0], command[1:]...),
+		exited: make(chan uint64, 1)}
 	t.cmd.Dir = at.dir
 	t.cmd.Stdout = out
 	t.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

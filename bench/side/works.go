@@ -37,11 +37,16 @@ func rows(scale float64) []row {
 		kind, title, goal string
 		n                 int
 	}{
-		{"raw", "relay, raw", "≤ 1.15 ×", 1}, {"raw", "relay, raw", "≤ 1.15 ×", 8}, {"prefix", "relay, with a prefix", "≤ 2 ×", 1}, {"prefix", "relay, with a prefix", "≤ 2 ×", 8},
+		{"raw", "relay, raw", "≤ 1.15 ×", 1}, {"raw", "relay, raw", "≤ 1.15 ×", 8},
+		{"prefix", "relay, with a prefix", "≤ 2 ×", 1},
+		{"prefix", "relay, with a prefix", "≤ 2 ×", 8},
 		{"json", "relay, as JSON", "≤ 2.5 ×", 1}, {"json", "relay, as JSON", "≤ 2.5 ×", 8},
 	} {
-		all = append(all, row{title: k.title, unit: "ms", n: k.n, goal: k.goal, rounds: times(10), only: []string{"floor", "ours", "supervisord", "s6"},
-			measure: func(p peer) ([]float64, string, error) { return relay(p, work{k.kind, k.n}) }})
+		all = append(all, row{title: k.title, unit: "ms", n: k.n, goal: k.goal, rounds: times(10),
+			only: []string{"floor", "ours", "supervisord", "s6"},
+			measure: func(p peer) ([]float64, string, error) {
+				return relay(p, work{k.kind, k.n})
+			}})
 	}
 	for _, n := range []int{1, 10, 100, 1000} {
 		goal := "≤ 2 ×, with a count ≤ 1.5 ×"
@@ -52,7 +57,8 @@ func rows(scale float64) []row {
 		if n == 1000 {
 			rounds = times(6)
 		}
-		all = append(all, row{title: "exec to the last child's main", unit: "ms", n: n, goal: goal, rounds: rounds, measure: func(p peer) ([]float64, string, error) { return up(p, n) }})
+		all = append(all, row{title: "exec to the last child's main", unit: "ms", n: n, goal: goal,
+			rounds: rounds, measure: func(p peer) ([]float64, string, error) { return up(p, n) }})
 	}
 	for _, n := range []int{1, 10, 100, 1000} {
 		goal := "≤ 1.5 × without proof; with it no later than the best peer"
@@ -63,26 +69,40 @@ func rows(scale float64) []row {
 		if n == 1000 {
 			rounds = times(6)
 		}
-		all = append(all, row{title: "stop, the whole tree gone", unit: "ms", n: n, goal: goal, rounds: rounds, measure: func(p peer) ([]float64, string, error) { return stop(p, n) }})
+		all = append(all, row{title: "stop, the whole tree gone", unit: "ms", n: n, goal: goal,
+			rounds: rounds, measure: func(p peer) ([]float64, string, error) { return stop(p, n) }})
 	}
 	for _, n := range []int{1, 100} {
 		goal := "≤ 2 × without proof"
 		if n == 100 {
 			goal = "≤ 1.2 × without proof"
 		}
-		all = append(all, row{title: "signal to the last child's handler", unit: "ms", n: n, goal: goal, rounds: times(20), measure: func(p peer) ([]float64, string, error) { return handler(p, n) }})
+		all = append(all, row{title: "signal to the last child's handler", unit: "ms", n: n,
+			goal: goal, rounds: times(20), measure: func(p peer) ([]float64, string, error) {
+				return handler(p, n)
+			}})
 	}
 	return append(all,
-		row{title: "overshoot past a deadline of 1 s", unit: "ms", n: 1, goal: "≤ 1.5 ms", rounds: times(5), measure: overshoot},
-		row{title: "kill -9 to the successor's main", unit: "ms", n: 1, goal: "≤ 1.5 ×", rounds: times(3), tail: true, only: []string{"floor", "ours", "supervisord", "runit", "s6"},
+		row{title: "overshoot past a deadline of 1 s", unit: "ms", n: 1, goal: "≤ 1.5 ms",
+			rounds: times(5), measure: overshoot},
+		row{title: "kill -9 to the successor's main", unit: "ms", n: 1, goal: "≤ 1.5 ×",
+			rounds: times(3), tail: true, only: []string{"floor", "ours", "supervisord", "runit",
+				"s6"},
 			measure: func(p peer) ([]float64, string, error) { return successor(p, times(35)) }},
-		row{title: "20,000 orphans, CPU each", unit: "µs", n: 1, goal: "≤ 30 µs", rounds: times(5), only: []string{"floor", "ours", "runit", "s6", "tini", "dumb-init"}, measure: orphans},
-		row{title: "memory (PSS), helpers included", unit: "MiB", n: 1, goal: "≤ 8", rounds: 2, measure: func(p peer) ([]float64, string, error) { return memory(p, 1) }},
-		row{title: "memory (PSS), helpers included", unit: "MiB", n: 100, rounds: 2, measure: func(p peer) ([]float64, string, error) { return memory(p, 100) }},
-		row{title: "memory (PSS), helpers included", unit: "MiB", n: 1000, goal: "≤ 20", rounds: 2, measure: func(p peer) ([]float64, string, error) { return memory(p, 1000) }},
-		row{title: "idle, context switches a second", unit: "", n: 100, goal: "0", rounds: 2, measure: idle},
-		row{title: "CPU of its own until one child is in main", unit: "ms", n: 1, rounds: times(20), measure: startCost},
-		row{title: "size: programs and libraries that it maps", unit: "MiB", n: 1, rounds: 1, measure: size},
+		row{title: "20,000 orphans, CPU each", unit: "µs", n: 1, goal: "≤ 30 µs", rounds: times(5),
+			only: []string{"floor", "ours", "runit", "s6", "tini", "dumb-init"}, measure: orphans},
+		row{title: "memory (PSS), helpers included", unit: "MiB", n: 1, goal: "≤ 8", rounds: 2,
+			measure: func(p peer) ([]float64, string, error) { return memory(p, 1) }},
+		row{title: "memory (PSS), helpers included", unit: "MiB", n: 100, rounds: 2,
+			measure: func(p peer) ([]float64, string, error) { return memory(p, 100) }},
+		row{title: "memory (PSS), helpers included", unit: "MiB", n: 1000, goal: "≤ 20", rounds: 2,
+			measure: func(p peer) ([]float64, string, error) { return memory(p, 1000) }},
+		row{title: "idle, context switches a second", unit: "", n: 100, goal: "0", rounds: 2,
+			measure: idle},
+		row{title: "CPU of its own until one child is in main", unit: "ms", n: 1, rounds: times(20),
+			measure: startCost},
+		row{title: "size: programs and libraries that it maps", unit: "MiB", n: 1, rounds: 1,
+			measure: size},
 	)
 }
 
@@ -215,7 +235,8 @@ func relay(p peer, w work) ([]float64, string, error) {
 	}
 	note := ""
 	if got, torn := at.last(markLines), at.last(markTorn); got != uint64(each*w.n) || torn > 0 {
-		note = fmt.Sprintf("%d of %d lines lost, %d torn or out of order", uint64(each*w.n)-got, each*w.n, torn)
+		note = fmt.Sprintf("%d of %d lines lost, %d torn or out of order", uint64(each*w.n)-got,
+			each*w.n, torn)
 	}
 	return []float64{ms(at.last(markEnd) - t.first(markStart))}, note, nil
 }
@@ -223,7 +244,8 @@ func relay(p peer, w work) ([]float64, string, error) {
 // exhausted reports whether the children that print have ended.
 func exhausted(t *trial, n int) bool {
 	started := t.marks(markStart)
-	return len(started) >= n && !slices.ContainsFunc(started, func(m mark) bool { return strings.HasPrefix(command(int(m.pid)), childPath) })
+	return len(started) >= n && !slices.ContainsFunc(started,
+		func(m mark) bool { return strings.HasPrefix(command(int(m.pid)), childPath) })
 }
 
 func waitFor(c *exec.Cmd) error {
@@ -235,7 +257,8 @@ func waitFor(c *exec.Cmd) error {
 // orphans gives a supervisor that is PID 1 many of them at once.
 func orphans(p peer) ([]float64, string, error) {
 	const n = 20_000
-	t, err := started(p, work{"orphans", 1}, child("orphans", fmt.Sprint(n)), "unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+	t, err := started(p, work{"orphans", 1}, child("orphans", fmt.Sprint(n)), "unshare", "--pid",
+		"--fork", "--mount-proc", "--kill-child")
 	if err != nil {
 		return nil, "", err
 	}
@@ -244,7 +267,8 @@ func orphans(p peer) ([]float64, string, error) {
 	for _, pid := range below(t.cmd.Process.Pid)[1:2] { // unshare's child is PID 1 in there
 		cpu += ticks(pid)
 	}
-	note := fmt.Sprintf("%d zombies at most, none after %.1f ms", t.last(markZombies), ms(t.last(markEnd)))
+	note := fmt.Sprintf("%d zombies at most, none after %.1f ms", t.last(markZombies),
+		ms(t.last(markEnd)))
 	return []float64{cpu * 1e6 / n}, note, nil
 }
 
@@ -345,7 +369,8 @@ func switches(pids []int) (sum float64) {
 		for _, file := range tasks {
 			b, _ := os.ReadFile(file)
 			for line := range strings.SplitSeq(string(b), "\n") {
-				if name, value, ok := strings.Cut(line, ":"); ok && strings.HasSuffix(name, "ctxt_switches") {
+				if name, value, ok := strings.Cut(line, ":"); ok &&
+					strings.HasSuffix(name, "ctxt_switches") {
 					var n float64
 					_, _ = fmt.Sscan(value, &n)
 					sum += n

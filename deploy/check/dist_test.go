@@ -18,7 +18,8 @@ func TestDistIsReproducible(t *testing.T) {
 		t.Helper()
 		dir = t.TempDir()
 		// Each from a copy in another place.
-		copied := exec.Command("cp", "-r", "Makefile", "go.mod", "go.sum", "README.md", "CHANGELOG.md", "LICENSE", "supervisor.hcl", "supervisor", "workers", "deploy", dir)
+		copied := exec.Command("cp", "-r", "Makefile", "go.mod", "go.sum", "README.md",
+			"CHANGELOG.md", "LICENSE", "supervisor.hcl", "supervisor", "workers", "deploy", dir)
 		copied.Dir = root
 		if out, err := copied.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
@@ -40,16 +41,21 @@ func TestDistIsReproducible(t *testing.T) {
 	if one != two {
 		t.Errorf("%s\n%s", one, two)
 	}
-	for _, name := range []string{"supervisor_v1.2.3_linux_amd64.tar.gz", "supervisor_v1.2.3_linux_arm64.tar.gz", "supervisor-tp0_1.2.3_amd64.deb", "supervisor-tp0_1.2.3_arm64.deb"} {
+	for _, name := range []string{"supervisor_v1.2.3_linux_amd64.tar.gz",
+		"supervisor_v1.2.3_linux_arm64.tar.gz", "supervisor-tp0_1.2.3_amd64.deb",
+		"supervisor-tp0_1.2.3_arm64.deb"} {
 		if !strings.Contains(one, "  "+name+"\n") {
 			t.Errorf("no %s in\n%s", name, one)
 		}
 	}
-	list, err := exec.Command("dpkg-deb", "--contents", filepath.Join(dir, "supervisor-tp0_1.2.3_amd64.deb")).CombinedOutput()
+	list, err := exec.Command("dpkg-deb", "--contents",
+		filepath.Join(dir, "supervisor-tp0_1.2.3_amd64.deb")).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, list)
 	}
-	for _, want := range []string{"-rwxr-xr-x root/root", "./usr/bin/supervisor", "./usr/libexec/supervisor/server", "./etc/supervisor/supervisor.hcl", "./usr/lib/systemd/system/supervisor.service"} {
+	for _, want := range []string{"-rwxr-xr-x root/root", "./usr/bin/supervisor",
+		"./usr/libexec/supervisor/server", "./etc/supervisor/supervisor.hcl",
+		"./usr/lib/systemd/system/supervisor.service"} {
 		if !strings.Contains(string(list), want) {
 			t.Errorf("no %s in\n%s", want, list)
 		}

@@ -51,7 +51,8 @@ func (n times) nests() string {
 	case n.kill >= n.deadline:
 		return fmt.Sprintf("%s has %v, and all of it only %v", n.child, n.kill, n.deadline)
 	case n.before+n.deadline >= n.grace:
-		return fmt.Sprintf("the supervisor needs up to %v, %v before it gets the signal included, and the engine kills it after %v", n.before+n.deadline, n.before, n.grace)
+		return fmt.Sprintf("the supervisor needs up to %v, %v before it gets the signal "+
+			"included, and the engine kills it after %v", n.before+n.deadline, n.before, n.grace)
 	}
 	return ""
 }
@@ -63,7 +64,8 @@ var drains = map[string]struct {
 }{"server": {"SERVER_DRAIN_TIMEOUT", 3 * time.Second}, "client": {"CLI_DRAIN_TIMEOUT", time.Second}}
 
 // configured reads a configuration of the supervisor with its own reader.
-func configured(t *testing.T, engine, file string, hcl []byte, grace, before time.Duration, only ...string) (all []times) {
+func configured(t *testing.T, engine, file string, hcl []byte, grace, before time.Duration,
+	only ...string) (all []times) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "supervisor.hcl")
 	if err := os.WriteFile(path, hcl, 0o600); err != nil {
@@ -81,9 +83,11 @@ func configured(t *testing.T, engine, file string, hcl []byte, grace, before tim
 		for _, i := range c.Instances {
 			d, ok := drains[i.Launch.Command]
 			if !ok {
-				t.Fatalf("%s: %s runs %s: how long does that drain?", file, i.Name, i.Launch.Command)
+				t.Fatalf("%s: %s runs %s: how long does that drain?", file, i.Name,
+					i.Launch.Command)
 			}
-			n := times{engine, file, i.Name, d.other, i.Policy.KillTimeout, cfg.Shutdown.Deadline, before, grace}
+			n := times{engine, file, i.Name, d.other, i.Policy.KillTimeout, cfg.Shutdown.Deadline,
+				before, grace}
 			for _, entry := range i.Launch.Env {
 				if value, ok := strings.CutPrefix(entry, d.name+"="); ok {
 					n.drain = duration(t, value)
@@ -135,7 +139,8 @@ func compose(t *testing.T, engine, file, hcl string) (all []times) {
 				only = s.Command[i+1 : i+2]
 			}
 		}
-		all = append(all, configured(t, engine, file+", "+name, read(t, hcl), duration(t, s.Grace), 0, only...)...)
+		all = append(all, configured(t, engine, file+", "+name, read(t, hcl), duration(t, s.Grace),
+			0, only...)...)
 	}
 	return all
 }
@@ -192,7 +197,8 @@ func kubernetes(t *testing.T) (all []times) {
 			before = time.Duration(c.Lifecycle.PreStop.Sleep.Seconds) * time.Second // it counts
 		}
 		grace := time.Duration(*pod.Spec.TerminationGracePeriodSeconds) * time.Second
-		all = append(all, configured(t, "Kubernetes", "deploy/kubernetes, "+name, []byte(text), grace, before)...)
+		all = append(all, configured(t, "Kubernetes", "deploy/kubernetes, "+name, []byte(text),
+			grace, before)...)
 	}
 	return all
 }
@@ -213,7 +219,9 @@ func nomad(t *testing.T) (all []times) {
 		}
 		grace := duration(t, task("kill_timeout", b))
 		for _, template := range blocks(b, "template") {
-			all = append(all, configured(t, "Nomad", "deploy/nomad.hcl", []byte(task("data", template)), grace, 0)...) // shutdown_delay comes on top
+			// shutdown_delay comes on top
+			all = append(all, configured(t, "Nomad", "deploy/nomad.hcl",
+				[]byte(task("data", template)), grace, 0)...)
 		}
 	}
 	return all
@@ -246,7 +254,8 @@ func unit(t *testing.T) map[string]string {
 	t.Helper()
 	keys := map[string]string{}
 	for line := range strings.Lines(string(read(t, "deploy/systemd/supervisor.service"))) {
-		if key, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && !strings.HasPrefix(key, "#") {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok &&
+			!strings.HasPrefix(key, "#") {
 			keys[key] = value
 		}
 	}
@@ -259,5 +268,6 @@ func systemd(t *testing.T) []times {
 	if u["KillMode"] != "mixed" || u["Type"] != "notify" {
 		t.Errorf("KillMode is %s, Type is %s", u["KillMode"], u["Type"])
 	}
-	return configured(t, "systemd", "deploy/systemd/supervisor.service", read(t, "supervisor.hcl"), duration(t, u["TimeoutStopSec"]), 0)
+	return configured(t, "systemd", "deploy/systemd/supervisor.service", read(t, "supervisor.hcl"),
+		duration(t, u["TimeoutStopSec"]), 0)
 }

@@ -34,9 +34,11 @@ func built(t *testing.T) []*resource.Resource {
 // Everything decodes into the API's own types, without a field too many, and
 // nothing else is there.
 func TestManifestsDecode(t *testing.T) {
-	n := len(objects[core.Namespace](t, "Namespace")) + len(objects[core.ConfigMap](t, "ConfigMap")) +
+	n := len(objects[core.Namespace](t, "Namespace")) +
+		len(objects[core.ConfigMap](t, "ConfigMap")) +
 		len(objects[apps.Deployment](t, "Deployment")) + len(objects[core.Service](t, "Service")) +
-		len(objects[policyv1.PodDisruptionBudget](t, "PodDisruptionBudget")) + len(objects[batch.Job](t, "Job"))
+		len(objects[policyv1.PodDisruptionBudget](t, "PodDisruptionBudget")) +
+		len(objects[batch.Job](t, "Job"))
 	if all := len(built(t)); n != all || n != 6 {
 		t.Errorf("%d objects, %d of them known", all, n)
 	}
@@ -63,11 +65,13 @@ func TestPodsAreRestricted(t *testing.T) {
 		}
 		bad := pod.DeepCopy()
 		bad.Spec.Containers[0].SecurityContext.AllowPrivilegeEscalation = nil
-		if !slices.ContainsFunc(judge.EvaluatePod(level, &bad.ObjectMeta, &bad.Spec), func(r policy.CheckResult) bool { return !r.Allowed }) {
+		if !slices.ContainsFunc(judge.EvaluatePod(level, &bad.ObjectMeta, &bad.Spec),
+			func(r policy.CheckResult) bool { return !r.Allowed }) {
 			t.Errorf("%s would pass with privilege escalation", name)
 		}
 	}
-	if got := objects[core.Namespace](t, "Namespace")[0].Labels["pod-security.kubernetes.io/enforce"]; got != "restricted" {
+	if got := objects[core.Namespace](t,
+		"Namespace")[0].Labels["pod-security.kubernetes.io/enforce"]; got != "restricted" {
 		t.Errorf("the namespace enforces %q", got)
 	}
 }
@@ -80,19 +84,24 @@ func TestPartsFit(t *testing.T) {
 		t.Helper()
 		for k, v := range selector {
 			if d.Spec.Template.Labels[k] != v {
-				t.Errorf("%s selects %s=%s, and the pods have %v", what, k, v, d.Spec.Template.Labels)
+				t.Errorf("%s selects %s=%s, and the pods have %v", what, k, v,
+					d.Spec.Template.Labels)
 			}
 		}
 	}
 	has(d.Spec.Selector.MatchLabels, "the deployment")
 	service := objects[core.Service](t, "Service")[0]
 	has(service.Spec.Selector, "the service")
-	has(objects[policyv1.PodDisruptionBudget](t, "PodDisruptionBudget")[0].Spec.Selector.MatchLabels, "the budget")
+	has(objects[policyv1.PodDisruptionBudget](t,
+		"PodDisruptionBudget")[0].Spec.Selector.MatchLabels, "the budget")
 	c := d.Spec.Template.Spec.Containers[0]
-	if !slices.ContainsFunc(c.Ports, func(p core.ContainerPort) bool { return p.Name == service.Spec.Ports[0].TargetPort.String() }) {
+	if !slices.ContainsFunc(c.Ports, func(p core.ContainerPort) bool {
+		return p.Name == service.Spec.Ports[0].TargetPort.String()
+	}) {
 		t.Errorf("the service goes to %v", service.Spec.Ports[0].TargetPort)
 	}
-	for name, p := range map[string]*core.Probe{"startup": c.StartupProbe, "readiness": c.ReadinessProbe, "liveness": c.LivenessProbe} {
+	for name, p := range map[string]*core.Probe{"startup": c.StartupProbe,
+		"readiness": c.ReadinessProbe, "liveness": c.LivenessProbe} {
 		command := strings.Join(p.Exec.Command, " ")
 		if !strings.HasPrefix(command, "/bin/supervisor health") || p.TimeoutSeconds <= 2 {
 			t.Errorf("%s: %s within %d s", name, command, p.TimeoutSeconds)
@@ -101,7 +110,8 @@ func TestPartsFit(t *testing.T) {
 			t.Errorf("%s asks %s", name, command)
 		}
 	}
-	if *d.Spec.Replicas <= int32(objects[policyv1.PodDisruptionBudget](t, "PodDisruptionBudget")[0].Spec.MaxUnavailable.IntValue()) {
+	if *d.Spec.Replicas <= int32(objects[policyv1.PodDisruptionBudget](t,
+		"PodDisruptionBudget")[0].Spec.MaxUnavailable.IntValue()) {
 		t.Error("the budget lets all of them go")
 	}
 }

@@ -24,7 +24,8 @@ func TestTimesNest(t *testing.T) {
 		kubernetes(t), nomad(t), systemd(t),
 	)
 	// docker stop and docker run have no file: ten seconds.
-	all = append(all, configured(t, "docker stop", "Dockerfile", read(t, "supervisor.hcl"), 10*time.Second, 0)...)
+	all = append(all, configured(t, "docker stop", "Dockerfile", read(t, "supervisor.hcl"),
+		10*time.Second, 0)...)
 	slices.SortStableFunc(all, func(a, b times) int {
 		return strings.Compare(a.engine+a.file+a.child, b.engine+b.file+b.child)
 	})
@@ -39,12 +40,17 @@ func TestTimesNest(t *testing.T) {
 		t.Errorf("the engines are %v", engines)
 	}
 	var w strings.Builder
-	fmt.Fprint(&w, "| engine | file | child | drain | < kill_timeout | < deadline | before the signal | < grace |\n|---|---|---|--:|--:|--:|--:|--:|\n")
+	fmt.Fprint(&w,
+		"| engine | file | child | drain | < kill_timeout | < deadline | before the signal | < "+
+			"grace |\n|---|---|---|--:|--:|--:|--:|--:|\n")
 	for _, n := range all {
-		fmt.Fprintf(&w, "| %s | %s | %s | %v | %v | %v | %v | %v |\n", n.engine, n.file, n.child, n.drain, n.kill, n.deadline, n.before, n.grace)
+		fmt.Fprintf(&w, "| %s | %s | %s | %v | %v | %v | %v | %v |\n", n.engine, n.file, n.child,
+			n.drain, n.kill, n.deadline, n.before, n.grace)
 	}
 	said(t, w.String())
-	i := slices.IndexFunc(all, func(n times) bool { return n.engine == "Kubernetes" && n.child == "server" })
+	i := slices.IndexFunc(all, func(n times) bool {
+		return n.engine == "Kubernetes" && n.child == "server"
+	})
 	drawn(t, "docs/img/graceful-end.svg", picture(all[i]))
 }
 
@@ -55,7 +61,8 @@ func TestBrokenNesting(t *testing.T) {
 		t.Error(fault)
 	}
 	for i, breaks := range []func(*times){
-		func(n *times) { n.drain = n.kill }, func(n *times) { n.kill = n.deadline }, func(n *times) { n.grace = n.deadline },
+		func(n *times) { n.drain = n.kill }, func(n *times) { n.kill = n.deadline },
+		func(n *times) { n.grace = n.deadline },
 		func(n *times) { n.before = 2 },
 	} {
 		bad := good

@@ -31,7 +31,8 @@ func TestNomadJob(t *testing.T) {
 // The guard itself.
 func TestUnknownNameInNomadJob(t *testing.T) {
 	fields := tags(reflect.TypeFor[nomadapi.Task]())
-	for name, want := range map[string]bool{"kill_timeout": true, "kill_signal": true, "kill_timout": false, "template": true} {
+	for name, want := range map[string]bool{"kill_timeout": true, "kill_signal": true,
+		"kill_timout": false, "template": true} {
 		if _, ok := fields[name]; ok != want {
 			t.Errorf("%s is known: %v", name, ok)
 		}
@@ -68,7 +69,8 @@ func known(t *testing.T, b *hclsyntax.Body, of reflect.Type, path string) {
 		field, ok := fields[inner.Type]
 		switch {
 		case inner.Type == "config":
-		case path == "job group network" && inner.Type == "port": // the types have them elsewhere, and so does the parser
+		// the types have them elsewhere, and so does the parser
+		case path == "job group network" && inner.Type == "port":
 		case !ok:
 			t.Errorf("%s has no block %s", path, inner.Type)
 		default:

@@ -17,7 +17,8 @@ func said(t *testing.T, table string) {
 		t.Fatalf("%s has no place for the numbers", page)
 	}
 	if *update {
-		if err := os.WriteFile(filepath.Join(root, page), []byte(head+begin+table+end+tail), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(root, page), []byte(head+begin+table+end+tail),
+			0o644); err != nil {
 			t.Fatal(err)
 		}
 	} else if old != table {

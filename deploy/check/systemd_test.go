@@ -15,7 +15,8 @@ import (
 func TestUnitVerifies(t *testing.T) {
 	needs.Check(t, "systemd")
 	dir := t.TempDir()
-	install := exec.Command("make", "-s", "install-files", "DESTDIR="+dir, "PREFIX=/usr", "UNITDIR=/units")
+	install := exec.Command("make", "-s", "install-files", "DESTDIR="+dir, "PREFIX=/usr",
+		"UNITDIR=/units")
 	install.Dir = root
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -28,7 +29,8 @@ func TestUnitVerifies(t *testing.T) {
 	verify := func(text []byte) string {
 		t.Helper()
 		// The programs must be where the unit says: here they are below dir.
-		text = []byte(strings.ReplaceAll(string(text), "=/usr/bin/supervisor", "="+dir+"/usr/bin/supervisor"))
+		text = []byte(strings.ReplaceAll(string(text), "=/usr/bin/supervisor",
+			"="+dir+"/usr/bin/supervisor"))
 		if err := os.WriteFile(unit, text, 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,7 @@
 //
 //	go run ./deploy/drill -nodes unix:///n1,unix:///n2,unix:///n3 \
 //	    -addresses 10.77.0.1,10.77.0.2,10.77.0.3 -cut 'ip link set sv%d down' -mend 'ip link set sv%d up'
-//
+
 // The nodes are docker engines that are in no swarm yet; the image is taken from
 // the local one. It leaves the swarm and the stack as they were: not there.
 package main
@@ -78,26 +78,39 @@ func (d *drill) run(image string) error {
 		do    []func() error // one after the other
 	}{
 		{"deploy 3 servers", []func() error{
-			d.manager("stack", "deploy", "-c", "deploy/swarm.yaml", "--resolve-image=never", "--detach=true", stack), d.servers(3, 1, 2, 3),
+			d.manager("stack", "deploy", "-c", "deploy/swarm.yaml", "--resolve-image=never",
+				"--detach=true", stack), d.servers(3, 1, 2, 3),
 		}},
 		{"2 clients begin", []func() error{
-			d.manager("service", "scale", "-d", stack+"_client=2"), d.poll("there are no 2 clients", func() bool { return d.count("client", "", 1, 2, 3) == 2 }),
+			d.manager("service", "scale", "-d", stack+"_client=2"),
+			d.poll("there are no 2 clients",
+				func() bool { return d.count("client", "", 1, 2, 3) == 2 }),
 		}},
-		{"scale to 12", []func() error{d.manager("service", "scale", "-d", server+"=12"), d.servers(12, 1, 2, 3)}},
-		{"rolling update", []func() error{d.update("--image", image+":2"), d.updated("completed"), d.servers(12, 1, 2, 3)}},
-		{"rollback by hand", []func() error{d.manager("service", "rollback", "-d", server), d.updated("rollback_completed"), d.servers(12, 1, 2, 3)}},
+		{"scale to 12", []func() error{d.manager("service", "scale", "-d", server+"=12"),
+			d.servers(12, 1, 2, 3)}},
+		{"rolling update", []func() error{d.update("--image", image+":2"), d.updated("completed"),
+			d.servers(12, 1, 2, 3)}},
+		{"rollback by hand", []func() error{d.manager("service", "rollback", "-d", server),
+			d.updated("rollback_completed"), d.servers(12, 1, 2, 3)}},
 		{"an update that is never healthy, taken back by the swarm", []func() error{
-			d.update("--health-cmd", "no shell here", "--health-interval", "1s", "--health-retries", "2", "--health-start-period", "1s"),
+			d.update("--health-cmd", "no shell here", "--health-interval", "1s", "--health-retries",
+				"2", "--health-start-period", "1s"),
 			d.updated("rollback_completed"), d.servers(12, 1, 2, 3),
 		}},
-		{"drain of node 3", []func() error{d.manager("node", "update", "--availability", "drain", d.watch.name(3)), d.empty(3), d.servers(12, 1, 2)}},
+		{"drain of node 3", []func() error{d.manager("node", "update", "--availability", "drain",
+			d.watch.name(3)), d.empty(3), d.servers(12, 1, 2)}},
 		{"node 3 is back, and gets its share", []func() error{
-			d.manager("node", "update", "--availability", "active", d.watch.name(3)), d.update("--force"), d.updated("completed"), d.servers(12, 1, 2, 3),
+			d.manager("node", "update", "--availability", "active", d.watch.name(3)),
+			d.update("--force"), d.updated("completed"), d.servers(12, 1, 2, 3),
 		}},
-		{"node 2 is cut off, and replaced", []func() error{d.cutOff(2), d.shell(d.cut, 2), d.servers(12, 1, 3)}},
-		{"node 2 is back, and what is too much on it ends", []func() error{d.shell(d.mend, 2), d.ready(2), d.cutOff(0), d.servers(12, 1, 2, 3)}},
-		{"scale to 3", []func() error{d.manager("service", "scale", "-d", server+"=3"), d.servers(3, 1, 2, 3)}},
-		{"the clients end", []func() error{d.manager("service", "scale", "-d", stack+"_client=0"), d.gone("client")}},
+		{"node 2 is cut off, and replaced", []func() error{d.cutOff(2), d.shell(d.cut, 2),
+			d.servers(12, 1, 3)}},
+		{"node 2 is back, and what is too much on it ends",
+			[]func() error{d.shell(d.mend, 2), d.ready(2), d.cutOff(0), d.servers(12, 1, 2, 3)}},
+		{"scale to 3", []func() error{d.manager("service", "scale", "-d", server+"=3"),
+			d.servers(3, 1, 2, 3)}},
+		{"the clients end", []func() error{d.manager("service", "scale", "-d", stack+"_client=0"),
+			d.gone("client")}},
 		{"all ends", []func() error{d.manager("stack", "rm", stack), d.gone("server")}},
 	} {
 		at := time.Now()
@@ -106,7 +119,8 @@ func (d *drill) run(image string) error {
 				return fmt.Errorf("%s: %w", step.title, err)
 			}
 		}
-		fmt.Printf("%6.1f s  %-58s %5.1f s\n", time.Since(d.began).Seconds(), step.title, time.Since(at).Seconds())
+		fmt.Printf("%6.1f s  %-58s %5.1f s\n", time.Since(d.began).Seconds(), step.title,
+			time.Since(at).Seconds())
 	}
 	return nil
 }
@@ -117,7 +131,8 @@ func (d *drill) gather(image string) error {
 		return fmt.Errorf("no image %s: %w: %s", image, err, out)
 	}
 	for node := range d.nodes {
-		load := fmt.Sprintf("docker save %s:latest %s:2 | docker -H %s load -q", image, image, d.nodes[node])
+		load := fmt.Sprintf("docker save %s:latest %s:2 | docker -H %s load -q", image, image,
+			d.nodes[node])
 		if out, err := exec.Command("sh", "-c", load).CombinedOutput(); err != nil {
 			return fmt.Errorf("%s: %w: %s", load, err, out)
 		}
@@ -127,13 +142,15 @@ func (d *drill) gather(image string) error {
 	}
 	token, err := d.docker(1, "swarm", "join-token", "-q", "worker")
 	for node := 2; node <= 3 && err == nil; node++ {
-		_, err = d.docker(node, "swarm", "join", "--advertise-addr", d.addresses[node-1], "--token", token, d.addresses[0]+":2377")
+		_, err = d.docker(node, "swarm", "join", "--advertise-addr", d.addresses[node-1], "--token",
+			token, d.addresses[0]+":2377")
 	}
 	return err
 }
 
 func (d *drill) leave() {
-	if _, err := d.docker(1, "stack", "rm", stack); err == nil { // before that, or whoever leaves kills them
+	// before that, or whoever leaves kills them
+	if _, err := d.docker(1, "stack", "rm", stack); err == nil {
 		_ = d.gone("server")()
 		_ = d.gone("client")()
 	}
@@ -155,12 +172,14 @@ func (d *drill) manager(args ...string) func() error {
 // for a life that is longer.
 func (d *drill) update(args ...string) func() error {
 	args = append([]string{"service", "update", "-d", "--no-resolve-image"}, args...)
-	return d.manager(append(args, "--update-parallelism", "4", "--update-monitor", "3s", "--rollback-parallelism", "4", stack+"_server")...)
+	return d.manager(append(args, "--update-parallelism", "4", "--update-monitor", "3s",
+		"--rollback-parallelism", "4", stack+"_server")...)
 }
 
 func (d *drill) updated(state string) func() error {
 	return d.poll("the update is not "+state, func() bool {
-		out, err := d.docker(1, "service", "inspect", "-f", "{{.UpdateStatus.State}}", stack+"_server")
+		out, err := d.docker(1, "service", "inspect", "-f", "{{.UpdateStatus.State}}",
+			stack+"_server")
 		return err == nil && out == state
 	})
 }
@@ -169,7 +188,8 @@ func (d *drill) updated(state string) func() error {
 // healthy, or all.
 func (d *drill) count(service, health string, nodes ...int) (n int) {
 	for _, node := range nodes {
-		args := []string{"ps", "-q", "--filter", "label=com.docker.swarm.service.name=" + stack + "_" + service}
+		args := []string{"ps", "-q", "--filter",
+			"label=com.docker.swarm.service.name=" + stack + "_" + service}
 		if health != "" {
 			args = append(args, "--filter", "health="+health)
 		}
@@ -190,11 +210,14 @@ func (d *drill) servers(n int, nodes ...int) func() error {
 }
 
 func (d *drill) gone(service string) func() error {
-	return d.poll("the "+service+"s are still there", func() bool { return d.count(service, "", 1, 2, 3) == 0 })
+	return d.poll("the "+service+"s are still there",
+		func() bool { return d.count(service, "", 1, 2, 3) == 0 })
 }
 
 func (d *drill) empty(node int) func() error {
-	return d.poll("the node is not empty", func() bool { return d.count("server", "", node)+d.count("client", "", node) == 0 })
+	return d.poll("the node is not empty", func() bool {
+		return d.count("server", "", node)+d.count("client", "", node) == 0
+	})
 }
 
 func (d *drill) ready(node int) func() error {

@@ -67,7 +67,8 @@ func (w *watch) close() {
 // events hears of each start and each end on a node.
 func (w *watch) events(ctx context.Context, node string) {
 	format := `{{.Action}} {{.ID}} {{index .Actor.Attributes "com.docker.swarm.service.name"}} {{index .Actor.Attributes "exitCode"}}`
-	c := exec.CommandContext(ctx, "docker", "-H", node, "events", "--filter", "type=container", "--filter", "event=start", "--filter", "event=die", "--format", format)
+	c := exec.CommandContext(ctx, "docker", "-H", node, "events", "--filter", "type=container",
+		"--filter", "event=start", "--filter", "event=die", "--format", format)
 	out, err := c.StdoutPipe()
 	if err != nil || c.Start() != nil {
 		return
@@ -135,7 +136,8 @@ var (
 // last line books that balance.
 func (k *container) graceful() bool {
 	m := complete.FindStringSubmatch(escape.ReplaceAllString(k.last, ""))
-	return k.code == "0" && m != nil && m[1] == m[2] && m[3] == m[4] && m[5] == "0" && m[6] == "graceful"
+	return k.code == "0" && m != nil && m[1] == m[2] && m[3] == m[4] && m[5] == "0" &&
+		m[6] == "graceful"
 }
 
 // report says how it all went, and whether it went well.
@@ -160,7 +162,9 @@ func (w *watch) report(out io.Writer) bool {
 		}
 	}
 	for _, s := range []string{stack + "_server", stack + "_client"} {
-		fmt.Fprintf(out, "%s: %d containers ended, %d with code 0 and a balanced, graceful last line\n", s, ended[s], graceful[s])
+		fmt.Fprintf(out,
+			"%s: %d containers ended, %d with code 0 and a balanced, graceful last line\n", s,
+			ended[s], graceful[s])
 	}
 	fmt.Fprintf(out, "requests: %d answered, %d failed after their retries", answered, failed)
 	fmt.Fprintf(out, ", %d on the node that was cut off, meanwhile\n", w.apart)
@@ -169,11 +173,13 @@ func (w *watch) report(out io.Writer) bool {
 	}
 	slices.SortFunc(bad, func(a, b *container) int { return strings.Compare(a.id, b.id) })
 	for _, k := range bad {
-		fmt.Fprintf(out, "not graceful: %s %.12s on %s: code %s, last line %q\n", k.service, k.id, k.node, k.code, k.last)
+		fmt.Fprintf(out, "not graceful: %s %.12s on %s: code %s, last line %q\n", k.service, k.id,
+			k.node, k.code, k.last)
 	}
 	for _, k := range w.containers {
 		if k.failed > 0 {
-			fmt.Fprintf(out, "failed requests of %.12s on %s: %d, the first: %s\n", k.id, k.node, k.failed, k.failure)
+			fmt.Fprintf(out, "failed requests of %.12s on %s: %d, the first: %s\n", k.id, k.node,
+				k.failed, k.failure)
 		}
 	}
 	return len(bad) == 0 && failed == 0 && running == 0 && ended[stack+"_server"] > 0

@@ -35,7 +35,8 @@ func lingering(t *testing.T) (fd int, unlinger func()) {
 		}
 	}
 	must(t, unix.SetNonblock(fd, false))
-	must(t, unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 600}))
+	must(t, unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER,
+		&unix.Linger{Onoff: 1, Linger: 600}))
 	return fd, func() { // a reset ends the linger
 		_ = unix.SetsockoptLinger(peer, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 		_ = unix.Close(peer)
@@ -105,7 +106,8 @@ func TestMostPassedDescriptors(t *testing.T) {
 	for i := range fds {
 		fds[i] = int(w.Fd())
 	}
-	must(t, unix.Sendmsg(c, []byte("STATUS=many"), unix.UnixRights(fds...), &unix.SockaddrUnix{Name: n.Name()}, 0))
+	must(t, unix.Sendmsg(c, []byte("STATUS=many"), unix.UnixRights(fds...),
+		&unix.SockaddrUnix{Name: n.Name()}, 0))
 	w.Close()
 	if m := <-got; m.m.Status != "many" || m.pids[0] != os.Getpid() {
 		t.Errorf("%+v", m)

@@ -45,7 +45,8 @@ func Parse(datagram []byte) (m Message) {
 			m.Status, m.HasStatus = termtext.Cut(termtext.Spaces(value), mostStatus), true
 		case "EXTEND_TIMEOUT_USEC":
 			if n, err := strconv.ParseUint(value, 10, 64); err == nil {
-				m.ExtendTimeout = time.Duration(min(n, uint64(mostExtend/time.Microsecond))) * time.Microsecond
+				m.ExtendTimeout = time.Duration(min(n,
+					uint64(mostExtend/time.Microsecond))) * time.Microsecond
 			}
 		case "MAINPID":
 			if n, err := strconv.ParseUint(value, 10, 31); err == nil {

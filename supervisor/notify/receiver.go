@@ -38,7 +38,8 @@ type Receiver struct {
 func Listen(books fdledger.Registrar, take func(pids []int, m Message)) (*Receiver, error) {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // it never fails
-	n := &Receiver{name: "@supervisor/notify/" + hex.EncodeToString(random[:]), books: books, done: make(chan struct{})}
+	n := &Receiver{name: "@supervisor/notify/" + hex.EncodeToString(random[:]), books: books,
+		done: make(chan struct{})}
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: n.name, Net: "unixgram"})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the socket for notifications: %w", err)
@@ -127,7 +128,8 @@ func unpack(beside []byte) (sender int, passed []int) {
 // lineage is a process and those above it, up to us.
 func lineage(pid int) []int {
 	pids := []int{pid}
-	for self := os.Getpid(); pid > 1 && pid != self && len(pids) < mostAbove; pids = append(pids, pid) {
+	for self := os.Getpid(); pid > 1 && pid != self &&
+		len(pids) < mostAbove; pids = append(pids, pid) {
 		s, err := procfs.ReadStat(pid)
 		if err != nil {
 			break

@@ -17,12 +17,14 @@ import (
 
 func TestParse(t *testing.T) {
 	for text, want := range map[string]Message{
-		"READY=1":                                   {Ready: true},
-		"READY=0\nREADY\n=\n\n":                     {},
-		"RELOADING=1\nMONOTONIC_USEC=5\n":           {Reloading: true},
-		"STOPPING=1\nSTATUS=bye\x1b[2J\xff":         {Stopping: true, Status: "bye [2J ", HasStatus: true},
-		"STATUS=":                                   {HasStatus: true},
-		"STATUS=" + strings.Repeat("é", 150):        {Status: strings.Repeat("é", 98) + "…", HasStatus: true},
+		"READY=1":                         {Ready: true},
+		"READY=0\nREADY\n=\n\n":           {},
+		"RELOADING=1\nMONOTONIC_USEC=5\n": {Reloading: true},
+		"STOPPING=1\nSTATUS=bye\x1b[2J\xff": {Stopping: true, Status: "bye [2J ",
+			HasStatus: true},
+		"STATUS=": {HasStatus: true},
+		"STATUS=" + strings.Repeat("é", 150): {Status: strings.Repeat("é", 98) + "…",
+			HasStatus: true},
 		"WATCHDOG=1":                                {KeepAlive: true},
 		"WATCHDOG=trigger":                          {WatchdogTrigger: true},
 		"EXTEND_TIMEOUT_USEC=1500000":               {ExtendTimeout: 1500 * time.Millisecond},
@@ -42,7 +44,8 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("EXTEND_TIMEOUT_USEC=18446744073709551615"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m := Parse(b)
-		if len(m.Status) > mostStatus || !utf8.ValidString(m.Status) || strings.ContainsFunc(m.Status, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		if len(m.Status) > mostStatus || !utf8.ValidString(m.Status) ||
+			strings.ContainsFunc(m.Status, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Errorf("status %q", m.Status)
 		}
 		if m.ExtendTimeout < 0 || m.ExtendTimeout > mostExtend || len(m.Unsupported) > 3 {
@@ -78,10 +81,12 @@ func TestNotifier(t *testing.T) {
 	}
 	defer r.Close()
 	// One that is too long is none.
-	if err := unix.Sendto(c, []byte("READY=1\n"+strings.Repeat("x", mostDatagram)), 0, to); err != nil {
+	if err := unix.Sendto(c, []byte("READY=1\n"+strings.Repeat("x", mostDatagram)), 0,
+		to); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Sendmsg(c, []byte("BARRIER=1\nSTATUS=up"), unix.UnixRights(int(w.Fd())), to, 0); err != nil {
+	if err := unix.Sendmsg(c, []byte("BARRIER=1\nSTATUS=up"), unix.UnixRights(int(w.Fd())), to,
+		0); err != nil {
 		t.Fatal(err)
 	}
 	w.Close()

@@ -39,7 +39,9 @@ func TakeEnvironment() (Environment, error) {
 	}()
 	e := Environment{Socket: os.Getenv(socket)}
 	if e.Socket != "" && e.Socket[0] != '/' && e.Socket[0] != '@' {
-		return Environment{}, fmt.Errorf("%s is %q: want a path, or the name of an abstract socket (@name)", socket, e.Socket)
+		return Environment{},
+			fmt.Errorf("%s is %q: want a path, or the name of an abstract socket (@name)", socket,
+				e.Socket)
 	}
 	if whose := os.Getenv(pid); whose != "" && whose != strconv.Itoa(os.Getpid()) {
 		return e, nil // another process is to be watched
@@ -85,7 +87,8 @@ type Sender struct {
 // NewSender prepares to tell a manager; nil: there is none. alive is asked for the
 // watchdog, and may be called once Run is; warn hears once why the manager
 // cannot be told.
-func NewSender(e Environment, books fdledger.Registrar, alive func(context.Context) error, warn func(error)) (*Sender, error) {
+func NewSender(e Environment, books fdledger.Registrar, alive func(context.Context) error,
+	warn func(error)) (*Sender, error) {
 	if e.Socket == "" {
 		return nil, nil
 	}
@@ -151,7 +154,8 @@ func (m *Sender) text(e event.Event) string {
 	case event.ShutdownBegun:
 		return m.stop(e.Reason)
 	case event.ShutdownComplete:
-		return status("%s: %d spawned, %d reaped, %d killed, %d descriptors left", e.Verdict, e.Spawned, e.Reaped, e.Killed, e.Left)
+		return status("%s: %d spawned, %d reaped, %d killed, %d descriptors left", e.Verdict,
+			e.Spawned, e.Reaped, e.Killed, e.Left)
 	}
 	return ""
 }

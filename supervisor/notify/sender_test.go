@@ -81,22 +81,28 @@ func TestLife(t *testing.T) {
 		}{
 			{event.Ready{Child: "a"}, ""},
 			{event.SignalReceived{Signal: "SIGUSR1"}, ""},
-			{event.SignalReceived{Signal: "SIGHUP"}, `RELOADING=1\nMONOTONIC_USEC=\d+\nSTATUS=reloading`},
-			{event.ConfigRejected{Diagnostics: "two\nlines"}, `STATUS=the new configuration was rejected`}, // not ready yet
+			{event.SignalReceived{Signal: "SIGHUP"},
+				`RELOADING=1\nMONOTONIC_USEC=\d+\nSTATUS=reloading`},
+			// not ready yet
+			{event.ConfigRejected{Diagnostics: "two\nlines"},
+				`STATUS=the new configuration was rejected`},
 			{event.AllReady{Children: 3}, `READY=1\nSTATUS=3 children ready`},
-			{event.Restarting{Child: "a", Reason: "exited\nREADY=0"}, `STATUS=a restarts: exited READY=0`},
+			{event.Restarting{Child: "a", Reason: "exited\nREADY=0"},
+				`STATUS=a restarts: exited READY=0`},
 			{event.AllReady{Children: 1}, `STATUS=1 child ready`},
 			{event.ConfigReloaded{}, ""}, // nobody asked for it
 			{event.ConfigEdited{}, `RELOADING=1\nMONOTONIC_USEC=\d+\nSTATUS=reloading`},
 			{event.ConfigReloaded{}, `READY=1\nSTATUS=reloaded`},
 			{event.SignalReceived{Signal: "SIGHUP"}, `RELOADING=1\n(?s:.*)`},
-			{event.ReloadHalted{Child: "a", Reason: "it failed"}, `READY=1\nSTATUS=the reload of a is halted: it failed`},
+			{event.ReloadHalted{Child: "a", Reason: "it failed"},
+				`READY=1\nSTATUS=the reload of a is halted: it failed`},
 			{event.Failed{Child: "a", Reason: "too often"}, `STATUS=a failed: too often`},
 			{event.SignalReceived{Signal: "SIGTERM"}, `STOPPING=1\nSTATUS=stopping: SIGTERM`},
 			{event.SignalReceived{Signal: "SIGTERM"}, ""}, // once more
 			{event.ShutdownBegun{Reason: "x"}, ""},
 			{event.SignalReceived{Signal: "SIGHUP"}, ""},
-			{event.ShutdownComplete{Spawned: 2, Reaped: 2, Verdict: event.Graceful}, `STATUS=graceful: 2 spawned, 2 reaped, 0 killed, 0 descriptors left`},
+			{event.ShutdownComplete{Spawned: 2, Reaped: 2, Verdict: event.Graceful},
+				`STATUS=graceful: 2 spawned, 2 reaped, 0 killed, 0 descriptors left`},
 		} {
 			m.Emit(step.e)
 			if step.want == "" {
@@ -128,7 +134,8 @@ func TestNobody(t *testing.T) {
 // A manager that does not listen is told of once, and holds nothing up.
 func TestDeafManager(t *testing.T) {
 	var faults []error
-	m, err := NewSender(Environment{Socket: "@" + t.Name()}, books{}, nil, func(err error) { faults = append(faults, err) })
+	m, err := NewSender(Environment{Socket: "@" + t.Name()}, books{}, nil,
+		func(err error) { faults = append(faults, err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +152,8 @@ func TestDeafManager(t *testing.T) {
 func TestWatchdog(t *testing.T) {
 	c := manager(t, "@"+t.Name())
 	asked := make(chan error)
-	m, err := NewSender(Environment{Socket: "@" + t.Name(), Watchdog: 20 * time.Millisecond}, books{}, func(context.Context) error { return <-asked }, func(err error) { t.Error(err) })
+	m, err := NewSender(Environment{Socket: "@" + t.Name(), Watchdog: 20 * time.Millisecond},
+		books{}, func(context.Context) error { return <-asked }, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +189,8 @@ func TestWatchdog(t *testing.T) {
 // in order.
 func TestFullManager(t *testing.T) {
 	c := manager(t, "@"+t.Name())
-	m, err := NewSender(Environment{Socket: "@" + t.Name()}, books{}, nil, func(err error) { t.Error(err) })
+	m, err := NewSender(Environment{Socket: "@" + t.Name()}, books{}, nil,
+		func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +219,8 @@ func TestFullManager(t *testing.T) {
 // One that is not told of in Run is told at the end, within a bound.
 func TestTheLastWord(t *testing.T) {
 	c := manager(t, "@"+t.Name())
-	m, err := NewSender(Environment{Socket: "@" + t.Name()}, books{}, nil, func(err error) { t.Error(err) })
+	m, err := NewSender(Environment{Socket: "@" + t.Name()}, books{}, nil,
+		func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +233,8 @@ func TestTheLastWord(t *testing.T) {
 
 // An impatient manager does not keep us busy.
 func TestImpatientManager(t *testing.T) {
-	m, err := NewSender(Environment{Socket: "@" + t.Name(), Watchdog: time.Microsecond}, books{}, nil, func(error) {})
+	m, err := NewSender(Environment{Socket: "@" + t.Name(), Watchdog: time.Microsecond}, books{},
+		nil, func(error) {})
 	if err != nil || m.every < 10*time.Millisecond {
 		t.Errorf("%v, %v", m.every, err)
 	}
@@ -251,7 +262,8 @@ func TestTake(t *testing.T) {
 		t.Setenv("WATCHDOG_USEC", c.usec)
 		t.Setenv("WATCHDOG_PID", c.pid)
 		got, err := TakeEnvironment()
-		if got != c.want || c.fault == "" && err != nil || c.fault != "" && (err == nil || !strings.Contains(err.Error(), c.fault)) {
+		if got != c.want || c.fault == "" && err != nil || c.fault != "" &&
+			(err == nil || !strings.Contains(err.Error(), c.fault)) {
 			t.Errorf("%+v: %+v, %v", c, got, err)
 		}
 		for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} {

@@ -85,7 +85,8 @@ func relayAll(b *testing.B, sink *os.File, format string, children int) (pids []
 	h := NewRelay(Options{Stdout: sink, Stderr: sink, FDs: nobody{}})
 	var runs []*ChildOutput
 	for i := range children {
-		r, err := h.Prepare(Spec{Instance: fmt.Sprint("client", i), Format: format, Stdout: "stdout", Stderr: "none"})
+		r, err := h.Prepare(Spec{Instance: fmt.Sprint("client", i), Format: format,
+			Stdout: "stdout", Stderr: "none"})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -104,9 +105,10 @@ func relayAll(b *testing.B, sink *os.File, format string, children int) (pids []
 }
 
 func flood(b *testing.B, out, children int) int {
-	pid, err := syscall.ForkExec("/proc/self/exe", []string{"relay.test", fmt.Sprint(benchLines / children)}, &syscall.ProcAttr{
-		Env: environ("flood"), Files: []uintptr{0, uintptr(out), 2},
-	})
+	pid, err := syscall.ForkExec("/proc/self/exe",
+		[]string{"relay.test", fmt.Sprint(benchLines / children)}, &syscall.ProcAttr{
+			Env: environ("flood"), Files: []uintptr{0, uintptr(out), 2},
+		})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -79,7 +79,8 @@ func TestJSON(t *testing.T) {
 
 // FuzzFormats holds both formats against their promises, the slow way.
 func FuzzFormats(f *testing.F) {
-	for _, seed := range []string{"", "plain text", "a\x1b[1mb\u0085\xc2", "\xff\xfe日本\u2028", strings.Repeat("1234567\x7f", 9), "\xc2\x80\xc2\xa0"} {
+	for _, seed := range []string{"", "plain text", "a\x1b[1mb\u0085\xc2", "\xff\xfe日本\u2028",
+		strings.Repeat("1234567\x7f", 9), "\xc2\x80\xc2\xa0"} {
 		f.Add([]byte(seed))
 	}
 	r := rand.New(rand.NewPCG(1, 2))
@@ -145,7 +146,8 @@ func TestCut(t *testing.T) {
 		{"in mid-character", full[2:] + "日\n", full[2:], "日\n", more, true},
 		{"in mid-character of four", full[3:] + "😀\n", full[3:], "😀\n", more, true},
 		{"behind a character", full[3:] + "日x\n", full[3:] + "日", "x\n", more, true},
-		{"no UTF-8", full[5:] + strings.Repeat("\x80", 20), full[5:] + "\x80\x80\x80\x80\x80", strings.Repeat("\x80", 15), more, true},
+		{"no UTF-8", full[5:] + strings.Repeat("\x80", 20), full[5:] + "\x80\x80\x80\x80\x80",
+			strings.Repeat("\x80", 15), more, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			line, rest, end, ok := cut([]byte(c.in))

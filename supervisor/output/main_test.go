@@ -115,11 +115,12 @@ func playRelay(args []string) int {
 	}
 	var mu sync.Mutex
 	reasons := map[string]string{}
-	h := NewRelay(Options{Stdout: os.Stdout, Stderr: os.Stderr, FDs: nobody{}, Dropped: func(dest string, _, _ uint64, reason string) {
-		mu.Lock()
-		defer mu.Unlock()
-		reasons[dest] = reason
-	}})
+	h := NewRelay(Options{Stdout: os.Stdout, Stderr: os.Stderr, FDs: nobody{},
+		Dropped: func(dest string, _, _ uint64, reason string) {
+			mu.Lock()
+			defer mu.Unlock()
+			reasons[dest] = reason
+		}})
 	r, err := h.Prepare(Spec{Instance: "a", Format: "text", Stdout: "stdout", Stderr: "stderr"})
 	if err != nil {
 		return 1
@@ -210,7 +211,8 @@ func descriptors(t *testing.T) string {
 	open := map[int]string{}
 	for _, name := range names {
 		fd, _ := strconv.Atoi(name)
-		if target, err := os.Readlink("/proc/self/fd/" + name); err == nil && !strings.HasPrefix(target, "/proc/") {
+		if target, err := os.Readlink("/proc/self/fd/" + name); err == nil &&
+			!strings.HasPrefix(target, "/proc/") {
 			open[fd] = target
 		}
 	}
@@ -272,7 +274,8 @@ type stage struct {
 // must have left nothing.
 func newStage(t *testing.T, blocking bool) *stage {
 	t.Helper()
-	s := &stage{t: t, books: newBooks(t), drops: &drops{first: make(chan struct{})}, before: descriptors(t)}
+	s := &stage{t: t, books: newBooks(t), drops: &drops{first: make(chan struct{})},
+		before: descriptors(t)}
 	var ends [2]*os.File
 	for i := range ends {
 		var p [2]int
@@ -295,7 +298,8 @@ func newStage(t *testing.T, blocking bool) *stage {
 		ends[i] = w
 		s.ours = append(s.ours, r, w)
 	}
-	s.Relay = NewRelay(Options{Stdout: ends[0], Stderr: ends[1], FDs: s.books, Dropped: s.drops.add})
+	s.Relay = NewRelay(Options{Stdout: ends[0], Stderr: ends[1], FDs: s.books,
+		Dropped: s.drops.add})
 	t.Cleanup(func() {
 		if !s.closed {
 			s.shut()
@@ -362,7 +366,8 @@ func duplicate(t *testing.T, fd int) *os.File {
 
 // spawn starts the test binary in a role with the descriptors of r, and returns
 // a function that waits for its exit code.
-func (s *stage) spawn(r *ChildOutput, role string, stdin *os.File, args ...string) (wait func() int) {
+func (s *stage) spawn(r *ChildOutput, role string, stdin *os.File,
+	args ...string) (wait func() int) {
 	s.t.Helper()
 	out, log := r.ChildFiles()
 	in, err := os.Open(os.DevNull)
@@ -373,10 +378,11 @@ func (s *stage) spawn(r *ChildOutput, role string, stdin *os.File, args ...strin
 	if stdin == nil {
 		stdin = in
 	}
-	pid, err := syscall.ForkExec("/proc/self/exe", append([]string{"relay.test"}, args...), &syscall.ProcAttr{
-		Env:   environ(role),
-		Files: []uintptr{stdin.Fd(), uintptr(out), uintptr(log)},
-	})
+	pid, err := syscall.ForkExec("/proc/self/exe", append([]string{"relay.test"}, args...),
+		&syscall.ProcAttr{
+			Env:   environ(role),
+			Files: []uintptr{stdin.Fd(), uintptr(out), uintptr(log)},
+		})
 	r.Started()
 	if err != nil {
 		s.t.Fatal(err)

@@ -83,8 +83,9 @@ type Options struct {
 // A Hub owns the sinks, and the runs that feed them. Its methods may be called
 // from any goroutine.
 type Relay struct {
-	opt   Options
-	ended int           // an eventfd that Close makes readable, for writers that wait in poll(2); -1: there is none
+	opt Options
+	// an eventfd that Close makes readable, for writers that wait in poll(2); -1: there is none
+	ended int
 	quit  chan struct{} // closed by Close, after the flush
 	std   [2]*sink      // stdout, stderr; may be one
 
@@ -300,7 +301,8 @@ func (h *Relay) Close(ctx context.Context) error {
 		select {
 		case <-r.done:
 		case <-ctx.Done():
-			errs = append(errs, fmt.Errorf("cannot end the relay of %s: %w", r.spec.Instance, ctx.Err()))
+			errs = append(errs, fmt.Errorf("cannot end the relay of %s: %w", r.spec.Instance,
+				ctx.Err()))
 		}
 	}
 	errs = append(errs, h.Flush(ctx), h.endWriters())
@@ -333,7 +335,9 @@ func (h *Relay) endWriters() error {
 		select {
 		case <-s.gone:
 		default:
-			errs = append(errs, fmt.Errorf("cannot end the writer of %s: it does not come back from a write", s.dest))
+			errs = append(errs,
+				fmt.Errorf("cannot end the writer of %s: it does not come back from a write",
+					s.dest))
 		}
 	}
 	return errors.Join(errs...)
@@ -365,7 +369,8 @@ func (h *Relay) sink(dest string) (*sink, string, error) {
 	f := &fileSink{newSink(dest, newFile(fd), h.quit, h.opt.Dropped), 1}
 	f.retire = func() bool { return h.retire(dest, f) }
 	f.finish = func() {
-		_ = h.opt.FDs.Close(fd, func() error { return unix.Close(fd) }) // the writes told what there was to tell
+		// the writes told what there was to tell
+		_ = h.opt.FDs.Close(fd, func() error { return unix.Close(fd) })
 		h.forget(f.sink)
 	}
 	h.files[dest] = f
@@ -379,7 +384,9 @@ func (h *Relay) sink(dest string) (*sink, string, error) {
 // regular file.
 func openFile(path string) (int, error) {
 	for {
-		fd, err := unix.Open(path, unix.O_APPEND|unix.O_CREAT|unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK, 0o644)
+		fd, err := unix.Open(path,
+			unix.O_APPEND|unix.O_CREAT|unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK,
+			0o644)
 		if err == nil {
 			return fd, nil
 		}

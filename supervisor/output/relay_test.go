@@ -42,7 +42,8 @@ func TestFormatsEndToEnd(t *testing.T) {
 				s := newStage(t, blocking)
 				got := reading(s.out)
 				before := time.Now().Truncate(time.Microsecond)
-				r, out, log := s.started(Spec{Instance: "a", Format: c.format, Stdout: "stdout", Stderr: "none"})
+				r, out, log := s.started(Spec{Instance: "a", Format: c.format, Stdout: "stdout",
+					Stderr: "none"})
 				out.WriteString("one\n\x1b[1mt")
 				out.WriteString("wo\r\nrest")
 				out.Close()
@@ -76,7 +77,8 @@ func withoutStamps(t *testing.T, text string, before time.Time) string {
 			t.Errorf("%q: %v", line, err)
 		}
 		stamp, err := time.Parse(time.RFC3339Nano, object.Stamp)
-		if err != nil || len(object.Stamp) != len("2006-01-02T15:04:05.000000Z") || stamp.Before(before) || stamp.After(time.Now()) {
+		if err != nil || len(object.Stamp) != len("2006-01-02T15:04:05.000000Z") ||
+			stamp.Before(before) || stamp.After(time.Now()) {
 			t.Errorf("time %q: %v", object.Stamp, err)
 		}
 		out.WriteString(strings.Replace(line, `"@timestamp":"`+object.Stamp+`",`, "", 1))
@@ -100,7 +102,8 @@ func (c *checker) line(line []byte) {
 	mark, _, _ := bytes.Cut(body, []byte(" "))
 	var i int
 	if _, err := fmt.Sscanf(string(body), string(mark)+" %d", &i); err != nil ||
-		string(line) != c.prefix(string(mark))+string(numbered(string(mark), i)) || i < c.next[string(mark)] {
+		string(line) != c.prefix(string(mark))+string(numbered(string(mark), i)) ||
+		i < c.next[string(mark)] {
 		c.bad = append(c.bad, string(line))
 		return
 	}
@@ -154,7 +157,9 @@ func TestMillionLines(t *testing.T) {
 func TestEightStreams(t *testing.T) {
 	const each = 10_000
 	s := newStage(t, false)
-	c := &checker{next: map[string]int{}, prefix: func(mark string) string { return "[i" + mark[:1] + "] " }}
+	c := &checker{next: map[string]int{}, prefix: func(mark string) string {
+		return "[i" + mark[:1] + "] "
+	}}
 	checked := make(chan struct{})
 	go func() {
 		defer close(checked)
@@ -193,7 +198,8 @@ func TestEightStreams(t *testing.T) {
 	s.shut()
 	<-checked
 	if c.lines != 8*each || c.gaps != 0 || len(c.bad) != 0 || len(c.next) != 8 {
-		t.Errorf("%d lines of %d, %d missing, %d bad: %.300q", c.lines, 8*each, c.gaps, len(c.bad), c.bad)
+		t.Errorf("%d lines of %d, %d missing, %d bad: %.300q", c.lines, 8*each, c.gaps, len(c.bad),
+			c.bad)
 	}
 }
 
@@ -222,14 +228,16 @@ func TestBlockedReader(t *testing.T) {
 				t.Errorf("the child ended with %d", code)
 			}
 			waitDone(t, r)
-			if first := s.drops.list()[0]; first.reason != "stalled" || first.dest != "stdout" || first.lines == 0 {
+			if first := s.drops.list()[0]; first.reason != "stalled" || first.dest != "stdout" ||
+				first.lines == 0 {
 				t.Errorf("first report: %+v", first)
 			}
 			got := reading(s.out)
 			if err := s.Flush(within(t, 10*time.Second)); err != nil {
 				t.Error(err)
 			}
-			after, out, _ := s.started(Spec{Instance: "b", Format: "text", Stdout: "stdout", Stderr: "none"})
+			after, out, _ := s.started(Spec{Instance: "b", Format: "text", Stdout: "stdout",
+				Stderr: "none"})
 			out.WriteString("back again\n")
 			out.Close()
 			waitDone(t, after)
@@ -245,7 +253,8 @@ func TestBlockedReader(t *testing.T) {
 			}
 			lines, size := s.drops.sum()
 			if len(c.bad) != 0 || c.lines+int(lines) != n || size != lines*(lineWidth+4) {
-				t.Errorf("%d lines came, %d (%d bytes) were dropped, of %d; bad: %.300q", c.lines, lines, size, n, c.bad)
+				t.Errorf("%d lines came, %d (%d bytes) were dropped, of %d; bad: %.300q", c.lines,
+					lines, size, n, c.bad)
 			}
 		})
 	}
@@ -272,7 +281,8 @@ func TestReaderGone(t *testing.T) {
 		t.Errorf("reports before the end: %+v", got)
 	}
 	s.shut()
-	if got := s.drops.list(); len(got) != 2 || got[1] != (drop{"stdout", n, n * (lineWidth + 4), "broken pipe"}) {
+	if got := s.drops.list(); len(got) != 2 ||
+		got[1] != (drop{"stdout", n, n * (lineWidth + 4), "broken pipe"}) {
 		t.Errorf("reports: %+v", got)
 	}
 }
@@ -310,7 +320,8 @@ func TestLongLine(t *testing.T) {
 		t.Run(format, func(t *testing.T) {
 			s := newStage(t, true)
 			got := reading(s.out)
-			r, out, _ := s.started(Spec{Instance: "a", Format: format, Stdout: "stdout", Stderr: "none"})
+			r, out, _ := s.started(Spec{Instance: "a", Format: format, Stdout: "stdout",
+				Stderr: "none"})
 			out.WriteString(line + "\nshort\n")
 			out.Close()
 			waitDone(t, r)
@@ -430,7 +441,8 @@ func TestCloseDrains(t *testing.T) {
 	fd, _ := r.ChildFiles()
 	out := duplicate(t, fd)
 	s.ours = append(s.ours, out)
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, 256<<10); err != nil { // as a child may
+	// as a child may
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, 256<<10); err != nil {
 		t.Fatal(err)
 	}
 	var want strings.Builder
@@ -496,7 +508,8 @@ func TestCloseOfFlood(t *testing.T) {
 		t.Errorf("second close: %v", err)
 	}
 	for _, dest := range []string{"stdout", filepath.Join(t.TempDir(), "log")} {
-		if _, err := s.Prepare(Spec{Instance: "b", Format: "text", Stdout: dest, Stderr: dest}); !errors.Is(err, errClosed) {
+		if _, err := s.Prepare(Spec{Instance: "b", Format: "text", Stdout: dest,
+			Stderr: dest}); !errors.Is(err, errClosed) {
 			t.Errorf("prepare after the close: %v", err)
 		}
 		if _, err := os.Stat(dest); !errors.Is(err, fs.ErrNotExist) {
@@ -521,7 +534,8 @@ func TestCloseLeavesAStuckWriter(t *testing.T) {
 		synctest.Wait()
 		began := time.Now()
 		err := h.endWriters()
-		if err == nil || strings.Contains(err.Error(), "stderr") || !strings.Contains(err.Error(), "writer of stdout") {
+		if err == nil || strings.Contains(err.Error(), "stderr") ||
+			!strings.Contains(err.Error(), "writer of stdout") {
 			t.Errorf("the error is %v", err)
 		}
 		if d := time.Since(began); d != lastWrite {
@@ -609,7 +623,8 @@ func TestFullDisk(t *testing.T) {
 	s.closed = true
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := s.Close(ctx); err == nil || !strings.Contains(err.Error(), "cannot flush /dev/full, 12 bytes left") {
+	if err := s.Close(ctx); err == nil || !strings.Contains(err.Error(),
+		"cannot flush /dev/full, 12 bytes left") {
 		t.Errorf("close: %v", err)
 	}
 	if got := s.drops.list(); len(got) != 2 || got[1] != (drop{"/dev/full", 1, 12, reasonEnded}) {
@@ -631,14 +646,16 @@ func TestPrepareErrors(t *testing.T) {
 	}{
 		{Spec{Format: "xml", Stdout: "stdout", Stderr: "stdout"}, nil, `unknown format "xml"`},
 		{Spec{Format: "text", Stdout: "stdout"}, nil, "no destination for stderr"},
-		{Spec{Format: "text", Stdout: good, Stderr: filepath.Join(dir, "no", "such")}, fs.ErrNotExist, ""},
+		{Spec{Format: "text", Stdout: good, Stderr: filepath.Join(dir, "no", "such")},
+			fs.ErrNotExist, ""},
 		{Spec{Format: "text", Stdout: "stdout", Stderr: fifo}, unix.ENXIO, ""},
 		{Spec{Format: "inherit", Stdout: "none", Stderr: dir}, unix.EISDIR, ""},
 	} {
 		s := newStage(t, false)
 		c.spec.Instance = "a"
 		_, err := s.Prepare(c.spec)
-		if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
+		if err == nil || c.want != nil && !errors.Is(err, c.want) ||
+			!strings.Contains(err.Error(), c.text) {
 			t.Errorf("%+v: %v", c.spec, err)
 		}
 		s.shut()

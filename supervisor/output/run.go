@@ -59,12 +59,12 @@ type childEnd struct {
 
 var streamNames = [2]string{"stdout", "stderr"}
 
-// Prepare opens what a run needs, two descriptors for the supervisor and two
-// for the child at most, and a file that no other run writes to. On an error everything it opened is closed
-// again; otherwise [Run.Started] must be called.
+// Prepare opens what a run needs, two descriptors for the supervisor and two for the child at most,
+// and a file that no other run writes to. On an error everything it opened is closed again;
+// otherwise [Run.Started] must be called.
 //
-// The read ends of the pipes and the files are entered in the books. The
-// child's ends are not: they are ours from here to Started only.
+// The read ends of the pipes and the files are entered in the books. The child's ends are not: they
+// are ours from here to Started only.
 func (h *Relay) Prepare(spec Spec) (*ChildOutput, error) {
 	r := &ChildOutput{hub: h, spec: spec, closing: make(chan struct{}), done: make(chan struct{})}
 	err := r.prepare()
@@ -176,7 +176,8 @@ func (r *ChildOutput) pipe(name, dest string) (childEnd, error) {
 		err = st.file.SetReadDeadline(time.Time{})
 	}
 	if err != nil {
-		return childEnd{}, errors.Join(fmt.Errorf("cannot poll the pipe: %w", err), unix.Close(p[1]))
+		return childEnd{}, errors.Join(fmt.Errorf("cannot poll the pipe: %w", err),
+			unix.Close(p[1]))
 	}
 	return childEnd{p[1], true}, nil
 }

@@ -107,7 +107,8 @@ type sink struct {
 	changed  chan struct{} // closed when there is room again, or no hope for it; nil: nobody waits
 }
 
-func newSink(dest string, to target, quit <-chan struct{}, report func(string, uint64, uint64, string)) *sink {
+func newSink(dest string, to target, quit <-chan struct{},
+	report func(string, uint64, uint64, string)) *sink {
 	return &sink{
 		dest: dest, to: to, quit: quit, report: report,
 		poke: make(chan struct{}, 1), gone: make(chan struct{}),

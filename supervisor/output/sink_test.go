@@ -43,7 +43,8 @@ type bench struct {
 }
 
 func newBench(t *testing.T, take func(size int) (int, error)) *bench {
-	b := &bench{target: &fakeTarget{take: take}, drops: &drops{first: make(chan struct{})}, quit: make(chan struct{})}
+	b := &bench{target: &fakeTarget{take: take}, drops: &drops{first: make(chan struct{})},
+		quit: make(chan struct{})}
 	b.sink = newSink("stdout", b.target, b.quit, b.drops.add)
 	go b.write()
 	t.Cleanup(func() {
@@ -150,7 +151,8 @@ func TestStall(t *testing.T) {
 			pass(100 * time.Millisecond)
 			b.send(block(160), from)
 		}
-		want = append(want, drop{"stdout", 100, 1600, reasonStalled}, drop{"stdout", 100, 1600, reasonStalled})
+		want = append(want, drop{"stdout", 100, 1600, reasonStalled},
+			drop{"stdout", 100, 1600, reasonStalled})
 		if got := b.drops.list(); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("reported %+v, want %+v", got, want)
 		}
@@ -289,7 +291,8 @@ func TestFullDiskIsTriedAgain(t *testing.T) {
 		if got, want := fmt.Sprint(tries[:5]), "[0s 0s 1s 2s 3s]"; got != want {
 			t.Errorf("tried at %s", got)
 		}
-		if got := b.drops.list(); len(got) != 1 || got[0] != (drop{"stdout", 0, 0, unix.ENOSPC.Error()}) {
+		if got := b.drops.list(); len(got) != 1 ||
+			got[0] != (drop{"stdout", 0, 0, unix.ENOSPC.Error()}) {
 			t.Errorf("reported %+v", got)
 		}
 	})

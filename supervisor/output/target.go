@@ -118,7 +118,8 @@ func (d *descriptor) written(n int, err error) (int, error) {
 // until timeout milliseconds passed (below 0: without end) or the hub ended
 // (false).
 func (d *descriptor) wait(timeout int, events int16) (bool, error) {
-	fds := [2]unix.PollFd{{Fd: int32(d.ended), Events: unix.POLLIN}, {Fd: int32(d.fd), Events: events}}
+	fds := [2]unix.PollFd{{Fd: int32(d.ended), Events: unix.POLLIN},
+		{Fd: int32(d.fd), Events: events}}
 	n := len(fds)
 	if events == 0 {
 		n = 1 // a broken descriptor would be reported at once

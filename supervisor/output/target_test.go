@@ -193,7 +193,8 @@ func TestWriteTerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	slave, err := unix.Open(fmt.Sprintf("/dev/pts/%d", n), unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	slave, err := unix.Open(fmt.Sprintf("/dev/pts/%d", n), unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC,
+		0)
 	if err != nil {
 		needs.Skip(t, "devpts", err)
 	}

@@ -16,20 +16,21 @@ func check(t *testing.T, looks string) (told []string, took time.Duration, err e
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		n := 0
-		c := Check{Grace: time.Minute, Interval: 10 * time.Second, Timeout: time.Second, Limit: 3, Probe: func(ctx context.Context) error {
-			if n++; n > len(looks) {
-				cancel()
+		c := Check{Grace: time.Minute, Interval: 10 * time.Second, Timeout: time.Second, Limit: 3,
+			Probe: func(ctx context.Context) error {
+				if n++; n > len(looks) {
+					cancel()
+					return nil
+				}
+				switch looks[n-1] {
+				case 'b':
+					return fmt.Errorf("bad %d", n)
+				case 'h':
+					<-ctx.Done()
+					return errors.New("no answer")
+				}
 				return nil
-			}
-			switch looks[n-1] {
-			case 'b':
-				return fmt.Errorf("bad %d", n)
-			case 'h':
-				<-ctx.Done()
-				return errors.New("no answer")
-			}
-			return nil
-		}}
+			}}
 		begin := time.Now()
 		err = c.Run(ctx, func(err error) { told = append(told, fmt.Sprint(err)) })
 		took = time.Since(begin)
@@ -57,7 +58,8 @@ func TestCheck(t *testing.T) {
 		if err != nil {
 			n-- // no interval follows the last
 		}
-		if least, most := time.Minute+n*9*time.Second, time.Minute+n*12*time.Second+3*time.Second; took < least || took > most {
+		if least, most := time.Minute+n*9*time.Second,
+			time.Minute+n*12*time.Second+3*time.Second; took < least || took > most {
 			t.Errorf("%s took %v", tt.looks, took)
 		}
 	}
@@ -68,7 +70,8 @@ func TestCheckCalledOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		c := Check{Interval: time.Second, Timeout: time.Hour, Limit: 1, Probe: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
+		c := Check{Interval: time.Second, Timeout: time.Hour, Limit: 1,
+			Probe: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
 		if err := c.Run(ctx, func(err error) { t.Error(err) }); err != nil {
 			t.Error(err)
 		}

@@ -20,14 +20,21 @@ func TestHTTP(t *testing.T) {
 		w.WriteHeader(http.StatusEarlyHints)
 		fmt.Fprint(w, strings.Repeat("much ", 1<<20))
 	})
-	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) })
+	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "/elsewhere", http.StatusFound)
+	})
 	mux.HandleFunc("/elsewhere", func(http.ResponseWriter, *http.Request) { elsewhere++ })
-	mux.HandleFunc("/bad", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
-	mux.HandleFunc("/long", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", mostAnswer)) })
+	mux.HandleFunc("/bad", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	mux.HandleFunc("/long", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X", strings.Repeat("x", mostAnswer))
+	})
 	s := httptest.NewServer(mux)
 	defer s.Close()
 	t.Setenv("http_proxy", "http://127.0.0.1:1")
-	for path, want := range map[string]string{"/ok": "", "/moved": "", "/bad": "503", "/none": "404", "/long": "cannot read the answer"} {
+	for path, want := range map[string]string{"/ok": "", "/moved": "", "/bad": "503",
+		"/none": "404", "/long": "cannot read the answer"} {
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		err := HTTP(s.URL + path)(ctx)
 		cancel()

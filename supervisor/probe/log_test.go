@@ -16,11 +16,14 @@ func TestLog(t *testing.T) {
 		want   bool
 	}{
 		{"^listening on [0-9]+$", []string{"one\r\nlistening on 80\r\nthree\n"}, true},
-		{"^listening$", []string{"not listening\n", "listening"}, true}, // the last line may have no end
-		{"a\nb", []string{"a\nb\n"}, false},                             // a line is matched by itself
+		// the last line may have no end
+		{"^listening$", []string{"not listening\n", "listening"}, true},
+		// a line is matched by itself
+		{"a\nb", []string{"a\nb\n"}, false},
 		{"x", nil, false},
 		{"x", []string{strings.Repeat("a", mostLine-1) + "x\n"}, true},
-		{"x", []string{strings.Repeat("a", mostLine) + "x\n"}, false}, // only the beginning of a line is matched
+		// only the beginning of a line is matched
+		{"x", []string{strings.Repeat("a", mostLine) + "x\n"}, false},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			l := NewLineMatcher(regexp.MustCompile(tt.re))

@@ -42,7 +42,10 @@ func (p Probe) Poll(ctx context.Context, most time.Duration) error {
 // supervisor's or the machine's, and nothing is known of the run.
 type NotStartedError struct{ Err error }
 
-func (u *NotStartedError) Error() string { return "the probe could not be started: " + u.Err.Error() }
+func (u *NotStartedError) Error() string {
+	return "the probe could not be started: " +
+		u.Err.Error()
+}
 
 // Unwrap returns what the look lacked.
 func (u *NotStartedError) Unwrap() error { return u.Err }

@@ -17,7 +17,8 @@ func TestUntil(t *testing.T) {
 			}
 			return errors.New("not yet")
 		})
-		if err := p.Poll(t.Context(), 2*time.Millisecond); err != nil || time.Since(begin) != 7*time.Millisecond {
+		if err := p.Poll(t.Context(), 2*time.Millisecond); err != nil ||
+			time.Since(begin) != 7*time.Millisecond {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
 	})

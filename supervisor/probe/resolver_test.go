@@ -19,7 +19,8 @@ func TestLookupLeavesNothing(t *testing.T) {
 	defer silent.Close()
 	var s sockets
 	asked := make(chan struct{}, 10)
-	r := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+	r := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn,
+		error) {
 		defer func() { asked <- struct{}{} }()
 		return s.dial(ctx, "udp", silent.LocalAddr().String())
 	}}

@@ -56,7 +56,8 @@ func listens(addrs []netip.Addr, port uint16, pid int) error {
 	}
 	var inodes []uint64
 	for _, s := range listeners {
-		if s.Local.Port() == port && slices.ContainsFunc(addrs, func(a netip.Addr) bool { return serves(s.Local.Addr(), a) }) {
+		if s.Local.Port() == port && slices.ContainsFunc(addrs,
+			func(a netip.Addr) bool { return serves(s.Local.Addr(), a) }) {
 			inodes = append(inodes, s.Inode)
 		}
 	}
@@ -68,7 +69,9 @@ func listens(addrs []netip.Addr, port uint16, pid int) error {
 		if err != nil && !errors.Is(err, procfs.ErrTableChanged) {
 			continue
 		}
-		if slices.ContainsFunc(fds, func(f procfs.FD) bool { return slices.Contains(inodes, f.Inode()) && f.Inode() != 0 }) {
+		if slices.ContainsFunc(fds, func(f procfs.FD) bool {
+			return slices.Contains(inodes, f.Inode()) && f.Inode() != 0
+		}) {
 			return nil
 		}
 	}

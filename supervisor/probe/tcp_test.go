@@ -39,7 +39,8 @@ func TestOwnListenerCounts(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	for _, address := range []string{l.Addr().String(), ":" + port, "localhost:" + port, "0.0.0.0:" + port} {
+	for _, address := range []string{l.Addr().String(), ":" + port, "localhost:" + port,
+		"0.0.0.0:" + port} {
 		if err := TCP(address, os.Getpid()).Poll(ctx, MaxPollInterval); err != nil {
 			t.Errorf("%s: %v", address, err)
 		}
@@ -115,7 +116,8 @@ func TestListenerOfAProcessWithoutMainThreadCounts(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	for s, err := procfs.ReadStat(c.Process.Pid); !s.Dead(); s, err = procfs.ReadStat(c.Process.Pid) {
+	for s, err := procfs.ReadStat(c.Process.Pid); !s.Dead(); s,
+		err = procfs.ReadStat(c.Process.Pid) {
 		if err != nil || ctx.Err() != nil {
 			t.Fatal("its main thread does not end:", err)
 		}
@@ -153,7 +155,8 @@ func TestNobodyListens(t *testing.T) {
 	l.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), tiny)
 	defer cancel()
-	if err := TCP(address, os.Getpid()).Poll(ctx, MaxPollInterval); err == nil || !strings.Contains(err.Error(), "nobody listens") {
+	if err := TCP(address, os.Getpid()).Poll(ctx, MaxPollInterval); err == nil ||
+		!strings.Contains(err.Error(), "nobody listens") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -172,7 +175,8 @@ func TestServes(t *testing.T) {
 		{"::1", "127.0.0.1", false},
 		{"10.0.0.1", "::", true},
 	} {
-		if got := serves(netip.MustParseAddr(tt.bound), netip.MustParseAddr(tt.wanted)); got != tt.want {
+		if got := serves(netip.MustParseAddr(tt.bound),
+			netip.MustParseAddr(tt.wanted)); got != tt.want {
 			t.Errorf("a socket on %s serves %s: %v", tt.bound, tt.wanted, got)
 		}
 	}

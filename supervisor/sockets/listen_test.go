@@ -57,7 +57,10 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func tcp(address string) config.Listen { return config.Listen{Name: "x", TCP: address, Backlog: 16} }
+func tcp(address string) config.Listen {
+	return config.Listen{Name: "x", TCP: address,
+		Backlog: 16}
+}
 
 func file(path string, mode os.FileMode) config.Listen {
 	return config.Listen{Name: "x", Unix: path, Mode: mode, Backlog: 16}
@@ -89,10 +92,12 @@ func TestOpenAndKeep(t *testing.T) {
 		t.Errorf("the books have %v", b.open)
 	}
 	for _, fd := range fds {
-		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil ||
+			flags&unix.FD_CLOEXEC == 0 {
 			t.Errorf("%d leaks into every child: %v", fd, err)
 		}
-		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK != 0 {
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil ||
+			flags&unix.O_NONBLOCK != 0 {
 			t.Errorf("%d does not block: %v", fd, err)
 		}
 	}
@@ -138,10 +143,12 @@ func TestWhatIsInTheWay(t *testing.T) {
 	}
 	link := filepath.Join(dir, "link")
 	must(t, os.Symlink(path, link))
-	if err = s.Open([]config.Listen{file(link, 0o600)}); err == nil || !strings.Contains(err.Error(), "another kind") {
+	if err = s.Open([]config.Listen{file(link, 0o600)}); err == nil ||
+		!strings.Contains(err.Error(), "another kind") {
 		t.Errorf("a link: %v", err)
 	}
-	if err = s.Open([]config.Listen{file(filepath.Join(dir, "no", "where"), 0o600)}); !errors.Is(err, unix.ENOENT) {
+	if err = s.Open([]config.Listen{file(filepath.Join(dir, "no", "where"),
+		0o600)}); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("no directory: %v", err)
 	}
 }

@@ -19,12 +19,15 @@ func (k *socket) openTCP() error {
 	if err != nil {
 		return err
 	}
-	family, address := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16(), ZoneId: zone(to.Addr().Zone())})
+	family, address := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(to.Port()),
+		Addr: to.Addr().As16(), ZoneId: zone(to.Addr().Zone())})
 	if to.Addr().Is4() {
-		family, address = unix.AF_INET, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
+		family, address = unix.AF_INET, &unix.SockaddrInet4{Port: int(to.Port()),
+			Addr: to.Addr().As4()}
 	}
 	err = k.listen(family, address)
-	if to.Addr() == netip.IPv6Unspecified() && errors.Is(err, unix.EAFNOSUPPORT) { // this machine has no IPv6
+	// this machine has no IPv6
+	if to.Addr() == netip.IPv6Unspecified() && errors.Is(err, unix.EAFNOSUPPORT) {
 		err = k.listen(unix.AF_INET, &unix.SockaddrInet4{Port: int(to.Port())})
 	}
 	return err

@@ -55,7 +55,8 @@ type Watcher struct {
 // New makes a watcher, which reads by from and calls changed from [Watcher.Run], and warn once
 // with what keeps it from watching a directory. Nobody else may open an inotify
 // descriptor meanwhile: its own is found by comparison.
-func New(books fdledger.Registrar, from *files.Reader, changed func(), warn func(error)) (*Watcher, error) {
+func New(books fdledger.Registrar, from *files.Reader, changed func(), warn func(error)) (*Watcher,
+	error) {
 	before, err := inotifies()
 	if err != nil {
 		return nil, err
@@ -73,7 +74,8 @@ func New(books fdledger.Registrar, from *files.Reader, changed func(), warn func
 		return nil, errors.Join(err, notify.Close())
 	}
 	books.Opened(after[0], "inotify", "configuration")
-	return &Watcher{books: books, fd: after[0], notify: notify, changed: changed, warn: warn, used: make(chan struct{}, 1), from: from, quit: make(chan struct{})}, nil
+	return &Watcher{books: books, fd: after[0], notify: notify, changed: changed, warn: warn,
+		used: make(chan struct{}, 1), from: from, quit: make(chan struct{})}, nil
 }
 
 func inotifies() ([]int, error) {

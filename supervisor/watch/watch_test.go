@@ -42,7 +42,8 @@ func start(t *testing.T, prepare func(dir string), read func(r *Sources, dir str
 		t.Fatal(err)
 	}
 	var err error
-	x.w, err = New(book, &files.Reader{}, func() { x.changes <- struct{}{} }, func(err error) { t.Errorf("warned: %v", err) })
+	x.w, err = New(book, &files.Reader{}, func() { x.changes <- struct{}{} },
+		func(err error) { t.Errorf("warned: %v", err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +110,9 @@ func TestEdits(t *testing.T) {
 		}},
 		{"removed", func(x *watched) { must(t, os.Remove(f(x))) }},
 		{"back", func(x *watched) { write(t, f(x), "four") }},
-		{"its directory is gone", func(x *watched) { must(t, os.RemoveAll(filepath.Join(x.dir, "a"))) }},
+		{"its directory is gone", func(x *watched) {
+			must(t, os.RemoveAll(filepath.Join(x.dir, "a")))
+		}},
 		{"and back", func(x *watched) {
 			must(t, os.MkdirAll(filepath.Join(x.dir, "a", "b"), 0o755))
 			write(t, f(x), "five")
@@ -117,7 +120,8 @@ func TestEdits(t *testing.T) {
 		{"its directory is exchanged", func(x *watched) {
 			must(t, os.MkdirAll(filepath.Join(x.dir, "new", "b"), 0o755))
 			write(t, filepath.Join(x.dir, "new", "b", "f"), "six")
-			must(t, unix.Renameat2(unix.AT_FDCWD, filepath.Join(x.dir, "new"), unix.AT_FDCWD, filepath.Join(x.dir, "a"), unix.RENAME_EXCHANGE))
+			must(t, unix.Renameat2(unix.AT_FDCWD, filepath.Join(x.dir, "new"), unix.AT_FDCWD,
+				filepath.Join(x.dir, "a"), unix.RENAME_EXCHANGE))
 		}},
 		{"written in there", func(x *watched) { write(t, f(x), "seven") }},
 		{"a link in its place", func(x *watched) {
@@ -125,7 +129,9 @@ func TestEdits(t *testing.T) {
 			must(t, os.Symlink(filepath.Join(x.dir, "target"), f(x)+"~"))
 			must(t, os.Rename(f(x)+"~", f(x)))
 		}},
-		{"what the link leads to", func(x *watched) { write(t, filepath.Join(x.dir, "target"), "nine") }},
+		{"what the link leads to", func(x *watched) {
+			write(t, filepath.Join(x.dir, "target"), "nine")
+		}},
 		{"a FIFO in its place", func(x *watched) {
 			must(t, unix.Mkfifo(f(x)+"~", 0o600))
 			must(t, os.Rename(f(x)+"~", f(x)))
@@ -186,7 +192,8 @@ func TestLinksOnTheWay(t *testing.T) {
 		must(t, os.Symlink("../releases/x/current", filepath.Join(dir, "etc", "app")))
 	}, func(r *Sources, dir string) { r.AddFile(filepath.Join(dir, "etc", "app", "f")) })
 	must(t, os.Symlink("../2", filepath.Join(x.dir, "new")))
-	must(t, os.Rename(filepath.Join(x.dir, "new"), filepath.Join(x.dir, "releases", "x", "current")))
+	must(t, os.Rename(filepath.Join(x.dir, "new"),
+		filepath.Join(x.dir, "releases", "x", "current")))
 	x.changed("the other release")
 	write(t, filepath.Join(x.dir, "releases", "2", "f"), "3")
 	x.changed("an edit in there")
@@ -204,7 +211,8 @@ func TestMountedFile(t *testing.T) {
 		must(t, os.MkdirAll(filepath.Join(dir, "guest"), 0o755))
 		write(t, filepath.Join(dir, "host", "f"), "1")
 		write(t, filepath.Join(dir, "guest", "f"), "")
-		must(t, unix.Mount(filepath.Join(dir, "host", "f"), filepath.Join(dir, "guest", "f"), "", unix.MS_BIND, ""))
+		must(t, unix.Mount(filepath.Join(dir, "host", "f"), filepath.Join(dir, "guest", "f"), "",
+			unix.MS_BIND, ""))
 		t.Cleanup(func() { must(t, unix.Unmount(filepath.Join(dir, "guest", "f"), 0)) })
 	}, func(r *Sources, dir string) { r.AddFile(filepath.Join(dir, "guest", "f")) })
 	write(t, filepath.Join(x.dir, "host", "f"), "2")
@@ -216,7 +224,8 @@ func TestListing(t *testing.T) {
 	x := start(t, func(dir string) {
 		must(t, os.Mkdir(filepath.Join(dir, "conf.d"), 0o755))
 	}, func(r *Sources, dir string) {
-		r.AddDirectory(filepath.Join(dir, "conf.d"), func(name string) bool { return strings.HasSuffix(name, ".hcl") })
+		r.AddDirectory(filepath.Join(dir, "conf.d"),
+			func(name string) bool { return strings.HasSuffix(name, ".hcl") })
 	})
 	write(t, filepath.Join(x.dir, "conf.d", "a.hcl"), "")
 	x.changed("a new file")

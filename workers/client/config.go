@@ -18,7 +18,8 @@ import (
 const (
 	configFile = "config.yaml"
 
-	// maxID bounds the id, in bytes, so that a message stays far below the line of 64 KiB that a server has to take.
+	// maxID bounds the id, in bytes, so that a message stays far below the line of 64 KiB that a
+	// server has to take.
 	maxID = 1024
 )
 
@@ -33,12 +34,17 @@ type config struct {
 
 func (c *config) table() []settings.Setting {
 	return []settings.Setting{
-		{Name: "CLI_ID", Key: "id", Value: settings.Text(&c.id, "printable text of at most 1024 bytes, such as 1", isID)},
+		{Name: "CLI_ID", Key: "id", Value: settings.Text(&c.id,
+			"printable text of at most 1024 bytes, such as 1", isID)},
 		{Name: "CLI_SERVER_ADDRESS", Key: "server.address", Default: "127.0.0.1:12345",
-			Value: settings.Text(&c.address, "a host and a port from 1 to 65535, such as server:12345", isAddress)},
-		{Name: "CLI_LOOP_AMOUNT", Key: "loop.amount", Default: "5", Value: settings.Whole(&c.amount, 0, 1_000_000_000)},
-		{Name: "CLI_LOOP_PERIOD", Key: "loop.period", Default: "5s", Value: settings.Duration(&c.period, 0, 365*24*time.Hour)},
-		{Name: "CLI_LOG_LEVEL", Key: "log.level", Default: "INFO", Value: settings.Choice(&c.level, graceful.Levels)},
+			Value: settings.Text(&c.address,
+				"a host and a port from 1 to 65535, such as server:12345", isAddress)},
+		{Name: "CLI_LOOP_AMOUNT", Key: "loop.amount", Default: "5",
+			Value: settings.Whole(&c.amount, 0, 1_000_000_000)},
+		{Name: "CLI_LOOP_PERIOD", Key: "loop.period", Default: "5s",
+			Value: settings.Duration(&c.period, 0, 365*24*time.Hour)},
+		{Name: "CLI_LOG_LEVEL", Key: "log.level", Default: "INFO",
+			Value: settings.Choice(&c.level, graceful.Levels)},
 		{Name: "CLI_DRAIN_TIMEOUT", Key: "drain.timeout", Default: "1s",
 			Value: settings.Duration(&c.drainTimeout, 0, time.Hour)},
 	}
@@ -46,7 +52,8 @@ func (c *config) table() []settings.Setting {
 
 // isID is whether text can stand in a message, which is one line.
 func isID(text string) bool {
-	return len(text) <= maxID && utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
+	return len(text) <= maxID && utf8.ValidString(text) &&
+		!strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 func isAddress(text string) bool {
@@ -63,16 +70,19 @@ func (c *config) load(log *graceful.Log) bool {
 		log.Fail("config", "error", fault)
 	}
 	if len(faults) == 0 {
-		log.Success("config", "client_id", c.id, "server_address", c.address, "loop_amount", c.amount,
+		log.Success("config", "client_id", c.id, "server_address", c.address, "loop_amount",
+			c.amount,
 			"loop_period", c.period, "log_level", c.level)
 	}
 	if file != nil {
-		_ = log.Close("config file", file, "path", configFile) // it was only read: all that a failure asks for is its line
+		// it was only read: all that a failure asks for is its line
+		_ = log.Close("config file", file, "path", configFile)
 	}
 	return len(faults) == 0
 }
 
-// decode gives the values that the client knows. Others are left alone, as the file may be another program's too.
+// decode gives the values that the client knows. Others are left alone, as the file may be another
+// program's too.
 func decode(content []byte) (map[string]string, error) {
 	// A string takes a scalar of any kind, as it is written.
 	var file struct {

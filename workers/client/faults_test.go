@@ -16,7 +16,8 @@ import (
 	"tp0/workers/internal/trial"
 )
 
-// The tests of this file are the faults that clients of this exercise were found to have, each with the real program.
+// The tests of this file are the faults that clients of this exercise were found to have, each with
+// the real program.
 
 // hour is a time that no test waits for: what ends before it was ended by something else.
 const hour = "1h"
@@ -24,7 +25,8 @@ const hour = "1h"
 func TestSignalInTheSleep(t *testing.T) {
 	t.Parallel()
 	p := runClient(t, serve(t, echo), "CLI_LOOP_AMOUNT=5", "CLI_LOOP_PERIOD="+hour)
-	p.Await("action: receive_message | result: success | client_id: 1 | msg: [CLIENT 1] Message N°1")
+	p.Await("action: receive_message | result: success | client_id: 1 | msg: [CLIENT 1] Message " +
+		"N°1")
 	p.Signal(term)
 	p.Await("action: stop | result: in_progress | reason: SIGTERM")
 	ends(t, p, 0)
@@ -50,7 +52,8 @@ func TestServerThatNeverAnswers(t *testing.T) {
 				p.Signal(term)
 			}
 			p.Await("action: hurry | result: in_progress")
-			p.Await("action: receive_message | result: in_progress | client_id: 1 | msg: [CLIENT 1] Message N°1 | reason: cut by the end")
+			p.Await("action: receive_message | result: in_progress | client_id: 1 | msg: " +
+				"[CLIENT 1] Message N°1 | reason: cut by the end")
 			ends(t, p, 0)
 			closes(t, p, 1)
 		})
@@ -63,7 +66,8 @@ func TestServerThatNeverAnswersFailsInTime(t *testing.T) {
 	address := serve(t, hold(asked, never))
 	t.Cleanup(func() { close(never) })
 	p := runClient(t, address)
-	p.Await("action: receive_message | result: fail | client_id: 1 | error: no whole answer within 2s")
+	p.Await("action: receive_message | result: fail | client_id: 1 | error: no whole answer " +
+		"within 2s")
 	ends(t, p, 1)
 	closes(t, p, 1)
 }
@@ -76,7 +80,8 @@ func TestRequestUnderWayFinishes(t *testing.T) {
 	p.Signal(term)
 	p.Await("action: stop | result: in_progress | reason: SIGTERM")
 	close(may)
-	p.Await("action: receive_message | result: success | client_id: 1 | msg: [CLIENT 1] Message N°1")
+	p.Await("action: receive_message | result: success | client_id: 1 | msg: [CLIENT 1] Message " +
+		"N°1")
 	ends(t, p, 0)
 	closes(t, p, 1)
 }
@@ -88,7 +93,8 @@ func TestConnectThatHangs(t *testing.T) {
 	p.Signal(term)
 	p.Await("action: close | result: success | resource: socket | fd: ")
 	// Not "i/o timeout", which is what a connect ends with that was waited for.
-	p.Await("action: receive_message | result: in_progress", "cut by the end", "operation was canceled")
+	p.Await("action: receive_message | result: in_progress", "cut by the end",
+		"operation was canceled")
 	ends(t, p, 0)
 }
 
@@ -131,9 +137,11 @@ func connecting(t *testing.T, p *trial.Process) {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(string(table)) {
-			const state, inode, synSent = 3, 9, "02" // proc_net_tcp.rst in the kernel's documentation
+			// proc_net_tcp.rst in the kernel's documentation
+			const state, inode, synSent = 3, 9, "02"
 			fields := strings.Fields(line)
-			if len(fields) > inode && fields[state] == synSent && holds(p.Process.Pid, "socket:["+fields[inode]+"]") {
+			if len(fields) > inode && fields[state] == synSent &&
+				holds(p.Process.Pid, "socket:["+fields[inode]+"]") {
 				return
 			}
 		}
@@ -201,7 +209,8 @@ func TestServerThatAppears(t *testing.T) {
 	}
 	echo(conn.(*net.TCPConn))
 	_ = conn.Close()
-	p.Await("action: receive_message | result: success | client_id: 1 | msg: [CLIENT 1] Message N°1")
+	p.Await("action: receive_message | result: success | client_id: 1 | msg: [CLIENT 1] Message " +
+		"N°1")
 	ends(t, p, 0)
 	closes(t, p, 1)
 }
@@ -215,13 +224,20 @@ func TestWrongAnswers(t *testing.T) {
 		connections int
 		line        string
 	}{
-		"another":      {[]answer{fixed("[CLIENT 1] Message N°2\n")}, 1, 1, "receive_message | result: fail | client_id: 1 | error: wrong answer"},
-		"another once": {[]answer{fixed("hello\n"), echo}, 1, 1, "receive_message | result: fail | client_id: 1 | error: wrong answer"},
-		"nothing":      {[]answer{fixed("\n")}, 1, 1, "receive_message | result: fail | client_id: 1 | error: wrong answer"},
-		"one that would break the line": {[]answer{fixed("a | result: success | b\x1b[2J\r\n")}, 1, 1,
+		"another": {[]answer{fixed("[CLIENT 1] Message N°2\n")}, 1, 1,
+			"receive_message | result: fail | client_id: 1 | error: wrong answer"},
+		"another once": {[]answer{fixed("hello\n"), echo}, 1, 1,
+			"receive_message | result: fail | client_id: 1 | error: wrong answer"},
+		"nothing": {[]answer{fixed("\n")}, 1, 1,
+			"receive_message | result: fail | client_id: 1 | error: wrong answer"},
+		"one that would break the line": {[]answer{fixed("a | result: success | b\x1b[2J\r\n")}, 1,
+			1,
 			`\x7c result: success \x7c`},
-		"trimmed":    {[]answer{fixed("[CLIENT 1] Message N°1 \n")}, 1, 1, "receive_message | result: fail"},
-		"cut":        {[]answer{cut}, 1, tries, "receive_message | result: fail | client_id: 1 | error: the answer was cut after 12 bytes"},
+		"trimmed": {[]answer{fixed("[CLIENT 1] Message N°1 \n")}, 1, 1,
+			"receive_message | result: fail"},
+		"cut": {[]answer{cut}, 1, tries,
+			"receive_message | result: fail | client_id: 1 | error: the answer was cut after 12 " +
+				"bytes"},
 		"cut once":   {[]answer{cut, echo}, 0, 2, "receive_message | result: success"},
 		"reset":      {[]answer{reset}, 1, tries, "receive_message | result: fail"},
 		"reset once": {[]answer{reset, echo}, 0, 2, "receive_message | result: success"},
@@ -247,7 +263,8 @@ func TestEndlessAnswer(t *testing.T) {
 			}
 		}
 	}))
-	p.Await("action: receive_message | result: fail | client_id: 1 | error: wrong answer: no end within 65559 bytes")
+	p.Await("action: receive_message | result: fail | client_id: 1 | error: wrong answer: no " +
+		"end within 65559 bytes")
 	ends(t, p, 1)
 	closes(t, p, 1)
 	if kib := p.ProcessState.SysUsage().(*syscall.Rusage).Maxrss; kib > 100<<10 {
@@ -256,13 +273,14 @@ func TestEndlessAnswer(t *testing.T) {
 }
 
 func TestSignalSoonAfterTheStart(t *testing.T) {
-	// Not in parallel, so that the machine has time for it. It may still not have come to main by then, and no program can help
-	// that; one that installs its handler late fails each time.
+	// Not in parallel, so that the machine has time for it. It may still not have come to main by
+	// then, and no program can help that; one that installs its handler late fails each time.
 	l := listener(t, "127.0.0.1:0") // in whose queue the message stays
 	for _, delay := range []time.Duration{20, 50, 100, 150} {
 		var code int
 		for range 10 {
-			p := plain.Run(t, "CLI_ID=1", "CLI_SERVER_ADDRESS="+l.Addr().String(), "CLI_DRAIN_TIMEOUT=10ms")
+			p := plain.Run(t, "CLI_ID=1", "CLI_SERVER_ADDRESS="+l.Addr().String(),
+				"CLI_DRAIN_TIMEOUT=10ms")
 			<-time.After(delay * time.Millisecond)
 			p.Signal(term)
 			if code = p.Exit(); code == 0 {
@@ -289,11 +307,14 @@ func TestManySignals(t *testing.T) {
 func TestLoop(t *testing.T) {
 	t.Parallel()
 	for _, period := range []string{"0s", "10ms"} {
-		p := runClient(t, serve(t, echo), "CLI_ID=7", "CLI_LOOP_AMOUNT=2", "CLI_LOOP_PERIOD="+period)
+		p := runClient(t, serve(t, echo), "CLI_ID=7", "CLI_LOOP_AMOUNT=2",
+			"CLI_LOOP_PERIOD="+period)
 		p.Await("action: config | result: success | client_id: 7 | server_address: 127.0.0.1:",
 			" | loop_amount: 2 | loop_period: "+period+" | log_level: INFO")
-		p.Await("action: receive_message | result: success | client_id: 7 | msg: [CLIENT 7] Message N°1")
-		p.Await("action: receive_message | result: success | client_id: 7 | msg: [CLIENT 7] Message N°2")
+		p.Await("action: receive_message | result: success | client_id: 7 | msg: [CLIENT 7] " +
+			"Message N°1")
+		p.Await("action: receive_message | result: success | client_id: 7 | msg: [CLIENT 7] " +
+			"Message N°2")
 		p.Await("action: loop_finished | result: success | client_id: 7")
 		ends(t, p, 0)
 		closes(t, p, 2)
@@ -323,9 +344,12 @@ func TestTogether(t *testing.T) {
 	for _, first := range []string{"server", "client"} {
 		echoer := server.Run(t, "SERVER_PORT=0")
 		line := echoer.Await("action: listen | result: success")
-		client := runClient(t, "127.0.0.1"+line[strings.LastIndex(line, ":"):], "CLI_LOOP_AMOUNT=100", "CLI_LOOP_PERIOD="+hour)
-		client.Await("receive_message | result: success | client_id: 1 | msg: [CLIENT 1] Message N°1")
-		echoer.Await("receive_message | result: success | ip: 127.0.0.1 | msg: [CLIENT 1] Message N°1")
+		client := runClient(t, "127.0.0.1"+line[strings.LastIndex(line, ":"):],
+			"CLI_LOOP_AMOUNT=100", "CLI_LOOP_PERIOD="+hour)
+		client.Await("receive_message | result: success | client_id: 1 | msg: [CLIENT 1] " +
+			"Message N°1")
+		echoer.Await("receive_message | result: success | ip: 127.0.0.1 | msg: [CLIENT 1] " +
+			"Message N°1")
 		order := []*trial.Process{echoer, client}
 		if first == "client" {
 			order = []*trial.Process{client, echoer}

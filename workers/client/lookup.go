@@ -7,15 +7,16 @@ import (
 	"sync"
 )
 
-// lookup finds the addresses of a host. Unlike the resolver by itself, which leaves a question that was given up to a
-// goroutine, it returns once the last socket is closed, which is at once when ctx is done.
+// lookup finds the addresses of a host. Unlike the resolver by itself, which leaves a question that
+// was given up to a goroutine, it returns once the last socket is closed, which is at once when ctx
+// is done.
 func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	q := questions{ctx: ctx}
 	return q.ask(host, q.dial)
 }
 
-// questions are the connections to name servers. Once ctx is done there are no new ones, and the resolver gives up for want
-// of them.
+// questions are the connections to name servers. Once ctx is done there are no new ones, and the
+// resolver gives up for want of them.
 type questions struct {
 	ctx context.Context
 
@@ -24,7 +25,8 @@ type questions struct {
 	over bool
 }
 
-func (q *questions) ask(host string, dial func(ctx context.Context, network, address string) (net.Conn, error)) ([]netip.Addr, error) {
+func (q *questions) ask(host string, dial func(ctx context.Context, network,
+	address string) (net.Conn, error)) ([]netip.Addr, error) {
 	defer context.AfterFunc(q.ctx, q.end)()
 	resolver := net.Resolver{PreferGo: true, Dial: dial}
 	addresses, err := resolver.LookupNetIP(context.WithoutCancel(q.ctx), "ip", host)

@@ -29,7 +29,8 @@ func TestLookupThatHangs(t *testing.T) {
 	asked := make(chan struct{}, 100)
 	ended := make(chan error, 1)
 	go func() {
-		_, err := q.ask("nowhere.example", func(ctx context.Context, _, _ string) (net.Conn, error) {
+		_, err := q.ask("nowhere.example", func(ctx context.Context, _, _ string) (net.Conn,
+			error) {
 			asked <- struct{}{}
 			return q.dial(ctx, "udp", silent.LocalAddr().String())
 		})

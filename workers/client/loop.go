@@ -14,12 +14,14 @@ const (
 	tries  = 3
 	budget = 2 * time.Second // for all the tries of a message
 
-	// firstPause comes before the second try of a message, twice as much before the third; both get up to a quarter on top, by
-	// chance, so that clients that failed together do not come back together.
+	// firstPause comes before the second try of a message, twice as much before the third; both get
+	// up to a quarter on top, by chance, so that clients that failed together do not come back
+	// together.
 	firstPause = 400 * time.Millisecond
 )
 
-// errUndelivered is what a loop ends with of which a message failed; the log has said which and why.
+// errUndelivered is what a loop ends with of which a message failed; the log has said which and
+// why.
 var errUndelivered = errors.New("a message failed")
 
 // loop sends the messages one after the other.
@@ -29,8 +31,8 @@ type loop struct {
 	stopping, hurry context.Context
 }
 
-// run sends every message, or those that the end leaves time for. It returns errUndelivered if any of them failed; one that
-// the end cut did not.
+// run sends every message, or those that the end leaves time for. It returns errUndelivered if any
+// of them failed; one that the end cut did not.
 func (l *loop) run() error {
 	var result error
 	for n := 1; n <= l.amount; n++ {
@@ -54,8 +56,8 @@ func (l *loop) run() error {
 	return result
 }
 
-// deliver tries to have message echoed. A try that was refused or cut is repeated, so that a server may get a message more
-// than once; a wrong answer is final.
+// deliver tries to have message echoed. A try that was refused or cut is repeated, so that a server
+// may get a message more than once; a wrong answer is final.
 func (l *loop) deliver(message string) error {
 	until := time.Now().Add(budget)
 	pause := firstPause
@@ -75,7 +77,8 @@ func (l *loop) deliver(message string) error {
 		if try == tries || time.Now().Add(pause).After(until) {
 			return l.failed(err)
 		}
-		l.log.Progress("retry", "client_id", l.id, "try", try+1, "pause", pause.Round(time.Millisecond), "error", err)
+		l.log.Progress("retry", "client_id", l.id, "try", try+1, "pause",
+			pause.Round(time.Millisecond), "error", err)
 		wait(l.stopping, pause)
 		if l.stopping.Err() != nil {
 			l.cut(message, err)
@@ -93,9 +96,11 @@ func (l *loop) failed(err error) error {
 	return errUndelivered
 }
 
-// cut tells of a message that the end did not leave time for, which is no failure. err is what came of its last try.
+// cut tells of a message that the end did not leave time for, which is no failure. err is what came
+// of its last try.
 func (l *loop) cut(message string, err error) {
-	l.log.Progress("receive_message", "client_id", l.id, "msg", message, "reason", "cut by the end", "error", err)
+	l.log.Progress("receive_message", "client_id", l.id, "msg", message, "reason", "cut by the end",
+		"error", err)
 }
 
 // wait returns after d, or as soon as until is done.

@@ -1,5 +1,5 @@
-// Command client is the client of TP0: it sends numbered messages to an echo server, checks what comes back, and ends
-// gracefully.
+// Command client is the client of TP0: it sends numbered messages to an echo server, checks what
+// comes back, and ends gracefully.
 package main
 
 import (

@@ -16,7 +16,8 @@ import (
 	"tp0/workers/internal/trial"
 )
 
-// program is the real client, plain the same as it is shipped, and server the server of this repository.
+// program is the real client, plain the same as it is shipped, and server the server of this
+// repository.
 var (
 	program = trial.Program{Path: "."}
 	plain   = trial.Program{Path: ".", Plain: true}
@@ -46,8 +47,9 @@ func listener(t *testing.T, address string) net.Listener {
 	return l
 }
 
-// serve is a server in the test that deals with the connections one after the other, each with the next of the answers, the
-// last one for all that follow. The function returned waits until it has dealt with them all.
+// serve is a server in the test that deals with the connections one after the other, each with the
+// next of the answers, the last one for all that follow. The function returned waits until it has
+// dealt with them all.
 func serve(t *testing.T, answers ...answer) (address string) {
 	t.Helper()
 	l := listener(t, "127.0.0.1:0")
@@ -109,7 +111,8 @@ func hold(asked chan<- struct{}, may <-chan struct{}) answer {
 // run starts a client of the server at address, that sends one message unless env says otherwise.
 func runClient(t *testing.T, address string, env ...string) *trial.Process {
 	t.Helper()
-	return program.Run(t, append([]string{"CLI_ID=1", "CLI_SERVER_ADDRESS=" + address, "CLI_LOOP_AMOUNT=1"}, env...)...)
+	return program.Run(t, append([]string{"CLI_ID=1", "CLI_SERVER_ADDRESS=" + address,
+		"CLI_LOOP_AMOUNT=1"}, env...)...)
 }
 
 // ends waits for the end and checks its code, the last line and the closings.
@@ -136,7 +139,8 @@ func ends(t *testing.T, p *trial.Process, code int) {
 // closes checks how many connections were closed, and logged with their number.
 func closes(t *testing.T, p *trial.Process, connections int) {
 	t.Helper()
-	if n := p.Count("action: close | result: success | resource: connection | fd: ", "| address: "); n != connections {
+	if n := p.Count("action: close | result: success | resource: connection | fd: ",
+		"| address: "); n != connections {
 		t.Errorf("%d connections were closed, want %d; the output:\n%s", n, connections, p.Output())
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// maxExcess is how many bytes an answer may have beyond its message before it is given up: an answer without an end must not
-// take the memory.
+// maxExcess is how many bytes an answer may have beyond its message before it is given up: an
+// answer without an end must not take the memory.
 const maxExcess = 64 << 10
 
 var (
@@ -24,9 +24,10 @@ var (
 	past = time.Unix(1, 0)
 )
 
-// request sends message over a connection of its own and checks the answer, all until the given time. The connect ends as soon
-// as the end begins; what was sent may still be answered until the hurry. The error wraps errConnect if there was no
-// connection, and errWrong if there was an answer and it was not message.
+// request sends message over a connection of its own and checks the answer, all until the given
+// time. The connect ends as soon as the end begins; what was sent may still be answered until the
+// hurry. The error wraps errConnect if there was no connection, and errWrong if there was an answer
+// and it was not message.
 func (l *loop) request(message string, until time.Time) (err error) {
 	connecting, cancel := context.WithDeadline(l.stopping, until)
 	defer cancel()
@@ -56,11 +57,12 @@ func (l *loop) request(message string, until time.Time) (err error) {
 	return nil
 }
 
-// leastConnect is what each address of the server gets at least: of many of which one is gone, the others are to have a turn.
+// leastConnect is what each address of the server gets at least: of many of which one is gone, the
+// others are to have a turn.
 const leastConnect = 250 * time.Millisecond
 
-// connect tries the addresses of the server one after the other until ctx is done, and logs the closing of each socket that
-// got nowhere.
+// connect tries the addresses of the server one after the other until ctx is done, and logs the
+// closing of each socket that got nowhere.
 func (l *loop) connect(ctx context.Context) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(l.address)
 	if err != nil {

@@ -14,8 +14,9 @@ func run(signals *graceful.Signals, args []string, stdout, stderr io.Writer) int
 	program := settings.Program{
 		Name:    "client",
 		Version: version,
-		Summary: "client sends numbered messages to an echo server, one a connection, and checks what comes back.",
-		File:    configFile,
+		Summary: "client sends numbered messages to an echo server, one a connection, and " +
+			"checks what comes back.",
+		File: configFile,
 	}
 	var c config
 	if code, ended := program.Arguments(args, c.table(), stdout, stderr); ended {

@@ -14,8 +14,9 @@ import (
 const configFile = "config.ini"
 
 type config struct {
-	port           int // 0 lets the kernel choose; the log says which
-	backlog        int // connections that wait in the kernel, which takes no more than net.core.somaxconn
+	port int // 0 lets the kernel choose; the log says which
+	// connections that wait in the kernel, which takes no more than net.core.somaxconn
+	backlog        int
 	level          string
 	drainTimeout   time.Duration
 	maxConnections int
@@ -33,7 +34,8 @@ func (c *config) table() []settings.Setting {
 		setting("LOGGING_LEVEL", "INFO", settings.Choice(&c.level, graceful.Levels)),
 		setting("SERVER_DRAIN_TIMEOUT", "3s", settings.Duration(&c.drainTimeout, 0, time.Hour)),
 		setting("SERVER_MAX_CONNECTIONS", "1024", settings.Whole(&c.maxConnections, 1, 1_000_000)),
-		setting("SERVER_IDLE_TIMEOUT", "60s", settings.Duration(&c.idleTimeout, time.Millisecond, 24*time.Hour)),
+		setting("SERVER_IDLE_TIMEOUT", "60s",
+			settings.Duration(&c.idleTimeout, time.Millisecond, 24*time.Hour)),
 	}
 }
 
@@ -46,15 +48,18 @@ func (c *config) load(log *graceful.Log) bool {
 	}
 	if len(faults) == 0 {
 		log.Success("config", "port", c.port, "listen_backlog", c.backlog, "logging_level", c.level,
-			"drain_timeout", c.drainTimeout, "max_connections", c.maxConnections, "idle_timeout", c.idleTimeout)
+			"drain_timeout", c.drainTimeout, "max_connections", c.maxConnections, "idle_timeout",
+			c.idleTimeout)
 	}
 	if file != nil {
-		_ = log.Close("config file", file, "path", configFile) // it was only read: all that a failure asks for is its line
+		// it was only read: all that a failure asks for is its line
+		_ = log.Close("config file", file, "path", configFile)
 	}
 	return len(faults) == 0
 }
 
-// decode gives the values of the section [DEFAULT], whose names are written in whatever case, as Python's configparser has it.
+// decode gives the values of the section [DEFAULT], whose names are written in whatever case, as
+// Python's configparser has it.
 func decode(content []byte) (map[string]string, error) {
 	file, err := ini.LoadSources(ini.LoadOptions{}, content)
 	if err != nil {

@@ -27,26 +27,33 @@ func TestSettings(t *testing.T) {
 		env  []string
 		want string
 	}{
-		"file over defaults": {"[DEFAULT]\nSERVER_PORT = 0\nSERVER_IP = server\nSERVER_LISTEN_BACKLOG = 7\nLOGGING_LEVEL = info\n", nil,
+		"file over defaults": {"[DEFAULT]\nSERVER_PORT = 0\nSERVER_IP = " +
+			"server\nSERVER_LISTEN_BACKLOG = 7\nLOGGING_LEVEL = info\n", nil,
 			"port: 0 | listen_backlog: 7 | logging_level: INFO" + rest},
-		"environment over file": {"[DEFAULT]\nSERVER_PORT = 1\nSERVER_LISTEN_BACKLOG = 7\n", []string{"SERVER_PORT=0", "LOGGING_LEVEL=DEBUG"},
+		"environment over file": {"[DEFAULT]\nSERVER_PORT = 1\nSERVER_LISTEN_BACKLOG = 7\n",
+			[]string{"SERVER_PORT=0", "LOGGING_LEVEL=DEBUG"},
 			"port: 0 | listen_backlog: 7 | logging_level: DEBUG" + rest},
-		"a bad value that is overridden": {"[DEFAULT]\nSERVER_PORT = bad\n", []string{"SERVER_PORT=0"},
+		"a bad value that is overridden": {"[DEFAULT]\nSERVER_PORT = bad\n",
+			[]string{"SERVER_PORT=0"},
 			"port: 0 | listen_backlog: 5 | logging_level: INFO" + rest},
 		"names in lower case": {"[DEFAULT]\nserver_port: 0\n", nil,
 			"port: 0 | listen_backlog: 5 | logging_level: INFO" + rest},
 		"other sections": {"SERVER_PORT = 0\n[other]\nSERVER_LISTEN_BACKLOG = 9\n", nil,
 			"port: 0 | listen_backlog: 5 | logging_level: INFO" + rest},
-		"an empty value": {"[DEFAULT]\nSERVER_PORT = 0\n", []string{"SERVER_PORT=", "LOGGING_LEVEL= "},
+		"an empty value": {"[DEFAULT]\nSERVER_PORT = 0\n",
+			[]string{"SERVER_PORT=", "LOGGING_LEVEL= "},
 			"port: 0 | listen_backlog: 5 | logging_level: INFO" + rest},
-		"ours": {"[DEFAULT]\nSERVER_PORT = 0\nSERVER_DRAIN_TIMEOUT = 1s\n", []string{"SERVER_MAX_CONNECTIONS=3", "SERVER_IDLE_TIMEOUT=2s"},
-			"port: 0 | listen_backlog: 5 | logging_level: INFO | drain_timeout: 1s | max_connections: 3 | idle_timeout: 2s"},
+		"ours": {"[DEFAULT]\nSERVER_PORT = 0\nSERVER_DRAIN_TIMEOUT = 1s\n",
+			[]string{"SERVER_MAX_CONNECTIONS=3", "SERVER_IDLE_TIMEOUT=2s"},
+			"port: 0 | listen_backlog: 5 | logging_level: INFO | drain_timeout: 1s | " +
+				"max_connections: 3 | idle_timeout: 2s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := withFile(t, test.file, test.env...)
 			p.Await("action: config | result: success | " + test.want)
-			p.Await("action: close | result: success | resource: config file | fd: ", " | path: config.ini")
+			p.Await("action: close | result: success | resource: config file | fd: ",
+				" | path: config.ini")
 			accepting(p)
 			p.Signal(term)
 			stop(t, p)
@@ -75,20 +82,32 @@ func TestBadSettings(t *testing.T) {
 		env  []string
 		want []string
 	}{
-		"no number":         {"", []string{"SERVER_PORT=abc"}, []string{"SERVER_PORT=abc from the environment: want " + number + "0 to 65535"}},
-		"out of range":      {"", []string{"SERVER_PORT=65536"}, []string{"SERVER_PORT=65536 from the environment: want " + number}},
-		"far out of range":  {"", []string{"SERVER_PORT=99999999999999999999"}, []string{"SERVER_PORT=99999999999999999999 from"}},
-		"no backlog":        {"", []string{"SERVER_LISTEN_BACKLOG=0"}, []string{"SERVER_LISTEN_BACKLOG=0 from the environment"}},
-		"in the file":       {"[DEFAULT]\nSERVER_PORT = -1\n", nil, []string{"SERVER_PORT=-1 from config.ini: want " + number}},
-		"no level":          {"", []string{"LOGGING_LEVEL=LOUD"}, []string{"LOGGING_LEVEL=LOUD from the environment: want one of TRACE, DEBUG"}},
-		"no unit":           {"", []string{"SERVER_DRAIN_TIMEOUT=3"}, []string{"SERVER_DRAIN_TIMEOUT=3 from the environment: want a time with its unit"}},
-		"negative":          {"", []string{"SERVER_IDLE_TIMEOUT=-1s"}, []string{"SERVER_IDLE_TIMEOUT=-1s from the environment"}},
-		"not an ini file":   {"SERVER_PORT", nil, []string{"cannot make anything of config.ini: "}},
-		"a broken section":  {"[DEFAULT\n", nil, []string{"cannot make anything of config.ini: "}},
-		"too big":           {strings.Repeat("#\n", 1<<20), nil, []string{"cannot read config.ini: it has more than 1048576 bytes"}},
-		"something to hide": {"", []string{"SERVER_PORT=1 | result: success\x1b[0m"}, []string{`"SERVER_PORT=1 \x7c result: success\x1b[0m from`}},
-		"all at once": {"[DEFAULT]\nSERVER_LISTEN_BACKLOG = many\n", []string{"SERVER_PORT=x", "SERVER_MAX_CONNECTIONS=0"},
-			[]string{"SERVER_PORT=x from", "SERVER_LISTEN_BACKLOG=many from config.ini", "SERVER_MAX_CONNECTIONS=0 from"}},
+		"no number": {"", []string{"SERVER_PORT=abc"},
+			[]string{"SERVER_PORT=abc from the environment: want " + number + "0 to 65535"}},
+		"out of range": {"", []string{"SERVER_PORT=65536"},
+			[]string{"SERVER_PORT=65536 from the environment: want " + number}},
+		"far out of range": {"", []string{"SERVER_PORT=99999999999999999999"},
+			[]string{"SERVER_PORT=99999999999999999999 from"}},
+		"no backlog": {"", []string{"SERVER_LISTEN_BACKLOG=0"},
+			[]string{"SERVER_LISTEN_BACKLOG=0 from the environment"}},
+		"in the file": {"[DEFAULT]\nSERVER_PORT = -1\n", nil,
+			[]string{"SERVER_PORT=-1 from config.ini: want " + number}},
+		"no level": {"", []string{"LOGGING_LEVEL=LOUD"},
+			[]string{"LOGGING_LEVEL=LOUD from the environment: want one of TRACE, DEBUG"}},
+		"no unit": {"", []string{"SERVER_DRAIN_TIMEOUT=3"},
+			[]string{"SERVER_DRAIN_TIMEOUT=3 from the environment: want a time with its unit"}},
+		"negative": {"", []string{"SERVER_IDLE_TIMEOUT=-1s"},
+			[]string{"SERVER_IDLE_TIMEOUT=-1s from the environment"}},
+		"not an ini file":  {"SERVER_PORT", nil, []string{"cannot make anything of config.ini: "}},
+		"a broken section": {"[DEFAULT\n", nil, []string{"cannot make anything of config.ini: "}},
+		"too big": {strings.Repeat("#\n", 1<<20), nil,
+			[]string{"cannot read config.ini: it has more than 1048576 bytes"}},
+		"something to hide": {"", []string{"SERVER_PORT=1 | result: success\x1b[0m"},
+			[]string{`"SERVER_PORT=1 \x7c result: success\x1b[0m from`}},
+		"all at once": {"[DEFAULT]\nSERVER_LISTEN_BACKLOG = many\n",
+			[]string{"SERVER_PORT=x", "SERVER_MAX_CONNECTIONS=0"},
+			[]string{"SERVER_PORT=x from", "SERVER_LISTEN_BACKLOG=many from config.ini",
+				"SERVER_MAX_CONNECTIONS=0 from"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -117,7 +136,8 @@ func refused(t *testing.T, p *trial.Process, want ...string) {
 		t.Errorf("exit code %d, want 2", code)
 	}
 	if n := p.Count("action: config"); n != len(want) {
-		t.Errorf("%d lines on the configuration, want %d; the output:\n%s", n, len(want), p.Output())
+		t.Errorf("%d lines on the configuration, want %d; the output:\n%s", n, len(want),
+			p.Output())
 	}
 }
 

@@ -15,15 +15,17 @@ const (
 	// maxLine is how many bytes a line may have, its end not counted.
 	maxLine = 64 << 10
 
-	// youth is how long a client is waited for, from its accept on, that has sent nothing when the end begins: it may have been
-	// about to. One that is older was idle.
+	// youth is how long a client is waited for, from its accept on, that has sent nothing when the
+	// end begins: it may have been about to. One that is older was idle.
 	youth = 100 * time.Millisecond
 
-	// lastTry is how long an answer may still take once the end is hastened: one that the socket can take at once goes out.
+	// lastTry is how long an answer may still take once the end is hastened: one that the socket
+	// can take at once goes out.
 	lastTry = 50 * time.Millisecond
 
-	// linger bounds the wait for the client to close too, in time and bytes. Closed before, with bytes from the client unread
-	// or on their way, the kernel sends a reset that can overtake the answer.
+	// linger bounds the wait for the client to close too, in time and bytes. Closed before, with
+	// bytes from the client unread or on their way, the kernel sends a reset that can overtake the
+	// answer.
 	linger      = 250 * time.Millisecond
 	lingerBytes = 1 << 20
 )
@@ -43,7 +45,8 @@ type connection struct {
 }
 
 func newConnection(s *server, conn *net.TCPConn) *connection {
-	return &connection{server: s, conn: conn, ip: conn.RemoteAddr().(*net.TCPAddr).IP.String(), accepted: time.Now()}
+	return &connection{server: s, conn: conn, ip: conn.RemoteAddr().(*net.TCPAddr).IP.String(),
+		accepted: time.Now()}
 }
 
 // serve answers the client, half-closes and closes.
@@ -71,9 +74,10 @@ func (c *connection) serve() {
 	c.part()
 }
 
-// receive returns the client's line without its end, or what came before the client's EOF. All of it has to come within the
-// idle timeout. After the end has begun, a line of which a part is there is waited for until the hurry; a client that has sent
-// nothing by then, in its youth excepted, gives errNotAsked.
+// receive returns the client's line without its end, or what came before the client's EOF. All of
+// it has to come within the idle timeout. After the end has begun, a line of which a part is there
+// is waited for until the hurry; a client that has sent nothing by then, in its youth excepted,
+// gives errNotAsked.
 func (c *connection) receive() ([]byte, error) {
 	idle := c.accepted.Add(c.idleTimeout)
 	if err := c.readUntil(idle); err != nil {
@@ -136,7 +140,8 @@ func (c *connection) answer(message []byte) error {
 	return err
 }
 
-// part half-closes, so that the client sees the end of its answer, and waits for the client to close as well.
+// part half-closes, so that the client sees the end of its answer, and waits for the client to
+// close as well.
 func (c *connection) part() {
 	if c.conn.CloseWrite() != nil || c.hurry.Err() != nil {
 		return

@@ -14,7 +14,8 @@ import (
 	"tp0/workers/internal/trial"
 )
 
-// The tests of this file are the faults that servers of this exercise were found to have, each with the real program.
+// The tests of this file are the faults that servers of this exercise were found to have, each with
+// the real program.
 
 // hour is a time that no test waits for: what ends before it was ended by something else.
 const hour = "1h"
@@ -113,7 +114,8 @@ func TestLongLineComesWhole(t *testing.T) {
 	p, address := start(t)
 	for _, size := range []int{5_000, maxLine} {
 		ask(t, address, strings.Repeat("x", size))
-		p.Await("receive_message | result: success | ip: 127.0.0.1 | msg: " + strings.Repeat("x", size))
+		p.Await("receive_message | result: success | ip: 127.0.0.1 | msg: " +
+			strings.Repeat("x", size))
 	}
 	p.Signal(term)
 	stop(t, p)
@@ -122,11 +124,13 @@ func TestLongLineComesWhole(t *testing.T) {
 func TestLineTooLongIsRefused(t *testing.T) {
 	t.Parallel()
 	p, address := start(t)
-	for _, text := range []string{strings.Repeat("x", maxLine+1), strings.Repeat("x", maxLine+1) + "\n", strings.Repeat("x", 4*maxLine)} {
+	for _, text := range []string{strings.Repeat("x", maxLine+1),
+		strings.Repeat("x", maxLine+1) + "\n", strings.Repeat("x", 4*maxLine)} {
 		conn := connect(t, address)
 		send(t, conn, text)
 		answered(t, conn, "")
-		p.Await("receive_message | result: fail | ip: 127.0.0.1 | error: the line has more than 65536 bytes")
+		p.Await("receive_message | result: fail | ip: 127.0.0.1 | error: the line has more than " +
+			"65536 bytes")
 	}
 	ask(t, address, "still there")
 	p.Signal(term)
@@ -186,7 +190,8 @@ func TestOneIdleClientDoesNotBlockOthers(t *testing.T) {
 
 func TestQueuedClientsAreAnsweredInTheEnd(t *testing.T) {
 	t.Parallel()
-	// The one slot is taken, so that the others stay in the queue of the kernel until the end begins.
+	// The one slot is taken, so that the others stay in the queue of the kernel until the end
+	// begins.
 	p, address := start(t, "SERVER_MAX_CONNECTIONS=1", "SERVER_DRAIN_TIMEOUT="+hour)
 	idle := connect(t, address)
 	p.Await("accept_connections | result: success")
@@ -260,8 +265,8 @@ func TestManySignals(t *testing.T) {
 }
 
 func TestSignalSoonAfterTheStart(t *testing.T) {
-	// Not in parallel, so that the machine has time for it. It may still not have come to main by then, and no program can help
-	// that; one that installs its handler late fails each time.
+	// Not in parallel, so that the machine has time for it. It may still not have come to main by
+	// then, and no program can help that; one that installs its handler late fails each time.
 	for _, delay := range []time.Duration{20, 50, 100, 150} {
 		var code int
 		for range 10 {

@@ -11,17 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// firstInherited is the number of the first socket that whoever started us opened for us (sd_listen_fds(3)).
+// firstInherited is the number of the first socket that whoever started us opened for us
+// (sd_listen_fds(3)).
 const firstInherited = 3
 
-// inherit returns the listener that whoever started us opened for us, as systemd does it: the one called echo, else the first.
-// It is nil if there is none. The others are closed, and the variables that tell of them are for nobody else.
+// inherit returns the listener that whoever started us opened for us, as systemd does it: the one
+// called echo, else the first. It is nil if there is none. The others are closed, and the variables
+// that tell of them are for nobody else.
 func inherit() (listener *net.TCPListener, err error) {
-	pid, count, names := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES")
+	pid, count, names := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"),
+		os.Getenv("LISTEN_FDNAMES")
 	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
 		err = errors.Join(err, os.Unsetenv(name))
 	}
-	if err != nil || pid != strconv.Itoa(os.Getpid()) { // they are for the process that started us, which did not clear them
+	// they are for the process that started us, which did not clear them
+	if err != nil || pid != strconv.Itoa(os.Getpid()) {
 		return nil, err
 	}
 	n, err := strconv.Atoi(count)
@@ -40,7 +44,8 @@ func inherit() (listener *net.TCPListener, err error) {
 			err = errors.Join(err, unix.Close(fd))
 		}
 	}
-	// FileListener makes a copy, which is close-on-exec; the file is closed for the one that was handed on.
+	// FileListener makes a copy, which is close-on-exec; the file is closed for the one that was
+	// handed on.
 	file := os.NewFile(uintptr(mine), "inherited")
 	opened, failed := net.FileListener(file)
 	if err = errors.Join(err, failed, file.Close()); err != nil {
@@ -48,20 +53,23 @@ func inherit() (listener *net.TCPListener, err error) {
 	}
 	listener, ok := opened.(*net.TCPListener)
 	if !ok {
-		return nil, errors.Join(fmt.Errorf("cannot use the inherited descriptor %d: want a TCP socket, not %s", mine, opened.Addr().Network()), opened.Close())
+		return nil,
+			errors.Join(fmt.Errorf("cannot use the inherited descriptor %d: want a TCP socket, "+
+				"not %s", mine, opened.Addr().Network()), opened.Close())
 	}
 	return listener, nil
 }
 
-// queued is how many connections wait to be accepted: of a listener that is tcpi_unacked (tcp_get_info in the kernel's
-// net/ipv4/tcp.c).
+// queued is how many connections wait to be accepted: of a listener that is tcpi_unacked
+// (tcp_get_info in the kernel's net/ipv4/tcp.c).
 func queued(listener *net.TCPListener) (n int) {
 	raw, err := listener.SyscallConn()
 	if err != nil {
 		return 0
 	}
 	_ = raw.Control(func(fd uintptr) {
-		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP,
+			unix.TCP_INFO); err == nil {
 			n = int(info.Unacked)
 		}
 	})

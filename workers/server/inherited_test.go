@@ -35,7 +35,8 @@ func opened(t *testing.T) (file *os.File, address string) {
 	return file, fmt.Sprint("127.0.0.1:", bound.(*unix.SockaddrInet4).Port)
 }
 
-// given starts a server that is given files as systemd does it. The shell knows the pid that the server will have.
+// given starts a server that is given files as systemd does it. The shell knows the pid that the
+// server will have.
 func given(t *testing.T, files []*os.File, env ...string) *trial.Process {
 	t.Helper()
 	cmd := program.Command(t, append(env, fmt.Sprint("LISTEN_FDS=", len(files)))...)
@@ -64,7 +65,8 @@ func copies(t *testing.T, p *trial.Process, file *os.File) (n int) {
 	return n
 }
 
-// TestSocketIsTakenFromWhoStartedUs goes from one server to the next with the same socket: who connects between them waits.
+// TestSocketIsTakenFromWhoStartedUs goes from one server to the next with the same socket: who
+// connects between them waits.
 func TestSocketIsTakenFromWhoStartedUs(t *testing.T) {
 	t.Parallel()
 	socket, address := opened(t)
@@ -87,14 +89,16 @@ func TestSocketIsTakenFromWhoStartedUs(t *testing.T) {
 		answered(t, early, "early\n")
 		ask(t, address, "now")
 		if mine, others := copies(t, p, socket), copies(t, p, other); mine != 1 || others != 0 {
-			t.Errorf("%q: it has its socket %d times, and the other one %d times", tt.names, mine, others)
+			t.Errorf("%q: it has its socket %d times, and the other one %d times", tt.names, mine,
+				others)
 		}
 		p.Signal(term)
 		stop(t, p)
 		p.Await("action: close | result: success | resource: listener", "address: "+address)
 		info, err := unix.GetsockoptTCPInfo(int(socket.Fd()), unix.IPPROTO_TCP, unix.TCP_INFO)
 		if err != nil || info.State != unix.BPF_TCP_LISTEN || info.Sacked != 77 {
-			t.Errorf("the socket is in state %d with a backlog of %d, %v", info.State, info.Sacked, err)
+			t.Errorf("the socket is in state %d with a backlog of %d, %v", info.State, info.Sacked,
+				err)
 		}
 	}
 }
@@ -156,11 +160,13 @@ func TestBadSockets(t *testing.T) {
 	}
 }
 
-// TestQueueOfAnInheritedSocketIsAnsweredInTheEnd has more in the queue than SERVER_LISTEN_BACKLOG, which is not the socket's.
+// TestQueueOfAnInheritedSocketIsAnsweredInTheEnd has more in the queue than SERVER_LISTEN_BACKLOG,
+// which is not the socket's.
 func TestQueueOfAnInheritedSocketIsAnsweredInTheEnd(t *testing.T) {
 	t.Parallel()
 	socket, address := opened(t)
-	p := given(t, []*os.File{socket}, "SERVER_MAX_CONNECTIONS=1", "SERVER_LISTEN_BACKLOG=1", "SERVER_DRAIN_TIMEOUT="+hour)
+	p := given(t, []*os.File{socket}, "SERVER_MAX_CONNECTIONS=1", "SERVER_LISTEN_BACKLOG=1",
+		"SERVER_DRAIN_TIMEOUT="+hour)
 	p.Await("accept_connections | result: in_progress")
 	idle := connect(t, address)
 	p.Await("accept_connections | result: success")

@@ -21,7 +21,8 @@ import (
 func TestEndOfFileEndsAMessage(t *testing.T) {
 	t.Parallel()
 	p, address := start(t)
-	for text, want := range map[string]string{"hi": "hi\n", "": "\n", "\n": "\n", "one\ntwo\n": "one\n"} {
+	for text, want := range map[string]string{"hi": "hi\n", "": "\n", "\n": "\n",
+		"one\ntwo\n": "one\n"} {
 		conn := connect(t, address)
 		send(t, conn, text)
 		if err := conn.CloseWrite(); err != nil {
@@ -141,7 +142,8 @@ func TestBacklogIsSet(t *testing.T) {
 			needs.Skip(t, "ptrace", err)
 		}
 		defer unix.Close(listener)
-		// Of a listening socket tcpi_sacked is the backlog (tcp_get_info in the kernel's net/ipv4/tcp.c).
+		// Of a listening socket tcpi_sacked is the backlog (tcp_get_info in the kernel's
+		// net/ipv4/tcp.c).
 		info, err := unix.GetsockoptTCPInfo(listener, unix.IPPROTO_TCP, unix.TCP_INFO)
 		if err != nil {
 			t.Fatal(err)
@@ -169,7 +171,8 @@ func TestReaderOfTheLogIsGone(t *testing.T) {
 	}
 }
 
-// TestReaderOfTheLogStopped fills the pipe of the server's standard output, so that its goroutines hang in a write.
+// TestReaderOfTheLogStopped fills the pipe of the server's standard output, so that its goroutines
+// hang in a write.
 func TestReaderOfTheLogStopped(t *testing.T) {
 	t.Parallel()
 	cmd, reader := unread(t, "SERVER_PORT=0", "SERVER_DRAIN_TIMEOUT=50ms")
@@ -184,7 +187,8 @@ func TestReaderOfTheLogStopped(t *testing.T) {
 	}
 }
 
-// TestListenerThatCannotAccept has no end but an error: without a listener a server must not go on as if it had one.
+// TestListenerThatCannotAccept has no end but an error: without a listener a server must not go on
+// as if it had one.
 func TestListenerThatCannotAccept(t *testing.T) {
 	t.Parallel()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -198,11 +202,13 @@ func TestListenerThatCannotAccept(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	s := newServer(config{maxConnections: 1}, graceful.NewLog(&out), opened.(*net.TCPListener), t.Context(), t.Context())
+	s := newServer(config{maxConnections: 1}, graceful.NewLog(&out), opened.(*net.TCPListener),
+		t.Context(), t.Context())
 	if err := s.serve(); !errors.Is(err, unix.EINVAL) {
 		t.Errorf("it ended with %v, want EINVAL", err)
 	}
-	for _, want := range []string{"action: accept_connections | result: fail | error: cannot accept",
+	for _, want := range []string{"action: accept_connections | result: fail | error: cannot " +
+		"accept",
 		"action: close | result: success | resource: listener"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())

@@ -1,4 +1,5 @@
-// Command server is the echo server of TP0: it answers every line with the same line, one a connection, and ends gracefully.
+// Command server is the echo server of TP0: it answers every line with the same line, one a
+// connection, and ends gracefully.
 package main
 
 import (

@@ -48,7 +48,8 @@ func accepting(p *trial.Process) string {
 	return "127.0.0.1" + line[strings.LastIndex(line, ":"):]
 }
 
-// stop waits for the end of a server that had its signal, which has to be a clean one with everything closed and logged.
+// stop waits for the end of a server that had its signal, which has to be a clean one with
+// everything closed and logged.
 func stop(t *testing.T, p *trial.Process) {
 	t.Helper()
 	if code := p.Exit(); code != 0 {
@@ -59,10 +60,13 @@ func stop(t *testing.T, p *trial.Process) {
 		t.Errorf("the last line is %q", last)
 	}
 	accepted := p.Count("action: accept_connections | result: success")
-	if closed := p.Count("action: close | result: success | resource: connection | fd: "); accepted != closed {
-		t.Errorf("%d connections accepted and %d closed; the output:\n%s", accepted, closed, p.Output())
+	if closed := p.Count("action: close | result: success | resource: connection | fd: " +
+		""); accepted != closed {
+		t.Errorf("%d connections accepted and %d closed; the output:\n%s", accepted, closed,
+			p.Output())
 	}
-	for _, resource := range []string{"listener | fd: ", "goroutine group | group: connections", "goroutine group | group: actors",
+	for _, resource := range []string{"listener | fd: ", "goroutine group | group: connections",
+		"goroutine group | group: actors",
 		"signal channel"} {
 		if p.Count("action: close | result: success | resource: "+resource) != 1 {
 			t.Errorf("no line for the closing of %q; the output:\n%s", resource, p.Output())
@@ -101,7 +105,8 @@ func answered(t *testing.T, conn *net.TCPConn, want string) {
 	_ = conn.Close()
 }
 
-// silent checks that nothing comes from conn for a while, in which a server that is going to do something wrong would.
+// silent checks that nothing comes from conn for a while, in which a server that is going to do
+// something wrong would.
 func silent(t *testing.T, conn *net.TCPConn) {
 	t.Helper()
 	_ = conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))

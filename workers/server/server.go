@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// After a failed accept the next one waits, longer each time. Out of descriptors (EMFILE) is the usual reason, and then
-	// only time helps.
+	// After a failed accept the next one waits, longer each time. Out of descriptors (EMFILE) is
+	// the usual reason, and then only time helps.
 	firstPause = 20 * time.Millisecond
 	lastPause  = time.Second
 )
@@ -33,15 +33,16 @@ type server struct {
 	connections     sync.WaitGroup
 }
 
-func newServer(c config, log *graceful.Log, listener *net.TCPListener, stopping, hurry context.Context) *server {
+func newServer(c config, log *graceful.Log, listener *net.TCPListener, stopping,
+	hurry context.Context) *server {
 	return &server{
 		config: c, log: log, listener: listener, stopping: stopping, hurry: hurry,
 		slots: make(chan struct{}, c.maxConnections),
 	}
 }
 
-// serve answers clients until the end begins, then those that had come until then, and returns when the listener and every
-// connection is closed.
+// serve answers clients until the end begins, then those that had come until then, and returns when
+// the listener and every connection is closed.
 func (s *server) serve() error {
 	fields := append(graceful.Number(s.listener), "address", s.listener.Addr())
 	if s.inherited {
@@ -61,8 +62,8 @@ func (s *server) serve() error {
 	return err
 }
 
-// accept takes connections until the end begins, and none beyond the bound: those wait in the backlog. The only error is that
-// of a listener which will never accept again.
+// accept takes connections until the end begins, and none beyond the bound: those wait in the
+// backlog. The only error is that of a listener which will never accept again.
 func (s *server) accept() error {
 	interrupted := context.AfterFunc(s.stopping, func() { _ = s.listener.SetDeadline(past) })
 	defer interrupted()
@@ -78,7 +79,8 @@ func (s *server) accept() error {
 		switch {
 		case s.stopping.Err() != nil:
 			return nil
-		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EBADF), errors.Is(err, unix.ENOTSOCK), errors.Is(err, net.ErrClosed):
+		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EBADF), errors.Is(err, unix.ENOTSOCK),
+			errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("cannot accept on this listener: %w", err)
 		}
 		s.log.Fail("accept_connections", "error", err, "next_try", pause)
@@ -88,8 +90,9 @@ func (s *server) accept() error {
 	return nil
 }
 
-// acceptQueued takes the connections that were established before the end began and not yet accepted. New ones may join the
-// queue meanwhile, so that their number is bounded by what it could hold; the listener is closed right afterwards.
+// acceptQueued takes the connections that were established before the end began and not yet
+// accepted. New ones may join the queue meanwhile, so that their number is bounded by what it could
+// hold; the listener is closed right afterwards.
 func (s *server) acceptQueued() {
 	interrupted := context.AfterFunc(s.hurry, func() { _ = s.listener.SetDeadline(past) })
 	defer interrupted()
@@ -102,7 +105,8 @@ func (s *server) acceptQueued() {
 			<-s.slots
 			return
 		}
-		_ = s.listener.SetDeadline(time.Time{}) // each time: the one that interrupted accept may come late
+		// each time: the one that interrupted accept may come late
+		_ = s.listener.SetDeadline(time.Time{})
 		if conn, err := s.listener.AcceptTCP(); err == nil {
 			s.handle(conn)
 			taken++

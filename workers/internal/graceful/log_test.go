@@ -36,7 +36,8 @@ func TestText(t *testing.T) {
 		if got != want {
 			t.Errorf("%q is written as %s, want %s", value, got, want)
 		}
-		if back, err := strconv.Unquote(got); strings.HasPrefix(got, `"`) && (err != nil || back != value) {
+		if back, err := strconv.Unquote(got); strings.HasPrefix(got, `"`) &&
+			(err != nil || back != value) {
 			t.Errorf("%s gives back %q and %v", got, back, err)
 		}
 	}
@@ -73,7 +74,8 @@ func FuzzLine(f *testing.F) {
 
 func TestLevels(t *testing.T) {
 	for level, want := range map[string]string{
-		"TRACE": "success in_progress fail", "INFO": "success in_progress fail", "NOTICE": "success in_progress fail",
+		"TRACE": "success in_progress fail", "INFO": "success in_progress fail",
+		"NOTICE":  "success in_progress fail",
 		"WARNING": "fail", "ERROR": "fail", "CRITICAL": "fail", "": "success in_progress fail",
 	} {
 		var out bytes.Buffer
@@ -143,9 +145,11 @@ func TestClose(t *testing.T) {
 	}
 	lines := strings.Split(out.String(), "\n")
 	for i, want := range []string{
-		fmt.Sprintf("action: close | result: success | resource: config file | fd: %d | path: /dev/null", fd),
+		fmt.Sprintf("action: close | result: success | resource: config file | fd: %d | path: "+
+			"/dev/null", fd),
 		"action: close | result: success | resource: listener | fd: ",
-		"action: close | result: fail | resource: config file | error: close /dev/null: file already closed",
+		"action: close | result: fail | resource: config file | error: close /dev/null: file " +
+			"already closed",
 	} {
 		if !strings.Contains(lines[i], want) {
 			t.Errorf("%q, want %q", lines[i], want)

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// reserve is what a body may need once it is hastened, for closing and for its last lines. After that the only thing that
-	// can still hold it is a standard output that nobody reads.
+	// reserve is what a body may need once it is hastened, for closing and for its last lines.
+	// After that the only thing that can still hold it is a standard output that nobody reads.
 	reserve = time.Second
 
 	// ExitFailed is the exit code of a program that did not do what it was asked to.
@@ -22,8 +22,9 @@ const (
 	ExitUsage = 2
 )
 
-// Signals turns SIGTERM and SIGINT into an orderly end. The first one begins it (Stopping), the second one, or the end of the
-// drain, hastens it (Hurrying); none ever kills the process. Make one with Catch.
+// Signals turns SIGTERM and SIGINT into an orderly end. The first one begins it (Stopping), the
+// second one, or the end of the drain, hastens it (Hurrying); none ever kills the process. Make one
+// with Catch.
 type Signals struct {
 	arrived chan os.Signal
 	steps   chan string // what has to be told and begun, at most two: the stop, then the hurry
@@ -34,19 +35,22 @@ type Signals struct {
 	stop, hurry        context.CancelFunc
 }
 
-// Catch installs the handler. It has to be the first statement of main: a signal that comes before it kills the process, and
-// no program can help that. From then on SIGPIPE is ignored as well, so that a reader of the log that went away (an EPIPE
-// on descriptor 1 or 2 is deadly in Go otherwise) does not cut the end short.
+// Catch installs the handler. It has to be the first statement of main: a signal that comes before
+// it kills the process, and no program can help that. From then on SIGPIPE is ignored as well, so
+// that a reader of the log that went away (an EPIPE on descriptor 1 or 2 is deadly in Go otherwise)
+// does not cut the end short.
 //
-// drain is how long the work may take from the first signal until it is hastened; SetDrain changes it.
+// drain is how long the work may take from the first signal until it is hastened; SetDrain changes
+// it.
 func Catch(drain time.Duration) *Signals {
 	s := catch(drain)
 	signal.Notify(s.arrived, unix.SIGTERM, unix.SIGINT)
 	signal.Ignore(unix.SIGPIPE)
 	s.release = func() {
-		// A channel that nobody reads takes over. Without one signal.Stop would restore the default, which kills; and
-		// signal.Ignore has a moment in which the runtime neither wants nor yet ignores the signal, which was seen to kill in
-		// one end of 70 under a hail of signals.
+		// A channel that nobody reads takes over. Without one signal.Stop would restore the
+		// default, which kills; and signal.Ignore has a moment in which the runtime neither wants
+		// nor yet ignores the signal, which was seen to kill in one end of 70 under a hail of
+		// signals.
 		signal.Notify(make(chan os.Signal, 1), unix.SIGTERM, unix.SIGINT)
 		signal.Stop(s.arrived)
 	}
@@ -72,8 +76,8 @@ func (s *Signals) Stopping() context.Context { return s.stopping }
 // Hurrying is done once nothing may be waited for any more. It is never done before Stopping.
 func (s *Signals) Hurrying() context.Context { return s.hurrying }
 
-// Main runs body and returns its exit code. It watches the signals meanwhile, and gives up on a body that is not back a second
-// after the hurry began: that is ExitFailed. main calls it, once.
+// Main runs body and returns its exit code. It watches the signals meanwhile, and gives up on a
+// body that is not back a second after the hurry began: that is ExitFailed. main calls it, once.
 func (s *Signals) Main(body func() int) int {
 	ended := make(chan int, 1)
 	go func() { ended <- body() }()
@@ -104,9 +108,10 @@ func (s *Signals) Main(body func() int) int {
 	}
 }
 
-// Actor is the pair of functions for an oklog/run group that passes on what Main has seen, the log line first. It has nothing
-// to say by itself and so returns only when it is interrupted, which is when the work beside it has returned: the group lasts
-// exactly as long as there is something to end.
+// Actor is the pair of functions for an oklog/run group that passes on what Main has seen, the log
+// line first. It has nothing to say by itself and so returns only when it is interrupted, which is
+// when the work beside it has returned: the group lasts exactly as long as there is something to
+// end.
 func (s *Signals) Actor(log *Log) (execute func() error, interrupt func(error)) {
 	done := make(chan struct{})
 	execute = func() error {
@@ -129,8 +134,9 @@ func (s *Signals) Actor(log *Log) (execute func() error, interrupt func(error)) 
 	return execute, func(error) { finish() }
 }
 
-// End is the last thing a body does: it lets go of the signal channel, writes the last line and returns code. From here to
-// the end of the process the signals are caught and dropped: a late one must not turn a clean end into a death by signal.
+// End is the last thing a body does: it lets go of the signal channel, writes the last line and
+// returns code. From here to the end of the process the signals are caught and dropped: a late one
+// must not turn a clean end into a death by signal.
 func (s *Signals) End(log *Log, code int) int {
 	s.release()
 	s.stop()

@@ -16,9 +16,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A goroutine of package os/signal stays once there was a Notify. The bodies that hang are let go of at the ends of their tests.
+// A goroutine of package os/signal stays once there was a Notify. The bodies that hang are let go
+// of at the ends of their tests.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("os/signal.loop"), goleak.IgnoreTopFunction("os/signal.signal_recv"))
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("os/signal.loop"),
+		goleak.IgnoreTopFunction("os/signal.signal_recv"))
 }
 
 // body is the course of a program whose work is work.
@@ -49,7 +51,8 @@ const (
 	failed  = "exit | result: fail"
 )
 
-// TestCourse plays the signals in the time of a bubble; the real ones are TestCatch's and those of the two programs.
+// TestCourse plays the signals in the time of a bubble; the real ones are TestCatch's and those of
+// the two programs.
 func TestCourse(t *testing.T) {
 	const drain = 3 * time.Second
 	for name, test := range map[string]struct {
@@ -59,17 +62,26 @@ func TestCourse(t *testing.T) {
 		elapsed time.Duration
 		lines   []string
 	}{
-		"ends by itself": {nil, func(*Signals) error { return nil }, 0, 0, []string{closed, success}},
-		"fails":          {nil, func(*Signals) error { return errors.New("failed") }, ExitFailed, 0, []string{closed, failed}},
-		"ends at the signal": {[]time.Duration{time.Second}, func(s *Signals) error { <-s.Stopping().Done(); return nil }, 0, time.Second,
+		"ends by itself": {nil, func(*Signals) error { return nil }, 0, 0,
+			[]string{closed, success}},
+		"fails": {nil, func(*Signals) error { return errors.New("failed") }, ExitFailed, 0,
+			[]string{closed, failed}},
+		"ends at the signal": {[]time.Duration{time.Second},
+			func(s *Signals) error { <-s.Stopping().Done(); return nil }, 0, time.Second,
 			[]string{"stop | result: in_progress | reason: SIGTERM", closed, success}},
-		"drains": {[]time.Duration{time.Second}, func(s *Signals) error { <-s.Hurrying().Done(); return nil }, 0, 4 * time.Second,
-			[]string{"stop | result: in_progress | reason: SIGTERM", "hurry | result: in_progress | reason: end of the drain", closed, success}},
-		"is hastened": {[]time.Duration{time.Second, 2 * time.Second, 2 * time.Second, 3 * time.Second},
+		"drains": {[]time.Duration{time.Second},
+			func(s *Signals) error { <-s.Hurrying().Done(); return nil }, 0, 4 * time.Second,
+			[]string{"stop | result: in_progress | reason: SIGTERM",
+				"hurry | result: in_progress | reason: end of the drain", closed, success}},
+		"is hastened": {[]time.Duration{time.Second, 2 * time.Second, 2 * time.Second,
+			3 * time.Second},
 			func(s *Signals) error { <-s.Hurrying().Done(); return nil }, 0, 2 * time.Second,
-			[]string{"stop | result: in_progress | reason: SIGTERM", "hurry | result: in_progress | reason: SIGTERM", closed, success}},
-		"two at once": {[]time.Duration{0, 0}, func(s *Signals) error { <-s.Hurrying().Done(); return nil }, 0, 0,
-			[]string{"stop | result: in_progress | reason: SIGTERM", "hurry | result: in_progress | reason: SIGTERM", closed, success}},
+			[]string{"stop | result: in_progress | reason: SIGTERM",
+				"hurry | result: in_progress | reason: SIGTERM", closed, success}},
+		"two at once": {[]time.Duration{0, 0},
+			func(s *Signals) error { <-s.Hurrying().Done(); return nil }, 0, 0,
+			[]string{"stop | result: in_progress | reason: SIGTERM",
+				"hurry | result: in_progress | reason: SIGTERM", closed, success}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -81,7 +93,8 @@ func TestCourse(t *testing.T) {
 				var out bytes.Buffer
 				code := s.Main(body(s, NewLog(&out), func() error { return test.work(s) }))
 				if code != test.code || time.Since(begin) != test.elapsed {
-					t.Errorf("code %d after %v, want %d after %v", code, time.Since(begin), test.code, test.elapsed)
+					t.Errorf("code %d after %v, want %d after %v", code, time.Since(begin),
+						test.code, test.elapsed)
 				}
 				if got := actions(&out); !slices.Equal(got, test.lines) {
 					t.Errorf("the lines are %q, want %q", got, test.lines)
@@ -111,7 +124,8 @@ func TestBodyThatHangs(t *testing.T) {
 				defer close(forever)
 				code := s.Main(func() int { <-forever; return 0 })
 				if code != ExitFailed || time.Since(begin) != test.elapsed {
-					t.Errorf("code %d after %v, want 1 after %v", code, time.Since(begin), test.elapsed)
+					t.Errorf("code %d after %v, want 1 after %v", code, time.Since(begin),
+						test.elapsed)
 				}
 			})
 		})
@@ -127,7 +141,8 @@ func TestCatch(t *testing.T) {
 		}
 		var out bytes.Buffer
 		code := s.Main(body(s, NewLog(&out), func() error { <-s.Stopping().Done(); return nil }))
-		want := []string{"stop | result: in_progress | reason: " + unix.SignalName(sig), closed, success}
+		want := []string{"stop | result: in_progress | reason: " + unix.SignalName(sig), closed,
+			success}
 		if got := actions(&out); code != 0 || !slices.Equal(got, want) {
 			t.Errorf("code %d and %q, want 0 and %q", code, got, want)
 		}

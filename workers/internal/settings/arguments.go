@@ -14,9 +14,10 @@ type Program struct {
 	File    string // the configuration file
 }
 
-// Arguments answers a command line. ended is false where the program has to go on, which is without arguments; else code is
-// its exit code: 0 after --version and --help, 2 after anything else.
-func (p Program) Arguments(args []string, table []Setting, stdout, stderr io.Writer) (code int, ended bool) {
+// Arguments answers a command line. ended is false where the program has to go on, which is without
+// arguments; else code is its exit code: 0 after --version and --help, 2 after anything else.
+func (p Program) Arguments(args []string, table []Setting, stdout, stderr io.Writer) (code int,
+	ended bool) {
 	switch {
 	case len(args) == 0:
 		return 0, false
@@ -34,7 +35,9 @@ func (p Program) Arguments(args []string, table []Setting, stdout, stderr io.Wri
 
 func (p Program) help(table []Setting, w io.Writer) {
 	fmt.Fprintf(w, "%s\n\nUsage: %s [--version | --help]\n\n", p.Summary, p.Name)
-	fmt.Fprintf(w, "Its settings come from the environment, else from %s in the working directory:\n\n", p.File)
+	fmt.Fprintf(w,
+		"Its settings come from the environment, else from %s in the working directory:\n\n",
+		p.File)
 	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, s := range table {
 		value := s.Default

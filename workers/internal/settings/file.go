@@ -13,8 +13,9 @@ import (
 // most is how many bytes of a configuration file are read.
 const most = 1 << 20
 
-// Open opens a configuration file. Where there is none it returns nil and no error. Anything but a regular file is an error: a
-// pipe would have to be waited for, and a directory is what Docker makes of a mount whose source is missing.
+// Open opens a configuration file. Where there is none it returns nil and no error. Anything but a
+// regular file is an error: a pipe would have to be waited for, and a directory is what Docker
+// makes of a mount whose source is missing.
 func Open(name string) (*os.File, error) {
 	// O_NONBLOCK, as the open of a pipe waits for its other end.
 	file, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
@@ -49,11 +50,13 @@ func Content(file *os.File) ([]byte, error) {
 	return content, nil
 }
 
-// Load reads table from env and from the configuration file called name, with decode to make values of its content. The file
-// is nil if there is none; else it is still open, and the caller's to close. A file that cannot be read or decoded is the only
-// fault reported, as nothing is known of its values.
+// Load reads table from env and from the configuration file called name, with decode to make values
+// of its content. The file is nil if there is none; else it is still open, and the caller's to
+// close. A file that cannot be read or decoded is the only fault reported, as nothing is known of
+// its values.
 func Load(
-	table []Setting, env func(string) (string, bool), name string, decode func([]byte) (map[string]string, error),
+	table []Setting, env func(string) (string, bool), name string,
+	decode func([]byte) (map[string]string, error),
 ) (file *os.File, faults []error) {
 	file, err := Open(name)
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package settings finds out what a program was told: the environment wins over the file, the file over the defaults.
+// Package settings finds out what a program was told: the environment wins over the file, the file
+// over the defaults.
 package settings
 
 import (
@@ -50,7 +51,9 @@ func Choice(target *string, names []string) Value {
 	return Value{
 		Want: "one of " + strings.Join(names, ", "),
 		Set: func(text string) bool {
-			i := slices.IndexFunc(names, func(name string) bool { return strings.EqualFold(name, text) })
+			i := slices.IndexFunc(names, func(name string) bool {
+				return strings.EqualFold(name, text)
+			})
 			return i >= 0 && take(target, names[i], true)
 		},
 	}
@@ -68,11 +71,13 @@ func take[T any](target *T, value T, ok bool) bool {
 	return ok
 }
 
-// Read gives every setting of table its value: from env (as os.LookupEnv), else from the values of the file called fileName,
-// else its default. Space around a value does not count, and an empty value is as good as none, so that `NAME=${NAME}` in a
-// compose file means nothing where NAME is not set. What is wrong comes back all at once, in the order of the table; each
-// error names the setting, where the value came from and what would be right.
-func Read(table []Setting, env func(string) (string, bool), fileName string, file map[string]string) (faults []error) {
+// Read gives every setting of table its value: from env (as os.LookupEnv), else from the values of
+// the file called fileName, else its default. Space around a value does not count, and an empty
+// value is as good as none, so that `NAME=${NAME}` in a compose file means nothing where NAME is
+// not set. What is wrong comes back all at once, in the order of the table; each error names the
+// setting, where the value came from and what would be right.
+func Read(table []Setting, env func(string) (string, bool), fileName string,
+	file map[string]string) (faults []error) {
 	for _, s := range table {
 		fromEnv, _ := env(s.Name)
 		name, from, text := s.Name, "the environment", strings.TrimSpace(fromEnv)
@@ -84,8 +89,9 @@ func Read(table []Setting, env func(string) (string, bool), fileName string, fil
 		}
 		switch {
 		case text == "":
-			faults = append(faults, fmt.Errorf("%s is not set, in the environment or as %s in %s: want %s",
-				s.Name, s.Key, fileName, s.Want))
+			faults = append(faults,
+				fmt.Errorf("%s is not set, in the environment or as %s in %s: want %s",
+					s.Name, s.Key, fileName, s.Want))
 		case !s.Set(text):
 			faults = append(faults, fmt.Errorf("%s=%s from %s: want %s", name, text, from, s.Want))
 		}

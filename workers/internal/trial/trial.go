@@ -1,5 +1,6 @@
-// Package trial drives real programs in tests: it builds one, starts it, waits for lines of its output, signals it and waits
-// for its end. Everything waits with a bound, and no longer than for the event itself.
+// Package trial drives real programs in tests: it builds one, starts it, waits for lines of its
+// output, signals it and waits for its end. Everything waits with a bound, and no longer than for
+// the event itself.
 package trial
 
 import (
@@ -19,11 +20,12 @@ import (
 	"time"
 )
 
-// Bound is how long any one wait may last. It is for a busy machine: a wait that comes near it has failed.
+// Bound is how long any one wait may last. It is for a busy machine: a wait that comes near it has
+// failed.
 const Bound = 20 * time.Second
 
-// Program is a program that is built once, when it is first needed, with the race detector if the tests have it too. Only Path
-// has to be set. It may be used by many tests at once.
+// Program is a program that is built once, when it is first needed, with the race detector if the
+// tests have it too. Only Path has to be set. It may be used by many tests at once.
 type Program struct {
 	Path  string // of the package, relative to the test's
 	Plain bool   // never with the race detector, which makes the start ten times as slow
@@ -40,8 +42,8 @@ func (p *Program) Remove() {
 	}
 }
 
-// Command prepares the program with nothing in its environment but env, in an empty folder that is its working directory. Both
-// can be changed before Start.
+// Command prepares the program with nothing in its environment but env, in an empty folder that is
+// its working directory. Both can be changed before Start.
 func (p *Program) Command(t testing.TB, env ...string) *exec.Cmd {
 	t.Helper()
 	p.once.Do(p.build)
@@ -68,7 +70,8 @@ func (p *Program) build() {
 	if p.err = p.touch(); p.err != nil {
 		return
 	}
-	args, cgo := []string{"build", "-o", filepath.Join(p.dir, "program"), "-ldflags", "-X main.version=1.2.3-trial"}, "CGO_ENABLED=0"
+	args, cgo := []string{"build", "-o", filepath.Join(p.dir, "program"), "-ldflags",
+		"-X main.version=1.2.3-trial"}, "CGO_ENABLED=0"
 	if race && !p.Plain {
 		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
 	}
@@ -79,8 +82,9 @@ func (p *Program) build() {
 	}
 }
 
-// touch looks at each source of the program. It is for the cache of go test, which takes the result of the last time unless
-// something changed that the test itself is made of or has looked at: the program would not count.
+// touch looks at each source of the program. It is for the cache of go test, which takes the result
+// of the last time unless something changed that the test itself is made of or has looked at: the
+// program would not count.
 func (p *Program) touch() error {
 	list := exec.Command("go", "list", "-deps", "-f",
 		`{{if not .Standard}}{{$dir := .Dir}}{{range .GoFiles}}{{$dir}}/{{.}}{{"\n"}}{{end}}{{end}}`, p.Path)
@@ -109,7 +113,8 @@ type Process struct {
 	waited error
 }
 
-// Start starts cmd, whose standard output and error become the lines. When the test ends and it still runs, it is killed.
+// Start starts cmd, whose standard output and error become the lines. When the test ends and it
+// still runs, it is killed.
 func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
 	read, write, err := os.Pipe()
@@ -138,7 +143,8 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	return p
 }
 
-// Await returns the next line that has all the texts in it, and passes it and those before it. The test ends if there is none.
+// Await returns the next line that has all the texts in it, and passes it and those before it. The
+// test ends if there is none.
 func (p *Process) Await(texts ...string) string {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Bound)
@@ -149,7 +155,9 @@ func (p *Process) Await(texts ...string) string {
 			p.t.Fatalf("no line with %.300q; the output:\n%s", texts, p.Output())
 		}
 		p.next++
-		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
+		if !slices.ContainsFunc(texts, func(text string) bool {
+			return !strings.Contains(line, text)
+		}) {
 			return line
 		}
 	}
@@ -163,7 +171,8 @@ func (p *Process) Signal(sig syscall.Signal) {
 	}
 }
 
-// Exit waits for the end and returns the exit code, or minus the signal that killed it. It then checks each line as Check does.
+// Exit waits for the end and returns the exit code, or minus the signal that killed it. It then
+// checks each line as Check does.
 func (p *Process) Exit() int {
 	p.t.Helper()
 	select {
@@ -201,7 +210,9 @@ func (p *Process) Output() string {
 // Count is how many of the lines have all the texts in them.
 func (p *Process) Count(texts ...string) (n int) {
 	for _, line := range p.Lines() {
-		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
+		if !slices.ContainsFunc(texts, func(text string) bool {
+			return !strings.Contains(line, text)
+		}) {
 			n++
 		}
 	}
