@@ -65,6 +65,6 @@ func TestServiceManager(t *testing.T) {
 	hears("READY=1", "STATUS=reloaded")
 	s.signal(unix.SIGTERM)
 	hears("STOPPING=1", "STATUS=stopping: SIGTERM")
-	hears("STATUS=graceful: 2 spawned, 2 reaped, 0 killed, 0 descriptors left")
+	hears("STATUS=graceful: 2 spawned, 2 reaped, 0 killed, 0 descriptors leaked")
 	s.expectStop(0, "graceful")
 }

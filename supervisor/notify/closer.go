@@ -8,46 +8,47 @@ import (
 )
 
 const (
-	mostClosers = 2    // closes at a time, each of which may take a thread for ever
-	mostPassed  = 253  // descriptors of a datagram: SCM_MAX_FD, unix(7)
-	mostKept    = 1024 // descriptors that wait to be closed; beyond it nobody may pass any
-	mostAtEnd   = 64   // goroutines that close what is left in the end
-	endLimit    = 50 * time.Millisecond
+	maxClosers      = 2    // concurrent closes; each can block its thread without end
+	maxPassed       = 253  // descriptors in one datagram: SCM_MAX_FD, unix(7)
+	maxQueued       = 1024 // descriptors waiting for their close; above it the socket refuses more
+	maxClosersAtEnd = 64   // concurrent closes once drain is called
+	drainTimeout    = 50 * time.Millisecond
 )
 
-// closer closes descriptors that somebody passed to us. close(2) of such a one can
-// wait for as long as its sender likes: a socket lingers, a file system of the
-// sender's answers when it wants to. So nobody waits for a closer.
+// closer closes the descriptors that senders pass with a datagram. close(2) of such a
+// descriptor can block as long as its sender wants: a socket lingers, a FUSE file system does
+// not answer. So close queues the descriptors and returns, and goroutines close them.
 type closer struct {
-	passing func(allowed bool) // told when there are too many, and when there is room again
+	// refuses descriptors when the queue is full, and allows them again
+	setPassing func(allowed bool)
 
 	mu      sync.Mutex
-	waiting []int
-	busy    int  // goroutines
-	most    int  // of them
-	refuses bool // as passing was told last
-	idle    *sync.Cond
+	queue   []int
+	running int  // goroutines in run
+	limit   int  // of running
+	refused bool // the last call of setPassing refused descriptors
+	stopped *sync.Cond
 }
 
-func newCloser(passing func(bool)) *closer {
-	c := &closer{passing: passing, most: mostClosers}
-	c.idle = sync.NewCond(&c.mu)
+func newCloser(setPassing func(bool)) *closer {
+	c := &closer{setPassing: setPassing, limit: maxClosers}
+	c.stopped = sync.NewCond(&c.mu)
 	return c
 }
 
-// close takes descriptors over, and does not wait.
+// close takes ownership of fds and does not block.
 func (c *closer) close(fds []int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.waiting = append(c.waiting, fds...)
-	c.work()
-	c.judge()
+	c.queue = append(c.queue, fds...)
+	c.startWorkers()
+	c.updatePassing()
 }
 
-// work begins goroutines for what waits. c.mu is held.
-func (c *closer) work() {
-	for n := len(c.waiting); c.busy < c.most && c.busy < n; {
-		c.busy++
+// startWorkers starts goroutines for the queue, up to the limit. The caller holds c.mu.
+func (c *closer) startWorkers() {
+	for n := len(c.queue); c.running < c.limit && c.running < n; {
+		c.running++
 		go c.run()
 	}
 }
@@ -55,47 +56,50 @@ func (c *closer) work() {
 func (c *closer) run() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.waiting) > 0 {
-		fd := c.waiting[0]
-		c.waiting = c.waiting[1:]
+	for len(c.queue) > 0 {
+		fd := c.queue[0]
+		c.queue = c.queue[1:]
 		c.mu.Unlock()
-		// A sender that kept a copy can set it again, so the close may wait still.
+		// Without SO_LINGER the close of a socket does not block. A sender that kept a copy of
+		// the descriptor can set the option again, so the close can block all the same.
 		_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
 		_ = unix.Close(fd)
 		c.mu.Lock()
-		c.judge()
+		c.updatePassing()
 	}
-	c.busy--
-	c.idle.Broadcast()
+	c.running--
+	c.stopped.Broadcast()
 }
 
-// judge allows and refuses the passing of descriptors. c.mu is held.
-func (c *closer) judge() {
-	refuses := len(c.waiting) > mostKept || c.refuses && len(c.waiting) > mostKept/2
-	if refuses != c.refuses {
-		c.refuses = refuses
-		c.passing(!refuses)
+// updatePassing refuses descriptors above maxQueued and allows them again below half of it.
+// The caller holds c.mu.
+func (c *closer) updatePassing() {
+	refuse := len(c.queue) > maxQueued || c.refused && len(c.queue) > maxQueued/2
+	if refuse != c.refused {
+		c.refused = refuse
+		c.setPassing(!refuse)
 	}
 }
 
-// end closes what is left, and waits for that, though not for long: a descriptor
-// is out of our table before its close waits for anything.
-func (c *closer) end() {
+// drain closes the queued descriptors with more goroutines and waits for them, at most
+// drainTimeout. A close that blocks does no harm: the kernel removes a descriptor from the
+// table of the process before the close can block.
+func (c *closer) drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.busy == 0 {
+	if c.running == 0 {
 		return
 	}
-	c.most = mostAtEnd
-	c.work()
-	late := false
-	defer time.AfterFunc(endLimit, func() {
+	c.limit = maxClosersAtEnd
+	c.startWorkers()
+	expired := false
+	defer time.AfterFunc(drainTimeout, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		late = true
-		c.idle.Broadcast()
+		expired = true
+		c.stopped.Broadcast()
 	}).Stop()
-	for c.busy > 0 && !late {
-		c.idle.Wait()
+	for c.running > 0 && !expired {
+		c.stopped.Wait()
 	}
 }

@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"fmt"
 	"os"
 	"sync/atomic"
 	"testing"
@@ -12,8 +11,8 @@ import (
 	"tp0/supervisor/fdledger"
 )
 
-// lingering is a TCP socket whose close waits: it has bytes that nobody takes, and
-// SO_LINGER. unlinger ends that.
+// lingering returns a TCP socket whose close blocks: SO_LINGER is set and its peer does not
+// read the queued bytes. unlinger ends the block.
 func lingering(t *testing.T) (fd int, unlinger func()) {
 	t.Helper()
 	l, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -37,7 +36,7 @@ func lingering(t *testing.T) (fd int, unlinger func()) {
 	must(t, unix.SetNonblock(fd, false))
 	must(t, unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER,
 		&unix.Linger{Onoff: 1, Linger: 600}))
-	return fd, func() { // a reset ends the linger
+	return fd, func() { // a reset from the peer ends the linger
 		_ = unix.SetsockoptLinger(peer, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 		_ = unix.Close(peer)
 		_ = unix.Close(l)
@@ -51,11 +50,12 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// A descriptor whose close would wait keeps neither messages nor the end waiting.
-func TestPassedDescriptorThatLingers(t *testing.T) {
-	book, got, gate := fdledger.New(sinkless{}), make(chan came, 10), make(chan struct{})
-	n, err := Listen(book, func(pids []int, m Message) {
-		got <- came{pids, m}
+// TestBlockingCloseDelaysNothing checks that a passed descriptor whose close blocks delays neither
+// later datagrams nor Close.
+func TestBlockingCloseDelaysNothing(t *testing.T) {
+	ledger, got, gate := fdledger.New(noSink{}), make(chan notification, 10), make(chan struct{})
+	n, err := Listen(ledger, func(pids []int, m Message) {
+		got <- notification{pids, m}
 		<-gate
 	})
 	must(t, err)
@@ -64,16 +64,16 @@ func TestPassedDescriptorThatLingers(t *testing.T) {
 	defer unix.Close(c)
 	to := &unix.SockaddrUnix{Name: n.Name()}
 	must(t, unix.Sendto(c, []byte("X=1"), 0, to))
-	<-got // it is read, and the next ones are not until the gate opens
-	for range 2 * mostClosers {
+	<-got // the handler of the first datagram waits at the gate
+	for range 2 * maxClosers {
 		fd, unlinger := lingering(t)
 		defer unlinger()
 		must(t, unix.Sendmsg(c, []byte("X=1"), unix.UnixRights(fd), to, 0))
-		must(t, unix.Close(fd)) // the message has the last reference
+		must(t, unix.Close(fd)) // the queued message has the last reference
 	}
 	must(t, unix.Sendto(c, []byte("WATCHDOG=1"), 0, to))
 	close(gate)
-	for range 2 * mostClosers {
+	for range 2 * maxClosers {
 		<-got
 	}
 	select {
@@ -82,19 +82,19 @@ func TestPassedDescriptorThatLingers(t *testing.T) {
 			t.Errorf("%+v", m)
 		}
 	case <-time.After(limit):
-		t.Fatal("nothing is read any more")
+		t.Fatal("the next datagram was not handled")
 	}
-	begin := time.Now()
+	start := time.Now()
 	n.Close()
-	if took := time.Since(begin); took > limit/2 {
-		t.Errorf("the end took %v", took)
+	if took := time.Since(start); took > limit/2 {
+		t.Errorf("Close took %v, want at most %v", took, limit/2)
 	}
 }
 
-// All that a datagram can bring fits, and is closed.
-func TestMostPassedDescriptors(t *testing.T) {
-	book, got := fdledger.New(sinkless{}), make(chan came, 1)
-	n, err := Listen(book, func(pids []int, m Message) { got <- came{pids, m} })
+// TestMaxPassedDescriptors passes the largest number of descriptors in one datagram.
+func TestMaxPassedDescriptors(t *testing.T) {
+	ledger, got := fdledger.New(noSink{}), make(chan notification, 1)
+	n, err := Listen(ledger, func(pids []int, m Message) { got <- notification{pids, m} })
 	must(t, err)
 	c, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	must(t, err)
@@ -102,7 +102,7 @@ func TestMostPassedDescriptors(t *testing.T) {
 	r, w, err := os.Pipe()
 	must(t, err)
 	defer r.Close()
-	fds := make([]int, mostPassed)
+	fds := make([]int, maxPassed)
 	for i := range fds {
 		fds[i] = int(w.Fd())
 	}
@@ -114,13 +114,13 @@ func TestMostPassedDescriptors(t *testing.T) {
 	}
 	_ = r.SetReadDeadline(time.Now().Add(limit))
 	if n, err := r.Read(make([]byte, 1)); n > 0 || os.IsTimeout(err) {
-		t.Error("not all are closed", n, err)
+		t.Errorf("a passed descriptor is still open: read %d bytes, %v", n, err)
 	}
 	n.Close()
 }
 
-// Closes that never end take two goroutines, and the rest waits, up to a bound at
-// which nobody may pass a descriptor any more.
+// TestCloserIsBounded checks the number of goroutines and the size of the queue, above which
+// senders may pass no more descriptors.
 func TestCloserIsBounded(t *testing.T) {
 	var refused, allowed atomic.Int32
 	c := newCloser(func(ok bool) {
@@ -130,36 +130,36 @@ func TestCloserIsBounded(t *testing.T) {
 			refused.Add(1)
 		}
 	})
-	c.most = 0 // none is closed for now
+	c.limit = 0 // no goroutine: all descriptors stay in the queue
 	var fds []int
-	for range mostKept + 1 {
+	for range maxQueued + 1 {
 		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		must(t, err)
 		fds = append(fds, fd)
 	}
-	c.close(fds[:mostKept])
+	c.close(fds[:maxQueued])
 	if refused.Load() != 0 {
-		t.Error("refused too early")
+		t.Error("descriptors are refused below the limit of the queue")
 	}
-	c.close(fds[mostKept:])
+	c.close(fds[maxQueued:])
 	if refused.Load() != 1 {
-		t.Error("not refused")
+		t.Error("descriptors are not refused above the limit of the queue")
 	}
 	c.mu.Lock()
-	c.most = mostClosers
-	c.work()
-	busy := c.busy
+	c.limit = maxClosers
+	c.startWorkers()
+	running := c.running
 	c.mu.Unlock()
-	if busy != mostClosers {
-		t.Errorf("%d goroutines", busy)
+	if running != maxClosers {
+		t.Errorf("%d goroutines, want %d", running, maxClosers)
 	}
-	c.end()
+	c.drain()
 	if allowed.Load() != 1 {
-		t.Error("not allowed again")
+		t.Error("descriptors are still refused after the queue was drained")
 	}
 	for _, fd := range fds {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
-			t.Fatal(fmt.Sprint(fd, " is open"))
+			t.Fatalf("descriptor %d is still open", fd)
 		}
 	}
 }

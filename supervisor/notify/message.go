@@ -5,29 +5,31 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"tp0/supervisor/termtext"
+	"unicode"
+	"unicode/utf8"
 )
 
-// Message is what a datagram of sd_notify(3) says. Its texts come from a child
-// and are bounded and fit for a log.
+// Message is the content of one sd_notify(3) datagram. A child writes the datagram, so every
+// string is bounded and contains printable characters only.
 type Message struct {
 	Ready, Stopping, Reloading bool
-	KeepAlive, WatchdogTrigger bool // WATCHDOG=1, WATCHDOG=trigger
-	Status                     string
-	HasStatus                  bool
-	ExtendTimeout              time.Duration
-	MainPID                    int      // the process that is to be the main one; 0: not said
-	Unsupported                []string // names of what we know and do nothing about
+	KeepAlive                  bool          // WATCHDOG=1
+	WatchdogTrigger            bool          // WATCHDOG=trigger: the child reports its own failure
+	Status                     string        // at most maxStatus bytes
+	HasStatus                  bool          // STATUS= was sent, possibly with an empty value
+	ExtendTimeout              time.Duration // 0 if not sent; at most maxExtend
+	MainPID                    int           // the new main process; 0 if not sent
+	Unsupported                []string      // known names that have no effect; at most 3
 }
 
 const (
-	mostStatus = 200 // bytes
-	mostExtend = 24 * time.Hour
+	maxStatus      = 200 // bytes
+	maxExtend      = 24 * time.Hour
+	maxUnsupported = 3
 )
 
-// Parse reads a datagram: lines of NAME=value. What is not understood is
-// passed over, as sd_notify(3) has it.
+// Parse reads a datagram: lines of NAME=value. It skips names and values that it does not
+// know, as sd_notify(3) demands.
 func Parse(datagram []byte) (m Message) {
 	for line := range bytes.SplitSeq(datagram, []byte("\n")) {
 		name, value, _ := strings.Cut(string(line), "=")
@@ -42,21 +44,36 @@ func Parse(datagram []byte) (m Message) {
 			m.KeepAlive = m.KeepAlive || value == "1"
 			m.WatchdogTrigger = m.WatchdogTrigger || value == "trigger"
 		case "STATUS":
-			m.Status, m.HasStatus = termtext.Cut(termtext.Spaces(value), mostStatus), true
+			m.Status, m.HasStatus = printable(value), true
 		case "EXTEND_TIMEOUT_USEC":
 			if n, err := strconv.ParseUint(value, 10, 64); err == nil {
-				m.ExtendTimeout = time.Duration(min(n,
-					uint64(mostExtend/time.Microsecond))) * time.Microsecond
+				n = min(n, uint64(maxExtend/time.Microsecond))
+				m.ExtendTimeout = time.Duration(n) * time.Microsecond
 			}
 		case "MAINPID":
 			if n, err := strconv.ParseUint(value, 10, 31); err == nil {
 				m.MainPID = int(n)
 			}
 		case "WATCHDOG_USEC", "FDSTORE":
-			if len(m.Unsupported) < 3 {
+			if len(m.Unsupported) < maxUnsupported {
 				m.Unsupported = append(m.Unsupported, name)
 			}
 		}
 	}
 	return m
+}
+
+// printable returns s with every character that is not printable replaced by a space, cut to
+// maxStatus bytes.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) && r != utf8.RuneError {
+			return r
+		}
+		return ' '
+	}, s)
+	if len(s) <= maxStatus {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxStatus-len("…")], "") + "…"
 }

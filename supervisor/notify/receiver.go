@@ -15,34 +15,38 @@ import (
 )
 
 const (
-	mostDatagram = 4096 // as systemd has it
-	mostAbove    = 64   // parents of a sender that are looked at
+	maxDatagram  = 4096 // bytes, the limit of systemd (NOTIFY_BUFFER_MAX)
+	maxAncestors = 64   // of a sender
 )
 
-// Receiver takes what children say by sd_notify(3). One socket serves all: the
-// kernel says who sent a datagram, which a name of one's own would not prove.
-// The name is an abstract one, so no path is written and none is in the way of
-// a child in another root; anybody in our network namespace can send to it.
+// Receiver receives the notifications of children (sd_notify(3)). One socket serves all
+// children: the kernel adds the pid of the sender to each datagram (SCM_CREDENTIALS), which
+// proves more than a socket for each child would. The address is abstract, so the socket needs
+// no writable directory and a child in another root directory reaches it. Every process in the
+// same network namespace can send to it.
 type Receiver struct {
-	name   string
-	conn   *net.UnixConn
-	fd     int
-	books  fdledger.Registrar
-	passed *closer // of descriptors that come with a datagram
-	done   chan struct{}
+	address string
+	conn    *net.UnixConn
+	fd      int
+	ledger  fdledger.Registrar
+	passed  *closer // closes the descriptors that come with datagrams
+	done    chan struct{}
 }
 
-// Listen opens the socket. Each datagram is handed to take with the pid of its
-// sender and those of its parents, as they are then. While take has one, the
-// others wait, and in the end their senders do.
-func Listen(books fdledger.Registrar, take func(pids []int, m Message)) (*Receiver, error) {
+// Listen opens the socket and calls handle for each datagram, with the pid of its sender
+// followed by the pids of the sender's ancestors at that moment. Datagrams queue in the kernel
+// while handle runs, and senders block when that queue is full.
+func Listen(ledger fdledger.Registrar, handle func(pids []int, m Message)) (*Receiver, error) {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // it never fails
-	n := &Receiver{name: "@supervisor/notify/" + hex.EncodeToString(random[:]), books: books,
-		done: make(chan struct{})}
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: n.name, Net: "unixgram"})
+	n := &Receiver{
+		address: "@supervisor/notify/" + hex.EncodeToString(random[:]),
+		ledger:  ledger,
+		done:    make(chan struct{}),
+	}
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: n.address, Net: "unixgram"})
 	if err != nil {
-		return nil, fmt.Errorf("cannot open the socket for notifications: %w", err)
+		return nil, fmt.Errorf("cannot open the notification socket: %w", err)
 	}
 	raw, err := conn.SyscallConn()
 	if err == nil {
@@ -53,65 +57,65 @@ func Listen(books fdledger.Registrar, take func(pids []int, m Message)) (*Receiv
 		err = errors.Join(err, e)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot ask who notifies: %w", err), conn.Close())
+		err = fmt.Errorf("cannot set SO_PASSCRED on the notification socket: %w", err)
+		return nil, errors.Join(err, conn.Close())
 	}
 	n.conn = conn
 	n.passed = newCloser(func(allowed bool) {
+		value := 0
+		if allowed {
+			value = 1
+		}
 		_ = raw.Control(func(fd uintptr) {
-			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, passRights, flag(allowed))
+			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, soPassRights, value)
 		})
 	})
-	books.Opened(n.fd, "socket", "unix "+n.name)
-	go n.run(take)
+	ledger.Opened(n.fd, "socket", "unix "+n.address)
+	go n.run(handle)
 	return n, nil
 }
 
-// passRights is SO_PASSRIGHTS, asm-generic/socket.h: who passes a descriptor to a
-// socket without it gets EPERM (Linux 6.16). Older kernels know no way to refuse.
-const passRights = 83
+// soPassRights is SO_PASSRIGHTS of asm-generic/socket.h. Without the option, a sender that
+// passes a descriptor gets EPERM (Linux 6.16). Older kernels cannot refuse descriptors.
+const soPassRights = 83
 
-func flag(on bool) int {
-	if on {
-		return 1
-	}
-	return 0
-}
+// Name returns the value of NOTIFY_SOCKET for children.
+func (n *Receiver) Name() string { return n.address }
 
-// Name is the value of NOTIFY_SOCKET.
-func (n *Receiver) Name() string { return n.name }
-
-// Close ends the listening; take must not wait for long any more.
+// Close closes the socket and waits until the last call of handle has returned. Descriptors that
+// came with datagrams are closed within drainTimeout.
 func (n *Receiver) Close() {
-	_ = n.books.Close(n.fd, n.conn.Close)
+	_ = n.ledger.Close(n.fd, n.conn.Close)
 	<-n.done
-	n.passed.end()
+	n.passed.drain()
 }
 
-func (n *Receiver) run(take func([]int, Message)) {
+func (n *Receiver) run(handle func([]int, Message)) {
 	defer close(n.done)
-	datagram := make([]byte, mostDatagram)
-	// There is room for all that can come: what has none the kernel closes, and
-	// that on this thread.
-	beside := make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*mostPassed))
+	datagram := make([]byte, maxDatagram)
+	// The buffer has room for the largest control message. With less room the kernel itself
+	// would close the remaining descriptors, in this thread, and that can block.
+	control := make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*maxPassed))
 	for {
-		size, more, flags, _, err := n.conn.ReadMsgUnix(datagram, beside)
+		size, controlSize, flags, _, err := n.conn.ReadMsgUnix(datagram, control)
 		if err != nil {
-			return // closed; a socket of datagrams has no other end
+			return // the socket is closed: a datagram socket has no end of file
 		}
-		sender, passed := unpack(beside[:more])
+		sender, passed := parseControl(control[:controlSize])
 		if flags&unix.MSG_TRUNC == 0 {
-			take(lineage(sender), Parse(datagram[:size]))
+			handle(ancestry(sender), Parse(datagram[:size]))
 		}
 		if len(passed) > 0 {
-			n.passed.close(passed) // FDSTORE is not supported, and BARRIER waits for just this
+			// FDSTORE is not supported. The sender of BARRIER waits for this close.
+			n.passed.close(passed)
 		}
 	}
 }
 
-// unpack says who sent a datagram, 0 if nobody whom we can see, and what
-// descriptors came with it.
-func unpack(beside []byte) (sender int, passed []int) {
-	messages, err := unix.ParseSocketControlMessage(beside)
+// parseControl returns the pid of the sender and the passed descriptors. The pid is 0 for a
+// sender outside our pid namespace.
+func parseControl(control []byte) (sender int, passed []int) {
+	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {
 		return 0, nil
 	}
@@ -125,16 +129,17 @@ func unpack(beside []byte) (sender int, passed []int) {
 	return sender, passed
 }
 
-// lineage is a process and those above it, up to us.
-func lineage(pid int) []int {
+// ancestry returns pid and its ancestors, up to the supervisor.
+func ancestry(pid int) []int {
 	pids := []int{pid}
-	for self := os.Getpid(); pid > 1 && pid != self &&
-		len(pids) < mostAbove; pids = append(pids, pid) {
+	self := os.Getpid()
+	for pid > 1 && pid != self && len(pids) < maxAncestors {
 		s, err := procfs.ReadStat(pid)
 		if err != nil {
 			break
 		}
 		pid = s.PPid
+		pids = append(pids, pid)
 	}
 	return pids
 }

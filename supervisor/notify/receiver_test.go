@@ -20,7 +20,7 @@ func TestParse(t *testing.T) {
 		"READY=1":                         {Ready: true},
 		"READY=0\nREADY\n=\n\n":           {},
 		"RELOADING=1\nMONOTONIC_USEC=5\n": {Reloading: true},
-		"STOPPING=1\nSTATUS=bye\x1b[2J\xff": {Stopping: true, Status: "bye [2J ",
+		"STOPPING=1\nSTATUS=end\x1b[2J\xff": {Stopping: true, Status: "end [2J ",
 			HasStatus: true},
 		"STATUS=": {HasStatus: true},
 		"STATUS=" + strings.Repeat("é", 150): {Status: strings.Repeat("é", 98) + "…",
@@ -44,28 +44,30 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("EXTEND_TIMEOUT_USEC=18446744073709551615"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m := Parse(b)
-		if len(m.Status) > mostStatus || !utf8.ValidString(m.Status) ||
+		if len(m.Status) > maxStatus || !utf8.ValidString(m.Status) ||
 			strings.ContainsFunc(m.Status, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Errorf("status %q", m.Status)
 		}
-		if m.ExtendTimeout < 0 || m.ExtendTimeout > mostExtend || len(m.Unsupported) > 3 {
+		if m.ExtendTimeout < 0 || m.ExtendTimeout > maxExtend || len(m.Unsupported) > 3 {
 			t.Errorf("%+v", m)
 		}
 	})
 }
 
-type sinkless struct{}
+// noSink drops the events of a ledger.
+type noSink struct{}
 
-func (sinkless) Emit(event.Event) {}
+func (noSink) Emit(event.Event) {}
 
-type came struct {
+// notification is one call of the handler of a Receiver.
+type notification struct {
 	pids []int
 	m    Message
 }
 
-func TestNotifier(t *testing.T) {
-	book, got := fdledger.New(sinkless{}), make(chan came, 10)
-	n, err := Listen(book, func(pids []int, m Message) { got <- came{pids, m} })
+func TestReceiver(t *testing.T) {
+	ledger, got := fdledger.New(noSink{}), make(chan notification, 10)
+	n, err := Listen(ledger, func(pids []int, m Message) { got <- notification{pids, m} })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,8 +82,8 @@ func TestNotifier(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	// One that is too long is none.
-	if err := unix.Sendto(c, []byte("READY=1\n"+strings.Repeat("x", mostDatagram)), 0,
+	// A datagram that is too long is dropped.
+	if err := unix.Sendto(c, []byte("READY=1\n"+strings.Repeat("x", maxDatagram)), 0,
 		to); err != nil {
 		t.Fatal(err)
 	}
@@ -94,13 +96,13 @@ func TestNotifier(t *testing.T) {
 	if m.m.Ready || m.m.Status != "up" || len(m.pids) != 1 || m.pids[0] != os.Getpid() {
 		t.Errorf("%+v", m)
 	}
-	// The descriptor that came with it is closed: the pipe ends.
+	// The passed descriptor is closed: the pipe is at EOF.
 	_ = r.SetReadDeadline(time.Now().Add(limit))
 	if n, err := r.Read(make([]byte, 1)); n > 0 || os.IsTimeout(err) {
 		t.Error(n, err)
 	}
 	n.Close()
-	if opened, closed := book.Counts(); opened != 1 || closed != 1 {
+	if opened, closed := ledger.Counts(); opened != 1 || closed != 1 {
 		t.Errorf("opened %d, closed %d", opened, closed)
 	}
 }

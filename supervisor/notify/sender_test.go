@@ -22,17 +22,18 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const limit = 10 * time.Second
 
-type books map[int]string
+// ledger maps the open descriptors to their targets.
+type ledger map[int]string
 
-func (b books) Opened(fd int, _, target string) { b[fd] = target }
+func (l ledger) Opened(fd int, _, target string) { l[fd] = target }
 
-func (b books) Close(fd int, close func() error) error {
-	delete(b, fd)
+func (l ledger) Close(fd int, close func() error) error {
+	delete(l, fd)
 	return close()
 }
 
-// manager listens as systemd does.
-func manager(t *testing.T, name string) *net.UnixConn {
+// serviceManager opens the socket that systemd would open.
+func serviceManager(t *testing.T, name string) *net.UnixConn {
 	t.Helper()
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
 	if err != nil {
@@ -51,7 +52,8 @@ func run(m *Sender) (ended chan struct{}) {
 	return ended
 }
 
-func said(t *testing.T, c *net.UnixConn) string {
+// received returns the next datagram.
+func received(t *testing.T, c *net.UnixConn) string {
 	t.Helper()
 	_ = c.SetReadDeadline(time.Now().Add(limit))
 	b := make([]byte, 4096)
@@ -62,11 +64,11 @@ func said(t *testing.T, c *net.UnixConn) string {
 	return string(b[:n])
 }
 
-// What a manager hears of a life, and that it hears nothing else.
-func TestLife(t *testing.T) {
+// TestSenderReportsEvents checks the datagram of each event, and that other events send none.
+func TestSenderReportsEvents(t *testing.T) {
 	for _, name := range []string{"@" + t.Name(), filepath.Join(t.TempDir(), "notify")} {
-		c := manager(t, name)
-		b := books{}
+		c := serviceManager(t, name)
+		b := ledger{}
 		m, err := NewSender(Environment{Socket: name}, b, nil, func(err error) { t.Error(err) })
 		if err != nil {
 			t.Fatal(err)
@@ -90,40 +92,40 @@ func TestLife(t *testing.T) {
 			{event.Restarting{Child: "a", Reason: "exited\nREADY=0"},
 				`STATUS=a restarts: exited READY=0`},
 			{event.AllReady{Children: 1}, `STATUS=1 child ready`},
-			{event.ConfigReloaded{}, ""}, // nobody asked for it
+			{event.ConfigReloaded{}, ""}, // no reload was reported
 			{event.ConfigEdited{}, `RELOADING=1\nMONOTONIC_USEC=\d+\nSTATUS=reloading`},
 			{event.ConfigReloaded{}, `READY=1\nSTATUS=reloaded`},
 			{event.SignalReceived{Signal: "SIGHUP"}, `RELOADING=1\n(?s:.*)`},
 			{event.ReloadHalted{Child: "a", Reason: "it failed"},
-				`READY=1\nSTATUS=the reload of a is halted: it failed`},
+				`READY=1\nSTATUS=reload halted at a: it failed`},
 			{event.Failed{Child: "a", Reason: "too often"}, `STATUS=a failed: too often`},
 			{event.SignalReceived{Signal: "SIGTERM"}, `STOPPING=1\nSTATUS=stopping: SIGTERM`},
-			{event.SignalReceived{Signal: "SIGTERM"}, ""}, // once more
+			{event.SignalReceived{Signal: "SIGTERM"}, ""}, // already stopping
 			{event.ShutdownBegun{Reason: "x"}, ""},
 			{event.SignalReceived{Signal: "SIGHUP"}, ""},
 			{event.ShutdownComplete{Spawned: 2, Reaped: 2, Verdict: event.Graceful},
-				`STATUS=graceful: 2 spawned, 2 reaped, 0 killed, 0 descriptors left`},
+				`STATUS=graceful: 2 spawned, 2 reaped, 0 killed, 0 descriptors leaked`},
 		} {
 			m.Emit(step.e)
 			if step.want == "" {
-				continue // what came would be read in the place of the next
+				continue // an unexpected datagram would be read instead of the next one
 			}
-			if got := said(t, c); !regexp.MustCompile("^" + step.want + "$").MatchString(got) {
+			if got := received(t, c); !regexp.MustCompile("^" + step.want + "$").MatchString(got) {
 				t.Errorf("%T: %q, want %s", step.e, got, step.want)
 			}
 		}
 		m.Stop()
 		<-ended
 		if m.Close(); len(b) != 0 {
-			t.Errorf("left in the books: %v", b)
+			t.Errorf("still in the ledger: %v", b)
 		}
-		m.Emit(event.AllReady{}) // into the void
+		m.Emit(event.AllReady{}) // ignored after Close
 	}
 }
 
-// Nobody is there: nothing happens.
-func TestNobody(t *testing.T) {
-	m, err := NewSender(Environment{}, books{}, nil, nil)
+// TestNoServiceManager checks that a nil Sender ignores all calls.
+func TestNoServiceManager(t *testing.T) {
+	m, err := NewSender(Environment{}, ledger{}, nil, nil)
 	if m != nil || err != nil {
 		t.Fatalf("%v, %v", m, err)
 	}
@@ -131,10 +133,10 @@ func TestNobody(t *testing.T) {
 	m.Close()
 }
 
-// A manager that does not listen is told of once, and holds nothing up.
-func TestDeafManager(t *testing.T) {
+// TestMissingSocket checks that a failed send is reported once and does not block.
+func TestMissingSocket(t *testing.T) {
 	var faults []error
-	m, err := NewSender(Environment{Socket: "@" + t.Name()}, books{}, nil,
+	m, err := NewSender(Environment{Socket: "@" + t.Name()}, ledger{}, nil,
 		func(err error) { faults = append(faults, err) })
 	if err != nil {
 		t.Fatal(err)
@@ -148,36 +150,36 @@ func TestDeafManager(t *testing.T) {
 	}
 }
 
-// A sign of life is one: it stops when those that are asked do not answer.
+// TestWatchdog checks that no keep-alive is sent while the supervisor does not respond.
 func TestWatchdog(t *testing.T) {
-	c := manager(t, "@"+t.Name())
-	asked := make(chan error)
+	c := serviceManager(t, "@"+t.Name())
+	checks := make(chan error)
 	m, err := NewSender(Environment{Socket: "@" + t.Name(), Watchdog: 20 * time.Millisecond},
-		books{}, func(context.Context) error { return <-asked }, func(err error) { t.Error(err) })
+		ledger{}, func(context.Context) error { return <-checks }, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	ended := run(m)
 	for range 3 {
-		asked <- nil
-		if got := said(t, c); got != "WATCHDOG=1" {
+		checks <- nil
+		if got := received(t, c); got != "WATCHDOG=1" {
 			t.Errorf("%q", got)
 		}
 	}
-	asked <- errors.New("dead")
-	asked <- nil // had the dead one been told, it would come first, and then this
-	if got := said(t, c); got != "WATCHDOG=1" {
+	checks <- errors.New("no response")
+	checks <- nil // a keep-alive for the failed check would arrive before this one
+	if got := received(t, c); got != "WATCHDOG=1" {
 		t.Errorf("%q", got)
 	}
 	go func() {
-		for range asked {
+		for range checks {
 			return
 		}
 	}()
 	m.Stop()
-	asked <- errors.New("the end")
+	checks <- errors.New("the end")
 	<-ended
-	close(asked)
+	close(checks)
 	_ = c.SetReadDeadline(time.Now())
 	if n, err := c.Read(make([]byte, 10)); err == nil {
 		t.Errorf("%d bytes more", n)
@@ -185,11 +187,10 @@ func TestWatchdog(t *testing.T) {
 	m.Close()
 }
 
-// A manager that has no room for a moment hears of everything all the same, and
-// in order.
-func TestFullManager(t *testing.T) {
-	c := manager(t, "@"+t.Name())
-	m, err := NewSender(Environment{Socket: "@" + t.Name()}, books{}, nil,
+// TestFullQueue checks that datagrams wait in order while the manager's queue is full.
+func TestFullQueue(t *testing.T) {
+	c := serviceManager(t, "@"+t.Name())
+	m, err := NewSender(Environment{Socket: "@" + t.Name()}, ledger{}, nil,
 		func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
@@ -202,12 +203,12 @@ func TestFullManager(t *testing.T) {
 	m.Emit(event.AllReady{Children: 1})
 	m.Emit(event.Restarting{Child: "a", Reason: "b"})
 	for range full {
-		if got := said(t, c); got != "x" {
+		if got := received(t, c); got != "x" {
 			t.Errorf("%q", got)
 		}
 	}
 	for _, want := range []string{"READY=1\nSTATUS=1 child ready", "STATUS=a restarts: b"} {
-		if got := said(t, c); got != want {
+		if got := received(t, c); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
@@ -216,32 +217,32 @@ func TestFullManager(t *testing.T) {
 	m.Close()
 }
 
-// One that is not told of in Run is told at the end, within a bound.
-func TestTheLastWord(t *testing.T) {
-	c := manager(t, "@"+t.Name())
-	m, err := NewSender(Environment{Socket: "@" + t.Name()}, books{}, nil,
+// TestCloseFlushes checks that Close sends what Run did not.
+func TestCloseFlushes(t *testing.T) {
+	c := serviceManager(t, "@"+t.Name())
+	m, err := NewSender(Environment{Socket: "@" + t.Name()}, ledger{}, nil,
 		func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	m.Emit(event.ShutdownComplete{Verdict: event.Graceful})
 	m.Close()
-	if got := said(t, c); !strings.HasPrefix(got, "STATUS=graceful") {
+	if got := received(t, c); !strings.HasPrefix(got, "STATUS=graceful") {
 		t.Errorf("%q", got)
 	}
 }
 
-// An impatient manager does not keep us busy.
-func TestImpatientManager(t *testing.T) {
-	m, err := NewSender(Environment{Socket: "@" + t.Name(), Watchdog: time.Microsecond}, books{},
+// TestShortWatchdog checks the lower bound of the keep-alive interval.
+func TestShortWatchdog(t *testing.T) {
+	m, err := NewSender(Environment{Socket: "@" + t.Name(), Watchdog: time.Microsecond}, ledger{},
 		nil, func(error) {})
-	if err != nil || m.every < 10*time.Millisecond {
-		t.Errorf("%v, %v", m.every, err)
+	if err != nil || m.interval < 10*time.Millisecond {
+		t.Errorf("%v, %v", m.interval, err)
 	}
 	m.Close()
 }
 
-func TestTake(t *testing.T) {
+func TestTakeEnvironment(t *testing.T) {
 	me := fmt.Sprint(os.Getpid())
 	for _, c := range []struct {
 		socket, usec, pid string

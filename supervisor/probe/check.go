@@ -8,40 +8,43 @@ import (
 	"time"
 )
 
-// Check looks again and again whether a run that is ready still serves.
+// Check repeats a probe while a child runs.
 type Check struct {
 	Probe    Probe
-	Grace    time.Duration // before the first look
-	Interval time.Duration // from the end of a look to the next, with jitter
-	Timeout  time.Duration // of each look
-	Limit    int           // failures in a row that are enough
+	Grace    time.Duration // before the first attempt
+	Interval time.Duration // from the end of one attempt to the next, with jitter
+	Timeout  time.Duration // of one attempt
+	Limit    int           // consecutive failures that fail the check
 }
 
-// jitter is how far an interval strays, so that many checks do not come in step.
+// jitter is the largest change of an interval, as a fraction of it. It keeps checks that were
+// started together from running at the same moments.
 const jitter = 0.1
 
-// Run looks until ctx ends, or until it failed Limit times in a row. It tells
-// of each change: of the first failure, with the error, and of the end of one,
-// with nil. The error is that of the last failure; nil if ctx ended. A look that
-// is [NotStartedError] is told, the first one in a row, and changes nothing else.
+// Run repeats the probe until ctx ends or Limit consecutive attempts have failed. It returns nil
+// if ctx ended, and the error of the last attempt otherwise.
+//
+// Run calls changed with the error of the first failure in a row, and with nil for the first
+// success after it. A [NotStartedError] is passed to changed the first time in a row, and
+// counts neither as a failure nor as a success.
 func (c *Check) Run(ctx context.Context, changed func(error)) error {
 	t := time.NewTimer(c.Grace)
 	defer t.Stop()
-	unable := false
+	notStarted := false
 	for failures := 0; ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
 		}
-		err := c.look(ctx)
-		before := unable
-		var u *NotStartedError
-		unable = errors.As(err, &u)
+		err := c.attempt(ctx)
+		before := notStarted
+		var e *NotStartedError
+		notStarted = errors.As(err, &e)
 		switch {
 		case ctx.Err() != nil:
-			return nil // it was called off
-		case unable:
+			return nil
+		case notStarted:
 			if !before {
 				changed(err)
 			}
@@ -60,7 +63,7 @@ func (c *Check) Run(ctx context.Context, changed func(error)) error {
 	}
 }
 
-func (c *Check) look(ctx context.Context) error {
+func (c *Check) attempt(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	return c.Probe(ctx)

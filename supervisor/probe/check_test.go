@@ -10,63 +10,66 @@ import (
 	"time"
 )
 
-// check runs a check whose looks go as the letters say: g well, b badly, h not
-// at all. It returns what was told, and the end.
-func check(t *testing.T, looks string) (told []string, took time.Duration, err error) {
+// runCheck runs a Check with one attempt for each letter: s succeeds, f fails, t times out. It
+// returns the calls of changed, the duration and the result of Run.
+func runCheck(t *testing.T, attempts string) (changes []string, took time.Duration, err error) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		n := 0
 		c := Check{Grace: time.Minute, Interval: 10 * time.Second, Timeout: time.Second, Limit: 3,
 			Probe: func(ctx context.Context) error {
-				if n++; n > len(looks) {
+				if n++; n > len(attempts) {
 					cancel()
 					return nil
 				}
-				switch looks[n-1] {
-				case 'b':
-					return fmt.Errorf("bad %d", n)
-				case 'h':
+				switch attempts[n-1] {
+				case 'f':
+					return fmt.Errorf("fault %d", n)
+				case 't':
 					<-ctx.Done()
 					return errors.New("no answer")
 				}
 				return nil
 			}}
-		begin := time.Now()
-		err = c.Run(ctx, func(err error) { told = append(told, fmt.Sprint(err)) })
-		took = time.Since(begin)
+		start := time.Now()
+		err = c.Run(ctx, func(err error) { changes = append(changes, fmt.Sprint(err)) })
+		took = time.Since(start)
 		cancel()
 	})
-	return told, took, err
+	return changes, took, err
 }
 
 func TestCheck(t *testing.T) {
 	for _, tt := range []struct {
-		looks string
-		told  []string
+		attempts string
+		changes  []string
 		err   string
 	}{
-		{"ggg", nil, "<nil>"},
-		{"gbbgbbg", []string{"bad 2", "<nil>", "bad 5", "<nil>"}, "<nil>"},
-		{"gbbb", []string{"bad 2"}, "failed 3 times: bad 4"},
-		{"hhh", []string{"no answer"}, "failed 3 times: no answer"},
+		{"sss", nil, "<nil>"},
+		{"sffsffs", []string{"fault 2", "<nil>", "fault 5", "<nil>"}, "<nil>"},
+		{"sfff", []string{"fault 2"}, "failed 3 times: fault 4"},
+		{"ttt", []string{"no answer"}, "failed 3 times: no answer"},
 	} {
-		told, took, err := check(t, tt.looks)
-		if !slices.Equal(told, tt.told) || fmt.Sprint(err) != tt.err {
-			t.Errorf("%s: %q, %v", tt.looks, told, err)
+		changes, took, err := runCheck(t, tt.attempts)
+		if !slices.Equal(changes, tt.changes) || fmt.Sprint(err) != tt.err {
+			t.Errorf(
+				"%s: changes %q, error %v; want %q, %s", tt.attempts, changes, err, tt.changes,
+				tt.err,
+			)
 		}
-		n := time.Duration(len(tt.looks))
+		n := time.Duration(len(tt.attempts))
 		if err != nil {
-			n-- // no interval follows the last
+			n-- // no interval after the last attempt
 		}
 		if least, most := time.Minute+n*9*time.Second,
 			time.Minute+n*12*time.Second+3*time.Second; took < least || took > most {
-			t.Errorf("%s took %v", tt.looks, took)
+			t.Errorf("%s took %v, want %v to %v", tt.attempts, took, least, most)
 		}
 	}
 }
 
-// One that is called off in the midst of a look did not fail.
-func TestCheckCalledOff(t *testing.T) {
+// TestCheckCancelled checks that a check whose context ends during an attempt did not fail.
+func TestCheckCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

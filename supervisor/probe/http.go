@@ -14,19 +14,19 @@ import (
 )
 
 const (
-	mostAnswer  = 64 << 10 // bytes of it that are read, headers included
-	mostInterim = 5        // answers before the answer (RFC 9110, 15.2)
+	maxResponse = 64 << 10 // bytes that are read of the responses, headers included
+	maxInterim  = 5        // interim responses (1xx) before the final one (RFC 9110, 15.2)
 )
 
-// HTTP looks whether a GET of address is answered with a status from 200 to
-// 399. A redirect is not followed, the certificate of https is verified, and no
-// proxy of the environment is asked.
+// HTTP returns a probe that sends GET to address and succeeds if the status of the response is
+// from 200 to 399. It does not follow redirects, verifies the certificate of an https address
+// and ignores proxies of the environment.
 //
-// It is one connection and one exchange: the pool of http.Transport, and its
-// goroutines, would outlive the look and leave the books.
+// Each attempt opens and closes one connection. The pool of http.Transport and its goroutines
+// would outlive the attempt, and its sockets would be missing in the fd ledger.
 func HTTP(address string) Probe {
 	return func(ctx context.Context) error {
-		err := exchange(ctx, address)
+		err := get(ctx, address)
 		if ctx.Err() != nil && err != nil {
 			return fmt.Errorf("no answer in time: %w", err)
 		}
@@ -34,7 +34,7 @@ func HTTP(address string) Probe {
 	}
 }
 
-func exchange(ctx context.Context, address string) error {
+func get(ctx context.Context, address string) error {
 	u, err := url.Parse(address)
 	if err != nil {
 		return err
@@ -49,14 +49,14 @@ func exchange(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	defer hangUp(c)
+	defer disconnect(c)
 	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
 	if err := request.Write(c); err != nil {
 		return err
 	}
-	answer := bufio.NewReader(io.LimitReader(c, mostAnswer))
-	for range mostInterim {
-		r, err := http.ReadResponse(answer, request)
+	reader := bufio.NewReader(io.LimitReader(c, maxResponse))
+	for range maxInterim {
+		r, err := http.ReadResponse(reader, request)
 		if err != nil {
 			return fmt.Errorf("cannot read the answer: %w", err)
 		}
@@ -68,11 +68,11 @@ func exchange(ctx context.Context, address string) error {
 		}
 		return fmt.Errorf("the answer is %d %s", r.StatusCode, http.StatusText(r.StatusCode))
 	}
-	return errors.New("there are too many interim answers")
+	return fmt.Errorf("the answer has more than %d interim responses", maxInterim)
 }
 
-// connect connects, one address after the other: what loses a race would be
-// closed some time later.
+// connect tries the addresses of the host one after the other. In parallel attempts (RFC 6555)
+// the connection that loses would be closed only after the attempt has ended.
 func connect(ctx context.Context, u *url.URL) (net.Conn, error) {
 	port := u.Port()
 	if port == "" {
@@ -92,9 +92,9 @@ func connect(ctx context.Context, u *url.URL) (net.Conn, error) {
 	return t, nil
 }
 
-// hangUp closes a connection without a word: TLS would say goodbye, and grant a
-// peer that does not read five seconds for it.
-func hangUp(c net.Conn) {
+// disconnect closes the TCP connection without a TLS close_notify, which can block for five
+// seconds if the peer does not read.
+func disconnect(c net.Conn) {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
 	}

@@ -1,4 +1,5 @@
-// Package probe finds out whether a run serves.
+// Package probe checks whether a child serves: by a TCP or HTTP request, or by a line of its
+// output. [Probe.Poll] waits until a child is ready; [Check] watches a child that is ready.
 package probe
 
 import (
@@ -6,46 +7,45 @@ import (
 	"time"
 )
 
-// Probe looks once whether a run serves: nil if it does, else why not. It ends
-// when its context does.
+// Probe checks once whether a child serves. It returns nil if the child serves and the reason
+// otherwise. It returns when its context ends.
 type Probe func(context.Context) error
 
+const firstPollInterval = time.Millisecond // doubled after each attempt
+
+// The longest interval between two attempts of [Probe.Poll].
 const (
-	firstWait = time.Millisecond // doubled after each look
-	// MaxPollInterval and Slow are the most that Until waits between two looks: at what
-	// the kernel knows, and at what costs somebody a process.
-	MaxPollInterval     = 50 * time.Millisecond
-	MaxPollIntervalExec = time.Second
+	MaxPollInterval     = 50 * time.Millisecond // for a probe that reads kernel data or connects
+	MaxPollIntervalExec = time.Second           // for a probe that starts a process
 )
 
-// Poll looks until it goes well. When ctx ends first, the error says what was
-// seen last.
-func (p Probe) Poll(ctx context.Context, most time.Duration) error {
-	var seen error
-	for wait := firstWait; ; wait = min(2*wait, most) {
+// Poll repeats the probe until it succeeds. If ctx ends first, Poll returns the last error that
+// is not the result of the end of ctx.
+func (p Probe) Poll(ctx context.Context, maxInterval time.Duration) error {
+	var last error
+	for wait := firstPollInterval; ; wait = min(2*wait, maxInterval) {
 		err := p(ctx)
 		if err == nil {
 			return nil
 		}
-		if seen == nil || ctx.Err() == nil { // else it was cut short, and says no more than that
-			seen = err
+		if last == nil || ctx.Err() == nil {
+			last = err
 		}
 		select {
 		case <-ctx.Done():
-			return seen
+			return last
 		case <-time.After(wait):
 		}
 	}
 }
 
-// NotStartedError is the error of a look that could not be made: what it lacked is the
-// supervisor's or the machine's, and nothing is known of the run.
+// NotStartedError is the error of a probe that could not be started, for example because no
+// process could be created. It says nothing about the child.
 type NotStartedError struct{ Err error }
 
-func (u *NotStartedError) Error() string {
-	return "the probe could not be started: " +
-		u.Err.Error()
+func (e *NotStartedError) Error() string {
+	return "the probe could not be started: " + e.Err.Error()
 }
 
-// Unwrap returns what the look lacked.
-func (u *NotStartedError) Unwrap() error { return u.Err }
+// Unwrap returns the reason.
+func (e *NotStartedError) Unwrap() error { return e.Err }

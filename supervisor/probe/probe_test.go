@@ -8,37 +8,38 @@ import (
 	"time"
 )
 
-func TestUntil(t *testing.T) {
+func TestPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		looks, begin := 0, time.Now()
+		attempts, start := 0, time.Now()
 		p := Probe(func(context.Context) error {
-			if looks++; looks == 5 {
+			if attempts++; attempts == 5 {
 				return nil
 			}
 			return errors.New("not yet")
 		})
 		if err := p.Poll(t.Context(), 2*time.Millisecond); err != nil ||
-			time.Since(begin) != 7*time.Millisecond {
-			t.Errorf("%v after %v", err, time.Since(begin))
+			time.Since(start) != 7*time.Millisecond {
+			t.Errorf("error %v after %v, want none after 7ms", err, time.Since(start))
 		}
 	})
 }
 
-// What a look says that was cut short is not what was seen last.
-func TestUntilSaysWhatWasSeen(t *testing.T) {
+// TestPollReturnsLastError checks that an attempt that was interrupted does not hide the error of
+// the one before.
+func TestPollReturnsLastError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		looks := 0
+		attempts := 0
 		p := Probe(func(ctx context.Context) error {
-			if looks++; looks == 1 {
+			if attempts++; attempts == 1 {
 				return errors.New("the answer is 503")
 			}
 			<-ctx.Done()
 			return ctx.Err()
 		})
 		if err := p.Poll(ctx, MaxPollInterval); err == nil || err.Error() != "the answer is 503" {
-			t.Error(err)
+			t.Errorf("error %v, want that of the first attempt", err)
 		}
 	})
 }

@@ -6,37 +6,53 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 )
 
-// lookup resolves a host as net.DefaultResolver does, and leaves nothing behind:
-// a lookup of that one that is given up goes on in a goroutine, with its sockets,
-// until the name server's time is over.
+const dialTimeout = time.Second
+
+// lookup resolves a host and leaves no goroutine and no socket behind. net.DefaultResolver
+// does: when its context ends, it goes on in a goroutine until the name server's timeout.
 func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	var s sockets
 	defer s.close()
 	return s.resolver().LookupNetIP(ctx, "ip", host)
 }
 
-// sockets are those that a lookup opened.
+// dial connects to a TCP address and closes the connection.
+func dial(ctx context.Context, address string) error {
+	var s sockets
+	defer s.close()
+	d := net.Dialer{Timeout: dialTimeout, Resolver: s.resolver()}
+	c, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+// sockets are the sockets that a lookup opened.
 type sockets struct {
 	mu     sync.Mutex
 	closed bool
 	all    []net.Conn
 }
 
-func (s *sockets) resolver() *net.Resolver { return &net.Resolver{PreferGo: true, Dial: s.dial} }
+func (s *sockets) resolver() *net.Resolver {
+	return &net.Resolver{PreferGo: true, Dial: s.dialServer}
+}
 
-var errGivenUp = errors.New("the lookup was given up")
+var errLookupClosed = errors.New("the lookup was cancelled")
 
-// dial connects to a name server, over UDP as a rule: that takes no time. While it
-// takes some nothing is open that close would miss, since the context that the
-// resolver gives ends first.
-func (s *sockets) dial(ctx context.Context, network, address string) (net.Conn, error) {
+// dialServer connects to a name server. It holds the lock during the connect: over UDP, the usual
+// case, a connect does not block; over TCP the resolver's context ends it before close needs the
+// lock.
+func (s *sockets) dialServer(ctx context.Context, network, address string) (net.Conn, error) {
 	var d net.Dialer
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, errGivenUp
+		return nil, errLookupClosed
 	}
 	c, err := d.DialContext(ctx, network, address)
 	if err != nil {
@@ -51,6 +67,6 @@ func (s *sockets) close() {
 	defer s.mu.Unlock()
 	s.closed = true
 	for _, c := range s.all {
-		_ = c.Close() // again, mostly
+		_ = c.Close() // the resolver has closed most of them already
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// A lookup that is given up has no socket open any more, though the name server
-// never answers.
+// TestLookupLeavesNothing checks that a cancelled lookup has no open socket, although the name
+// server never responds.
 func TestLookupLeavesNothing(t *testing.T) {
 	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -22,33 +22,33 @@ func TestLookupLeavesNothing(t *testing.T) {
 	r := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn,
 		error) {
 		defer func() { asked <- struct{}{} }()
-		return s.dial(ctx, "udp", silent.LocalAddr().String())
+		return s.dialServer(ctx, "udp", silent.LocalAddr().String())
 	}}
-	before := open(t)
+	before := openSockets(t)
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	go func() {
 		<-asked
 		cancel()
 	}()
-	begin := time.Now()
+	start := time.Now()
 	if _, err := r.LookupNetIP(ctx, "ip", "nobody.invalid.example."); err == nil {
-		t.Fatal("it is answered")
+		t.Fatal("the lookup succeeded")
 	}
 	s.close()
-	if took := time.Since(begin); took > limit/2 {
-		t.Errorf("it took %v", took)
+	if took := time.Since(start); took > limit/2 {
+		t.Errorf("the lookup took %v, want at most %v", took, limit/2)
 	}
-	if after := open(t); after != before {
-		t.Errorf("%d sockets are open, %d were", after, before)
+	if after := openSockets(t); after != before {
+		t.Errorf("%d sockets are open, want %d", after, before)
 	}
-	if _, err := s.dial(t.Context(), "udp", silent.LocalAddr().String()); err == nil {
-		t.Error("it opens another one")
+	if _, err := s.dialServer(t.Context(), "udp", silent.LocalAddr().String()); err == nil {
+		t.Error("a connection was opened after the close")
 	}
 }
 
-// open is how many sockets we have open.
-func open(t *testing.T) (n int) {
+// openSockets returns the number of open sockets of this process.
+func openSockets(t *testing.T) (n int) {
 	t.Helper()
 	fds, err := procfs.OwnFDs()
 	if err != nil {

@@ -27,10 +27,10 @@ func TestMain(m *testing.M) {
 
 const limit = 10 * time.Second
 
-// tiny is long enough for one look.
-const tiny = 20 * time.Millisecond
+// shortLimit is long enough for one attempt.
+const shortLimit = 20 * time.Millisecond
 
-func TestOwnListenerCounts(t *testing.T) {
+func TestOwnListener(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -50,9 +50,9 @@ func TestOwnListenerCounts(t *testing.T) {
 	}
 }
 
-// A stranger that listens on the child's port must not pass for the child, and
-// nothing is ever sent to either.
-func TestForeignListenerDoesNotPass(t *testing.T) {
+// TestForeignListener checks that the listener of another process does not count for the child, and
+// that no connection is made to it.
+func TestForeignListener(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -65,19 +65,19 @@ func TestForeignListenerDoesNotPass(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Process.Kill(); _ = c.Wait() }()
-	ctx, cancel := context.WithTimeout(t.Context(), tiny)
+	ctx, cancel := context.WithTimeout(t.Context(), shortLimit)
 	defer cancel()
 	err = TCP(l.Addr().String(), c.Process.Pid).Poll(ctx, MaxPollInterval)
-	if err == nil || !strings.Contains(err.Error(), "by no process of this child") {
-		t.Errorf("got %v", err)
+	if err == nil || !strings.Contains(err.Error(), "none of this child") {
+		t.Errorf("error %v, want one about a foreign listener", err)
 	}
 	_ = l.(*net.TCPListener).SetDeadline(time.Now())
 	if conn, err := l.Accept(); err == nil {
-		t.Errorf("somebody connected from %v", conn.RemoteAddr())
+		t.Errorf("the probe connected from %v", conn.RemoteAddr())
 	}
 }
 
-func TestListenerOfADescendantCounts(t *testing.T) {
+func TestListenerOfDescendant(t *testing.T) {
 	path, env := fixture.Command("leaky")
 	c := exec.Command(path)
 	c.Env = append(os.Environ(), env...)
@@ -93,13 +93,14 @@ func TestListenerOfADescendantCounts(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	address := strings.TrimSpace(strings.TrimPrefix(line, "listens "))
-	if err := TCP(address, os.Getpid()).Poll(ctx, MaxPollInterval); err != nil { // it is our child
+	// the listener is our child
+	if err := TCP(address, os.Getpid()).Poll(ctx, MaxPollInterval); err != nil {
 		t.Error(err)
 	}
 }
 
-// A process of which only the main thread ended still serves.
-func TestListenerOfAProcessWithoutMainThreadCounts(t *testing.T) {
+// TestListenerWithoutMainThread checks that a process whose main thread has ended still serves.
+func TestListenerWithoutMainThread(t *testing.T) {
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), withoutMain+"=1")
 	out, err := c.StdoutPipe()
@@ -119,7 +120,7 @@ func TestListenerOfAProcessWithoutMainThreadCounts(t *testing.T) {
 	for s, err := procfs.ReadStat(c.Process.Pid); !s.Dead(); s,
 		err = procfs.ReadStat(c.Process.Pid) {
 		if err != nil || ctx.Err() != nil {
-			t.Fatal("its main thread does not end:", err)
+			t.Fatalf("the main thread has not ended: %v", err)
 		}
 	}
 	if err := TCP(strings.TrimSpace(line), c.Process.Pid).Poll(ctx, MaxPollInterval); err != nil {
@@ -127,7 +128,7 @@ func TestListenerOfAProcessWithoutMainThreadCounts(t *testing.T) {
 	}
 }
 
-// withoutMain makes the test binary listen, and end its main thread.
+// withoutMain is the variable that makes the test binary listen and end its main thread.
 const withoutMain = "READY_WITHOUT_MAIN"
 
 func init() {
@@ -141,27 +142,27 @@ func init() {
 			os.Exit(1)
 		}
 		fmt.Println(l.Addr())
-		_, _ = l.Accept() // nobody connects: it lives until it is killed
+		_, _ = l.Accept() // blocks until the process is killed
 	}()
 	_, _, _ = unix.Syscall(unix.SYS_EXIT, 0, 0, 0)
 }
 
-func TestNobodyListens(t *testing.T) {
+func TestNoListener(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	address := l.Addr().String()
 	l.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), tiny)
+	ctx, cancel := context.WithTimeout(t.Context(), shortLimit)
 	defer cancel()
 	if err := TCP(address, os.Getpid()).Poll(ctx, MaxPollInterval); err == nil ||
-		!strings.Contains(err.Error(), "nobody listens") {
-		t.Errorf("got %v", err)
+		!strings.Contains(err.Error(), "no process listens") {
+		t.Errorf("error %v, want one about a missing listener", err)
 	}
 }
 
-func TestServes(t *testing.T) {
+func TestAccepts(t *testing.T) {
 	for _, tt := range []struct {
 		bound, wanted string
 		want          bool
@@ -175,9 +176,11 @@ func TestServes(t *testing.T) {
 		{"::1", "127.0.0.1", false},
 		{"10.0.0.1", "::", true},
 	} {
-		if got := serves(netip.MustParseAddr(tt.bound),
+		if got := accepts(netip.MustParseAddr(tt.bound),
 			netip.MustParseAddr(tt.wanted)); got != tt.want {
-			t.Errorf("a socket on %s serves %s: %v", tt.bound, tt.wanted, got)
+			t.Errorf(
+				"a socket on %s accepts %s: got %t, want %t", tt.bound, tt.wanted, got, tt.want,
+			)
 		}
 	}
 }

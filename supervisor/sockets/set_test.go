@@ -14,40 +14,40 @@ import (
 	"tp0/supervisor/config"
 )
 
-// books counts what is open.
-type books struct {
+// ledger records the open descriptors.
+type ledger struct {
 	t    *testing.T
 	open map[int]string
 }
 
-func (b *books) Opened(fd int, kind, target string) {
+func (b *ledger) Opened(fd int, kind, target string) {
 	if b.open[fd] != "" || kind != "socket" {
-		b.t.Errorf("opened %d twice, or a %s", fd, kind)
+		b.t.Errorf("descriptor %d was opened twice, or is a %s", fd, kind)
 	}
 	b.open[fd] = target
 }
 
-func (b *books) Close(fd int, close func() error) error {
+func (b *ledger) Close(fd int, close func() error) error {
 	if b.open[fd] == "" {
-		b.t.Errorf("closed %d, which is not open", fd)
+		b.t.Errorf("descriptor %d was closed and is not open", fd)
 	}
 	delete(b.open, fd)
 	return close()
 }
 
-func newSockets(t *testing.T) (*Set, *books) {
-	b := &books{t, map[int]string{}}
+func newSockets(t *testing.T) (*Set, *ledger) {
+	b := &ledger{t, map[int]string{}}
 	s := New(b)
 	t.Cleanup(func() {
 		s.Keep(func(string) bool { return false })
 		if len(b.open) > 0 || !s.Empty() {
-			t.Errorf("left open: %v", b.open)
+			t.Errorf("still open: %v", b.open)
 		}
 	})
 	return s, b
 }
 
-// freePort is an address on which nobody listens.
+// freePort returns an address on which no process listens.
 func freePort(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -66,7 +66,7 @@ func file(path string, mode os.FileMode) config.Listen {
 	return config.Listen{Name: "x", Unix: path, Mode: mode, Backlog: 16}
 }
 
-// connects reports whether somebody listens.
+// connects returns nil if a connection succeeds.
 func connects(network, address string) error {
 	c, err := net.Dial(network, address)
 	if err == nil {
@@ -89,16 +89,16 @@ func TestOpenAndKeep(t *testing.T) {
 	fds, err := s.Take(want)
 	must(t, err)
 	if b.open[fds[0]] != "tcp "+a+" listen" || b.open[fds[1]] != "unix "+path+" listen" {
-		t.Errorf("the books have %v", b.open)
+		t.Errorf("the ledger has %v", b.open)
 	}
 	for _, fd := range fds {
 		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil ||
 			flags&unix.FD_CLOEXEC == 0 {
-			t.Errorf("%d leaks into every child: %v", fd, err)
+			t.Errorf("descriptor %d is not close-on-exec: %v", fd, err)
 		}
 		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil ||
 			flags&unix.O_NONBLOCK != 0 {
-			t.Errorf("%d does not block: %v", fd, err)
+			t.Errorf("descriptor %d is non-blocking: %v", fd, err)
 		}
 	}
 	must(t, connects("tcp", a))
@@ -106,21 +106,20 @@ func TestOpenAndKeep(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
-	again, err := s.Take(want)
+	second, err := s.Take(want)
 	must(t, err)
-	if again[0] != fds[0] || again[1] != fds[1] {
-		t.Errorf("%v became %v", fds, again)
+	if second[0] != fds[0] || second[1] != fds[1] {
+		t.Errorf("the descriptors are %v, want %v as before", second, fds)
 	}
 	s.Keep(func(address string) bool { return address == a })
 	must(t, connects("tcp", a))
 	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the file is left: %v", err)
+		t.Errorf("the file still exists: %v", err)
 	}
 }
 
-// What is there decides: a socket that nobody listens on is replaced, and
-// nothing else is.
-func TestWhatIsInTheWay(t *testing.T) {
+// TestExistingPath checks that an unused socket is replaced, and nothing else.
+func TestExistingPath(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "s")
 	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -128,7 +127,7 @@ func TestWhatIsInTheWay(t *testing.T) {
 	stale.SetUnlinkOnClose(false)
 	s, _ := newSockets(t)
 	if err := s.Open([]config.Listen{file(path, 0o600)}); !errors.Is(err, unix.EADDRINUSE) {
-		t.Errorf("somebody listens: %v", err)
+		t.Errorf("a socket in use: error %v, want EADDRINUSE", err)
 	}
 	must(t, connects("unix", path))
 	must(t, stale.Close())
@@ -136,25 +135,25 @@ func TestWhatIsInTheWay(t *testing.T) {
 	must(t, connects("unix", path))
 
 	notes := filepath.Join(dir, "notes")
-	must(t, os.WriteFile(notes, []byte("dear"), 0o600))
+	must(t, os.WriteFile(notes, []byte("text"), 0o600))
 	err = s.Open([]config.Listen{file(notes, 0o600)})
-	if text, e := os.ReadFile(notes); err == nil || e != nil || string(text) != "dear" {
-		t.Errorf("a file: %v; now it has %q, %v", err, text, e)
+	if text, e := os.ReadFile(notes); err == nil || e != nil || string(text) != "text" {
+		t.Errorf("a regular file: error %v; its content is %q, %v", err, text, e)
 	}
 	link := filepath.Join(dir, "link")
 	must(t, os.Symlink(path, link))
 	if err = s.Open([]config.Listen{file(link, 0o600)}); err == nil ||
-		!strings.Contains(err.Error(), "another kind") {
-		t.Errorf("a link: %v", err)
+		!strings.Contains(err.Error(), "not a socket") {
+		t.Errorf("a symbolic link: error %v", err)
 	}
-	if err = s.Open([]config.Listen{file(filepath.Join(dir, "no", "where"),
+	if err = s.Open([]config.Listen{file(filepath.Join(dir, "missing", "s"),
 		0o600)}); !errors.Is(err, unix.ENOENT) {
-		t.Errorf("no directory: %v", err)
+		t.Errorf("no directory: error %v, want ENOENT", err)
 	}
 }
 
-// One that cannot be opened leaves all as it was, and says which it is.
-func TestAllOrNothing(t *testing.T) {
+// TestOpenFails checks that a failed Open changes nothing and names the address.
+func TestOpenFails(t *testing.T) {
 	dir := t.TempDir()
 	path, other := filepath.Join(dir, "s"), filepath.Join(dir, "other")
 	s, b := newSockets(t)
@@ -164,7 +163,7 @@ func TestAllOrNothing(t *testing.T) {
 	defer taken.Close()
 	err = s.Open([]config.Listen{file(path, 0o600), file(other, 0o600), tcp(taken.Addr().String())})
 	if !errors.Is(err, unix.EADDRINUSE) || !strings.Contains(err.Error(), taken.Addr().String()) {
-		t.Errorf("%v", err)
+		t.Errorf("error %v, want EADDRINUSE with the address", err)
 	}
 	if len(b.open) != 1 {
 		t.Errorf("open: %v", b.open)
@@ -173,7 +172,7 @@ func TestAllOrNothing(t *testing.T) {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
 	if _, err := os.Lstat(other); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a file is left: %v", err)
+		t.Errorf("the file of the other socket exists: %v", err)
 	}
 	must(t, s.Open([]config.Listen{file(path, 0o600)}))
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
@@ -181,8 +180,8 @@ func TestAllOrNothing(t *testing.T) {
 	}
 }
 
-// The file of somebody who took our path is theirs.
-func TestFileOfSomebodyElseStays(t *testing.T) {
+// TestForeignFile checks that a file which replaced ours is neither changed nor removed.
+func TestForeignFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	s, _ := newSockets(t)
 	must(t, s.Open([]config.Listen{file(path, 0o600)}))
@@ -191,13 +190,13 @@ func TestFileOfSomebodyElseStays(t *testing.T) {
 	must(t, err)
 	defer l.Close()
 	if err := s.Open([]config.Listen{file(path, 0o666)}); err == nil {
-		t.Error("it got a mode from us")
+		t.Error("the mode of a foreign file was changed")
 	}
 	s.Keep(func(string) bool { return false })
 	must(t, connects("unix", path))
 }
 
-// Without a host a socket takes IPv4 and IPv6.
+// TestBothFamilies checks that a socket without a host accepts IPv4 and IPv6.
 func TestBothFamilies(t *testing.T) {
 	_, port, _ := net.SplitHostPort(freePort(t))
 	s, _ := newSockets(t)

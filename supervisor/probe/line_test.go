@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-func TestLog(t *testing.T) {
+func TestLineMatcher(t *testing.T) {
 	for _, tt := range []struct {
 		re     string
 		blocks []string
 		want   bool
 	}{
 		{"^listening on [0-9]+$", []string{"one\r\nlistening on 80\r\nthree\n"}, true},
-		// the last line may have no end
+		// the last line may lack a newline
 		{"^listening$", []string{"not listening\n", "listening"}, true},
-		// a line is matched by itself
+		// each line is matched alone
 		{"a\nb", []string{"a\nb\n"}, false},
 		{"x", nil, false},
-		{"x", []string{strings.Repeat("a", mostLine-1) + "x\n"}, true},
+		{"x", []string{strings.Repeat("a", maxLine-1) + "x\n"}, true},
 		// only the beginning of a line is matched
-		{"x", []string{strings.Repeat("a", mostLine) + "x\n"}, false},
+		{"x", []string{strings.Repeat("a", maxLine) + "x\n"}, false},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			l := NewLineMatcher(regexp.MustCompile(tt.re))
@@ -33,7 +33,7 @@ func TestLog(t *testing.T) {
 				l.Match([]byte(b))
 			}
 			if err := l.Wait(ctx); (err == nil) != tt.want {
-				t.Errorf("%q in %q: %v", tt.re, tt.blocks, err)
+				t.Errorf("%q in %q: error %v, want a match: %t", tt.re, tt.blocks, err, tt.want)
 			}
 			l.Match([]byte("late\n"))
 		})

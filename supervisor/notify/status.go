@@ -1,0 +1,108 @@
+package notify
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/event"
+)
+
+// state is what the service manager was told last. It turns events into datagrams.
+type state struct {
+	ready     bool // READY=1 was queued
+	reloading bool
+	stopping  bool
+}
+
+// datagram returns what the service manager is told about an event; empty for nothing.
+func (s *state) datagram(e event.Event) string {
+	switch e := e.(type) {
+	case event.AllReady:
+		text := status("%s ready", count(e.Children))
+		if !s.ready {
+			s.ready = true
+			text = "READY=1\n" + text
+		}
+		return text
+	case event.Restarting:
+		return status("%s restarts: %s", e.Child, e.Reason)
+	case event.Failed:
+		return status("%s failed: %s", e.Child, e.Reason)
+	case event.ConfigEdited:
+		return s.reload()
+	case event.ConfigReloaded:
+		return s.reloaded("reloaded")
+	case event.ConfigRejected:
+		return s.reloaded("the new configuration was rejected")
+	case event.ReloadIgnored:
+		return s.reloaded("reload ignored: " + e.Reason)
+	case event.ReloadHalted:
+		return s.reloaded("reload halted at " + e.Child + ": " + e.Reason)
+	case event.SignalReceived:
+		switch e.Signal {
+		case "SIGHUP":
+			return s.reload()
+		case "SIGUSR1":
+			return ""
+		}
+		return s.stop(e.Signal)
+	case event.ShutdownBegun:
+		return s.stop(e.Reason)
+	case event.ShutdownComplete:
+		return status("%s: %d spawned, %d reaped, %d killed, %d descriptors leaked",
+			e.Verdict, e.Spawned, e.Reaped, e.Killed, e.Left)
+	}
+	return ""
+}
+
+func count(n int) string {
+	if n == 1 {
+		return "1 child"
+	}
+	return fmt.Sprint(n, " children")
+}
+
+// reload starts a reload. The time tells the service manager which reload a later READY=1
+// belongs to (systemd.service(5), Type=notify-reload).
+func (s *state) reload() string {
+	if s.stopping {
+		return ""
+	}
+	s.reloading = true
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
+	return fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d\n%s", now.Nano()/1000, status("reloading"))
+}
+
+func (s *state) reloaded(result string) string {
+	if !s.reloading || s.stopping {
+		return ""
+	}
+	s.reloading = false
+	if !s.ready {
+		return status("%s", result)
+	}
+	return "READY=1\n" + status("%s", result)
+}
+
+func (s *state) stop(reason string) string {
+	if s.stopping {
+		return ""
+	}
+	s.stopping = true
+	return "STOPPING=1\n" + status("stopping: %s", reason)
+}
+
+// status returns a STATUS assignment. It replaces characters that are not printable: a newline
+// in the text would start another assignment.
+func status(format string, args ...any) string {
+	return "STATUS=" + strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, fmt.Sprintf(format, args...))
+}
