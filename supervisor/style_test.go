@@ -39,7 +39,6 @@ var notYet = []string{
 	"supervisor/output",
 	"supervisor/process",
 	"supervisor/process/spawn",
-	"supervisor/procfs",
 	"supervisor/report",
 	"supervisor/watch",
 	"workers/client",

@@ -2,61 +2,60 @@ package procfs
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"tp0/supervisor/sockdiag"
 )
 
-// Holder is a process that has something open.
+// Holder is a process that has a file open.
 type Holder struct {
 	Pid  int
-	Comm string // what it calls itself: untrusted
+	Comm string // the name that it has set; untrusted
 }
 
-// holdersLimit bounds a look at the tables of all processes.
-const holdersLimit = 100 * time.Millisecond
+// maxHolderTime bounds the scan of the fd tables of all processes.
+const maxHolderTime = 100 * time.Millisecond
 
-// FindHolders says, by index, who else has open what a process left: the same
-// socket or pipe, or the same file, which another may have opened for itself.
-// The processes of except are passed over: those that are just about to end.
-// Processes whose tables we may not read are passed over, and so is what is
-// not reached in a tenth of a second, or once ctx ends. Devices are left out:
-// everybody has /dev/null open; and so are the standard streams.
-func FindHolders(ctx context.Context, left []FD, except []int) map[int]Holder {
-	ctx, cancel := context.WithTimeout(ctx, holdersLimit)
+// FindHolders returns, by index in leaked, another process that has open what a process leaked: the
+// same socket or pipe, or the same file, which the other process may have opened itself. It skips
+// the processes of except, which are about to end, and processes whose tables we may not read. It
+// skips standard streams and devices, since every process may have /dev/null open. It ends early
+// after 100 ms, or once ctx ends.
+func FindHolders(ctx context.Context, leaked []FD, except []int) map[int]Holder {
+	ctx, cancel := context.WithTimeout(ctx, maxHolderTime)
 	defer cancel()
-	wanted := holdable(left)
+	wanted := holdable(leaked)
 	found := map[int]Holder{}
 	if len(wanted) == 0 {
 		return found
 	}
-	pids := numbers("/proc")
-	slices.Reverse(pids) // who inherited something began later than who left it
+	pids := listNumbers("/proc")
+	slices.Reverse(pids) // a process is younger than the process that it inherited from
 	for _, pid := range pids {
 		if ctx.Err() != nil || len(wanted) == 0 {
 			break
 		}
 		if !slices.Contains(except, pid) {
-			heldBy(ctx, pid, left, wanted, found)
+			findHeldBy(ctx, pid, leaked, wanted, found)
 		}
 	}
 	return found
 }
 
-// holdable are those of left that somebody can hold, as indices by the names
-// that the kernel has for them. A socket that once was listed and no longer is
-// has nobody any more.
-func holdable(left []FD) map[string][]int {
+// holdable returns the indices of the descriptors that another process can hold, by the name of
+// the file without the suffix of a deleted file. A socket that was listed and is not listed any
+// more has no holder.
+func holdable(leaked []FD) map[string][]int {
 	wanted := map[string][]int{}
 	var listed map[uint64]sockdiag.Socket
 	var err error
-	for i, f := range left {
+	for i, f := range leaked {
 		switch {
-		case f.IsStandard(): // they came from whoever started it, and are there still
+		case f.IsStandard(): // the parent has them too
 			continue
 		case f.Kind == "socket":
 			if listed == nil && err == nil {
@@ -65,52 +64,56 @@ func holdable(left []FD) map[string][]int {
 			if _, ok := listed[f.Inode()]; !ok && err == nil && f.Resolved() {
 				continue
 			}
-		case f.Kind == "file" && (!strings.HasPrefix(f.link, "/dev/") || strings.HasPrefix(f.link, "/dev/shm/")), f.Kind == "pipe":
+		case f.Kind == "pipe":
+		case f.Kind == "file" && !strings.HasPrefix(f.link, "/dev/"):
+		case f.Kind == "file" && strings.HasPrefix(f.link, "/dev/shm/"):
 		default:
 			continue
 		}
-		name := strings.TrimSuffix(f.link, deleted)
+		name := strings.TrimSuffix(f.link, deletedSuffix)
 		wanted[name] = append(wanted[name], i)
 	}
 	return wanted
 }
 
-// heldBy moves from wanted to found what pid holds.
-func heldBy(ctx context.Context, pid int, left []FD, wanted map[string][]int, found map[int]Holder) {
+// findHeldBy moves what a process has open from wanted to found.
+func findHeldBy(
+	ctx context.Context, pid int, leaked []FD, wanted map[string][]int, found map[int]Holder,
+) {
 	entries := 0
-	visit := func(t *table, num int, name, link string) {
+	visit := func(d *fdDir, num int, name, link string) {
 		entries++
-		link = strings.TrimSuffix(link, deleted)
+		link = strings.TrimSuffix(link, deletedSuffix)
 		if len(wanted[link]) == 0 || ctx.Err() != nil {
 			return
 		}
 		f := newFD(num, link)
 		if f.Kind == "file" {
-			t.info(&f, name)
+			d.addInfo(&f, name)
 		}
-		var others []int
+		var rest []int
 		for _, i := range wanted[link] {
-			if left[i].Kind == "file" && left[i].id != f.id {
-				others = append(others, i)
+			if leaked[i].Kind == "file" && leaked[i].id != f.id {
+				rest = append(rest, i)
 				continue
 			}
 			found[i] = Holder{Pid: pid, Comm: comm(pid)}
 		}
-		if wanted[link] = others; len(others) == 0 {
+		if wanted[link] = rest; len(rest) == 0 {
 			delete(wanted, link)
 		}
 	}
 	over := func(int) bool { return ctx.Err() != nil }
-	_ = walk(fmt.Sprintf("/proc/%d/fd", pid), over, visit)
+	_ = walkFDs("/proc/"+strconv.Itoa(pid)+"/fd", over, visit)
 	if entries > 0 {
 		return
 	}
-	for _, tid := range otherThreads(pid) {
-		_ = walk(taskPath(pid, tid, "fd"), over, visit)
+	for _, tid := range threadsAfterMain(pid) {
+		_ = walkFDs(taskPath(pid, tid, "fd"), over, visit)
 	}
 }
 
 func comm(pid int) string {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	b, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
 	return strings.TrimSuffix(string(b), "\n")
 }

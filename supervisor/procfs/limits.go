@@ -10,14 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrLimits is returned for a limits file without the expected line.
+// ErrLimits is returned for a limits file without a valid line "Max file locks".
 var ErrLimits = errors.New("no line \"Max file locks\"")
 
-// FileLocks returns the soft RLIMIT_LOCKS of a process, unix.RLIM_INFINITY if it
-// is unlimited. Anybody may read it, whoever owns the process (proc_pid_limits(5)
-// has mode 0444 and no ptrace check).
+// FileLocks returns the soft RLIMIT_LOCKS of a process, unix.RLIM_INFINITY if it is unlimited.
+// Every user may read it (proc_pid_limits(5): the mode is 0444, without a ptrace check).
 func FileLocks(pid int) (uint64, error) {
-	b, err := slurp("/proc/" + strconv.Itoa(pid) + "/limits")
+	b, err := readFile("/proc/" + strconv.Itoa(pid) + "/limits")
 	if err != nil {
 		return 0, err
 	}
@@ -40,9 +39,9 @@ func parseFileLocks(limits []byte) (uint64, error) {
 	return n, nil
 }
 
-// LastPid returns the pid that was given last in our pid namespace: the last field of
-// /proc/loadavg (proc_loadavg(5)); 0: the kernel does not say. Pids are given in
-// order and begin anew at pid_max.
+// LastPid returns the pid that the kernel assigned last in our pid namespace: the last field of
+// /proc/loadavg (proc_loadavg(5)). It returns 0 if the file cannot be read. Pids are assigned in
+// ascending order, and start again after pid_max.
 func LastPid() int {
 	fd, err := unix.Open("/proc/loadavg", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

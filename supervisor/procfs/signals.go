@@ -9,19 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Signals is what a process does about signals, as bit sets: signal n is bit
-// n-1 (proc_pid_status(5)).
+// Signals are the signal sets of a process. Signal n is bit n-1 (proc_pid_status(5)).
 type Signals struct {
 	Caught  uint64
-	Blocked uint64 // by every thread: only those wait until somebody lets them in
+	Blocked uint64 // blocked by every thread
 	Ignored uint64
 }
 
-// ReadSignals reads the signal sets of a process. It is one read of a file
-// unless the main thread blocks something.
-//
-// A thread in sigwait(3) blocks what it waits for, but the kernel unblocks it
-// for the time of the wait: it is in none of the sets then.
+// ReadSignals reads the signal sets of a process. It reads one file, unless the main thread blocks
+// signals. A signal that a thread waits for in sigwait(3) is in none of the sets: the kernel
+// unblocks it during the wait. See [InSigwait].
 func ReadSignals(pid int) (Signals, error) {
 	s, err := readSignals(taskPath(pid, pid, "status"))
 	if err != nil || s.Blocked == 0 {
@@ -41,20 +38,7 @@ func ReadSignals(pid int) (Signals, error) {
 	return s, nil
 }
 
-// InSigwait reports whether a thread of a process stands in sigwait(3): what
-// it waits for it blocks, but the kernel unblocks that for the time of the wait,
-// and does not tell which signals they are.
-func InSigwait(pid int) bool {
-	for _, tid := range Threads(pid) {
-		if name, _ := parseSyscall(readWord(taskPath(pid, tid, "syscall"))); name == "rt_sigtimedwait" {
-			return true
-		}
-	}
-	return false
-}
-
-// Disposition says what becomes of a signal: "ignored", "blocked", "caught" or
-// "default".
+// Disposition returns the disposition of a signal: "ignored", "blocked", "caught" or "default".
 func (s Signals) Disposition(sig syscall.Signal) string {
 	if sig < 1 || sig > 64 {
 		return "default"
@@ -71,9 +55,8 @@ func (s Signals) Disposition(sig syscall.Signal) string {
 	return "default"
 }
 
-// ErrStatus is returned for a status file that has not the form of
-// proc_pid_status(5).
-var ErrStatus = errors.New("unreadable status")
+// ErrStatus is returned for a status file that does not have the form of proc_pid_status(5).
+var ErrStatus = errors.New("invalid status file")
 
 func readSignals(path string) (Signals, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)

@@ -7,31 +7,31 @@ import (
 	"strings"
 )
 
-// Status is the part of /proc/PID/status that says who a process is and what
-// it may do; see proc_pid_status(5).
+// Status is the part of /proc/PID/status that identifies a process and says what it may do
+// (proc_pid_status(5)).
 type Status struct {
-	Tgid      int // the process, where the file is a thread's
+	Tgid      int // the process that the thread belongs to
 	PPid      int
-	Dead      bool   // a zombie, or gone
-	Tracer    int    // 0: nobody traces it
+	Dead      bool   // a zombie or gone
+	Tracer    int    // pid of its tracer, 0 if there is none
 	UID, GID  uint32 // effective
 	NoNewPriv bool
-	Permitted uint64 // capabilities
+	Permitted uint64 // capability sets
 	Effective uint64
 	Bounding  uint64
 }
 
-// ReadStatus reads the status of a process, or of a thread by its own number.
+// ReadStatus reads the status of a process, or of a thread by its thread id.
 func ReadStatus(tid int) (Status, error) {
-	b, err := slurp(fmt.Sprintf("/proc/%d/status", tid))
+	b, err := readFile(fmt.Sprintf("/proc/%d/status", tid))
 	if err != nil {
 		return Status{}, err
 	}
 	return parseStatus(b), nil
 }
 
-// parseStatus leaves zero what is not there: kernels differ. The name, which
-// the process chose, is in the first line, with its line breaks escaped.
+// parseStatus leaves a field zero if its line is missing, because kernels differ. The first line
+// has the name of the process, which it may set; the kernel escapes its line breaks.
 func parseStatus(b []byte) (s Status) {
 	number := func(v string, base int) uint64 {
 		n, _ := strconv.ParseUint(v, base, 64)

@@ -1,28 +1,15 @@
 package procfs
 
-import (
-	"strconv"
+import "golang.org/x/sys/unix"
 
-	"golang.org/x/sys/unix"
-)
-
-// call is a system call, and whether its first argument is a descriptor.
-type call struct {
+// systemCall is a system call, and whether its first argument is a descriptor.
+type systemCall struct {
 	name string
 	fd   bool
 }
 
-func callOf(n int) call {
-	for _, table := range []map[int]call{calls, oldCalls} {
-		if c, ok := table[n]; ok {
-			return c
-		}
-	}
-	return call{name: "syscall " + strconv.Itoa(n)}
-}
-
-// calls are those in which threads wait, or which take long.
-var calls = map[int]call{
+// systemCalls are the system calls in which threads wait, or which can take long.
+var systemCalls = map[int]systemCall{
 	unix.SYS_READ:              {"read", true},
 	unix.SYS_READV:             {"readv", true},
 	unix.SYS_PREAD64:           {"pread64", true},
@@ -69,7 +56,7 @@ var calls = map[int]call{
 	unix.SYS_FUTEX_WAITV:       {name: "futex_waitv"},
 	unix.SYS_NANOSLEEP:         {name: "nanosleep"},
 	unix.SYS_CLOCK_NANOSLEEP:   {name: "clock_nanosleep"},
-	unix.SYS_RESTART_SYSCALL:   {name: "restart_syscall"}, // a call that a stop interrupted, signal(7)
+	unix.SYS_RESTART_SYSCALL:   {name: "restart_syscall"}, // after an interruption, signal(7)
 	unix.SYS_WAIT4:             {name: "wait4"},
 	unix.SYS_WAITID:            {name: "waitid"},
 	unix.SYS_RT_SIGSUSPEND:     {name: "rt_sigsuspend"},

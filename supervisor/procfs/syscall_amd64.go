@@ -2,8 +2,8 @@ package procfs
 
 import "golang.org/x/sys/unix"
 
-// oldCalls are those that newer architectures do without.
-var oldCalls = map[int]call{
+// legacyCalls are further system calls, which newer architectures do not have.
+var legacyCalls = map[int]systemCall{
 	unix.SYS_EPOLL_WAIT: {"epoll_wait", true},
 	unix.SYS_GETDENTS:   {"getdents", true},
 	unix.SYS_POLL:       {name: "poll"},

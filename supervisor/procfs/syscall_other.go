@@ -2,4 +2,4 @@
 
 package procfs
 
-var oldCalls map[int]call
+var legacyCalls map[int]systemCall

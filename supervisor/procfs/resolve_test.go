@@ -15,15 +15,15 @@ import (
 	"tp0/supervisor/sockdiag"
 )
 
-// conn is a connection or a listener.
-type conn interface {
-	SyscallConn() (syscall.RawConn, error)
+// unixSocket creates a unix socket that is not connected.
+func unixSocket() (int, error) {
+	return unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 }
 
-// look finds a connection in our own table.
-func look(t *testing.T, c any) FD {
+// fdOf returns the descriptor of a connection or listener of ours.
+func fdOf(t *testing.T, c any) FD {
 	t.Helper()
-	raw, err := c.(conn).SyscallConn()
+	raw, err := c.(syscall.Conn).SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,15 +34,15 @@ func look(t *testing.T, c any) FD {
 	return *find(own(t), num)
 }
 
-func say(t *testing.T, c net.Conn, text string) {
+func write(t *testing.T, c net.Conn, text string) {
 	t.Helper()
 	if _, err := c.Write([]byte(text)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// hear reads until a text has come: it is then known that all before it has.
-func hear(t *testing.T, c net.Conn, n int) {
+// read reads n bytes.
+func read(t *testing.T, c net.Conn, n int) {
 	t.Helper()
 	for got := 0; got < n; {
 		m, err := c.Read(make([]byte, n-got))
@@ -53,9 +53,8 @@ func hear(t *testing.T, c net.Conn, n int) {
 	}
 }
 
-// becomes looks until a socket is in a state; what waits there arrives some
-// time after it was sent.
-func becomes(t *testing.T, c any, want FDDetail) {
+// awaitDetail waits until a socket has a detail. Bytes arrive some time after they were sent.
+func awaitDetail(t *testing.T, c any, want FDDetail) {
 	t.Helper()
 	var got FDDetail
 	defer func() {
@@ -63,7 +62,10 @@ func becomes(t *testing.T, c any, want FDDetail) {
 			t.Logf("got %+v, want %+v", got, want)
 		}
 	}()
-	eventually(t, "a socket's detail", func() bool { got = look(t, c).Detail; return got == want })
+	eventually(t, "the socket has the detail", func() bool {
+		got = fdOf(t, c).Detail
+		return got == want
+	})
 }
 
 func TestTCPDetails(t *testing.T) {
@@ -72,33 +74,33 @@ func TestTCPDetails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	becomes(t, l, FDDetail{State: "listen"})
+	awaitDetail(t, l, FDDetail{State: "listen"})
 	client, err := net.Dial("tcp4", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	becomes(t, l, FDDetail{State: "listen, 1 not accepted"})
+	awaitDetail(t, l, FDDetail{State: "listen, 1 not accepted"})
 	server, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	becomes(t, l, FDDetail{State: "listen"})
-	becomes(t, client, FDDetail{State: "established"})
-	say(t, client, "12345")
-	becomes(t, server, FDDetail{State: "established", Unread: 5})
-	// The FIN that comes after the text is no byte of it, and neither is ours.
+	awaitDetail(t, l, FDDetail{State: "listen"})
+	awaitDetail(t, client, FDDetail{State: "established"})
+	write(t, client, "12345")
+	awaitDetail(t, server, FDDetail{State: "established", Unread: 5})
+	// The kernel counts a FIN as a byte, on both sides.
 	if err := client.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	becomes(t, server, FDDetail{State: "close-wait", Unread: 5})
-	becomes(t, client, FDDetail{State: "fin-wait-2"})
-	hear(t, server, 5)
-	becomes(t, server, FDDetail{State: "close-wait"})
+	awaitDetail(t, server, FDDetail{State: "close-wait", Unread: 5})
+	awaitDetail(t, client, FDDetail{State: "fin-wait-2"})
+	read(t, server, 5)
+	awaitDetail(t, server, FDDetail{State: "close-wait"})
 }
 
-// What the other side does not read is not acknowledged at some point.
+// TestTCPUnsent sends until the buffers of both sides are full.
 func TestTCPUnsent(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -129,26 +131,29 @@ func TestTCPUnsent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "all that was sent waits somewhere", func() bool {
-		a, b := look(t, client).Detail, look(t, server).Detail
+	eventually(t, "the unsent and unread bytes are those that were sent", func() bool {
+		a, b := fdOf(t, client).Detail, fdOf(t, server).Detail
 		return a.Unsent > 0 && b.Unread > 0 && a.Unsent+b.Unread == uint64(sent)
 	})
 }
 
 func TestBoundTCP(t *testing.T) {
-	fd, _ := open(t, func() (int, error) { return unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0) })
+	fd, _ := open(t, func() (int, error) {
+		return unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	})
 	if f := find(own(t), fd); f.Resolved() {
-		t.Errorf("one that is neither bound nor connected is called %q", f.Target)
+		t.Errorf("an unbound socket is listed as %q", f.Target)
 	}
 	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		t.Fatal(err)
 	}
 	f := find(own(t), fd)
 	if !f.Resolved() {
-		needs.Skip(t, "Linux 6.8", "an older kernel does not list a socket that is bound and not connected")
+		needs.Skip(t, "Linux 6.8", "older kernels do not list a socket that is only bound")
 	}
-	if !strings.HasPrefix(f.Target, "tcp 127.0.0.1:") || !strings.HasSuffix(f.Target, " bound") || f.Detail.State != "bound" {
-		t.Errorf("it is called %q, %+v", f.Target, f.Detail)
+	if !strings.HasPrefix(f.Target, "tcp 127.0.0.1:") || !strings.HasSuffix(f.Target, " bound") ||
+		f.Detail.State != "bound" {
+		t.Errorf("got %q, %+v, want a bound socket on 127.0.0.1", f.Target, f.Detail)
 	}
 }
 
@@ -158,15 +163,15 @@ func TestUDPDetails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	becomes(t, a, FDDetail{})
+	awaitDetail(t, a, FDDetail{})
 	b, err := net.Dial("udp4", a.LocalAddr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	becomes(t, b, FDDetail{State: "established"})
-	say(t, b, "12345")
-	eventually(t, "it waits", func() bool { return look(t, a).Detail.Unread >= 5 })
+	awaitDetail(t, b, FDDetail{State: "established"})
+	write(t, b, "12345")
+	eventually(t, "five bytes are unread", func() bool { return fdOf(t, a).Detail.Unread >= 5 })
 }
 
 func TestUnixDetails(t *testing.T) {
@@ -180,24 +185,24 @@ func TestUnixDetails(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		becomes(t, l, FDDetail{State: word + "listen, 1 not accepted"})
-		becomes(t, client, FDDetail{State: word + "established"}) // though its peer has no inode yet
+		awaitDetail(t, l, FDDetail{State: word + "listen, 1 not accepted"})
+		awaitDetail(t, client, FDDetail{State: word + "established"}) // its peer has no inode yet
 		server, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)
 		}
-		becomes(t, l, FDDetail{State: word + "listen"})
-		say(t, client, "12345")
-		becomes(t, server, FDDetail{State: word + "established", Unread: 5})
-		becomes(t, client, FDDetail{State: word + "established", Unsent: 5})
-		if f := look(t, server); f.Target != "unix "+path {
-			t.Errorf("%s: the server's is called %q", network, f.Target)
+		awaitDetail(t, l, FDDetail{State: word + "listen"})
+		write(t, client, "12345")
+		awaitDetail(t, server, FDDetail{State: word + "established", Unread: 5})
+		awaitDetail(t, client, FDDetail{State: word + "established", Unsent: 5})
+		if f := fdOf(t, server); f.Target != "unix "+path {
+			t.Errorf("%s: the server's target is %q, want %q", network, f.Target, "unix "+path)
 		}
-		if f := look(t, client); f.Target != "unix (unnamed)" {
-			t.Errorf("%s: the client's is called %q", network, f.Target)
+		if f := fdOf(t, client); f.Target != "unix (unnamed)" {
+			t.Errorf("%s: the client's target is %q, want unix (unnamed)", network, f.Target)
 		}
 		client.Close()
-		becomes(t, server, FDDetail{State: word + "peer closed", Unread: 5})
+		awaitDetail(t, server, FDDetail{State: word + "peer closed", Unread: 5})
 		server.Close()
 		l.Close()
 	}
@@ -210,21 +215,21 @@ func TestUnixDatagrams(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	becomes(t, a, FDDetail{State: "dgram"})
+	awaitDetail(t, a, FDDetail{State: "dgram"})
 	b, err := net.Dial("unixgram", path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	say(t, b, "12345")
-	becomes(t, a, FDDetail{State: "dgram", Unread: 5})
-	becomes(t, b, FDDetail{State: "dgram, established"})
+	write(t, b, "12345")
+	awaitDetail(t, a, FDDetail{State: "dgram", Unread: 5})
+	awaitDetail(t, b, FDDetail{State: "dgram, established"})
 }
 
-// Nobody can make his socket look like another's, or two of one.
+// TestHostileUnixNames binds sockets to paths that look like lines of /proc/net/unix.
 func TestHostileUnixNames(t *testing.T) {
 	dir := t.TempDir()
-	victim, _ := open(t, func() (int, error) { return unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0) })
+	victim, _ := open(t, unixSocket)
 	inode := find(own(t), victim).Inode()
 	for _, path := range []string{
 		filepath.Join(dir, "a  b (c) [d]"),
@@ -235,7 +240,7 @@ func TestHostileUnixNames(t *testing.T) {
 		if len(path) > 107 {
 			t.Fatalf("%q is too long", path)
 		}
-		fd, _ := open(t, func() (int, error) { return unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0) })
+		fd, _ := open(t, unixSocket)
 		if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 			t.Fatal(err)
 		}
@@ -245,14 +250,15 @@ func TestHostileUnixNames(t *testing.T) {
 		}
 	}
 	if f := find(own(t), victim); f.Target != "unix (unnamed)" {
-		t.Errorf("the victim is called %q", f.Target)
+		t.Errorf("the target of the unnamed socket is %q, want unix (unnamed)", f.Target)
 	}
 }
 
 func TestOtherFamilies(t *testing.T) {
+	const kobjectUevent = unix.NETLINK_KOBJECT_UEVENT
 	for want, args := range map[string][3]int{
 		"netlink route port ":          {unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_ROUTE},
-		"netlink kobject_uevent port ": {unix.AF_NETLINK, unix.SOCK_DGRAM, unix.NETLINK_KOBJECT_UEVENT},
+		"netlink kobject_uevent port ": {unix.AF_NETLINK, unix.SOCK_DGRAM, kobjectUevent},
 		"netlink sock_diag port ":      {unix.AF_NETLINK, unix.SOCK_DGRAM, unix.NETLINK_SOCK_DIAG},
 		"packet protocol 0x0003":       {unix.AF_PACKET, unix.SOCK_RAW, 0x0300},
 		"raw 0.0.0.0 protocol 1":       {unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP},
@@ -270,19 +276,20 @@ func TestOtherFamilies(t *testing.T) {
 				return fd, err
 			})
 			if !strings.HasPrefix(f.Target, want) {
-				t.Errorf("got %q", f.Target)
+				t.Errorf("got target %q, want the prefix %q", f.Target, want)
 			}
 		})
 	}
 }
 
-// A child in a network namespace of its own is none of sock_diag's business.
+// TestForeignNamespace resolves the socket of a child in a network namespace of its own, which
+// sock_diag does not list.
 func TestForeignNamespace(t *testing.T) {
 	needs.Check(t, "root")
-	cmd, said := start(t, "listen", func(cmd *exec.Cmd) {
+	cmd, line := start(t, "listen", func(cmd *exec.Cmd) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	})
-	num, addr, _ := cutInt(said)
+	num, addr, _ := cutInt(line)
 	pid := cmd.Process.Pid
 	fds, err := ReadFDs(pid, pid)
 	if err != nil {
@@ -294,7 +301,7 @@ func TestForeignNamespace(t *testing.T) {
 	}
 	Resolve(fds, sockets)
 	if f := find(fds, num); f.Resolved() {
-		t.Fatalf("our dump has a socket of another namespace: %+v", f)
+		t.Fatalf("the list of our namespace has the socket of another one: %+v", f)
 	}
 	foreign, err := sockdiag.ListForeign(pid)
 	if err != nil {
@@ -302,7 +309,7 @@ func TestForeignNamespace(t *testing.T) {
 	}
 	Resolve(fds, foreign)
 	if f := find(fds, num); f.Target != "tcp "+addr+" listen" || f.Detail.State != "listen" {
-		t.Errorf("got %+v, want %s", f, addr)
+		t.Errorf("got %+v, want a listener on %s", f, addr)
 	}
 }
 

@@ -74,7 +74,7 @@ func NeedsSocketPart(pid int, fds []FD, part int) bool {
 // reports true.
 func ResolveUnlisted(pid int, fds []FD, over func(read int) bool) {
 	for i, f := range fds {
-		if i%checkEvery == 0 && over(i) {
+		if i%checkInterval == 0 && over(i) {
 			return
 		}
 		if f.Kind != "socket" || f.Resolved() {

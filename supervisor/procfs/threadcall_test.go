@@ -11,11 +11,11 @@ import (
 	"tp0/supervisor/fixture/needs"
 )
 
-// A thread that executes a program waits for the main thread, which stands in
-// its exit as long as we trace it there.
-func TestExecuting(t *testing.T) {
+// TestBlockedInExecve lets a thread execute a program while the main thread is held in its exit
+// stop. execve waits for the main thread.
+func TestBlockedInExecve(t *testing.T) {
 	needs.Check(t, "python")
-	runtime.LockOSThread() // only it may speak to what it traces
+	runtime.LockOSThread() // ptrace accepts requests from the tracing thread only
 	defer runtime.UnlockOSThread()
 	const script = `
 import os, signal, threading
@@ -42,19 +42,24 @@ signal.pause()`
 	pid := cmd.Process.Pid
 	_, tid := LiveSiblings(pid, []int{pid})
 	if tid == 0 || BlockedInExecve(pid, tid) || BlockedInExecve(pid, pid) {
-		t.Fatalf("thread %d, which waits for a signal, executes", tid)
+		t.Fatalf("thread %d waits for a signal, and counts as blocked in execve", tid)
 	}
-	if _, _, e := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(pid), 0, unix.PTRACE_O_TRACEEXIT, 0, 0); e != 0 {
+	_, _, e := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(pid), 0,
+		unix.PTRACE_O_TRACEEXIT, 0, 0)
+	if e != 0 {
 		t.Fatal(e)
 	}
 	if err := cmd.Process.Signal(unix.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
 	var status unix.WaitStatus
-	if _, err := unix.Wait4(pid, &status, unix.WALL, nil); err != nil || status.TrapCause() != unix.PTRACE_EVENT_EXIT {
-		t.Fatalf("no exit of the main thread: %x %v", status, err)
+	_, err = unix.Wait4(pid, &status, unix.WALL, nil)
+	if err != nil || status.TrapCause() != unix.PTRACE_EVENT_EXIT {
+		t.Fatalf("the main thread has status %x, %v, want an exit stop", status, err)
 	}
-	eventually(t, "a thread that executes", func() bool { return BlockedInExecve(pid, tid) })
+	eventually(t, "the other thread is blocked in execve", func() bool {
+		return BlockedInExecve(pid, tid)
+	})
 	if err := unix.PtraceDetach(pid); err != nil {
 		t.Fatal(err)
 	}

@@ -18,12 +18,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The test binary is its own children: with PROCFS_CHILD set it does what that
-// says, tells it in one line, and lives until its standard input ends.
+// The test binary is also the child of its tests. With PROCFS_CHILD set, it plays that role, prints
+// one line when it is ready, and ends with its standard input.
 func init() {
 	switch os.Getenv("PROCFS_CHILD") {
-	case "main-ended", "waits", "blocks":
-		runtime.LockOSThread() // the main goroutine to the main thread
+	case "main-ended", "blocked-threads", "blocks-signal":
+		runtime.LockOSThread() // binds the main goroutine to the main thread
 	}
 }
 
@@ -39,25 +39,25 @@ func TestMain(m *testing.M) {
 		_, _, _ = unix.Syscall(unix.SYS_EXIT, 0, 0, 0)
 	case "listen":
 		listen()
-	case "hold":
+	case "idle":
 		fmt.Println("up")
-	case "name":
+	case "sets-name":
 		name, err := os.OpenFile("/proc/self/comm", os.O_WRONLY, 0)
 		must(err)
 		_, err = name.WriteString("a) R 1 (\nb c")
 		must(err)
 		fmt.Println("up")
-	case "signals":
+	case "handles-signals":
 		signal.Notify(make(chan os.Signal, 1), unix.SIGUSR1)
 		signal.Ignore(unix.SIGUSR2)
 		fmt.Println("up")
-	case "blocks":
+	case "blocks-signal":
 		var set unix.Sigset_t
 		set.Val[0] = 1 << (unix.SIGUSR1 - 1)
 		must(unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil))
 		fmt.Println("up")
-	case "waits":
-		waits()
+	case "blocked-threads":
+		blockThreads()
 	}
 	wait()
 }
@@ -82,58 +82,73 @@ func listen() {
 	fmt.Printf("%d %s\n", f.Fd(), l.Addr())
 }
 
-// waits has a thread in each of some calls, and prints "call=tid:fd" of each.
-func waits() {
+// blockedCall is a system call that blocks, and the descriptor that it is about, or -1.
+type blockedCall struct {
+	name string
+	fd   int
+	call func()
+}
+
+// blockedCalls returns system calls that block. path is a file to lock.
+func blockedCalls(path string) []blockedCall {
 	var p [2]int
 	must(unix.Pipe2(p[:], unix.O_CLOEXEC))
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	must(err)
-	must(unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, p[0], &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(p[0])}))
+	in := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(p[0])}
+	must(unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, p[0], &in))
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	must(err)
 	var locks [2]int
 	for i := range locks {
-		locks[i], err = unix.Open(os.Args[len(os.Args)-1], unix.O_RDONLY|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
+		locks[i], err = unix.Open(path, unix.O_RDONLY|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
 		must(err)
 	}
 	must(unix.Flock(locks[0], unix.LOCK_EX))
 	var word uint32
-	var text []string
-	for _, w := range []struct {
-		name string
-		fd   int
-		call func()
-	}{
+	return []blockedCall{
 		{"read", p[0], func() { _, _ = unix.Read(p[0], make([]byte, 1)) }},
 		{"epoll_pwait", ep, func() {
 			var events [1]unix.EpollEvent
-			_, _, _ = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(ep), uintptr(unsafe.Pointer(&events)), 1, ^uintptr(0), 0, 0)
+			_, _, _ = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(ep),
+				uintptr(unsafe.Pointer(&events)), 1, ^uintptr(0), 0, 0)
 		}},
 		{"recvfrom", pair[0], func() { _, _, _ = unix.Recvfrom(pair[0], make([]byte, 1), 0) }},
 		{"flock", locks[1], func() { _ = unix.Flock(locks[1], unix.LOCK_EX) }},
-		{"ppoll", -1, func() { _, _ = unix.Ppoll([]unix.PollFd{{Fd: int32(p[0]), Events: unix.POLLIN}}, nil, nil) }},
+		{"ppoll", -1, func() {
+			_, _ = unix.Ppoll([]unix.PollFd{{Fd: int32(p[0]), Events: unix.POLLIN}}, nil, nil)
+		}},
 		{"clock_nanosleep", -1, func() {
 			_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &unix.Timespec{Sec: 3600}, nil)
 		}},
-		{"futex", -1, func() { _, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&word)), 128, 0, 0, 0, 0) }},
-	} {
+		{"futex", -1, func() {
+			_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&word)), 128, 0, 0, 0, 0)
+		}},
+	}
+}
+
+// blockThreads has one thread in each of blockedCalls, and prints "call=tid:fd" for each.
+func blockThreads() {
+	var text []string
+	for _, c := range blockedCalls(os.Args[len(os.Args)-1]) {
 		tid := make(chan int)
 		go func() {
 			runtime.LockOSThread()
-			_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(unsafe.StringData("in "+w.name+"\x00"))), 0, 0, 0)
+			name := unsafe.Pointer(unsafe.StringData("in " + c.name + "\x00"))
+			_ = unix.Prctl(unix.PR_SET_NAME, uintptr(name), 0, 0, 0)
 			tid <- unix.Gettid()
-			w.call()
+			c.call()
 		}()
-		text = append(text, fmt.Sprintf("%s=%d:%d", w.name, <-tid, w.fd))
+		text = append(text, fmt.Sprintf("%s=%d:%d", c.name, <-tid, c.fd))
 	}
 	fmt.Println(strings.Join(text, " "))
 }
 
-// start runs the test binary as a child and returns what it said.
-func start(t *testing.T, what string, setup func(*exec.Cmd)) (*exec.Cmd, string) {
+// start runs the test binary as a child with a role. It returns the line that the child prints.
+func start(t *testing.T, role string, setup func(*exec.Cmd)) (*exec.Cmd, string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "PROCFS_CHILD="+what)
+	cmd.Env = append(os.Environ(), "PROCFS_CHILD="+role)
 	cmd.Stderr = os.Stderr
 	if setup != nil {
 		setup(cmd)
@@ -149,26 +164,52 @@ func start(t *testing.T, what string, setup func(*exec.Cmd)) (*exec.Cmd, string)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	bound := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	timeout := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 	t.Cleanup(func() {
 		in.Close()
 		_ = cmd.Process.Signal(syscall.SIGKILL)
 		_ = cmd.Wait()
-		bound.Stop()
+		timeout.Stop()
 	})
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		t.Fatalf("the child says %q: %v", line, err)
+		t.Fatalf("the child printed %q: %v", line, err)
 	}
 	return cmd, strings.TrimSpace(line)
 }
 
-// eventually looks again until ok, for ten seconds at most.
+// startCat runs cat(1), a process with one thread, and returns once it has opened its libraries.
+func startCat(t *testing.T) (pid int) {
+	t.Helper()
+	cmd := exec.Command("cat")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		_ = cmd.Wait()
+	})
+	_, _ = in.Write([]byte("x"))
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	return cmd.Process.Pid
+}
+
+// eventually waits until a condition holds, for ten seconds at most.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); !ok(); {
 		if time.Now().After(end) {
-			t.Fatalf("%s: not in ten seconds", what)
+			t.Fatalf("timeout after 10s: %s", what)
 		}
 		runtime.Gosched()
 	}
