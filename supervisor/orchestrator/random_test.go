@@ -48,8 +48,8 @@ func anyConfig(r *rand.Rand) *config.Config {
 			}
 			p.OverlapUpdate, p.MaxParallel = !oneshot && strategy == 0, 1+strategy
 		})
-		children = append(children, kid(pick(name, name+"*1", name+"*2", name+"*3"), after(deps...), listenOn(pick("", ":"+name, ":1"+name)), args(pick("", "", "+")),
-			restart(pick("never", "failure", "always")), onSuccess(on), onFailure(on), killBy(unix.SIGTERM, time.Duration(1+r.IntN(5))*time.Second), role))
+		children = append(children, child(pick(name, name+"*1", name+"*2", name+"*3"), after(deps...), listenOn(pick("", ":"+name, ":1"+name)), args(pick("", "", "+")),
+			restart(pick("never", "failure", "always")), onSuccess(on), onFailure(on), killSignal(unix.SIGTERM, time.Duration(1+r.IntN(5))*time.Second), role))
 		if last := children[len(children)-1]; r.IntN(10) == 0 {
 			last.Disabled, last.Instances = true, nil
 		}
@@ -61,64 +61,64 @@ func anyConfig(r *rand.Rand) *config.Config {
 }
 
 // act does something that can happen at this moment.
-func (w *world) act(r *rand.Rand, reloads bool) {
-	w.mu.Lock()
-	var one *live
-	if n := len(w.runs); n > 0 {
-		one = w.runs[r.IntN(n)]
+func (h *harness) act(r *rand.Rand, reloads bool) {
+	h.mu.Lock()
+	var one *fakeProcess
+	if n := len(h.processes); n > 0 {
+		one = h.processes[r.IntN(n)]
 	}
-	swept := w.swept
-	w.mu.Unlock()
+	swept := h.cleanupDue
+	h.mu.Unlock()
 	switch n := r.IntN(40); {
 	case n == 0 && r.IntN(3) == 0:
-		w.signal(unix.SIGTERM)
+		h.signal(unix.SIGTERM)
 	case n < 4 && reloads:
-		w.do(fmt.Sprintf("reload %d", r.IntN(len(w.cfgs))))
+		h.do(fmt.Sprintf("reload %d", r.IntN(len(h.configs))))
 	case n < 10:
 		<-time.After(time.Duration(r.IntN(3000)) * time.Millisecond)
 	case swept && r.IntN(5) == 0:
-		w.mu.Lock()
-		w.swept = false
-		w.mu.Unlock()
-		w.do("swept")
+		h.mu.Lock()
+		h.cleanupDue = false
+		h.mu.Unlock()
+		h.do("cleaned-up")
 	case one == nil:
 	case one.pid != 0:
-		w.exit(one, event.Exit{Code: r.IntN(2)}, process.FDResult{Proof: event.ProofNone})
+		h.exit(one, event.Exit{Code: r.IntN(2)}, process.FDResult{Proof: event.ProofNone})
 	case n < 14:
-		w.refuse(one, [2]error{errors.New("no such file"), unix.EAGAIN}[r.IntN(2)])
+		h.spawnFailed(one, [2]error{errors.New("no such file"), unix.EAGAIN}[r.IntN(2)])
 	default:
-		w.up(one, 0)
+		h.spawned(one, 0)
 	}
 }
 
 // oneshot reports whether an instance is one in some configuration: a reload can
 // make one of a run.
-func (w *world) oneshot(name string) bool {
-	return slices.ContainsFunc(w.cfgs, func(c *config.Config) bool {
+func (h *harness) oneshot(name string) bool {
+	return slices.ContainsFunc(h.configs, func(c *config.Config) bool {
 		return slices.ContainsFunc(c.Instances(), func(i *config.Instance) bool { return i.Name == name && i.Policy.Oneshot })
 	})
 }
 
 // settle lets everybody do as they are told, until nothing is to be done.
-func (w *world) settle() {
+func (h *harness) settle() {
 	for idle := false; ; {
 		synctest.Wait()
-		var begun, told []*live
-		w.mu.Lock()
-		for _, r := range w.runs {
+		var begun, told []*fakeProcess
+		h.mu.Lock()
+		for _, r := range h.processes {
 			switch {
 			case r.pid == 0:
 				begun = append(begun, r)
-			case r.told, w.oneshot(r.name):
+			case r.signalled, h.oneshot(r.name):
 				told = append(told, r)
 			}
 		}
-		w.mu.Unlock()
+		h.mu.Unlock()
 		for _, r := range begun {
-			w.up(r, 0)
+			h.spawned(r, 0)
 		}
 		for _, r := range told {
-			w.exit(r, event.Exit{}, process.FDResult{})
+			h.exit(r, event.Exit{}, process.FDResult{})
 		}
 		busy := len(begun)+len(told) > 0
 		if idle && !busy {
@@ -131,46 +131,46 @@ func (w *world) settle() {
 }
 
 // settled holds a fleet that is left alone against its configuration.
-func (w *world) settled() {
-	if w.f.shutdown.phase != running || w.f.haltedReload() != "" {
+func (h *harness) settled() {
+	if h.o.shutdown.phase != running || h.o.haltedReload() != "" {
 		return
 	}
-	for _, u := range w.f.instances {
-		if u.update.hasSlot && !w.f.dependenciesReady(u) && (u.state == lifecycle.Waiting || u.goal == rollout.Replace) {
+	for _, inst := range h.o.instances {
+		if inst.update.hasSlot && !h.o.dependenciesReady(inst) && (inst.state == lifecycle.Waiting || inst.goal == rollout.Replace) {
 			return // it waits for what it depends on, and those that come after it wait for it
 		}
 	}
 	var got, want []string
-	for _, u := range w.f.instances {
-		got = append(got, u.spec.Name)
+	for _, inst := range h.o.instances {
+		got = append(got, inst.spec.Name)
 		switch {
-		case u.goal != rollout.Run:
-			w.t.Errorf("%s is %s, and something else is still wanted of it", u.spec.Name, u.state)
-		case u.state == lifecycle.Waiting && w.f.mayStart(u):
-			w.t.Errorf("%s waits for nothing", u.spec.Name)
-		case u.state != lifecycle.Waiting && u.state != lifecycle.Ready && u.state != lifecycle.Succeeded && u.state != lifecycle.Failed:
-			w.t.Errorf("%s stays %s", u.spec.Name, u.state)
+		case inst.goal != rollout.Run:
+			h.t.Errorf("%s is %s, and something else is still wanted of it", inst.spec.Name, inst.state)
+		case inst.state == lifecycle.Waiting && h.o.mayStart(inst):
+			h.t.Errorf("%s waits for nothing", inst.spec.Name)
+		case inst.state != lifecycle.Waiting && inst.state != lifecycle.Ready && inst.state != lifecycle.Succeeded && inst.state != lifecycle.Failed:
+			h.t.Errorf("%s stays %s", inst.spec.Name, inst.state)
 		}
 	}
-	for _, i := range w.f.cfg.Instances() {
+	for _, i := range h.o.cfg.Instances() {
 		want = append(want, i.Name)
 	}
 	if !slices.Equal(got, want) {
-		w.t.Errorf("there are %v, want %v", got, want)
+		h.t.Errorf("there are %v, want %v", got, want)
 	}
 	needed := map[string]bool{}
-	for _, u := range w.f.instances {
-		for _, l := range u.spec.Launch.Listen {
-			needed[l.TCP] = needed[l.TCP] || !u.state.Final()
+	for _, inst := range h.o.instances {
+		for _, l := range inst.spec.Launch.Listen {
+			needed[l.TCP] = needed[l.TCP] || !inst.state.Final()
 		}
 	}
 	for address, open := range needed {
-		if open != (w.sockets[address] != 0) {
-			w.t.Errorf("%s is open: %v", address, !open)
+		if open != (h.sockets.open[address] != 0) {
+			h.t.Errorf("%s is open: %v", address, !open)
 		}
 	}
-	if w.f.reloads.active != nil {
-		w.t.Error("the reload is not over")
+	if h.o.reloads.active != nil {
+		h.t.Error("the reload is not over")
 	}
 }
 
@@ -178,21 +178,21 @@ func (w *world) settled() {
 // spawned once a stop began (world.Spawn looks at both), everything ends, and
 // a fleet that is left alone becomes what its configuration says.
 func TestAnything(t *testing.T) {
-	hub := newHub(t)
+	relay := newRelay(t)
 	for seed := range uint64(600) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := rand.New(rand.NewPCG(seed, 0))
-				w := open(t, hub, anyConfig(r), anyConfig(r), anyConfig(r))
-				defer w.finish()
+				h := newHarness(t, relay, anyConfig(r), anyConfig(r), anyConfig(r))
+				defer h.finish()
 				for range r.IntN(80) {
-					w.act(r, true)
+					h.act(r, true)
 					if r.IntN(2) == 0 {
 						synctest.Wait() // else several messages come together
 					}
 				}
-				w.settle()
-				w.settled()
+				h.settle()
+				h.settled()
 			})
 		})
 	}
@@ -202,32 +202,32 @@ func TestAnything(t *testing.T) {
 // there when it is spawned, and what depends on it is gone when its stop
 // begins.
 func TestAnyOrder(t *testing.T) {
-	hub := newHub(t)
+	relay := newRelay(t)
 	for seed := range uint64(200) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := rand.New(rand.NewPCG(seed, 1))
 				cfg := anyConfig(r)
-				w := open(t, hub, cfg)
-				defer w.finish()
-				w.mu.Lock()
-				w.onSpawn = func(name string) {
-					for _, u := range w.f.instances {
-						if d := dependsOn(cfg, name, u.spec.Name); d != nil && !reached(u, d.Until) {
-							t.Errorf("%s is spawned while %s is %s", name, u.spec.Name, u.state)
+				h := newHarness(t, relay, cfg)
+				defer h.finish()
+				h.mu.Lock()
+				h.onSpawn = func(name string) {
+					for _, inst := range h.o.instances {
+						if d := dependsOn(cfg, name, inst.spec.Name); d != nil && !reached(inst, d.Until) {
+							t.Errorf("%s is spawned while %s is %s", name, inst.spec.Name, inst.state)
 						}
 					}
 				}
-				w.onSignal = func(name string) {
-					for _, other := range w.runs {
-						if w.f.shutdown.requests < 2 && !other.killed && time.Since(w.f.shutdown.began) < deadline-reserve && goesBefore(cfg, other.name, name) {
+				h.onSignal = func(name string) {
+					for _, other := range h.processes {
+						if h.o.shutdown.requests < 2 && !other.killed && time.Since(h.o.shutdown.began) < deadline-reserve && goesBefore(cfg, other.name, name) {
 							t.Errorf("%s is stopped while %s has a run", name, other.name)
 						}
 					}
 				}
-				w.mu.Unlock()
+				h.mu.Unlock()
 				for range r.IntN(80) {
-					w.act(r, false)
+					h.act(r, false)
 					synctest.Wait()
 				}
 			})
@@ -254,14 +254,14 @@ func goesBefore(cfg *config.Config, name, other string) bool {
 	return !a && b || a == b && d != nil && d.Until != config.UntilCompleted
 }
 
-func reached(u *instance, until config.Until) bool {
+func reached(inst *instance, until config.Until) bool {
 	switch until {
 	case config.UntilStarted:
-		return u.state == lifecycle.Starting && u.process.pid > 0 || u.state == lifecycle.Ready || u.state == lifecycle.Succeeded
+		return inst.state == lifecycle.Starting && inst.process.pid > 0 || inst.state == lifecycle.Ready || inst.state == lifecycle.Succeeded
 	case config.UntilReady:
-		return u.state == lifecycle.Ready || u.state == lifecycle.Succeeded
+		return inst.state == lifecycle.Ready || inst.state == lifecycle.Succeeded
 	}
-	return u.state == lifecycle.Succeeded
+	return inst.state == lifecycle.Succeeded
 }
 
 func owner(cfg *config.Config, instance string) *config.Child {

@@ -19,50 +19,50 @@ func TestRunEndsWithItsTree(t *testing.T) {
 		for i, name := range names {
 			s := step{"", "spawn " + name}
 			if i > 0 {
-				s.do = "up " + names[i-1]
+				s.do = "spawned " + names[i-1]
 				s.want = names[i-1] + " ready, " + s.want
 			}
 			steps = append(steps, s)
 		}
 		last := names[len(names)-1]
-		return append(steps, step{"up " + last, last + " ready"})
+		return append(steps, step{"spawned " + last, last + " ready"})
 	}
 	with := func(before []step, more ...step) []step { return append(before, more...) }
-	one := cfgs(newConfig(kid("a")), newConfig(kid("a", args("2"))), newConfig(kid("b")))
-	chain := cfgs(newConfig(kid("db"), kid("app", after("db"))))
-	playAll(t, []script{
+	one := configs(newConfig(child("a")), newConfig(child("a", args("2"))), newConfig(child("b")))
+	chain := configs(newConfig(child("db"), child("app", after("db"))))
+	runScripts(t, []script{
 		{"a crash", one, with(up("a"),
-			step{"outlive a 1", "a outlived by " + worker + ", SIGTERM a"},
+			step{"main-exit a 1", "a outlived by " + worker + ", SIGTERM a"},
 			step{"wait 1999ms", ""},
 			step{"wait 1ms", "SIGKILL a"},
-			step{"exit a", "a again 1"},
+			step{"exit a", "a restart 1"},
 			step{"wait 1s", "spawn a"})},
 		{"a daemon that goes into the background", one, with(up("a"),
-			step{"outlive a", "a outlived by " + worker + ", SIGTERM a"},
-			step{"exit a", "a completed, stop: nothing runs and nothing is due, sweep"})},
+			step{"main-exit a", "a outlived by " + worker + ", SIGTERM a"},
+			step{"exit a", "a completed, stop: nothing runs and nothing is due, cleanup"})},
 		{"a reload", one, with(up("a"),
-			step{"hup 1", "SIGTERM a"},
-			step{"outlive a", "a outlived by " + worker},
+			step{"reload-later 1", "SIGTERM a"},
+			step{"main-exit a", "a outlived by " + worker},
 			step{"wait 1s", ""},
 			step{"exit a", "spawn a2"},
-			step{"up a", "a ready, reloaded +[] -[] ~[a] =[]"})},
+			step{"spawned a", "a ready, reloaded +[] -[] ~[a] =[]"})},
 		{"a removal", one, with(up("a"),
-			step{"hup 2", "spawn b, SIGTERM a"},
-			step{"up b", "b ready"},
-			step{"outlive a", "a outlived by " + worker},
+			step{"reload-later 2", "spawn b, SIGTERM a"},
+			step{"spawned b", "b ready"},
+			step{"main-exit a", "a outlived by " + worker},
 			step{"exit a", "reloaded +[b] -[a] ~[] =[]"})},
 		{"the stop of what it depends on", chain, with(up("db", "app"),
 			step{"TERM", "SIGTERM app"},
-			step{"outlive app", "app outlived by " + worker},
+			step{"main-exit app", "app outlived by " + worker},
 			step{"wait 1s", ""},
 			step{"exit app", "SIGTERM db"})},
 		{"a stop while the descendants end", one, with(up("a"),
-			step{"outlive a 1", "a outlived by " + worker + ", SIGTERM a"},
+			step{"main-exit a 1", "a outlived by " + worker + ", SIGTERM a"},
 			step{"TERM", ""},
-			step{"exit a", "sweep"})},
+			step{"exit a", "cleanup"})},
 		{"a reload while the descendants end", one, with(up("a"),
-			step{"outlive a 1", "a outlived by " + worker + ", SIGTERM a"},
-			step{"hup 1", "SIGKILL a"}, // two seconds later
+			step{"main-exit a 1", "a outlived by " + worker + ", SIGTERM a"},
+			step{"reload-later 1", "SIGKILL a"}, // two seconds later
 			step{"exit a", "spawn a2"})},
 	})
 }
@@ -70,32 +70,32 @@ func TestRunEndsWithItsTree(t *testing.T) {
 // What a child needs is stopped after it through children that have completed, or
 // failed.
 func TestOrderThroughWhatHasEnded(t *testing.T) {
-	migrated := newConfig(kid("db"), kid("migrate", oneshot, after("db")), kid("web", after("migrate:completed")))
-	failed := newConfig(kid("db"), kid("app", restart("never"), onFailure(config.Ignore), after("db")), kid("web", after("app")))
-	playAll(t, []script{
-		{"completed", cfgs(migrated, newConfig(kid("x"))), []step{
+	migrated := newConfig(child("db"), child("migrate", oneshot, after("db")), child("web", after("migrate:completed")))
+	failed := newConfig(child("db"), child("app", never, ignored, after("db")), child("web", after("app")))
+	runScripts(t, []script{
+		{"completed", configs(migrated, newConfig(child("x"))), []step{
 			{"", "spawn db"},
-			{"up db", "db ready, spawn migrate"},
-			{"up migrate", "migrate ready"},
+			{"spawned db", "db ready, spawn migrate"},
+			{"spawned migrate", "migrate ready"},
 			{"exit migrate", "migrate completed, spawn web"},
-			{"up web", "web ready"},
+			{"spawned web", "web ready"},
 			{"TERM", "SIGTERM web"},
 			{"exit web", "SIGTERM db"},
 		}},
-		{"completed and removed", cfgs(migrated, newConfig(kid("x"))), []step{
+		{"completed and removed", configs(migrated, newConfig(child("x"))), []step{
 			{"", "spawn db"},
-			{"up db", "db ready, spawn migrate"},
-			{"up migrate", "migrate ready"},
+			{"spawned db", "db ready, spawn migrate"},
+			{"spawned migrate", "migrate ready"},
 			{"exit migrate", "migrate completed, spawn web"},
-			{"up web", "web ready"},
-			{"hup 1", "spawn x, SIGTERM web"},
+			{"spawned web", "web ready"},
+			{"reload-later 1", "spawn x, SIGTERM web"},
 			{"exit web", "SIGTERM db"},
 		}},
-		{"failed", cfgs(failed), []step{
+		{"failed", configs(failed), []step{
 			{"", "spawn db"},
-			{"up db", "db ready, spawn app"},
-			{"up app", "app ready, spawn web"},
-			{"up web", "web ready"},
+			{"spawned db", "db ready, spawn app"},
+			{"spawned app", "app ready, spawn web"},
+			{"spawned web", "web ready"},
 			{"exit app 1", "app failed"},
 			{"TERM", "SIGTERM web"},
 			{"exit web", "SIGTERM db"},
@@ -105,31 +105,31 @@ func TestOrderThroughWhatHasEnded(t *testing.T) {
 
 // What was killed before the stop is not judged with it.
 func TestVerdictJudgesTheStopAlone(t *testing.T) {
-	hub := newHub(t)
+	relay := newRelay(t)
 	synctest.Test(t, func(t *testing.T) {
-		w := open(t, hub, newConfig(kid("a")))
-		defer w.finish()
-		w.do("up a")
-		w.took()
-		w.do("outlive a 1")
-		w.took()
-		w.mu.Lock()
-		r := w.run("a")
-		w.mu.Unlock()
-		w.f.Deliver(process.Signalled{Process: r.id, Pid: 77, Descendant: "worker", Signal: unix.SIGKILL, Step: 2})
-		w.do("exit a")
-		w.do("wait 1s")
-		w.took()
-		w.do("up a")
-		w.do("TERM")
-		w.do("exit a")
-		w.took()
-		w.do("swept")
-		w.took()
-		if got, want := w.do("end"), "graceful 0: spawned 2, reaped 2, orphans 0, killed 0, left 0"; got != want {
+		h := newHarness(t, relay, newConfig(child("a")))
+		defer h.finish()
+		h.do("spawned a")
+		h.actions()
+		h.do("main-exit a 1")
+		h.actions()
+		h.mu.Lock()
+		r := h.processOf("a")
+		h.mu.Unlock()
+		h.o.Deliver(process.Signalled{Process: r.id, Pid: 77, Descendant: "worker", Signal: unix.SIGKILL, Step: 2})
+		h.do("exit a")
+		h.do("wait 1s")
+		h.actions()
+		h.do("spawned a")
+		h.do("TERM")
+		h.do("exit a")
+		h.actions()
+		h.do("cleaned-up")
+		h.actions()
+		if got, want := h.do("end"), "graceful 0: spawned 2, reaped 2, orphans 0, killed 0, left 0"; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
-		if c := w.f.Summary(); c.KilledBefore != 1 {
+		if c := h.o.Summary(); c.KilledBefore != 1 {
 			t.Errorf("killed before the stop: %d, want 1", c.KilledBefore)
 		}
 	})
@@ -142,7 +142,7 @@ func TestFailureBeforeTheStopCounts(t *testing.T) {
 		change change
 		want   string
 	}{
-		"never restarted": {restart("never"), "graceful 1: spawned 1, reaped 1, orphans 0, killed 0, left 0"},
+		"never restarted": {never, "graceful 1: spawned 1, reaped 1, orphans 0, killed 0, left 0"},
 		"critical":        {policy(func(p *config.Policy) { p.Critical, p.Restart.On = true, "never" }), "graceful 7: spawned 1, reaped 1, orphans 0, killed 0, left 0"},
 		"to be restarted": {restart("failure"), "graceful 0: spawned 1, reaped 1, orphans 0, killed 0, left 0"},
 	} {
@@ -152,13 +152,13 @@ func TestFailureBeforeTheStopCounts(t *testing.T) {
 				failed = ""
 			}
 			want := func(s string) string { return strings.Trim(failed+", "+s, ", ") }
-			play(t, cfgs(newConfig(kid("a", test.change))), []step{
+			runScript(t, configs(newConfig(child("a", test.change))), []step{
 				{"", "spawn a"},
-				{"up a", "a ready"},
-				{"outlive a 7", "a outlived by [worker (pid 77)], SIGTERM a"},
+				{"spawned a", "a ready"},
+				{"main-exit a 7", "a outlived by [worker (pid 77)], SIGTERM a"},
 				{"TERM", ""},
-				{"exit a", want("sweep")},
-				{"swept", ""},
+				{"exit a", want("cleanup")},
+				{"cleaned-up", ""},
 				{"end", test.want},
 			})
 		})
@@ -170,15 +170,15 @@ func TestFailureBeforeTheStopCounts(t *testing.T) {
 func TestTimeoutOfARestart(t *testing.T) {
 	shared := policy(func(p *config.Policy) { p.SharedTimeout, p.KillTimeout = true, 9*time.Second })
 	short := policy(func(p *config.Policy) { p.SharedTimeout, p.KillTimeout = true, 2*time.Second })
-	both := cfgs(newConfig(kid("a", shared)), newConfig(kid("a", shared, args("2"))))
-	up := []step{{"", "spawn a"}, {"up a", "a ready"}}
-	playAll(t, []script{
+	both := configs(newConfig(child("a", shared)), newConfig(child("a", shared, args("2"))))
+	up := []step{{"", "spawn a"}, {"spawned a", "a ready"}}
+	runScripts(t, []script{
 		{"a reload", both, append(up[:2:2],
-			step{"hup 1", "SIGTERM a"},
+			step{"reload-later 1", "SIGTERM a"},
 			step{"wait 4999ms", ""},
 			step{"wait 1ms", "SIGKILL a"})},
-		{"a stop while it is replaced", cfgs(newConfig(kid("a", short)), newConfig(kid("a", short, args("2")))), append(up[:2:2],
-			step{"hup 1", "SIGTERM a"},
+		{"a stop while it is replaced", configs(newConfig(child("a", short)), newConfig(child("a", short, args("2")))), append(up[:2:2],
+			step{"reload-later 1", "SIGTERM a"},
 			step{"wait 1s", ""},
 			step{"TERM", "ignored: a stop began before it was fully applied"},
 			step{"wait 1999ms", ""},

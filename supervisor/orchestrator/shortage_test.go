@@ -20,50 +20,50 @@ import (
 func TestSpawnLater(t *testing.T) {
 	again := []step{
 		{"", "spawn a"},
-		{"lack a", "a delayed 50ms"},
+		{"spawn-short a", "a delayed 50ms"},
 		{"wait 49ms", ""},
 		{"wait 1ms", "spawn a"},
-		{"lack a", "a delayed 100ms"},
+		{"spawn-short a", "a delayed 100ms"},
 		{"wait 100ms", "spawn a"},
 	}
 	with := func(more ...step) []step { return append(again[:len(again):len(again)], more...) }
-	never := cfgs(newConfig(kid("a", restart("never")), kid("b", after("a"))))
-	playAll(t, []script{
-		{"it comes", never, with(
-			step{"up a", "a ready, spawn b"},
-			step{"up b", "b ready"},
+	pair := configs(newConfig(child("a", never), child("b", after("a"))))
+	runScripts(t, []script{
+		{"it comes", pair, with(
+			step{"spawned a", "a ready, spawn b"},
+			step{"spawned b", "b ready"},
 			step{"exit a 1", "a failed, stop: child failed: a, SIGTERM b"})},
-		{"no restart is counted", cfgs(newConfig(kid("a"))), with(
-			step{"up a", "a ready"},
-			step{"exit a 1", "a again 1"},
+		{"no restart is counted", configs(newConfig(child("a"))), with(
+			step{"spawned a", "a ready"},
+			step{"exit a 1", "a restart 1"},
 			step{"wait 1s", "spawn a"},
-			step{"lack a", "a delayed 50ms"}, // the first delay again
+			step{"spawn-short a", "a delayed 50ms"}, // the first delay again
 			step{"wait 50ms", "spawn a"},
-			step{"up a", "a ready"},
-			step{"exit a 1", "a again 2"})},
-		{"a stop ends the wait", never, with(
-			step{"lack a", "a delayed 200ms"},
-			step{"TERM", "sweep"},
-			step{"swept", ""},
+			step{"spawned a", "a ready"},
+			step{"exit a 1", "a restart 2"})},
+		{"a stop ends the wait", pair, with(
+			step{"spawn-short a", "a delayed 200ms"},
+			step{"TERM", "cleanup"},
+			step{"cleaned-up", ""},
 			step{"end", "graceful 0: spawned 0, reaped 0, orphans 0, killed 0, left 0"})},
-		{"then something else fails", cfgs(newConfig(kid("a"))), with(
-			step{"refuse a", "a not spawned, a again 1"})},
-		{"so does a stop that comes first", never, with(
+		{"then something else fails", configs(newConfig(child("a"))), with(
+			step{"spawn-failed a", "a not spawned, a restart 1"})},
+		{"so does a stop that comes first", pair, with(
 			step{"TERM", "SIGTERM a"},
-			step{"lack a", "a not spawned, sweep"})},
+			step{"spawn-short a", "a not spawned, cleanup"})},
 	})
 }
 
 // The delay has a limit.
 func TestSpawnLaterIsBounded(t *testing.T) {
-	bubble(t, cfgs(newConfig(kid("a"))), func(w *world) {
-		w.took()
+	withHarness(t, configs(newConfig(child("a"))), func(h *harness) {
+		h.actions()
 		for range 40 {
-			w.do("lack a")
-			w.do("wait 2s")
+			h.do("spawn-short a")
+			h.do("wait 2s")
 		}
-		w.took()
-		all := told[event.SpawnDelayed](w)
+		h.actions()
+		all := eventsOf[event.SpawnDelayed](h)
 		for _, e := range all {
 			if e.Delay > maxSpawnDelay || e.Resource != "processes" || e.Limit == "" || e.Limit == "unknown" {
 				t.Errorf("%+v", e)
@@ -77,23 +77,23 @@ func TestSpawnLaterIsBounded(t *testing.T) {
 
 // A spawn for one command is given up after a time.
 func TestPatience(t *testing.T) {
-	hub := newHub(t)
+	relay := newRelay(t)
 	synctest.Test(t, func(t *testing.T) {
-		w := open(t, hub, newConfig(kid("a", restart("never"))))
-		defer w.finish()
-		w.f.opt.ShortageTimeout = time.Second // nothing was read of it yet
+		h := newHarness(t, relay, newConfig(child("a", never)))
+		defer h.finish()
+		h.o.opt.ShortageTimeout = time.Second // nothing was read of it yet
 		began := time.Now()
-		for len(told[event.SpawnFailed](w)) == 0 {
-			w.do("lack a")
-			w.took()
-			if len(told[event.SpawnFailed](w)) == 0 {
-				<-time.After(told[event.SpawnDelayed](w)[len(told[event.SpawnDelayed](w))-1].Delay)
+		for len(eventsOf[event.SpawnFailed](h)) == 0 {
+			h.do("spawn-short a")
+			h.actions()
+			if len(eventsOf[event.SpawnFailed](h)) == 0 {
+				<-time.After(eventsOf[event.SpawnDelayed](h)[len(eventsOf[event.SpawnDelayed](h))-1].Delay)
 			}
 		}
 		if d := time.Since(began); d < time.Second || d > time.Second+maxSpawnDelay {
 			t.Errorf("given up after %v", d)
 		}
-		if _, err := w.f.ExitStatus(); err == nil {
+		if _, err := h.o.ExitStatus(); err == nil {
 			t.Error("no reason is told")
 		}
 	})
@@ -104,9 +104,9 @@ func TestOwnLimits(t *testing.T) {
 	limit := func(_ *config.Child, i *config.Instance) {
 		i.Launch.Attributes.Limits = map[int]unix.Rlimit{unix.RLIMIT_NPROC: {Cur: 1, Max: 1}}
 	}
-	bubble(t, cfgs(newConfig(kid("a", limit))), func(w *world) {
-		w.want("", "spawn a")
-		w.want("lack a", "a delayed 50ms") // our own fork
+	withHarness(t, configs(newConfig(child("a", limit))), func(h *harness) {
+		h.want("", "spawn a")
+		h.want("spawn-short a", "a delayed 50ms") // our own fork
 	})
 	if spawn.FromStartVerb(fmt.Errorf("x: %w", unix.EAGAIN)) {
 		t.Error("a fork is no start verb")
@@ -115,25 +115,25 @@ func TestOwnLimits(t *testing.T) {
 
 // A probe that cannot be started counts for nothing, and is told once in a row.
 func TestUnableCheck(t *testing.T) {
-	before := []step{{"", "spawn a"}, {"up a", "a ready"}}
+	before := []step{{"", "spawn a"}, {"spawned a", "a ready"}}
 	with := func(more ...step) []step { return append(before[:len(before):len(before)], more...) }
-	one := cfgs(newConfig(kid("a", checkBy("0s"), killBy(unix.SIGTERM, time.Hour)))) // checks have jitter
-	playAll(t, []script{
+	one := configs(newConfig(child("a", checkBy("0s"), killSignal(unix.SIGTERM, time.Hour)))) // checks have jitter
+	runScripts(t, []script{
 		{"alone", one, with(
-			step{"lacking", ""},
-			step{"wait 6s", "try a, a probe alive not started"},
-			step{"wait 11s", "try a"},
-			step{"wait 11s", "try a"},
-			step{"wait 11s", "try a"},
+			step{"probe-short", ""},
+			step{"wait 6s", "probe a, a probe alive not started"},
+			step{"wait 11s", "probe a"},
+			step{"wait 11s", "probe a"},
+			step{"wait 11s", "probe a"},
 			step{"health", ""})},
 		{"between failures", one, with(
-			step{"ill", ""},
-			step{"wait 6s", "try a, a check alive failed"},
-			step{"lacking", ""},
-			step{"wait 11s", "try a, a probe alive not started"},
-			step{"wait 11s", "try a"},
-			step{"ill", ""},
-			step{"wait 11s", "try a, a unhealthy, SIGTERM a"})},
+			step{"probe-fails", ""},
+			step{"wait 6s", "probe a, a check alive failed"},
+			step{"probe-short", ""},
+			step{"wait 11s", "probe a, a probe alive not started"},
+			step{"wait 11s", "probe a"},
+			step{"probe-fails", ""},
+			step{"wait 11s", "probe a, a unhealthy, SIGTERM a"})},
 	})
 }
 
@@ -142,17 +142,17 @@ func TestUnableReady(t *testing.T) {
 	ready := func(_ *config.Child, i *config.Instance) {
 		i.Launch.Ready = &config.Ready{Probe: exec("0s"), Timeout: time.Second}
 	}
-	bubble(t, cfgs(newConfig(kid("a", ready))), func(w *world) {
-		w.want("lacking", "spawn a")
-		w.do("up a")
-		w.do("wait 1500ms")
-		did := w.took()
+	withHarness(t, configs(newConfig(child("a", ready))), func(h *harness) {
+		h.want("probe-short", "spawn a")
+		h.do("spawned a")
+		h.do("wait 1500ms")
+		did := h.actions()
 		if !strings.Contains(did, "a probe ready not started") || strings.Contains(did, "a not ready") {
 			t.Errorf("it did %q", did)
 		}
-		w.do("well")
-		w.do("wait 1s")
-		if did := w.took(); !strings.Contains(did, "a ready") {
+		h.do("probe-succeeds")
+		h.do("wait 1s")
+		if did := h.actions(); !strings.Contains(did, "a ready") {
 			t.Errorf("it did %q", did)
 		}
 	})
@@ -174,15 +174,15 @@ func (r *fewRelays) Prepare(s output.Spec) (*output.ChildOutput, error) {
 
 // A lack of descriptors for its output is no failure of a child either.
 func TestNoDescriptors(t *testing.T) {
-	hub := newHub(t)
+	relay := newRelay(t)
 	synctest.Test(t, func(t *testing.T) {
-		w := open(t, &fewRelays{hub, 2}, newConfig(kid("a", restart("never"))))
-		defer w.finish()
-		w.want("", "a delayed 50ms")
-		w.want("wait 50ms", "a delayed 100ms")
-		w.want("wait 100ms", "spawn a")
-		w.want("up a", "a ready")
-		e := told[event.SpawnDelayed](w)[0]
+		h := newHarness(t, &fewRelays{relay, 2}, newConfig(child("a", never)))
+		defer h.finish()
+		h.want("", "a delayed 50ms")
+		h.want("wait 50ms", "a delayed 100ms")
+		h.want("wait 100ms", "spawn a")
+		h.want("spawned a", "a ready")
+		e := eventsOf[event.SpawnDelayed](h)[0]
 		if e.Resource != "descriptors" || !strings.Contains(e.Limit, "RLIMIT_NOFILE") {
 			t.Errorf("%+v", e)
 		}

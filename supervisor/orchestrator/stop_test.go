@@ -1,0 +1,305 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/config"
+	"tp0/supervisor/event"
+	"tp0/supervisor/output"
+	"tp0/supervisor/process"
+	"tp0/supervisor/procfs"
+)
+
+// The run of the test is this process, which does listen.
+func TestReady(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	cfg := configs(newConfig(child("a", readyAt(l.Addr().String())), child("b", after("a"))))
+	late := []step{
+		{"wait 999ms", ""},
+		{"health", "a is starting"},
+		{"wait 1ms", "a not ready, SIGTERM a"},
+		{"health", "a is unready"},
+		{"wait 2s", "SIGKILL a"},
+	}
+	runScripts(t, []script{
+		{"it listens", cfg, []step{
+			{"", "spawn a"},
+			{fmt.Sprintf("spawned a %d", os.Getpid()), "a ready, spawn b"},
+		}},
+		{"somebody else does", cfg, append([]step{
+			{"", "spawn a"},
+			{"spawned a", ""},
+		}, append(late,
+			step{"exit a", "a restart 1"}, // not a success, whatever it says
+			step{"wait 1s", "spawn a"},
+			step{fmt.Sprintf("spawned a %d", os.Getpid()), "a ready, spawn b"})...)},
+		{"a stop goes on with the ladder of one that was late", cfg, append([]step{
+			{"", "spawn a"},
+			{"spawned a", ""},
+		}, append(late[:3:3],
+			step{"wait 1s", ""},
+			step{"TERM", ""},
+			step{"wait 1s", "SIGKILL a"},
+			step{"exit a", "cleanup"})...)},
+		{"it ends before", cfg, []step{
+			{"", "spawn a"},
+			{"spawned a", ""},
+			{"exit a 1", "a restart 1"},
+			{"wait 1s", "spawn a"},
+			{"TERM", "SIGTERM a"},
+			{fmt.Sprintf("spawned a %d", os.Getpid()), ""}, // too late to serve
+			{"exit a", "cleanup"},
+		}},
+	})
+}
+
+func TestRestartDelays(t *testing.T) {
+	patient := func(_ *config.Child, i *config.Instance) {
+		i.Policy.Restart = config.Restart{On: "always", Attempts: 5, Interval: time.Hour, Delay: time.Second, MaxDelay: 6 * time.Second}
+	}
+	withHarness(t, configs(newConfig(child("a", patient))), func(h *harness) {
+		h.want("", "spawn a")
+		for n, policy := range []time.Duration{1, 2, 4, 6, 6} {
+			h.want("spawned a", "a ready")
+			h.want("exit a", fmt.Sprintf("a restart %d", n+1))
+			d := eventsOf[event.Restarting](h)[n].Delay
+			if d < policy*800*time.Millisecond || d > policy*1200*time.Millisecond || d > 6*time.Second {
+				h.t.Errorf("restart %d comes after %v", n+1, d)
+			}
+			h.want(fmt.Sprintf("wait %v", d-1), "")
+			h.want("wait 1ns", "spawn a")
+		}
+		h.want("spawned a", "a ready")
+		h.want("exit a", "a failed, stop: child failed: a, cleanup")
+	})
+}
+
+func TestBudget(t *testing.T) {
+	withHarness(t, configs(newConfig(child("a"))), func(h *harness) {
+		h.want("spawned a", "spawn a, a ready")
+		began := time.Now()
+		h.want("TERM", "SIGTERM a")
+		h.want("wait 1s", "")
+		h.want("exit a", "cleanup")
+		h.want("TERM", "cleanup")
+		want := [][2]time.Duration{
+			{deadline - reserve, deadline - reserve/4},
+			{time.Second, deadline - reserve/4}, // again: what is left is killed now
+		}
+		if !reflect.DeepEqual(h.cleanups, want) {
+			t.Errorf("sweeps: %v, want %v", h.cleanups, want)
+		}
+		h.o.Deliver(process.OrphanSignalled{Pid: 9, Command: "o", Signal: unix.SIGTERM, Step: 1})
+		h.o.Deliver(process.OrphanSignalled{Pid: 9, Command: "o", Signal: unix.SIGKILL, Step: 2})
+		h.o.Deliver(process.OrphanReaped{Pid: 9, Command: "o", Exit: event.Exit{Signal: "SIGKILL"}})
+		h.do("cleaned-up")
+		if got, want := h.end(), "forced 124: spawned 1, reaped 1, orphans 1, killed 1, left 0"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if !h.o.Deadline().Equal(began.Add(deadline)) {
+			t.Errorf("deadline: %v after the signal", h.o.Deadline().Sub(began))
+		}
+		if c := h.o.Summary(); c.Elapsed != time.Second || c.Deadline != deadline {
+			t.Errorf("%+v", c)
+		}
+	})
+}
+
+// A stop that fits tells what it did with names and numbers.
+func TestTold(t *testing.T) {
+	withHarness(t, configs(newConfig(child("a"), child("b"))), func(h *harness) {
+		h.want("spawned a", "spawn a, spawn b, a ready")
+		h.want("spawned b", "b ready")
+		h.do("wait 1s")
+		h.want("exit-by b SIGSEGV", "b restart 1")
+		u := eventsOf[event.UnexpectedEnd](h)
+		if len(u) != 1 || u[0].Child != "b" || u[0].Reason != "ended by SIGSEGV" {
+			t.Errorf("unexpected: %+v", u)
+		}
+		h.do("wait 1s")
+		h.want("spawned b", "spawn b, b ready")
+		h.want("INT", "SIGTERM a, SIGTERM b")
+		a, b := h.processes[0], h.processes[1]
+		if s, want := eventsOf[event.SignalSent](h), (event.SignalSent{Child: "a", Pid: a.pid, Signal: "SIGTERM", Step: 1}); len(s) != 2 || s[0] != want {
+			t.Errorf("signals: %+v", s)
+		}
+		h.o.Deliver(process.Signalled{Process: a.id, Pid: a.pid, Signal: unix.SIGCONT, Err: unix.EPERM})
+		h.o.Deliver(process.Signalled{Process: b.id, Pid: b.pid, Signal: unix.SIGCONT, Err: unix.ESRCH}) // it has just ended
+		if f := eventsOf[event.SignalFailed](h); len(f) != 1 || f[0].Child != "a" || f[0].Signal != "SIGCONT" {
+			t.Errorf("failed: %+v", f)
+		}
+		h.do("wait 500ms")
+		h.do("exit a 7")
+		r := eventsOf[event.Reaped](h)
+		if got := r[len(r)-1]; got.Child != "a" || !got.Stopped || got.Stop != 500*time.Millisecond || got.Elapsed != 2500*time.Millisecond || got.Exit.Code != 7 {
+			t.Errorf("reaped: %+v", got)
+		}
+		if r[0].Stopped || r[0].Stop != 0 || r[0].Elapsed != time.Second {
+			t.Errorf("reaped: %+v", r[0])
+		}
+		if u := eventsOf[event.UnexpectedEnd](h); len(u) != 1 {
+			t.Errorf("a stop is no crash: %+v", u)
+		}
+		h.want("TERM", "SIGKILL b")
+		h.want("TERM", "")
+		meanings := []event.SignalReceived{
+			{Signal: "SIGINT", Meaning: "stop; press Ctrl-C again to force"},
+			{Signal: "SIGTERM", Meaning: "again: next step now"},
+			{Signal: "SIGTERM", Meaning: "again: SIGKILL now"},
+		}
+		if r := eventsOf[event.SignalReceived](h); !slices.Equal(r, meanings) {
+			t.Errorf("received: %+v", r)
+		}
+	})
+}
+
+// What a timer or a probe says of an earlier run is not taken for the one that
+// there is now.
+func TestStale(t *testing.T) {
+	withHarness(t, configs(newConfig(child("a", neverReady))), func(h *harness) {
+		h.want("spawned a", "spawn a")
+		inst, first := h.o.instances[0], h.o.instances[0].process.id
+		h.want("exit a 1", "a restart 1")
+		h.want("wait 1s", "spawn a")
+		h.o.mail.Put(probeDone{inst, first, nil})
+		h.o.mail.Put(probeDone{inst, first, errors.New("too late")})
+		h.want("", "")
+		h.want("TERM", "SIGTERM a")
+		h.o.mail.Put(timerFired{inst, inst.timer.generation - 1, stepTimer})
+		h.want("", "")
+		h.o.mail.Put(timerFired{inst, inst.timer.generation, stepTimer})
+		h.want("", "SIGKILL a")
+	})
+}
+
+func TestReloadWhileReading(t *testing.T) {
+	all := configs(newConfig(child("a")), newConfig(child("a"), child("b")), newConfig(child("a"), child("c")))
+	t.Run("it is read once more", func(t *testing.T) {
+		withHarness(t, all, func(h *harness) {
+			h.want("spawned a", "spawn a, a ready")
+			free := h.holdLoads()
+			for range 3 {
+				h.want("reload 2", "")
+			}
+			if h.loader.loads != 1 {
+				t.Errorf("%d loads at a time", h.loader.loads)
+			}
+			free()
+			h.want("", "spawn c")
+			if h.loader.loads != 2 {
+				t.Errorf("%d loads, want 2", h.loader.loads)
+			}
+			h.want("spawned c", "c ready, reloaded +[c] -[] ~[] =[a]")
+		})
+	})
+	t.Run("what ends meanwhile does not end all", func(t *testing.T) {
+		withHarness(t, all, func(h *harness) {
+			h.want("spawned a", "spawn a, a ready")
+			free := h.holdLoads()
+			h.want("reload 1", "")
+			h.want("exit a", "a completed")
+			free()
+			h.want("", "spawn b")
+		})
+	})
+	t.Run("a stop meanwhile", func(t *testing.T) {
+		withHarness(t, all, func(h *harness) {
+			h.want("spawned a", "spawn a, a ready")
+			free := h.holdLoads()
+			h.want("reload 1", "")
+			h.want("reload 1", "")
+			h.want("TERM", "ignored: a stop began while the file was read, SIGTERM a")
+			free()
+			h.want("", "")
+		})
+	})
+	t.Run("a fault changes nothing", func(t *testing.T) {
+		withHarness(t, all, func(h *harness) {
+			h.want("spawned a", "spawn a, a ready")
+			free := h.holdLoads()
+			h.do("reload 1")
+			h.do("reload 1")
+			h.loader.err = errors.New("line 1")
+			free()
+			h.want("", "rejected: line 1, rejected: line 1")
+			h.want("health", "")
+			h.want("reload 1", "spawn b")
+		})
+	})
+}
+
+type noRelays struct{}
+
+func (noRelays) Prepare(output.Spec) (*output.ChildOutput, error) { return nil, unix.EROFS }
+
+// Output that cannot be prepared is a spawn that failed, nothing else.
+func TestNoOutput(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, noRelays{}, newConfig(child("a", never)))
+		defer h.finish()
+		h.want("", "a not spawned, a failed, stop: child failed: a, cleanup")
+		if e := eventsOf[event.SpawnFailed](h); !strings.Contains(e[0].Reason, unix.EROFS.Error()) {
+			t.Errorf("%+v", e)
+		}
+	})
+}
+
+// Health answers whoever asks, also where nobody listens any more.
+func TestHealthIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := New(Options{Config: newConfig(child("a"))}) // it does not run
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if got := f.Health(ctx).Dead; got != "the supervisor is busy" {
+			t.Error(got)
+		}
+		f.cancel()
+	})
+}
+
+// A crash tells the first of the descriptors that were seen, and how many there
+// were.
+func TestLastKnown(t *testing.T) {
+	fds := func(n int) (all []procfs.FD) {
+		for i := range n {
+			all = append(all, procfs.FD{Num: i, Kind: "file", Target: fmt.Sprint("/", i)})
+		}
+		return all
+	}
+	for _, tt := range []struct {
+		known *process.Inspected
+		want  string
+	}{
+		{nil, ""},
+		{&process.Inspected{FDs: fds(3)}, "0 descriptors, 2s before: "},
+		{&process.Inspected{FDs: fds(5)}, "2 descriptors, 2s before: 3 /3, 4 /4"},
+		{&process.Inspected{FDs: fds(11)}, "8 descriptors, 2s before: 3 /3, 4 /4, 5 /5, 6 /6, 7 /7, 8 /8, 9 /9, 10 /10"},
+		{&process.Inspected{FDs: fds(13)}, "10 descriptors, 2s before: 3 /3, 4 /4, 5 /5, 6 /6, 7 /7, 8 /8, 9 /9, 10 /10, and 2 more"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			if tt.known != nil {
+				tt.known.At = time.Now()
+				time.Sleep(2 * time.Second)
+			}
+			if got := (&instance{inspect: inspection{last: tt.known}}).knownFDs(); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
