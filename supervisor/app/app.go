@@ -1,16 +1,27 @@
-// Package app is the composition root: it builds the parts of the supervisor, runs them as
-// one group of actors, and closes what is left at the end.
+// Package app is the composition root: it builds the parts of the supervisor, runs them as one
+// group of actors, and closes everything at the end.
 package app
 
 import (
 	"os"
+	"runtime"
 
 	"tp0/supervisor/cli"
+	"tp0/supervisor/process/spawn"
 )
 
-// Main does what the arguments say and returns the exit code.
+// init keeps the main thread for the start verb, which needs it: only an init function is sure
+// to run on the main thread.
+func init() { runtime.LockOSThread() }
+
+// Main runs the verb that args name, without the name of the program, and returns the exit
+// code. It must be called on the main thread, once.
 func Main(args []string, version string) int {
-	signals := catch() // first of all: from now on a signal is a request and does not kill us
+	if len(args) > 0 && args[0] == spawn.StartVerb {
+		return spawn.RunStartVerb(args[1:])
+	}
+	runtime.UnlockOSThread()
+	signals := catchSignals() // first: from now on a signal is a request and does not end us
 	return cli.Main(args, cli.Program{
 		Version: version,
 		Stdin:   os.Stdin,

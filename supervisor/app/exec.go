@@ -1,11 +1,9 @@
 package app
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -15,99 +13,99 @@ import (
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
 	"tp0/supervisor/exitcode"
-	"tp0/supervisor/fdledger"
 	"tp0/supervisor/limits"
 	"tp0/supervisor/orchestrator"
 	"tp0/supervisor/process"
 	"tp0/supervisor/process/spawn"
 )
 
-// execute is run for one command and no file: the same house around a
-// configuration with one child, which inherits what we have.
+// execute runs one command without a file. It is run with a configuration of one child, which
+// inherits the standard streams.
 func execute(o cli.ExecOptions, s *signals, version string) int {
 	parent := os.Getppid()
 	atTerminal := spawn.HasTerminal()
 	if o.Session && atTerminal {
-		atTerminal = s.without([]os.Signal{unix.SIGHUP, unix.SIGCONT}, spawn.GiveUpTerminal)
+		atTerminal = s.ignoring([]os.Signal{unix.SIGHUP, unix.SIGCONT}, spawn.GiveUpTerminal)
 	}
-	e := &execution{house: newHouse(o.MainOnly, version), opt: o}
-	caught := s.all()
+	e := &execution{app: newApp(o.MainOnly, version), opt: o}
+	caught := s.catchAll()
 	var path string
 	var remote bool
 	var err error
 	e.guard.SetDeadline(o.Deadline)
-	s.beside(func() {
-		if path, err = find(o.Command[0]); err == nil {
+	s.during(func() {
+		if path, err = lookPath(o.Command[0]); err == nil {
 			remote = config.IsRemote(path)
 		}
-	}, func(sig os.Signal) { // a file system need not answer
+	}, func(sig os.Signal) { // a file system can block
 		if e.stops(sig) {
 			e.guard.Arm()
 		}
 	})
 	if err != nil {
-		return refuse(fmt.Errorf("cannot execute %q: %w", o.Command[0], err), unspawned(err))
+		return refuse(fmt.Errorf("cannot execute %q: %w", o.Command[0], err), startErrorCode(err))
 	}
-	if o.Session { // the terminal's stops mean nothing to an orphaned group, which a session of its own is
+	if err := e.prepare(s, path, remote, process.Options{
+		Inherit: true, Parent: parent, ParentDeath: o.ParentDeath,
+	}, atTerminal); err != nil {
+		return refuse(err, exitcode.Failed)
+	}
+	<-caught
+	e.runActors(s, e.handleSignal)
+	if e.termTimer != nil {
+		e.termTimer.Stop()
+	}
+	outcome := e.close()
+	code := e.code(outcome)
+	if o.Strict {
+		writeLeaks(os.Stderr, e.leaks, outcome.Verdict(), code)
+	}
+	return e.disarm(code)
+}
+
+// prepare creates everything that the command needs.
+func (e *execution) prepare(
+	s *signals, path string, remote bool, loop process.Options, atTerminal bool,
+) (err error) {
+	o := e.opt
+	if o.Session {
+		// The new session is an orphaned group, which ignores the stop signals of a terminal.
 		for _, sig := range []unix.Signal{unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU} {
 			if _, given := o.Rewrite[sig]; !given {
 				o.Rewrite[sig] = unix.SIGSTOP
 			}
 		}
 	}
-	e.sink = &sieve{e}
-	e.house.report, e.house.code = o.Report, e.code
+	e.logSink = &execFilter{e}
+	e.reportPath, e.exitCode = o.Report, e.code
 	cfg := e.config(path, remote)
 	e.configure(cfg)
 	if e.threads, err = limits.Reserve(limits.ThreadNeeds{}); err != nil {
-		return refuse(err, exitcode.Failed)
+		return err
 	}
-	err = e.build(process.Options{Inherit: true, Parent: parent, ParentDeath: o.ParentDeath}, orchestrator.Options{
-		Config: cfg, Terminal: terminal(os.Stderr), KeepQueuedSpawns: true, LeaveOrphans: o.MainOnly,
-		ShortageTimeout: patience,
+	return e.build(loop, orchestrator.Options{
+		Config: cfg, Terminal: isTerminal(os.Stderr), KeepQueuedSpawns: true,
+		LeaveOrphans: o.MainOnly, ShortageTimeout: shortageTimeout,
 		ProcessDefaults: process.Spec{
 			Spec: spawn.Spec{
 				Session: o.Session, Terminal: atTerminal, Ignored: s.ignored, Blocked: s.blocked,
 			},
-			Scope: o.Scope, LeaveDescendants: true, TraceFrom: e.watch(), // what is left is ended with all the rest
+			// Descendants are ended by the orphan cleanup of the stop.
+			Scope: o.Scope, LeaveDescendants: true, TraceFrom: e.traceFrom(),
 		},
 	})
-	if err != nil {
-		return refuse(err, exitcode.Failed)
-	}
-	<-caught
-	e.live(s, e.asked)
-	if e.timer != nil {
-		e.timer.Stop()
-	}
-	outcome := e.close()
-	code := e.code(outcome)
-	if o.Strict {
-		table(os.Stderr, e.left, outcome.Verdict(), code)
-	}
-	return e.leave(code)
 }
 
-// patience is how long the command waits for a process, memory or a descriptor
-// that is short.
-const patience = 5 * time.Second
+// shortageTimeout is the time that exec waits for an exhausted resource before it gives up.
+const shortageTimeout = 5 * time.Second
 
-// execution is the house of exec.
-type execution struct {
-	*house
-	opt cli.ExecOptions
-
-	// These belong to the fleet's goroutine until it ends.
-	left    []remainder // for the table of --strict
-	timer   *time.Timer // of --term-after; nil: it was not ready
-	unready bool
-}
-
+// config returns the configuration of the one child.
 func (e *execution) config(path string, remote bool) *config.Config {
 	o := e.opt
 	level := []string{"warn", "info", "debug"}[min(o.Verbose, 2)]
 	launch := config.Launch{
-		Command: o.Command[0], Path: path, OnRemoteFS: remote, Args: o.Command[1:], Env: os.Environ(),
+		Command: o.Command[0], Path: path, OnRemoteFS: remote,
+		Args: o.Command[1:], Env: os.Environ(),
 		Logs: config.Logs{Format: "inherit", Stdout: "stdout", Stderr: "stderr"},
 	}
 	if o.ReadyTCP != "" {
@@ -115,72 +113,21 @@ func (e *execution) config(path string, remote bool) *config.Config {
 	}
 	return config.ForCommand(filepath.Base(o.Command[0]), launch,
 		config.Shutdown{Deadline: o.Deadline, Proof: event.ProofExact, Strict: o.Strict},
-		config.Log{Level: level, Format: "text"}, e.instead(unix.SIGTERM))
+		config.Log{Level: level, Format: "text"}, e.rewrite(unix.SIGTERM))
 }
 
-func (e *execution) watch() event.Proof {
+// traceFrom returns the proof that the command needs from its start on. Strict needs all of it,
+// because the command can end by itself.
+func (e *execution) traceFrom() event.Proof {
 	if e.opt.Strict {
 		return event.ProofExact
 	}
 	return event.ProofNone
 }
 
-// instead is what the command gets in place of a signal; 0: nothing.
-func (e *execution) instead(sig unix.Signal) unix.Signal {
-	if to, ok := e.opt.Rewrite[sig]; ok {
-		return to
-	}
-	return sig
-}
-
-// stops reports whether a signal begins a stop.
-func (e *execution) stops(sig os.Signal) bool {
-	return sig == unix.SIGTERM && e.instead(unix.SIGTERM) != 0
-}
-
-// asked passes a signal on. SIGTERM begins a stop, whose first rung it is;
-// swallowed it means nothing at all.
-func (e *execution) asked(sig unix.Signal) {
-	if e.stops(sig) {
-		e.guard.Arm() // before the fleet hears of it, which may be stuck
-		e.fleet.Signal(sig)
-		return
-	}
-	e.fleet.Forward(sig, e.instead(sig))
-}
-
-// code is the exit code: the command's own, but for what goes before it.
-func (e *execution) code(o fdledger.Result) int {
-	o.Failed = e.unready // how the command ends is for its own code to say
-	code := o.Code()
-	status, err := e.fleet.ExitStatus()
-	switch {
-	case code != exitcode.OK:
-	case err != nil:
-		code = unspawned(err)
-	case status.Signaled():
-		code = exitcode.OfSignal(status.Signal())
-	default:
-		code = status.ExitStatus()
-	}
-	if slices.Contains(e.opt.Success, code) && code != exitcode.Forced {
-		code = exitcode.OK
-	}
-	return code
-}
-
-// unspawned is the exit code for a command that cannot be executed, as shells
-// have it.
-func unspawned(err error) int {
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-		return exitcode.NotFound
-	}
-	return exitcode.NotExecutable
-}
-
-// find looks for a command as execvp(3) does. One with a slash is left to
-// execve to judge.
-func find(command string) (string, error) {
+// lookPath looks up a command as execvp(3) does. A command with a slash is returned as it is, and
+// execve(2) finds out whether it is there.
+func lookPath(command string) (string, error) {
 	if strings.Contains(command, "/") {
 		return command, nil
 	}
@@ -192,13 +139,14 @@ func find(command string) (string, error) {
 	for _, dir := range filepath.SplitList(search) {
 		path := filepath.Join(dir, command)
 		if !strings.Contains(path, "/") {
-			path = "./" + path // of an empty entry, the current directory
+			path = "./" + path // an empty entry is the current directory
 		}
 		var st unix.Stat_t
 		if command == "" || unix.Stat(path, &st) != nil {
 			continue
 		}
-		if st.Mode&unix.S_IFMT == unix.S_IFREG && unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS) == nil {
+		if st.Mode&unix.S_IFMT == unix.S_IFREG &&
+			unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS) == nil {
 			return path, nil
 		}
 		result = unix.EACCES

@@ -6,59 +6,92 @@ import (
 	"time"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/fdledger"
 	"tp0/supervisor/report"
 )
 
-// openReport opens the file of the report, if one is asked for. It is in the
-// books while they are checked: its own close comes after the check, because
-// the report has the outcome of that.
-func (h *house) openReport() *report.File {
-	path := h.report
+// result returns the last event and the result of the stop. openFDs is the number of our own
+// descriptors that are still to be closed.
+func (a *app) result(openFDs int) (event.ShutdownComplete, fdledger.Result) {
+	outcome, complete := a.orchestrator.Result(), a.orchestrator.Summary()
+	complete.Opened, complete.Closed = a.ledger.Counts()
+	complete.Closed += openFDs
+	outcome.Strict = outcome.Strict || a.strict
+	outcome.Fault = outcome.Fault || a.failed || complete.Opened != complete.Closed
+	complete.Verdict = outcome.Verdict()
+	return complete, outcome
+}
+
+// lastLineReserve is kept of the deadline for the last line. Each flush gets it even if the
+// deadline
+// has passed.
+const lastLineReserve = 50 * time.Millisecond
+
+// flush calls do with a context that ends reserve before the deadline.
+func (a *app) flush(do func(context.Context) error, reserve time.Duration) error {
+	until := a.orchestrator.Deadline().Add(-reserve)
+	if least := time.Now().Add(lastLineReserve); until.Before(least) {
+		until = least
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), until)
+	defer cancel()
+	return do(ctx)
+}
+
+// openReport opens the file of the report, and returns nil if there is none. The ledger is checked
+// while the file is open, because the report has the result of the check.
+func (a *app) openReport() *report.File {
+	path := a.reportPath
 	if path == "" {
-		path = h.fleet.Config().Shutdown.Report
+		path = a.orchestrator.Config().Shutdown.Report
 	}
 	if path == "" {
 		return nil
 	}
 	var file *report.File
-	err := h.flush(func(ctx context.Context) (err error) {
-		file, err = report.Create(ctx, path, h.book)
+	err := a.flush(func(ctx context.Context) (err error) {
+		file, err = report.Create(ctx, path, a.ledger)
 		return err
-	}, 2*flushLeast)
+	}, 2*lastLineReserve)
 	if err != nil {
-		h.unreported(err)
+		a.warnReport(err)
 	}
 	return file
 }
 
-// reportMost is how long the reader of a pipe may hold up the end.
-const reportMost = time.Second
+// reportTimeout limits the write of the report: its file can be a pipe that nobody reads.
+const reportTimeout = time.Second
 
-func (h *house) writeReport(file *report.File) {
+// writeReport writes the report and closes its file; nil is no report.
+func (a *app) writeReport(file *report.File) {
 	if file == nil {
 		return
 	}
-	cfg := h.fleet.Config()
+	cfg := a.orchestrator.Config()
 	host, _ := os.Hostname()
-	facts := report.Facts{Version: h.version, Host: host, Config: cfg.Path, Group: map[string]string{}, DependsOn: cfg.StoppedBefore()}
-	complete, outcome := h.judge(1)
-	facts.Complete, facts.Code = complete, h.code(outcome)
+	facts := report.Facts{
+		Version: a.version, Host: host, Config: cfg.Path, Group: map[string]string{},
+		DependsOn: cfg.StoppedBefore(),
+	}
+	complete, outcome := a.result(1)
+	facts.Complete, facts.Code = complete, a.exitCode(outcome)
 	for _, c := range cfg.Children {
 		for _, i := range c.Instances {
 			facts.Group[i.Name] = c.Name
 		}
 	}
-	d := h.record.Document(facts)
-	err := h.flush(func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, reportMost)
+	d := a.recorder.Document(facts)
+	err := a.flush(func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 		defer cancel()
 		return file.Write(ctx, d)
-	}, flushLeast)
+	}, lastLineReserve)
 	if err != nil {
-		h.unreported(err)
+		a.warnReport(err)
 	}
 }
 
-func (h *house) unreported(err error) {
-	h.Emit(event.Warning{What: "report not written", Reason: err.Error()})
+// warnReport reports why there is no report.
+func (a *app) warnReport(err error) {
+	a.Emit(event.Warning{What: "report not written", Reason: err.Error()})
 }

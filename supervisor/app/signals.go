@@ -7,57 +7,76 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/entrypoint"
 	"tp0/supervisor/process/spawn"
 )
 
-// signals is the actor that turns signals into requests. It lives until all
-// is over: one that restores the defaults after the first signal would let the
-// second one kill us in the middle of a stop.
+// signals is the actor that turns signals into requests. It lives as long as the process: an actor
+// that restores the defaults after the first signal would let the second one kill us in the stop.
 type signals struct {
 	ignored spawn.Signals  // at our start
 	blocked *spawn.Signals // at our start; nil: none, or not known
 	in      chan os.Signal
-	early   []os.Signal // that came before run, and are still to be handled
+	kept    []os.Signal // arrived before deliver, which handles them
 	repeats repeats
-	pipe    chan os.Signal
+	sigpipe chan os.Signal
 	quit    chan struct{}
 }
 
-// catch takes the signals that mean something to us. SIGHUP stays ignored if
-// it was (nohup(1)). SIGPIPE would kill us when a reader of our standard
-// output goes away (os/signal, "SIGPIPE"); caught, it is an error of the write,
-// and it is caught rather than ignored so that children do not inherit that.
-func catch() *signals {
+// catchSignals catches the signals that are requests. SIGHUP stays ignored if it was (nohup(1)).
+// SIGPIPE would kill us when the reader of our standard output ends (os/signal, "SIGPIPE"): if it
+// is caught, the write fails instead. It is not ignored, because children would inherit that.
+func catchSignals() *signals {
 	s := &signals{
-		in:   make(chan os.Signal, 2*spawn.LastSignal),
-		pipe: make(chan os.Signal, 1),
-		quit: make(chan struct{}),
+		in:      make(chan os.Signal, 2*spawn.LastSignal),
+		sigpipe: make(chan os.Signal, 1),
+		quit:    make(chan struct{}),
 	}
-	s.ignored, s.blocked = inherited()
+	s.ignored, s.blocked = inheritedSignals()
 	signal.Notify(s.in, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1)
 	if !signal.Ignored(unix.SIGHUP) {
 		signal.Notify(s.in, unix.SIGHUP)
 	}
-	signal.Notify(s.pipe, unix.SIGPIPE)
+	signal.Notify(s.sigpipe, unix.SIGPIPE)
 	return s
 }
 
-// without does something that sends us signals which are nobody's business.
-func (s *signals) without(sigs []os.Signal, do func() bool) bool {
+// inheritedSignals returns the signals that children inherit as ignored and as blocked: those that
+// were so at our start. It must be called before any signal is caught. Without the record of
+// package entrypoint, ignored has only the signals that Go's runtime leaves alone (HUP, INT and
+// those it installs no handler for), and blocked is nil: unknown.
+func inheritedSignals() (ignored spawn.Signals, blocked *spawn.Signals) {
+	if i, b, ok := entrypoint.Signals(); ok {
+		mask := spawn.Signals(b)
+		if mask == 0 {
+			return spawn.Signals(i), nil
+		}
+		return spawn.Signals(i), &mask
+	}
+	for sig := unix.Signal(1); sig <= spawn.LastSignal; sig++ {
+		if signal.Ignored(sig) {
+			ignored = ignored.With(sig)
+		}
+	}
+	return ignored, nil
+}
+
+// ignoring calls do while sigs are ignored, because do makes the kernel send them to us.
+func (s *signals) ignoring(sigs []os.Signal, do func() bool) bool {
 	signal.Ignore(sigs...)
 	done := do()
 	signal.Reset(sigs...)
 	return done
 }
 
-// all takes every signal that can be caught and is not needed here: CHLD is the
-// process loop's, URG and PROF are the Go runtime's. What the runtime does not
-// let through (32 to 34) keeps its default.
+// catchAll catches every signal that can be caught and is not needed here: the process loop needs
+// CHLD, and Go's runtime needs URG and PROF. Signals 32 to 34, which the runtime does not pass on,
+// keep their default.
 //
-// Each costs two switches between threads, a millisecond in all. So it is done
-// beside what follows: those up to 31 are caught once the channel that it
-// returns is closed, the realtime ones a moment later.
-func (s *signals) all() <-chan struct{} {
+// Each signal costs two switches of threads, a millisecond for all of them. So it is done in the
+// background: the channel is closed when the signals up to 31 are caught, and the realtime
+// signals follow.
+func (s *signals) catchAll() <-chan struct{} {
 	const realtime = 32
 	caught := make(chan struct{})
 	go func() {
@@ -74,11 +93,11 @@ func (s *signals) all() <-chan struct{} {
 	return caught
 }
 
-// release restores the defaults, for a verb that is over in a moment. A signal
-// that came before it is not lost.
+// release restores the defaults, for a verb that ends soon. It sends a stop signal again that
+// arrived before it.
 func (s *signals) release() {
 	signal.Stop(s.in)
-	signal.Stop(s.pipe)
+	signal.Stop(s.sigpipe)
 	select {
 	case sig := <-s.in:
 		if sig != unix.SIGHUP && sig != unix.SIGUSR1 {
@@ -88,10 +107,9 @@ func (s *signals) release() {
 	}
 }
 
-// await waits for done. If a request to end everything comes first, it waits for
-// patience longer, and returns the signal if done is still to come. What comes
-// meanwhile is kept for run.
-func (s *signals) await(done <-chan struct{}, patience time.Duration) os.Signal {
+// await waits for done and returns nil. If a stop signal comes first, it waits for grace longer,
+// and returns that signal if done is not closed by then. The signals are kept for deliver.
+func (s *signals) await(done <-chan struct{}, grace time.Duration) os.Signal {
 	var first os.Signal
 	var late <-chan time.Time
 	for {
@@ -102,57 +120,52 @@ func (s *signals) await(done <-chan struct{}, patience time.Duration) os.Signal 
 			return first
 		case sig := <-s.in:
 			s.keep(sig)
-			if ends(sig) && first == nil {
-				first, late = sig, time.After(patience)
+			if isStopSignal(sig) && first == nil {
+				first, late = sig, time.After(grace)
 			}
 		}
 	}
 }
 
-// beside does something that may take long, and calls heard for each signal that
-// comes meanwhile. They are all kept for run.
-func (s *signals) beside(do func(), heard func(os.Signal)) {
-	done, over := make(chan struct{}), make(chan struct{})
+// during calls do, which can block, and calls handle for each signal that arrives meanwhile. The
+// signals are kept for deliver.
+func (s *signals) during(do func(), handle func(os.Signal)) {
+	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(over)
+		defer close(ended)
 		for {
 			select {
 			case <-done:
 				return
 			case sig := <-s.in:
 				s.keep(sig)
-				heard(sig)
+				handle(sig)
 			}
 		}
 	}()
 	do()
 	close(done)
-	<-over
+	<-ended
 }
 
-// keep keeps a signal for run, unless it repeats the request before it.
+// keep keeps a signal for deliver, unless it is a repetition.
 func (s *signals) keep(sig os.Signal) {
-	if !s.repeats.is(sig.(unix.Signal), time.Now()) {
-		s.early = append(s.early, sig)
+	if !s.repeats.isRepeat(sig.(unix.Signal), time.Now()) {
+		s.kept = append(s.kept, sig)
 	}
 }
 
-// ends reports whether a signal asks run to end everything.
-func ends(sig os.Signal) bool {
-	return sig == unix.SIGTERM || sig == unix.SIGINT || sig == unix.SIGQUIT
-}
-
-// run gives each signal to take, in one goroutine.
-func (s *signals) run(take func(unix.Signal)) error {
-	for _, sig := range s.early {
-		take(sig.(unix.Signal))
+// deliver calls handle for each signal, in one goroutine, until close.
+func (s *signals) deliver(handle func(unix.Signal)) error {
+	for _, sig := range s.kept {
+		handle(sig.(unix.Signal))
 	}
 	for {
 		select {
 		case <-s.quit:
 			return nil
 		case sig := <-s.in:
-			take(sig.(unix.Signal))
+			handle(sig.(unix.Signal))
 		}
 	}
 }

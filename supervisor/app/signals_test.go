@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An equal request within the window is the same one; the window belongs to the
-// request, not to its repetitions, and signals that ask for no end have none.
+// TestRepeats checks that an equal stop signal within the window is a repetition, that repetitions
+// do not extend the window, and that other signals are never repetitions.
 func TestRepeats(t *testing.T) {
 	const ms = time.Millisecond
 	for name, arrivals := range map[string][]struct {
@@ -16,32 +16,34 @@ func TestRepeats(t *testing.T) {
 		signal unix.Signal
 		again  bool
 	}{
-		"twice at once": {
+		"at once": {
 			{0, unix.SIGTERM, false}, {0, unix.SIGTERM, true}, {499 * ms, unix.SIGTERM, true},
 		},
-		"later": {
-			{0, unix.SIGTERM, false}, {500 * ms, unix.SIGTERM, false}, {999 * ms, unix.SIGTERM, true},
+		"after the window": {
+			{0, unix.SIGTERM, false}, {
+				500 * ms, unix.SIGTERM, false,
+			}, {999 * ms, unix.SIGTERM, true},
 		},
-		"steadily": {
+		"every 400 ms": {
 			{0, unix.SIGINT, false}, {400 * ms, unix.SIGINT, true}, {800 * ms, unix.SIGINT, false},
 			{1200 * ms, unix.SIGINT, true},
 		},
-		"another": {
+		"another stop signal": {
 			{0, unix.SIGTERM, false}, {1 * ms, unix.SIGINT, false}, {2 * ms, unix.SIGTERM, false},
 		},
-		"no end": {
+		"not a stop signal": {
 			{0, unix.SIGHUP, false}, {0, unix.SIGHUP, false},
 			{0, unix.SIGUSR1, false}, {0, unix.SIGUSR1, false},
 		},
-		"something between": {
+		"another signal in between": {
 			{0, unix.SIGQUIT, false}, {1 * ms, unix.SIGWINCH, false}, {2 * ms, unix.SIGQUIT, true},
 		},
 	} {
 		var r repeats
 		start := time.Now()
 		for i, a := range arrivals {
-			if again := r.is(a.signal, start.Add(a.at)); again != a.again {
-				t.Errorf("%s, %d: %v", name, i+1, again)
+			if again := r.isRepeat(a.signal, start.Add(a.at)); again != a.again {
+				t.Errorf("%s: signal %d: repetition %v, want %v", name, i+1, again, a.again)
 			}
 		}
 	}

@@ -1,0 +1,178 @@
+package app
+
+import (
+	"fmt"
+	"os"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/config"
+	"tp0/supervisor/control"
+	"tp0/supervisor/event"
+	"tp0/supervisor/eventlog"
+	"tp0/supervisor/fdledger"
+	"tp0/supervisor/files"
+	"tp0/supervisor/guard"
+	"tp0/supervisor/limits"
+	"tp0/supervisor/notify"
+	"tp0/supervisor/orchestrator"
+	"tp0/supervisor/output"
+	"tp0/supervisor/process"
+	"tp0/supervisor/process/spawn"
+	"tp0/supervisor/report"
+	"tp0/supervisor/sockets"
+	"tp0/supervisor/watch"
+)
+
+// app is the composition root: it has all parts of a supervisor.
+type app struct {
+	sinks
+	parts
+	loader
+	settings
+
+	guard  *guard.Guard
+	nullFD int  // standard input of the children; -1: none is open
+	failed bool // there was an internal fault
+}
+
+// sinks take the events.
+type sinks struct {
+	log           *eventlog.Log
+	logSink       event.Sink // log, or the filter in front of it
+	logSettings   atomic.Pointer[eventlog.Settings]
+	recorder      *report.Recorder
+	startupMemory *startupMemory
+}
+
+// parts are the actors and what they share. build creates them.
+type parts struct {
+	ledger         *fdledger.Ledger
+	relay          *output.Relay
+	loop           *process.Loop
+	sockets        *sockets.Set
+	orchestrator   *orchestrator.Orchestrator
+	control        *control.Server // nil: the socket could not be opened
+	watcher        *watch.Watcher  // nil: --watch is not set
+	serviceManager *notify.Sender
+}
+
+// loader is the state of loading a configuration.
+type loader struct {
+	files        *files.Reader
+	pendingLoads atomic.Int32
+	threadNeeds  limits.ThreadNeeds // of the configuration in force
+	threads      *limits.Reservation
+}
+
+// settings are what the command line asks for.
+type settings struct {
+	version    string
+	strict     bool
+	pidFile    string                    // empty: none was written
+	reportPath string                    // empty: as the configuration says
+	exitCode   func(fdledger.Result) int // of the supervisor
+}
+
+// newApp returns an app that has its guard and no other part. With leaveDescendants the guard
+// leaves the orphans of the last child alone.
+func newApp(leaveDescendants bool, version string) *app {
+	log := eventlog.New()
+	a := &app{
+		sinks: sinks{
+			log: log, logSink: log, recorder: report.NewRecorder(),
+			startupMemory: newStartupMemory(releaseMappings),
+		},
+		loader:   loader{files: &files.Reader{}},
+		settings: settings{version: version, exitCode: fdledger.Result.Code},
+		nullFD:   -1,
+	}
+	a.logSettings.Store(&eventlog.Settings{Level: "info", Format: "text"})
+	a.guard = guard.New(guard.Options{
+		Stderr: unix.Stderr, Exit: unix.Exit, LeaveDescendants: leaveDescendants,
+		Line: func(e event.ShutdownComplete) []byte {
+			return eventlog.Line(*a.logSettings.Load(), e)
+		},
+	})
+	return a
+}
+
+// stdinFromNull asks build for a standard input of the children that is /dev/null.
+const stdinFromNull = -1
+
+// build creates the parts and connects them. It adds to the options what is the same for run and
+// exec.
+func (a *app) build(p process.Options, f orchestrator.Options) error {
+	a.ledger = fdledger.New(a)
+	a.relay = output.NewRelay(
+		output.Options{
+			Stdout: os.Stdout, Stderr: os.Stderr, FDs: a.ledger, Dropped: a.outputDropped,
+		},
+	)
+	err := spawn.OpenPoller()
+	if err == nil {
+		err = a.ledger.Baseline()
+	}
+	if err != nil {
+		return err
+	}
+	f.ListenNotify = func(take func([]int, notify.Message)) (orchestrator.Notifier, error) {
+		return notify.Listen(a.ledger, take)
+	}
+	p.FDs, p.Deliver = a.ledger, func(f []process.Fact) { a.orchestrator.Deliver(f...) }
+	if a.loop, err = process.New(p); err != nil {
+		return err
+	}
+	if f.ProcessDefaults.Stdin == stdinFromNull {
+		if a.nullFD, err = unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+			return fmt.Errorf("cannot open %s: %w", os.DevNull, err)
+		}
+		a.ledger.Opened(a.nullFD, "file", os.DevNull)
+		f.ProcessDefaults.Stdin = a.nullFD
+	}
+	a.sockets = sockets.New(a.ledger)
+	if err := a.sockets.Open(f.Config.Listens()); err != nil {
+		return err
+	}
+	f.Processes, f.Relays, f.Sockets, f.Sink = a.loop, a.relay, a.sockets, a
+	a.orchestrator = orchestrator.New(f)
+	a.log.Start(a.relay.Writer("stderr"), logSettingsOf(f.Config.Log))
+	return nil
+}
+
+// Emit passes an event on to all sinks.
+func (a *app) Emit(e event.Event) {
+	a.guard.Emit(e)
+	a.logSink.Emit(e)
+	a.recorder.Emit(e)
+	a.serviceManager.Emit(e)
+	a.startupMemory.emit(e)
+	if _, ok := e.(event.Spawned); ok {
+		a.threads.Spawned()
+	}
+}
+
+// fault reports an internal fault, which makes the exit code 1.
+func (a *app) fault(what string, err error) {
+	a.failed = true
+	a.Emit(event.Fault{What: what, Reason: err.Error()})
+}
+
+// outputDropped reports output that could not be delivered.
+func (a *app) outputDropped(dest string, lines, bytes uint64, reason string) {
+	a.Emit(event.OutputDropped{Dest: dest, Lines: lines, Bytes: bytes, Reason: reason})
+}
+
+// configure applies the settings of a configuration that concern the supervisor itself.
+func (a *app) configure(cfg *config.Config) {
+	s := logSettingsOf(cfg.Log)
+	a.log.Set(s)
+	a.logSettings.Store(&s)
+	a.guard.SetDeadline(cfg.Shutdown.Deadline)
+}
+
+// logSettingsOf returns the settings of the log on standard error.
+func logSettingsOf(l config.Log) eventlog.Settings {
+	return eventlog.Settings{Level: l.Level, Format: l.Format, Color: wantsColor(os.Stderr)}
+}

@@ -1,0 +1,93 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/cli"
+	"tp0/supervisor/config"
+	"tp0/supervisor/event"
+	"tp0/supervisor/limits"
+	"tp0/supervisor/watch"
+)
+
+// loadResult is the result of a load.
+type loadResult struct {
+	cfg     *config.Config
+	sources *watch.Sources // the files that were read; nil: --watch is not set
+	err     error
+}
+
+// load loads the configuration. It blocks as long as the file system does.
+func (a *app) load(o cli.RunOptions) (l loadResult) {
+	a.pendingLoads.Add(1)
+	defer a.pendingLoads.Add(-1)
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		l.err = fmt.Errorf("cannot read the limit of open files: %w", err)
+		return l
+	}
+	opt := config.Options{
+		Files: a.files, Environ: os.Environ(), Only: o.Only, NoFile: limit.Cur,
+		Vars: o.Vars, VarFiles: o.VarFiles,
+	}
+	if o.Watch {
+		l.sources = watch.NewSources(a.files)
+		opt.OnRead, opt.OnList = l.sources.AddFile, l.sources.AddDirectory
+	}
+	l.cfg, l.err = config.Load(o.Config, opt)
+	return l
+}
+
+// reload loads the configuration again. Its error is for the log.
+func (a *app) reload(o cli.RunOptions) (*config.Config, error) {
+	l := a.load(o)
+	if l.sources != nil {
+		a.watcher.SetSources(l.sources, l.err != nil)
+	}
+	if l.err == nil {
+		l.err = a.reserveThreads(l.cfg)
+	}
+	var faults *config.Faults
+	if errors.As(l.err, &faults) {
+		var text strings.Builder
+		_ = faults.Write(&text, 0, false)
+		return nil, errors.New(text.String())
+	}
+	return l.cfg, l.err
+}
+
+// reserveThreads reserves the threads that a new configuration needs.
+func (a *app) reserveThreads(cfg *config.Config) error {
+	needs := threadNeedsOf(cfg, a.threadNeeds)
+	if err := limits.ReserveMore(a.threadNeeds, needs); err != nil {
+		return err
+	}
+	a.threadNeeds = needs
+	return nil
+}
+
+// threadNeedsOf returns needs with those of a configuration added.
+func threadNeedsOf(cfg *config.Config, needs limits.ThreadNeeds) limits.ThreadNeeds {
+	for _, c := range cfg.Children {
+		for _, i := range c.Instances {
+			l := &i.Launch
+			needs.Notify = needs.Notify || l.Ready != nil && l.Ready.Notify
+			for _, dest := range []string{l.Logs.Stdout, l.Logs.Stderr} {
+				isFile := dest != "stdout" && dest != "stderr" && dest != "none"
+				needs.LogFiles = needs.LogFiles || isFile
+			}
+		}
+	}
+	return needs
+}
+
+// configEdited is called when a file of the configuration changed.
+func (a *app) configEdited() {
+	a.Emit(event.ConfigEdited{})
+	a.orchestrator.Reload()
+}

@@ -1,0 +1,28 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"tp0/supervisor/config"
+)
+
+// refuse prints why nothing was started, and returns code.
+func refuse(err error, code int) int {
+	var faults *config.Faults
+	if errors.As(err, &faults) {
+		_ = faults.Write(os.Stderr, 0, wantsColor(os.Stderr))
+		return code
+	}
+	fmt.Fprintf(os.Stderr, "supervisor: %v\n", err)
+	return code
+}
+
+// refuse does the same for an app that was built in part. It removes the files of the sockets.
+func (a *app) refuse(err error, code int) int {
+	if a.sockets != nil {
+		a.sockets.Keep(func(string) bool { return false })
+	}
+	return refuse(err, code)
+}

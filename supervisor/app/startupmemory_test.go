@@ -1,0 +1,72 @@
+package app
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tp0/supervisor/event"
+)
+
+// TestStartupMemoryClose checks that close waits for a release that is under way.
+func TestStartupMemoryClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		started, release, closed := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		c := newStartupMemory(func() {
+			close(started)
+			<-release
+		})
+		c.emit(event.Ready{})
+		<-started
+		go func() {
+			c.close()
+			close(closed)
+		}()
+		synctest.Wait()
+		select {
+		case <-closed:
+			t.Error("close returned before the release ended")
+		default:
+		}
+		close(release)
+		<-closed
+	})
+}
+
+// TestStartupMemoryReleases checks that memory is released once, after the last child became ready,
+// and not in a stop.
+func TestStartupMemoryReleases(t *testing.T) {
+	ready := func() event.Event { return event.Ready{} }
+	for _, tt := range []struct {
+		name   string
+		events []event.Event // one every 150 ms
+		times  int
+	}{
+		{"no child is ready", nil, 0},
+		{"three children become ready in turn", []event.Event{ready(), ready(), ready()}, 1},
+		{"a child becomes ready again", []event.Event{ready(), nil, nil, ready(), nil, nil}, 1},
+		{
+			"a signal arrives first",
+			[]event.Event{ready(), event.SignalReceived{Signal: "SIGTERM"}, nil}, 0,
+		},
+		{"a shutdown begins", []event.Event{ready(), event.ShutdownBegun{}, nil}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				times := 0
+				c := newStartupMemory(func() { times++ })
+				for _, e := range tt.events {
+					if e != nil {
+						c.emit(e)
+					}
+					time.Sleep(150 * time.Millisecond) // in the time of synctest
+				}
+				time.Sleep(time.Second)
+				c.close()
+				if times != tt.times {
+					t.Errorf("released %d times, want %d", times, tt.times)
+				}
+			})
+		})
+	}
+}

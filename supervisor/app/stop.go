@@ -1,0 +1,86 @@
+package app
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/event"
+	"tp0/supervisor/eventlog"
+	"tp0/supervisor/fdledger"
+	"tp0/supervisor/guard"
+)
+
+// close closes what is still open, flushes the output, writes the report and logs the last
+// line.
+func (a *app) close() fdledger.Result {
+	a.startupMemory.close()
+	a.files.Abandon()
+	a.threads.Close()
+	if err := a.flush(a.relay.Flush, lastLineReserve); err != nil {
+		a.Emit(event.Warning{What: "output not flushed", Reason: err.Error()})
+	}
+	if a.nullFD >= 0 {
+		a.relay.WaitDrained()
+		_ = a.ledger.Close(a.nullFD, func() error { return unix.Close(a.nullFD) })
+	}
+	if a.pidFile != "" {
+		if err := os.Remove(a.pidFile); err != nil {
+			a.Emit(event.Warning{What: "pid file not removed", Reason: err.Error()})
+		}
+	}
+	complete, _ := a.result(1)      // the socket of the service manager is still open
+	a.serviceManager.Emit(complete) // its last event
+	a.serviceManager.Close()
+	file := a.openReport()
+	a.checkLedger()
+	a.writeReport(file)
+	complete, outcome := a.result(0)
+	if !a.guard.LastLine(a.exitCode(outcome), complete) {
+		select {} // the guard has fired: it writes the last line and exits
+	}
+	a.Emit(complete)
+	_ = a.flush(a.log.Close, 0)
+	_ = a.flush(a.relay.Close, 0)
+	if a.relay.LostOutput("stderr") { // the last line can be among it
+		guard.Write(
+			unix.Stderr, append([]byte{'\n'}, eventlog.Line(*a.logSettings.Load(), complete)...),
+			lastLineReserve,
+		)
+	}
+	a.guard.LineWritten()
+	return outcome
+}
+
+// ledgerRetries is how often the ledger is checked again, at intervals of 1 ms, while an abandoned
+// load has a file open.
+const ledgerRetries = 20
+
+// checkLedger compares the ledger with the open descriptors. Each difference is a fault.
+func (a *app) checkLedger() {
+	diff, err := a.ledger.Check()
+	for tries := 0; tries < ledgerRetries; tries++ {
+		if err == nil && (len(diff) == 0 || a.pendingLoads.Load() == 0) {
+			break
+		}
+		time.Sleep(time.Millisecond) // an abandoned load closes the file that it has open
+		diff, err = a.ledger.Check()
+	}
+	if err != nil {
+		a.fault("ledger", err)
+	}
+	for _, d := range diff {
+		a.fault("ledger", errors.New(d))
+	}
+}
+
+// disarm disarms the guard and returns code. If the guard has fired, it blocks: the guard exits
+// with its own code.
+func (a *app) disarm(code int) int {
+	if !a.guard.Disarm() {
+		select {}
+	}
+	return code
+}
