@@ -39,7 +39,6 @@ var notYet = []string{
 	"supervisor/process",
 	"supervisor/process/spawn",
 	"supervisor/report",
-	"supervisor/watch",
 	"workers/client",
 	"workers/internal/graceful",
 	"workers/internal/settings",

@@ -1,10 +1,10 @@
-// Package watch tells when one of the files that a configuration was read from
-// has changed: saved in place or by a rename, gone, back, or behind a symbolic
-// link that points elsewhere now, as the files of a mounted ConfigMap are.
+// Package watch reports when a source of the configuration has changed: a file was written in
+// place, replaced by a rename, removed or created, or a symbolic link on its path leads to
+// another file, as in a mounted ConfigMap.
 //
-// inotify(7), by fsnotify, only decides when to look; what counts is the content
-// of the files. So a name that is used for something else, a file that is
-// written with what it had, and an event too many mean nothing.
+// Events of inotify(7), received through fsnotify, only trigger a comparison of contents. So
+// unrelated files, files that are written with the same content and superfluous events are not
+// reported.
 package watch
 
 import (
@@ -24,40 +24,47 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// When to look after something happened: once it is quiet, and if it never is.
+// The contents are compared when no event has arrived for quietPeriod, and at the latest
+// maxDelay after the first event.
 const (
-	quiet  = 100 * time.Millisecond
-	atMost = time.Second
+	quietPeriod = 100 * time.Millisecond
+	maxDelay    = time.Second
 )
 
-const maxLinks = 40 // as the kernel follows
+const (
+	maxLinks    = 40                    // on one path, the limit of the kernel
+	stopTimeout = 50 * time.Millisecond // of a comparison that runs when Run has to end
+)
 
-// Watcher watches the files of the last reading. It is one descriptor and one
-// goroutine of fsnotify's, and does nothing while nothing happens.
+// Watcher watches the sources of the current configuration. It has one descriptor and one
+// goroutine of fsnotify, and is idle while no event arrives.
 type Watcher struct {
-	books   fdledger.Registrar
+	ledger  fdledger.Registrar
 	fd      int
 	notify  *fsnotify.Watcher
 	changed func()
 	warn    func(error)
-	used    chan struct{} // there is a new reading
-	from    *files.Reader // what files are read by
+	updated chan struct{} // SetSources was called
+	reader  *files.Reader
 	quit    chan struct{} // closed by Close
 
 	mu      sync.Mutex
-	all     map[subject]*state
-	names   map[string]bool // whose change may be that of a file, by path
-	lists   map[string]bool // directories of which any name may count
-	watched map[string]bool // directories and files
+	all     map[source]*state
+	names   map[string]bool // paths whose events are relevant
+	lists   map[string]bool // directories in which the events of all names are relevant
+	watched map[string]bool // paths with an inotify watch
 	warned  bool
 }
 
-// New makes a watcher, which reads by from and calls changed from [Watcher.Run], and warn once
-// with what keeps it from watching a directory. Nobody else may open an inotify
-// descriptor meanwhile: its own is found by comparison.
-func New(books fdledger.Registrar, from *files.Reader, changed func(), warn func(error)) (*Watcher,
-	error) {
-	before, err := inotifies()
+// New returns a watcher that reads with reader. [Watcher.Run] calls changed after a change. The
+// first error of adding a watch is passed to warn.
+//
+// No other goroutine may open an inotify descriptor during New: the descriptor of fsnotify is
+// found by comparing the descriptor table before and after.
+func New(
+	ledger fdledger.Registrar, reader *files.Reader, changed func(), warn func(error),
+) (*Watcher, error) {
+	before, err := inotifyFDs()
 	if err != nil {
 		return nil, err
 	}
@@ -65,20 +72,22 @@ func New(books fdledger.Registrar, from *files.Reader, changed func(), warn func
 	if err != nil {
 		return nil, fmt.Errorf("cannot watch files: %w", err)
 	}
-	after, err := inotifies()
+	after, err := inotifyFDs()
 	after = slices.DeleteFunc(after, func(fd int) bool { return slices.Contains(before, fd) })
 	if err == nil && len(after) != 1 {
-		err = errors.New("cannot watch files: the descriptor for it was not found")
+		err = errors.New("cannot watch files: the inotify descriptor was not found")
 	}
 	if err != nil {
 		return nil, errors.Join(err, notify.Close())
 	}
-	books.Opened(after[0], "inotify", "configuration")
-	return &Watcher{books: books, fd: after[0], notify: notify, changed: changed, warn: warn,
-		used: make(chan struct{}, 1), from: from, quit: make(chan struct{})}, nil
+	ledger.Opened(after[0], "inotify", "configuration")
+	return &Watcher{
+		ledger: ledger, fd: after[0], notify: notify, changed: changed, warn: warn,
+		updated: make(chan struct{}, 1), reader: reader, quit: make(chan struct{}),
+	}, nil
 }
 
-func inotifies() ([]int, error) {
+func inotifyFDs() ([]int, error) {
 	fds, err := procfs.OwnFDs()
 	if err != nil {
 		return nil, fmt.Errorf("cannot watch files: %w", err)
@@ -92,8 +101,8 @@ func inotifies() ([]int, error) {
 	return all, nil
 }
 
-// SetSources watches what was read. A reading that failed may not have come to all of
-// it, so what was watched before is watched on.
+// SetSources replaces the watched sources. After a failed load the previous sources stay watched
+// too, because the load may have ended before it reached all files.
 func (w *Watcher) SetSources(r *Sources, failed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -106,15 +115,15 @@ func (w *Watcher) SetSources(r *Sources, failed bool) {
 			}
 		}
 	}
-	w.follow()
+	w.updateWatches()
 	select {
-	case w.used <- struct{}{}: // it may have changed since it was read
+	case w.updated <- struct{}{}: // compare: a source may have changed since it was read
 	default:
 	}
 }
 
-// follow finds anew what has to be watched.
-func (w *Watcher) follow() {
+// updateWatches adds the inotify watches that the sources need and removes all others.
+func (w *Watcher) updateWatches() {
 	old := w.watched
 	w.names, w.lists, w.watched = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for s := range w.all {
@@ -124,20 +133,20 @@ func (w *Watcher) follow() {
 				w.lists[real] = true
 			}
 		}
-		w.followPath(s.path)
+		w.watchPath(s.path)
 	}
 	for path := range old {
 		if !w.watched[path] {
-			_ = w.notify.Remove(path) // it may be gone itself
+			_ = w.notify.Remove(path) // it fails if the path was removed
 		}
 	}
 }
 
-// followPath watches what decides over the content of a path: the file itself,
-// for one that is mounted by itself has no directory that tells; its directory,
-// and that above, for either can be exchanged; and each that has a link which
-// is on the way. All this by the names that are no links.
-func (w *Watcher) followPath(path string) {
+// watchPath adds a watch for everything that decides which content a path has: the file itself,
+// since a file that is mounted alone is written through another directory; its directory and the
+// one above, since both can be replaced; and the directory of each symbolic link on the path.
+// The watches use paths without symbolic links.
+func (w *Watcher) watchPath(path string) {
 	dir, rest := "/", strings.Split(path, "/")
 	for links := 0; len(rest) > 0; {
 		name := rest[0]
@@ -158,7 +167,7 @@ func (w *Watcher) followPath(path string) {
 		}
 		switch {
 		case missing != nil:
-			return // what comes tells
+			return // its creation is an event of dir
 		case err != nil:
 			dir = at
 		case links == maxLinks:
@@ -171,11 +180,11 @@ func (w *Watcher) followPath(path string) {
 			}
 		}
 	}
-	w.watch(dir) // the file, or a directory that is listed
+	w.watch(dir) // the file, or the directory that is listed
 }
 
-// watch watches a directory or a file, even if it does already: there may be
-// another one of that name by now.
+// watch adds a watch to a directory or a file. It does so even if the path had one before: the
+// path can lead to another inode now.
 func (w *Watcher) watch(path string) {
 	if w.watched[path] {
 		return
@@ -183,17 +192,15 @@ func (w *Watcher) watch(path string) {
 	err := w.notify.Add(path)
 	if err == nil {
 		w.watched[path] = true
-	} else if !w.warned && !errors.Is(err, os.ErrNotExist) { // that would be just now
+	} else if !w.warned && !errors.Is(err, os.ErrNotExist) { // it was removed a moment ago
 		w.warned = true
 		w.warn(fmt.Errorf("cannot watch %s: %w", path, err))
 	}
 }
 
-// leaveAfter is how long Run waits for a look that is under way when it is to
-// end. One at a file system that does not answer is left behind.
-const leaveAfter = 50 * time.Millisecond
-
-// Run looks when something happened, until [Watcher.Close].
+// Run compares the sources after events until [Watcher.Close] is called. A comparison that
+// takes longer than stopTimeout after that, on a file system that does not respond, is left to
+// its goroutine.
 func (w *Watcher) Run() error {
 	done := make(chan error, 1)
 	go func() { done <- w.run() }()
@@ -205,14 +212,14 @@ func (w *Watcher) Run() error {
 	select {
 	case err := <-done:
 		return err
-	case <-time.After(leaveAfter):
+	case <-time.After(stopTimeout):
 		return nil
 	}
 }
 
 func (w *Watcher) run() error {
-	var first time.Time // when something happened that was not looked at; zero: nothing did
-	due := time.NewTimer(atMost)
+	var first time.Time // the first event since the last comparison; zero if there was none
+	due := time.NewTimer(maxDelay)
 	due.Stop()
 	defer due.Stop()
 	for {
@@ -221,17 +228,17 @@ func (w *Watcher) run() error {
 			if !ok {
 				return nil
 			}
-			if !w.matters(e.Name) {
+			if !w.relevant(e.Name) {
 				continue
 			}
 		case _, ok := <-w.notify.Errors: // events were lost
 			if !ok {
 				return nil
 			}
-		case <-w.used:
+		case <-w.updated:
 		case <-due.C:
 			first = time.Time{}
-			if w.differs() {
+			if w.compare() {
 				w.changed()
 			}
 			continue
@@ -240,35 +247,33 @@ func (w *Watcher) run() error {
 		if first.IsZero() {
 			first = now
 		}
-		due.Reset(min(quiet, first.Add(atMost).Sub(now)))
+		due.Reset(min(quietPeriod, first.Add(maxDelay).Sub(now)))
 	}
 }
 
-// matters reports whether something that happened to a path may have changed a
-// file.
-func (w *Watcher) matters(path string) bool {
+// relevant reports whether an event of a path can be a change of a source.
+func (w *Watcher) relevant(path string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.names[path] || w.lists[filepath.Dir(path)]
 }
 
-// differs reports whether something is not what it was, and remembers what it
-// is.
-func (w *Watcher) differs() bool {
+// compare reports whether a source has changed since the last comparison.
+func (w *Watcher) compare() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.follow()
-	differs := false
+	w.updateWatches()
+	changed := false
 	for s, x := range w.all {
-		now := look(w.from, s.path, x.counts)
-		differs = differs || now != x.print
-		x.print = now
+		now := hashSource(w.reader, s.path, x.relevant)
+		changed = changed || now != x.content
+		x.content = now
 	}
-	return differs
+	return changed
 }
 
-// Close ends Run. It must be called once.
+// Close ends Run. Call it once.
 func (w *Watcher) Close() {
 	close(w.quit)
-	_ = w.books.Close(w.fd, w.notify.Close)
+	_ = w.ledger.Close(w.fd, w.notify.Close)
 }

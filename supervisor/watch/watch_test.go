@@ -19,31 +19,33 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-type nobody struct{}
+// noSink drops the events of the ledger.
+type noSink struct{}
 
-func (nobody) Emit(event.Event) {}
+func (noSink) Emit(event.Event) {}
 
-// limit is when a test gives up.
+// limit bounds each wait.
 const limit = 20 * time.Second
 
-// watched is a watcher of a directory, in which read says what was read.
-type watched struct {
+// watchTest is a running watcher of sources in a temporary directory.
+type watchTest struct {
 	t       *testing.T
 	dir     string
 	w       *Watcher
 	changes chan struct{}
 }
 
-func start(t *testing.T, prepare func(dir string), read func(r *Sources, dir string)) *watched {
+// start prepares a directory, adds its sources and runs a watcher.
+func start(t *testing.T, prepare func(dir string), read func(r *Sources, dir string)) *watchTest {
 	t.Helper()
-	x := &watched{t: t, dir: t.TempDir(), changes: make(chan struct{}, 100)}
-	book := fdledger.New(nobody{})
-	if err := book.Baseline(); err != nil {
+	x := &watchTest{t: t, dir: t.TempDir(), changes: make(chan struct{}, 100)}
+	ledger := fdledger.New(noSink{})
+	if err := ledger.Baseline(); err != nil {
 		t.Fatal(err)
 	}
 	var err error
-	x.w, err = New(book, &files.Reader{}, func() { x.changes <- struct{}{} },
-		func(err error) { t.Errorf("warned: %v", err) })
+	x.w, err = New(ledger, &files.Reader{}, func() { x.changes <- struct{}{} },
+		func(err error) { t.Errorf("warning: %v", err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,8 +56,8 @@ func start(t *testing.T, prepare func(dir string), read func(r *Sources, dir str
 		if err := <-over; err != nil {
 			t.Error(err)
 		}
-		if diff, err := book.Check(); err != nil || len(diff) > 0 {
-			t.Errorf("%v, %v", diff, err)
+		if diff, err := ledger.Check(); err != nil || len(diff) > 0 {
+			t.Errorf("the ledger differs from the descriptor table: %v, %v", diff, err)
 		}
 	})
 	prepare(x.dir)
@@ -65,21 +67,21 @@ func start(t *testing.T, prepare func(dir string), read func(r *Sources, dir str
 	return x
 }
 
-// changed waits for word of a change.
-func (x *watched) changed(what string) {
+// changed waits until the watcher reports a change.
+func (x *watchTest) changed(what string) {
 	x.t.Helper()
 	select {
 	case <-x.changes:
 	case <-time.After(limit):
-		x.t.Fatalf("nothing was said of this: %s", what)
+		x.t.Fatalf("no change was reported: %s", what)
 	}
 }
 
-// knows reports whether a file was looked at since it is what it is now.
-func (x *watched) knows(path string) bool {
+// upToDate reports whether the watcher has compared the current content of a file.
+func (x *watchTest) upToDate(path string) bool {
 	x.w.mu.Lock()
 	defer x.w.mu.Unlock()
-	return x.w.all[subject{path: path}].print == look(&files.Reader{}, path, nil)
+	return x.w.all[source{path: path}].content == hashSource(&files.Reader{}, path, nil)
 }
 
 func write(t *testing.T, path, text string) {
@@ -96,43 +98,44 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// What can happen to a file: each is told, and other names are of no interest.
+// TestEdits checks that every kind of change of a file is reported, and that other names are not
+// relevant.
 func TestEdits(t *testing.T) {
-	f := func(x *watched) string { return filepath.Join(x.dir, "a", "b", "f") }
+	f := func(x *watchTest) string { return filepath.Join(x.dir, "a", "b", "f") }
 	steps := []struct {
 		name string
-		do   func(x *watched)
+		do   func(x *watchTest)
 	}{
-		{"written in place", func(x *watched) { write(t, f(x), "two") }},
-		{"saved by rename", func(x *watched) {
+		{"written in place", func(x *watchTest) { write(t, f(x), "two") }},
+		{"saved by rename", func(x *watchTest) {
 			write(t, f(x)+"~", "three")
 			must(t, os.Rename(f(x)+"~", f(x)))
 		}},
-		{"removed", func(x *watched) { must(t, os.Remove(f(x))) }},
-		{"back", func(x *watched) { write(t, f(x), "four") }},
-		{"its directory is gone", func(x *watched) {
+		{"removed", func(x *watchTest) { must(t, os.Remove(f(x))) }},
+		{"created again", func(x *watchTest) { write(t, f(x), "four") }},
+		{"directory removed", func(x *watchTest) {
 			must(t, os.RemoveAll(filepath.Join(x.dir, "a")))
 		}},
-		{"and back", func(x *watched) {
+		{"directory created again", func(x *watchTest) {
 			must(t, os.MkdirAll(filepath.Join(x.dir, "a", "b"), 0o755))
 			write(t, f(x), "five")
 		}},
-		{"its directory is exchanged", func(x *watched) {
+		{"directory replaced", func(x *watchTest) {
 			must(t, os.MkdirAll(filepath.Join(x.dir, "new", "b"), 0o755))
 			write(t, filepath.Join(x.dir, "new", "b", "f"), "six")
 			must(t, unix.Renameat2(unix.AT_FDCWD, filepath.Join(x.dir, "new"), unix.AT_FDCWD,
 				filepath.Join(x.dir, "a"), unix.RENAME_EXCHANGE))
 		}},
-		{"written in there", func(x *watched) { write(t, f(x), "seven") }},
-		{"a link in its place", func(x *watched) {
+		{"written in the new directory", func(x *watchTest) { write(t, f(x), "seven") }},
+		{"replaced by a link", func(x *watchTest) {
 			write(t, filepath.Join(x.dir, "target"), "eight")
 			must(t, os.Symlink(filepath.Join(x.dir, "target"), f(x)+"~"))
 			must(t, os.Rename(f(x)+"~", f(x)))
 		}},
-		{"what the link leads to", func(x *watched) {
+		{"target of the link written", func(x *watchTest) {
 			write(t, filepath.Join(x.dir, "target"), "nine")
 		}},
-		{"a FIFO in its place", func(x *watched) {
+		{"replaced by a FIFO", func(x *watchTest) {
 			must(t, unix.Mkfifo(f(x)+"~", 0o600))
 			must(t, os.Rename(f(x)+"~", f(x)))
 		}},
@@ -143,20 +146,20 @@ func TestEdits(t *testing.T) {
 	}, func(r *Sources, dir string) { r.AddFile(filepath.Join(dir, "a", "b", "f")) })
 	for _, s := range steps {
 		s.do(x)
-		// Of a step that is several changes more than one may be told.
-		for x.changed(s.name); !x.knows(f(x)); {
+		// A step of several system calls can be reported more than once.
+		for x.changed(s.name); !x.upToDate(f(x)); {
 			x.changed(s.name)
 		}
 	}
 	for _, path := range []string{"other", "a/other", "a/b/other", "a/b/f~"} {
-		if x.w.matters(filepath.Join(x.dir, path)) {
-			t.Errorf("%s is of no interest", path)
+		if x.w.relevant(filepath.Join(x.dir, path)) {
+			t.Errorf("%s is relevant, want not", path)
 		}
 	}
 }
 
-// The kubelet exchanges all files of a mounted ConfigMap at once: each is a link
-// into the directory ..data, which is a link to one with a date in its name.
+// TestConfigMap replaces all files of a ConfigMap volume as the kubelet does: each file is a link
+// into the directory ..data, which is itself a link to a directory with a date in its name.
 func TestConfigMap(t *testing.T) {
 	swap := func(dir string, edition int, text string) {
 		dated := filepath.Join(dir, fmt.Sprintf("..2026_%d", edition))
@@ -178,9 +181,9 @@ func TestConfigMap(t *testing.T) {
 	}
 }
 
-// A release is a directory, and a link says which; what leads there are links
-// too, and one goes up.
-func TestLinksOnTheWay(t *testing.T) {
+// TestLinksOnPath switches the link to the directory of a release; the path to that link has links
+// too, one of them with "..".
+func TestLinksOnPath(t *testing.T) {
 	x := start(t, func(dir string) {
 		for _, release := range []string{"1", "2"} {
 			must(t, os.MkdirAll(filepath.Join(dir, "releases", release), 0o755))
@@ -202,8 +205,7 @@ func TestLinksOnTheWay(t *testing.T) {
 	x.changed("the link itself")
 }
 
-// A file that is mounted by itself, as docker run -v does with one, has another
-// directory where it is written.
+// TestMountedFile changes a file that is mounted alone (docker run -v) through its other directory.
 func TestMountedFile(t *testing.T) {
 	needs.Check(t, "root")
 	x := start(t, func(dir string) {
@@ -216,10 +218,10 @@ func TestMountedFile(t *testing.T) {
 		t.Cleanup(func() { must(t, unix.Unmount(filepath.Join(dir, "guest", "f"), 0)) })
 	}, func(r *Sources, dir string) { r.AddFile(filepath.Join(dir, "guest", "f")) })
 	write(t, filepath.Join(x.dir, "host", "f"), "2")
-	x.changed("an edit from outside")
+	x.changed("written through the other directory")
 }
 
-// The names that a pattern matches count, and no others.
+// TestListing checks that the names which match the pattern are relevant, and no others.
 func TestListing(t *testing.T) {
 	x := start(t, func(dir string) {
 		must(t, os.Mkdir(filepath.Join(dir, "conf.d"), 0o755))
@@ -231,20 +233,20 @@ func TestListing(t *testing.T) {
 	x.changed("a new file")
 	write(t, filepath.Join(x.dir, "conf.d", ".a.swp"), "")
 	must(t, os.Remove(filepath.Join(x.dir, "conf.d", "a.hcl")))
-	x.changed("a file less")
+	x.changed("a file removed")
 	must(t, os.RemoveAll(filepath.Join(x.dir, "conf.d")))
-	x.changed("no directory")
+	x.changed("the directory removed")
 	must(t, os.Mkdir(filepath.Join(x.dir, "conf.d"), 0o755))
-	x.changed("a directory")
+	x.changed("the directory created again")
 	write(t, filepath.Join(x.dir, "conf.d", "b.hcl"), "")
-	x.changed("a file in it")
+	x.changed("a file in the new directory")
 	if n := len(x.changes); n > 0 {
-		t.Errorf("%d words too many", n)
+		t.Errorf("%d more changes were reported, want none", n)
 	}
 }
 
-// What changes between its reading and the watch is told.
-func TestEditBeforeTheWatch(t *testing.T) {
+// TestEditBeforeWatch checks that a change between AddFile and SetSources is reported.
+func TestEditBeforeWatch(t *testing.T) {
 	x := start(t, func(dir string) { write(t, filepath.Join(dir, "f"), "one") },
 		func(r *Sources, dir string) {
 			r.AddFile(filepath.Join(dir, "f"))
@@ -253,8 +255,8 @@ func TestEditBeforeTheWatch(t *testing.T) {
 	x.changed("an early edit")
 }
 
-// A reading that failed before it came to a file watches that one on.
-func TestFailedReading(t *testing.T) {
+// TestFailedLoad checks that a load that failed early keeps the previous sources watched.
+func TestFailedLoad(t *testing.T) {
 	x := start(t, func(dir string) {
 		write(t, filepath.Join(dir, "f"), "one")
 		write(t, filepath.Join(dir, "g"), "one")
@@ -266,5 +268,5 @@ func TestFailedReading(t *testing.T) {
 	r.AddFile(filepath.Join(x.dir, "f"))
 	x.w.SetSources(r, true)
 	write(t, filepath.Join(x.dir, "g"), "two")
-	x.changed("a file of the reading before")
+	x.changed("a file of the previous load")
 }
