@@ -97,6 +97,7 @@ func TestIdentify(t *testing.T) {
 }
 
 func TestEnvironment(t *testing.T) {
+	needs.Check(t, "root")
 	dir, opt := machine(t)
 	must(t, os.WriteFile(filepath.Join(dir, "a.env"), []byte("\ufeff# words\n\nA=a\n  B=\"q\" # no comment\r\nEMPTY\nUNSET\nC=x=y"), 0o644))
 	must(t, os.WriteFile(filepath.Join(dir, "b.env"), []byte("A=later\nHOME=/b\n"), 0o644))

@@ -85,6 +85,7 @@ func TestAttributes(t *testing.T) {
 }
 
 func TestNice(t *testing.T) {
+	needs.Check(t, "root")
 	pid := mustStart(t, sleep(t, Attributes{Nice: is(7)}))
 	// The raw system call returns 20-nice, getpriority(2).
 	if p, err := unix.Getpriority(unix.PRIO_PROCESS, pid); err != nil || 20-p != 7 {
@@ -95,6 +96,7 @@ func TestNice(t *testing.T) {
 // A tight limit of processes holds for the command alone: the threads of the
 // start verb do not count for the user.
 func TestFewProcesses(t *testing.T) {
+	needs.Check(t, "root")
 	user := is(uint32(1_987_654_321)) // has no process
 	pid := mustStart(t, sleep(t, Attributes{
 		UID: user, GID: user, Limits: map[int]unix.Rlimit{unix.RLIMIT_NPROC: {Cur: 1, Max: 1}},
@@ -168,6 +170,7 @@ func TestForkFails(t *testing.T) {
 
 // A probe has the user and the groups of its child, and a group of its own.
 func TestForkProbe(t *testing.T) {
+	needs.Check(t, "root")
 	s := sleep(t, Attributes{UID: is(uint32(65534)), GID: is(uint32(7)), Groups: []uint32{7, 9}})
 	pid, err := ForkProbe(s, []int{s.Stdin, s.Stdout, s.Stderr})
 	if err != nil {
