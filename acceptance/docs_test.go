@@ -22,6 +22,7 @@ var notRun = map[string]string{
 	"make":    "builds, installs or starts containers; TestMain builds the programs",
 	"docker":  "needs an image; the tests of the image and of compose run such commands",
 	"go test": "runs tests, some of them for minutes",
+	"go run":  "starts three Docker engines",
 	"jq":      "is no program that the tests need",
 }
 
