@@ -9,7 +9,7 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// registerTree begins the tree of a run that was forked.
+// registerTree registers the process tree of a child process that was forked.
 func (l *Loop) registerTree(c *childProcess) {
 	c.tree.group = c.pid
 	l.trees.byGroup[c.pid] = c
@@ -18,7 +18,7 @@ func (l *Loop) registerTree(c *childProcess) {
 	}
 }
 
-// forgetProcess forgets a run that is over.
+// forgetProcess removes a child process that is over.
 func (l *Loop) forgetProcess(c *childProcess) {
 	delete(l.processes, c.id)
 	delete(l.trees.byMark, c.tree.mark)
@@ -30,15 +30,18 @@ func (l *Loop) forgetProcess(c *childProcess) {
 			a.owner = nil
 		}
 	}
-	maps.DeleteFunc(l.trees.unmarkedMembers, func(_ identity, of *childProcess) bool { return of == c })
-	if c.tree.leave { // the final stop sends nobody the same step twice
+	maps.DeleteFunc(
+		l.trees.unmarkedMembers,
+		func(_ identity, of *childProcess) bool { return of == c },
+	)
+	if c.tree.leave { // the final stop sends no process the same step twice
 		maps.Copy(l.sentSteps, c.tree.sent)
 	}
 }
 
-// scanAdopted lists the adopted processes that are new and says whose they are. One
-// that ends after it was listed gives us children that the list does not have, so
-// the listing is repeated until it finds nobody else that has ended.
+// scanAdopted lists new adopted processes and determines the owner of each. A process that ends
+// after the listing leaves children that the listing lacks. So scanAdopted lists again until it
+// finds no process that has ended meanwhile.
 func (l *Loop) scanAdopted() {
 	t := &l.trees
 	gone := map[int]bool{}
@@ -67,13 +70,13 @@ func (l *Loop) scanAdopted() {
 	}
 }
 
-// fewProcesses is up to how many main processes the children of the loop's own thread are
-// listed, too: a list of thousands for each of thousands that end is too long.
+// fewProcesses is up to how many main processes the children of the loop's thread are listed as
+// well. With thousands of them, a listing at each exit takes too long.
 const fewProcesses = 16
 
-// notForked lists the children of our main thread: the adopted processes. A process
-// that was cloned with CLONE_PARENT is a child of the thread that forked its parent
-// (clone(2)); among a few children it is found as well.
+// notForked lists the children of the main thread: the adopted processes. A process that was
+// cloned with CLONE_PARENT is a child of the thread that forked its parent (clone(2)), so among
+// few children it is found as well.
 func (l *Loop) notForked() []int {
 	self := os.Getpid()
 	all := procfs.ThreadChildren(self, self)
@@ -83,12 +86,14 @@ func (l *Loop) notForked() []int {
 	return all
 }
 
-// ownerOf says in whose tree an adopted process is: by its mark; where it has lost
-// that, by the tree in which it is traced or was seen, by its process group and session;
-// else by the one tree of which processes ended since the last scan. nil: nobody knows.
+// ownerOf returns the child process whose tree an adopted process belongs to. The mark decides.
+// A process without a mark belongs to the tree in which it was observed or found, else to that
+// of its process group or session, else to the only tree of which processes ended since the
+// last listing. It returns nil if the owner is unknown.
 //
-// As pid 1 we adopt processes that are nobody's descendants, such as what docker exec
-// left: the last rule would end them with the next child, and is not used.
+// The last rule is not used if the supervisor is pid 1. Then it adopts processes from outside
+// of all trees, such as those that docker exec leaves, and the rule would stop them with the
+// next child.
 func (l *Loop) ownerOf(s procfs.Stat) *childProcess {
 	t := &l.trees
 	if limit, err := procfs.FileLocks(s.Pid); err == nil {
@@ -111,13 +116,15 @@ func (l *Loop) ownerOf(s procfs.Stat) *childProcess {
 	if os.Getpid() == 1 {
 		return nil
 	}
-	if len(ended) == 0 || slices.ContainsFunc(ended, func(c *childProcess) bool { return c != ended[0] }) || ended[0].isOver() {
+	if len(ended) == 0 ||
+		slices.ContainsFunc(ended, func(c *childProcess) bool { return c != ended[0] }) ||
+		ended[0].isOver() {
 		return nil
 	}
 	return ended[0]
 }
 
-// survivors are the adopted processes of a run, by their pids.
+// survivors returns the adopted processes of a child process, by pid.
 func (l *Loop) survivors(c *childProcess) []*adopted {
 	var all []*adopted
 	if c.tree.alive > 0 {
@@ -131,7 +138,8 @@ func (l *Loop) survivors(c *childProcess) []*adopted {
 	return all
 }
 
-// removeAdopted strikes an adopted process out.
+// removeAdopted removes a reaped process, and returns the name of the instance that it belonged
+// to.
 func (l *Loop) removeAdopted(pid int) (child string) {
 	t := &l.trees
 	delete(t.zombies, pid)

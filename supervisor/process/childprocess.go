@@ -20,30 +20,31 @@ import (
 type childProcess struct {
 	id        ID
 	name      string
-	pid       int // of the main process; ours to signal until it is reaped: no other process has it
+	pid       int // of the main process; valid until it is reaped
 	scope     lifecycle.Scope
-	traceFrom event.Proof // from its spawn on
-	sockets   []procfs.FD // that were handed on to it
+	traceFrom event.Proof // Exact: traced from its first instruction on
+	sockets   []procfs.FD // inherited, of the listen blocks
 	terminal  bool        // its process group is in the foreground of our terminal
 
 	phase  phase.Phase
-	exited Exited // how the main process ended; zero before
+	exited Exited // how the main process ended; the zero value before
 	execution
 	handling handling
 	tree     processTree
-	// successor is the process that takes over when the main process ends; 0: none.
+	// successor is the pid that becomes the main process when the main process ends.
 	successor   int
 	stop        stop
-	observed    *observed // the main process; nil: it is not watched
-	inspections int       // under way
+	observed    *observed // the main process; nil if it is not observed
+	inspections int       // running
 }
 
-// isOver reports whether nothing of a run is left, or nothing that it waits for.
+// isOver reports whether the loop waits for nothing of the process tree any more.
 func (c *childProcess) isOver() bool {
 	return c.phase == phase.Over || c.phase == phase.Outlived && c.tree.alive == 0
 }
 
-// pendingKill is the SIGKILL that waits for the fd scan before the stop of a run, or one without a step.
+// pendingKill returns the SIGKILL among the pending signals. Without one it returns a SIGKILL
+// that is not a step of the stop sequence.
 func (c *childProcess) pendingKill() pendingSignal {
 	last := pendingSignal{signal: unix.SIGKILL}
 	for _, d := range c.stop.pending {
@@ -54,32 +55,32 @@ func (c *childProcess) pendingKill() pendingSignal {
 	return last
 }
 
-// execution is what belongs to the phases at the barrier, and the result.
+// execution is the state of the barrier, and the result of the execve.
 type execution struct {
-	barrier   *spawn.Barrier // nil: there is none, or the result is known
-	afterExec []func()       // what waits for the result
+	barrier   *spawn.Barrier // nil without one, or when the result is known
+	afterExec []func()       // what to do after the execve
 	failure   error          // why the command could not be executed
 }
 
-// handling is what is known of whether the program of a run handles signals by now.
+// handling is what the loop knows about the signal handlers of a program.
 type handling struct {
-	startedAt   time.Time     // when the program was started; zero: long ago
-	limit       time.Duration // the first signal waits no longer; Hold of Spec
-	probed      bool          // Serves will be called once it handles them
-	ready       bool          // Serves was called
-	idleSamples int           // looks in a row that saw all its threads wait
+	startedAt   time.Time     // the zero time stands for long ago
+	limit       time.Duration // of the delay of the first signal; Spec.KillHold
+	probed      bool          // MarkReady will be called
+	ready       bool          // MarkReady was called
+	idleSamples int           // consecutive samples in which all threads wait
 }
 
-// processTree is what a run knows of its process tree.
+// processTree is the process tree of a child process: its descendants that were adopted.
 type processTree struct {
-	mark    uint64 // 0: none could be made
-	group   int    // the process group that the run was given
-	leave   bool   // survivors run on, and nothing waits for them
-	alive   int    // adopted processes of it
+	mark    uint64 // 0 if none could be made
+	group   int    // the process group of the main process at its start
+	leave   bool   // survivors are not stopped, and nothing waits for them
+	alive   int    // number of survivors
 	steps   []sentStep
-	sent    map[identity]int // the last step of those that were sent it one by one
+	sent    map[identity]int // the last step of processes that got it alone
 	killing killProgress
-	// nextContinue is when survivors that job control stopped are continued next.
+	// nextContinue is the time of the next SIGCONT to survivors that job control stopped.
 	nextContinue time.Time
 }
 
@@ -87,132 +88,130 @@ func newProcessTree(mark uint64, leave bool) processTree {
 	return processTree{mark: mark, leave: leave, sent: map[identity]int{}}
 }
 
-// sentStep is a step of the stop sequence that was sent to a run.
+// sentStep is a step of the stop sequence that was sent to a child process.
 type sentStep struct {
 	pendingSignal
 	scope lifecycle.Scope
 	kernelTime
 }
 
-// The end of a run is the end of its process tree. When a main process ends, the
-// kernel makes its children ours, and so it does with the children of each
-// descendant that ends later. What is ours then and belongs to the run are its
-// survivors: they are told the step of the stop sequence that the run has come
-// to, and once the last of them is reaped the run is over.
+// A child process ends with its process tree. When a main process ends, the kernel makes the
+// supervisor the parent of its children, and later of the children of each descendant that
+// ends. The adopted processes that belong to the child process are its survivors. They get the
+// current step of the stop sequence. The child process is over when the last survivor is
+// reaped.
 //
-// Nothing announces an adoption. But a process is adopted before its parent can
-// be reaped (exit_notify in kernel/exit.c), so a scan after each round of reaping
-// misses none. The kernel gives the children of others to our main thread
-// (find_new_reaper there), and we fork on another one, so the list of the main
-// thread's children is that of the adopted processes.
-
-// adopted is a process that became our child because its parent ended.
+// The kernel does not announce an adoption. But a process is adopted before its parent can be
+// reaped (exit_notify in kernel/exit.c), so a listing after each round of reaping misses none.
+// The kernel gives orphans to the main thread of the supervisor (find_new_reaper), and the loop
+// forks on another thread. So the children of the main thread are the adopted processes.
+//
+// adopted is a process that became a child of the supervisor because its parent ended.
 type adopted struct {
-	stat  procfs.Stat   // when it was seen first
-	owner *childProcess // whose tree it is in; nil: not known, or of a run that is over
-	step  int           // the last step that it was sent by itself; 0: none
-	// stopped: job control stopped it, as it was seen before it was traced.
+	stat  procfs.Stat   // as it was at the first listing
+	owner *childProcess // nil if it is unknown or over
+	step  int           // the last step that it got alone; 0 before the first
+	// stopped says that job control stopped it before it was traced.
 	stopped bool
 }
 
-// stop is the stop of a run. The zero value is that of a run whose stop has not begun.
+// stop is the stop of a child process. In the zero value the stop has not started.
 type stop struct {
-	requestedAt   time.Time   // when the first step was asked for; zero: the stop has not begun
-	requestedTick uint64      // the same, as procfs.Stat.Start
+	requestedAt   time.Time   // time of the request for the first step
+	requestedTick uint64      // the same in ticks since boot
 	proof         event.Proof // that is asked for
 
 	delivery    phase.Delivery
-	pending     []pendingSignal // the signals that wait; none unless the state of delivery says so
-	scanSkipped string          // why the signals did not wait for the fd scan; empty: they did
+	pending     []pendingSignal // empty unless the state of delivery says otherwise
+	scanSkipped string          // why the signals did not wait for the fd scan
 
-	firstSentAt    time.Time     // when the first step was sent
-	delayedKillDue time.Time     // when last is sent; zero: none is postponed
-	delayedKill    pendingSignal // SIGKILL that came too soon after the first step
+	firstSentAt    time.Time     // time of the first step
+	delayedKillDue time.Time     // time of delayedKill; the zero time without one
+	delayedKill    pendingSignal // a SIGKILL that was requested too soon after the first step
 
 	continuation continuation
 	killed       bool // the main process was sent SIGKILL
-	processes    int  // below the main process when the stop began
-	forked       int  // below it since then
+	processes    int  // descendants at the start of the stop
+	forked       int  // descendants forked since then
 }
 
-// started reports whether the stop has begun.
+// started reports whether the stop has started.
 func (s *stop) started() bool { return !s.requestedAt.IsZero() }
 
-// signalled notes that a step of the stop sequence was sent.
+// signalled records that a step of the stop sequence was sent.
 func (s *stop) signalled() {
 	if s.continuation == notSignalled {
 		s.continuation = continueIfStopped
 	}
 }
 
-// continuation says whether the main process gets SIGCONT. A process that job control
-// stopped cannot act on a signal before that, and would be sent SIGKILL when its time is
-// over. (systemd does the same, systemd.kill(5).) It gets SIGCONT once: a second stop is
-// taken for intended.
+// continuation says whether the main process gets SIGCONT. A process that job control stopped
+// cannot handle a signal, so it would be killed at the timeout. systemd sends SIGCONT as well,
+// see systemd.kill(5). The main process gets it once: a second stop by job control is intended.
 type continuation uint8
 
 const (
-	notSignalled      continuation = iota // it may stay stopped
-	continueIfStopped                     // it was sent a step of its stop sequence
-	continued                             // it was sent SIGCONT
+	notSignalled      continuation = iota // the main process may stay stopped
+	continueIfStopped                     // it got a step of its stop sequence
+	continued                             // it got SIGCONT
 )
 
-// pendingSignal is a signal on its way to a run.
+// pendingSignal is a signal that is to be sent to a child process.
 type pendingSignal struct {
 	signal unix.Signal
-	step   int // the step of the stop sequence; 0: none
+	step   int // of the stop sequence; 0 if it is not a step
 }
 
-// observed is a process that is watched while it is stopped: a run's own, one
-// below it, or an orphan. Its state, and what belongs to that, are its machine's.
-// The loop's thread owns it.
+// observed is a process that the loop traces or samples: a main process, a descendant or an
+// orphan. Its state machine has its state and the data of that state. The loop's thread owns
+// it.
 type observed struct {
-	owner        *childProcess // whose tree it is in; nil: nobody's that we know
+	owner        *childProcess // nil if it is unknown
 	pid          int
 	parentPid    int
-	comm         string // its name, when it was seen last
+	comm         string // its name at the last scan
 	firstSeen    time.Time
-	forkedInStop bool          // it was forked after the stop began
-	threads      int           // that it had when it was seen first
-	cpuAtStop    time.Duration // that it had used when its stop began
+	forkedInStop bool          // it was forked after the start of the stop
+	threads      int           // number of threads at the first scan
+	cpuAtStop    time.Duration // CPU time that it had used at the start of its stop
 
 	machine proof.Machine
 	tracees
 	evidence     proof.Evidence
-	threadsAtEnd int              // when its exit was seen; 0: it was not
+	threadsAtEnd int              // number of threads at its exit stop; 0 without one
 	status       *unix.WaitStatus // of the thread that exited last
 	pendingScans
-	traceSet traceSet // of the tree, where w is the process that its run is
+	traceSet traceSet // of its process tree, for a main process
 	counted  bool
 }
 
-// pendingScans is what is known of the fd scans of a process that are under way.
+// pendingScans are the fd scans of a process that are running.
 type pendingScans struct {
-	running             int           // how many
-	firstScans          int           // of them that are to tell what it has from where
-	firstScan, exitScan *scanLimit    // of the scan before the signal, and of that in the exit stop
-	signalDelay         time.Duration // of the scan before the signal
-	afterScan           func()        // what waits for the scan of it, until thenAt
+	running             int           // number of all scans
+	firstScans          int           // number of scans that tell what it opened or inherited
+	firstScan, exitScan *scanLimit    // limits of the scan before the signal and in the exit stop
+	signalDelay         time.Duration // longest wait of the signal for the first scan
+	afterScan           func()        // called after the scan, or at afterScanDue
 	afterScanDue        time.Time
 }
 
-// isMain reports whether w is the process that its run is.
+// isMain reports whether the process is the main process of a child process.
 func (o *observed) isMain() bool { return o.owner != nil && o.owner.pid == o.pid }
 
-// inState reports whether w is in a state.
+// inState reports whether the process is in a state.
 func (o *observed) inState(s proof.State) bool { return o.machine.State == s }
 
-// tracees are the threads of a process that we trace.
+// tracees are the threads of a process that the loop traces.
 type tracees struct {
 	traced  []int
-	primary int   // the one that is held in its exit stop; 0: none
-	exiting []int // that were let go in their exit: they touch no descriptor any more
+	primary int   // the one that is held in its exit stop; 0 without one
+	exiting []int // released in their exit stop: they use no descriptors any more
 }
 
-// exitScan is what one scan in an exit stop saw.
+// exitScan is the result of one fd scan in an exit stop.
 type exitScan struct {
 	proof.Siblings
-	final    bool // the last scan, whatever it saw
+	final    bool // the last scan, whatever its result
 	fds      []procfs.FD
 	comm     string
 	runtime  fdledger.Runtime
@@ -220,22 +219,22 @@ type exitScan struct {
 	err      error
 }
 
-// stopCause is what an event is about: the thread that stopped and the signal that
-// is on its way to it, or the scan that saw something.
+// stopCause is what an event is about: the thread that stopped and the signal that it is to
+// get, or the result of a scan.
 type stopCause struct {
 	tid  int
 	sig  unix.Signal
 	scan *exitScan
 }
 
-// traceSet is how many processes of a tree, without its main process, are traced, and which ones
-// are not since they are too many.
+// traceSet counts the traced processes of a process tree, without the main process, and has the
+// pids of those that are not traced because there are too many.
 type traceSet struct {
 	traced   int
 	untraced map[int]bool // by pid
 }
 
-// addUntraced notes processes that are not traced.
+// addUntraced records processes that are not traced.
 func (x *traceSet) addUntraced(pids ...int) {
 	if x.untraced == nil && len(pids) > 0 {
 		x.untraced = map[int]bool{}
@@ -245,16 +244,16 @@ func (x *traceSet) addUntraced(pids ...int) {
 	}
 }
 
-// killProgress is how far SIGKILL to many processes has come.
+// killProgress is how far the SIGKILL to a set of processes has come.
 type killProgress struct {
 	rounds    int
-	idle      int               // of them in a row that killed nobody
-	nextRound time.Time         // when the next one is due
-	refused   map[identity]bool // told once
-	killed    map[identity]bool // each counts once
+	idle      int               // consecutive rounds that killed no process
+	nextRound time.Time         // time of the next round
+	refused   map[identity]bool // their refusal is reported once
+	killed    map[identity]bool // each is reported once
 }
 
-// markKilled notes that a process got SIGKILL.
+// markKilled records that a process got SIGKILL.
 func (k *killProgress) markKilled(p procfs.Stat) {
 	if k.killed == nil {
 		k.killed = map[identity]bool{}
@@ -262,7 +261,7 @@ func (k *killProgress) markKilled(p procfs.Stat) {
 	k.killed[identityOf(p)] = true
 }
 
-// mergeKilled adds to a killing what was killed by runs.
+// mergeKilled takes over what was killed for the given child processes.
 func (k *killProgress) mergeKilled(runs map[ID]*childProcess) {
 	k.killed = map[identity]bool{}
 	for _, c := range runs {
@@ -270,11 +269,13 @@ func (k *killProgress) mergeKilled(runs map[ID]*childProcess) {
 	}
 }
 
-// lastStep is the last step that a process was sent, with its group or by itself.
+// lastStep returns the last step that an adopted process got, with its group or alone.
 func (t *processTree) lastStep(a *adopted) int {
 	return max(a.step, t.lastGroupStep(a.stat))
 }
 
+// lastGroupStep returns the last step that a process got with its process group, or in a signal
+// to the whole process tree.
 func (t *processTree) lastGroupStep(p procfs.Stat) int {
 	step := t.sent[identityOf(p)]
 	for _, s := range t.steps {

@@ -11,23 +11,23 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// minReapTime is the time for what was killed to end and to be reaped. The time counts from the
-// first SIGKILL, and again from the moment when the supervisor runs after it was stopped, however
-// long the deadline has passed by then. It is granted once more when the fd scans are given up:
-// a process that we hold in its exit stop can end only then. A stop that begins its sweep by its
-// deadline so ends within twice this time after it.
+// minReapTime is the time for killed processes to end and to be reaped. It counts from the
+// first SIGKILL, and again from the time when the supervisor continues after it was stopped,
+// even after the deadline. It is granted once more when the fd scans are given up: a process in
+// its exit stop can end only then. So a stop whose orphan cleanup starts by its deadline ends
+// within twice this time after the deadline.
 const minReapTime = 100 * time.Millisecond
 
-// resumedReapTime takes its place where the end of the sweep has passed for longer than that. The
-// supervisor was stopped then: nothing can hold the deadline any more, and what was killed needs
-// the processors at the same time as everybody else who was woken.
+// resumedReapTime replaces minReapTime if the cleanup should have ended longer ago than that.
+// Then the supervisor was stopped: the deadline has passed, and the killed processes compete
+// for the processors with all others that were resumed.
 const resumedReapTime = time.Second
 
-// maxExtensions bounds how often a sweep gets more time because it was woken late.
+// maxExtensions bounds how often a cleanup gets more time because a tick was late.
 const maxExtensions = 3
 
 func (l *Loop) startOrphanCleanup(killAt, giveUp time.Time, proof event.Proof) {
-	if l.cleanup != nil { // more haste; whom we signalled we know already
+	if l.cleanup != nil { // a second call only changes the times
 		l.cleanup.killAt = killAt
 		l.cleanup.giveUp = later(l.cleanup.giveUp, giveUp)
 		return
@@ -37,7 +37,7 @@ func (l *Loop) startOrphanCleanup(killAt, giveUp time.Time, proof event.Proof) {
 	l.cleanup.extendDeadline(time.Now())
 }
 
-// extendDeadline gives what was killed its time from now on.
+// extendDeadline grants the killed processes their time from now on.
 func (s *orphanCleanup) extendDeadline(now time.Time) {
 	if now.Sub(s.giveUp) > minReapTime {
 		s.reapTime = resumedReapTime
@@ -45,8 +45,8 @@ func (s *orphanCleanup) extendDeadline(now time.Time) {
 	s.giveUp = later(s.giveUp, now.Add(max(s.reapTime, minReapTime)))
 }
 
-// extendIfResumed grants time to a sweep that kills from now on, or that comes so late that the supervisor
-// must have been stopped: until now it could reap nobody.
+// extendIfResumed grants time when the SIGKILL starts, or when the tick is so late that the
+// supervisor must have been stopped: it could not reap then.
 func (s *orphanCleanup) extendIfResumed(now time.Time) {
 	due := s.nextTick
 	s.nextTick = time.Time{}
@@ -61,7 +61,7 @@ func (s *orphanCleanup) extendIfResumed(now time.Time) {
 	s.extendDeadline(now)
 }
 
-// giveUpScans gives the fd scans up that the sweep waits for.
+// giveUpScans stops waiting for fd scans.
 func (l *Loop) giveUpScans(now time.Time) {
 	l.cleanup.scansGivenUp = true
 	l.cleanup.extendDeadline(now)
@@ -73,19 +73,19 @@ func (l *Loop) giveUpScans(now time.Time) {
 	}
 }
 
-// tickOrphanCleanup signals what is there. A child that we adopted gets SIGTERM once,
-// and its own descendants none while it lives: it may need them for its
-// clean-up. They become ours when it dies.
+// tickOrphanCleanup signals the orphans. An adopted child gets SIGTERM once. Its descendants do
+// not get it while the child is alive, since its clean-up may need them. They are adopted when
+// it dies.
 func (l *Loop) tickOrphanCleanup(now time.Time) time.Time {
 	s := l.cleanup
 	s.extendIfResumed(now)
 	if !s.scansGivenUp && !now.Before(s.giveUp) {
 		l.giveUpScans(now)
-		return now // what is held in its exit stop goes first
+		return now // processes in their exit stop continue first
 	}
 	if !l.hasChildren() {
 		if l.hasPendingScans() && !s.scansGivenUp {
-			return s.giveUp // the end of the look wakes us
+			return s.giveUp // the end of a scan wakes the loop
 		}
 		l.endOrphanCleanup(nil)
 		return time.Time{}
@@ -98,18 +98,24 @@ func (l *Loop) tickOrphanCleanup(now time.Time) time.Time {
 		if s.nextTick = s.nextKill; now.Before(s.nextKill) {
 			return s.nextKill
 		}
-		s.nextKill = l.killAll(&s.progress, l.allDescendants, l.killInCleanup, func(p procfs.Stat, err error) {
-			if err != nil {
-				return // it is named at the end
-			}
-			l.report(OrphanSignalled{Pid: p.Pid, Command: p.Comm, Signal: unix.SIGKILL, Step: 2})
-		})
+		s.nextKill = l.killAll(
+			&s.progress,
+			l.allDescendants,
+			l.killInCleanup,
+			func(p procfs.Stat, err error) {
+				if err != nil {
+					return // OrphanCleanupDone names it
+				}
+				l.report(OrphanSignalled{Pid: p.Pid, Command: p.Comm, Signal: unix.SIGKILL, Step: 2})
+			},
+		)
 		s.nextTick = s.nextKill
 		return s.nextTick
 	}
 	for _, pid := range procfs.Children(os.Getpid()) {
 		p, err := procfs.ReadStat(pid)
-		if err != nil || allThreadsDead(p) || l.running[pid] != nil || s.sentSteps[identityOf(p)] > 0 {
+		if err != nil || allThreadsDead(p) || l.running[pid] != nil ||
+			s.sentSteps[identityOf(p)] > 0 {
 			continue
 		}
 		s.sentSteps[identityOf(p)] = 1
@@ -118,7 +124,7 @@ func (l *Loop) tickOrphanCleanup(now time.Time) time.Time {
 	return earlier(s.killAt, now.Add(reapPoll))
 }
 
-// scanOrphan looks at an orphan and all below it before it is.told to end.
+// scanOrphan scans an orphan and its descendants, and then calls tell.
 func (l *Loop) scanOrphan(p procfs.Stat, tell func()) {
 	if l.observed[p.Pid] != nil || l.cleanup.proof != event.ProofExact {
 		tell()
@@ -126,7 +132,7 @@ func (l *Loop) scanOrphan(p procfs.Stat, tell func()) {
 	}
 	o := l.observeDescendant(&observed{pid: p.PPid}, p.Pid)
 	if o == nil && l.orphanSet.untraced[p.Pid] {
-		tell() // there are too many to trace
+		tell() // too many processes to trace
 	}
 	if o == nil {
 		return
@@ -134,17 +140,19 @@ func (l *Loop) scanOrphan(p procfs.Stat, tell func()) {
 	l.scanDescendant(o, l.inheritedFDs(), tell)
 }
 
-// terminateOrphan asks an orphan to end.
+// terminateOrphan sends SIGTERM to an orphan.
 func (l *Loop) terminateOrphan(p procfs.Stat) {
 	if again, err := procfs.ReadStat(p.Pid); err != nil || identityOf(again) != identityOf(p) {
-		return // it ended while we looked; we have not reaped it, or its number could be another's
+		return // it ended during the scan, and its pid may be recycled
 	}
 	o := l.observed[p.Pid]
 	if p.Stopped() || o != nil && o.machine.State.IsJobStopped() {
-		_ = unix.Kill(p.Pid, unix.SIGCONT) // what it was told already it can only hear then
+		_ = unix.Kill(p.Pid, unix.SIGCONT) // a stopped process cannot handle an earlier signal
 	}
 	if at, ok := l.groupSignalled[p.PGrp]; ok && p.StartTime < at {
-		return // its group was signalled when it was there already, a clock tick at least: a younger one may have lost it at its exec
+		// Its group was signalled at least one clock tick after its fork. A younger process may
+		// have lost the signal at its exec.
+		return
 	}
 	if unix.Kill(p.Pid, unix.SIGTERM) == nil {
 		l.report(OrphanSignalled{Pid: p.Pid, Command: p.Comm, Signal: unix.SIGTERM, Step: 1})
@@ -155,15 +163,15 @@ func (l *Loop) allDescendants() []procfs.Stat {
 	return appendTree(nil, os.Getpid())[1:]
 }
 
-// hasChildren reports whether the kernel knows of a child of ours, dead ones that
-// are not reaped yet included.
+// hasChildren reports whether the supervisor has a child, including dead children that are not
+// reaped.
 func (l *Loop) hasChildren() bool {
 	var info siginfo
 	err := waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT|unix.WALL)
 	return !errors.Is(err, unix.ECHILD)
 }
 
-// hasPendingScans reports whether the end of a process is still to be told.
+// hasPendingScans reports whether an fd scan of a process is running.
 func (l *Loop) hasPendingScans() bool {
 	for _, o := range l.observed {
 		if o.running > 0 {

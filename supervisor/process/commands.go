@@ -11,9 +11,9 @@ import (
 	"tp0/supervisor/process/spawn"
 )
 
-// Spawn starts a run. [Spawned] or [SpawnFailed] follows. The descriptors of the
-// spec may be closed as soon as it returns. Some dozens of spawns may be under way at a
-// time, but no hundreds.
+// Spawn starts a child process. [Spawned] or [SpawnFailed] follows. The caller may close the
+// descriptors of the spec when Spawn returns. Dozens of spawns may be in progress at a time,
+// but not hundreds.
 func (l *Loop) Spawn(id ID, s Spec) {
 	s.Barrier = s.Barrier || s.TraceFrom == event.ProofExact
 	p, err := spawn.Prepare(s.Spec, l.opt.FDs)
@@ -25,7 +25,7 @@ func (l *Loop) Spawn(id ID, s Spec) {
 	l.withFDs(p.Files(), func(own []int, err error) { l.fork(id, s, p, own, err) })
 }
 
-// Responds reports whether the loop carries out a command before ctx ends.
+// Responds reports whether the loop executes a command before ctx ends.
 func (l *Loop) Responds(ctx context.Context) bool {
 	answer := make(chan struct{})
 	l.commands.Put(func() { close(answer) })
@@ -33,15 +33,15 @@ func (l *Loop) Responds(ctx context.Context) bool {
 	case <-answer:
 		return true
 	case <-l.quit:
-		return true // it is over, as it should be
+		return true // a closed loop is no fault
 	case <-ctx.Done():
 		return false
 	}
 }
 
-// Signal sends a signal to a run as a step of its stop sequence. It does nothing to a
-// run that is over, or that could not be spawned. The first one starts the fd scan of
-// the run, as proof asks. [Signalled] follows.
+// Signal sends a signal to a child process as a step of its stop sequence. It does nothing if
+// the process is over or was not spawned. The first step starts the fd scan that proof asks
+// for. [Signalled] follows.
 func (l *Loop) Signal(id ID, sig unix.Signal, rung int, proof event.Proof) {
 	l.commands.Put(func() {
 		if c := l.processes[id]; c != nil {
@@ -50,8 +50,9 @@ func (l *Loop) Signal(id ID, sig unix.Signal, rung int, proof event.Proof) {
 	})
 }
 
-// Forward passes on to a run a signal that came to us, or another one in its
-// place; 0: none. It is no step of the stop sequence, and no stop begins. [Signalled] follows.
+// Forward passes a signal on to a child process: sig in place of came, the signal that the
+// supervisor got. 0 passes none on. It is not a step of the stop sequence and starts no stop.
+// [Signalled] follows.
 func (l *Loop) Forward(id ID, came, sig unix.Signal) {
 	l.commands.Put(func() {
 		if c := l.processes[id]; c != nil && !c.phase.MainEnded() {
@@ -60,7 +61,8 @@ func (l *Loop) Forward(id ID, came, sig unix.Signal) {
 	})
 }
 
-// MarkReady tells that a run has proved that it serves. Its program handles signals then.
+// MarkReady tells that a child process is ready. Its program has installed its signal handlers
+// then.
 func (l *Loop) MarkReady(id ID) {
 	l.commands.Put(func() {
 		if c := l.processes[id]; c != nil {
@@ -69,23 +71,23 @@ func (l *Loop) MarkReady(id ID) {
 	})
 }
 
-// SetScope changes whom the signals of a run reach from now on, and whether its
-// descendants may outlive it.
+// SetScope changes the processes that the signals of a child process reach from now on, and
+// whether its descendants may outlive it.
 func (l *Loop) SetScope(id ID, scope lifecycle.Scope, leave bool) {
 	l.commands.Put(func() {
 		if c := l.processes[id]; c != nil {
 			c.scope = scope
-			if !c.phase.MainEnded() { // else the decision is made
+			if !c.phase.MainEnded() { // else the decision was made at its end
 				c.tree.leave = leave
 			}
 		}
 	})
 }
 
-// SetMainProcess names the process that is the main process of a run once the present
-// one has ended, as sd_notify(3) has it with MAINPID. It must be in the process tree
-// of the run by then, and our child: its parent is the present main process, or has
-// ended. [MainChanged] follows then; a process that is neither ends as a survivor.
+// SetMainProcess names the process that becomes the main process when the current one ends, as
+// MAINPID of sd_notify(3). By then it must be in the process tree, and a child of the
+// supervisor: its parent is the current main process, or has ended. [MainChanged] follows. Any
+// other process ends as a survivor.
 func (l *Loop) SetMainProcess(id ID, pid int) {
 	l.commands.Put(func() {
 		if c := l.processes[id]; c != nil && !c.phase.MainEnded() {
@@ -97,11 +99,8 @@ func (l *Loop) SetMainProcess(id ID, pid int) {
 	})
 }
 
-// Bounds of what is scanned and traced in a stop. A child may have any number of descriptors and
-// of descendants; to see all of them must not take the time that others need to end in.
-
-// SetDeadline tells when the final stop that has begun has to be over. From now on each fd scan has a
-// share of the time that is left; see [proof.Budget].
+// SetDeadline sets the deadline of the final stop, which has started. From now on each fd scan
+// gets a share of the time that is left; see [proof.Budget].
 func (l *Loop) SetDeadline(t time.Time) {
 	l.commands.Put(func() {
 		now := time.Now()
@@ -109,19 +108,19 @@ func (l *Loop) SetDeadline(t time.Time) {
 		for _, o := range l.observed {
 			o.machine.SetBudget(l.budget, now)
 		}
-		for _, c := range l.processes { // those that are stopped already
+		for _, c := range l.processes { // stops in progress
 			l.shortenWait(c, now)
 		}
 		l.schedule(now)
 	})
 }
 
-// Diagnose finds out what the threads of a run do that was sent sig a while ago.
-// [Diagnosed] follows unless the run ends first.
+// Diagnose determines what the threads of a child process do after it got sig. [Diagnosed]
+// follows unless the process ends first.
 func (l *Loop) Diagnose(id ID, sig unix.Signal) { l.query(id, sig, l.diagnose) }
 
-// Inspect scans the descriptors of a run that serves, and finds out what the run does about
-// sig, which is to stop it. [Inspected] follows unless the run ends or its stop begins first.
+// Inspect scans the descriptors of a child process that is ready, and reads the disposition of
+// sig, its stop signal. [Inspected] follows unless the process ends or its stop starts first.
 func (l *Loop) Inspect(id ID, sig unix.Signal) { l.query(id, sig, l.inspect) }
 
 func (l *Loop) query(id ID, sig unix.Signal, what func(*childProcess, unix.Signal)) {
@@ -132,9 +131,9 @@ func (l *Loop) query(id ID, sig unix.Signal, what func(*childProcess, unix.Signa
 	})
 }
 
-// CleanUpOrphans ends whatever is left below us: SIGTERM now, after an fd scan as proof
-// asks, SIGKILL at killAt, and at giveUp it is over. [OrphanCleanupDone] follows. Call it when no
-// run is left, or none that could be ended; nothing may be spawned after it.
+// CleanUpOrphans ends all processes below the supervisor: an fd scan as proof asks and SIGTERM
+// now, SIGKILL at killAt. It is over at giveUp at the latest. [OrphanCleanupDone] follows. Call
+// it when no child process is left that can be stopped. Nothing may be spawned after it.
 func (l *Loop) CleanUpOrphans(killAt, giveUp time.Time, proof event.Proof) {
 	l.commands.Put(func() { l.startOrphanCleanup(killAt, giveUp, proof) })
 }

@@ -49,7 +49,8 @@ func TestWhatAChildCosts(t *testing.T) {
 			b.exited(id(i))
 		}
 	})
-	t.Logf("%.1f allocations to start a child, %.1f to stop and reap it", float64(started)/n, float64(reaped)/n)
+	t.Logf("%.1f allocations to start a child, %.1f to stop and reap it", float64(started)/n,
+		float64(reaped)/n)
 	if started/n > 40 {
 		t.Errorf("%d allocations to start a child", started/n)
 	}

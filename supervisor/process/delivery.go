@@ -13,16 +13,16 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// The stop of thousands of children is paced: a run gets its signal once few fd scans
-// are due. If all got it at once, they would wait in their exit stops, and most of the
-// scans would come too late. Only scans count: a run that takes long to end delays no
-// other one.
+// The stop of thousands of children is paced: a process gets its signal once few fd scans are
+// due. If all processes got it at once, they would all wait in their exit stops, and most scans
+// would come too late. Only scans count: a process that takes long to end delays no other one.
 const (
-	maxScanBacklog = 256             // fd scans
-	queueLimit     = 5 * time.Second // a run waits no longer in the queue
+	maxScanBacklog = 256             // number of fd scans that wait or run
+	queueLimit     = 5 * time.Second // longest wait in the queue
 )
 
-// sendStep sends a run a step of its stop sequence. Its stop begins with the first one.
+// sendStep sends a step of the stop sequence to a child process. The first step starts its
+// stop.
 func (l *Loop) sendStep(c *childProcess, d pendingSignal, asked event.Proof) {
 	first := !c.stop.started()
 	if first {
@@ -48,7 +48,7 @@ func (l *Loop) sendStep(c *childProcess, d pendingSignal, asked event.Proof) {
 	}
 }
 
-// startStop begins the stop of a run.
+// startStop starts the stop of a child process.
 func (l *Loop) startStop(c *childProcess, asked event.Proof) {
 	s := &c.stop
 	s.requestedAt, s.proof = time.Now(), asked
@@ -57,18 +57,18 @@ func (l *Loop) startStop(c *childProcess, asked event.Proof) {
 	if c.phase.MainEnded() {
 		return // the stop is that of the survivors
 	}
-	l.busyPoll.addBudget()
 	if c.observed == nil {
 		l.observeMain(c)
 	}
 }
 
-// observeMain begins to watch a run's own process.
+// observeMain starts to observe a main process.
 func (l *Loop) observeMain(c *childProcess) {
 	c.observed = l.observe(&observed{owner: c, pid: c.pid, comm: c.name})
 }
 
-// handleDelivery takes an event of a delivery in, and does what is to be done.
+// handleDelivery passes an event to the delivery state machine of a stop, and performs its
+// action.
 func (l *Loop) handleDelivery(c *childProcess, e phase.Event) {
 	s := &c.stop
 	before := s.delivery.State
@@ -95,8 +95,8 @@ func (l *Loop) handleDelivery(c *childProcess, e phase.Event) {
 	}
 }
 
-// requestScan goes on with signals that the program handles, or that do not wait for that
-// any longer: the fd scan comes before them.
+// requestScan continues with signals that the program handles, or that no longer wait for a
+// handler. The fd scan comes before them.
 func (l *Loop) requestScan(c *childProcess) {
 	switch {
 	case c.stop.proof == event.ProofNone:
@@ -108,10 +108,13 @@ func (l *Loop) requestScan(c *childProcess) {
 	}
 }
 
-// hasScanCapacity reports whether the next run may get its signals.
-func (l *Loop) hasScanCapacity() bool { return !l.moreStatuses && l.workers.backlog() < maxScanBacklog }
+// hasScanCapacity reports whether the next process may get its signals.
+func (l *Loop) hasScanCapacity() bool {
+	return !l.moreStatuses && l.workers.backlog() < maxScanBacklog
+}
 
-// dequeueScans goes on with the runs whose fd scan is next, or that have waited for too long.
+// dequeueScans continues with the processes whose fd scan is next, or that have waited for too
+// long.
 func (l *Loop) dequeueScans(now time.Time) {
 	for len(l.scanQueue) > 0 {
 		c := l.scanQueue[0]
@@ -122,7 +125,7 @@ func (l *Loop) dequeueScans(now time.Time) {
 		}
 		l.scanQueue = l.scanQueue[1:]
 		switch {
-		case !queued: // an escalation or the deadline came before
+		case !queued: // after an escalation or the deadline
 		case c.phase.MainEnded():
 			l.handleDelivery(c, phase.MainGone)
 		default:
@@ -131,8 +134,8 @@ func (l *Loop) dequeueScans(now time.Time) {
 	}
 }
 
-// tickDelivery goes on with a delivery by the time alone. It says when it wants to be
-// called again; zero: never.
+// tickDelivery does what is due for the pending signals, and returns the time of the next tick.
+// The zero time needs none.
 func (l *Loop) tickDelivery(c *childProcess, now time.Time) time.Time {
 	s := &c.stop
 	switch s.delivery.State {
@@ -151,13 +154,14 @@ func (l *Loop) tickDelivery(c *childProcess, now time.Time) time.Time {
 		s.delayedKillDue = time.Time{}
 		l.deliver(c, s.delayedKill)
 	}
-	if at := s.delayedKillDue; !at.IsZero() && (s.delivery.Until.IsZero() || at.Before(s.delivery.Until)) {
+	if at := s.delayedKillDue; !at.IsZero() &&
+		(s.delivery.Until.IsZero() || at.Before(s.delivery.Until)) {
 		return at
 	}
 	return s.delivery.Until
 }
 
-// deliverPending sends the signals that waited.
+// deliverPending sends the pending signals.
 func (l *Loop) deliverPending(c *childProcess) {
 	waiting := c.stop.pending
 	c.stop.pending = nil
@@ -166,9 +170,9 @@ func (l *Loop) deliverPending(c *childProcess) {
 	}
 }
 
-// deliver sends a signal to a run.
+// deliver sends a signal to a child process.
 func (l *Loop) deliver(c *childProcess, d pendingSignal) {
-	if c.phase.MainEnded() { // it ended while it was scanned
+	if c.phase.MainEnded() { // it ended during the scan
 		if d.step > 0 {
 			l.recordStep(c, d, kernelTime{})
 		}
@@ -193,7 +197,7 @@ func (l *Loop) deliver(c *childProcess, d pendingSignal) {
 	}
 	l.recordStep(c, d, at)
 	if d.signal == unix.SIGKILL && len(c.tree.steps) > 1 && !c.tree.leave {
-		l.killBelow(c) // a descendant may hold the main process in a ptrace stop of its own
+		l.killBelow(c) // a descendant may hold the main process in a ptrace stop
 	}
 	if d.signal != unix.SIGKILL {
 		if c.stop.firstSentAt.IsZero() {
@@ -204,13 +208,14 @@ func (l *Loop) deliver(c *childProcess, d pendingSignal) {
 	}
 }
 
-// deliverFirstStep sends a run the first step of its stop, and has SIGKILL wait for a moment.
+// deliverFirstStep sends the first step of the stop to a child process, and SIGKILL after
+// minKillDelay.
 func (l *Loop) deliverFirstStep(c *childProcess) {
 	first, last := pendingSignal{signal: unix.SIGTERM, step: 1}, c.pendingKill()
 	if len(c.stop.pending) > 0 {
 		first = c.stop.pending[0]
 	}
-	if !c.stop.started() { // the fleet sent none
+	if !c.stop.started() { // the orchestrator sent no step
 		l.startStop(c, event.ProofNone)
 		l.handleDelivery(c, phase.NoScan)
 	}
@@ -220,8 +225,8 @@ func (l *Loop) deliverFirstStep(c *childProcess) {
 	l.deliver(c, last)
 }
 
-// deliverKill sends a run SIGKILL in place of the signals that wait for the fd scan before its
-// stop: the sweep has no time for it.
+// deliverKill sends SIGKILL in place of the pending signals: the orphan cleanup has no time for
+// them.
 func (l *Loop) deliverKill(c *childProcess) {
 	last := c.pendingKill()
 	l.handleDelivery(c, phase.DeadlinePassed)
@@ -229,8 +234,8 @@ func (l *Loop) deliverKill(c *childProcess) {
 	l.deliver(c, last)
 }
 
-// killInCleanup ends a run that is still there when the sweep kills. One that was never told to end
-// is told first, where there is time for that.
+// killInCleanup ends a child process that is left when the orphan cleanup kills. If it got no
+// signal yet and there is time, it gets its first step before.
 func (l *Loop) killInCleanup(c *childProcess) {
 	waiting := c.stop.pending
 	switch {
@@ -244,16 +249,16 @@ func (l *Loop) killInCleanup(c *childProcess) {
 	}
 }
 
-// forward passes on a signal that is no step. Before SIGCONT a run in the background gets
-// the terminal back. A signal of the terminal that stops a run stops us too: the shell
-// waits for that.
+// forward passes on a signal that is not a step. Before SIGCONT a child process in the
+// background gets the terminal back. A signal of the terminal that stops the child process
+// stops the supervisor too, since the shell waits for that.
 func (l *Loop) forward(c *childProcess, came, sig unix.Signal) {
 	if came == unix.SIGCONT {
 		l.giveTerminal(c)
 	}
 	switch {
-	case sig == 0: // swallowed
-	case c.stop.delivery.State.Waits(): // not before what came earlier
+	case sig == 0: // the signal is not passed on
+	case c.stop.delivery.State.Waits(): // after the pending signals
 		c.stop.pending = append(c.stop.pending, pendingSignal{signal: sig})
 	default:
 		l.deliver(c, pendingSignal{signal: sig})
@@ -263,7 +268,8 @@ func (l *Loop) forward(c *childProcess, came, sig unix.Signal) {
 	}
 }
 
-// deliveryLimits are how long the signals of a run wait for the fd scan before them.
+// deliveryLimits returns how long the signals of a child process wait for the fd scan before
+// them.
 func (l *Loop) deliveryLimits(now time.Time) phase.Limits {
 	limits := phase.Limits{Queued: queueLimit, Scanning: l.budget.SignalDelay(now)}
 	if !l.budget.End.IsZero() {
@@ -272,8 +278,7 @@ func (l *Loop) deliveryLimits(now time.Time) phase.Limits {
 	return limits
 }
 
-// shortenWait has the signals of a run that wait for the fd scan before them wait no longer than
-// the final stop allows.
+// shortenWait shortens the wait of pending signals to what the final stop allows.
 func (l *Loop) shortenWait(c *childProcess, now time.Time) {
 	d, limits := &c.stop.delivery, l.deliveryLimits(now)
 	switch d.State {
@@ -291,8 +296,8 @@ func (l *Loop) shortenWait(c *childProcess, now time.Time) {
 	}
 }
 
-// scanBeforeStop scans a run whose stop begins and all below it, attaches to them,
-// and then lets the signals go that wait for it.
+// scanBeforeStop scans a main process and its descendants at the start of a stop, attaches to
+// them, and then sends the pending signals.
 func (l *Loop) scanBeforeStop(c *childProcess, asked event.Proof) {
 	o, most := c.observed, l.maxTracedNow()
 	limit := newScanLimit(c.stop.delivery.Until, minScannedFDs)
@@ -327,18 +332,18 @@ func (l *Loop) scanBeforeStop(c *childProcess, asked event.Proof) {
 	})
 }
 
-// neverAttached reports whether nobody tried to trace or to sample w.
+// neverAttached reports whether the loop never tried to trace or sample the process.
 func (o *observed) neverAttached() bool {
 	v, over := o.machine.Data.(*proof.EndData)
 	return o.inState(proof.Found) || over && v.From == proof.Found
 }
 
-// attach traces a run's own process, or samples it, as closely as asked for and
-// as the kernel lets us.
+// attach traces a main process, or samples it, as asked for and as far as the kernel permits
+// it.
 func (l *Loop) attach(o *observed, asked event.Proof) {
 	switch {
 	case o.machine.State.IsTraced() && o.owner.traceFrom == event.ProofExact:
-		l.handleEvent(o, proof.StopStarted, stopCause{}) // now its threads get the options of a stop
+		l.handleEvent(o, proof.StopStarted, stopCause{}) // its threads get the options of a stop
 	case !o.inState(proof.Found):
 	case asked == event.ProofExact:
 		l.handleEvent(o, proof.Attach, stopCause{})

@@ -7,10 +7,11 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// observeDescendant begins to watch a process below another.
+// observeDescendant starts to observe a process below another one. It returns nil if it cannot.
 func (l *Loop) observeDescendant(parent *observed, pid int) *observed {
 	s, err := procfs.ReadStat(pid)
-	if err != nil || l.observed[pid] != nil || l.byPid[pid] != nil || s.Dead() && procfs.IsGone(pid) {
+	if err != nil || l.observed[pid] != nil || l.byPid[pid] != nil ||
+		s.Dead() && procfs.IsGone(pid) {
 		return nil
 	}
 	if !l.mayTrace(parent.owner, pid) {
@@ -26,8 +27,8 @@ func (l *Loop) observeDescendant(parent *observed, pid int) *observed {
 	return o
 }
 
-// observeForked begins to watch a process that was just forked, and is stopped before its
-// first instruction. It inherited everything that it has now.
+// observeForked starts to observe a process that was just forked, and is stopped before its
+// first instruction. All its descriptors are inherited.
 func (l *Loop) observeForked(pid int, parent *observed) *observed {
 	o := &observed{pid: pid, forkedInStop: true, threads: 1}
 	if parent != nil {
@@ -42,9 +43,9 @@ func (l *Loop) observeForked(pid int, parent *observed) *observed {
 	return o
 }
 
-// recordFirstScan keeps what a scan saw of a process. What vanished from the table of a
-// run while it was read was closed before the signal, and is no fault of the
-// scan.
+// recordFirstScan records the first scan of a process. A descriptor of a main process that
+// vanished during the scan was closed before the signal, so an error of that scan is none of
+// the proof.
 func (o *observed) recordFirstScan(m scannedProcess) {
 	o.threads = len(m.threads)
 	e := &o.evidence
@@ -58,19 +59,19 @@ func (o *observed) recordFirstScan(m scannedProcess) {
 	}
 }
 
-// seizeBatch is the number of processes that the loop begins to trace before it does something
-// else that it was asked for: some two milliseconds.
+// seizeBatch is the number of processes that the loop traces before it runs other commands. It
+// takes some 2 ms.
 const seizeBatch = 32
 
-// observeTree begins to watch what a scan found below w, and then goes on with what comes after it.
-// Of a large tree it takes a part at a time: others have their turns in between. Those parts end
-// where the signal that waits for it goes without it.
+// observeTree starts to observe the descendants that a scan found below a process, and then
+// calls then. It does so in batches, with other commands in between. It ends early when the
+// signal that waits for it is sent without it.
 func (l *Loop) observeTree(o *observed, tree []scannedProcess, then func()) {
 	n := min(len(tree), seizeBatch)
 	for _, m := range tree[:n] {
 		parent := l.observed[m.stat.PPid]
 		if parent == nil {
-			continue // it lost its parent meanwhile, and is an orphan
+			continue // its parent ended meanwhile, and it is an orphan
 		}
 		if o := l.observeDescendant(parent, m.stat.Pid); o != nil {
 			o.recordFirstScan(m)
@@ -94,9 +95,9 @@ func (l *Loop) observeTree(o *observed, tree []scannedProcess, then func()) {
 	})
 }
 
-// observeNewChildren begins to watch what a process forked between its scan and the
-// moment when it was traced. One that has neither threads nor processes below
-// it is believed not to fork in just that moment.
+// observeNewChildren starts to observe what a process forked between its scan and its first
+// ptrace stop. A process with one thread and no descendants is assumed not to fork at that
+// moment.
 func (l *Loop) observeNewChildren(o *observed) {
 	if len(o.traced) < 2 && o.owner.stop.processes == 0 {
 		return
@@ -108,9 +109,10 @@ func (l *Loop) observeNewChildren(o *observed) {
 	}
 }
 
-// scanDescendant scans a process that is watched since a moment ago, and all below
-// it. Its parent held of. What comes then does not wait for it longer than a signal does.
-func (l *Loop) scanDescendant(o *observed, of []procfs.FD, then func()) {
+// scanDescendant scans a newly observed process and its descendants, and then calls then.
+// parentFDs are the descriptors of its parent. then does not wait longer than a signal waits
+// for a scan.
+func (l *Loop) scanDescendant(o *observed, parentFDs []procfs.FD, then func()) {
 	now, most := time.Now(), l.maxTracedNow()
 	until := now.Add(l.budget.SignalDelay(now))
 	limit := newScanLimit(until, minScannedFDs)
@@ -121,7 +123,7 @@ func (l *Loop) scanDescendant(o *observed, of []procfs.FD, then func()) {
 		tree, rest := l.scanTree(o.pid, most, limit)
 		if len(tree) > 0 {
 			var err error
-			parent := scannedProcess{stat: procfs.Stat{Pid: o.parentPid}, fds: of}
+			parent := scannedProcess{stat: procfs.Stat{Pid: o.parentPid}, fds: parentFDs}
 			if tree[0].inherited, err = inheritedFrom(parent, tree[0], limit); err != nil {
 				tree[0].err = err
 			}
@@ -139,9 +141,9 @@ func (l *Loop) scanDescendant(o *observed, of []procfs.FD, then func()) {
 	})
 }
 
-// scanInherited scans what a process inherited, before its first instruction,
-// and asks what rights it could gain. A scan that comes too late finds it gone
-// on; what it says of the rights is true still.
+// scanInherited scans the descriptors of a forked process before its first instruction, and
+// reads its privileges. After a late scan the process may have continued; what the scan says
+// about its privileges is still true.
 func (l *Loop) scanInherited(o *observed) {
 	now := time.Now()
 	limit := newScanLimit(now.Add(l.budget.ScanTime(now)), minScannedFDs)
@@ -153,7 +155,7 @@ func (l *Loop) scanInherited(o *observed) {
 		return func() {
 			o.firstScans--
 			e := &o.evidence
-			e.Before, e.Inherited, e.Executed = fds, fds, true // its program is not known yet
+			e.Before, e.Inherited, e.Executed = fds, fds, true // its program is unknown yet
 			if err != nil {
 				e.Err = err
 			}
@@ -166,11 +168,12 @@ func (l *Loop) scanInherited(o *observed) {
 	})
 }
 
-// keepsPrivileges reports whether a process executes programs with the same rights
-// whether we trace it or not: since we are privileged, since it gains none
-// anyhow (no_new_privs), or since it has all there are. See
-// cap_bprm_creds_from_file in security/commoncap.c.
+// keepsPrivileges reports whether a process executes programs with the same privileges whether
+// it is traced or not: because the supervisor is privileged, because the process gains none
+// (no_new_privs), or because it has all of them. See cap_bprm_creds_from_file in
+// security/commoncap.c.
 func (l *Loop) keepsPrivileges(s procfs.Status) bool {
 	const setids = 1<<6 | 1<<7 // CAP_SETGID, CAP_SETUID
-	return l.privileged || s.NoNewPriv || s.Effective&setids == setids && s.Bounding&^s.Permitted == 0
+	return l.privileged || s.NoNewPriv ||
+		s.Effective&setids == setids && s.Bounding&^s.Permitted == 0
 }

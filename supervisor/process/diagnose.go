@@ -11,26 +11,32 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// A diagnosis names so many threads and so many members of an epoll at most.
+// These bound the threads of a diagnosis, and the descriptors of an epoll that it names.
 const (
 	maxDiagnosedThreads = 64
 	maxEpollTargets     = 8
 )
 
-// describeLimit bounds the fd scan of each process for a diagnosis, or for what is known of a run
-// before its stop.
+// describeLimit bounds the fd scan of each process for a diagnosis or an inspection.
 const describeLimit = 100 * time.Millisecond
 
-// diagnose looks at what a run does while its stop takes long. A run whose signals wait,
-// or that is held in its exit stop, waits for us.
+// diagnose determines what a child process does while its stop takes long. It does nothing
+// while signals are pending or the process is in its exit stop: then the process waits for the
+// supervisor.
 func (l *Loop) diagnose(c *childProcess, sig unix.Signal) {
 	o := c.observed
-	if o == nil || c.phase.MainEnded() || c.stop.delivery.State.Waits() || o.machine.State.IsHeld() {
+	if o == nil || c.phase.MainEnded() || c.stop.delivery.State.Waits() ||
+		o.machine.State.IsHeld() {
 		return
 	}
 	since := o.cpuAtStop
-	l.scanInWorker(o, func() func() {
-		d := Diagnosed{Process: c.id, Pid: c.pid, Signal: sig, Disposition: l.disposition(c.pid, sig)}
+	l.scan(o, func() func() {
+		d := Diagnosed{
+			Process:     c.id,
+			Pid:         c.pid,
+			Signal:      sig,
+			Disposition: l.disposition(c.pid, sig),
+		}
 		if now, err := procfs.CPUTime(c.pid); err == nil {
 			d.CPU = now - since
 		}
@@ -44,7 +50,9 @@ func (l *Loop) diagnose(c *childProcess, sig unix.Signal) {
 			if err != nil {
 				continue
 			}
-			d.Threads = append(d.Threads, l.describeThreads(pid, fmt.Sprintf("%s (pid %d): ", s.Comm, pid))...)
+			d.Threads = append(
+				d.Threads,
+				l.describeThreads(pid, fmt.Sprintf("%s (pid %d): ", s.Comm, pid))...)
 		}
 		return func() {
 			if !c.phase.MainEnded() {
@@ -54,8 +62,8 @@ func (l *Loop) diagnose(c *childProcess, sig unix.Signal) {
 	})
 }
 
-// describeThreads says of each thread of a process what it does, with the descriptor
-// that it waits for in plain words.
+// describeThreads describes what each thread of a process does, with the name of the descriptor
+// that it waits for.
 func (l *Loop) describeThreads(pid int, before string) (lines []string) {
 	threads, err := l.readThreads(pid)
 	if err != nil {
@@ -90,7 +98,7 @@ func (l *Loop) describeThreads(pid int, before string) (lines []string) {
 	}
 	for _, t := range threads {
 		if t.State == 't' {
-			// By job control, and we listen to it: no other ptrace stop takes that long.
+			// Stopped by job control: no other ptrace stop takes that long.
 			t.State = 'T'
 		}
 		lines = append(lines, before+t.Describe(name))
@@ -98,9 +106,8 @@ func (l *Loop) describeThreads(pid int, before string) (lines []string) {
 	return lines
 }
 
-// maxPtraceStop is how long a stop of ours may take that we look into, for a signal
-// that is on its way or a thread that is born; what stands longer job control
-// stopped.
+// maxPtraceStop is how long a ptrace stop takes at most that the loop handles, for a signal or
+// a new thread. After that time the thread was stopped by job control.
 const maxPtraceStop = 20 * time.Millisecond
 
 func (l *Loop) readThreads(pid int) (threads []procfs.Thread, err error) {
@@ -114,8 +121,8 @@ func (l *Loop) readThreads(pid int) (threads []procfs.Thread, err error) {
 	}
 }
 
-// inspect looks once at a run that serves: what it holds, and what it will do
-// about the signal that is to stop it. It is what is known of one that crashes.
+// inspect scans the descriptors of a child process that is ready, and reads the disposition of
+// its stop signal. If the process crashes later, this is what is known of it.
 func (l *Loop) inspect(c *childProcess, sig unix.Signal) {
 	if c.phase.MainEnded() || c.stop.started() {
 		return
@@ -123,8 +130,13 @@ func (l *Loop) inspect(c *childProcess, sig unix.Signal) {
 	c.inspections++
 	marks := l.trees.marks
 	l.workers.submit(func() {
-		g := Inspected{Process: c.id, Pid: c.pid, At: time.Now(), Disposition: l.disposition(c.pid, sig)}
-		_ = l.runtimeOf(c.pid) // it is remembered, and a stop need not find out
+		g := Inspected{
+			Process:     c.id,
+			Pid:         c.pid,
+			At:          time.Now(),
+			Disposition: l.disposition(c.pid, sig),
+		}
+		_ = l.runtimeOf(c.pid) // to fill the cache before a stop
 		limit := newScanLimit(g.At.Add(describeLimit), minScannedFDs)
 		g.FDs, _ = l.readFDs(c.pid, c.pid, limit)
 		l.resolve(c.pid, g.FDs, recently(), limit)

@@ -13,7 +13,7 @@ import (
 	"tp0/supervisor/process/spawn"
 )
 
-// reportExit reports the end of a main process once no scan of it is under way.
+// reportExit reports the end of a main process, once no scan of it is running.
 func (l *Loop) reportExit(c *childProcess) {
 	o := c.observed
 	if c.phase != phase.Listed {
@@ -49,7 +49,7 @@ func (l *Loop) reportExit(c *childProcess) {
 	if errors.Is(c.failure, spawn.ErrNotExecuted) {
 		c.failure = c.startVerbFailure()
 	}
-	if c.failure != nil { // as if the fork had failed
+	if c.failure != nil { // as after a failed fork
 		l.report(SpawnFailed{Process: c.id, Err: c.failure})
 		return
 	}
@@ -59,14 +59,15 @@ func (l *Loop) reportExit(c *childProcess) {
 	}
 }
 
-// startVerbFailure says why the start verb of a run died.
+// startVerbFailure says why the start verb died before it executed the command.
 func (c *childProcess) startVerbFailure() error {
-	const crashed = 2 // the exit code of a Go program that is refused a thread or memory
+	const crashed = 2 // the exit code of a Go program that gets no thread or memory
 	switch exit := c.exited.Exit; {
 	case c.exited.Killed:
 		return ErrRevoked
 	case exit.Code == crashed:
-		return fmt.Errorf("%w: it was refused a thread or memory: %w", spawn.ErrNotExecuted, unix.EAGAIN)
+		return fmt.Errorf("%w: it was refused a thread or memory: %w", spawn.ErrNotExecuted,
+			unix.EAGAIN)
 	case exit.Signal != "":
 		return fmt.Errorf("%w: it ended by %s", spawn.ErrNotExecuted, exit.Signal)
 	default:
@@ -74,8 +75,8 @@ func (c *childProcess) startVerbFailure() error {
 	}
 }
 
-// checkTrees finds out after a round of reaping which runs are over by now, and
-// sends the survivors of the others the step that they have missed.
+// checkTrees determines after a round of reaping which child processes are over, and sends the
+// survivors of the others the current step.
 func (l *Loop) checkTrees() {
 	t := &l.trees
 	if !t.scanDue {
@@ -93,7 +94,7 @@ func (l *Loop) checkTrees() {
 	}
 }
 
-// checkTree goes on with a run whose main process has ended.
+// checkTree continues with a child process whose main process has ended.
 func (l *Loop) checkTree(c *childProcess) {
 	if c.phase.Unlisted() {
 		if l.promoteSuccessor(c) {
@@ -103,7 +104,7 @@ func (l *Loop) checkTree(c *childProcess) {
 		l.reportExit(c)
 	}
 	switch {
-	case c.phase != phase.Outlived: // settle is called again, or has ended the run
+	case c.phase != phase.Outlived: // reportExit is called again, or the child process is over
 	case c.tree.alive > 0:
 		l.sendSurvivors(c)
 	default:
@@ -113,8 +114,8 @@ func (l *Loop) checkTree(c *childProcess) {
 	}
 }
 
-// promoteSuccessor makes the successor of a main process that has ended the main process,
-// and reports whether it did. In a stop nobody succeeds: what is left ends, too.
+// promoteSuccessor makes the successor of a main process that has ended the main process, and
+// reports whether it did. During a stop there is no successor: the survivors end too.
 func (l *Loop) promoteSuccessor(c *childProcess) bool {
 	a := l.trees.adopted[c.successor]
 	if c.successor == 0 || a == nil || a.owner != c || c.stop.started() || c.observed != nil {
@@ -126,16 +127,16 @@ func (l *Loop) promoteSuccessor(c *childProcess) bool {
 	c.phase.Handle(phase.Succeeded)
 	l.byPid[c.pid] = c
 	if l.trees.byGroup[c.tree.group] == c {
-		delete(l.trees.byGroup, c.tree.group) // nobody may be left in it, and the number is used again
+		delete(l.trees.byGroup, c.tree.group) // its number may be used again
 	}
 	if group, err := unix.Getpgid(c.pid); err == nil && group != unix.Getpgrp() {
-		c.tree.group = group // nobody else gets the number while the process is in it
+		c.tree.group = group // its number is valid while the process is in it
 		l.trees.byGroup[group] = c
 	} else {
 		c.tree.group = c.pid
 	}
 	l.report(MainChanged{Process: c.id, From: c.exited.Pid, Exit: c.exited.Exit, Pid: c.pid})
 	c.exited = Exited{}
-	c.handling.startedAt = time.Time{} // no signal waits until it is handled
+	c.handling.startedAt = time.Time{} // no signal waits for a handler
 	return true
 }

@@ -7,10 +7,10 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// scanAtExit scans the siblings of a held thread and, when they are gone or the
-// time is over, the table and the children; for a glimpse, the table in any
-// case. The sockets live until the thread has exited, and are known from the
-// scan before the signal as a rule.
+// scanAtExit scans the siblings of a thread in its exit stop. When they are gone or the time is
+// over, it scans the descriptors and the children as well. An early scan of the descriptors has
+// value if a sibling survives. Sockets exist until the thread has exited, and most are known
+// from the scan before the signal.
 func (l *Loop) scanAtExit(o *observed) {
 	x, ok := o.machine.Data.(*proof.ExitStopData)
 	if !ok {
@@ -46,13 +46,13 @@ func (l *Loop) scanAtExit(o *observed) {
 	})
 }
 
-// scannedAtExit handles what a scan in an exit stop saw.
+// scannedAtExit handles the result of a scan in an exit stop.
 func (l *Loop) scannedAtExit(o *observed, x *proof.ExitStopData, v exitScan) {
 	if o.machine.Data != proof.StateData(x) {
-		return // it was given up
+		return // the exit stop is over
 	}
 	var message uintptr
-	if ptraceMessage(x.Thread, &message) != nil { // only a thread in a stop has one
+	if ptraceMessage(x.Thread, &message) != nil { // only a stopped thread has a message
 		l.handleEvent(o, proof.HeldThreadGone, stopCause{tid: x.Thread})
 		return
 	}
@@ -67,12 +67,12 @@ func (l *Loop) scannedAtExit(o *observed, x *proof.ExitStopData, v exitScan) {
 		o.evidence.AtThreadExit = v.fds
 	}
 	l.handleEvent(o, e, stopCause{tid: x.Thread, scan: &v})
-	if e == proof.FinalScan && !o.isMain() { // its parent collects its status
+	if e == proof.FinalScan && !o.isMain() { // its parent reaps it
 		l.observedEnded(o)
 	}
 }
 
-// recordFinalScan takes over what a process held in its exit.
+// recordFinalScan records what a process had open in its exit stop.
 func (o *observed) recordFinalScan(v exitScan) {
 	e := &o.evidence
 	e.Final, e.Alive = v.fds, v.Alive
@@ -87,7 +87,7 @@ func (o *observed) recordFinalScan(v exitScan) {
 	}
 }
 
-// scheduleScan has the next scan in an exit stop follow in a moment.
+// scheduleScan schedules the next scan in an exit stop.
 func (l *Loop) scheduleScan(o *observed) {
 	if x, ok := o.machine.Data.(*proof.ExitStopData); ok {
 		x.ScheduleScan(time.Now())
@@ -96,8 +96,8 @@ func (l *Loop) scheduleScan(o *observed) {
 	}
 }
 
-// scanChildren begins to watch what a process that exits leaves behind. They
-// have another parent once its thread may go.
+// scanChildren starts to observe the children of a process that exits. They get another parent
+// when its thread continues.
 func (l *Loop) scanChildren(o *observed, v *exitScan) {
 	for _, pid := range v.children {
 		if child := l.observeDescendant(o, pid); child != nil {

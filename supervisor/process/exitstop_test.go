@@ -80,7 +80,8 @@ func TestThreadIsKilledInItsExitStop(t *testing.T) {
 	}
 	unblock()
 	e := b.exited(1)
-	if e.FDs.Proof != event.ProofNone || e.FDs.Reason != "its exit was not seen" || e.Exit.Signal != "SIGKILL" {
+	if e.FDs.Proof != event.ProofNone || e.FDs.Reason != "its exit was not seen" ||
+		e.Exit.Signal != "SIGKILL" {
 		t.Errorf("proof %s (%s), %+v", e.FDs.Proof, e.FDs.Reason, e.Exit)
 	}
 }

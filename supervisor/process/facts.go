@@ -11,38 +11,38 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// ID names one run for good, unlike its pid.
+// ID identifies a child process for good, unlike its pid.
 type ID uint64
 
-// Fact is something that happened to a process. Facts are delivered in the
-// order in which the loop saw them.
+// Fact is something that happened to a process. Facts are delivered in the order in which the
+// loop saw them.
 type Fact interface{ fact() }
 
 type (
-	// Spawned: the run has a pid.
+	// Spawned tells that the process has a pid.
 	Spawned struct {
 		Process ID
 		Pid     int
 		At      time.Time
 	}
-	// SpawnFailed: there will be no run. It is the last fact of its run.
+	// SpawnFailed tells that the process does not exist. It is the last fact of a process.
 	SpawnFailed struct {
 		Process ID
 		Err     error
 	}
-	// Signalled: a signal was sent to a run, or could not be.
+	// Signalled tells that a signal was sent to a process, or that it could not be sent.
 	Signalled struct {
 		Process ID
 		Pid     int
 		// Descendant is the name of a descendant that outlived the main process; empty:
-		// the main process.
+		// empty for the main process.
 		Descendant string
 		Signal     unix.Signal
 		Step       int
 		Err        error
 	}
-	// Exited: the status of the main process was collected. Without survivors it
-	// is the last fact of its run; else TreeEnded is.
+	// Exited tells that the main process was reaped. Without survivors it is the last
+	// fact of a process; else TreeEnded is.
 	Exited struct {
 		Process ID
 		Pid     int
@@ -50,72 +50,72 @@ type (
 		Status  unix.WaitStatus
 		At      time.Time
 		Rusage  unix.Rusage
-		Killed  bool // we sent it SIGKILL
+		Killed  bool // the supervisor sent it SIGKILL
 		FDs     FDResult
-		// Of a run whose stop began:
-		Threads, ThreadsAtEnd int // then, and when its exit was seen (0: it was not)
-		Processes, Forked     int // below it then, and forked since
-		Untraced              int // of those, how many were not traced since they are too many
+		// These are set after the start of a stop.
+		Threads, ThreadsAtEnd int // at the start of the stop, and at its exit stop (0 without one)
+		Processes, Forked     int // descendants at the start of the stop, and forked since then
+		Untraced              int // descendants beyond the limit, which were not traced
 		Survivors             []Survivor
 	}
-	// TreeEnded: nothing is left of the process tree of a run. It is the last fact
-	// of a run with survivors.
+	// TreeEnded tells that nothing is left of a process tree. It is the last fact of a
+	// process with survivors.
 	TreeEnded struct{ Process ID }
-	// MainChanged: the main process of a run ended, and its successor is the main
-	// process from now on (sd_notify(3), MAINPID).
+	// MainChanged tells that a main process ended, and that its successor is the main
+	// process now (sd_notify(3), MAINPID).
 	MainChanged struct {
 		Process ID
 		From    int
 		Exit    event.Exit
 		Pid     int
 	}
-	// DescendantEnded: a process below a run ended, which its stop had found there; or an
-	// orphan that was looked at. It says nothing of whether it was reaped.
+	// DescendantEnded tells that an observed descendant or orphan ended. It does not tell
+	// whether it was reaped.
 	DescendantEnded struct {
-		Child    string // the instance; empty: nobody's that we know
+		Child    string // the instance; empty if it is unknown
 		Pid      int
 		Parent   int
 		Command  string
 		Exit     event.Exit
-		Seen     bool // how it ended
-		InStop   bool // it was forked after the stop began
+		Seen     bool // Exit is known
+		InStop   bool // it was forked after the start of the stop
 		Threads  int
-		Lifetime time.Duration // since it was seen first
+		Lifetime time.Duration // since its first scan
 		FDs      FDResult
 	}
-	// Diagnosed: what a run does while its stop takes long.
+	// Diagnosed tells what a process does while its stop takes long.
 	Diagnosed struct {
 		Process     ID
 		Pid         int
-		Signal      unix.Signal   // that it was sent
-		Disposition string        // of that signal, see Loop.disposition
+		Signal      unix.Signal   // that it got
+		Disposition string        // of that signal, as procfs.Signals.Disposition says it
 		CPU         time.Duration // since the first signal
-		Threads     []string      // each in words; those below it too
+		Threads     []string      // a description of each thread, of descendants too
 	}
-	// Inspected: what a run held a moment after it was ready.
+	// Inspected tells the open descriptors of a process that is ready.
 	Inspected struct {
 		Process     ID
 		Pid         int
 		At          time.Time
-		Disposition string // of the signal that is to stop it; empty: not known
+		Disposition string // of the stop signal; empty if it is unknown
 		FDs         []procfs.FD
 	}
-	// OrphanSignalled: the sweep signalled an adopted process.
+	// OrphanSignalled tells that the orphan cleanup signalled an adopted process.
 	OrphanSignalled struct {
 		Pid     int
 		Command string
 		Signal  unix.Signal
 		Step    int
 	}
-	// OrphanReaped: an adopted process ended.
+	// OrphanReaped tells that an adopted process ended.
 	OrphanReaped struct {
-		Child   string // the instance in whose tree it was; empty: not known
+		Child   string // the instance of its process tree; empty if it is unknown
 		Pid     int
 		Command string
 		Exit    event.Exit
 	}
-	// OrphanCleanupDone: the sweep is over.
-	OrphanCleanupDone struct{ Left []procfs.Stat } // what is still below us
+	// OrphanCleanupDone tells that the orphan cleanup is over.
+	OrphanCleanupDone struct{ Left []procfs.Stat } // processes that are still below the supervisor
 )
 
 func (Spawned) fact() {}
@@ -142,10 +142,10 @@ func (OrphanReaped) fact() {}
 
 func (OrphanCleanupDone) fact() {}
 
-// FDResult is what was seen of a run's descriptors.
+// FDResult is what the scans found about the descriptors of a process.
 type FDResult = proof.Result
 
-// Survivor is a process that outlived the main process of its run.
+// Survivor is a process that outlived the main process of its tree.
 type Survivor struct {
 	Pid     int
 	Command string
@@ -153,6 +153,7 @@ type Survivor struct {
 
 func (s Survivor) String() string { return fmt.Sprintf("%s (pid %d)", s.Command, s.Pid) }
 
+// exitOf translates a wait status.
 func exitOf(s unix.WaitStatus) event.Exit {
 	if s.Signaled() {
 		name := unix.SignalName(s.Signal())

@@ -13,12 +13,12 @@ import (
 	"tp0/supervisor/sockdiag"
 )
 
-// yieldEvery is the number of descriptors after which the scan of a large table lets those go
-// first that wait for their turn: some two milliseconds.
+// yieldEvery is the number of descriptors after which a scan lets waiting scans run. Reading
+// them takes some 2 ms.
 const yieldEvery = 256
 
-// scanPacer is what the scan of a table asks from time to time. It lets other scans go first, and
-// reports whether this one is to end.
+// scanPacer returns the function that a scan calls between descriptors. The function lets other
+// scans run, and reports whether this scan is to end.
 func (l *Loop) scanPacer(limit *scanLimit) func(read int) bool {
 	return func(read int) bool {
 		if read%yieldEvery == 0 && unix.Gettid() != l.tid {
@@ -28,8 +28,8 @@ func (l *Loop) scanPacer(limit *scanLimit) func(read int) bool {
 	}
 }
 
-// readFDs reads a table of descriptors; torn ones are read again, a few times:
-// only a process that opens and closes all the time tears each.
+// readFDs reads the descriptors of a process. A table that changed meanwhile is read again,
+// three times at most: only a process that opens and closes all the time changes each.
 func (l *Loop) readFDs(pid, tid int, limit *scanLimit) (fds []procfs.FD, err error) {
 	over := l.scanPacer(limit)
 	err = readAs(pid, func() (err error) {
@@ -43,9 +43,8 @@ func (l *Loop) readFDs(pid, tid int, limit *scanLimit) (fds []procfs.FD, err err
 	return fds, err
 }
 
-// resolve names the sockets among the fds of a process, as they were at since
-// or later. Those of another network namespace than ours are looked for
-// there, last. After the time of h it stops where it is.
+// resolve names the sockets among the descriptors of a process, as they were at since or later.
+// Sockets of another network namespace come last. After the deadline of limit it stops.
 func (l *Loop) resolve(pid int, fds []procfs.FD, since time.Time, limit *scanLimit) {
 	unknown := func() bool {
 		return slices.ContainsFunc(fds, func(f procfs.FD) bool {
@@ -78,7 +77,7 @@ func (l *Loop) resolve(pid int, fds []procfs.FD, since time.Time, limit *scanLim
 	}
 }
 
-// runtimeOf says what the program of a process is built on.
+// runtimeOf returns the language runtime of the program of a process.
 func (l *Loop) runtimeOf(pid int) (r fdledger.Runtime) {
 	_ = readAs(pid, func() (err error) {
 		r, err = l.runtimes.Of(pid)
@@ -87,32 +86,33 @@ func (l *Loop) runtimeOf(pid int) (r fdledger.Runtime) {
 	return r
 }
 
-// inheritedFDs lists what children inherit from whoever started us, beyond the
-// standard streams.
+// inheritedFDs lists the descriptors, beyond the standard streams, that children inherit from
+// the process that started the supervisor.
 func (l *Loop) inheritedFDs() []procfs.FD {
 	if !l.opt.Inherit || l.inherited != nil {
 		return l.inherited
 	}
 	l.inherited = []procfs.FD{}
-	if own, err := spawn.NotCloseOnExec(); err == nil { // else they count as the children's
+	// After an error the descriptors count as opened by the children.
+	if own, err := spawn.NotCloseOnExec(); err == nil {
 		l.inherited = own
 	}
 	return l.inherited
 }
 
-// scannedProcess is a process of a tree as an fd scan saw it.
+// scannedProcess is a process of a tree as an fd scan found it.
 type scannedProcess struct {
 	stat      procfs.Stat
 	threads   []int
 	runtime   fdledger.Runtime
 	fds       []procfs.FD
-	inherited []procfs.FD // those of fds that it has from its parent
+	inherited []procfs.FD // those of fds that it inherited from its parent
 	err       error       // of the scan of fds
 }
 
-// scanTree scans a process and all below it, parents first, but no more than most below it, nor
-// any after the time of h. rest are those that it knows of and has not scanned. It is called
-// beside the loop.
+// scanTree scans a process and its descendants, parents first. It scans most descendants at
+// most, and none after the deadline of limit. It also returns the pids that it found but did
+// not scan. Call it on a worker.
 func (l *Loop) scanTree(pid, most int, limit *scanLimit) (all []scannedProcess, rest []int) {
 	pids, since := []int{pid}, time.Now()
 	for i := 0; i < len(pids); i++ {
@@ -121,9 +121,10 @@ func (l *Loop) scanTree(pid, most int, limit *scanLimit) (all []scannedProcess, 
 		}
 		m := scannedProcess{stat: procfs.Stat{Pid: pids[i]}, threads: procfs.Threads(pids[i])}
 		var err error
-		// Of the first nothing else is asked, and its table is empty if it is dead.
+		// The stat of the first process is not needed. If it is dead it has no descriptors.
 		if i > 0 || len(m.threads) != 1 {
-			if m.stat, err = procfs.ReadStat(pids[i]); err != nil || m.stat.Dead() && len(m.threads) < 2 {
+			if m.stat, err = procfs.ReadStat(pids[i]); err != nil ||
+				m.stat.Dead() && len(m.threads) < 2 {
 				continue
 			}
 		}
@@ -140,7 +141,7 @@ func (l *Loop) scanTree(pid, most int, limit *scanLimit) (all []scannedProcess, 
 		}
 		all = append(all, m)
 		if len(pids) > most+i {
-			continue // there are enough
+			continue // enough are found
 		}
 		for _, t := range m.threads {
 			pids = append(pids, procfs.ThreadChildren(pids[i], t)...)
@@ -149,10 +150,10 @@ func (l *Loop) scanTree(pid, most int, limit *scanLimit) (all []scannedProcess, 
 	return all, nil
 }
 
-// inheritedFrom says what a process has open that it took over from its parent when
-// it was forked: the same open file at the same number. Where the kernel does
-// not tell that, one with the same name is taken for the same; but epolls,
-// timers and their like all have one name, and count as its own.
+// inheritedFrom returns the descriptors of a process that it inherited from its parent at the
+// fork: the same open file at the same number. Where the kernel does not tell whether a file is
+// the same, equal names count. But epolls, timers and other anonymous files have equal names,
+// and count as opened by the process.
 func inheritedFrom(parent, m scannedProcess, limit *scanLimit) (same []procfs.FD, err error) {
 	numbers := map[int]procfs.FD{}
 	for _, f := range parent.fds {
@@ -172,8 +173,8 @@ func inheritedFrom(parent, m scannedProcess, limit *scanLimit) (same []procfs.FD
 	return same, nil
 }
 
-// liveThread is a thread whose table is that of the process: the table of a main
-// thread that has ended is empty.
+// liveThread returns a thread with the descriptors of the process: those of a dead main thread
+// are gone.
 func (m scannedProcess) liveThread() int {
 	if m.stat.Dead() && len(m.threads) > 1 {
 		return m.threads[1]
@@ -181,22 +182,20 @@ func (m scannedProcess) liveThread() int {
 	return m.stat.Pid
 }
 
-// PTRACE_SEIZE waits while a thread of the process is in execve(2), and that can
-// take for ever: another tracer need not let a sibling go, and a file system
-// need not answer. The loop must not wait. So a look, which is beside the loop,
-// waits for such a thread for a moment, and notes a process whose execve does
-// not end. The loop does not trace that one. A thread that enters execve between
-// the check and the SEIZE is left to the last guard.
-
+// PTRACE_SEIZE waits while a thread of the process is in execve(2), which can take forever:
+// another tracer may hold a sibling, or a file system may not answer. The loop must not wait.
+// So an fd scan, which runs on a worker, waits a short time for such a thread. It records a
+// process whose execve does not end, and the loop does not trace that one. If a thread enters
+// execve between the check and PTRACE_SEIZE, only the guard can end the stop.
 const (
-	execveLimit = 50 * time.Millisecond // for all processes of a look
+	execveLimit = 50 * time.Millisecond // for all processes of a scan
 	execvePoll  = time.Millisecond
 )
 
-var errInExecve = errors.New("a thread of it is in execve, which does not end")
+var errInExecve = errors.New("a thread of it is in an execve that does not end")
 
-// awaitExecve waits, for a bounded time, until no thread of a process is in
-// execve. On the loop's thread it does not wait.
+// awaitExecve waits until no thread of a process is in execve, for execveLimit at most. On the
+// loop's thread it does not wait.
 func (l *Loop) awaitExecve(pid int, threads []int, since time.Time) {
 	for anyInExecve(pid, threads) {
 		if unix.Gettid() == l.tid || time.Since(since) >= execveLimit {
@@ -207,8 +206,8 @@ func (l *Loop) awaitExecve(pid int, threads []int, since time.Time) {
 	}
 }
 
-// seizeMayBlock reports whether a SEIZE of a process might wait. For most of them that
-// is one read of a file.
+// seizeMayBlock reports whether PTRACE_SEIZE of a process could wait. For most processes that
+// takes one read of a file.
 func (l *Loop) seizeMayBlock(pid int) bool {
 	if procfs.InExecve(pid, pid) {
 		return true
@@ -232,17 +231,12 @@ func anyInExecve(pid int, threads []int) bool {
 	return false
 }
 
-// scanNewProgram has a look at a program that is new to us: what it is built on takes long
-// to find out and is remembered, and so is how long the sockets take.
+// scanNewProgram scans the first process of a program. That fills the cache with the runtime of
+// the program, which takes long to determine.
 func (l *Loop) scanNewProgram(program string, pid int) {
 	if l.scannedPrograms[program] {
 		return
 	}
 	l.scannedPrograms[program] = true
 	l.workers.submit(func() { l.scanTree(pid, minTraced, nil) })
-}
-
-func (l *Loop) canScanInline(o *observed) bool {
-	return o.isMain() && len(l.processes) <= maxInlineProcesses && l.sockets.isFast() && procfs.HasFewFDs(o.pid, maxInlineFDs) &&
-		!procfs.InExecve(o.pid, o.pid) && l.workers.tryEnterSlot()
 }

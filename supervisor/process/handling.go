@@ -9,25 +9,25 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// A program that was started a moment ago has no handler yet, and the signal
-// that asks it to end would simply kill it. So the first signal of a stop waits
-// while a run is young and does not seem to handle it.
+// A program that was just started has no signal handlers yet, and SIGTERM would kill it at
+// once. So the first signal of a stop waits while the program is young and does not seem to
+// handle the signal.
 const (
-	maxUnhandledAge = time.Second           // of a run; after it no signal waits
-	minGoAge        = 50 * time.Millisecond // of a Go program that proves nothing
-	minIdleSamples  = 3                     // in a row must see all its threads wait
-	handlerPoll     = time.Millisecond      // the program is looked at
+	maxUnhandledAge = time.Second           // of a program; after it no signal waits
+	minGoAge        = 50 * time.Millisecond // of a Go program without a ready block
+	minIdleSamples  = 3                     // consecutive samples with all threads waiting
+	handlerPoll     = time.Millisecond      // between two samples
 )
 
-// handles reports whether a run handles a signal, or the signal has waited for that
-// long enough. A program that proves that it serves has set up its signals. Of the
-// others the kernel says what they do about the signal; but Go's runtime catches every
-// signal before main begins, so what the kernel says means nothing. Once all its threads
-// wait, main has probably come to what it is for.
+// handles reports whether a program handles a signal, or the signal has waited for long enough.
+// A program that is ready has its handlers. For other programs the kernel tells the signal
+// disposition. But Go's runtime catches every signal before main starts, so for Go programs the
+// disposition tells nothing: once all threads wait, main has probably installed its handlers.
 func (l *Loop) handles(c *childProcess, sig unix.Signal, now time.Time) bool {
 	h := &c.handling
 	age := now.Sub(h.startedAt)
-	if h.ready || sig == unix.SIGKILL || age >= maxUnhandledAge || now.Sub(c.stop.requestedAt) >= h.limit {
+	if h.ready || sig == unix.SIGKILL || age >= maxUnhandledAge ||
+		now.Sub(c.stop.requestedAt) >= h.limit {
 		return true
 	}
 	if c.phase.Unexecuted() {
@@ -42,8 +42,8 @@ func (l *Loop) handles(c *childProcess, sig unix.Signal, now time.Time) bool {
 	return l.disposition(c.pid, sig) != "default"
 }
 
-// disposition says what a process does about a signal: "caught", "ignored",
-// "blocked", "awaited" by sigwait(3), or "default". Empty: it cannot be read.
+// disposition returns the disposition of a signal in a process: "caught", "ignored", "blocked",
+// "default", or "awaited" by sigwait(3). It is empty if it cannot be read.
 func (l *Loop) disposition(pid int, sig unix.Signal) string {
 	s, err := procfs.ReadSignals(pid)
 	if err != nil {

@@ -4,8 +4,7 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// identity names a process for good: pids are used again, pids with their
-// start time are not.
+// identity names a process for good: a pid is used again, a pid with its start time is not.
 type identity struct {
 	pid   int
 	start uint64
@@ -13,7 +12,7 @@ type identity struct {
 
 func identityOf(s procfs.Stat) identity { return identity{s.Pid, s.StartTime} }
 
-// appendTree appends a process and all below it that live.
+// appendTree appends a process and its descendants to all, except for dead ones.
 func appendTree(all []procfs.Stat, pid int) []procfs.Stat {
 	for _, p := range append([]int{pid}, procfs.Descendants(pid)...) {
 		if s, err := procfs.ReadStat(p); err == nil && !allThreadsDead(s) {
@@ -23,20 +22,20 @@ func appendTree(all []procfs.Stat, pid int) []procfs.Stat {
 	return all
 }
 
-// allThreadsDead reports whether no thread of a process is alive. The stat of a process is
+// allThreadsDead reports whether all threads of a process are dead. The stat of a process is
 // that of its main thread, which can end before the others.
 func allThreadsDead(s procfs.Stat) bool { return s.Dead() && procfs.IsGone(s.Pid) }
 
-// kernelTime is a point in time on both clocks that the kernel keeps for processes: the
-// ticks since boot, which [procfs.Stat].Start has, and the pid that was given last.
-// A tick is 10 ms long; within one the pids tell what came first.
+// kernelTime is a point in time in the two measures that the kernel has for processes: the
+// ticks since boot, as in [procfs.Stat].StartTime, and the pid that was given last. A tick
+// lasts 10 ms. Within a tick the pids tell the order.
 type kernelTime struct {
 	tick    uint64
-	lastPid int // 0: not known
+	lastPid int // 0 if it is unknown
 }
 
-// currentKernelTime is the present moment. It is the zero value, before everything, where the
-// kernel does not say.
+// currentKernelTime returns the current time. Where the kernel does not tell it, it returns the
+// zero value, which is before all processes.
 func currentKernelTime() kernelTime {
 	tick, err := procfs.Uptime()
 	if err != nil {
@@ -45,11 +44,11 @@ func currentKernelTime() kernelTime {
 	return kernelTime{tick, procfs.LastPid()}
 }
 
-// pidRange is far more than the pids that are given within a tick, and far less than
-// there are (pid_max is 32,768 at least where it is not set): pids begin anew.
+// pidRange is far more than the pids that are given within a tick, and far less than all pids.
+// Pids start again at 300 after pid_max, which is at least 32,768 by default.
 const pidRange = 8192
 
-// existed reports whether a process existed at a moment.
+// existed reports whether a process existed at that time.
 func (m kernelTime) existed(p procfs.Stat) bool {
 	if p.StartTime != m.tick {
 		return p.StartTime < m.tick

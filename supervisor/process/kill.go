@@ -10,27 +10,27 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// A process that is to be killed can fork meanwhile, and one that forks all the
-// time is quicker than we are. So the listing is repeated after the kill, and from
-// the third time on everything is stopped first, until a listing finds nobody
-// new: what is stopped cannot fork.
+// A process that is to be killed can fork meanwhile, and a fork bomb is faster than the loop.
+// So the processes are listed again after the kill. From the third round on all processes are
+// stopped first, until a listing finds no new one: a stopped process cannot fork.
 const (
-	plainRounds = 2  // of killing before the processes are stopped first
-	stopPasses  = 20 // at most, some milliseconds each for hundreds of processes
-	idleRounds  = 20 // that kill nobody, then a round follows less often
+	plainRounds = 2  // of SIGKILL before the processes are stopped first
+	stopPasses  = 20 // some milliseconds each for hundreds of processes
+	idleRounds  = 20 // that kill no process; after them a round follows less often
 )
 
-// cleanupPoll is how often we look for new processes once we kill: one can fork
-// between our look and our signal.
+// cleanupPoll is the shortest time between two rounds of SIGKILL. A process can fork between
+// the listing and the signal.
 const cleanupPoll = 5 * time.Millisecond
 
-// minKillDelay is the time between the first step of a stop and SIGKILL where both are due at once
-// since the first one had to wait: whoever was not told yet can still end well in it.
+// minKillDelay is the shortest time between the first step of a stop and SIGKILL where both are
+// due at once because the first step had to wait. A process that gets SIGTERM can end
+// gracefully in that time.
 const minKillDelay = 15 * time.Millisecond
 
-// killAll sends SIGKILL to all that list finds and that did not get it yet, and
-// tells of each, and of the first refusal for each. It is called again, at the time that
-// it returns, until list finds nobody.
+// killAll sends SIGKILL to the processes that list returns and that did not get it yet.
+// killMain ends main processes among them. tell is called for each SIGKILL, and for the first
+// refusal of each process. Call killAll again at the time that it returns, until list is empty.
 func (l *Loop) killAll(k *killProgress, list func() []procfs.Stat, killMain func(*childProcess),
 	tell func(procfs.Stat, error)) time.Time {
 	if k.killed == nil {
@@ -69,13 +69,13 @@ func (l *Loop) killAll(k *killProgress, list func() []procfs.Stat, killMain func
 	}
 	now := time.Now()
 	if k.idle++; k.idle > idleRounds {
-		return now.Add(reapPoll) // what is left cannot be killed, or not yet
+		return now.Add(reapPoll) // the rest cannot be killed, or not yet
 	}
-	return now.Add(max(cleanupPoll, 2*now.Sub(began))) // two thirds of the time are for others
+	return now.Add(max(cleanupPoll, 2*now.Sub(began))) // two thirds of the time are for other work
 }
 
-// killProgressOf is how far SIGKILL to the survivors of a run has come. A sweep and the runs share
-// theirs, so that nobody is killed by both.
+// killProgressOf returns the progress of SIGKILL to the survivors of a child process. During
+// the orphan cleanup it is shared, so that no process is killed twice.
 func (l *Loop) killProgressOf(c *childProcess) *killProgress {
 	if l.cleanup != nil {
 		return &l.cleanup.progress
@@ -83,8 +83,8 @@ func (l *Loop) killProgressOf(c *childProcess) *killProgress {
 	return &c.tree.killing
 }
 
-// wasSentSIGKILL reports whether a process is a main process that got SIGKILL, or got it
-// with the process group of one. It may live on for a moment, in its exit stop.
+// wasSentSIGKILL reports whether a process is a main process that got SIGKILL, or got SIGKILL
+// with its process group. Such a process may live on in its exit stop for a moment.
 func (l *Loop) wasSentSIGKILL(p procfs.Stat) bool {
 	if c := l.byPid[p.Pid]; c != nil {
 		return c.stop.killed
@@ -97,10 +97,14 @@ func (l *Loop) wasSentSIGKILL(p procfs.Stat) bool {
 	return last.signal == unix.SIGKILL && c.tree.lastGroupStep(p) >= last.step
 }
 
-// stopAll stops processes, and those that they forked meanwhile, until a listing
-// finds nobody new.
-func (l *Loop) stopAll(victims []procfs.Stat, list func() []procfs.Stat, killed map[identity]bool) []procfs.Stat {
-	stopped := maps.Clone(killed) // SIGSTOP does nothing to what is killed
+// stopAll sends SIGSTOP to processes and to those that they forked meanwhile, until a listing
+// finds no new process.
+func (l *Loop) stopAll(
+	victims []procfs.Stat,
+	list func() []procfs.Stat,
+	killed map[identity]bool,
+) []procfs.Stat {
+	stopped := maps.Clone(killed) // SIGSTOP does nothing to a killed process
 	for range stopPasses {
 		found := false
 		for _, p := range victims {
@@ -117,16 +121,17 @@ func (l *Loop) stopAll(victims []procfs.Stat, list func() []procfs.Stat, killed 
 	return victims
 }
 
-// killDelayed reports whether SIGKILL to a run is to wait, since the run was told to end just
-// now: in the final stop, or where the first step itself had to wait.
+// killDelayed reports whether SIGKILL to a child process has to wait because the first step was
+// sent just now. That holds in the final stop, and where the first step itself had to wait.
 func (l *Loop) killDelayed(c *childProcess, now time.Time) bool {
 	s := &c.stop
-	return !s.firstSentAt.IsZero() && now.Sub(s.firstSentAt) < minKillDelay && l.hasTimeForKillDelay(now) &&
+	return !s.firstSentAt.IsZero() && now.Sub(s.firstSentAt) < minKillDelay &&
+		l.hasTimeForKillDelay(now) &&
 		(s.scanSkipped != "" || !l.budget.End.IsZero())
 }
 
-// inKillDelay reports whether a process is, or is in the process group of, a main process that was
-// told to end just now.
+// inKillDelay reports whether a process is, or is in the process group of, a main process whose
+// SIGKILL has to wait.
 func (l *Loop) inKillDelay(p procfs.Stat) bool {
 	c := l.byPid[p.Pid]
 	if c == nil {
@@ -135,6 +140,7 @@ func (l *Loop) inKillDelay(p procfs.Stat) bool {
 	return c != nil && !c.phase.MainEnded() && l.killDelayed(c, time.Now())
 }
 
+// hasTimeForKillDelay reports whether the deadline leaves time for minKillDelay.
 func (l *Loop) hasTimeForKillDelay(now time.Time) bool {
 	return l.budget.End.IsZero() || l.budget.End.Sub(now) > 2*minKillDelay
 }

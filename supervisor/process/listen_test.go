@@ -70,7 +70,8 @@ func TestSocketsAreHandedOn(t *testing.T) {
 					got = append(got, entry)
 				}
 			}
-			if vars := []string{fmt.Sprint("LISTEN_FDS=", n), "LISTEN_FDNAMES=" + strings.Join(names, ":"), fmt.Sprint("LISTEN_PID=", pid)}; !slices.Equal(got, vars) {
+			if vars := []string{fmt.Sprint("LISTEN_FDS=", n), "LISTEN_FDNAMES=" + strings.Join(names, ":"), fmt.Sprint("LISTEN_PID=", pid)}; !slices.Equal(got,
+				vars) {
 				t.Errorf("its variables are %v, want %v", got, vars)
 			}
 			table, err := procfs.ReadFDs(pid, pid)
@@ -78,7 +79,8 @@ func TestSocketsAreHandedOn(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, fd := range table {
-				if target, ok := want[fd.Num]; ok && fd.Target != target || !ok && (fd.Kind == "socket" || fd.Kind == "pidfd") {
+				if target, ok := want[fd.Num]; ok && fd.Target != target ||
+					!ok && (fd.Kind == "socket" || fd.Kind == "pidfd") {
 					t.Errorf("%d is %s, want %q", fd.Num, fd.Target, target)
 				}
 				delete(want, fd.Num)
@@ -88,7 +90,8 @@ func TestSocketsAreHandedOn(t *testing.T) {
 			}
 			b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 			look := b.exited(id).FDs
-			if _, _, left := fdledger.Judge(look.Before, look.After, look.Inherited, look.Runtime); look.Proof != event.ProofExact || left != 0 {
+			if _, _, left := fdledger.Judge(look.Before, look.After, look.Inherited, look.Runtime); look.Proof != event.ProofExact ||
+				left != 0 {
 				t.Errorf("proof %s (%s), %d left: %v", look.Proof, look.Reason, left, look.After)
 			}
 		}
@@ -122,7 +125,9 @@ func (b *bench) spawnWith(s Spec, environ ...string) (id ID, pid int) {
 	}
 	defer null.Close()
 	path, env := fixture.Command("sleep")
-	s.Name, s.Path, s.Argv, s.Env = "sleep", path, []string{path}, slices.Concat(os.Environ(), env, environ)
+	s.Name, s.Path, s.Argv, s.Env = "sleep", path, []string{
+		path,
+	}, slices.Concat(os.Environ(), env, environ)
 	s.Stdin, s.Stdout, s.Stderr = int(null.Fd()), int(w.Fd()), int(w.Fd())
 	b.next++
 	id = b.next

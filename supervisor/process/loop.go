@@ -1,12 +1,10 @@
-// Package process has the process loop: the only code that signals, traces and
-// waits, and the only caller of the forks of package spawn. Others send it
-// commands and get facts back.
+// Package process has the process loop: the only code that signals, traces and reaps, and the
+// only caller of the forks of package spawn. Other packages send it commands and get facts back.
 //
-// One goroutine on one OS thread does it all, since the parent death signal
-// and ptrace belong to threads. That makes it simple: a registration cannot
-// race with the reap, a pid cannot be recycled between a check and a signal,
-// and no other waiter takes a ptrace stop away. The price is that the loop
-// must never wait for anything: it does not write, log, resolve or sleep.
+// One goroutine on one OS thread does all of it, since the parent death signal and ptrace belong
+// to threads. So a registration cannot race with a reap, a pid cannot be recycled between a check
+// and a signal, and no other waiter takes a ptrace stop. In return the loop must never wait: it
+// does not write, log, resolve names or sleep.
 package process
 
 import (
@@ -23,10 +21,9 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// New prepares this process to be the parent of others: it takes SIGCHLD back
-// where it was ignored (the kernel would reap in our place, wait(2)), becomes
-// the reaper of orphans, and keeps inherited descriptors from leaking into
-// children. One loop a process.
+// New prepares the supervisor to be the parent of other processes. It takes SIGCHLD back where
+// it was ignored, since the kernel would reap then (wait(2)). It makes the supervisor the
+// reaper of orphans, and sets close-on-exec on inherited descriptors. Call it once.
 func New(opt Options) (*Loop, error) {
 	l := &Loop{
 		opt:      opt,
@@ -57,8 +54,8 @@ func New(opt Options) (*Loop, error) {
 	if opt.Inherit {
 		return l, nil
 	}
-	// Before Linux 5.11 the flag is unknown; then those that we inherited stay
-	// as they were.
+	// Linux before 5.11 does not know the flag. Inherited descriptors stay as they are
+	// then.
 	err = unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
 	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
 		return nil, fmt.Errorf("cannot mark inherited descriptors close-on-exec: %w", err)
@@ -66,21 +63,22 @@ func New(opt Options) (*Loop, error) {
 	return l, nil
 }
 
-// Run is the loop. It returns after [Loop.Close], and must be called once. Its
-// thread is never given back: when it ends, the kernel sends every child that
-// is left its parent death signal.
+// Run runs the loop until [Loop.Close]. Call it once. Run never returns its thread to the
+// scheduler: when the thread ends, the kernel sends the parent death signal to every child that
+// is left.
 func (l *Loop) Run() error {
 	runtime.LockOSThread()
 	l.tid = unix.Gettid()
-	if l.tid == os.Getpid() { // the main thread's table is what /proc/PID/fd shows
+	if l.tid == os.Getpid() { // /proc/PID/fd shows the table of the main thread
 		defer runtime.UnlockOSThread()
 		over := make(chan error, 1)
-		go func() { over <- l.Run() }() // on another one, since we keep this
+		// On another thread, since this goroutine keeps the main thread.
+		go func() { over <- l.Run() }()
 		return <-over
 	}
 	defer l.shutDown()
-	if !l.opt.Inherit { // else children inherit what all threads share
-		_ = l.handover.UnshareTable() // without a table of its own a fork is only slower
+	if !l.opt.Inherit { // else children inherit the table of all threads
+		_ = l.handover.UnshareTable() // an error only makes forks slower
 	}
 	if err := l.dieWithParent(); err != nil {
 		return err
@@ -89,7 +87,7 @@ func (l *Loop) Run() error {
 		if l.closed() {
 			return nil
 		}
-		if l.moreStatuses || l.busyPoll.active() {
+		if l.moreStatuses {
 			l.reap()
 		} else if !l.awaitWork() {
 			return nil
@@ -108,7 +106,7 @@ func (l *Loop) Run() error {
 	}
 }
 
-// awaitWork waits for something to do; for the end, if it reports false.
+// awaitWork waits for work. It returns false when the loop is to end.
 func (l *Loop) awaitWork() bool {
 	select {
 	case <-l.commands.Wake():
@@ -122,7 +120,7 @@ func (l *Loop) awaitWork() bool {
 	return true
 }
 
-// runDue does what is due, and returns the time of the next tick; zero: none is needed.
+// runDue does what is due, and returns the time of the next tick. The zero time needs none.
 func (l *Loop) runDue(now time.Time) time.Time {
 	var next time.Time
 	due := func(t time.Time) {
@@ -148,15 +146,15 @@ func (l *Loop) runDue(now time.Time) time.Time {
 	return next
 }
 
-// dieWithParent asks for a signal at the death of our parent. The kernel keeps
-// that for each thread (prctl(2), PR_SET_PDEATHSIG), and ours stays. A parent
-// that died before has to be noticed.
+// dieWithParent asks for a signal at the death of the parent. The kernel keeps that request for
+// each thread (prctl(2), PR_SET_PDEATHSIG), and the loop's thread stays. If the parent is dead
+// already, the signal is sent now.
 func (l *Loop) dieWithParent() error {
 	if l.opt.ParentDeath == 0 {
 		return nil
 	}
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(l.opt.ParentDeath), 0, 0, 0); err != nil {
-		return fmt.Errorf("cannot ask for a signal at the death of our parent: %w", err)
+		return fmt.Errorf("cannot set the parent death signal: %w", err)
 	}
 	if os.Getppid() != l.opt.Parent {
 		_ = unix.Kill(os.Getpid(), l.opt.ParentDeath)
@@ -164,6 +162,8 @@ func (l *Loop) dieWithParent() error {
 	return nil
 }
 
+// shutDown releases what the loop has, and waits for the workers. Each of them reads a few
+// files of /proc.
 func (l *Loop) shutDown() {
 	signal.Stop(l.sigchld)
 	l.timer.Stop()
@@ -171,5 +171,5 @@ func (l *Loop) shutDown() {
 		l.closeBarrier(c)
 	}
 	l.workers.goroutines.Go(l.handover.Close)
-	l.workers.goroutines.Wait() // each reads a few files of /proc
+	l.workers.goroutines.Wait()
 }

@@ -6,32 +6,30 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// A mark tells whose process tree an adopted process belongs to after its parent
-// has ended: the kernel keeps no other trace. The mark is the soft RLIMIT_LOCKS,
-// which Linux has ignored since 2.4.25 (getrlimit(2)). Every process inherits it
-// over fork, execve, setuid, setsid, an emptied environment and closed
-// descriptors, and everybody can read it. Only a program that sets all limits
-// anew loses it (pam_limits: su, sudo, sshd).
+// A mark tells the process tree of an adopted process after its parent has ended: the kernel
+// keeps no other trace. The mark is the soft limit RLIMIT_LOCKS, which Linux has ignored since
+// 2.4.25 (getrlimit(2)). Every process inherits it over fork, execve, setuid, setsid, an empty
+// environment and closed descriptors, and every process can read it. Only a program that sets
+// all limits loses it (pam_limits: su, sudo, sshd).
 //
-// A supervisor below another one keeps the bits of the outer mark and puts its own
-// number above them, so that both can tell their trees. There are markLevels levels.
+// A supervisor below another one keeps the bits of the outer mark and puts its own number above
+// them, so that both can read their marks. There are markLevels levels.
 const (
 	markBits   = 20 // of one level
 	markLevels = 3
-	maxMark    = 1<<markBits - 1 // the highest number; 0 stands for no run
+	maxMark    = 1<<markBits - 1 // the highest number; 0 stands for no tree
 )
 
 // marks makes and reads the marks of one supervisor. The zero value makes none.
 type marks struct {
 	usable bool
-	hard   uint64 // the hard limit, which stays as it is
-	outer  uint64 // the mark that we have ourselves: the bits below ours
-	shift  uint   // of our number
+	hard   uint64 // the hard limit, which is not changed
+	outer  uint64 // the mark of the supervisor itself: the bits below the number
+	shift  uint   // of the number
 }
 
-// newMarks makes the marks of a supervisor that was started with these limits. No
-// mark can be made where the hard limit is finite and leaves no room, or below
-// markLevels other supervisors.
+// newMarks returns the marks of a supervisor that was started with these limits. It can make no
+// mark if the hard limit is too low, or below markLevels other supervisors.
 func newMarks(soft, hard uint64) marks {
 	m := marks{hard: hard}
 	if soft != unix.RLIM_INFINITY {
@@ -44,8 +42,8 @@ func newMarks(soft, hard uint64) marks {
 	return m
 }
 
-// limitFor returns the limit for a process tree with number n, from 1 to maxMark; 0
-// stands for no tree.
+// limitFor returns the limit for the process tree with number n, from 1 to maxMark. 0 stands
+// for no tree.
 func (m marks) limitFor(n uint64) uint64 {
 	if n == 0 && m.outer == 0 {
 		return unix.RLIM_INFINITY
@@ -53,8 +51,8 @@ func (m marks) limitFor(n uint64) uint64 {
 	return m.outer | n<<m.shift
 }
 
-// number reads the number back from the limit of a process. It is 0 where the
-// process has no mark of ours.
+// number reads the number back from the limit of a process. It returns 0 if the process has no
+// mark of this supervisor.
 func (m marks) number(limit uint64) uint64 {
 	if !m.usable || limit == unix.RLIM_INFINITY || limit&(1<<m.shift-1) != m.outer {
 		return 0
@@ -62,8 +60,7 @@ func (m marks) number(limit uint64) uint64 {
 	return limit >> m.shift & maxMark
 }
 
-// withoutMark returns those of the processes that have no mark of ours: they have lost
-// it.
+// withoutMark returns those of the processes that have no mark of this supervisor.
 func (m marks) withoutMark(pids []int) (all []identity) {
 	for _, pid := range pids {
 		if limit, err := procfs.FileLocks(pid); err != nil || m.number(limit) != 0 {

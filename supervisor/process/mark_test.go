@@ -47,7 +47,8 @@ func TestMarks(t *testing.T) {
 				t.Errorf("%s: got %d through an inner supervisor, want %d", test.name, got, n)
 			}
 			if got := inner.number(limit); got != 0 {
-				t.Errorf("%s: an inner supervisor takes the outer mark for its number %d", test.name, got)
+				t.Errorf("%s: an inner supervisor takes the outer mark for its number %d",
+					test.name, got)
 			}
 		}
 		if got := m.number(m.limitFor(0)); got != 0 {

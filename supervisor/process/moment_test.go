@@ -55,7 +55,8 @@ func TestMomentOfRealProcesses(t *testing.T) {
 			if forked[1].Pid < forked[0].Pid {
 				continue // the pids began anew
 			}
-			t.Fatalf("at %+v: before %v (%+v), after %v (%+v)", at, before, forked[0], after, forked[1])
+			t.Fatalf("at %+v: before %v (%+v), after %v (%+v)", at, before, forked[0], after,
+				forked[1])
 		}
 	}
 }

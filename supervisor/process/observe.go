@@ -8,7 +8,7 @@ import (
 	"tp0/supervisor/process/proof"
 )
 
-// observe begins to watch a process.
+// observe starts to observe a process.
 func (l *Loop) observe(o *observed) *observed {
 	o.machine = proof.New(o.isMain(), l.privileged)
 	o.firstSeen = time.Now()
@@ -18,8 +18,8 @@ func (l *Loop) observe(o *observed) *observed {
 	return o
 }
 
-// handleEvent takes an event in: the machine says what is to be done, and it is done.
-// Whatever is due in the new state is armed.
+// handleEvent passes an event to the state machine of a process, performs the actions that the
+// machine returns, and schedules what is due in the new state.
 func (l *Loop) handleEvent(o *observed, e proof.Event, c stopCause) {
 	now, before := time.Now(), o.machine.State
 	actions := o.machine.Handle(e, c.tid, now)
@@ -37,15 +37,14 @@ func (l *Loop) handleEvent(o *observed, e proof.Event, c stopCause) {
 	}
 }
 
-// observedEnded takes in that a process is dead, or will be as soon as its thread may go.
-// Threads of it that are traced still tell of their own ends.
+// observedEnded handles the end of a process, or its last exit stop. Threads of it that are
+// still traced report their own ends.
 func (l *Loop) observedEnded(o *observed) {
 	l.handleEvent(o, proof.End, stopCause{})
 	l.finish(o)
 }
 
-// finish goes on with a process that ended, once no scan of it is under way. The
-// end of a run's own process is reported as that of the run.
+// finish continues with a process that ended, once no scan of it is running.
 func (l *Loop) finish(o *observed) {
 	if o.isMain() {
 		l.mainEnded(o.owner)
@@ -54,9 +53,8 @@ func (l *Loop) finish(o *observed) {
 	l.hasResult(o)
 }
 
-// hasResult reports whether the result of a process that ended is there; else
-// finish is called again when a scan is done. Where the time for scans is over,
-// none is waited for.
+// hasResult reports whether the result of a process that ended is there. If not, finish is
+// called again after a scan. Once scans are given up it waits for none.
 func (l *Loop) hasResult(o *observed) bool {
 	switch {
 	case l.scansGivenUp():
@@ -67,7 +65,7 @@ func (l *Loop) hasResult(o *observed) bool {
 	return o.inState(proof.Reported)
 }
 
-// result is what is known of the descriptors of a process that ended.
+// result returns what is known of the descriptors of a process that ended.
 func (o *observed) result() FDResult {
 	if v, ok := o.machine.Data.(*proof.EndData); ok {
 		return v.Result
@@ -75,8 +73,8 @@ func (o *observed) result() FDResult {
 	return FDResult{Proof: event.ProofNone}
 }
 
-// tickObserved feeds a process what is due by the time alone. It says when it
-// wants to be called again; zero: never.
+// tickObserved does what is due for a process, and returns the time of the next tick. The zero
+// time needs none.
 func (l *Loop) tickObserved(o *observed, now time.Time) time.Time {
 	if l.scansGivenUp() {
 		l.giveUpScansOf(o)
@@ -85,12 +83,12 @@ func (l *Loop) tickObserved(o *observed, now time.Time) time.Time {
 	if at, e := o.machine.Timer(); !at.IsZero() && !now.Before(at) {
 		l.handleEvent(o, e, stopCause{tid: o.machine.Thread()})
 		if e == proof.BudgetSpent && o.isMain() {
-			l.mainEnded(o.owner) // its end waits for no scan any more
+			l.mainEnded(o.owner)
 		}
 	}
 	if at := l.detachAt(o); !at.IsZero() && !now.Before(at) {
 		l.handleEvent(o, proof.DetachDue, stopCause{})
-		if len(o.traced) == 0 { // there is no thread to wait for
+		if len(o.traced) == 0 { // no thread stops any more
 			l.handleEvent(o, proof.ThreadsGone, stopCause{})
 		}
 	}
@@ -103,7 +101,7 @@ func (l *Loop) tickObserved(o *observed, now time.Time) time.Time {
 	return at
 }
 
-// tickAfterScan has what waits for the scan of a process not wait any longer.
+// tickAfterScan stops the wait for a scan whose time is over.
 func (l *Loop) tickAfterScan(o *observed, now time.Time) {
 	if !o.afterScanDue.IsZero() && !now.Before(o.afterScanDue) {
 		o.evidence.ScanLate = lateReason(o.afterScanDue.Sub(o.firstSeen))
@@ -119,24 +117,23 @@ func (o *observed) runAfterScan() {
 	}
 }
 
-// giveUpScansOf goes on with a process without its fd scans: the time for them is
-// over.
+// giveUpScansOf continues with a process without its fd scans.
 func (l *Loop) giveUpScansOf(o *observed) {
 	e := proof.BudgetSpent
 	if o.inState(proof.FirstStop) {
-		_, e = o.machine.Timer() // as if its time were over
+		_, e = o.machine.Timer() // as after its timeout
 	}
 	o.evidence.BudgetSpent = o.evidence.BudgetSpent || o.machine.State.IsHeld()
 	l.handleEvent(o, e, stopCause{tid: o.machine.Thread()})
 }
 
-// detachAfter is how long what is below a run is watched after the run has
-// ended. What lives on then lives on for good, and is not traced for it; the
-// sweep comes back to it.
+// detachAfter is how long survivors are observed after their child process is over. Processes
+// that live on are not traced for longer. The orphan cleanup traces them again. Tests change
+// it.
 var detachAfter = 10 * time.Second // a test has no such time
 
-// detachAt is when what outlived its run is to be let go of; zero: never, or not
-// in this state.
+// detachAt returns when a survivor is to be detached from. The zero time means never, or not in
+// this state.
 func (l *Loop) detachAt(o *observed) time.Time {
 	outlived := !o.isMain() && o.owner != nil && o.owner.isOver()
 	if !outlived || l.cleanup != nil || !o.machine.State.Handles(proof.DetachDue) {
@@ -145,7 +142,8 @@ func (l *Loop) detachAt(o *observed) time.Time {
 	return o.owner.exited.At.Add(detachAfter)
 }
 
-// lateReason is the reason where a signal went before the fd scan that it waited for.
+// lateReason is the reason why a signal did not wait for the fd scan before it.
 func lateReason(limit time.Duration) string {
-	return fmt.Sprintf("the fd scan before the signal took more than %v", limit.Round(time.Millisecond))
+	return fmt.Sprintf("the fd scan before the signal took more than %v",
+		limit.Round(time.Millisecond))
 }

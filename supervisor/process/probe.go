@@ -19,15 +19,15 @@ import (
 
 var errProbeTimeout = errors.New("the command did not end in time")
 
-// ErrProbeNotStarted is part of the error of [Loop.RunProbe] if the command was not started
-// for a reason of ours: what a spawn needs was short, or the loop was late.
+// ErrProbeNotStarted is in the error of [Loop.RunProbe] if the command was not started for a
+// reason of the supervisor: a resource was short, or the loop was late.
 var ErrProbeNotStarted = errors.New("the command was not started")
 
-// RunProbe runs a command in a process group of its own and waits for its end. It
-// returns nil if that is exit code 0, else how it ended, with the last that it
-// printed. When ctx ends first, the group gets SIGKILL, and so does whatever is
-// left of it at the command's end. Of s the fields up to Stdin are used, and the
-// user and groups: a probe runs with the rights of what it looks at.
+// RunProbe runs a command in a process group of its own and waits for its end. It returns nil
+// for exit code 0, else an error that says how the command ended, with the end of its output.
+// When ctx ends first, the group gets SIGKILL. When the command ends, processes that are left
+// in the group get SIGKILL. Of s only the fields up to Stdin, the user and the groups are used:
+// a probe runs with the rights of the child that it checks.
 func (l *Loop) RunProbe(ctx context.Context, s spawn.Spec) error {
 	select {
 	case l.slots <- struct{}{}:
@@ -40,7 +40,7 @@ func (l *Loop) RunProbe(ctx context.Context, s spawn.Spec) error {
 		return fmt.Errorf("%w: cannot make a pipe: %w", ErrProbeNotStarted, err)
 	}
 	l.opt.FDs.Opened(pipe[0], "pipe", s.Name+" probe")
-	_ = unix.SetNonblock(pipe[0], true) // our end alone, so that the poller takes it
+	_ = unix.SetNonblock(pipe[0], true) // on this end alone, so that Go's poller takes it
 	output := os.NewFile(uintptr(pipe[0]), "probe")
 	words := make(chan string, 1)
 	go func() { words <- readTail(output) }()
@@ -52,7 +52,8 @@ func (l *Loop) RunProbe(ctx context.Context, s spawn.Spec) error {
 	})
 	_ = unix.Close(pipe[1])
 	err := l.awaitProbe(ctx, p)
-	_ = output.SetReadDeadline(time.Now().Add(killWait)) // what left the group may hold the other end
+	// A process that left the group may keep the pipe open.
+	_ = output.SetReadDeadline(time.Now().Add(killWait))
 	said := <-words
 	_ = l.opt.FDs.Close(pipe[0], output.Close)
 	if err != nil && said != "" {
@@ -61,7 +62,7 @@ func (l *Loop) RunProbe(ctx context.Context, s spawn.Spec) error {
 	return err
 }
 
-// awaitProbe waits for the end of a trial.
+// awaitProbe waits for the end of a probe command.
 func (l *Loop) awaitProbe(ctx context.Context, p *probe) error {
 	select {
 	case err := <-p.ended:
@@ -80,13 +81,13 @@ func (l *Loop) awaitProbe(ctx context.Context, p *probe) error {
 		}
 	case <-time.After(killWait):
 	}
-	if !started { // the loop was late, not the command
+	if !started { // the loop was late, not the command: no verdict
 		return fmt.Errorf("%w in time", ErrProbeNotStarted)
 	}
 	return errProbeTimeout
 }
 
-// readTail reads to the end and returns the last of it in one line.
+// readTail reads to EOF and returns the end of the text in one line.
 func readTail(r io.Reader) string {
 	var kept []byte
 	buffer := make([]byte, 4096)
@@ -101,6 +102,7 @@ func readTail(r io.Reader) string {
 	return strings.TrimSpace(termtext.Spaces(string(kept)))
 }
 
+// startProbe forks a probe command.
 func (l *Loop) startProbe(p *probe, s spawn.Spec, own []int, err error) {
 	if p.cancelled {
 		return
@@ -123,15 +125,15 @@ func (l *Loop) startProbe(p *probe, s spawn.Spec, own []int, err error) {
 	l.running[pid] = p
 }
 
-// killProbe kills the group of a trial that is not reaped yet, whose number is
-// therefore still its own.
+// killProbe kills the process group of a probe command that is not reaped yet, so that the
+// number of the group is valid.
 func (l *Loop) killProbe(p *probe) {
 	if p.pid != 0 && l.running[p.pid] == p {
 		_ = unix.Kill(-p.pid, unix.SIGKILL)
 	}
 }
 
-// probeEnded tells how a trial ended.
+// probeEnded reports how a probe command ended.
 func (l *Loop) probeEnded(p *probe, exit event.Exit) {
 	delete(l.running, p.pid)
 	switch {

@@ -310,7 +310,8 @@ func TestDeafRunIsKilled(t *testing.T) {
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 && s.Err == nil })
 	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
-	if e := b.exited(id); !e.Killed || e.Exit.Signal != "SIGKILL" || e.FDs.Proof != event.ProofExact {
+	if e := b.exited(id); !e.Killed || e.Exit.Signal != "SIGKILL" ||
+		e.FDs.Proof != event.ProofExact {
 		t.Errorf("%+v", e)
 	}
 }
@@ -324,7 +325,8 @@ func TestOrphanIsNamedAndReaped(t *testing.T) {
 	b.CleanUpOrphans(time.Now().Add(limit), time.Now().Add(2*limit), event.ProofExact)
 	sent := wait(b, func(s OrphanSignalled) bool { return true })
 	o := wait(b, func(o OrphanReaped) bool { return true })
-	if o.Pid != pid || sent.Pid != pid || o.Command != filepath.Base(os.Args[0]) || sent.Signal != unix.SIGTERM {
+	if o.Pid != pid || sent.Pid != pid || o.Command != filepath.Base(os.Args[0]) ||
+		sent.Signal != unix.SIGTERM {
 		t.Errorf("daemon %d: sent %+v, reaped %+v", pid, sent, o)
 	}
 	if s := wait(b, func(s OrphanCleanupDone) bool { return true }); len(s.Left) > 0 {
@@ -426,7 +428,8 @@ func TestLateLook(t *testing.T) {
 	wait(b, func(s Signalled) bool { return s.Step == 1 && s.Err == nil })
 	unblock()
 	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
-	if e := b.exited(id); e.FDs.Proof != event.ProofSampled || !strings.Contains(e.FDs.Reason, "before the signal") {
+	if e := b.exited(id); e.FDs.Proof != event.ProofSampled ||
+		!strings.Contains(e.FDs.Reason, "before the signal") {
 		t.Errorf("proof %s (%s)", e.FDs.Proof, e.FDs.Reason)
 	}
 }

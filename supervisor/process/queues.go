@@ -8,14 +8,14 @@ import (
 	"tp0/supervisor/process/spawn"
 )
 
-// Facts are delivered in batches: the receiver is woken once for each batch, not a
-// thousand times for a thousand ends.
+// Facts are delivered in batches: the receiver is woken once for each batch, and not for each
+// of a thousand exits.
 const (
 	batchFacts = 256
 	batchTime  = 500 * time.Microsecond
 )
 
-// report has a fact delivered with the present batch.
+// report adds a fact to the current batch.
 func (l *Loop) report(f Fact) {
 	now := time.Now()
 	if len(l.facts) == 0 {
@@ -27,7 +27,7 @@ func (l *Loop) report(f Fact) {
 	}
 }
 
-// flush delivers the present batch.
+// flush delivers the current batch.
 func (l *Loop) flush() {
 	if len(l.facts) > 0 {
 		facts := l.facts
@@ -36,21 +36,20 @@ func (l *Loop) flush() {
 	}
 }
 
-// reapPoll is how often the loop reaps without a SIGCHLD while a stop is under way. Nothing is
-// known to lose a SIGCHLD, but a stop must not hang if something does. An idle supervisor
-// has no timer.
+// reapPoll is how often the loop reaps without a SIGCHLD during a stop. No loss of a SIGCHLD is
+// known, but a stop must not hang after one. An idle supervisor has no timer.
 const reapPoll = 100 * time.Millisecond
 
-// schedule arms the next tick for t at the latest. A zero t does nothing. Whatever makes
-// something due calls it: to ask every run at each event would make the cost of a stop of
-// N runs N².
+// schedule arms the next tick for t at the latest. A zero t does nothing. The code that sets a
+// deadline calls schedule: asking each process at each event would make the cost of a stop of N
+// processes N².
 func (l *Loop) schedule(t time.Time) {
 	if l.nextTick.IsZero() || !t.IsZero() && t.Before(l.nextTick) {
 		l.nextTick = t
 	}
 }
 
-// armTimer sets the timer; a zero time stops it.
+// armTimer sets the timer. The zero time stops it.
 func (l *Loop) armTimer(at time.Time) {
 	if at.IsZero() {
 		l.timer.Stop()
@@ -73,9 +72,9 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// withFDs has the loop do something with duplicates of descriptors, which it closes
-// afterwards. The caller's own may be closed as soon as hand returns. It does not
-// wait; do gets an error where the handover is full.
+// withFDs calls do on the loop's thread with duplicates of descriptors, and closes them
+// afterwards. The caller may close its own descriptors when withFDs returns. do gets an error
+// if the handover is full.
 func (l *Loop) withFDs(files []int, do func(own []int, err error)) {
 	l.handover.Give(files, func(t spawn.Transfer) {
 		l.commands.Put(func() {
@@ -86,18 +85,4 @@ func (l *Loop) withFDs(files []int, do func(own []int, err error)) {
 			}
 		})
 	})
-}
-
-// startBusyPoll says that something is to come of what was just done.
-func (l *Loop) startBusyPoll() {
-	s := &l.busyPoll
-	if s.left <= 0 || len(l.processes) > maxBusyPollProcesses {
-		return
-	}
-	now := time.Now()
-	if now.Before(s.until) {
-		s.left += s.until.Sub(now)
-	}
-	s.until = now.Add(min(busyPollTime, s.left))
-	s.left -= s.until.Sub(now)
 }

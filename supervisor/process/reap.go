@@ -12,13 +12,13 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// maxStatuses are collected at a time: where thousands end, who was looked at
-// must not wait until all of them are reaped.
+// maxStatuses is how many statuses are collected at a time. Where thousands of processes end, a
+// process whose scan is done must not wait until all others are reaped.
 const maxStatuses = 64
 
-// reap collects the statuses that there are; l.more says that there may be
-// more. The first look leaves the zombie in place, so that its name can still be
-// read; then exactly that pid is waited for.
+// reap collects the statuses that are there; moreStatuses says that there may be more. It first
+// waits with WNOWAIT, so that the name of the zombie can be read, and then for exactly that
+// pid.
 func (l *Loop) reap() {
 	l.checkJobStops()
 	defer l.checkTrees()
@@ -31,7 +31,7 @@ func (l *Loop) reap() {
 		}
 		pid := int(info.Pid)
 		var orphan procfs.Stat
-		// A stranger that stands in a stop can be killed before we wait for it.
+		// A process in a ptrace stop can be killed before wait4, so its stat is read, too.
 		if o := l.tids[pid]; l.byPid[pid] == nil && (o == nil || o.pid == pid && info.dead()) {
 			orphan, _ = procfs.ReadStat(pid)
 		}
@@ -43,7 +43,7 @@ func (l *Loop) reap() {
 		got, err := wait4(pid, &status, &usage)
 		switch {
 		case err != nil || got != pid:
-			return // somebody killed what stood in a stop; another SIGCHLD comes
+			return // a process in a ptrace stop was killed; another SIGCHLD follows
 		case status.Stopped():
 			l.checkTracedJobStop(pid, status)
 			l.handlePtraceStop(pid, status)
@@ -54,6 +54,7 @@ func (l *Loop) reap() {
 	l.moreStatuses = true
 }
 
+// reaped handles the end of a main process, or passes another end on.
 func (l *Loop) reaped(pid int, status unix.WaitStatus, usage unix.Rusage, orphan procfs.Stat) {
 	exit := exitOf(status)
 	if p := l.running[pid]; p != nil {
@@ -66,7 +67,7 @@ func (l *Loop) reaped(pid int, status unix.WaitStatus, usage unix.Rusage, orphan
 		return
 	}
 	delete(l.byPid, pid)
-	if group := c.tree.group; errors.Is(unix.Kill(-group, 0), unix.ESRCH) { // nobody is left in it
+	if group := c.tree.group; errors.Is(unix.Kill(-group, 0), unix.ESRCH) { // the group is empty
 		delete(l.groupSignalled, group)
 	}
 	l.trees.scanDue = true
@@ -84,9 +85,8 @@ func (l *Loop) reaped(pid int, status unix.WaitStatus, usage unix.Rusage, orphan
 	l.closeBarrier(c)
 }
 
-// otherReaped handles the end of what is no run: a thread that we trace, gone
-// without an exit stop; a process below a run, which its parent waits for once
-// we have been told; an orphan, which is ours alone.
+// otherReaped handles the end of a process or thread that is not a main process: a traced
+// thread that had no exit stop, a descendant whose parent reaps it later, or an orphan.
 func (l *Loop) otherReaped(pid int, status unix.WaitStatus, stat procfs.Stat) {
 	thread := stat.NonLeader || l.tids[pid] != nil && l.tids[pid].pid != pid
 	l.removeTracee(pid)
@@ -103,7 +103,7 @@ func (l *Loop) otherReaped(pid int, status unix.WaitStatus, stat procfs.Stat) {
 	}
 	child := l.removeAdopted(pid)
 	if o := l.observed[pid]; child == "" && o != nil && o.owner != nil {
-		child = o.owner.name // it was adopted and ended since the last scan
+		child = o.owner.name // it was adopted and ended since the last listing
 	}
 	l.report(OrphanReaped{Child: child, Pid: pid, Command: stat.Comm, Exit: exitOf(status)})
 }

@@ -11,7 +11,8 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// judge makes the result of a process, and asks who else holds what it leaked.
+// judge determines the result of a process, and searches for other processes that have its
+// leaked descriptors open.
 func (l *Loop) judge(o *observed) {
 	v, ok := o.machine.Data.(*proof.EndData)
 	if !ok {
@@ -23,7 +24,7 @@ func (l *Loop) judge(o *observed) {
 	}
 	o.evidence.InheritedPending = o.firstScans > 0
 	v.Result = proof.Judge(v.From, o.evidence)
-	o.evidence = proof.Evidence{} // it is worth nothing more
+	o.evidence = proof.Evidence{} // to free its memory
 	if len(v.Result.After) <= maxHolderFDs && hasLeak(v.Result) && !l.scansGivenUp() {
 		l.findHolders(o)
 		return
@@ -31,12 +32,12 @@ func (l *Loop) judge(o *observed) {
 	l.handleEvent(o, proof.HoldersFound, stopCause{})
 }
 
-// maxHolderFDs is the number of descriptors up to which it is searched who else holds what a process
-// leaked. To compare more takes the loop longer than it may be away.
+// maxHolderFDs is the highest number of descriptors for which a search for holders is made. The
+// comparison of more would block the loop for too long.
 const maxHolderFDs = 4096
 
-// hasLeak reports whether a process left anything that counts. Most that end well
-// do not.
+// hasLeak reports whether a process leaked a descriptor that counts. Most processes that end
+// well do not.
 func hasLeak(r proof.Result) bool {
 	if !slices.ContainsFunc(r.After, func(f procfs.FD) bool { return !f.IsStandard() }) {
 		return false
@@ -45,13 +46,14 @@ func hasLeak(r proof.Result) bool {
 	return left > 0
 }
 
-// reportEnd tells of the end of a process below a run, or of an orphan.
+// reportEnd reports the end of a descendant or an orphan.
 func (l *Loop) reportEnd(o *observed) {
 	if o.isMain() {
-		return // settle does
+		return // reportExit reports it
 	}
 	e := DescendantEnded{
-		Pid: o.pid, Parent: o.parentPid, Command: o.comm, InStop: o.forkedInStop, Threads: o.threads,
+		Pid: o.pid, Parent: o.parentPid, Command: o.comm, InStop: o.forkedInStop,
+		Threads:  o.threads,
 		Lifetime: time.Since(o.firstSeen), FDs: o.result(),
 	}
 	if o.owner != nil {
@@ -63,7 +65,7 @@ func (l *Loop) reportEnd(o *observed) {
 	l.report(e)
 }
 
-// findHolders asks who else holds what a process leaked.
+// findHolders searches for other processes that have the leaked descriptors of a process open.
 func (l *Loop) findHolders(o *observed) {
 	o.running++
 	l.holders.queue = append(l.holders.queue, o)
@@ -76,7 +78,7 @@ func (l *Loop) scanForHolders() {
 	asking := l.holders.queue
 	l.holders.queue, l.holders.scanning = nil, true
 	var left []procfs.FD
-	var pids, ends []int // ends: where in left that of each process ends
+	var pids, ends []int // ends has the end of each process in left
 	for _, o := range asking {
 		left = append(left, o.result().After...)
 		pids, ends = append(pids, o.pid), append(ends, len(left))
@@ -99,12 +101,12 @@ func (l *Loop) scanForHolders() {
 	})
 }
 
-// recordHolders takes over who holds what a process leaked. In the list that was
-// searched for, its fds begin at a number.
+// recordHolders records the holders of the leaked descriptors of a process. begin is the index
+// of its first descriptor in the list that was searched for.
 func (l *Loop) recordHolders(o *observed, found map[int]procfs.Holder, begin int) {
 	v, ok := o.machine.Data.(*proof.EndData)
 	if !ok || !o.inState(proof.Judged) {
-		return // the time for it is over, and its end is reported
+		return // its end is reported already
 	}
 	v.Result.Holders = map[int]string{}
 	for i, f := range v.Result.After {

@@ -7,23 +7,10 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// scan runs a scan beside the loop: reading a table takes longer than anything
-// that the loop does itself. Scans are bounded by the number of processes.
+// scan runs an fd scan on a worker, since it takes longer than anything that the loop does
+// itself. The result is a function that the loop's thread calls. Scans are bounded by the number
+// of processes.
 func (l *Loop) scan(o *observed, scan func() (done func())) {
-	if !l.canScanInline(o) {
-		l.scanInWorker(o, scan)
-		return
-	}
-	o.running++
-	done := scan()
-	l.workers.exitSlot()
-	o.running--
-	done()
-	l.finish(o)
-}
-
-// scanInWorker runs a scan beside the loop, however short it may be.
-func (l *Loop) scanInWorker(o *observed, scan func() (done func())) {
 	o.running++
 	l.workers.submit(func() {
 		done := scan()
@@ -35,8 +22,8 @@ func (l *Loop) scanInWorker(o *observed, scan func() (done func())) {
 	})
 }
 
-// sample scans the descriptors of a process that cannot be traced, again and
-// again until it is gone.
+// sample scans the descriptors of a process that cannot be traced. The scan is repeated until
+// the process is gone.
 func (l *Loop) sample(o *observed) {
 	s, ok := o.machine.Data.(*proof.SampleData)
 	if !ok {
@@ -49,7 +36,7 @@ func (l *Loop) sample(o *observed) {
 		fds, err := l.readFDs(o.pid, procfs.LiveThread(o.pid), limit)
 		l.resolve(o.pid, fds, recently(), limit)
 		return func() {
-			if err == nil && len(fds) > 0 { // a zombie's table is empty
+			if err == nil && len(fds) > 0 { // a zombie has no descriptors
 				o.evidence.Sample = fds
 			}
 			s.SampleDone(time.Now())
@@ -58,10 +45,10 @@ func (l *Loop) sample(o *observed) {
 	})
 }
 
-// pollProc asks /proc about a process that is not traced, and whose status is not
-// ours to collect: whether it ended, whether it executed the program that it was
-// let go of for, and, once its end is reported, whether it is reaped. Until then
-// it stays in the list, so that its parent's last scan does not find it anew.
+// pollProc reads in /proc what the loop is not told about a process that it does not trace and
+// does not reap: whether it ended, whether it executed the program for which it was detached
+// from, and, after its end was reported, whether it is reaped. Until then the process stays in
+// the list, so that the last scan of its parent does not find it again.
 func (l *Loop) pollProc(o *observed) {
 	s, err := procfs.ReadStat(o.pid)
 	switch {

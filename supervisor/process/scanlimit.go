@@ -5,14 +5,16 @@ import (
 	"time"
 )
 
-// scanLimit ends an fd scan that is worth nothing any more, so that it keeps no processor busy.
+// scanLimit ends an fd scan when its result has no use any more, so that the scan does not keep
+// a processor busy. A nil limit does not end it.
 type scanLimit struct {
-	until  atomic.Int64 // Unix time in nanoseconds; 0: without limit
-	minFDs int          // descriptors of each table that are read in any case
+	until  atomic.Int64 // Unix time in nanoseconds; 0 disables it
+	minFDs int          // descriptors of each process that are read in any case
 }
 
-// minScannedFDs is what a scan before a signal still reads of each table after its time: an ordinary
-// table, which takes some milliseconds. What is known late is worth less, but not nothing.
+// minScannedFDs is the number of descriptors that a scan before a signal reads of each process
+// even after its deadline. It is the size of an ordinary table and takes some milliseconds. A
+// late result is worth less than one in time, but more than none.
 const minScannedFDs = 256
 
 func newScanLimit(until time.Time, spare int) *scanLimit {
@@ -21,7 +23,7 @@ func newScanLimit(until time.Time, spare int) *scanLimit {
 	return limit
 }
 
-// abort has the scan end at once.
+// abort ends the scan at once.
 func (limit *scanLimit) abort() {
 	if limit != nil {
 		limit.until.Store(1)
@@ -32,12 +34,12 @@ func (limit *scanLimit) shorten(until time.Time) {
 	limit.until.Store(min(limit.until.Load(), until.UnixNano()))
 }
 
-// exceeded reports whether a scan is to end that has read so many descriptors of a table.
+// exceeded reports whether a scan that has read that many descriptors of a process is to end.
 func (limit *scanLimit) exceeded(read int) bool {
 	return limit != nil && read >= limit.minFDs && limit.expired()
 }
 
-// expired reports whether the time of a scan is over.
+// expired reports whether the deadline of a scan has passed.
 func (limit *scanLimit) expired() bool {
 	if limit == nil {
 		return false

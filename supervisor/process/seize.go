@@ -11,15 +11,14 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// seize traces all threads of a process, and last the one that becomes the
-// anchor: the main one, or another where that has ended. Call it once for a
-// process, before anything of it is traced.
+// seize traces all threads of a process. The last one becomes the primary thread: the main
+// thread, or another one if the main thread has ended. Call it once for a process, before a
+// thread of it is traced.
 //
-// SEIZE waits for a thread of the process that is in execve(2) (it takes the
-// cred_guard_mutex), and that one waits until all other threads are dead and
-// waited for, by us, if we trace them. So while there are threads that we trace
-// already none may stop in its exit, which only this thread could end; and
-// somebody else waits for them if this takes long.
+// PTRACE_SEIZE waits for a thread of the process that is in execve(2), since it takes the
+// cred_guard_mutex. The execve waits until all other threads are dead and reaped; if they are
+// traced, the supervisor has to reap them. So seize keeps no thread in an exit stop, which only
+// the loop's thread could end, and another thread reaps if seize takes long.
 func (l *Loop) seize(o *observed) error {
 	if l.seizeMayBlock(o.pid) {
 		return errInExecve
@@ -34,7 +33,7 @@ func (l *Loop) seize(o *observed) error {
 	anchor := o.pid
 	switch s, err := procfs.ReadStatus(o.pid); {
 	case err == nil && s.Tracer != 0:
-		return unix.EPERM // whoever traces it may want its other threads, too
+		return unix.EPERM // its tracer may want the other threads too
 	case err == nil && s.Dead:
 		anchor = tids[1]
 	}
@@ -48,7 +47,7 @@ func (l *Loop) seize(o *observed) error {
 		}
 	}
 	err := l.seizePrimary(o, anchor)
-	if err != nil && len(o.traced) > 0 { // it ended just now
+	if err != nil && len(o.traced) > 0 { // the primary thread has just ended
 		l.changePrimary(o, o.traced[0])
 		return nil
 	}
@@ -76,13 +75,12 @@ func (l *Loop) seizeThread(o *observed, tid, options int) error {
 	return nil
 }
 
-// reapDelay is how long a SEIZE may take before its siblings are waited for
-// beside the loop.
+// reapDelay is how long seize may take before another thread starts to reap.
 const reapDelay = 5 * time.Millisecond
 
-// reapDuringSeize waits for dead threads of a process, though not for itself, until
-// the function that it returns is called. Any thread of ours may do that for a
-// thread that another one traces (waitpid(2), __WNOTHREAD).
+// reapDuringSeize reaps dead threads of a process, except for the main thread, until stop is
+// called. Any thread of the supervisor may reap a thread that another one traces (waitpid(2),
+// __WNOTHREAD).
 func (l *Loop) reapDuringSeize(pid int) (stop func()) {
 	done := make(chan struct{})
 	start := time.AfterFunc(reapDelay, func() {
@@ -94,9 +92,10 @@ func (l *Loop) reapDuringSeize(pid int) (stop func()) {
 			}
 			for _, tid := range procfs.Threads(pid) {
 				if s, err := procfs.ReadThread(pid, tid); tid == pid || err != nil || !s.Dead() {
-					continue // its stops are the loop's to see, and wait4 takes those as well
+					continue // the loop needs its ptrace stops, which wait4 would take
 				}
-				if got, err := unix.Wait4(tid, nil, unix.WNOHANG|unix.WALL, nil); err == nil && got == tid {
+				if got, err := unix.Wait4(tid, nil, unix.WNOHANG|unix.WALL, nil); err == nil &&
+					got == tid {
 					l.commands.Put(func() { l.removeTracee(tid) })
 				}
 			}
@@ -108,15 +107,15 @@ func (l *Loop) reapDuringSeize(pid int) (stop func()) {
 	}
 }
 
-// maxThreadsTraced is the number of threads up to which a process is traced. The loop traces all
-// threads of a process at once: 2,000 take some ten milliseconds.
+// maxThreadsTraced is the highest number of threads of a traced process. The loop traces all
+// threads at once, and 2,000 take some 10 ms.
 const maxThreadsTraced = 2048
 
-// reasonEnded is the reason of a process that ended before it could be scanned
-// or traced.
+// reasonEnded is the reason of a process that ended before it was scanned or traced.
 const reasonEnded = "it had ended already"
 
-// tryAttach seizes a process, says what came of it, and notes why it could not.
+// tryAttach seizes a process and returns the event for its state machine. It records why the
+// process cannot be traced.
 func (l *Loop) tryAttach(o *observed) proof.Event {
 	err := l.seize(o)
 	if err == nil {

@@ -9,10 +9,9 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// signalScope signals the processes that the scope of a run reaches. The main process is not
-// reaped, so no other process can have its pid.
+// signalScope signals the processes in the scope of a child process. The main process is not
+// reaped, so no other process has its pid.
 func (l *Loop) signalScope(c *childProcess, d pendingSignal) error {
-	defer l.startBusyPoll()
 	switch c.scope {
 	case lifecycle.ScopeProcess:
 		return unix.Kill(c.pid, d.signal)
@@ -25,9 +24,9 @@ func (l *Loop) signalScope(c *childProcess, d pendingSignal) error {
 	return signalGroup(c.pid, c.tree.group, d.signal)
 }
 
-// signalGroup signals the process group that a run was given, and the run itself
-// where it has left that group (setsid(2)). The number of a group is not used again
-// while its leader is not reaped or a process is in it.
+// signalGroup signals a process group, and its main process if that has left the group
+// (setsid(2)). The number of a group is not used again while its leader is not reaped or a
+// process is in the group.
 func signalGroup(pid, group int, sig unix.Signal) error {
 	now, e := unix.Getpgid(pid)
 	left := e == nil && now != group
@@ -44,11 +43,11 @@ func signalGroup(pid, group int, sig unix.Signal) error {
 	return err
 }
 
-// signalTree signals a run and its descendants, each once. They are listed first:
-// those of one that dies of the signal would be found no more.
+// signalTree signals a main process and its descendants, each once. The descendants are listed
+// first, since those of a process that dies of the signal would no longer be found.
 func (l *Loop) signalTree(c *childProcess, d pendingSignal) error {
 	below := appendTree(nil, c.pid)
-	l.scanAdopted() // a daemon that forked twice is none of its descendants any more
+	l.scanAdopted() // a daemon that forked twice is no longer a descendant
 	for _, a := range l.survivors(c) {
 		below = appendTree(below, a.stat.Pid)
 	}
@@ -64,8 +63,8 @@ func (l *Loop) signalTree(c *childProcess, d pendingSignal) error {
 	return err
 }
 
-// signalExactly signals a process unless its number was recycled: the handle is
-// taken first and the look repeated.
+// signalExactly signals a process unless its pid was recycled. It opens a pidfd and then checks
+// the identity of the process again.
 func signalExactly(p procfs.Stat, sig unix.Signal) error {
 	fd, err := unix.PidfdOpen(p.Pid, 0)
 	if err != nil {
@@ -78,8 +77,8 @@ func signalExactly(p procfs.Stat, sig unix.Signal) error {
 	return unix.PidfdSendSignal(fd, sig, nil, 0)
 }
 
-// noteGroupSignalled notes when a process group was sent its first step. The orphan cleanup does not
-// signal its members again: a second SIGTERM can cut short a clean-up.
+// noteGroupSignalled records that a process group got its first step. The orphan cleanup does
+// not signal its processes again: a second SIGTERM can abort a clean-up of theirs.
 func (l *Loop) noteGroupSignalled(group int) {
 	if _, ok := l.groupSignalled[group]; ok {
 		return
@@ -89,16 +88,15 @@ func (l *Loop) noteGroupSignalled(group int) {
 	}
 }
 
-// continueDue continues a run that was sent a step, if job control stopped it. Such a
-// stop takes a moment, or comes later, so continueDue is called again.
+// continueDue continues a child process that got a step while job control had stopped it. A
+// stop by job control takes a moment or comes later, so continueDue is called again.
 func (l *Loop) continueDue(c *childProcess) {
 	if c.stop.continuation == continueIfStopped && !c.phase.MainEnded() && c.stopped() {
 		l.continueRun(c)
 	}
 }
 
-// continueRun sends SIGCONT to a run whose stop has begun, unless it was sent SIGCONT
-// before.
+// continueRun sends SIGCONT to a child process after the start of its stop, once.
 func (l *Loop) continueRun(c *childProcess) {
 	if c.stop.continuation == continued || !c.stop.started() {
 		return
@@ -108,13 +106,13 @@ func (l *Loop) continueRun(c *childProcess) {
 	l.report(Signalled{Process: c.id, Pid: c.pid, Signal: unix.SIGCONT, Err: err})
 }
 
-// stopped reports whether job control stopped the main process. Of a traced one its
-// state machine knows, see proof.GroupStop.
+// stopped reports whether job control stopped the main process. For a traced process the state
+// machine knows it, see proof.GroupStop.
 func (c *childProcess) stopped() bool {
 	if o := c.observed; o != nil && o.machine.State.IsTraced() {
 		return o.machine.State.IsJobStopped()
 	}
-	if c.terminal { // its stops are collected, see lookAtJobs
+	if c.terminal { // checkJobStops collects its stops
 		s, err := procfs.ReadStat(c.pid)
 		return err == nil && s.Stopped()
 	}

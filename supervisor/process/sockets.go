@@ -2,25 +2,22 @@ package process
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"tp0/supervisor/sockdiag"
 )
 
-// socketCache is what is known of the sockets of our network namespace. To take
-// stock of them can cost as much as ten tables, so it is done in parts, the
-// cheap ones first; and each serves all scans that waited for it: in a stop of
-// many children that is most of them.
+// socketCache has the sockets of the supervisor's network namespace. A listing can take ten
+// times as long as reading a table of descriptors. So it is done in parts, the fast ones first,
+// and each listing serves all scans that waited for it.
 type socketCache [sockdiag.Parts]struct {
 	mu    sync.Mutex
-	began time.Time // the taking stock
+	began time.Time // start of the last listing
 	known map[uint64]sockdiag.Socket
-	took  atomic.Int64 // nanoseconds; 0: not known yet
 }
 
-// listedSince returns a part of which stock was taken at t or later. It waits for the
-// taking that is under way and makes the next.
+// listedSince returns a part that was listed at t or later. It waits for a listing that is
+// running, and makes the next one if that is older than t.
 func (s *socketCache) listedSince(part int, t time.Time) map[uint64]sockdiag.Socket {
 	p := &s[part]
 	p.mu.Lock()
@@ -29,37 +26,14 @@ func (s *socketCache) listedSince(part int, t time.Time) map[uint64]sockdiag.Soc
 		began := time.Now()
 		if known, err := sockdiag.ListPart(part); err == nil || len(known) > 0 {
 			p.began, p.known = began, known
-			p.took.Store(int64(time.Since(began)))
 		}
 	}
 	return p.known
 }
 
-// maxSocketAge is how old a dump may be that names what a run holds when its
-// stop begins. What is left at an exit is told with the bytes that wait in it,
-// so that dump must be of that moment.
+// maxSocketAge is the highest age of a listing that names the sockets before a stop. At an exit
+// stop the listing has to be of that time, since it tells the unread bytes.
 const maxSocketAge = 100 * time.Millisecond
 
-// recently is how long ago that is.
+// recently returns the time maxSocketAge ago.
 func recently() time.Time { return time.Now().Add(-maxSocketAge) }
-
-// isFast reports whether to take stock of the sockets is known to take no time
-// worth speaking of.
-func (s *socketCache) isFast() bool {
-	for part := range s {
-		if took := s[part].took.Load(); took > int64(maxInlineSocketTime) || took == 0 && part == 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// A look beside the loop costs two changes of threads, and each takes as long
-// as the look at a process that holds little. So in the stop of a few the loop
-// looks at such a one itself, at once. It still waits for nobody: only where
-// the kernel told beforehand that the look is short, and no longer than a fork.
-const (
-	maxInlineProcesses  = 4 // runs at most
-	maxInlineFDs        = 64
-	maxInlineSocketTime = time.Millisecond // what each part of them took last time
-)

@@ -14,28 +14,28 @@ import (
 	"tp0/supervisor/process/spawn"
 )
 
-// Spec is a process to start: what it begins with, and how the loop treats it.
+// Spec is a process to start, and how the loop treats it.
 type Spec struct {
 	spawn.Spec
 	// KillHold is how long the first signal of a stop waits at most until the process
-	// handles it. Probed says that Serves will be called once it does.
+	// handles it. Probed says that MarkReady will be called once it does.
 	KillHold time.Duration
 	Probed   bool
-	Scope    lifecycle.Scope // which processes its signals reach
-	// LeaveDescendants lets descendants that outlive the main process run on: nothing waits
+	Scope    lifecycle.Scope // the processes that its signals reach
+	// LeaveDescendants does not stop descendants that outlive the main process: nothing waits
 	// for them.
 	LeaveDescendants bool
-	TraceFrom        event.Proof // Exact: traced from its first instruction on; else from its stop on
-	// Revoked, once it is set, makes a spawn that still waits for its turn fail
+	TraceFrom        event.Proof // Exact traces from the spawn on, else from the stop on
+	// Revoked, once it is set, makes a spawn that is not forked yet fail
 	// with ErrRevoked. May be nil.
 	Revoked *atomic.Bool
 }
 
 // ErrRevoked is the error of a spawn that was revoked before its fork.
-var ErrRevoked = errors.New("a stop began")
+var ErrRevoked = errors.New("the stop started before the fork")
 
-// fork forks what was prepared for a spec. own are the descriptors that were
-// handed over for it; err says why they were not.
+// fork forks a prepared process. own are the duplicates of its descriptors; err says why there
+// are none.
 func (l *Loop) fork(id ID, s Spec, p *spawn.Prepared, own []int, err error) {
 	pid, mark := 0, uint64(0)
 	switch {
@@ -56,7 +56,8 @@ func (l *Loop) fork(id ID, s Spec, p *spawn.Prepared, own []int, err error) {
 		return
 	}
 	c := &childProcess{
-		id: id, name: s.Name, pid: pid, scope: s.Scope, traceFrom: s.TraceFrom, sockets: p.Inherited,
+		id: id, name: s.Name, pid: pid, scope: s.Scope, traceFrom: s.TraceFrom,
+		sockets:  p.Inherited,
 		terminal: s.Terminal && !s.Session, tree: newProcessTree(mark, s.LeaveDescendants),
 		handling: handling{startedAt: time.Now(), limit: s.KillHold, probed: s.Probed},
 		phase:    phase.Running,
@@ -74,27 +75,26 @@ func (l *Loop) fork(id ID, s Spec, p *spawn.Prepared, own []int, err error) {
 	l.awaitExec(c)
 }
 
-// reportSpawned tells of a run once it executed its command.
+// reportSpawned reports a child process that executed its command.
 func (l *Loop) reportSpawned(c *childProcess) {
 	l.report(Spawned{Process: c.id, Pid: c.pid, At: c.handling.startedAt})
 }
 
-// closeBarrier gives up what the loop holds for a run.
+// closeBarrier ends the wait for the execve of a child process.
 func (l *Loop) closeBarrier(c *childProcess) {
-	if b := c.barrier; b != nil { // whoever waits for the exec need not any more
+	if b := c.barrier; b != nil { // the goroutine of awaitExec waits for it
 		l.workers.goroutines.Go(b.Cancel)
 	}
 }
 
-// awaitExec lets a process execute its command, and waits beside the loop until
-// it has.
+// awaitExec lets a process execute its command. Another goroutine waits until it has.
 func (l *Loop) awaitExec(c *childProcess) {
 	barrier := c.barrier
 	l.workers.goroutines.Go(func() {
 		failure := barrier.Release()
 		l.commands.Put(func() {
 			afterExec := c.afterExec
-			// A failure ErrNotExecuted is looked into once it is known how it ended: settle.
+			// For ErrNotExecuted reportExit finds the reason in the exit status.
 			c.execution = execution{failure: failure}
 			c.phase.Handle(phase.Executed)
 			if failure == nil {
@@ -110,8 +110,8 @@ func (l *Loop) awaitExec(c *childProcess) {
 	})
 }
 
-// afterExecve does something to a process when it has executed its command: a
-// signal to the start verb would not reach the command. SIGKILL does not wait.
+// afterExecve calls do once a process has executed its command: a signal to the start verb
+// would not reach the command. SIGKILL does not wait.
 func (l *Loop) afterExecve(c *childProcess, sig unix.Signal, do func()) {
 	if c.phase.Unexecuted() && sig != unix.SIGKILL {
 		c.afterExec = append(c.afterExec, do)
@@ -120,8 +120,8 @@ func (l *Loop) afterExecve(c *childProcess, sig unix.Signal, do func()) {
 	do()
 }
 
-// attachAtSpawn traces a process from before its first instruction, so that an
-// end by itself is judged too. Where the kernel refuses, the stop tries again.
+// attachAtSpawn traces a process from before its first instruction, so that the descriptors are
+// proven even if it ends outside a stop. If the kernel refuses, the stop tries again.
 func (l *Loop) attachAtSpawn(c *childProcess) {
 	if c.traceFrom != event.ProofExact {
 		return
@@ -134,10 +134,10 @@ func (l *Loop) attachAtSpawn(c *childProcess) {
 	l.handleEvent(c.observed, proof.Seized, stopCause{})
 }
 
-// setMark gives the processes that this thread forks from now on the mark of a
-// tree; 0 stands for none. The limit is that of our whole process, but nobody
-// else forks. It is taken back after the fork: pam_limits gives a process the
-// limits of pid 1, which we may be.
+// setMark gives the mark with a number to the processes that the loop forks from now on. 0
+// takes the mark back. The limit is that of the whole supervisor, but only the loop forks. It
+// is taken back after the fork: pam_limits gives a process the limits of pid 1, which the
+// supervisor may be.
 func (l *Loop) setMark(number uint64) {
 	m := &l.trees.marks
 	if !m.usable {
@@ -145,6 +145,6 @@ func (l *Loop) setMark(number uint64) {
 	}
 	limit := unix.Rlimit{Cur: m.limitFor(number), Max: m.hard}
 	if unix.Setrlimit(unix.RLIMIT_LOCKS, &limit) != nil {
-		m.usable = false // groups and sessions tell what they can
+		m.usable = false // process groups and sessions have to do
 	}
 }

@@ -49,7 +49,9 @@ func TestSignalsWaitForTheExec(t *testing.T) {
 			b.Forward(id, unix.SIGUSR1, 0) // swallowed
 			b.Forward(id, unix.SIGUSR1, unix.SIGUSR2)
 		})
-		if s := wait(b, func(s Signalled) bool { return s.Process == id }); s.Signal != unix.SIGUSR2 || s.Step != 0 || s.Err != nil {
+		if s := wait(b, func(s Signalled) bool { return s.Process == id }); s.Signal != unix.SIGUSR2 ||
+			s.Step != 0 ||
+			s.Err != nil {
 			t.Fatalf("%+v", s)
 		}
 		b.Signal(id, unix.SIGKILL, 1, event.ProofNone)

@@ -16,47 +16,47 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// Options are what a loop needs from others.
+// Options are what a loop needs from its caller.
 type Options struct {
 	FDs fdledger.Registrar
 	// Deliver is called on the loop's thread, in order. It must not block, and owns the
 	// facts from then on.
 	Deliver func([]Fact)
-	// Inherit: children inherit the descriptors beyond the standard streams that we were
-	// given at our start.
+	// Inherit lets children inherit the descriptors beyond the standard streams that the
+	// supervisor was started with.
 	Inherit bool
-	// Parent and ParentDeath make the kernel send us a signal when our parent
-	// dies, which Parent was; 0: none.
+	// ParentDeath is the signal that the kernel sends to the supervisor when its parent,
+	// the process with the pid Parent, dies. 0 disables it.
 	Parent      int
 	ParentDeath unix.Signal
 }
 
-// Loop is the process loop. All exported methods may be called by any goroutine. Each
-// part below is in the file of its concern. Unless a comment there says otherwise, the
-// part belongs to the loop's thread.
+// Loop is the process loop. Every goroutine may call the exported methods. The parts below
+// belong to the loop's thread unless their comment says otherwise. The methods that use a part
+// are in the file of their concern.
 type Loop struct {
 	opt      Options
 	tid      int // of the loop's thread
 	handover *spawn.Handover
 
-	inbox    // what wakes the loop
-	ticks    // what it does by the time alone
-	outbox   // the facts that are not delivered yet
-	registry // the runs
-	stops    // the stops that are under way
-	probes   // the commands that are run to see how they end
-	scans    // what reads /proc beside the loop
-	tracing  // the processes that are watched
-	trees    trees
-	cleanup  *orphanCleanup // nil: it has not begun, or is over
+	inbox
+	ticks
+	outbox
+	registry
+	stops
+	probes
+	scans
+	tracing
+	trees   trees
+	cleanup *orphanCleanup // nil: not started, or done
 }
 
-// inbox is what wakes the loop. All but more may be used by any goroutine.
+// inbox is what wakes the loop. Every goroutine may use it, except for moreStatuses.
 type inbox struct {
 	commands     *mailbox.Queue[func()]
 	sigchld      chan os.Signal // SIGCHLD
 	quit         chan struct{}  // closed by Close
-	moreStatuses bool           // the last round of reaping may have left statuses
+	moreStatuses bool           // the last round of reaping may have left some
 }
 
 func newInbox() inbox {
@@ -67,9 +67,9 @@ func newInbox() inbox {
 	}
 }
 
-// ticks are what the loop does by the time alone.
+// ticks is the timer of the loop.
 type ticks struct {
-	nextTick time.Time // when the next tick is due; zero: never
+	nextTick time.Time // of the next tick; the zero time disables it
 	timer    *time.Timer
 }
 
@@ -82,57 +82,55 @@ func newTicks() ticks {
 // outbox has the facts that are not delivered yet.
 type outbox struct {
 	facts   []Fact
-	factsAt time.Time // when the first of them came
+	factsAt time.Time // the time of the first of them
 }
 
-// registry has the runs that are not over.
+// registry has the child processes that are not over.
 type registry struct {
 	processes map[ID]*childProcess
 	byPid     map[int]*childProcess // by the pid of a main process that is not reaped
-	terminal  bool                  // a run has, or had, our terminal
+	terminal  bool                  // a child process has, or had, our terminal
 }
 
 func newRegistry() registry {
 	return registry{processes: map[ID]*childProcess{}, byPid: map[int]*childProcess{}}
 }
 
-// add adds a run that was forked.
+// add adds a child process that was forked.
 func (g *registry) add(c *childProcess) {
 	g.processes[c.id], g.byPid[c.pid] = c, c
 	g.terminal = g.terminal || c.terminal
 }
 
-// stops is what the loop keeps for the stops that are under way.
+// stops is what the loop keeps for the stops in progress.
 type stops struct {
-	scanQueue      []*childProcess // whose fd scan before the stop waits
-	busyPoll       busyPoll
-	groupSignalled map[int]uint64   // when each process group was sent its first step, as procfs.Stat.Start
-	sentSteps      map[identity]int // steps that were sent to processes one by one, of runs that are over
+	scanQueue      []*childProcess  // those that wait for the fd scan before their stop
+	groupSignalled map[int]uint64   // when each group got its first step, in ticks since boot
+	sentSteps      map[identity]int // to single processes, of child processes that are over
 }
 
 func newStops() stops {
 	return stops{groupSignalled: map[int]uint64{}, sentSteps: map[identity]int{}}
 }
 
-// probe is a command that is run to see how it ends. It is no run: the books
-// count it neither as spawned nor as reaped, and nobody looks at what it has
-// open. The loop's thread owns it.
+// probe is a probe command that is running. The totals count it neither as spawned nor as
+// reaped, and its descriptors are not scanned. The loop's thread owns it.
 type probe struct {
-	pid       int         // 0: not spawned
-	started   atomic.Bool // it was spawned; for others than the loop
-	cancelled bool        // nobody wants it any more
-	ended     chan error  // takes one
+	pid       int         // 0 before the spawn
+	started   atomic.Bool // every goroutine may read it
+	cancelled bool        // the caller does not wait for it
+	ended     chan error  // takes one error
 }
 
 const (
-	maxQueuedProbes = 16                     // that were handed over and not taken yet
-	maxProbeOutput  = 200                    // bytes of its output that are kept
-	killWait        = 100 * time.Millisecond // for the kernel to end what was killed; what it cannot end is let be
+	maxQueuedProbes = 16                     // handed over to the loop and not yet forked
+	maxProbeOutput  = 200                    // bytes of output that are kept
+	killWait        = 100 * time.Millisecond // for the end of a killed command
 )
 
-// probes are the trials that are under way.
+// probes has the probe commands that are running.
 type probes struct {
-	slots   chan struct{}  // full: the loop is to take some first; for any goroutine
+	slots   chan struct{}  // limits the queued probes; for every goroutine
 	running map[int]*probe // by pid
 }
 
@@ -140,30 +138,31 @@ func newProbes() probes {
 	return probes{slots: make(chan struct{}, maxQueuedProbes), running: map[int]*probe{}}
 }
 
-// scans is what is needed to read /proc beside the loop, and what is remembered of it.
+// scans is what the fd scans need: the workers that read /proc on other threads, and the
+// caches.
 type scans struct {
-	// These have locks of their own.
+	// The first four have locks of their own.
 	workers  *workerPool
 	sockets  socketCache
 	runtimes fdledger.Runtimes
-	inExecve sync.Map // pids that a scan saw in an execve without end, see execve.go
+	inExecve sync.Map // pids with an execve that does not end; see awaitExecve
 
-	scannedPrograms map[string]bool // programs that were scanned once, see meet
-	inherited       []procfs.FD     // see handedOn
+	scannedPrograms map[string]bool // see scanNewProgram
+	inherited       []procfs.FD     // see inheritedFDs
 }
 
 func newScans() scans { return scans{workers: newWorkerPool(), scannedPrograms: map[string]bool{}} }
 
-// tracing is what the loop knows of the processes that are watched.
+// tracing has the observed processes: those that the loop traces or samples.
 type tracing struct {
 	observed map[int]*observed // by pid
 	tids     map[int]*observed // by traced thread
-	// forkParents has the parents of what was forked and has not stopped for the first
-	// time yet, by its pid.
+	// forkParents has the parent of each forked process that has not stopped for the
+	// first time, by the pid of the forked process.
 	forkParents map[int]*observed
 	holders     holders
 	budget      proof.Budget
-	orphanSet   traceSet // of the orphans that are in no tree
+	orphanSet   traceSet // of the orphans without a known process tree
 	privileged  bool     // we have CAP_SYS_PTRACE
 	// perform carries out an action of the state machine of an observed process.
 	perform func(*observed, proof.Action, stopCause)
@@ -173,40 +172,44 @@ type tracing struct {
 }
 
 func newTracing() tracing {
-	return tracing{observed: map[int]*observed{}, tids: map[int]*observed{}, forkParents: map[int]*observed{}}
+	return tracing{
+		observed:    map[int]*observed{},
+		tids:        map[int]*observed{},
+		forkParents: map[int]*observed{},
+	}
 }
 
-// A descriptor that a process leaked may be open in another one: then the socket
-// still listens, the lock is still held. Who that is takes a scan of the tables
-// of all processes. It is asked once the process is gone, or about to be, and
-// only for what counts; and one scan serves all who asked before it began.
+// holders is the search for other processes that have a leaked descriptor open. In such a
+// process the socket still listens and the lock is still held. A search scans the descriptors
+// of all processes. It starts when a process with a leak has ended, or is in its exit stop. One
+// search serves all processes that were in the queue when it started.
 type holders struct {
 	queue    []*observed
 	scanning bool
 }
 
-// trees knows which process tree each adopted process is in. The loop's thread
-// owns it.
+// trees knows the process tree of each adopted process. The loop's thread owns it.
 type trees struct {
 	marks    marks
-	lastMark uint64 // the number of the mark that was given last
+	lastMark uint64 // the number given last
 	byMark   map[uint64]*childProcess
-	byGroup  map[int]*childProcess // by the pid of the first main process, which is its group and session
+	byGroup  map[int]*childProcess // by the process group, which is its session too
 	adopted  map[int]*adopted
-	// unmarkedMembers are descendants without a mark that were seen while their main process
-	// ran; see [Loop.inspect].
+	// unmarkedMembers are descendants without a mark that were found while their main
+	// process was alive; see [Loop.inspect].
 	unmarkedMembers map[identity]*childProcess
-	// zombies are those that were found dead, until they are reaped: with hundreds of them, to read
-	// each again after each round of reaping would take longer than the reaping.
+	// zombies are dead processes that are not reaped yet. With hundreds of them, reading
+	// each again after each round of reaping takes longer than the reaping.
 	zombies map[int]bool
-	scanDue bool            // something died since the last scan
-	ended   []*childProcess // whose main process ended since the last scan
-	changed []*childProcess // of which an adopted process was reaped since the last scan
+	scanDue bool            // a process died since the last listing
+	ended   []*childProcess // their main process ended since the last listing
+	changed []*childProcess // an adopted process of theirs was reaped since then
 }
 
 func newTrees() trees {
 	t := trees{
-		byMark: map[uint64]*childProcess{}, byGroup: map[int]*childProcess{}, adopted: map[int]*adopted{},
+		byMark: map[uint64]*childProcess{}, byGroup: map[int]*childProcess{},
+		adopted:         map[int]*adopted{},
 		unmarkedMembers: map[identity]*childProcess{}, zombies: map[int]bool{},
 	}
 	var limit unix.Rlimit
@@ -216,7 +219,7 @@ func newTrees() trees {
 	return t
 }
 
-// newMark returns the number for the next run.
+// newMark returns the number of the mark for the next child process; 0 if no mark can be made.
 func (t *trees) newMark() uint64 {
 	if !t.marks.usable || len(t.byMark) >= maxMark {
 		return 0
@@ -229,24 +232,25 @@ func (t *trees) newMark() uint64 {
 	}
 }
 
-// orphanCleanup is the end of everything below us that is no run of ours.
+// orphanCleanup ends all processes below the supervisor, once no child process can be stopped
+// any more.
 type orphanCleanup struct {
 	killAt, giveUp time.Time
-	proof          event.Proof      // how closely it is looked at
-	sentSteps      map[identity]int // the last step that each was sent
+	proof          event.Proof      // that is asked for
+	sentSteps      map[identity]int // the last step that each process got
 	progress       killProgress
 	killBegun      bool
-	nextKill       time.Time     // when it kills the next time
-	nextTick       time.Time     // when it is due again; zero unless it kills
-	extensions     int           // how often that came so late that we stood still
-	reapTime       time.Duration // of what was killed; at least sweepLeast
-	scansGivenUp   bool          // giveUp has passed: no fd scan is waited for any more
+	nextKill       time.Time     // time of the next round of SIGKILL
+	nextTick       time.Time     // time of the next tick; zero before the first SIGKILL
+	extensions     int           // how often a tick was so late that the supervisor was stopped
+	reapTime       time.Duration // time to reap killed processes, minReapTime at least
+	scansGivenUp   bool          // giveUp has passed: the loop waits for no fd scan
 }
 
-// scansGivenUp reports whether the time for fd scans is over.
+// scansGivenUp reports whether the loop no longer waits for fd scans.
 func (l *Loop) scansGivenUp() bool { return l.cleanup != nil && l.cleanup.scansGivenUp }
 
-// Close ends the loop. What is still running is left to itself.
+// Close ends the loop. Processes that are still running are not signalled.
 func (l *Loop) Close() { close(l.quit) }
 
 func (l *Loop) closed() bool {

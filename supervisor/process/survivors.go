@@ -10,8 +10,8 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// recordStep notes that a step is on its way to a run, and sends it to the
-// survivors.
+// recordStep records a step of the stop sequence that is being sent to a child process, and
+// sends it to the survivors.
 func (l *Loop) recordStep(c *childProcess, d pendingSignal, at kernelTime) {
 	scope := c.scope
 	if c.phase.MainEnded() {
@@ -23,17 +23,17 @@ func (l *Loop) recordStep(c *childProcess, d pendingSignal, at kernelTime) {
 	}
 }
 
-// sendSurvivors sends the present step to those survivors that it has not
-// reached. It goes to adopted processes alone: a descendant of one that lives may
-// be needed for its clean-up, and is adopted when that ends. SIGKILL goes to all.
+// sendSurvivors sends the current step to survivors that did not get it. It signals adopted
+// processes alone: a descendant of a live process may be needed for its clean-up, and is
+// adopted when that process ends. SIGKILL goes to all descendants.
 func (l *Loop) sendSurvivors(c *childProcess) {
 	if len(c.tree.steps) == 0 {
-		return // the fleet begins the stop sequence when it hears of the survivors
+		return // the orchestrator starts the stop sequence after the fact Exited
 	}
 	last := c.tree.steps[len(c.tree.steps)-1]
 	if last.signal == unix.SIGKILL {
 		if next := c.tree.killing.nextRound; time.Now().Before(next) {
-			l.schedule(next) // tendTree goes on
+			l.schedule(next) // tickTree continues
 			return
 		}
 		l.killSurvivors(c)
@@ -49,11 +49,11 @@ func (l *Loop) sendSurvivors(c *childProcess) {
 	}
 }
 
-// scanSurvivor has the descriptors of a survivor and of what is below it scanned
-// before it is told to end, unless they are watched already.
+// scanSurvivor scans a survivor and its descendants before the signal, unless they are observed
+// already, and then calls then.
 func (l *Loop) scanSurvivor(c *childProcess, a *adopted, then func()) {
 	if s, err := procfs.ReadStat(a.stat.Pid); err == nil && s.Stopped() {
-		a.stopped = true // traced it looks like any other stop
+		a.stopped = true // a traced process does not show it
 	}
 	if c.stop.proof == event.ProofExact && l.observed[a.stat.Pid] == nil {
 		if o := l.observeDescendant(&observed{owner: c, pid: a.stat.PPid}, a.stat.Pid); o != nil {
@@ -64,17 +64,27 @@ func (l *Loop) scanSurvivor(c *childProcess, a *adopted, then func()) {
 	then()
 }
 
+// signalSurvivor sends a signal to a survivor.
 func (l *Loop) signalSurvivor(c *childProcess, a *adopted, d pendingSignal) {
 	if l.trees.adopted[a.stat.Pid] != a {
-		return // it ended while it was scanned
+		return // it ended during the scan
 	}
-	err := unix.Kill(a.stat.Pid, d.signal) // it is our child, and not reaped: nobody else has its number
-	l.report(Signalled{Process: c.id, Pid: a.stat.Pid, Descendant: a.stat.Comm, Signal: d.signal, Step: d.step, Err: err})
+	err := unix.Kill(a.stat.Pid, d.signal) // a child that is not reaped: its pid is valid
+	l.report(
+		Signalled{
+			Process:    c.id,
+			Pid:        a.stat.Pid,
+			Descendant: a.stat.Comm,
+			Signal:     d.signal,
+			Step:       d.step,
+			Err:        err,
+		},
+	)
 	l.continueStopped(a)
 }
 
-// continueStopped continues a survivor that job control stopped: it cannot act on
-// the signal before that.
+// continueStopped continues a survivor that job control stopped: a stopped process cannot
+// handle a signal.
 func (l *Loop) continueStopped(a *adopted) {
 	s, err := procfs.ReadStat(a.stat.Pid)
 	o := l.observed[a.stat.Pid]
@@ -84,8 +94,8 @@ func (l *Loop) continueStopped(a *adopted) {
 	}
 }
 
-// killSurvivors sends SIGKILL to the whole tree of a run whose main process has
-// ended. It is called again until nothing is left.
+// killSurvivors sends SIGKILL to the survivors and their descendants. It is called again until
+// nothing is left.
 func (l *Loop) killSurvivors(c *childProcess) {
 	next := l.killListed(c, func() (all []procfs.Stat) {
 		for _, a := range l.survivors(c) {
@@ -97,11 +107,10 @@ func (l *Loop) killSurvivors(c *childProcess) {
 	l.schedule(next)
 }
 
-// killBelow sends SIGKILL to the descendants of a main process that got it and may
-// still be there, once.
+// killBelow sends SIGKILL once to the descendants of a main process that got it.
 func (l *Loop) killBelow(c *childProcess) {
 	if c.tree.alive == 0 && len(procfs.Children(c.pid)) == 0 {
-		return // as with most
+		return // as with most processes
 	}
 	l.killListed(c, func() (all []procfs.Stat) {
 		for _, pid := range procfs.Children(c.pid) {
@@ -114,15 +123,26 @@ func (l *Loop) killBelow(c *childProcess) {
 	})
 }
 
+// killListed sends SIGKILL to the listed processes of a process tree.
 func (l *Loop) killListed(c *childProcess, list func() []procfs.Stat) (next time.Time) {
 	rung := c.tree.steps[len(c.tree.steps)-1].step
-	noMain := func(*childProcess) {} // a main process is our own child: it is below no other process
+	noMain := func(*childProcess) {} // a main process is no descendant of another process
 	return l.killAll(l.killProgressOf(c), list, noMain, func(p procfs.Stat, err error) {
-		l.report(Signalled{Process: c.id, Pid: p.Pid, Descendant: p.Comm, Signal: unix.SIGKILL, Step: rung, Err: err})
+		l.report(
+			Signalled{
+				Process:    c.id,
+				Pid:        p.Pid,
+				Descendant: p.Comm,
+				Signal:     unix.SIGKILL,
+				Step:       rung,
+				Err:        err,
+			},
+		)
 	})
 }
 
-// tickTree goes on with the end of survivors; zero: there is nothing to be done.
+// tickTree does what is due for survivors, and returns the time of the next tick. The zero time
+// needs none.
 func (l *Loop) tickTree(c *childProcess, now time.Time) time.Time {
 	n := len(c.tree.steps)
 	if !c.phase.MainEnded() || c.tree.alive == 0 || c.isOver() || n == 0 {
@@ -134,7 +154,7 @@ func (l *Loop) tickTree(c *childProcess, now time.Time) time.Time {
 			return c.tree.nextContinue
 		}
 		c.tree.nextContinue = now.Add(reapPoll)
-		for _, a := range l.survivors(c) { // one may have been stopped meanwhile
+		for _, a := range l.survivors(c) { // job control may have stopped one meanwhile
 			if a.step >= last.step {
 				l.continueStopped(a)
 			}

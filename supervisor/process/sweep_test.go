@@ -30,7 +30,8 @@ func TestSweepEndsHolds(t *testing.T) {
 	}
 	for _, f := range b.left {
 		if e, ok := f.(Exited); ok && e.Process == id {
-			if e.FDs.Proof != event.ProofNone || !e.Killed || !strings.Contains(e.FDs.Reason, "deadline") {
+			if e.FDs.Proof != event.ProofNone || !e.Killed ||
+				!strings.Contains(e.FDs.Reason, "deadline") {
 				t.Errorf("%+v", e)
 			}
 			return

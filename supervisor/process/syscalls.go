@@ -20,24 +20,26 @@ type siginfo struct {
 	_                     [100]byte
 }
 
-// dead reports an end, as opposed to a ptrace stop: CLD_EXITED, CLD_KILLED or
-// CLD_DUMPED.
+// dead reports whether the process has ended: CLD_EXITED, CLD_KILLED or CLD_DUMPED, as opposed
+// to a ptrace stop.
 func (i *siginfo) dead() bool { return i.Code >= 1 && i.Code <= 3 }
 
-// waitid is not in x/sys in a form that tells the pid. It is for looks that do
-// not wait, with WNOHANG: Go's scheduler is not told.
+// waitid returns the pid, which the function of x/sys does not. It never waits (WNOHANG), so
+// the raw call is safe: Go's scheduler is not told of it.
 func waitid(kind, id int, info *siginfo, options int) error {
-	_, _, e := unix.RawSyscall6(unix.SYS_WAITID, uintptr(kind), uintptr(id), uintptr(unsafe.Pointer(info)), uintptr(options|unix.WNOHANG), 0, 0)
+	_, _, e := unix.RawSyscall6(unix.SYS_WAITID, uintptr(kind), uintptr(id),
+		uintptr(unsafe.Pointer(info)), uintptr(options|unix.WNOHANG), 0, 0)
 	if e != 0 {
 		return e
 	}
 	return nil
 }
 
-// wait4 collects the status of a process that has one, as waitid does.
+// wait4 collects the status of a process that has one. It never waits, like waitid.
 func wait4(pid int, status *unix.WaitStatus, usage *unix.Rusage) (int, error) {
 	var word int32
-	got, _, e := unix.RawSyscall6(unix.SYS_WAIT4, uintptr(pid), uintptr(unsafe.Pointer(&word)), unix.WNOHANG|unix.WALL, uintptr(unsafe.Pointer(usage)), 0, 0)
+	got, _, e := unix.RawSyscall6(unix.SYS_WAIT4, uintptr(pid), uintptr(unsafe.Pointer(&word)),
+		unix.WNOHANG|unix.WALL, uintptr(unsafe.Pointer(usage)), 0, 0)
 	if e != 0 {
 		return 0, e
 	}
@@ -45,11 +47,11 @@ func wait4(pid int, status *unix.WaitStatus, usage *unix.Rusage) (int, error) {
 	return int(got), nil
 }
 
-// eventStop is PTRACE_EVENT_STOP, linux/ptrace.h; x/sys does not have it.
+// eventStop is PTRACE_EVENT_STOP of linux/ptrace.h, which x/sys does not have.
 const eventStop = 128
 
-// ptrace makes the requests that do not wait: of a thread that is stopped, or to
-// stop one. For PTRACE_SEIZE, which may, there is ptraceSeize.
+// ptrace makes the requests that never wait: those about a stopped thread, and
+// PTRACE_INTERRUPT. PTRACE_SEIZE can wait; see ptraceSeize.
 func ptrace(request, tid int, addr, data uintptr) error {
 	_, _, e := unix.RawSyscall6(unix.SYS_PTRACE, uintptr(request), uintptr(tid), addr, data, 0, 0)
 	if e != 0 {
@@ -58,18 +60,20 @@ func ptrace(request, tid int, addr, data uintptr) error {
 	return nil
 }
 
-// ptraceMessage reads what a stop has to say: PTRACE_GETEVENTMSG, ptrace(2).
+// ptraceMessage reads the message of a ptrace stop: PTRACE_GETEVENTMSG, ptrace(2).
 func ptraceMessage(tid int, message *uintptr) error {
-	_, _, e := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_GETEVENTMSG, uintptr(tid), 0, uintptr(unsafe.Pointer(message)), 0, 0)
+	_, _, e := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_GETEVENTMSG, uintptr(tid), 0,
+		uintptr(unsafe.Pointer(message)), 0, 0)
 	if e != 0 {
 		return e
 	}
 	return nil
 }
 
-// ptraceSeize may wait, so Go's scheduler has to know of it.
+// ptraceSeize traces a thread. It can wait for an execve, so it goes through Go's scheduler.
 func ptraceSeize(tid int, options uintptr) error {
-	if _, _, e := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(tid), 0, options, 0, 0); e != 0 {
+	_, _, e := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(tid), 0, options, 0, 0)
+	if e != 0 {
 		return e
 	}
 	return nil
@@ -77,15 +81,15 @@ func ptraceSeize(tid int, options uintptr) error {
 
 // syscallInfo is the head of struct ptrace_syscall_info, ptrace(2).
 type syscallInfo struct {
-	op   uint8 // 1: it enters the call
+	op   uint8 // 1 at the entry of the call
 	_    [3]uint8
 	arch uint32
 	_    [2]uint64
 	nr   uint64
 }
 
-// entersExecve reports whether a thread that is stopped at a system call is about to
-// execute a program. Where the kernel does not say, the answer is yes.
+// entersExecve reports whether a thread in a system call stop is about to execute a program. It
+// returns true where the kernel does not tell.
 func entersExecve(tid int) bool {
 	const getSyscallInfo, entry = 0x420e, 1
 	const i386, execve386, execveat386 = 0x40000003, 11, 358
@@ -104,18 +108,17 @@ func entersExecve(tid int) bool {
 	return info.nr == unix.SYS_EXECVE || info.nr == unix.SYS_EXECVEAT
 }
 
-// The kernel lets a thread look at a process whose ids are its own
-// (ptrace(2), "Ptrace access mode checking"). A child of another user is none
-// of ours, but who may change ids, as root in a container, may take over its
-// ids for the moment of the look: the real ones to attach, those of the file
-// system to read. Capabilities, effective ids and the other threads stay as
-// they are, so these are raw system calls; setuid(3) and Go's own would change
-// every thread.
-
+// unchangedID tells setresuid(2) to keep an id.
+//
+// The kernel lets a thread read and trace a process with the ids of the thread (ptrace(2),
+// "Ptrace access mode checking"). A child of another user has other ids. A supervisor that may
+// change ids, such as root in a container, takes over the ids of the child for the call: the
+// real ids to attach, the file system ids to read. Capabilities, effective ids and other
+// threads are not changed. That needs raw system calls: setuid(3) and Go's functions change all
+// threads.
 const unchangedID = ^uintptr(0) // setresuid(2): leave this id as it is
 
-// attachAs runs attach with the real ids of a process. On the loop's thread
-// only.
+// attachAs runs attach with the real ids of a process. Call it on the loop's thread only.
 func attachAs(pid int, attach func() error) error {
 	s, err := procfs.ReadStatus(pid)
 	if err != nil {
@@ -136,8 +139,9 @@ func attachAs(pid int, attach func() error) error {
 	return attach()
 }
 
-// readAs runs read with the file system ids of a process, if reading it was
-// denied to ours. setfsuid(2) makes a process undumpable; that is put right.
+// readAs runs read. If that fails for lack of permission, it runs read again with the file
+// system ids of the process. setfsuid(2) makes the supervisor undumpable, so readAs makes it
+// dumpable again.
 func readAs(pid int, read func() error) error {
 	err := read()
 	if !errors.Is(err, fs.ErrPermission) || unix.Geteuid() != 0 {

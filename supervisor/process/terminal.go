@@ -6,19 +6,19 @@ import (
 	"tp0/supervisor/process/spawn"
 )
 
-// Job control for a run that has a group of its own at our terminal. The
-// terminal signals the foreground group, which is the run's and not ours, so
-// the shell that started us sees neither its stop nor its end. We pass both on:
-// we stop when it does, and take the terminal back when it ended.
-
-// checkJobStops looks for runs that job control stopped. It asks for these pids alone:
-// for all children it would take the stops of others from who waits for them.
+// Job control: a child process in a process group of its own has the terminal. The terminal
+// signals that foreground group, so the shell that started the supervisor sees neither the stop
+// nor the end of the process. The supervisor passes both on: it stops when the process stops,
+// and takes the terminal back when the process ends.
+//
+// checkJobStops handles child processes that job control stopped. It asks for their pids alone:
+// a wait for all children would take ptrace stops from the loop.
 func (l *Loop) checkJobStops() {
 	if !l.terminal {
-		return // of many children none has one
+		return // no child process has a terminal
 	}
 	for pid, c := range l.byPid {
-		if o := c.observed; !c.terminal || o != nil && len(o.traced) > 0 { // a traced one's stops are ptrace's, see tracedJob
+		if o := c.observed; !c.terminal || o != nil && len(o.traced) > 0 { // see checkTracedJobStop
 			continue
 		}
 		var info siginfo
@@ -28,8 +28,7 @@ func (l *Loop) checkJobStops() {
 	}
 }
 
-// checkTracedJobStop does the same for a run that we trace: its stop comes as one of
-// ptrace's.
+// checkTracedJobStop handles the job control stop of a traced process, which is a ptrace stop.
 func (l *Loop) checkTracedJobStop(tid int, status unix.WaitStatus) {
 	o, what, sig := l.tids[tid], int(status>>16)&0xff, status.StopSignal()
 	if o != nil && o.isMain() && tid == o.pid && what == eventStop && sig != unix.SIGTRAP {
@@ -37,9 +36,9 @@ func (l *Loop) checkTracedJobStop(tid int, status unix.WaitStatus) {
 	}
 }
 
-// jobStopped stops us and our whole group, as the terminal would have. Where
-// nobody could continue us the run goes on instead: the kernel does not stop
-// such a group by the terminal either (setpgid(2), orphaned).
+// jobStopped stops the supervisor and its process group, as the terminal would. If no process
+// could continue the group, the child process continues instead: the kernel does not stop such
+// a group at the terminal either (setpgid(2), orphaned process group).
 func (l *Loop) jobStopped(c *childProcess, sig unix.Signal) {
 	if !c.terminal {
 		return
@@ -50,17 +49,18 @@ func (l *Loop) jobStopped(c *childProcess, sig unix.Signal) {
 		}
 		return
 	}
-	_ = unix.Kill(0, unix.SIGSTOP) // SIGCONT goes on in forward
+	_ = unix.Kill(0, unix.SIGSTOP) // forward handles the SIGCONT
 }
 
-// giveTerminal makes the run's group the foreground one if ours is.
+// giveTerminal makes the process group the foreground group, if the supervisor's group is.
 func (l *Loop) giveTerminal(c *childProcess) {
 	if c.terminal {
 		spawn.GiveForeground(c.pid)
 	}
 }
 
-// takeTerminal makes ours the foreground group again if the run's is.
+// takeTerminal makes the supervisor's group the foreground group again, if the process's group
+// is.
 func (l *Loop) takeTerminal(c *childProcess) {
 	if c.terminal {
 		spawn.TakeForeground(c.pid)

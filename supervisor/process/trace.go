@@ -7,7 +7,8 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// handlePtraceStop handles a ptrace stop of a thread.
+// handlePtraceStop handles a ptrace stop of a thread: it translates the stop to an event of the
+// state machine. Package proof decides what is done about it.
 func (l *Loop) handlePtraceStop(tid int, status unix.WaitStatus) {
 	o := l.tids[tid]
 	if o == nil {
@@ -20,9 +21,8 @@ func (l *Loop) handlePtraceStop(tid int, status unix.WaitStatus) {
 	l.handleEvent(o, e, stopCause{tid: tid, sig: sig})
 }
 
-// stopEvent makes out what the stop of a thread is, and notes what the stop
-// tells. The signal, if there is one, is on its way to the thread and is to be
-// handed on.
+// stopEvent returns the event of a ptrace stop, and records what the stop tells. The signal, if
+// there is one, is to be delivered to the thread.
 func (l *Loop) stopEvent(o *observed, tid int, status unix.WaitStatus) (proof.Event, unix.Signal) {
 	const systemCall = unix.SIGTRAP | 0x80 // PTRACE_O_TRACESYSGOOD
 	what, sig := int(status>>16)&0xff, status.StopSignal()
@@ -36,7 +36,8 @@ func (l *Loop) stopEvent(o *observed, tid int, status unix.WaitStatus) (proof.Ev
 		l.recordFork(o, tid)
 		return proof.ThreadStop, 0
 	case eventStop:
-		if sig == unix.SIGSTOP || sig == unix.SIGTSTP || sig == unix.SIGTTIN || sig == unix.SIGTTOU {
+		if sig == unix.SIGSTOP || sig == unix.SIGTSTP || sig == unix.SIGTTIN ||
+			sig == unix.SIGTTOU {
 			return proof.GroupStop, 0
 		}
 		return proof.EventStop, 0
@@ -49,9 +50,9 @@ func (l *Loop) stopEvent(o *observed, tid int, status unix.WaitStatus) (proof.Ev
 	return proof.ThreadStop, 0
 }
 
-// adoptThread makes out whose thread it is that stops for the first time: a new
-// one of a process that we watch, a process that one of those forked, or one
-// that took the number of its main thread over in execve(2).
+// adoptThread finds the process of a thread that stops for the first time: an observed process
+// with a new thread, a process that an observed process forked, or a thread that got the pid in
+// execve(2). It returns nil if the thread is not to be traced.
 func (l *Loop) adoptThread(tid int) *observed {
 	if o := l.observed[tid]; o != nil && !o.inState(proof.Reported) {
 		l.newThread(o, tid)
@@ -74,7 +75,7 @@ func (l *Loop) adoptThread(tid int) *observed {
 	}
 	if parent != nil && !l.mayTrace(parent.owner, tid) {
 		delete(l.forkParents, tid)
-		return nil // its thread is detached from
+		return nil // the loop detaches from its thread
 	}
 	return l.observeForked(tid, parent)
 }
@@ -84,8 +85,8 @@ func (l *Loop) newThread(o *observed, tid int) {
 	l.handleEvent(o, proof.NewThread, stopCause{tid: tid})
 }
 
-// recordFork remembers whose a process is that we will see stop for the first time:
-// its parent may be gone by then.
+// recordFork records the parent of a forked process until its first ptrace stop: the parent may
+// be gone by then.
 func (l *Loop) recordFork(o *observed, tid int) {
 	var pid uintptr
 	if err := ptraceMessage(tid, &pid); err == nil && l.tids[int(pid)] == nil {
@@ -93,7 +94,7 @@ func (l *Loop) recordFork(o *observed, tid int) {
 	}
 }
 
-// recordExit notes the status of a thread that exits, and says which one it is.
+// recordExit records the status of a thread in its exit stop, and returns the event.
 func (l *Loop) recordExit(o *observed, tid int) proof.Event {
 	var status uintptr
 	if err := ptraceMessage(tid, &status); err == nil {
@@ -109,8 +110,8 @@ func (l *Loop) recordExit(o *observed, tid int) proof.Event {
 	return proof.SiblingExit
 }
 
-// recordExecve notes that a thread runs a new program: it has its process's number
-// now, and is its only thread.
+// recordExecve records that a thread executed a program: its tid is the pid now, and it is the
+// only thread.
 func (l *Loop) recordExecve(o *observed, tid int) {
 	var former uintptr
 	if err := ptraceMessage(tid, &former); err == nil && int(former) != tid {
@@ -119,12 +120,11 @@ func (l *Loop) recordExecve(o *observed, tid int) {
 	o.evidence.Executed, o.primary, o.exiting = true, tid, nil
 }
 
-// perform carries one action out.
+// performAction performs an action of the state machine of a process.
 func (l *Loop) performAction(o *observed, a proof.Action, c stopCause) {
 	switch a {
 	case proof.Continue:
 		_ = ptrace(unix.PTRACE_CONT, c.tid, 0, uintptr(c.sig))
-		l.startBusyPoll()
 	case proof.ContinueToSyscall:
 		_ = ptrace(unix.PTRACE_SYSCALL, c.tid, 0, uintptr(c.sig))
 	case proof.Listen:
@@ -172,7 +172,7 @@ func (l *Loop) listenInGroupStop(o *observed, tid int) {
 	_ = ptrace(unix.PTRACE_LISTEN, tid, 0, 0)
 	c := o.owner
 	if c == nil || c.phase.MainEnded() || c.stop.delivery.State.Waits() {
-		return // the signal goes first
+		return // the pending signal is sent first
 	}
-	l.continueRun(c) // for a descendant too: a parent that waits for it cannot end otherwise
+	l.continueRun(c) // for a descendant too: its parent may wait for it
 }

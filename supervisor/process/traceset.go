@@ -6,15 +6,16 @@ import (
 	"tp0/supervisor/process/proof"
 )
 
-// The number of descendants of one child that are traced at a time. To scan one, to trace it and
-// to see its end takes up to a millisecond on a busy machine, so of the time that the final stop
-// has left it may be a sixteenth.
+// These bound the number of descendants of one child process that are traced at a time. To scan
+// and trace a descendant and to see its end takes up to 1 ms on a busy machine. All of them may
+// take a sixteenth of the time that the final stop has left.
 const (
 	minTraced   = 64
 	maxTraced   = 1024
-	tracedShare = 16 * time.Millisecond // of the time left, for each of them
+	tracedShare = 16 * time.Millisecond // of the time left, for each descendant
 )
 
+// maxTracedNow returns the current limit.
 func (l *Loop) maxTracedNow() int {
 	if l.budget.End.IsZero() {
 		return maxTraced
@@ -22,7 +23,7 @@ func (l *Loop) maxTracedNow() int {
 	return max(minTraced, min(maxTraced, int(time.Until(l.budget.End)/tracedShare)))
 }
 
-// traceSetOf is that of a run, or of all orphans that are in no tree.
+// traceSetOf returns the trace set of a child process. For nil it returns that of the orphans.
 func (l *Loop) traceSetOf(c *childProcess) *traceSet {
 	if c == nil || c.observed == nil {
 		return &l.orphanSet
@@ -30,7 +31,8 @@ func (l *Loop) traceSetOf(c *childProcess) *traceSet {
 	return &c.observed.traceSet
 }
 
-// mayTrace reports whether one more process of a tree may be traced.
+// mayTrace reports whether one more process of a tree may be traced, and records the process if
+// not.
 func (l *Loop) mayTrace(c *childProcess, pid int) bool {
 	x := l.traceSetOf(c)
 	if x.traced > 0 && x.traced >= l.maxTracedNow() {
@@ -40,7 +42,7 @@ func (l *Loop) mayTrace(c *childProcess, pid int) bool {
 	return true
 }
 
-// updateTraceSet counts a process as one of its tree while it is traced.
+// updateTraceSet counts a process in its trace set while it is traced.
 func (l *Loop) updateTraceSet(o *observed) {
 	if counts := !o.isMain() && o.machine.State < proof.Ended; counts != o.counted {
 		o.counted = counts

@@ -72,7 +72,10 @@ func TestSurvivorIsKilled(t *testing.T) {
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Process == id && s.Signal == unix.SIGTERM })
 	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
-	wait(b, func(s Signalled) bool { return s.Process == id && s.Pid == pid && s.Signal == unix.SIGKILL })
+	wait(
+		b,
+		func(s Signalled) bool { return s.Process == id && s.Pid == pid && s.Signal == unix.SIGKILL },
+	)
 	if o := wait(b, func(o OrphanReaped) bool { return o.Pid == pid }); o.Exit.Signal != "SIGKILL" {
 		t.Errorf("%+v", o)
 	}

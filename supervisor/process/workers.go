@@ -8,35 +8,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxWorkers bounds those under way: enough to have many wait for one dump of
-// the sockets together.
+// maxWorkers bounds the goroutines of the pool. It is large enough that many scans can wait for
+// one listing of the sockets.
 const maxWorkers = 32
 
-// workerPool are the goroutines that look. One begins when there is something to
-// look at and ends when there is nothing any more; so in a stop of a thousand
-// few grow the stack that a look needs, and an idle supervisor has none.
+// workerPool runs the fd scans. A worker starts when there is a scan and ends when the queue is
+// empty. So an idle supervisor has no workers, and few of them grow the stack that a scan
+// needs.
 //
-// No more of them look at a time than there are processors; the others wait for
-// the sockets. More threads would only take the processors from each other, and
-// from those that end.
+// As many workers run at a time as there are processors; the others wait for a slot or for the
+// sockets. More threads would take the processors from each other and from the processes that
+// end.
 //
-// They go first where we have the right to (CAP_SYS_NICE, RLIMIT_NICE): whoever
-// stands in its exit stands there until we looked, and where a hundred end at
-// once, each with its own claim to the processors, two that look get a fiftieth.
+// Workers run with a higher priority where the supervisor has the right to (CAP_SYS_NICE,
+// RLIMIT_NICE). A process in its exit stop waits for its scan. Where a hundred processes end at
+// once, each with its own claim to the processors, two workers without priority get a fiftieth
+// of the time.
 type workerPool struct {
 	running    chan struct{}
-	waiting    chan struct{} // full: so many wait aside
+	waiting    chan struct{} // limits the scans in waitOutside
 	goroutines sync.WaitGroup
-	nice       int         // ours
-	noBoost    atomic.Bool // we may not go first
+	nice       int         // nice value of the supervisor
+	noBoost    atomic.Bool // the supervisor may not raise priorities
 
 	mu    sync.Mutex
 	queue []func()
 	count int
 }
 
-// priorityBoost is how far they go first, in steps of nice(2): with some ten times the
-// share of another thread (sched(7)).
+// priorityBoost is by how much the nice value of a worker is lower than that of the supervisor:
+// it gets some ten times the share of another thread (sched(7)).
 const priorityBoost = 10
 
 func newWorkerPool() *workerPool {
@@ -48,15 +49,15 @@ func newWorkerPool() *workerPool {
 	return p
 }
 
-// niceness is that of the calling thread. The system call tells it as 20 less it
-// (getpriority(2), C library/kernel differences).
+// niceness returns the nice value of the calling thread. The system call returns 20 minus the
+// nice value (getpriority(2), C library/kernel differences).
 func niceness() (int, error) {
 	raw, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
 	return 20 - raw, err
 }
 
-// raisePriority has the calling goroutine's thread go first until done. Nothing inherits
-// that: Go's runtime clones no thread from one that is locked.
+// raisePriority raises the priority of the calling goroutine's thread until done is called. No
+// thread inherits the priority: Go's runtime clones no thread from a locked one.
 func (p *workerPool) raisePriority() (done func()) {
 	done = func() {}
 	if p.noBoost.Load() {
@@ -70,11 +71,12 @@ func (p *workerPool) raisePriority() (done func()) {
 	}
 	return func() {
 		if unix.Setpriority(unix.PRIO_PROCESS, 0, p.nice) == nil {
-			runtime.UnlockOSThread() // else the thread ends with the goroutine
+			runtime.UnlockOSThread() // else the locked thread ends with the goroutine
 		}
 	}
 }
 
+// submit runs a scan on a worker.
 func (p *workerPool) submit(look func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,8 +88,9 @@ func (p *workerPool) submit(look func()) {
 	p.queue = append(p.queue, look)
 }
 
+// work runs scans until the queue is empty.
 func (p *workerPool) work(look func()) {
-	p.running <- struct{}{} // before it gets a thread of its own: threads are few, see limits.Threads
+	p.running <- struct{}{} // before it locks a thread: limits.Threads bounds them
 	defer p.raisePriority()()
 	for look != nil {
 		look()
@@ -96,8 +99,8 @@ func (p *workerPool) work(look func()) {
 	<-p.running
 }
 
-// nextJob is the look that has waited longest; nil: there is none, and the one who
-// asked ends.
+// nextJob returns the oldest scan of the queue. It returns nil if there is none; the calling
+// worker ends then.
 func (p *workerPool) nextJob() func() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -110,29 +113,15 @@ func (p *workerPool) nextJob() func() {
 	return look
 }
 
-// backlog is how many looks are due or under way.
+// backlog returns the number of scans that wait or run.
 func (p *workerPool) backlog() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.queue) + p.count
 }
 
-// tryEnterSlot reports whether somebody who must not wait may look now; leave is to
-// follow.
-func (p *workerPool) tryEnterSlot() bool {
-	select {
-	case p.running <- struct{}{}:
-		return true
-	default:
-		return false
-	}
-}
-
-func (p *workerPool) exitSlot() { <-p.running }
-
-// waitOutside has a look wait for something while another one looks. It keeps its
-// thread only if that is the loop's own, and no more wait at once than there are
-// slots: threads are few.
+// waitOutside lets a scan wait while another one uses its slot. No more scans wait at once than
+// there are slots, since each keeps a thread.
 func (p *workerPool) waitOutside(wait func()) {
 	<-p.running
 	ahead := p.restorePriority()
@@ -141,11 +130,11 @@ func (p *workerPool) waitOutside(wait func()) {
 	<-p.waiting
 	p.running <- struct{}{}
 	if ahead {
-		p.raisePriority() // work ends what this begins
+		p.raisePriority() // work restores it
 	}
 }
 
-// restorePriority ends what first began on this thread, and reports whether it had.
+// restorePriority undoes raisePriority on this thread, and reports whether it was in effect.
 func (p *workerPool) restorePriority() bool {
 	if p.noBoost.Load() {
 		return false
