@@ -37,7 +37,6 @@ var notYet = []string{
 	"supervisor/orchestrator",
 	"supervisor/output",
 	"supervisor/process",
-	"supervisor/process/spawn",
 	"supervisor/report",
 	"workers/client",
 	"workers/internal/graceful",

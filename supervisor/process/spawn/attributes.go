@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Attributes are what a process begins with that Go's fork cannot give it. The
-// start verb sets them in the child. The zero value changes nothing.
+// Attributes are the attributes of a process that Go's fork cannot set. The start verb sets them in
+// the child. An attribute that is nil, empty or false stays as the supervisor has it.
 type Attributes struct {
-	UID, GID    *uint32             // nil: the supervisor's own
+	UID, GID    *uint32
 	Groups      []uint32            // supplementary groups; they are set only with GID
-	Umask       *int                // nil: the supervisor's own; umask(2)
-	Nice        *int                // -20 to 19; nil: the supervisor's own; setpriority(2)
-	OOMScoreAdj *int                // -1000 to 1000; nil: the supervisor's own; proc(5)
+	Umask       *int                // umask(2)
+	Nice        *int                // -20 to 19; setpriority(2)
+	OOMScoreAdj *int                // -1000 to 1000; proc(5)
 	Limits      map[int]unix.Rlimit // by RLIMIT_ number; setrlimit(2)
 	NoNewPrivs  bool                // PR_SET_NO_NEW_PRIVS, prctl(2)
 }
@@ -55,9 +55,9 @@ func (a *Attributes) setLimits() error {
 	return nil
 }
 
-// setIDs changes the ids of the calling thread alone, with raw system calls.
-// setuid(3) and Go's own functions change every thread, and each thread would
-// count for RLIMIT_NPROC of the user, although execve(2) leaves only one.
+// setIDs changes the ids of the calling thread alone, with raw system calls. setuid(3) and Go's own
+// functions change every thread. Then each thread would count for RLIMIT_NPROC of the user,
+// although only one thread survives execve(2).
 func (a *Attributes) setIDs() error {
 	if a.GID != nil {
 		groups := append([]uint32{}, a.Groups...)
@@ -87,9 +87,9 @@ func (a *Attributes) setNoNewPrivs() error {
 	return stepError(err, "set no_new_privs")
 }
 
-// setSignals sets the dispositions and the mask past Go's runtime, which keeps
-// its own handlers for some signals and never blocks others. execve(2) resets
-// handlers and keeps what is ignored (signal(7)).
+// setSignals sets the dispositions and the mask with raw system calls, because Go's runtime keeps
+// handlers for some signals and never blocks others. execve(2) resets handlers and keeps ignored
+// signals ignored (signal(7)).
 func setSignals(ignored Signals, mask *Signals) error {
 	const (
 		size   = 8 // bytes of the kernel's sigset_t

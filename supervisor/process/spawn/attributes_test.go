@@ -13,72 +13,81 @@ import (
 	"tp0/supervisor/fixture/needs"
 )
 
-// What was asked for is read back from a real child.
-func TestAttributes(t *testing.T) {
-	needs.Check(t, "root")
-	limits := func(number int, soft, hard uint64) Attributes {
-		return Attributes{Limits: map[int]unix.Rlimit{number: {Cur: soft, Max: hard}}}
-	}
-	const none = unix.RLIM_INFINITY
+const unlimited = unix.RLIM_INFINITY
+
+func limit(number int, soft, hard uint64) Attributes {
+	return Attributes{Limits: map[int]unix.Rlimit{number: {Cur: soft, Max: hard}}}
+}
+
+// attributeTest is attributes, and a line of a file of /proc/PID that shows them.
+type attributeTest struct {
+	give             Attributes
+	file, word, want string
+}
+
+// attributeTests returns the tests by name. For a child without an attribute, the line is that of
+// the supervisor.
+func attributeTests(t *testing.T) map[string]attributeTest {
 	user := Attributes{UID: is(uint32(65534)), GID: is(uint32(7))}
 	groups := Attributes{GID: is(uint32(7)), Groups: []uint32{7, 9, 4242}}
-	nnp := fact(t, os.Getpid(), "status", "NoNewPrivs:")
-	for name, tt := range map[string]struct {
-		give             Attributes
-		file, word, want string
-	}{
+	ownPrivs := lineOf(t, os.Getpid(), "status", "NoNewPrivs:")
+	// Go raises this limit for itself, in the start verb too. The child must have the limit of a
+	// child that does not need the start verb.
+	ownFiles := lineOf(t, mustStart(t, sleep(t, Attributes{})), "limits", "Max open files")
+	return map[string]attributeTest{
 		"umask":     {Attributes{Umask: is(0o027)}, "status", "Umask:", "Umask: 0027"},
 		"umask 0":   {Attributes{Umask: is(0)}, "status", "Umask:", "Umask: 0000"},
 		"oom":       {Attributes{OOMScoreAdj: is(321)}, "oom_score_adj", "", "321"},
 		"nnp":       {Attributes{NoNewPrivs: true}, "status", "NoNewPrivs:", "NoNewPrivs: 1"},
-		"no nnp":    {Attributes{Umask: is(0)}, "status", "NoNewPrivs:", nnp},
+		"no nnp":    {Attributes{Umask: is(0)}, "status", "NoNewPrivs:", ownPrivs},
 		"uid":       {user, "status", "Uid:", "Uid: 65534 65534 65534 65534"},
 		"gid":       {user, "status", "Gid:", "Gid: 7 7 7 7"},
 		"no groups": {user, "status", "Groups:", "Groups:"},
 		"groups":    {groups, "status", "Groups:", "Groups: 7 9 4242"},
-		"no rights": {user, "status", "CapEff:", "CapEff: 0000000000000000"},
+		"no caps":   {user, "status", "CapEff:", "CapEff: 0000000000000000"},
 		"nofile": {
-			limits(unix.RLIMIT_NOFILE, 100, 200),
+			limit(unix.RLIMIT_NOFILE, 100, 200),
 			"limits", "Max open files", "Max open files 100 200 files",
 		},
-		"nofile as ours": {Attributes{Umask: is(0)}, "limits", "Max open files", ""}, // see below
+		"no nofile": {Attributes{Umask: is(0)}, "limits", "Max open files", ownFiles},
 		"as": {
-			limits(unix.RLIMIT_AS, 64<<20, 64<<20),
+			limit(unix.RLIMIT_AS, 64<<20, 64<<20),
 			"limits", "Max address space", "Max address space 67108864 67108864 bytes",
 		},
 		"data": {
-			limits(unix.RLIMIT_DATA, 8<<20, none),
+			limit(unix.RLIMIT_DATA, 8<<20, unlimited),
 			"limits", "Max data size", "Max data size 8388608 unlimited bytes",
 		},
 		"stack": {
-			limits(unix.RLIMIT_STACK, 1<<20, none),
+			limit(unix.RLIMIT_STACK, 1<<20, unlimited),
 			"limits", "Max stack size", "Max stack size 1048576 unlimited bytes",
 		},
 		"core": {
-			limits(unix.RLIMIT_CORE, 0, 0),
+			limit(unix.RLIMIT_CORE, 0, 0),
 			"limits", "Max core file size", "Max core file size 0 0 bytes",
 		},
 		"cpu": {
-			limits(unix.RLIMIT_CPU, 60, 61),
+			limit(unix.RLIMIT_CPU, 60, 61),
 			"limits", "Max cpu time", "Max cpu time 60 61 seconds",
 		},
 		"fsize": {
-			limits(unix.RLIMIT_FSIZE, 0, none),
+			limit(unix.RLIMIT_FSIZE, 0, unlimited),
 			"limits", "Max file size", "Max file size 0 unlimited bytes",
 		},
-	} {
+	}
+}
+
+// TestAttributes reads the attributes of a child back.
+func TestAttributes(t *testing.T) {
+	needs.Check(t, "root")
+	for name, tt := range attributeTests(t) {
 		t.Run(name, func(t *testing.T) {
-			if name == "nofile as ours" {
-				// Go raises the limit for itself, in the start verb too. A child must
-				// have the one that a child without the start verb has.
-				tt.want = fact(t, mustStart(t, sleep(t, Attributes{})), tt.file, tt.word)
-			}
 			pid := mustStart(t, sleep(t, tt.give))
-			if got := fact(t, pid, tt.file, tt.word); got != tt.want {
-				t.Errorf("%s, want %s", got, tt.want)
+			if got := lineOf(t, pid, tt.file, tt.word); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
 			}
-			if got := fact(t, pid, "comm", ""); got != "sleep" {
-				t.Errorf("it is %s when the barrier is released", got)
+			if got := lineOf(t, pid, "comm", ""); got != "sleep" {
+				t.Errorf("the command is %s when the barrier is released, want sleep", got)
 			}
 		})
 	}
@@ -89,42 +98,42 @@ func TestNice(t *testing.T) {
 	pid := mustStart(t, sleep(t, Attributes{Nice: is(7)}))
 	// The raw system call returns 20-nice, getpriority(2).
 	if p, err := unix.Getpriority(unix.PRIO_PROCESS, pid); err != nil || 20-p != 7 {
-		t.Errorf("nice %d, %v", 20-p, err)
+		t.Errorf("got nice %d, %v, want 7", 20-p, err)
 	}
 }
 
-// A tight limit of processes holds for the command alone: the threads of the
-// start verb do not count for the user.
+// TestFewProcesses sets RLIMIT_NPROC to 1 for a user. The threads of the start verb must not count
+// for the user.
 func TestFewProcesses(t *testing.T) {
 	needs.Check(t, "root")
-	user := is(uint32(1_987_654_321)) // has no process
+	user := is(uint32(1_987_654_321)) // a user without processes
 	pid := mustStart(t, sleep(t, Attributes{
 		UID: user, GID: user, Limits: map[int]unix.Rlimit{unix.RLIMIT_NPROC: {Cur: 1, Max: 1}},
 	}))
-	if got := fact(t, pid, "limits", "Max processes"); got != "Max processes 1 1 processes" {
-		t.Error(got)
+	if got := lineOf(t, pid, "limits", "Max processes"); got != "Max processes 1 1 processes" {
+		t.Errorf("got %q, want a limit of 1", got)
 	}
 }
 
-// The dispositions and the mask are those of the spec, in the kernel's layout.
-func TestSignalsOfAChild(t *testing.T) {
+// TestSignalsOfChild reads the dispositions and the mask of a child back.
+func TestSignalsOfChild(t *testing.T) {
 	s := sleep(t, Attributes{})
 	s.Ignored = Signals(0).With(unix.SIGUSR2).With(unix.SIGHUP)
 	s.Blocked = is(Signals(0).With(unix.SIGTERM))
 	pid := mustStart(t, s)
-	// The C library's own signals, 32 and 33, are ignored below make and others that
-	// use posix_spawn(3).
-	const ours = 1<<31 - 1
+	// A parent that uses posix_spawn(3), such as make, leaves signals 32 and 33 ignored. They
+	// belong to the C library.
+	const compared = 1<<31 - 1
 	for word, want := range map[string]uint64{"SigIgn:": 0x801, "SigBlk:": 0x4000} {
-		line := fact(t, pid, "status", word)
+		line := lineOf(t, pid, "status", word)
 		got, err := strconv.ParseUint(strings.TrimSpace(strings.TrimPrefix(line, word)), 16, 64)
-		if err != nil || got&ours != want {
-			t.Errorf("%s, want %#x", line, want)
+		if err != nil || got&compared != want {
+			t.Errorf("got %s, want %#x", line, want)
 		}
 	}
 }
 
-// A step that fails is named, with its errno.
+// TestStartFails checks that an error names the step that failed, with its errno.
 func TestStartFails(t *testing.T) {
 	program := t.TempDir() + "/p"
 	if err := os.WriteFile(program, []byte("#!/nowhere\n"), 0o755); err != nil {
@@ -138,8 +147,10 @@ func TestStartFails(t *testing.T) {
 		path  string
 		errno unix.Errno
 	}{
-		"cannot execute /not/there: no such file or directory":  {umask, "/not/there", unix.ENOENT},
-		"cannot execute /etc/passwd: permission denied":         {umask, "/etc/passwd", unix.EACCES},
+		"cannot execute /not/there: no such file or directory": {umask, "/not/there", unix.ENOENT},
+		"cannot execute /etc/passwd: permission denied": {
+			umask, "/etc/passwd", unix.EACCES,
+		},
 		"cannot execute .*/p: no such file or directory":        {umask, program, unix.ENOENT},
 		"cannot set resource limit 7 to 2, 1: invalid argument": {limits, "/bin/true", unix.EINVAL},
 		"cannot set oom_score_adj to 2000: invalid argument": {
@@ -153,22 +164,23 @@ func TestStartFails(t *testing.T) {
 			_, err := start(t, s)
 			if err == nil || !errors.Is(err, tt.errno) ||
 				!regexp.MustCompile("^"+want+"$").MatchString(err.Error()) {
-				t.Error(err)
+				t.Errorf("got error %v, want %s", err, want)
 			}
 		})
 	}
 }
 
-// Without the start verb the error is that of fork or exec.
+// TestForkFails checks that the error is that of fork or exec without the start verb.
 func TestForkFails(t *testing.T) {
 	s := sleep(t, Attributes{})
 	s.Path = "/not/there"
 	if _, err := start(t, s); !errors.Is(err, unix.ENOENT) {
-		t.Error(err)
+		t.Errorf("got error %v, want ENOENT", err)
 	}
 }
 
-// A probe has the user and the groups of its child, and a group of its own.
+// TestForkProbe checks that a probe has the user and the groups of its child, and a process group
+// of its own.
 func TestForkProbe(t *testing.T) {
 	needs.Check(t, "root")
 	s := sleep(t, Attributes{UID: is(uint32(65534)), GID: is(uint32(7)), Groups: []uint32{7, 9}})
@@ -183,12 +195,12 @@ func TestForkProbe(t *testing.T) {
 		"Gid:":    "Gid: 7 7 7 7",
 		"Groups:": "Groups: 7 9",
 	} {
-		if got := fact(t, pid, "status", word); got != want {
-			t.Errorf("%s, want %s", got, want)
+		if got := lineOf(t, pid, "status", word); got != want {
+			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 	if group, err := unix.Getpgid(pid); err != nil || group != pid {
-		t.Errorf("its group is %d (%v), want %d", group, err, pid)
+		t.Errorf("got process group %d, %v, want %d", group, err, pid)
 	}
 }
 
@@ -206,7 +218,7 @@ func TestCredential(t *testing.T) {
 	} {
 		c := tt.give.credential(uid, gid)
 		if (c == nil) != tt.nil || c != nil && (c.Uid != tt.u || c.Gid != tt.g) {
-			t.Errorf("%s: %+v", name, c)
+			t.Errorf("%s: got %+v, want uid %d, gid %d, nil %v", name, c, tt.u, tt.g, tt.nil)
 		}
 	}
 }

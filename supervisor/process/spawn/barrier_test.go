@@ -10,10 +10,10 @@ import (
 	"tp0/supervisor/exitcode"
 )
 
-// limit is how long any single wait may take; the test fails then.
-const limit = 20 * time.Second
+// timeout bounds each wait of a test.
+const timeout = 20 * time.Second
 
-// forked is a process that waits at its barrier.
+// forked returns a process that waits at its barrier.
 func forked(t *testing.T) (p *Prepared, pid int) {
 	t.Helper()
 	s := sleep(t, Attributes{})
@@ -39,31 +39,31 @@ func reap(t *testing.T, pid int) (status unix.WaitStatus) {
 	return status
 }
 
-// Release returns when the child dies at the barrier, and says that it did not
-// execute its command.
-func TestReleaseOfADeadChild(t *testing.T) {
+// TestReleaseOfDeadChild kills the child at the barrier.
+func TestReleaseOfDeadChild(t *testing.T) {
 	p, pid := forked(t)
 	_ = unix.Kill(pid, unix.SIGKILL)
 	if status := reap(t, pid); status.Signal() != unix.SIGKILL {
-		t.Errorf("it ended with %v", status)
+		t.Errorf("the child ended with status %v, want SIGKILL", status)
 	}
 	if err := p.Barrier.Release(); !errors.Is(err, ErrNotExecuted) {
-		t.Error(err)
+		t.Errorf("got error %v, want %v", err, ErrNotExecuted)
 	}
-	p.Barrier.Cancel() // after the end both do nothing
+	p.Barrier.Cancel() // after Release both do nothing
 	p.Barrier.Close()
 }
 
-// A child whose barrier is closed does not execute its command.
-func TestCloseOfABarrier(t *testing.T) {
+// TestCloseBarrier checks that a child does not execute its command when the barrier is closed.
+func TestCloseBarrier(t *testing.T) {
 	p, pid := forked(t)
 	p.Barrier.Close()
 	if status := reap(t, pid); status.ExitStatus() != exitcode.NotExecutable {
-		t.Errorf("it ended with %v", status)
+		t.Errorf("the child ended with status %v, want exit code %d",
+			status, exitcode.NotExecutable)
 	}
 }
 
-// Cancel ends the wait of Release for a child that is stopped.
+// TestCancel cancels Release while the child is stopped.
 func TestCancel(t *testing.T) {
 	p, pid := forked(t)
 	_ = unix.Kill(pid, unix.SIGSTOP)
@@ -76,10 +76,10 @@ func TestCancel(t *testing.T) {
 	select {
 	case err := <-released:
 		if !errors.Is(err, ErrNotExecuted) {
-			t.Error(err)
+			t.Errorf("got error %v, want %v", err, ErrNotExecuted)
 		}
-	case <-time.After(limit):
-		t.Errorf("Release still waits after %v", limit)
+	case <-time.After(timeout):
+		t.Errorf("Release still waits after %v", timeout)
 	}
 	_ = unix.Kill(pid, unix.SIGKILL)
 	reap(t, pid)

@@ -11,19 +11,17 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// UnshareTable gives the calling thread, which must be the loop's, its own table
-// of descriptors (CLOSE_RANGE_UNSHARE, close_range(2)). The table holds the
-// standard streams, our end of the handover, and what Go's runtime needs to wake
-// its poller from any thread: see [OpenPoller].
+// UnshareTable gives the calling thread, which must be the loop's, an fd table of its own
+// (CLOSE_RANGE_UNSHARE, close_range(2)). The table has the standard streams, our end of the
+// handover, and the descriptors with which Go's runtime wakes its poller from any thread: see
+// [OpenPoller].
 //
-// A fork copies the table of the thread that calls it, and the child's exec
-// closes the copies one by one. With a thousand children, whose pipes we read,
-// that was more work than the rest of a spawn (docs/decisions/0014). A child also
-// cannot inherit what this thread does not have.
+// A fork copies the table of the calling thread, and the exec of the child closes the copies one by
+// one. With a thousand children, whose pipes we read, that took longer than the rest of a spawn
+// (docs/decisions/0014). A child also cannot inherit a descriptor that this thread does not have.
 //
-// An error says that the kernel cannot do it (before Linux 5.9), or that our
-// descriptors cannot be listed. Then all threads share one table: everything
-// works as well, and a spawn is slower.
+// UnshareTable fails before Linux 5.9, or if our descriptors cannot be listed. Then all threads
+// share one table, and a spawn is slower.
 func (h *Handover) UnshareTable() error {
 	own, err := procfs.OwnFDs()
 	if err != nil {
@@ -38,18 +36,17 @@ func (h *Handover) UnshareTable() error {
 	how := uint(unix.CLOSE_RANGE_UNSHARE)
 	for _, gap := range gaps(keep) {
 		if err := unix.CloseRange(gap.first, gap.last, how); err != nil {
-			return fmt.Errorf("cannot make a table of descriptors for this thread: %w", err)
+			return fmt.Errorf("cannot create an fd table for this thread: %w", err)
 		}
-		how = 0 // from now on the table is this thread's own
+		how = 0 // the first call unshared the table
 	}
 	return nil
 }
 
-// fdRange is the descriptors from first to last, both included.
+// fdRange is a range of descriptors, including first and last.
 type fdRange struct{ first, last uint }
 
-// gaps returns the ranges above the lowest descriptor of keep that keep does not
-// cover. keep is sorted in place.
+// gaps returns the ranges between and above the descriptors of keep. It sorts keep.
 func gaps(keep []uint) (all []fdRange) {
 	slices.Sort(keep)
 	for i, fd := range keep {
@@ -64,14 +61,13 @@ func gaps(keep []uint) (all []fdRange) {
 	return all
 }
 
-// OpenPoller makes Go's runtime open the descriptors of its poller. Call it
-// before the ledger begins, so that the ledger finds them, and before
-// [Handover.UnshareTable], so that the thread's own table has them. An error says
-// that no pipe could be made.
+// OpenPoller makes Go's runtime open the descriptors of its poller. Call it before the fd ledger is
+// created, so that the ledger finds them, and before [Handover.UnshareTable], so that the thread's
+// own table has them. It fails if no pipe can be created.
 func OpenPoller() error {
 	r, w, err := os.Pipe()
 	if err != nil {
-		return fmt.Errorf("cannot make a pipe: %w", err)
+		return fmt.Errorf("cannot create a pipe: %w", err)
 	}
 	return errors.Join(r.Close(), w.Close())
 }

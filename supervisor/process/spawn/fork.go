@@ -8,31 +8,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Fork forks a prepared process. own are the duplicates of p.Files that the
-// loop's thread took over; the caller closes them afterwards. keepInherited says
-// that children inherit the descriptors that the supervisor was started with, in
-// place of the loop's thread having its own table.
+// Fork forks a prepared process. own are the duplicates of p.Files that the loop's thread took
+// over; the caller closes them afterwards. keepInherited says that children inherit the descriptors
+// that the supervisor was started with, so the loop's thread has no fd table of its own.
 //
-// The child has a process group or a session of its own, a parent death signal
-// (SIGTERM when the loop's thread ends, PR_SET_PDEATHSIG of prctl(2)), and the
-// descriptors of its spec. Go's fork restores the signal mask and the
-// dispositions.
+// The child has a process group or a session of its own, a parent death signal, and the descriptors
+// of its spec. The parent death signal is SIGTERM, sent when the loop's thread ends
+// (PR_SET_PDEATHSIG, prctl(2)). Go's fork restores the signal mask and the dispositions.
 //
-// Without a barrier Fork returns once the command is executed, and the error is
-// that of fork(2) or execve(2). With one it returns at once, and the error of
-// execve(2) comes from [Barrier.Release]. Call it on the loop's thread only.
+// Without a barrier Fork returns once the command is executed, with the error of fork(2) or
+// execve(2). With a barrier it returns at once, and [Barrier.Release] returns the error of
+// execve(2). Call Fork on the loop's thread only.
 func (p *Prepared) Fork(own []int, keepInherited bool) (pid int, err error) {
 	path, argv := p.spec.Path, p.spec.Argv
 	if p.Barrier != nil {
 		barrier := len(own) - 1
 		if keepInherited && len(p.spec.Sockets) == 0 {
-			// Number 3 may be a descriptor that the child inherits. So the barrier
-			// keeps the number that the kernel chose. Only this thread forks, so no
-			// other child gets it.
+			// Number 3 may be a descriptor that the child inherits, so the barrier keeps the
+			// number that the kernel chose. Only this thread forks, so no other child inherits
+			// the barrier.
 			barrier = own[len(own)-1]
 			own = own[:len(own)-1]
 			if _, err := unix.FcntlInt(uintptr(barrier), unix.F_SETFD, 0); err != nil {
-				return 0, fmt.Errorf("cannot hand a socket on: %w", err)
+				return 0, fmt.Errorf("cannot pass the barrier to the child: %w", err)
 			}
 		}
 		if path, argv, err = p.spec.throughStartVerb(barrier); err != nil {
@@ -53,11 +51,10 @@ func (p *Prepared) Fork(own []int, keepInherited bool) (pid int, err error) {
 	})
 }
 
-// ForkProbe forks a command that is run only to see how it ends. Of the spec it
-// uses Path, Argv, Env, Dir and, of the attributes, the user and the groups.
-// own are its three standard streams. The process has a group of its own and
-// gets SIGKILL when the loop's thread ends. The error is that of fork(2) or
-// execve(2). Call it on the loop's thread only.
+// ForkProbe forks the command of a probe. Of the spec it uses Path, Argv, Env, Dir and, of the
+// attributes, the user and the groups. own are the three standard streams. The process has a group
+// of its own and gets SIGKILL when the loop's thread ends. The error is that of fork(2) or
+// execve(2). Call ForkProbe on the loop's thread only.
 func ForkProbe(s Spec, own []int) (pid int, err error) {
 	return forkExec(s.Path, s.Argv, &syscall.ProcAttr{
 		Dir:   s.Dir,
@@ -71,15 +68,14 @@ func ForkProbe(s Spec, own []int) (pid int, err error) {
 	})
 }
 
-// forkExec is the only fork of the supervisor, on the loop's thread. What the
-// child is to inherit from this thread or this process, and Go's fork cannot
-// set, is set here, just before ForkExec.
+// forkExec is the only fork of the supervisor. It runs on the loop's thread. An attribute that the
+// child inherits from this thread or process, and that Go's fork cannot set, must be set here.
 func forkExec(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
 	return syscall.ForkExec(path, argv, attr)
 }
 
-// credential is the user and the groups in the form of Go's fork. nil: they are
-// uid and gid, the supervisor's own, and nothing is to be changed.
+// credential returns the user and the groups in the form of Go's fork. uid and gid are those of the
+// supervisor. It returns nil if the attributes change neither.
 func (a *Attributes) credential(uid, gid int) *syscall.Credential {
 	if a.UID == nil && a.GID == nil {
 		return nil
@@ -94,7 +90,7 @@ func (a *Attributes) credential(uid, gid int) *syscall.Credential {
 	return c
 }
 
-// descriptors is a list of descriptors in the form of Go's fork.
+// descriptors converts descriptors to the form of Go's fork.
 func descriptors(own []int) []uintptr {
 	files := make([]uintptr, len(own))
 	for i, fd := range own {

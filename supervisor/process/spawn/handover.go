@@ -11,32 +11,32 @@ import (
 	"tp0/supervisor/fdledger"
 )
 
-// maxRights is the number of descriptors in one message. The kernel's limit is
-// 253 (SCM_MAX_FD, unix(7)).
+// maxRights is the number of descriptors in one message. The kernel allows 253 (SCM_MAX_FD,
+// unix(7)).
 const maxRights = 128
 
-// Handover brings descriptors into the table of the loop's thread: a socket pair
-// that carries SCM_RIGHTS messages (unix(7)). What is opened and closed on the
-// loop's thread belongs to that table and is in nobody's ledger.
+// Handover brings descriptors into the fd table of the loop's thread. It is a socket pair that
+// carries SCM_RIGHTS messages (unix(7)). Descriptors that are opened on the loop's thread belong to
+// that table and are not in the fd ledger.
 type Handover struct {
 	ledger fdledger.Registrar
 
-	mu      sync.Mutex // messages have the order of the calls of queue
-	in, out int        // -1: closed
+	mu      sync.Mutex // keeps the messages in the order of the calls of queue
+	in, out int        // -1 once they are closed
 }
 
-// A Transfer is what one Give sent. Take needs it.
+// Transfer is the result of one Give. Take needs it.
 type Transfer struct {
 	messages int
-	err      error // why not all was sent
+	err      error // why descriptors are missing
 }
 
-// NewHandover makes a handover. Any goroutine may call it, before the loop's
-// thread has its own table. An error says that no socket could be made.
+// NewHandover returns a handover. Any goroutine may call it before the loop's thread has a table of
+// its own. It fails if no socket can be created.
 func NewHandover(ledger fdledger.Registrar) (*Handover, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("cannot make a socket: %w", err)
+		return nil, fmt.Errorf("cannot create a socket pair: %w", err)
 	}
 	for _, fd := range pair {
 		ledger.Opened(fd, "socket", "descriptors to hand over")
@@ -44,9 +44,8 @@ func NewHandover(ledger fdledger.Registrar) (*Handover, error) {
 	return &Handover{ledger: ledger, in: pair[0], out: pair[1]}, nil
 }
 
-// Close closes both ends, on any thread but the loop's. Transfers that were not
-// taken are lost. A later Give fails, and harms no descriptor that has the old
-// number.
+// Close closes both ends. Any thread except the loop's may call it. Transfers that were not taken
+// are lost. A later Give fails, and does not use a descriptor that got the old number.
 func (h *Handover) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -58,13 +57,13 @@ func (h *Handover) Close() {
 	}
 }
 
-// Give sends duplicates of files to the loop's thread. The caller may close its
-// own as soon as Give returns. queue gets the transfer, and must bring it to
-// Take; transfers must be taken in the order in which they were queued. queue is
-// called once, with a lock held: it must not wait.
+// Give sends duplicates of files to the loop's thread. The caller may close its own descriptors as
+// soon as Give returns. Give calls queue once, with the transfer. The caller must pass the
+// transfers to Take in the order in which they were queued. A lock is held during the call, so
+// queue must not block.
 //
-// Give does not wait either. Where the socket is full, some two hundred messages
-// ahead of the loop, Take returns the error. Any goroutine may call Give.
+// Give does not block. If the socket is full, after about two hundred messages that were not taken,
+// Take returns the error. Any goroutine may call Give.
 func (h *Handover) Give(files []int, queue func(Transfer)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -83,11 +82,11 @@ func (h *Handover) send(files []int) (t Transfer) {
 	return t
 }
 
-// Take receives a transfer, on the loop's thread. It does not wait: the messages
-// are there already. The caller closes own, even if there is an error; then own
-// is not complete, and must not be used.
+// Take receives a transfer. It must be called on the loop's thread. It does not block, because the
+// messages have been sent. The caller must close own, also on an error. On an error own is
+// incomplete and must not be used.
 func (h *Handover) Take(t Transfer) (own []int, err error) {
-	space := make([]byte, unix.CmsgSpace(maxRights*4)) // 4 bytes a descriptor
+	space := make([]byte, unix.CmsgSpace(maxRights*4)) // 4 bytes for each descriptor
 	err = t.err
 	for range t.messages {
 		fds, e := h.receive(space)
@@ -96,14 +95,14 @@ func (h *Handover) Take(t Transfer) (own []int, err error) {
 	return own, err
 }
 
-// receive reads one message. space is for its control data.
+// receive reads one message. space is the buffer for its control data.
 func (h *Handover) receive(space []byte) (own []int, err error) {
 	const how = unix.MSG_DONTWAIT | unix.MSG_CMSG_CLOEXEC
 	_, n, flags, _, err := unix.Recvmsg(h.out, make([]byte, 1), space, how)
 	if err != nil {
 		return nil, fmt.Errorf("cannot take descriptors over: %w", err)
 	}
-	if flags&unix.MSG_CTRUNC != 0 { // this thread has no free descriptor
+	if flags&unix.MSG_CTRUNC != 0 { // the table of this thread is full
 		err = fmt.Errorf("cannot take descriptors over: %w", unix.EMFILE)
 	}
 	messages, e := unix.ParseSocketControlMessage(space[:n])

@@ -29,7 +29,7 @@ func closeAll(fds []int) {
 	}
 }
 
-// memfds are n files with the names "file 0" and so on.
+// memfds returns n files with the names "file 0" and so on.
 func memfds(t *testing.T, n int) (fds []int) {
 	t.Helper()
 	t.Cleanup(func() { closeAll(fds) })
@@ -43,9 +43,9 @@ func memfds(t *testing.T, n int) (fds []int) {
 	return fds
 }
 
-// More descriptors than one message takes come over in order, into a table that
-// does not have those of the others.
-func TestHandoverIntoATableOfItsOwn(t *testing.T) {
+// TestHandoverIntoOwnTable hands over more descriptors than fit into one message. They arrive in
+// order, in a table that does not have the descriptors of the other threads.
+func TestHandoverIntoOwnTable(t *testing.T) {
 	if err := OpenPoller(); err != nil {
 		t.Fatal(err)
 	}
@@ -58,31 +58,31 @@ func TestHandoverIntoATableOfItsOwn(t *testing.T) {
 	go func() {
 		runtime.LockOSThread() // the thread ends with the goroutine
 		if unix.Gettid() == os.Getpid() {
-			// The main thread must keep the table that all others share.
+			// The main thread must keep the shared table, so another thread takes the files.
 			inner := make(chan error)
 			go func() {
 				runtime.LockOSThread()
-				inner <- takeAlone(h, transfers, len(files))
+				inner <- takeIntoOwnTable(h, transfers, len(files))
 			}()
 			err := <-inner
 			runtime.UnlockOSThread()
 			taken <- err
 			return
 		}
-		taken <- takeAlone(h, transfers, len(files))
+		taken <- takeIntoOwnTable(h, transfers, len(files))
 	}()
 	if err := <-taken; err != nil {
 		t.Error(err)
 	}
-	for _, fd := range files { // the shared table is what it was
+	for _, fd := range files {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-			t.Fatalf("%d is gone: %v", fd, err)
+			t.Fatalf("the shared table has lost descriptor %d: %v", fd, err)
 		}
 	}
 }
 
-// takeAlone takes n files, and then one, on a thread that has its own table.
-func takeAlone(h *Handover, transfers []Transfer, n int) error {
+// takeIntoOwnTable takes n files and then one file, on a thread with an fd table of its own.
+func takeIntoOwnTable(h *Handover, transfers []Transfer, n int) error {
 	if err := h.UnshareTable(); err != nil {
 		return err
 	}
@@ -92,34 +92,34 @@ func takeAlone(h *Handover, transfers []Transfer, n int) error {
 	}
 	for _, f := range table {
 		if strings.Contains(f.Target, "memfd:") {
-			return fmt.Errorf("its own table has %s", f.Target)
+			return fmt.Errorf("the table of the thread has %s after UnshareTable", f.Target)
 		}
 	}
 	own, err := h.Take(transfers[0])
 	defer closeAll(own)
 	if err != nil || len(own) != n {
-		return fmt.Errorf("%d of %d came: %w", len(own), n, err)
+		return fmt.Errorf("took %d of %d descriptors: %w", len(own), n, err)
 	}
 	for i, fd := range own {
 		link, err := os.Readlink(fmt.Sprintf("/proc/thread-self/fd/%d", fd))
 		if want := fmt.Sprintf("/memfd:file %d (deleted)", i); err != nil || link != want {
-			return fmt.Errorf("%d is %q (%v), want %q", i, link, err, want)
+			return fmt.Errorf("descriptor %d is %q (%v), want %q", i, link, err, want)
 		}
 	}
 	one, err := h.Take(transfers[1])
 	defer closeAll(one)
 	if err != nil || len(one) != 1 {
-		return fmt.Errorf("%d of 1 came: %w", len(one), err)
+		return fmt.Errorf("took %d of 1 descriptors: %w", len(one), err)
 	}
 	return nil
 }
 
-// Give does not wait for the loop. What the socket has no room for is an error,
-// and what was sent before can still be taken.
-func TestGiveDoesNotWait(t *testing.T) {
+// TestGiveDoesNotBlock fills the socket. The next Give fails, and the earlier transfers can be
+// taken.
+func TestGiveDoesNotBlock(t *testing.T) {
 	h := newHandover(t)
 	var transfers []Transfer
-	for range 100_000 { // far more than the socket takes
+	for range 100_000 { // far more messages than fit into the socket
 		h.Give([]int{0}, func(t Transfer) { transfers = append(transfers, t) })
 		if transfers[len(transfers)-1].err != nil {
 			break
@@ -130,12 +130,14 @@ func TestGiveDoesNotWait(t *testing.T) {
 		own, err := h.Take(transfer)
 		closeAll(own)
 		if (err != nil) != (i == last) || len(own) != 1 && i < last {
-			t.Fatalf("transfer %d of %d brings %d: %v", i, len(transfers), len(own), err)
+			t.Fatalf("transfer %d of %d has %d descriptors, error %v",
+				i, len(transfers), len(own), err)
 		}
 	}
 }
 
-// A handover that is closed harms nobody: its numbers may be others' by then.
+// TestGiveAfterClose checks that a closed handover does not use descriptors that got its old
+// numbers.
 func TestGiveAfterClose(t *testing.T) {
 	h := newHandover(t)
 	h.Close()
@@ -146,7 +148,7 @@ func TestGiveAfterClose(t *testing.T) {
 	defer closeAll(others[:])
 	h.Give([]int{0}, func(x Transfer) {
 		if own, err := h.Take(x); err == nil || len(own) > 0 {
-			t.Errorf("%d came, %v", len(own), err)
+			t.Errorf("took %d descriptors, %v, want an error", len(own), err)
 		}
 	})
 }
@@ -167,13 +169,13 @@ func TestGaps(t *testing.T) {
 		"kept two times": {[]uint{0, 1, 1}, []fdRange{{2, end}}},
 	} {
 		if got := gaps(tt.keep); !slices.Equal(got, tt.want) {
-			t.Errorf("%s: %v, want %v", name, got, tt.want)
+			t.Errorf("%s: got %v, want %v", name, got, tt.want)
 		}
 	}
 }
 
-// Of our descriptors only those without close-on-exec are inherited, and the
-// standard streams are not among them.
+// TestNotCloseOnExec checks that only descriptors without close-on-exec are returned, and no
+// standard stream.
 func TestNotCloseOnExec(t *testing.T) {
 	fds := memfds(t, 2)
 	if _, err := unix.FcntlInt(uintptr(fds[1]), unix.F_SETFD, 0); err != nil {
@@ -187,6 +189,6 @@ func TestNotCloseOnExec(t *testing.T) {
 		return slices.ContainsFunc(all, func(f procfs.FD) bool { return f.Num == fd })
 	}
 	if has(fds[0]) || !has(fds[1]) || has(0) || has(1) || has(2) {
-		t.Errorf("%v, want %d and neither %d nor a standard stream", all, fds[1], fds[0])
+		t.Errorf("got %v, want %d and neither %d nor a standard stream", all, fds[1], fds[0])
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"tp0/supervisor/fdledger"
 )
 
-// The start verb executes /proc/self/exe, which is the test binary here. An
-// init function runs on the main thread.
+// init runs the start verb, which executes /proc/self/exe: the test binary. Init functions run on
+// the main thread.
 func init() {
 	if len(os.Args) > 1 && os.Args[1] == StartVerb {
 		os.Exit(RunStartVerb(os.Args[2:]))
@@ -29,19 +29,19 @@ type noSink struct{}
 
 func (noSink) Emit(event.Event) {}
 
-// newLedger is a ledger that must be balanced at the end of the test.
+// newLedger returns a ledger. At the end of the test, every descriptor in it must be closed.
 func newLedger(t *testing.T) *fdledger.Ledger {
 	t.Helper()
-	book := fdledger.New(noSink{})
+	ledger := fdledger.New(noSink{})
 	t.Cleanup(func() {
-		if opened, closed := book.Counts(); opened != closed {
-			t.Errorf("%d descriptors opened, %d closed", opened, closed)
+		if opened, closed := ledger.Counts(); opened != closed {
+			t.Errorf("%d descriptors were opened, and %d closed", opened, closed)
 		}
 	})
-	return book
+	return ledger
 }
 
-// sleep is a spec of /bin/sleep with /dev/null as its streams.
+// sleep returns a spec of /bin/sleep with /dev/null as its standard streams.
 func sleep(t *testing.T, a Attributes) Spec {
 	t.Helper()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
@@ -56,20 +56,20 @@ func sleep(t *testing.T, a Attributes) Spec {
 	}
 }
 
-// start spawns a process as the loop does: it prepares the spec, hands the
-// descriptors over, forks on a locked thread, and waits for the exec. The process
-// is killed and reaped at the end of the test.
+// start spawns a process as the process loop does: it prepares the spec, hands the descriptors
+// over, forks on a locked thread, and waits for the exec. The process is killed and reaped at the
+// end of the test.
 func start(t *testing.T, s Spec) (pid int, err error) {
 	t.Helper()
-	runtime.LockOSThread() // the parent death signal comes when the thread ends
+	runtime.LockOSThread() // the parent death signal is sent when the thread ends
 	t.Cleanup(runtime.UnlockOSThread)
-	book := newLedger(t)
-	h, err := NewHandover(book)
+	ledger := newLedger(t)
+	h, err := NewHandover(ledger)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.Close)
-	p, err := Prepare(s, book)
+	p, err := Prepare(s, ledger)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func start(t *testing.T, s Spec) (pid int, err error) {
 	return pid, p.Barrier.Release()
 }
 
-// mustStart is start for a process that can be started.
+// mustStart is start, and an error fails the test.
 func mustStart(t *testing.T, s Spec) (pid int) {
 	t.Helper()
 	pid, err := start(t, s)
@@ -110,9 +110,8 @@ func mustStart(t *testing.T, s Spec) (pid int) {
 	return pid
 }
 
-// fact returns the first line of a file of a process that begins with a word,
-// with single spaces.
-func fact(t *testing.T, pid int, file, word string) string {
+// lineOf returns the first line with a prefix of a file in /proc/PID, with single spaces.
+func lineOf(t *testing.T, pid int, file, word string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("/proc", fmt.Sprint(pid), file))
 	if err != nil {

@@ -14,7 +14,7 @@ func TestListenEnv(t *testing.T) {
 			[]string{"A=b"}, []string{"s"},
 			[]string{"A=b", "LISTEN_FDS=1", "LISTEN_FDNAMES=s", "LISTEN_PID=?"},
 		},
-		"our own are replaced": {
+		"ours are replaced": {
 			[]string{"LISTEN_PID=1", "A=b", "LISTEN_FDS=7", "LISTEN_FDNAMES=x", "LISTEN_FDSX=y"},
 			[]string{"s", "t"},
 			[]string{"A=b", "LISTEN_FDSX=y", "LISTEN_FDS=2", "LISTEN_FDNAMES=s:t", "LISTEN_PID=?"},
@@ -22,10 +22,10 @@ func TestListenEnv(t *testing.T) {
 	} {
 		before := slices.Clone(tt.env)
 		if got := listenEnv(tt.env, tt.names); !slices.Equal(got, tt.want) {
-			t.Errorf("%s: %q, want %q", name, got, tt.want)
+			t.Errorf("%s: got %q, want %q", name, got, tt.want)
 		}
 		if !slices.Equal(tt.env, before) {
-			t.Errorf("%s: the environment of the spec became %q", name, tt.env)
+			t.Errorf("%s: the environment of the spec changed to %q", name, tt.env)
 		}
 	}
 }
@@ -33,18 +33,18 @@ func TestListenEnv(t *testing.T) {
 func TestSetListenPid(t *testing.T) {
 	for _, tt := range []struct{ give, want []string }{
 		{[]string{"A=b", "LISTEN_PID=?"}, []string{"A=b", "LISTEN_PID=42"}},
-		{[]string{"LISTEN_PID=1"}, []string{"LISTEN_PID=1"}}, // not for the child
+		{[]string{"LISTEN_PID=1"}, []string{"LISTEN_PID=1"}}, // the start verb replaces only "?"
 		{nil, nil},
 	} {
 		if got := setListenPid(slices.Clone(tt.give), 42); !slices.Equal(got, tt.want) {
-			t.Errorf("%q, want %q", got, tt.want)
+			t.Errorf("got %q, want %q", got, tt.want)
 		}
 	}
 }
 
-// A child has its sockets from number 3 on, under its own pid, and nothing else:
-// the barrier is closed.
-func TestSocketsOfAChild(t *testing.T) {
+// TestSocketsOfChild checks that a child has its sockets from number 3 on, with its pid in
+// LISTEN_PID. It has no further descriptor, since the barrier is closed.
+func TestSocketsOfChild(t *testing.T) {
 	files := memfds(t, 2)
 	s := sleep(t, Attributes{})
 	s.Sockets = []Socket{{files[1], "b"}, {files[0], "a"}}
@@ -63,7 +63,7 @@ func TestSocketsOfAChild(t *testing.T) {
 	} {
 		link, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, fd))
 		if link != want {
-			t.Errorf("%d is %q, want %q", fd, link, want)
+			t.Errorf("descriptor %d is %q, want %q", fd, link, want)
 		}
 	}
 }

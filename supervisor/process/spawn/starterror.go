@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startError says why the start verb could not execute a command. It crosses
-// the barrier from the child to the supervisor.
+// startError says why the start verb could not execute a command. The child sends it to the
+// supervisor through the barrier.
 type startError struct {
 	step  string     // what failed, after "cannot": "change to group 7"
-	errno unix.Errno // 0: the cause is no system call
+	errno unix.Errno // 0 if the cause is not a system call
 }
 
 func (e *startError) Error() string {
@@ -32,7 +32,7 @@ func (e *startError) Unwrap() error {
 	return e.errno
 }
 
-// stepError makes a startError of the error of a step. nil stays nil.
+// stepError returns the startError for the error of a step, nil for a nil error.
 func stepError(err error, step string, args ...any) error {
 	if err == nil {
 		return nil
@@ -44,7 +44,7 @@ func stepError(err error, step string, args ...any) error {
 	return e
 }
 
-// maxStartError is the size in bytes that an encoded startError is cut to.
+// maxStartError is the size in bytes to which an encoded startError is truncated.
 const maxStartError = 512
 
 // encode returns the error as "errno step".
@@ -60,16 +60,15 @@ func decodeStartError(text []byte) *startError {
 	return &startError{step, unix.Errno(errno)}
 }
 
-// executing is what the start verb writes just before it executes the command.
-// Without this byte, the end of the socket means that the verb has died.
+// executing is the byte that the start verb writes just before it executes the command. If the
+// socket ends without this byte, the start verb has died.
 const executing = 0
 
-// ErrNotExecuted is the error of a start verb that died before it executed the
-// command.
-var ErrNotExecuted = errors.New("the start helper ended before it executed the command")
+// ErrNotExecuted is the error of a start verb that died before it executed the command.
+var ErrNotExecuted = errors.New("the start verb ended before it executed the command")
 
-// receiveStartError waits for the end of the start verb. It returns what the
-// verb wrote, or nil if the command was executed.
+// receiveStartError waits for the end of the start verb. It returns the error that the start verb
+// wrote, or nil if the command was executed.
 func receiveStartError(socket io.Reader) error {
 	b, _ := io.ReadAll(io.LimitReader(socket, 1+maxStartError))
 	switch {
@@ -84,8 +83,8 @@ func receiveStartError(socket io.Reader) error {
 	return decodeStartError(b)
 }
 
-// FromStartVerb reports whether the start verb returned the error: the process
-// was there, and an attribute or the command was refused.
+// FromStartVerb reports whether the error comes from the start verb: the process was forked, and an
+// attribute could not be set or the command could not be executed.
 func FromStartVerb(err error) bool {
 	var e *startError
 	return errors.As(err, &e)

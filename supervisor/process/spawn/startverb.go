@@ -12,27 +12,25 @@ import (
 	"tp0/supervisor/exitcode"
 )
 
-// Go's fork runs no code of ours between fork and exec. What must be done there
-// is done by a hidden verb of our own binary, which then executes the command.
-// Only processes that need it take this way: it costs the start of a Go program,
-// some milliseconds.
+// Go's fork runs no code of ours between fork and exec. So a hidden verb of our own binary does
+// what must be done there, and then executes the command. It costs the start of a Go program, a few
+// milliseconds, so it is used only for processes that need it.
 
 // StartVerb is the first argument that makes our own binary call [RunStartVerb].
 const StartVerb = "__start"
 
-// startRequest is what the start verb does before it executes the command. It
-// is passed as JSON in the verb's first argument.
+// startRequest is what the start verb does before it executes the command. It is the first argument
+// of the verb, as JSON.
 type startRequest struct {
 	Ignored    Signals
-	Blocked    *Signals // nil: the mask stays as Go's fork leaves it
+	Blocked    *Signals // nil for the mask that Go's fork sets
 	Barrier    int      // the descriptor of the child's end
 	Parent     int      // the pid of the supervisor
 	Attributes Attributes
 }
 
-// throughStartVerb returns the path and the arguments of the start verb that
-// executes the command of the spec. barrier is the number that the child's end
-// of the barrier has in the child.
+// throughStartVerb returns the path and the arguments of the start verb that executes the command
+// of the spec. barrier is the number of the child's end of the barrier in the child.
 func (s *Spec) throughStartVerb(barrier int) (path string, argv []string, err error) {
 	request, err := json.Marshal(startRequest{
 		s.Ignored, s.Blocked, barrier, os.Getpid(), s.Attributes,
@@ -44,17 +42,15 @@ func (s *Spec) throughStartVerb(barrier int) (path string, argv []string, err er
 	return "/proc/self/exe", argv, nil
 }
 
-// RunStartVerb is the start verb. It waits at the barrier, gives this process
-// the attributes of the command, and executes the command. The arguments are
-// those after the verb: the request, the path, and the command's own arguments
-// from its name on. RunStartVerb returns only on an error, with the exit code;
-// the supervisor gets the error through the barrier.
+// RunStartVerb is the start verb. It waits at the barrier, sets the attributes of the command for
+// this process, and executes the command. args are the arguments after the verb: the request, the
+// path, and the arguments of the command, which start with its name. RunStartVerb returns only on
+// an error, with the exit code; the supervisor gets the error through the barrier.
 //
-// It must be called on the main thread, before any goroutine is started. The
-// main thread has the parent death signal, which the kernel keeps for the thread
-// that calls execve(2), and the main thread is the one that is traced. User and
-// group ids, the priority and no_new_privs are attributes of a thread, and
-// execve(2) ends all other threads.
+// It must be called on the main thread, before any goroutine is started. The main thread is traced.
+// It also has the parent death signal, which the kernel keeps for the thread that calls execve(2).
+// The ids, the priority and no_new_privs are attributes of a thread, and execve(2) ends all other
+// threads.
 func RunStartVerb(args []string) int {
 	if len(args) < 3 {
 		fmt.Fprintf(os.Stderr, "supervisor: %s is for the supervisor's own use\n", StartVerb)
@@ -85,9 +81,9 @@ func RunStartVerb(args []string) int {
 	return exitcode.NotExecutable
 }
 
-// apply takes the steps in an order in which none takes away the right to take
-// the next ones. The resource limits come late, because those of memory hold for
-// the start verb too. They come before the ids, because root may raise them.
+// apply sets the attributes in an order in which no step removes the privilege for a later step.
+// The resource limits come late, because limits on memory apply to the start verb too. They come
+// before the ids, because root may raise them.
 func (r *startRequest) apply() error {
 	a := &r.Attributes
 	for _, step := range []func() error{
@@ -107,15 +103,15 @@ func (r *startRequest) apply() error {
 	return nil
 }
 
-// setParentDeathSignal asks again for the parent death signal, which a change of
-// the ids cleared (PR_SET_PDEATHSIG, prctl(2)). The signal does not come for a
-// parent that ended before, so the parent is compared.
+// setParentDeathSignal sets the parent death signal again, because a change of the ids clears it
+// (PR_SET_PDEATHSIG, prctl(2)). No signal is sent for a parent that ended before, so the parent is
+// compared afterwards.
 func (r *startRequest) setParentDeathSignal() error {
 	if r.Attributes.UID == nil && r.Attributes.GID == nil {
 		return nil
 	}
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGTERM), 0, 0, 0); err != nil {
-		return stepError(err, "ask for a signal at the death of the supervisor")
+		return stepError(err, "set the parent death signal")
 	}
 	if os.Getppid() != r.Parent {
 		return &startError{step: "continue: the supervisor has ended"}

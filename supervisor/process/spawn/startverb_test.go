@@ -23,7 +23,7 @@ func TestStartVerbRefuses(t *testing.T) {
 		{`{"Barrier":-1}`, "/bin/true", "true"},
 	} {
 		if code := RunStartVerb(args); code != exitcode.NotExecutable {
-			t.Errorf("%q: %d", args, code)
+			t.Errorf("%q: got exit code %d, want %d", args, code, exitcode.NotExecutable)
 		}
 	}
 }
@@ -49,12 +49,12 @@ func TestNeedsStartVerb(t *testing.T) {
 		"no new privileges":        {Spec{Attributes: Attributes{NoNewPrivs: true}}, true},
 	} {
 		if got := tt.give.needsStartVerb(); got != tt.want {
-			t.Errorf("%s: %v", name, got)
+			t.Errorf("%s: got %v, want %v", name, got, tt.want)
 		}
 	}
 }
 
-// What the supervisor asks for, the start verb reads.
+// TestStartRequest checks that the start verb decodes the request of the supervisor.
 func TestStartRequest(t *testing.T) {
 	s := Spec{
 		Path: "/bin/echo", Argv: []string{"echo", "a b", ""},
@@ -73,7 +73,7 @@ func TestStartRequest(t *testing.T) {
 	}
 	want := []string{"supervisor", StartVerb, argv[2], "/bin/echo", "echo", "a b", ""}
 	if !slices.Equal(argv, want) {
-		t.Errorf("the arguments are %q", argv)
+		t.Errorf("the arguments are %q, want %q", argv, want)
 	}
 	var got startRequest
 	if err := json.Unmarshal([]byte(argv[2]), &got); err != nil {
@@ -81,14 +81,15 @@ func TestStartRequest(t *testing.T) {
 	}
 	request := startRequest{s.Ignored, s.Blocked, 9, os.Getpid(), s.Attributes}
 	if !reflect.DeepEqual(got, request) {
-		t.Errorf("%+v, want %+v", got, request)
+		t.Errorf("got %+v, want %+v", got, request)
 	}
 }
 
-// An error is the same on both sides of the barrier, as long as it fits.
-func TestStartErrorCrossesTheBarrier(t *testing.T) {
+// TestEncodeStartError checks that an error is the same after encoding and decoding. A long error
+// is truncated.
+func TestEncodeStartError(t *testing.T) {
 	if err := stepError(nil, "do %d", 1); err != nil {
-		t.Errorf("no error became %v", err)
+		t.Errorf("stepError(nil) is %v, want nil", err)
 	}
 	for want, err := range map[string]error{
 		"cannot change to group 7: operation not permitted": stepError(
@@ -99,7 +100,7 @@ func TestStartErrorCrossesTheBarrier(t *testing.T) {
 	} {
 		var failed *startError
 		if !errors.As(err, &failed) {
-			t.Fatalf("%T", err)
+			t.Fatalf("got error type %T, want *startError", err)
 		}
 		got := decodeStartError(failed.encode())
 		if err.Error() != want || got.Error() != want || got.errno != failed.errno {
@@ -111,7 +112,7 @@ func TestStartErrorCrossesTheBarrier(t *testing.T) {
 	}
 	long := stepError(unix.EPERM, "%s", strings.Repeat("x", 2*maxStartError)).(*startError)
 	if n := len(long.encode()); n != maxStartError {
-		t.Errorf("%d bytes, want %d", n, maxStartError)
+		t.Errorf("the encoded error has %d bytes, want %d", n, maxStartError)
 	}
 }
 
@@ -129,13 +130,13 @@ func TestSignals(t *testing.T) {
 			}
 			all := ^Signals(0)
 			if without := all.Without(sig); without.Has(sig) || without.With(sig) != all {
-				t.Errorf("without it: %#x", uint64(without))
+				t.Errorf("Without(%d) of the full set is %#x", sig, uint64(without))
 			}
-			if again := one.With(sig); again != one {
-				t.Errorf("with it twice: %#x", uint64(again))
+			if twice := one.With(sig); twice != one {
+				t.Errorf("With(%d) twice is %#x", sig, uint64(twice))
 			}
 			if none := one.Without(sig).Without(sig); none != 0 {
-				t.Errorf("without it twice: %#x", uint64(none))
+				t.Errorf("Without(%d) twice is %#x", sig, uint64(none))
 			}
 		})
 	}

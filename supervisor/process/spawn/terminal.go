@@ -9,37 +9,36 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// Operations on the controlling terminal at standard input (tty_ioctl(4)). A
-// child with a process group of its own at our terminal must be its foreground
-// group to read from it. Where we have no terminal, they do nothing.
+// This file has operations on the controlling terminal at standard input (tty_ioctl(4)). A child
+// that reads from our terminal with a process group of its own must be in the foreground group. The
+// operations do nothing if we have no terminal.
 
-// HasTerminal reports whether standard input is our controlling terminal. Any
-// goroutine may call it.
+// HasTerminal reports whether standard input is our controlling terminal. Any goroutine may call
+// it.
 func HasTerminal() bool { return foreground() > 0 }
 
-// GiveUpTerminal detaches us from our controlling terminal, so that another
-// session can take it. It reports whether it did: only a session leader can. The
-// kernel then sends SIGHUP and SIGCONT to the foreground group, which is ours
-// (TIOCNOTTY, tty_ioctl(4)); the caller must ignore both. Any goroutine may call
-// it, before the first fork.
+// GiveUpTerminal detaches us from our controlling terminal, so that another session can use it. It
+// returns false if that failed: only a session leader can do it. The kernel then sends SIGHUP and
+// SIGCONT to the foreground group, which is ours (TIOCNOTTY, tty_ioctl(4)); the caller must ignore
+// both. Any goroutine may call it before the first fork.
 func GiveUpTerminal() bool {
 	session, err := unix.Getsid(0)
 	return err == nil && session == os.Getpid() && HasTerminal() &&
 		unix.IoctlSetInt(0, unix.TIOCNOTTY, 0) == nil
 }
 
-// GiveForeground makes a process group the foreground group of the terminal, if
-// our own group is the foreground group now. Call it on a locked thread: it
-// changes the signal mask for a moment.
+// GiveForeground makes a process group the foreground group of the terminal, if our own group is
+// the foreground group now. Call it on a locked thread, because it changes the signal mask
+// temporarily.
 func GiveForeground(group int) {
 	if foreground() == unix.Getpgrp() {
 		setForeground(group)
 	}
 }
 
-// TakeForeground makes our own group the foreground group again, if group is the
-// foreground group now, or a group that has no member any more. A shell that took
-// the terminal keeps it. Call it on a locked thread, as GiveForeground.
+// TakeForeground makes our own group the foreground group again, if the foreground group is group
+// or has no members any more. A shell that took the terminal keeps it. Call it on a locked thread,
+// as GiveForeground.
 func TakeForeground(group int) {
 	now := foreground()
 	if now == group || now > 0 && errors.Is(unix.Kill(-now, 0), unix.ESRCH) {
@@ -47,11 +46,10 @@ func TakeForeground(group int) {
 	}
 }
 
-// GroupOrphaned reports whether our process group is orphaned: no parent of one
-// of its members is in our session and outside the group (setpgid(2)). If such a
-// group is stopped, nobody continues it. GroupOrphaned checks our own ancestors
-// only, and takes an ancestor that cannot be read for none. Any goroutine may
-// call it.
+// GroupOrphaned reports whether our process group is orphaned: no member has a parent in our
+// session and outside the group (setpgid(2)). If such a group is stopped, no shell continues it.
+// GroupOrphaned checks only our own ancestors, and an ancestor that cannot be read ends the check.
+// Any goroutine may call it.
 func GroupOrphaned() bool {
 	if os.Getpid() == 1 {
 		return true
@@ -79,8 +77,8 @@ func GroupOrphaned() bool {
 	return true
 }
 
-// foreground is the foreground group of the terminal at standard input. 0: it is
-// not our terminal, or it is none.
+// foreground returns the foreground group of the terminal at standard input. It returns 0 if
+// standard input is not our controlling terminal.
 func foreground() int {
 	group, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
 	if err != nil {
@@ -89,9 +87,8 @@ func foreground() int {
 	return group
 }
 
-// setForeground makes a group the foreground group. If our group is in the
-// background, the kernel sends SIGTTOU to it unless this thread blocks the signal
-// (tcsetpgrp(3)).
+// setForeground makes a group the foreground group. If our group is in the background, the kernel
+// sends it SIGTTOU unless this thread blocks the signal (tcsetpgrp(3)).
 func setForeground(group int) {
 	old := unix.Sigset_t{}
 	block := unix.Sigset_t{}
