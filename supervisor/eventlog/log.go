@@ -3,12 +3,18 @@ package eventlog
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"sync/atomic"
 
 	"tp0/supervisor/event"
 	"tp0/supervisor/mailbox"
 )
+
+// maxFDLines bounds the lines about the descriptors of one process. The entry on the end of the
+// process has the number of all. The lines on 20,000 descriptors, 4 MB, delayed those on other
+// children past a deadline of one second, where they were dropped.
+const maxFDLines = 1000
 
 // Log is a sink that logs events. Emit puts an event into a queue, and one goroutine writes
 // the events in order. So a caller of Emit never waits for the reader of the log. The queue
@@ -56,6 +62,7 @@ func (l *Log) Close(ctx context.Context) error {
 func (l *Log) run(w io.Writer, s Settings) {
 	defer close(l.done)
 	out := newLogger(w, s)
+	fdLines := map[int]uint64{} // by pid, until the process has ended
 	for open := true; open; {
 		select {
 		case <-l.queue.Wake():
@@ -79,8 +86,35 @@ func (l *Log) run(w io.Writer, s Settings) {
 					dropped++
 					continue
 				}
+				if f, ok := m.(event.FDClosed); ok && f.Pid != 0 && f.NotCounted == "" {
+					if fdLines[f.Pid]++; fdLines[f.Pid] > maxFDLines {
+						continue
+					}
+				}
+				writeOmitted(out, fdLines, m)
 				out.write(m)
 			}
 		}
 	}
+}
+
+// writeOmitted logs how many lines about the descriptors of a process were omitted, if e is its
+// end.
+func writeOmitted(out logger, fdLines map[int]uint64, e event.Event) {
+	pid := 0
+	switch e := e.(type) {
+	case event.Reaped:
+		pid = e.Pid
+	case event.DescendantEnded:
+		pid = e.Pid
+	default:
+		return
+	}
+	if n := fdLines[pid]; n > maxFDLines {
+		out.write(event.OutputDropped{
+			Dest: "log", Lines: n - maxFDLines,
+			Reason: fmt.Sprintf("pid %d had more than %d descriptors", pid, maxFDLines),
+		})
+	}
+	delete(fdLines, pid)
 }

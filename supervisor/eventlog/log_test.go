@@ -300,3 +300,25 @@ func TestCloseDropsQueuedEvents(t *testing.T) {
 		t.Errorf("%.400s", got)
 	}
 }
+
+// TestManyDescriptors checks that the lines on the descriptors of one process are bounded, and
+// that the bound is that of each process alone.
+func TestManyDescriptors(t *testing.T) {
+	var events []event.Event
+	for fd := range maxFDLines + 3 {
+		for _, pid := range []int{7, 8} {
+			if pid == 7 || fd < maxFDLines {
+				events = append(events, event.FDClosed{Pid: pid, FD: fd, By: event.ByChild})
+			}
+		}
+	}
+	got := text(t, Settings{Level: "info"}, append(events, event.Reaped{Pid: 7},
+		event.Reaped{Pid: 8}, event.FDClosed{Pid: 7, By: event.ByChild})...)
+	if n := strings.Count(got, "fd closed"); n != 2*maxFDLines+1 {
+		t.Errorf("%d descriptors are logged, want %d", n, 2*maxFDLines+1)
+	}
+	const want = "lines dropped: dest=log lines=3 "
+	if n := strings.Count(got, want); n != 1 || strings.Count(got, "lines dropped") != 1 {
+		t.Errorf("%d lines with %q, want 1, and no other", n, want)
+	}
+}
