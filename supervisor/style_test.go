@@ -32,8 +32,6 @@ var notYet = []string{
 	"supervisor",
 	"supervisor/cli",
 	"supervisor/config",
-	"supervisor/control",
-	"supervisor/fdledger",
 	"supervisor/orchestrator",
 	"supervisor/output",
 	"supervisor/process",

@@ -1,6 +1,6 @@
-// Package control lets a running supervisor be asked how it does, over an
-// abstract unix socket: no path is written, so a read-only root will do, and
-// the kernel says who asks (unix(7), SO_PEERCRED).
+// Package control answers health requests to a running supervisor over an abstract unix socket.
+// Such a socket needs no writable path, and the kernel tells the uid of the peer (unix(7),
+// SO_PEERCRED).
 package control
 
 import (
@@ -22,23 +22,23 @@ import (
 	"tp0/supervisor/fdledger"
 )
 
-// Health is how a supervisor does.
+// Health is the state of a supervisor and its children.
 type Health struct {
-	Dead    string // what it cannot mend by itself; empty: it lives
-	Unready string // who does not serve; empty: every child is ready or completed
-	Note    string // what somebody should look at, though all serve; mostly empty
+	Dead    string // a failure that is permanent; empty: there is none
+	Unready string // a child that is not ready; empty: every child is ready or completed
+	Note    string // a warning beside a good state; empty: there is none
 }
 
-// Question is what a supervisor can be asked.
+// Question is a request to a supervisor.
 type Question string
 
 // The questions.
 const (
-	Alive Question = "alive" // is Health.Dead empty?
-	Ready Question = "ready" // are both?
+	Alive Question = "alive" // whether Health.Dead is empty
+	Ready Question = "ready" // whether Health.Dead and Health.Unready are empty
 )
 
-// answer is a line: "ok", with a note or not, else what is wrong.
+// answer returns one line: "ok", "ok: " and the note, or the failure.
 func (h Health) answer(q Question) string {
 	switch {
 	case q != Alive && q != Ready:
@@ -48,47 +48,50 @@ func (h Health) answer(q Question) string {
 	case q == Ready && h.Unready != "":
 		return h.Unready
 	case h.Note != "":
-		return well + ": " + h.Note
+		return answerOK + ": " + h.Note
 	}
-	return well
+	return answerOK
 }
 
-const well = "ok"
+const answerOK = "ok"
 
 const (
-	exchange   = 2 * time.Second // the most that one request may take
-	maxRequest = 64              // bytes
-	maxClients = 16              // at a time
+	requestTimeout = 2 * time.Second // of one request
+	maxRequest     = 64              // bytes
+	maxClients     = 16              // at the same time
 )
 
-// Name is the abstract name of the supervisor that runs the config of an
-// absolute path. The pid namespace is part of it: containers of one pod share
-// the network, and with it the abstract names.
+// Name returns the name of the socket of the supervisor that runs the configuration at an
+// absolute path. The pid namespace is a part of it, because the containers of a pod share the
+// network namespace, and so the abstract names.
 func Name(config string) string {
-	space, _ := os.Readlink("/proc/self/ns/pid")
-	sum := sha256.Sum256([]byte(space + "\x00" + config))
+	namespace, _ := os.Readlink("/proc/self/ns/pid")
+	sum := sha256.Sum256([]byte(namespace + "\x00" + config))
 	return "@supervisor/" + hex.EncodeToString(sum[:8])
 }
 
-// Server answers requests until it is closed.
+// Server answers health requests.
 type Server struct {
-	books  fdledger.Registrar
-	health func(context.Context) Health
-	l      *net.UnixListener
-	fd     int
-	slots  chan struct{}
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	fds      fdledger.Registrar
+	health   func(context.Context) Health
+	listener *net.UnixListener
+	fd       int
+	slots    chan struct{}
+	ctx      context.Context
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
 }
 
-// Listen opens the socket. It fails if another supervisor has the name.
-func Listen(name string, books fdledger.Registrar, health func(context.Context) Health) (*Server, error) {
+// Listen opens the socket. It fails if another supervisor has the name. health is called for
+// each request, by several goroutines at the same time.
+func Listen(
+	name string, fds fdledger.Registrar, health func(context.Context) Health,
+) (*Server, error) {
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the control socket: %w", err)
 	}
-	s := &Server{books: books, health: health, l: l, slots: make(chan struct{}, maxClients)}
+	s := &Server{fds: fds, health: health, listener: l, slots: make(chan struct{}, maxClients)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	raw, err := l.SyscallConn()
 	if err == nil {
@@ -98,22 +101,22 @@ func Listen(name string, books fdledger.Registrar, health func(context.Context) 
 		l.Close()
 		return nil, fmt.Errorf("cannot open the control socket: %w", err)
 	}
-	books.Opened(s.fd, "socket", "unix "+name+" listen")
+	fds.Opened(s.fd, "socket", "unix "+name+" listen")
 	return s, nil
 }
 
-// Run answers until Close. It returns once no request is under way.
+// Run answers requests until Close. It returns when no request is being answered.
 func (s *Server) Run() error {
 	defer s.wg.Wait()
 	for {
-		s.slots <- struct{}{} // each is given back within the time of an exchange
-		c, err := s.l.AcceptUnix()
+		s.slots <- struct{}{} // waits for requestTimeout at most
+		c, err := s.listener.AcceptUnix()
 		if err != nil {
 			<-s.slots
 			if s.ctx.Err() != nil {
 				return nil
 			}
-			select { // out of descriptors, as a rule
+			select { // most often no descriptor is free
 			case <-s.ctx.Done():
 				return nil
 			case <-time.After(100 * time.Millisecond):
@@ -130,15 +133,15 @@ func (s *Server) Run() error {
 // Close ends Run. It must be called once.
 func (s *Server) Close() {
 	s.cancel()
-	_ = s.books.Close(s.fd, s.l.Close)
+	_ = s.fds.Close(s.fd, s.listener.Close)
 }
 
 func (s *Server) answer(c *net.UnixConn) {
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(s.ctx, exchange)
+	ctx, cancel := context.WithTimeout(s.ctx, requestTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })()
-	if uid, err := peer(c); err != nil || uid != 0 && uid != os.Geteuid() {
+	if uid, err := peerUID(c); err != nil || uid != 0 && uid != os.Geteuid() {
 		return
 	}
 	request, err := bufio.NewReader(io.LimitReader(c, maxRequest)).ReadString('\n')
@@ -148,9 +151,8 @@ func (s *Server) answer(c *net.UnixConn) {
 	_, _ = io.WriteString(c, s.health(ctx).answer(Question(strings.TrimSpace(request)))+"\n")
 }
 
-// Ask asks the supervisor of a name how it does. It returns its answer if all is
-// well, and an error that says what is not, or why there was no answer before
-// ctx ended.
+// Ask sends a question to the supervisor with a name. It returns the answer if that is "ok". The
+// error is the failure that the supervisor reports, or why there was no answer before ctx ended.
 func Ask(ctx context.Context, name string, q Question) (string, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", name)
@@ -163,12 +165,12 @@ func Ask(ctx context.Context, name string, q Question) (string, error) {
 	c := conn.(*net.UnixConn)
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })()
-	uid, err := peer(c)
+	uid, err := peerUID(c)
 	if err != nil {
-		return "", fmt.Errorf("cannot tell who answers: %w", err)
+		return "", fmt.Errorf("cannot read the peer of the control socket: %w", err)
 	}
 	if me := os.Geteuid(); uid != 0 && uid != me && me != 0 {
-		return "", fmt.Errorf("a stranger (uid %d) has the supervisor's name", uid)
+		return "", fmt.Errorf("the control socket belongs to another user (uid %d)", uid)
 	}
 	if _, err := io.WriteString(c, string(q)+"\n"); err != nil {
 		return "", fmt.Errorf("cannot ask the supervisor: %w", err)
@@ -178,13 +180,14 @@ func Ask(ctx context.Context, name string, q Question) (string, error) {
 		return "", fmt.Errorf("no answer from the supervisor: %w", err)
 	}
 	answer = strings.TrimSpace(answer)
-	if rest, ok := strings.CutPrefix(answer, well); !ok || rest != "" && rest[0] != ':' {
+	if rest, ok := strings.CutPrefix(answer, answerOK); !ok || rest != "" && rest[0] != ':' {
 		return "", errors.New(answer)
 	}
 	return answer, nil
 }
 
-func peer(c *net.UnixConn) (uid int, err error) {
+// peerUID returns the effective user of the process at the other end.
+func peerUID(c *net.UnixConn) (uid int, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return 0, err

@@ -17,19 +17,19 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const limit = 10 * time.Second
 
-// books counts what is open.
-type books struct {
+// fakeLedger has the open descriptors.
+type fakeLedger struct {
 	mu   sync.Mutex
 	open map[int]string
 }
 
-func (b *books) Opened(fd int, _, target string) {
+func (b *fakeLedger) Opened(fd int, _, target string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.open[fd] = target
 }
 
-func (b *books) Close(fd int, close func() error) error {
+func (b *fakeLedger) Close(fd int, close func() error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.open, fd)
@@ -38,14 +38,14 @@ func (b *books) Close(fd int, close func() error) error {
 
 func serve(t *testing.T, health func(context.Context) Health) string {
 	t.Helper()
-	b := &books{open: map[int]string{}}
+	b := &fakeLedger{open: map[int]string{}}
 	name := Name(fmt.Sprintf("%s-%d", t.Name(), os.Getpid()))
 	s, err := Listen(name, b, health)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(b.open) != 1 {
-		t.Errorf("in the books: %v", b.open)
+		t.Errorf("open descriptors: %v, want one", b.open)
 	}
 	ended := make(chan error)
 	go func() { ended <- s.Run() }()
@@ -55,13 +55,13 @@ func serve(t *testing.T, health func(context.Context) Health) string {
 			t.Error(err)
 		}
 		if len(b.open) != 0 {
-			t.Errorf("left in the books: %v", b.open)
+			t.Errorf("left open descriptors: %v, want one", b.open)
 		}
 	})
 	return name
 }
 
-// ask returns the answer, or what is wrong.
+// ask returns the answer, or "not ok: " and the error.
 func ask(t *testing.T, name string, q Question) string {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
@@ -81,9 +81,15 @@ func TestHealth(t *testing.T) {
 	}{
 		{Health{}, "ok", "ok"},
 		{Health{Unready: "c is starting"}, "ok", "not ok: c is starting"},
-		{Health{Dead: "c is failed", Unready: "b is starting"}, "not ok: c is failed", "not ok: c is failed"},
+		{
+			Health{Dead: "c is failed", Unready: "b is starting"}, "not ok: c is failed",
+			"not ok: c is failed",
+		},
 		{Health{Note: "look at c"}, "ok: look at c", "ok: look at c"},
-		{Health{Note: "look at c", Unready: "okay is starting"}, "ok: look at c", "not ok: okay is starting"},
+		{
+			Health{Note: "look at c", Unready: "okay is starting"}, "ok: look at c",
+			"not ok: okay is starting",
+		},
 		{Health{Dead: "okay is failed"}, "not ok: okay is failed", "not ok: okay is failed"},
 	} {
 		h = c.h
@@ -99,21 +105,21 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-func TestNobodyAnswers(t *testing.T) {
-	if got := ask(t, Name("nobody"), Alive); !strings.Contains(got, "no supervisor runs") {
+func TestNoSupervisor(t *testing.T) {
+	if got := ask(t, Name("no supervisor"), Alive); !strings.Contains(got, "no supervisor runs") {
 		t.Errorf("got %s", got)
 	}
 }
 
 func TestNameIsTaken(t *testing.T) {
 	name := serve(t, func(context.Context) Health { return Health{} })
-	if s, err := Listen(name, &books{open: map[int]string{}}, nil); err == nil {
+	if s, err := Listen(name, &fakeLedger{open: map[int]string{}}, nil); err == nil {
 		s.Close()
-		t.Error("a second one got the name")
+		t.Error("a second server opened the same name")
 	}
 }
 
-// A supervisor that is stuck must not hang whoever asks.
+// TestAskIsBounded checks that Ask ends with its context if the supervisor does not answer.
 func TestAskIsBounded(t *testing.T) {
 	block := make(chan struct{})
 	name := serve(t, func(ctx context.Context) Health {
@@ -126,12 +132,12 @@ func TestAskIsBounded(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if _, err := Ask(ctx, name, Ready); err == nil {
-		t.Error("an answer out of nothing")
+		t.Error("Ask returned no error")
 	}
 	close(block)
 }
 
-func TestRubbishIsNoAnswer(t *testing.T) {
+func TestInvalidRequests(t *testing.T) {
 	name := serve(t, func(context.Context) Health { return Health{} })
 	for _, request := range []string{"\n", "nonsense\n", strings.Repeat("x", 10_000), "alive"} {
 		c, err := net.Dial("unix", name)
@@ -143,11 +149,11 @@ func TestRubbishIsNoAnswer(t *testing.T) {
 		buf := make([]byte, 100)
 		n, _ := c.Read(buf)
 		if strings.TrimSpace(string(buf[:n])) == "ok" {
-			t.Errorf("%.20q is answered with ok", request)
+			t.Errorf("%.20q got the answer ok", request)
 		}
 		c.Close()
 	}
 	if got := ask(t, name, Alive); got != "ok" {
-		t.Errorf("after it: %s", got)
+		t.Errorf("after the invalid requests: %s", got)
 	}
 }

@@ -6,7 +6,7 @@
 // go build leaves the record empty.
 package entrypoint
 
-// The assembly of entry writes these. Bit n-1 stands for signal n.
+// The assembly code of entry writes these variables. Bit n-1 is signal n.
 var (
 	recorded uint64 // 1: ignored and blocked are known
 	ignored  uint64 // signals that were ignored
@@ -14,7 +14,7 @@ var (
 )
 
 // Signals returns the signals that were ignored and blocked when the process was
-// executed; bit n-1 stands for signal n. ok is false if nothing was recorded.
+// executed. Bit n-1 is signal n. ok is false if nothing was recorded.
 func Signals() (ignoredSet, blockedSet uint64, ok bool) {
 	return ignored, blocked, recorded != 0
 }

@@ -1,9 +1,9 @@
 #include "textflag.h"
 
-// entry is where the kernel begins: it notes which signals are ignored and
-// which are blocked, and goes on to Go's own entry point. Nothing of Go is
-// there yet: no stack but the kernel's, no thread but this one. What is below
-// the stack pointer is free, as no handler can run.
+// entry is the entry point of the program. It records which signals are ignored and which are
+// blocked, and jumps to the entry point of Go. Go's runtime is not initialized: there is only
+// the stack of the kernel and one thread. The memory below the stack pointer is free, because
+// no signal handler can run.
 TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
 	MOVQ	$64, R12
 next:

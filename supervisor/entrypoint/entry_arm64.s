@@ -1,6 +1,6 @@
 #include "textflag.h"
 
-// entry is where the kernel begins; see entry_amd64.s.
+// entry is the entry point of the program; see entry_amd64.s.
 TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
 	MOVD	$64, R19
 next:

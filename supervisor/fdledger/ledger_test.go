@@ -25,7 +25,7 @@ type sink struct{ events []event.Event }
 
 func (s *sink) Emit(e event.Event) { s.events = append(s.events, e) }
 
-func TestBookBalances(t *testing.T) {
+func TestLedgerBalances(t *testing.T) {
 	var s sink
 	b := New(&s)
 	if err := b.Baseline(); err != nil {
@@ -35,7 +35,7 @@ func TestBookBalances(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check(t, b, "not in the books")
+	check(t, b, "not in the ledger")
 	b.Opened(fd, "file", os.DevNull)
 	check(t, b)
 	if e := b.Entries(); len(e) != 1 || e[0] != (Entry{fd, "file", os.DevNull}) {
@@ -50,33 +50,34 @@ func TestBookBalances(t *testing.T) {
 	}
 	want := []event.Event{
 		event.FDOpened{FD: fd, Kind: "file", Target: os.DevNull},
-		event.FDClosed{Owner: "supervisor", FD: fd, Kind: "file", Target: os.DevNull, By: event.BySupervisor},
+		event.FDClosed{
+			Owner: "supervisor", FD: fd, Kind: "file", Target: os.DevNull, By: event.BySupervisor,
+		},
 	}
 	if !slices.Equal(s.events, want) {
 		t.Errorf("events: %+v", s.events)
 	}
 }
 
-func TestBookFindsWhatIsWrong(t *testing.T) {
+func TestLedgerFindsFaults(t *testing.T) {
 	b := New(&sink{})
 	if err := b.Baseline(); err != nil {
 		t.Fatal(err)
 	}
 	const none = 12345
-	b.Opened(none, "pipe", "nobody's")
-	check(t, b, "in the books, but not open")
+	b.Opened(none, "pipe", "no such")
+	check(t, b, "in the ledger, but not open")
 	b.Opened(none, "pipe", "again")
-	check(t, b, "in the books, but not open", "the books have it as")
+	check(t, b, "in the ledger, but not open", "the ledger has it as")
 	failed := errors.New("close failed")
 	if err := b.Close(none, func() error { return failed }); err != failed {
 		t.Errorf("got %v", err)
 	}
 	_ = b.Close(none, func() error { return nil })
-	check(t, b, "the books have it as", "the books do not have it")
+	check(t, b, "the ledger has it as", "the ledger does not have it")
 }
 
-// check compares the differences that the book finds with what is expected of
-// them, in any order.
+// check checks that the ledger has the differences want, in any order.
 func check(t *testing.T, b *Ledger, want ...string) {
 	t.Helper()
 	diff, err := b.Check()
@@ -97,9 +98,13 @@ func fd(num int, kind, target string) procfs.FD {
 	return procfs.FD{Num: num, Kind: kind, Target: target}
 }
 
-func TestJudge(t *testing.T) {
-	std := []procfs.FD{fd(0, "file", "/dev/null"), fd(1, "pipe", "pipe:[1]"), fd(2, "pipe", "pipe:[2]")}
-	runtime := []procfs.FD{fd(3, "epoll", ""), fd(4, "eventfd", ""), fd(5, "file", "/sys/fs/cgroup/cpu.max")}
+func TestCompare(t *testing.T) {
+	std := []procfs.FD{
+		fd(0, "file", "/dev/null"), fd(1, "pipe", "pipe:[1]"), fd(2, "pipe", "pipe:[2]"),
+	}
+	runtime := []procfs.FD{
+		fd(3, "epoll", ""), fd(4, "eventfd", ""), fd(5, "file", "/sys/fs/cgroup/cpu.max"),
+	}
 	own := []procfs.FD{fd(6, "socket", "a"), fd(7, "file", "/b"), fd(8, "epoll", "")}
 	for _, tt := range []struct {
 		name          string
@@ -109,30 +114,39 @@ func TestJudge(t *testing.T) {
 	}{
 		{"nothing", nil, nil, Unknown, 0, 0},
 		{"standard streams do not count", std, std, Unknown, 0, 0},
-		{"nor when they are closed", std, nil, Unknown, 0, 0},
-		{"what Go keeps does not count", runtime, runtime, Go, 0, 0},
-		{"nor what it reads as it starts", nil, []procfs.FD{fd(3, "file", "/proc/7/cgroup")}, Go, 0, 0},
-		{"in a program in C it does", runtime, runtime, Unknown, 0, 3},
-		{"a second epoll is the application's", slices.Concat(runtime, own), slices.Concat(runtime, own), Go, 0, 3},
+		{"closed standard streams do not count", std, nil, Unknown, 0, 0},
+		{"the descriptors of Go's runtime do not count", runtime, runtime, Go, 0, 0},
+		{
+			"the files that Go reads at its start do not count", nil,
+			[]procfs.FD{fd(3, "file", "/proc/7/cgroup")}, Go, 0, 0,
+		},
+		{"in a C program they count", runtime, runtime, Unknown, 0, 3},
+		{
+			"a second epoll is the application's", slices.Concat(runtime, own),
+			slices.Concat(runtime, own), Go, 0, 3,
+		},
 		{"closed and left", own, own[:1], Unknown, 2, 1},
 		{"opened after the stop began", nil, own[:1], Unknown, 0, 1},
 	} {
-		lines, closed, left := Judge(tt.before, tt.after, nil, tt.runtime)
+		lines, closed, left := Compare(tt.before, tt.after, nil, tt.runtime)
 		if closed != tt.closed || left != tt.left {
-			t.Errorf("%s: %d closed and %d left, want %d and %d; %+v", tt.name, closed, left, tt.closed, tt.left, lines)
+			t.Errorf(
+				"%s: %d closed and %d left, want %d and %d; %+v", tt.name, closed, left, tt.closed,
+				tt.left, lines,
+			)
 		}
 	}
 }
 
 func TestRuntimes(t *testing.T) {
 	var r Runtimes
-	for range 2 { // found, then remembered
+	for range 2 { // detected, then cached
 		if got, _ := r.Of(os.Getpid()); got != Go {
-			t.Errorf("this test is built on %q", got)
+			t.Errorf("runtime of this test: %q, want go", got)
 		}
 	}
 	if got, _ := r.Of(0); got != Unknown {
-		t.Errorf("nobody is built on %q", got)
+		t.Errorf("runtime of pid 0: %q, want none", got)
 	}
 }
 
@@ -151,13 +165,14 @@ func TestRuntimeByName(t *testing.T) {
 		"/usr/local/java/bin/nobody knows (java)": Unknown,
 	} {
 		if got := runtimeByName(path); got != want {
-			t.Errorf("%s is built on %q, want %q", path, got, want)
+			t.Errorf("runtime of %s: %q, want %q", path, got, want)
 		}
 	}
 }
 
-// What a real interpreter holds while its program does nothing is its own.
-func TestInterpretersHoldNothingThatCounts(t *testing.T) {
+// TestIdleInterpreters checks that no descriptor of an interpreter counts whose program does
+// nothing.
+func TestIdleInterpreters(t *testing.T) {
 	java := filepath.Join(t.TempDir(), "Idle.java")
 	source := `public class Idle { public static void main(String[] a) throws Exception {
 		var s = new java.net.ServerSocket(0); s.close(); new java.security.SecureRandom().nextInt();
@@ -170,30 +185,41 @@ func TestInterpretersHoldNothingThatCounts(t *testing.T) {
 		build   []string
 		run     []string
 	}{
-		{Python, nil, []string{"python3", "-c", `import sys, random, secrets; secrets.token_bytes(1); print("up", flush=True); sys.stdin.read()`}},
-		{Node, nil, []string{"node", "-e", `require("crypto").randomBytes(1); const s = require("net").createServer().listen(0, () => s.close(() => {
-			require("fs").writeSync(1, "up\n"); setTimeout(() => {}, 60000) }))`}},
+		{
+			Python, nil,
+			[]string{
+				"python3", "-c",
+				`import sys, random, secrets; secrets.token_bytes(1); print("up", flush=True); ` +
+					`sys.stdin.read()`,
+			},
+		},
+		{Node, nil, []string{"node", "-e", `require("crypto").randomBytes(1)
+			const s = require("net").createServer().listen(0, () => s.close(() => {
+				require("fs").writeSync(1, "up\n"); setTimeout(() => {}, 60000) }))`}},
 		{Java, []string{"javac", java}, []string{"java", "-cp", filepath.Dir(java), "Idle"}},
 	} {
 		t.Run(string(tt.runtime), func(t *testing.T) {
 			needs.Check(t, string(tt.runtime))
 			if tt.build != nil {
-				if out, err := exec.Command(tt.build[0], tt.build[1:]...).CombinedOutput(); err != nil {
+				if out, err := exec.Command(
+					tt.build[0], tt.build[1:]...,
+				).CombinedOutput(); err != nil {
 					t.Fatalf("%v: %v: %s", tt.build, err, out)
 				}
 			}
 			fds, runtime := tableOf(t, tt.run)
 			if runtime != tt.runtime {
-				t.Fatalf("%v is built on %q", tt.run, runtime)
+				t.Fatalf("runtime of %v: %q, want %q", tt.run, runtime, tt.runtime)
 			}
-			if lines, _, left := Judge(nil, fds, nil, runtime); left != 0 {
+			if lines, _, left := Compare(nil, fds, nil, runtime); left != 0 {
 				t.Errorf("%d of its descriptors count: %+v", left, lines)
 			}
 		})
 	}
 }
 
-// inherited are the numbers that whoever started this test passed on to all.
+// inherited returns the descriptors that the process which started this test passes on to its
+// descendants.
 func inherited(t *testing.T) map[int]bool {
 	fds, err := procfs.OwnFDs()
 	if err != nil {
@@ -201,14 +227,15 @@ func inherited(t *testing.T) map[int]bool {
 	}
 	all := map[int]bool{}
 	for _, f := range fds {
-		if flags, err := unix.FcntlInt(uintptr(f.Num), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+		if flags, err := unix.FcntlInt(uintptr(f.Num), unix.F_GETFD, 0); err == nil &&
+			flags&unix.FD_CLOEXEC == 0 {
 			all[f.Num] = !f.IsStandard()
 		}
 	}
 	return all
 }
 
-// tableOf starts a program that prints a line, and looks at what it holds.
+// tableOf starts a program that prints a line, and returns its descriptors and its runtime.
 func tableOf(t *testing.T, argv []string) ([]procfs.FD, Runtime) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -249,29 +276,85 @@ func tableOf(t *testing.T, argv []string) ([]procfs.FD, Runtime) {
 	return fds, first(r.Of(cmd.Process.Pid))
 }
 
-// What a program opens beside its runtime counts, though it be of kinds that
-// the runtime has too.
-func TestProgramsDescriptorsCount(t *testing.T) {
-	file := func(num int, target, mode string) procfs.FD {
-		return procfs.FD{Num: num, Kind: "file", Target: target, Detail: procfs.FDDetail{Mode: mode}}
+func file(num int, target, mode string) procfs.FD {
+	return procfs.FD{
+		Num: num, Kind: "file", Target: target, Detail: procfs.FDDetail{Mode: mode},
 	}
-	unixPair := procfs.FD{Num: 9, Kind: "socket", Target: "unix (unnamed)", Detail: procfs.FDDetail{State: "established"}}
-	for _, tt := range []struct {
-		runtime Runtime
-		fds     []procfs.FD
-		left    int
-	}{
-		{Python, []procfs.FD{file(3, "/dev/urandom", "r"), fd(4, "epoll", ""), unixPair}, 3},
-		{Java, []procfs.FD{file(3, "/j/lib/modules", "r"), file(4, "/a.jar", "r"), file(5, "/b.jar", "r")}, 0},
-		{Java, []procfs.FD{file(3, "/a.jar", "rw"), fd(4, "epoll", ""), fd(5, "eventfd", ""), unixPair}, 4},
-		{Java, []procfs.FD{file(3, "/dev/random", "r"), file(4, "/dev/urandom", "r"), file(5, "/dev/urandom", "r")}, 1},
-		{Java, []procfs.FD{fd(3, "memfd", "/memfd:java_heap (deleted)"), fd(4, "memfd", "/memfd:mine (deleted)")}, 1},
-		{Node, slices.Concat(many(10, "epoll", 4), many(20, "eventfd", 4), many(30, "pipe", 9), many(40, "io_uring", 7)), 4},
-		{Unknown, []procfs.FD{file(3, "/lib/x86_64-linux-gnu/libc.so.6", "r")}, 0},
-		{Unknown, []procfs.FD{file(3, "/lib/libc.so.6", "rw"), file(4, "/etc/ld.so.cache", "r"), file(5, "/srv/x.so", "r"), file(6, "/srv/notes.some", "r")}, 3},
-		{Node, []procfs.FD{file(3, "/dev/null", "w"), file(4, "/dev/null", "r"), file(5, "/x.js", "r")}, 2},
-	} {
-		if lines, _, left := Judge(nil, tt.fds, nil, tt.runtime); left != tt.left {
+}
+
+var unixPair = procfs.FD{
+	Num: 9, Kind: "socket", Target: "unix (unnamed)",
+	Detail: procfs.FDDetail{State: "established"},
+}
+
+// programs have descriptors beside those of their runtime; left is the number that counts.
+var programs = []struct {
+	runtime Runtime
+	fds     []procfs.FD
+	left    int
+}{
+	{Python, []procfs.FD{file(3, "/dev/urandom", "r"), fd(4, "epoll", ""), unixPair}, 3},
+	{
+		Java,
+		[]procfs.FD{
+			file(3, "/j/lib/modules", "r"), file(4, "/a.jar", "r"), file(5, "/b.jar", "r"),
+		},
+		0,
+	},
+	{
+		Java,
+		[]procfs.FD{
+			file(3, "/a.jar", "rw"), fd(4, "epoll", ""), fd(5, "eventfd", ""), unixPair,
+		},
+		4,
+	},
+	{
+		Java,
+		[]procfs.FD{
+			file(3, "/dev/random", "r"), file(4, "/dev/urandom", "r"),
+			file(5, "/dev/urandom", "r"),
+		},
+		1,
+	},
+	{
+		Java,
+		[]procfs.FD{
+			fd(3, "memfd", "/memfd:java_heap (deleted)"),
+			fd(4, "memfd", "/memfd:mine (deleted)"),
+		},
+		1,
+	},
+	{
+		Node,
+		slices.Concat(
+			many(10, "epoll", 4), many(20, "eventfd", 4), many(30, "pipe", 9),
+			many(40, "io_uring", 7),
+		),
+		4,
+	},
+	{Unknown, []procfs.FD{file(3, "/lib/x86_64-linux-gnu/libc.so.6", "r")}, 0},
+	{
+		Unknown,
+		[]procfs.FD{
+			file(3, "/lib/libc.so.6", "rw"), file(4, "/etc/ld.so.cache", "r"),
+			file(5, "/srv/x.so", "r"), file(6, "/srv/notes.some", "r"),
+		},
+		3,
+	},
+	{
+		Node,
+		[]procfs.FD{
+			file(3, "/dev/null", "w"), file(4, "/dev/null", "r"), file(5, "/x.js", "r"),
+		},
+		2,
+	},
+}
+
+// TestProgramDescriptors checks that the descriptors of a program count, even those of kinds that
+// its runtime has too.
+func TestProgramDescriptors(t *testing.T) {
+	for _, tt := range programs {
+		if lines, _, left := Compare(nil, tt.fds, nil, tt.runtime); left != tt.left {
 			t.Errorf("%s: %d left, want %d: %+v", tt.runtime, left, tt.left, lines)
 		}
 	}
@@ -285,7 +368,7 @@ func many(first int, kind string, n int) []procfs.FD {
 	return all
 }
 
-func TestOutcome(t *testing.T) {
+func TestResult(t *testing.T) {
 	for _, tt := range []struct {
 		outcome Result
 		verdict event.Verdict
@@ -297,7 +380,10 @@ func TestOutcome(t *testing.T) {
 		{Result{FDsLeft: 2, LeftProven: 2, Strict: true}, event.Leaky, exitcode.Leaky},
 		{Result{FDsLeft: 2, Strict: true}, event.Leaky, exitcode.OK},
 		{Result{Failed: true}, event.Graceful, exitcode.Failed},
-		{Result{Failed: true, FDsLeft: 1, LeftProven: 1, Strict: true}, event.Leaky, exitcode.Failed},
+		{
+			Result{Failed: true, FDsLeft: 1, LeftProven: 1, Strict: true}, event.Leaky,
+			exitcode.Failed,
+		},
 		{Result{Failed: true, Critical: 7}, event.Graceful, 7},
 		{Result{Critical: 143, FDsLeft: 1, LeftProven: 1, Strict: true}, event.Leaky, 143},
 		{Result{Critical: 7, Fault: true}, event.Leaky, exitcode.Failed},

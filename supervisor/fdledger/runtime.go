@@ -13,13 +13,13 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// Runtimes finds out what programs are built on, and remembers it. The zero
-// value is ready; any goroutine may use it.
+// Runtimes detects the runtimes of programs and caches them. The zero value is ready to use, by
+// any goroutine.
 type Runtimes struct{ known sync.Map } // path → Runtime
 
-// Of says on which runtime the program of a process is built. It fails for a
-// process that is gone, or whose program we may not read; a main thread that
-// ended has no program, but the others do.
+// Of returns the runtime of the program that a process executes. It fails if the process has
+// ended or we may not read its program. If the main thread has ended, it reads the program of
+// another thread.
 func (r *Runtimes) Of(pid int) (Runtime, error) {
 	link := fmt.Sprintf("/proc/%d/exe", pid)
 	path, err := os.Readlink(link)
@@ -44,11 +44,10 @@ func (r *Runtimes) Of(pid int) (Runtime, error) {
 	return found, nil
 }
 
-// runtimeByName knows an interpreter by the name of its program: "python3.11",
-// "java", "node". One that goes by another name is [Unknown], and all that it
-// holds counts.
+// runtimeByName returns the runtime of an interpreter by the name of its program: "python3.11",
+// "java", "node". A program with another name is [Unknown], and all its descriptors count.
 func runtimeByName(path string) Runtime {
-	name := filepath.Base(strings.TrimSuffix(path, " (deleted)")) // replaced as it ran
+	name := filepath.Base(strings.TrimSuffix(path, " (deleted)")) // the file was replaced
 	version, python := strings.CutPrefix(name, "python")
 	switch {
 	case python && strings.Trim(version, "0123456789.") == "":

@@ -5,42 +5,41 @@ import (
 	"tp0/supervisor/exitcode"
 )
 
-// Result is everything that the verdict and the exit code follow from.
+// Result is the result of a stop, from which the verdict and the exit code follow.
 type Result struct {
-	Killed     int  // runs and orphans that needed SIGKILL, or a rung after the first
-	FDsLeft    int  // descriptors that children left open
+	Killed     int  // processes that needed SIGKILL or a later step of the stop sequence
+	FDsLeft    int  // descriptors that children leaked
 	LeftProven int  // those of them with an exact proof
 	Survived   int  // processes still there at the deadline
-	Failed     bool // a child failed for good
-	Critical   int  // the exit code of a critical child whose end ended all; 0: none of its own
-	Fault      bool // our own books do not balance, or another internal fault
-	Strict     bool
+	Failed     bool // a child failed permanently
+	Critical   int  // exit code of the critical child whose end started the stop; 0: none
+	Fault      bool // the fd ledger does not balance, or another internal fault
+	Strict     bool // a leak makes the exit code exitcode.Leaky
 }
 
-// Verdict judges the stop: forced before leaky before graceful. Books of our
-// own that do not balance are never graceful.
-func (o Result) Verdict() event.Verdict {
+// Verdict judges the stop: forced goes before leaky, leaky before graceful. A stop with an
+// internal fault is never graceful.
+func (r Result) Verdict() event.Verdict {
 	switch {
-	case o.Killed > 0 || o.Survived > 0:
+	case r.Killed > 0 || r.Survived > 0:
 		return event.Forced
-	case o.FDsLeft > 0 || o.Fault:
+	case r.FDsLeft > 0 || r.Fault:
 		return event.Leaky
 	}
 	return event.Graceful
 }
 
-// Code is the exit code. Only what is proven makes a strict stop fail: a
-// sample can be a moment too old, and would accuse a child that was just about
-// to close.
-func (o Result) Code() int {
+// Code returns the exit code. Only leaks with an exact proof make a strict stop fail: a sample
+// can be older than the child's own close.
+func (r Result) Code() int {
 	switch {
-	case o.Killed > 0 || o.Survived > 0:
+	case r.Killed > 0 || r.Survived > 0:
 		return exitcode.Forced
-	case o.Critical != 0 && !o.Fault:
-		return o.Critical
-	case o.Failed || o.Fault:
+	case r.Critical != 0 && !r.Fault:
+		return r.Critical
+	case r.Failed || r.Fault:
 		return exitcode.Failed
-	case o.Strict && o.LeftProven > 0:
+	case r.Strict && r.LeftProven > 0:
 		return exitcode.Leaky
 	}
 	return exitcode.OK

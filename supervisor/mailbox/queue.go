@@ -1,11 +1,10 @@
-// Package mailbox hands values from many goroutines to one that must not be
-// waited for.
+// Package mailbox passes values from many goroutines to one, without ever blocking a sender.
 package mailbox
 
 import "sync"
 
-// Queue has no bound of its own: Put never blocks, so its users must bound
-// what they put in. Its zero value is not usable; see [New].
+// Queue is a queue without a limit of its length: its users must limit what they put in. Create
+// it with [New].
 type Queue[T any] struct {
 	wake chan struct{}
 
@@ -13,25 +12,25 @@ type Queue[T any] struct {
 	items []T
 }
 
-// New makes an empty queue.
+// New returns an empty queue.
 func New[T any]() *Queue[T] { return &Queue[T]{wake: make(chan struct{}, 1)} }
 
-// Put appends values.
+// Put appends values. It never blocks, and any goroutine may call it.
 func (q *Queue[T]) Put(v ...T) {
 	q.mu.Lock()
 	q.items = append(q.items, v...)
 	q.mu.Unlock()
 	select {
 	case q.wake <- struct{}{}:
-	default: // the taker is woken already and will find this one too
+	default: // the receiver is woken already, and will take these values too
 	}
 }
 
-// Wake receives when there may be something to take. One goroutine waits.
+// Wake returns a channel that receives after a Put. One goroutine may wait for it. The queue can
+// be empty by then.
 func (q *Queue[T]) Wake() <-chan struct{} { return q.wake }
 
-// Take takes everything, the oldest first. It returns nil when there is
-// nothing.
+// Take removes all values and returns them, the oldest first. It returns nil if there are none.
 func (q *Queue[T]) Take() []T {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -141,7 +141,7 @@ func (o *Orchestrator) reportFDs(e event.FDClosed, fds process.FDResult) (closed
 	if fds.Proof == event.ProofNone {
 		return 0, 0
 	}
-	lines, closed, left := fdledger.Judge(fds.Before, fds.After, fds.Inherited, fds.Runtime)
+	lines, closed, left := fdledger.Compare(fds.Before, fds.After, fds.Inherited, fds.Runtime)
 	e.Proof = fds.Proof
 	for _, l := range lines {
 		e.FD, e.Kind, e.Target, e.NotCounted = l.Num, l.Kind, l.Target, l.Uncounted

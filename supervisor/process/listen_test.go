@@ -90,8 +90,8 @@ func TestSocketsAreHandedOn(t *testing.T) {
 			}
 			b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 			look := b.exited(id).FDs
-			if _, _, left := fdledger.Judge(look.Before, look.After, look.Inherited, look.Runtime); look.Proof != event.ProofExact ||
-				left != 0 {
+			_, _, left := fdledger.Compare(look.Before, look.After, look.Inherited, look.Runtime)
+			if look.Proof != event.ProofExact || left != 0 {
 				t.Errorf("proof %s (%s), %d left: %v", look.Proof, look.Reason, left, look.After)
 			}
 		}

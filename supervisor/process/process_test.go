@@ -207,7 +207,7 @@ func TestExactLook(t *testing.T) {
 
 func checkTruth(t *testing.T, look FDResult, truth []string) {
 	t.Helper()
-	lines, closed, left := fdledger.Judge(look.Before, look.After, nil, look.Runtime)
+	lines, closed, left := fdledger.Compare(look.Before, look.After, nil, look.Runtime)
 	var got []string
 	for _, l := range lines {
 		if l.Uncounted != "" {

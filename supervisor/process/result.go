@@ -42,7 +42,7 @@ func hasLeak(r proof.Result) bool {
 	if !slices.ContainsFunc(r.After, func(f procfs.FD) bool { return !f.IsStandard() }) {
 		return false
 	}
-	_, _, left := fdledger.Judge(r.Before, r.After, r.Inherited, r.Runtime)
+	_, _, left := fdledger.Compare(r.Before, r.After, r.Inherited, r.Runtime)
 	return left > 0
 }
 
