@@ -33,7 +33,6 @@ var notYet = []string{
 	"supervisor/cli",
 	"supervisor/config",
 	"supervisor/orchestrator",
-	"supervisor/output",
 	"supervisor/process",
 	"supervisor/report",
 	"workers/client",

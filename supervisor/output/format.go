@@ -16,36 +16,32 @@ const (
 	formatInherit = "inherit"
 )
 
-// lineCap is how many bytes of a line, its newline not counted, are passed on
-// in one piece.
-const lineCap = 64 << 10
+// maxLine is the largest line, in bytes without its newline, that is not split.
+const maxLine = 64 << 10
 
-// An ending says what follows the bytes of a line.
+// An ending is what follows the bytes of a line.
 type ending uint8
 
 const (
 	newline ending = iota // the line is complete
-	more                  // it was cut: its next piece follows
-	eof                   // the stream ended before a newline came
+	more                  // the line was split: its next piece follows
+	eof                   // the stream ended without a newline
 )
 
-// A formatter turns the lines of one stream into what goes to the sink. It
-// belongs to the goroutine of that stream.
+// A formatter formats the lines of one stream. The goroutine of the stream owns it.
 type formatter struct {
 	kind string
-	// head stands before each line: `[client1] ` in text, in json everything
-	// up to the message.
+	// head is written before each line: `[client1] ` in text, everything up to the message in json.
 	head []byte
 }
 
-// stampLayout has a fixed width, so that a new time can be written over the
-// old one.
+// stampLayout has a fixed width: a new time overwrites the old one in head.
 const (
 	stampLayout = "2006-01-02T15:04:05.000000Z"
 	stampHead   = `{"@timestamp":"`
 )
 
-func newFormatter(kind, instance, stream string) *formatter {
+func newFormatter(kind, instance, streamName string) *formatter {
 	f := &formatter{kind: kind}
 	switch kind {
 	case formatText:
@@ -55,22 +51,21 @@ func newFormatter(kind, instance, stream string) *formatter {
 	case formatJSON:
 		f.head = append(f.head, stampHead+stampLayout+`","@module":"`...)
 		f.head = termtext.AppendJSON(f.head, []byte(instance))
-		f.head = append(f.head, `","stream":"`+stream+`","@message":"`...)
+		f.head = append(f.head, `","stream":"`+streamName+`","@message":"`...)
 	}
 	return f
 }
 
-// stamp sets the time of the lines that follow; one time for all that one
-// read brought, because they were read together and it costs as much as a
-// line does.
+// stamp sets the time of the following lines. All lines of one read get the same time: formatting
+// a time costs as much as formatting a line.
 func (f *formatter) stamp(now time.Time) {
 	if f.kind == formatJSON {
-		var text [48]byte // not into head: AppendFormat scribbles behind what it returns
+		var text [48]byte // AppendFormat into head would overwrite the bytes after the time
 		copy(f.head[len(stampHead):], now.UTC().AppendFormat(text[:0], stampLayout))
 	}
 }
 
-// room is how much line needs, unless much of it has to be escaped.
+// room returns the size of a formatted line that has few characters to escape.
 func (f *formatter) room(line []byte) int { return len(f.head) + len(line) + 20 }
 
 // append appends one line, or a piece of one, to dst.
@@ -81,7 +76,7 @@ func (f *formatter) append(dst, line []byte, end ending) []byte {
 		if end == more {
 			return append(termtext.AppendText(dst, line), "…\n"...)
 		}
-		if n := len(line) - 1; n >= 0 && line[n] == '\r' { // a part of the line's end
+		if n := len(line) - 1; n >= 0 && line[n] == '\r' { // CR LF ends the line
 			return append(termtext.AppendText(dst, line[:n]), "\r\n"...)
 		}
 		return append(termtext.AppendText(dst, line), '\n')
@@ -101,24 +96,23 @@ func (f *formatter) append(dst, line []byte, end ending) []byte {
 	}
 }
 
-// cut splits off the next line of data, or the next piece of one that is
-// longer than lineCap. rest is what follows, the newline taken off; ok is
-// false where neither is there yet.
+// cut returns the next line of data without its newline, or the next piece of a line above maxLine
+// bytes. rest is the data after it. ok is false if data has neither.
 func cut(data []byte) (line, rest []byte, end ending, ok bool) {
 	i := bytes.IndexByte(data, '\n')
 	switch {
-	case i >= 0 && i <= lineCap:
+	case i >= 0 && i <= maxLine:
 		return data[:i], data[i+1:], newline, true
-	case len(data) <= lineCap:
+	case len(data) <= maxLine:
 		return nil, data, 0, false
 	}
-	n := lineCap
-	// A character is not cut in two; where there is no UTF-8, anywhere does.
+	n := maxLine
+	// Do not split a UTF-8 character. If the data is not UTF-8, split at maxLine.
 	for back := 0; back < utf8.UTFMax && !utf8.RuneStart(data[n]); back++ {
 		n--
 	}
 	if !utf8.RuneStart(data[n]) {
-		n = lineCap
+		n = maxLine
 	}
 	return data[:n], data[n:], more, true
 }

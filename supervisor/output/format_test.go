@@ -70,7 +70,8 @@ func TestJSON(t *testing.T) {
 	} {
 		f := newFormatter(formatJSON, `c"1`, "stderr")
 		f.stamp(now)
-		want := `{"@timestamp":"2026-01-02T02:04:05.006789Z","@module":"c\"1","stream":"stderr","@message":` + c.want + "\n"
+		want := `{"@timestamp":"2026-01-02T02:04:05.006789Z","@module":"c\"1",` +
+			`"stream":"stderr","@message":` + c.want + "\n"
 		if got := string(f.append(nil, []byte(c.in), c.end)); got != want {
 			t.Errorf("%q:\ngot  %swant %s", c.in, got, want)
 		}
@@ -129,7 +130,7 @@ func FuzzFormats(f *testing.F) {
 }
 
 func TestCut(t *testing.T) {
-	full := strings.Repeat("x", lineCap)
+	full := strings.Repeat("x", maxLine)
 	for _, c := range []struct {
 		name, in, line, rest string
 		end                  ending
@@ -197,21 +198,21 @@ func BenchmarkFormat(b *testing.B) {
 
 func TestTail(t *testing.T) {
 	var tl tail
-	if got := tl.strings(); len(got) != 0 {
+	if got := tl.list(); len(got) != 0 {
 		t.Errorf("a run that printed nothing has %q", got)
 	}
-	tl.note([]byte("one\n\n  \ntwo\r\n"))
-	tl.note([]byte("three\x1b[1m\n"))
-	if got, want := fmt.Sprintf("%q", tl.strings()), `["one" "two" "three\\x1b[1m"]`; got != want {
+	tl.add([]byte("one\n\n  \ntwo\r\n"))
+	tl.add([]byte("three\x1b[1m\n"))
+	if got, want := fmt.Sprintf("%q", tl.list()), `["one" "two" "three\\x1b[1m"]`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	tl.note([]byte("x1\nx2\nx3\nx4\nx5\nx6\n\xff7"))
-	if got, want := fmt.Sprintf("%q", tl.strings()), `["x3" "x4" "x5" "x6" "�7"]`; got != want {
+	tl.add([]byte("x1\nx2\nx3\nx4\nx5\nx6\n\xff7"))
+	if got, want := fmt.Sprintf("%q", tl.list()), `["x3" "x4" "x5" "x6" "�7"]`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	tl.note([]byte(strings.Repeat("\x1b日", 1000)))
-	tl.note([]byte(strings.Repeat("a", 70000) + "\n"))
-	for i, line := range tl.strings() {
+	tl.add([]byte(strings.Repeat("\x1b日", 1000)))
+	tl.add([]byte(strings.Repeat("a", 70000) + "\n"))
+	for i, line := range tl.list() {
 		if len(line) > tailWidth || !utf8.ValidString(line) || strings.ContainsRune(line, 0x1b) {
 			t.Errorf("line %d is %q", i, line)
 		}

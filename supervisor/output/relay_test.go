@@ -207,7 +207,7 @@ func waitRuns(t *testing.T, s *stage) {
 	t.Helper()
 	s.mu.Lock()
 	var runs []*ChildOutput
-	for r := range s.runs {
+	for r := range s.children {
 		runs = append(runs, r)
 	}
 	s.mu.Unlock()
@@ -337,7 +337,7 @@ func TestLongLine(t *testing.T) {
 			if whole != line+"\nshort\n" {
 				t.Errorf("%d bytes came of %d", len(whole), len(line)+7)
 			}
-			if pieces < size/lineCap || pieces > size/lineCap+3 {
+			if pieces < size/maxLine || pieces > size/maxLine+3 {
 				t.Errorf("%d pieces", pieces)
 			}
 		})
@@ -379,7 +379,7 @@ func TestLineInTwoReads(t *testing.T) {
 	s := newStage(t, true)
 	got := bufio.NewReader(s.out)
 	r, out, _ := s.started(Spec{Instance: "a", Format: "text", Stdout: "stdout", Stderr: "none"})
-	for _, size := range []int{1, 100, keepSize, keepSize + 1, lineCap - 3, 5} {
+	for _, size := range []int{1, 100, maxIdleLine, maxIdleLine + 1, maxLine - 3, 5} {
 		begin := strings.Repeat("x", size)
 		out.WriteString(begin)
 		for left := 1; left > 0 || waiting() < 1; { // read, and parked
@@ -522,7 +522,7 @@ func TestCloseOfFlood(t *testing.T) {
 func TestCloseLeavesAStuckWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stuck := make(chan struct{})
-		h := &Relay{ended: -1, quit: make(chan struct{})}
+		h := &Relay{sinkSet: &sinkSet{ended: -1, quit: make(chan struct{})}}
 		ok := newSink("stderr", &fakeTarget{take: gated(nil, h.quit)}, h.quit, nil)
 		bad := newSink("stdout", &fakeTarget{take: gated(nil, stuck)}, h.quit, nil)
 		h.std, h.sinks = [2]*sink{bad, ok}, []*sink{bad, ok}
@@ -538,7 +538,7 @@ func TestCloseLeavesAStuckWriter(t *testing.T) {
 			!strings.Contains(err.Error(), "writer of stdout") {
 			t.Errorf("the error is %v", err)
 		}
-		if d := time.Since(began); d != lastWrite {
+		if d := time.Since(began); d != writerTimeout {
 			t.Errorf("it took %v", d)
 		}
 		close(stuck)
@@ -919,7 +919,7 @@ func TestSettle(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	h := &Relay{opt: Options{Stdout: w, Stderr: w}}
+	h := &Relay{sinkSet: &sinkSet{opt: Options{Stdout: w, Stderr: w}}}
 	if _, err := w.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}

@@ -11,43 +11,40 @@ import (
 )
 
 const (
-	// patience is how long a full sink may take not one byte before the
-	// lines that do not fit are dropped; a child must not freeze because
-	// nobody reads our output.
-	patience = time.Second
-	// reportEvery bounds how often the drops of a stalled sink are reported.
-	reportEvery = time.Second
-	// diskRetry is how often a full disk is tried again.
+	// stallTimeout is how long the destination of a full sink may accept no byte before the
+	// lines that do not fit are dropped. A child must not block because nothing reads our output.
+	stallTimeout = time.Second
+	// reportInterval is the shortest time between two reports of a stalled sink.
+	reportInterval = time.Second
+	// diskRetry is the pause before a write to a full disk is repeated.
 	diskRetry = time.Second
 
-	// queueLimit is how many bytes of batches wait for a sink before its
-	// streams do.
+	// queueLimit is the number of bytes in the queue above which streams wait.
 	queueLimit = 1 << 20
-	// overdraft is the limit for what does not wait: the supervisor's own
-	// lines, and what a closed run still had.
-	overdraft = 4 << 20
+	// priorityLimit is the limit for lines that do not wait behind the streams: those of the
+	// supervisor, and those of a closed ChildOutput.
+	priorityLimit = 4 << 20
 
-	// batchSize holds what one full pipe becomes with short prefixes, and a
-	// line of lineCap with its prefix.
+	// batchSize has room for one full pipe with short prefixes, and for a line of maxLine bytes
+	// with its prefix.
 	batchSize = 72 << 10
 )
 
-// Why lines were dropped, besides the text of an error.
+// The reasons for dropped lines, besides the text of an error.
 const (
 	reasonStalled = "stalled"
-	reasonSlow    = "too slow" // it gets on, but the lines were not to wait
+	reasonSlow    = "too slow" // the sink accepts bytes, but these lines could not wait
 	reasonEnded   = "not taken before the end"
 )
 
-// A batch is a run of whole lines on its way to a sink. Who holds it may
-// change it; it is handed on, never shared.
+// A batch is a sequence of whole lines for a sink. It has one owner at a time, who may change it.
 type batch struct{ b []byte }
 
 var batches = sync.Pool{New: func() any { return &batch{make([]byte, 0, batchSize)} }}
 
 func newBatch() *batch { return batches.Get().(*batch) }
 
-// free gives b back; one that had to grow is left to the collector.
+// free returns b to the pool. A batch that had to grow is left to the garbage collector.
 func (b *batch) free() {
 	if cap(b.b) == batchSize {
 		b.b = b.b[:0]
@@ -55,14 +52,13 @@ func (b *batch) free() {
 	}
 }
 
-// An origin is who hands lines to a sink: a stream of a run, or the
-// supervisor itself.
+// An origin is the source of lines: a stream, or the supervisor itself.
 type origin struct {
 	own     bool
-	closing <-chan struct{} // closed when its lines shall no longer wait
+	closing <-chan struct{} // closed when the lines no longer wait; nil: never
 }
 
-func (o *origin) hurried() bool {
+func (o *origin) closed() bool {
 	select {
 	case <-o.closing:
 		return true
@@ -71,85 +67,89 @@ func (o *origin) hurried() bool {
 	}
 }
 
-// A loss is output that could not be delivered and was not reported yet.
+// A loss is output that was not delivered and not reported yet.
 type loss struct {
 	lines, bytes uint64
 	reason       string
 }
 
-// A sink is one destination: a bounded queue and the goroutine that writes it,
-// so that lines of many streams meet there whole, and few writes carry many.
+// A backlog is the queue of a sink and its byte counters.
+type backlog struct {
+	queue    []*batch // not yet taken by the writer
+	spare    []*batch // the other slice for queue
+	held     int      // capacity of all batches that are not written yet
+	accepted uint64   // bytes, since the start
+	finished uint64   // bytes of accepted that are written or lost
+}
+
+// A sink is one destination: a bounded queue and the goroutine that writes it. The lines of all
+// streams stay whole, and one write carries many of them.
 type sink struct {
 	dest   string
 	to     target
-	quit   <-chan struct{} // closed when what is left is given up
-	retire func() bool     // asked when nothing is queued: true ends the writer; nil: never
-	finish func()          // called as the writer ends; nil: nothing to do
+	quit   <-chan struct{} // closed when the writer has to drop the queue and end
+	retire func() bool     // called when the queue is empty; true ends the writer; nil is never
+	finish func()          // called when the writer ends; may be nil
 	report func(dest string, lines, bytes uint64, reason string)
-	offset int           // the writer's: how much of the batch in hand is written
-	poke   chan struct{} // there is something for the writer to do; holds one
-	gone   chan struct{} // closed as the writer ends
+	offset int           // bytes written of the first batch; used by the writer only
+	wake   chan struct{} // wakes the writer; capacity 1
+	gone   chan struct{} // closed when the writer has ended
 
-	mu       sync.Mutex
-	queue    []*batch // accepted and not yet taken up by the writer
-	spare    []*batch // the other slice for queue
-	held     int      // capacity of the batches accepted and not yet written out
-	accepted uint64   // bytes, ever
-	finished uint64   // bytes of those that were written or lost
-	last     *origin  // of the last byte accepted, if that was no newline
-	open     bool     // the last byte accepted was no newline
-	since    time.Time
-	stalled  string // the reason, while lines are dropped that do not fit
-	broken   error  // for good
-	ended    bool
+	mu sync.Mutex
+	backlog
+	last     *origin   // of the last accepted byte; nil if some of its lines were lost
+	open     bool      // the last accepted byte was not a newline
+	since    time.Time // of the last written byte, or of the queue being full
+	stalled  string    // the reason for dropping lines that do not fit; empty if none
+	broken   error     // of a write; it ends all delivery
+	ended    bool      // the writer has ended
 	lost     loss
 	reported time.Time
-	changed  chan struct{} // closed when there is room again, or no hope for it; nil: nobody waits
+	changed  chan struct{} // closed when room or state has changed; nil if nothing waits
 }
 
 func newSink(dest string, to target, quit <-chan struct{},
 	report func(string, uint64, uint64, string)) *sink {
 	return &sink{
 		dest: dest, to: to, quit: quit, report: report,
-		poke: make(chan struct{}, 1), gone: make(chan struct{}),
+		wake: make(chan struct{}, 1), gone: make(chan struct{}),
 	}
 }
 
-// put hands b over, and waits while the sink is full and gets on. b must not
-// be used afterwards.
+// put queues b, and waits while the sink is full but accepts bytes. The sink owns b afterwards.
 func (s *sink) put(b *batch, from *origin) {
-	began := time.Time{}
+	start := time.Time{}
 	for {
-		hurried := from.hurried()
+		closing := from.closed()
 		s.mu.Lock()
-		if s.admits(from, hurried) {
+		if s.admits(from, closing) {
 			s.enqueue(b, from)
 			s.mu.Unlock()
 			s.wakeWriter()
 			return
 		}
 		now := time.Now()
-		if began.IsZero() {
-			began = now
+		if start.IsZero() {
+			start = now
 		}
-		if s.hopeless(now) || hurried || from.own && now.Sub(began) >= patience {
-			l := s.lose(b.b, from, now)
+		if s.dropping(now) || closing || from.own && now.Sub(start) >= stallTimeout {
+			l := s.drop(b.b, from, now)
 			s.mu.Unlock()
 			b.free()
-			s.tell(l)
+			s.reportLoss(l)
 			return
 		}
-		wait := s.since.Add(patience).Sub(now)
-		changed := s.watch()
+		wait := s.since.Add(stallTimeout).Sub(now)
+		changed := s.awaitChange()
 		s.mu.Unlock()
 		if from.own {
-			wait = min(wait, began.Add(patience).Sub(now))
+			wait = min(wait, start.Add(stallTimeout).Sub(now))
 		}
 		pause(wait, changed, from.closing)
 	}
 }
 
-// pause waits for d or for one of the channels.
+// pause waits for d, or until one of the channels is closed.
 func pause(d time.Duration, a, b <-chan struct{}) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -160,35 +160,36 @@ func pause(d time.Duration, a, b <-chan struct{}) {
 	}
 }
 
-// admits says whether there is room. Called with the lock, as are all that
-// follow up to tell.
-func (s *sink) admits(from *origin, hurried bool) bool {
+// admits reports whether there is room. The caller holds s.mu here and in all methods up to
+// notifyChange.
+func (s *sink) admits(from *origin, closing bool) bool {
 	if s.ended || s.broken != nil {
 		return false
 	}
-	if from.own || hurried {
-		return s.held < overdraft
+	if from.own || closing {
+		return s.held < priorityLimit
 	}
 	return s.held < queueLimit
 }
 
-// hopeless says whether it makes no sense to wait for room; that is where a
-// full sink becomes a stalled one.
-func (s *sink) hopeless(now time.Time) bool {
+// dropping reports whether lines that do not fit are dropped. It makes a full sink a stalled one
+// after stallTimeout.
+func (s *sink) dropping(now time.Time) bool {
 	if s.ended || s.broken != nil || s.stalled != "" {
 		return true
 	}
-	if now.Sub(s.since) < patience {
+	if now.Sub(s.since) < stallTimeout {
 		return false
 	}
 	s.stalled = reasonStalled
-	s.announce()
+	s.notifyChange()
 	return true
 }
 
+// enqueue appends a batch and keeps the lines of different origins apart.
 func (s *sink) enqueue(b *batch, from *origin) {
 	if s.open && s.last != from {
-		// Somebody's line has no end yet: others do not go on with it.
+		// The last line of another origin has no newline. Separate the lines.
 		s.push(&batch{[]byte{'\n'}})
 	}
 	s.last, s.open = from, b.b[len(b.b)-1] != '\n'
@@ -199,30 +200,30 @@ func (s *sink) push(b *batch) {
 	s.accepted += uint64(len(b.b))
 	if n := len(s.queue); n > 0 {
 		if t := s.queue[n-1]; len(b.b) <= cap(t.b)-len(t.b) {
-			// Many small batches become few large ones; so the memory is
-			// bounded by their capacity, and a write carries them all.
+			// Merge small batches: the capacity of the batches bounds the memory, and one write
+			// carries many lines.
 			t.b = append(t.b, b.b...)
 			b.free()
 			return
 		}
 	}
 	if s.held < queueLimit && s.held+cap(b.b) >= queueLimit {
-		s.since = time.Now() // full from now on
+		s.since = time.Now() // the queue is full from now on
 	}
 	s.queue = append(s.queue, b)
 	s.held += cap(b.b)
 }
 
-// lose counts text as lost and returns the loss if it is to be reported now.
-func (s *sink) lose(text []byte, from *origin, now time.Time) loss {
+// drop counts text as lost. It returns the loss if it is time for a report.
+func (s *sink) drop(text []byte, from *origin, now time.Time) loss {
 	s.lost.count(text)
 	if s.last == from {
-		s.last = nil // what follows is another line
+		s.last = nil // the next bytes of this origin are another line
 	}
-	if s.broken != nil || s.ended || now.Sub(s.reported) < reportEvery {
-		return loss{} // a broken sink was reported as it broke; the end tells the rest
+	if s.broken != nil || s.ended || now.Sub(s.reported) < reportInterval {
+		return loss{} // the first error was reported; the rest is reported at the end
 	}
-	return s.owed(cmp.Or(s.stalled, reasonSlow), now)
+	return s.takeLoss(cmp.Or(s.stalled, reasonSlow), now)
 }
 
 func (l *loss) count(text []byte) {
@@ -236,30 +237,30 @@ func (l *loss) count(text []byte) {
 	}
 }
 
-// owed takes what is lost and unreported, to be told for reason.
-func (s *sink) owed(reason string, now time.Time) loss {
+// takeLoss returns the loss that was not reported, with a reason, and resets it.
+func (s *sink) takeLoss(reason string, now time.Time) loss {
 	l := s.lost
 	l.reason = reason
 	s.lost, s.reported = loss{}, now
 	return l
 }
 
-func (s *sink) watch() <-chan struct{} {
+func (s *sink) awaitChange() <-chan struct{} {
 	if s.changed == nil {
 		s.changed = make(chan struct{})
 	}
 	return s.changed
 }
 
-func (s *sink) announce() {
+func (s *sink) notifyChange() {
 	if s.changed != nil {
 		close(s.changed)
 		s.changed = nil
 	}
 }
 
-// tell reports l, without the lock.
-func (s *sink) tell(l loss) {
+// reportLoss reports l. The caller does not hold s.mu.
+func (s *sink) reportLoss(l loss) {
 	if l.reason != "" && s.report != nil {
 		s.report(s.dest, l.lines, l.bytes, l.reason)
 	}
@@ -267,34 +268,35 @@ func (s *sink) tell(l loss) {
 
 func (s *sink) wakeWriter() {
 	select {
-	case s.poke <- struct{}{}:
+	case s.wake <- struct{}{}:
 	default:
 	}
 }
 
-// left returns how many bytes accepted before mark are not finished, and a
-// channel that is closed once that may have changed.
+// left returns the number of bytes that were accepted before mark and are not finished, and a
+// channel that is closed when it may have changed.
 func (s *sink) left(mark uint64) (uint64, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.finished >= mark {
 		return 0, nil
 	}
-	return mark - s.finished, s.watch()
+	return mark - s.finished, s.awaitChange()
 }
 
+// mark returns the number of bytes accepted so far.
 func (s *sink) mark() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.accepted
 }
 
-// write is the writer: it ends once quit is closed, or retire agrees.
+// write is the goroutine of the sink. It ends when quit is closed or retire returns true.
 func (s *sink) write() {
 	defer close(s.gone)
 	var vector [maxVector][]byte
 	var work []*batch
-	for !s.over() {
+	for !s.quitting() {
 		if len(work) == 0 {
 			work = s.take()
 		}
@@ -306,7 +308,7 @@ func (s *sink) write() {
 			break
 		}
 		select {
-		case <-s.poke:
+		case <-s.wake:
 		case <-s.quit:
 		}
 	}
@@ -316,7 +318,7 @@ func (s *sink) write() {
 	}
 }
 
-func (s *sink) over() bool {
+func (s *sink) quitting() bool {
 	select {
 	case <-s.quit:
 		return true
@@ -325,7 +327,7 @@ func (s *sink) over() bool {
 	}
 }
 
-// take takes up all that is queued; the writer has nothing in hand then.
+// take returns the queued batches. The writer has written all earlier ones.
 func (s *sink) take() []*batch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -333,7 +335,7 @@ func (s *sink) take() []*batch {
 	return s.spare
 }
 
-// deliver writes the front of work once and returns what is left of it.
+// deliver makes one write of the first batches in work and returns the remaining ones.
 func (s *sink) deliver(work []*batch, vector [][]byte) []*batch {
 	for _, b := range work[:min(len(work), maxVector)] {
 		vector = append(vector, b.b)
@@ -344,11 +346,11 @@ func (s *sink) deliver(work []*batch, vector [][]byte) []*batch {
 	case err == nil && n == 0:
 		return work
 	case err == nil:
-		return s.took(work, n)
+		return s.written(work, n)
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-		// Somebody may make room: what is queued is kept, a line that was
-		// written in part among it, and tried again.
-		s.full(err)
+		// Keep the queue, including a line that was written in part, and write it again: there may
+		// be room later.
+		s.diskFull(err)
 		return work
 	default:
 		s.fail(work, err)
@@ -356,8 +358,8 @@ func (s *sink) deliver(work []*batch, vector [][]byte) []*batch {
 	}
 }
 
-// took books n bytes of work as written.
-func (s *sink) took(work []*batch, n int) []*batch {
+// written counts n bytes of work as written and returns the remaining batches.
+func (s *sink) written(work []*batch, n int) []*batch {
 	freed := 0
 	for s.offset += n; len(work) > 0 && s.offset >= len(work[0].b); work = work[1:] {
 		s.offset -= len(work[0].b)
@@ -372,42 +374,42 @@ func (s *sink) took(work []*batch, n int) []*batch {
 	s.finished += uint64(n)
 	s.since = now
 	if s.stalled != "" && s.lost.bytes > 0 {
-		l = s.owed(s.stalled, now)
+		l = s.takeLoss(s.stalled, now)
 	}
 	s.stalled = ""
 	if s.held <= queueLimit/2 {
-		s.announce() // not for each batch: who waited can work for a while
+		s.notifyChange() // not for each batch: a stream that waited then has room for several
 	}
 	s.mu.Unlock()
-	s.tell(l)
+	s.reportLoss(l)
 	return work
 }
 
-// full waits after a write to a full disk.
-func (s *sink) full(err error) {
+// diskFull reports a full disk and waits before the next write.
+func (s *sink) diskFull(err error) {
 	s.mu.Lock()
 	var l loss
 	if reason := err.Error(); s.stalled != reason {
 		s.stalled = reason
-		l = s.owed(reason, time.Now())
-		s.announce()
+		l = s.takeLoss(reason, time.Now())
+		s.notifyChange()
 	}
 	s.mu.Unlock()
-	s.tell(l)
+	s.reportLoss(l)
 	pause(diskRetry, s.quit, nil)
 }
 
-// fail gives the sink up for good.
+// fail drops the queue and all later lines.
 func (s *sink) fail(work []*batch, err error) {
 	s.mu.Lock()
 	s.broken = err
 	s.discard(work)
-	l := s.owed(err.Error(), time.Now())
+	l := s.takeLoss(err.Error(), time.Now())
 	s.mu.Unlock()
-	s.tell(l)
+	s.reportLoss(l)
 }
 
-// end gives up what is left as the writer ends, and reports what was not yet.
+// end drops the remaining lines and reports the losses that were not reported yet.
 func (s *sink) end(work []*batch) {
 	s.mu.Lock()
 	s.ended = true
@@ -418,14 +420,13 @@ func (s *sink) end(work []*batch) {
 		if s.broken != nil {
 			reason = s.broken.Error()
 		}
-		l = s.owed(reason, time.Now())
+		l = s.takeLoss(reason, time.Now())
 	}
 	s.mu.Unlock()
-	s.tell(l)
+	s.reportLoss(l)
 }
 
-// discard loses work, which the writer has in hand, and the queue. Called with
-// the lock.
+// discard drops the batches of the writer and the queue. The caller holds s.mu.
 func (s *sink) discard(work []*batch) {
 	for _, b := range work {
 		s.lost.count(b.b[s.offset:])
@@ -439,5 +440,5 @@ func (s *sink) discard(work []*batch) {
 	clear(work)
 	clear(s.queue)
 	s.queue, s.held, s.finished = s.queue[:0], 0, s.accepted
-	s.announce()
+	s.notifyChange()
 }

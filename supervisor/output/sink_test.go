@@ -91,7 +91,7 @@ func gated(open, quit <-chan struct{}) func(int) (int, error) {
 func TestSlowTargetLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(size int) (int, error) {
-			pass(patience - time.Millisecond) // the bubble's time: the target is that slow
+			pass(stallTimeout - time.Millisecond) // the bubble's time: the target is that slow
 			return min(size, 4096+1), nil
 		})
 		const n = 40
@@ -173,7 +173,7 @@ func TestStall(t *testing.T) {
 	})
 }
 
-// A stream waits for its patience from when the sink became full, not from
+// A stream waits for its stallTimeout from when the sink became full, not from
 // when it last took something.
 func TestPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -191,7 +191,7 @@ func TestPatience(t *testing.T) {
 			writers.Go(func() { waits[i] = b.send("x\n", &origin{}) })
 		}
 		writers.Wait()
-		if waits != [2]time.Duration{patience, patience} {
+		if waits != [2]time.Duration{stallTimeout, stallTimeout} {
 			t.Errorf("waited %v", waits)
 		}
 		if d := b.send("x\n", &origin{}); d != 0 {
@@ -201,7 +201,7 @@ func TestPatience(t *testing.T) {
 }
 
 // A run that is closed waits no longer, and may overdraw; so may the
-// supervisor's own lines, which then wait for patience at most.
+// supervisor's own lines, which then wait for stallTimeout at most.
 func TestOverdraft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		quit := make(chan struct{})
@@ -213,13 +213,13 @@ func TestOverdraft(t *testing.T) {
 		closing := make(chan struct{})
 		waited := make(chan time.Duration)
 		go func() { waited <- b.send("x\n", &origin{closing: closing}) }()
-		pass(patience / 2)
+		pass(stallTimeout / 2)
 		close(closing)
-		if d := <-waited; d != patience/2 {
+		if d := <-waited; d != stallTimeout/2 {
 			t.Errorf("the closed run waited %v", d)
 		}
 		own := &origin{own: true}
-		for b.holds() < overdraft {
+		for b.holds() < priorityLimit {
 			if d := b.send(block(64<<10), own); d != 0 {
 				t.Fatalf("own lines took %v with %d held", d, b.holds())
 			}
@@ -233,13 +233,13 @@ func TestOverdraft(t *testing.T) {
 		if got := b.drops.list(); len(got) != 1 || got[0] != (drop{"stdout", 1, 2, reasonSlow}) {
 			t.Errorf("reported %+v", got)
 		}
-		if d := b.send("z\n", own); d > patience {
+		if d := b.send("z\n", own); d > stallTimeout {
 			t.Errorf("own lines took %v", d)
 		}
 		if d := b.send("z\n", own); d != 0 {
 			t.Errorf("own lines took %v in a stalled sink", d)
 		}
-		if b.holds() > overdraft+batchSize {
+		if b.holds() > priorityLimit+batchSize {
 			t.Errorf("%d bytes are held", b.holds())
 		}
 	})
@@ -249,14 +249,14 @@ func TestOverdraft(t *testing.T) {
 func TestOwnLinesWaitForASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(int) (int, error) {
-			pass(patience / 2)
+			pass(stallTimeout / 2)
 			return 1, nil
 		})
 		own := &origin{own: true}
-		for b.holds() < overdraft {
+		for b.holds() < priorityLimit {
 			b.send(block(64<<10), own)
 		}
-		if d := b.send("z\n", own); d != patience {
+		if d := b.send("z\n", own); d != stallTimeout {
 			t.Errorf("it took %v", d)
 		}
 	})

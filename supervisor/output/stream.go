@@ -9,98 +9,93 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/fdledger"
 	"tp0/supervisor/limits"
 )
 
-// readSize is room for a line that is not yet too long, and for some more to
-// be read behind it.
-const readSize = lineCap + 4<<10
+// readSize has room for the longest line that is not split and for a further read of 4 KiB.
+const readSize = maxLine + 4<<10
 
-// keepSize is up to where the unterminated line of a stream that waits is kept
-// in a buffer of its own size.
-const keepSize = 4 << 10
+// maxIdleLine is the largest unterminated line, in bytes, that a stream copies to a buffer of the
+// line's size while it waits. For a longer line it keeps its read buffer.
+const maxIdleLine = 4 << 10
 
 type readBuffer [readSize]byte
 
 var readBuffers = sync.Pool{New: func() any { return new(readBuffer) }}
 
-// A stream reads one pipe. Its fields belong to the goroutine in read; file
-// alone is used by others, to set a deadline.
+// A stream reads one pipe. Its fields belong to the goroutine in read; other goroutines use only
+// file, to set a deadline.
 //
-// The large buffers, in and out, are there only while there is something to
-// read: a stream that waits has its goroutine, and the beginning of a line at
-// most.
+// The large buffers, in and out, exist only while there is something to read. A stream that waits
+// keeps its goroutine and at most the beginning of a line.
 type stream struct {
-	file *os.File
-	conn syscall.RawConn
-	fd   int
-	run  *ChildOutput
-	sink *sink
-	from origin
-	form *formatter
+	file    *os.File
+	conn    syscall.RawConn
+	fd      int
+	sink    *sink
+	from    origin
+	form    *formatter
+	ledger  fdledger.Registrar
+	observe func([]byte) // is called with the unformatted lines
+	onEnd   func()
 
 	in   *readBuffer
-	size int    // of what is in there: it begins with a line, and has no whole one
-	kept []byte // instead of in while waiting
-	out  *batch // formatted, not yet handed over
+	size int    // bytes in the buffer: the beginning of one line
+	kept []byte // replaces in while the stream waits
+	out  *batch // formatted lines that are not in the queue of the sink yet
 
-	got    int // of the last read
-	failed error
+	// Of the last read.
+	got     int
+	readErr error
 }
 
-func newStream(r *ChildOutput, fd int, name, target string, s *sink) *stream {
-	st := &stream{
-		file: os.NewFile(uintptr(fd), target), fd: fd, run: r, sink: s,
-		from: origin{closing: r.closing},
-		form: newFormatter(r.spec.Format, r.spec.Instance, name),
-	}
-	st.conn, _ = st.file.SyscallConn() // it fails for nil only
+func newStream(fd int, target string, s *sink, form *formatter) *stream {
+	st := &stream{file: os.NewFile(uintptr(fd), target), fd: fd, sink: s, form: form}
+	st.conn, _ = st.file.SyscallConn() // an error means a nil file
 	return st
 }
 
 // close closes our end of the pipe.
 func (st *stream) close() {
-	// A pipe that is only read has nothing to tell at its close.
-	_ = st.run.hub.opt.FDs.Close(st.fd, st.file.Close)
+	// The close of a read end reports no lost data.
+	_ = st.ledger.Close(st.fd, st.file.Close)
 }
 
-// read is the stream's goroutine: it ends at EOF or when the run is closed.
+// read is the goroutine of the stream. It ends at EOF or when the ChildOutput is closed.
 func (st *stream) read() {
-	tryRead := st.tryRead // one closure, not one a read
+	tryRead := st.tryRead // one closure for all reads
 	for {
 		err := st.conn.Read(tryRead)
-		if err != nil { // the deadline, which Close has set
+		if err != nil { // the deadline that Close has set
 			st.drain()
 			break
 		}
-		if st.got <= 0 || st.failed != nil {
+		if st.got <= 0 || st.readErr != nil {
 			break
 		}
-		st.advance(st.got)
+		st.consume(st.got)
 	}
-	st.finish()
+	st.formatRest()
 	st.close()
-	if st.run.reading.Add(-1) == 0 {
-		st.run.end()
-	}
+	st.onEnd()
 }
 
-// tryRead reads once. It returns false if there is nothing to read, and the
-// poller is to wait: so before that everything is handed over and the buffers
-// are let go.
+// tryRead reads once. It returns false if there is nothing to read, and then the poller waits.
+// Before that it queues the formatted lines and releases the buffers.
 func (st *stream) tryRead(fd uintptr) bool {
 	st.acquire()
-	st.got, st.failed = readOnce(int(fd), st.in[st.size:])
-	if st.failed != unix.EAGAIN {
+	st.got, st.readErr = readOnce(int(fd), st.in[st.size:])
+	if st.readErr != unix.EAGAIN {
 		return true
 	}
-	st.handOver()
-	st.park()
+	st.enqueue()
+	st.release()
 	return false
 }
 
-// readOnce never waits for a writer. Yet a thread can lose its processor in the
-// call, and the runtime then uses another thread, so the reads are bounded.
+// readOnce does not wait for a writer. The number of concurrent calls is limited all the same: when
+// a thread is preempted in a system call, the runtime starts another one.
 func readOnce(fd int, p []byte) (n int, err error) {
 	for {
 		limits.ReadSlots.Run(func() { n, err = unix.Read(fd, p) })
@@ -110,8 +105,9 @@ func readOnce(fd int, p []byte) (n int, err error) {
 	}
 }
 
-// drain reads what is in the pipe as the run is closed, and no more, so that it
-// ends however fast somebody goes on writing.
+// drain reads the bytes that are in the pipe at the time of the close, and no later ones, so it
+// ends
+// even if a process writes without pause.
 func (st *stream) drain() {
 	left, err := unix.IoctlGetInt(st.fd, unix.TIOCINQ) // FIONREAD, pipe(7)
 	if err != nil {
@@ -123,11 +119,12 @@ func (st *stream) drain() {
 		if n <= 0 {
 			return
 		}
-		st.advance(n)
+		st.consume(n)
 		left -= n
 	}
 }
 
+// acquire takes a read buffer and restores the kept line.
 func (st *stream) acquire() {
 	if st.in == nil {
 		st.in = readBuffers.Get().(*readBuffer)
@@ -136,9 +133,9 @@ func (st *stream) acquire() {
 	}
 }
 
-// park gives the read buffer back, unless much of a line is in it.
-func (st *stream) park() {
-	if st.size > keepSize {
+// release returns the read buffer to the pool, unless it has more than maxIdleLine bytes of a line.
+func (st *stream) release() {
+	if st.size > maxIdleLine {
 		return
 	}
 	st.kept = append(st.kept, st.in[:st.size]...)
@@ -146,52 +143,52 @@ func (st *stream) park() {
 	st.in, st.size = nil, 0
 }
 
-// advance passes on the whole lines of what is in the buffer, n bytes of it
-// new, and moves the rest to the front.
-func (st *stream) advance(n int) {
+// consume formats the complete lines in the buffer after a read of n bytes, and moves the rest to
+// the front.
+func (st *stream) consume(n int) {
 	data := st.in[:st.size+n]
 	var rest []byte
 	if st.form.kind == formatRaw {
-		rest = st.passRaw(data)
+		rest = st.appendRaw(data)
 	} else {
-		rest = st.passLines(data)
+		rest = st.appendLines(data)
 	}
-	if passed := len(data) - len(rest); passed > 0 {
-		st.run.note(data[:passed])
+	if complete := len(data) - len(rest); complete > 0 {
+		st.observe(data[:complete])
 	}
 	st.size = copy(st.in[:], rest)
 }
 
-func (st *stream) passLines(data []byte) (rest []byte) {
+func (st *stream) appendLines(data []byte) (rest []byte) {
 	st.form.stamp(time.Now())
 	for {
 		line, rest, end, ok := cut(data)
 		if !ok {
 			return rest
 		}
-		st.pass(line, end)
+		st.append(line, end)
 		data = rest
 	}
 }
 
-// passRaw passes on lines without a look at each.
-func (st *stream) passRaw(data []byte) (rest []byte) {
+// appendRaw appends all complete lines at once.
+func (st *stream) appendRaw(data []byte) (rest []byte) {
 	n := bytes.LastIndexByte(data, '\n')
 	if n >= 0 {
-		st.pass(data[:n], newline)
+		st.append(data[:n], newline)
 		data = data[n+1:]
 	}
-	if len(data) > lineCap {
-		st.pass(data, more)
+	if len(data) > maxLine {
+		st.append(data, more)
 		data = nil
 	}
 	return data
 }
 
-// pass formats a line into the batch in hand.
-func (st *stream) pass(line []byte, end ending) {
+// append formats a line into the current batch.
+func (st *stream) append(line []byte, end ending) {
 	if st.out != nil && cap(st.out.b)-len(st.out.b) < st.form.room(line) {
-		st.handOver()
+		st.enqueue()
 	}
 	if st.out == nil {
 		st.out = newBatch()
@@ -199,22 +196,23 @@ func (st *stream) pass(line []byte, end ending) {
 	st.out.b = st.form.append(st.out.b, line, end)
 }
 
-func (st *stream) handOver() {
+// enqueue passes the current batch to the sink. It blocks while the queue of the sink is full.
+func (st *stream) enqueue() {
 	if st.out != nil {
 		st.sink.put(st.out, &st.from)
 		st.out = nil
 	}
 }
 
-// finish passes on the unterminated line at the end, and what is in hand.
-func (st *stream) finish() {
+// formatRest formats the unterminated last line and queues the current batch.
+func (st *stream) formatRest() {
 	st.acquire()
 	if st.size > 0 {
 		st.form.stamp(time.Now())
-		st.pass(st.in[:st.size], eof)
-		st.run.note(st.in[:st.size])
+		st.append(st.in[:st.size], eof)
+		st.observe(st.in[:st.size])
 	}
-	st.handOver()
+	st.enqueue()
 	readBuffers.Put(st.in)
 	st.in = nil
 }

@@ -8,23 +8,23 @@ import (
 	"tp0/supervisor/termtext"
 )
 
-// How much of a run's output is kept for the log of an unexpected exit.
+// What is kept of a child's output for the log line of an unexpected exit.
 const (
 	tailLines = 5
 	tailWidth = 200 // bytes
 )
 
-// A tail keeps the beginnings of the last lines of a run, as they came.
+// A tail keeps the beginnings of the last lines of a child, unescaped.
 type tail struct {
 	mu    sync.Mutex
 	lines [tailLines][tailWidth]byte
 	sizes [tailLines]int
-	count uint // of all lines so far
+	total uint // of all lines ever added
 }
 
-// note looks at a block of lines that were passed on together. It goes from
-// the end backwards, so that a flood costs no more than its last lines.
-func (t *tail) note(block []byte) {
+// add records a block of lines. It searches from the end, so a large block costs no more than its
+// last lines.
+func (t *tail) add(block []byte) {
 	var found [tailLines][]byte
 	n := 0
 	for n < tailLines && len(block) > 0 {
@@ -38,27 +38,27 @@ func (t *tail) note(block []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for n--; n >= 0; n-- {
-		i := t.count % tailLines
+		i := t.total % tailLines
 		t.sizes[i] = copy(t.lines[i][:], found[n])
-		t.count++
+		t.total++
 	}
 }
 
-// strings returns the lines, oldest first, fit for a log: control characters
-// escaped, valid UTF-8, none longer than tailWidth.
-func (t *tail) strings() []string {
+// list returns the lines, oldest first, with control characters escaped, in valid UTF-8 and cut to
+// tailWidth bytes.
+func (t *tail) list() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	kept := min(t.count, tailLines)
+	kept := min(t.total, tailLines)
 	lines := make([]string, 0, kept)
-	for i := t.count - kept; i < t.count; i++ {
+	for i := t.total - kept; i < t.total; i++ {
 		raw := t.lines[i%tailLines][:t.sizes[i%tailLines]]
-		lines = append(lines, clean(bytes.TrimRight(raw, "\r\n")))
+		lines = append(lines, escapeLine(bytes.TrimRight(raw, "\r\n")))
 	}
 	return lines
 }
 
-func clean(raw []byte) string {
+func escapeLine(raw []byte) string {
 	s := termtext.Valid(string(termtext.AppendText(nil, raw)))
 	if len(s) > tailWidth {
 		n := tailWidth

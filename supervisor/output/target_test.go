@@ -50,7 +50,7 @@ func TestWriteIsNeverLong(t *testing.T) {
 				ended, end := ender(t)
 				r, w := pipe(t, blocking)
 				d := newDescriptor(w, ended, nil)
-				d.nowait = nowait
+				d.rwfNowait = nowait
 				data := bytes.Repeat([]byte("x"), 100<<10)
 				bufs := [][]byte{data[:1000], data[1000:]}
 				total := 0
@@ -129,7 +129,7 @@ func TestWriteErrors(t *testing.T) {
 		}
 	}
 	for _, nowait := range []bool{true, false} {
-		d.nowait = nowait
+		d.rwfNowait = nowait
 		if _, err := d.write([][]byte{[]byte("x")}); err != unix.EPIPE {
 			t.Errorf("nowait=%t: %v", nowait, err)
 		}

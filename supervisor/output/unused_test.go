@@ -29,7 +29,7 @@ func TestFlushClosesWhatNobodyUses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		books := slowBooks{make(chan struct{})}
 		h := NewRelay(Options{Stdout: null, Stderr: null, FDs: books})
-		s, file, err := h.sink(path)
+		s, file, err := h.acquire(path)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,237 @@
+package output
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Spec describes the output of one process of a child.
+type Spec struct {
+	Instance string
+	// Format is one of
+	//
+	//	text     `[instance] line`, control characters made visible (\x1b, \u009b)
+	//	json     one object a line: @timestamp (of the read), @module, stream, @message
+	//	raw      the bytes as they were read, control characters included
+	//	inherit  no relay: the process gets the descriptor itself
+	//
+	// A line above 64 KiB is split. Each piece but the last ends with … in text and has
+	// "partial": true in json. A last line without a newline gets one in text and json. In raw
+	// it gets one only if a line of another stream follows.
+	Format string
+	// Stdout and Stderr are the destinations: stdout, stderr, none (/dev/null) or a path. A file
+	// is created (mode 0644) if it does not exist, and appended to. A FIFO without a reader is
+	// an error.
+	Stdout, Stderr string
+	// Lines, if not nil, is called with the lines of both streams before they are formatted:
+	// whole lines, or the pieces of a split line. It is called by two goroutines, which read
+	// nothing meanwhile, and must not keep the slice.
+	Lines func([]byte)
+}
+
+// A ChildOutput relays the output of one process of a child.
+type ChildOutput struct {
+	sinks   *sinkSet
+	spec    Spec
+	ends    [2]childEnd
+	streams []*stream
+	reading atomic.Int32 // streams that have not ended
+	paths   []string     // the acquired files; a path is listed once for each stream
+	tail    tail
+	closing chan struct{} // closed by Close
+	once    sync.Once     // closes closing
+	onEnd   func()
+	done    chan struct{}
+}
+
+// A childEnd is a descriptor for the process.
+type childEnd struct {
+	fd  int
+	own bool // we have to close it
+}
+
+var streamNames = [2]string{"stdout", "stderr"}
+
+func newChildOutput(sinks *sinkSet, spec Spec) *ChildOutput {
+	return &ChildOutput{
+		sinks: sinks, spec: spec, closing: make(chan struct{}), done: make(chan struct{}),
+	}
+}
+
+func (c *ChildOutput) prepare() error {
+	switch c.spec.Format {
+	case formatText, formatJSON, formatRaw, formatInherit:
+	default:
+		return fmt.Errorf("unknown format %q", c.spec.Format)
+	}
+	for i, dest := range [2]string{c.spec.Stdout, c.spec.Stderr} {
+		var err error
+		switch {
+		case dest == "":
+			err = fmt.Errorf("no destination for %s", streamNames[i])
+		case dest == destNone:
+			c.ends[i], err = openDirect(os.DevNull)
+		case c.spec.Format == formatInherit:
+			c.ends[i], err = c.inherit(dest)
+		default:
+			c.ends[i], err = c.openPipe(streamNames[i], dest)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inherit returns the descriptor for a process that writes to the destination itself.
+func (c *ChildOutput) inherit(dest string) (childEnd, error) {
+	var f *os.File
+	switch dest {
+	case destStdout:
+		f = c.sinks.opt.Stdout
+	case destStderr:
+		f = c.sinks.opt.Stderr
+	default:
+		return openDirect(dest)
+	}
+	if fd := number(f); fd >= 0 {
+		return childEnd{fd: fd}, nil
+	}
+	return childEnd{}, fmt.Errorf("%s is not open", dest)
+}
+
+// openDirect opens a path for the process. Programs expect blocking writes.
+func openDirect(path string) (childEnd, error) {
+	fd, err := openFile(path)
+	if err != nil {
+		return childEnd{}, err
+	}
+	if err := unix.SetNonblock(fd, false); err != nil {
+		return childEnd{}, errors.Join(os.NewSyscallError("fcntl", err), unix.Close(fd))
+	}
+	return childEnd{fd, true}, nil
+}
+
+// openPipe opens the pipe of one stream. Only our end is non-blocking: the flag belongs to each
+// end (open file description), and programs expect blocking writes.
+func (c *ChildOutput) openPipe(name, dest string) (childEnd, error) {
+	s, path, err := c.sinks.acquire(dest)
+	if err != nil {
+		return childEnd{}, err
+	}
+	if path != "" {
+		c.paths = append(c.paths, path)
+	}
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+		return childEnd{}, os.NewSyscallError("pipe2", err)
+	}
+	target := c.spec.Instance + " " + name
+	c.sinks.opt.FDs.Opened(p[0], "pipe", target)
+	err = unix.SetNonblock(p[0], true)
+	st := newStream(p[0], target, s, newFormatter(c.spec.Format, c.spec.Instance, name))
+	st.from.closing, st.ledger = c.closing, c.sinks.opt.FDs
+	st.observe, st.onEnd = c.recordLines, c.streamEnded
+	c.streams = append(c.streams, st)
+	if err == nil {
+		// An error means that the poller did not accept the descriptor. Each read of it would
+		// block a thread.
+		err = st.file.SetReadDeadline(time.Time{})
+	}
+	if err != nil {
+		return childEnd{}, errors.Join(
+			fmt.Errorf("cannot poll the pipe: %w", err), unix.Close(p[1]))
+	}
+	return childEnd{p[1], true}, nil
+}
+
+// ChildFiles returns the descriptors for 1 and 2 of the process. They are close-on-exec, can be
+// equal or be our own 1 and 2, and are valid until [ChildOutput.Started].
+func (c *ChildOutput) ChildFiles() (stdout, stderr int) { return c.ends[0].fd, c.ends[1].fd }
+
+// Started closes our copies of the process's descriptors and starts to read. Call it exactly
+// once: after the process was spawned, or after the spawn failed (the streams are then at EOF).
+func (c *ChildOutput) Started() {
+	c.closeEnds()
+	if len(c.streams) == 0 {
+		c.end()
+		return
+	}
+	c.reading.Store(int32(len(c.streams)))
+	for _, st := range c.streams {
+		go st.read()
+	}
+}
+
+func (c *ChildOutput) streamEnded() {
+	if c.reading.Add(-1) == 0 {
+		c.end()
+	}
+}
+
+func (c *ChildOutput) end() {
+	c.releaseFiles()
+	c.onEnd()
+	close(c.done)
+}
+
+// discard closes everything that prepare opened.
+func (c *ChildOutput) discard() {
+	c.closeEnds()
+	for _, st := range c.streams {
+		st.close()
+	}
+	c.releaseFiles()
+}
+
+func (c *ChildOutput) closeEnds() {
+	for i, e := range c.ends {
+		if e.own {
+			_ = unix.Close(e.fd) // nothing was written to it
+		}
+		c.ends[i] = childEnd{fd: -1}
+	}
+}
+
+func (c *ChildOutput) releaseFiles() {
+	for _, path := range c.paths {
+		c.sinks.release(path)
+	}
+}
+
+// recordLines records lines before they are relayed.
+func (c *ChildOutput) recordLines(block []byte) {
+	c.tail.add(block)
+	if c.spec.Lines != nil {
+		c.spec.Lines(block)
+	}
+}
+
+// Done is closed once both streams have ended, at EOF or by Close, and all lines are in the
+// queues of their sinks. [Relay.Flush] waits until they are written.
+func (c *ChildOutput) Done() <-chan struct{} { return c.done }
+
+// Tail returns the beginnings of the last lines of both streams, at most five of 200 bytes,
+// oldest first and without blank lines. Control characters are escaped, and the text is valid
+// UTF-8. Tail may be called at any time and is complete once Done is closed.
+func (c *ChildOutput) Tail() []string { return c.tail.list() }
+
+// Close ends the streams, even if a process still has the other ends open: bytes that are in the
+// pipes are relayed, then the pipes are closed. The streams no longer wait for a sink: lines that
+// do not fit into 4 MiB of its queue are dropped and counted. So Done is closed shortly after
+// Close, if Started was called. Close does not wait for Done, and may be called repeatedly.
+func (c *ChildOutput) Close() {
+	c.once.Do(func() {
+		close(c.closing)
+		for _, st := range c.streams {
+			// An error means that the stream has ended already.
+			_ = st.file.SetReadDeadline(time.Unix(1, 0))
+		}
+	})
+}

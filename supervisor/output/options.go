@@ -1,0 +1,28 @@
+package output
+
+import (
+	"os"
+
+	"tp0/supervisor/fdledger"
+)
+
+// Options configure a [Relay].
+type Options struct {
+	// Stdout and Stderr are the standard streams of the supervisor. They must stay open until
+	// [Relay.Close] has returned. The relay neither closes them nor changes their flags. If both
+	// are the same file they share one sink, named stdout, so that lines do not interleave.
+	Stdout, Stderr *os.File
+
+	FDs fdledger.Registrar
+
+	// Dropped is called when output for dest (stdout, stderr or a path) was not delivered, with
+	// the number of lines and bytes lost since the last call for dest. The reason is "stalled",
+	// "too slow" (lines of a closed child or of the supervisor did not fit), "not taken before
+	// the end" or the text of an error.
+	//
+	// It is called when a sink fails or finds its disk full (possibly with 0 lines), for a
+	// stalled sink at most once a second and when the sink accepts bytes again, and at the end
+	// for the losses that were not reported yet. The calls come from several goroutines. Dropped
+	// must not block. It may be nil.
+	Dropped func(dest string, lines, bytes uint64, reason string)
+}
