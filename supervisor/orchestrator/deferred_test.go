@@ -6,71 +6,81 @@ import (
 	"tp0/supervisor/event"
 )
 
-// A service manager that signals all at once is no failure, whichever signal is
-// seen first.
-func TestTogether(t *testing.T) {
+// TestDeferredEnd checks that a service manager may signal all processes at once: no child fails,
+// whichever signal is seen first.
+func TestDeferredEnd(t *testing.T) {
 	both := configs(newConfig(child("a", never), child("b", never)))
 	up := []step{{"", "spawn a, spawn b"}, {"spawned a", "a ready"}, {"spawned b", "b ready"}}
 	with := func(more ...step) []step { return append(up[:len(up):len(up)], more...) }
 	const graceful = "graceful 0: spawned 2, reaped 2, orphans 0, killed 0, left 0"
-	vital := configs(newConfig(child("a", never, critical), child("b", never)))
 	runScripts(t, []script{
-		{"the ends first", both, with(
+		{"the processes end before the supervisor gets the signal", both, with(
 			step{"exit-by a SIGTERM", ""},
 			step{"exit b 143", ""},
 			step{"wait 499ms", ""},
 			step{"TERM", "cleanup"},
 			step{"cleaned-up", ""},
 			step{"end", graceful})},
-		{"the request first", both, with(
+		{"the supervisor gets the signal before the processes end", both, with(
 			step{"TERM", "SIGTERM a, SIGTERM b"},
 			step{"exit-by a SIGTERM", ""},
 			step{"exit b 143", "cleanup"},
 			step{"cleaned-up", ""},
 			step{"end", graceful})},
-		{"another signal", both, with(
+		{"the supervisor gets another signal", both, with(
 			step{"exit-by a SIGTERM", ""},
 			step{"INT", "a failed, stop: child failed: a, SIGTERM b"},
 			step{"exit b", "cleanup"},
 			step{"cleaned-up", ""},
 			step{"end", "graceful 1: spawned 2, reaped 2, orphans 0, killed 0, left 0"})},
-		{"nobody asks us", both, with(
+		{"the supervisor gets no signal", both, with(
 			step{"exit-by a SIGTERM", ""},
 			step{"wait 499ms", ""},
 			step{"wait 1ms", "a failed, stop: child failed: a, SIGTERM b"})},
-		{"too late", both, with(
+		{"the supervisor gets the signal too late", both, with(
 			step{"exit a 143", ""},
 			step{"wait 600ms", "a failed, stop: child failed: a, SIGTERM b"},
 			step{"TERM", ""},
 			step{"exit b", "cleanup"},
 			step{"cleaned-up", ""},
 			step{"end", "graceful 1: spawned 2, reaped 2, orphans 0, killed 0, left 0"})},
-		{"another code", both, with(
+		{"exit code 1 is judged at once", both, with(
 			step{"exit a 1", "a failed, stop: child failed: a, SIGTERM b"})},
-		{"a critical child", vital, with(
-			step{"exit-by a SIGTERM", ""},
-			step{"TERM", "SIGTERM b"},
-			step{"exit b", "cleanup"},
-			step{"cleaned-up", ""},
-			step{"end", graceful})},
-		{"a critical child that ends well first", vital, with(
-			step{"exit-by b SIGTERM", ""},
-			step{"exit a", "a completed, stop: critical child ended: a"},
-			step{"TERM", "cleanup"},
-			step{"cleaned-up", ""},
-			step{"end", graceful})},
-		{"a critical child ends well, and nobody asks us", vital, with(
-			step{"exit-by b SIGTERM", ""},
-			step{"exit a", "a completed, stop: critical child ended: a"},
-			step{"wait 500ms", "b failed, cleanup"},
-			step{"cleaned-up", ""},
-			step{"end", "graceful 1: spawned 2, reaped 2, orphans 0, killed 0, left 0"})},
-		{"one that is started again", configs(newConfig(child("a"), child("b"))), with(
+		{"an instance that is restarted is judged at once", configs(
+			newConfig(child("a"), child("b")),
+		), with(
 			step{"exit-by a SIGTERM", "a restart 1"},
 			step{"TERM", "SIGTERM b"},
 			step{"exit-by b SIGTERM", "cleanup"},
 			step{"cleaned-up", ""},
 			step{"end", graceful})},
+	})
+}
+
+func TestDeferredEndOfCritical(t *testing.T) {
+	up := []step{{"", "spawn a, spawn b"}, {"spawned a", "a ready"}, {"spawned b", "b ready"}}
+	with := func(more ...step) []step { return append(up[:len(up):len(up)], more...) }
+	const graceful = "graceful 0: spawned 2, reaped 2, orphans 0, killed 0, left 0"
+	vital := configs(newConfig(child("a", never, critical), child("b", never)))
+	runScripts(t, []script{
+		{"a critical child ends before the signal", vital, with(
+			step{"exit-by a SIGTERM", ""},
+			step{"TERM", "SIGTERM b"},
+			step{"exit b", "cleanup"},
+			step{"cleaned-up", ""},
+			step{"end", graceful})},
+		{"a critical child completes, then the signal", vital, with(
+			step{"exit-by b SIGTERM", ""},
+			step{"exit a", "a completed, stop: critical child ended: a"},
+			step{"TERM", "cleanup"},
+			step{"cleaned-up", ""},
+			step{"end", graceful})},
+		{"a critical child completes, without a signal", vital, with(
+			step{"exit-by b SIGTERM", ""},
+			step{"exit a", "a completed, stop: critical child ended: a"},
+			step{"wait 500ms", "b failed, cleanup"},
+			step{"cleaned-up", ""},
+			step{"end", "graceful 1: spawned 2, reaped 2, orphans 0, killed 0, left 0"})},
 	})
 }
 

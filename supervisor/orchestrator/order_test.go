@@ -10,14 +10,21 @@ import (
 
 func TestUntil(t *testing.T) {
 	runScripts(t, []script{
-		{"each as far as it is asked for", configs(newConfig(child("a", neverReady), child("b", after("a:started")), child("c", after("a")), child("d", after("b:completed")))), []step{
+		{"started, ready and completed", configs(
+			newConfig(
+				child("a", neverReady), child("b", after("a:started")), child("c", after("a")),
+				child("d", after("b:completed")),
+			),
+		), []step{
 			{"", "spawn a"},
 			{"spawned a", "spawn b"},
 			{"spawned b", "b ready"},
 			{"exit b", "b completed, spawn d"},
 			{"health", "a is starting"},
 		}},
-		{"completed is all instances, with success", configs(newConfig(child("m*2", oneshot), child("a", after("m:completed")))), []step{
+		{"completed means the success of all instances", configs(
+			newConfig(child("m*2", oneshot), child("a", after("m:completed"))),
+		), []step{
 			{"", "spawn m1, spawn m2"},
 			{"spawned m1", "m1 ready"},
 			{"spawned m2", "m2 ready"},
@@ -32,7 +39,11 @@ func TestUntil(t *testing.T) {
 			{"TERM", "SIGTERM a"},
 			{"exit a", "cleanup"},
 		}},
-		{"one that fails for good is waited for in vain", configs(newConfig(child("m", oneshot, never, ignored), child("a", after("m:completed")), child("x"))), []step{
+		{"a failed dependency blocks its dependents", configs(
+			newConfig(
+				child("m", oneshot, never, ignored), child("a", after("m:completed")), child("x"),
+			),
+		), []step{
 			{"", "spawn m, spawn x"},
 			{"spawned x", "x ready"},
 			{"spawned m", "m ready"},
@@ -43,12 +54,17 @@ func TestUntil(t *testing.T) {
 			{"cleaned-up", ""},
 			{"end", "graceful 1: spawned 2, reaped 2, orphans 0, killed 0, left 0"},
 		}},
-		{"what waits says for whom", configs(newConfig(child("a", after("m:completed")), child("m", never, ignored), child("x"))), []step{
+		{"the health names the failed dependency", configs(
+			newConfig(child("a", after("m:completed")), child("m", never, ignored), child("x")),
+		), []step{
 			{"spawned x", "spawn m, spawn x, x ready"},
 			{"spawn-failed m", "m not spawned, m failed, a blocked by m"},
 			{"health", "a waits for m, which has failed"},
 		}},
-		{"a stop does not wait for one that only had to complete", configs(newConfig(child("m"), child("a", after("m:completed"))), newConfig(child("m", args("+")), child("a", after("m:completed")))), []step{
+		{"a stop has no order for a dependency on completed", configs(
+			newConfig(child("m"), child("a", after("m:completed"))),
+			newConfig(child("m", args("+")), child("a", after("m:completed"))),
+		), []step{
 			{"spawned m", "spawn m, m ready"},
 			{"exit m", "m completed, spawn a"},
 			{"spawned a", "a ready"},
@@ -56,7 +72,9 @@ func TestUntil(t *testing.T) {
 			{"spawned m", "m ready, reloaded +[] -[] ~[m] =[a]"},
 			{"TERM", "SIGTERM m, SIGTERM a"},
 		}},
-		{"a stop in mid-start", configs(newConfig(child("m", oneshot), child("a", after("m:completed")))), []step{
+		{"a stop while children start", configs(
+			newConfig(child("m", oneshot), child("a", after("m:completed"))),
+		), []step{
 			{"spawned m", "spawn m, m ready"},
 			{"TERM", "SIGTERM m"},
 			{"exit m", "cleanup"},
@@ -67,52 +85,55 @@ func TestUntil(t *testing.T) {
 func TestCritical(t *testing.T) {
 	up := []step{{"", "spawn a, spawn b"}, {"spawned a", "a ready"}, {"spawned b", "b ready"}}
 	crit := newConfig(child("a", critical, never, ignored), child("b"))
-	scripts := []script{
-		{"its code", configs(crit), []step{
+	runScripts(t, beginWith(up, []script{
+		{"the exit code of the critical child", configs(crit), []step{
 			{"exit a 7", "a failed, stop: critical child ended: a, SIGTERM b"},
 			{"exit b", "cleanup"},
 			{"cleaned-up", ""},
 			{"end", "graceful 7: spawned 2, reaped 2, orphans 0, killed 0, left 0"},
 		}},
-		{"its signal", configs(crit), []step{
+		{"the signal of the critical child", configs(crit), []step{
 			{"exit-by a SIGSEGV", "a failed, stop: critical child ended: a, SIGTERM b"},
 			{"exit b", "cleanup"},
 			{"cleaned-up", ""},
 			{"end", "graceful 139: spawned 2, reaped 2, orphans 0, killed 0, left 0"},
 		}},
-		{"its success", configs(crit), []step{
+		{"the success of the critical child", configs(crit), []step{
 			{"exit a", "a completed, stop: critical child ended: a, SIGTERM b"},
 			{"exit b", "cleanup"},
 			{"cleaned-up", ""},
 			{"end", "graceful 0: spawned 2, reaped 2, orphans 0, killed 0, left 0"},
 		}},
-		{"forced goes before", configs(crit), []step{
+		{"code 124 takes precedence", configs(crit), []step{
 			{"exit a 7", "a failed, stop: critical child ended: a, SIGTERM b"},
 			{"wait 2s", "SIGKILL b"},
 			{"exit b", "cleanup"},
 			{"cleaned-up", ""},
 			{"end", "forced 124: spawned 2, reaped 2, orphans 0, killed 1, left 0"},
 		}},
-		{"its end in a stop is none", configs(crit), []step{
+		{"the end of a critical child in a stop does not count", configs(crit), []step{
 			{"TERM", "SIGTERM a, SIGTERM b"},
 			{"exit a 7", ""},
 			{"exit b", "cleanup"},
 			{"cleaned-up", ""},
 			{"end", "graceful 0: spawned 2, reaped 2, orphans 0, killed 0, left 0"},
 		}},
-		{"restarts come first", configs(newConfig(child("a", critical), child("b"))), []step{
+		{"a critical child is restarted first", configs(
+			newConfig(child("a", critical), child("b")),
+		), []step{
 			{"exit a 7", "a restart 1"},
 		}},
-	}
-	for i := range scripts {
-		scripts[i].steps = append(append([]step{}, up...), scripts[i].steps...)
-	}
-	runScripts(t, scripts)
+	}...))
 }
 
 func TestSidecar(t *testing.T) {
 	runScripts(t, []script{
-		{"it goes last, in an order of its own", configs(newConfig(child("s", sidecar), child("p", sidecar, after("s")), child("a"), child("b", after("a")))), []step{
+		{"sidecars are stopped last, in their own order", configs(
+			newConfig(
+				child("s", sidecar), child("p", sidecar, after("s")), child("a"),
+				child("b", after("a")),
+			),
+		), []step{
 			{"spawned s", "spawn s, spawn a, s ready, spawn p"},
 			{"spawned a", "a ready, spawn b"},
 			{"spawned b", "b ready"},
@@ -123,13 +144,17 @@ func TestSidecar(t *testing.T) {
 			{"exit p", "SIGTERM s"},
 			{"exit s", "cleanup"},
 		}},
-		{"it outlives what it was started after", configs(newConfig(child("a"), child("s", sidecar, after("a")))), []step{
+		{"a sidecar is stopped after its dependencies", configs(
+			newConfig(child("a"), child("s", sidecar, after("a"))),
+		), []step{
 			{"spawned a", "spawn a, a ready, spawn s"},
 			{"spawned s", "s ready"},
 			{"TERM", "SIGTERM a"},
 			{"exit a", "SIGTERM s"},
 		}},
-		{"alone it ends all", configs(newConfig(child("s", sidecar), child("a", after("s")))), []step{
+		{"the supervisor stops if only sidecars run", configs(
+			newConfig(child("s", sidecar), child("a", after("s"))),
+		), []step{
 			{"spawned s", "spawn s, s ready, spawn a"},
 			{"spawned a", "a ready"},
 			{"exit a 1", "a restart 1"},
@@ -140,7 +165,12 @@ func TestSidecar(t *testing.T) {
 			{"cleaned-up", ""},
 			{"end", "graceful 0: spawned 3, reaped 3, orphans 0, killed 0, left 0"},
 		}},
-		{"one that is waited for does not", configs(newConfig(child("s", sidecar), child("m", sidecar, oneshot, after("s")), child("a", after("m:completed")))), []step{
+		{"an app that waits for a sidecar keeps the supervisor running", configs(
+			newConfig(
+				child("s", sidecar), child("m", sidecar, oneshot, after("s")),
+				child("a", after("m:completed")),
+			),
+		), []step{
 			{"spawned s", "spawn s, s ready, spawn m"},
 			{"spawned m", "m ready"},
 			{"exit m 1", "m restart 1"},
@@ -148,16 +178,24 @@ func TestSidecar(t *testing.T) {
 			{"spawned m", "m ready"},
 			{"exit m", "m completed, spawn a"},
 		}},
-		{"one that is waited for in vain does", configs(newConfig(child("s", sidecar), child("m", sidecar, oneshot, never, ignored), child("a", after("m:completed")), child("b", after("a")))), []step{
+		{"an app that waits for a failed sidecar does not", configs(
+			newConfig(
+				child("s", sidecar), child("m", sidecar, oneshot, never, ignored),
+				child("a", after("m:completed")), child("b", after("a")),
+			),
+		), []step{
 			{"spawned s", "spawn s, spawn m, s ready"},
 			{"spawned m", "m ready"},
 			{"exit m 1", "m failed, a blocked by m, stop: only sidecars run and nothing else is due, SIGTERM s"},
 		}},
-		{"where there are only sidecars they are like others", configs(newConfig(child("s", sidecar))), []step{
+		{"only sidecars are configured", configs(newConfig(child("s", sidecar))), []step{
 			{"spawned s", "spawn s, s ready"},
 			{"exit s", "s completed, stop: nothing runs and nothing is due, cleanup"},
 		}},
-		{"removed together, it goes last", configs(newConfig(child("s", sidecar), child("a"), child("x")), newConfig(child("x"))), []step{
+		{"a removed sidecar is stopped last", configs(
+			newConfig(child("s", sidecar), child("a"), child("x")),
+			newConfig(child("x")),
+		), []step{
 			{"spawned s", "spawn s, spawn a, spawn x, s ready"},
 			{"spawned a", "a ready"},
 			{"spawned x", "x ready"},
@@ -173,24 +211,29 @@ func TestReloadSignal(t *testing.T) {
 	usr1 := policy(func(p *config.Policy) { p.ReloadSignal = unix.SIGUSR1 })
 	old := newConfig(child("a", hup), child("b", hup), child("c", hup), child("d"))
 	up := []step{{"", "spawn a, spawn b, spawn c, spawn d"}, {"spawned a", "a ready"}, {"spawned b", "b ready"}, {"spawned d", "d ready"}}
-	scripts := []script{
-		{"to those that are kept and ready", configs(old, newConfig(child("a", hup), child("b", hup, args("+")), child("c", hup), child("d"))), []step{
+	runScripts(t, beginWith(up, []script{
+		{"kept instances that are ready get the signal", configs(
+			old,
+			newConfig(child("a", hup), child("b", hup, args("+")), child("c", hup), child("d")),
+		), []step{
 			{"reload-later 1", "forward SIGHUP a, SIGTERM b"},
 		}},
-		{"by the new policy", configs(old, newConfig(child("a", usr1), child("b"), child("c"), child("d", hup))), []step{
+		{"the signal of the new policy", configs(
+			old,
+			newConfig(child("a", usr1), child("b"), child("c"), child("d", hup)),
+		), []step{
 			{"reload-later 1", "forward SIGUSR1 a, forward SIGHUP d"},
 		}},
-		{"once a young run can hear it", configs(newConfig(child("a", hup), child("b"), child("c"), child("d")), old), []step{
+		{"a new process gets the signal after handlerDelay", configs(
+			newConfig(child("a", hup), child("b"), child("c"), child("d")),
+			old,
+		), []step{
 			{"wait 100ms", ""},
 			{"reload 0", ""},
 			{"wait 899ms", ""},
 			{"wait 1ms", "forward SIGHUP a"},
 		}},
-	}
-	for i := range scripts {
-		scripts[i].steps = append(append([]step{}, up...), scripts[i].steps...)
-	}
-	runScripts(t, scripts)
+	}...))
 }
 
 // A run is stopped by what it was started with, or by the last policy that came
@@ -198,7 +241,11 @@ func TestReloadSignal(t *testing.T) {
 func TestRenewedByWhatItWasStartedWith(t *testing.T) {
 	slow, quick := killSignal(unix.SIGINT, 3e9), killSignal(unix.SIGQUIT, 1e9)
 	runScripts(t, []script{
-		{"the old ladder", configs(newConfig(child("a", slow)), newConfig(child("a", quick, args("+"))), newConfig(child("a", killSignal(unix.SIGHUP, 5e8), args("+")))), []step{
+		{"the stop sequence at the spawn", configs(
+			newConfig(child("a", slow)),
+			newConfig(child("a", quick, args("+"))),
+			newConfig(child("a", killSignal(unix.SIGHUP, 5e8), args("+"))),
+		), []step{
 			{"spawned a", "spawn a, a ready"},
 			{"reload 1", "SIGINT a"},
 			{"reload 2", ""},
@@ -209,13 +256,21 @@ func TestRenewedByWhatItWasStartedWith(t *testing.T) {
 			{"TERM", "SIGHUP a"},
 			{"wait 500ms", "SIGKILL a"},
 		}},
-		{"the last policy", configs(newConfig(child("a", slow)), newConfig(child("a", quick)), newConfig(child("a", slow, args("+")))), []step{
+		{"the last policy without a restart", configs(
+			newConfig(child("a", slow)),
+			newConfig(child("a", quick)),
+			newConfig(child("a", slow, args("+"))),
+		), []step{
 			{"spawned a", "spawn a, a ready"},
 			{"reload 1", "reloaded +[] -[] ~[a] =[]"},
 			{"reload 2", "SIGQUIT a"},
 			{"wait 1s", "SIGKILL a"},
 		}},
-		{"one that is back", configs(newConfig(child("a", slow), child("b")), newConfig(child("b")), newConfig(child("a", quick), child("b"))), []step{
+		{"an instance that is wanted again", configs(
+			newConfig(child("a", slow), child("b")),
+			newConfig(child("b")),
+			newConfig(child("a", quick), child("b")),
+		), []step{
 			{"spawned a", "spawn a, spawn b, a ready"},
 			{"spawned b", "b ready"},
 			{"reload 1", "SIGINT a"},

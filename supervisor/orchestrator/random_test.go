@@ -145,7 +145,9 @@ func (h *harness) settled() {
 		got = append(got, inst.spec.Name)
 		switch {
 		case inst.goal != rollout.Run:
-			h.t.Errorf("%s is %s, and something else is still wanted of it", inst.spec.Name, inst.state)
+			h.t.Errorf(
+				"%s is %s, and something else is still wanted of it", inst.spec.Name, inst.state,
+			)
 		case inst.state == lifecycle.Waiting && h.o.mayStart(inst):
 			h.t.Errorf("%s waits for nothing", inst.spec.Name)
 		case inst.state != lifecycle.Waiting && inst.state != lifecycle.Ready && inst.state != lifecycle.Succeeded && inst.state != lifecycle.Failed:
@@ -214,7 +216,9 @@ func TestAnyOrder(t *testing.T) {
 				h.onSpawn = func(name string) {
 					for _, inst := range h.o.instances {
 						if d := dependsOn(cfg, name, inst.spec.Name); d != nil && !reached(inst, d.Until) {
-							t.Errorf("%s is spawned while %s is %s", name, inst.spec.Name, inst.state)
+							t.Errorf(
+								"%s is spawned while %s is %s", name, inst.spec.Name, inst.state,
+							)
 						}
 					}
 				}

@@ -11,18 +11,26 @@ import (
 
 func TestReadyByCommand(t *testing.T) {
 	runScripts(t, []script{
-		{"at once", configs(newConfig(child("a", readyBy(config.Ready{Probe: exec("10ms")})), child("b", after("a")))), []step{
+		{"the command succeeds", configs(
+			newConfig(
+				child("a", readyBy(config.Ready{Probe: exec("10ms")})), child("b", after("a")),
+			),
+		), []step{
 			{"", "spawn a"},
 			{"spawned a", "probe a"},
 			{"wait 10ms", "a ready, spawn b"},
 		}},
-		{"it hangs", configs(newConfig(child("a", readyBy(config.Ready{Probe: exec("1h")})))), []step{
+		{"the command does not end", configs(
+			newConfig(child("a", readyBy(config.Ready{Probe: exec("1h")}))),
+		), []step{
 			{"", "spawn a"},
 			{"spawned a", "probe a"},
 			{"wait 1s", "kill probe, a not ready, SIGTERM a"},
 			{"exit a", "a restart 1"},
 		}},
-		{"a stop does not wait for it", configs(newConfig(child("a", readyBy(config.Ready{Probe: exec("1h")})))), []step{
+		{"a stop does not wait for the command", configs(
+			newConfig(child("a", readyBy(config.Ready{Probe: exec("1h")}))),
+		), []step{
 			{"", "spawn a"},
 			{"spawned a", "probe a"},
 			{"TERM", "SIGTERM a | kill probe"},
@@ -58,17 +66,23 @@ func TestCheck(t *testing.T) {
 		{"probe-fails", ""},
 		{"wait 11s", "probe a, a check alive failed"},
 	}
-	dear := configs(newConfig(child("a", checkBy("0s"), killSignal(unix.SIGTERM, 20*time.Second)), child("b", after("a"))), newConfig(child("a", killSignal(unix.SIGTERM, 20*time.Second)), child("b", after("a"))))
+	dear := configs(
+		newConfig(
+			child("a", checkBy("0s"), killSignal(unix.SIGTERM, 20*time.Second)),
+			child("b", after("a")),
+		),
+		newConfig(child("a", killSignal(unix.SIGTERM, 20*time.Second)), child("b", after("a"))),
+	)
 	with := func(more ...step) []step { return append(failed[:len(failed):len(failed)], more...) }
 	runScripts(t, []script{
-		{"it fails twice in a row", dear, with(
+		{"two failures in a row", dear, with(
 			step{"wait 11s", "probe a, a unhealthy, SIGTERM a"},
 			step{"health", "a is unready"},
 			step{"wait 30s", "SIGKILL a"},
 			step{"exit a", "a restart 1"}, // however it ended
 			step{"wait 1s", "spawn a"},
 			step{"spawned a", "a ready"})},
-		{"it recovers", dear, with(
+		{"a failure and a success", dear, with(
 			step{"probe-succeeds", ""},
 			step{"wait 11s", "probe a, a check alive passed"},
 			step{"probe-fails", ""},
@@ -78,11 +92,11 @@ func TestCheck(t *testing.T) {
 			step{"wait 1500ms", ""},
 			step{"exit b", "SIGTERM a"},
 			step{"exit a", "cleanup"})},
-		{"nor after the end of its run", dear, with(
+		{"no check runs after the end of the process", dear, with(
 			step{"exit a 1", "a restart 1"},
 			step{"wait 1s", "spawn a"},
 			step{"wait 1h", ""})},
-		{"a reload takes it away from a run that goes on", dear, with(
+		{"a reload removes the check and adds it again", dear, with(
 			step{"reload 1", "reloaded +[] -[] ~[a] =[b]"},
 			step{"wait 1h", ""},
 			step{"reload 0", "reloaded +[] -[] ~[a] =[b]"},
@@ -103,50 +117,62 @@ func TestCheckThatHangs(t *testing.T) {
 }
 
 func TestNotify(t *testing.T) {
-	cfg := configs(newConfig(child("a", readyBy(config.Ready{Notify: true})), child("b", after("a"))))
+	cfg := configs(
+		newConfig(child("a", readyBy(config.Ready{Notify: true})), child("b", after("a"))),
+	)
 	up := []step{{"", "spawn a"}, {"spawned a", ""}}
-	serves := append(up[:2:2], step{"notify a READY=1", "a ready, spawn b"}, step{"spawned b", "b ready"})
-	with := func(first []step, more ...step) []step { return append(first[:len(first):len(first)], more...) }
+	serves := append(
+		up[:2:2], step{"notify a READY=1", "a ready, spawn b"}, step{"spawned b", "b ready"},
+	)
+	with := func(first []step, more ...step) []step {
+		return append(
+			first[:len(first):len(first)], more...,
+		)
+	}
 	runScripts(t, []script{
 		{"ready", cfg, serves},
-		{"a stranger", cfg, with(up,
+		{"a process that is no child's", cfg, with(up,
 			step{"notify 7 READY=1", "warning: pid 7 belongs to no child that notifies"},
 			step{"notify 8 READY=1", ""}, // once a second
 			step{"wait 1s", "a not ready, SIGTERM a"})},
-		{"a child that does not notify", cfg, with(serves, step{"notify b STOPPING=1", "warning: pid 4194306 belongs to no child that notifies"})},
-		{"quicker than its pid", cfg, []step{
+		{"a child without notify", cfg, with(
+			serves,
+			step{"notify b STOPPING=1", "warning: pid 4194306 belongs to no child that notifies"},
+		)},
+		{"a notification before Spawned", cfg, []step{
 			{"", "spawn a"},
 			{"notify 4194305 READY=1", ""},
 			{"spawned a", "a ready, spawn b"},
 		}},
-		{"it asks for time", cfg, with(up,
+		{"EXTEND_TIMEOUT_USEC during the start", cfg, with(up,
 			step{"wait 900ms", ""},
 			step{"notify a EXTEND_TIMEOUT_USEC=500000", ""},
 			step{"wait 499ms", ""},
 			step{"notify a EXTEND_TIMEOUT_USEC=500", ""}, // that takes nothing away
 			step{"wait 1ms", "a not ready, SIGTERM a"})},
-		{"it asks for time to end", cfg, with(serves,
+		{"EXTEND_TIMEOUT_USEC during a stop", cfg, with(serves,
 			step{"TERM", "SIGTERM b"},
 			step{"exit b", "SIGTERM a"},
 			step{"notify a EXTEND_TIMEOUT_USEC=5000000", ""},
 			step{"wait 4999ms", ""},
 			step{"wait 1ms", "SIGKILL a"},
 			step{"exit a", "cleanup"})},
-		{"the deadline holds", cfg, with(serves,
+		{"EXTEND_TIMEOUT_USEC does not extend the deadline", cfg, with(serves,
 			step{"TERM", "SIGTERM b"},
 			step{"exit b", "SIGTERM a"},
 			step{"notify a EXTEND_TIMEOUT_USEC=3600000000", ""},
 			step{"wait 9599ms", ""},
 			step{"wait 1ms", "SIGKILL a"},
 			step{"exit a", "cleanup"})},
-		{"what it says", cfg, with(serves,
+		{"other notifications", cfg, with(serves,
 			step{"notify a STATUS=one", "a status one"},
 			step{"notify a STATUS=one", ""},
 			step{"notify a RELOADING=1", "a reloading"},
 			step{"notify a READY=1", "a reloaded"},
 			step{"notify a FDSTORE=1", "a ignored FDSTORE"},
 			step{"notify a FDSTORE=1", ""},
-			step{"notify a MAINPID=9", "successor 9 a, a main process pid 9 is to take over once pid 4194305 has ended"},
+			step{"notify a MAINPID=9",
+				"successor 9 a, a main process pid 9 is to take over once pid 4194305 has ended"},
 			step{"notify a MAINPID=9", ""},
 			step{"notify a MAINPID=4194305", ""},
 			step{"notify a MAINPID=-1", ""},
@@ -155,7 +181,9 @@ func TestNotify(t *testing.T) {
 }
 
 func TestWatchdog(t *testing.T) {
-	cfg := configs(newConfig(child("a", readyBy(config.Ready{Notify: true, Watchdog: 10 * time.Second}))))
+	cfg := configs(
+		newConfig(child("a", readyBy(config.Ready{Notify: true, Watchdog: 10 * time.Second}))),
+	)
 	up := []step{
 		{"", "spawn a"},
 		{"spawned a", ""},
@@ -166,9 +194,19 @@ func TestWatchdog(t *testing.T) {
 	}
 	with := func(more ...step) []step { return append(up[:len(up):len(up)], more...) }
 	runScripts(t, []script{
-		{"it falls silent", cfg, with(step{"wait 1s", "a unhealthy, SIGTERM a"}, step{"exit a", "a restart 1"})},
-		{"it triggers it", cfg, with(step{"notify a WATCHDOG=trigger", "a unhealthy, SIGTERM a"}, step{"exit a", "a restart 1"})},
-		{"it is about to end", cfg, with(step{"notify a STOPPING=1", "a stopping"}, step{"wait 1h", ""})},
-		{"its run ended", cfg, with(step{"exit a 1", "a restart 1"}, step{"wait 500ms", ""}, step{"wait 500ms", "spawn a"}, step{"spawned a", ""}, step{"wait 999ms", ""})},
+		{"no WATCHDOG=1 in time", cfg, with(
+			step{"wait 1s", "a unhealthy, SIGTERM a"}, step{"exit a", "a restart 1"},
+		)},
+		{"WATCHDOG=trigger", cfg, with(
+			step{"notify a WATCHDOG=trigger", "a unhealthy, SIGTERM a"},
+			step{"exit a", "a restart 1"},
+		)},
+		{"STOPPING=1 stops the watchdog", cfg, with(
+			step{"notify a STOPPING=1", "a stopping"}, step{"wait 1h", ""},
+		)},
+		{"the end of the process stops the watchdog", cfg, with(
+			step{"exit a 1", "a restart 1"}, step{"wait 500ms", ""}, step{"wait 500ms", "spawn a"},
+			step{"spawned a", ""}, step{"wait 999ms", ""},
+		)},
 	})
 }

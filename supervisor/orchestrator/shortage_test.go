@@ -29,7 +29,7 @@ func TestSpawnLater(t *testing.T) {
 	with := func(more ...step) []step { return append(again[:len(again):len(again)], more...) }
 	pair := configs(newConfig(child("a", never), child("b", after("a"))))
 	runScripts(t, []script{
-		{"it comes", pair, with(
+		{"the spawn succeeds later", pair, with(
 			step{"spawned a", "a ready, spawn b"},
 			step{"spawned b", "b ready"},
 			step{"exit a 1", "a failed, stop: child failed: a, SIGTERM b"})},
@@ -41,14 +41,14 @@ func TestSpawnLater(t *testing.T) {
 			step{"wait 50ms", "spawn a"},
 			step{"spawned a", "a ready"},
 			step{"exit a 1", "a restart 2"})},
-		{"a stop ends the wait", pair, with(
+		{"a stop during the delay", pair, with(
 			step{"spawn-short a", "a delayed 200ms"},
 			step{"TERM", "cleanup"},
 			step{"cleaned-up", ""},
 			step{"end", "graceful 0: spawned 0, reaped 0, orphans 0, killed 0, left 0"})},
-		{"then something else fails", configs(newConfig(child("a"))), with(
+		{"another error is a failure", configs(newConfig(child("a"))), with(
 			step{"spawn-failed a", "a not spawned, a restart 1"})},
-		{"so does a stop that comes first", pair, with(
+		{"a stop before the shortage", pair, with(
 			step{"TERM", "SIGTERM a"},
 			step{"spawn-short a", "a not spawned, cleanup"})},
 	})
@@ -117,16 +117,17 @@ func TestOwnLimits(t *testing.T) {
 func TestUnableCheck(t *testing.T) {
 	before := []step{{"", "spawn a"}, {"spawned a", "a ready"}}
 	with := func(more ...step) []step { return append(before[:len(before):len(before)], more...) }
-	one := configs(newConfig(child("a", checkBy("0s"), killSignal(unix.SIGTERM, time.Hour)))) // checks have jitter
+	// checks have jitter
+	one := configs(newConfig(child("a", checkBy("0s"), killSignal(unix.SIGTERM, time.Hour))))
 	runScripts(t, []script{
-		{"alone", one, with(
+		{"a probe that cannot be started counts as neither", one, with(
 			step{"probe-short", ""},
 			step{"wait 6s", "probe a, a probe alive not started"},
 			step{"wait 11s", "probe a"},
 			step{"wait 11s", "probe a"},
 			step{"wait 11s", "probe a"},
 			step{"health", ""})},
-		{"between failures", one, with(
+		{"failures before and after count as consecutive", one, with(
 			step{"probe-fails", ""},
 			step{"wait 6s", "probe a, a check alive failed"},
 			step{"probe-short", ""},

@@ -38,18 +38,18 @@ func TestReady(t *testing.T) {
 		{"wait 2s", "SIGKILL a"},
 	}
 	runScripts(t, []script{
-		{"it listens", cfg, []step{
+		{"the child listens", cfg, []step{
 			{"", "spawn a"},
 			{fmt.Sprintf("spawned a %d", os.Getpid()), "a ready, spawn b"},
 		}},
-		{"somebody else does", cfg, append([]step{
+		{"another process listens", cfg, append([]step{
 			{"", "spawn a"},
 			{"spawned a", ""},
 		}, append(late,
 			step{"exit a", "a restart 1"}, // not a success, whatever it says
 			step{"wait 1s", "spawn a"},
 			step{fmt.Sprintf("spawned a %d", os.Getpid()), "a ready, spawn b"})...)},
-		{"a stop goes on with the ladder of one that was late", cfg, append([]step{
+		{"a stop continues the stop sequence after a ready timeout", cfg, append([]step{
 			{"", "spawn a"},
 			{"spawned a", ""},
 		}, append(late[:3:3],
@@ -57,7 +57,7 @@ func TestReady(t *testing.T) {
 			step{"TERM", ""},
 			step{"wait 1s", "SIGKILL a"},
 			step{"exit a", "cleanup"})...)},
-		{"it ends before", cfg, []step{
+		{"the process ends before it is ready", cfg, []step{
 			{"", "spawn a"},
 			{"spawned a", ""},
 			{"exit a 1", "a restart 1"},
@@ -140,7 +140,8 @@ func TestTold(t *testing.T) {
 			t.Errorf("signals: %+v", s)
 		}
 		h.o.Deliver(process.Signalled{Process: a.id, Pid: a.pid, Signal: unix.SIGCONT, Err: unix.EPERM})
-		h.o.Deliver(process.Signalled{Process: b.id, Pid: b.pid, Signal: unix.SIGCONT, Err: unix.ESRCH}) // it has just ended
+		// it has just ended
+		h.o.Deliver(process.Signalled{Process: b.id, Pid: b.pid, Signal: unix.SIGCONT, Err: unix.ESRCH})
 		if f := eventsOf[event.SignalFailed](h); len(f) != 1 || f[0].Child != "a" || f[0].Signal != "SIGCONT" {
 			t.Errorf("failed: %+v", f)
 		}
@@ -189,7 +190,11 @@ func TestStale(t *testing.T) {
 }
 
 func TestReloadWhileReading(t *testing.T) {
-	all := configs(newConfig(child("a")), newConfig(child("a"), child("b")), newConfig(child("a"), child("c")))
+	all := configs(
+		newConfig(child("a")),
+		newConfig(child("a"), child("b")),
+		newConfig(child("a"), child("c")),
+	)
 	t.Run("it is read once more", func(t *testing.T) {
 		withHarness(t, all, func(h *harness) {
 			h.want("spawned a", "spawn a, a ready")

@@ -37,7 +37,7 @@ func TestRunEndsWithItsTree(t *testing.T) {
 			step{"wait 1ms", "SIGKILL a"},
 			step{"exit a", "a restart 1"},
 			step{"wait 1s", "spawn a"})},
-		{"a daemon that goes into the background", one, with(up("a"),
+		{"a daemon in the background", one, with(up("a"),
 			step{"main-exit a", "a outlived by " + worker + ", SIGTERM a"},
 			step{"exit a", "a completed, stop: nothing runs and nothing is due, cleanup"})},
 		{"a reload", one, with(up("a"),
@@ -51,7 +51,7 @@ func TestRunEndsWithItsTree(t *testing.T) {
 			step{"spawned b", "b ready"},
 			step{"main-exit a", "a outlived by " + worker},
 			step{"exit a", "reloaded +[b] -[a] ~[] =[]"})},
-		{"the stop of what it depends on", chain, with(up("db", "app"),
+		{"the stop of a dependency", chain, with(up("db", "app"),
 			step{"TERM", "SIGTERM app"},
 			step{"main-exit app", "app outlived by " + worker},
 			step{"wait 1s", ""},
@@ -70,10 +70,15 @@ func TestRunEndsWithItsTree(t *testing.T) {
 // What a child needs is stopped after it through children that have completed, or
 // failed.
 func TestOrderThroughWhatHasEnded(t *testing.T) {
-	migrated := newConfig(child("db"), child("migrate", oneshot, after("db")), child("web", after("migrate:completed")))
-	failed := newConfig(child("db"), child("app", never, ignored, after("db")), child("web", after("app")))
+	migrated := newConfig(
+		child("db"), child("migrate", oneshot, after("db")),
+		child("web", after("migrate:completed")),
+	)
+	failed := newConfig(
+		child("db"), child("app", never, ignored, after("db")), child("web", after("app")),
+	)
 	runScripts(t, []script{
-		{"completed", configs(migrated, newConfig(child("x"))), []step{
+		{"a completed dependency", configs(migrated, newConfig(child("x"))), []step{
 			{"", "spawn db"},
 			{"spawned db", "db ready, spawn migrate"},
 			{"spawned migrate", "migrate ready"},
@@ -82,7 +87,7 @@ func TestOrderThroughWhatHasEnded(t *testing.T) {
 			{"TERM", "SIGTERM web"},
 			{"exit web", "SIGTERM db"},
 		}},
-		{"completed and removed", configs(migrated, newConfig(child("x"))), []step{
+		{"a completed dependency that is removed", configs(migrated, newConfig(child("x"))), []step{
 			{"", "spawn db"},
 			{"spawned db", "db ready, spawn migrate"},
 			{"spawned migrate", "migrate ready"},
@@ -91,7 +96,7 @@ func TestOrderThroughWhatHasEnded(t *testing.T) {
 			{"reload-later 1", "spawn x, SIGTERM web"},
 			{"exit web", "SIGTERM db"},
 		}},
-		{"failed", configs(failed), []step{
+		{"a failed dependency", configs(failed), []step{
 			{"", "spawn db"},
 			{"spawned db", "db ready, spawn app"},
 			{"spawned app", "app ready, spawn web"},
@@ -177,7 +182,10 @@ func TestTimeoutOfARestart(t *testing.T) {
 			step{"reload-later 1", "SIGTERM a"},
 			step{"wait 4999ms", ""},
 			step{"wait 1ms", "SIGKILL a"})},
-		{"a stop while it is replaced", configs(newConfig(child("a", short)), newConfig(child("a", short, args("2")))), append(up[:2:2],
+		{"a stop during a replacement", configs(
+			newConfig(child("a", short)),
+			newConfig(child("a", short, args("2"))),
+		), append(up[:2:2],
 			step{"reload-later 1", "SIGTERM a"},
 			step{"wait 1s", ""},
 			step{"TERM", "ignored: a stop began before it was fully applied"},

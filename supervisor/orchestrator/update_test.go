@@ -4,12 +4,16 @@ import (
 	"testing"
 )
 
-func TestReplace(t *testing.T) {
+// TestUpdateSlots replaces instances one or two at a time.
+func TestUpdateSlots(t *testing.T) {
 	old := newConfig(child("a*3", maxParallel(1)))
 	two := newConfig(child("a*3", maxParallel(2), args("+")))
 	up3 := []step{{"spawned a1", "spawn a1, spawn a2, spawn a3, a1 ready"}, {"spawned a2", "a2 ready"}, {"spawned a3", "a3 ready"}}
 	runScripts(t, []script{
-		{"one after the other, each ready before the next", configs(old, newConfig(child("a*3", maxParallel(1), args("+")))), append(up3[:3:3],
+		{"one slot: each instance is ready before the next update", configs(
+			old,
+			newConfig(child("a*3", maxParallel(1), args("+"))),
+		), append(up3[:3:3],
 			step{"reload 1", "SIGTERM a1"},
 			step{"exit a1", "spawn a1+"},
 			step{"wait 1m", ""},
@@ -19,7 +23,7 @@ func TestReplace(t *testing.T) {
 			step{"exit a3", "spawn a3+"},
 			step{"spawned a3", "a3 ready, reloaded +[] -[] ~[a1 a2 a3] =[]"},
 		)},
-		{"two at a time", configs(old, two), append(up3[:3:3],
+		{"two slots", configs(old, two), append(up3[:3:3],
 			step{"reload 1", "SIGTERM a1, SIGTERM a2"},
 			step{"exit a2", "spawn a2+"},
 			step{"spawned a2", "a2 ready, SIGTERM a3"},
@@ -28,7 +32,7 @@ func TestReplace(t *testing.T) {
 			step{"spawned a1", "a1 ready"},
 			step{"spawned a3", "a3 ready, reloaded +[] -[] ~[a1 a2 a3] =[]"},
 		)},
-		{"back in the middle: who was not replaced keeps his run", configs(old, two, old), append(up3[:3:3],
+		{"reverted in the middle: an instance that was not replaced keeps its process", configs(old, two, old), append(up3[:3:3],
 			step{"reload 1", "SIGTERM a1, SIGTERM a2"},
 			step{"exit a1", "spawn a1+"},
 			step{"reload 2", "SIGTERM a1"},
@@ -38,7 +42,28 @@ func TestReplace(t *testing.T) {
 			step{"exit a2", "spawn a2"},
 			step{"spawned a2", "a2 ready, reloaded +[] -[] ~[a1 a2] =[a3]"},
 		)},
-		{"more and fewer instances touch no other", configs(old, newConfig(child("a*5", maxParallel(1))), newConfig(child("a*2", maxParallel(1)))), append(up3[:3:3],
+		{"an instance that is not ready needs no free slot", configs(
+			old,
+			newConfig(child("a*3", maxParallel(1), args("+"))),
+		), append(up3[:3:3],
+			step{"exit a3 1", "a3 restart 1"},
+			step{"reload 1", "SIGTERM a1, spawn a3+"},
+			step{"spawned a3", "a3 ready"},
+			step{"exit a1", "spawn a1+"},
+			step{"spawned a1", "a1 ready, SIGTERM a2"},
+		)},
+	})
+}
+
+func TestScale(t *testing.T) {
+	old := newConfig(child("a*3", maxParallel(1)))
+	up3 := []step{{"spawned a1", "spawn a1, spawn a2, spawn a3, a1 ready"}, {"spawned a2", "a2 ready"}, {"spawned a3", "a3 ready"}}
+	runScripts(t, []script{
+		{"more and fewer instances", configs(
+			old,
+			newConfig(child("a*5", maxParallel(1))),
+			newConfig(child("a*2", maxParallel(1))),
+		), append(up3[:3:3],
 			step{"reload 1", "spawn a4, spawn a5"},
 			step{"spawned a4", "a4 ready"},
 			step{"spawned a5", "a5 ready, reloaded +[a4 a5] -[] ~[] =[a1 a2 a3]"},
@@ -47,14 +72,16 @@ func TestReplace(t *testing.T) {
 			step{"exit a4", ""},
 			step{"exit a3", "reloaded +[] -[a3 a4 a5] ~[] =[a1 a2]"},
 		)},
-		{"one that does not serve takes no turn", configs(old, newConfig(child("a*3", maxParallel(1), args("+")))), append(up3[:3:3],
-			step{"exit a3 1", "a3 restart 1"},
-			step{"reload 1", "SIGTERM a1, spawn a3+"},
-			step{"spawned a3", "a3 ready"},
-			step{"exit a1", "spawn a1+"},
-			step{"spawned a1", "a1 ready, SIGTERM a2"},
-		)},
-		{"one that fails for good halts it", configs(newConfig(child("a*2", ignored)), newConfig(child("a*2", maxParallel(1), args("+"), never, ignored))), []step{
+	})
+}
+
+// TestHaltedUpdate halts the update of a child after a failure.
+func TestHaltedUpdate(t *testing.T) {
+	runScripts(t, []script{
+		{"a failed update halts the others", configs(
+			newConfig(child("a*2", ignored)),
+			newConfig(child("a*2", maxParallel(1), args("+"), never, ignored)),
+		), []step{
 			{"spawned a1", "spawn a1, spawn a2, a1 ready"},
 			{"spawned a2", "a2 ready"},
 			{"reload 1", "SIGTERM a1"},
@@ -68,7 +95,7 @@ func TestReplace(t *testing.T) {
 			{"reload 0", "spawn a1"},
 			{"spawned a1", "a1 ready, reloaded +[] -[] ~[a1] =[a2]"},
 		}},
-		{"nobody has a turn after one has failed", configs(newConfig(child("a*4", maxParallel(2))),
+		{"a failed update with two slots", configs(newConfig(child("a*4", maxParallel(2))),
 			newConfig(child("a*4", maxParallel(2), args("+"), never, ignored))), []step{
 			{"spawned a1", "spawn a1, spawn a2, spawn a3, spawn a4, a1 ready"},
 			{"spawned a2", "a2 ready"},
@@ -80,7 +107,9 @@ func TestReplace(t *testing.T) {
 			{"exit a2", "spawn a2+"},
 			{"spawned a2", "a2 ready"},
 		}},
-		{"one that ends well before it serves is no success", configs(newConfig(child("a*2", maxParallel(1))),
+		{"exit code 0 before ready is a failed update", configs(newConfig(
+			child("a*2", maxParallel(1)),
+		),
 			newConfig(child("a*2", maxParallel(1), neverReady, args("+")))), []step{
 			{"spawned a1", "spawn a1, spawn a2, a1 ready"},
 			{"spawned a2", "a2 ready"},
@@ -89,7 +118,14 @@ func TestReplace(t *testing.T) {
 			{"spawned a1", ""},
 			{"exit a1", "a1 completed, halted a: the new a1 has failed"},
 		}},
-		{"one that waits for its turn is watched on", configs(newConfig(child("a*2", maxParallel(1), checkBy("1ms"))),
+	})
+}
+
+func TestUpdateWithoutSlot(t *testing.T) {
+	runScripts(t, []script{
+		{"an instance without a slot is still checked", configs(newConfig(
+			child("a*2", maxParallel(1), checkBy("1ms")),
+		),
 			newConfig(child("a*2", maxParallel(1), args("+")))), []step{
 			{"spawned a1", "spawn a1, spawn a2, a1 ready"},
 			{"spawned a2", "a2 ready"},
@@ -99,9 +135,16 @@ func TestReplace(t *testing.T) {
 			{"wait 14s", "probe a2, a2 unhealthy, SIGTERM a2, SIGKILL a2"},
 			{"exit a2", "spawn a2+"},
 		}},
-		{"one that needs a oneshot is stopped once that has completed", configs(
+	})
+}
+
+func TestUpdateAfterOneshot(t *testing.T) {
+	runScripts(t, []script{
+		{"an instance is stopped once its oneshot has completed", configs(
 			newConfig(child("m", oneshot), child("a", after("m:completed"))),
-			newConfig(child("m", oneshot, args("+")), child("a", after("m:completed"), args("+")))), []step{
+			newConfig(
+				child("m", oneshot, args("+")), child("a", after("m:completed"), args("+")),
+			)), []step{
 			{"spawned m", "spawn m, m ready"},
 			{"exit m", "m completed, spawn a"},
 			{"spawned a", "a ready"},
@@ -111,9 +154,12 @@ func TestReplace(t *testing.T) {
 			{"exit a", "spawn a+"},
 			{"spawned a", "a ready, reloaded +[] -[] ~[m a] =[]"},
 		}},
-		{"one that needs a oneshot which fails stays", configs(
+		{"a failed oneshot halts its dependents", configs(
 			newConfig(child("m", oneshot, ignored, never), child("a", after("m:completed"))),
-			newConfig(child("m", oneshot, ignored, never, args("+")), child("a", after("m:completed"), args("+")))), []step{
+			newConfig(
+				child("m", oneshot, ignored, never, args("+")),
+				child("a", after("m:completed"), args("+")),
+			)), []step{
 			{"spawned m", "spawn m, m ready"},
 			{"exit m", "m completed, spawn a"},
 			{"spawned a", "a ready"},
@@ -121,9 +167,17 @@ func TestReplace(t *testing.T) {
 			{"spawned m", "m ready"},
 			{"exit m 1", "m failed, halted a: it needs m, which has failed"},
 		}},
-		{"who depends on what goes down goes with it", configs(
+	})
+}
+
+func TestUpdateOfDependents(t *testing.T) {
+	runScripts(t, []script{
+		{"dependents of a replaced child need no slot", configs(
 			newConfig(child("a", maxParallel(1)), child("b*3", after("a"), maxParallel(1))),
-			newConfig(child("a", maxParallel(1), args("+")), child("b*3", after("a"), maxParallel(1), args("+")))), []step{
+			newConfig(
+				child("a", maxParallel(1), args("+")),
+				child("b*3", after("a"), maxParallel(1), args("+")),
+			)), []step{
 			{"spawned a", "spawn a, a ready, spawn b1, spawn b2, spawn b3"},
 			{"spawned b1", "b1 ready"},
 			{"spawned b2", "b2 ready"},
@@ -135,9 +189,11 @@ func TestReplace(t *testing.T) {
 			{"exit a", "spawn a+"},
 			{"spawned a", "a ready, spawn b1+, spawn b2+, spawn b3+"},
 		}},
-		{"a dependency that waits for nobody", configs(
+		{"a dependency that restarts during the update", configs(
 			newConfig(child("a"), child("b*2", after("a"), maxParallel(1))),
-			newConfig(child("a"), child("b*2", after("a"), maxParallel(1), args("+")), child("c"))), []step{
+			newConfig(
+				child("a"), child("b*2", after("a"), maxParallel(1), args("+")), child("c"),
+			)), []step{
 			{"spawned a", "spawn a, a ready, spawn b1, spawn b2"},
 			{"spawned b1", "b1 ready"},
 			{"spawned b2", "b2 ready"},
@@ -154,12 +210,13 @@ func TestReplace(t *testing.T) {
 	})
 }
 
-func TestOverlap(t *testing.T) {
+// TestSurge replaces an instance by one that is ready before the old process is stopped.
+func TestSurge(t *testing.T) {
 	one := newConfig(child("a", overlap))
 	new := newConfig(child("a", overlap, args("+")))
 	up := step{"spawned a", "spawn a, a ready"}
 	runScripts(t, []script{
-		{"the new one is ready before the old one is stopped", configs(one, new), []step{
+		{"the surge is ready before the old process is stopped", configs(one, new), []step{
 			up,
 			{"reload 1", "spawn a+"},
 			{"wait 1m", ""},
@@ -172,7 +229,10 @@ func TestOverlap(t *testing.T) {
 			{"cleaned-up", ""},
 			{"end", "graceful 0: spawned 2, reaped 2, orphans 0, killed 0, left 0"},
 		}},
-		{"a rolling one", configs(newConfig(child("a*2", overlap, maxParallel(1))), newConfig(child("a*2", overlap, maxParallel(1), args("+")))), []step{
+		{"one slot", configs(
+			newConfig(child("a*2", overlap, maxParallel(1))),
+			newConfig(child("a*2", overlap, maxParallel(1), args("+"))),
+		), []step{
 			{"spawned a1", "spawn a1, spawn a2, a1 ready"},
 			{"spawned a2", "a2 ready"},
 			{"reload 1", "spawn a1+"},
@@ -181,39 +241,56 @@ func TestOverlap(t *testing.T) {
 			{"exit a2", ""},
 			{"exit a1", "reloaded +[] -[] ~[a1 a2] =[]"},
 		}},
-		{"the new one ends well before it serves", configs(one, newConfig(child("a", overlap, args("+"), neverReady))), []step{
+		{"a stop during the update", configs(one, new), []step{
 			up,
 			{"reload 1", "spawn a+"},
-			{"spawned a", ""},
-			{"exit-new a", "a completed, halted a: the new a has failed"},
-			{"health", "the reload of a is halted: the new a has failed"},
+			{"TERM", "ignored: a stop began before it was fully applied, SIGTERM a, SIGTERM a"},
 		}},
-		{"the old one ends by itself, for good, and the new one will serve", configs(newConfig(child("a", overlap, never)), new), []step{
+		{"the old process ends and is not restarted", configs(
+			newConfig(child("a", overlap, never)),
+			new,
+		), []step{
 			up,
 			{"reload 1", "spawn a+"},
 			{"exit a 1", ""},
 			{"spawned a", "a ready, reloaded +[] -[] ~[a] =[]"},
 		}},
-		{"a stop in the middle stops both", configs(one, new), []step{
-			up,
-			{"reload 1", "spawn a+"},
-			{"TERM", "ignored: a stop began before it was fully applied, SIGTERM a, SIGTERM a"},
-		}},
-		{"the old one ends by itself", configs(one, new), []step{
+		{"the old process fails during the update", configs(one, new), []step{
 			up,
 			{"reload 1", "spawn a+"},
 			{"exit a 1", ""},
 			{"wait 1m", ""},
 			{"spawned a", "a ready, reloaded +[] -[] ~[a] =[]"},
 		}},
-		{"the new one fails, and comes again", configs(one, new), []step{
+	})
+}
+
+func TestSurgeFails(t *testing.T) {
+	one := newConfig(child("a", overlap))
+	new := newConfig(child("a", overlap, args("+")))
+	up := step{"spawned a", "spawn a, a ready"}
+	runScripts(t, []script{
+		{"exit code 0 of the surge before ready", configs(
+			one,
+			newConfig(child("a", overlap, args("+"), neverReady)),
+		), []step{
+			up,
+			{"reload 1", "spawn a+"},
+			{"spawned a", ""},
+			{"exit-new a", "a completed, halted a: the new a has failed"},
+			{"health", "the reload of a is halted: the new a has failed"},
+		}},
+		{"the surge fails and is restarted", configs(one, new), []step{
 			up,
 			{"reload 1", "spawn a+"},
 			{"spawn-failed a", "a not spawned, a restart 1"},
 			{"wait 1s", "spawn a+"},
 			{"spawned a", "a ready, SIGTERM a"},
 		}},
-		{"the new one fails for good: the old one goes on", configs(newConfig(child("a", overlap)), newConfig(child("a", overlap, args("+"), never, ignored))), []step{
+		{"the surge fails for good: the old process stays", configs(
+			newConfig(child("a", overlap)),
+			newConfig(child("a", overlap, args("+"), never, ignored)),
+		), []step{
 			up,
 			{"reload 1", "spawn a+"},
 			{"spawn-failed a", "a not spawned, a failed, halted a: the new a has failed"},
@@ -225,29 +302,45 @@ func TestOverlap(t *testing.T) {
 			{"reload 0", "reloaded +[] -[] ~[] =[a]"},
 			{"health", ""},
 		}},
-		{"back in the middle", configs(one, new), []step{
+	})
+}
+
+func TestSurgeReverted(t *testing.T) {
+	one := newConfig(child("a", overlap))
+	new := newConfig(child("a", overlap, args("+")))
+	up := step{"spawned a", "spawn a, a ready"}
+	runScripts(t, []script{
+		{"reverted while the old process is stopped", configs(one, new), []step{
 			up,
 			{"reload 1", "spawn a+"},
 			{"spawned a", "a ready, SIGTERM a"},
 			{"reload 0", "spawn a"},
 			{"spawned a", "a ready, SIGTERM a"},
 		}},
-		{"back before the new one is ready", configs(one, new), []step{
+		{"reverted before the surge is ready", configs(one, new), []step{
 			up,
 			{"reload 1", "spawn a+"},
 			{"reload 0", "SIGTERM a"},
 		}},
-		{"address-taken out in the middle", configs(one, new, newConfig(child("b"))), []step{
+		{"removed in the middle", configs(one, new, newConfig(child("b"))), []step{
 			up,
 			{"reload 1", "spawn a+"},
 			{"reload 2", "spawn b, SIGTERM a, SIGTERM a"},
 		}},
-		{"one that is not ready yet has nothing to overlap", configs(newConfig(child("a", overlap, readyAt(":1"))), newConfig(child("a", overlap, args("+")))), []step{
+	})
+}
+
+func TestSurgeAndDependencies(t *testing.T) {
+	runScripts(t, []script{
+		{"no surge for an instance that is not ready", configs(
+			newConfig(child("a", overlap, readyAt(":1"))),
+			newConfig(child("a", overlap, args("+"))),
+		), []step{
 			{"spawned a", "spawn a"},
 			{"reload 1", "SIGTERM a"},
 			{"exit a", "spawn a+"},
 		}},
-		{"what it depends on goes down", configs(
+		{"no surge if a dependency goes down", configs(
 			newConfig(child("a"), child("b", after("a"), overlap)),
 			newConfig(child("a", args("+")), child("b", after("a"), overlap, args("+")))), []step{
 			{"spawned a", "spawn a, a ready, spawn b"},
@@ -257,9 +350,11 @@ func TestOverlap(t *testing.T) {
 			{"exit a", "spawn a+"},
 			{"spawned a", "a ready, spawn b+"},
 		}},
-		{"what it depends on overlaps too", configs(
+		{"a dependency has a surge too", configs(
 			newConfig(child("a", overlap), child("b", after("a"), overlap)),
-			newConfig(child("a", overlap, args("+")), child("b", after("a"), overlap, args("+")))), []step{
+			newConfig(
+				child("a", overlap, args("+")), child("b", after("a"), overlap, args("+")),
+			)), []step{
 			{"spawned a", "spawn a, a ready, spawn b"},
 			{"spawned b", "b ready"},
 			{"reload 1", "spawn a+"},
@@ -269,13 +364,15 @@ func TestOverlap(t *testing.T) {
 	})
 }
 
+// TestRollback restores the previous configuration after a failure.
 func TestRollback(t *testing.T) {
 	old := newConfig(child("a"), child("b*2", maxParallel(1)))
-	one := newConfig(child("a", overlap))
 	ups := []step{{"spawned a", "spawn a, spawn b1, spawn b2, a ready"}, {"spawned b1", "b1 ready"}, {"spawned b2", "b2 ready"}}
-	bad := withRollback(newConfig(child("a"), child("b*2", maxParallel(1), args("+"), neverReady), child("c")))
+	bad := withRollback(newConfig(
+		child("a"), child("b*2", maxParallel(1), args("+"), neverReady), child("c"),
+	))
 	runScripts(t, []script{
-		{"one that is late", configs(old, bad), append(ups[:3:3],
+		{"a ready timeout", configs(old, bad), append(ups[:3:3],
 			step{"reload 1", "SIGTERM b1, spawn c"},
 			step{"spawned c", "c ready"},
 			step{"exit b1", "spawn b1+"},
@@ -285,7 +382,7 @@ func TestRollback(t *testing.T) {
 			step{"exit b1", "spawn b1"},
 			step{"spawned b1", "b1 ready, rejected: b1: not ready within 1s; the previous configuration is in force again"},
 		)},
-		{"one that ends before", configs(old, bad), append(ups[:3:3],
+		{"a failure before ready", configs(old, bad), append(ups[:3:3],
 			step{"reload 1", "SIGTERM b1, spawn c"},
 			step{"exit b1", "spawn b1+"},
 			step{"spawned b1", ""},
@@ -295,34 +392,57 @@ func TestRollback(t *testing.T) {
 			step{"spawned b1", "b1 ready, rejected: b1: exited with code 1 before it was ready; the previous configuration is in force again"},
 			step{"health", ""},
 		)},
-		{"one that cannot be spawned, and the old one never left", configs(newConfig(child("a", overlap)), withRollback(newConfig(child("a", overlap, args("+"))))), []step{
+	})
+}
+
+// TestRollbackReasons checks which failures cause a rollback.
+func TestRollbackReasons(t *testing.T) {
+	one := newConfig(child("a", overlap))
+	runScripts(t, []script{
+		{"a surge that cannot be spawned", configs(
+			newConfig(child("a", overlap)),
+			withRollback(newConfig(child("a", overlap, args("+")))),
+		), []step{
 			{"spawned a", "spawn a, a ready"},
 			{"reload 1", "spawn a+"},
 			{"spawn-failed a", "a not spawned, rollback for a, rejected: a: it could not be spawned: no such file; the previous configuration is in force again"},
 			{"wait 1h", ""},
 		}},
-		{"one that ends well before it serves", configs(one, withRollback(newConfig(child("a", overlap, args("+"), neverReady)))), []step{
+		{"exit code 0 before ready", configs(
+			one,
+			withRollback(newConfig(child("a", overlap, args("+"), neverReady))),
+		), []step{
 			{"spawned a", "spawn a, a ready"},
 			{"reload 1", "spawn a+"},
 			{"spawned a", ""},
 			{"exit-new a", "rollback for a, rejected: a: exited with code 0 before it was ready; the previous configuration is in force again"},
 		}},
-		{"a oneshot that fails", configs(newConfig(child("a")), withRollback(newConfig(child("a", after("m")), child("m", oneshot, ignored)))), []step{
+		{"a failed oneshot", configs(
+			newConfig(child("a")),
+			withRollback(newConfig(child("a", after("m")), child("m", oneshot, ignored))),
+		), []step{
 			{"spawned a", "spawn a, a ready"},
 			{"reload 1", "spawn m"},
 			{"spawned m", "m ready"},
 			{"exit m 1", "rollback for m, rejected: m: exited with code 1; the previous configuration is in force again"},
 		}},
-		{"what fails later does not", configs(newConfig(child("a")), withRollback(newConfig(child("a", args("+")), child("b", neverReady)))), []step{
+		{"a failure after ready is no reason", configs(
+			newConfig(child("a")),
+			withRollback(newConfig(child("a", args("+")), child("b", neverReady))),
+		), []step{
 			{"spawned a", "spawn a, a ready"},
 			{"reload 1", "SIGTERM a, spawn b"},
 			{"exit a", "spawn a+"},
 			{"spawned a", "a ready"},
 			{"exit a 1", "a restart 1"},
 		}},
-		{"one that a further reload replaces is nobody's fault", configs(newConfig(child("a"), child("b", after("a"))),
+		{"an instance that a newer reload replaces is no reason", configs(newConfig(
+			child("a"), child("b", after("a")),
+		),
 			withRollback(newConfig(child("a", args("+"), neverReady), child("b", after("a")))),
-			withRollback(newConfig(child("a", args("++")), child("b", after("a"), args("+"))))), []step{
+			withRollback(newConfig(
+				child("a", args("++")), child("b", after("a"), args("+")),
+			))), []step{
 			{"spawned a", "spawn a, a ready, spawn b"},
 			{"spawned b", "b ready"},
 			{"reload 1", "SIGTERM a"},
@@ -335,13 +455,23 @@ func TestRollback(t *testing.T) {
 			{"exit b", "spawn b+"},
 			{"spawned b", "b ready, reloaded +[] -[] ~[a b] =[]"},
 		}},
-		{"a stop in the middle of it", configs(old, bad), append(ups[:3:3],
+	})
+}
+
+func TestRollbackInterrupted(t *testing.T) {
+	old := newConfig(child("a"), child("b*2", maxParallel(1)))
+	ups := []step{{"spawned a", "spawn a, spawn b1, spawn b2, a ready"}, {"spawned b1", "b1 ready"}, {"spawned b2", "b2 ready"}}
+	bad := withRollback(newConfig(
+		child("a"), child("b*2", maxParallel(1), args("+"), neverReady), child("c"),
+	))
+	runScripts(t, []script{
+		{"a stop during the rollback", configs(old, bad), append(ups[:3:3],
 			step{"reload 1", "SIGTERM b1, spawn c"},
 			step{"exit b1", "spawn b1+"},
 			step{"spawn-failed b1", "b1 not spawned, rollback for b1, SIGTERM c, spawn b1"},
 			step{"TERM", "ignored: a stop began before it was fully applied, SIGTERM a, SIGTERM b1, SIGTERM b2"},
 		)},
-		{"a further reload in the middle of it", configs(old, bad), append(ups[:3:3],
+		{"a newer reload during the rollback", configs(old, bad), append(ups[:3:3],
 			step{"reload 1", "SIGTERM b1, spawn c"},
 			step{"exit b1", "spawn b1+"},
 			step{"spawn-failed b1", "b1 not spawned, rollback for b1, SIGTERM c, spawn b1"},
