@@ -17,12 +17,11 @@ import (
 	"tp0/supervisor/process"
 )
 
-// deferWindow is how long the judgement of an end is deferred. A service manager may send its SIGTERM
-// to all processes of a control group at once (systemd.kill(5), KillMode=control-group): to the
+// deferWindow is how long the judgement of an end is deferred. A service manager may send SIGTERM to
+// all processes of a control group at once (systemd.kill(5), KillMode=control-group): to the
 // supervisor, to each child, and to the descendants. The end of a child can then be reported before
-// the supervisor's own signal. So an end by such a signal, where it would be a failure without a
-// restart, is judged deferWindow later: if the supervisor got the same signal meanwhile, the stop
-// ended the child.
+// the signal to the supervisor. So an end by such a signal, if no restart follows, is judged
+// deferWindow later. If the supervisor got the same signal meanwhile, the end is no failure.
 const deferWindow = 500 * time.Millisecond
 
 // deferOver is the end of a deferWindow.
@@ -41,8 +40,8 @@ func stopSignal(code int) unix.Signal {
 	return 0
 }
 
-// isStopSignal reports whether a signal that ended a process at a time, and the signal that asked the
-// supervisor to stop, are one request.
+// isStopSignal reports whether a signal that ended a process at a time, and the signal that asked
+// the supervisor to stop, are one request.
 func (s *shutdown) isStopSignal(sig unix.Signal, at time.Time) bool {
 	return sig != 0 && sig == s.signal && s.signalAt.Sub(at).Abs() < deferWindow
 }

@@ -91,9 +91,9 @@ func (o *Orchestrator) onSpawnFailed(x process.SpawnFailed) {
 	o.ended(inst, outcome{reason: "it could not be spawned: " + x.Err.Error()})
 }
 
-// A spawn that fails for lack of a process, memory or a descriptor is retried until it succeeds. It
-// is no failure of the child: no restart is counted, and the dependents wait. The delay doubles from
-// minSpawnDelay to maxSpawnDelay.
+// A spawn that fails for lack of a process, memory or a descriptor is retried until it succeeds.
+// Such an error is no failure of the child: no restart is counted, and the dependents wait. The
+// delay doubles from minSpawnDelay to maxSpawnDelay.
 const (
 	minSpawnDelay = 50 * time.Millisecond
 	maxSpawnDelay = 2 * time.Second

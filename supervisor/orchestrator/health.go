@@ -11,8 +11,8 @@ import (
 
 // currentHealth returns what is not healthy. An instance that is being restarted is not ready. An
 // instance that failed makes the supervisor dead, since nothing restarts it, unless a stop has
-// begun. A halted reload is only a note: the instances that were not replaced serve as before, and a
-// bad edit must not take every replica of a service down.
+// begun. A halted reload is only a note: the instances that were not replaced serve as before, and
+// a bad edit must not take every replica of a service down.
 func (o *Orchestrator) currentHealth() (h control.Health) {
 	h.Note = o.haltedReload()
 	if o.shutdown.phase != running {

@@ -67,7 +67,8 @@ func TestOrder(t *testing.T) {
 			newConfig(child("a", never, ignored), child("b", after("a"))),
 		), []step{
 			{"", "spawn a"},
-			{"spawn-failed a", "a not spawned, a failed, b blocked by a, stop: nothing runs and nothing is due, cleanup"},
+			{"spawn-failed a", "a not spawned, a failed, b blocked by a, " +
+				"stop: nothing runs and nothing is due, cleanup"},
 			{"cleaned-up", ""},
 			{"end", "graceful 1: spawned 0, reaped 0, orphans 0, killed 0, left 0"},
 		}},
@@ -82,7 +83,7 @@ func TestStopSequence(t *testing.T) {
 			{"TERM", "SIGTERM b"},
 			{"wait 1999ms", ""},
 			{"wait 1ms", "SIGKILL b"},
-			{"wait 99ms", ""}, // there is nothing after SIGKILL
+			{"wait 99ms", ""}, // SIGKILL is the last step
 			{"exit-by b SIGKILL", "SIGTERM a"},
 			{"exit a", "cleanup"},
 			{"cleaned-up", ""},
@@ -98,7 +99,7 @@ func TestStopSequence(t *testing.T) {
 		}},
 		{"an instance ends before its stop", pair, []step{
 			{"TERM", "SIGTERM b"},
-			{"exit a 1", ""}, // no restart is due, and no failure
+			{"exit a 1", ""}, // neither a restart nor a failure
 			{"exit b", "cleanup"},
 			{"cleaned-up", ""},
 			{"end", "graceful 0: spawned 2, reaped 2, orphans 0, killed 0, left 0"},
@@ -117,7 +118,7 @@ func TestStopRequests(t *testing.T) {
 			{"INT", "SIGKILL a"},
 			{"TERM", ""},
 			{"exit a", "cleanup"},
-			{"TERM", "cleanup"}, // it kills at once
+			{"TERM", "cleanup"}, // with SIGKILL now
 		}},
 		{"the second request stops instances that wait for dependents", pair, []step{
 			{"TERM", "SIGTERM b"},
@@ -131,15 +132,15 @@ func TestStopRequests(t *testing.T) {
 }
 
 func TestNextStepOfAll(t *testing.T) {
-	runScripts(t, beginWith([]step{{"", "spawn a, spawn b"}, {"spawned a", "a ready"}, {"spawned b", "b ready"}}, []script{
+	runScripts(t, beginWith(start("a", "b"), []script{
 		{"the second request takes the next step", configs(
 			newConfig(child("a"), child("b")),
 		), []step{
-			{"exit b 1", "b restart 1"}, // nothing to signal
+			{"exit b 1", "b restart 1"}, // it has no process
 			{"TERM", "SIGTERM a"},
 			{"wait 1s", ""},
 			{"TERM", "SIGKILL a"},
-			{"wait 1s", ""}, // the time of the rung that was left early
+			{"wait 1s", ""}, // the timeout of the first step is over
 			{"exit a", "cleanup"},
 		}},
 	}...))
@@ -168,7 +169,7 @@ func TestDeadline(t *testing.T) {
 			{"exit b", "SIGTERM a"},
 			{"wait 2s", "SIGKILL a"},
 			{"wait 7800ms", "cleanup"},
-			{"cleaned-up", ""}, // nothing is left, but nobody saw the end of it
+			{"cleaned-up", ""}, // the exit of a was never seen
 			{"end", "leaky 1: spawned 2, reaped 1, orphans 0, killed 0, left 0"},
 		}},
 		{"an internal fault", pair, []step{
@@ -181,9 +182,11 @@ func TestDeadline(t *testing.T) {
 	}...))
 }
 
-// What a file can say of an end: its signals, whom they reach, what is a success.
-func TestGivenEnds(t *testing.T) {
-	both := killSequence(lifecycle.Step{Signal: unix.SIGINT, Wait: time.Second}, lifecycle.Step{Signal: unix.SIGQUIT, Wait: time.Second / 2})
+func TestKillSequenceAndSuccessCodes(t *testing.T) {
+	both := killSequence(
+		lifecycle.Step{Signal: unix.SIGINT, Wait: time.Second},
+		lifecycle.Step{Signal: unix.SIGQUIT, Wait: time.Second / 2},
+	)
 	runScripts(t, []script{
 		{"a kill_sequence with several steps", configs(newConfig(child("b", both))), []step{
 			{"", "spawn b"},
@@ -370,7 +373,7 @@ func TestReload(t *testing.T) {
 			newConfig(child("a", args("+")), child("b", after("a"))),
 		), []step{
 			{"reload 1", "SIGTERM a"},
-			{"exit a 1", "spawn a+"}, // that it failed does not matter any more
+			{"exit a 1", "spawn a+"}, // the failure does not count: the process was to be replaced
 			{"spawned a", "a ready, reloaded +[] -[] ~[a] =[b]"},
 		}},
 		{"a new policy applies without a restart", configs(
@@ -437,7 +440,7 @@ func TestReloadDuringReload(t *testing.T) {
 		), []step{
 			{"reload 1", "SIGTERM b"},
 			{"TERM", "ignored: a stop began before it was fully applied"},
-			{"wait 2s", "SIGKILL b"}, // its ladder went on
+			{"wait 2s", "SIGKILL b"}, // its stop sequence goes on
 			{"exit b", "SIGTERM a"},
 			{"reload 1", "ignored: a stop is under way"},
 			{"exit a", "cleanup"},
@@ -457,7 +460,7 @@ func TestReloadOfEnded(t *testing.T) {
 			{"reload 1", "spawn b+"},
 			{"spawned b", "b ready, reloaded +[] -[a] ~[b] =[]"},
 			{"wait 1s", ""},
-			{"exit b 1", "b restart 1"}, // the old ones do not count
+			{"exit b 1", "b restart 1"}, // restarts of the old specification do not count
 		}},
 		{"a failed instance that changed is started", configs(
 			newConfig(child("a"), child("b", after("a"), never, ignored)),
@@ -505,9 +508,9 @@ func TestReloadOfInstances(t *testing.T) {
 	}...))
 }
 
-// TestContradictingOrders has two revisions of the file whose orders form a circle. a2 belongs to the
-// old one, in which it is stopped before b. b belongs to the new one, in which it is stopped before
-// all instances of a.
+// TestContradictingOrders has two revisions of the file whose orders form a circle. a2 belongs to
+// the old one, in which it is stopped before b. b belongs to the new one, in which it is stopped
+// before all instances of a.
 func TestContradictingOrders(t *testing.T) {
 	before := newConfig(child("a*2", after("b")), child("b"))
 	now := newConfig(child("a*1"), child("b", after("a"), args("+")))
@@ -557,7 +560,8 @@ func TestReloadOrder(t *testing.T) {
 	}...))
 }
 
-// What does not end by SIGKILL is not waited for: what it depends on has its own time to end.
+// TestStopGoesOnAfterKill checks that a dependency is stopped even if SIGKILL does not end its
+// dependent.
 func TestStopGoesOnAfterKill(t *testing.T) {
 	runScripts(t, []script{
 		{"a stop", configs(
@@ -578,9 +582,9 @@ func TestStopGoesOnAfterKill(t *testing.T) {
 	})
 }
 
-// After the supervisor stood still both moments of the budget are due at once. Whichever comes
-// first, all are killed as runs before the sweep begins.
-func TestSweepBeforeKill(t *testing.T) {
+// TestBudgetTimersInAnyOrder checks that all processes are killed before the orphan cleanup. After the
+// supervisor did not run for a while, both timers of the budget are due at once.
+func TestBudgetTimersInAnyOrder(t *testing.T) {
 	relay := newRelay(t)
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t, relay, newConfig(child("a")))

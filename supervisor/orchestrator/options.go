@@ -65,6 +65,6 @@ type Options struct {
 	ProcessDefaults  process.Spec
 	Terminal         bool          // a user may be watching and can press Ctrl-C again
 	KeepQueuedSpawns bool          // a stop does not revoke a spawn that is queued
-	ShortageTimeout  time.Duration // limit of the spawn retries for lack of a resource; 0 disables it
+	ShortageTimeout  time.Duration // of retries of a spawn for lack of a resource; 0 disables it
 	LeaveOrphans     bool          // disables the orphan cleanup
 }

@@ -112,12 +112,12 @@ type shutdown struct {
 	timers   []*time.Timer
 }
 
-// at returns the deadline minus a fraction of the reserve. The reserve is 5 % of the deadline, 500 ms
-// at most: the time that is left if the stop sequences use all of theirs. A half of it is for the
-// end of killed processes, a quarter for the orphan cleanup, an eighth for the last output, the rest
-// for the last line.
-func (s *shutdown) at(reserve time.Duration, fraction time.Duration) time.Time {
-	return s.deadline.Add(-reserve / fraction)
+// at returns the deadline minus the reserve divided by divisor. The reserve is 5 % of the deadline,
+// 500 ms at most: the time that is left if the stop sequences use all of theirs. A half of it is for
+// the end of killed processes, a quarter for the orphan cleanup, an eighth for the last output, the
+// rest for the last line.
+func (s *shutdown) at(reserve, divisor time.Duration) time.Time {
+	return s.deadline.Add(-reserve / divisor)
 }
 
 // notifySocket is the notification socket.

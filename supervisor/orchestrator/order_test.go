@@ -186,7 +186,8 @@ func TestSidecar(t *testing.T) {
 		), []step{
 			{"spawned s", "spawn s, spawn m, s ready"},
 			{"spawned m", "m ready"},
-			{"exit m 1", "m failed, a blocked by m, stop: only sidecars run and nothing else is due, SIGTERM s"},
+			{"exit m 1", "m failed, a blocked by m, " +
+				"stop: only sidecars run and nothing else is due, SIGTERM s"},
 		}},
 		{"only sidecars are configured", configs(newConfig(child("s", sidecar))), []step{
 			{"spawned s", "spawn s, s ready"},
@@ -210,7 +211,12 @@ func TestReloadSignal(t *testing.T) {
 	hup := policy(func(p *config.Policy) { p.ReloadSignal = unix.SIGHUP })
 	usr1 := policy(func(p *config.Policy) { p.ReloadSignal = unix.SIGUSR1 })
 	old := newConfig(child("a", hup), child("b", hup), child("c", hup), child("d"))
-	up := []step{{"", "spawn a, spawn b, spawn c, spawn d"}, {"spawned a", "a ready"}, {"spawned b", "b ready"}, {"spawned d", "d ready"}}
+	up := []step{
+		{"", "spawn a, spawn b, spawn c, spawn d"},
+		{"spawned a", "a ready"},
+		{"spawned b", "b ready"},
+		{"spawned d", "d ready"},
+	}
 	runScripts(t, beginWith(up, []script{
 		{"kept instances that are ready get the signal", configs(
 			old,
@@ -236,9 +242,9 @@ func TestReloadSignal(t *testing.T) {
 	}...))
 }
 
-// A run is stopped by what it was started with, or by the last policy that came
-// without a restart.
-func TestRenewedByWhatItWasStartedWith(t *testing.T) {
+// TestStopByOldPolicy checks that a process is stopped by the policy of its spawn, or by the last one
+// that came without a restart.
+func TestStopByOldPolicy(t *testing.T) {
 	slow, quick := killSignal(unix.SIGINT, 3e9), killSignal(unix.SIGQUIT, 1e9)
 	runScripts(t, []script{
 		{"the stop sequence at the spawn", configs(

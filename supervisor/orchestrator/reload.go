@@ -198,7 +198,10 @@ func (o *Orchestrator) rollBack(inst *instance, reason string) {
 // finishReload reports a reload once it is fully applied.
 func (o *Orchestrator) finishReload() {
 	r := o.reloads.active
-	if r == nil || o.shutdown.phase != running || len(r.halted) > 0 || !rollout.Finished(o.snapshot()) {
+	if r == nil || o.shutdown.phase != running || len(r.halted) > 0 {
+		return
+	}
+	if !rollout.Finished(o.snapshot()) {
 		return
 	}
 	if r.rollback != "" {

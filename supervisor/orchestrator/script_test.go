@@ -27,6 +27,15 @@ func runScripts(t *testing.T, scripts []script) {
 	}
 }
 
+// start returns the steps that start instances without dependencies between them.
+func start(names ...string) []step {
+	steps := []step{{"", "spawn " + strings.Join(names, ", spawn ")}}
+	for _, name := range names {
+		steps = append(steps, step{"spawned " + name, name + " ready"})
+	}
+	return steps
+}
+
 // beginWith returns scripts that begin with the same steps.
 func beginWith(first []step, scripts ...script) []script {
 	for i := range scripts {

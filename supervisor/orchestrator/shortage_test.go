@@ -15,9 +15,8 @@ import (
 	"tp0/supervisor/process/spawn"
 )
 
-// A spawn that lacks a process is tried again, later and later, and is no
-// failure; what depends on the child waits, and a stop does not wait for it.
-func TestSpawnLater(t *testing.T) {
+// TestSpawnRetry checks that a spawn that fails for lack of a process is retried and is no failure.
+func TestSpawnRetry(t *testing.T) {
 	again := []step{
 		{"", "spawn a"},
 		{"spawn-short a", "a delayed 50ms"},
@@ -37,7 +36,7 @@ func TestSpawnLater(t *testing.T) {
 			step{"spawned a", "a ready"},
 			step{"exit a 1", "a restart 1"},
 			step{"wait 1s", "spawn a"},
-			step{"spawn-short a", "a delayed 50ms"}, // the first delay again
+			step{"spawn-short a", "a delayed 50ms"}, // the delay starts from its minimum
 			step{"wait 50ms", "spawn a"},
 			step{"spawned a", "a ready"},
 			step{"exit a 1", "a restart 2"})},
@@ -54,8 +53,7 @@ func TestSpawnLater(t *testing.T) {
 	})
 }
 
-// The delay has a limit.
-func TestSpawnLaterIsBounded(t *testing.T) {
+func TestSpawnDelayIsBounded(t *testing.T) {
 	withHarness(t, configs(newConfig(child("a"))), func(h *harness) {
 		h.actions()
 		for range 40 {
@@ -65,8 +63,9 @@ func TestSpawnLaterIsBounded(t *testing.T) {
 		h.actions()
 		all := eventsOf[event.SpawnDelayed](h)
 		for _, e := range all {
-			if e.Delay > maxSpawnDelay || e.Resource != "processes" || e.Limit == "" || e.Limit == "unknown" {
-				t.Errorf("%+v", e)
+			known := e.Limit != "" && e.Limit != "unknown"
+			if e.Delay > maxSpawnDelay || e.Resource != "processes" || !known {
+				t.Errorf("got %+v, want at most %v, for lack of processes", e, maxSpawnDelay)
 			}
 		}
 		if len(all) != 40 {
@@ -75,49 +74,51 @@ func TestSpawnLaterIsBounded(t *testing.T) {
 	})
 }
 
-// A spawn for one command is given up after a time.
-func TestPatience(t *testing.T) {
+func TestShortageTimeout(t *testing.T) {
 	relay := newRelay(t)
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t, relay, newConfig(child("a", never)))
 		defer h.finish()
-		h.o.opt.ShortageTimeout = time.Second // nothing was read of it yet
+		h.o.opt.ShortageTimeout = time.Second // the orchestrator has not read the option yet
 		began := time.Now()
 		for len(eventsOf[event.SpawnFailed](h)) == 0 {
 			h.do("spawn-short a")
 			h.actions()
 			if len(eventsOf[event.SpawnFailed](h)) == 0 {
-				<-time.After(eventsOf[event.SpawnDelayed](h)[len(eventsOf[event.SpawnDelayed](h))-1].Delay)
+				delays := eventsOf[event.SpawnDelayed](h)
+				<-time.After(delays[len(delays)-1].Delay)
 			}
 		}
 		if d := time.Since(began); d < time.Second || d > time.Second+maxSpawnDelay {
-			t.Errorf("given up after %v", d)
+			t.Errorf("the spawn failed after %v, want 1 s at least", d)
 		}
 		if _, err := h.o.ExitStatus(); err == nil {
-			t.Error("no reason is told")
+			t.Error("ExitStatus: got no error")
 		}
 	})
 }
 
-// What the limits of a child itself refuse its start is its own failure.
-func TestOwnLimits(t *testing.T) {
+// TestLimitsOfChild checks that a shortage of the supervisor's own fork is retried, also for a child
+// with limits of its own.
+func TestLimitsOfChild(t *testing.T) {
 	limit := func(_ *config.Child, i *config.Instance) {
 		i.Launch.Attributes.Limits = map[int]unix.Rlimit{unix.RLIMIT_NPROC: {Cur: 1, Max: 1}}
 	}
 	withHarness(t, configs(newConfig(child("a", limit))), func(h *harness) {
 		h.want("", "spawn a")
-		h.want("spawn-short a", "a delayed 50ms") // our own fork
+		h.want("spawn-short a", "a delayed 50ms") // the fork of the supervisor failed
 	})
 	if spawn.FromStartVerb(fmt.Errorf("x: %w", unix.EAGAIN)) {
-		t.Error("a fork is no start verb")
+		t.Error("FromStartVerb is true for the error of a fork")
 	}
 }
 
-// A probe that cannot be started counts for nothing, and is told once in a row.
-func TestUnableCheck(t *testing.T) {
+// TestCheckNotStarted checks that a probe that cannot be started is neither a success nor a failure,
+// and is reported once in a row.
+func TestCheckNotStarted(t *testing.T) {
 	before := []step{{"", "spawn a"}, {"spawned a", "a ready"}}
 	with := func(more ...step) []step { return append(before[:len(before):len(before)], more...) }
-	// checks have jitter
+	// checks have jitter, so the stop must not end here
 	one := configs(newConfig(child("a", checkBy("0s"), killSignal(unix.SIGTERM, time.Hour))))
 	runScripts(t, []script{
 		{"a probe that cannot be started counts as neither", one, with(
@@ -138,8 +139,8 @@ func TestUnableCheck(t *testing.T) {
 	})
 }
 
-// Nor does it end the start of a run: the time of the ready block begins anew.
-func TestUnableReady(t *testing.T) {
+// TestReadyProbeNotStarted checks that the timeout of the ready block begins again.
+func TestReadyProbeNotStarted(t *testing.T) {
 	ready := func(_ *config.Child, i *config.Instance) {
 		i.Launch.Ready = &config.Ready{Probe: exec("0s"), Timeout: time.Second}
 	}
@@ -147,19 +148,20 @@ func TestUnableReady(t *testing.T) {
 		h.want("probe-short", "spawn a")
 		h.do("spawned a")
 		h.do("wait 1500ms")
-		did := h.actions()
-		if !strings.Contains(did, "a probe ready not started") || strings.Contains(did, "a not ready") {
-			t.Errorf("it did %q", did)
+		got := h.actions()
+		skipped := strings.Contains(got, "a probe ready not started")
+		if !skipped || strings.Contains(got, "a not ready") {
+			t.Errorf("got %q, want a skipped probe and no timeout", got)
 		}
 		h.do("probe-succeeds")
 		h.do("wait 1s")
-		if did := h.actions(); !strings.Contains(did, "a ready") {
-			t.Errorf("it did %q", did)
+		if got := h.actions(); !strings.Contains(got, "a ready") {
+			t.Errorf("got %q, want a to be ready", got)
 		}
 	})
 }
 
-// fewRelays has no descriptors for so many runs.
+// fewRelays is a relay that lacks descriptors for its first outputs.
 type fewRelays struct {
 	OutputRelay
 	lack int
@@ -173,8 +175,8 @@ func (r *fewRelays) Prepare(s output.Spec) (*output.ChildOutput, error) {
 	return r.OutputRelay.Prepare(s)
 }
 
-// A lack of descriptors for its output is no failure of a child either.
-func TestNoDescriptors(t *testing.T) {
+// TestNoDescriptorsForOutput checks that a lack of descriptors for the output is retried too.
+func TestNoDescriptorsForOutput(t *testing.T) {
 	relay := newRelay(t)
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t, &fewRelays{relay, 2}, newConfig(child("a", never)))

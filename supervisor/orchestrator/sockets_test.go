@@ -4,13 +4,15 @@ import (
 	"testing"
 )
 
-// TestSocketsOfProcesses checks that a socket is open from before the first process of its child until
-// the first signal to the last one.
+// TestSocketsOfProcesses checks that a socket is open from before the spawn of the first process of
+// its child until the first signal to the last one.
 func TestSocketsOfProcesses(t *testing.T) {
 	one := newConfig(child("a", listenOn(":1"), restart("always")), child("b"))
 	up := func(more ...step) []step {
 		return append(
-			[]step{{"", "open :1, spawn a, spawn b"}, {"spawned a", "a ready"}, {"spawned b", "b ready"}},
+			[]step{
+				{"", "open :1, spawn a, spawn b"}, {"spawned a", "a ready"}, {"spawned b", "b ready"},
+			},
 			more...,
 		)
 	}
@@ -20,7 +22,7 @@ func TestSocketsOfProcesses(t *testing.T) {
 			step{"wait 1s", "spawn a"},
 			step{"spawned a", "a ready"},
 			step{"exit a 1", "a restart 2"},
-			step{"TERM", "SIGTERM b, close :1"}, // nobody will serve who waits
+			step{"TERM", "SIGTERM b, close :1"}, // no process will accept the clients that wait
 			step{"exit b", "cleanup"},
 		)},
 		{"a stop closes the socket with the first signal", configs(
@@ -67,7 +69,9 @@ func TestSocketsInReload(t *testing.T) {
 	one := newConfig(child("a", listenOn(":1"), restart("always")), child("b"))
 	up := func(more ...step) []step {
 		return append(
-			[]step{{"", "open :1, spawn a, spawn b"}, {"spawned a", "a ready"}, {"spawned b", "b ready"}},
+			[]step{
+				{"", "open :1, spawn a, spawn b"}, {"spawned a", "a ready"}, {"spawned b", "b ready"},
+			},
 			more...,
 		)
 	}

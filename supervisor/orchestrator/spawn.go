@@ -45,7 +45,8 @@ func (o *Orchestrator) processSpec(inst *instance) (process.Spec, error) {
 		}
 	}
 	lines := output.Spec{
-		Instance: inst.spec.Name, Format: l.Logs.Format, Stdout: l.Logs.Stdout, Stderr: l.Logs.Stderr,
+		Instance: inst.spec.Name, Format: l.Logs.Format,
+		Stdout: l.Logs.Stdout, Stderr: l.Logs.Stderr,
 	}
 	if l.Ready != nil && l.Ready.Log != "" {
 		// The pattern was compiled before, when the configuration was checked.
@@ -90,8 +91,8 @@ func (o *outputs) add(c *output.ChildOutput) {
 	o.open = append(o.open, c)
 }
 
-// notifyEnv returns the environment of a process that notifies. Variables that the supervisor itself
-// was given are replaced.
+// notifyEnv returns the environment of a process that notifies. It replaces the variables that the
+// supervisor got from its own service manager.
 func (o *Orchestrator) notifyEnv(l *config.Launch) ([]string, error) {
 	if o.notify.socket == nil {
 		n, err := o.opt.ListenNotify(func(pids []int, m notify.Message) {

@@ -30,7 +30,8 @@ const (
 	// no signal handlers yet at its execve.
 	inspectAfter = time.Second
 	diagnoseAt   = time.Second // after the first signal
-	// diagnoseBefore is the time from the second diagnosis to the end of a step: SIGKILL may follow.
+	// diagnoseBefore is the time from the second diagnosis to the end of a step. After SIGKILL
+	// there may be nothing to diagnose.
 	diagnoseBefore = 20 * time.Millisecond
 	// handlerDelay is the time after its execve within which a process may not have installed its
 	// signal handlers.

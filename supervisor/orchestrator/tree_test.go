@@ -12,8 +12,8 @@ import (
 	"tp0/supervisor/process"
 )
 
-// A run is over when nothing of its process tree is left, whatever ends it.
-func TestRunEndsWithItsTree(t *testing.T) {
+// TestProcessEndsWithItsTree checks that nothing follows a process before its tree has ended.
+func TestProcessEndsWithItsTree(t *testing.T) {
 	const worker = `[worker (pid 77)]`
 	up := func(names ...string) (steps []step) {
 		for i, name := range names {
@@ -62,14 +62,14 @@ func TestRunEndsWithItsTree(t *testing.T) {
 			step{"exit a", "cleanup"})},
 		{"a reload while the descendants end", one, with(up("a"),
 			step{"main-exit a 1", "a outlived by " + worker + ", SIGTERM a"},
-			step{"reload-later 1", "SIGKILL a"}, // two seconds later
+			step{"reload-later 1", "SIGKILL a"}, // reload-later waits for 2 s
 			step{"exit a", "spawn a2"})},
 	})
 }
 
-// What a child needs is stopped after it through children that have completed, or
-// failed.
-func TestOrderThroughWhatHasEnded(t *testing.T) {
+// TestOrderThroughEndedDependency checks that a child is stopped before its indirect dependencies, also
+// if the dependency between them has ended.
+func TestOrderThroughEndedDependency(t *testing.T) {
 	migrated := newConfig(
 		child("db"), child("migrate", oneshot, after("db")),
 		child("web", after("migrate:completed")),
@@ -108,7 +108,7 @@ func TestOrderThroughWhatHasEnded(t *testing.T) {
 	})
 }
 
-// What was killed before the stop is not judged with it.
+// TestVerdictJudgesTheStopAlone checks that a SIGKILL before the stop does not change the verdict.
 func TestVerdictJudgesTheStopAlone(t *testing.T) {
 	relay := newRelay(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -119,9 +119,11 @@ func TestVerdictJudgesTheStopAlone(t *testing.T) {
 		h.do("main-exit a 1")
 		h.actions()
 		h.mu.Lock()
-		r := h.processOf("a")
+		p := h.processOf("a")
 		h.mu.Unlock()
-		h.o.Deliver(process.Signalled{Process: r.id, Pid: 77, Descendant: "worker", Signal: unix.SIGKILL, Step: 2})
+		h.o.Deliver(process.Signalled{
+			Process: p.id, Pid: 77, Descendant: "worker", Signal: unix.SIGKILL, Step: 2,
+		})
 		h.do("exit a")
 		h.do("wait 1s")
 		h.actions()
@@ -131,7 +133,8 @@ func TestVerdictJudgesTheStopAlone(t *testing.T) {
 		h.actions()
 		h.do("cleaned-up")
 		h.actions()
-		if got, want := h.do("end"), "graceful 0: spawned 2, reaped 2, orphans 0, killed 0, left 0"; got != want {
+		const want = "graceful 0: spawned 2, reaped 2, orphans 0, killed 0, left 0"
+		if got := h.do("end"); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 		if c := h.o.Summary(); c.KilledBefore != 1 {
@@ -140,16 +143,17 @@ func TestVerdictJudgesTheStopAlone(t *testing.T) {
 	})
 }
 
-// A main process that failed for good before a stop began has failed, though its
-// descendants ended in the stop.
+// TestFailureBeforeTheStopCounts checks that a main process that failed before the stop began counts
+// as failed, though its descendants ended in the stop.
 func TestFailureBeforeTheStopCounts(t *testing.T) {
+	criticalNever := policy(func(p *config.Policy) { p.Critical, p.Restart.On = true, "never" })
 	for name, test := range map[string]struct {
 		change change
-		want   string
+		want   string // verdict and exit code
 	}{
-		"never restarted": {never, "graceful 1: spawned 1, reaped 1, orphans 0, killed 0, left 0"},
-		"critical":        {policy(func(p *config.Policy) { p.Critical, p.Restart.On = true, "never" }), "graceful 7: spawned 1, reaped 1, orphans 0, killed 0, left 0"},
-		"to be restarted": {restart("failure"), "graceful 0: spawned 1, reaped 1, orphans 0, killed 0, left 0"},
+		"never restarted": {never, "graceful 1"},
+		"critical":        {criticalNever, "graceful 7"},
+		"to be restarted": {restart("failure"), "graceful 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			failed := "a failed"
@@ -164,17 +168,19 @@ func TestFailureBeforeTheStopCounts(t *testing.T) {
 				{"TERM", ""},
 				{"exit a", want("cleanup")},
 				{"cleaned-up", ""},
-				{"end", test.want},
+				{"end", test.want + ": spawned 1, reaped 1, orphans 0, killed 0, left 0"},
 			})
 		})
 	}
 }
 
-// Without a kill_timeout of its own a child has 5 s in a restart or a reload, and its
-// share of the deadline in the final stop.
-func TestTimeoutOfARestart(t *testing.T) {
-	shared := policy(func(p *config.Policy) { p.SharedTimeout, p.KillTimeout = true, 9*time.Second })
-	short := policy(func(p *config.Policy) { p.SharedTimeout, p.KillTimeout = true, 2*time.Second })
+// TestSharedTimeout checks that a child without a kill_timeout has 5 s in a restart or a reload, and
+// its share of the deadline in the final stop.
+func TestSharedTimeout(t *testing.T) {
+	timeout := func(d time.Duration) change {
+		return policy(func(p *config.Policy) { p.SharedTimeout, p.KillTimeout = true, d })
+	}
+	shared, short := timeout(9*time.Second), timeout(2*time.Second)
 	both := configs(newConfig(child("a", shared)), newConfig(child("a", shared, args("2"))))
 	up := []step{{"", "spawn a"}, {"spawned a", "a ready"}}
 	runScripts(t, []script{

@@ -54,7 +54,7 @@ func (o *Orchestrator) haltedReload() string {
 	return ""
 }
 
-// advanceUpdate takes the next step of the update of an instance, and reports whether there was one.
+// advanceUpdate takes the next step of the update of an instance. It reports whether there was one.
 func (o *Orchestrator) advanceUpdate(inst *instance) bool {
 	switch rollout.NextStep(o.snapshotOf(inst), o.reloads.down, rollout.Conditions{
 		MayStop:               o.mayStop(inst),

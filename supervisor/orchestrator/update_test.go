@@ -8,12 +8,12 @@ import (
 func TestUpdateSlots(t *testing.T) {
 	old := newConfig(child("a*3", maxParallel(1)))
 	two := newConfig(child("a*3", maxParallel(2), args("+")))
-	up3 := []step{{"spawned a1", "spawn a1, spawn a2, spawn a3, a1 ready"}, {"spawned a2", "a2 ready"}, {"spawned a3", "a3 ready"}}
+	up3 := start("a1", "a2", "a3")
 	runScripts(t, []script{
 		{"one slot: each instance is ready before the next update", configs(
 			old,
 			newConfig(child("a*3", maxParallel(1), args("+"))),
-		), append(up3[:3:3],
+		), append(up3[:4:4],
 			step{"reload 1", "SIGTERM a1"},
 			step{"exit a1", "spawn a1+"},
 			step{"wait 1m", ""},
@@ -23,7 +23,7 @@ func TestUpdateSlots(t *testing.T) {
 			step{"exit a3", "spawn a3+"},
 			step{"spawned a3", "a3 ready, reloaded +[] -[] ~[a1 a2 a3] =[]"},
 		)},
-		{"two slots", configs(old, two), append(up3[:3:3],
+		{"two slots", configs(old, two), append(up3[:4:4],
 			step{"reload 1", "SIGTERM a1, SIGTERM a2"},
 			step{"exit a2", "spawn a2+"},
 			step{"spawned a2", "a2 ready, SIGTERM a3"},
@@ -32,7 +32,9 @@ func TestUpdateSlots(t *testing.T) {
 			step{"spawned a1", "a1 ready"},
 			step{"spawned a3", "a3 ready, reloaded +[] -[] ~[a1 a2 a3] =[]"},
 		)},
-		{"reverted in the middle: an instance that was not replaced keeps its process", configs(old, two, old), append(up3[:3:3],
+		{"reverted: an instance that was not replaced keeps its process", configs(
+			old, two, old,
+		), append(up3[:4:4],
 			step{"reload 1", "SIGTERM a1, SIGTERM a2"},
 			step{"exit a1", "spawn a1+"},
 			step{"reload 2", "SIGTERM a1"},
@@ -45,7 +47,7 @@ func TestUpdateSlots(t *testing.T) {
 		{"an instance that is not ready needs no free slot", configs(
 			old,
 			newConfig(child("a*3", maxParallel(1), args("+"))),
-		), append(up3[:3:3],
+		), append(up3[:4:4],
 			step{"exit a3 1", "a3 restart 1"},
 			step{"reload 1", "SIGTERM a1, spawn a3+"},
 			step{"spawned a3", "a3 ready"},
@@ -57,13 +59,13 @@ func TestUpdateSlots(t *testing.T) {
 
 func TestScale(t *testing.T) {
 	old := newConfig(child("a*3", maxParallel(1)))
-	up3 := []step{{"spawned a1", "spawn a1, spawn a2, spawn a3, a1 ready"}, {"spawned a2", "a2 ready"}, {"spawned a3", "a3 ready"}}
+	up3 := start("a1", "a2", "a3")
 	runScripts(t, []script{
 		{"more and fewer instances", configs(
 			old,
 			newConfig(child("a*5", maxParallel(1))),
 			newConfig(child("a*2", maxParallel(1))),
-		), append(up3[:3:3],
+		), append(up3[:4:4],
 			step{"reload 1", "spawn a4, spawn a5"},
 			step{"spawned a4", "a4 ready"},
 			step{"spawned a5", "a5 ready, reloaded +[a4 a5] -[] ~[] =[a1 a2 a3]"},
@@ -89,7 +91,7 @@ func TestHaltedUpdate(t *testing.T) {
 			{"spawn-failed a1", "a1 not spawned, a1 failed, halted a: the new a1 has failed"},
 			{"wait 1h", ""},
 			{"health", "the reload of a is halted: the new a1 has failed"},
-			{"exit a2 1", "a2 restart 1"}, // by what it is
+			{"exit a2 1", "a2 restart 1"}, // by its old policy
 			{"wait 1s", "spawn a2"},
 			{"spawned a2", "a2 ready"},
 			{"reload 0", "spawn a1"},
@@ -364,15 +366,18 @@ func TestSurgeAndDependencies(t *testing.T) {
 	})
 }
 
+// restored is the end of the diagnostics of a rollback.
+const restored = "; the previous configuration is in force again"
+
 // TestRollback restores the previous configuration after a failure.
 func TestRollback(t *testing.T) {
 	old := newConfig(child("a"), child("b*2", maxParallel(1)))
-	ups := []step{{"spawned a", "spawn a, spawn b1, spawn b2, a ready"}, {"spawned b1", "b1 ready"}, {"spawned b2", "b2 ready"}}
+	ups := start("a", "b1", "b2")
 	bad := withRollback(newConfig(
 		child("a"), child("b*2", maxParallel(1), args("+"), neverReady), child("c"),
 	))
 	runScripts(t, []script{
-		{"a ready timeout", configs(old, bad), append(ups[:3:3],
+		{"a ready timeout", configs(old, bad), append(ups[:4:4],
 			step{"reload 1", "SIGTERM b1, spawn c"},
 			step{"spawned c", "c ready"},
 			step{"exit b1", "spawn b1+"},
@@ -380,16 +385,17 @@ func TestRollback(t *testing.T) {
 			step{"wait 1s", "b1 not ready, SIGTERM b1, rollback for b1, SIGTERM c"},
 			step{"exit c", ""},
 			step{"exit b1", "spawn b1"},
-			step{"spawned b1", "b1 ready, rejected: b1: not ready within 1s; the previous configuration is in force again"},
+			step{"spawned b1", "b1 ready, rejected: b1: not ready within 1s" + restored},
 		)},
-		{"a failure before ready", configs(old, bad), append(ups[:3:3],
+		{"a failure before ready", configs(old, bad), append(ups[:4:4],
 			step{"reload 1", "SIGTERM b1, spawn c"},
 			step{"exit b1", "spawn b1+"},
 			step{"spawned b1", ""},
 			step{"exit b1 1", "rollback for b1, SIGTERM c, spawn b1"},
 			step{"spawned c", ""},
 			step{"exit c", ""},
-			step{"spawned b1", "b1 ready, rejected: b1: exited with code 1 before it was ready; the previous configuration is in force again"},
+			step{"spawned b1", "b1 ready, " +
+				"rejected: b1: exited with code 1 before it was ready" + restored},
 			step{"health", ""},
 		)},
 	})
@@ -405,7 +411,8 @@ func TestRollbackReasons(t *testing.T) {
 		), []step{
 			{"spawned a", "spawn a, a ready"},
 			{"reload 1", "spawn a+"},
-			{"spawn-failed a", "a not spawned, rollback for a, rejected: a: it could not be spawned: no such file; the previous configuration is in force again"},
+			{"spawn-failed a", "a not spawned, rollback for a, " +
+				"rejected: a: it could not be spawned: no such file" + restored},
 			{"wait 1h", ""},
 		}},
 		{"exit code 0 before ready", configs(
@@ -415,7 +422,8 @@ func TestRollbackReasons(t *testing.T) {
 			{"spawned a", "spawn a, a ready"},
 			{"reload 1", "spawn a+"},
 			{"spawned a", ""},
-			{"exit-new a", "rollback for a, rejected: a: exited with code 0 before it was ready; the previous configuration is in force again"},
+			{"exit-new a", "rollback for a, " +
+				"rejected: a: exited with code 0 before it was ready" + restored},
 		}},
 		{"a failed oneshot", configs(
 			newConfig(child("a")),
@@ -424,7 +432,7 @@ func TestRollbackReasons(t *testing.T) {
 			{"spawned a", "spawn a, a ready"},
 			{"reload 1", "spawn m"},
 			{"spawned m", "m ready"},
-			{"exit m 1", "rollback for m, rejected: m: exited with code 1; the previous configuration is in force again"},
+			{"exit m 1", "rollback for m, rejected: m: exited with code 1" + restored},
 		}},
 		{"a failure after ready is no reason", configs(
 			newConfig(child("a")),
@@ -460,18 +468,19 @@ func TestRollbackReasons(t *testing.T) {
 
 func TestRollbackInterrupted(t *testing.T) {
 	old := newConfig(child("a"), child("b*2", maxParallel(1)))
-	ups := []step{{"spawned a", "spawn a, spawn b1, spawn b2, a ready"}, {"spawned b1", "b1 ready"}, {"spawned b2", "b2 ready"}}
+	ups := start("a", "b1", "b2")
 	bad := withRollback(newConfig(
 		child("a"), child("b*2", maxParallel(1), args("+"), neverReady), child("c"),
 	))
 	runScripts(t, []script{
-		{"a stop during the rollback", configs(old, bad), append(ups[:3:3],
+		{"a stop during the rollback", configs(old, bad), append(ups[:4:4],
 			step{"reload 1", "SIGTERM b1, spawn c"},
 			step{"exit b1", "spawn b1+"},
 			step{"spawn-failed b1", "b1 not spawned, rollback for b1, SIGTERM c, spawn b1"},
-			step{"TERM", "ignored: a stop began before it was fully applied, SIGTERM a, SIGTERM b1, SIGTERM b2"},
+			step{"TERM", "ignored: a stop began before it was fully applied, " +
+				"SIGTERM a, SIGTERM b1, SIGTERM b2"},
 		)},
-		{"a newer reload during the rollback", configs(old, bad), append(ups[:3:3],
+		{"a newer reload during the rollback", configs(old, bad), append(ups[:4:4],
 			step{"reload 1", "SIGTERM b1, spawn c"},
 			step{"exit b1", "spawn b1+"},
 			step{"spawn-failed b1", "b1 not spawned, rollback for b1, SIGTERM c, spawn b1"},
