@@ -1,4 +1,4 @@
-// Package guard ends the supervisor if a stop is not over by its deadline. A moment after the
+// Package guard ends the supervisor if a stop is not over by its deadline. 100 ms after the
 // deadline, the guard kills all our descendants, writes the last line and exits.
 //
 // The guard is one goroutine on a thread of its own, which exists before the first child. It
@@ -150,7 +150,7 @@ func (g *Guard) run(ready chan<- struct{}) {
 		if started := g.base.Add(time.Duration(g.started.Load())); lastTick.Before(started) {
 			lastTick = started
 		}
-		// A late tick shows that the process was stopped, whatever this thread did then.
+		// A late tick shows that the whole process was stopped, and not only this thread.
 		late := now.Sub(lastTick) > planned+maxWakeDelay
 		if extended.IsZero() && late && now.After(deadline.Add(-extraTime)) {
 			extended = now.Add(extraTime)

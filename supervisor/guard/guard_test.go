@@ -116,7 +116,7 @@ func blockRaw(*Guard) {
 	_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(fds[0]), uintptr(unsafe.Pointer(&b)), 1)
 }
 
-// endLate is an ordinary end that starts at the deadline and takes a moment.
+// endLate is an ordinary end that starts at the deadline and takes 10 ms.
 func endLate(g *Guard) {
 	time.Sleep(time.Until(stopStart.Add(deadline))) // the test may stop the process meanwhile
 	time.Sleep(extraTime / 25)

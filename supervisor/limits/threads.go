@@ -16,8 +16,7 @@ import (
 // threads that can be needed at a time are created before the first child, which may use up every
 // pid that is left.
 
-// The threads that block whatever the configuration is, except those that run Go code and those
-// that scan.
+// The threads that every configuration needs, except those that run Go code and those that scan.
 const (
 	runtimeThreads = 4 // sysmon, the template thread, signal_recv, the poller
 	loopThread     = 1 // the process loop is locked to its thread
@@ -26,8 +25,8 @@ const (
 	actors         = 2 // the orchestrator; and a reload, the report, or the guard's last line
 )
 
-// spareThreads is how many more threads there can be than are needed: the runtime also creates one
-// when all others are busy for a moment.
+// spareThreads is added to the number of needed threads: the runtime can create one more thread
+// when all others are busy for a short time.
 const spareThreads = 1
 
 // Threads returns the number of threads that can be needed at a time. Each processor needs four:

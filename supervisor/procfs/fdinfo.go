@@ -87,8 +87,9 @@ var lockKinds = map[string]string{
 	"FLOCK": "flock", "POSIX": "posix", "OFDLCK": "ofd", "LEASE": "lease", "DELEG": "delegation",
 }
 
-// describeLock returns "flock write" for "1: FLOCK  ADVISORY  WRITE 8188 fe:00:9978032 0 EOF". It
-// returns an empty string for a lock that somebody waits for; such a line has "->" after the colon.
+// describeLock returns "flock write" for "1: FLOCK ADVISORY WRITE 8188 fe:00:9978032 0 EOF". It
+// returns an empty string for a lock that a process only waits for; its line has "->" after the
+// colon.
 func describeLock(line string) string {
 	w := strings.Fields(line)
 	if len(w) < 4 || lockKinds[w[1]] == "" {
@@ -110,7 +111,7 @@ func openMode(flags uint64) string {
 }
 
 // localFileSystems are the file systems on which statx of an open file cannot block: the kernel has
-// the number of links in memory, whoever serves the disk. Other file systems may be served by the
+// the number of links in memory. Other file systems may be served by the
 // process that is scanned. overlay counts the links of a lower layer, which do not change.
 var localFileSystems = map[string]bool{
 	"ext2": true, "ext3": true, "ext4": true, "xfs": true, "btrfs": true, "f2fs": true,

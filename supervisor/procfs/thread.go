@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Thread is what a thread does at a moment.
+// Thread is what a thread of a process does at the time of the call.
 type Thread struct {
 	Tid     int
 	Name    string // empty if it is the name of the process; untrusted

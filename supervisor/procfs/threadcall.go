@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// InExecve reports whether a thread waits in execve(2): for other threads of its process to end,
-// or for the file of the program. A tracer of the process would wait too (cred_guard_mutex,
-// fs/exec.c). A running thread does not count, since /proc/PID/syscall does not name its call; it
-// leaves execve in a moment. If that file may not be read, a thread in an uninterruptible sleep
+// InExecve reports whether a thread waits in execve(2): for other threads of its process to end, or
+// for the file of the program. A tracer of the process would wait too (cred_guard_mutex,
+// fs/exec.c). A running thread does not count: /proc/PID/syscall does not name its system call, and
+// execve does not wait then. If that file may not be read, a thread in an uninterruptible sleep
 // counts.
 func InExecve(pid, tid int) bool {
 	b, err := readFile(taskPath(pid, tid, "syscall"))
@@ -28,9 +28,9 @@ func InExecve(pid, tid int) bool {
 	return err == nil && (n == unix.SYS_EXECVE || n == unix.SYS_EXECVEAT)
 }
 
-// BlockedInExecve reports whether a thread is in an uninterruptible sleep in execve(2). A thread
-// that was killed a moment ago does not sleep there any more, so it is no false survivor of
-// [LiveSiblings]. The caller must have the right to trace the thread (/proc/PID/syscall).
+// BlockedInExecve reports whether a thread is in an uninterruptible sleep in execve(2). Such a
+// thread is certainly a survivor in the sense of [LiveSiblings]: after a SIGKILL it does not sleep
+// any more. The caller must have the right to trace the thread (/proc/PID/syscall).
 func BlockedInExecve(pid, tid int) bool {
 	s, err := ReadThread(pid, tid)
 	if err != nil || s.State != 'D' {

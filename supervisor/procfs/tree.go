@@ -76,8 +76,8 @@ func HasFewFDs(pid, fds int) bool {
 // the fd table. survivor is one of them that lives on: it neither exits nor has a SIGKILL pending.
 // It is 0 if the whole process exits.
 //
-// A thread that has taken its SIGKILL and has not set PF_EXITING yet looks as if it lived on.
-// Believe a survivor only after several calls in a row.
+// A thread that has taken its SIGKILL and has not set PF_EXITING yet is returned as a survivor too.
+// So a survivor is certain only after several calls in a row.
 func LiveSiblings(pid int, except []int) (alive, survivor int) {
 	for _, tid := range Threads(pid) {
 		if slices.Contains(except, tid) {

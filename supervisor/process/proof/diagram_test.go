@@ -13,18 +13,18 @@ var update = flag.Bool("update", false, "write the diagram into docs/architectur
 // TestDiagram compares the diagram and the table in the documentation with the transition table.
 func TestDiagram(t *testing.T) {
 	const path = "../../../docs/architecture.md"
-	const begin = "<!-- proof: go test ./supervisor/process/proof -update -->\n"
-	const end = "<!-- end of proof -->\n"
+	const startMarker = "<!-- proof: go test ./supervisor/process/proof -update -->\n"
+	const endMarker = "<!-- end of proof -->\n"
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	head, rest, ok := strings.Cut(string(b), begin)
-	_, tail, ok2 := strings.Cut(rest, end)
+	head, rest, ok := strings.Cut(string(b), startMarker)
+	_, tail, ok2 := strings.Cut(rest, endMarker)
 	if !ok || !ok2 {
-		t.Fatalf("%s has no lines %q and %q", path, begin, end)
+		t.Fatalf("%s has no lines %q and %q", path, startMarker, endMarker)
 	}
-	want := head + begin + diagram() + "\n" + stops() + end + tail
+	want := head + startMarker + diagram() + "\n" + stops() + endMarker + tail
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)

@@ -21,7 +21,7 @@ func exiting(t *testing.T) (*Machine, *ExitStopData) {
 }
 
 // TestSiblingSurvives checks how many scans must see a survivor. A thread that has taken its
-// SIGKILL and has not started its exit looks as if it lived on, so ten scans in a row must see
+// SIGKILL and has not started its exit looks like a survivor, so ten scans in a row must see
 // it. A thread that waits in execve is believed at once.
 func TestSiblingSurvives(t *testing.T) {
 	survivor := Siblings{Alive: 1, Survivor: 8}

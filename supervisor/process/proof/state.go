@@ -107,7 +107,7 @@ const (
 
 	SiblingsAlive   // a scan in the exit stop saw siblings that could change the fd table
 	SiblingSurvives // a scan saw that another thread lives on, so the process does not exit
-	FinalScan       // a scan read the fd table that nobody can change any more
+	FinalScan       // a scan read the fd table, which cannot change any more
 	HeldThreadGone  // the thread in the exit stop was killed
 	ScanDue         // the next scan in the exit stop is due
 	ScanTimeout     // no scan finished in time

@@ -112,8 +112,8 @@ func (s *SyscallData) count(execve bool) Event {
 
 // The times between two polls of a process that is not traced.
 const (
-	// execPollInterval holds during the first execPollTime of a process that may execute a
-	// program at any moment, pollInterval for every other process and after that time.
+	// execPollInterval is used during the first execPollTime of a process that may execute a
+	// program. pollInterval is used after that time, and for every other process.
 	execPollInterval = 100 * time.Microsecond
 	execPollTime     = 10 * time.Millisecond
 	pollInterval     = time.Millisecond
@@ -177,7 +177,7 @@ func (s *SampleData) SampleDone(now time.Time) {
 type EndData struct {
 	From   State // in which the process ended
 	Result Result
-	limit  time.Duration // from the end to the report, whatever is under way; 0 sets no limit
+	limit  time.Duration // from the end to the report, even during a scan; 0 sets no limit
 	// PollData is complete in Reported. Before that, only its Since is set: the time of the end.
 	PollData
 }

@@ -54,7 +54,7 @@ var table = map[State]row{
 	},
 	Traced: {
 		ThreadStop:  to(Traced, Continue),
-		SystemCall:  to(Traced, Continue), // it was syscall-traced a moment ago
+		SystemCall:  to(Traced, Continue), // left over from before KeepsPrivileges
 		Executed:    to(Traced, SetOptions, Continue),
 		EventStop:   to(Traced, SetOptions, Continue),
 		GroupStop:   to(TracedStopped, Listen),
