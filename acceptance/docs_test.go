@@ -138,6 +138,39 @@ func sections(t *testing.T, page string) (anchors []string) {
 	return anchors
 }
 
+// TestDocsLogEvents checks that docs/reference/log-events.md has a row for each message of
+// package event, and no other row.
+func TestDocsLogEvents(t *testing.T) {
+	page, err := os.ReadFile("../docs/reference/log-events.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, err := filepath.Glob("../supervisor/event/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, want []string
+	row := regexp.MustCompile("(?m)^\\| `([a-z ]+ [a-z ]+)` \\|")
+	for _, m := range row.FindAllSubmatch(page, -1) {
+		got = append(got, string(m[1]))
+	}
+	for _, name := range sources {
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		constant := regexp.MustCompile(`(?m)^\s*Msg\w+\s*= "(.*)"$`)
+		for _, m := range constant.FindAllSubmatch(source, -1) {
+			want = append(want, string(m[1]))
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if len(want) < 30 || !slices.Equal(got, want) {
+		t.Errorf("messages of the page: got\n%q, want\n%q", got, want)
+	}
+}
+
 // commandLines returns the commands of a block: without comments, and with continued lines
 // joined.
 func commandLines(block string) (commands []string) {
