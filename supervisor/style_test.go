@@ -33,7 +33,6 @@ var notYet = []string{
 	"supervisor/cli",
 	"supervisor/config",
 	"supervisor/orchestrator",
-	"supervisor/process",
 	"supervisor/report",
 	"workers/client",
 	"workers/internal/graceful",
@@ -112,6 +111,8 @@ func fileName(fset *token.FileSet, f *ast.File) string {
 }
 
 // declarations returns the file of each name of package level, and the files of each method.
+// A method that has the name of a struct field counts as declared more than once: a selector
+// with that name may be the field.
 func declarations(fset *token.FileSet, files []*ast.File) (
 	global map[string]string, methods map[string][]string,
 ) {
@@ -131,6 +132,13 @@ func declarations(fset *token.FileSet, files []*ast.File) (
 					switch s := s.(type) {
 					case *ast.TypeSpec:
 						global[s.Name.Name] = name(f)
+						if s, ok := s.Type.(*ast.StructType); ok {
+							for _, field := range s.Fields.List {
+								for _, n := range field.Names {
+									methods[n.Name] = append(methods[n.Name], "", "")
+								}
+							}
+						}
 					case *ast.ValueSpec:
 						for _, n := range s.Names {
 							global[n.Name] = name(f)

@@ -106,7 +106,9 @@ func (l *Loop) tickOrphanCleanup(now time.Time) time.Time {
 				if err != nil {
 					return // OrphanCleanupDone names it
 				}
-				l.report(OrphanSignalled{Pid: p.Pid, Command: p.Comm, Signal: unix.SIGKILL, Step: 2})
+				l.report(OrphanSignalled{
+					Pid: p.Pid, Command: p.Comm, Signal: unix.SIGKILL, Step: 2,
+				})
 			},
 		)
 		s.nextTick = s.nextKill

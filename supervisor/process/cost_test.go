@@ -10,7 +10,7 @@ import (
 	"tp0/supervisor/event"
 )
 
-// mallocs counts what do allocates, other goroutines included.
+// mallocs counts the allocations of do, those of other goroutines included.
 func mallocs(do func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -19,11 +19,11 @@ func mallocs(do func()) uint64 {
 	return after.Mallocs - before.Mallocs
 }
 
-// What a child costs us in things that no clock decides: a few small objects to
-// start it and to reap it, and no goroutine while it runs.
-func TestWhatAChildCosts(t *testing.T) {
-	b := newBench(t)
-	spec := b.silent("sleep")
+// TestCostOfChild: a child costs a few small objects at its start and its reap, and no
+// goroutine while it runs.
+func TestCostOfChild(t *testing.T) {
+	b := newTestLoop(t)
+	spec := b.silentSpec("sleep")
 	const n = 100
 	id := func(i int) ID { return ID(i + 1) }
 	start := func() {
@@ -36,7 +36,7 @@ func TestWhatAChildCosts(t *testing.T) {
 	}
 	before := runtime.NumGoroutine()
 	started := mallocs(start)
-	// The first spawn of a program has a look at it, which ends.
+	// The first spawn of a program starts a scan, which ends.
 	b.workers.goroutines.Wait()
 	if more := runtime.NumGoroutine() - before; more > 0 {
 		t.Errorf("%d goroutines more for %d children", more, n)
@@ -59,11 +59,11 @@ func TestWhatAChildCosts(t *testing.T) {
 	}
 }
 
-// An orphan is reaped with its name for a handful of allocations.
-func TestWhatAnOrphanCosts(t *testing.T) {
-	b := newBench(t)
+// TestCostOfOrphan: an orphan is reaped with its name for a few allocations.
+func TestCostOfOrphan(t *testing.T) {
+	b := newTestLoop(t)
 	const n = 300
-	spec := b.silent("sleep")
+	spec := b.silentSpec("sleep")
 	script := fmt.Sprintf("i=0; while [ $i -lt %d ]; do (: &); i=$((i+1)); done", n)
 	all := mallocs(func() {
 		spec.Path, spec.Argv = "/bin/sh", []string{"sh", "-c", script}

@@ -11,22 +11,22 @@ import (
 	"tp0/supervisor/process/phase"
 )
 
-// fillQueue has so many fd scans due that the next one has to wait in the queue.
-func (b *bench) fillQueue() {
+// fillQueue submits so many fd scans that the next one waits in the queue.
+func (b *testLoop) fillQueue() {
 	for range maxScanBacklog {
 		b.workers.submit(func() {})
 	}
 }
 
-// queued starts a daemon whose parent stays the main process, has the fd scan of the run
-// wait in the queue, and ends the main process. It returns the pid of the daemon.
-func (b *bench) queued() (id ID, pid int, unblock func()) {
+// queued starts a daemon whose parent stays the main process, lets the fd scan wait in the
+// queue, and ends the main process. It returns the pid of the daemon.
+func (b *testLoop) queued() (id ID, pid int, unblock func()) {
 	b.t.Helper()
 	id, out := b.start("daemon deaf stay")
 	if _, err := fmt.Fscanf(out, "daemon %d ready", &pid); err != nil {
 		b.t.Fatal(err)
 	}
-	unblock = b.block()
+	unblock = b.blockScans()
 	b.fillQueue()
 	b.Signal(id, unix.SIGINT, 1, event.ProofExact)
 	main, state := make(chan int, 1), make(chan phase.State, 1)
@@ -45,10 +45,10 @@ func (b *bench) queued() (id ID, pid int, unblock func()) {
 	return id, pid, unblock
 }
 
-// When a main process ends while its fd scan waits in the queue, its survivors are sent the
-// step that waited.
-func TestMainEndsInTheQueue(t *testing.T) {
-	b := newBench(t)
+// TestMainEndsInQueue: when a main process ends while its fd scan waits in the queue, its
+// survivors get the pending step.
+func TestMainEndsInQueue(t *testing.T) {
+	b := newTestLoop(t)
 	_, pid, unblock := b.queued()
 	unblock()
 	s := wait(b, func(s Signalled) bool { return s.Pid == pid })
@@ -57,9 +57,10 @@ func TestMainEndsInTheQueue(t *testing.T) {
 	}
 }
 
-// A step that comes after the end of the main process follows the steps that waited.
+// TestStepsStayInOrder: a step that comes after the end of the main process follows the pending
+// steps.
 func TestStepsStayInOrder(t *testing.T) {
-	b := newBench(t)
+	b := newTestLoop(t)
 	id, pid, unblock := b.queued()
 	defer unblock()
 	rungs := make(chan []int, 1)

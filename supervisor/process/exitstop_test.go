@@ -32,16 +32,16 @@ func init() {
 	_, _, _ = unix.RawSyscall(unix.SYS_EXIT, 0, 0, 0)
 }
 
-// A thread in its exit stop can be killed out of it while its siblings live on.
-// Its table is empty then, and a scan that saw it so has seen nothing.
-func TestThreadIsKilledInItsExitStop(t *testing.T) {
-	b := newBench(t)
+// TestKillInExitStop: a thread in its exit stop can be killed while its siblings live on. It
+// has no descriptors then, and a scan in that state is no proof.
+func TestKillInExitStop(t *testing.T) {
+	b := newTestLoop(t)
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	s := b.silent("")
+	s := b.silentSpec("")
 	s.Env, s.Stdout = append(os.Environ(), leaderExits+"=1"), int(w.Fd())
 	b.Spawn(1, s)
 	w.Close()
@@ -50,10 +50,10 @@ func TestThreadIsKilledInItsExitStop(t *testing.T) {
 	}
 	b.Signal(1, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 })
-	unblock := b.block()
+	unblock := b.blockScans()
 	b.Forward(1, unix.SIGUSR1, unix.SIGUSR1)
 	state := make(chan proof.State)
-	for late := time.Now().Add(limit); ; {
+	for late := time.Now().Add(timeout); ; {
 		b.commands.Put(func() { state <- b.processes[1].observed.machine.State })
 		if s := <-state; s == proof.ExitStop {
 			break
@@ -64,8 +64,8 @@ func TestThreadIsKilledInItsExitStop(t *testing.T) {
 	b.commands.Put(func() {
 		o := b.processes[1].observed
 		_ = unix.Kill(o.pid, unix.SIGKILL)
-		// The loop is here, and reaps nobody.
-		for late := time.Now().Add(limit); time.Now().Before(late); {
+		// The loop runs this function, and cannot reap.
+		for late := time.Now().Add(timeout); time.Now().Before(late); {
 			if s, err := procfs.ReadThread(o.pid, o.pid); err != nil || s.State != 't' {
 				break
 			}

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -141,6 +142,9 @@ func (OrphanSignalled) fact() {}
 func (OrphanReaped) fact() {}
 
 func (OrphanCleanupDone) fact() {}
+
+// ErrRevoked is the error of a spawn that was revoked before its fork.
+var ErrRevoked = errors.New("the stop started before the fork")
 
 // FDResult is what the scans found about the descriptors of a process.
 type FDResult = proof.Result

@@ -1,7 +1,6 @@
 package process
 
 import (
-	"errors"
 	"sync/atomic"
 	"time"
 
@@ -30,9 +29,6 @@ type Spec struct {
 	// with ErrRevoked. May be nil.
 	Revoked *atomic.Bool
 }
-
-// ErrRevoked is the error of a spawn that was revoked before its fork.
-var ErrRevoked = errors.New("the stop started before the fork")
 
 // fork forks a prepared process. own are the duplicates of its descriptors; err says why there
 // are none.

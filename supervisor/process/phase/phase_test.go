@@ -80,7 +80,7 @@ func TestPhases(t *testing.T) {
 }
 
 // What the phases say.
-func TestPhaseSays(t *testing.T) {
+func TestPhasePredicates(t *testing.T) {
 	for p, want := range map[Phase][3]bool{ // main ended, unlisted, unexecuted
 		AtBarrier:       {false, false, true},
 		Running:         {false, false, false},

@@ -25,29 +25,28 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// limit is how long any single event may take; a test that waits for one fails
-// then.
-const limit = 20 * time.Second
+// timeout is how long a test waits for one fact.
+const timeout = 20 * time.Second
 
-// bench is a loop with its facts in a channel.
-type bench struct {
+// testLoop is a loop with its facts in a channel.
+type testLoop struct {
 	*Loop
-	t     *testing.T
-	facts chan Fact
-	next  ID
-	left  []Fact // that a wait passed over
+	t      *testing.T
+	facts  chan Fact
+	next   ID
+	passed []Fact // facts that wait has kept
 }
 
-type sinkless struct{}
+type noSink struct{}
 
-func (sinkless) Emit(event.Event) {}
+func (noSink) Emit(event.Event) {}
 
-func newBench(t *testing.T) *bench {
+func newTestLoop(t *testing.T) *testLoop {
 	t.Helper()
-	book := fdledger.New(sinkless{})
+	ledger := fdledger.New(noSink{})
 	var err error
-	b := &bench{t: t, facts: make(chan Fact, 100_000)}
-	b.Loop, err = New(Options{FDs: book, Deliver: func(all []Fact) {
+	b := &testLoop{t: t, facts: make(chan Fact, 100_000)}
+	b.Loop, err = New(Options{FDs: ledger, Deliver: func(all []Fact) {
 		for _, f := range all {
 			b.facts <- f
 		}
@@ -62,11 +61,11 @@ func newBench(t *testing.T) *bench {
 	}()
 	t.Cleanup(func() {
 		now := time.Now()
-		b.CleanUpOrphans(now, now.Add(limit), event.ProofExact)
+		b.CleanUpOrphans(now, now.Add(timeout), event.ProofExact)
 		wait[OrphanCleanupDone](b, func(s OrphanCleanupDone) bool { return true })
 		b.Close()
 		<-ended
-		if opened, closed := book.Counts(); opened != closed {
+		if opened, closed := ledger.Counts(); opened != closed {
 			t.Errorf("%d descriptors opened, %d closed", opened, closed)
 		}
 	})
@@ -74,37 +73,37 @@ func newBench(t *testing.T) *bench {
 }
 
 // wait returns the first fact of a type that fits, and keeps the others.
-func wait[F Fact](b *bench, fits func(F) bool) F {
+func wait[F Fact](b *testLoop, fits func(F) bool) F {
 	b.t.Helper()
-	for i, f := range b.left {
+	for i, f := range b.passed {
 		if x, ok := f.(F); ok && fits(x) {
-			b.left = slices.Delete(b.left, i, i+1)
+			b.passed = slices.Delete(b.passed, i, i+1)
 			return x
 		}
 	}
-	late := time.After(limit)
+	late := time.After(timeout)
 	for {
 		select {
 		case f := <-b.facts:
 			if x, ok := f.(F); ok && fits(x) {
 				return x
 			}
-			b.left = append(b.left, f)
+			b.passed = append(b.passed, f)
 		case <-late:
 			var f F
-			b.t.Fatalf("no %T came; what came: %+v", f, b.left)
+			b.t.Fatalf("no %T within the timeout; other facts: %+v", f, b.passed)
 			return f
 		}
 	}
 }
 
-func (b *bench) exited(id ID) Exited {
+func (b *testLoop) exited(id ID) Exited {
 	b.t.Helper()
 	return wait(b, func(e Exited) bool { return e.Process == id })
 }
 
 // spawn starts a fixture and reads its lines up to "ready".
-func (b *bench) spawn(program string) (ID, []string) {
+func (b *testLoop) spawn(program string) (ID, []string) {
 	b.t.Helper()
 	id, out := b.start(program)
 	var lines []string
@@ -117,7 +116,7 @@ func (b *bench) spawn(program string) (ID, []string) {
 	return id, lines
 }
 
-func (b *bench) start(program string) (ID, *os.File) {
+func (b *testLoop) start(program string) (ID, *os.File) {
 	b.t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -141,8 +140,8 @@ func (b *bench) start(program string) (ID, *os.File) {
 	return id, r
 }
 
-// silent is a fixture whose streams are all /dev/null.
-func (b *bench) silent(program string) Spec {
+// silentSpec is the spec of a fixture whose standard streams are /dev/null.
+func (b *testLoop) silentSpec(program string) Spec {
 	b.t.Helper()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -158,7 +157,7 @@ func (b *bench) silent(program string) Spec {
 }
 
 func TestExitStatus(t *testing.T) {
-	b := newBench(t)
+	b := newTestLoop(t)
 	for _, code := range []int{0, 1, 42, 255} {
 		id, _ := b.spawn(fmt.Sprint("exit ", code))
 		if e := b.exited(id); e.Exit != (event.Exit{Code: code}) || e.FDs.Proof != event.ProofNone {
@@ -168,7 +167,7 @@ func TestExitStatus(t *testing.T) {
 }
 
 func TestNoStatusIsLost(t *testing.T) {
-	b := newBench(t)
+	b := newTestLoop(t)
 	const n = 200
 	for range n {
 		b.start("exit 5")
@@ -181,7 +180,7 @@ func TestNoStatusIsLost(t *testing.T) {
 }
 
 func TestSpawnFails(t *testing.T) {
-	b := newBench(t)
+	b := newTestLoop(t)
 	b.Spawn(1, Spec{Spec: spawn.Spec{
 		Path: "/does/not/exist", Argv: []string{"x"}, Stdin: 0, Stdout: 1, Stderr: 2,
 	}})
@@ -190,10 +189,10 @@ func TestSpawnFails(t *testing.T) {
 	}
 }
 
-// The planted truth: each line that the fixture prints names a descriptor and
-// what becomes of it.
-func TestExactLook(t *testing.T) {
-	b := newBench(t)
+// TestExactProof: each line that the fixture prints names a descriptor, and whether it is
+// closed or leaked.
+func TestExactProof(t *testing.T) {
+	b := newTestLoop(t)
 	for range 20 {
 		id, truth := b.spawn("leaky")
 		b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
@@ -201,13 +200,13 @@ func TestExactLook(t *testing.T) {
 		if e.FDs.Proof != event.ProofExact || e.Exit.Code != 0 {
 			t.Fatalf("proof %s (%s), exit %+v", e.FDs.Proof, e.FDs.Reason, e.Exit)
 		}
-		checkTruth(t, e.FDs, truth[1:])
+		checkFDs(t, e.FDs, truth[1:])
 	}
 }
 
-func checkTruth(t *testing.T, look FDResult, truth []string) {
+func checkFDs(t *testing.T, fds FDResult, truth []string) {
 	t.Helper()
-	lines, closed, left := fdledger.Compare(look.Before, look.After, nil, look.Runtime)
+	lines, closed, left := fdledger.Compare(fds.Before, fds.After, nil, fds.Runtime)
 	var got []string
 	for _, l := range lines {
 		if l.Uncounted != "" {
@@ -229,8 +228,8 @@ func checkTruth(t *testing.T, look FDResult, truth []string) {
 	}
 }
 
-func TestExactLookByKill(t *testing.T) {
-	b := newBench(t)
+func TestExactProofAfterSIGKILL(t *testing.T) {
+	b := newTestLoop(t)
 	id, truth := b.spawn("leaky")
 	b.Signal(id, unix.SIGKILL, 1, event.ProofExact)
 	e := b.exited(id)
@@ -240,11 +239,11 @@ func TestExactLookByKill(t *testing.T) {
 	for i, s := range truth {
 		truth[i] = strings.TrimSuffix(strings.Replace(s, "closed ", "left ", 1), " (deleted)")
 	}
-	checkTruth(t, e.FDs, truth[1:])
+	checkFDs(t, e.FDs, truth[1:])
 }
 
-func TestExactLookWithManyThreads(t *testing.T) {
-	b := newBench(t)
+func TestExactProofWithManyThreads(t *testing.T) {
+	b := newTestLoop(t)
 	for range 10 {
 		id, truth := b.spawn("threads")
 		b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
@@ -252,12 +251,12 @@ func TestExactLookWithManyThreads(t *testing.T) {
 		if e.FDs.Proof != event.ProofExact || e.Exit.Code != 7 {
 			t.Fatalf("proof %s (%s), exit %+v", e.FDs.Proof, e.FDs.Reason, e.Exit)
 		}
-		checkTruth(t, e.FDs, truth)
+		checkFDs(t, e.FDs, truth)
 	}
 }
 
-func TestForkInTheStop(t *testing.T) {
-	b := newBench(t)
+func TestForkDuringStop(t *testing.T) {
+	b := newTestLoop(t)
 	id, _ := b.spawn("fork")
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	if e := b.exited(id); e.Exit.Code != 33 || e.FDs.Proof != event.ProofExact {
@@ -265,8 +264,8 @@ func TestForkInTheStop(t *testing.T) {
 	}
 }
 
-func TestSampledAndNoLook(t *testing.T) {
-	b := newBench(t)
+func TestSampledAndNoProof(t *testing.T) {
+	b := newTestLoop(t)
 	for _, proof := range []event.Proof{event.ProofSampled, event.ProofNone} {
 		id, _ := b.spawn("leaky")
 		b.Signal(id, unix.SIGTERM, 1, proof)
@@ -276,14 +275,14 @@ func TestSampledAndNoLook(t *testing.T) {
 	}
 }
 
-// A run that job control stopped is continued, or its whole time would pass
-// for nothing.
-func TestStoppedRun(t *testing.T) {
+// TestJobStoppedProcess: a process that job control stopped is continued; otherwise it would be
+// killed at the timeout.
+func TestJobStoppedProcess(t *testing.T) {
 	for _, proof := range []event.Proof{event.ProofExact, event.ProofSampled, event.ProofNone} {
 		t.Run(string(proof), func(t *testing.T) {
-			b := newBench(t)
+			b := newTestLoop(t)
 			id, _ := b.spawn("stopped")
-			pid := b.runPid(id)
+			pid := b.mainPid(id)
 			for s, err := procfs.ReadStat(pid); !s.Stopped(); s, err = procfs.ReadStat(pid) {
 				if err != nil {
 					t.Fatal(err)
@@ -298,14 +297,14 @@ func TestStoppedRun(t *testing.T) {
 	}
 }
 
-func (b *bench) runPid(id ID) int {
+func (b *testLoop) mainPid(id ID) int {
 	pid := make(chan int)
 	b.commands.Put(func() { pid <- b.processes[id].pid })
 	return <-pid
 }
 
-func TestDeafRunIsKilled(t *testing.T) {
-	b := newBench(t)
+func TestSIGKILLAfterIgnoredSIGTERM(t *testing.T) {
+	b := newTestLoop(t)
 	id, _ := b.spawn("deaf")
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 && s.Err == nil })
@@ -317,12 +316,12 @@ func TestDeafRunIsKilled(t *testing.T) {
 }
 
 func TestOrphanIsNamedAndReaped(t *testing.T) {
-	b := newBench(t)
+	b := newTestLoop(t)
 	id, lines := b.spawn("daemon")
 	b.exited(id)
 	var pid int
 	fmt.Sscanf(lines[0], "daemon %d", &pid)
-	b.CleanUpOrphans(time.Now().Add(limit), time.Now().Add(2*limit), event.ProofExact)
+	b.CleanUpOrphans(time.Now().Add(timeout), time.Now().Add(2*timeout), event.ProofExact)
 	sent := wait(b, func(s OrphanSignalled) bool { return true })
 	o := wait(b, func(o OrphanReaped) bool { return true })
 	if o.Pid != pid || sent.Pid != pid || o.Command != filepath.Base(os.Args[0]) ||
@@ -334,25 +333,26 @@ func TestOrphanIsNamedAndReaped(t *testing.T) {
 	}
 }
 
-func TestDeafOrphanIsKilled(t *testing.T) {
-	b := newBench(t)
+func TestOrphanIgnoresSIGTERM(t *testing.T) {
+	b := newTestLoop(t)
 	id, _ := b.spawn("daemon deaf")
 	b.exited(id)
-	b.CleanUpOrphans(time.Now(), time.Now().Add(limit), event.ProofExact)
+	b.CleanUpOrphans(time.Now(), time.Now().Add(timeout), event.ProofExact)
 	if o := wait(b, func(o OrphanReaped) bool { return true }); o.Exit.Signal != "SIGKILL" {
 		t.Errorf("%+v", o)
 	}
 }
 
-// A loop that wakes after the end of its sweep still kills before it gives up.
-func TestLateSweepKills(t *testing.T) {
-	b := newBench(t)
+// TestLateOrphanCleanupKills: an orphan cleanup whose first tick comes after its end still
+// kills.
+func TestLateOrphanCleanupKills(t *testing.T) {
+	b := newTestLoop(t)
 	id, _ := b.spawn("daemon deaf")
 	b.exited(id)
 	b.commands.Put(func() {
 		now := time.Now()
 		b.startOrphanCleanup(now.Add(5*time.Millisecond), now, event.ProofExact)
-		for time.Now().Before(b.Loop.cleanup.giveUp) { // it has other things to do
+		for time.Now().Before(b.Loop.cleanup.giveUp) { // the loop is busy
 		}
 	})
 	if o := wait(b, func(o OrphanReaped) bool { return true }); o.Exit.Signal != "SIGKILL" {
@@ -363,8 +363,8 @@ func TestLateSweepKills(t *testing.T) {
 	}
 }
 
-func TestManyAtOnce(t *testing.T) {
-	b := newBench(t)
+func TestManyStopsAtOnce(t *testing.T) {
+	b := newTestLoop(t)
 	const n = 100
 	late := 0
 	var truths [n][]string
@@ -380,22 +380,22 @@ func TestManyAtOnce(t *testing.T) {
 			t.Fatalf("run %d: exit %+v", id, e.Exit)
 		}
 		if e.FDs.Proof == event.ProofSampled && strings.Contains(e.FDs.Reason, "took more than") {
-			late++ // and said so: the machine has other work
+			late++ // reported as late: the machine is busy
 			continue
 		}
 		if e.FDs.Proof != event.ProofExact {
 			t.Fatalf("run %d: proof %s (%s)", id, e.FDs.Proof, e.FDs.Reason)
 		}
-		checkTruth(t, e.FDs, truths[id-1][1:])
+		checkFDs(t, e.FDs, truths[id-1][1:])
 	}
 	if late > n/2 {
-		t.Errorf("%d of %d looks came too late", late, n)
+		t.Errorf("%d of %d scans came too late", late, n)
 	}
 }
 
-// An idle loop has no timer: nothing wakes it.
+// TestIdleLoopHasNoTimer: an idle loop has no timer that wakes it.
 func TestIdleLoopHasNoTimer(t *testing.T) {
-	b := newBench(t)
+	b := newTestLoop(t)
 	b.spawn("sleep")
 	next := make(chan time.Time)
 	b.commands.Put(func() {
@@ -403,12 +403,12 @@ func TestIdleLoopHasNoTimer(t *testing.T) {
 		next <- b.nextTick
 	})
 	if at := <-next; !at.IsZero() {
-		t.Errorf("wants to be woken in %v", time.Until(at))
+		t.Errorf("next tick in %v, want none", time.Until(at))
 	}
 }
 
-// block takes all turns to look, and returns what gives them back.
-func (b *bench) block() (unblock func()) {
+// blockScans takes all slots of the scan workers until unblock is called.
+func (b *testLoop) blockScans() (unblock func()) {
 	for range cap(b.workers.running) {
 		b.workers.running <- struct{}{}
 	}
@@ -419,11 +419,11 @@ func (b *bench) block() (unblock func()) {
 	}
 }
 
-// A look that comes too late does not hold the signal up, and is no proof.
-func TestLateLook(t *testing.T) {
-	b := newBench(t)
+// TestLateScan: a scan that comes too late does not delay the signal, and gives no exact proof.
+func TestLateScan(t *testing.T) {
+	b := newTestLoop(t)
 	id, _ := b.spawn("deaf")
-	unblock := b.block()
+	unblock := b.blockScans()
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 && s.Err == nil })
 	unblock()
@@ -434,44 +434,44 @@ func TestLateLook(t *testing.T) {
 	}
 }
 
-// A run that was killed and stands in its exit is not killed once more as an
-// orphan by a sweep that comes meanwhile.
-func TestSweepKillsNobodyTwice(t *testing.T) {
-	b := newBench(t)
+// TestOrphanCleanupKillsOnce: a killed process in its exit stop is not killed again as an
+// orphan by an orphan cleanup.
+func TestOrphanCleanupKillsOnce(t *testing.T) {
+	b := newTestLoop(t)
 	id, _ := b.spawn("deaf")
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 })
-	unblock := b.block()
+	unblock := b.blockScans()
 	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 2 })
 	now := time.Now()
-	b.CleanUpOrphans(now, now.Add(limit), event.ProofExact)
+	b.CleanUpOrphans(now, now.Add(timeout), event.ProofExact)
 	swept := make(chan int)
 	b.commands.Put(func() {
 		b.tickOrphanCleanup(time.Now())
 		swept <- len(b.allDescendants())
 	})
 	if n := <-swept; n != 1 {
-		t.Fatalf("%d are there to be swept, want the one that stands in its exit", n)
+		t.Fatalf("%d processes are left, want 1 in its exit stop", n)
 	}
 	unblock()
 	b.exited(id)
 	wait(b, func(OrphanCleanupDone) bool { return true })
-	for _, f := range b.left {
+	for _, f := range b.passed {
 		if s, ok := f.(OrphanSignalled); ok {
 			t.Errorf("%+v", s)
 		}
 	}
 }
 
-// A held thread is let go even if no look comes to its end.
-func TestHoldIsBounded(t *testing.T) {
-	b := newBench(t)
+// TestExitStopIsBounded: a thread in its exit stop is released even if no scan reaches it.
+func TestExitStopIsBounded(t *testing.T) {
+	b := newTestLoop(t)
 	id, _ := b.spawn("deaf")
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 })
-	unblock := b.block()
-	pid := b.runPid(id)
+	unblock := b.blockScans()
+	pid := b.mainPid(id)
 	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 2 })
 	gone := make(chan bool)

@@ -11,24 +11,24 @@ import (
 	"tp0/supervisor/event"
 )
 
-// A process that we hold in its exit stop is let go of and reaped when the time of the sweep is
-// over, though no fd scan comes to its end.
-func TestSweepEndsHolds(t *testing.T) {
-	b := newBench(t)
+// TestOrphanCleanupEndsExitStops: a process in its exit stop is released and reaped when the
+// time of the orphan cleanup is over, though no fd scan reaches it.
+func TestOrphanCleanupEndsExitStops(t *testing.T) {
+	b := newTestLoop(t)
 	id, _ := b.spawn("deaf")
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 })
-	unblock := b.block()
+	unblock := b.blockScans()
 	defer unblock()
 	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 2 })
 	now := time.Now()
-	b.CleanUpOrphans(now, now.Add(limit), event.ProofExact)
+	b.CleanUpOrphans(now, now.Add(timeout), event.ProofExact)
 	b.commands.Put(func() { b.giveUpScans(time.Now()) })
 	if s := wait(b, func(OrphanCleanupDone) bool { return true }); len(s.Left) > 0 {
 		t.Errorf("left: %+v", s.Left)
 	}
-	for _, f := range b.left {
+	for _, f := range b.passed {
 		if e, ok := f.(Exited); ok && e.Process == id {
 			if e.FDs.Proof != event.ProofNone || !e.Killed ||
 				!strings.Contains(e.FDs.Reason, "deadline") {
@@ -40,28 +40,28 @@ func TestSweepEndsHolds(t *testing.T) {
 	t.Error("the end of the run is not told before that of the sweep")
 }
 
-// A run whose signals wait for its first fd scan is ended by the sweep, as a run: by the first
-// step and SIGKILL a moment later, or by SIGKILL alone where the deadline has passed. It gets
-// each of them once.
-func TestSweepKillsWhoWaits(t *testing.T) {
+// TestOrphanCleanupKillsPending: the orphan cleanup ends a child process whose signals wait for
+// the first fd scan: by the first step and SIGKILL after minKillDelay, or by SIGKILL alone
+// after the deadline. The process gets each of them once.
+func TestOrphanCleanupKillsPending(t *testing.T) {
 	now := time.Now()
 	for name, tt := range map[string]struct {
 		end  time.Time
 		want []unix.Signal
 	}{
-		"time left":       {now.Add(limit), []unix.Signal{unix.SIGTERM, unix.SIGKILL}},
+		"time left":       {now.Add(timeout), []unix.Signal{unix.SIGTERM, unix.SIGKILL}},
 		"deadline passed": {now, []unix.Signal{unix.SIGKILL}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
+			b := newTestLoop(t)
 			id, _ := b.spawn("deaf")
-			unblock := b.block()
+			unblock := b.blockScans()
 			defer unblock()
 			b.SetDeadline(tt.end)
 			b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 			b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
 			now := time.Now()
-			b.CleanUpOrphans(now, now.Add(limit), event.ProofExact)
+			b.CleanUpOrphans(now, now.Add(timeout), event.ProofExact)
 			b.commands.Put(func() { b.giveUpScans(time.Now()) })
 			if s := wait(b, func(OrphanCleanupDone) bool { return true }); len(s.Left) > 0 {
 				t.Errorf("left: %+v", s.Left)
@@ -70,14 +70,14 @@ func TestSweepKillsWhoWaits(t *testing.T) {
 				t.Errorf("%+v", e)
 			}
 			var sent []unix.Signal
-			for _, f := range b.left {
+			for _, f := range b.passed {
 				switch s := f.(type) {
 				case OrphanSignalled:
 					t.Errorf("%+v", s)
 				case Signalled:
 					sent = append(sent, s.Signal)
-					if want := map[unix.Signal]int{unix.SIGTERM: 1, unix.SIGKILL: 2}; s.Err != nil ||
-						s.Step != want[s.Signal] {
+					steps := map[unix.Signal]int{unix.SIGTERM: 1, unix.SIGKILL: 2}
+					if s.Err != nil || s.Step != steps[s.Signal] {
 						t.Errorf("%+v", s)
 					}
 				}
@@ -89,30 +89,30 @@ func TestSweepKillsWhoWaits(t *testing.T) {
 	}
 }
 
-// A survivor that its run has killed, and that stands in its exit stop, is not killed once more
-// by a sweep that comes meanwhile, nor by the run after that.
-func TestSweepKillsNoSurvivorTwice(t *testing.T) {
-	b := newBench(t)
+// TestOrphanCleanupKillsSurvivorOnce: a survivor that was killed, and is in its exit stop, is
+// not killed again by an orphan cleanup, nor after that.
+func TestOrphanCleanupKillsSurvivorOnce(t *testing.T) {
+	b := newTestLoop(t)
 	id, _ := b.spawn("daemon deaf")
 	b.exited(id)
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 && s.Descendant != "" })
-	unblock := b.block()
+	unblock := b.blockScans()
 	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 2 && s.Descendant != "" })
 	now := time.Now()
-	b.CleanUpOrphans(now, now.Add(limit), event.ProofExact)
+	b.CleanUpOrphans(now, now.Add(timeout), event.ProofExact)
 	swept := make(chan int)
 	b.commands.Put(func() {
 		b.runDue(time.Now())
 		swept <- len(b.allDescendants())
 	})
 	if n := <-swept; n != 1 {
-		t.Fatalf("%d are there to be swept, want the one that stands in its exit", n)
+		t.Fatalf("%d processes are left, want 1 in its exit stop", n)
 	}
 	unblock()
 	wait(b, func(OrphanCleanupDone) bool { return true })
-	for _, f := range b.left {
+	for _, f := range b.passed {
 		switch s := f.(type) {
 		case OrphanSignalled:
 			t.Errorf("%+v", s)
@@ -124,9 +124,9 @@ func TestSweepKillsNoSurvivorTwice(t *testing.T) {
 	}
 }
 
-// A sweep gets time from its first kill on, and after the supervisor was stopped; however often
-// that happens, it ends.
-func TestSweepIsWoken(t *testing.T) {
+// TestOrphanCleanupAfterResume: an orphan cleanup gets time from its first SIGKILL on, and
+// after the supervisor was stopped. The number of extensions is limited.
+func TestOrphanCleanupAfterResume(t *testing.T) {
 	start := time.Now()
 	s := &orphanCleanup{killAt: start, giveUp: start}
 	now := start.Add(time.Minute)

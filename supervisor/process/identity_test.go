@@ -7,7 +7,7 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-func TestMomentTellsWhatCameFirst(t *testing.T) {
+func TestKernelTime(t *testing.T) {
 	at := kernelTime{tick: 100, lastPid: 5000}
 	for _, test := range []struct {
 		name  string
@@ -31,8 +31,8 @@ func TestMomentTellsWhatCameFirst(t *testing.T) {
 	}
 }
 
-// Real processes that are forked right before and right after a moment.
-func TestMomentOfRealProcesses(t *testing.T) {
+// TestKernelTimeOfProcesses forks processes right before and right after a point in time.
+func TestKernelTimeOfProcesses(t *testing.T) {
 	for range 50 {
 		var forked [2]procfs.Stat
 		var at kernelTime
@@ -53,7 +53,7 @@ func TestMomentOfRealProcesses(t *testing.T) {
 		}
 		if before, after := at.existed(forked[0]), at.existed(forked[1]); !before || after {
 			if forked[1].Pid < forked[0].Pid {
-				continue // the pids began anew
+				continue // the pids started again
 			}
 			t.Fatalf("at %+v: before %v (%+v), after %v (%+v)", at, before, forked[0], after,
 				forked[1])

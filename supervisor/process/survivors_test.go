@@ -14,9 +14,8 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// outlivedBy starts a daemon whose main process ends, and returns the pid of what
-// outlives it.
-func outlivedBy(t *testing.T, b *bench, program string) (ID, int) {
+// startDaemon starts a daemon whose main process ends, and returns the pid of the survivor.
+func startDaemon(t *testing.T, b *testLoop, program string) (ID, int) {
 	t.Helper()
 	id, out := b.start("daemon " + program)
 	line, err := bufio.NewReader(out).ReadString('\n')
@@ -30,12 +29,12 @@ func outlivedBy(t *testing.T, b *bench, program string) (ID, int) {
 	return id, pid
 }
 
-// A run is over when what outlives its main process is. The survivor left the group
-// and the session of the run, so that only the mark tells whose it is.
-func TestRunEndsWithItsTree(t *testing.T) {
-	b := newBench(t)
-	other, _ := b.spawn("sleep") // it lives on, so that its number is not the only one
-	id, pid := outlivedBy(t, b, "sleep")
+// TestProcessEndsWithItsTree: a child process is over when its survivors are. The survivor left
+// the process group and the session, so only the mark tells its owner.
+func TestProcessEndsWithItsTree(t *testing.T) {
+	b := newTestLoop(t)
+	other, _ := b.spawn("sleep") // stays alive, so that there are two marks
+	id, pid := startDaemon(t, b, "sleep")
 	if e := b.exited(id); len(e.Survivors) != 1 || e.Survivors[0].Pid != pid {
 		t.Fatalf("survivors %v, want pid %d", e.Survivors, pid)
 	}
@@ -53,7 +52,7 @@ func TestRunEndsWithItsTree(t *testing.T) {
 		t.Errorf("%+v is in no tree", o)
 	}
 	wait(b, func(e TreeEnded) bool { return e.Process == id })
-	for _, f := range b.left {
+	for _, f := range b.passed {
 		if s, ok := f.(Signalled); ok && s.Process == id {
 			t.Errorf("it was sent a step twice: %+v", s)
 		}
@@ -64,28 +63,27 @@ func TestRunEndsWithItsTree(t *testing.T) {
 	}
 }
 
-// A survivor that ignores SIGTERM gets SIGKILL with the last step.
+// TestSurvivorIsKilled: a survivor that ignores SIGTERM gets SIGKILL with the last step.
 func TestSurvivorIsKilled(t *testing.T) {
-	b := newBench(t)
-	id, pid := outlivedBy(t, b, "deaf")
+	b := newTestLoop(t)
+	id, pid := startDaemon(t, b, "deaf")
 	b.exited(id)
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Process == id && s.Signal == unix.SIGTERM })
 	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
-	wait(
-		b,
-		func(s Signalled) bool { return s.Process == id && s.Pid == pid && s.Signal == unix.SIGKILL },
-	)
+	wait(b, func(s Signalled) bool {
+		return s.Process == id && s.Pid == pid && s.Signal == unix.SIGKILL
+	})
 	if o := wait(b, func(o OrphanReaped) bool { return o.Pid == pid }); o.Exit.Signal != "SIGKILL" {
 		t.Errorf("%+v", o)
 	}
 	wait(b, func(e TreeEnded) bool { return e.Process == id })
 }
 
-// A main process that ends in its stop leaves a survivor, which is sent the step
-// that the run has come to without being asked for.
-func TestSurvivorIsSentTheStepThatItMissed(t *testing.T) {
-	b := newBench(t)
+// TestSurvivorGetsCurrentStep: a main process that ends during its stop leaves a survivor,
+// which gets the current step.
+func TestSurvivorGetsCurrentStep(t *testing.T) {
+	b := newTestLoop(t)
 	id, out := b.start("daemon sleep stay")
 	var pid int
 	if _, err := fmt.Fscanf(out, "daemon %d ready", &pid); err != nil {
@@ -100,10 +98,11 @@ func TestSurvivorIsSentTheStepThatItMissed(t *testing.T) {
 	wait(b, func(e TreeEnded) bool { return e.Process == id })
 }
 
-// What is meant to outlive its run does, and the sweep ends it.
-func TestDescendantsAreLeft(t *testing.T) {
-	b := newBench(t)
-	s := b.silent("daemon sleep")
+// TestLeaveDescendants: with LeaveDescendants a survivor lives on, and the orphan cleanup ends
+// it.
+func TestLeaveDescendants(t *testing.T) {
+	b := newTestLoop(t)
+	s := b.silentSpec("daemon sleep")
 	s.LeaveDescendants = true
 	b.next++
 	id := b.next
@@ -115,7 +114,7 @@ func TestDescendantsAreLeft(t *testing.T) {
 	if len(left) != 1 {
 		t.Fatalf("children %v, want one", left)
 	}
-	b.Signal(id, unix.SIGKILL, 1, event.ProofExact) // of a run that is over
+	b.Signal(id, unix.SIGKILL, 1, event.ProofExact) // the process is over: no effect
 	answered := make(chan bool)
 	b.commands.Put(func() { answered <- len(b.processes) == 0 })
 	if !<-answered {
@@ -126,10 +125,10 @@ func TestDescendantsAreLeft(t *testing.T) {
 	}
 }
 
-// The successor that a main process names is the main process of the run once that
-// has ended.
+// TestSuccessor: the successor that a main process names becomes the main process when the
+// current one has ended.
 func TestSuccessor(t *testing.T) {
-	b := newBench(t)
+	b := newTestLoop(t)
 	id, out := b.start("daemon sleep stay")
 	var pid int
 	if _, err := fmt.Fscanf(out, "daemon %d ready", &pid); err != nil {
@@ -140,7 +139,7 @@ func TestSuccessor(t *testing.T) {
 	b.commands.Put(func() { found <- b.processes[id].pid })
 	main = <-found
 	b.SetMainProcess(id, pid)
-	if err := unix.Kill(main, unix.SIGTERM); err != nil { // by itself, so to say
+	if err := unix.Kill(main, unix.SIGTERM); err != nil { // outside of a stop
 		t.Fatal(err)
 	}
 	m := wait(b, func(m MainChanged) bool { return m.Process == id })
@@ -154,11 +153,11 @@ func TestSuccessor(t *testing.T) {
 	}
 }
 
-// A successor that is a stranger does not take over.
-func TestStrangerDoesNotSucceed(t *testing.T) {
-	b := newBench(t)
+// TestSuccessorOutsideOfTree: a process outside of the tree does not become the main process.
+func TestSuccessorOutsideOfTree(t *testing.T) {
+	b := newTestLoop(t)
 	other, _ := b.spawn("sleep")
-	id, _ := outlivedBy(t, b, "sleep")
+	id, _ := startDaemon(t, b, "sleep")
 	b.SetMainProcess(id, os.Getppid())
 	e := b.exited(id)
 	if len(e.Survivors) != 1 {
@@ -170,12 +169,12 @@ func TestStrangerDoesNotSucceed(t *testing.T) {
 	b.exited(other)
 }
 
-// A daemon that was adopted while its main process lives on is not taken for a
-// survivor of the one main process that ends: its mark says whose it is.
-func TestMarkTellsTreesApart(t *testing.T) {
-	b := newBench(t)
+// TestMarkTellsOwner: a daemon whose main process is alive is not taken for a survivor of the
+// only main process that ends. Its mark tells its owner.
+func TestMarkTellsOwner(t *testing.T) {
+	b := newTestLoop(t)
 	a, out := b.start("daemon daemon stay")
-	var between, pid int // the parent of the daemon ends, and is waited for by nobody
+	var between, pid int // the parent of the daemon ends and is not reaped
 	if _, err := fmt.Fscanf(out, "daemon %d daemon %d ready", &between, &pid); err != nil {
 		t.Fatal(err)
 	}
@@ -191,12 +190,12 @@ func TestMarkTellsTreesApart(t *testing.T) {
 	wait(b, func(e TreeEnded) bool { return e.Process == a })
 }
 
-// Without marks a survivor outside the group and the session of its run is known by the
-// time: processes of one run alone have ended.
-func TestTreeWithoutMarks(t *testing.T) {
-	b := newBench(t)
+// TestOwnerWithoutMarks: without marks the owner of a survivor outside of the group and session
+// is the only child process that has ended.
+func TestOwnerWithoutMarks(t *testing.T) {
+	b := newTestLoop(t)
 	b.commands.Put(func() { b.trees.marks = marks{} })
-	id, pid := outlivedBy(t, b, "sleep") // the only main process that ended
+	id, pid := startDaemon(t, b, "sleep") // the only main process that has ended
 	if e := b.exited(id); len(e.Survivors) != 1 || e.Survivors[0].Pid != pid {
 		t.Fatalf("survivors %v, want pid %d", e.Survivors, pid)
 	}
@@ -204,15 +203,15 @@ func TestTreeWithoutMarks(t *testing.T) {
 	wait(b, func(e TreeEnded) bool { return e.Process == id })
 }
 
-// What forks all the time is killed all the same: it is stopped first. A few
-// hundred short-lived processes, no bomb.
-func TestForkingTreeIsKilled(t *testing.T) {
-	b := newBench(t)
-	id, pid := outlivedBy(t, b, "forking")
+// TestForkBombIsKilled: a process tree that forks all the time is stopped and then killed. The
+// fixture has a few hundred short-lived processes.
+func TestForkBombIsKilled(t *testing.T) {
+	b := newTestLoop(t)
+	id, pid := startDaemon(t, b, "forking")
 	b.exited(id)
 	b.Signal(id, unix.SIGKILL, 1, event.ProofNone)
 	wait(b, func(e TreeEnded) bool { return e.Process == id })
-	for late := time.Now().Add(limit); ; {
+	for late := time.Now().Add(timeout); ; {
 		left := procfs.Descendants(os.Getpid())
 		if len(left) == 0 {
 			break
@@ -221,7 +220,7 @@ func TestForkingTreeIsKilled(t *testing.T) {
 			t.Fatalf("of the tree of %d: %v", pid, left)
 		}
 	}
-	for _, f := range b.left {
+	for _, f := range b.passed {
 		if s, ok := f.(Signalled); ok && strings.Contains(s.Descendant, " ") {
 			t.Errorf("%+v", s)
 		}

@@ -15,25 +15,26 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// waited is the time that the reason of a proof names.
-func waited(t *testing.T, look FDResult) time.Duration {
+// waited returns the time that the reason of a proof names.
+func waited(t *testing.T, fds FDResult) time.Duration {
 	t.Helper()
-	_, text, _ := strings.Cut(look.Reason, "took more than ")
+	_, text, _ := strings.Cut(fds.Reason, "took more than ")
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		t.Errorf("reason %q: %v", look.Reason, err)
+		t.Errorf("reason %q: %v", fds.Reason, err)
 	}
 	return d
 }
 
-// In the final stop a signal waits for the fd scan before it no longer than an eighth of the time
-// that is left, whether the stop of its run began before or after that of everything.
-func TestLateLookInTheFinalStop(t *testing.T) {
+// TestLateScanInFinalStop: in the final stop a signal waits for the fd scan before it for an
+// eighth of the remaining time at most, whether the stop of its process started before or after
+// the final stop.
+func TestLateScanInFinalStop(t *testing.T) {
 	for name, after := range map[string]bool{"before": false, "after": true} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
+			b := newTestLoop(t)
 			id, _ := b.spawn("deaf")
-			unblock := b.block()
+			unblock := b.blockScans()
 			end := time.Now().Add(800 * time.Millisecond)
 			if after {
 				b.SetDeadline(end)
@@ -53,14 +54,14 @@ func TestLateLookInTheFinalStop(t *testing.T) {
 	}
 }
 
-// In the final stop a thread is held no longer than a quarter of the time that is left, and the
-// end of its process is told though its scan is still under way.
-func TestHoldInTheFinalStop(t *testing.T) {
-	b := newBench(t)
+// TestExitStopInFinalStop: in the final stop an exit stop lasts for a quarter of the remaining
+// time at most, and the end of the process is reported while its scan is still running.
+func TestExitStopInFinalStop(t *testing.T) {
+	b := newTestLoop(t)
 	id, _ := b.spawn("deaf")
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 })
-	unblock := b.block()
+	unblock := b.blockScans()
 	defer unblock()
 	b.SetDeadline(time.Now().Add(400 * time.Millisecond))
 	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
@@ -70,8 +71,8 @@ func TestHoldInTheFinalStop(t *testing.T) {
 	}
 }
 
-// Of a large table no more is read once the time of the scan is over.
-func TestScanIsGivenUp(t *testing.T) {
+// TestScanLimit: a scan reads no more of a large table after its deadline.
+func TestScanLimit(t *testing.T) {
 	const many = 2 * minScannedFDs
 	file, err := os.Open("/")
 	if err != nil {
@@ -85,17 +86,17 @@ func TestScanIsGivenUp(t *testing.T) {
 		}
 		defer unix.Close(fd)
 	}
-	b := newBench(t)
+	b := newTestLoop(t)
 	pid, past := os.Getpid(), time.Now()
 	for name, tt := range map[string]struct {
 		h   *scanLimit
 		err error
 	}{
-		"no limit":   {nil, nil},
-		"in time":    {newScanLimit(past.Add(time.Hour), 0), nil},
-		"too late":   {newScanLimit(past, minScannedFDs), procfs.ErrScanAborted},
-		"small":      {newScanLimit(past, 4*many), nil},
-		"called off": {called(newScanLimit(past.Add(time.Hour), 0)), procfs.ErrScanAborted},
+		"no limit": {nil, nil},
+		"in time":  {newScanLimit(past.Add(time.Hour), 0), nil},
+		"too late": {newScanLimit(past, minScannedFDs), procfs.ErrScanAborted},
+		"small":    {newScanLimit(past, 4*many), nil},
+		"aborted":  {aborted(newScanLimit(past.Add(time.Hour), 0)), procfs.ErrScanAborted},
 	} {
 		var fds []procfs.FD
 		var err error
@@ -113,22 +114,22 @@ func TestScanIsGivenUp(t *testing.T) {
 	}
 }
 
-func called(limit *scanLimit) *scanLimit {
+func aborted(limit *scanLimit) *scanLimit {
 	limit.abort()
 	return limit
 }
 
-// Of a child with very many descendants some are traced. The others are ended all the same, and
-// counted.
-func TestManyDescendants(t *testing.T) {
+// TestTraceLimit: of very many descendants some are traced. The others are ended and counted as
+// well.
+func TestTraceLimit(t *testing.T) {
 	const many = minTraced + 40
-	b := newBench(t)
+	b := newTestLoop(t)
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	s := b.silent("sleep")
+	s := b.silentSpec("sleep")
 	script := fmt.Sprintf("i=0; while [ $i -lt %d ]; do sleep 1000 & i=$((i+1)); done; "+
 		"echo ready; wait", many)
 	s.Path, s.Argv, s.Stdout = "/bin/sh", []string{"sh", "-c", script}, int(w.Fd())
@@ -149,13 +150,14 @@ func TestManyDescendants(t *testing.T) {
 	}
 }
 
-// A child whose first step had to wait until SIGKILL was due still gets a moment to end.
-func TestFirstStepComesAMomentBeforeSIGKILL(t *testing.T) {
-	b := newBench(t)
-	s := b.silent("sleep") // which ends at SIGTERM
+// TestSIGKILLIsDelayed: a process whose first step had to wait until SIGKILL was due still gets
+// time to end.
+func TestSIGKILLIsDelayed(t *testing.T) {
+	b := newTestLoop(t)
+	s := b.silentSpec("sleep") // it ends at SIGTERM
 	b.Spawn(1, s)
 	wait(b, func(s Spawned) bool { return s.Process == 1 })
-	unblock := b.block()
+	unblock := b.blockScans()
 	defer unblock()
 	b.SetDeadline(time.Now().Add(time.Second))
 	b.Signal(1, unix.SIGTERM, 1, event.ProofExact)

@@ -19,9 +19,8 @@ func init() {
 	}
 }
 
-// startWith spawns a fixture and does something else before it can have
-// executed it.
-func (b *bench) startWith(s Spec, program string, then func(ID)) ID {
+// startAnd spawns a fixture and calls then before the fixture can be executed.
+func (b *testLoop) startAnd(s Spec, program string, then func(ID)) ID {
 	b.t.Helper()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -39,19 +38,18 @@ func (b *bench) startWith(s Spec, program string, then func(ID)) ID {
 	return id
 }
 
-// A signal that comes before the command is executed is for the command: this
-// one ignores it. Sent at once it would have met the start verb, which does not.
-func TestSignalsWaitForTheExec(t *testing.T) {
-	b := newBench(t)
+// TestSignalsWaitForExecve: a signal that comes before the execve goes to the command, which
+// ignores it here. The start verb would not ignore it.
+func TestSignalsWaitForExecve(t *testing.T) {
+	b := newTestLoop(t)
 	for range 5 {
 		spec := Spec{Spec: spawn.Spec{Ignored: spawn.Signals(0).With(unix.SIGUSR2)}}
-		id := b.startWith(spec, "sleep", func(id ID) {
-			b.Forward(id, unix.SIGUSR1, 0) // swallowed
+		id := b.startAnd(spec, "sleep", func(id ID) {
+			b.Forward(id, unix.SIGUSR1, 0) // not passed on
 			b.Forward(id, unix.SIGUSR1, unix.SIGUSR2)
 		})
-		if s := wait(b, func(s Signalled) bool { return s.Process == id }); s.Signal != unix.SIGUSR2 ||
-			s.Step != 0 ||
-			s.Err != nil {
+		s := wait(b, func(s Signalled) bool { return s.Process == id })
+		if s.Signal != unix.SIGUSR2 || s.Step != 0 || s.Err != nil {
 			t.Fatalf("%+v", s)
 		}
 		b.Signal(id, unix.SIGKILL, 1, event.ProofNone)
@@ -61,28 +59,29 @@ func TestSignalsWaitForTheExec(t *testing.T) {
 	}
 }
 
-// A run that is watched from its spawn is judged though nobody stopped it.
-func TestWatchedFromItsSpawn(t *testing.T) {
-	b := newBench(t)
+// TestTraceFromSpawn: a process that is traced from its spawn has an exact proof without a
+// stop.
+func TestTraceFromSpawn(t *testing.T) {
+	b := newTestLoop(t)
 	for range 20 {
-		id := b.startWith(Spec{TraceFrom: event.ProofExact}, "exit 9", func(ID) {})
+		id := b.startAnd(Spec{TraceFrom: event.ProofExact}, "exit 9", func(ID) {})
 		if e := b.exited(id); e.Exit.Code != 9 || e.FDs.Proof != event.ProofExact {
 			t.Fatalf("%+v", e)
 		}
 	}
 }
 
-// A command that the start verb cannot execute was never spawned.
+// TestStartVerbFails: a command that the start verb cannot execute does not count as spawned.
 func TestStartVerbFails(t *testing.T) {
-	b := newBench(t)
-	spec := b.silent("sleep")
+	b := newTestLoop(t)
+	spec := b.silentSpec("sleep")
 	spec.Path, spec.Barrier = "/not/there", true
 	b.Spawn(1, spec)
 	f := wait(b, func(f SpawnFailed) bool { return f.Process == 1 })
 	if want := "cannot execute /not/there: no such file or directory"; f.Err.Error() != want {
 		t.Errorf("%v, want %s", f.Err, want)
 	}
-	for _, other := range b.left {
+	for _, other := range b.passed {
 		if _, ok := other.(Spawned); ok {
 			t.Error("it counts as spawned")
 		}

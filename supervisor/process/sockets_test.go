@@ -17,9 +17,9 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// listening opens some that listen. The numbers of every second one are given
-// back, so that what a spawn opens itself gets numbers among those.
-func listening(t *testing.T, n int) (all []spawn.Socket) {
+// listenSockets opens n listening sockets and closes every second number, so that a spawn gets
+// numbers between them.
+func listenSockets(t *testing.T, n int) (all []spawn.Socket) {
 	t.Helper()
 	for i := range 2 * n {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -39,14 +39,14 @@ func listening(t *testing.T, n int) (all []spawn.Socket) {
 	return all
 }
 
-// A run gets its sockets from 3 on, with the variables that tell of them and
-// with nothing else of ours, whatever numbers they and the barrier have here. In
-// its books they do not count.
-func TestSocketsAreHandedOn(t *testing.T) {
-	b := newBench(t)
+// TestSocketsAreInherited: a process gets its sockets from descriptor 3 on, with their
+// variables and no other descriptor of the supervisor, whatever their numbers in the
+// supervisor. They do not count as opened by the process.
+func TestSocketsAreInherited(t *testing.T) {
+	b := newTestLoop(t)
 	for _, n := range []int{1, 2, 40} {
 		for _, watch := range []event.Proof{event.ProofNone, event.ProofExact} {
-			given := listening(t, n)
+			given := listenSockets(t, n)
 			slices.Reverse(given)
 			var names []string
 			want := map[int]string{}
@@ -70,8 +70,11 @@ func TestSocketsAreHandedOn(t *testing.T) {
 					got = append(got, entry)
 				}
 			}
-			if vars := []string{fmt.Sprint("LISTEN_FDS=", n), "LISTEN_FDNAMES=" + strings.Join(names, ":"), fmt.Sprint("LISTEN_PID=", pid)}; !slices.Equal(got,
-				vars) {
+			vars := []string{
+				fmt.Sprint("LISTEN_FDS=", n), "LISTEN_FDNAMES=" + strings.Join(names, ":"),
+				fmt.Sprint("LISTEN_PID=", pid),
+			}
+			if !slices.Equal(got, vars) {
 				t.Errorf("its variables are %v, want %v", got, vars)
 			}
 			table, err := procfs.ReadFDs(pid, pid)
@@ -89,19 +92,20 @@ func TestSocketsAreHandedOn(t *testing.T) {
 				t.Errorf("it lacks %v", want)
 			}
 			b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
-			look := b.exited(id).FDs
-			_, _, left := fdledger.Compare(look.Before, look.After, look.Inherited, look.Runtime)
-			if look.Proof != event.ProofExact || left != 0 {
-				t.Errorf("proof %s (%s), %d left: %v", look.Proof, look.Reason, left, look.After)
+			fds := b.exited(id).FDs
+			_, _, left := fdledger.Compare(fds.Before, fds.After, fds.Inherited, fds.Runtime)
+			if fds.Proof != event.ProofExact || left != 0 {
+				t.Errorf("proof %s (%s), %d left: %v", fds.Proof, fds.Reason, left, fds.After)
 			}
 		}
 	}
 }
 
-// A run without sockets has none of the numbers, and gets no variables.
-func TestNoSocketsNoVariables(t *testing.T) {
-	b := newBench(t)
-	listening(t, 2)
+// TestNoListenVariables: a process without sockets gets neither the descriptors nor the
+// variables.
+func TestNoListenVariables(t *testing.T) {
+	b := newTestLoop(t)
+	listenSockets(t, 2)
 	id, pid := b.spawnWith(Spec{TraceFrom: event.ProofExact})
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	if err != nil || strings.Contains(string(environ), "LISTEN_") {
@@ -111,8 +115,8 @@ func TestNoSocketsNoVariables(t *testing.T) {
 	b.exited(id)
 }
 
-// spawnWith starts the fixture that waits for SIGTERM, and waits until it does.
-func (b *bench) spawnWith(s Spec, environ ...string) (id ID, pid int) {
+// spawnWith starts the fixture that waits for SIGTERM, and waits until it is ready.
+func (b *testLoop) spawnWith(s Spec, environ ...string) (id ID, pid int) {
 	b.t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {

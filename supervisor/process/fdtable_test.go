@@ -12,11 +12,11 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// A fork copies what the thread has that calls it: however many descriptors we
-// have, and however many runs, that is next to nothing.
-func TestTheLoopHasATableOfItsOwn(t *testing.T) {
-	listening(t, 100) // of ours, from before
-	b := newBench(t)
+// TestLoopHasOwnFDTable: a fork copies the descriptor table of the calling thread. The table of
+// the loop's thread stays small for any number of descriptors and processes.
+func TestLoopHasOwnFDTable(t *testing.T) {
+	listenSockets(t, 100) // opened before the loop starts
+	b := newTestLoop(t)
 	for range 5 {
 		b.spawn("sleep")
 	}
@@ -32,10 +32,10 @@ func TestTheLoopHasATableOfItsOwn(t *testing.T) {
 		return kinds
 	}
 	few := kinds()
-	if len(few) > 3+3 { // streams; the poller, its event, the handover
+	if len(few) > 3+3 { // standard streams; epoll, eventfd, handover
 		t.Errorf("its table: %v", few)
 	}
-	listening(t, 50)
+	listenSockets(t, 50)
 	for range 20 {
 		b.spawn("sleep")
 	}
@@ -44,11 +44,11 @@ func TestTheLoopHasATableOfItsOwn(t *testing.T) {
 	}
 }
 
-// The main thread's table is what the world sees of us, and stays the one that
-// all others share.
-func TestTheMainThreadStaysInTheHouse(t *testing.T) {
-	for range 50 { // the scheduler chooses
-		b := newBench(t)
+// TestLoopIsNotOnMainThread: /proc/PID/fd shows the table of the main thread, so that thread
+// keeps the table that the other threads share.
+func TestLoopIsNotOnMainThread(t *testing.T) {
+	for range 50 { // the scheduler chooses the thread the thread
+		b := newTestLoop(t)
 		b.spawn("sleep")
 		if b.tid == os.Getpid() {
 			t.Fatal("the loop runs on the main thread")
@@ -56,10 +56,10 @@ func TestTheMainThreadStaysInTheHouse(t *testing.T) {
 	}
 }
 
-// Once the loop is over, what is handed to it harms nobody.
-func TestHandAfterTheEnd(t *testing.T) {
-	book := fdledger.New(sinkless{})
-	l, err := New(Options{FDs: book, Deliver: func([]Fact) {}})
+// TestWithFDsAfterClose: descriptors that are handed over after the end of the loop are closed.
+func TestWithFDsAfterClose(t *testing.T) {
+	ledger := fdledger.New(noSink{})
+	l, err := New(Options{FDs: ledger, Deliver: func([]Fact) {}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,16 +67,17 @@ func TestHandAfterTheEnd(t *testing.T) {
 	if err := l.Run(); err != nil {
 		t.Error(err)
 	}
-	if opened, closed := book.Counts(); opened != closed {
+	if opened, closed := ledger.Counts(); opened != closed {
 		t.Errorf("%d descriptors opened, %d closed", opened, closed)
 	}
 	l.withFDs([]int{0}, func([]int, error) { t.Error("it was done") })
 }
 
-// A signal does not overtake the spawn of its run, however far the loop is behind.
-func TestSignalsComeAfterTheirSpawns(t *testing.T) {
-	b := newBench(t)
-	spec := b.silent("sleep")
+// TestSignalFollowsSpawn: a signal does not overtake the spawn of its process when the loop is
+// late.
+func TestSignalFollowsSpawn(t *testing.T) {
+	b := newTestLoop(t)
+	spec := b.silentSpec("sleep")
 	busy := make(chan struct{})
 	b.commands.Put(func() { <-busy })
 	const n = 48

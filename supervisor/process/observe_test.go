@@ -13,13 +13,13 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// What is left to outlive its run is not traced for good; the sweep comes back to
-// it.
-func TestNobodyIsTracedForGood(t *testing.T) {
+// TestDetachFromSurvivors: survivors that are left are detached from, and the orphan cleanup
+// traces them again.
+func TestDetachFromSurvivors(t *testing.T) {
 	before := detachAfter
 	detachAfter = 0
-	t.Cleanup(func() { detachAfter = before }) // after the loop's own
-	b := newBench(t)
+	t.Cleanup(func() { detachAfter = before }) // after the cleanup of the loop
+	b := newTestLoop(t)
 	id, out := b.start("daemon sleep stay")
 	var line string
 	if _, err := fmt.Fscanf(out, "daemon %s ready", &line); err != nil {
@@ -30,7 +30,7 @@ func TestNobodyIsTracedForGood(t *testing.T) {
 	b.SetScope(id, lifecycle.ScopeGroup, true)
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	b.exited(id)
-	for late := time.Now().Add(limit); ; {
+	for late := time.Now().Add(timeout); ; {
 		s, err := procfs.ReadStatus(pid)
 		if err != nil || time.Now().After(late) {
 			t.Fatalf("it is traced by %d (%v)", s.Tracer, err)
@@ -41,7 +41,7 @@ func TestNobodyIsTracedForGood(t *testing.T) {
 			break
 		}
 	}
-	b.CleanUpOrphans(time.Now().Add(limit), time.Now().Add(2*limit), event.ProofExact)
+	b.CleanUpOrphans(time.Now().Add(timeout), time.Now().Add(2*timeout), event.ProofExact)
 	e := wait(b, func(e DescendantEnded) bool { return e.Pid == pid })
 	if e.FDs.Proof != event.ProofExact || !e.Exit.OK() || strings.Contains(e.Command, " ") {
 		t.Errorf("%+v", e)

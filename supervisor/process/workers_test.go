@@ -9,13 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Who looks goes first where we may, and no thread of ours does afterwards.
-func TestLookersGoFirst(t *testing.T) {
+// TestWorkerPriority: workers run with raised priority if permitted, and no thread keeps it
+// afterwards.
+func TestWorkerPriority(t *testing.T) {
 	nice, err := niceness()
 	if err != nil {
 		t.Fatal(err)
 	}
-	may := canGoFirst(nice)
+	may := canRaisePriority(nice)
 	p := newWorkerPool()
 	told := make(chan int, maxWorkers)
 	for range maxWorkers {
@@ -31,7 +32,7 @@ func TestLookersGoFirst(t *testing.T) {
 	}
 	for range maxWorkers {
 		if n := <-told; n != want {
-			t.Errorf("one looked at %d, want %d", n, want)
+			t.Errorf("a worker has nice value %d, want %d", n, want)
 		}
 	}
 	threads, err := os.ReadDir("/proc/self/task")
@@ -41,13 +42,13 @@ func TestLookersGoFirst(t *testing.T) {
 	for _, e := range threads {
 		tid, _ := strconv.Atoi(e.Name())
 		if raw, err := unix.Getpriority(unix.PRIO_PROCESS, tid); err == nil && 20-raw != nice {
-			t.Errorf("thread %d is at %d, want %d", tid, 20-raw, nice)
+			t.Errorf("thread %d has nice value %d, want %d", tid, 20-raw, nice)
 		}
 	}
 }
 
-// canGoFirst tries it.
-func canGoFirst(nice int) bool {
+// canRaisePriority reports whether the supervisor may raise a priority.
+func canRaisePriority(nice int) bool {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if unix.Setpriority(unix.PRIO_PROCESS, 0, nice-priorityBoost) != nil {

@@ -10,17 +10,20 @@ import (
 	"tp0/supervisor/process/spawn"
 )
 
-// How a start verb ended that said nothing decides whether it is tried again.
-func TestNotExecuted(t *testing.T) {
+// TestStartVerbFailure: the exit status of a start verb without an error decides whether the
+// spawn is repeated.
+func TestStartVerbFailure(t *testing.T) {
 	for name, tt := range map[string]struct {
 		exited  Exited
 		revoked bool
 		short   bool
 	}{
 		"refused a thread": {Exited{Exit: event.Exit{Code: 2}}, false, true},
-		"killed by us":     {Exited{Exit: event.Exit{Signal: "SIGKILL"}, Killed: true}, true, false},
-		"killed":           {Exited{Exit: event.Exit{Signal: "SIGKILL"}}, false, false},
-		"another code":     {Exited{Exit: event.Exit{Code: 126}}, false, false},
+		"killed by the supervisor": {
+			Exited{Exit: event.Exit{Signal: "SIGKILL"}, Killed: true}, true, false,
+		},
+		"killed":       {Exited{Exit: event.Exit{Signal: "SIGKILL"}}, false, false},
+		"another code": {Exited{Exit: event.Exit{Code: 126}}, false, false},
 	} {
 		err := (&childProcess{exited: tt.exited}).startVerbFailure()
 		if errors.Is(err, ErrRevoked) != tt.revoked || errors.Is(err, unix.EAGAIN) != tt.short {
@@ -29,11 +32,11 @@ func TestNotExecuted(t *testing.T) {
 	}
 }
 
-// A run that is killed before it executed its command was never spawned.
-func TestKilledBeforeTheCommand(t *testing.T) {
-	b := newBench(t)
+// TestKillBeforeExecve: a process that is killed before its execve does not count as spawned.
+func TestKillBeforeExecve(t *testing.T) {
+	b := newTestLoop(t)
 	umask := 0o27
-	s := b.silent("sleep")
+	s := b.silentSpec("sleep")
 	s.Attributes.Umask = &umask
 	b.next++
 	b.Spawn(b.next, s)
@@ -44,10 +47,10 @@ func TestKilledBeforeTheCommand(t *testing.T) {
 	}
 }
 
-// A command that cannot be started for want of something of ours says nothing of
-// what it looks at.
-func TestTryWithoutDescriptors(t *testing.T) {
-	b := newBench(t)
+// TestProbeWithoutDescriptors: a command that cannot be started for lack of a resource of the
+// supervisor gives no verdict about the child.
+func TestProbeWithoutDescriptors(t *testing.T) {
+	b := newTestLoop(t)
 	none := spawn.Spec{Name: "x", Path: "/bin/true", Argv: []string{"true"}, Stdin: -1}
 	err := b.RunProbe(t.Context(), none)
 	if !errors.Is(err, ErrProbeNotStarted) {

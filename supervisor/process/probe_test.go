@@ -12,7 +12,7 @@ import (
 	"tp0/supervisor/process/spawn"
 )
 
-func (b *bench) try(ctx context.Context, program string) error {
+func (b *testLoop) runProbe(ctx context.Context, program string) error {
 	b.t.Helper()
 	null, err := os.Open(os.DevNull)
 	if err != nil {
@@ -26,10 +26,14 @@ func (b *bench) try(ctx context.Context, program string) error {
 	})
 }
 
-func TestTry(t *testing.T) {
-	b := newBench(t)
-	for program, want := range map[string]string{"exit 0": "", "exit 3": "the command exited with code 3", "no such": `code 99: no fixture is called "no"`} {
-		err := b.try(t.Context(), program)
+func TestRunProbe(t *testing.T) {
+	b := newTestLoop(t)
+	for program, want := range map[string]string{
+		"exit 0":  "",
+		"exit 3":  "the command exited with code 3",
+		"no such": `code 99: no fixture is called "no"`,
+	} {
+		err := b.runProbe(t.Context(), program)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", program, err)
 		}
@@ -40,18 +44,18 @@ func TestTry(t *testing.T) {
 	}
 }
 
-// A command that hangs is killed with what it started.
-func TestTryThatHangs(t *testing.T) {
-	b := newBench(t)
+// TestProbeTimeout: a command that hangs is killed together with its process group.
+func TestProbeTimeout(t *testing.T) {
+	b := newTestLoop(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
-	err := b.try(ctx, "hang")
+	err := b.runProbe(ctx, "hang")
 	if err == nil || !strings.Contains(err.Error(), "did not end in time") {
 		t.Fatal(err)
 	}
 	var pid int
 	if _, said, ok := strings.Cut(err.Error(), "hangs with "); !ok {
-		t.Fatal("it was too slow to say anything: ", err)
+		t.Fatal("no output within the timeout: ", err)
 	} else if _, err := fmt.Sscan(said, &pid); err != nil {
 		t.Fatal(err)
 	}
@@ -60,15 +64,15 @@ func TestTryThatHangs(t *testing.T) {
 	}
 }
 
-// So is what a command that ended left behind.
-func TestTryLeavesNothing(t *testing.T) {
-	b := newBench(t)
+// TestProbeKillsItsGroup: processes that a command leaves in its group are killed.
+func TestProbeKillsItsGroup(t *testing.T) {
+	b := newTestLoop(t)
 	err := b.RunProbe(t.Context(), spawn.Spec{
 		Name: "sh", Path: "/bin/sh", Argv: []string{"sh", "-c", "sleep 1000 & echo $!; exit 1"},
 		Env: os.Environ(),
 	})
 	if err == nil {
-		t.Fatal("it went well")
+		t.Fatal("got no error")
 	}
 	var pid int
 	if _, err := fmt.Sscanf(err.Error(), "the command exited with code 1: %d", &pid); err != nil {
