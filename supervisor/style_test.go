@@ -30,7 +30,6 @@ var notYet = []string{
 	"deploy/check",
 	"deploy/drill",
 	"supervisor",
-	"supervisor/cli",
 	"supervisor/config",
 	"supervisor/orchestrator",
 	"supervisor/report",

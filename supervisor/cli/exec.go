@@ -14,47 +14,35 @@ import (
 	"tp0/supervisor/lifecycle"
 )
 
-// ExecOptions are the command and the flags of exec.
-type ExecOptions struct {
-	Command      []string
-	Deadline     time.Duration
-	Rewrite      map[unix.Signal]unix.Signal // what is sent in place of a signal; 0: nothing
-	Scope        lifecycle.Scope
-	ParentDeath  unix.Signal // what we get when our parent dies; 0: nothing
-	Success      []int       // codes that count as 0
-	MainOnly     bool        // what is left when the command ended is left alone
-	Session      bool
-	Strict       bool
-	TermAfter    time.Duration // once it is ready; below 0: never
-	ReadyTCP     string        // where it listens when it is ready; empty: it is at once
-	ReadyTimeout time.Duration
-	Report       string // where the report of the stop goes; empty: nowhere
-	Verbose      int
-}
-
 const execVerb = "exec"
 
 func (c *cli) execCommand() *cobra.Command {
 	o := ExecOptions{Rewrite: map[unix.Signal]unix.Signal{}, TermAfter: -1}
-	var rewrite []string
-	var scope, wait, parentDeath, termAfter string
+	var texts execTexts
 	cmd := &cobra.Command{
 		Use:   execVerb + " [flags] -- command [argument]...",
-		Short: "Run one command, as init or below one",
-		Long: `Run one command without a file, in place of tini or dumb-init.
+		Short: "Run one command without a configuration, as init or below it",
+		Long: `Run one command without a configuration, instead of tini or dumb-init.
 
-Every signal goes to the command as it came. SIGTERM also starts the deadline,
-and a second one kills. What the command leaves behind is ended within a
-deadline too.
+Every signal is forwarded to the command. SIGTERM also starts the deadline, and a
+second SIGTERM sends SIGKILL. When the command has ended, its descendants are
+ended within the deadline too.
 
-Exit codes: the command's own, 128+n if signal n ended it, 126 not executable,
-127 not found; before it go 124, something had to be killed, and 3, a descriptor
-was left open (with --strict). 2 is a wrong command line.`,
+Exit codes:
+    n  the command's own; 128+n if signal n ended it
+    2  the command line is wrong
+    3  a descriptor was leaked (with --strict)
+  124  a process had to be killed
+  126  the command is not executable
+  127  the command was not found`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			o.Command = args
-			err := errors.Join(o.setRewrite(rewrite), o.setScope(scope), o.setWait(wait), o.setParentDeath(parentDeath),
-				o.setTermAfter(termAfter), o.check())
+			err := errors.Join(
+				o.setRewrite(texts.rewrite), o.setScope(texts.scope), o.setWait(texts.wait),
+				o.setParentDeath(texts.parentDeath), o.setTermAfter(texts.termAfter),
+				o.checkRanges(),
+			)
 			if err != nil {
 				return err
 			}
@@ -62,21 +50,58 @@ was left open (with --strict). 2 is a wrong command line.`,
 			return nil
 		},
 	}
-	f := cmd.Flags()
-	f.SetInterspersed(false) // the command's flags are its own
-	f.DurationVar(&o.Deadline, "deadline", 9*time.Second, "how long a stop may take; below the 10 s of docker stop")
-	f.StringArrayVarP(&rewrite, "rewrite", "r", nil, "send another signal in place of the one that came, as `15:3` or TERM:QUIT; 0: none")
-	f.StringVar(&scope, "kill-scope", string(lifecycle.ScopeGroup), "whom signals reach: `process`, group or tree")
-	f.StringVarP(&parentDeath, "pdeathsig", "p", "", "the `signal` that we get when our parent dies")
-	f.IntSliceVarP(&o.Success, "success-code", "e", nil, "an exit `code` of the command that counts as 0")
-	f.StringVar(&wait, "wait", "all", "for whom to wait: `all`, or main: what the command left behind is left alone")
-	f.BoolVar(&o.Session, "setsid", false, "give the command a session of its own")
-	f.BoolVar(&o.Strict, "strict", false, "exit 3 if a descriptor was left open, however the command ends; say which")
-	f.StringVar(&o.Report, "report", "", "write the report of the stop to this `file`, as a page if it ends in .html")
-	f.StringVar(&termAfter, "term-after", "", "stop it after a `time`, or once it listens: ready:tcp:8080")
-	f.DurationVar(&o.ReadyTimeout, "ready-timeout", 30*time.Second, "how long --term-after ready waits")
-	f.CountVarP(&o.Verbose, "verbose", "v", "log what happens; twice: all of it")
+	o.addFlags(cmd, &texts)
 	return cmd
+}
+
+// execTexts are the flags that are parsed after the command line.
+type execTexts struct {
+	rewrite                             []string
+	scope, wait, parentDeath, termAfter string
+}
+
+// addFlags adds the flags of exec.
+func (o *ExecOptions) addFlags(cmd *cobra.Command, texts *execTexts) {
+	f := cmd.Flags()
+	f.SetInterspersed(false) // flags after the command belong to it
+	f.DurationVar(
+		&o.Deadline, "deadline", 9*time.Second, "stop within this `time`; docker stop allows 10s",
+	)
+	f.StringArrayVarP(
+		&texts.rewrite, "rewrite", "r", nil,
+		"send another signal than the received one, as `15:3` or TERM:QUIT; 0 sends none",
+	)
+	f.StringVar(
+		&texts.scope, "kill-scope", string(lifecycle.ScopeGroup),
+		"send signals to the `process`, its group or its tree",
+	)
+	f.StringVarP(
+		&texts.parentDeath, "pdeathsig", "p", "",
+		"get this `signal` when the parent of the supervisor dies (default none)",
+	)
+	f.IntSliceVarP(
+		&o.Success, "success-code", "e", nil, "count this exit `code` of the command as 0",
+	)
+	f.StringVar(
+		&texts.wait, "wait", "all",
+		"wait for `all` processes, or for main: the descendants of the command are left alone",
+	)
+	f.BoolVar(&o.Session, "setsid", false, "run the command in a session of its own")
+	f.BoolVar(
+		&o.Strict, "strict", false, "exit with code 3 if a descriptor was leaked, and print which",
+	)
+	f.StringVar(
+		&o.Report, "report", "",
+		"write the report of the stop to this `file`: HTML if the name ends in .html, else JSON",
+	)
+	f.StringVar(
+		&texts.termAfter, "term-after", "",
+		"stop the command after a `time`, or when it listens: ready:tcp:8080 (default never)",
+	)
+	f.DurationVar(
+		&o.ReadyTimeout, "ready-timeout", 30*time.Second, "wait this `time` for --term-after ready",
+	)
+	f.CountVarP(&o.Verbose, "verbose", "v", "log events of level info; -vv logs level debug")
 }
 
 func (o *ExecOptions) setRewrite(rules []string) error {
@@ -124,7 +149,7 @@ func (o *ExecOptions) setParentDeath(sig string) (err error) {
 	return nil
 }
 
-// setTermAfter reads a time, or ready:tcp:[host:]port.
+// setTermAfter parses a time, or ready:tcp:[host:]port.
 func (o *ExecOptions) setTermAfter(text string) (err error) {
 	if text == "" {
 		return nil
@@ -146,7 +171,7 @@ func (o *ExecOptions) setTermAfter(text string) (err error) {
 	return nil
 }
 
-func (o *ExecOptions) check() error {
+func (o *ExecOptions) checkRanges() error {
 	if o.Deadline <= 0 || o.ReadyTimeout <= 0 {
 		return errors.New("--deadline and --ready-timeout must be above 0")
 	}

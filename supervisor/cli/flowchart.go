@@ -8,9 +8,9 @@ import (
 	"tp0/supervisor/config"
 )
 
-// writeFlowchart draws who waits for whom, as mermaid has it. Names of children
-// need no escapes: they have letters, digits, dots, underscores and dashes only.
-// Nodes have numbers, since some names mean something to mermaid.
+// writeFlowchart prints the dependencies as a flowchart of mermaid. Names of children need no
+// escapes: they have letters, digits, dots, underscores and dashes only. Nodes have numbers,
+// because some names are keywords of mermaid.
 func writeFlowchart(w io.Writer, cfg *config.Config) {
 	fmt.Fprintln(w, "flowchart TD")
 	node := map[string]string{}
@@ -27,6 +27,7 @@ func writeFlowchart(w io.Writer, cfg *config.Config) {
 	}
 }
 
+// shape returns the brackets of the node of a child.
 func shape(c *config.Child) (before, after string) {
 	switch {
 	case len(c.Instances) == 0:

@@ -18,8 +18,8 @@ import (
 
 const fmtVerb = "fmt"
 
-// longFlags takes -check and -diff for --check and --diff: every other tool
-// for HCL has them with one dash.
+// longFlags replaces -check and -diff by --check and --diff, because the other tools for HCL
+// have them with one dash.
 func longFlags(args []string) []string {
 	if len(args) == 0 || args[0] != fmtVerb {
 		return args
@@ -34,7 +34,7 @@ func longFlags(args []string) []string {
 	return long
 }
 
-// formatter is one use of fmt.
+// formatter is one run of fmt.
 type formatter struct {
 	*cli
 	check, diff bool
@@ -44,16 +44,16 @@ func (c *cli) fmtCommand() *cobra.Command {
 	f := &formatter{cli: c}
 	cmd := &cobra.Command{
 		Use:   fmtVerb + " [FILE|DIR|-]…",
-		Short: "Lay out configurations as all HCL is laid out",
-		Long: `Lay out configurations as all HCL is laid out.
+		Short: "Format configurations in the canonical style of HCL",
+		Long: `Format configurations in the canonical style of HCL.
 
-Files are rewritten in place, and those that changed are named. Of a directory
-(the current one, if nothing is given) these are its *.hcl files, and - is
-standard input, formatted to standard output. A file whose syntax is broken is
-left alone.
+Files are rewritten in place, and the names of changed files are printed. A
+directory stands for its *.hcl files; the default is the current directory. With -,
+standard input is formatted to standard output. A file with a syntax error is not
+changed.
 
-Exit codes: 0 done, or nothing to do; 1 with --check, a file is laid out
-otherwise; 2 a file has faults or cannot be read or written.`,
+Exit codes: 0 done, 1 a file is not in the canonical style (with --check), 2 a file
+has a syntax error or cannot be read or written.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"."}
@@ -67,8 +67,13 @@ otherwise; 2 a file has faults or cannot be read or written.`,
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&f.check, "check", false, "rewrite nothing, and exit 1 if a file is laid out otherwise")
-	cmd.Flags().BoolVar(&f.diff, "diff", false, "print what changes; without --check files are rewritten too")
+	cmd.Flags().BoolVar(
+		&f.check, "check", false,
+		"rewrite nothing, and exit with code 1 if a file is not in the canonical style",
+	)
+	cmd.Flags().BoolVar(
+		&f.diff, "diff", false, "print the changes; without --check files are rewritten too",
+	)
 	return cmd
 }
 
@@ -109,7 +114,7 @@ func (f *formatter) argument(arg string) error {
 	return all
 }
 
-// escaped is a path that a pattern takes as it is.
+// escaped returns a path without the meaning of its characters in a pattern.
 func escaped(path string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
@@ -142,8 +147,8 @@ func (f *formatter) format(name string, src []byte, write func([]byte) error) er
 	return write(out)
 }
 
-// replace puts a new file in the place of another, which is there whole at any
-// moment, and keeps its owner and mode. Of a link it is the file behind it.
+// replace replaces the content of a file in one step, so that no reader sees a part of it. The
+// owner and the mode stay. A symbolic link stays, and its target is replaced.
 func replace(path string, content []byte) (err error) {
 	path, err = filepath.EvalSymlinks(path)
 	if err != nil {
@@ -159,7 +164,9 @@ func replace(path string, content []byte) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("cannot rewrite %s: %w", path, errors.Join(err, tmp.Close(), os.Remove(tmp.Name())))
+			err = fmt.Errorf(
+				"cannot rewrite %s: %w", path, errors.Join(err, tmp.Close(), os.Remove(tmp.Name())),
+			)
 		}
 	}()
 	if _, err = tmp.Write(content); err != nil {
@@ -168,7 +175,7 @@ func replace(path string, content []byte) (err error) {
 	if err = tmp.Chown(int(was.Uid), int(was.Gid)); err != nil {
 		return err
 	}
-	// After chown, which takes the setuid bits away.
+	// chown(2) clears the setuid bits, so the mode is set after it.
 	if err = syscall.Fchmod(int(tmp.Fd()), was.Mode&0o7777); err != nil {
 		return err
 	}
@@ -181,12 +188,12 @@ func replace(path string, content []byte) (err error) {
 	return tmp.Close()
 }
 
-// difference is what format changed, as diff -u prints it. It compares line by
-// line: format moves none.
+// difference returns the changes in the format of diff -u. It compares line by line, because
+// format does not add or remove lines.
 func difference(name string, src, out []byte) string {
 	before, after := strings.SplitAfter(string(src), "\n"), strings.SplitAfter(string(out), "\n")
 	if len(before) != len(after) {
-		return fmt.Sprintf("%s: its lines move\n", name)
+		return fmt.Sprintf("%s: the number of lines changes\n", name)
 	}
 	const around = 3
 	var b strings.Builder
@@ -196,7 +203,7 @@ func difference(name string, src, out []byte) string {
 		if !differs(i) {
 			continue
 		}
-		end := i + 1 // of the hunk, which goes on while the next change is near
+		end := i + 1 // of the hunk; it includes the next change if that is near
 		for j := end; j < len(before) && j <= end+2*around; j++ {
 			if differs(j) {
 				end = j + 1
@@ -204,7 +211,7 @@ func difference(name string, src, out []byte) string {
 		}
 		from, to := max(i-around, 0), min(end+around, len(before))
 		if before[to-1] == "" {
-			to-- // what is behind the last newline is no line
+			to-- // there is no line after the last newline
 		}
 		fmt.Fprintf(&b, "@@ -%d,%d +%d,%d @@\n", from+1, to-from, from+1, to-from)
 		hunk(&b, before[from:to], after[from:to])
@@ -213,7 +220,7 @@ func difference(name string, src, out []byte) string {
 	return b.String()
 }
 
-// hunk prints lines; those that differ one after the other are kept together.
+// hunk prints lines. Adjacent lines that differ are one block.
 func hunk(b *strings.Builder, before, after []string) {
 	line := func(sign, text string) {
 		b.WriteString(sign + text)

@@ -12,10 +12,13 @@ import (
 	"tp0/supervisor/config"
 )
 
-// supervisor runs a command line in this process.
+// supervisor runs a command line in the process of the test.
 func supervisor(stdin string, args ...string) (code int, stdout, stderr string) {
 	var out, err bytes.Buffer
-	code = Main(args, Program{Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &err, Brief: func() {}})
+	code = Main(
+		args,
+		Program{Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &err, Brief: func() {}},
+	)
 	return code, out.String(), err.String()
 }
 
@@ -41,12 +44,14 @@ func read(t *testing.T, path string) string {
 const (
 	crooked  = "a=1\nbcd  = 2\n# c\n# d\n# e\n# f\n# g\n# h\n# i\nx {\n y=1\n}"
 	straight = "a   = 1\nbcd = 2\n# c\n# d\n# e\n# f\n# g\n# h\n# i\nx {\n  y = 1\n}"
-	patch    = "@@ -1,5 +1,5 @@\n-a=1\n-bcd  = 2\n+a   = 1\n+bcd = 2\n # c\n # d\n # e\n@@ -8,5 +8,5 @@\n # h\n # i\n x {\n- y=1\n+  y = 1\n }\n\\ No newline at end of file\n"
+	patch    = "@@ -1,5 +1,5 @@\n-a=1\n-bcd  = 2\n+a   = 1\n+bcd = 2\n # c\n # d\n # e\n" +
+		"@@ -8,5 +8,5 @@\n # h\n # i\n x {\n- y=1\n+  y = 1\n }\n\\ No newline at end of file\n"
 )
 
 func TestFmt(t *testing.T) {
 	dir := t.TempDir()
-	path, link, broken := filepath.Join(dir, "a.hcl"), filepath.Join(dir, "link"), filepath.Join(dir, "broken")
+	path, link := filepath.Join(dir, "a.hcl"), filepath.Join(dir, "link")
+	broken := filepath.Join(dir, "broken")
 	write(t, path, crooked, 0o640)
 	if err := os.Chown(path, os.Geteuid(), 12); err != nil && os.Geteuid() == 0 {
 		t.Fatal(err)
@@ -66,7 +71,10 @@ func TestFmt(t *testing.T) {
 		stdout, file string
 	}{
 		{[]string{"-check", link}, "", 1, link + "\n", crooked},
-		{[]string{"-check", "-diff", path}, "", 1, "--- " + path + "\n+++ " + path + "\n" + patch, crooked},
+		{
+			[]string{"-check", "-diff", path}, "", 1,
+			"--- " + path + "\n+++ " + path + "\n" + patch, crooked,
+		},
 		{[]string{"-"}, crooked, 0, straight, crooked},
 		{[]string{"--check", "-"}, crooked, 1, "<stdin>\n", crooked},
 		{[]string{"-"}, "a = ", 2, "", crooked},
@@ -77,15 +85,28 @@ func TestFmt(t *testing.T) {
 	} {
 		code, stdout, _ := supervisor(test.stdin, append([]string{"fmt"}, test.args...)...)
 		if code != test.code || stdout != test.stdout || read(t, path) != test.file {
-			t.Errorf("%q: code %d, want %d; printed\n%s\nwant\n%s\nfile\n%s", test.args, code, test.code, stdout, test.stdout, read(t, path))
+			t.Errorf(
+				"%q: code %d, want %d; printed\n%s\nwant\n%s\nfile\n%s", test.args, code, test.code,
+				stdout, test.stdout, read(t, path),
+			)
 		}
 	}
 	if err := syscall.Stat(path, &after); err != nil {
 		t.Fatal(err)
 	}
-	if before.Mode != after.Mode || before.Uid != after.Uid || before.Gid != after.Gid || before.Ino == after.Ino {
-		t.Errorf("mode and owner were %o %d:%d, are %o %d:%d", before.Mode, before.Uid, before.Gid, after.Mode, after.Uid, after.Gid)
+	if before.Mode != after.Mode || before.Uid != after.Uid || before.Gid != after.Gid ||
+		before.Ino == after.Ino {
+		t.Errorf(
+			"mode and owner were %o %d:%d, are %o %d:%d", before.Mode, before.Uid, before.Gid,
+			after.Mode, after.Uid, after.Gid,
+		)
 	}
+	checkNoDamage(t, dir, link, broken)
+}
+
+// checkNoDamage checks that fmt left the broken file and the link as they were, and no other file.
+func checkNoDamage(t *testing.T, dir, link, broken string) {
+	t.Helper()
 	if got := read(t, broken); got != "a =\nb  = 1\n" {
 		t.Errorf("the broken file was changed to %q", got)
 	}
@@ -93,23 +114,44 @@ func TestFmt(t *testing.T) {
 		t.Errorf("the link is gone: %v", err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, ".fmt-*")); len(left) > 0 {
-		t.Errorf("left behind: %q", left)
+		t.Errorf("temporary files: %q", left)
 	}
 }
 
 func TestValidateJSON(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.hcl")
-	write(t, path, "variable \"v\" {}\nchild \"a\" {\n  command = var.v\n  cwd = \"/\\u001b\"\n}\n", 0o600)
+	const src = "variable \"v\" {}\nchild \"a\" {\n  command = var.v\n  cwd = \"/\\u001b\"\n}\n"
+	write(t, path, src, 0o600)
 	for _, test := range []struct {
 		args []string
 		code int
 		want string // the first diagnostic
 	}{
-		{[]string{"-c", path}, 2, `{"severity":"error","summary":"No value for variable","detail":"The variable \"v\" has no default and must be given: with --var v=…, in a --var-file, or as SUPERVISOR_VAR_v.","range":{"filename":"PATH","start":{"line":1,"column":1,"byte":0},"end":{"line":1,"column":13,"byte":12}},"snippet":{"context":"variable \"v\"","code":"variable \"v\" {}"}}`},
-		{[]string{"-c", path, "--var", "v=sh"}, 2, `{"severity":"error","summary":"Invalid value for cwd","detail":"The directory \"/\\x1b\" is not there.","range":{"filename":"PATH","start":{"line":4,"column":9,"byte":54},"end":{"line":4,"column":18,"byte":63}},"snippet":{"context":"child \"a\"","code":"  cwd = \"/\\u001b\""}}`},
-		{[]string{"-c", "/dev/null"}, 2, `{"severity":"error","summary":"Cannot read","detail":"cannot read configuration: /dev/null is not a regular file"}`},
+		{
+			[]string{"-c", path}, 2,
+			`{"severity":"error","summary":"No value for variable","detail":"The variable \"v\" ` +
+				`has no default and must be given: with --var v=…, in a --var-file, or as ` +
+				`SUPERVISOR_VAR_v.","range":{"filename":"PATH","start":{"line":1,"column":1,` +
+				`"byte":0},"end":{"line":1,"column":13,"byte":12}},"snippet":` +
+				`{"context":"variable \"v\"","code":"variable \"v\" {}"}}`,
+		},
+		{
+			[]string{"-c", path, "--var", "v=sh"}, 2,
+			`{"severity":"error","summary":"Invalid value for cwd","detail":"The directory ` +
+				`\"/\\x1b\" is not ` +
+				`there.","range":{"filename":"PATH","start":{"line":4,"column":9,"byte":54},` +
+				`"end":{"line":4,"column":18,"byte":63}},"snippet":{"context":"child \"a\"",` +
+				`"code":"  cwd = \"/\\u001b\""}}`,
+		},
+		{
+			[]string{"-c", "/dev/null"}, 2,
+			`{"severity":"error","summary":"Cannot read","detail":"cannot read configuration: ` +
+				`/dev/null is not a regular file"}`,
+		},
 	} {
-		code, stdout, stderr := supervisor("", append([]string{"validate", "--json"}, test.args...)...)
+		code, stdout, stderr := supervisor(
+			"", append([]string{"validate", "--json"}, test.args...)...,
+		)
 		var got struct {
 			Valid       bool
 			Diagnostics []config.Diagnostic
@@ -123,12 +165,15 @@ func TestValidateJSON(t *testing.T) {
 		if err := encoder.Encode(got.Diagnostics[0]); err != nil {
 			t.Fatal(err)
 		}
-		if text := strings.ReplaceAll(strings.TrimSpace(first.String()), path, "PATH"); code != test.code || got.Valid || text != test.want {
+		if text := strings.ReplaceAll(
+			strings.TrimSpace(first.String()), path, "PATH",
+		); code != test.code || got.Valid || text != test.want {
 			t.Errorf("code %d\ngot  %s\nwant %s", code, text, test.want)
 		}
 	}
 	write(t, path, "child \"a\" { command = \"sh\" }\n", 0o600)
-	if code, stdout, _ := supervisor("", "validate", "--json", "-c", path); code != 0 || stdout != "{\n  \"valid\": true,\n  \"diagnostics\": []\n}\n" {
+	if code, stdout, _ := supervisor("", "validate", "--json", "-c", path); code != 0 ||
+		stdout != "{\n  \"valid\": true,\n  \"diagnostics\": []\n}\n" {
 		t.Errorf("code %d: %s", code, stdout)
 	}
 }

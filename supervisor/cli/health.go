@@ -16,17 +16,17 @@ func (c *cli) healthCommand() *cobra.Command {
 	var ready bool
 	cmd := &cobra.Command{
 		Use:   "health",
-		Short: "Ask the supervisor that runs a configuration how it does",
-		Long: `Ask the supervisor that runs a configuration how it does. The answer is the exit
-code, 0 or 1, within the timeout, whatever state the supervisor is in.
+		Short: "Check the supervisor that runs a configuration",
+		Long: `Check the supervisor that runs a configuration. The result is the exit code, within
+the timeout, whatever state the supervisor is in.
 
-It is well if it answers and no child has failed for good: whatever else is
-amiss it mends by itself. With --ready, every child must be ready or completed,
-every oneshot completed, and no stop under way.`,
+Exit code 0: the supervisor responds and no child has failed permanently. With
+--ready also: every child is ready or completed, every oneshot child is completed,
+and no stop has begun. Exit code 1: one of these is not so.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if timeout <= 0 {
-				return fmt.Errorf("--timeout is %v: want more than nothing, such as 2s", timeout)
+				return fmt.Errorf("--timeout is %v: it must be above 0, such as 2s", timeout)
 			}
 			path, err := c.path()
 			if err != nil {
@@ -49,7 +49,7 @@ every oneshot completed, and no stop under way.`,
 		},
 	}
 	c.addConfig(cmd)
-	cmd.Flags().BoolVar(&ready, "ready", false, "ask whether every child is ready or completed")
-	cmd.Flags().DurationVar(&timeout, "timeout", 2*time.Second, "how long the answer may take")
+	cmd.Flags().BoolVar(&ready, "ready", false, "check also that every child is ready or completed")
+	cmd.Flags().DurationVar(&timeout, "timeout", 2*time.Second, "wait this `time` for the answer")
 	return cmd
 }

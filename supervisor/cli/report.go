@@ -15,9 +15,11 @@ func (c *cli) reportCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "report FILE",
 		Short: "Print the report of a stop as tables",
-		Long: `Print the report of a stop as tables: what was left open, who took the time,
-how each child ended. FILE is what run --report wrote, JSON or a page; - is
-standard input.`,
+		Long: `Print the report of a stop as tables: leaked descriptors, the time that each child
+took, and how each child ended. FILE was written by run --report, as JSON or
+HTML; - is standard input.
+
+Exit codes: 0 done, 1 the file cannot be read or is no report.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			d, err := readReport(args[0])
@@ -33,8 +35,7 @@ standard input.`,
 	}
 }
 
-// readReport does not hang: O_NONBLOCK makes the open of a FIFO that nobody
-// writes to return.
+// readReport reads a report. O_NONBLOCK keeps the open of a FIFO from blocking.
 func readReport(path string) (*report.Document, error) {
 	f := os.Stdin
 	if path != "-" {

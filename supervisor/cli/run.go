@@ -2,18 +2,6 @@ package cli
 
 import "github.com/spf13/cobra"
 
-// RunOptions are the flags of run.
-type RunOptions struct {
-	Config  string   // absolute path
-	Only    []string // children or instances; empty: all
-	Watch   bool     // reload when a file of the configuration changes
-	PidFile string   // empty: none
-	Strict  bool     // as in shutdown { strict = true }
-	Report  string   // in place of shutdown { report = … }
-
-	Vars, VarFiles []string // see [config.Options]; the files by absolute paths
-}
-
 const runVerb = "run"
 
 func (c *cli) runCommand() *cobra.Command {
@@ -23,13 +11,17 @@ func (c *cli) runCommand() *cobra.Command {
 		Short: "Run the children of a configuration until they end or a signal stops them",
 		Long: `Run the children of a configuration until they end or a signal stops them.
 
-SIGTERM, SIGINT and SIGQUIT begin a stop; a second one hastens it, a third one
-kills. SIGHUP reads the configuration again and applies what changed. SIGUSR1
-logs the descriptors that the supervisor has open.
+SIGTERM, SIGINT and SIGQUIT start the stop. A second one escalates to the next
+step of the stop sequence, a third one sends SIGKILL. SIGHUP reloads the
+configuration and applies the changes. SIGUSR1 logs the descriptors that the
+supervisor has open.
 
-Exit codes: 0 all ended well, 1 a child failed (or a critical one's own code),
-2 usage or configuration, 3 a descriptor was left open (with --strict), 124
-something had to be killed.`,
+Exit codes:
+    0  every child ended with success or in the stop
+    1  a child failed permanently (a critical child sets its own code)
+    2  the command line or the configuration is wrong
+    3  a child leaked a descriptor (with --strict)
+  124  a process had to be killed`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) (err error) {
 			if o.Config, err = c.path(); err != nil {
@@ -45,10 +37,22 @@ something had to be killed.`,
 	}
 	c.addConfig(cmd)
 	c.addVars(cmd)
-	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "run only these `children` or instances; what they depend on counts as met")
-	cmd.Flags().BoolVar(&o.Watch, "watch", false, "reload when a file that the configuration was read from changes")
-	cmd.Flags().StringVar(&o.PidFile, "pid-file", "", "write our pid to this `file`, and remove it at the end")
-	cmd.Flags().BoolVar(&o.Strict, "strict", false, "exit 3 if a child left a descriptor open")
-	cmd.Flags().StringVar(&o.Report, "report", "", "write the report of the stop to this `file`: a page if it ends in .html, else JSON")
+	cmd.Flags().StringSliceVar(
+		&o.Only, "only", nil,
+		"run only these `children` or instances, separated by commas (default all); their other "+
+			"dependencies count as met",
+	)
+	cmd.Flags().BoolVar(&o.Watch, "watch", false, "reload when a file of the configuration changes")
+	cmd.Flags().StringVar(
+		&o.PidFile, "pid-file", "",
+		"write the pid of the supervisor to this `file`, and remove the file at the end",
+	)
+	cmd.Flags().BoolVar(
+		&o.Strict, "strict", false, "exit with code 3 if a child leaked a descriptor",
+	)
+	cmd.Flags().StringVar(
+		&o.Report, "report", "",
+		"write the report of the stop to this `file`: HTML if the name ends in .html, else JSON",
+	)
 	return cmd
 }

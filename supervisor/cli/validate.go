@@ -17,13 +17,18 @@ func (c *cli) validateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate",
 		Short: "Check a configuration and start nothing",
-		Args:  cobra.NoArgs,
+		Long: `Check a configuration and start nothing. All faults are printed at once.
+
+Exit codes: 0 the configuration is valid, 2 it is not.`,
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			path, err := c.path()
 			if err != nil {
 				return err
 			}
-			cfg, err := config.Load(path, config.Options{Environ: os.Environ(), Vars: c.vars, VarFiles: c.varFiles})
+			cfg, err := config.Load(
+				path, config.Options{Environ: os.Environ(), Vars: c.vars, VarFiles: c.varFiles},
+			)
 			if err != nil {
 				c.code = exitcode.Usage
 			}
@@ -37,18 +42,22 @@ func (c *cli) validateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(c.Stdout, "%s is valid: %d children, %d instances\n", path, len(cfg.Children), len(cfg.Instances()))
+			fmt.Fprintf(
+				c.Stdout, "%s is valid: %d children, %d instances\n", path, len(cfg.Children),
+				len(cfg.Instances()),
+			)
 			return nil
 		},
 	}
 	c.addConfig(cmd)
 	c.addVars(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document on standard output: valid, and diagnostics with their ranges")
+	cmd.Flags().BoolVar(
+		&asJSON, "json", false, "print the result and the diagnostics as one JSON document",
+	)
 	return cmd
 }
 
-// validity prints for an editor what is wrong, in the form of terraform's
-// validate -json.
+// validity prints the diagnostics for an editor, in the format of terraform validate -json.
 func (c *cli) validity(path string, err error) error {
 	document := struct {
 		Valid       bool                `json:"valid"`
@@ -58,8 +67,13 @@ func (c *cli) validity(path string, err error) error {
 	switch {
 	case errors.As(err, &faults):
 		document.Diagnostics = faults.Diagnostics()
-	case err != nil: // a file cannot be read, which has no place
-		document.Diagnostics = append(document.Diagnostics, config.Diagnostic{Severity: config.SeverityError, Summary: "Cannot read", Detail: err.Error()})
+	case err != nil: // a file that cannot be read has no position
+		document.Diagnostics = append(
+			document.Diagnostics,
+			config.Diagnostic{
+				Severity: config.SeverityError, Summary: "Cannot read", Detail: err.Error(),
+			},
+		)
 	}
 	encoder := json.NewEncoder(c.Stdout)
 	encoder.SetIndent("", "  ")

@@ -13,7 +13,10 @@ func (c *cli) versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		Run: func(*cobra.Command, []string) {
-			fmt.Fprintf(c.Stdout, "supervisor %s (%s %s/%s)\n", c.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			fmt.Fprintf(
+				c.Stdout, "supervisor %s (%s %s/%s)\n", c.Version, runtime.Version(), runtime.GOOS,
+				runtime.GOARCH,
+			)
 		},
 	}
 }

@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"tp0/supervisor/config"
+	"tp0/supervisor/exitcode"
+)
+
+// Program is the program that the command line belongs to.
+type Program struct {
+	Version        string
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Run            func(RunOptions) int  // run
+	Exec           func(ExecOptions) int // exec
+	Brief          func()                // called before any verb but run and exec
+}
+
+// cli is one parse of a command line.
+type cli struct {
+	Program
+	config   string
+	vars     []string
+	varFiles []string
+	code     int
+}
+
+// addConfig adds the flag --config.
+func (c *cli) addConfig(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(
+		&c.config, "config", "c", "",
+		"read the configuration from this `file` (default $SUPERVISOR_CONFIG, else "+
+			"./supervisor.hcl)",
+	)
+}
+
+// addVars adds the flags that set variables.
+func (c *cli) addVars(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(
+		&c.vars, "var", nil,
+		"set a variable of the configuration, as `name=value`; overrides --var-file and "+
+			"$SUPERVISOR_VAR_name",
+	)
+	cmd.Flags().StringArrayVar(
+		&c.varFiles, "var-file", nil,
+		"read variables from this `file`; a later file overrides an earlier one",
+	)
+}
+
+// path returns the absolute path of the configuration.
+func (c *cli) path() (string, error) {
+	path := c.config
+	if path == "" {
+		path = os.Getenv("SUPERVISOR_CONFIG")
+	}
+	if path == "" {
+		path = "supervisor.hcl"
+	}
+	paths, err := absolute([]string{path})
+	if err != nil {
+		return "", err
+	}
+	return paths[0], nil
+}
+
+// absolute returns the absolute paths of files.
+func absolute(paths []string) ([]string, error) {
+	var all []string
+	for _, path := range paths {
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			return nil, fmt.Errorf("cannot find %s: %w", path, err)
+		}
+		all = append(all, abs)
+	}
+	return all, nil
+}
+
+// load loads a configuration for a verb that starts nothing. If it has faults, they are printed,
+// the exit code is set, and the result is nil.
+func (c *cli) load(path string) (*config.Config, error) {
+	cfg, err := config.Load(
+		path, config.Options{Environ: os.Environ(), Vars: c.vars, VarFiles: c.varFiles},
+	)
+	var faults *config.Faults
+	if errors.As(err, &faults) {
+		c.code = exitcode.Usage
+		return nil, faults.Write(c.Stderr, 0, false)
+	}
+	return cfg, err
+}

@@ -1,0 +1,40 @@
+package cli
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/lifecycle"
+)
+
+// RunOptions are the flags of run.
+type RunOptions struct {
+	Config  string   // absolute path
+	Only    []string // children or instances; empty: all
+	Watch   bool     // reload when a file of the configuration changes
+	PidFile string   // empty: none
+	Strict  bool     // as shutdown { strict = true }
+	Report  string   // instead of shutdown { report = … }; empty: as the file says
+
+	Vars, VarFiles []string // as in [config.Options]; VarFiles are absolute paths
+}
+
+// ExecOptions are the command and the flags of exec.
+type ExecOptions struct {
+	Command     []string
+	Deadline    time.Duration
+	Rewrite     map[unix.Signal]unix.Signal // signal received → signal sent; 0: none is sent
+	Scope       lifecycle.Scope
+	ParentDeath unix.Signal // to the supervisor when its parent dies; 0: none
+	Success     []int       // exit codes of the command that count as 0
+	MainOnly    bool        // the descendants of the command are left alone
+	Session     bool
+	Strict      bool
+	TermAfter   time.Duration // after the command is ready; negative: never
+	// address that the ready command listens on; empty: ready when executed
+	ReadyTCP     string
+	ReadyTimeout time.Duration
+	Report       string // file of the report of the stop; empty: none
+	Verbose      int
+}

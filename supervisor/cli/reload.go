@@ -1,0 +1,169 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/config"
+)
+
+// writeReload prints the effect of a reload from old to cfg.
+func writeReload(w io.Writer, old, cfg *config.Config) {
+	plan := config.PlanChange(old, cfg)
+	if plan.Empty() {
+		fmt.Fprintln(w, "A reload would change nothing.")
+	} else {
+		fmt.Fprintln(w, "A reload would do this:")
+	}
+	globals, differences := config.Differences(old, cfg)
+	changed := map[string]config.Change{}
+	for _, c := range plan.Changed {
+		changed[c.Name] = c
+	}
+	down := goingDown(cfg, changed)
+	r := newRows(w, slices.Concat(plan.Added, plan.Removed, plan.Kept, namesOf(plan.Changed)))
+	for _, name := range plan.Added {
+		r.row("  + ", name, "is started")
+	}
+	for _, name := range plan.Removed {
+		r.row("  - ", name, "is stopped")
+	}
+	for _, i := range cfg.Instances() {
+		if c, ok := changed[i.Name]; ok {
+			r.row("  ~ ", c.Name, verdict(i, c, differences[c.Name], down)+told(i, c.Restart))
+			writeDifferences(w, differences[c.Name])
+		}
+	}
+	for _, i := range cfg.Instances() {
+		if slices.Contains(plan.Kept, i.Name) {
+			r.row("  = ", i.Name, "is kept"+told(i, false))
+		}
+	}
+	writeUpdateSlots(w, cfg, changed, down)
+	if cfg.Reload.Rollback &&
+		(len(plan.Added) > 0 || slices.ContainsFunc(
+			plan.Changed, func(c config.Change) bool { return c.Restart },
+		)) {
+		fmt.Fprintln(w, "If one of them does not become ready, the old configuration is restored.")
+	}
+	if len(globals) > 0 {
+		fmt.Fprintln(w, "For the supervisor, without a restart:")
+		writeDifferences(w, globals)
+	}
+}
+
+// goingDown returns the children that are stopped as a whole, because the update stops a child that
+// they depend on.
+func goingDown(cfg *config.Config, changed map[string]config.Change) map[string]bool {
+	down, stops := map[string]bool{}, map[string]bool{}
+	for _, layer := range cfg.StartLayers() { // dependencies come first
+		for _, c := range layer {
+			for _, d := range c.DependsOn {
+				down[c.Name] = down[c.Name] || d.StopsAfterDependent() && stops[d.Child]
+			}
+			stops[c.Name] = slices.ContainsFunc(c.Instances, func(i *config.Instance) bool {
+				return changed[i.Name].Restart && (!i.Policy.OverlapUpdate || down[c.Name])
+			})
+		}
+	}
+	return down
+}
+
+// writeUpdateSlots prints max_parallel of the children with more restarts than that.
+func writeUpdateSlots(
+	w io.Writer, cfg *config.Config, changed map[string]config.Change, down map[string]bool,
+) {
+	for _, c := range cfg.Children {
+		if down[c.Name] {
+			continue // it is stopped as a whole
+		}
+		n := 0
+		for _, i := range c.Instances {
+			if changed[i.Name].Restart {
+				n++
+			}
+		}
+		if n < 2 {
+			continue
+		}
+		if most := c.Instances[0].Policy.MaxParallel; most < n {
+			fmt.Fprintf(
+				w,
+				"Rolling update of the %[1]d instances of %[2]s: %[3]d at a time, each until it "+
+					"is ready.\n",
+				n, c.Name, most,
+			)
+		}
+	}
+}
+
+// namesOf returns the names of the changed instances.
+func namesOf(changes []config.Change) []string {
+	var names []string
+	for _, c := range changes {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// verdict tells whether a change restarts an instance, and why.
+func verdict(
+	i *config.Instance, c config.Change, all []config.Difference, down map[string]bool,
+) string {
+	if !c.Restart {
+		return "keeps running: the change does not concern its process"
+	}
+	var why []string
+	for _, d := range all {
+		if d.Restart {
+			why = append(why, d.Attribute)
+		}
+	}
+	how := "is restarted"
+	switch {
+	case down[i.Child]:
+		how = "is restarted together with its dependencies"
+	case i.Policy.OverlapUpdate:
+		how = "is replaced, and the old process is stopped when the new one is ready"
+	}
+	return how + ", for its " + strings.Join(why, ", ")
+}
+
+// told tells whether an instance that keeps running gets the reload signal.
+func told(i *config.Instance, restart bool) string {
+	sig := i.Policy.ReloadSignal
+	if sig == 0 || restart {
+		return ""
+	}
+	if name := unix.SignalName(sig); name != "" {
+		return ", and gets " + name
+	}
+	return fmt.Sprintf(", and gets signal %d", int(sig))
+}
+
+// writeDifferences prints the changed attributes of an instance.
+func writeDifferences(w io.Writer, all []config.Difference) {
+	var names []string
+	for _, d := range all {
+		names = append(names, d.Attribute)
+	}
+	r := newRows(w, names)
+	for _, d := range all {
+		text := d.Old + " → " + d.New
+		if d.Attribute == "env" {
+			var parts []string
+			if d.New != "" {
+				parts = append(parts, "sets "+d.New)
+			}
+			if d.Old != "" {
+				parts = append(parts, "drops "+d.Old)
+			}
+			text = strings.Join(parts, "; ")
+		}
+		r.row("      ", d.Attribute, text)
+	}
+}
