@@ -101,12 +101,9 @@ func TestDaemonIsStopped(t *testing.T) {
 func TestDaemonThatIgnoresSIGTERMIsKilled(t *testing.T) {
 	s := start(t, `shutdown { deadline = "2s" }`+"\n"+fixture("d", "daemon ignore-term stay", ""))
 	s.awaitLine("[d] daemon ")
-	s.signal(unix.SIGTERM)
-	e := s.expectStop(124, "forced")
-	if e.int("killed") != 1 || e.int("elapsed_ms") > 2500 {
-		t.Errorf("got %v, want killed=1, and elapsed_ms of at most 2500", e)
+	if s.expectForced(2*time.Second, 1) {
+		s.awaitEntry("orphan reaped", "command", "fixture", "signal", "SIGKILL")
 	}
-	s.awaitEntry("orphan reaped", "command", "fixture", "signal", "SIGKILL")
 }
 
 // TestRunEndsWhenNothingRuns checks that the stop starts when no child runs, and ends what a
@@ -144,20 +141,16 @@ func TestThirdSignalKillsAll(t *testing.T) {
 	s.expectStop(124, "forced")
 }
 
-// latestEnd is when a stop with a deadline of one second must be over, in milliseconds: the
-// deadline plus 250 ms.
-const latestEnd = 1250
-
+// TestDeadlineBoundsTheStop checks that the deadline bounds a chain of children that ignore
+// SIGTERM.
 func TestDeadlineBoundsTheStop(t *testing.T) {
-	s := start(t, `shutdown { deadline = "1s" }`+"\n"+fixture("a", "ignore-term", "")+fixture("b",
-		"ignore-term",
-		`depends_on = ["a"]`)+fixture("c", "ignore-term", `depends_on = ["b"]`))
+	s := start(t, `shutdown { deadline = "1s" }`+"\n"+fixture("a", "ignore-term", "")+
+		fixture("b", "ignore-term", `depends_on = ["a"]`)+
+		fixture("c", "ignore-term", `depends_on = ["b"]`))
+	s.awaitLine("[a] ready")
+	s.awaitLine("[b] ready")
 	s.awaitLine("[c] ready")
-	s.signal(unix.SIGTERM)
-	e := s.expectStop(124, "forced")
-	if e.int("killed") != 3 || e.int("elapsed_ms") > latestEnd || e.int("deadline_ms") != 1000 {
-		t.Errorf("got %v, want killed=3, deadline_ms=1000, and elapsed_ms of at most 1250", e)
-	}
+	s.expectForced(time.Second, 3)
 }
 
 // TestSIGTERMAtAnyTime checks that SIGTERM at any time leads to a complete stop.
