@@ -17,8 +17,8 @@ import (
 	"tp0/supervisor/process"
 )
 
-// deferWindow is how long the judgement of an end is deferred. A service manager may send SIGTERM to
-// all processes of a control group at once (systemd.kill(5), KillMode=control-group): to the
+// deferWindow is how long the judgement of an end is deferred. A service manager may send SIGTERM
+// to all processes of a control group at once (systemd.kill(5), KillMode=control-group): to the
 // supervisor, to each child, and to the descendants. The end of a child can then be reported before
 // the signal to the supervisor. So an end by such a signal, if no restart follows, is judged
 // deferWindow later. If the supervisor got the same signal meanwhile, the end is no failure.

@@ -51,6 +51,11 @@ func TestOrder(t *testing.T) {
 			{"exit-by web2 SIGTERM", "SIGTERM db"},
 			{"exit db", "cleanup"},
 		}},
+	})
+}
+
+func TestEndedDependency(t *testing.T) {
+	runScripts(t, []script{
 		{"a completed dependency counts as ready", configs(
 			newConfig(child("init"), child("a", after("init"))),
 		), []step{
@@ -358,6 +363,21 @@ func TestReload(t *testing.T) {
 			{"exit b", "spawn b+"},
 			{"spawned b", "b ready, reloaded +[] -[] ~[b] =[a]"},
 		}},
+		{"a new policy applies without a restart", configs(
+			base,
+			newConfig(child("a"), child("b", after("a"), killSignal(1, 1e9))),
+		), []step{
+			{"reload 1", "reloaded +[] -[] ~[b] =[a]"},
+			{"TERM", "SIGHUP b"},
+			{"wait 1s", "SIGKILL b"},
+		}},
+	}...))
+}
+
+func TestReloadOfDependencies(t *testing.T) {
+	up := []step{{"", "spawn a"}, {"spawned a", "a ready, spawn b"}, {"spawned b", "b ready"}}
+	base := newConfig(child("a"), child("b", after("a")))
+	runScripts(t, beginWith(up, []script{
 		{"replaced dependents are stopped before their replaced dependency", configs(
 			base,
 			newConfig(child("a", args("+")), child("b", after("a"), args("+"))),
@@ -375,14 +395,6 @@ func TestReload(t *testing.T) {
 			{"reload 1", "SIGTERM a"},
 			{"exit a 1", "spawn a+"}, // the failure does not count: the process was to be replaced
 			{"spawned a", "a ready, reloaded +[] -[] ~[a] =[b]"},
-		}},
-		{"a new policy applies without a restart", configs(
-			base,
-			newConfig(child("a"), child("b", after("a"), killSignal(1, 1e9))),
-		), []step{
-			{"reload 1", "reloaded +[] -[] ~[b] =[a]"},
-			{"TERM", "SIGHUP b"},
-			{"wait 1s", "SIGKILL b"},
 		}},
 		{"a removed dependency", configs(base, newConfig(child("b"))), []step{
 			{"reload 1", "SIGTERM a"},
@@ -582,8 +594,8 @@ func TestStopGoesOnAfterKill(t *testing.T) {
 	})
 }
 
-// TestBudgetTimersInAnyOrder checks that all processes are killed before the orphan cleanup. After the
-// supervisor did not run for a while, both timers of the budget are due at once.
+// TestBudgetTimersInAnyOrder checks that all processes are killed before the orphan cleanup. After
+// the supervisor did not run for a while, both timers of the budget are due at once.
 func TestBudgetTimersInAnyOrder(t *testing.T) {
 	relay := newRelay(t)
 	synctest.Test(t, func(t *testing.T) {

@@ -113,9 +113,9 @@ type shutdown struct {
 }
 
 // at returns the deadline minus the reserve divided by divisor. The reserve is 5 % of the deadline,
-// 500 ms at most: the time that is left if the stop sequences use all of theirs. A half of it is for
-// the end of killed processes, a quarter for the orphan cleanup, an eighth for the last output, the
-// rest for the last line.
+// 500 ms at most: the time that is left if the stop sequences use all of theirs. A half of the
+// reserve is for the end of killed processes, a quarter for the orphan cleanup, an eighth for the
+// last output, and the rest for the last line.
 func (s *shutdown) at(reserve, divisor time.Duration) time.Time {
 	return s.deadline.Add(-reserve / divisor)
 }

@@ -8,7 +8,7 @@ import (
 	"tp0/supervisor/config"
 )
 
-func TestUntil(t *testing.T) {
+func TestDependencyConditions(t *testing.T) {
 	runScripts(t, []script{
 		{"started, ready and completed", configs(
 			newConfig(
@@ -39,6 +39,22 @@ func TestUntil(t *testing.T) {
 			{"TERM", "SIGTERM a"},
 			{"exit a", "cleanup"},
 		}},
+		{"a stop has no order for a dependency on completed", configs(
+			newConfig(child("m"), child("a", after("m:completed"))),
+			newConfig(child("m", args("+")), child("a", after("m:completed"))),
+		), []step{
+			{"spawned m", "spawn m, m ready"},
+			{"exit m", "m completed, spawn a"},
+			{"spawned a", "a ready"},
+			{"reload 1", "spawn m+"},
+			{"spawned m", "m ready, reloaded +[] -[] ~[m] =[a]"},
+			{"TERM", "SIGTERM m, SIGTERM a"},
+		}},
+	})
+}
+
+func TestFailedDependency(t *testing.T) {
+	runScripts(t, []script{
 		{"a failed dependency blocks its dependents", configs(
 			newConfig(
 				child("m", oneshot, never, ignored), child("a", after("m:completed")), child("x"),
@@ -60,17 +76,6 @@ func TestUntil(t *testing.T) {
 			{"spawned x", "spawn m, spawn x, x ready"},
 			{"spawn-failed m", "m not spawned, m failed, a blocked by m"},
 			{"health", "a waits for m, which has failed"},
-		}},
-		{"a stop has no order for a dependency on completed", configs(
-			newConfig(child("m"), child("a", after("m:completed"))),
-			newConfig(child("m", args("+")), child("a", after("m:completed"))),
-		), []step{
-			{"spawned m", "spawn m, m ready"},
-			{"exit m", "m completed, spawn a"},
-			{"spawned a", "a ready"},
-			{"reload 1", "spawn m+"},
-			{"spawned m", "m ready, reloaded +[] -[] ~[m] =[a]"},
-			{"TERM", "SIGTERM m, SIGTERM a"},
 		}},
 		{"a stop while children start", configs(
 			newConfig(child("m", oneshot), child("a", after("m:completed"))),
@@ -126,7 +131,7 @@ func TestCritical(t *testing.T) {
 	}...))
 }
 
-func TestSidecar(t *testing.T) {
+func TestSidecarOrder(t *testing.T) {
 	runScripts(t, []script{
 		{"sidecars are stopped last, in their own order", configs(
 			newConfig(
@@ -152,6 +157,22 @@ func TestSidecar(t *testing.T) {
 			{"TERM", "SIGTERM a"},
 			{"exit a", "SIGTERM s"},
 		}},
+		{"a removed sidecar is stopped last", configs(
+			newConfig(child("s", sidecar), child("a"), child("x")),
+			newConfig(child("x")),
+		), []step{
+			{"spawned s", "spawn s, spawn a, spawn x, s ready"},
+			{"spawned a", "a ready"},
+			{"spawned x", "x ready"},
+			{"reload 1", "SIGTERM a"},
+			{"exit a", "SIGTERM s"},
+			{"exit s", "reloaded +[] -[s a] ~[] =[x]"},
+		}},
+	})
+}
+
+func TestOnlySidecarsRun(t *testing.T) {
+	runScripts(t, []script{
 		{"the supervisor stops if only sidecars run", configs(
 			newConfig(child("s", sidecar), child("a", after("s"))),
 		), []step{
@@ -193,17 +214,6 @@ func TestSidecar(t *testing.T) {
 			{"spawned s", "spawn s, s ready"},
 			{"exit s", "s completed, stop: nothing runs and nothing is due, cleanup"},
 		}},
-		{"a removed sidecar is stopped last", configs(
-			newConfig(child("s", sidecar), child("a"), child("x")),
-			newConfig(child("x")),
-		), []step{
-			{"spawned s", "spawn s, spawn a, spawn x, s ready"},
-			{"spawned a", "a ready"},
-			{"spawned x", "x ready"},
-			{"reload 1", "SIGTERM a"},
-			{"exit a", "SIGTERM s"},
-			{"exit s", "reloaded +[] -[s a] ~[] =[x]"},
-		}},
 	})
 }
 
@@ -242,8 +252,8 @@ func TestReloadSignal(t *testing.T) {
 	}...))
 }
 
-// TestStopByOldPolicy checks that a process is stopped by the policy of its spawn, or by the last one
-// that came without a restart.
+// TestStopByOldPolicy checks that a process is stopped by the policy of its spawn, or by the last
+// one that came without a restart.
 func TestStopByOldPolicy(t *testing.T) {
 	slow, quick := killSignal(unix.SIGINT, 3e9), killSignal(unix.SIGQUIT, 1e9)
 	runScripts(t, []script{

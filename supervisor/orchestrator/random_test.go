@@ -18,9 +18,9 @@ import (
 	"tp0/supervisor/process"
 )
 
-// anyConfig makes a configuration of some of the children a to e. What depends
-// on what, and until when, is in no two of them the same.
-func anyConfig(r *rand.Rand) *config.Config {
+// randomConfig returns a configuration of some of the children a to e, with random dependencies and
+// policies.
+func randomConfig(r *rand.Rand) *config.Config {
 	pick := func(of ...string) string { return of[r.IntN(len(of))] }
 	names := []string{"a", "b", "c", "d", "e"}
 	r.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
@@ -48,8 +48,10 @@ func anyConfig(r *rand.Rand) *config.Config {
 			}
 			p.OverlapUpdate, p.MaxParallel = !oneshot && strategy == 0, 1+strategy
 		})
-		children = append(children, child(pick(name, name+"*1", name+"*2", name+"*3"), after(deps...), listenOn(pick("", ":"+name, ":1"+name)), args(pick("", "", "+")),
-			restart(pick("never", "failure", "always")), onSuccess(on), onFailure(on), killSignal(unix.SIGTERM, time.Duration(1+r.IntN(5))*time.Second), role))
+		children = append(children, child(pick(name, name+"*1", name+"*2", name+"*3"),
+			after(deps...), listenOn(pick("", ":"+name, ":1"+name)), args(pick("", "", "+")),
+			restart(pick("never", "failure", "always")), onSuccess(on), onFailure(on),
+			killSignal(unix.SIGTERM, time.Duration(1+r.IntN(5))*time.Second), role))
 		if last := children[len(children)-1]; r.IntN(10) == 0 {
 			last.Disabled, last.Instances = true, nil
 		}
@@ -60,14 +62,14 @@ func anyConfig(r *rand.Rand) *config.Config {
 	return cfg
 }
 
-// act does something that can happen at this moment.
+// act does something random that can happen now.
 func (h *harness) act(r *rand.Rand, reloads bool) {
 	h.mu.Lock()
 	var one *fakeProcess
 	if n := len(h.processes); n > 0 {
 		one = h.processes[r.IntN(n)]
 	}
-	swept := h.cleanupDue
+	cleanup := h.cleanupDue
 	h.mu.Unlock()
 	switch n := r.IntN(40); {
 	case n == 0 && r.IntN(3) == 0:
@@ -76,7 +78,7 @@ func (h *harness) act(r *rand.Rand, reloads bool) {
 		h.do(fmt.Sprintf("reload %d", r.IntN(len(h.configs))))
 	case n < 10:
 		<-time.After(time.Duration(r.IntN(3000)) * time.Millisecond)
-	case swept && r.IntN(5) == 0:
+	case cleanup && r.IntN(5) == 0:
 		h.mu.Lock()
 		h.cleanupDue = false
 		h.mu.Unlock()
@@ -91,36 +93,42 @@ func (h *harness) act(r *rand.Rand, reloads bool) {
 	}
 }
 
-// oneshot reports whether an instance is one in some configuration: a reload can
-// make one of a run.
-func (h *harness) oneshot(name string) bool {
-	return slices.ContainsFunc(h.configs, func(c *config.Config) bool {
-		return slices.ContainsFunc(c.Instances(), func(i *config.Instance) bool { return i.Name == name && i.Policy.Oneshot })
-	})
+// isOneshot reports whether an instance is a oneshot in any configuration: a reload can make a
+// process that runs already a oneshot.
+func (h *harness) isOneshot(name string) bool {
+	for _, c := range h.configs {
+		for _, i := range c.Instances() {
+			if i.Name == name && i.Policy.Oneshot {
+				return true
+			}
+		}
+	}
+	return false
 }
 
-// settle lets everybody do as they are told, until nothing is to be done.
+// settle answers all spawns, and ends all processes that got a signal and all oneshots, until the
+// orchestrator asks for nothing more.
 func (h *harness) settle() {
 	for idle := false; ; {
 		synctest.Wait()
-		var begun, told []*fakeProcess
+		var spawning, ending []*fakeProcess
 		h.mu.Lock()
-		for _, r := range h.processes {
+		for _, p := range h.processes {
 			switch {
-			case r.pid == 0:
-				begun = append(begun, r)
-			case r.signalled, h.oneshot(r.name):
-				told = append(told, r)
+			case p.pid == 0:
+				spawning = append(spawning, p)
+			case p.signalled, h.isOneshot(p.name):
+				ending = append(ending, p)
 			}
 		}
 		h.mu.Unlock()
-		for _, r := range begun {
-			h.spawned(r, 0)
+		for _, p := range spawning {
+			h.spawned(p, 0)
 		}
-		for _, r := range told {
-			h.exit(r, event.Exit{}, process.FDResult{})
+		for _, p := range ending {
+			h.exit(p, event.Exit{}, process.FDResult{})
 		}
-		busy := len(begun)+len(told) > 0
+		busy := len(spawning)+len(ending) > 0
 		if idle && !busy {
 			return
 		}
@@ -130,14 +138,15 @@ func (h *harness) settle() {
 	}
 }
 
-// settled holds a fleet that is left alone against its configuration.
-func (h *harness) settled() {
+// checkSettled compares an orchestrator that has settled with its configuration.
+func (h *harness) checkSettled() {
 	if h.o.shutdown.phase != running || h.o.haltedReload() != "" {
 		return
 	}
 	for _, inst := range h.o.instances {
-		if inst.update.hasSlot && !h.o.dependenciesReady(inst) && (inst.state == lifecycle.Waiting || inst.goal == rollout.Replace) {
-			return // it waits for what it depends on, and those that come after it wait for it
+		blocked := inst.state == lifecycle.Waiting || inst.goal == rollout.Replace
+		if inst.update.hasSlot && blocked && !h.o.dependenciesReady(inst) {
+			return // it waits for its dependencies, and other instances wait for its slot
 		}
 	}
 	var got, want []string
@@ -145,12 +154,12 @@ func (h *harness) settled() {
 		got = append(got, inst.spec.Name)
 		switch {
 		case inst.goal != rollout.Run:
-			h.t.Errorf(
-				"%s is %s, and something else is still wanted of it", inst.spec.Name, inst.state,
-			)
-		case inst.state == lifecycle.Waiting && h.o.mayStart(inst):
-			h.t.Errorf("%s waits for nothing", inst.spec.Name)
-		case inst.state != lifecycle.Waiting && inst.state != lifecycle.Ready && inst.state != lifecycle.Succeeded && inst.state != lifecycle.Failed:
+			h.t.Errorf("%s is %s: got goal %d, want run", inst.spec.Name, inst.state, inst.goal)
+		case h.o.mayStart(inst):
+			h.t.Errorf("%s is waiting, though it may start", inst.spec.Name)
+		case inst.state == lifecycle.Waiting, inst.state == lifecycle.Ready:
+		case inst.state == lifecycle.Succeeded, inst.state == lifecycle.Failed:
+		default:
 			h.t.Errorf("%s stays %s", inst.spec.Name, inst.state)
 		}
 	}
@@ -158,7 +167,7 @@ func (h *harness) settled() {
 		want = append(want, i.Name)
 	}
 	if !slices.Equal(got, want) {
-		h.t.Errorf("there are %v, want %v", got, want)
+		h.t.Errorf("instances: got %v, want %v", got, want)
 	}
 	needed := map[string]bool{}
 	for _, inst := range h.o.instances {
@@ -168,68 +177,50 @@ func (h *harness) settled() {
 	}
 	for address, open := range needed {
 		if open != (h.sockets.open[address] != 0) {
-			h.t.Errorf("%s is open: %v", address, !open)
+			h.t.Errorf("%s: got open %v, want %v", address, !open, open)
 		}
 	}
 	if h.o.reloads.active != nil {
-		h.t.Error("the reload is not over")
+		h.t.Error("the reload is not finished")
 	}
 }
 
-// Whatever happens, in whatever order: no instance has two runs, nothing is
-// spawned once a stop began (world.Spawn looks at both), everything ends, and
-// a fleet that is left alone becomes what its configuration says.
-func TestAnything(t *testing.T) {
+// TestRandomEvents plays random events. No instance has two processes and no spawn follows a stop:
+// harness.Spawn checks both. Every orchestrator ends, and one that settles is as its configuration
+// says.
+func TestRandomEvents(t *testing.T) {
 	relay := newRelay(t)
 	for seed := range uint64(600) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := rand.New(rand.NewPCG(seed, 0))
-				h := newHarness(t, relay, anyConfig(r), anyConfig(r), anyConfig(r))
+				h := newHarness(t, relay, randomConfig(r), randomConfig(r), randomConfig(r))
 				defer h.finish()
 				for range r.IntN(80) {
 					h.act(r, true)
 					if r.IntN(2) == 0 {
-						synctest.Wait() // else several messages come together
+						synctest.Wait() // else several messages are handled in one batch
 					}
 				}
 				h.settle()
-				h.settled()
+				h.checkSettled()
 			})
 		})
 	}
 }
 
-// Without a reload the order holds throughout: what an instance depends on is
-// there when it is spawned, and what depends on it is gone when its stop
-// begins.
-func TestAnyOrder(t *testing.T) {
+// TestRandomOrder plays random events without reloads. An instance is spawned when its dependencies
+// allow that, and its stop begins when its dependents have ended.
+func TestRandomOrder(t *testing.T) {
 	relay := newRelay(t)
 	for seed := range uint64(200) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := rand.New(rand.NewPCG(seed, 1))
-				cfg := anyConfig(r)
+				cfg := randomConfig(r)
 				h := newHarness(t, relay, cfg)
 				defer h.finish()
-				h.mu.Lock()
-				h.onSpawn = func(name string) {
-					for _, inst := range h.o.instances {
-						if d := dependsOn(cfg, name, inst.spec.Name); d != nil && !reached(inst, d.Until) {
-							t.Errorf(
-								"%s is spawned while %s is %s", name, inst.spec.Name, inst.state,
-							)
-						}
-					}
-				}
-				h.onSignal = func(name string) {
-					for _, other := range h.processes {
-						if h.o.shutdown.requests < 2 && !other.killed && time.Since(h.o.shutdown.began) < deadline-reserve && goesBefore(cfg, other.name, name) {
-							t.Errorf("%s is stopped while %s has a run", name, other.name)
-						}
-					}
-				}
-				h.mu.Unlock()
+				h.checkOrder(cfg)
 				for range r.IntN(80) {
 					h.act(r, false)
 					synctest.Wait()
@@ -239,8 +230,31 @@ func TestAnyOrder(t *testing.T) {
 	}
 }
 
-// dependsOn is how the child of an instance depends on that of another; nil:
-// it does not.
+// checkOrder checks the order of all spawns and stops from now on.
+func (h *harness) checkOrder(cfg *config.Config) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.onSpawn = func(name string) {
+		for _, inst := range h.o.instances {
+			if d := dependsOn(cfg, name, inst.spec.Name); d != nil && !reached(inst, d.Until) {
+				h.t.Errorf("%s is spawned while %s is %s", name, inst.spec.Name, inst.state)
+			}
+		}
+	}
+	h.onSignal = func(name string) {
+		s := &h.o.shutdown
+		if s.requests >= 2 || time.Since(s.began) >= deadline-reserve {
+			return // all are killed
+		}
+		for _, other := range h.processes {
+			if !other.killed && stopsBefore(cfg, other.name, name) {
+				h.t.Errorf("%s is stopped while %s has a process", name, other.name)
+			}
+		}
+	}
+}
+
+// dependsOn returns how the child of an instance depends on that of another one; nil: it does not.
 func dependsOn(cfg *config.Config, name, on string) *config.Dependency {
 	for _, d := range owner(cfg, name).DependsOn {
 		if d.Child == owner(cfg, on).Name {
@@ -250,27 +264,33 @@ func dependsOn(cfg *config.Config, name, on string) *config.Dependency {
 	return nil
 }
 
-// goesBefore says whether an instance is to be gone before the other is
-// stopped.
-func goesBefore(cfg *config.Config, name, other string) bool {
+// stopsBefore reports whether an instance must have ended before the stop of the other one begins.
+func stopsBefore(cfg *config.Config, name, other string) bool {
 	a, b := owner(cfg, name).Sidecar(), owner(cfg, other).Sidecar()
 	d := dependsOn(cfg, name, other)
 	return !a && b || a == b && d != nil && d.Until != config.UntilCompleted
 }
 
+// reached reports whether an instance has reached a condition of its dependents.
 func reached(inst *instance, until config.Until) bool {
 	switch until {
 	case config.UntilStarted:
-		return inst.state == lifecycle.Starting && inst.process.pid > 0 || inst.state == lifecycle.Ready || inst.state == lifecycle.Succeeded
+		started := inst.state == lifecycle.Starting && inst.process.pid > 0
+		return started || reached(inst, config.UntilReady)
 	case config.UntilReady:
 		return inst.state == lifecycle.Ready || inst.state == lifecycle.Succeeded
 	}
 	return inst.state == lifecycle.Succeeded
 }
 
+// owner returns the child of an instance.
 func owner(cfg *config.Config, instance string) *config.Child {
-	i := slices.IndexFunc(cfg.Children, func(c *config.Child) bool {
-		return slices.ContainsFunc(c.Instances, func(i *config.Instance) bool { return i.Name == instance })
-	})
-	return cfg.Children[i]
+	for _, c := range cfg.Children {
+		for _, i := range c.Instances {
+			if i.Name == instance {
+				return c
+			}
+		}
+	}
+	panic("no child has the instance " + instance)
 }

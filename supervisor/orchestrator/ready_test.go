@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -39,10 +40,12 @@ func TestReadyByCommand(t *testing.T) {
 	})
 }
 
-// What a command says that is killed as a stop begins is not that its child is
-// unready, even if the child has to wait for its turn.
-func TestStopCallsProbesOff(t *testing.T) {
-	cfg := newConfig(child("a", readyBy(config.Ready{Probe: exec("10ms")})), child("b", after("a")))
+// TestStopCancelsProbes checks that a stop cancels the probe of a child that is stopped later. The
+// cancelled probe does not make the child unready.
+func TestStopCancelsProbes(t *testing.T) {
+	cfg := newConfig(
+		child("a", readyBy(config.Ready{Probe: exec("10ms")})), child("b", after("a")),
+	)
 	runScript(t, configs(cfg), []step{
 		{"", "spawn a"},
 		{"spawned a", "probe a"},
@@ -79,7 +82,7 @@ func TestCheck(t *testing.T) {
 			step{"wait 11s", "probe a, a unhealthy, SIGTERM a"},
 			step{"health", "a is unready"},
 			step{"wait 30s", "SIGKILL a"},
-			step{"exit a", "a restart 1"}, // however it ended
+			step{"exit a", "a restart 1"}, // a failed check makes exit code 0 a failure
 			step{"wait 1s", "spawn a"},
 			step{"spawned a", "a ready"})},
 		{"a failure and a success", dear, with(
@@ -116,27 +119,24 @@ func TestCheckThatHangs(t *testing.T) {
 	})
 }
 
-func TestNotify(t *testing.T) {
+func TestNotifyReady(t *testing.T) {
 	cfg := configs(
 		newConfig(child("a", readyBy(config.Ready{Notify: true})), child("b", after("a"))),
 	)
 	up := []step{{"", "spawn a"}, {"spawned a", ""}}
-	serves := append(
-		up[:2:2], step{"notify a READY=1", "a ready, spawn b"}, step{"spawned b", "b ready"},
-	)
+	ready := append(up[:2:2],
+		step{"notify a READY=1", "a ready, spawn b"}, step{"spawned b", "b ready"})
 	with := func(first []step, more ...step) []step {
-		return append(
-			first[:len(first):len(first)], more...,
-		)
+		return slices.Concat(first, more)
 	}
 	runScripts(t, []script{
-		{"ready", cfg, serves},
+		{"ready", cfg, ready},
 		{"a process that is no child's", cfg, with(up,
 			step{"notify 7 READY=1", "warning: pid 7 belongs to no child that notifies"},
-			step{"notify 8 READY=1", ""}, // once a second
+			step{"notify 8 READY=1", ""}, // reported once a second
 			step{"wait 1s", "a not ready, SIGTERM a"})},
 		{"a child without notify", cfg, with(
-			serves,
+			ready,
 			step{"notify b STOPPING=1", "warning: pid 4194306 belongs to no child that notifies"},
 		)},
 		{"a notification before Spawned", cfg, []step{
@@ -144,27 +144,55 @@ func TestNotify(t *testing.T) {
 			{"notify 4194305 READY=1", ""},
 			{"spawned a", "a ready, spawn b"},
 		}},
+	})
+}
+
+func TestNotifyExtendTimeout(t *testing.T) {
+	cfg := configs(
+		newConfig(child("a", readyBy(config.Ready{Notify: true})), child("b", after("a"))),
+	)
+	up := []step{{"", "spawn a"}, {"spawned a", ""}}
+	ready := append(up[:2:2],
+		step{"notify a READY=1", "a ready, spawn b"}, step{"spawned b", "b ready"})
+	with := func(first []step, more ...step) []step {
+		return slices.Concat(first, more)
+	}
+	runScripts(t, []script{
 		{"EXTEND_TIMEOUT_USEC during the start", cfg, with(up,
 			step{"wait 900ms", ""},
 			step{"notify a EXTEND_TIMEOUT_USEC=500000", ""},
 			step{"wait 499ms", ""},
-			step{"notify a EXTEND_TIMEOUT_USEC=500", ""}, // that takes nothing away
+			step{"notify a EXTEND_TIMEOUT_USEC=500", ""}, // less time than is left changes nothing
 			step{"wait 1ms", "a not ready, SIGTERM a"})},
-		{"EXTEND_TIMEOUT_USEC during a stop", cfg, with(serves,
+		{"EXTEND_TIMEOUT_USEC during a stop", cfg, with(ready,
 			step{"TERM", "SIGTERM b"},
 			step{"exit b", "SIGTERM a"},
 			step{"notify a EXTEND_TIMEOUT_USEC=5000000", ""},
 			step{"wait 4999ms", ""},
 			step{"wait 1ms", "SIGKILL a"},
 			step{"exit a", "cleanup"})},
-		{"EXTEND_TIMEOUT_USEC does not extend the deadline", cfg, with(serves,
+		{"EXTEND_TIMEOUT_USEC does not extend the deadline", cfg, with(ready,
 			step{"TERM", "SIGTERM b"},
 			step{"exit b", "SIGTERM a"},
 			step{"notify a EXTEND_TIMEOUT_USEC=3600000000", ""},
 			step{"wait 9599ms", ""},
 			step{"wait 1ms", "SIGKILL a"},
 			step{"exit a", "cleanup"})},
-		{"other notifications", cfg, with(serves,
+	})
+}
+
+func TestNotifyOthers(t *testing.T) {
+	cfg := configs(
+		newConfig(child("a", readyBy(config.Ready{Notify: true})), child("b", after("a"))),
+	)
+	up := []step{{"", "spawn a"}, {"spawned a", ""}}
+	ready := append(up[:2:2],
+		step{"notify a READY=1", "a ready, spawn b"}, step{"spawned b", "b ready"})
+	with := func(first []step, more ...step) []step {
+		return slices.Concat(first, more)
+	}
+	runScripts(t, []script{
+		{"other notifications", cfg, with(ready,
 			step{"notify a STATUS=one", "a status one"},
 			step{"notify a STATUS=one", ""},
 			step{"notify a RELOADING=1", "a reloading"},

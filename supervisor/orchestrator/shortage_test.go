@@ -98,8 +98,8 @@ func TestShortageTimeout(t *testing.T) {
 	})
 }
 
-// TestLimitsOfChild checks that a shortage of the supervisor's own fork is retried, also for a child
-// with limits of its own.
+// TestLimitsOfChild checks that a shortage of the supervisor's own fork is retried, also for a
+// child with limits of its own.
 func TestLimitsOfChild(t *testing.T) {
 	limit := func(_ *config.Child, i *config.Instance) {
 		i.Launch.Attributes.Limits = map[int]unix.Rlimit{unix.RLIMIT_NPROC: {Cur: 1, Max: 1}}
@@ -113,8 +113,8 @@ func TestLimitsOfChild(t *testing.T) {
 	}
 }
 
-// TestCheckNotStarted checks that a probe that cannot be started is neither a success nor a failure,
-// and is reported once in a row.
+// TestCheckNotStarted checks that a probe that cannot be started is neither a success nor a
+// failure, and is reported once in a row.
 func TestCheckNotStarted(t *testing.T) {
 	before := []step{{"", "spawn a"}, {"spawned a", "a ready"}}
 	with := func(more ...step) []step { return append(before[:len(before):len(before)], more...) }

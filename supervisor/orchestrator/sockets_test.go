@@ -1,23 +1,22 @@
 package orchestrator
 
-import (
-	"testing"
-)
+import "testing"
+
+// startWithSocket returns steps that begin with the start of a, which listens on :1, and of b.
+func startWithSocket(more ...step) []step {
+	return append([]step{
+		{"", "open :1, spawn a, spawn b"},
+		{"spawned a", "a ready"},
+		{"spawned b", "b ready"},
+	}, more...)
+}
 
 // TestSocketsOfProcesses checks that a socket is open from before the spawn of the first process of
 // its child until the first signal to the last one.
 func TestSocketsOfProcesses(t *testing.T) {
 	one := newConfig(child("a", listenOn(":1"), restart("always")), child("b"))
-	up := func(more ...step) []step {
-		return append(
-			[]step{
-				{"", "open :1, spawn a, spawn b"}, {"spawned a", "a ready"}, {"spawned b", "b ready"},
-			},
-			more...,
-		)
-	}
 	runScripts(t, []script{
-		{"a socket stays open between two processes", configs(one), up(
+		{"a socket stays open between two processes", configs(one), startWithSocket(
 			step{"exit a 1", "a restart 1"},
 			step{"wait 1s", "spawn a"},
 			step{"spawned a", "a ready"},
@@ -57,7 +56,7 @@ func TestSocketsOfProcesses(t *testing.T) {
 		}},
 		{"a failed child keeps no socket open", configs(
 			newConfig(child("a", listenOn(":1"), never, ignored), child("b")),
-		), up(
+		), startWithSocket(
 			step{"exit a 1", "a failed, close :1"},
 			step{"reload 0", "reloaded +[] -[] ~[] =[a b]"},
 			step{"TERM", "SIGTERM b"},
@@ -67,19 +66,11 @@ func TestSocketsOfProcesses(t *testing.T) {
 
 func TestSocketsInReload(t *testing.T) {
 	one := newConfig(child("a", listenOn(":1"), restart("always")), child("b"))
-	up := func(more ...step) []step {
-		return append(
-			[]step{
-				{"", "open :1, spawn a, spawn b"}, {"spawned a", "a ready"}, {"spawned b", "b ready"},
-			},
-			more...,
-		)
-	}
 	runScripts(t, []script{
 		{"a replacement keeps the socket open", configs(
 			one,
 			newConfig(child("a", listenOn(":1"), args("+")), child("b")),
-		), up(
+		), startWithSocket(
 			step{"reload 1", "SIGTERM a"},
 			step{"exit a", "spawn a+"},
 			step{"spawned a", "a ready, reloaded +[] -[] ~[a] =[b]"},
@@ -87,7 +78,7 @@ func TestSocketsInReload(t *testing.T) {
 		{"a new address is opened before the old one is closed", configs(
 			one,
 			newConfig(child("a", listenOn(":2")), child("b")),
-		), up(
+		), startWithSocket(
 			step{"reload 1", "open :2, SIGTERM a, close :1"},
 			step{"exit a", "spawn a"},
 			step{"spawned a", "a ready, reloaded +[] -[] ~[a] =[b]"},
@@ -103,20 +94,20 @@ func TestSocketsInReload(t *testing.T) {
 			{"exit b", "SIGTERM a, close :1"},
 			{"exit a", "spawn a"},
 		}},
-		{"a removed child", configs(one, newConfig(child("b"))), up(
+		{"a removed child", configs(one, newConfig(child("b"))), startWithSocket(
 			step{"reload 1", "SIGTERM a, close :1"},
 			step{"exit a", "reloaded +[] -[a] ~[] =[b]"},
 		)},
 		{"an address moves to another child", configs(
 			one,
 			newConfig(child("b"), child("c", listenOn(":1"))),
-		), up(
+		), startWithSocket(
 			step{"reload 1", "spawn c, SIGTERM a"},
 		)},
 		{"an address in use rejects the reload", configs(
 			one,
 			newConfig(child("a", listenOn(":2"), args("+"))),
-		), up(
+		), startWithSocket(
 			step{"address-taken :2", ""},
 			step{"reload 1", "rejected: address in use"},
 			step{"health", ""},

@@ -22,8 +22,8 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// The run of the test is this process, which does listen.
-func TestReady(t *testing.T) {
+// TestReadyByListening uses the pid of the test itself, which listens on the address.
+func TestReadyByListening(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func TestReady(t *testing.T) {
 			{"", "spawn a"},
 			{"spawned a", ""},
 		}, append(late,
-			step{"exit a", "a restart 1"}, // not a success, whatever it says
+			step{"exit a", "a restart 1"}, // exit code 0 after a ready timeout is a failure
 			step{"wait 1s", "spawn a"},
 			step{fmt.Sprintf("spawned a %d", os.Getpid()), "a ready, spawn b"})...)},
 		{"a stop continues the stop sequence after a ready timeout", cfg, append([]step{
@@ -63,24 +63,28 @@ func TestReady(t *testing.T) {
 			{"exit a 1", "a restart 1"},
 			{"wait 1s", "spawn a"},
 			{"TERM", "SIGTERM a"},
-			{fmt.Sprintf("spawned a %d", os.Getpid()), ""}, // too late to serve
+			{fmt.Sprintf("spawned a %d", os.Getpid()), ""}, // the stop has begun
 			{"exit a", "cleanup"},
 		}},
 	})
 }
 
 func TestRestartDelays(t *testing.T) {
-	patient := func(_ *config.Child, i *config.Instance) {
-		i.Policy.Restart = config.Restart{On: "always", Attempts: 5, Interval: time.Hour, Delay: time.Second, MaxDelay: 6 * time.Second}
-	}
+	patient := policy(func(p *config.Policy) {
+		p.Restart = config.Restart{
+			On: "always", Attempts: 5, Interval: time.Hour,
+			Delay: time.Second, MaxDelay: 6 * time.Second,
+		}
+	})
 	withHarness(t, configs(newConfig(child("a", patient))), func(h *harness) {
 		h.want("", "spawn a")
-		for n, policy := range []time.Duration{1, 2, 4, 6, 6} {
+		for n, seconds := range []time.Duration{1, 2, 4, 6, 6} {
 			h.want("spawned a", "a ready")
 			h.want("exit a", fmt.Sprintf("a restart %d", n+1))
 			d := eventsOf[event.Restarting](h)[n].Delay
-			if d < policy*800*time.Millisecond || d > policy*1200*time.Millisecond || d > 6*time.Second {
-				h.t.Errorf("restart %d comes after %v", n+1, d)
+			least, most := seconds*800*time.Millisecond, seconds*1200*time.Millisecond
+			if most = min(most, 6*time.Second); d < least || d > most {
+				h.t.Errorf("restart %d: got a delay of %v, want %v to %v", n+1, d, least, most)
 			}
 			h.want(fmt.Sprintf("wait %v", d-1), "")
 			h.want("wait 1ns", "spawn a")
@@ -100,29 +104,31 @@ func TestBudget(t *testing.T) {
 		h.want("TERM", "cleanup")
 		want := [][2]time.Duration{
 			{deadline - reserve, deadline - reserve/4},
-			{time.Second, deadline - reserve/4}, // again: what is left is killed now
+			{time.Second, deadline - reserve/4}, // the second request kills orphans now
 		}
 		if !reflect.DeepEqual(h.cleanups, want) {
-			t.Errorf("sweeps: %v, want %v", h.cleanups, want)
+			t.Errorf("cleanups: got %v, want %v", h.cleanups, want)
 		}
 		h.o.Deliver(process.OrphanSignalled{Pid: 9, Command: "o", Signal: unix.SIGTERM, Step: 1})
 		h.o.Deliver(process.OrphanSignalled{Pid: 9, Command: "o", Signal: unix.SIGKILL, Step: 2})
 		h.o.Deliver(process.OrphanReaped{Pid: 9, Command: "o", Exit: event.Exit{Signal: "SIGKILL"}})
 		h.do("cleaned-up")
-		if got, want := h.end(), "forced 124: spawned 1, reaped 1, orphans 1, killed 1, left 0"; got != want {
-			t.Errorf("got %s, want %s", got, want)
+		const end = "forced 124: spawned 1, reaped 1, orphans 1, killed 1, left 0"
+		if got := h.end(); got != end {
+			t.Errorf("got %s, want %s", got, end)
 		}
 		if !h.o.Deadline().Equal(began.Add(deadline)) {
-			t.Errorf("deadline: %v after the signal", h.o.Deadline().Sub(began))
+			got := h.o.Deadline().Sub(began)
+			t.Errorf("deadline: got %v after the signal, want %v", got, deadline)
 		}
 		if c := h.o.Summary(); c.Elapsed != time.Second || c.Deadline != deadline {
-			t.Errorf("%+v", c)
+			t.Errorf("summary: got %+v, want 1 s of %v", c, deadline)
 		}
 	})
 }
 
-// A stop that fits tells what it did with names and numbers.
-func TestTold(t *testing.T) {
+// TestEventFields checks the fields of the events of a crash and of a stop.
+func TestEventFields(t *testing.T) {
 	withHarness(t, configs(newConfig(child("a"), child("b"))), func(h *harness) {
 		h.want("spawned a", "spawn a, spawn b, a ready")
 		h.want("spawned b", "b ready")
@@ -130,32 +136,38 @@ func TestTold(t *testing.T) {
 		h.want("exit-by b SIGSEGV", "b restart 1")
 		u := eventsOf[event.UnexpectedEnd](h)
 		if len(u) != 1 || u[0].Child != "b" || u[0].Reason != "ended by SIGSEGV" {
-			t.Errorf("unexpected: %+v", u)
+			t.Errorf("unexpected ends: got %+v, want one of b by SIGSEGV", u)
 		}
 		h.do("wait 1s")
 		h.want("spawned b", "spawn b, b ready")
 		h.want("INT", "SIGTERM a, SIGTERM b")
 		a, b := h.processes[0], h.processes[1]
-		if s, want := eventsOf[event.SignalSent](h), (event.SignalSent{Child: "a", Pid: a.pid, Signal: "SIGTERM", Step: 1}); len(s) != 2 || s[0] != want {
-			t.Errorf("signals: %+v", s)
+		sent := event.SignalSent{Child: "a", Pid: a.pid, Signal: "SIGTERM", Step: 1}
+		if s := eventsOf[event.SignalSent](h); len(s) != 2 || s[0] != sent {
+			t.Errorf("signals: got %+v, want two, the first %+v", s, sent)
 		}
-		h.o.Deliver(process.Signalled{Process: a.id, Pid: a.pid, Signal: unix.SIGCONT, Err: unix.EPERM})
-		// it has just ended
-		h.o.Deliver(process.Signalled{Process: b.id, Pid: b.pid, Signal: unix.SIGCONT, Err: unix.ESRCH})
-		if f := eventsOf[event.SignalFailed](h); len(f) != 1 || f[0].Child != "a" || f[0].Signal != "SIGCONT" {
-			t.Errorf("failed: %+v", f)
+		failed := process.Signalled{Signal: unix.SIGCONT}
+		failed.Process, failed.Pid, failed.Err = a.id, a.pid, unix.EPERM
+		h.o.Deliver(failed)
+		failed.Process, failed.Pid, failed.Err = b.id, b.pid, unix.ESRCH // it has just ended
+		h.o.Deliver(failed)
+		f := eventsOf[event.SignalFailed](h)
+		if len(f) != 1 || f[0].Child != "a" || f[0].Signal != "SIGCONT" {
+			t.Errorf("failed signals: got %+v, want one of a", f)
 		}
 		h.do("wait 500ms")
 		h.do("exit a 7")
 		r := eventsOf[event.Reaped](h)
-		if got := r[len(r)-1]; got.Child != "a" || !got.Stopped || got.Stop != 500*time.Millisecond || got.Elapsed != 2500*time.Millisecond || got.Exit.Code != 7 {
-			t.Errorf("reaped: %+v", got)
+		got := r[len(r)-1]
+		const stop, elapsed = 500 * time.Millisecond, 2500 * time.Millisecond
+		if got.Child != "a" || got.Exit.Code != 7 || got.Stop != stop || got.Elapsed != elapsed {
+			t.Errorf("reaped: got %+v, want code 7 of a, stopped in %v", got, stop)
 		}
-		if r[0].Stopped || r[0].Stop != 0 || r[0].Elapsed != time.Second {
-			t.Errorf("reaped: %+v", r[0])
+		if !got.Stopped || r[0].Stopped || r[0].Stop != 0 || r[0].Elapsed != time.Second {
+			t.Errorf("reaped: got %+v, want a crash after 1 s", r[0])
 		}
 		if u := eventsOf[event.UnexpectedEnd](h); len(u) != 1 {
-			t.Errorf("a stop is no crash: %+v", u)
+			t.Errorf("unexpected ends: got %+v, want none in the stop", u[1:])
 		}
 		h.want("TERM", "SIGKILL b")
 		h.want("TERM", "")
@@ -165,14 +177,13 @@ func TestTold(t *testing.T) {
 			{Signal: "SIGTERM", Meaning: "again: SIGKILL now"},
 		}
 		if r := eventsOf[event.SignalReceived](h); !slices.Equal(r, meanings) {
-			t.Errorf("received: %+v", r)
+			t.Errorf("received signals: got %+v, want %+v", r, meanings)
 		}
 	})
 }
 
-// What a timer or a probe says of an earlier run is not taken for the one that
-// there is now.
-func TestStale(t *testing.T) {
+// TestStaleMessages checks that results of an earlier process and of an earlier timer are ignored.
+func TestStaleMessages(t *testing.T) {
 	withHarness(t, configs(newConfig(child("a", neverReady))), func(h *harness) {
 		h.want("spawned a", "spawn a")
 		inst, first := h.o.instances[0], h.o.instances[0].process.id
@@ -195,53 +206,53 @@ func TestReloadWhileReading(t *testing.T) {
 		newConfig(child("a"), child("b")),
 		newConfig(child("a"), child("c")),
 	)
-	t.Run("it is read once more", func(t *testing.T) {
+	t.Run("the file is read once more", func(t *testing.T) {
 		withHarness(t, all, func(h *harness) {
 			h.want("spawned a", "spawn a, a ready")
-			free := h.holdLoads()
+			release := h.holdLoads()
 			for range 3 {
 				h.want("reload 2", "")
 			}
 			if h.loader.loads != 1 {
-				t.Errorf("%d loads at a time", h.loader.loads)
+				t.Errorf("got %d loads at a time, want 1", h.loader.loads)
 			}
-			free()
+			release()
 			h.want("", "spawn c")
 			if h.loader.loads != 2 {
-				t.Errorf("%d loads, want 2", h.loader.loads)
+				t.Errorf("got %d loads, want 2", h.loader.loads)
 			}
 			h.want("spawned c", "c ready, reloaded +[c] -[] ~[] =[a]")
 		})
 	})
-	t.Run("what ends meanwhile does not end all", func(t *testing.T) {
+	t.Run("the end of the last child does not end the supervisor", func(t *testing.T) {
 		withHarness(t, all, func(h *harness) {
 			h.want("spawned a", "spawn a, a ready")
-			free := h.holdLoads()
+			release := h.holdLoads()
 			h.want("reload 1", "")
 			h.want("exit a", "a completed")
-			free()
+			release()
 			h.want("", "spawn b")
 		})
 	})
-	t.Run("a stop meanwhile", func(t *testing.T) {
+	t.Run("a stop", func(t *testing.T) {
 		withHarness(t, all, func(h *harness) {
 			h.want("spawned a", "spawn a, a ready")
-			free := h.holdLoads()
+			release := h.holdLoads()
 			h.want("reload 1", "")
 			h.want("reload 1", "")
 			h.want("TERM", "ignored: a stop began while the file was read, SIGTERM a")
-			free()
+			release()
 			h.want("", "")
 		})
 	})
 	t.Run("a fault changes nothing", func(t *testing.T) {
 		withHarness(t, all, func(h *harness) {
 			h.want("spawned a", "spawn a, a ready")
-			free := h.holdLoads()
+			release := h.holdLoads()
 			h.do("reload 1")
 			h.do("reload 1")
 			h.loader.err = errors.New("line 1")
-			free()
+			release()
 			h.want("", "rejected: line 1, rejected: line 1")
 			h.want("health", "")
 			h.want("reload 1", "spawn b")
@@ -249,44 +260,45 @@ func TestReloadWhileReading(t *testing.T) {
 	})
 }
 
+// noRelays is a relay that fails.
 type noRelays struct{}
 
 func (noRelays) Prepare(output.Spec) (*output.ChildOutput, error) { return nil, unix.EROFS }
 
-// Output that cannot be prepared is a spawn that failed, nothing else.
+// TestNoOutput checks that an output that cannot be prepared makes a failed spawn.
 func TestNoOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t, noRelays{}, newConfig(child("a", never)))
 		defer h.finish()
 		h.want("", "a not spawned, a failed, stop: child failed: a, cleanup")
 		if e := eventsOf[event.SpawnFailed](h); !strings.Contains(e[0].Reason, unix.EROFS.Error()) {
-			t.Errorf("%+v", e)
+			t.Errorf("got %+v, want the reason %v", e, unix.EROFS)
 		}
 	})
 }
 
-// Health answers whoever asks, also where nobody listens any more.
+// TestHealthIsBounded checks that Health answers also if Supervise does not run.
 func TestHealthIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := New(Options{Config: newConfig(child("a"))}) // it does not run
+		o := New(Options{Config: newConfig(child("a"))})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if got := f.Health(ctx).Dead; got != "the supervisor is busy" {
-			t.Error(got)
+		if got := o.Health(ctx).Dead; got != "the supervisor is busy" {
+			t.Errorf("got %q, want the supervisor to be busy", got)
 		}
-		f.cancel()
+		o.cancel()
 	})
 }
 
-// A crash tells the first of the descriptors that were seen, and how many there
-// were.
-func TestLastKnown(t *testing.T) {
+// TestKnownFDs checks that the report of a crash names maxKnownFDs descriptors, and counts all.
+func TestKnownFDs(t *testing.T) {
 	fds := func(n int) (all []procfs.FD) {
 		for i := range n {
 			all = append(all, procfs.FD{Num: i, Kind: "file", Target: fmt.Sprint("/", i)})
 		}
 		return all
 	}
+	const eight = "3 /3, 4 /4, 5 /5, 6 /6, 7 /7, 8 /8, 9 /9, 10 /10"
 	for _, tt := range []struct {
 		known *process.Inspected
 		want  string
@@ -294,8 +306,8 @@ func TestLastKnown(t *testing.T) {
 		{nil, ""},
 		{&process.Inspected{FDs: fds(3)}, "0 descriptors, 2s before: "},
 		{&process.Inspected{FDs: fds(5)}, "2 descriptors, 2s before: 3 /3, 4 /4"},
-		{&process.Inspected{FDs: fds(11)}, "8 descriptors, 2s before: 3 /3, 4 /4, 5 /5, 6 /6, 7 /7, 8 /8, 9 /9, 10 /10"},
-		{&process.Inspected{FDs: fds(13)}, "10 descriptors, 2s before: 3 /3, 4 /4, 5 /5, 6 /6, 7 /7, 8 /8, 9 /9, 10 /10, and 2 more"},
+		{&process.Inspected{FDs: fds(11)}, "8 descriptors, 2s before: " + eight},
+		{&process.Inspected{FDs: fds(13)}, "10 descriptors, 2s before: " + eight + ", and 2 more"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			if tt.known != nil {

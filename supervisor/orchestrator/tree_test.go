@@ -67,8 +67,8 @@ func TestProcessEndsWithItsTree(t *testing.T) {
 	})
 }
 
-// TestOrderThroughEndedDependency checks that a child is stopped before its indirect dependencies, also
-// if the dependency between them has ended.
+// TestOrderThroughEndedDependency checks that a child is stopped before its indirect dependencies,
+// also if the dependency between them has ended.
 func TestOrderThroughEndedDependency(t *testing.T) {
 	migrated := newConfig(
 		child("db"), child("migrate", oneshot, after("db")),
@@ -143,8 +143,8 @@ func TestVerdictJudgesTheStopAlone(t *testing.T) {
 	})
 }
 
-// TestFailureBeforeTheStopCounts checks that a main process that failed before the stop began counts
-// as failed, though its descendants ended in the stop.
+// TestFailureBeforeTheStopCounts checks that a main process that failed before the stop began
+// counts as failed, though its descendants ended in the stop.
 func TestFailureBeforeTheStopCounts(t *testing.T) {
 	criticalNever := policy(func(p *config.Policy) { p.Critical, p.Restart.On = true, "never" })
 	for name, test := range map[string]struct {
@@ -174,8 +174,8 @@ func TestFailureBeforeTheStopCounts(t *testing.T) {
 	}
 }
 
-// TestSharedTimeout checks that a child without a kill_timeout has 5 s in a restart or a reload, and
-// its share of the deadline in the final stop.
+// TestSharedTimeout checks that a child without a kill_timeout has 5 s in a restart or a reload,
+// and its share of the deadline in the final stop.
 func TestSharedTimeout(t *testing.T) {
 	timeout := func(d time.Duration) change {
 		return policy(func(p *config.Policy) { p.SharedTimeout, p.KillTimeout = true, d })

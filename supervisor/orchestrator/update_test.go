@@ -434,6 +434,12 @@ func TestRollbackReasons(t *testing.T) {
 			{"spawned m", "m ready"},
 			{"exit m 1", "rollback for m, rejected: m: exited with code 1" + restored},
 		}},
+	})
+}
+
+// TestNoRollback checks which failures cause none.
+func TestNoRollback(t *testing.T) {
+	runScripts(t, []script{
 		{"a failure after ready is no reason", configs(
 			newConfig(child("a")),
 			withRollback(newConfig(child("a", args("+")), child("b", neverReady))),
