@@ -26,6 +26,7 @@ const resumedReapTime = time.Second
 // maxExtensions bounds how often a cleanup gets more time because a tick was late.
 const maxExtensions = 3
 
+// startOrphanCleanup starts the orphan cleanup. A second call changes its times.
 func (l *Loop) startOrphanCleanup(killAt, giveUp time.Time, proof event.Proof) {
 	if l.cleanup != nil { // a second call only changes the times
 		l.cleanup.killAt = killAt
@@ -161,6 +162,7 @@ func (l *Loop) terminateOrphan(p procfs.Stat) {
 	}
 }
 
+// allDescendants returns all live processes below the supervisor.
 func (l *Loop) allDescendants() []procfs.Stat {
 	return appendTree(nil, os.Getpid())[1:]
 }
@@ -183,6 +185,7 @@ func (l *Loop) hasPendingScans() bool {
 	return false
 }
 
+// endOrphanCleanup ends the orphan cleanup, and reports the processes that are left.
 func (l *Loop) endOrphanCleanup(left []procfs.Stat) {
 	l.cleanup = nil
 	l.report(OrphanCleanupDone{Left: left})

@@ -123,6 +123,7 @@ func (l *Loop) Diagnose(id ID, sig unix.Signal) { l.query(id, sig, l.diagnose) }
 // sig, its stop signal. [Inspected] follows unless the process ends or its stop starts first.
 func (l *Loop) Inspect(id ID, sig unix.Signal) { l.query(id, sig, l.inspect) }
 
+// query runs what on the loop's thread for a child process, if it exists.
 func (l *Loop) query(id ID, sig unix.Signal, what func(*childProcess, unix.Signal)) {
 	l.commands.Put(func() {
 		if c := l.processes[id]; c != nil {

@@ -43,9 +43,8 @@ func (l *Loop) observeForked(pid int, parent *observed) *observed {
 	return o
 }
 
-// recordFirstScan records the first scan of a process. A descriptor of a main process that
-// vanished during the scan was closed before the signal, so an error of that scan is none of
-// the proof.
+// recordFirstScan records the first scan of a process. An error of the scan of a main process
+// is not recorded: a descriptor that vanished during that scan was closed before the signal.
 func (o *observed) recordFirstScan(m scannedProcess) {
 	o.threads = len(m.threads)
 	e := &o.evidence

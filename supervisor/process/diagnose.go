@@ -106,10 +106,12 @@ func (l *Loop) describeThreads(pid int, before string) (lines []string) {
 	return lines
 }
 
-// maxPtraceStop is how long a ptrace stop takes at most that the loop handles, for a signal or
-// a new thread. After that time the thread was stopped by job control.
+// maxPtraceStop is the longest time of a ptrace stop that the loop handles, for a signal or a
+// new thread. A longer stop is one by job control.
 const maxPtraceStop = 20 * time.Millisecond
 
+// readThreads reads the threads of a process. While the loop handles a ptrace stop of one of
+// them, it waits for maxPtraceStop at most.
 func (l *Loop) readThreads(pid int) (threads []procfs.Thread, err error) {
 	ours := func(t procfs.Thread) bool { return t.State == 't' }
 	for late := time.Now().Add(maxPtraceStop); ; {

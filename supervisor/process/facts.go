@@ -35,7 +35,7 @@ type (
 	Signalled struct {
 		Process ID
 		Pid     int
-		// Descendant is the name of a descendant that outlived the main process; empty:
+		// Descendant is the name of a descendant that outlived the main process. It is
 		// empty for the main process.
 		Descendant string
 		Signal     unix.Signal

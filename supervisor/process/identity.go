@@ -10,6 +10,7 @@ type identity struct {
 	start uint64
 }
 
+// identityOf returns the identity of a process.
 func identityOf(s procfs.Stat) identity { return identity{s.Pid, s.StartTime} }
 
 // appendTree appends a process and its descendants to all, except for dead ones.

@@ -74,6 +74,7 @@ func (l *Loop) findHolders(o *observed) {
 	}
 }
 
+// scanForHolders starts a search for the processes in the queue.
 func (l *Loop) scanForHolders() {
 	asking := l.holders.queue
 	l.holders.queue, l.holders.scanning = nil, true

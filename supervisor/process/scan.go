@@ -45,10 +45,10 @@ func (l *Loop) sample(o *observed) {
 	})
 }
 
-// pollProc reads in /proc what the loop is not told about a process that it does not trace and
-// does not reap: whether it ended, whether it executed the program for which it was detached
-// from, and, after its end was reported, whether it is reaped. Until then the process stays in
-// the list, so that the last scan of its parent does not find it again.
+// pollProc reads the state of a process that the loop neither traces nor reaps. It finds out
+// whether the process ended, whether it executed a program after the loop detached from it, and
+// whether it is reaped after its end was reported. Until then the process stays in the list, so
+// that the last scan of its parent does not find it again.
 func (l *Loop) pollProc(o *observed) {
 	s, err := procfs.ReadStat(o.pid)
 	switch {

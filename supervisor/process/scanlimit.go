@@ -17,6 +17,8 @@ type scanLimit struct {
 // late result is worth less than one in time, but more than none.
 const minScannedFDs = 256
 
+// newScanLimit returns a limit with a deadline. A scan reads minFDs descriptors of each process
+// in any case.
 func newScanLimit(until time.Time, spare int) *scanLimit {
 	limit := &scanLimit{minFDs: spare}
 	limit.until.Store(until.UnixNano())
@@ -30,6 +32,7 @@ func (limit *scanLimit) abort() {
 	}
 }
 
+// shorten moves the deadline to an earlier time.
 func (limit *scanLimit) shorten(until time.Time) {
 	limit.until.Store(min(limit.until.Load(), until.UnixNano()))
 }

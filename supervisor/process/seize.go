@@ -54,6 +54,7 @@ func (l *Loop) seize(o *observed) error {
 	return err
 }
 
+// seizePrimary seizes a thread as the primary thread.
 func (l *Loop) seizePrimary(o *observed, tid int) error {
 	err := l.seizeThread(o, tid, primaryOptions)
 	if err == nil {
@@ -62,6 +63,8 @@ func (l *Loop) seizePrimary(o *observed, tid int) error {
 	return err
 }
 
+// seizeThread seizes a thread. If the kernel refuses, it tries again with the ids of the
+// process.
 func (l *Loop) seizeThread(o *observed, tid, options int) error {
 	attach := func() error { return ptraceSeize(tid, uintptr(options)) }
 	err := attach()

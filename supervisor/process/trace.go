@@ -80,6 +80,7 @@ func (l *Loop) adoptThread(tid int) *observed {
 	return l.observeForked(tid, parent)
 }
 
+// newThread records a new thread of an observed process.
 func (l *Loop) newThread(o *observed, tid int) {
 	l.addTracee(o, tid)
 	l.handleEvent(o, proof.NewThread, stopCause{tid: tid})

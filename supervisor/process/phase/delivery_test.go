@@ -69,8 +69,8 @@ func TestDelivery(t *testing.T) {
 	}
 }
 
-// What waits is sent or dropped once, just as the delivery becomes direct; and a state in
-// which signals wait has a time at which it is due.
+// TestDeliveryAtRandom: pending signals are sent or dropped once, when the delivery becomes
+// direct. A state in which signals wait has a deadline.
 func TestDeliveryAtRandom(t *testing.T) {
 	limits := Limits{Queued: 5 * time.Second, Scanning: time.Second}
 	reached := map[State]bool{}
@@ -89,10 +89,10 @@ func TestDeliveryAtRandom(t *testing.T) {
 			}
 			empties := do == Deliver || do == DeliverLate || do == Discard
 			if from.Waits() && !d.State.Waits() && !empties {
-				t.Fatalf("seed %d: %v leaves what waits in %v", seed, e, from)
+				t.Fatalf("seed %d: %v keeps the signals pending in %v", seed, e, from)
 			}
 			if empties && d.State != Direct {
-				t.Fatalf("seed %d: %v sends what waits, and leads to %v", seed, e, d.State)
+				t.Fatalf("seed %d: %v sends the pending signals, and leads to %v", seed, e, d.State)
 			}
 			if d.State.Waits() == d.Until.IsZero() || d.Until.After(now.Add(limits.Queued)) {
 				t.Fatalf("seed %d: %v is due at %v", seed, d.State, d.Until)
@@ -118,8 +118,8 @@ func TestDeliveryAtRandom(t *testing.T) {
 	}
 }
 
-// The limits of the states are from their beginning on. An event that does not change the
-// state does not change its limit.
+// TestDeliveryLimits: the limit of a state counts from its start. An event that does not change
+// the state does not change its limit.
 func TestDeliveryLimits(t *testing.T) {
 	limits := Limits{Queued: 5 * time.Second, Scanning: time.Second}
 	now := time.Unix(1, 0)

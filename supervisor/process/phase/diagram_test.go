@@ -10,7 +10,7 @@ import (
 
 var update = flag.Bool("update", false, "write the diagrams into docs/architecture.md")
 
-// TestDiagrams keeps the pictures in the documentation what the tables say.
+// TestDiagrams checks that the diagrams in the documentation show the tables.
 func TestDiagrams(t *testing.T) {
 	const path = "../../../docs/architecture.md"
 	b, err := os.ReadFile(path)
@@ -25,11 +25,11 @@ func TestDiagrams(t *testing.T) {
 		return
 	}
 	if string(b) != want {
-		t.Errorf("%s is not what the tables say; run the test with -update", path)
+		t.Errorf("%s does not show the tables; run the test with -update", path)
 	}
 }
 
-// place puts a diagram where the document has its name.
+// place puts a diagram into its place in the document.
 func place(t *testing.T, doc, name, diagram string) string {
 	t.Helper()
 	begin := "<!-- " + name + ": go test ./supervisor/process/phase -update -->\n"

@@ -1,31 +1,30 @@
-// Package phase has the two state machines of a run: the phase that its life has
-// come to, and the delivery of the signals of its stop. Both are tables. The package
-// makes no system call and reads no clock. Package process turns what happens into an
-// event, and carries the actions out.
+// Package phase has the two state machines of a child process: its phase between the fork and the
+// end of its process tree, and the delivery of the signals of its stop. Both are tables. The
+// package makes no system call and reads no clock. Package process turns what happens into events,
+// and performs the actions.
 package phase
 
-// Phase is what a run has come to, from its fork to the end of its process tree.
+// Phase is the phase of a child process between its fork and the end of its process tree.
 type Phase uint8
 
-// The phases. In those with AtBarrier in their name the goroutine that waits for the
-// execve of the command has not returned yet.
+// The phases. In those with AtBarrier in their name the result of the execve is not known yet.
 const (
-	// AtBarrier: the start verb waits at the barrier, sets the attributes or executes
+	// AtBarrier means that the start verb waits at the barrier, sets the attributes or executes
 	// the command. Signals other than SIGKILL wait until it has.
 	AtBarrier Phase = iota
-	// Running: the main process is not reaped yet.
+	// Running means that the main process is not reaped yet.
 	Running
-	// EndedAtBarrier: as Ended.
+	// EndedAtBarrier is Ended before the result of the execve.
 	EndedAtBarrier
-	// Ended: the main process is reaped. The adopted processes are not listed since.
+	// Ended means that the main process is reaped. The adopted processes are not listed yet.
 	Ended
-	// ListedAtBarrier: as Listed.
+	// ListedAtBarrier is Listed before the result of the execve.
 	ListedAtBarrier
-	// Listed: the survivors are known. The fd scans of the main process are waited for.
+	// Listed means that the survivors are known. Fd scans of the main process may be running.
 	Listed
-	// Outlived: the end of the main process is reported, and survivors are left.
+	// Outlived means that the end of the main process is reported, and survivors are left.
 	Outlived
-	// Over: nothing is left that the run waits for.
+	// Over means that the loop waits for nothing of the process tree any more.
 	Over
 )
 
@@ -36,7 +35,7 @@ var phaseNames = [...]string{
 
 func (p Phase) String() string { return phaseNames[p] }
 
-// Change is what happens to a run.
+// Change is an event in the life of a child process.
 type Change uint8
 
 // The changes.
@@ -45,7 +44,7 @@ const (
 	MainReaped                // the status of the main process was collected
 	Succeeded                 // an adopted process is the main process from now on
 	TreeListed                // the adopted processes were listed after the main process ended
-	NothingLeft               // the end is reported, and the run waits for nothing
+	NothingLeft               // the end is reported, and nothing is left to wait for
 	Survived                  // the end is reported, and survivors are left
 	TreeEnded                 // the last survivor was reaped
 )
@@ -56,10 +55,10 @@ var changeNames = [...]string{
 
 func (c Change) String() string { return changeNames[c] }
 
-// phases is the whole machine. A change that is not listed for a phase changes nothing.
+// phases is the state machine. A change that is not listed for a phase changes nothing.
 //
-// A main process can end before the result of its execve is known: the end of the start
-// verb is seen in two ways, by the reap and at the barrier, in either order.
+// A main process can end before the result of its execve is known: the end of the start verb is
+// seen by the reap and at the barrier, in either order.
 var phases = map[Phase]map[Change]Phase{
 	AtBarrier: {
 		Executed:   Running,
@@ -90,7 +89,7 @@ var phases = map[Phase]map[Change]Phase{
 	Over: {},
 }
 
-// Next is the phase that follows: a pure function.
+// Next returns the phase after a change. It is a pure function.
 func (p Phase) Next(c Change) Phase {
 	if to, ok := phases[p][c]; ok {
 		return to
@@ -98,11 +97,11 @@ func (p Phase) Next(c Change) Phase {
 	return p
 }
 
-// Handle takes a change in.
+// Handle changes the phase.
 func (p *Phase) Handle(c Change) { *p = p.Next(c) }
 
-// MainEnded reports whether the main process is reaped. Its pid may belong to another
-// process then.
+// MainEnded reports whether the main process is reaped. Its pid may belong to another process
+// then.
 func (p Phase) MainEnded() bool { return p >= EndedAtBarrier }
 
 // Unlisted reports whether the adopted processes are to be listed.

@@ -21,7 +21,7 @@ func allChanges() []Change {
 	return all
 }
 
-// Lives from the first phase to the last.
+// TestPhases has lives from the first phase to the last.
 func TestPhases(t *testing.T) {
 	for name, life := range map[string]struct {
 		from Phase
@@ -79,7 +79,6 @@ func TestPhases(t *testing.T) {
 	}
 }
 
-// What the phases say.
 func TestPhasePredicates(t *testing.T) {
 	for p, want := range map[Phase][3]bool{ // main ended, unlisted, unexecuted
 		AtBarrier:       {false, false, true},
@@ -97,9 +96,9 @@ func TestPhasePredicates(t *testing.T) {
 	}
 }
 
-// Whatever happens, in whatever order: a main process that was reaped stays reaped unless
-// another one succeeds it, a tree that was listed is not listed again, a result that is
-// known stays known, and what is over stays over.
+// TestPhasesAtRandom: in any order of changes, a main process that was reaped stays reaped
+// unless a successor follows, a tree that was listed is not listed again, a known result stays
+// known, and a process that is over stays over.
 func TestPhasesAtRandom(t *testing.T) {
 	reached := map[Phase]bool{}
 	for seed := range uint64(2000) {
@@ -127,7 +126,7 @@ func TestPhasesAtRandom(t *testing.T) {
 	}
 }
 
-// From each phase a run can come to its end.
+// TestPhasesEnd: from each phase a process can get to its end.
 func TestPhasesEnd(t *testing.T) {
 	for _, from := range allPhases() {
 		seen, todo := map[Phase]bool{from: true}, []Phase{from}
