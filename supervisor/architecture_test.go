@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// layers are the packages of the supervisor, from the top down. A package imports only
-// packages of the layers below its own.
+// layers are the packages of the supervisor, from the top down. A package imports only packages of
+// the layers below its own.
 var layers = [][]string{
 	{"."},
 	{"app"},
@@ -77,12 +77,12 @@ func TestImportsPointDown(t *testing.T) {
 	}
 }
 
-// maxFields is the number of fields that a struct of the process loop may have. A struct
-// with more fields has more than one concern.
+// maxFields is the number of fields that a struct of the process loop may have. A struct with more
+// fields has more than one concern.
 const maxFields = 20
 
-// TestStructsAreSmall checks the structs of package process, and of the packages in its
-// folder, against maxFields. An embedded struct counts as one field.
+// TestStructsAreSmall checks the structs of package process, and of the packages in its folder,
+// against maxFields. An embedded struct counts as one field.
 func TestStructsAreSmall(t *testing.T) {
 	structs := 0
 	err := filepath.WalkDir("process", func(path string, d fs.DirEntry, err error) error {

@@ -24,8 +24,8 @@ type Reader struct {
 }
 
 // Read returns the content of a regular file, at most limit+1 bytes. If it returns limit+1 bytes,
-// the file is larger than limit. Read does not wait for the writer of a FIFO, nor for later
-// content of a file such as /proc/kmsg.
+// the file is larger than limit. Read does not wait for the writer of a FIFO, nor for later content
+// of a file such as /proc/kmsg.
 func (r *Reader) Read(path string, limit int) ([]byte, error) {
 	fd, err := r.openFile(path, unix.O_NONBLOCK)
 	if err != nil {

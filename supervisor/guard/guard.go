@@ -1,14 +1,13 @@
 // Package guard ends the supervisor if a stop is not over by its deadline. 100 ms after the
 // deadline, the guard kills all our descendants, writes the last line and exits.
 //
-// The guard is one goroutine on a thread of its own, which exists before the first child. It
-// needs nothing from the process loop or the orchestrator: it reads the process tree from /proc,
-// and counts events for the totals that it reports. It holds no lock while it calls anything
-// else.
+// The guard is one goroutine on a thread of its own, which exists before the first child. It needs
+// nothing from the process loop or the orchestrator: it reads the process tree from /proc, and
+// counts events for the totals that it reports. It holds no lock while it calls anything else.
 //
-// The guard can run as long as Go's scheduler can. So no goroutine may block in a raw system
-// call, which the scheduler does not know of. A test in supervisor/rawcalls_test.go lists the
-// raw system calls.
+// The guard can run as long as Go's scheduler can. So no goroutine may block in a raw system call,
+// which the scheduler does not know of. A test in supervisor/rawcalls_test.go lists the raw system
+// calls.
 package guard
 
 import (
@@ -83,8 +82,8 @@ func New(o Options) *Guard {
 	return g
 }
 
-// SetDeadline sets how long a stop may take, also the stop that is under way. Before the first
-// call a stop has no deadline.
+// SetDeadline sets how long a stop may take, also the stop that is under way. Before the first call
+// a stop has no deadline.
 func (g *Guard) SetDeadline(d time.Duration) {
 	g.limit.Store(int64(max(d, 1)))
 	g.wakeup.wake()
@@ -106,9 +105,9 @@ func (g *Guard) Emit(e event.Event) {
 	g.totals.add(e, g.started.Load() != 0)
 }
 
-// LastLine announces that the ordinary end now writes the last line and then exits with code. If
-// it returns false, the guard is ending the process and the caller must not write. If the guard
-// fires before [Guard.LineWritten] is called, the guard writes line itself.
+// LastLine announces that the ordinary end now writes the last line and then exits with code. If it
+// returns false, the guard is ending the process and the caller must not write. If the guard fires
+// before [Guard.LineWritten] is called, the guard writes line itself.
 func (g *Guard) LastLine(code int, line event.ShutdownComplete) bool {
 	g.code.Store(int32(code))
 	g.last.Store(&line)
@@ -168,8 +167,8 @@ func (g *Guard) run(ready chan<- struct{}) {
 	}
 }
 
-// deadline returns the deadline of the stop that is under way. ok is false if no stop is under
-// way, or the stop has no deadline.
+// deadline returns the deadline of the stop that is under way. ok is false if no stop is under way,
+// or the stop has no deadline.
 func (g *Guard) deadline() (at time.Time, ok bool) {
 	started, limit := g.started.Load(), g.limit.Load()
 	return g.base.Add(time.Duration(started + limit)), started != 0 && limit != 0

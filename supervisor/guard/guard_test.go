@@ -52,8 +52,8 @@ var roles = map[string]func(){
 }
 
 // tree is a shell script that ignores SIGTERM and has four descendants: one in a session of its
-// own, whose parent is gone; one that is stopped; one that forks all the time; and one with a
-// child of its own.
+// own, whose parent is gone; one that is stopped; one that forks all the time; and one with a child
+// of its own.
 const tree = `trap "" TERM
 sh -c 'trap "" TERM; setsid sleep 1000 & echo $!'
 sleep 1000 & echo $!; kill -STOP $!
@@ -217,8 +217,8 @@ func (s *supervisor) checkEnd(code int, limit time.Duration) {
 	s.t.Logf("the stop took %v", took)
 }
 
-// alive returns the processes of the tree that live. A zombie counts as dead, since its parent
-// may be a process other than the supervisor.
+// alive returns the processes of the tree that live. A zombie counts as dead, since its parent may
+// be a process other than the supervisor.
 func (s *supervisor) alive() (all []int) {
 	for _, pid := range s.pids {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -299,8 +299,8 @@ func TestFullStderr(t *testing.T) {
 	}
 }
 
-// TestExtraTime stops the whole process until after its deadline. The ordinary end then gets
-// extra time.
+// TestExtraTime stops the whole process until after its deadline. The ordinary end then gets extra
+// time.
 func TestExtraTime(t *testing.T) {
 	s := start(t, "late", nil)
 	pid := s.cmd.Process.Pid

@@ -14,9 +14,9 @@ const (
 	killInterval  = 2 * time.Millisecond // between two passes of SIGKILL
 )
 
-// killTree kills all our descendants and counts them in t. It returns once none is left, and at
-// end at the latest. SIGSTOP comes first, until a pass finds no new process: killing alone never
-// ends while a process forks faster than it is killed.
+// killTree kills all our descendants and counts them in t. It returns once none is left, and at end
+// at the latest. SIGSTOP comes first, until a pass finds no new process: killing alone never ends
+// while a process forks faster than it is killed.
 func killTree(t *totals, now, end time.Time) {
 	freeDescriptor()
 	stopEnd := now.Add(end.Sub(now) / 3)
@@ -101,8 +101,8 @@ func childrenOf(pid int) (all []int) {
 	return all
 }
 
-// signal sends a signal to a descendant. A pidfd makes sure that the pid does not belong to
-// another process meanwhile.
+// signal sends a signal to a descendant. A pidfd makes sure that the pid does not belong to another
+// process meanwhile.
 func signal(pid int, sig unix.Signal) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {

@@ -9,8 +9,7 @@ import (
 	"tp0/supervisor/event"
 )
 
-// totals are the numbers of the last line, counted from events. Any goroutine may call the
-// methods.
+// totals are the numbers of the last line, counted from events. Any goroutine may call the methods.
 type totals struct {
 	mu      sync.Mutex
 	sums    event.ShutdownComplete
@@ -88,8 +87,8 @@ func (t *totals) children() (pids []int) {
 	return pids
 }
 
-// final returns the totals of a stop that the guard ended. A child that does not exist any more
-// was reaped by the process loop, which could not report it.
+// final returns the totals of a stop that the guard ended. A child that does not exist any more was
+// reaped by the process loop, which could not report it.
 func (t *totals) final(deadline time.Time, limit time.Duration) event.ShutdownComplete {
 	for _, pid := range t.children() {
 		if unix.Kill(pid, 0) == unix.ESRCH {

@@ -7,14 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writePoll is the time between two checks: whether the descriptor has room again, and whether
-// the other thread is done.
+// writePoll is the time between two checks: whether the descriptor has room again, and whether the
+// other thread is done.
 const writePoll = time.Millisecond
 
 // Write writes text to a descriptor that may block, and gives up after d. The caller's thread
 // writes to descriptors that support RWF_NOWAIT: pipes and sockets. Another thread writes to the
-// rest: a terminal, or a file on a file system that does not respond. That thread may stay
-// blocked after Write returns.
+// rest: a terminal, or a file on a file system that does not respond. That thread may stay blocked
+// after Write returns.
 func Write(fd int, text []byte, d time.Duration) {
 	end := time.Now().Add(d)
 	for len(text) > 0 {

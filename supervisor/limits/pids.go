@@ -38,8 +38,8 @@ func (l *Limit) free(own int) int {
 	return max(l.Max-l.Used, 0) + own
 }
 
-// FreeProcesses returns how many threads and processes we can have, including those that exist,
-// and the limit that allows the fewest. tightest is nil if there is no limit.
+// FreeProcesses returns how many threads and processes we can have, including those that exist, and
+// the limit that allows the fewest. tightest is nil if there is no limit.
 func FreeProcesses() (free int, tightest *Limit) {
 	free = math.MaxInt
 	limits := pidLimits()
@@ -119,8 +119,8 @@ func readNumber(name string) (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(b)))
 }
 
-// maxUserLimit is the highest RLIMIT_NPROC that is considered. To count the threads of a user
-// reads a file of each process, which is not worth it for a limit that is not tight.
+// maxUserLimit is the highest RLIMIT_NPROC that is considered. To count the threads of a user reads
+// a file of each process, which is not worth it for a limit that is not tight.
 const maxUserLimit = 1024
 
 // userLimit returns RLIMIT_NPROC, unless we are exempt: as root in the initial user namespace, or

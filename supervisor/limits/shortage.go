@@ -15,8 +15,8 @@ type Shortage struct {
 	Limit    string // the limit in words; "unknown" if it cannot be read
 }
 
-// MeansShortage reports whether an error means that a resource is exhausted now: of the machine,
-// or by a limit. Such a shortage is temporary, and the configuration is not at fault.
+// MeansShortage reports whether an error means that a resource is exhausted now: of the machine, or
+// by a limit. Such a shortage is temporary, and the configuration is not at fault.
 func MeansShortage(err error) bool {
 	for _, e := range []error{unix.EAGAIN, unix.ENOMEM, unix.EMFILE, unix.ENFILE, unix.ENOBUFS} {
 		if errors.Is(err, e) {

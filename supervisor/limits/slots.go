@@ -10,15 +10,15 @@ const (
 	maxFileWrites = 2
 )
 
-// ReadSlots is for reads of children's output, and for reads of /proc by probes: one slot for
-// each processor. [Reserve] sets it.
+// ReadSlots is for reads of children's output, and for reads of /proc by probes: one slot for each
+// processor. [Reserve] sets it.
 var ReadSlots = make(Slots, maxProcs)
 
 // FileSlots is for writes to log files.
 var FileSlots = make(Slots, maxFileWrites)
 
-// Slots bounds how many goroutines are in a blocking call of one kind at a time. Each of them
-// needs a thread, and [Threads] counts them.
+// Slots bounds how many goroutines are in a blocking call of one kind at a time. Each of them needs
+// a thread, and [Threads] counts them.
 type Slots chan struct{}
 
 // slotTimeout is how long a call waits for a slot. Calls that take longer, as on a disk that does

@@ -11,10 +11,10 @@ import (
 )
 
 // The Go runtime creates a thread when a goroutine is ready to run and all threads are blocked in
-// system calls or belong to a locked goroutine. If the kernel refuses that thread (EAGAIN) for
-// 0.2 s, the runtime ends the process. The runtime keeps every thread that it created. So all
-// threads that can be needed at a time are created before the first child, which may use up every
-// pid that is left.
+// system calls or belong to a locked goroutine. If the kernel refuses that thread (EAGAIN) for 0.2
+// s, the runtime ends the process. The runtime keeps every thread that it created. So all threads
+// that can be needed at a time are created before the first child, which may use up every pid that
+// is left.
 
 // The threads that every configuration needs, except those that run Go code and those that scan.
 const (

@@ -111,8 +111,8 @@ func openMode(flags uint64) string {
 }
 
 // localFileSystems are the file systems on which statx of an open file cannot block: the kernel has
-// the number of links in memory. Other file systems may be served by the
-// process that is scanned. overlay counts the links of a lower layer, which do not change.
+// the number of links in memory. Other file systems may be served by the process that is scanned.
+// overlay counts the links of a lower layer, which do not change.
 var localFileSystems = map[string]bool{
 	"ext2": true, "ext3": true, "ext4": true, "xfs": true, "btrfs": true, "f2fs": true,
 	"tmpfs": true, "ramfs": true,
@@ -152,9 +152,9 @@ func (t *fdDir) readMounts() map[string]string {
 	return all
 }
 
-// EpollTargets returns the descriptors that an epoll instance watches ("tfd:",
-// proc_pid_fdinfo(5)). A number can have been closed and given to another file while the instance
-// still watches the old one (epoll(7)).
+// EpollTargets returns the descriptors that an epoll instance watches ("tfd:", proc_pid_fdinfo(5)).
+// A number can have been closed and given to another file while the instance still watches the old
+// one (epoll(7)).
 func EpollTargets(pid, tid, fd int) ([]int, error) {
 	b, err := os.ReadFile(taskPath(pid, tid, "fdinfo/"+strconv.Itoa(fd)))
 	if err != nil {

@@ -46,9 +46,9 @@ func FindHolders(ctx context.Context, leaked []FD, except []int) map[int]Holder 
 	return found
 }
 
-// holdable returns the indices of the descriptors that another process can hold, by the name of
-// the file without the suffix of a deleted file. A socket that was listed and is not listed any
-// more has no holder.
+// holdable returns the indices of the descriptors that another process can hold, by the name of the
+// file without the suffix of a deleted file. A socket that was listed and is not listed any more
+// has no holder.
 func holdable(leaked []FD) map[string][]int {
 	wanted := map[string][]int{}
 	var listed map[uint64]sockdiag.Socket

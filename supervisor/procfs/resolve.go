@@ -10,8 +10,8 @@ import (
 	"tp0/supervisor/sockdiag"
 )
 
-// Resolve replaces "socket:[inode]" by the description of the socket, for each fd
-// whose inode is among sockets.
+// Resolve replaces "socket:[inode]" by the description of the socket, for each fd whose inode is
+// among sockets.
 func Resolve(fds []FD, sockets map[uint64]sockdiag.Socket) {
 	for i := range fds {
 		s, ok := sockets[fds[i].Inode()]
@@ -30,11 +30,10 @@ func Resolve(fds []FD, sockets map[uint64]sockdiag.Socket) {
 	}
 }
 
-// ResolveKnown is [Resolve] for the TCP, UDP and unix sockets that an earlier scan
-// of the process resolved. It asks the kernel for these sockets alone; see
-// [sockdiag.Lookup]. A socket that the kernel does not find stays unresolved. If
-// the earlier scan has more than [sockdiag.MaxLookups] sockets, ResolveKnown does
-// nothing.
+// ResolveKnown is [Resolve] for the TCP, UDP and unix sockets that an earlier scan of the process
+// resolved. It asks the kernel for these sockets alone; see [sockdiag.Lookup]. A socket that the
+// kernel does not find stays unresolved. If the earlier scan has more than [sockdiag.MaxLookups]
+// sockets, ResolveKnown does nothing.
 func ResolveKnown(fds, before []FD) {
 	known := map[uint64]sockdiag.Query{}
 	for _, f := range before {
@@ -54,10 +53,9 @@ func ResolveKnown(fds, before []FD) {
 	Resolve(fds, sockdiag.Lookup(queries))
 }
 
-// NeedsSocketPart reports whether an unresolved socket of a process can be in a
-// part of [sockdiag.List]. Where the protocol of a socket cannot be read, or the
-// process has more than [sockdiag.MaxLookups] unresolved sockets, every part is
-// needed.
+// NeedsSocketPart reports whether an unresolved socket of a process can be in a part of
+// [sockdiag.List]. Where the protocol of a socket cannot be read, or the process has more than
+// [sockdiag.MaxLookups] unresolved sockets, every part is needed.
 func NeedsSocketPart(pid int, fds []FD, part int) bool {
 	asked := 0
 	return slices.ContainsFunc(fds, func(f FD) bool {
@@ -69,9 +67,8 @@ func NeedsSocketPart(pid int, fds []FD, part int) bool {
 	})
 }
 
-// ResolveUnlisted describes the sockets that are in none of the kernel's lists, such
-// as one that was never connected, by their protocol. It ends early once over
-// reports true.
+// ResolveUnlisted describes the sockets that are in none of the kernel's lists, such as one that
+// was never connected, by their protocol. It ends early once over reports true.
 func ResolveUnlisted(pid int, fds []FD, over func(read int) bool) {
 	for i, f := range fds {
 		if i%checkInterval == 0 && over(i) {
@@ -86,9 +83,8 @@ func ResolveUnlisted(pid int, fds []FD, over func(read int) bool) {
 	}
 }
 
-// socketProtocol returns the name of a socket's protocol, an extended attribute of
-// the socket (system.sockprotoname, net/socket.c). It is empty if it cannot be
-// read.
+// socketProtocol returns the name of a socket's protocol, an extended attribute of the socket
+// (system.sockprotoname, net/socket.c). It is empty if it cannot be read.
 func socketProtocol(pid int, f FD) string {
 	var name [32]byte
 	path := fmt.Sprintf("/proc/%d/fd/%d", pid, f.Num)

@@ -21,8 +21,8 @@ type Stat struct {
 	PGrp    int
 	Session int    // session id: the pid of the process that called setsid(2)
 	Flags   uint64 // PF_*
-	// NonLeader says that the thread is not the leader of its thread group. Only the end of a
-	// whole thread group sends a signal to the parent.
+	// NonLeader says that the thread is not the leader of its thread group. Only the end of a whole
+	// thread group sends a signal to the parent.
 	NonLeader bool
 	// StartTime is in clock ticks (10 ms) since boot. Pid and StartTime together identify a
 	// process.
@@ -49,8 +49,8 @@ func ReadStat(pid int) (Stat, error) {
 // ReadThread reads the stat line of a thread.
 func ReadThread(pid, tid int) (Stat, error) { return readStat(taskPath(pid, tid, "stat")) }
 
-// readStat makes three raw system calls. They never block, and the process loop makes them for
-// each orphan: Go's scheduler would add to their cost.
+// readStat makes three raw system calls. They never block, and the process loop makes them for each
+// orphan: Go's scheduler would add to their cost.
 func readStat(path string) (Stat, error) {
 	var name [64]byte
 	if len(path) >= len(name) {

@@ -33,8 +33,8 @@ func LiveThread(pid int) int {
 	return pid
 }
 
-// threadsAfterMain returns the threads that live on after the main thread ended. It returns none
-// if the main thread is alive.
+// threadsAfterMain returns the threads that live on after the main thread ended. It returns none if
+// the main thread is alive.
 func threadsAfterMain(pid int) []int {
 	if s, err := ReadStat(pid); err != nil || !s.Dead() {
 		return nil
@@ -60,9 +60,9 @@ func IsWaiting(pid int) bool {
 	return true
 }
 
-// HasFewFDs reports whether a process is known to have one thread, no children, and at most so
-// many descriptors. The size of the fd directory tells their number, since Linux 6.2
-// (proc_fd_getattr, fs/proc/fd.c).
+// HasFewFDs reports whether a process is known to have one thread, no children, and at most so many
+// descriptors. The size of the fd directory tells their number, since Linux 6.2 (proc_fd_getattr,
+// fs/proc/fd.c).
 func HasFewFDs(pid, fds int) bool {
 	dir := "/proc/" + strconv.Itoa(pid)
 	var st unix.Stat_t

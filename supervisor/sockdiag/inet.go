@@ -13,8 +13,8 @@ const (
 	inetMessageSize = 72 // struct inet_diag_msg
 )
 
-// inetRequest is a request for the sockets of a family and protocol in the given
-// states, a bit set of TCP_*.
+// inetRequest is a request for the sockets of a family and protocol in the given states, a bit set
+// of TCP_*.
 func inetRequest(family, protocol uint8, states uint32) []byte {
 	req := make([]byte, inetRequestSize)
 	req[0], req[1] = family, protocol
@@ -28,10 +28,10 @@ func (c *conn) dumpInet(family, protocol uint8, states uint32, into map[uint64]S
 	return c.dump(unix.SOCK_DIAG_BY_FAMILY, request, addInet(protocol, into))
 }
 
-// dumpTCP lists the TCP sockets of both families in the given states in one pass
-// through the kernel's tables, which is most of the cost. Requests by family need
-// two passes. Only the older form, struct inet_diag_req with TCPDIAG_GETSOCK, is
-// for all families (inet_diag_dump_compat, net/ipv4/inet_diag.c).
+// dumpTCP lists the TCP sockets of both families in the given states in one pass through the
+// kernel's tables, which is most of the cost. Requests by family need two passes. Only the older
+// form, struct inet_diag_req with TCPDIAG_GETSOCK, is for all families (inet_diag_dump_compat,
+// net/ipv4/inet_diag.c).
 func (c *conn) dumpTCP(states uint32, into map[uint64]Socket) error {
 	const getSock, requestSize, statesAt = 18, 60, 52
 	request := make([]byte, requestSize)
@@ -81,17 +81,16 @@ func parseAddr(family uint8, addr, port []byte) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16([16]byte(addr)).Unmap(), p)
 }
 
-// tcpQuery returns the query for the TCP socket of a struct inet_diag_msg. Its
-// struct inet_diag_sockid, 48 bytes, is also that of a request.
+// tcpQuery returns the query for the TCP socket of a struct inet_diag_msg. Its struct
+// inet_diag_sockid, 48 bytes, is also that of a request.
 func tcpQuery(message []byte) Query {
 	req := inetRequest(message[0], unix.IPPROTO_TCP, openStates)
 	copy(req[8:], message[4:52])
 	return Query(req)
 }
 
-// udpQuery returns the query for the UDP socket of a struct inet_diag_msg. In a
-// query for UDP the kernel swaps source and destination (udp_dump_one,
-// net/ipv4/udp_diag.c).
+// udpQuery returns the query for the UDP socket of a struct inet_diag_msg. In a query for UDP the
+// kernel swaps source and destination (udp_dump_one, net/ipv4/udp_diag.c).
 func udpQuery(message []byte) Query {
 	req := inetRequest(message[0], unix.IPPROTO_UDP, openStates)
 	copy(req[8:], message[4:52])

@@ -14,8 +14,8 @@ type InetSocket struct {
 	State    uint8          // TCP_*, include/net/tcp_states.h
 
 	// received and sent are the bytes in the queues as the kernel counts them; see
-	// [InetSocket.describe]. Of a listener, received is the number of connections
-	// that are not accepted.
+	// [InetSocket.describe]. Of a listener, received is the number of connections that are not
+	// accepted.
 	received, sent uint32
 }
 
@@ -33,8 +33,7 @@ const (
 	tcpClosing     = 11
 	tcpBound       = 13 // TCP_BOUND_INACTIVE, since Linux 6.8
 
-	// openStates are the states in which a process can have a socket open: all
-	// but time-wait.
+	// openStates are the states in which a process can have a socket open: all but time-wait.
 	openStates = ^uint32(1 << tcpTimeWait)
 )
 
@@ -58,8 +57,8 @@ func (s InetSocket) state() string {
 	return ""
 }
 
-// String returns the socket in plain words: "tcp [::]:12345 listen",
-// "tcp 127.0.0.1:4031 -> 127.0.0.1:12345".
+// String returns the socket in plain words: "tcp [::]:12345 listen", "tcp 127.0.0.1:4031 ->
+// 127.0.0.1:12345".
 func (s InetSocket) String() string {
 	text := s.Protocol + " " + s.Local.String()
 	if s.Remote.Port() != 0 {
@@ -71,9 +70,8 @@ func (s InetSocket) String() string {
 	return text
 }
 
-// describe corrects the byte counts of TCP: the kernel counts one byte for a SYN
-// or FIN that is not acknowledged, and one for the peer's FIN. The counts of UDP
-// are the memory of the buffers.
+// describe corrects the byte counts of TCP: the kernel counts one byte for a SYN or FIN that is not
+// acknowledged, and one for the peer's FIN. The counts of UDP are the memory of the buffers.
 func (s InetSocket) describe() Description {
 	d := Description{
 		Text: s.String(), State: s.state(), Unread: uint64(s.received), Unsent: uint64(s.sent),
@@ -95,8 +93,7 @@ func (s InetSocket) describe() Description {
 	return d
 }
 
-// listenState returns the state of a listener with so many connections that are
-// not accepted.
+// listenState returns the state of a listener with so many connections that are not accepted.
 func listenState(queued uint32) string {
 	if queued == 0 {
 		return "listen"

@@ -9,10 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// List returns the sockets of our network namespace by inode: TCP and UDP in every
-// state but time-wait, unix, netlink, packet and raw sockets. A TCP or netlink
-// socket that is neither bound nor connected is in none of the kernel's lists. An
-// error says that a part is missing.
+// List returns the sockets of our network namespace by inode: TCP and UDP in every state but
+// time-wait, unix, netlink, packet and raw sockets. A TCP or netlink socket that is neither bound
+// nor connected is in none of the kernel's lists. An error says that a part is missing.
 func List() (map[uint64]Socket, error) {
 	all := map[uint64]Socket{}
 	var errs []error
@@ -24,8 +23,8 @@ func List() (map[uint64]Socket, error) {
 	return all, errors.Join(errs...)
 }
 
-// Parts is the number of parts of [List]. Each part costs more than the one before
-// it: TCP listeners and unix sockets, UDP, all TCP sockets, the other families.
+// Parts is the number of parts of [List]. Each part costs more than the one before it: TCP
+// listeners and unix sockets, UDP, all TCP sockets, the other families.
 const Parts = 4
 
 // ListPart returns a part of [List]; the first part is 0.
@@ -67,9 +66,9 @@ func (c *conn) dumpFamilies(protocol uint8, states uint32, into map[uint64]Socke
 		c.dumpInet(unix.AF_INET6, protocol, states, into))
 }
 
-// InPart reports whether a socket of a protocol can be in a part of [List]. The
-// names of protocols are those of the kernel (struct proto, include/net/sock.h). A
-// socket of an unknown protocol can be in every part.
+// InPart reports whether a socket of a protocol can be in a part of [List]. The names of protocols
+// are those of the kernel (struct proto, include/net/sock.h). A socket of an unknown protocol can
+// be in every part.
 func InPart(protocol string, part int) bool {
 	switch protocol {
 	case "UNIX", "UNIX-STREAM":
@@ -84,10 +83,9 @@ func InPart(protocol string, part int) bool {
 	return true
 }
 
-// ListForeign returns the sockets of the network namespace of a process. The result
-// is empty if that is our own namespace. sock_diag has no request for another
-// namespace, so the files of /proc/PID/net are read. No two sockets of a machine
-// have the same inode.
+// ListForeign returns the sockets of the network namespace of a process. The result is empty if
+// that is our own namespace. sock_diag has no request for another namespace, so the files of
+// /proc/PID/net are read. No two sockets of a machine have the same inode.
 func ListForeign(pid int) (map[uint64]Socket, error) {
 	sockets := map[uint64]Socket{}
 	own, err := os.Readlink("/proc/self/ns/net")

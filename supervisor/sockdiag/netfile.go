@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// netFile is a file of /proc/PID/net: the column of the inode, from 0, and the
-// decoder of a line (proc_pid_net(5)).
+// netFile is a file of /proc/PID/net: the column of the inode, from 0, and the decoder of a line
+// (proc_pid_net(5)).
 type netFile struct {
 	inode  int
 	decode decoder
@@ -35,8 +35,8 @@ var netFileKinds = map[string]netFile{
 
 var netFileNames = slices.Sorted(maps.Keys(netFileKinds))
 
-// readNetFiles adds the sockets that files of /proc/PID/net list. A file that does
-// not exist belongs to a family that the kernel lacks; it is skipped.
+// readNetFiles adds the sockets that files of /proc/PID/net list. A file that does not exist
+// belongs to a family that the kernel lacks; it is skipped.
 func readNetFiles(process string, into map[uint64]Socket, names ...string) error {
 	var errs []error
 	for _, name := range names {
@@ -81,8 +81,8 @@ func inetLineDecoder(protocol string) decoder {
 	}
 }
 
-// decodeRawLine decodes a line of the form of TCP's, where the local port is the
-// protocol number (raw(7)).
+// decodeRawLine decodes a line of the form of TCP's, where the local port is the protocol number
+// (raw(7)).
 func decodeRawLine(line []byte) Description {
 	w := strings.Fields(string(line))
 	local, remote := hexAddr(w[1]), hexAddr(w[2])
@@ -124,8 +124,8 @@ var netlinkFamilies = map[string]string{
 	"20": "rdma", "21": "crypto",
 }
 
-// decodeNetlinkLine decodes "sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode".
-// Eth is the protocol and Pid the port. Rmem is the memory of the unread messages.
+// decodeNetlinkLine decodes "sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode". Eth is the
+// protocol and Pid the port. Rmem is the memory of the unread messages.
 func decodeNetlinkLine(line []byte) Description {
 	w := strings.Fields(string(line))
 	family := netlinkFamilies[w[1]]
@@ -152,9 +152,9 @@ func decodePacketLine(line []byte) Description {
 	return d
 }
 
-// decodeUnixLine decodes "Num RefCount Protocol Flags Type St Inode Path". A
-// listener has __SO_ACCEPTCON (bit 16) in Flags. St is one of SS_*,
-// include/uapi/linux/net.h. Path is as the owner wrote it.
+// decodeUnixLine decodes "Num RefCount Protocol Flags Type St Inode Path". A listener has
+// __SO_ACCEPTCON (bit 16) in Flags. St is one of SS_*, include/uapi/linux/net.h. Path is as the
+// owner wrote it.
 func decodeUnixLine(line []byte) Description {
 	w := strings.SplitN(strings.TrimSuffix(string(line), "\n"), " ", 2)
 	rest := w[len(w)-1]

@@ -13,13 +13,13 @@ const (
 	maxAnswer       = 32 << 10 // bytes that the kernel fills at a time, netlink(7)
 )
 
-// conn is a sock_diag(7) socket. Numbers in its messages are in host order, except
-// ports and addresses.
+// conn is a sock_diag(7) socket. Numbers in its messages are in host order, except ports and
+// addresses.
 type conn struct {
 	fd  int
 	seq uint32
-	// buffer is the free rest of the buffer that answers are read into. The
-	// messages of a dump stay in use, so they share few large buffers.
+	// buffer is the free rest of the buffer that answers are read into. The messages of a dump stay
+	// in use, so they share few large buffers.
 	buffer []byte
 }
 
@@ -40,8 +40,8 @@ func dial() (*conn, error) {
 
 func (c *conn) close() { _ = unix.Close(c.fd) }
 
-// dump sends a request and calls visit for each socket that the kernel lists. kind
-// is the message type of the request.
+// dump sends a request and calls visit for each socket that the kernel lists. kind is the message
+// type of the request.
 func (c *conn) dump(kind uint16, request []byte, visit func(message []byte)) error {
 	if err := c.send(kind, unix.NLM_F_DUMP, request); err != nil {
 		return err
@@ -62,8 +62,8 @@ func (c *conn) dump(kind uint16, request []byte, visit func(message []byte)) err
 	}
 }
 
-// lookup sends a query for one socket and calls visit with the answer. It reports
-// whether the kernel found a socket.
+// lookup sends a query for one socket and calls visit with the answer. It reports whether the
+// kernel found a socket.
 func (c *conn) lookup(query Query, visit func(message []byte)) bool {
 	if err := c.send(unix.SOCK_DIAG_BY_FAMILY, 0, []byte(query)); err != nil {
 		return false
@@ -111,8 +111,8 @@ func (c *conn) send(kind, flags uint16, request []byte) error {
 	return nil
 }
 
-// parse calls visit for each message of an answer. It skips the messages of an
-// earlier request, which timed out. done reports the end of a dump.
+// parse calls visit for each message of an answer. It skips the messages of an earlier request,
+// which timed out. done reports the end of a dump.
 func (c *conn) parse(answer []byte, visit func(message []byte)) (done bool, err error) {
 	order := binary.NativeEndian
 	for len(answer) >= unix.NLMSG_HDRLEN {

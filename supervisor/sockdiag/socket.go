@@ -1,11 +1,10 @@
-// Package sockdiag describes the sockets of the machine in plain words: what
-// sock_diag(7) and the files of /proc/PID/net say about a socket, by its inode.
-// It knows nothing of processes and their descriptors; package procfs finds the
-// inodes and uses the descriptions.
+// Package sockdiag describes the sockets of the machine in plain words: what sock_diag(7) and the
+// files of /proc/PID/net say about a socket, by its inode. It knows nothing of processes and their
+// descriptors; package procfs finds the inodes and uses the descriptions.
 package sockdiag
 
-// Socket is a socket as the kernel reported it. It is not decoded: a caller needs
-// the description of a few of the many sockets of a machine.
+// Socket is a socket as the kernel reported it. It is not decoded: a caller needs the description
+// of a few of the many sockets of a machine.
 type Socket struct {
 	message []byte
 	decode  decoder
@@ -21,8 +20,8 @@ type Description struct {
 	State  string // "established", "close-wait", "listen, 3 not accepted"; empty if it has none
 	Unread uint64 // bytes that wait to be read
 	Unsent uint64 // bytes that are not sent, or not acknowledged
-	// Peer is the inode of the other end of a connected unix socket, 0 if there is none. The
-	// bytes that the peer has not read are those that this socket has not delivered.
+	// Peer is the inode of the other end of a connected unix socket, 0 if there is none. The bytes
+	// that the peer has not read are those that this socket has not delivered.
 	Peer uint64
 }
 

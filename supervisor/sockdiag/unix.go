@@ -30,8 +30,8 @@ func unixRequest() []byte {
 	return req
 }
 
-// dumpUnix lists the unix sockets. It is preferred to /proc/net/unix, where a path
-// with a newline can pass for another socket.
+// dumpUnix lists the unix sockets. It is preferred to /proc/net/unix, where a path with a newline
+// can pass for another socket.
 func (c *conn) dumpUnix(into map[uint64]Socket) error {
 	return c.dump(unix.SOCK_DIAG_BY_FAMILY, unixRequest(), addUnix(into))
 }
@@ -95,10 +95,9 @@ func parseUnixAttributes(b []byte) (a unixAttributes) {
 	return a
 }
 
-// decodeUnix decodes a struct unix_diag_msg, which must be complete. The bytes that
-// a socket sent and its peer has not read are in the queue of the peer; the
-// socket's own count is the memory of its buffers. Of datagrams the kernel counts
-// the first, and its sender is unknown.
+// decodeUnix decodes a struct unix_diag_msg, which must be complete. The bytes that a socket sent
+// and its peer has not read are in the queue of the peer; the socket's own count is the memory of
+// its buffers. Of datagrams the kernel counts the first, and its sender is unknown.
 func decodeUnix(message []byte) Description {
 	kind, state := message[1], message[2]
 	a := parseUnixAttributes(message[unixMessageSize:])
@@ -119,12 +118,12 @@ func decodeUnix(message []byte) Description {
 	return d
 }
 
-// unixTypes are the types of unix sockets that a description names. Streams are
-// the usual type and have no name.
+// unixTypes are the types of unix sockets that a description names. Streams are the usual type and
+// have no name.
 var unixTypes = map[uint8]string{unix.SOCK_DGRAM: "dgram", unix.SOCK_SEQPACKET: "seqpacket"}
 
-// unixText writes "@" for the zero byte at the start of an abstract name (unix(7))
-// and for every other zero byte, as the kernel does.
+// unixText writes "@" for the zero byte at the start of an abstract name (unix(7)) and for every
+// other zero byte, as the kernel does.
 func unixText(name string) string {
 	if name == "" {
 		return "unix (unnamed)"

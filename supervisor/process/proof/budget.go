@@ -2,12 +2,12 @@ package proof
 
 import "time"
 
-// The limits of fd scans while no final stop is under way. A thread that is held in a ptrace
-// stop ignores even SIGKILL, so every stop of ours has a limit.
+// The limits of fd scans while no final stop is under way. A thread that is held in a ptrace stop
+// ignores even SIGKILL, so every stop of ours has a limit.
 const (
 	// MaxSignalDelay bounds how long a signal waits for the fd scan before it. Such a scan takes
-	// about 60 µs, but it queues for a worker when a thousand processes are stopped at once.
-	// After the limit the signal is sent, and the scan is no exact proof any more.
+	// about 60 µs, but it queues for a worker when a thousand processes are stopped at once. After
+	// the limit the signal is sent, and the scan is no exact proof any more.
 	MaxSignalDelay = 500 * time.Millisecond
 	// MaxSiblingWait bounds an exit stop whose sibling threads stay alive.
 	MaxSiblingWait = 250 * time.Millisecond

@@ -2,8 +2,8 @@ package proof
 
 import "time"
 
-// Machine is the state machine of one process: a state, and the data that belongs to this state.
-// It keeps no clock: the caller passes the time.
+// Machine is the state machine of one process: a state, and the data that belongs to this state. It
+// keeps no clock: the caller passes the time.
 //
 // One of the threads of a process is the primary thread, the one whose exit stop is used for the
 // final scan. All threads share the fd table, so one of them suffices. The primary thread is the
@@ -20,8 +20,8 @@ type Machine struct {
 // New returns the machine of a process that was just found.
 func New(own, privileged bool) Machine { return Machine{own: own, privileged: privileged} }
 
-// Handle applies an event and returns the actions for it, in order. thread is the thread that
-// the event is about, 0 if it is about none.
+// Handle applies an event and returns the actions for it, in order. thread is the thread that the
+// event is about, 0 if it is about none.
 func (m *Machine) Handle(e Event, thread int, now time.Time) []Action {
 	to, do := Next(m.State, e)
 	if to != m.State {
@@ -94,8 +94,8 @@ func (m *Machine) syscallData() *SyscallData {
 	return &SyscallData{}
 }
 
-// Timer returns the event that is due next by the time alone, and when. The time is zero if none
-// is due.
+// Timer returns the event that is due next by the time alone, and when. The time is zero if none is
+// due.
 func (m *Machine) Timer() (at time.Time, e Event) {
 	if m.Data == nil {
 		return time.Time{}, 0

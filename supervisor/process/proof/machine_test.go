@@ -21,8 +21,8 @@ func exiting(t *testing.T) (*Machine, *ExitStopData) {
 }
 
 // TestSiblingSurvives checks how many scans must see a survivor. A thread that has taken its
-// SIGKILL and has not started its exit looks like a survivor, so ten scans in a row must see
-// it. A thread that waits in execve is believed at once.
+// SIGKILL and has not started its exit looks like a survivor, so ten scans in a row must see it. A
+// thread that waits in execve is believed at once.
 func TestSiblingSurvives(t *testing.T) {
 	survivor := Siblings{Alive: 1, Survivor: 8}
 	_, x := exiting(t)
@@ -57,8 +57,8 @@ func TestSiblingSurvives(t *testing.T) {
 	}
 }
 
-// TestFinalScan checks that the time alone makes no scan the final one: on a slow machine the
-// first scan may be late.
+// TestFinalScan checks that the time alone makes no scan the final one: on a slow machine the first
+// scan may be late.
 func TestFinalScan(t *testing.T) {
 	_, x := exiting(t)
 	if e := x.ScanDone(Siblings{}, false); e != FinalScan {

@@ -18,8 +18,7 @@ type Result struct {
 	After     []procfs.FD      // when it exited
 	Inherited []procfs.FD      // the fds among these that came from its parent
 	Runtime   fdledger.Runtime // of the program that it ran
-	// Holders are the other processes that have an fd open, by its number in After:
-	// "sh (pid 20)".
+	// Holders are the other processes that have an fd open, by its number in After: "sh (pid 20)".
 	Holders map[int]string
 }
 
@@ -38,8 +37,8 @@ type Evidence struct {
 	ScanLate         string
 	BudgetSpent      bool // the time for the scan at its exit was over
 	InheritedPending bool // a scan that finds Inherited is under way
-	// SiblingWait and ScanTime are how long the exit stop could last: if siblings stayed alive,
-	// and if no scan finished.
+	// SiblingWait and ScanTime are how long the exit stop could last: if siblings stayed alive, and
+	// if no scan finished.
 	SiblingWait, ScanTime time.Duration
 	Reason                string // why it is not traced
 	Err                   error  // of the scan that failed
@@ -100,15 +99,14 @@ func (e Evidence) assess(from State) (k event.Proof, reason string, after []proc
 	return event.ProofNone, notSeen, nil
 }
 
-// wasTraced reports whether a process in this state is traced, or was traced until its threads
-// were gone.
+// wasTraced reports whether a process in this state is traced, or was traced until its threads were
+// gone.
 func (s State) wasTraced() bool {
 	return s.IsTraced() || s == DetachedForExec || s == TraceLost
 }
 
-// resolved returns fds in which an unresolved socket has the description that it had when the
-// stop started. The kernel does not list every socket at the exit, such as a connection that was
-// reset.
+// resolved returns fds in which an unresolved socket has the description that it had when the stop
+// started. The kernel does not list every socket at the exit, such as a connection that was reset.
 func resolved(fds, before []procfs.FD) []procfs.FD {
 	var byNumber map[int]procfs.FD
 	copied := false

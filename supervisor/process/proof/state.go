@@ -1,5 +1,5 @@
-// Package proof is the state machine of a traced process: what its ptrace(2) stops, the fd scans
-// of it, timers and its end mean, and which actions follow. It makes no system call and reads no
+// Package proof is the state machine of a traced process: what its ptrace(2) stops, the fd scans of
+// it, timers and its end mean, and which actions follow. It makes no system call and reads no
 // clock. Package process turns what happens into an [Event] and carries out the actions.
 package proof
 
@@ -10,9 +10,9 @@ type State uint8
 // SyscallTracedExitStop. Each of these states has a timer that ends it.
 //
 // The SyscallTraced states are for a process that was forked during the stop and could gain
-// privileges by the program that it executes (set-user-ID). An unprivileged tracer would take
-// these privileges away (execve(2)). So the process runs from syscall stop to syscall stop, and
-// is detached as it enters execve.
+// privileges by the program that it executes (set-user-ID). An unprivileged tracer would take these
+// privileges away (execve(2)). So the process runs from syscall stop to syscall stop, and is
+// detached as it enters execve.
 const (
 	Found                 State = iota // watched, and not traced yet
 	Seizing                            // PTRACE_SEIZE is under way
@@ -80,8 +80,8 @@ func (s State) IsSyscallTraced() bool {
 // Event is what happens to a process.
 type Event uint8
 
-// The events. Those from ThreadStop to SiblingExit are ptrace stops: the thread stays stopped
-// until an action lets it run.
+// The events. Those from ThreadStop to SiblingExit are ptrace stops: the thread stays stopped until
+// an action lets it run.
 const (
 	ThreadStop  Event = iota // a signal is delivered to a thread, or it forked or cloned
 	SystemCall               // syscall stop of a thread

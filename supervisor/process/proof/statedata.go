@@ -2,8 +2,8 @@ package proof
 
 import "time"
 
-// StateData is what belongs to one state and to no other. Timer returns the event that is due
-// next by the time alone, and when. The time is zero if none is due.
+// StateData is what belongs to one state and to no other. Timer returns the event that is due next
+// by the time alone, and when. The time is zero if none is due.
 type StateData interface {
 	Timer() (at time.Time, e Event)
 }
@@ -23,8 +23,8 @@ const (
 type FirstStopData struct {
 	Thread int
 	Since  time.Time
-	// Assume is KeepsPrivileges or CouldGainPrivileges: what holds if the scan does not finish
-	// in time.
+	// Assume is KeepsPrivileges or CouldGainPrivileges: what holds if the scan does not finish in
+	// time.
 	Assume Event
 	limit  time.Duration
 }
@@ -62,8 +62,8 @@ func (x *ExitStopData) Timer() (time.Time, Event) {
 	return x.next, ScanDue
 }
 
-// StartScan records that a scan starts. The scan reads the fd table even if siblings are alive
-// in two cases: final says that the time for siblings is over, so the scan is the final one;
+// StartScan records that a scan starts. The scan reads the fd table even if siblings are alive in
+// two cases: final says that the time for siblings is over, so the scan is the final one;
 // lastSighting says that one more sighting of a survivor suffices to let the thread exit.
 func (x *ExitStopData) StartScan(now time.Time) (final, lastSighting bool) {
 	x.next = time.Time{}
@@ -117,8 +117,8 @@ const (
 	execPollInterval = 100 * time.Microsecond
 	execPollTime     = 10 * time.Millisecond
 	pollInterval     = time.Millisecond
-	// reapPollInterval is the first interval for a process that ended and is not reaped. Later
-	// the interval equals the time since the end.
+	// reapPollInterval is the first interval for a process that ended and is not reaped. Later the
+	// interval equals the time since the end.
 	reapPollInterval = 20 * time.Millisecond
 )
 

@@ -24,9 +24,9 @@ func (p *Prepared) Fork(own []int, keepInherited bool) (pid int, err error) {
 	if p.Barrier != nil {
 		barrier := len(own) - 1
 		if keepInherited && len(p.spec.Sockets) == 0 {
-			// Number 3 may be a descriptor that the child inherits, so the barrier keeps the
-			// number that the kernel chose. Only this thread forks, so no other child inherits
-			// the barrier.
+			// Number 3 may be a descriptor that the child inherits, so the barrier keeps the number
+			// that the kernel chose. Only this thread forks, so no other child inherits the
+			// barrier.
 			barrier = own[len(own)-1]
 			own = own[:len(own)-1]
 			if _, err := unix.FcntlInt(uintptr(barrier), unix.F_SETFD, 0); err != nil {

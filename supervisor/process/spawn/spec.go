@@ -29,12 +29,12 @@ type Spec struct {
 	Stderr int
 	// Sockets get the numbers from 3 on, with the variables of sd_listen_fds(3).
 	Sockets []Socket
-	// Session gives the process a session of its own (setsid(2)). Otherwise it gets a process
-	// group of its own in our session.
+	// Session gives the process a session of its own (setsid(2)). Otherwise it gets a process group
+	// of its own in our session.
 	Session bool
 	// Terminal says that standard input is our terminal. With Session it becomes the controlling
-	// terminal of the new session. Then it must not be the controlling terminal of another
-	// session: see [GiveUpTerminal].
+	// terminal of the new session. Then it must not be the controlling terminal of another session:
+	// see [GiveUpTerminal].
 	Terminal bool
 	// Ignored are the ignored signals, Blocked is the signal mask. Go's fork loses a part of both.
 	// With a nil Blocked, the mask is what Go's fork sets.
