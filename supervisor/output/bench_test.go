@@ -82,7 +82,7 @@ func relayOnce(b *testing.B, format string, children int) {
 }
 
 func relayAll(b *testing.B, sink *os.File, format string, children int) (pids []int) {
-	h := NewRelay(Options{Stdout: sink, Stderr: sink, FDs: nobody{}})
+	h := NewRelay(Options{Stdout: sink, Stderr: sink, FDs: noLedger{}})
 	var runs []*ChildOutput
 	for i := range children {
 		r, err := h.Prepare(Spec{Instance: fmt.Sprint("client", i), Format: format,

@@ -20,8 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The test binary plays the processes of the tests, too: RELAY_TEST_ROLE says
-// which.
+// TestMain also runs the processes of the tests: RELAY_TEST_ROLE selects one.
 func TestMain(m *testing.M) {
 	if role := os.Getenv("RELAY_TEST_ROLE"); role != "" {
 		play, ok := roles[role]
@@ -31,7 +30,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(play(os.Args[1:]))
 	}
-	// The poller's own descriptors are there before anything is counted.
+	// Open the descriptors of the runtime's poller before any test counts descriptors.
 	r, w, err := os.Pipe()
 	if err != nil {
 		panic(err)
@@ -41,8 +40,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// environ makes a role of the test binary. The race detector would let each
-// process sleep for a second as it exits.
+// environ returns the environment of a role. Without GORACE the race detector delays each exit by
+// a second.
 func environ(role string) []string {
 	return append(os.Environ(), "RELAY_TEST_ROLE="+role, "GORACE=atexit_sleep_ms=0")
 }
@@ -55,10 +54,9 @@ var roles = map[string]func(args []string) int{
 	"relay":  playRelay,
 }
 
-const lineWidth = 100 // with its newline
+const lineWidth = 100 // bytes, newline included
 
-// playLines prints args[0] numbered lines on the descriptor args[1], marked
-// with args[2].
+// playLines prints args[0] numbered lines with the mark args[2] on the descriptor args[1].
 func playLines(args []string) int {
 	n, _ := strconv.Atoi(args[0])
 	fd, _ := strconv.Atoi(args[1])
@@ -74,7 +72,7 @@ func playLines(args []string) int {
 	return 0
 }
 
-// increment adds one to the number of a line as numbered prints it.
+// increment adds one to the eight digits of a numbered line.
 func increment(digits []byte) {
 	for i := 7; ; i-- {
 		if digits[i]++; digits[i] <= '9' {
@@ -100,22 +98,22 @@ func playParent([]string) int {
 	return 0
 }
 
-// playHolder holds its standard output until its input ends.
+// playHolder keeps its standard output open until EOF on its standard input.
 func playHolder([]string) int {
-	fmt.Print("the holder holds")
+	fmt.Print("the holder runs")
 	io.Copy(io.Discard, os.Stdin)
 	return 0
 }
 
-// playRelay is a small supervisor whose output is broken. It exits with 7 if
-// it lives on and has counted that.
+// playRelay relays lines to broken standard streams. It exits with 7 if it survives and the losses
+// were reported.
 func playRelay(args []string) int {
 	if args[0] == "notify" {
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	}
 	var mu sync.Mutex
 	reasons := map[string]string{}
-	h := NewRelay(Options{Stdout: os.Stdout, Stderr: os.Stderr, FDs: nobody{},
+	h := NewRelay(Options{Stdout: os.Stdout, Stderr: os.Stderr, FDs: noLedger{},
 		Dropped: func(dest string, _, _ uint64, reason string) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -143,22 +141,22 @@ func playRelay(args []string) int {
 	return 7
 }
 
-type nobody struct{}
+type noLedger struct{}
 
-func (nobody) Opened(int, string, string)             {}
-func (nobody) Close(fd int, close func() error) error { return close() }
+func (noLedger) Opened(int, string, string)             {}
+func (noLedger) Close(fd int, close func() error) error { return close() }
 
-// books checks that what is opened is closed once.
-type books struct {
+// ledger checks that each descriptor that is opened is closed exactly once.
+type ledger struct {
 	t    *testing.T
 	mu   sync.Mutex
 	open map[int]string
 	ever []string
 }
 
-func newBooks(t *testing.T) *books { return &books{t: t, open: map[int]string{}} }
+func newLedger(t *testing.T) *ledger { return &ledger{t: t, open: map[int]string{}} }
 
-func (b *books) Opened(fd int, kind, target string) {
+func (b *ledger) Opened(fd int, kind, target string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if old, ok := b.open[fd]; ok {
@@ -171,7 +169,7 @@ func (b *books) Opened(fd int, kind, target string) {
 	b.ever = append(b.ever, kind+" "+target)
 }
 
-func (b *books) Close(fd int, close func() error) error {
+func (b *ledger) Close(fd int, close func() error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if _, ok := b.open[fd]; !ok {
@@ -185,7 +183,7 @@ func (b *books) Close(fd int, close func() error) error {
 	return err
 }
 
-func (b *books) has(entry string) bool {
+func (b *ledger) has(entry string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, e := range b.open {
@@ -196,7 +194,7 @@ func (b *books) has(entry string) bool {
 	return false
 }
 
-// descriptors lists what this process has open, as number and target.
+// descriptors returns the numbers and targets of the open descriptors of this process.
 func descriptors(t *testing.T) string {
 	t.Helper()
 	dir, err := os.Open("/proc/self/fd")
@@ -219,11 +217,11 @@ func descriptors(t *testing.T) string {
 	return fmt.Sprint(open) // sorted by key
 }
 
-// drops collects what Options.Dropped is told.
+// drops collects the calls of Options.Dropped.
 type drops struct {
 	mu    sync.Mutex
 	all   []drop
-	first chan struct{} // closed at the first
+	first chan struct{} // closed by the first call
 }
 
 type drop struct {
@@ -257,24 +255,23 @@ func (d *drops) list() []drop {
 	return append([]drop(nil), d.all...)
 }
 
-// A stage is a hub between real pipes.
-type stage struct {
+// A testRelay is a relay whose standard streams are pipes.
+type testRelay struct {
 	*Relay
 	t        *testing.T
-	books    *books
+	ledger    *ledger
 	drops    *drops
-	out, log *os.File // where its standard streams can be read
+	out, log *os.File // the read ends of the standard streams
 	ours     []*os.File
 	before   string
 	closed   bool
 }
 
-// newStage makes a hub whose streams are pipes, non-blocking (as os.Pipe makes
-// them) or blocking (as a shell does). At the end of the test it is closed and
-// must have left nothing.
-func newStage(t *testing.T, blocking bool) *stage {
+// newTestRelay returns a relay with blocking pipes (as a shell opens them) or non-blocking ones (as
+// os.Pipe does). At the end of the test the relay is closed, and no descriptor may be left open.
+func newTestRelay(t *testing.T, blocking bool) *testRelay {
 	t.Helper()
-	s := &stage{t: t, books: newBooks(t), drops: &drops{first: make(chan struct{})},
+	s := &testRelay{t: t, ledger: newLedger(t), drops: &drops{first: make(chan struct{})},
 		before: descriptors(t)}
 	var ends [2]*os.File
 	for i := range ends {
@@ -283,7 +280,7 @@ func newStage(t *testing.T, blocking bool) *stage {
 			t.Fatal(err)
 		}
 		for j, fd := range p {
-			if j == 0 || !blocking { // the test's end is always polled
+			if j == 0 || !blocking { // the end of the test is always polled
 				if err := unix.SetNonblock(fd, true); err != nil {
 					t.Fatal(err)
 				}
@@ -298,7 +295,7 @@ func newStage(t *testing.T, blocking bool) *stage {
 		ends[i] = w
 		s.ours = append(s.ours, r, w)
 	}
-	s.Relay = NewRelay(Options{Stdout: ends[0], Stderr: ends[1], FDs: s.books,
+	s.Relay = NewRelay(Options{Stdout: ends[0], Stderr: ends[1], FDs: s.ledger,
 		Dropped: s.drops.add})
 	t.Cleanup(func() {
 		if !s.closed {
@@ -310,20 +307,19 @@ func newStage(t *testing.T, blocking bool) *stage {
 		if after := descriptors(t); after != s.before {
 			t.Errorf("descriptors before and after:\n%s\n%s", s.before, after)
 		}
-		if len(s.books.open) != 0 {
-			t.Errorf("the books still have %v", s.books.open)
+		if len(s.ledger.open) != 0 {
+			t.Errorf("still in the ledger: %v", s.ledger.open)
 		}
 	})
 	return s
 }
 
-// shut closes the hub, and its ends of the standard pipes, so that readers see
-// EOF.
-func (s *stage) shut() {
+// shut closes the relay and its ends of the pipes, so that readers get EOF.
+func (s *testRelay) shut() {
 	s.t.Helper()
 	s.closed = true
 	if err := s.Close(within(s.t, 10*time.Second)); err != nil {
-		s.t.Errorf("close of the hub: %v", err)
+		s.t.Errorf("cannot close the relay: %v", err)
 	}
 	s.ours[1].Close()
 	s.ours[3].Close()
@@ -335,7 +331,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-func (s *stage) prepare(spec Spec) *ChildOutput {
+func (s *testRelay) prepare(spec Spec) *ChildOutput {
 	s.t.Helper()
 	r, err := s.Prepare(spec)
 	if err != nil {
@@ -344,8 +340,8 @@ func (s *stage) prepare(spec Spec) *ChildOutput {
 	return r
 }
 
-// started prepares a run and keeps the child's ends for the test itself.
-func (s *stage) started(spec Spec) (*ChildOutput, *os.File, *os.File) {
+// started prepares and starts an output whose writers are the test itself.
+func (s *testRelay) started(spec Spec) (*ChildOutput, *os.File, *os.File) {
 	s.t.Helper()
 	r := s.prepare(spec)
 	out, log := r.ChildFiles()
@@ -366,7 +362,7 @@ func duplicate(t *testing.T, fd int) *os.File {
 
 // spawn starts the test binary in a role with the descriptors of r, and returns
 // a function that waits for its exit code.
-func (s *stage) spawn(r *ChildOutput, role string, stdin *os.File,
+func (s *testRelay) spawn(r *ChildOutput, role string, stdin *os.File,
 	args ...string) (wait func() int) {
 	s.t.Helper()
 	out, log := r.ChildFiles()
@@ -399,7 +395,7 @@ func (s *stage) spawn(r *ChildOutput, role string, stdin *os.File,
 	}
 }
 
-// reading collects everything from f until EOF.
+// reading reads f until EOF in a goroutine. The result waits for it.
 func reading(f *os.File) (wait func() string) {
 	var text []byte
 	done := make(chan struct{})
@@ -422,7 +418,7 @@ func waitDone(t *testing.T, r *ChildOutput) {
 	}
 }
 
-// waiting counts the streams that wait for their pipes.
+// waiting returns the number of streams that wait for their pipes.
 func waiting() (n int) {
 	stacks := make([]byte, 4<<20)
 	for _, g := range strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {

@@ -39,7 +39,7 @@ func TestFormatsEndToEnd(t *testing.T) {
 	} {
 		for _, blocking := range []bool{true, false} {
 			t.Run(fmt.Sprint(c.format, " blocking=", blocking), func(t *testing.T) {
-				s := newStage(t, blocking)
+				s := newTestRelay(t, blocking)
 				got := reading(s.out)
 				before := time.Now().Truncate(time.Microsecond)
 				r, out, log := s.started(Spec{Instance: "a", Format: c.format, Stdout: "stdout",
@@ -47,7 +47,7 @@ func TestFormatsEndToEnd(t *testing.T) {
 				out.WriteString("one\n\x1b[1mt")
 				out.WriteString("wo\r\nrest")
 				out.Close()
-				log.WriteString("for nobody\n")
+				log.WriteString("for noLedger\n")
 				log.Close()
 				waitDone(t, r)
 				if tail := fmt.Sprintf("%q", r.Tail()); tail != `["one" "\\x1b[1mtwo" "rest"]` {
@@ -66,7 +66,7 @@ func TestFormatsEndToEnd(t *testing.T) {
 	}
 }
 
-// withoutStamps checks the times and takes them out.
+// withoutStamps checks the times and removes them.
 func withoutStamps(t *testing.T, text string, before time.Time) string {
 	var out strings.Builder
 	for line := range strings.Lines(text) {
@@ -86,13 +86,12 @@ func withoutStamps(t *testing.T, text string, before time.Time) string {
 	return out.String()
 }
 
-// checker reads lines as numbered prints them, with a prefix, and finds those
-// that are missing, doubled, torn or out of order.
+// checker finds numbered lines that are missing, duplicated, split or out of order.
 type checker struct {
 	prefix func(mark string) string
 	next   map[string]int
 	lines  int
-	gaps   int // lines that are missing
+	gaps   int // missing lines
 	bad    []string
 }
 
@@ -111,8 +110,7 @@ func (c *checker) line(line []byte) {
 	c.next[string(mark)] = i + 1
 }
 
-// countLines counts the lines of one mark, which must come without a gap. It is
-// for very many.
+// countLines counts the lines of one mark, which must be complete. It is fast enough for a million.
 func countLines(t *testing.T, f io.Reader, prefix, mark string) int {
 	r := bufio.NewReaderSize(f, 1<<20)
 	want := append([]byte(prefix), numbered(mark, 0)...)
@@ -122,7 +120,7 @@ func countLines(t *testing.T, f io.Reader, prefix, mark string) int {
 		line, err := r.ReadSlice('\n')
 		if err != nil {
 			if len(line) > 0 {
-				t.Errorf("torn at the end: %q", line)
+				t.Errorf("the last line is incomplete: %q", line)
 			}
 			return n
 		}
@@ -137,18 +135,18 @@ func countLines(t *testing.T, f io.Reader, prefix, mark string) int {
 
 func TestMillionLines(t *testing.T) {
 	const million = 1_000_000
-	s := newStage(t, true)
+	s := newTestRelay(t, true)
 	count := make(chan int)
 	go func() { count <- countLines(t, s.out, "[a] ", "m") }()
 	r := s.prepare(text("a"))
-	began := time.Now()
+	start := time.Now()
 	code := s.spawn(r, "lines", nil, fmt.Sprint(million), "1", "m")()
-	<-r.Done() // the test's own limit bounds it
+	<-r.Done() // bounded by the timeout of the test
 	s.shut()
 	if n := <-count; n != million || code != 0 {
-		t.Errorf("%d lines of %d came, code %d", n, million, code)
+		t.Errorf("%d lines of %d were relayed, exit code %d", n, million, code)
 	}
-	t.Logf("%d lines in %v", million, time.Since(began))
+	t.Logf("%d lines in %v", million, time.Since(start))
 	if lines, _ := s.drops.sum(); lines != 0 {
 		t.Errorf("%d lines were dropped", lines)
 	}
@@ -156,7 +154,7 @@ func TestMillionLines(t *testing.T) {
 
 func TestEightStreams(t *testing.T) {
 	const each = 10_000
-	s := newStage(t, false)
+	s := newTestRelay(t, false)
 	c := &checker{next: map[string]int{}, prefix: func(mark string) string {
 		return "[i" + mark[:1] + "] "
 	}}
@@ -183,7 +181,7 @@ func TestEightStreams(t *testing.T) {
 				var block []byte
 				for n := range each {
 					block = append(block, numbered(fmt.Sprint(i, name), n)...)
-					if len(block) > n%9000 { // odd pieces: writes end in mid-line
+					if len(block) > n%9000 { // writes end within a line
 						f.Write(block[:len(block)*2/3])
 						block = block[:copy(block, block[len(block)*2/3:])]
 					}
@@ -194,7 +192,7 @@ func TestEightStreams(t *testing.T) {
 		defer waitDone(t, r)
 	}
 	writers.Wait()
-	waitRuns(t, s)
+	waitAll(t, s)
 	s.shut()
 	<-checked
 	if c.lines != 8*each || c.gaps != 0 || len(c.bad) != 0 || len(c.next) != 8 {
@@ -203,7 +201,7 @@ func TestEightStreams(t *testing.T) {
 	}
 }
 
-func waitRuns(t *testing.T, s *stage) {
+func waitAll(t *testing.T, s *testRelay) {
 	t.Helper()
 	s.mu.Lock()
 	var runs []*ChildOutput
@@ -216,13 +214,13 @@ func waitRuns(t *testing.T, s *stage) {
 	}
 }
 
-// A reader that does not read stops no child; what it missed is counted, and
-// once it reads again whole lines arrive again.
+// TestBlockedReader checks that a reader that does not read does not block a child, that the lost
+// lines are counted, and that whole lines are delivered once it reads again.
 func TestBlockedReader(t *testing.T) {
-	const n = 60_000 // 6 MB: more than pipes and queue hold
+	const n = 60_000 // 6 MB: more than the pipes and the queue can hold
 	for _, blocking := range []bool{true, false} {
 		t.Run(fmt.Sprint("blocking=", blocking), func(t *testing.T) {
-			s := newStage(t, blocking)
+			s := newTestRelay(t, blocking)
 			r := s.prepare(text("a"))
 			if code := s.spawn(r, "lines", nil, fmt.Sprint(n), "1", "m")(); code != 0 {
 				t.Errorf("the child ended with %d", code)
@@ -238,13 +236,13 @@ func TestBlockedReader(t *testing.T) {
 			}
 			after, out, _ := s.started(Spec{Instance: "b", Format: "text", Stdout: "stdout",
 				Stderr: "none"})
-			out.WriteString("back again\n")
+			out.WriteString("resumed\n")
 			out.Close()
 			waitDone(t, after)
 			s.shut()
 
 			c := &checker{next: map[string]int{}, prefix: func(string) string { return "[a] " }}
-			text, ok := strings.CutSuffix(got(), "[b] back again\n")
+			text, ok := strings.CutSuffix(got(), "[b] resumed\n")
 			if !ok {
 				t.Error("delivery did not resume")
 			}
@@ -253,18 +251,18 @@ func TestBlockedReader(t *testing.T) {
 			}
 			lines, size := s.drops.sum()
 			if len(c.bad) != 0 || c.lines+int(lines) != n || size != lines*(lineWidth+4) {
-				t.Errorf("%d lines came, %d (%d bytes) were dropped, of %d; bad: %.300q", c.lines,
+				t.Errorf("%d lines were relayed, %d (%d bytes) dropped, of %d; bad: %.300q", c.lines,
 					lines, size, n, c.bad)
 			}
 		})
 	}
 }
 
-// The reader is gone: it is reported at once and once, and at the end with what
-// was lost since.
+// TestReaderGone checks that a reader that is gone is reported once at once, and again at the end
+// with the later losses.
 func TestReaderGone(t *testing.T) {
 	const n = 20_000
-	s := newStage(t, true)
+	s := newTestRelay(t, true)
 	s.out.Close()
 	r, out, _ := s.started(Spec{Instance: "a", Format: "text", Stdout: "stdout", Stderr: "none"})
 	out.WriteString("first\n")
@@ -287,8 +285,9 @@ func TestReaderGone(t *testing.T) {
 	}
 }
 
-// A broken 1 and 2 do not kill us, whether SIGPIPE is notified or not.
-func TestBrokenPipeIsNoDeath(t *testing.T) {
+// TestBrokenPipe checks that broken pipes as 1 and 2 do not kill the process, whether signal.Notify
+// is called for SIGPIPE or not.
+func TestBrokenPipe(t *testing.T) {
 	for _, mode := range []string{"notify", "plain"} {
 		r, w, err := os.Pipe()
 		if err != nil {
@@ -314,11 +313,11 @@ func TestBrokenPipeIsNoDeath(t *testing.T) {
 }
 
 func TestLongLine(t *testing.T) {
-	const size = 3 << 20 // more than a queue holds
+	const size = 3 << 20 // more than a queue can hold
 	line := strings.Repeat("0123456789日", size/13)
 	for _, format := range []string{"text", "json", "raw"} {
 		t.Run(format, func(t *testing.T) {
-			s := newStage(t, true)
+			s := newTestRelay(t, true)
 			got := reading(s.out)
 			r, out, _ := s.started(Spec{Instance: "a", Format: format, Stdout: "stdout",
 				Stderr: "none"})
@@ -329,13 +328,13 @@ func TestLongLine(t *testing.T) {
 			text := got()
 			if format == "raw" {
 				if text != line+"\nshort\n" {
-					t.Errorf("%d bytes came of %d", len(text), len(line)+7)
+					t.Errorf("%d bytes were relayed of %d", len(text), len(line)+7)
 				}
 				return
 			}
 			whole, pieces := joined(t, format, text)
 			if whole != line+"\nshort\n" {
-				t.Errorf("%d bytes came of %d", len(whole), len(line)+7)
+				t.Errorf("%d bytes were relayed of %d", len(whole), len(line)+7)
 			}
 			if pieces < size/maxLine || pieces > size/maxLine+3 {
 				t.Errorf("%d pieces", pieces)
@@ -344,7 +343,7 @@ func TestLongLine(t *testing.T) {
 	}
 }
 
-// joined undoes the format and the pieces.
+// joined removes the format and joins the pieces of split lines.
 func joined(t *testing.T, format, text string) (whole string, pieces int) {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
@@ -374,15 +373,15 @@ func joined(t *testing.T, format, text string) (whole string, pieces int) {
 	return b.String(), pieces + 1
 }
 
-// The beginning of a line is kept while its stream waits for the rest.
+// TestLineInTwoReads checks that a stream keeps the beginning of a line while it waits.
 func TestLineInTwoReads(t *testing.T) {
-	s := newStage(t, true)
+	s := newTestRelay(t, true)
 	got := bufio.NewReader(s.out)
 	r, out, _ := s.started(Spec{Instance: "a", Format: "text", Stdout: "stdout", Stderr: "none"})
 	for _, size := range []int{1, 100, maxIdleLine, maxIdleLine + 1, maxLine - 3, 5} {
 		begin := strings.Repeat("x", size)
 		out.WriteString(begin)
-		for left := 1; left > 0 || waiting() < 1; { // read, and parked
+		for left := 1; left > 0 || waiting() < 1; { // until the stream has read it and waits
 			var err error
 			if left, err = unix.IoctlGetInt(r.streams[0].fd, unix.TIOCINQ); err != nil {
 				t.Fatal(err)
@@ -396,10 +395,11 @@ func TestLineInTwoReads(t *testing.T) {
 	}
 }
 
-// A grandchild that holds the pipe holds nobody up: Close ends the reading and
-// passes on what is there.
-func TestCloseWhileHeld(t *testing.T) {
-	s := newStage(t, true)
+// TestCloseWithOpenPipe checks that Close ends the streams and relays what is in the pipes,
+// although
+// a descendant has the other ends open.
+func TestCloseWithOpenPipe(t *testing.T) {
+	s := newTestRelay(t, true)
 	got := reading(s.out)
 	r := s.prepare(text("a"))
 	held, let, err := os.Pipe()
@@ -411,14 +411,13 @@ func TestCloseWhileHeld(t *testing.T) {
 	if code := wait(); code != 0 {
 		t.Errorf("the parent ended with %d", code)
 	}
-	// The holder has printed, without a newline, when the line of its parent
-	// and its own have left the pipe; the poll is bounded by the test's limit.
+	// Wait until the line of the parent was read. The timeout of the test bounds the loop.
 	for len(r.Tail()) == 0 {
 		runtime.Gosched()
 	}
 	select {
 	case <-r.Done():
-		t.Error("done, though somebody holds the pipe")
+		t.Error("done, although a process has the pipe open")
 	default:
 	}
 	r.Close()
@@ -432,16 +431,16 @@ func TestCloseWhileHeld(t *testing.T) {
 	}
 }
 
-// What is in the pipe as the run is closed is passed on, though somebody holds
-// it; also if it was closed before it was started.
+// TestCloseDrains checks that Close relays what is in the pipe, also if it is called before
+// Started.
 func TestCloseDrains(t *testing.T) {
-	s := newStage(t, true)
+	s := newTestRelay(t, true)
 	got := reading(s.out)
 	r := s.prepare(text("a"))
 	fd, _ := r.ChildFiles()
 	out := duplicate(t, fd)
 	s.ours = append(s.ours, out)
-	// as a child may
+	// a child may change the size
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, 256<<10); err != nil {
 		t.Fatal(err)
 	}
@@ -464,10 +463,10 @@ func TestCloseDrains(t *testing.T) {
 	}
 }
 
-// A run that floods is closed all the same, and so is one that waits for a
-// sink that nobody reads.
-func TestCloseOfFlood(t *testing.T) {
-	s := newStage(t, true)
+// TestCloseDuringFlood closes an output whose process writes without pause, and whose sink is
+// blocked.
+func TestCloseDuringFlood(t *testing.T) {
+	s := newTestRelay(t, true)
 	r, out, _ := s.started(text("a"))
 	flooding := make(chan struct{})
 	stopped := make(chan struct{})
@@ -478,7 +477,7 @@ func TestCloseOfFlood(t *testing.T) {
 			if _, err := out.Write(lines); err != nil {
 				return
 			}
-			if i == 5 { // the stage's pipe and a part of the queue are full
+			if i == 5 { // the pipe and a part of the queue are full
 				close(flooding)
 			}
 		}
@@ -487,19 +486,19 @@ func TestCloseOfFlood(t *testing.T) {
 	r.Close()
 	waitDone(t, r)
 	<-stopped
-	began := time.Now()
+	start := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	s.closed = true
 	err := s.Close(ctx)
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "bytes left") {
-		t.Errorf("close with a reader that does not read: %v", err)
+		t.Errorf("close while the reader does not read: %v", err)
 	}
-	if d := time.Since(began); d > 2*time.Second {
-		t.Errorf("it took %v", d)
+	if d := time.Since(start); d > 2*time.Second {
+		t.Errorf("Close took %v", d)
 	}
 	for _, snk := range s.std {
-		<-snk.gone // interrupted in its poll
+		<-snk.gone // its poll(2) was interrupted
 	}
 	if got := s.drops.list(); len(got) == 0 || got[len(got)-1].reason != reasonEnded {
 		t.Errorf("reports: %+v", got)
@@ -518,8 +517,8 @@ func TestCloseOfFlood(t *testing.T) {
 	}
 }
 
-// A writer that does not come back from its write is left behind.
-func TestCloseLeavesAStuckWriter(t *testing.T) {
+// TestStuckWriter checks that endWriters does not wait for a write that does not return.
+func TestStuckWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stuck := make(chan struct{})
 		h := &Relay{sinkSet: &sinkSet{ended: -1, quit: make(chan struct{})}}
@@ -532,55 +531,55 @@ func TestCloseLeavesAStuckWriter(t *testing.T) {
 		h.Writer("stdout").Write([]byte("stuck\n"))
 		h.Writer("stderr").Write([]byte("not\n"))
 		synctest.Wait()
-		began := time.Now()
+		start := time.Now()
 		err := h.endWriters()
 		if err == nil || strings.Contains(err.Error(), "stderr") ||
 			!strings.Contains(err.Error(), "writer of stdout") {
 			t.Errorf("the error is %v", err)
 		}
-		if d := time.Since(began); d != writerTimeout {
-			t.Errorf("it took %v", d)
+		if d := time.Since(start); d != writerTimeout {
+			t.Errorf("Close took %v", d)
 		}
 		close(stuck)
 		<-bad.gone
 	})
 }
 
-// Close ends the runs that are left.
-func TestHubCloseEndsRuns(t *testing.T) {
-	s := newStage(t, false)
+// TestRelayCloseEndsOutputs checks that the close of a relay closes the open outputs.
+func TestRelayCloseEndsOutputs(t *testing.T) {
+	s := newTestRelay(t, false)
 	got := reading(s.out)
 	r, out, _ := s.started(text("a"))
-	out.WriteString("last words")
+	out.WriteString("last line")
 	s.shut()
 	waitDone(t, r)
-	if text := got(); text != "[a] last words\n" {
+	if text := got(); text != "[a] last line\n" {
 		t.Errorf("got %q", text)
 	}
 }
 
 func TestFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	s := newStage(t, false)
+	s := newTestRelay(t, false)
 	spec := Spec{Instance: "a", Format: "text", Stdout: path, Stderr: path}
 	a, aOut, aLog := s.started(spec)
 	spec.Instance, spec.Stderr = "b", "none"
 	b, bOut, _ := s.started(spec)
 	if n := len(s.allSinks()); n != 3 {
-		t.Errorf("%d sinks, one file among them", n)
+		t.Errorf("%d sinks, want 3: one file", n)
 	}
 	aOut.WriteString("1\n")
 	aOut.Close()
 	aLog.WriteString("2\n")
 	aLog.Close()
 	waitDone(t, a)
-	if !s.books.has("file " + path) {
-		t.Error("the file was closed though a run uses it")
+	if !s.ledger.has("file " + path) {
+		t.Error("the file was closed although an output uses it")
 	}
 	bOut.WriteString("3")
 	bOut.Close()
 	waitDone(t, b)
-	for s.books.has("file "+path) || len(s.allSinks()) > 2 { // its writer ends once all is written
+	for s.ledger.has("file "+path) || len(s.allSinks()) > 2 { // the writer ends after the last byte
 		runtime.Gosched()
 	}
 	checkFile(t, path, "[a] 1\n", "[a] 2\n", "[b] 3\n")
@@ -596,7 +595,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// checkFile wants these lines; the first two, of two streams, in any order.
+// checkFile checks the lines of a file. The first two are of two streams and in any order.
 func checkFile(t *testing.T, path string, lines ...string) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -611,7 +610,7 @@ func checkFile(t *testing.T, path string, lines ...string) {
 }
 
 func TestFullDisk(t *testing.T) {
-	s := newStage(t, false)
+	s := newTestRelay(t, false)
 	r, out, _ := s.started(Spec{Instance: "a", Format: "text", Stdout: "/dev/full", Stderr: "none"})
 	out.WriteString("no room\n")
 	<-s.drops.first
@@ -651,7 +650,7 @@ func TestPrepareErrors(t *testing.T) {
 		{Spec{Format: "text", Stdout: "stdout", Stderr: fifo}, unix.ENXIO, ""},
 		{Spec{Format: "inherit", Stdout: "none", Stderr: dir}, unix.EISDIR, ""},
 	} {
-		s := newStage(t, false)
+		s := newTestRelay(t, false)
 		c.spec.Instance = "a"
 		_, err := s.Prepare(c.spec)
 		if err == nil || c.want != nil && !errors.Is(err, c.want) ||
@@ -659,15 +658,17 @@ func TestPrepareErrors(t *testing.T) {
 			t.Errorf("%+v: %v", c.spec, err)
 		}
 		s.shut()
-		if n := len(s.books.open); n != 0 {
-			t.Errorf("%+v left %v", c.spec, s.books.open)
+		if n := len(s.ledger.open); n != 0 {
+			t.Errorf("%+v left %v", c.spec, s.ledger.open)
 		}
 	}
 }
 
-// Without descriptors left Prepare fails, and closes what it had.
+// TestPrepareWithoutDescriptors checks that Prepare fails without free descriptors, and closes
+// those
+// that it opened.
 func TestPrepareWithoutDescriptors(t *testing.T) {
-	s := newStage(t, false)
+	s := newTestRelay(t, false)
 	path := filepath.Join(t.TempDir(), "log")
 	var old unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
@@ -697,7 +698,7 @@ func TestPrepareWithoutDescriptors(t *testing.T) {
 			r.Started()
 			waitDone(t, r)
 		}
-		for s.books.has("file " + path) {
+		for s.ledger.has("file " + path) {
 			runtime.Gosched()
 		}
 		if after := descriptors(t); after != before {
@@ -710,7 +711,7 @@ func TestPrepareWithoutDescriptors(t *testing.T) {
 }
 
 func TestInherit(t *testing.T) {
-	s := newStage(t, true)
+	s := newTestRelay(t, true)
 	got, gotLog := reading(s.out), reading(s.log)
 	path := filepath.Join(t.TempDir(), "log")
 	r := s.prepare(Spec{Instance: "a", Format: "inherit", Stdout: "stderr", Stderr: "stdout"})
@@ -742,9 +743,9 @@ func TestInherit(t *testing.T) {
 	}
 }
 
-// The child's end of a pipe blocks, and ours does not.
+// TestOnlyOurEndIsNonBlocking checks the flags of both ends of a pipe.
 func TestOnlyOurEndIsNonBlocking(t *testing.T) {
-	s := newStage(t, false)
+	s := newTestRelay(t, false)
 	r := s.prepare(text("a"))
 	out, _ := r.ChildFiles()
 	for fd, want := range map[int]int{out: 0, r.streams[0].fd: unix.O_NONBLOCK} {
@@ -757,17 +758,18 @@ func TestOnlyOurEndIsNonBlocking(t *testing.T) {
 			t.Errorf("descriptor %d is not close-on-exec: %v", fd, err)
 		}
 	}
-	if !s.books.has("pipe a stdout") || !s.books.has("pipe a stderr") {
-		t.Errorf("the books have %v", s.books.open)
+	if !s.ledger.has("pipe a stdout") || !s.ledger.has("pipe a stderr") {
+		t.Errorf("the ledger have %v", s.ledger.open)
 	}
 	r.Started()
 	waitDone(t, r)
 }
 
-// The flags of inherited descriptors are shared, and not ours to change.
-func TestFlagsStay(t *testing.T) {
+// TestInheritedFlags checks that the flags of inherited descriptors, which are shared, are
+// unchanged.
+func TestInheritedFlags(t *testing.T) {
 	for _, blocking := range []bool{true, false} {
-		s := newStage(t, blocking)
+		s := newTestRelay(t, blocking)
 		got := reading(s.out)
 		r, out, _ := s.started(text("a"))
 		out.WriteString("x\n")
@@ -786,10 +788,11 @@ func TestFlagsStay(t *testing.T) {
 	}
 }
 
-// The supervisor's own lines go past a sink that nobody reads, and stay whole
-// between the children's.
+// TestOwnLines checks that lines of the supervisor do not wait behind blocked streams, and stay
+// whole
+// between the lines of children.
 func TestOwnLines(t *testing.T) {
-	s := newStage(t, true)
+	s := newTestRelay(t, true)
 	w := s.Writer("stdout")
 	r, out, _ := s.started(Spec{Instance: "a", Format: "raw", Stdout: "stdout", Stderr: "none"})
 	out.WriteString("a line\nrest")
@@ -818,8 +821,8 @@ func TestOwnLines(t *testing.T) {
 	}
 }
 
-// Two streams of ours that are one file have one sink: two would tear lines at
-// partial writes.
+// TestSameFileTwice checks that two standard streams that are the same file share one sink: partial
+// writes of two sinks would split lines.
 func TestSameFileTwice(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -827,7 +830,7 @@ func TestSameFileTwice(t *testing.T) {
 	}
 	defer r.Close()
 	again := duplicate(t, number(w))
-	h := NewRelay(Options{Stdout: w, Stderr: again, FDs: newBooks(t)})
+	h := NewRelay(Options{Stdout: w, Stderr: again, FDs: newLedger(t)})
 	var logging sync.WaitGroup
 	for _, dest := range []string{"stdout", "stderr"} {
 		logging.Go(func() {
@@ -837,7 +840,7 @@ func TestSameFileTwice(t *testing.T) {
 		})
 	}
 	logging.Wait()
-	got := reading(r) // from a full pipe: there the writes are partial
+	got := reading(r) // a full pipe causes partial writes
 	if err := h.Close(within(t, 10*time.Second)); err != nil {
 		t.Error(err)
 	}
@@ -852,10 +855,10 @@ func TestSameFileTwice(t *testing.T) {
 	}
 }
 
-// A stream that waits holds no large buffer, and no run holds a thread.
-func TestIdleRunsAreSmall(t *testing.T) {
+// TestIdleMemory checks that a waiting stream has neither a large buffer nor a thread.
+func TestIdleMemory(t *testing.T) {
 	const n = 200
-	s := newStage(t, true)
+	s := newTestRelay(t, true)
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
@@ -869,11 +872,11 @@ func TestIdleRunsAreSmall(t *testing.T) {
 			}
 		}
 	}
-	for waiting() < 2*n { // until the poller has them all
+	for waiting() < 2*n { // until all streams wait in the poller
 		runtime.Gosched()
 	}
 	runtime.GC()
-	runtime.GC() // pools keep what they have over one
+	runtime.GC() // a pool keeps its buffers until the second collection
 	runtime.ReadMemStats(&after)
 	each := (int(after.HeapAlloc+after.StackInuse) - int(before.HeapAlloc+before.StackInuse)) / n
 	t.Logf("%d bytes a run of two streams", each)
@@ -882,10 +885,10 @@ func TestIdleRunsAreSmall(t *testing.T) {
 	}
 }
 
-// Relayed lines cost no allocation each; only batches do, now and then.
+// TestRelayAllocates checks that a line costs no allocation of its own.
 func TestRelayAllocates(t *testing.T) {
 	const n = 100_000
-	s := newStage(t, true)
+	s := newTestRelay(t, true)
 	_, out, _ := s.started(text("a"))
 	block := bytes.Repeat(numbered("m", 0), 100)
 	relayed := len(block) + 100*len("[a] ")
@@ -910,9 +913,9 @@ func TestRelayAllocates(t *testing.T) {
 	}
 }
 
-// Settle comes back once the reader has taken all, and does not wait for one
-// that never does.
-func TestSettle(t *testing.T) {
+// TestWaitDrained checks that WaitDrained returns when the pipe is empty, and gives up on a reader
+// that does not read.
+func TestWaitDrained(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -924,9 +927,9 @@ func TestSettle(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !unread(number(w)) {
-		t.Error("a pipe with a byte passes for an empty one")
+		t.Error("a pipe with a byte is reported as empty")
 	}
-	h.WaitDrained() // nobody reads: it gives up
+	h.WaitDrained() // the timeout expires
 	if _, err := r.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
@@ -935,9 +938,9 @@ func TestSettle(t *testing.T) {
 	}
 }
 
-// A run has a goroutine for each stream that is read, and none once it is over.
-func TestGoroutinesOfARun(t *testing.T) {
-	s := newStage(t, true)
+// TestGoroutines checks that an output has one goroutine for each stream, and none at the end.
+func TestGoroutines(t *testing.T) {
+	s := newTestRelay(t, true)
 	before := runtime.NumGoroutine()
 	const n = 20
 	var outs []*os.File

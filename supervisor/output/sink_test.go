@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A fakeTarget takes what its function says, and keeps it.
+// A fakeTarget accepts as many bytes as its function returns, and records them.
 type fakeTarget struct {
 	take func(size int) (int, error)
 	mu   sync.Mutex
@@ -34,7 +34,7 @@ func (f *fakeTarget) text() string {
 	return f.got.String()
 }
 
-// A bench is a sink before a fake target, in a bubble with its own time.
+// A bench is a sink with a fake target, in a synctest bubble.
 type bench struct {
 	*sink
 	target *fakeTarget
@@ -54,14 +54,14 @@ func newBench(t *testing.T, take func(size int) (int, error)) *bench {
 	return b
 }
 
-// holds returns the memory of the queue.
-func (b *bench) holds() int {
+// memory returns the size of the queue.
+func (b *bench) memory() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.held
 }
 
-// pass lets the bubble's time pass.
+// pass advances the time of the bubble.
 func pass(d time.Duration) { <-time.After(d) }
 
 // send puts text and returns how long that took.
@@ -73,10 +73,10 @@ func (b *bench) send(text string, from *origin) time.Duration {
 	return time.Since(began)
 }
 
-// block is n bytes of lines of 16 bytes.
+// block returns n bytes of lines of 16 bytes.
 func block(n int) string { return strings.Repeat("123456789abcdef\n", n/16) }
 
-// A target that takes nothing until open is closed, and everything then.
+// gated returns a function that accepts nothing until open is closed, and everything then.
 func gated(open, quit <-chan struct{}) func(int) (int, error) {
 	return func(size int) (int, error) {
 		select {
@@ -123,7 +123,7 @@ func TestStall(t *testing.T) {
 		started := false
 		gate := gated(open, quit)
 		b := newBench(t, func(size int) (int, error) {
-			if !started { // a part of the first line is taken, and then no more
+			if !started { // accept a part of the first line, and then nothing
 				started = true
 				return 5, nil
 			}
@@ -131,15 +131,15 @@ func TestStall(t *testing.T) {
 		})
 		from := &origin{}
 		sent := 0
-		for b.holds() < queueLimit {
+		for b.memory() < queueLimit {
 			if d := b.send(block(64<<10), from); d != 0 {
 				t.Fatalf("there is room, and it took %v", d)
 			}
 			synctest.Wait()
 			sent++
 		}
-		pass(time.Hour / 2) // full, but nobody wants to write
-		// Full for long: one that comes now does not wait.
+		pass(time.Hour / 2) // the queue is full, but no line waits
+		// The queue has been full for long: a new line does not wait.
 		if d := b.send(block(1600), from); d != 0 {
 			t.Errorf("the first line that did not fit took %v", d)
 		}
@@ -147,7 +147,7 @@ func TestStall(t *testing.T) {
 		if got := b.drops.list(); len(got) != 1 || got[0] != want[0] {
 			t.Errorf("reported %+v", got)
 		}
-		for range 29 { // a report a second
+		for range 29 { // one report each second
 			pass(100 * time.Millisecond)
 			b.send(block(160), from)
 		}
@@ -156,8 +156,8 @@ func TestStall(t *testing.T) {
 		if got := b.drops.list(); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("reported %+v, want %+v", got, want)
 		}
-		if b.holds() > queueLimit+batchSize {
-			t.Errorf("%d bytes are held", b.holds())
+		if b.memory() > queueLimit+batchSize {
+			t.Errorf("%d bytes are held", b.memory())
 		}
 		close(open)
 		synctest.Wait()
@@ -173,16 +173,16 @@ func TestStall(t *testing.T) {
 	})
 }
 
-// A stream waits for its stallTimeout from when the sink became full, not from
-// when it last took something.
-func TestPatience(t *testing.T) {
+// TestStallTimeout checks that the timeout starts when the queue becomes full, not with the last
+// accepted byte.
+func TestStallTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		quit := make(chan struct{})
 		defer close(quit)
 		b := newBench(t, gated(nil, quit))
 		b.send("early\n", &origin{})
 		pass(time.Hour)
-		for b.holds() < queueLimit {
+		for b.memory() < queueLimit {
 			b.send(block(64<<10), &origin{})
 		}
 		var waits [2]time.Duration
@@ -200,14 +200,14 @@ func TestPatience(t *testing.T) {
 	})
 }
 
-// A run that is closed waits no longer, and may overdraw; so may the
-// supervisor's own lines, which then wait for stallTimeout at most.
-func TestOverdraft(t *testing.T) {
+// TestPriorityLimit checks that the lines of a closed output do not wait and have a higher limit,
+// and that own lines have it too and then wait for stallTimeout at most.
+func TestPriorityLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		quit := make(chan struct{})
 		defer close(quit)
 		b := newBench(t, gated(nil, quit))
-		for b.holds() < queueLimit {
+		for b.memory() < queueLimit {
 			b.send(block(64<<10), &origin{})
 		}
 		closing := make(chan struct{})
@@ -219,9 +219,9 @@ func TestOverdraft(t *testing.T) {
 			t.Errorf("the closed run waited %v", d)
 		}
 		own := &origin{own: true}
-		for b.holds() < priorityLimit {
+		for b.memory() < priorityLimit {
 			if d := b.send(block(64<<10), own); d != 0 {
-				t.Fatalf("own lines took %v with %d held", d, b.holds())
+				t.Fatalf("own lines took %v with %d held", d, b.memory())
 			}
 		}
 		if got := b.drops.list(); len(got) != 0 {
@@ -239,13 +239,13 @@ func TestOverdraft(t *testing.T) {
 		if d := b.send("z\n", own); d != 0 {
 			t.Errorf("own lines took %v in a stalled sink", d)
 		}
-		if b.holds() > priorityLimit+batchSize {
-			t.Errorf("%d bytes are held", b.holds())
+		if b.memory() > priorityLimit+batchSize {
+			t.Errorf("%d bytes are held", b.memory())
 		}
 	})
 }
 
-// Own lines wait for a second even if the target gets on.
+// TestOwnLinesWaitForASecond checks the limit of the wait with a target that accepts bytes slowly.
 func TestOwnLinesWaitForASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(int) (int, error) {
@@ -253,7 +253,7 @@ func TestOwnLinesWaitForASecond(t *testing.T) {
 			return 1, nil
 		})
 		own := &origin{own: true}
-		for b.holds() < priorityLimit {
+		for b.memory() < priorityLimit {
 			b.send(block(64<<10), own)
 		}
 		if d := b.send("z\n", own); d != stallTimeout {
@@ -298,9 +298,9 @@ func TestFullDiskIsTriedAgain(t *testing.T) {
 	})
 }
 
-// A sink that breaks loses what it had, in part written lines too, wakes who
-// waits, and is reported once.
-func TestBreak(t *testing.T) {
+// TestBrokenTarget checks that a failed sink drops its queue, including a line that was written in
+// part, wakes the streams that wait, and is reported once.
+func TestBrokenTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		open := make(chan struct{})
 		n := 0
@@ -314,7 +314,7 @@ func TestBreak(t *testing.T) {
 		b.send("a line\n", &origin{})
 		synctest.Wait()
 		sent := 0
-		for b.holds() < queueLimit {
+		for b.memory() < queueLimit {
 			b.send(block(64<<10), &origin{})
 			sent++
 		}
@@ -331,15 +331,14 @@ func TestBreak(t *testing.T) {
 		if got := b.drops.list(); len(got) != 1 || got[0] != want {
 			t.Errorf("reported %+v, want %+v", got, want)
 		}
-		if left, _ := b.left(b.mark()); left != 0 || b.holds() != 0 {
-			t.Errorf("%d bytes are left, %d held", left, b.holds())
+		if left, _ := b.left(b.mark()); left != 0 || b.memory() != 0 {
+			t.Errorf("%d bytes are left, %d held", left, b.memory())
 		}
 	})
 }
 
-// Lines of different origins never share one, though raw streams may leave
-// theirs without an end.
-func TestOpenLines(t *testing.T) {
+// TestLinesWithoutNewline checks that the lines of different origins are separated.
+func TestLinesWithoutNewline(t *testing.T) {
 	a, b := &origin{}, &origin{}
 	for _, c := range []struct {
 		name string
@@ -366,14 +365,14 @@ func TestOpenLines(t *testing.T) {
 	}
 }
 
-// A raw line that lost its middle is not gone on with.
-func TestOpenLineAfterLoss(t *testing.T) {
+// TestLineAfterLoss checks that a raw line of which a piece was dropped is not continued.
+func TestLineAfterLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		open, quit := make(chan struct{}), make(chan struct{})
 		defer close(quit)
 		b := newBench(t, gated(open, quit))
 		from := &origin{}
-		for b.holds() < queueLimit-batchSize {
+		for b.memory() < queueLimit-batchSize {
 			b.send(block(64<<10), from)
 		}
 		b.send(strings.Repeat("x", 64<<10), from)
@@ -388,8 +387,7 @@ func TestOpenLineAfterLoss(t *testing.T) {
 	})
 }
 
-// Many small batches become few large ones, so that the memory of a full queue
-// is that of its limit.
+// TestSmallBatchesJoin checks that small batches are merged, so the limit bounds the memory.
 func TestSmallBatchesJoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		open, quit := make(chan struct{}), make(chan struct{})
@@ -400,8 +398,8 @@ func TestSmallBatchesJoin(t *testing.T) {
 			b.send(fmt.Sprintf("%06d\n", i), &origin{})
 		}
 		synctest.Wait()
-		if b.holds() > 3*batchSize {
-			t.Errorf("%d bytes hold %d", n*7, b.holds())
+		if b.memory() > 3*batchSize {
+			t.Errorf("%d bytes hold %d", n*7, b.memory())
 		}
 		close(open)
 		synctest.Wait()

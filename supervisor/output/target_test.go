@@ -39,11 +39,9 @@ func pipe(t *testing.T, blocking bool) (r, w int) {
 	return p[0], p[1]
 }
 
-// Into a pipe with little room a write takes what fits and returns: so the
-// sink sees that a slow reader gets on. Without any room it waits, and the end
-// of the hub ends that. On blocking and non-blocking pipes, with and without
-// RWF_NOWAIT.
-func TestWriteIsNeverLong(t *testing.T) {
+// TestPipeWrite checks that a write to a pipe with little room writes what fits, so the sink sees
+// progress, and that the close of the relay ends the wait for a full pipe.
+func TestPipeWrite(t *testing.T) {
 	for _, blocking := range []bool{true, false} {
 		for _, nowait := range []bool{true, false} {
 			t.Run(fmt.Sprintf("blocking=%t,nowait=%t", blocking, nowait), func(t *testing.T) {
@@ -136,7 +134,7 @@ func TestWriteErrors(t *testing.T) {
 	}
 }
 
-// All that is not a pipe: a file, a terminal, a socket, a FIFO.
+// TestWriteKinds writes to a file, a terminal, a socket and a FIFO.
 func TestWriteKinds(t *testing.T) {
 	ended, _ := ender(t)
 	data := [][]byte{bytes.Repeat([]byte("a"), 700), bytes.Repeat([]byte("b"), 700)}
@@ -179,8 +177,8 @@ func TestWriteKinds(t *testing.T) {
 	}
 }
 
-// A terminal whose reader stopped holds nobody up either.
-func TestWriteTerminal(t *testing.T) {
+// TestTerminalWrite checks that a terminal without reader does not block a write.
+func TestTerminalWrite(t *testing.T) {
 	master, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		needs.Skip(t, "devpts", err)
@@ -207,7 +205,7 @@ func TestWriteTerminal(t *testing.T) {
 	if n, err := d.write([][]byte{bytes.Repeat([]byte("a"), 700)}); n != 700 || err != nil {
 		t.Errorf("terminal: %d, %v", n, err)
 	}
-	// As Ctrl-S does.
+	// Stop the output, as Ctrl-S does.
 	if err := unix.IoctlSetInt(slave, unix.TCXONC, unix.TCOOFF); err != nil {
 		t.Fatal(err)
 	}

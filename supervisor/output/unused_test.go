@@ -7,19 +7,18 @@ import (
 	"testing/synctest"
 )
 
-// slowBooks closes when it is let.
-type slowBooks struct{ let chan struct{} }
+// gatedLedger closes descriptors once gate is closed.
+type gatedLedger struct{ gate chan struct{} }
 
-func (slowBooks) Opened(int, string, string) {}
+func (gatedLedger) Opened(int, string, string) {}
 
-func (b slowBooks) Close(_ int, close func() error) error {
-	<-b.let
+func (b gatedLedger) Close(_ int, close func() error) error {
+	<-b.gate
 	return close()
 }
 
-// Whoever flushed can count what is open: a file that nobody uses any more is
-// closed by then, and not a moment later.
-func TestFlushClosesWhatNobodyUses(t *testing.T) {
+// TestFlushClosesUnusedFiles checks that Flush returns after unused files are closed.
+func TestFlushClosesUnusedFiles(t *testing.T) {
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -27,8 +26,8 @@ func TestFlushClosesWhatNobodyUses(t *testing.T) {
 	defer null.Close()
 	path := filepath.Join(t.TempDir(), "out")
 	synctest.Test(t, func(t *testing.T) {
-		books := slowBooks{make(chan struct{})}
-		h := NewRelay(Options{Stdout: null, Stderr: null, FDs: books})
+		ledger := gatedLedger{make(chan struct{})}
+		h := NewRelay(Options{Stdout: null, Stderr: null, FDs: ledger})
 		s, file, err := h.acquire(path)
 		if err != nil {
 			t.Fatal(err)
@@ -46,7 +45,7 @@ func TestFlushClosesWhatNobodyUses(t *testing.T) {
 			flushed <- err
 		default:
 		}
-		close(books.let)
+		close(ledger.gate)
 		if err := <-flushed; err != nil {
 			t.Error(err)
 		}
