@@ -80,7 +80,7 @@ func (a *app) writeReport(file *report.File) {
 			facts.Group[i.Name] = c.Name
 		}
 	}
-	d := a.recorder.Document(facts)
+	d := a.recorder.Report(facts)
 	err := a.flush(func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 		defer cancel()

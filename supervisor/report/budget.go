@@ -6,21 +6,18 @@ import (
 	"slices"
 )
 
-const self = "supervisor"
-
-// span is the part of a stop that somebody took.
+// span is the time from the first signal of a process to its end.
 type span struct {
 	TimeShare
 	group     string
 	dependsOn []string
 }
 
-// spent finds who used up the time. It goes back from the end: who ended last
-// was told when the last of those that depend on it had ended, and so on up to
-// the begin. What lies between is the supervisor's own. A child that took long
-// beside a longer one is not in it: without it the stop would not have been
-// shorter.
-func spent(d *Document, group map[string]string) []TimeShare {
+// spenders returns the critical path of the stop. It follows the path back from the end: the
+// process that ended last got its first signal when the last of its dependents had ended, and so on
+// to the start. The gaps are the supervisor's. A child that was slow beside a slower one is not
+// on the path, because the stop would have taken as long without it.
+func spenders(d *Document, group map[string]string) []TimeShare {
 	spans := spansOf(d, group)
 	var path []TimeShare
 	used := make([]bool, len(spans))
@@ -30,14 +27,15 @@ func spent(d *Document, group map[string]string) []TimeShare {
 		used[at] = true
 		path = append(path, x.TimeShare)
 		at = last(spans, used, x.From, func(before span) bool {
-			return before.Kind == "child" && (x.Kind == "orphan" || slices.Contains(before.dependsOn, x.group))
+			return before.Kind == "child" &&
+				(x.Kind == "orphan" || slices.Contains(before.dependsOn, x.group))
 		})
 	}
 	slices.Reverse(path)
 	return fill(path, d.Elapsed)
 }
 
-// last returns the index of who fits and ended last, until a time.
+// last returns the index of the span that fits and ended last before a time.
 func last(spans []span, used []bool, until float64, fits func(span) bool) int {
 	found := -1
 	for i, x := range spans {
@@ -58,7 +56,14 @@ func spansOf(d *Document, group map[string]string) (spans []span) {
 			to = min(max(0, *ended), to)
 		}
 		from := min(max(0, steps[0].At), to)
-		spans = append(spans, span{TimeShare: TimeShare{Who: who, Kind: kind, Pid: pid, From: from, To: to, Steps: len(steps)}})
+		spans = append(
+			spans,
+			span{
+				TimeShare: TimeShare{
+					Who: who, Kind: kind, Pid: pid, From: from, To: to, Steps: len(steps),
+				},
+			},
+		)
 		return &spans[len(spans)-1]
 	}
 	for _, c := range d.Children {
@@ -71,7 +76,7 @@ func spansOf(d *Document, group map[string]string) (spans []span) {
 	return spans
 }
 
-// fill puts the supervisor where nobody else is, and says each one's share.
+// fill fills the gaps with the supervisor and computes the shares.
 func fill(path []TimeShare, elapsed float64) []TimeShare {
 	all := []TimeShare{}
 	at := 0.0
@@ -95,10 +100,10 @@ func fill(path []TimeShare, elapsed float64) []TimeShare {
 	return all
 }
 
-// who is what tells spenders apart.
+// who returns the part of a share that identifies its process.
 func (s TimeShare) who() TimeShare { return TimeShare{Who: s.Who, Kind: s.Kind, Pid: s.Pid} }
 
-// total is who took how much in all, the most first.
+// total is the sum of the shares of one process.
 type total struct {
 	TimeShare
 	Took  float64

@@ -10,7 +10,7 @@ import (
 	"tp0/supervisor/termtext"
 )
 
-// Facts are what the recorder cannot know.
+// Facts are what the events do not tell.
 type Facts struct {
 	Version, Host, Config string
 	Complete              event.ShutdownComplete
@@ -19,8 +19,8 @@ type Facts struct {
 	DependsOn             map[string][]string // of a child: the children that end after it
 }
 
-// Document makes the report of what was recorded. Call it at the end.
-func (r *Recorder) Document(f Facts) *Document {
+// Report makes the report of what was recorded. Call it after the last event.
+func (r *Recorder) Report(f Facts) *Document {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.begin(r.now()) // there is no end without a stop
@@ -29,8 +29,10 @@ func (r *Recorder) Document(f Facts) *Document {
 		Schema: Schema, Supervisor: termtext.Valid(f.Version), Host: termtext.Valid(f.Host), Config: termtext.Valid(f.Config),
 		Began: r.began, Signal: r.signal, Reason: termtext.Valid(r.reason),
 		Deadline: millis(c.Deadline), Elapsed: millis(c.Elapsed), Code: f.Code, Verdict: c.Verdict,
-		Balance:  Balance{c.Spawned, c.Reaped, c.Orphans, c.Killed, c.Opened, c.Closed, c.Left},
-		Children: make([]Child, 0, len(r.runs)), Before: []EarlierEnd{}, Orphans: []Orphan{}, Own: []FD{}, Omitted: r.leftOut,
+		Balance: Balance{c.Spawned, c.Reaped, c.Orphans, c.Killed, c.Opened, c.Closed, c.Left},
+		Children: make(
+			[]Child, 0, len(r.runs),
+		), Before: []EarlierEnd{}, Orphans: []Orphan{}, Own: []FD{}, Omitted: r.leftOut,
 		Signals: r.moments(r.signals), Warnings: r.moments(r.warnings),
 	}
 	for _, x := range r.runs {
@@ -39,14 +41,22 @@ func (r *Recorder) Document(f Facts) *Document {
 		d.Children = append(d.Children, c)
 	}
 	slices.SortStableFunc(d.Children, func(a, b Child) int {
-		return cmp.Or(cmp.Compare(told(a.Steps, a.Ended), told(b.Steps, b.Ended)), strings.Compare(a.Child, b.Child), a.Pid-b.Pid)
+		return cmp.Or(
+			cmp.Compare(told(a.Steps, a.Ended), told(b.Steps, b.Ended)),
+			strings.Compare(a.Child, b.Child), a.Pid-b.Pid,
+		)
 	})
 	for name, i := range r.instances {
 		if x := i.run; !x.ended.IsZero() && x.ended.Before(r.began) {
-			d.Before = append(d.Before, EarlierEnd{termtext.Valid(name), x.pid, i.restarts, r.at(x.ended), x.reaped.Exit})
+			d.Before = append(
+				d.Before,
+				EarlierEnd{termtext.Valid(name), x.pid, i.restarts, r.at(x.ended), x.reaped.Exit},
+			)
 		}
 	}
-	slices.SortFunc(d.Before, func(a, b EarlierEnd) int { return strings.Compare(a.Child, b.Child) })
+	slices.SortFunc(
+		d.Before, func(a, b EarlierEnd) int { return strings.Compare(a.Child, b.Child) },
+	)
 	for _, o := range r.orphans {
 		x := Orphan{Pid: o.pid, Command: termtext.Valid(o.command), Steps: r.ladder(o.steps)}
 		if !o.ended.IsZero() {
@@ -58,11 +68,11 @@ func (r *Recorder) Document(f Facts) *Document {
 	for _, x := range r.own {
 		d.Own = append(d.Own, r.fd(x, 0))
 	}
-	d.Budget = spent(d, f.Group)
+	d.Budget = spenders(d, f.Group)
 	return d
 }
 
-// told is when something got its first signal, or ended without one.
+// told returns the time of the first signal, or of an end without one.
 func told(steps []Step, ended *float64) float64 {
 	switch {
 	case len(steps) > 0:
@@ -111,7 +121,9 @@ func (r *Recorder) run(x *run) Child {
 		for i, t := range s.Threads {
 			threads[i] = termtext.Valid(t)
 		}
-		c.Slow = append(c.Slow, Slow{r.at(s.at), s.Step, s.Signal, s.Disposition, millis(s.CPU), threads})
+		c.Slow = append(
+			c.Slow, Slow{r.at(s.at), s.Step, s.Signal, s.Disposition, millis(s.CPU), threads},
+		)
 	}
 	return c
 }
@@ -126,16 +138,6 @@ func (r *Recorder) process(p process) Process {
 		x.Exit = &exit
 	}
 	return x
-}
-
-// fdOf is a descriptor without its time.
-func fdOf(e event.FDClosed) FD {
-	d := e.Detail
-	return FD{
-		FD: e.FD, Kind: termtext.Valid(e.Kind), Target: termtext.Valid(e.Target), By: e.By, Proof: e.Proof, Uncounted: e.NotCounted,
-		Process: termtext.Valid(e.Process), HeldBy: termtext.Valid(e.HeldBy),
-		State: d.State, Unread: d.Unread, Unsent: d.Unsent, Mode: d.Mode, Lock: d.Lock, Deleted: d.Deleted,
-	}
 }
 
 // fd tells of a descriptor; pid is that of the run that it is listed with.
@@ -159,7 +161,9 @@ func (r *Recorder) ladder(all []step) []Step {
 func (r *Recorder) moments(all []moment) []Instant {
 	out := make([]Instant, len(all))
 	for i, m := range all {
-		out[i] = Instant{r.at(m.at), termtext.Valid(m.child), termtext.Valid(m.what), termtext.Valid(m.why)}
+		out[i] = Instant{
+			r.at(m.at), termtext.Valid(m.child), termtext.Valid(m.what), termtext.Valid(m.why),
+		}
 	}
 	return out
 }

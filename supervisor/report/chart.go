@@ -93,38 +93,53 @@ func (c *chart) axis() {
 	}
 	c.Step = math.Round(1e7*step/c.until) / 1e5
 	for i := 0; float64(i)*step <= c.until*0.97 && i < 20; i++ {
-		c.Marks = append(c.Marks, mark{X: c.x(float64(i) * step), Label: fmt.Sprintf("%.4g", float64(i)*step)})
+		c.Marks = append(
+			c.Marks, mark{X: c.x(float64(i) * step), Label: fmt.Sprintf("%.4g", float64(i)*step)},
+		)
 	}
 }
 
-// group is a run with what is below it, or an orphan.
-type group struct {
+// chartGroup is a run with what is below it, or an orphan.
+type chartGroup struct {
 	took  float64
 	lanes int
 	draw  func() []lane
 }
 
-func (c *chart) groups(d *Document) (all []group) {
+func (c *chart) groups(d *Document) (all []chartGroup) {
 	for i := range d.Children {
 		x := &d.Children[i]
 		below := min(len(x.Processes), mostBelow)
 		c.Hidden += len(x.Processes) - below
-		all = append(all, group{x.took(d.Elapsed), 1 + below, func() []lane { return c.child(x, d.Elapsed) }})
+		all = append(
+			all,
+			chartGroup{
+				x.took(d.Elapsed), 1 + below, func() []lane { return c.child(x, d.Elapsed) },
+			},
+		)
 	}
 	for i := range d.Orphans {
 		x := &d.Orphans[i]
-		all = append(all, group{took(x.Steps, x.Ended, d.Elapsed), 1, func() []lane { return []lane{c.orphan(x, d.Elapsed)} }})
+		all = append(
+			all,
+			chartGroup{
+				took(x.Steps, x.Ended, d.Elapsed), 1,
+				func() []lane { return []lane{c.orphan(x, d.Elapsed)} },
+			},
+		)
 	}
 	return all
 }
 
 // slowest draws the groups that took the longest, in their order.
-func (c *chart) slowest(groups []group) (lanes []lane) {
+func (c *chart) slowest(groups []chartGroup) (lanes []lane) {
 	order := make([]int, len(groups))
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(groups[b].took, groups[a].took) })
+	slices.SortStableFunc(
+		order, func(a, b int) int { return cmp.Compare(groups[b].took, groups[a].took) },
+	)
 	room := mostLanes
 	drawn := make([]bool, len(groups))
 	for _, i := range order {
@@ -163,32 +178,57 @@ func took(steps []Step, ended *float64, elapsed float64) float64 {
 }
 
 func (c *chart) own(d *Document) lane {
-	l := lane{Kind: self, Name: self, End: c.x(d.Elapsed), TextAt: 10, Text: num(d.Elapsed) + " ms"}
+	l := lane{
+		Kind: self, Name: self, End: c.x(d.Elapsed), TextAt: 10, Text: formatMS(d.Elapsed) + " ms",
+	}
 	for _, s := range d.Budget {
 		if s.Kind == self {
-			l.Bars = append(l.Bars, bar{c.x(s.From), c.x(s.To) - c.x(s.From), "self", fmt.Sprintf("its own time: %s to %s ms", num(s.From), num(s.To))})
+			l.Bars = append(
+				l.Bars,
+				bar{
+					c.x(s.From), c.x(s.To) - c.x(s.From), "self",
+					fmt.Sprintf("its own time: %s to %s ms", formatMS(s.From), formatMS(s.To)),
+				},
+			)
 		}
 	}
 	for _, s := range d.Signals[:min(len(d.Signals), mostTicks)] {
-		title := s.What + " received at " + num(s.At) + " ms"
+		title := s.What + " received at " + formatMS(s.At) + " ms"
 		if s.Why != "" {
-			title += ": " + shown(s.Why)
+			title += ": " + escaped(s.Why)
 		}
-		l.Marks = append(l.Marks, mark{X: c.x(s.At), Class: "in", Label: short(s.What), Title: title, LabelAt: 4})
+		l.Marks = append(
+			l.Marks,
+			mark{X: c.x(s.At), Class: "in", Label: short(s.What), Title: title, LabelAt: 4},
+		)
 	}
 	for _, f := range d.Own[:min(len(d.Own), mostLanes)] {
-		l.Own = append(l.Own, mark{X: c.x(f.At), Title: fmt.Sprintf("closed at %s ms: fd %d, %s %s", num(f.At), f.FD, shown(f.Kind), shown(f.Target))})
+		l.Own = append(
+			l.Own,
+			mark{
+				X: c.x(f.At),
+				Title: fmt.Sprintf(
+					"closed at %s ms: fd %d, %s %s", formatMS(f.At), f.FD, escaped(f.Kind),
+					escaped(f.Target),
+				),
+			},
+		)
 	}
 	return l
 }
 
 func (c *chart) child(x *Child, elapsed float64) []lane {
-	l := lane{Kind: "child", Name: shown(x.Child), Note: fmt.Sprint(x.Pid)}
+	l := lane{Kind: "child", Name: escaped(x.Child), Note: fmt.Sprint(x.Pid)}
 	c.ladder(&l, x.Steps, x.Ended, elapsed)
 	l.took = x.took(elapsed)
 	if x.Stop != nil && x.Ended != nil && len(x.Steps) > 0 {
 		if asked, sent := c.x(*x.Ended-*x.Stop), c.x(x.Steps[0].At); sent-asked > 0.3 {
-			l.Bars = append(l.Bars, bar{asked, sent - asked, "self", "its descriptors were looked at before the signal"})
+			l.Bars = append(
+				l.Bars,
+				bar{
+					asked, sent - asked, "self", "its descriptors were looked at before the signal",
+				},
+			)
 		}
 	}
 	c.ticks(&l, counted(x.Closed), counted(x.Left), x.ClosedN+x.LeftN)
@@ -204,20 +244,25 @@ func (c *chart) child(x *Child, elapsed float64) []lane {
 }
 
 func (c *chart) below(p *Process) lane {
-	l := lane{Kind: "below", Name: shown(p.Command), Note: fmt.Sprint(p.Pid), End: c.x(p.Ended)}
+	l := lane{Kind: "below", Name: escaped(p.Command), Note: fmt.Sprint(p.Pid), End: c.x(p.Ended)}
 	from := max(0, p.Ended-p.Lifetime)
 	class := "below"
 	if p.InStop {
 		class = "new"
 	}
-	l.Bars = []bar{{c.x(from), l.End - c.x(from), class, fmt.Sprintf("%s: ended at %s ms, %s", l.Name, num(p.Ended), fate(p.Exit))}}
+	l.Bars = []bar{
+		{
+			c.x(from), l.End - c.x(from), class,
+			fmt.Sprintf("%s: ended at %s ms, %s", l.Name, formatMS(p.Ended), fate(p.Exit)),
+		},
+	}
 	c.ticks(&l, make([]FD, 0), nil, 0)
 	c.ending(&l, p.Exit)
 	return l
 }
 
 func (c *chart) orphan(o *Orphan, elapsed float64) lane {
-	l := lane{Kind: "orphan", Name: shown(o.Command), Note: fmt.Sprint(o.Pid)}
+	l := lane{Kind: "orphan", Name: escaped(o.Command), Note: fmt.Sprint(o.Pid)}
 	c.ladder(&l, o.Steps, o.Ended, elapsed)
 	c.ticks(&l, nil, nil, 0)
 	c.ending(&l, o.Exit)
@@ -243,8 +288,18 @@ func (c *chart) ladder(l *lane, steps []Step, ended *float64, elapsed float64) {
 		case r.Step > 1:
 			class = "r2"
 		}
-		l.Bars = append(l.Bars, bar{c.x(r.At), max(0, c.x(until)-c.x(r.At)), class, fmt.Sprintf("%s: %s at %s ms, then %s ms", l.Name, r.Signal, num(r.At), num(until-r.At))})
-		m := mark{X: c.x(r.At), Class: class, Title: r.Signal + " at " + num(r.At) + " ms", LabelAt: -3}
+		l.Bars = append(
+			l.Bars,
+			bar{
+				c.x(r.At), max(0, c.x(until)-c.x(r.At)), class,
+				fmt.Sprintf(
+					"%s: %s at %s ms, then %s ms", l.Name, r.Signal, formatMS(r.At), formatMS(until-r.At),
+				),
+			},
+		)
+		m := mark{
+			X: c.x(r.At), Class: class, Title: r.Signal + " at " + formatMS(r.At) + " ms", LabelAt: -3,
+		}
 		if i > 0 && (len(l.Marks) == 0 || m.X-l.Marks[i-1].X > 4) {
 			m.Label = short(r.Signal)
 		}
@@ -258,7 +313,13 @@ func (c *chart) ladder(l *lane, steps []Step, ended *float64, elapsed float64) {
 func (c *chart) ticks(l *lane, closed, left []FD, n int) {
 	add := func(all []FD, class, what string) {
 		for _, f := range all[:min(len(all), mostTicks-len(l.Ticks))] {
-			l.Ticks = append(l.Ticks, tick{10 + 11*len(l.Ticks), class, fmt.Sprintf("%s: fd %d, %s %s", what, f.FD, shown(f.Kind), shown(f.Target))})
+			l.Ticks = append(
+				l.Ticks,
+				tick{
+					10 + 11*len(l.Ticks), class,
+					fmt.Sprintf("%s: fd %d, %s %s", what, f.FD, escaped(f.Kind), escaped(f.Target)),
+				},
+			)
 		}
 	}
 	add(left, "left", "left to the kernel")
@@ -272,7 +333,7 @@ func (c *chart) ending(l *lane, e *event.Exit) {
 		l.Text = fmt.Sprintf("+%d  ", l.More)
 	}
 	if l.took > 0 {
-		l.Text += num(l.took) + " ms"
+		l.Text += formatMS(l.took) + " ms"
 	}
 	switch {
 	case e == nil && l.Kind != "below":

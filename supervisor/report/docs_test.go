@@ -175,7 +175,9 @@ func TestForm(t *testing.T) {
 	if err := json.Unmarshal(b, &form); err != nil {
 		t.Fatal(err)
 	}
-	empty := NewRecorder().Document(Facts{Complete: event.ShutdownComplete{Verdict: event.Graceful}})
+	empty := NewRecorder().Report(
+		Facts{Complete: event.ShutdownComplete{Verdict: event.Graceful}},
+	)
 	for _, d := range []*Document{aStop(), many(2), empty} {
 		b, err := json.Marshal(d)
 		if err != nil {
@@ -238,7 +240,10 @@ func validate(form, s map[string]any, v any, at string) (faults []string) {
 			wrong()
 		}
 		for i, x := range a {
-			faults = append(faults, validate(form, s["items"].(map[string]any), x, fmt.Sprintf("%s[%d]", at, i))...)
+			faults = append(
+				faults,
+				validate(form, s["items"].(map[string]any), x, fmt.Sprintf("%s[%d]", at, i))...,
+			)
 		}
 	case "string":
 		if _, ok := v.(string); !ok {

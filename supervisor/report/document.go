@@ -1,5 +1,5 @@
-// Package report keeps what a stop was made of and writes it as one document:
-// JSON for programs, a page for people, a table for terminals.
+// Package report records the events of a stop and writes them as one document: JSON for
+// programs, an HTML page for people, tables for terminals.
 package report
 
 import (
@@ -14,48 +14,48 @@ import (
 	"tp0/supervisor/event"
 )
 
-// Schema is the version of the document. It goes up when a key goes or means
-// something else; further keys may come without.
+// Schema is the version of the document. It increases when a key is removed or changes its
+// meaning. New keys do not increase it.
 const Schema = 1
 
-// Document is the report of one stop. Times in ms count from its begin, with
-// µs behind the point, and are those at which the supervisor learned of a fact;
-// what was before it is negative. docs/report.md is generated from the tags.
+// Document is the report of one stop. Times are in ms since the start of the stop, with three
+// decimals; times before it are negative. They are those at which the supervisor learned of a
+// fact. docs/report.md is generated from the tags.
 type Document struct {
-	Schema     int           `json:"schema" doc:"the version of this form"`
+	Schema     int           `json:"schema" doc:"version of this format"`
 	Supervisor string        `json:"supervisor" doc:"the version of the supervisor"`
 	Host       string        `json:"host" doc:"the name of the machine or the container"`
 	Config     string        `json:"config" doc:"the configuration, an absolute path"`
 	Began      time.Time     `json:"began" doc:"when the stop began (RFC 3339)"`
 	Signal     string        `json:"signal,omitempty" doc:"the signal that asked for it"`
-	Reason     string        `json:"reason,omitempty" doc:"why it began, where no signal said so"`
-	Deadline   float64       `json:"deadline_ms" doc:"how long it was allowed to take"`
-	Elapsed    float64       `json:"elapsed_ms" doc:"how long it took until this was written; the last line of the log comes after that and may say a little more"`
+	Reason     string        `json:"reason,omitempty" doc:"why the stop began without a signal"`
+	Deadline   float64       `json:"deadline_ms" doc:"time that the stop was allowed"`
+	Elapsed    float64       `json:"elapsed_ms" doc:"time until this was written"`
 	Code       int           `json:"exit_code" doc:"the exit code of the supervisor"`
 	Verdict    event.Verdict `json:"verdict" doc:"graceful, leaky or forced"`
 	Balance    Balance       `json:"balance" doc:"the numbers of the last line of the log"`
-	Budget     []TimeShare   `json:"budget" doc:"who used up the time: one after the other, without gaps, from the begin to elapsed_ms"`
-	Children   []Child       `json:"children" doc:"the runs that lived when the stop began"`
-	Before     []EarlierEnd  `json:"ended_before" doc:"the instances whose last run had ended by then"`
-	Orphans    []Orphan      `json:"orphans" doc:"the processes of nobody that ended in the stop, or survived it"`
-	Own        []FD          `json:"own" doc:"the descriptors of the supervisor that were closed in the stop, but for the one of this report"`
+	Budget     []TimeShare   `json:"budget" doc:"who took the time, without gaps"`
+	Children   []Child       `json:"children" doc:"processes alive at the start of the stop"`
+	Before     []EarlierEnd  `json:"ended_before" doc:"instances that had ended"`
+	Orphans    []Orphan      `json:"orphans" doc:"orphans that ended or survived"`
+	Own        []FD          `json:"own" doc:"descriptors of the supervisor"`
 	Signals    []Instant     `json:"signals" doc:"the signals to the supervisor in the stop"`
-	Warnings   []Instant     `json:"warnings" doc:"what else a person should know; children that failed and faults from before the stop too"`
-	Omitted    int           `json:"left_out" doc:"entries that the lists above are short of, because there were too many"`
+	Warnings   []Instant     `json:"warnings" doc:"warnings, and earlier failures"`
+	Omitted    int           `json:"left_out" doc:"entries that exceeded the limit"`
 }
 
-// Balance is the books. It equals the last line of the log.
+// Balance has the totals, as the last line of the log.
 type Balance struct {
-	Spawned int `json:"spawned" doc:"runs that began, since the supervisor did"`
-	Reaped  int `json:"reaped" doc:"runs whose status was collected"`
+	Spawned int `json:"spawned" doc:"processes of children that were started"`
+	Reaped  int `json:"reaped" doc:"processes of children that were reaped"`
 	Orphans int `json:"orphans" doc:"adopted processes that were reaped"`
-	Killed  int `json:"killed" doc:"runs and orphans that got SIGKILL"`
+	Killed  int `json:"killed" doc:"processes that got SIGKILL"`
 	Opened  int `json:"fds_opened" doc:"descriptors that the supervisor opened"`
-	Closed  int `json:"fds_closed" doc:"those of them that it closed"`
-	Left    int `json:"fds_left" doc:"descriptors that children left to the kernel"`
+	Closed  int `json:"fds_closed" doc:"of these, descriptors that it closed"`
+	Left    int `json:"fds_left" doc:"descriptors that children leaked"`
 }
 
-// TimeShare is a part of the time that the stop could not have gone without.
+// TimeShare is a part of the critical path of the stop.
 type TimeShare struct {
 	Who   string  `json:"who" doc:"the instance, the name of an orphan, or supervisor"`
 	Kind  string  `json:"kind" doc:"child, orphan or supervisor"`
@@ -66,31 +66,31 @@ type TimeShare struct {
 	Steps int     `json:"steps" doc:"how many signals it took"`
 }
 
-// Child is a run.
+// Child is a process of a child.
 type Child struct {
 	Child     string      `json:"child" doc:"the instance"`
 	Pid       int         `json:"pid" doc:"of the run"`
 	Command   string      `json:"command" doc:"as the configuration has it"`
-	DependsOn []string    `json:"depends_on,omitempty" doc:"the children that it was to end before"`
-	Restarts  int         `json:"restarts,omitempty" doc:"how often the instance had been restarted"`
-	Spawned   float64     `json:"spawned_at_ms" doc:"its begin"`
-	Ready     *float64    `json:"ready_after_ms,omitempty" doc:"from its begin until it proved that it serves; not there: it did not"`
+	DependsOn []string    `json:"depends_on,omitempty" doc:"children that outlive it"`
+	Restarts  int         `json:"restarts,omitempty" doc:"earlier restarts"`
+	Spawned   float64     `json:"spawned_at_ms" doc:"when it was started"`
+	Ready     *float64    `json:"ready_after_ms,omitempty" doc:"from start to ready; absent: not ready"`
 	Steps     []Step      `json:"steps" doc:"the signals that it got"`
-	Ended     *float64    `json:"ended_at_ms,omitempty" doc:"its end; not there: it was not reaped"`
+	Ended     *float64    `json:"ended_at_ms,omitempty" doc:"its end; absent: it was not reaped"`
 	Stop      *float64    `json:"stop_ms,omitempty" doc:"from its first signal to its end"`
 	Exit      *event.Exit `json:"exit,omitempty" doc:"how it ended"`
-	User      float64     `json:"user_ms" doc:"CPU time of its own"`
+	User      float64     `json:"user_ms" doc:"CPU time in user mode"`
 	System    float64     `json:"sys_ms" doc:"CPU time in the kernel"`
-	MaxRSS    int64       `json:"max_rss_kb" doc:"the most memory it had resident"`
-	Tree      *Tree       `json:"tree,omitempty" doc:"its threads and processes, where they were counted"`
-	Proof     event.Proof `json:"proof" doc:"how well the fate of its descriptors is known: exact, sampled or none"`
+	MaxRSS    int64       `json:"max_rss_kb" doc:"its largest resident memory"`
+	Tree      *Tree       `json:"tree,omitempty" doc:"counts of threads and processes"`
+	Proof     event.Proof `json:"proof" doc:"exact, sampled or none"`
 	NoProof   string      `json:"reason,omitempty" doc:"why the proof is not exact"`
 	ClosedN   int         `json:"fds_closed" doc:"descriptors that it closed itself"`
-	LeftN     int         `json:"fds_left" doc:"descriptors that it left to the kernel"`
-	Closed    []FD        `json:"closed" doc:"what it closed; what does not count says why"`
-	Left      []FD        `json:"left" doc:"what it left; what does not count says why"`
-	Processes []Process   `json:"processes" doc:"the processes below it"`
-	Slow      []Slow      `json:"slow" doc:"what it did while it took long"`
+	LeftN     int         `json:"fds_left" doc:"descriptors that it leaked"`
+	Closed    []FD        `json:"closed" doc:"descriptors that it closed"`
+	Left      []FD        `json:"left" doc:"descriptors that it leaked"`
+	Processes []Process   `json:"processes" doc:"its descendants"`
+	Slow      []Slow      `json:"slow" doc:"what it did in a slow stop"`
 }
 
 // Step is a signal of a stop sequence.
@@ -100,27 +100,27 @@ type Step struct {
 	At     float64 `json:"at_ms" doc:"when it was sent"`
 }
 
-// Tree counts the threads and the processes of a run.
+// Tree counts the threads of a process and its descendants.
 type Tree struct {
-	Threads      int `json:"threads" doc:"when its stop was asked for"`
-	ThreadsAtEnd int `json:"threads_at_end" doc:"at the last look before the exit"`
-	Processes    int `json:"processes" doc:"below it when its stop was asked for"`
-	Forked       int `json:"forked" doc:"below it after that"`
+	Threads      int `json:"threads" doc:"when its stop began"`
+	ThreadsAtEnd int `json:"threads_at_end" doc:"in the last scan before the exit"`
+	Processes    int `json:"processes" doc:"descendants when its stop began"`
+	Forked       int `json:"forked" doc:"descendants forked after that"`
 }
 
 // FD is a descriptor.
 type FD struct {
 	FD        int         `json:"fd" doc:"its number"`
 	Kind      string      `json:"kind" doc:"file, pipe, socket, pidfd, epoll, …"`
-	Target    string      `json:"target" doc:"what it leads to"`
+	Target    string      `json:"target" doc:"what it refers to"`
 	By        string      `json:"by" doc:"who closed it: child, kernel or supervisor"`
-	At        float64     `json:"at_ms" doc:"when that was found: for a child's, as it exits"`
+	At        float64     `json:"at_ms" doc:"when it was found closed"`
 	Proof     event.Proof `json:"proof,omitempty" doc:"exact or sampled; for a child's"`
-	Uncounted string      `json:"uncounted,omitempty" doc:"why it does not count: standard stream, go runtime"`
-	Process   string      `json:"process,omitempty" doc:"the command that held it, where that was a process below the run"`
-	Pid       int         `json:"pid,omitempty" doc:"of that process"`
+	Uncounted string      `json:"uncounted,omitempty" doc:"why it does not count"`
+	Process   string      `json:"process,omitempty" doc:"command of the descendant"`
+	Pid       int         `json:"pid,omitempty" doc:"of that descendant"`
 	State     string      `json:"state,omitempty" doc:"of a socket"`
-	Unread    uint64      `json:"unread,omitempty" doc:"bytes that waited to be read"`
+	Unread    uint64      `json:"unread,omitempty" doc:"bytes that were not read"`
 	Unsent    uint64      `json:"unsent,omitempty" doc:"bytes that were not sent, or not acknowledged"`
 	Mode      string      `json:"mode,omitempty" doc:"of a file: r, w, rw; with a: append"`
 	Lock      string      `json:"lock,omitempty" doc:"on a file"`
@@ -128,25 +128,25 @@ type FD struct {
 	HeldBy    string      `json:"held_by,omitempty" doc:"a process that still has it open"`
 }
 
-// Process is one below a run.
+// Process is a descendant.
 type Process struct {
 	Pid      int         `json:"pid" doc:"of the process"`
-	Parent   int         `json:"parent" doc:"its parent, when it was seen first"`
+	Parent   int         `json:"parent" doc:"its parent when it was first seen"`
 	Command  string      `json:"command" doc:"its name"`
 	Ended    float64     `json:"ended_at_ms" doc:"its end"`
 	Lifetime float64     `json:"elapsed_ms" doc:"how long it lived"`
-	Exit     *event.Exit `json:"exit,omitempty" doc:"how it ended; not there: nobody saw it"`
+	Exit     *event.Exit `json:"exit,omitempty" doc:"how it ended; absent: unknown"`
 	InStop   bool        `json:"in_stop" doc:"it was forked after the stop began"`
-	Threads  int         `json:"threads" doc:"when it was seen first"`
+	Threads  int         `json:"threads" doc:"when it was first seen"`
 	ClosedN  int         `json:"fds_closed" doc:"descriptors that it closed itself"`
-	LeftN    int         `json:"fds_left" doc:"descriptors that it left to the kernel"`
+	LeftN    int         `json:"fds_left" doc:"descriptors that it leaked"`
 	Proof    event.Proof `json:"proof" doc:"as for a run"`
 	NoProof  string      `json:"reason,omitempty" doc:"why the proof is not exact"`
 }
 
-// Slow is what a run did while its stop took long.
+// Slow is what a process did while its stop took long.
 type Slow struct {
-	At          float64  `json:"at_ms" doc:"when it was looked at"`
+	At          float64  `json:"at_ms" doc:"when it was examined"`
 	Step        int      `json:"step" doc:"the last one sent"`
 	Signal      string   `json:"signal" doc:"the last one sent"`
 	Disposition string   `json:"disposition" doc:"of that signal: caught, ignored, blocked, default"`
@@ -168,11 +168,11 @@ type Orphan struct {
 	Pid     int         `json:"pid" doc:"of the process"`
 	Command string      `json:"command" doc:"its name"`
 	Steps   []Step      `json:"steps" doc:"the signals that it got"`
-	Ended   *float64    `json:"ended_at_ms,omitempty" doc:"its end; not there: it survived"`
+	Ended   *float64    `json:"ended_at_ms,omitempty" doc:"its end; absent: it survived"`
 	Exit    *event.Exit `json:"exit,omitempty" doc:"how it ended"`
 }
 
-// Instant is something that was said.
+// Instant is a signal or a warning.
 type Instant struct {
 	At    float64 `json:"at_ms" doc:"when"`
 	Child string  `json:"child,omitempty" doc:"the instance that it is about"`
@@ -190,24 +190,25 @@ func counted(all []FD) (some []FD) {
 	return some
 }
 
+// millis returns d in milliseconds with three decimals.
 func millis(d time.Duration) float64 { return math.Round(float64(d)/1e3) / 1e3 }
 
-// most is how large a report may be that somebody wants to read.
-const most = 128 << 20
+// maxReportSize is the size in bytes above which a report is not read.
+const maxReportSize = 128 << 20
 
-// island is where the page has the document.
-const island = `<script type="application/json" id="report">`
+// jsonElement starts the element of the page that has the document.
+const jsonElement = `<script type="application/json" id="report">`
 
-// Read reads a document, or the page that has it.
+// Read reads a document: JSON, or a page.
 func Read(r io.Reader) (*Document, error) {
-	b, err := io.ReadAll(io.LimitReader(r, most+1))
+	b, err := io.ReadAll(io.LimitReader(r, maxReportSize+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(b) > most {
-		return nil, fmt.Errorf("larger than %d MiB", most>>20)
+	if len(b) > maxReportSize {
+		return nil, fmt.Errorf("larger than %d MiB", maxReportSize>>20)
 	}
-	if _, rest, ok := bytes.Cut(b, []byte(island)); ok {
+	if _, rest, ok := bytes.Cut(b, []byte(jsonElement)); ok {
 		b, _, _ = bytes.Cut(rest, []byte("</script>"))
 	}
 	var head struct{ Schema *int }
@@ -218,7 +219,10 @@ func Read(r io.Reader) (*Document, error) {
 	case head.Schema == nil || *head.Schema < 1:
 		return nil, errors.New("no report of a stop: it has no schema")
 	case *head.Schema > Schema:
-		return nil, fmt.Errorf("written by a newer supervisor: it has schema %d, and this one reads %d", *head.Schema, Schema)
+		return nil, fmt.Errorf(
+			"written by a newer supervisor: it has schema %d, and this one reads %d",
+			*head.Schema, Schema,
+		)
 	}
 	var d Document
 	if err := json.Unmarshal(b, &d); err != nil {

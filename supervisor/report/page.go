@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"math"
 	"strings"
 	"sync"
 )
@@ -17,7 +16,7 @@ var source string
 // parsed is made when it is needed: most verbs, and most runs, need no page.
 var parsed = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page").Funcs(template.FuncMap{
-		"num": num, "shown": shown, "signals": signals, "first": first, "maybe": maybe, "ended": end,
+		"num": formatMS, "shown": escaped, "signals": signals, "first": first, "maybe": maybe, "ended": end,
 		"notes": func(f FD) string { return strings.Join(f.notes(), ", ") },
 		"pct":   func(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) },
 	}).Parse(source))
@@ -35,11 +34,11 @@ type view struct {
 	Chart    chart
 	Stack    []part // the budget, drawn
 	Totals   []total
-	Left     []row
-	Rest     []row // the other descriptors
-	Known    bool  // something is known of them beside their target
-	Omitted  int   // of the rows of both
-	Closed   int   // descriptors that children closed themselves
+	Left     []fdRow
+	Rest     []fdRow // the other descriptors
+	Known    bool    // something is known of them beside their target
+	Omitted  int     // of the rows of both
+	Closed   int     // descriptors that children closed themselves
 	Children []Child
 	Folded   bool
 	Hidden   int // children beyond mostRows
@@ -53,8 +52,6 @@ type part struct {
 	Shade int
 }
 
-func percent(ms, of float64) float64 { return math.Round(1e5*min(1, max(0, ms/max(of, 0.001)))) / 1e3 }
-
 // OrphanRows and BeforeRows are as many as the page shows.
 func (v view) OrphanRows() []Orphan { return v.Orphans[:min(len(v.Orphans), mostRows)] }
 
@@ -64,8 +61,8 @@ func (v view) BeforeRows() []EarlierEnd { return v.Before[:min(len(v.Before), mo
 // CPU is the time that a run used, of both kinds.
 func (c Child) CPU() float64 { return c.User + c.System }
 
-// row is a descriptor in a table.
-type row struct {
+// fdRow is a descriptor in a table.
+type fdRow struct {
 	Owner string
 	Pid   int
 	FD
@@ -79,7 +76,10 @@ func Page(w io.Writer, d *Document) error {
 	if err != nil {
 		return err
 	}
-	v := view{Document: d, Chart: newChart(d), Totals: totals(d.Budget), Children: d.Children, Folded: len(d.Children) > openRows, JSON: template.JS(b)}
+	v := view{
+		Document: d, Chart: newChart(d), Totals: totals(d.Budget), Children: d.Children,
+		Folded: len(d.Children) > openRows, JSON: template.JS(b),
+	}
 	if v.Hidden = max(0, len(d.Children)-mostRows); v.Hidden > 0 {
 		v.Children = d.Children[:mostRows]
 	}
@@ -90,7 +90,7 @@ func Page(w io.Writer, d *Document) error {
 
 // descriptors sorts out what was left open.
 func (v *view) descriptors() {
-	add := func(to *[]row, r row) {
+	add := func(to *[]fdRow, r fdRow) {
 		if len(*to) < mostRows {
 			*to = append(*to, r)
 		} else {
@@ -106,14 +106,14 @@ func (v *view) descriptors() {
 			} else {
 				v.Known = v.Known || len(f.notes()) > 0
 			}
-			add(to, row{c.Child, or(f.Pid, c.Pid), f})
+			add(to, fdRow{c.Child, or(f.Pid, c.Pid), f})
 		}
 		for _, f := range c.Closed {
-			add(&v.Rest, row{c.Child, or(f.Pid, c.Pid), f})
+			add(&v.Rest, fdRow{c.Child, or(f.Pid, c.Pid), f})
 		}
 	}
 	for _, f := range v.Own {
-		add(&v.Rest, row{self, 0, f})
+		add(&v.Rest, fdRow{self, 0, f})
 	}
 }
 
@@ -128,6 +128,9 @@ func (v *view) paint() {
 		}
 	}
 	for _, s := range v.Budget {
-		v.Stack = append(v.Stack, part{s, percent(s.From, v.Elapsed), percent(s.To-s.From, v.Elapsed), shades[s.who()]})
+		v.Stack = append(
+			v.Stack,
+			part{s, percent(s.From, v.Elapsed), percent(s.To-s.From, v.Elapsed), shades[s.who()]},
+		)
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"tp0/supervisor/event"
 )
 
-// Recorder is the sink that remembers a stop. A supervisor may run for months,
-// so until a stop begins it keeps only the current runs and the last end of
-// each instance; from then on everything, up to a limit.
+// Recorder is the sink that records a stop. Before a stop it keeps only the current process and
+// the last end of each instance, because a supervisor can run for months. During the stop it
+// keeps everything, up to a limit.
 type Recorder struct {
 	now func() time.Time
 
@@ -89,12 +89,15 @@ const (
 	limitSteps  = 64      // signals to one process; a ladder has a few
 )
 
-// NewRecorder makes a recorder that has seen nothing.
+// NewRecorder returns an empty recorder.
 func NewRecorder() *Recorder {
-	return &Recorder{now: time.Now, instances: map[string]*instance{}, live: map[int]*run{}, adopted: map[int]*orphan{}}
+	return &Recorder{
+		now: time.Now, instances: map[string]*instance{}, live: map[int]*run{},
+		adopted: map[int]*orphan{},
+	}
 }
 
-// Emit takes an event. It never blocks.
+// Emit implements [event.Sink].
 func (r *Recorder) Emit(e event.Event) {
 	at := r.now()
 	r.mu.Lock()
@@ -141,7 +144,7 @@ func (r *Recorder) begin(at time.Time) {
 	}
 }
 
-// room says whether there is room for one more entry, and takes it.
+// room reserves one entry, and reports whether the limit allows it.
 func (r *Recorder) room() bool {
 	if r.kept == limit {
 		r.leftOut++
@@ -151,7 +154,7 @@ func (r *Recorder) room() bool {
 	return true
 }
 
-// life follows the runs, in the stop and before.
+// life follows the processes of children, in the stop and before it.
 func (r *Recorder) life(e event.Event, at time.Time) {
 	switch e := e.(type) {
 	case event.Spawned:
@@ -217,7 +220,7 @@ func (r *Recorder) sent(e event.SignalSent, at time.Time) {
 	}
 }
 
-// orphan returns the one of that pid that lives; nil: there is no room for it.
+// orphan returns the living orphan with a pid; nil means that the limit is reached.
 func (r *Recorder) orphan(pid int, command string) *orphan {
 	o := r.adopted[pid]
 	if o == nil && r.room() {
@@ -247,7 +250,7 @@ func (r *Recorder) reaped(e event.Reaped, at time.Time) {
 	}
 }
 
-// find keeps what comes to light in a stop.
+// find records descriptors, descendants and slow stops.
 func (r *Recorder) find(e event.Event, at time.Time) {
 	if o, ok := e.(event.OrphanReaped); ok {
 		if x := r.orphan(o.Pid, o.Command); x != nil {
@@ -302,8 +305,7 @@ func (r *Recorder) owner(e event.Event) *run {
 	return nil
 }
 
-// warn keeps what a person should know. From before the stop it keeps what the
-// exit code may follow from.
+// warn records warnings. Before the stop it records only those that can set the exit code.
 func (r *Recorder) warn(e event.Event, at time.Time) {
 	m := moment{at: at}
 	before := false
@@ -315,7 +317,9 @@ func (r *Recorder) warn(e event.Event, at time.Time) {
 	case event.Warning:
 		m.what, m.why = e.What, e.Reason
 	case event.UnexpectedEnd:
-		m.child, m.what, m.why = e.Child, "child ended unexpectedly", strings.Join(append([]string{e.Reason}, e.Output...), "\n")
+		m.child, m.what, m.why = e.Child, "child ended unexpectedly", strings.Join(
+			append([]string{e.Reason}, e.Output...), "\n",
+		)
 	case event.SpawnFailed:
 		m.child, m.what, m.why = e.Child, "spawn failed", e.Reason
 	case event.SignalFailed:

@@ -41,45 +41,84 @@ func (t *tape) after(ms float64, events ...event.Event) {
 func facts(elapsed time.Duration) Facts {
 	return Facts{
 		Version: "v1", Host: "host", Config: "/supervisor.hcl",
-		Complete: event.ShutdownComplete{Elapsed: elapsed, Deadline: time.Second, Verdict: event.Leaky},
+		Complete: event.ShutdownComplete{
+			Elapsed: elapsed, Deadline: time.Second, Verdict: event.Leaky,
+		},
 	}
 }
 
 // aStop has a bit of everything.
 func aStop() *Document {
 	t := newTape()
-	t.after(0, event.Spawned{Child: "server", Pid: 10, Command: "server"}, event.Spawned{Child: "client", Pid: 11, Command: "client"},
-		event.Spawned{Child: "job", Pid: 12, Command: "job"}, event.Ready{Child: "server", Pid: 10, Elapsed: time.Millisecond})
-	t.after(5, event.Reaped{Child: "job", Pid: 12, Exit: event.Exit{Code: 3}}, event.Failed{Child: "job", Reason: "exited with code 3"})
-	t.after(100, event.SignalReceived{Signal: "SIGHUP", Meaning: "reload"}, event.SignalReceived{Signal: "SIGTERM"})
+	t.after(0, event.Spawned{
+		Child: "server", Pid: 10, Command: "server",
+	}, event.Spawned{Child: "client", Pid: 11, Command: "client"},
+		event.Spawned{Child: "job", Pid: 12, Command: "job"}, event.Ready{
+			Child: "server", Pid: 10, Elapsed: time.Millisecond,
+		})
+	t.after(
+		5, event.Reaped{Child: "job", Pid: 12, Exit: event.Exit{Code: 3}},
+		event.Failed{Child: "job", Reason: "exited with code 3"},
+	)
+	t.after(
+		100, event.SignalReceived{Signal: "SIGHUP", Meaning: "reload"},
+		event.SignalReceived{Signal: "SIGTERM"},
+	)
 	t.after(1, event.SignalSent{Child: "client", Pid: 11, Signal: "SIGTERM", Step: 1})
 	t.after(20, event.SignalSent{Child: "client", Pid: 11, Signal: "SIGKILL", Step: 2},
-		event.SlowStop{Child: "client", Pid: 11, Step: 1, Signal: "SIGTERM", Disposition: "ignored", Threads: []string{"11 futex"}})
-	t.after(1, event.ProofUnavailable{Child: "client", Pid: 11, Proof: "sampled", Reason: "it is traced"},
-		event.DescendantEnded{Child: "client", Pid: 14, Parent: 11, Command: "sh", Lifetime: time.Second},
-		event.Reaped{Child: "client", Pid: 11, Exit: event.Exit{Signal: "SIGKILL"}, Stopped: true, Stop: 21500 * time.Microsecond, Proof: "sampled",
+		event.SlowStop{
+			Child: "client", Pid: 11, Step: 1, Signal: "SIGTERM", Disposition: "ignored",
+			Threads: []string{"11 futex"},
+		})
+	t.after(1, event.ProofUnavailable{
+		Child: "client", Pid: 11, Proof: "sampled", Reason: "it is traced",
+	},
+		event.DescendantEnded{
+			Child: "client", Pid: 14, Parent: 11, Command: "sh", Lifetime: time.Second,
+		},
+		event.Reaped{Child: "client", Pid: 11, Exit: event.Exit{
+			Signal: "SIGKILL",
+		}, Stopped: true, Stop: 21500 * time.Microsecond, Proof: "sampled",
 			Tree: event.TreeCounts{Known: true, Threads: 3}})
 	t.after(1, event.SignalSent{Child: "server", Pid: 10, Signal: "SIGTERM", Step: 1})
 	t.after(2,
-		event.FDClosed{Owner: "server", Pid: 10, FD: 5, Kind: "socket", Target: "tcp [::]:1 listen", By: event.ByChild, Proof: "exact"},
-		event.FDClosed{Owner: "server", Pid: 10, FD: 1, Kind: "pipe", By: event.ByKernel, Proof: "exact", NotCounted: "standard stream"},
+		event.FDClosed{
+			Owner: "server", Pid: 10, FD: 5, Kind: "socket", Target: "tcp [::]:1 listen",
+			By: event.ByChild, Proof: "exact",
+		},
+		event.FDClosed{
+			Owner: "server", Pid: 10, FD: 1, Kind: "pipe", By: event.ByKernel, Proof: "exact",
+			NotCounted: "standard stream",
+		},
 		event.FDClosed{Owner: "server", Pid: 15, FD: 6, Kind: "file", Target: "/log", By: event.ByKernel, Proof: "exact", Process: "sh", HeldBy: "sh (pid 20)",
 			Detail: event.FDDetail{Mode: "w", Unread: 3, Deleted: true}},
-		event.Reaped{Child: "server", Pid: 10, Stopped: true, Stop: 2 * time.Millisecond, Closed: 1, Left: 1, Proof: "exact"},
-		event.DescendantEnded{Child: "server", Pid: 15, Parent: 1, Command: "late", ExitUnknown: true})
-	t.after(1, event.SignalSent{Orphan: "daemon", Pid: 30, Signal: "SIGTERM", Step: 1}, event.OrphanReaped{Pid: 31, Command: "other"})
+		event.Reaped{
+			Child: "server", Pid: 10, Stopped: true, Stop: 2 * time.Millisecond, Closed: 1, Left: 1,
+			Proof: "exact",
+		},
+		event.DescendantEnded{
+			Child: "server", Pid: 15, Parent: 1, Command: "late", ExitUnknown: true,
+		})
+	t.after(
+		1, event.SignalSent{Orphan: "daemon", Pid: 30, Signal: "SIGTERM", Step: 1},
+		event.OrphanReaped{Pid: 31, Command: "other"},
+	)
 	t.after(3, event.OrphanReaped{Pid: 30, Command: "daemon", Exit: event.Exit{Code: 1}},
-		event.FDClosed{Owner: "supervisor", FD: 7, Kind: "pipe", Target: "server stdout", By: event.BySupervisor},
+		event.FDClosed{
+			Owner: "supervisor", FD: 7, Kind: "pipe", Target: "server stdout",
+			By: event.BySupervisor,
+		},
 		event.Warning{What: "pid file not removed", Reason: "gone"})
 	f := facts(30 * time.Millisecond)
 	f.Group = map[string]string{"server": "server", "client": "client", "job": "job"}
 	f.DependsOn = map[string][]string{"client": {"server"}}
-	return t.Document(f)
+	return t.Report(f)
 }
 
 func TestDocument(t *testing.T) {
 	d := aStop()
-	if d.Signal != "SIGTERM" || d.Elapsed != 30 || d.Deadline != 1000 || d.Verdict != event.Leaky || d.Omitted != 0 {
+	if d.Signal != "SIGTERM" || d.Elapsed != 30 || d.Deadline != 1000 || d.Verdict != event.Leaky ||
+		d.Omitted != 0 {
 		t.Errorf("%+v", d)
 	}
 	if len(d.Children) != 2 || d.Children[0].Child != "client" || d.Children[1].Child != "server" {
@@ -89,24 +128,29 @@ func TestDocument(t *testing.T) {
 	if want := []Step{{1, "SIGTERM", 1}, {2, "SIGKILL", 21}}; !slices.Equal(c.Steps, want) {
 		t.Errorf("steps %+v", c.Steps)
 	}
-	if *c.Ended != 22 || *c.Stop != 21.5 || c.Spawned != -105 || c.Exit.Signal != "SIGKILL" || c.NoProof != "it is traced" ||
+	if *c.Ended != 22 || *c.Stop != 21.5 || c.Spawned != -105 || c.Exit.Signal != "SIGKILL" ||
+		c.NoProof != "it is traced" ||
 		c.Ready != nil || c.Tree.Threads != 3 || len(c.Slow) != 1 || len(c.Processes) != 1 || c.Processes[0].Exit == nil {
 		t.Errorf("client: %+v", c)
 	}
-	if *s.Ready != 1 || len(s.Closed) != 1 || len(s.Left) != 2 || len(counted(s.Left)) != 1 || s.LeftN != 1 ||
+	if *s.Ready != 1 || len(s.Closed) != 1 || len(s.Left) != 2 || len(counted(s.Left)) != 1 ||
+		s.LeftN != 1 ||
 		len(s.Processes) != 1 || s.Processes[0].Exit != nil {
 		t.Errorf("server: %+v", s)
 	}
-	if f := s.Left[1]; f.Pid != 15 || f.HeldBy != "sh (pid 20)" || f.Mode != "w" || f.Unread != 3 || !f.Deleted || f.At != 25 {
+	if f := s.Left[1]; f.Pid != 15 || f.HeldBy != "sh (pid 20)" || f.Mode != "w" || f.Unread != 3 ||
+		!f.Deleted || f.At != 25 {
 		t.Errorf("%+v", f)
 	}
 	if len(d.Before) != 1 || d.Before[0] != (EarlierEnd{"job", 12, 0, -100, event.Exit{Code: 3}}) {
 		t.Errorf("before: %+v", d.Before)
 	}
-	if len(d.Orphans) != 2 || *d.Orphans[0].Ended != 29 || d.Orphans[0].Exit.Code != 1 || len(d.Orphans[1].Steps) != 0 {
+	if len(d.Orphans) != 2 || *d.Orphans[0].Ended != 29 || d.Orphans[0].Exit.Code != 1 ||
+		len(d.Orphans[1].Steps) != 0 {
 		t.Errorf("orphans: %+v", d.Orphans)
 	}
-	if len(d.Own) != 1 || len(d.Signals) != 1 || len(d.Warnings) != 2 || d.Warnings[0].Child != "job" || d.Warnings[0].At != -100 {
+	if len(d.Own) != 1 || len(d.Signals) != 1 || len(d.Warnings) != 2 ||
+		d.Warnings[0].Child != "job" || d.Warnings[0].At != -100 {
 		t.Errorf("own %+v, signals %+v, warnings %+v", d.Own, d.Signals, d.Warnings)
 	}
 }
@@ -139,14 +183,18 @@ func TestBudget(t *testing.T) {
 // Who did not wait for each other are not one behind the other.
 func TestBudgetBesideEachOther(t *testing.T) {
 	tape := newTape()
-	tape.after(0, event.Spawned{Child: "a", Pid: 1}, event.Spawned{Child: "b", Pid: 2}, event.SignalReceived{Signal: "SIGINT"})
+	tape.after(
+		0, event.Spawned{Child: "a", Pid: 1}, event.Spawned{Child: "b", Pid: 2},
+		event.SignalReceived{Signal: "SIGINT"},
+	)
 	tape.after(1, event.SignalSent{Child: "a", Pid: 1, Signal: "SIGTERM", Step: 1})
 	tape.after(1, event.Reaped{Child: "a", Pid: 1})
 	tape.after(1, event.SignalSent{Child: "b", Pid: 2, Signal: "SIGTERM", Step: 1})
 	f := facts(9 * time.Millisecond)
 	f.Group = map[string]string{"a": "a", "b": "b"}
-	d := tape.Document(f) // b was never reaped
-	if len(d.Budget) != 2 || d.Budget[1].Who != "b" || d.Budget[1].From != 3 || d.Budget[1].To != 9 || d.Children[1].Ended != nil {
+	d := tape.Report(f) // b was never reaped
+	if len(d.Budget) != 2 || d.Budget[1].Who != "b" || d.Budget[1].From != 3 ||
+		d.Budget[1].To != 9 || d.Children[1].Ended != nil {
 		t.Errorf("%+v", d.Budget)
 	}
 }
@@ -171,7 +219,8 @@ func TestNothingIsKeptBeforeTheStop(t *testing.T) {
 	for i := range 1000 {
 		life("again", 1+i)
 	}
-	if len(r.instances) != 1 || r.ended != 1 || len(r.live)+len(r.runs)+len(r.orphans)+len(r.adopted)+len(r.own)+r.kept != 0 || len(r.warnings) != limitBefore {
+	if len(r.instances) != 1 || r.ended != 1 ||
+		len(r.live)+len(r.runs)+len(r.orphans)+len(r.adopted)+len(r.own)+r.kept != 0 || len(r.warnings) != limitBefore {
 		t.Fatalf("%+v", r)
 	}
 	life("gone", 1)
@@ -187,8 +236,9 @@ func TestNothingIsKeptBeforeTheStop(t *testing.T) {
 	}
 	r.Emit(event.Spawned{Child: "again", Pid: 1})
 	r.Emit(event.ShutdownBegun{Reason: "child failed"})
-	d := r.Document(facts(0))
-	if len(d.Children) != 1 || d.Children[0].Restarts != 1000 || len(d.Before) != limitEnded-1 || d.Reason != "child failed" {
+	d := r.Report(facts(0))
+	if len(d.Children) != 1 || d.Children[0].Restarts != 1000 || len(d.Before) != limitEnded-1 ||
+		d.Reason != "child failed" {
 		t.Errorf("%d children, %d before", len(d.Children), len(d.Before))
 	}
 }
@@ -203,7 +253,7 @@ func TestReloadSignalsAreNoRungs(t *testing.T) {
 		r.Emit(event.SignalSent{Child: "c", Pid: 1, Signal: "SIGHUP"})
 		r.Emit(event.SignalReceived{Signal: "SIGTERM"})
 		r.Emit(event.SignalSent{Child: "c", Pid: 1, Signal: "SIGTERM", Step: 1})
-		d := r.Document(facts(0))
+		d := r.Report(facts(0))
 		want := 1
 		if passed {
 			want = 2
@@ -219,9 +269,13 @@ func TestTooMuchIsLeftOutAndCounted(t *testing.T) {
 	r.Emit(event.Spawned{Child: "c", Pid: 1})
 	r.Emit(event.SignalReceived{Signal: "SIGTERM"})
 	for i := range limit + 9 {
-		r.Emit(event.FDClosed{Owner: "c", Pid: 1, FD: i, Target: strings.Repeat("x", 20), By: event.ByChild})
+		r.Emit(
+			event.FDClosed{
+				Owner: "c", Pid: 1, FD: i, Target: strings.Repeat("x", 20), By: event.ByChild,
+			},
+		)
 	}
-	d := r.Document(facts(time.Second))
+	d := r.Report(facts(time.Second))
 	if n := len(d.Children[0].Closed); n != limit-1 || d.Omitted != 10 {
 		t.Errorf("%d kept, %d left out", n, d.Omitted)
 	}
@@ -245,7 +299,11 @@ func TestHostileTexts(t *testing.T) {
 	r.Emit(event.ShutdownBegun{Reason: evil})
 	r.Emit(event.SignalSent{Child: evil, Pid: 1, Signal: "SIGTERM", Step: 1})
 	for _, by := range []string{event.ByChild, event.ByKernel} {
-		r.Emit(event.FDClosed{Owner: evil, Pid: 1, Kind: evil, Target: evil, By: by, Process: evil, HeldBy: evil})
+		r.Emit(
+			event.FDClosed{
+				Owner: evil, Pid: 1, Kind: evil, Target: evil, By: by, Process: evil, HeldBy: evil,
+			},
+		)
 	}
 	r.Emit(event.SlowStop{Child: evil, Pid: 1, Threads: []string{evil}})
 	r.Emit(event.DescendantEnded{Child: evil, Pid: 2, Command: evil, Reason: evil})
@@ -253,12 +311,12 @@ func TestHostileTexts(t *testing.T) {
 	r.Emit(event.Warning{What: evil, Reason: evil})
 	f := facts(time.Second)
 	f.Host, f.Config = evil, evil
-	d := r.Document(f)
+	d := r.Report(f)
 	var page, text bytes.Buffer
 	if err := Page(&page, d); err != nil {
 		t.Fatal(err)
 	}
-	shown, _, _ := strings.Cut(page.String(), island)
+	shown, _, _ := strings.Cut(page.String(), jsonElement)
 	for _, bad := range []string{"<script", "<img", "\x1b", "\u202e", "ZgotmplZ"} {
 		if i := strings.Index(shown, bad); i >= 0 {
 			t.Errorf("%q in %q", bad, shown[max(0, i-80):i+80])
@@ -280,7 +338,9 @@ func TestHostileTexts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, line := range strings.Split(text.String(), "\n") {
-		if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\u202e' }) {
+		if strings.ContainsFunc(
+			line, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\u202e' },
+		) {
 			t.Errorf("line %d: %q", i, line)
 		}
 	}
@@ -291,14 +351,22 @@ func TestPageNeedsNothingElse(t *testing.T) {
 	if err := Page(&page, aStop()); err != nil {
 		t.Fatal(err)
 	}
-	for _, bad := range []string{"http:", "https:", "//", "@import", "url(", "<link", "<img", "<iframe", " on", "javascript"} {
+	for _, bad := range []string{
+		"http:", "https:", "//", "@import", "url(", "<link", "<img", "<iframe", " on", "javascript",
+	} {
 		for line := range strings.SplitSeq(page.String(), "\n") {
-			if i := strings.Index(line, bad); i >= 0 && (bad != " on" || strings.Contains(line[i:], "=\"") && strings.HasPrefix(line[i:], " onload")) {
+			if i := strings.Index(line, bad); i >= 0 &&
+				(bad != " on" || strings.Contains(line[i:], "=\"") && strings.HasPrefix(
+					line[i:], " onload",
+				)) {
 				t.Errorf("%q in %.200s", bad, line)
 			}
 		}
 	}
-	for _, want := range []string{"default-src 'none'", "prefers-color-scheme: dark", "left to the kernel: fd 6", "closed by server: fd 5", "orphan", "SIGKILL at 21"} {
+	for _, want := range []string{
+		"default-src 'none'", "prefers-color-scheme: dark", "left to the kernel: fd 6",
+		"closed by server: fd 5", "orphan", "SIGKILL at 21",
+	} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("no %q in it", want)
 		}
@@ -312,7 +380,8 @@ func TestText(t *testing.T) {
 	}
 	for _, want := range []string{
 		"leaky: exit code 0 after 30 of 1000 ms\n",
-		"server        15   6   file  exact  /log, mode w, 3 bytes unread, deleted, by sh, held by sh (pid 20)\n",
+		"server        15   6   file  exact  /log, mode w, 3 bytes unread, deleted, by sh, held " +
+			"by sh (pid 20)\n",
 		"client             11   21  70.0 %  2\n",
 		"client  11   TERM KILL  1      21.5     SIGKILL  0       0     sampled\n",
 		"daemon  30   TERM     26     29        code 1\n",
@@ -331,12 +400,16 @@ func TestRead(t *testing.T) {
 		{"null", "it has no schema"},
 		{"{}", "it has no schema"},
 		{`{"schema": 0}`, "it has no schema"},
-		{`{"schema": 2, "children": 7}`, "written by a newer supervisor: it has schema 2, and this one reads 1"},
+		{
+			`{"schema": 2, "children": 7}`,
+			"written by a newer supervisor: it has schema 2, and this one reads 1",
+		},
 		{`{"schema": 1, "children": 7}`, "no report of a stop"},
-		{`<html>` + island + `{"schema": 1</script>`, "no report of a stop"},
+		{`<html>` + jsonElement + `{"schema": 1</script>`, "no report of a stop"},
 		{strings.Repeat("[", 1e6), "no report of a stop"},
 	} {
-		if _, err := Read(strings.NewReader(tt.text)); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := Read(strings.NewReader(tt.text)); err == nil ||
+			!strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%.40q: %v", tt.text, err)
 		}
 	}
@@ -344,7 +417,11 @@ func TestRead(t *testing.T) {
 	if _, err := Read(endless); err == nil || !strings.Contains(err.Error(), "larger than") {
 		t.Errorf("endless: %v", err)
 	}
-	d, err := Read(strings.NewReader(`{"schema": 1, "children": [{"steps": null}], "budget": [{}], "orphans": [{}]}`))
+	d, err := Read(
+		strings.NewReader(
+			`{"schema": 1, "children": [{"steps": null}], "budget": [{}], "orphans": [{}]}`,
+		),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -368,15 +445,31 @@ func many(n int) *Document {
 	}
 	t.after(1, event.SignalReceived{Signal: "SIGTERM"})
 	for i := range n {
-		t.after(0.01, event.SignalSent{Child: fmt.Sprint("c", i), Pid: 1000 + i, Signal: "SIGTERM", Step: 1})
+		t.after(
+			0.01,
+			event.SignalSent{Child: fmt.Sprint("c", i), Pid: 1000 + i, Signal: "SIGTERM", Step: 1},
+		)
 	}
 	for i := range n {
 		for fd := range 5 {
-			t.after(0, event.FDClosed{Owner: fmt.Sprint("c", i), Pid: 1000 + i, FD: fd, Kind: "socket", Target: "tcp 127.0.0.1:40312 -> 127.0.0.1:12345", By: event.ByChild, Proof: "exact"})
+			t.after(
+				0,
+				event.FDClosed{
+					Owner: fmt.Sprint("c", i), Pid: 1000 + i, FD: fd, Kind: "socket",
+					Target: "tcp 127.0.0.1:40312 -> 127.0.0.1:12345", By: event.ByChild,
+					Proof: "exact",
+				},
+			)
 		}
-		t.after(0.1, event.Reaped{Child: fmt.Sprint("c", i), Pid: 1000 + i, Stopped: true, Stop: time.Duration(100*n+90*i) * time.Microsecond, Closed: 5, Proof: "exact"})
+		t.after(
+			0.1,
+			event.Reaped{
+				Child: fmt.Sprint("c", i), Pid: 1000 + i, Stopped: true,
+				Stop: time.Duration(100*n+90*i) * time.Microsecond, Closed: 5, Proof: "exact",
+			},
+		)
 	}
-	return t.Document(facts(time.Second))
+	return t.Report(facts(time.Second))
 }
 
 func TestThousandChildren(t *testing.T) {
@@ -392,7 +485,8 @@ func TestThousandChildren(t *testing.T) {
 	if err := Page(&page, d); err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(page.String(), `class="lane `); n != mostLanes+2 { // the supervisor's and the axis
+	// the supervisor's and the axis
+	if n := strings.Count(page.String(), `class="lane `); n != mostLanes+2 {
 		t.Errorf("%d lanes in the page", n)
 	}
 }

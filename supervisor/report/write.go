@@ -18,7 +18,7 @@ import (
 	"tp0/supervisor/fdledger"
 )
 
-// File is a report on its way to its place.
+// File is a report that is being written.
 type File struct {
 	path, temp string // temp: what is renamed to path in the end; empty: path is written to itself
 	page       bool
@@ -26,13 +26,12 @@ type File struct {
 	books      fdledger.Registrar
 }
 
-// Create opens the file of a report. A regular one gets its name when it is
-// whole, so nobody reads half of it. Anything else, such as /dev/stdout or a
-// FIFO, is written to as it is. Create returns when ctx ends at the latest: a
-// file system may hang.
+// Create opens the file of a report. A regular file gets its name when it is complete, so that
+// nobody reads a part of it. Other files, such as /dev/stdout or a FIFO, are written directly.
+// Create returns when ctx ends at the latest, because a file system can block.
 func Create(ctx context.Context, path string, books fdledger.Registrar) (*File, error) {
 	f := &File{path: path, page: strings.HasSuffix(path, ".html"), books: books}
-	if err := within(ctx, f.create); err != nil {
+	if err := runBounded(ctx, f.create); err != nil {
 		return nil, err
 	}
 	books.Opened(f.fd, "file", path)
@@ -48,10 +47,11 @@ func (f *File) create() error {
 		return err
 	case info.IsDir():
 		return &fs.PathError{Op: "open", Path: f.path, Err: unix.EISDIR}
-	case !info.Mode().IsRegular() || special(f.path):
+	case !info.Mode().IsRegular() || isStandardStream(f.path):
 		return f.open(f.path, unix.O_APPEND)
 	}
-	if f.path, err = filepath.EvalSymlinks(f.path); err != nil { // the link stays, what it leads to is new
+	// the link stays, what it leads to is new
+	if f.path, err = filepath.EvalSymlinks(f.path); err != nil {
 		return err
 	}
 	if err := f.openTemp(); err != nil {
@@ -63,9 +63,9 @@ func (f *File) create() error {
 
 var errLate = errors.New("its time was over before it was written")
 
-// within leaves alone what does not return in time: it waits for a file system,
-// and nothing ends that but the end of the process.
-func within(ctx context.Context, do func() error) error {
+// runBounded abandons a function that does not return in time. It waits for a file system, and only
+// the end of the process ends that.
+func runBounded(ctx context.Context, do func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- do() }()
 	select {
@@ -81,9 +81,9 @@ func within(ctx context.Context, do func() error) error {
 	}
 }
 
-// special tells names of descriptors: the file behind /dev/stdout belongs to
-// somebody who goes on writing to it, and must not be replaced.
-func special(path string) bool {
+// isStandardStream reports whether a path names a descriptor: the file behind /dev/stdout has other
+// writers, so it must not be replaced.
+func isStandardStream(path string) bool {
 	abs, err := filepath.Abs(path)
 	return err != nil || strings.HasPrefix(abs, "/dev/") || strings.HasPrefix(abs, "/proc/")
 }
@@ -94,11 +94,13 @@ func (f *File) openTemp() error {
 	return f.open(f.temp, unix.O_CREAT|unix.O_EXCL)
 }
 
-// open does not hang: with O_NONBLOCK the open of a FIFO that nobody reads
-// fails (ENXIO), fifo(7).
+// open opens a file and does not block: with O_NONBLOCK the open of a FIFO without a reader fails
+// (ENXIO, fifo(7)).
 func (f *File) open(path string, how int) error {
 	for {
-		fd, err := unix.Open(path, how|unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK, 0o644)
+		fd, err := unix.Open(
+			path, how|unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK, 0o644,
+		)
 		if err == nil {
 			f.fd = fd
 			return nil
@@ -109,14 +111,13 @@ func (f *File) open(path string, how int) error {
 	}
 }
 
-// Write writes the document, as a page if the name of the file says so, closes
-// the file and gives it its name. What cannot be written whole is removed. If
-// ctx ends while a file system hangs, the descriptor stays open and the books
-// say so.
+// Write writes the document, as a page if the name ends in .html, closes the file and gives it its
+// name. An incomplete file is removed. If ctx ends while the file system blocks, the descriptor
+// stays open, and the fd ledger has it.
 func (f *File) Write(ctx context.Context, d *Document) error {
 	b, err := encode(d, f.page)
 	if err == nil {
-		err = within(ctx, func() error { return f.write(ctx, b) })
+		err = runBounded(ctx, func() error { return f.write(ctx, b) })
 	}
 	if err == errLate {
 		return err
@@ -148,7 +149,7 @@ func encode(d *Document, page bool) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// write writes all of b, waiting until ctx ends for a reader that is slow.
+// write writes all of b. It waits for a slow reader until ctx ends.
 func (f *File) write(ctx context.Context, b []byte) error {
 	for len(b) > 0 {
 		n, err := unix.Write(f.fd, b)
@@ -175,7 +176,9 @@ func (f *File) wait(ctx context.Context) error {
 	if until, ok := ctx.Deadline(); ok && time.Until(until) < patience {
 		return fmt.Errorf("cannot write %s: its reader is too slow", f.path)
 	}
-	_, err := unix.Poll([]unix.PollFd{{Fd: int32(f.fd), Events: unix.POLLOUT}}, int(patience.Milliseconds())/4)
+	_, err := unix.Poll(
+		[]unix.PollFd{{Fd: int32(f.fd), Events: unix.POLLOUT}}, int(patience.Milliseconds())/4,
+	)
 	if err != nil && err != unix.EINTR {
 		return fmt.Errorf("cannot wait for %s: %w", f.path, err)
 	}

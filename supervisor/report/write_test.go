@@ -91,10 +91,13 @@ func TestWriteWhereItCannotBe(t *testing.T) {
 	fifo := filepath.Join(dir, "fifo")
 	check(t, unix.Mkfifo(fifo, 0o600))
 	for path, want := range map[string]syscall.Errno{
-		dir: unix.EISDIR, fifo: unix.ENXIO, "/dev/full": unix.ENOSPC, filepath.Join(dir, "none", "stop.json"): unix.ENOENT,
+		dir: unix.EISDIR, fifo: unix.ENXIO, "/dev/full": unix.ENOSPC, filepath.Join(
+			dir, "none", "stop.json",
+		): unix.ENOENT,
 		"/proc/version": unix.EACCES, "/proc/stop.json": unix.ENOENT,
 	} {
-		if err := written(t, path); !errors.Is(err, want) && !errors.Is(err, unix.EROFS) && !(path == "/proc/version" && errors.Is(err, unix.EIO)) {
+		if err := written(t, path); !errors.Is(err, want) && !errors.Is(err, unix.EROFS) &&
+			!(path == "/proc/version" && errors.Is(err, unix.EIO)) {
 			t.Errorf("%s: %v, want %v", path, err, want)
 		} else if !strings.Contains(err.Error(), path) {
 			t.Errorf("%v does not name %s", err, path)
@@ -167,7 +170,7 @@ func TestWithin(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	hang := make(chan struct{})
 	cancel()
-	if err := within(ctx, func() error { <-hang; return nil }); err != errLate {
+	if err := runBounded(ctx, func() error { <-hang; return nil }); err != errLate {
 		t.Errorf("got %v", err)
 	}
 	close(hang)

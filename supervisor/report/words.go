@@ -1,0 +1,132 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"tp0/supervisor/event"
+	"tp0/supervisor/termtext"
+)
+
+// self is the name of the supervisor in the budget.
+const self = "supervisor"
+
+// fdOf returns a descriptor without its time.
+func fdOf(e event.FDClosed) FD {
+	d := e.Detail
+	return FD{
+		FD: e.FD, Kind: termtext.Valid(e.Kind), Target: termtext.Valid(e.Target), By: e.By, Proof: e.Proof, Uncounted: e.NotCounted,
+		Process: termtext.Valid(e.Process), HeldBy: termtext.Valid(e.HeldBy),
+		State: d.State, Unread: d.Unread, Unsent: d.Unsent, Mode: d.Mode, Lock: d.Lock, Deleted: d.Deleted,
+	}
+}
+
+// Notes returns the details of a descriptor in words.
+func Notes(e event.FDClosed) string { return strings.Join(fdOf(e).notes(), ", ") }
+
+// notes returns the details of a descriptor, each in words.
+func (f FD) notes() (n []string) {
+	if f.State != "" {
+		n = append(n, f.State)
+	}
+	if f.Mode != "" {
+		n = append(n, "mode "+f.Mode)
+	}
+	if f.Unread > 0 {
+		n = append(n, fmt.Sprintf("%d bytes unread", f.Unread))
+	}
+	if f.Unsent > 0 {
+		n = append(n, fmt.Sprintf("%d bytes unsent", f.Unsent))
+	}
+	if f.Lock != "" {
+		n = append(n, "lock "+f.Lock)
+	}
+	if f.Deleted {
+		n = append(n, "deleted")
+	}
+	if f.Process != "" {
+		n = append(n, "by "+f.Process)
+	}
+	if f.HeldBy != "" {
+		n = append(n, "held by "+f.HeldBy)
+	}
+	return n
+}
+
+func signals(steps []Step) string {
+	names := make([]string, len(steps))
+	for i, r := range steps {
+		names[i] = short(r.Signal)
+	}
+	return strings.Join(names, " ")
+}
+
+func short(signal string) string { return strings.TrimPrefix(signal, "SIG") }
+
+func first(steps []Step) string {
+	if len(steps) == 0 {
+		return ""
+	}
+	return formatMS(steps[0].At)
+}
+
+// end tells how a process ended.
+func end(e *event.Exit) string {
+	if e == nil {
+		return "survived"
+	}
+	return e.String()
+}
+
+// fate tells how a descendant ended, if that is known.
+func fate(e *event.Exit) string {
+	if e == nil {
+		return "unseen"
+	}
+	return e.String()
+}
+
+func maybe(ms *float64) string {
+	if ms == nil {
+		return ""
+	}
+	return formatMS(*ms)
+}
+
+func or(a, b int) int {
+	if a != 0 {
+		return a
+	}
+	return b
+}
+
+func number(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+// formatMS is a time as a person reads it: three digits say enough.
+func formatMS(ms float64) string {
+	switch {
+	case ms >= 100 || ms <= -100 || ms == float64(int64(ms)):
+		return strconv.FormatFloat(ms, 'f', 0, 64)
+	case ms >= 10 || ms <= -10:
+		return strconv.FormatFloat(ms, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(ms, 'f', 2, 64)
+}
+
+// escaped escapes what a terminal would act upon; anybody may have chosen the
+// text.
+func escaped(s string) string {
+	return termtext.Escape(strings.ReplaceAll(s, "\n", " ⏎ "))
+}
+
+// percent returns the part that ms is of a time, from 0 to 100.
+func percent(ms, of float64) float64 {
+	return math.Round(1e5*min(1, max(0, ms/max(of, 0.001)))) / 1e3
+}
