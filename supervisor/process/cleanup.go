@@ -127,20 +127,20 @@ func (l *Loop) tickOrphanCleanup(now time.Time) time.Time {
 	return earlier(s.killAt, now.Add(reapPoll))
 }
 
-// scanOrphan scans an orphan and its descendants, and then calls tell.
-func (l *Loop) scanOrphan(p procfs.Stat, tell func()) {
+// scanOrphan scans an orphan and its descendants, and then calls then.
+func (l *Loop) scanOrphan(p procfs.Stat, then func()) {
 	if l.observed[p.Pid] != nil || l.cleanup.proof != event.ProofExact {
-		tell()
+		then()
 		return
 	}
 	o := l.observeDescendant(&observed{pid: p.PPid}, p.Pid)
 	if o == nil && l.orphanSet.untraced[p.Pid] {
-		tell() // too many processes to trace
+		then() // too many processes to trace
 	}
 	if o == nil {
 		return
 	}
-	l.scanDescendant(o, l.inheritedFDs(), tell)
+	l.scanDescendant(o, l.inheritedFDs(), then)
 }
 
 // terminateOrphan sends SIGTERM to an orphan.

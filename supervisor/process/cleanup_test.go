@@ -37,7 +37,7 @@ func TestOrphanCleanupEndsExitStops(t *testing.T) {
 			return
 		}
 	}
-	t.Error("the end of the run is not told before that of the sweep")
+	t.Error("the end of the process is not reported before the end of the orphan cleanup")
 }
 
 // TestOrphanCleanupKillsPending: the orphan cleanup ends a child process whose signals wait for

@@ -163,9 +163,9 @@ func (l *Loop) tickDelivery(c *childProcess, now time.Time) time.Time {
 
 // deliverPending sends the pending signals.
 func (l *Loop) deliverPending(c *childProcess) {
-	waiting := c.stop.pending
+	pending := c.stop.pending
 	c.stop.pending = nil
-	for _, d := range waiting {
+	for _, d := range pending {
 		l.deliver(c, d)
 	}
 }
@@ -237,10 +237,10 @@ func (l *Loop) deliverKill(c *childProcess) {
 // killInCleanup ends a child process that is left when the orphan cleanup kills. If it got no
 // signal yet and there is time, it gets its first step before.
 func (l *Loop) killInCleanup(c *childProcess) {
-	waiting := c.stop.pending
+	pending := c.stop.pending
 	switch {
 	case c.stop.firstSentAt.IsZero() && l.hasTimeForKillDelay(time.Now()) &&
-		(len(waiting) == 0 || waiting[0].signal != unix.SIGKILL):
+		(len(pending) == 0 || pending[0].signal != unix.SIGKILL):
 		l.deliverFirstStep(c)
 	case c.stop.delivery.State.Waits():
 		l.deliverKill(c)

@@ -29,10 +29,10 @@ const cleanupPoll = 5 * time.Millisecond
 const minKillDelay = 15 * time.Millisecond
 
 // killAll sends SIGKILL to the processes that list returns and that did not get it yet.
-// killMain ends main processes among them. tell is called for each SIGKILL, and for the first
+// killMain ends main processes among them. report is called for each SIGKILL, and for the first
 // refusal of each process. Call killAll again at the time that it returns, until list is empty.
 func (l *Loop) killAll(k *killProgress, list func() []procfs.Stat, killMain func(*childProcess),
-	tell func(procfs.Stat, error)) time.Time {
+	report func(procfs.Stat, error)) time.Time {
 	if k.killed == nil {
 		k.killed = map[identity]bool{}
 	}
@@ -58,13 +58,13 @@ func (l *Loop) killAll(k *killProgress, list func() []procfs.Stat, killMain func
 		switch err := signalExactly(p, unix.SIGKILL); {
 		case err == nil:
 			k.killed[identityOf(p)], k.idle = true, 0
-			tell(p, nil)
+			report(p, nil)
 		case errors.Is(err, unix.EPERM) && !k.refused[identityOf(p)]:
 			if k.refused == nil {
 				k.refused = map[identity]bool{}
 			}
 			k.refused[identityOf(p)] = true
-			tell(p, err)
+			report(p, err)
 		}
 	}
 	now := time.Now()

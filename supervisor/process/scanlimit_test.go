@@ -89,8 +89,8 @@ func TestScanLimit(t *testing.T) {
 	b := newTestLoop(t)
 	pid, past := os.Getpid(), time.Now()
 	for name, tt := range map[string]struct {
-		h   *scanLimit
-		err error
+		limit *scanLimit
+		err   error
 	}{
 		"no limit": {nil, nil},
 		"in time":  {newScanLimit(past.Add(time.Hour), 0), nil},
@@ -103,7 +103,7 @@ func TestScanLimit(t *testing.T) {
 		read := make(chan struct{})
 		b.commands.Put(func() {
 			b.workers.submit(func() {
-				fds, err = b.readFDs(pid, pid, tt.h)
+				fds, err = b.readFDs(pid, pid, tt.limit)
 				close(read)
 			})
 		})

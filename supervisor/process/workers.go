@@ -77,24 +77,24 @@ func (p *workerPool) raisePriority() (done func()) {
 }
 
 // submit runs a scan on a worker.
-func (p *workerPool) submit(look func()) {
+func (p *workerPool) submit(job func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.count < maxWorkers {
 		p.count++
-		p.goroutines.Go(func() { p.work(look) })
+		p.goroutines.Go(func() { p.work(job) })
 		return
 	}
-	p.queue = append(p.queue, look)
+	p.queue = append(p.queue, job)
 }
 
 // work runs scans until the queue is empty.
-func (p *workerPool) work(look func()) {
+func (p *workerPool) work(job func()) {
 	p.running <- struct{}{} // before it locks a thread: limits.Threads bounds them
 	defer p.raisePriority()()
-	for look != nil {
-		look()
-		look = p.nextJob()
+	for job != nil {
+		job()
+		job = p.nextJob()
 	}
 	<-p.running
 }
@@ -108,9 +108,9 @@ func (p *workerPool) nextJob() func() {
 		p.count--
 		return nil
 	}
-	look := p.queue[0]
+	job := p.queue[0]
 	p.queue = p.queue[1:]
-	return look
+	return job
 }
 
 // backlog returns the number of scans that wait or run.

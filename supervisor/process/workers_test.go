@@ -18,11 +18,11 @@ func TestWorkerPriority(t *testing.T) {
 	}
 	may := canRaisePriority(nice)
 	p := newWorkerPool()
-	told := make(chan int, maxWorkers)
+	values := make(chan int, maxWorkers)
 	for range maxWorkers {
 		p.submit(func() {
 			n, _ := niceness()
-			told <- n
+			values <- n
 		})
 	}
 	p.goroutines.Wait()
@@ -31,7 +31,7 @@ func TestWorkerPriority(t *testing.T) {
 		want -= priorityBoost
 	}
 	for range maxWorkers {
-		if n := <-told; n != want {
+		if n := <-values; n != want {
 			t.Errorf("a worker has nice value %d, want %d", n, want)
 		}
 	}
