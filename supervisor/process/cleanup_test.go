@@ -15,7 +15,7 @@ import (
 // time of the orphan cleanup is over, though no fd scan reaches it.
 func TestOrphanCleanupEndsExitStops(t *testing.T) {
 	b := newTestLoop(t)
-	id, _ := b.spawn("deaf")
+	id, _ := b.spawn("ignore-term")
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 })
 	unblock := b.blockScans()
@@ -54,7 +54,7 @@ func TestOrphanCleanupKillsPending(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newTestLoop(t)
-			id, _ := b.spawn("deaf")
+			id, _ := b.spawn("ignore-term")
 			unblock := b.blockScans()
 			defer unblock()
 			b.SetDeadline(tt.end)
@@ -93,7 +93,7 @@ func TestOrphanCleanupKillsPending(t *testing.T) {
 // not killed again by an orphan cleanup, nor after that.
 func TestOrphanCleanupKillsSurvivorOnce(t *testing.T) {
 	b := newTestLoop(t)
-	id, _ := b.spawn("daemon deaf")
+	id, _ := b.spawn("daemon ignore-term")
 	b.exited(id)
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 && s.Descendant != "" })

@@ -257,7 +257,7 @@ func TestExactProofWithManyThreads(t *testing.T) {
 
 func TestForkDuringStop(t *testing.T) {
 	b := newTestLoop(t)
-	id, _ := b.spawn("fork")
+	id, _ := b.spawn("fork-on-term")
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	if e := b.exited(id); e.Exit.Code != 33 || e.FDs.Proof != event.ProofExact {
 		t.Errorf("%+v", e)
@@ -305,7 +305,7 @@ func (b *testLoop) mainPid(id ID) int {
 
 func TestSIGKILLAfterIgnoredSIGTERM(t *testing.T) {
 	b := newTestLoop(t)
-	id, _ := b.spawn("deaf")
+	id, _ := b.spawn("ignore-term")
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 && s.Err == nil })
 	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
@@ -335,7 +335,7 @@ func TestOrphanIsNamedAndReaped(t *testing.T) {
 
 func TestOrphanIgnoresSIGTERM(t *testing.T) {
 	b := newTestLoop(t)
-	id, _ := b.spawn("daemon deaf")
+	id, _ := b.spawn("daemon ignore-term")
 	b.exited(id)
 	b.CleanUpOrphans(time.Now(), time.Now().Add(timeout), event.ProofExact)
 	if o := wait(b, func(o OrphanReaped) bool { return true }); o.Exit.Signal != "SIGKILL" {
@@ -347,7 +347,7 @@ func TestOrphanIgnoresSIGTERM(t *testing.T) {
 // kills.
 func TestLateOrphanCleanupKills(t *testing.T) {
 	b := newTestLoop(t)
-	id, _ := b.spawn("daemon deaf")
+	id, _ := b.spawn("daemon ignore-term")
 	b.exited(id)
 	b.commands.Put(func() {
 		now := time.Now()
@@ -422,7 +422,7 @@ func (b *testLoop) blockScans() (unblock func()) {
 // TestLateScan: a scan that comes too late does not delay the signal, and gives no exact proof.
 func TestLateScan(t *testing.T) {
 	b := newTestLoop(t)
-	id, _ := b.spawn("deaf")
+	id, _ := b.spawn("ignore-term")
 	unblock := b.blockScans()
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 && s.Err == nil })
@@ -438,7 +438,7 @@ func TestLateScan(t *testing.T) {
 // orphan by an orphan cleanup.
 func TestOrphanCleanupKillsOnce(t *testing.T) {
 	b := newTestLoop(t)
-	id, _ := b.spawn("deaf")
+	id, _ := b.spawn("ignore-term")
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 })
 	unblock := b.blockScans()
@@ -467,7 +467,7 @@ func TestOrphanCleanupKillsOnce(t *testing.T) {
 // TestExitStopIsBounded: a thread in its exit stop is released even if no scan reaches it.
 func TestExitStopIsBounded(t *testing.T) {
 	b := newTestLoop(t)
-	id, _ := b.spawn("deaf")
+	id, _ := b.spawn("ignore-term")
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 })
 	unblock := b.blockScans()

@@ -33,7 +33,7 @@ func TestLateScanInFinalStop(t *testing.T) {
 	for name, after := range map[string]bool{"before": false, "after": true} {
 		t.Run(name, func(t *testing.T) {
 			b := newTestLoop(t)
-			id, _ := b.spawn("deaf")
+			id, _ := b.spawn("ignore-term")
 			unblock := b.blockScans()
 			end := time.Now().Add(800 * time.Millisecond)
 			if after {
@@ -58,7 +58,7 @@ func TestLateScanInFinalStop(t *testing.T) {
 // time at most, and the end of the process is reported while its scan is still running.
 func TestExitStopInFinalStop(t *testing.T) {
 	b := newTestLoop(t)
-	id, _ := b.spawn("deaf")
+	id, _ := b.spawn("ignore-term")
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 })
 	unblock := b.blockScans()

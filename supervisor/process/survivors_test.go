@@ -66,7 +66,7 @@ func TestProcessEndsWithItsTree(t *testing.T) {
 // TestSurvivorIsKilled: a survivor that ignores SIGTERM gets SIGKILL with the last step.
 func TestSurvivorIsKilled(t *testing.T) {
 	b := newTestLoop(t)
-	id, pid := startDaemon(t, b, "deaf")
+	id, pid := startDaemon(t, b, "ignore-term")
 	b.exited(id)
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Process == id && s.Signal == unix.SIGTERM })
@@ -207,7 +207,7 @@ func TestOwnerWithoutMarks(t *testing.T) {
 // fixture has a few hundred short-lived processes.
 func TestForkBombIsKilled(t *testing.T) {
 	b := newTestLoop(t)
-	id, pid := startDaemon(t, b, "forking")
+	id, pid := startDaemon(t, b, "fork-loop")
 	b.exited(id)
 	b.Signal(id, unix.SIGKILL, 1, event.ProofNone)
 	wait(b, func(e TreeEnded) bool { return e.Process == id })
