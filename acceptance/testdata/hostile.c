@@ -1,13 +1,13 @@
-// hostile is a child that a supervisor must survive. It draws behaviours from a table by a seed,
-// prints what it draws, and does that: the same seed is the same program. It is static, for
-// containers without a file of their own, and refuses to run outside of one.
+// hostile is a child that tries to break its supervisor. It draws behaviours from a table by a
+// seed, prints them, and performs them. The same seed gives the same program. It is static, so
+// that it runs in an empty container, and it runs in a container only.
 //
-//	hostile SEED [BEHAVIOUR,...]    draws, or does what is given
-//	hostile draw SEED               prints what SEED draws, and ends
+//	hostile SEED [BEHAVIOUR,...]    draws behaviours, or performs those that are given
+//	hostile draw SEED               prints what SEED draws, and exits
 //	hostile list                    prints the behaviours
-//	hostile honest                  ends with 0 at SIGTERM
-//	hostile outside FIFO            as honest; sends signals: the FIFO has lines of "PID SIGNAL"
-//	hostile init CMD ARG...         a PID 1 that forwards signals to CMD, then prints what is left
+//	hostile honest                  exits with 0 on SIGTERM
+//	hostile outside FIFO            as honest, and sends the signals of lines "PID SIGNAL"
+//	hostile init CMD ARG...         a PID 1: forwards signals to CMD, then prints the processes left
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -46,7 +46,7 @@ static pid_t me;         // the main process
 static unsigned long long seed;
 static const char *given; // the behaviours that are given, or NULL
 
-// A random is a stream of random numbers: splitmix64.
+// random_t is the state of a random number generator, splitmix64.
 typedef uint64_t random_t;
 
 static uint64_t draw(random_t *r) {
@@ -59,7 +59,7 @@ static uint64_t draw(random_t *r) {
 static unsigned below(random_t *r, unsigned n) { return draw(r) % n; }
 static void pause_ms(unsigned ms) { usleep(ms * 1000); }
 
-// say writes one line to standard output, whole.
+// say writes a line to standard output in one write.
 static void say(const char *format, ...) {
 	char line[1024];
 	va_list args;
@@ -73,7 +73,7 @@ static void say(const char *format, ...) {
 		return; // a closed output is one of the behaviours
 }
 
-// What a process does at SIGTERM.
+// at_term is what a process does on SIGTERM.
 enum at_term { IGNORES, BLOCKS, DIES, DRAINS, AT_TERMS };
 static const char *at_terms[] = {"ignores", "blocks", "dies", "drains"};
 
@@ -92,7 +92,7 @@ static void dispose(enum at_term what, random_t *r) {
 	sigprocmask(what == BLOCKS ? SIG_BLOCK : SIG_UNBLOCK, &term, NULL);
 }
 
-// live is the rest of a process that is there, and no more.
+// live waits without an end.
 static void live(void) {
 	for (;;)
 		pause();
@@ -150,7 +150,7 @@ static void do_setpgid(random_t *r) {
 	live();
 }
 
-// chain is a process that is another one each moment, and an orphan each time.
+// chain forks and exits in a loop, so that each process is an orphan.
 static void do_chain(random_t *r) {
 	for (;;) {
 		if (below(r, 4) == 0)
@@ -195,7 +195,7 @@ static void do_vfork_storm(random_t *r) {
 	}
 }
 
-// vfork_stuck is a parent that sleeps in the kernel, as its vfork child never ends.
+// vfork_stuck sleeps in vfork(2), as its child never exits.
 static void do_vfork_stuck(random_t *r) {
 	(void)r;
 	if (vfork() == 0)
@@ -211,7 +211,7 @@ static void do_subreaper(random_t *r) {
 	live();
 }
 
-// clone_parent makes a sibling: a child of the supervisor that it did not spawn.
+// clone_parent makes a sibling, a child that the supervisor did not spawn.
 static void do_clone_parent(random_t *r) {
 	int traced = below(r, 2);
 	if (syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0) == 0) {
@@ -242,7 +242,7 @@ static void do_namespaces(random_t *r) {
 	live();
 }
 
-// join_group has a process in the process group of a sibling, or of the supervisor.
+// join_group puts a process into the process group of a sibling or of the supervisor.
 static pid_t sibling(random_t *r);
 static void do_join_group(random_t *r) {
 	pid_t other = below(r, 2) ? supervisor : sibling(r);
@@ -290,7 +290,7 @@ static void do_exec_thread(random_t *r) {
 	pause_ms(200);
 }
 
-// exec_storm executes itself without end.
+// exec_storm executes itself in a loop.
 static void *storms(void *unused) {
 	execl("/proc/self/exe", "hostile", "storm", NULL);
 	return unused;
@@ -312,7 +312,7 @@ static void do_setuid_program(random_t *r) {
 }
 
 // setuid_root is a process of root. A supervisor of another user may not signal it. HOSTILE_ROOT
-// says that it has an end all the same: the supervisor is root, or is PID 1.
+// is set where the process ends with the supervisor, which is root or PID 1.
 static void do_setuid_root(random_t *r) {
 	(void)r;
 	if (getenv("HOSTILE_ROOT"))
@@ -343,8 +343,8 @@ static void *second(void *arg) {
 	return executes(arg);
 }
 
-// exec_held is an execve(2) that cannot go on: a process below holds a thread of this one in its
-// exit. Whoever wants to trace this process waits in the kernel.
+// exec_held is an execve(2) that does not return: a descendant traces a thread of the process and
+// does not resume it in its exit stop. PTRACE_SEIZE of the process waits in the kernel.
 static void do_exec_held(random_t *r) {
 	static random_t own;
 	int p[2];
@@ -374,7 +374,7 @@ static void do_exec_held(random_t *r) {
 #define TRACE_ALL \
 	(PTRACE_O_TRACEEXIT | PTRACE_O_TRACEFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC)
 
-// trace_main holds the main process in each of its stops: it never waits for it.
+// trace_main traces the main process and does not resume it in any ptrace stop.
 static void do_trace_main(random_t *r) {
 	if (ptrace(PTRACE_SEIZE, me, 0, below(r, 2) ? TRACE_ALL : PTRACE_O_TRACEEXIT) != 0)
 		say("hostile %llu: seize: %m", seed);
@@ -452,14 +452,14 @@ static void do_stop_supervisor(random_t *r) {
 	}
 }
 
-// term_supervisor begins the stop, once in a container.
+// term_supervisor starts the stop, once in a container.
 static void do_term_supervisor(random_t *r) {
 	(void)r;
 	if (open("/tmp/told", O_CREAT | O_EXCL | O_CLOEXEC, 0600) >= 0)
 		kill(supervisor, SIGTERM);
 }
 
-// field is a number of /proc/PID/stat behind the command, from 0: the state.
+// field returns a field of /proc/PID/stat after the command. Field 0 is the state.
 static long field(const char *pid, int n) {
 	char path[64], stat[512] = "";
 	snprintf(path, sizeof path, "/proc/%.20s/stat", pid);
@@ -480,7 +480,7 @@ static long field(const char *pid, int n) {
 	return p ? atol(p) : -1;
 }
 
-// sibling is another child of the supervisor; 0: there is none.
+// sibling returns another child of the supervisor, or 0.
 static pid_t sibling(random_t *r) {
 	pid_t found = 0;
 	unsigned n = 0;
@@ -512,7 +512,7 @@ static void do_signal_siblings(random_t *r) {
 
 // ---- output
 
-// flood writes a block without end, with a breath between for the other users of the machine.
+// flood writes blocks in a loop, with short pauses for other programs of the machine.
 static void flood(int fd, const char *block, size_t size) {
 	signal(SIGPIPE, SIG_IGN);
 	for (;; pause_ms(1))
@@ -563,7 +563,7 @@ static void do_close_output(random_t *r) {
 		close(2);
 }
 
-// read_own_pipe reads what should go to the supervisor.
+// read_own_pipe reads its own output, in place of the supervisor.
 static void do_read_own_pipe(random_t *r) {
 	char buffer[1000];
 	int fd = open("/proc/self/fd/1", O_RDONLY | O_CLOEXEC);
@@ -580,7 +580,7 @@ static void do_pipe_flags(random_t *r) {
 	fcntl(2, F_SETFL, O_NONBLOCK);
 }
 
-// ---- what there is of everything
+// ---- limits
 
 static void do_threads(random_t *r) {
 	(void)r;
@@ -638,7 +638,7 @@ static void do_schedule(random_t *r) {
 		setpriority(PRIO_PROCESS, 0, below(r, 2) ? 19 : -20);
 }
 
-// ---- what it looks like
+// ---- names
 
 static void do_undumpable(random_t *r) {
 	(void)r;
@@ -667,7 +667,7 @@ static void do_locks(random_t *r) {
 	live();
 }
 
-// lingering is a socket with bytes that nobody takes, whose close(2) waits for them.
+// lingering returns a socket with unread bytes, whose close(2) waits for the reader.
 static int lingering(void) {
 	int l = socket(AF_INET, SOCK_STREAM, 0), s = socket(AF_INET, SOCK_STREAM, 0), small = 2048;
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -690,8 +690,8 @@ static void do_linger(random_t *r) {
 	lingering();
 }
 
-// notify_socket returns a socket and the address of the supervisor's notify socket, which it finds
-// itself where NOTIFY_SOCKET is not set. It returns -1 if there is none.
+// notify_socket returns a socket, and the address of the supervisor's notify socket. Without
+// NOTIFY_SOCKET it searches the address. It returns -1 if there is none.
 static int notify_socket(struct sockaddr_un *u, socklen_t *n) {
 	char name[108] = "", line[512];
 	const char *told = getenv("NOTIFY_SOCKET");
@@ -754,7 +754,7 @@ static void do_notify_flood(random_t *r) {
 	live();
 }
 
-// notify_fds passes sockets whose close(2) waits, and many descriptors.
+// notify_fds passes sockets whose close(2) waits, and many other descriptors.
 static void do_notify_fds(random_t *r) {
 	struct sockaddr_un u;
 	socklen_t n;
@@ -772,7 +772,7 @@ static void do_notify_fds(random_t *r) {
 		h->cmsg_len = CMSG_LEN(many * sizeof(int));
 		memcpy(CMSG_DATA(h), all, many * sizeof(int));
 		sendmsg(fd, &m, MSG_DONTWAIT);
-		fcntl(s, F_SETFL, O_NONBLOCK); // close(2) of ours, if it is the last, does not wait
+		fcntl(s, F_SETFL, O_NONBLOCK); // our own close(2) does not wait
 		struct linger none = {0};
 		if (below(r, 4) == 0)
 			setsockopt(s, SOL_SOCKET, SO_LINGER, &none, sizeof none);
@@ -780,7 +780,7 @@ static void do_notify_fds(random_t *r) {
 	live();
 }
 
-// ---- the end
+// ---- exits
 
 static void do_exit_odd(random_t *r) {
 	static const int codes[] = {1, 2, 3, 77, 124, 125, 126, 127, 128, 137, 143, 255};
@@ -796,7 +796,7 @@ static void do_crash(random_t *r) {
 
 static void *main_loop(void *arg);
 
-// leader_exit ends the main thread: its process is a zombie with threads that live.
+// leader_exit ends the main thread, so that the process is a zombie with live threads.
 static void do_leader_exit(random_t *r) {
 	(void)r;
 	if (thread(main_loop, NULL) == 0)
@@ -805,7 +805,7 @@ static void do_leader_exit(random_t *r) {
 
 static const struct behaviour {
 	const char *name;
-	int own; // 1: in a process of its own; 0: in the main process, which goes on if it can
+	int own; // 1: in a new process; 0: in the main process, which continues if it can
 	void (*act)(random_t *r);
 } behaviours[] = {
 	{"fork", 1, do_fork},
@@ -868,16 +868,16 @@ static const struct behaviour {
 	{"leader-exit", 0, do_leader_exit},
 };
 
-// plan is what the main process does.
+// plan is the list of steps of the main process.
 static struct step {
 	const struct behaviour *does;
-	int ms; // after its start; -1: at SIGTERM
+	int ms; // after the start; -1: on SIGTERM
 	enum at_term process; // of its own
 	random_t random;
 } steps[8];
 static size_t step_count;
 static enum at_term at_term;
-static random_t rest; // what is drawn once it runs
+static random_t rest; // for draws at run time
 
 static void add_step(const struct behaviour *b, random_t *r) {
 	if (step_count == COUNT(steps))
@@ -899,7 +899,7 @@ static void draw_plan(char *names) {
 	while (!names && n > 0) {
 		const struct behaviour *b = &behaviours[below(&r, COUNT(behaviours))];
 		if (getenv("HOSTILE_MILD") && (b->act == do_take_pids || b->act == do_threads))
-			continue; // programs beside it need threads at any time
+			continue; // the server and the client need threads
 		add_step(b, &r);
 		n--;
 	}
@@ -907,10 +907,10 @@ static void draw_plan(char *names) {
 		for (size_t i = 0; i < COUNT(behaviours); i++)
 			if (strcmp(name, behaviours[i].name) == 0)
 				add_step(&behaviours[i], &r);
-	// The first step comes first.
+	// Sort the steps by time.
 	for (size_t i = 1; i < step_count; i++)
 		for (size_t j = i; j > 0; j--) {
-			if ((unsigned)steps[j].ms >= (unsigned)steps[j - 1].ms) // SIGTERM, -1, is the last
+			if ((unsigned)steps[j].ms >= (unsigned)steps[j - 1].ms) // the step on SIGTERM, -1, is the last
 				break;
 			struct step s = steps[j];
 			steps[j] = steps[j - 1], steps[j - 1] = s;
@@ -937,7 +937,7 @@ static void say_plan(void) {
 static void perform(struct step *s) {
 	if (s->does->own) {
 		if (fork() != 0)
-			return; // at once, or not at all where there is no pid
+			return; // at once, or not at all without a pid
 		dispose(s->process, &s->random);
 		s->does->act(&s->random);
 		live();
@@ -954,7 +954,7 @@ static int64_t now_ms(void) {
 static int64_t began;
 static size_t done;
 
-// main_loop performs the plan, by time and at SIGTERM, and ends as it was drawn.
+// main_loop performs the plan, by time and on SIGTERM, and exits as drawn.
 static void *main_loop(void *unused) {
 	sigset_t term;
 	sigemptyset(&term), sigaddset(&term, SIGTERM);
@@ -986,18 +986,18 @@ static void *main_loop(void *unused) {
 	return unused;
 }
 
-// ---- those that are not hostile
+// ---- honest programs
 
 static volatile sig_atomic_t asked;
 static void ask(int sig) { asked = sig; }
 
 static void catch(int sig, void (*handler)(int)) {
-	struct sigaction a = {.sa_handler = handler}; // it cuts system calls short
+	struct sigaction a = {.sa_handler = handler}; // without SA_RESTART it interrupts system calls
 	sigaction(sig, &a, NULL);
 }
 
-// honest prints that it is ready, and at SIGTERM prints "bye" and returns 0. With a FIFO it sends
-// signals for the test, which cannot reach into the container where no pid is left.
+// honest prints that it is ready. On SIGTERM it prints "bye" and returns 0. With a FIFO it sends
+// signals for the test: where no pid is left, docker exec cannot.
 static int honest(const char *fifo) {
 	sigset_t term, none;
 	sigemptyset(&none), sigemptyset(&term), sigaddset(&term, SIGTERM);
@@ -1033,7 +1033,8 @@ static void forward(int sig) {
 	kill(forwards_to, sig);
 }
 
-// init is PID 1 beside the supervisor. What is left when that has ended it tells: nothing may be.
+// init is PID 1 and starts the supervisor. It prints the processes that are left when the
+// supervisor has ended. There must be none.
 static int init(char **command) {
 	for (int i = 0; i < 4; i++)
 		catch((int[]){SIGTERM, SIGINT, SIGQUIT, SIGHUP}[i], forward);
@@ -1056,12 +1057,12 @@ static int init(char **command) {
 		while ((who = waitpid(-1, &status, WNOHANG)) > 0 && who != pid)
 			dprintf(2, "init: reaped pid=%d: the supervisor did not\n", who);
 		if (who == 0 && field(name, 0) == 'T')
-			kill(pid, SIGCONT); // one who stopped it ended before it went on
+			kill(pid, SIGCONT); // a process that stopped it ended before it sent SIGCONT
 	}
 	int64_t stop = stop_began ? now_ms() - stop_began : -1;
 	DIR *d = opendir("/proc");
 	for (struct dirent *e; d && (e = readdir(d));)
-		if (atoi(e->d_name) > 1 && field(e->d_name, 0) != 'Z') { // a zombie is dead, and waits for us
+		if (atoi(e->d_name) > 1 && field(e->d_name, 0) != 'Z') { // a zombie has ended
 			char path[300], comm[64] = "";
 			snprintf(path, sizeof path, "/proc/%s/comm", e->d_name);
 			int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -22,7 +22,7 @@ func (b *testLoop) fillQueue() {
 // queue, and ends the main process. It returns the pid of the daemon.
 func (b *testLoop) queued() (id ID, pid int, unblock func()) {
 	b.t.Helper()
-	id, out := b.start("daemon deaf stay")
+	id, out := b.start("daemon ignore-term stay")
 	if _, err := fmt.Fscanf(out, "daemon %d ready", &pid); err != nil {
 		b.t.Fatal(err)
 	}
