@@ -20,7 +20,9 @@ var (
 	file     = FD{Kind: "file", Target: "/var/log/nginx/access.log"}
 	pipe     = FD{Kind: "pipe", Target: "pipe:[7]", Unread: 9}
 	epoll    = FD{Kind: "epoll", Target: "anon_inode:[eventpoll]"}
-	unixPath = FD{Kind: "socket", Target: "unix /run/my app.sock listen", Listener: true, Waiting: 1}
+	unixPath = FD{
+		Kind: "socket", Target: "unix /run/my app.sock listen", Listener: true, Waiting: 1,
+	}
 )
 
 func TestJudge(t *testing.T) {
@@ -56,7 +58,8 @@ func TestJudge(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			for level, want := range map[Level]Kind{Data: test.data, Sockets: test.sockets, All: test.all} {
+			wants := map[Level]Kind{Data: test.data, Sockets: test.sockets, All: test.all}
+			for level, want := range wants {
 				if got := (Policy{Level: level}).Judge(test.fd); got != want {
 					t.Errorf("level %s: got %q, want %q", level, got, want)
 				}
@@ -131,7 +134,7 @@ func TestPatternForAcceptsTheFinding(t *testing.T) {
 			t.Errorf("%s: pattern %q does not match (%v)", fd.Target, PatternFor(fd), err)
 		}
 		if kind := (Policy{Level: All}).Judge(fd); !strings.Contains(kind.Advice(fd), "--allow") {
-			t.Errorf("%s: advice %q does not name --allow", fd.Target, kind.Advice(fd))
+			t.Errorf("%s: got advice %q, want --allow in it", fd.Target, kind.Advice(fd))
 		}
 	}
 }
