@@ -84,12 +84,13 @@ func TestDeferredEndOfCritical(t *testing.T) {
 	})
 }
 
-// Nor is it told as an end that nobody asked for, whichever is seen first.
-func TestTogetherIsExpected(t *testing.T) {
+// TestDeferredEndIsNotUnexpected checks that an end by the signal of a stop is not reported as
+// unexpected, whether the end or the signal comes first.
+func TestDeferredEndIsNotUnexpected(t *testing.T) {
 	for name, steps := range map[string][]string{
-		"the end first":     {"exit-by a SIGTERM", "wait 100ms", "TERM"},
-		"the request first": {"TERM", "wait 100ms", "exit-by a SIGTERM"},
-		"much later":        {"TERM", "wait 600ms", "exit-by b SIGTERM"}, // which waits for a
+		"the process ends first":                 {"exit-by a SIGTERM", "wait 100ms", "TERM"},
+		"the supervisor gets the signal first":   {"TERM", "wait 100ms", "exit-by a SIGTERM"},
+		"a process that waits for its dependent": {"TERM", "wait 600ms", "exit-by b SIGTERM"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pair := newConfig(child("b", never), child("a", never, after("b")))
@@ -99,11 +100,11 @@ func TestTogetherIsExpected(t *testing.T) {
 					h.actions()
 				}
 				want := 0
-				if name == "much later" {
+				if name == "a process that waits for its dependent" {
 					want = 1
 				}
 				if got := eventsOf[event.UnexpectedEnd](h); len(got) != want {
-					t.Errorf("%+v", got)
+					t.Errorf("got %+v, want %d unexpected ends", got, want)
 				}
 			})
 		})

@@ -118,7 +118,7 @@ func TestLimitsOfChild(t *testing.T) {
 func TestCheckNotStarted(t *testing.T) {
 	before := []step{{"", "spawn a"}, {"spawned a", "a ready"}}
 	with := func(more ...step) []step { return append(before[:len(before):len(before)], more...) }
-	// checks have jitter, so the stop must not end here
+	// The kill_timeout is long: the checks have jitter, and SIGKILL must not come between them.
 	one := configs(newConfig(child("a", checkBy("0s"), killSignal(unix.SIGTERM, time.Hour))))
 	runScripts(t, []script{
 		{"a probe that cannot be started counts as neither", one, with(
@@ -187,7 +187,7 @@ func TestNoDescriptorsForOutput(t *testing.T) {
 		h.want("spawned a", "a ready")
 		e := eventsOf[event.SpawnDelayed](h)[0]
 		if e.Resource != "descriptors" || !strings.Contains(e.Limit, "RLIMIT_NOFILE") {
-			t.Errorf("%+v", e)
+			t.Errorf("got %+v, want descriptors and RLIMIT_NOFILE", e)
 		}
 	})
 }
