@@ -31,7 +31,6 @@ var notYet = []string{
 	"deploy/drill",
 	"supervisor",
 	"supervisor/config",
-	"supervisor/report",
 	"workers/client",
 	"workers/internal/graceful",
 	"workers/internal/settings",

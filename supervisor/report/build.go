@@ -26,8 +26,9 @@ func (r *Recorder) Report(f Facts) *Document {
 	r.begin(r.now()) // there is no end without a stop
 	c := f.Complete
 	d := &Document{
-		Schema: Schema, Supervisor: termtext.Valid(f.Version), Host: termtext.Valid(f.Host), Config: termtext.Valid(f.Config),
-		Began: r.began, Signal: r.signal, Reason: termtext.Valid(r.reason),
+		Schema: Schema, Supervisor: termtext.Valid(f.Version), Host: termtext.Valid(f.Host),
+		Config: termtext.Valid(f.Config),
+		Began:  r.began, Signal: r.signal, Reason: termtext.Valid(r.reason),
 		Deadline: millis(c.Deadline), Elapsed: millis(c.Elapsed), Code: f.Code, Verdict: c.Verdict,
 		Balance: Balance{c.Spawned, c.Reaped, c.Orphans, c.Killed, c.Opened, c.Closed, c.Left},
 		Children: make(
@@ -86,7 +87,8 @@ func told(steps []Step, ended *float64) float64 {
 func (r *Recorder) run(x *run) Child {
 	e := x.reaped
 	c := Child{
-		Child: termtext.Valid(x.child), Pid: x.pid, Command: termtext.Valid(x.command), Restarts: x.instance.restarts, Spawned: r.at(x.spawned),
+		Child: termtext.Valid(x.child), Pid: x.pid, Command: termtext.Valid(x.command),
+		Restarts: x.instance.restarts, Spawned: r.at(x.spawned),
 		Steps: r.ladder(x.steps), User: millis(e.User), System: millis(e.System), MaxRSS: e.MaxRSS,
 		Proof: e.Proof, NoProof: termtext.Valid(x.noProof), ClosedN: e.Closed, LeftN: e.Left,
 		Closed: []FD{}, Left: []FD{}, Processes: []Process{}, Slow: []Slow{},
@@ -130,8 +132,10 @@ func (r *Recorder) run(x *run) Child {
 
 func (r *Recorder) process(p process) Process {
 	x := Process{
-		Pid: p.Pid, Parent: p.Parent, Command: termtext.Valid(p.Command), Ended: r.at(p.at), Lifetime: millis(p.Lifetime), InStop: p.InStop,
-		Threads: p.Threads, ClosedN: p.Closed, LeftN: p.Left, Proof: p.Proof, NoProof: termtext.Valid(p.Reason),
+		Pid: p.Pid, Parent: p.Parent, Command: termtext.Valid(p.Command), Ended: r.at(p.at),
+		Lifetime: millis(p.Lifetime), InStop: p.InStop,
+		Threads: p.Threads, ClosedN: p.Closed, LeftN: p.Left, Proof: p.Proof,
+		NoProof: termtext.Valid(p.Reason),
 	}
 	if !p.ExitUnknown {
 		exit := p.Exit

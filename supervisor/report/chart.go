@@ -293,12 +293,14 @@ func (c *chart) ladder(l *lane, steps []Step, ended *float64, elapsed float64) {
 			bar{
 				c.x(r.At), max(0, c.x(until)-c.x(r.At)), class,
 				fmt.Sprintf(
-					"%s: %s at %s ms, then %s ms", l.Name, r.Signal, formatMS(r.At), formatMS(until-r.At),
+					"%s: %s at %s ms, then %s ms", l.Name, r.Signal, formatMS(r.At),
+					formatMS(until-r.At),
 				),
 			},
 		)
 		m := mark{
-			X: c.x(r.At), Class: class, Title: r.Signal + " at " + formatMS(r.At) + " ms", LabelAt: -3,
+			X: c.x(r.At), Class: class, Title: r.Signal + " at " + formatMS(r.At) + " ms",
+			LabelAt: -3,
 		}
 		if i > 0 && (len(l.Marks) == 0 || m.X-l.Marks[i-1].X > 4) {
 			m.Label = short(r.Signal)

@@ -74,7 +74,7 @@ type Child struct {
 	DependsOn []string    `json:"depends_on,omitempty" doc:"children that outlive it"`
 	Restarts  int         `json:"restarts,omitempty" doc:"earlier restarts"`
 	Spawned   float64     `json:"spawned_at_ms" doc:"when it was started"`
-	Ready     *float64    `json:"ready_after_ms,omitempty" doc:"from start to ready; absent: not ready"`
+	Ready     *float64    `json:"ready_after_ms,omitempty" doc:"absent: never ready"`
 	Steps     []Step      `json:"steps" doc:"the signals that it got"`
 	Ended     *float64    `json:"ended_at_ms,omitempty" doc:"its end; absent: it was not reaped"`
 	Stop      *float64    `json:"stop_ms,omitempty" doc:"from its first signal to its end"`
@@ -121,7 +121,7 @@ type FD struct {
 	Pid       int         `json:"pid,omitempty" doc:"of that descendant"`
 	State     string      `json:"state,omitempty" doc:"of a socket"`
 	Unread    uint64      `json:"unread,omitempty" doc:"bytes that were not read"`
-	Unsent    uint64      `json:"unsent,omitempty" doc:"bytes that were not sent, or not acknowledged"`
+	Unsent    uint64      `json:"unsent,omitempty" doc:"bytes not sent or not acknowledged"`
 	Mode      string      `json:"mode,omitempty" doc:"of a file: r, w, rw; with a: append"`
 	Lock      string      `json:"lock,omitempty" doc:"on a file"`
 	Deleted   bool        `json:"deleted,omitempty" doc:"the file has no name any more"`
@@ -149,7 +149,7 @@ type Slow struct {
 	At          float64  `json:"at_ms" doc:"when it was examined"`
 	Step        int      `json:"step" doc:"the last one sent"`
 	Signal      string   `json:"signal" doc:"the last one sent"`
-	Disposition string   `json:"disposition" doc:"of that signal: caught, ignored, blocked, default"`
+	Disposition string   `json:"disposition" doc:"caught, ignored, blocked or default"`
 	CPU         float64  `json:"cpu_ms" doc:"used since the first signal"`
 	Threads     []string `json:"threads" doc:"what each thread waits for"`
 }

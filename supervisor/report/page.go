@@ -16,7 +16,8 @@ var source string
 // parsed is made when it is needed: most verbs, and most runs, need no page.
 var parsed = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page").Funcs(template.FuncMap{
-		"num": formatMS, "shown": escaped, "signals": signals, "first": first, "maybe": maybe, "ended": end,
+		"num": formatMS, "shown": escaped, "signals": signals, "first": first, "maybe": maybe,
+		"ended": end,
 		"notes": func(f FD) string { return strings.Join(f.notes(), ", ") },
 		"pct":   func(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) },
 	}).Parse(source))

@@ -108,9 +108,11 @@ func (r *Recorder) Emit(e event.Event) {
 	case event.ShutdownBegun:
 		r.reason = e.Reason
 		r.begin(at)
-	case event.Spawned, event.Ready, event.SignalSent, event.Restarting, event.Reaped, event.ConfigReloaded:
+	case event.Spawned, event.Ready, event.SignalSent, event.Restarting, event.Reaped,
+		event.ConfigReloaded:
 		r.life(e, at)
-	case event.FDClosed, event.ProofUnavailable, event.DescendantEnded, event.SlowStop, event.OrphanReaped:
+	case event.FDClosed, event.ProofUnavailable, event.DescendantEnded, event.SlowStop,
+		event.OrphanReaped:
 		if !r.began.IsZero() {
 			r.find(e, at)
 		}

@@ -47,15 +47,50 @@ func facts(elapsed time.Duration) Facts {
 	}
 }
 
-// aStop has a bit of everything.
+// endOfServer records the end of the server and of two orphans.
+func endOfServer(t *tape) {
+	t.after(1, event.SignalSent{Child: "server", Pid: 10, Signal: "SIGTERM", Step: 1})
+	t.after(2,
+		event.FDClosed{
+			Owner: "server", Pid: 10, FD: 5, Kind: "socket", Target: "tcp [::]:1 listen",
+			By: event.ByChild, Proof: "exact",
+		},
+		event.FDClosed{
+			Owner: "server", Pid: 10, FD: 1, Kind: "pipe", By: event.ByKernel, Proof: "exact",
+			NotCounted: "standard stream",
+		},
+		event.FDClosed{
+			Owner: "server", Pid: 15, FD: 6, Kind: "file", Target: "/log", By: event.ByKernel,
+			Proof: "exact", Process: "sh", HeldBy: "sh (pid 20)",
+			Detail: event.FDDetail{Mode: "w", Unread: 3, Deleted: true}},
+		event.Reaped{
+			Child: "server", Pid: 10, Stopped: true, Stop: 2 * time.Millisecond, Closed: 1, Left: 1,
+			Proof: "exact",
+		},
+		event.DescendantEnded{
+			Child: "server", Pid: 15, Parent: 1, Command: "late", ExitUnknown: true,
+		})
+	t.after(
+		1, event.SignalSent{Orphan: "daemon", Pid: 30, Signal: "SIGTERM", Step: 1},
+		event.OrphanReaped{Pid: 31, Command: "other"},
+	)
+	t.after(3, event.OrphanReaped{Pid: 30, Command: "daemon", Exit: event.Exit{Code: 1}},
+		event.FDClosed{
+			Owner: "supervisor", FD: 7, Kind: "pipe", Target: "server stdout",
+			By: event.BySupervisor,
+		},
+		event.Warning{What: "pid file not removed", Reason: "gone"})
+}
+
+// aStop returns the report of a stop that has an entry in every list.
 func aStop() *Document {
 	t := newTape()
-	t.after(0, event.Spawned{
-		Child: "server", Pid: 10, Command: "server",
-	}, event.Spawned{Child: "client", Pid: 11, Command: "client"},
-		event.Spawned{Child: "job", Pid: 12, Command: "job"}, event.Ready{
-			Child: "server", Pid: 10, Elapsed: time.Millisecond,
-		})
+	t.after(
+		0, event.Spawned{Child: "server", Pid: 10, Command: "server"},
+		event.Spawned{Child: "client", Pid: 11, Command: "client"},
+		event.Spawned{Child: "job", Pid: 12, Command: "job"},
+		event.Ready{Child: "server", Pid: 10, Elapsed: time.Millisecond},
+	)
 	t.after(
 		5, event.Reaped{Child: "job", Pid: 12, Exit: event.Exit{Code: 3}},
 		event.Failed{Child: "job", Reason: "exited with code 3"},
@@ -80,35 +115,7 @@ func aStop() *Document {
 			Signal: "SIGKILL",
 		}, Stopped: true, Stop: 21500 * time.Microsecond, Proof: "sampled",
 			Tree: event.TreeCounts{Known: true, Threads: 3}})
-	t.after(1, event.SignalSent{Child: "server", Pid: 10, Signal: "SIGTERM", Step: 1})
-	t.after(2,
-		event.FDClosed{
-			Owner: "server", Pid: 10, FD: 5, Kind: "socket", Target: "tcp [::]:1 listen",
-			By: event.ByChild, Proof: "exact",
-		},
-		event.FDClosed{
-			Owner: "server", Pid: 10, FD: 1, Kind: "pipe", By: event.ByKernel, Proof: "exact",
-			NotCounted: "standard stream",
-		},
-		event.FDClosed{Owner: "server", Pid: 15, FD: 6, Kind: "file", Target: "/log", By: event.ByKernel, Proof: "exact", Process: "sh", HeldBy: "sh (pid 20)",
-			Detail: event.FDDetail{Mode: "w", Unread: 3, Deleted: true}},
-		event.Reaped{
-			Child: "server", Pid: 10, Stopped: true, Stop: 2 * time.Millisecond, Closed: 1, Left: 1,
-			Proof: "exact",
-		},
-		event.DescendantEnded{
-			Child: "server", Pid: 15, Parent: 1, Command: "late", ExitUnknown: true,
-		})
-	t.after(
-		1, event.SignalSent{Orphan: "daemon", Pid: 30, Signal: "SIGTERM", Step: 1},
-		event.OrphanReaped{Pid: 31, Command: "other"},
-	)
-	t.after(3, event.OrphanReaped{Pid: 30, Command: "daemon", Exit: event.Exit{Code: 1}},
-		event.FDClosed{
-			Owner: "supervisor", FD: 7, Kind: "pipe", Target: "server stdout",
-			By: event.BySupervisor,
-		},
-		event.Warning{What: "pid file not removed", Reason: "gone"})
+	endOfServer(t)
 	f := facts(30 * time.Millisecond)
 	f.Group = map[string]string{"server": "server", "client": "client", "job": "job"}
 	f.DependsOn = map[string][]string{"client": {"server"}}
@@ -130,7 +137,8 @@ func TestDocument(t *testing.T) {
 	}
 	if *c.Ended != 22 || *c.Stop != 21.5 || c.Spawned != -105 || c.Exit.Signal != "SIGKILL" ||
 		c.NoProof != "it is traced" ||
-		c.Ready != nil || c.Tree.Threads != 3 || len(c.Slow) != 1 || len(c.Processes) != 1 || c.Processes[0].Exit == nil {
+		c.Ready != nil || c.Tree.Threads != 3 || len(c.Slow) != 1 || len(c.Processes) != 1 ||
+		c.Processes[0].Exit == nil {
 		t.Errorf("client: %+v", c)
 	}
 	if *s.Ready != 1 || len(s.Closed) != 1 || len(s.Left) != 2 || len(counted(s.Left)) != 1 ||
@@ -220,7 +228,8 @@ func TestNothingIsKeptBeforeTheStop(t *testing.T) {
 		life("again", 1+i)
 	}
 	if len(r.instances) != 1 || r.ended != 1 ||
-		len(r.live)+len(r.runs)+len(r.orphans)+len(r.adopted)+len(r.own)+r.kept != 0 || len(r.warnings) != limitBefore {
+		len(r.live)+len(r.runs)+len(r.orphans)+len(r.adopted)+len(r.own)+r.kept != 0 ||
+		len(r.warnings) != limitBefore {
 		t.Fatalf("%+v", r)
 	}
 	life("gone", 1)
@@ -291,26 +300,26 @@ func TestTooMuchIsLeftOutAndCounted(t *testing.T) {
 
 // What children chose does nothing in a page and nothing to a terminal.
 func TestHostileTexts(t *testing.T) {
-	const evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'`{{.}}\x1b[2J\xff\u202e\n"
+	const hostile = "</script><script>alert(1)</script>" +
+		"<img src=x onerror=alert(1)>\"'`{{.}}\x1b[2J\xff\u202e\n"
 	r := NewRecorder()
-	r.Emit(event.Spawned{Child: evil, Pid: 1, Command: evil})
-	r.Emit(event.Spawned{Child: "gone", Pid: 9, Command: evil})
+	r.Emit(event.Spawned{Child: hostile, Pid: 1, Command: hostile})
+	r.Emit(event.Spawned{Child: "gone", Pid: 9, Command: hostile})
 	r.Emit(event.Reaped{Child: "gone", Pid: 9})
-	r.Emit(event.ShutdownBegun{Reason: evil})
-	r.Emit(event.SignalSent{Child: evil, Pid: 1, Signal: "SIGTERM", Step: 1})
+	r.Emit(event.ShutdownBegun{Reason: hostile})
+	r.Emit(event.SignalSent{Child: hostile, Pid: 1, Signal: "SIGTERM", Step: 1})
 	for _, by := range []string{event.ByChild, event.ByKernel} {
-		r.Emit(
-			event.FDClosed{
-				Owner: evil, Pid: 1, Kind: evil, Target: evil, By: by, Process: evil, HeldBy: evil,
-			},
-		)
+		r.Emit(event.FDClosed{
+			Owner: hostile, Pid: 1, Kind: hostile, Target: hostile, By: by,
+			Process: hostile, HeldBy: hostile,
+		})
 	}
-	r.Emit(event.SlowStop{Child: evil, Pid: 1, Threads: []string{evil}})
-	r.Emit(event.DescendantEnded{Child: evil, Pid: 2, Command: evil, Reason: evil})
-	r.Emit(event.SignalSent{Orphan: evil, Pid: 3, Signal: "SIGKILL", Step: 2})
-	r.Emit(event.Warning{What: evil, Reason: evil})
+	r.Emit(event.SlowStop{Child: hostile, Pid: 1, Threads: []string{hostile}})
+	r.Emit(event.DescendantEnded{Child: hostile, Pid: 2, Command: hostile, Reason: hostile})
+	r.Emit(event.SignalSent{Orphan: hostile, Pid: 3, Signal: "SIGKILL", Step: 2})
+	r.Emit(event.Warning{What: hostile, Reason: hostile})
 	f := facts(time.Second)
-	f.Host, f.Config = evil, evil
+	f.Host, f.Config = hostile, hostile
 	d := r.Report(f)
 	var page, text bytes.Buffer
 	if err := Page(&page, d); err != nil {

@@ -17,9 +17,11 @@ const self = "supervisor"
 func fdOf(e event.FDClosed) FD {
 	d := e.Detail
 	return FD{
-		FD: e.FD, Kind: termtext.Valid(e.Kind), Target: termtext.Valid(e.Target), By: e.By, Proof: e.Proof, Uncounted: e.NotCounted,
+		FD: e.FD, Kind: termtext.Valid(e.Kind), Target: termtext.Valid(e.Target), By: e.By,
+		Proof: e.Proof, Uncounted: e.NotCounted,
 		Process: termtext.Valid(e.Process), HeldBy: termtext.Valid(e.HeldBy),
-		State: d.State, Unread: d.Unread, Unsent: d.Unsent, Mode: d.Mode, Lock: d.Lock, Deleted: d.Deleted,
+		State: d.State, Unread: d.Unread, Unsent: d.Unsent, Mode: d.Mode, Lock: d.Lock,
+		Deleted: d.Deleted,
 	}
 }
 
