@@ -138,6 +138,28 @@ func sections(t *testing.T, page string) (anchors []string) {
 	return anchors
 }
 
+// TestDocsFiles checks that each Go file that CONTRIBUTING.md names exists.
+func TestDocsFiles(t *testing.T) {
+	page, err := os.ReadFile("../CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := regexp.MustCompile("`(?:\\.\\./)*([a-z_/]+\\.go)`").FindAllSubmatch(page, -1)
+	if len(files) < 10 {
+		t.Fatalf("files of CONTRIBUTING.md: got %d, want 10 at least", len(files))
+	}
+	for _, m := range files {
+		found := false
+		for _, dir := range []string{"..", "../supervisor", "../supervisor/process"} {
+			_, err := os.Stat(filepath.Join(dir, string(m[1])))
+			found = found || err == nil
+		}
+		if !found {
+			t.Errorf("CONTRIBUTING.md names %s, which does not exist", m[1])
+		}
+	}
+}
+
 // TestDocsLogEvents checks that docs/reference/log-events.md has a row for each message of
 // package event, and no other row.
 func TestDocsLogEvents(t *testing.T) {
