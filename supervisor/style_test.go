@@ -91,7 +91,8 @@ func checkStyle(t *testing.T, paths []string) {
 			at := fset.Position(f.Pos())
 			lines := fset.Position(f.End()).Line - at.Line + 1
 			if lines > maxFunctionSize {
-				t.Errorf("%s: %s has %d lines, want %d at most", at, f.Name.Name, lines, maxFunctionSize)
+				t.Errorf("%s: %s has %d lines, want %d at most", at, f.Name.Name, lines,
+					maxFunctionSize)
 			}
 		}
 		if !strings.HasSuffix(path, "_test.go") {
@@ -175,7 +176,8 @@ func fileCycles(fset *token.FileSet, files []*ast.File) []string {
 					use(in[0], n.Sel.Name)
 				}
 			case *ast.KeyValueExpr:
-				if k, ok := n.Key.(*ast.Ident); ok && global[k.Name] != "" && !ast.IsExported(k.Name) {
+				if k, ok := n.Key.(*ast.Ident); ok && global[k.Name] != "" &&
+					!ast.IsExported(k.Name) {
 					selected[k] = true // most likely a field
 				}
 			case *ast.Field:
@@ -242,7 +244,8 @@ func cycles(needs map[string]map[string]string) (texts []string) {
 				}
 			}
 		}
-		texts = append(texts, fmt.Sprintf("%d files need each other: %s\n\t%s", len(group), strings.Join(group, ", "),
+		texts = append(texts, fmt.Sprintf("%d files need each other: %s\n\t%s", len(group),
+			strings.Join(group, ", "),
 			strings.Join(edges, "\n\t")))
 	}
 	return texts
