@@ -18,8 +18,8 @@ import (
 const (
 	configFile = "config.yaml"
 
-	// maxID bounds the id, in bytes, so that a message stays far below the line of 64 KiB that a
-	// server has to take.
+	// maxID is the largest id in bytes. It keeps a message far below the line limit of a server, 64
+	// KiB.
 	maxID = 1024
 )
 
@@ -50,7 +50,7 @@ func (c *config) table() []settings.Setting {
 	}
 }
 
-// isID is whether text can stand in a message, which is one line.
+// isID reports whether text can be part of a message, which is one line.
 func isID(text string) bool {
 	return len(text) <= maxID && utf8.ValidString(text) &&
 		!strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
@@ -62,7 +62,7 @@ func isAddress(text string) bool {
 	return err == nil && wrong == nil && host != "" && number > 0
 }
 
-// load fills c and tells of it; false if anything is wrong.
+// load reads the settings into c and logs them. It returns false if one is invalid.
 func (c *config) load(log *graceful.Log) bool {
 	file, faults := settings.Load(c.table(), os.LookupEnv, configFile, decode)
 	log.SetLevel(c.level)
@@ -75,16 +75,16 @@ func (c *config) load(log *graceful.Log) bool {
 			"loop_period", c.period, "log_level", c.level)
 	}
 	if file != nil {
-		// it was only read: all that a failure asks for is its line
+		// an error is logged and has no other effect: the file was only read
 		_ = log.Close("config file", file, "path", configFile)
 	}
 	return len(faults) == 0
 }
 
-// decode gives the values that the client knows. Others are left alone, as the file may be another
-// program's too.
+// decode returns the values that the client knows. It ignores others: other programs may read the
+// same file.
 func decode(content []byte) (map[string]string, error) {
-	// A string takes a scalar of any kind, as it is written.
+	// A string field accepts any scalar, as it is written.
 	var file struct {
 		ID     string
 		Server struct{ Address string }

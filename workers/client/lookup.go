@@ -7,17 +7,18 @@ import (
 	"sync"
 )
 
-// lookup finds the addresses of a host. Unlike the resolver by itself, which leaves a question that
-// was given up to a goroutine, it returns once the last socket is closed, which is at once when ctx
-// is done.
+// lookup resolves a host. net.Resolver alone leaves a cancelled query to a goroutine; lookup
+// returns
+// once the last socket is closed, which is at once when ctx ends.
 func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
-	q := questions{ctx: ctx}
+	q := queries{ctx: ctx}
 	return q.ask(host, q.dial)
 }
 
-// questions are the connections to name servers. Once ctx is done there are no new ones, and the
-// resolver gives up for want of them.
-type questions struct {
+// queries are the connections to name servers. No connection is opened once ctx has ended, which
+// ends
+// the resolver.
+type queries struct {
 	ctx context.Context
 
 	mu   sync.Mutex
@@ -25,7 +26,7 @@ type questions struct {
 	over bool
 }
 
-func (q *questions) ask(host string, dial func(ctx context.Context, network,
+func (q *queries) ask(host string, dial func(ctx context.Context, network,
 	address string) (net.Conn, error)) ([]netip.Addr, error) {
 	defer context.AfterFunc(q.ctx, q.end)()
 	resolver := net.Resolver{PreferGo: true, Dial: dial}
@@ -36,7 +37,7 @@ func (q *questions) ask(host string, dial func(ctx context.Context, network,
 	return addresses, err
 }
 
-func (q *questions) dial(ctx context.Context, network, address string) (net.Conn, error) {
+func (q *queries) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.over {
@@ -52,7 +53,7 @@ func (q *questions) dial(ctx context.Context, network, address string) (net.Conn
 	return conn, err
 }
 
-func (q *questions) end() {
+func (q *queries) end() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.over = true

@@ -25,7 +25,7 @@ func TestLookupThatHangs(t *testing.T) {
 	before := count()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	q := questions{ctx: ctx}
+	q := queries{ctx: ctx}
 	asked := make(chan struct{}, 100)
 	ended := make(chan error, 1)
 	go func() {

@@ -12,16 +12,15 @@ import (
 
 const (
 	tries  = 3
-	budget = 2 * time.Second // for all the tries of a message
+	budget = 2 * time.Second // for all attempts of one message
 
-	// firstPause comes before the second try of a message, twice as much before the third; both get
-	// up to a quarter on top, by chance, so that clients that failed together do not come back
-	// together.
+	// firstPause is the pause before the second attempt, doubled before the third. Up to a quarter
+	// is
+	// added at random, so that clients that failed together do not retry together.
 	firstPause = 400 * time.Millisecond
 )
 
-// errUndelivered is what a loop ends with of which a message failed; the log has said which and
-// why.
+// errUndelivered is the error of a loop in which a message failed. The log has the details.
 var errUndelivered = errors.New("a message failed")
 
 // loop sends the messages one after the other.
@@ -31,8 +30,8 @@ type loop struct {
 	stopping, hurry context.Context
 }
 
-// run sends every message, or those that the end leaves time for. It returns errUndelivered if any
-// of them failed; one that the end cut did not.
+// run sends the messages until the stop. It returns errUndelivered if one of them failed. A message
+// that the stop interrupted has not failed.
 func (l *loop) run() error {
 	var result error
 	for n := 1; n <= l.amount; n++ {
@@ -47,7 +46,7 @@ func (l *loop) run() error {
 		}
 	}
 	switch {
-	case l.stopping.Err() != nil: // in the last message
+	case l.stopping.Err() != nil: // the stop interrupted the last message
 	case result == nil:
 		l.log.Success("loop_finished", "client_id", l.id)
 	default:
@@ -56,8 +55,9 @@ func (l *loop) run() error {
 	return result
 }
 
-// deliver tries to have message echoed. A try that was refused or cut is repeated, so that a server
-// may get a message more than once; a wrong answer is final.
+// deliver sends message and checks its echo. It repeats an attempt whose connection was refused or
+// cut,
+// so a server can receive a message more than once. It does not repeat after a wrong answer.
 func (l *loop) deliver(message string) error {
 	until := time.Now().Add(budget)
 	pause := firstPause
@@ -96,14 +96,14 @@ func (l *loop) failed(err error) error {
 	return errUndelivered
 }
 
-// cut tells of a message that the end did not leave time for, which is no failure. err is what came
-// of its last try.
+// cut logs a message that the stop interrupted, which is no failure. err is the error of its last
+// attempt.
 func (l *loop) cut(message string, err error) {
 	l.log.Progress("receive_message", "client_id", l.id, "msg", message, "reason", "cut by the end",
 		"error", err)
 }
 
-// wait returns after d, or as soon as until is done.
+// wait waits for d, or until the context ends.
 func wait(until context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -1,5 +1,5 @@
-// Command client is the client of TP0: it sends numbered messages to an echo server, checks what
-// comes back, and ends gracefully.
+// Command client is the client of TP0: it sends numbered messages to an echo server, checks the
+// answers, and ends gracefully.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 var version = "dev"
 
 func main() {
-	// First of all: a signal that comes before this kills the process.
+	// This is the first statement: a signal that arrives earlier kills the process.
 	signals := graceful.Catch(time.Second)
 	os.Exit(signals.Main(func() int { return run(signals, os.Args[1:], os.Stdout, os.Stderr) }))
 }

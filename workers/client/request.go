@@ -12,22 +12,23 @@ import (
 	"time"
 )
 
-// maxExcess is how many bytes an answer may have beyond its message before it is given up: an
-// answer without an end must not take the memory.
+// maxExcess is the largest number of bytes of an answer beyond its message. It bounds the memory
+// for an
+// answer without a newline.
 const maxExcess = 64 << 10
 
 var (
 	errConnect = errors.New("cannot connect")
 	errWrong   = errors.New("wrong answer")
 
-	// past is a deadline that is over, to take a goroutine out of a Read or Write.
+	// past is a deadline that interrupts a Read or Write at once.
 	past = time.Unix(1, 0)
 )
 
-// request sends message over a connection of its own and checks the answer, all until the given
-// time. The connect ends as soon as the end begins; what was sent may still be answered until the
-// hurry. The error wraps errConnect if there was no connection, and errWrong if there was an answer
-// and it was not message.
+// request sends message over a new connection and checks the answer, within the given time. The
+// stop
+// interrupts the connect at once, and the wait for the answer only when it is escalated. The error
+// wraps errConnect if the connection failed, and errWrong if the answer is not message.
 func (l *loop) request(message string, until time.Time) (err error) {
 	connecting, cancel := context.WithDeadline(l.stopping, until)
 	defer cancel()
@@ -36,7 +37,7 @@ func (l *loop) request(message string, until time.Time) (err error) {
 		return fmt.Errorf("%w: %w", errConnect, err)
 	}
 	defer func() {
-		// A connection that would not close makes a failure of the whole.
+		// A failed close makes the request fail.
 		err = errors.Join(err, l.log.Close("connection", conn, "address", conn.RemoteAddr()))
 	}()
 	if err := conn.SetDeadline(until); err != nil {
@@ -57,12 +58,14 @@ func (l *loop) request(message string, until time.Time) (err error) {
 	return nil
 }
 
-// leastConnect is what each address of the server gets at least: of many of which one is gone, the
-// others are to have a turn.
+// leastConnect is the shortest connect timeout of one address, so that one dead address does not
+// use
+// the time of the others.
 const leastConnect = 250 * time.Millisecond
 
-// connect tries the addresses of the server one after the other until ctx is done, and logs the
-// closing of each socket that got nowhere.
+// connect tries the addresses of the server one after the other until ctx ends, and logs the close
+// of
+// each socket that did not connect.
 func (l *loop) connect(ctx context.Context) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(l.address)
 	if err != nil {
@@ -107,7 +110,7 @@ func (l *loop) dial(ctx context.Context, limit time.Duration, address string) (n
 	}
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err == nil {
-		opened = opened[:len(opened)-1] // the last one is the connection
+		opened = opened[:len(opened)-1] // the last socket is the connection
 	}
 	for _, s := range opened {
 		l.log.Success("close", "resource", "socket", "fd", s.number, "address", s.address)
@@ -115,7 +118,7 @@ func (l *loop) dial(ctx context.Context, limit time.Duration, address string) (n
 	return conn, err
 }
 
-// receive reads a line from conn, its end included, of a length that has a bound.
+// receive reads a line from conn, newline included, of at most len(message)+maxExcess bytes.
 func receive(conn io.Reader, message string) (string, error) {
 	most := int64(len(message) + maxExcess)
 	line, err := bufio.NewReader(io.LimitReader(conn, most)).ReadString('\n')

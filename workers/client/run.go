@@ -9,7 +9,7 @@ import (
 	"tp0/workers/internal/settings"
 )
 
-// run is the program from its arguments to its exit code.
+// run runs the program and returns its exit code.
 func run(signals *graceful.Signals, args []string, stdout, stderr io.Writer) int {
 	program := settings.Program{
 		Name:    "client",
@@ -28,7 +28,7 @@ func run(signals *graceful.Signals, args []string, stdout, stderr io.Writer) int
 	}
 	signals.SetDrain(c.drainTimeout)
 
-	// The signals outlive the loop, whose return is what ends the group.
+	// The return of the loop ends the group. The signal actor runs until then.
 	l := loop{config: c, log: log, stopping: signals.Stopping(), hurry: signals.Hurrying()}
 	var group oklog.Group
 	group.Add(signals.Actor(log))

@@ -14,14 +14,14 @@ import (
 const configFile = "config.ini"
 
 type config struct {
-	port int // 0 lets the kernel choose; the log says which
-	// connections that wait in the kernel, which takes no more than net.core.somaxconn
+	port int // 0 lets the kernel choose a port, which is logged
+	// limited by net.core.somaxconn
 	backlog        int
 	level          string
 	drainTimeout   time.Duration
 	maxConnections int
 	idleTimeout    time.Duration
-	inherited      bool // the listener is, and with it the port and the backlog
+	inherited      bool // the listener was inherited; port and backlog are not used
 }
 
 func (c *config) table() []settings.Setting {
@@ -39,7 +39,7 @@ func (c *config) table() []settings.Setting {
 	}
 }
 
-// load fills c and tells of it; false if anything is wrong.
+// load reads the settings into c and logs them. It returns false if one is invalid.
 func (c *config) load(log *graceful.Log) bool {
 	file, faults := settings.Load(c.table(), os.LookupEnv, configFile, decode)
 	log.SetLevel(c.level)
@@ -52,14 +52,14 @@ func (c *config) load(log *graceful.Log) bool {
 			c.idleTimeout)
 	}
 	if file != nil {
-		// it was only read: all that a failure asks for is its line
+		// an error is logged and has no other effect: the file was only read
 		_ = log.Close("config file", file, "path", configFile)
 	}
 	return len(faults) == 0
 }
 
-// decode gives the values of the section [DEFAULT], whose names are written in whatever case, as
-// Python's configparser has it.
+// decode returns the values of section [DEFAULT]. Names are case-insensitive, as in Python's
+// configparser.
 func decode(content []byte) (map[string]string, error) {
 	file, err := ini.LoadSources(ini.LoadOptions{}, content)
 	if err != nil {

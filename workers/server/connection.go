@@ -12,31 +12,30 @@ import (
 )
 
 const (
-	// maxLine is how many bytes a line may have, its end not counted.
+	// maxLine is the largest line in bytes, without its newline.
 	maxLine = 64 << 10
 
-	// youth is how long a client is waited for, from its accept on, that has sent nothing when the
-	// end begins: it may have been about to. One that is older was idle.
-	youth = 100 * time.Millisecond
+	// firstByteTimeout is how long, from its accept on, a client that has sent nothing at the
+	// stop is waited for. A client that is connected for longer is idle.
+	firstByteTimeout = 100 * time.Millisecond
 
-	// lastTry is how long an answer may still take once the end is hastened: one that the socket
-	// can take at once goes out.
-	lastTry = 50 * time.Millisecond
+	// lastWriteTimeout is the timeout of an answer after the stop was escalated.
+	lastWriteTimeout = 50 * time.Millisecond
 
-	// linger bounds the wait for the client to close too, in time and bytes. Closed before, with
-	// bytes from the client unread or on their way, the kernel sends a reset that can overtake the
-	// answer.
-	linger      = 250 * time.Millisecond
+	// lingerTimeout and lingerBytes limit the wait for the client to close. If the server closes
+	// while bytes of the client are unread or in flight, the kernel sends a reset, which can
+	// discard the answer.
+	lingerTimeout      = 250 * time.Millisecond
 	lingerBytes = 1 << 20
 )
 
 var (
-	errNotAsked = errors.New("nothing was asked")
+	errNoRequest = errors.New("nothing was asked")
 	errTooLong  = fmt.Errorf("the line has more than %d bytes", maxLine)
 	errHurried  = errors.New("the rest of the line did not come before the end")
 )
 
-// connection is one client's: a line comes in, the same goes out.
+// connection is the connection of one client.
 type connection struct {
 	*server
 	conn     *net.TCPConn
@@ -49,19 +48,19 @@ func newConnection(s *server, conn *net.TCPConn) *connection {
 		accepted: time.Now()}
 }
 
-// serve answers the client, half-closes and closes.
+// serve answers the client and closes the connection.
 func (c *connection) serve() {
 	defer c.log.Close("connection", c.conn, "address", c.conn.RemoteAddr())
 	defer context.AfterFunc(c.stopping, func() { _ = c.conn.SetReadDeadline(past) })()
 	defer context.AfterFunc(c.hurry, func() {
 		_ = c.conn.SetReadDeadline(past)
-		_ = c.conn.SetWriteDeadline(time.Now().Add(lastTry))
+		_ = c.conn.SetWriteDeadline(time.Now().Add(lastWriteTimeout))
 	})()
 
 	message, err := c.receive()
 	switch {
-	case errors.Is(err, errNotAsked):
-		_ = c.conn.CloseWrite() // fails only if the client is gone, which is as good
+	case errors.Is(err, errNoRequest):
+		_ = c.conn.CloseWrite() // an error means that the client is gone
 		return
 	case err != nil:
 		c.log.Fail("receive_message", "ip", c.ip, "error", err)
@@ -71,13 +70,14 @@ func (c *connection) serve() {
 			c.log.Fail("send_message", "ip", c.ip, "error", err)
 		}
 	}
-	c.part()
+	c.finish()
 }
 
-// receive returns the client's line without its end, or what came before the client's EOF. All of
-// it has to come within the idle timeout. After the end has begun, a line of which a part is there
-// is waited for until the hurry; a client that has sent nothing by then, in its youth excepted,
-// gives errNotAsked.
+// receive returns the line of the client without its newline, or the bytes before EOF. The whole
+// line
+// must arrive within the idle timeout. After the stop, receive waits for the rest of a line that
+// has begun until the stop is escalated, and for a client that has sent nothing until
+// firstByteTimeout; then it returns errNoRequest.
 func (c *connection) receive() ([]byte, error) {
 	idle := c.accepted.Add(c.idleTimeout)
 	if err := c.readUntil(idle); err != nil {
@@ -95,7 +95,7 @@ func (c *connection) receive() ([]byte, error) {
 		case whole, errors.Is(err, io.EOF):
 			return line, nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if err := c.readOn(len(line), idle); err != nil {
+			if err := c.extendRead(len(line), idle); err != nil {
 				return nil, err
 			}
 		case err != nil:
@@ -104,21 +104,22 @@ func (c *connection) receive() ([]byte, error) {
 	}
 }
 
-// readOn decides after a read deadline what is left to wait for with got bytes received.
-func (c *connection) readOn(got int, idle time.Time) error {
-	now, young := time.Now(), c.accepted.Add(youth)
+// extendRead sets the next read deadline after one has expired, with got bytes received.
+func (c *connection) extendRead(got int, idle time.Time) error {
+	now, firstByte := time.Now(), c.accepted.Add(firstByteTimeout)
 	switch {
 	case !now.Before(idle):
 		return fmt.Errorf("no whole line within %v", c.idleTimeout)
 	case got > 0, ready(c.conn):
 		return c.readUntil(idle)
-	case now.Before(young):
-		return c.readUntil(young)
+	case now.Before(firstByte):
+		return c.readUntil(firstByte)
 	}
-	return errNotAsked
+	return errNoRequest
 }
 
-// readUntil sets the read deadline, in a way that cannot undo the one of the hurry.
+// readUntil sets the read deadline. It checks hurry afterwards, whose own deadline it may have
+// replaced.
 func (c *connection) readUntil(deadline time.Time) error {
 	if err := c.conn.SetReadDeadline(deadline); err != nil {
 		return err
@@ -134,18 +135,18 @@ func (c *connection) answer(message []byte) error {
 		return err
 	}
 	if c.hurry.Err() != nil {
-		_ = c.conn.SetWriteDeadline(time.Now().Add(lastTry))
+		_ = c.conn.SetWriteDeadline(time.Now().Add(lastWriteTimeout))
 	}
 	_, err := c.conn.Write(append(message, '\n'))
 	return err
 }
 
-// part half-closes, so that the client sees the end of its answer, and waits for the client to
-// close as well.
-func (c *connection) part() {
+// finish closes the sending direction, so the client gets EOF after the answer, and waits until the
+// client closes.
+func (c *connection) finish() {
 	if c.conn.CloseWrite() != nil || c.hurry.Err() != nil {
 		return
 	}
-	_ = c.conn.SetReadDeadline(time.Now().Add(linger))
+	_ = c.conn.SetReadDeadline(time.Now().Add(lingerTimeout))
 	_, _ = io.CopyN(io.Discard, c.conn, lingerBytes)
 }

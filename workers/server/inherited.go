@@ -11,20 +11,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// firstInherited is the number of the first socket that whoever started us opened for us
+// firstInherited is the number of the first socket that the parent process passed
 // (sd_listen_fds(3)).
 const firstInherited = 3
 
-// inherit returns the listener that whoever started us opened for us, as systemd does it: the one
-// called echo, else the first. It is nil if there is none. The others are closed, and the variables
-// that tell of them are for nobody else.
+// inherit returns the listener that the parent process passed, as systemd does: the one named echo,
+// or
+// the first. It returns nil if there is none. It closes the other sockets and unsets the variables.
 func inherit() (listener *net.TCPListener, err error) {
 	pid, count, names := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"),
 		os.Getenv("LISTEN_FDNAMES")
 	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
 		err = errors.Join(err, os.Unsetenv(name))
 	}
-	// they are for the process that started us, which did not clear them
+	// they are for another process
 	if err != nil || pid != strconv.Itoa(os.Getpid()) {
 		return nil, err
 	}
@@ -44,8 +44,7 @@ func inherit() (listener *net.TCPListener, err error) {
 			err = errors.Join(err, unix.Close(fd))
 		}
 	}
-	// FileListener makes a copy, which is close-on-exec; the file is closed for the one that was
-	// handed on.
+	// FileListener duplicates the descriptor with close-on-exec. Close the original.
 	file := os.NewFile(uintptr(mine), "inherited")
 	opened, failed := net.FileListener(file)
 	if err = errors.Join(err, failed, file.Close()); err != nil {
@@ -60,7 +59,8 @@ func inherit() (listener *net.TCPListener, err error) {
 	return listener, nil
 }
 
-// queued is how many connections wait to be accepted: of a listener that is tcpi_unacked
+// queued returns the number of connections that wait for accept, which is tcpi_unacked of a
+// listener
 // (tcp_get_info in the kernel's net/ipv4/tcp.c).
 func queued(listener *net.TCPListener) (n int) {
 	raw, err := listener.SyscallConn()

@@ -10,13 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listen opens the port on every address of the machine: as [::], which takes IPv4 too, or as
-// 0.0.0.0 where there is no IPv6. SO_REUSEADDR is set, as package net always does, so that a
-// restart need not wait for the connections in TIME_WAIT.
+// listen opens the port on every address of the machine: on [::], which accepts IPv4 too, or on
+// 0.0.0.0 without IPv6. Package net sets SO_REUSEADDR, so a restart does not wait for the
+// connections in TIME_WAIT.
 func listen(port, backlog int) (*net.TCPListener, error) {
 	var options net.ListenConfig
-	// A listener of Multipath TCP, which is Go's default where the kernel has it, is not among the
-	// TCP sockets that /proc and sock_diag show: nobody could tell from outside who holds the port.
+	// Multipath TCP, the default of Go, is disabled: /proc and sock_diag do not list such a
+	// listener as a TCP socket, so other programs could not find the owner of the port.
 	options.SetMultipathTCP(false)
 	opened, err := options.Listen(context.Background(), "tcp", ":"+strconv.Itoa(port))
 	if err != nil {
@@ -29,9 +29,10 @@ func listen(port, backlog int) (*net.TCPListener, error) {
 	return listener, nil
 }
 
-// setBacklog sets how many connections may wait to be accepted; the kernel takes one more, and no
-// more than net.core.somaxconn. Package net always listens with the latter, but listen(2) on a
-// socket that listens already just changes the number (inet_listen in the kernel's
+// setBacklog sets the number of connections that may wait for accept. The kernel admits one more,
+// and
+// limits the number to net.core.somaxconn. Package net always uses that limit; listen(2) on a
+// listening socket changes the number (inet_listen in the kernel's
 // net/ipv4/af_inet.c).
 func setBacklog(listener *net.TCPListener, backlog int) error {
 	raw, err := listener.SyscallConn()

@@ -1,5 +1,5 @@
-// Command server is the echo server of TP0: it answers every line with the same line, one a
-// connection, and ends gracefully.
+// Command server is the echo server of TP0: it reads one line from each connection, sends the same
+// line back, and ends gracefully.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 var version = "dev"
 
 func main() {
-	// First of all: a signal that comes before this kills the process.
+	// This is the first statement: a signal that arrives earlier kills the process.
 	signals := graceful.Catch(3 * time.Second)
 	os.Exit(signals.Main(func() int { return run(signals, os.Args[1:], os.Stdout, os.Stderr) }))
 }

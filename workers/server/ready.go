@@ -6,18 +6,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ready is whether there is something to be had from socket right now: a connection in a listener's
-// queue; bytes, an end or an error in a connection. This is what package net cannot say: once a
-// deadline has passed, its Accept and Read give up without a look at what is there.
+// ready reports whether an accept or read returns at once: a listener has a queued connection, or a
+// connection has bytes, EOF or an error. Accept and Read of package net cannot tell: after their
+// deadline they fail without a system call.
 func ready(socket syscall.Conn) (there bool) {
 	raw, err := socket.SyscallConn()
 	if err != nil {
 		return false
 	}
 	_ = raw.Control(func(fd uintptr) {
-		look := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		for {
-			n, err := unix.Poll(look, 0)
+			n, err := unix.Poll(fds, 0)
 			if err != unix.EINTR {
 				there = n > 0
 				return

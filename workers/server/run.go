@@ -9,12 +9,12 @@ import (
 	"tp0/workers/internal/settings"
 )
 
-// run is the program from its arguments to its exit code.
+// run runs the program and returns its exit code.
 func run(signals *graceful.Signals, args []string, stdout, stderr io.Writer) int {
 	program := settings.Program{
 		Name:    "server",
 		Version: version,
-		Summary: "server answers each line it is sent with the same line, one a connection.",
+		Summary: "server reads one line from each connection and sends the same line back.",
 		File:    configFile,
 	}
 	var c config
@@ -38,7 +38,7 @@ func run(signals *graceful.Signals, args []string, stdout, stderr io.Writer) int
 	}
 	s := newServer(c, log, listener, signals.Stopping(), signals.Hurrying())
 
-	// The signals outlive the server, whose return is what ends the group.
+	// The return of serve ends the group. The signal actor runs until then.
 	var group oklog.Group
 	group.Add(signals.Actor(log))
 	group.Add(s.serve, func(error) {})

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// After a failed accept the next one waits, longer each time. Out of descriptors (EMFILE) is
-	// the usual reason, and then only time helps.
+	// Pauses after a failed accept, doubled each time. The usual error is EMFILE (no free
+	// descriptors), which ends when connections are closed.
 	firstPause = 20 * time.Millisecond
 	lastPause  = time.Second
 )
 
-// past is a deadline that is over, to take a goroutine out of an Accept or a Read.
+// past is a deadline that interrupts an Accept or a Read at once.
 var past = time.Unix(1, 0)
 
 // server accepts connections and owns their goroutines.
@@ -29,7 +29,7 @@ type server struct {
 	log             *graceful.Log
 	listener        *net.TCPListener
 	stopping, hurry context.Context
-	slots           chan struct{} // holds one for each connection, so that it is full at the bound
+	slots           chan struct{} // one element for each open connection
 	connections     sync.WaitGroup
 }
 
@@ -41,8 +41,8 @@ func newServer(c config, log *graceful.Log, listener *net.TCPListener, stopping,
 	}
 }
 
-// serve answers clients until the end begins, then those that had come until then, and returns when
-// the listener and every connection is closed.
+// serve answers clients until the stop, then the clients that had connected before it. It returns
+// when the listener and every connection are closed.
 func (s *server) serve() error {
 	fields := append(graceful.Number(s.listener), "address", s.listener.Addr())
 	if s.inherited {
@@ -62,8 +62,8 @@ func (s *server) serve() error {
 	return err
 }
 
-// accept takes connections until the end begins, and none beyond the bound: those wait in the
-// backlog. The only error is that of a listener which will never accept again.
+// accept accepts connections until the stop. Connections above the limit wait in the backlog. It
+// returns an error only if the listener can never accept again.
 func (s *server) accept() error {
 	interrupted := context.AfterFunc(s.stopping, func() { _ = s.listener.SetDeadline(past) })
 	defer interrupted()
@@ -90,14 +90,14 @@ func (s *server) accept() error {
 	return nil
 }
 
-// acceptQueued takes the connections that were established before the end began and not yet
-// accepted. New ones may join the queue meanwhile, so that their number is bounded by what it could
-// hold; the listener is closed right afterwards.
+// acceptQueued accepts the connections that were queued at the stop. New connections can join the
+// queue meanwhile, so the number is limited to the size of the queue. The caller closes the
+// listener.
 func (s *server) acceptQueued() {
 	interrupted := context.AfterFunc(s.hurry, func() { _ = s.listener.SetDeadline(past) })
 	defer interrupted()
 	most := s.backlog + 1
-	if s.inherited { // others may accept from it too, and those who come later are for them
+	if s.inherited { // another process may accept the later ones
 		most = queued(s.listener)
 	}
 	for taken := 0; taken < most && s.takeSlot(s.hurry); {
@@ -105,7 +105,7 @@ func (s *server) acceptQueued() {
 			<-s.slots
 			return
 		}
-		// each time: the one that interrupted accept may come late
+		// each time: the callback of accept may set its deadline late
 		_ = s.listener.SetDeadline(time.Time{})
 		if conn, err := s.listener.AcceptTCP(); err == nil {
 			s.handle(conn)
@@ -113,11 +113,11 @@ func (s *server) acceptQueued() {
 			continue
 		}
 		<-s.slots
-		wait(s.hurry, firstPause) // for a descriptor to be had: idle connections are being closed
+		wait(s.hurry, firstPause) // until a descriptor is free: idle connections are being closed
 	}
 }
 
-// takeSlot waits for room for one more connection; false if until ended first.
+// takeSlot waits until one more connection is allowed. It returns false if until ends first.
 func (s *server) takeSlot(until context.Context) bool {
 	if until.Err() != nil {
 		return false
@@ -130,7 +130,7 @@ func (s *server) takeSlot(until context.Context) bool {
 	}
 }
 
-// handle serves conn in a goroutine that gives the slot back.
+// handle serves conn in a goroutine, which releases the slot at its end.
 func (s *server) handle(conn *net.TCPConn) {
 	c := newConnection(s, conn)
 	s.log.Success("accept_connections", "ip", c.ip)
@@ -140,7 +140,7 @@ func (s *server) handle(conn *net.TCPConn) {
 	})
 }
 
-// wait returns after d, or as soon as until is done.
+// wait waits for d, or until the context ends.
 func wait(until context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -13,12 +13,14 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// Levels are the names that SetLevel takes, the most talkative first: those of Python's logging and
-// of the usual Go loggers.
+// Levels are the names for SetLevel, from the most to the least verbose: those of Python's logging
+// and
+// of common Go loggers.
 var Levels = []string{"TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "WARNING", "ERROR", "CRITICAL"}
 
-// Log writes the lines of the form `action: … | result: … | name: value`. Each is written whole, at
-// once, with a UTC time and a level before it. It may be used by many goroutines.
+// Log writes lines of the form `action: … | result: … | name: value` after a UTC time and a level.
+// Each
+// line is one write. A Log is safe for concurrent use.
 type Log struct{ out hclog.Logger }
 
 // NewLog returns a log at level INFO that writes to w.
@@ -31,8 +33,7 @@ func NewLog(w io.Writer) *Log {
 	})}
 }
 
-// SetLevel drops what is less severe than level, one of Levels; any other name leaves the log as it
-// is.
+// SetLevel drops lines below level, which is one of Levels. It ignores any other name.
 func (l *Log) SetLevel(level string) {
 	switch i := slices.Index(Levels, level); {
 	case i < 0:
@@ -45,20 +46,22 @@ func (l *Log) SetLevel(level string) {
 	}
 }
 
-// Success tells of an action that was done. fields are names and values by turns; a value is
-// printed as fmt.Sprint does, and quoted where it would break the line.
+// Success logs an action that succeeded. fields are alternating names and values. A value is
+// printed as
+// by fmt.Sprint, and quoted if it would break the format of the line.
 func (l *Log) Success(action string, fields ...any) { l.out.Info(line(action, "success", fields)) }
 
-// Progress tells of an action that has begun and has yet to end.
+// Progress logs an action that has started and not ended.
 func (l *Log) Progress(action string, fields ...any) {
 	l.out.Info(line(action, "in_progress", fields))
 }
 
-// Fail tells of an action that failed for good.
+// Fail logs an action that failed and is not repeated.
 func (l *Log) Fail(action string, fields ...any) { l.out.Error(line(action, "fail", fields)) }
 
-// Close closes what and logs that, with the number of its descriptor if it has one. It returns the
-// error of the closing.
+// Close closes what and logs the close with the descriptor, if what has one. It returns the error
+// of
+// the close.
 func (l *Log) Close(resource string, what io.Closer, fields ...any) error {
 	fields = append(append([]any{"resource", resource}, Number(what)...), fields...)
 	if err := what.Close(); err != nil {
@@ -69,8 +72,9 @@ func (l *Log) Close(resource string, what io.Closer, fields ...any) error {
 	return nil
 }
 
-// Number is the field with the descriptor of what, if it has one, which has to be asked for while
-// it is open.
+// Number returns the log field with the descriptor of what, or nil if what has none. Call it while
+// what
+// is open.
 func Number(what any) (field []any) {
 	holder, ok := what.(syscall.Conn)
 	if !ok {
@@ -80,7 +84,7 @@ func Number(what any) (field []any) {
 	if err != nil {
 		return nil
 	}
-	// The error says that it is closed already, and then there is no number.
+	// An error means that what is closed and has no descriptor.
 	_ = raw.Control(func(fd uintptr) { field = []any{"fd", fd} })
 	return field
 }
@@ -94,9 +98,8 @@ func line(action, result string, fields []any) string {
 	return b.String()
 }
 
-// text is value as it may stand in a line. An ordinary one stands as it is. One that could break
-// the line, pass for further fields, do something to a terminal or be taken for a quoted one is
-// quoted as Go quotes, so that strconv.Unquote gives the bytes back.
+// text returns value in the form of a log line. It quotes a value that could break the line, add
+// fields, control a terminal or be mistaken for a quoted one. strconv.Unquote restores the bytes.
 func text(value string) string {
 	odd := func(r rune) bool {
 		return r == '|' || r == unicode.ReplacementChar ||

@@ -12,45 +12,43 @@ import (
 )
 
 const (
-	// reserve is what a body may need once it is hastened, for closing and for its last lines.
-	// After that the only thing that can still hold it is a standard output that nobody reads.
-	reserve = time.Second
+	// exitTimeout is how long a body may run after the stop was escalated. Only a standard output
+	// that nothing reads can block it for longer.
+	exitTimeout = time.Second
 
-	// ExitFailed is the exit code of a program that did not do what it was asked to.
+	// ExitFailed is the exit code of a program whose work failed.
 	ExitFailed = 1
-	// ExitUsage is the exit code of a program that was called or configured wrongly.
+	// ExitUsage is the exit code for wrong arguments or settings.
 	ExitUsage = 2
 )
 
-// Signals turns SIGTERM and SIGINT into an orderly end. The first one begins it (Stopping), the
-// second one, or the end of the drain, hastens it (Hurrying); none ever kills the process. Make one
-// with Catch.
+// Signals turns SIGTERM and SIGINT into an orderly stop. The first signal starts it (Stopping). The
+// second signal, or the end of the drain timeout, escalates it (Hurrying). No signal kills the
+// process.
+// Catch returns one.
 type Signals struct {
 	arrived chan os.Signal
-	steps   chan string // what has to be told and begun, at most two: the stop, then the hurry
+	steps   chan string // the reasons of the stop and of its escalation, for Actor
 	drain   atomic.Int64
-	release func() // of arrived
+	release func() // stops the delivery to arrived
 
 	stopping, hurrying context.Context
 	stop, hurry        context.CancelFunc
 }
 
-// Catch installs the handler. It has to be the first statement of main: a signal that comes before
-// it kills the process, and no program can help that. From then on SIGPIPE is ignored as well, so
-// that a reader of the log that went away (an EPIPE on descriptor 1 or 2 is deadly in Go otherwise)
-// does not cut the end short.
-//
-// drain is how long the work may take from the first signal until it is hastened; SetDrain changes
-// it.
+// Catch installs the handler. It must be the first statement of main: an earlier signal kills the
+// process. It also ignores SIGPIPE: in Go, EPIPE on descriptor 1 or 2 kills the process otherwise,
+// so a
+// log whose reader is gone would interrupt the stop.
+// drain is the time from the first signal to the escalation of the stop. SetDrain changes it.
 func Catch(drain time.Duration) *Signals {
 	s := catch(drain)
 	signal.Notify(s.arrived, unix.SIGTERM, unix.SIGINT)
 	signal.Ignore(unix.SIGPIPE)
 	s.release = func() {
-		// A channel that nobody reads takes over. Without one signal.Stop would restore the
-		// default, which kills; and signal.Ignore has a moment in which the runtime neither wants
-		// nor yet ignores the signal, which was seen to kill in one end of 70 under a hail of
-		// signals.
+		// A channel without reader receives the signals from now on. Without it signal.Stop would
+		// restore the default disposition, which kills. signal.Ignore restores it for a moment too:
+		// under many signals one process in 70 was killed.
 		signal.Notify(make(chan os.Signal, 1), unix.SIGTERM, unix.SIGINT)
 		signal.Stop(s.arrived)
 	}
@@ -59,7 +57,7 @@ func Catch(drain time.Duration) *Signals {
 
 // catch is Catch without the signals of the process.
 func catch(drain time.Duration) *Signals {
-	// A handful more than the two that count: the sender of os/signal does not wait.
+	// More than two elements, since os/signal drops signals that do not fit.
 	s := &Signals{arrived: make(chan os.Signal, 8), steps: make(chan string, 2), release: func() {}}
 	s.SetDrain(drain)
 	s.stopping, s.stop = context.WithCancel(context.Background())
@@ -67,25 +65,25 @@ func catch(drain time.Duration) *Signals {
 	return s
 }
 
-// SetDrain changes the drain. It counts for a first signal that has not come yet.
+// SetDrain changes the drain timeout. It has no effect after the first signal.
 func (s *Signals) SetDrain(drain time.Duration) { s.drain.Store(int64(drain)) }
 
-// Stopping is done once the end has begun: nothing new is started, what was asked is answered.
+// Stopping ends with the start of the stop: no new work is started, received requests are answered.
 func (s *Signals) Stopping() context.Context { return s.stopping }
 
-// Hurrying is done once nothing may be waited for any more. It is never done before Stopping.
+// Hurrying ends when the stop is escalated: nothing is waited for. It never ends before Stopping.
 func (s *Signals) Hurrying() context.Context { return s.hurrying }
 
-// Main runs body and returns its exit code. It watches the signals meanwhile, and gives up on a
-// body that is not back a second after the hurry began: that is ExitFailed. main calls it, once.
+// Main runs body, handles the signals meanwhile and returns the exit code of body. It returns
+// ExitFailed if body has not returned one second after the escalation. Call it once, from main.
 func (s *Signals) Main(body func() int) int {
 	ended := make(chan int, 1)
 	go func() { ended <- body() }()
 
 	var due, overdue <-chan time.Time
-	hasten := func(why string) {
+	escalate := func(why string) {
 		if overdue == nil {
-			overdue = time.After(reserve)
+			overdue = time.After(exitTimeout)
 			s.steps <- why
 		}
 	}
@@ -95,23 +93,23 @@ func (s *Signals) Main(body func() int) int {
 			return code
 		case sig := <-s.arrived:
 			if due != nil {
-				hasten(name(sig))
+				escalate(name(sig))
 				continue
 			}
 			due = time.After(time.Duration(s.drain.Load()))
 			s.steps <- name(sig)
 		case <-due:
-			hasten("end of the drain")
+			escalate("end of the drain")
 		case <-overdue:
 			return ExitFailed
 		}
 	}
 }
 
-// Actor is the pair of functions for an oklog/run group that passes on what Main has seen, the log
-// line first. It has nothing to say by itself and so returns only when it is interrupted, which is
-// when the work beside it has returned: the group lasts exactly as long as there is something to
-// end.
+// Actor returns the functions for an oklog/run group. The actor logs the start and the escalation
+// of
+// the stop and then ends the contexts. It returns only when it is interrupted, so the group runs
+// until another actor has returned.
 func (s *Signals) Actor(log *Log) (execute func() error, interrupt func(error)) {
 	done := make(chan struct{})
 	execute = func() error {
@@ -134,9 +132,9 @@ func (s *Signals) Actor(log *Log) (execute func() error, interrupt func(error)) 
 	return execute, func(error) { finish() }
 }
 
-// End is the last thing a body does: it lets go of the signal channel, writes the last line and
-// returns code. From here to the end of the process the signals are caught and dropped: a late one
-// must not turn a clean end into a death by signal.
+// End releases the signal channel, writes the last line and returns code. Call it last in body.
+// Later
+// signals are caught and dropped, so they do not kill a process that ends with an exit code.
 func (s *Signals) End(log *Log, code int) int {
 	s.release()
 	s.stop()

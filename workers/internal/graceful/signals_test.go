@@ -109,8 +109,8 @@ func TestBodyThatHangs(t *testing.T) {
 		signals []time.Duration
 		elapsed time.Duration
 	}{
-		"one signal":  {[]time.Duration{0}, 3*time.Second + reserve},
-		"two signals": {[]time.Duration{0, 2 * time.Second}, 2*time.Second + reserve},
+		"one signal":  {[]time.Duration{0}, 3*time.Second + exitTimeout},
+		"two signals": {[]time.Duration{0, 2 * time.Second}, 2*time.Second + exitTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

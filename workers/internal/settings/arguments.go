@@ -6,7 +6,7 @@ import (
 	"text/tabwriter"
 )
 
-// Program is what a command line can ask for by itself.
+// Program describes a program for --help and --version.
 type Program struct {
 	Name    string
 	Version string
@@ -14,8 +14,8 @@ type Program struct {
 	File    string // the configuration file
 }
 
-// Arguments answers a command line. ended is false where the program has to go on, which is without
-// arguments; else code is its exit code: 0 after --version and --help, 2 after anything else.
+// Arguments handles the command line. Without arguments ended is false and the program goes on.
+// Otherwise code is the exit code: 0 after --version and --help, 2 for any other argument.
 func (p Program) Arguments(args []string, table []Setting, stdout, stderr io.Writer) (code int,
 	ended bool) {
 	switch {

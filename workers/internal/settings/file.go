@@ -10,14 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// most is how many bytes of a configuration file are read.
-const most = 1 << 20
+// maxFile is the largest configuration file in bytes.
+const maxFile = 1 << 20
 
-// Open opens a configuration file. Where there is none it returns nil and no error. Anything but a
-// regular file is an error: a pipe would have to be waited for, and a directory is what Docker
-// makes of a mount whose source is missing.
+// Open opens a configuration file. It returns nil without an error if the file does not exist. A
+// file
+// that is not regular is an error: a pipe would block, and Docker creates a directory for a mount
+// whose source is missing.
 func Open(name string) (*os.File, error) {
-	// O_NONBLOCK, as the open of a pipe waits for its other end.
+	// O_NONBLOCK, because the open of a FIFO waits for its other end.
 	file, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -35,25 +36,24 @@ func Open(name string) (*os.File, error) {
 	return file, nil
 }
 
-// Content is what stands in file, which may be nil. More than a MiB is an error.
+// Content returns the content of file, which may be nil. A content above 1 MiB is an error.
 func Content(file *os.File) ([]byte, error) {
 	if file == nil {
 		return nil, nil
 	}
-	content, err := io.ReadAll(io.LimitReader(file, most+1))
+	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the configuration: %w", err)
 	}
-	if len(content) > most {
-		return nil, fmt.Errorf("cannot read %s: it has more than %d bytes", file.Name(), most)
+	if len(content) > maxFile {
+		return nil, fmt.Errorf("cannot read %s: it has more than %d bytes", file.Name(), maxFile)
 	}
 	return content, nil
 }
 
-// Load reads table from env and from the configuration file called name, with decode to make values
-// of its content. The file is nil if there is none; else it is still open, and the caller's to
-// close. A file that cannot be read or decoded is the only fault reported, as nothing is known of
-// its values.
+// Load reads the settings of table from env and from the file called name, whose content decode
+// parses. It returns the open file, which the caller closes, or nil if there is none. If the file
+// cannot be read or decoded, that is the only fault returned.
 func Load(
 	table []Setting, env func(string) (string, bool), name string,
 	decode func([]byte) (map[string]string, error),

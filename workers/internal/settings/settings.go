@@ -1,5 +1,6 @@
-// Package settings finds out what a program was told: the environment wins over the file, the file
-// over the defaults.
+// Package settings reads the settings of a program. The environment overrides the file, and the
+// file
+// overrides the defaults.
 package settings
 
 import (
@@ -10,21 +11,21 @@ import (
 	"time"
 )
 
-// Setting is one value that a program can be told from outside.
+// Setting is one setting of a program.
 type Setting struct {
 	Name    string // of the environment variable
 	Key     string // in the configuration file
-	Default string // empty where there is none: then the setting has to be given
+	Default string // empty if the setting is required
 	Value
 }
 
-// Value says which texts are right for a setting and takes them over.
+// Value parses and stores the value of a setting.
 type Value struct {
-	Want string                 // what would be right, to follow "want "
-	Set  func(text string) bool // false if text is not right
+	Want string                 // describes valid values; follows "want " in an error
+	Set  func(text string) bool // returns false if text is invalid
 }
 
-// Whole is a whole number from least to most, both included.
+// Whole is a whole number from least to most, inclusive.
 func Whole(target *int, least, most int) Value {
 	return Value{
 		Want: fmt.Sprintf("a whole number from %d to %d", least, most),
@@ -35,7 +36,7 @@ func Whole(target *int, least, most int) Value {
 	}
 }
 
-// Duration is a time with its unit from least to most, both included.
+// Duration is a time with a unit from least to most, inclusive.
 func Duration(target *time.Duration, least, most time.Duration) Value {
 	return Value{
 		Want: fmt.Sprintf("a time with its unit from %v to %v, such as 1500ms or 5s", least, most),
@@ -46,7 +47,7 @@ func Duration(target *time.Duration, least, most time.Duration) Value {
 	}
 }
 
-// Choice is one of names, written in whatever case; target gets it as it stands in names.
+// Choice is one of names, case-insensitive. target gets the spelling in names.
 func Choice(target *string, names []string) Value {
 	return Value{
 		Want: "one of " + strings.Join(names, ", "),
@@ -59,7 +60,7 @@ func Choice(target *string, names []string) Value {
 	}
 }
 
-// Text is any text that fits, and want says in words which do.
+// Text is any text for which fits returns true. want describes these texts.
 func Text(target *string, want string, fits func(string) bool) Value {
 	return Value{Want: want, Set: func(text string) bool { return take(target, text, fits(text)) }}
 }
@@ -71,11 +72,12 @@ func take[T any](target *T, value T, ok bool) bool {
 	return ok
 }
 
-// Read gives every setting of table its value: from env (as os.LookupEnv), else from the values of
-// the file called fileName, else its default. Space around a value does not count, and an empty
-// value is as good as none, so that `NAME=${NAME}` in a compose file means nothing where NAME is
-// not set. What is wrong comes back all at once, in the order of the table; each error names the
-// setting, where the value came from and what would be right.
+// Read sets every setting of table: from env (as os.LookupEnv), else from the values of the file
+// called
+// fileName, else to its default. It trims spaces. An empty value counts as not set, so
+// `NAME=${NAME}`
+// in a compose file has no effect if NAME is not set. It returns all faults in the order of the
+// table. Each one contains the setting, the source of the value and the valid values.
 func Read(table []Setting, env func(string) (string, bool), fileName string,
 	file map[string]string) (faults []error) {
 	for _, s := range table {

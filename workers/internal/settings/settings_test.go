@@ -97,7 +97,7 @@ func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
 	for name, content := range map[string]string{"good": "5", "bad": "x", "undecodable": "?",
-		"big": strings.Repeat(" ", most+1)} {
+		"big": strings.Repeat(" ", maxFile+1)} {
 		if err := os.WriteFile(path(name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}

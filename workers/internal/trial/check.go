@@ -7,11 +7,16 @@ import (
 	"strings"
 )
 
-var head = regexp.MustCompile(`^\d\d:\d\d:\d\d\.\d{3}Z \[(TRACE|DEBUG|INFO|WARN|ERROR)\] {1,2}action: [a-z_]+ \| result: `)
+var head = regexp.MustCompile(
+	`^\d\d:\d\d:\d\d\.\d{3}Z \[(TRACE|DEBUG|INFO|WARN|ERROR)\] {1,2}` +
+	`action: [a-z_]+ \| result: `,
+)
 
-// Check says what is wrong with a line for those who look for `action:` and split at every `|`:
-// each field has a name and a colon, the result is one of three, and no field is called source,
-// action or result once more.
+// Check returns an error if a log line breaks the format that tools expect, which search for
+// `action:`
+// and split at every `|`: each field has a name and a colon, result is success, fail or
+// in_progress,
+// and no field is named source, or action or result a second time.
 func Check(line string) error {
 	if !strings.Contains(line, "action:") {
 		return nil

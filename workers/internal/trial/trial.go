@@ -1,6 +1,5 @@
-// Package trial drives real programs in tests: it builds one, starts it, waits for lines of its
-// output, signals it and waits for its end. Everything waits with a bound, and no longer than for
-// the event itself.
+// Package trial runs real programs in tests: it builds a program, starts it, waits for lines of its
+// output, sends signals and waits for its end. Every wait has a timeout and ends with the event.
 package trial
 
 import (
@@ -20,12 +19,12 @@ import (
 	"time"
 )
 
-// Bound is how long any one wait may last. It is for a busy machine: a wait that comes near it has
-// failed.
+// Bound is the timeout of each wait. It is long enough for a busy machine.
 const Bound = 20 * time.Second
 
-// Program is a program that is built once, when it is first needed, with the race detector if the
-// tests have it too. Only Path has to be set. It may be used by many tests at once.
+// Program is a program that is built once, at its first use, with the race detector if the tests
+// have
+// it. Only Path is required. A Program is safe for concurrent use.
 type Program struct {
 	Path  string // of the package, relative to the test's
 	Plain bool   // never with the race detector, which makes the start ten times as slow
@@ -35,15 +34,15 @@ type Program struct {
 	err  error
 }
 
-// Remove removes what was built. It is for the end of TestMain.
+// Remove removes the binary. Call it at the end of TestMain.
 func (p *Program) Remove() {
 	if p.dir != "" {
 		_ = os.RemoveAll(p.dir)
 	}
 }
 
-// Command prepares the program with nothing in its environment but env, in an empty folder that is
-// its working directory. Both can be changed before Start.
+// Command returns a command with the environment env and an empty working directory. Both can be
+// changed before Start.
 func (p *Program) Command(t testing.TB, env ...string) *exec.Cmd {
 	t.Helper()
 	p.once.Do(p.build)
@@ -57,7 +56,7 @@ func (p *Program) Command(t testing.TB, env ...string) *exec.Cmd {
 	return cmd
 }
 
-// Run is Start of Command.
+// Run starts the command that Command returns.
 func (p *Program) Run(t testing.TB, env ...string) *Process {
 	t.Helper()
 	return Start(t, p.Command(t, env...))
@@ -82,12 +81,13 @@ func (p *Program) build() {
 	}
 }
 
-// touch looks at each source of the program. It is for the cache of go test, which takes the result
-// of the last time unless something changed that the test itself is made of or has looked at: the
-// program would not count.
+// touch calls stat for each source file of the program. go test caches the result of a test until a
+// file changes that the test was built from or has accessed, and would ignore the program
+// otherwise.
 func (p *Program) touch() error {
 	list := exec.Command("go", "list", "-deps", "-f",
-		`{{if not .Standard}}{{$dir := .Dir}}{{range .GoFiles}}{{$dir}}/{{.}}{{"\n"}}{{end}}{{end}}`, p.Path)
+		`{{if not .Standard}}{{$dir := .Dir}}{{range ` +
+			`.GoFiles}}{{$dir}}/{{.}}{{"\n"}}{{end}}{{end}}`, p.Path)
 	output, err := list.Output()
 	if err != nil {
 		return fmt.Errorf("cannot list the sources of %s: %w", p.Path, err)
@@ -103,18 +103,19 @@ func (p *Program) touch() error {
 	return nil
 }
 
-// Process is a program that runs. Its methods are for one goroutine.
+// Process is a running program. One goroutine may use it.
 type Process struct {
 	*exec.Cmd
 	t      testing.TB
 	lines  lines
-	next   int           // the first line that Await has not passed yet
+	next   int           // the index of the next line for Await
 	ended  chan struct{} // closed once it was waited for
 	waited error
 }
 
-// Start starts cmd, whose standard output and error become the lines. When the test ends and it
-// still runs, it is killed.
+// Start starts cmd and collects the lines of its standard output and error. It kills the process at
+// the
+// end of the test.
 func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
 	read, write, err := os.Pipe()
@@ -143,8 +144,9 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	return p
 }
 
-// Await returns the next line that has all the texts in it, and passes it and those before it. The
-// test ends if there is none.
+// Await waits for the next line that contains all texts and returns it. The next call continues
+// after
+// that line. Await fails the test if there is no such line.
 func (p *Process) Await(texts ...string) string {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Bound)
@@ -171,8 +173,9 @@ func (p *Process) Signal(sig syscall.Signal) {
 	}
 }
 
-// Exit waits for the end and returns the exit code, or minus the signal that killed it. It then
-// checks each line as Check does.
+// Exit waits for the end of the process, checks each line with Check and returns the exit code, or
+// the
+// negative number of the signal that killed it.
 func (p *Process) Exit() int {
 	p.t.Helper()
 	select {
@@ -195,10 +198,10 @@ func (p *Process) Exit() int {
 	return p.ProcessState.ExitCode()
 }
 
-// Lines are the lines until now; after Exit they are all.
+// Lines returns the lines so far, and all lines after Exit.
 func (p *Process) Lines() []string { return p.lines.all() }
 
-// Output is the same as one text to be shown, its very long lines cut.
+// Output returns the lines as one text, each cut to 300 bytes.
 func (p *Process) Output() string {
 	var b strings.Builder
 	for _, line := range p.Lines() {
@@ -207,7 +210,7 @@ func (p *Process) Output() string {
 	return b.String()
 }
 
-// Count is how many of the lines have all the texts in them.
+// Count returns the number of lines that contain all texts.
 func (p *Process) Count(texts ...string) (n int) {
 	for _, line := range p.Lines() {
 		if !slices.ContainsFunc(texts, func(text string) bool {
@@ -219,7 +222,7 @@ func (p *Process) Count(texts ...string) (n int) {
 	return n
 }
 
-// lines grow at the end while others wait for more.
+// lines collects lines while other goroutines wait for them.
 type lines struct {
 	mutex sync.Mutex
 	list  []string
@@ -245,7 +248,7 @@ func (l *lines) readAll(from io.Reader) {
 	}
 }
 
-// at waits for the line i; false if there will be none, or ctx is done.
+// at waits for line i. It returns false if the output or ctx ends first.
 func (l *lines) at(ctx context.Context, i int) (string, bool) {
 	for {
 		l.mutex.Lock()
