@@ -32,9 +32,6 @@ var notYet = []string{
 	"supervisor",
 	"supervisor/config",
 	"workers/client",
-	"workers/internal/graceful",
-	"workers/internal/settings",
-	"workers/internal/trial",
 	"workers/server",
 }
 

@@ -9,9 +9,6 @@ import (
 	"tp0/workers/internal/graceful"
 )
 
-// version is set when the program is linked, with -X main.version=….
-var version = "dev"
-
 func main() {
 	// This is the first statement: a signal that arrives earlier kills the process.
 	signals := graceful.Catch(3 * time.Second)

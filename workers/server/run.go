@@ -9,6 +9,9 @@ import (
 	"tp0/workers/internal/settings"
 )
 
+// version is set when the program is linked, with -X main.version=….
+var version = "dev"
+
 // run runs the program and returns its exit code.
 func run(signals *graceful.Signals, args []string, stdout, stderr io.Writer) int {
 	program := settings.Program{
