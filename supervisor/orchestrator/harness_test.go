@@ -51,7 +51,7 @@ func newRelay(t *testing.T) *output.Relay {
 		// On a busy machine a writer may not be scheduled in the 20 ms that Close waits for it.
 		// goleak finds a writer that never ends.
 		err := relay.Close(context.Background())
-		if err != nil && !strings.HasSuffix(err.Error(), "it does not come back from a write") {
+		if err != nil && !strings.HasSuffix(err.Error(), "its write has not returned") {
 			t.Error(err)
 		}
 		if err := null.Close(); err != nil {
