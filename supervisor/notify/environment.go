@@ -10,7 +10,7 @@ import (
 // Environment is what the service manager passed in environment variables. The zero value means
 // that there is no service manager.
 type Environment struct {
-	Socket   string        // NOTIFY_SOCKET; empty disables notifications
+	Socket string // NOTIFY_SOCKET; empty disables notifications
 	// WATCHDOG_USEC, the longest time between two keep-alives; 0 disables them
 	Watchdog time.Duration
 }

@@ -259,7 +259,7 @@ func (d *drops) list() []drop {
 type testRelay struct {
 	*Relay
 	t        *testing.T
-	ledger    *ledger
+	ledger   *ledger
 	drops    *drops
 	out, log *os.File // the read ends of the standard streams
 	ours     []*os.File

@@ -43,7 +43,7 @@ func TestCheck(t *testing.T) {
 	for _, tt := range []struct {
 		attempts string
 		changes  []string
-		err   string
+		err      string
 	}{
 		{"sss", nil, "<nil>"},
 		{"sffsffs", []string{"fault 2", "<nil>", "fault 5", "<nil>"}, "<nil>"},

@@ -25,14 +25,14 @@ const (
 	// lingerTimeout and lingerBytes limit the wait for the client to close. If the server closes
 	// while bytes of the client are unread or in flight, the kernel sends a reset, which can
 	// discard the answer.
-	lingerTimeout      = 250 * time.Millisecond
-	lingerBytes = 1 << 20
+	lingerTimeout = 250 * time.Millisecond
+	lingerBytes   = 1 << 20
 )
 
 var (
 	errNoRequest = errors.New("nothing was asked")
-	errTooLong  = fmt.Errorf("the line has more than %d bytes", maxLine)
-	errHurried  = errors.New("the rest of the line did not come before the end")
+	errTooLong   = fmt.Errorf("the line has more than %d bytes", maxLine)
+	errHurried   = errors.New("the rest of the line did not come before the end")
 )
 
 // connection is the connection of one client.

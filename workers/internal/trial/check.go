@@ -9,7 +9,7 @@ import (
 
 var head = regexp.MustCompile(
 	`^\d\d:\d\d:\d\d\.\d{3}Z \[(TRACE|DEBUG|INFO|WARN|ERROR)\] {1,2}` +
-	`action: [a-z_]+ \| result: `,
+		`action: [a-z_]+ \| result: `,
 )
 
 // Check returns an error if a log line breaks the format that tools expect, which search for

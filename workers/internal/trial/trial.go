@@ -86,7 +86,7 @@ func (p *Program) build() {
 // otherwise.
 func (p *Program) touch() error {
 	list := exec.Command("go", "list", "-deps", "-f",
-		`{{if not .Standard}}{{$dir := .Dir}}{{range ` +
+		`{{if not .Standard}}{{$dir := .Dir}}{{range `+
 			`.GoFiles}}{{$dir}}/{{.}}{{"\n"}}{{end}}{{end}}`, p.Path)
 	output, err := list.Output()
 	if err != nil {
