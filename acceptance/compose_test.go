@@ -10,13 +10,14 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"tp0/supervisor/config"
+	hclconfig "tp0/supervisor/config/hcl"
 	"tp0/supervisor/fixture/needs"
 )
 
 // TestGracePeriods checks that each container engine grants more time than the deadline.
 func TestGracePeriods(t *testing.T) {
-	cfg, err := config.Load("../supervisor.hcl", config.Options{Environ: []string{"PATH=" + bin}})
+	cfg, err := hclconfig.Load("../supervisor.hcl",
+		hclconfig.Options{Environ: []string{"PATH=" + bin}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,9 +19,11 @@ var layers = [][]string{
 	{"orchestrator"},
 	{"sockets", "orchestrator/rollout"},
 	{
-		"process", "config", "control", "output", "probe", "eventlog", "report",
+		"process", "config/hcl", "control", "output", "probe", "eventlog", "report",
 		"watch", "notify", "guard",
 	},
+	{"config/plan"},
+	{"config"},
 	{"process/phase", "process/proof", "process/spawn", "lifecycle"},
 	{"fdledger", "mailbox", "limits"},
 	{"procfs", "event", "files", "entrypoint", "exitcode", "termtext", "findings"},
@@ -30,7 +32,7 @@ var layers = [][]string{
 
 const (
 	modulePath = "tp0/supervisor/"
-	// hclPath is the module of HCL. Only package config may import it.
+	// hclPath is the module of HCL. Only package config/hcl may import it.
 	hclPath = "github.com/hashicorp/hcl/v2"
 )
 
@@ -62,8 +64,8 @@ func TestImportsPointDown(t *testing.T) {
 		}
 		for _, i := range f.Imports {
 			imported := strings.Trim(i.Path.Value, `"`)
-			if strings.HasPrefix(imported, hclPath) && importer != "config" {
-				t.Errorf("%s imports %s: only package config may", path, imported)
+			if strings.HasPrefix(imported, hclPath) && importer != "config/hcl" {
+				t.Errorf("%s imports %s: only package config/hcl may", path, imported)
 			}
 			name, internal := strings.CutPrefix(imported, modulePath)
 			if internal && layerOf[name] <= own {

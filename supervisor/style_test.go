@@ -31,6 +31,8 @@ var notYet = []string{
 	"deploy/drill",
 	"supervisor",
 	"supervisor/config",
+	"supervisor/config/hcl",
+	"supervisor/config/plan",
 	"workers/client",
 	"workers/server",
 }

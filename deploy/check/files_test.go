@@ -17,7 +17,7 @@ import (
 
 	apps "k8s.io/api/apps/v1"
 
-	"tp0/supervisor/config"
+	hclconfig "tp0/supervisor/config/hcl"
 )
 
 const root = "../.."
@@ -75,7 +75,7 @@ func configured(t *testing.T, engine, file string, hcl []byte, grace, before tim
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := config.Load(path, config.Options{Environ: []string{"PATH=" + bin}, Only: only})
+	cfg, err := hclconfig.Load(path, hclconfig.Options{Environ: []string{"PATH=" + bin}, Only: only})
 	if err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"tp0/supervisor/cli"
 	"tp0/supervisor/config"
+	hclconfig "tp0/supervisor/config/hcl"
 	"tp0/supervisor/event"
 	"tp0/supervisor/limits"
 	"tp0/supervisor/watch"
@@ -31,7 +32,7 @@ func (a *app) load(o cli.RunOptions) (l loadResult) {
 		l.err = fmt.Errorf("cannot read the limit of open files: %w", err)
 		return l
 	}
-	opt := config.Options{
+	opt := hclconfig.Options{
 		Files: a.files, Environ: os.Environ(), Only: o.Only, NoFile: limit.Cur,
 		Vars: o.Vars, VarFiles: o.VarFiles,
 	}
@@ -39,7 +40,7 @@ func (a *app) load(o cli.RunOptions) (l loadResult) {
 		l.sources = watch.NewSources(a.files)
 		opt.OnRead, opt.OnList = l.sources.AddFile, l.sources.AddDirectory
 	}
-	l.cfg, l.err = config.Load(o.Config, opt)
+	l.cfg, l.err = hclconfig.Load(o.Config, opt)
 	return l
 }
 
@@ -52,7 +53,7 @@ func (a *app) reload(o cli.RunOptions) (*config.Config, error) {
 	if l.err == nil {
 		l.err = a.reserveThreads(l.cfg)
 	}
-	var faults *config.Faults
+	var faults *hclconfig.Faults
 	if errors.As(l.err, &faults) {
 		var text strings.Builder
 		_ = faults.Write(&text, 0, false)

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"os"
 
-	"tp0/supervisor/config"
+	hclconfig "tp0/supervisor/config/hcl"
 )
 
 // refuse prints why nothing was started, and returns code.
 func refuse(err error, code int) int {
-	var faults *config.Faults
+	var faults *hclconfig.Faults
 	if errors.As(err, &faults) {
 		_ = faults.Write(os.Stderr, 0, wantsColor(os.Stderr))
 		return code

@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"tp0/supervisor/config/plan"
 	"tp0/supervisor/event"
 	"tp0/supervisor/fdledger"
 	"tp0/supervisor/report"
@@ -71,7 +72,7 @@ func (a *app) writeReport(file *report.File) {
 	host, _ := os.Hostname()
 	facts := report.Facts{
 		Version: a.version, Host: host, Config: cfg.Path, Group: map[string]string{},
-		DependsOn: cfg.StoppedBefore(),
+		DependsOn: plan.StoppedBefore(cfg),
 	}
 	complete, outcome := a.result(1)
 	facts.Complete, facts.Code = complete, a.exitCode(outcome)

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tp0/supervisor/config"
+	hclconfig "tp0/supervisor/config/hcl"
 	"tp0/supervisor/exitcode"
 )
 
@@ -86,10 +87,10 @@ func absolute(paths []string) ([]string, error) {
 // load loads a configuration for a verb that starts nothing. If it has faults, they are printed,
 // the exit code is set, and the result is nil.
 func (c *cli) load(path string) (*config.Config, error) {
-	cfg, err := config.Load(
-		path, config.Options{Environ: os.Environ(), Vars: c.vars, VarFiles: c.varFiles},
+	cfg, err := hclconfig.Load(
+		path, hclconfig.Options{Environ: os.Environ(), Vars: c.vars, VarFiles: c.varFiles},
 	)
-	var faults *config.Faults
+	var faults *hclconfig.Faults
 	if errors.As(err, &faults) {
 		c.code = exitcode.Usage
 		return nil, faults.Write(c.Stderr, 0, false)

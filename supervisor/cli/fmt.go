@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"tp0/supervisor/config"
+	hclconfig "tp0/supervisor/config/hcl"
 	"tp0/supervisor/exitcode"
 )
 
@@ -100,7 +100,7 @@ func (f *formatter) argument(arg string) error {
 	}
 	var all error
 	for _, path := range paths {
-		src, err := config.Read(path)
+		src, err := hclconfig.Read(path)
 		if err == nil {
 			err = f.format(path, src, func(out []byte) error {
 				if bytes.Equal(out, src) {
@@ -120,8 +120,8 @@ func escaped(path string) string {
 }
 
 func (f *formatter) format(name string, src []byte, write func([]byte) error) error {
-	out, err := config.Format(src, name)
-	var faults *config.Faults
+	out, err := hclconfig.Format(src, name)
+	var faults *hclconfig.Faults
 	if errors.As(err, &faults) {
 		f.code = exitcode.Usage
 		return faults.Write(f.Stderr, 0, false)

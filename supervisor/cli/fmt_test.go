@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"tp0/supervisor/config"
+	hclconfig "tp0/supervisor/config/hcl"
 )
 
 // supervisor runs a command line in the process of the test.
@@ -154,7 +154,7 @@ func TestValidateJSON(t *testing.T) {
 		)
 		var got struct {
 			Valid       bool
-			Diagnostics []config.Diagnostic
+			Diagnostics []hclconfig.Diagnostic
 		}
 		if err := json.Unmarshal([]byte(stdout), &got); err != nil || len(got.Diagnostics) == 0 {
 			t.Fatalf("%v: %s%s", err, stdout, stderr)

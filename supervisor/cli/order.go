@@ -10,6 +10,7 @@ import (
 	"github.com/mitchellh/go-wordwrap"
 
 	"tp0/supervisor/config"
+	"tp0/supervisor/config/plan"
 )
 
 // writeOrder prints the layers of the start and of the stop, and how long the stop can take.
@@ -20,20 +21,20 @@ func writeOrder(w io.Writer, cfg *config.Config) {
 	}
 	r := newRows(w, names)
 	fmt.Fprintln(w, "Start order; each child starts when its dependencies are met:")
-	for i, layer := range cfg.StartLayers() {
+	for i, layer := range plan.StartLayers(cfg) {
 		for j, c := range layer {
 			r.row(lead(i, j), c.Name, strings.Join(append(traits(c), waits(cfg, c)...), ", "))
 		}
 	}
 	s := cfg.Shutdown
 	fmt.Fprintln(w, "\nStop order; each child stops after its dependents, within this time:")
-	latest := cfg.LatestStops()
-	for i, layer := range cfg.StopLayers() {
+	latest := plan.LatestStops(cfg)
+	for i, layer := range plan.StopLayers(cfg) {
 		for j, c := range layer {
 			r.row(lead(i, j), c.Name, takes(c, latest[c.Name]))
 		}
 	}
-	chain, sum := cfg.WorstCase()
+	chain, sum := plan.WorstCase(cfg)
 	var parts []string
 	for _, c := range chain {
 		parts = append(parts, fmt.Sprintf("%s %v", c.Name, c.KillTimeout()))

@@ -9,27 +9,29 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/config"
+	"tp0/supervisor/config/plan"
 )
 
 // writeReload prints the effect of a reload from old to cfg.
 func writeReload(w io.Writer, old, cfg *config.Config) {
-	plan := config.PlanChange(old, cfg)
-	if plan.Empty() {
+	changes := plan.Compare(old, cfg)
+	if changes.Empty() {
 		fmt.Fprintln(w, "A reload would change nothing.")
 	} else {
 		fmt.Fprintln(w, "A reload would do this:")
 	}
-	globals, differences := config.Differences(old, cfg)
-	changed := map[string]config.Change{}
-	for _, c := range plan.Changed {
+	globals, differences := plan.Differences(old, cfg)
+	changed := map[string]plan.Change{}
+	for _, c := range changes.Changed {
 		changed[c.Name] = c
 	}
 	down := goingDown(cfg, changed)
-	r := newRows(w, slices.Concat(plan.Added, plan.Removed, plan.Kept, namesOf(plan.Changed)))
-	for _, name := range plan.Added {
+	names := slices.Concat(changes.Added, changes.Removed, changes.Kept, namesOf(changes.Changed))
+	r := newRows(w, names)
+	for _, name := range changes.Added {
 		r.row("  + ", name, "is started")
 	}
-	for _, name := range plan.Removed {
+	for _, name := range changes.Removed {
 		r.row("  - ", name, "is stopped")
 	}
 	for _, i := range cfg.Instances() {
@@ -39,14 +41,14 @@ func writeReload(w io.Writer, old, cfg *config.Config) {
 		}
 	}
 	for _, i := range cfg.Instances() {
-		if slices.Contains(plan.Kept, i.Name) {
+		if slices.Contains(changes.Kept, i.Name) {
 			r.row("  = ", i.Name, "is kept"+told(i, false))
 		}
 	}
 	writeUpdateSlots(w, cfg, changed, down)
 	if cfg.Reload.Rollback &&
-		(len(plan.Added) > 0 || slices.ContainsFunc(
-			plan.Changed, func(c config.Change) bool { return c.Restart },
+		(len(changes.Added) > 0 || slices.ContainsFunc(
+			changes.Changed, func(c plan.Change) bool { return c.Restart },
 		)) {
 		fmt.Fprintln(w, "If one of them does not become ready, the old configuration is restored.")
 	}
@@ -58,9 +60,9 @@ func writeReload(w io.Writer, old, cfg *config.Config) {
 
 // goingDown returns the children that are stopped as a whole, because the update stops a child that
 // they depend on.
-func goingDown(cfg *config.Config, changed map[string]config.Change) map[string]bool {
+func goingDown(cfg *config.Config, changed map[string]plan.Change) map[string]bool {
 	down, stops := map[string]bool{}, map[string]bool{}
-	for _, layer := range cfg.StartLayers() { // dependencies come first
+	for _, layer := range plan.StartLayers(cfg) { // dependencies come first
 		for _, c := range layer {
 			for _, d := range c.DependsOn {
 				down[c.Name] = down[c.Name] || d.StopsAfterDependent() && stops[d.Child]
@@ -75,7 +77,7 @@ func goingDown(cfg *config.Config, changed map[string]config.Change) map[string]
 
 // writeUpdateSlots prints max_parallel of the children with more restarts than that.
 func writeUpdateSlots(
-	w io.Writer, cfg *config.Config, changed map[string]config.Change, down map[string]bool,
+	w io.Writer, cfg *config.Config, changed map[string]plan.Change, down map[string]bool,
 ) {
 	for _, c := range cfg.Children {
 		if down[c.Name] {
@@ -102,7 +104,7 @@ func writeUpdateSlots(
 }
 
 // namesOf returns the names of the changed instances.
-func namesOf(changes []config.Change) []string {
+func namesOf(changes []plan.Change) []string {
 	var names []string
 	for _, c := range changes {
 		names = append(names, c.Name)
@@ -112,7 +114,7 @@ func namesOf(changes []config.Change) []string {
 
 // verdict tells whether a change restarts an instance, and why.
 func verdict(
-	i *config.Instance, c config.Change, all []config.Difference, down map[string]bool,
+	i *config.Instance, c plan.Change, all []plan.Difference, down map[string]bool,
 ) string {
 	if !c.Restart {
 		return "keeps running: the change does not concern its process"
@@ -146,7 +148,7 @@ func told(i *config.Instance, restart bool) string {
 }
 
 // writeDifferences prints the changed attributes of an instance.
-func writeDifferences(w io.Writer, all []config.Difference) {
+func writeDifferences(w io.Writer, all []plan.Difference) {
 	var names []string
 	for _, d := range all {
 		names = append(names, d.Attribute)

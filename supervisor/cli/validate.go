@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"tp0/supervisor/config"
+	hclconfig "tp0/supervisor/config/hcl"
 	"tp0/supervisor/exitcode"
 )
 
@@ -26,8 +26,8 @@ Exit codes: 0 the configuration is valid, 2 it is not.`,
 			if err != nil {
 				return err
 			}
-			cfg, err := config.Load(
-				path, config.Options{Environ: os.Environ(), Vars: c.vars, VarFiles: c.varFiles},
+			cfg, err := hclconfig.Load(
+				path, hclconfig.Options{Environ: os.Environ(), Vars: c.vars, VarFiles: c.varFiles},
 			)
 			if err != nil {
 				c.code = exitcode.Usage
@@ -35,7 +35,7 @@ Exit codes: 0 the configuration is valid, 2 it is not.`,
 			if asJSON {
 				return c.validity(path, err)
 			}
-			var faults *config.Faults
+			var faults *hclconfig.Faults
 			if errors.As(err, &faults) {
 				return faults.Write(c.Stderr, 0, false)
 			}
@@ -60,18 +60,18 @@ Exit codes: 0 the configuration is valid, 2 it is not.`,
 // validity prints the diagnostics for an editor, in the format of terraform validate -json.
 func (c *cli) validity(path string, err error) error {
 	document := struct {
-		Valid       bool                `json:"valid"`
-		Diagnostics []config.Diagnostic `json:"diagnostics"`
-	}{err == nil, []config.Diagnostic{}}
-	var faults *config.Faults
+		Valid       bool                   `json:"valid"`
+		Diagnostics []hclconfig.Diagnostic `json:"diagnostics"`
+	}{err == nil, []hclconfig.Diagnostic{}}
+	var faults *hclconfig.Faults
 	switch {
 	case errors.As(err, &faults):
 		document.Diagnostics = faults.Diagnostics()
 	case err != nil: // a file that cannot be read has no position
 		document.Diagnostics = append(
 			document.Diagnostics,
-			config.Diagnostic{
-				Severity: config.SeverityError, Summary: "Cannot read", Detail: err.Error(),
+			hclconfig.Diagnostic{
+				Severity: hclconfig.SeverityError, Summary: "Cannot read", Detail: err.Error(),
 			},
 		)
 	}

@@ -1,6 +1,5 @@
-// Package config turns supervisor.hcl into plain values: it reads, decodes,
-// evaluates and validates, and reports every fault of a file at once. No HCL
-// type leaves it.
+// Package config has the configuration as plain values. Package config/hcl reads them from
+// a file, and package config/plan computes the order and the deadlines of a stop from them.
 package config
 
 import (
@@ -10,11 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
-	"tp0/supervisor/files"
 	"tp0/supervisor/lifecycle"
 )
 
-// Config is one valid configuration. Nothing in it is changed after [Load].
+// Config is one valid configuration. Nothing changes it after it was read.
 type Config struct {
 	Path     string // absolute
 	Log      Log
@@ -178,32 +176,6 @@ type Restart struct {
 	MaxDelay time.Duration
 }
 
-// Options are what a file is read with.
-type Options struct {
-	Environ []string // the supervisor's own, KEY=value
-	Only    []string // children or instances to keep; empty: all
-	NoFile  uint64   // descriptors that we may open (RLIMIT_NOFILE); 0: not checked
-
-	Vars     []string // values of variables, name=value; of doubles the last one counts
-	VarFiles []string // files with such values; Vars go before them, and a later one before an earlier
-
-	// Files reads them; nil: one of its own. Whoever does not want to wait for
-	// the load any more abandons it there.
-	Files *files.Reader
-
-	// OnRead is told of each file that the configuration is read from, before that is
-	// read and whether it is there or not; Listed of each directory, before it is
-	// listed, and which names count. Both are nil, or neither.
-	OnRead func(path string)
-	OnList func(dir string, counts func(name string) bool)
-}
-
-func (o *Options) saw(path string) {
-	if o.OnRead != nil {
-		o.OnRead(path)
-	}
-}
-
 // Instances returns all instances, in the order of the file.
 func (c *Config) Instances() []*Instance {
 	var all []*Instance
@@ -222,3 +194,45 @@ func (c *Config) Child(name string) *Child {
 	}
 	return nil
 }
+
+// KillTimeout is that of the slowest instance; without one it is 0.
+func (c *Child) KillTimeout() time.Duration {
+	var most time.Duration
+	for _, i := range c.Instances {
+		most = max(most, i.Policy.KillTimeout)
+	}
+	return most
+}
+
+// Sidecar reports whether the child is one. A child without instances is none.
+func (c *Child) Sidecar() bool { return len(c.Instances) > 0 && c.Instances[0].Policy.Sidecar }
+
+// Reserve is the part of a deadline that no timeout may use: the sweep of what
+// is left and the flush of the output come after the last child.
+func Reserve(deadline time.Duration) time.Duration {
+	return min(deadline/20, 500*time.Millisecond)
+}
+
+// DefaultKillHold is the value of Policy.KillHold where the configuration sets none.
+const DefaultKillHold = 250 * time.Millisecond
+
+// MaxStarting is how many runs are spawned at a time: each has descriptors open
+// until then that it does not need afterwards.
+const MaxStarting = 16
+
+// Strategy is how a new run takes the place of one that serves.
+type Strategy string
+
+const (
+	StopFirst Strategy = "stop-first"
+	Overlap   Strategy = "overlap"
+)
+
+// Where a stream goes, if not to a file.
+const (
+	LogStdout = "stdout"
+	LogStderr = "stderr"
+	LogNone   = "none"
+)
+
+const LogInherit = "inherit"

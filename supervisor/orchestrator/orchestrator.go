@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/config"
+	"tp0/supervisor/config/plan"
 	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/mailbox"
 	"tp0/supervisor/notify"
@@ -157,7 +158,7 @@ func New(opt Options) *Orchestrator {
 		processes: processTable{byID: map[process.ID]*instance{}},
 	}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
-	after := o.cfg.StoppedAfter()
+	after := plan.StoppedAfter(o.cfg)
 	for _, c := range o.cfg.Children {
 		for _, spec := range c.Instances {
 			inst := &instance{spec: spec}

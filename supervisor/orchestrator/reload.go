@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tp0/supervisor/config"
+	"tp0/supervisor/config/plan"
 	"tp0/supervisor/event"
 	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/orchestrator/rollout"
@@ -68,7 +69,7 @@ func (o *Orchestrator) applyConfig(cfg *config.Config) {
 			removed[inst.spec.Name] = inst
 		}
 	}
-	after := cfg.StoppedAfter()
+	after := plan.StoppedAfter(cfg)
 	var instances []*instance
 	for _, c := range cfg.Children {
 		order := order{dependsOn: c.DependsOn, stopsBefore: after[c.Name], revision: o.revision}
@@ -215,7 +216,7 @@ func (o *Orchestrator) finishReload() {
 // configReloaded returns the report of a reload. An instance that got another process during the
 // reload counts as changed, even if its specification is the old one again.
 func (o *Orchestrator) configReloaded() event.ConfigReloaded {
-	p := config.PlanChange(o.reloads.active.from, o.cfg)
+	p := plan.Compare(o.reloads.active.from, o.cfg)
 	replaced := map[string]bool{}
 	for _, inst := range o.instances {
 		replaced[inst.spec.Name] = replaced[inst.spec.Name] || inst.update.replaced

@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"tp0/supervisor/config"
+	"tp0/supervisor/config/plan"
 	"tp0/supervisor/orchestrator/rollout"
 	"tp0/supervisor/process/spawn"
 )
@@ -33,7 +34,7 @@ func (o *Orchestrator) openSockets(cfg *config.Config) error {
 		over := inst.current() && inst.state.Final() && inst.goal == rollout.Run
 		ended[inst.spec.Name] = ended[inst.spec.Name] || over
 	}
-	for _, c := range config.PlanChange(o.cfg, cfg).Changed {
+	for _, c := range plan.Compare(o.cfg, cfg).Changed {
 		ended[c.Name] = ended[c.Name] && !c.Restart
 	}
 	var listen []config.Listen

@@ -1,0 +1,403 @@
+package hclconfig
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"tp0/supervisor/config"
+	"tp0/supervisor/config/plan"
+	"tp0/supervisor/event"
+	"tp0/supervisor/lifecycle"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// machine is a directory with programs in bin, and options whose PATH it is.
+func machine(t testing.TB) (dir string, opt Options) {
+	t.Helper()
+	dir = t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(dir, "bin", "sub"), 0o755))
+	for _, name := range []string{"server", "client"} {
+		must(t, os.WriteFile(filepath.Join(dir, "bin", name), []byte("#!/bin/sh\n"), 0o755))
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "bin", "data"), nil, 0o644))
+	return dir, Options{Environ: []string{"PATH=" + filepath.Join(dir, "bin"), "HOME=/root", "EMPTY="}}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func good(t testing.TB, src string, opt Options) *config.Config {
+	t.Helper()
+	c, err := Parse([]byte(src), "supervisor.hcl", opt)
+	var faults *Faults
+	if errors.As(err, &faults) {
+		var b bytes.Buffer
+		must(t, faults.Write(&b, 0, false))
+		t.Fatalf("faults:\n%s", b.String())
+	}
+	must(t, err)
+	return c
+}
+
+const example = `
+log_level  = "info"
+log_format = "text"
+
+shutdown {
+  deadline = "9s"
+  proof    = "exact"
+  strict   = false
+}
+
+child "server" {
+  command      = "server"
+  env          = { SERVER_PORT = env("SERVER_PORT", "12345") }
+  kill_signal  = "SIGTERM"
+  kill_timeout = "5s"
+  ready {
+    tcp     = "127.0.0.1:12345"
+    timeout = "5s"
+  }
+}
+
+child "client" {
+  count      = 2
+  command    = "client"
+  env        = { CLI_ID = index }
+  depends_on = ["server"]
+  restart {
+    on       = "failure"
+    attempts = 5
+    interval = "1m"
+    delay    = "200ms"
+    max_delay = "30s"
+  }
+  on_success = "ignore"
+  on_failure = "shutdown"
+  logs {
+    format = "text"
+    stdout = "stdout"
+    stderr = "stdout"
+  }
+}
+`
+
+func TestContractExample(t *testing.T) {
+	dir, opt := machine(t)
+	c := good(t, example, opt)
+	wd, err := os.Getwd()
+	must(t, err)
+	base := []string{"EMPTY=", "HOME=/root", "PATH=" + filepath.Join(dir, "bin")}
+	logs := config.Logs{Format: "text", Stdout: "stdout", Stderr: "stdout"}
+	hold := 250 * time.Millisecond
+	restart := config.Restart{On: "failure", Attempts: 5, Interval: time.Minute, Delay: 200 * time.Millisecond, MaxDelay: 30 * time.Second}
+	client := func(i int) *config.Instance {
+		return &config.Instance{
+			Name: fmt.Sprintf("client%d", i), Child: "client", Index: i,
+			Launch: config.Launch{
+				Command: "client", Path: filepath.Join(dir, "bin", "client"),
+				Env:  append([]string{fmt.Sprintf("CLI_ID=%d", i)}, base...),
+				Logs: logs,
+			},
+			Policy: config.Policy{KillSignal: syscall.SIGTERM, KillTimeout: 3550 * time.Millisecond, SharedTimeout: true, KillHold: hold, KillScope: lifecycle.ScopeGroup, Descendants: config.EndDescendants, SuccessCodes: []int{0}, Restart: restart, MaxParallel: 1, OnSuccess: config.Ignore, OnFailure: config.ShutDown},
+		}
+	}
+	want := &config.Config{
+		Path:     filepath.Join(wd, "supervisor.hcl"),
+		Log:      config.Log{Level: "info", Format: "text"},
+		Shutdown: config.Shutdown{Deadline: 9 * time.Second, Reserve: 450 * time.Millisecond, Proof: event.ProofExact},
+		Children: []*config.Child{
+			{Name: "server", Instances: []*config.Instance{{
+				Name: "server", Child: "server", Index: 1,
+				Launch: config.Launch{
+					Command: "server", Path: filepath.Join(dir, "bin", "server"),
+					Env:   append(slices.Clone(base), "SERVER_PORT=12345"),
+					Ready: &config.Ready{Probe: config.Probe{TCP: "127.0.0.1:12345"}, Timeout: 5 * time.Second},
+					Logs:  logs,
+				},
+				Policy: config.Policy{KillSignal: syscall.SIGTERM, KillTimeout: 5 * time.Second, KillHold: hold, KillScope: lifecycle.ScopeGroup, Descendants: config.EndDescendants, SuccessCodes: []int{0}, Restart: restart, MaxParallel: 1, OnSuccess: config.Ignore, OnFailure: config.ShutDown},
+			}}},
+			{Name: "client", DependsOn: []config.Dependency{{Child: "server", Until: config.UntilReady}}, Instances: []*config.Instance{client(1), client(2)}},
+		},
+	}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got  %s\nwant %s", dump(c), dump(want))
+	}
+	if got := c.Child("client"); got != c.Children[1] {
+		t.Errorf("Child(client) = %v", got)
+	}
+	if got := c.Child("nobody"); got != nil {
+		t.Errorf("Child(nobody) = %v", got)
+	}
+}
+
+func dump(c *config.Config) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%+v\n", *c)
+	for _, i := range c.Instances() {
+		fmt.Fprintf(&b, "  %+v %+v\n", *i, i.Launch.Ready)
+	}
+	return b.String()
+}
+
+func TestDefaultsAreThoseWrittenOut(t *testing.T) {
+	_, opt := machine(t)
+	short := good(t, `child "a" { command = "server" }`, opt)
+	long := good(t, `
+log_level = "info"
+log_format = "text"
+shutdown {
+  deadline = "9s"
+  proof = "exact"
+  strict = false
+}
+child "a" {
+  command = "server"
+  args = []
+  env = {}
+  depends_on = []
+  kill_signal = "SIGTERM"
+  kill_timeout = "8.55s"
+  on_success = "ignore"
+  on_failure = "shutdown"
+  restart {
+    on = "failure"
+    attempts = 5
+    interval = "1m"
+    delay = "200ms"
+    max_delay = "30s"
+  }
+  logs {
+    format = "text"
+    stdout = "stdout"
+    stderr = "stdout"
+  }
+}`, opt)
+	long.Instances()[0].Policy.SharedTimeout = true // the one difference
+	if !reflect.DeepEqual(short, long) {
+		t.Errorf("short %s\nlong %s", dump(short), dump(long))
+	}
+	withReady := good(t, `child "a" {
+  command = "server"
+  ready { 
+    tcp = ":1" 
+  }
+}`, opt)
+	if got := *withReady.Instances()[0].Launch.Ready; !reflect.DeepEqual(got, config.Ready{Probe: config.Probe{TCP: ":1"}, Timeout: 5 * time.Second}) {
+		t.Errorf("ready = %v", got)
+	}
+}
+
+func TestValues(t *testing.T) {
+	dir, opt := machine(t)
+	sub := filepath.Join(dir, "bin", "sub")
+	bin := filepath.Join(dir, "bin")
+	opt.Environ = append(opt.Environ, "PORT=7000", "HOME=/twice")
+	tests := map[string]struct {
+		body string
+		of   func(*config.Instance) any
+		want any
+	}{
+		"signal without SIG":        {`kill_signal = "int"`, func(i *config.Instance) any { return i.Policy.KillSignal }, syscall.SIGINT},
+		"signal in lower case":      {`kill_signal = "sigquit"`, func(i *config.Instance) any { return i.Policy.KillSignal }, syscall.SIGQUIT},
+		"signal KILL":               {`kill_signal = "KILL"`, func(i *config.Instance) any { return i.Policy.KillSignal }, syscall.SIGKILL},
+		"signal of systemd":         {`kill_signal = "SIGRTMIN+3"`, func(i *config.Instance) any { return i.Policy.KillSignal }, syscall.Signal(37)},
+		"signal from above":         {`kill_signal = "RTMAX-1"`, func(i *config.Instance) any { return i.Policy.KillSignal }, syscall.Signal(63)},
+		"args convert":              {`args = ["a", 1, true, "${index}"]`, func(i *config.Instance) any { return i.Launch.Args }, []string{"a", "1", "true", "1"}},
+		"index without count":       {`args = [index]`, func(i *config.Instance) any { return i.Launch.Args }, []string{"1"}},
+		"arithmetic":                {`args = [env("PORT") + index]`, func(i *config.Instance) any { return i.Launch.Args }, []string{"7001"}},
+		"for":                       {`args = [for x in ["a", "b"] : "-${x}"]`, func(i *config.Instance) any { return i.Launch.Args }, []string{"-a", "-b"}},
+		"env over":                  {`env = { HOME = "/h", "N" = 5, B = false }`, func(i *config.Instance) any { return i.Launch.Env }, []string{"B=false", "EMPTY=", "HOME=/h", "N=5", "PATH=" + bin, "PORT=7000"}},
+		"env, the last double wins": {``, func(i *config.Instance) any { return i.Launch.Env }, []string{"EMPTY=", "HOME=/twice", "PATH=" + bin, "PORT=7000"}},
+		"env set wins over default": {`args = [env("PORT", 1), env("EMPTY", "x"), env("NOT", "d")]`, func(i *config.Instance) any { return i.Launch.Args }, []string{"7000", "", "d"}},
+		"cwd and a relative path":   {`cwd = "` + sub + `"` + "\n" + `command = "../client"`, func(i *config.Instance) any { return [2]string{i.Launch.Dir, i.Launch.Path} }, [2]string{sub, filepath.Join(bin, "client")}},
+		"PATH relative to cwd":      {`cwd = "` + sub + `"` + "\n" + `env = { PATH = "..:" }`, func(i *config.Instance) any { return i.Launch.Path }, filepath.Join(bin, "server")},
+		"log file relative to cwd":  {`cwd = "` + sub + `"` + "\nlogs {\n stdout = \"./x.log\"\n stderr = \"none\"\n}", func(i *config.Instance) any { return i.Launch.Logs }, config.Logs{Format: "text", Stdout: filepath.Join(sub, "x.log"), Stderr: "none"}},
+		"inherit none":              {"logs {\n format = \"inherit\"\n stderr = \"none\"\n}", func(i *config.Instance) any { return i.Launch.Logs }, config.Logs{Format: "inherit", Stdout: "stdout", Stderr: "none"}},
+		"zero attempts":             {"restart {\n attempts = 0\n}", func(i *config.Instance) any { return i.Policy.Restart.Attempts }, 0},
+		"zero delay":                {"restart {\n delay = \"0s\"\n}", func(i *config.Instance) any { return i.Policy.Restart.Delay }, time.Duration(0)},
+		"per instance timeout":      {`kill_timeout = "${index}s"`, func(i *config.Instance) any { return i.Policy.KillTimeout }, time.Second},
+		"address v6":                {"ready {\n tcp = \"[fe80::1%eth0]:80\"\n}", func(i *config.Instance) any { return i.Launch.Ready.TCP }, "[fe80::1%eth0]:80"},
+		"signal that ends nobody":   {`reload_signal = "winch"`, func(i *config.Instance) any { return i.Policy.ReloadSignal }, syscall.SIGWINCH},
+		"critical by index":         {`critical = index == 1`, func(i *config.Instance) any { return i.Policy.Critical }, true},
+		"count one has the index":   {`count = 1`, func(i *config.Instance) any { return i.Name }, "a1"},
+		"count as text":             {`count = "1"`, func(i *config.Instance) any { return i.Name }, "a1"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			body := test.body
+			if !strings.Contains(body, "command") {
+				body += "\ncommand = \"server\""
+			}
+			for _, ends := range []string{"\n", "\r\n"} {
+				src := "\ufeff" + strings.ReplaceAll("child \"a\" {\n"+body+"\n}\n", "\n", ends)
+				c := good(t, src, opt)
+				if got := test.of(c.Instances()[0]); !reflect.DeepEqual(got, test.want) {
+					t.Errorf("got %v, want %v", got, test.want)
+				}
+			}
+		})
+	}
+}
+
+func TestCommandWithoutPath(t *testing.T) {
+	c := good(t, `child "a" { command = "sh" }`, Options{})
+	i := c.Instances()[0]
+	if !strings.HasSuffix(i.Launch.Path, "/sh") || len(i.Launch.Env) != 0 {
+		t.Errorf("launch = %+v", i.Launch)
+	}
+}
+
+func TestCountZero(t *testing.T) {
+	_, opt := machine(t)
+	c := good(t, `
+child "a" {
+  command = "server"
+  count = 0
+}
+child "b" {
+  command = "client"
+  depends_on = ["a"]
+}`, opt)
+	if len(c.Children) != 2 || len(c.Children[0].Instances) != 0 || len(c.Instances()) != 1 {
+		t.Errorf("got %s", dump(c))
+	}
+	if got := c.Instances()[0].Policy.KillTimeout; got != 8550*time.Millisecond {
+		t.Errorf("a child without instances takes a share: %v is left", got)
+	}
+}
+
+func TestOnly(t *testing.T) {
+	_, opt := machine(t)
+	const src = `
+child "db" { command = "server" }
+child "server" {
+  command = "server"
+  count = 3
+  depends_on = ["db"]
+}
+child "client" {
+  command = "nowhere"
+  env = { ID = env("UNSET") }
+  cwd = "/not/there"
+  kill_timeout = "1h"
+  depends_on = ["server", "db"]
+}`
+	tests := map[string]struct {
+		only []string
+		want string
+	}{
+		"a child":     {[]string{"server"}, "server[]: server1 server2 server3"},
+		"an instance": {[]string{"server2", "db"}, "db[]: db; server[db ready]: server2"},
+		"a twice":     {[]string{"server1", "server", "server1"}, "server[]: server1 server2 server3"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			opt := opt
+			opt.Only = test.only
+			c := good(t, src, opt)
+			var parts []string
+			for _, child := range c.Children {
+				part := fmt.Sprintf("%s%v:", child.Name, child.DependsOn)
+				for _, i := range child.Instances {
+					part += " " + i.Name
+				}
+				parts = append(parts, part)
+			}
+			if got := strings.Join(parts, "; "); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestSharing(t *testing.T) {
+	_, opt := machine(t)
+	c := good(t, `child "a" {
+  count = 2
+  command = "server"
+  args = ["x"]
+  kill_timeout = "${index}s"
+}`, opt)
+	a, b := c.Instances()[0], c.Instances()[1]
+	if &a.Launch.Args[0] != &b.Launch.Args[0] || &a.Launch.Env[0] != &b.Launch.Env[0] {
+		t.Error("what does not use index is not shared")
+	}
+	if a.Policy.KillTimeout == b.Policy.KillTimeout {
+		t.Error("what uses index is shared")
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir, opt := machine(t)
+	path := filepath.Join(dir, "s.hcl")
+	must(t, os.WriteFile(path, []byte(`child "a" { command = "server" }`), 0o600))
+	c, err := Load(path, opt)
+	must(t, err)
+	if c.Path != path {
+		t.Errorf("path = %q", c.Path)
+	}
+
+	fifo, large := filepath.Join(dir, "fifo"), filepath.Join(dir, "large")
+	must(t, syscall.Mkfifo(fifo, 0o600))
+	must(t, os.WriteFile(large, bytes.Repeat([]byte("#\n"), maxFile/2+1), 0o600))
+	for _, test := range []struct{ path, want string }{
+		{dir, "not a regular file"},
+		{fifo, "not a regular file"},
+		{"/dev/zero", "not a regular file"},
+		{large, "larger than 4 MiB"},
+		{filepath.Join(dir, "none"), "no such file"},
+	} {
+		_, err := Load(test.path, opt)
+		var faults *Faults
+		if err == nil || errors.As(err, &faults) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", test.path, err, test.want)
+		}
+	}
+}
+
+func TestSchemaIsDocumentedAndCompared(t *testing.T) {
+	names, childNames := plan.AttributeNames()
+	walk(t, &fileSchema, "", func(path string) {
+		if !slices.Contains(names, path) {
+			t.Errorf("a plan does not compare %s", path)
+		}
+	})
+	names = append(childNames, "count", "disabled", "env_file", "env_clear") // that are seen by the instances and by env
+	walk(t, &childSchema, "", func(path string) {
+		if !slices.Contains(names, path) {
+			t.Errorf("a plan does not compare %s", path)
+		}
+	})
+	walk(t, &listenSchema, "", func(string) {}) // a plan compares the whole
+}
+
+func walk[T any](t *testing.T, b *block[T], prefix string, visit func(path string)) {
+	if b.doc == "" {
+		t.Errorf("block %q has no text", b.name)
+	}
+	for _, a := range b.attributes {
+		if a.doc == "" || a.get == nil {
+			t.Errorf("attribute %s has no text or no place", a.name)
+		}
+		visit(prefix + a.name)
+	}
+	for i := range b.blocks {
+		walk(t, &b.blocks[i], prefix+b.blocks[i].name+".", visit)
+	}
+}

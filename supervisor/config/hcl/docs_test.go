@@ -1,0 +1,292 @@
+package hclconfig
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestDocs keeps the page of the configuration what the schema says.
+func TestDocs(t *testing.T) {
+	const path, begin = "../../../docs/configuration.md", "<!-- generated: go test ./supervisor/config/hcl -run TestDocs -update -->\n"
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, _, ok := strings.Cut(string(b), begin)
+	if !ok {
+		t.Fatalf("%s has no place for the tables", path)
+	}
+	child := defaultChild()
+	var tables strings.Builder
+	document(&tables, "", &fileSchema, defaultConfig())
+	document(&tables, "", &childSchema, &child)
+	socket := defaultListen()
+	document(&tables, "child › ", &listenSchema, &socket)
+	check := defaultCheck()
+	document(&tables, "child › ", &checkSchema, &check)
+	documentLanguage(&tables)
+	if strings.Contains(tables.String(), "```hcl\n```") {
+		t.Error("a block has no example")
+	}
+	want := head + begin + tables.String()
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if string(b) != want {
+		t.Errorf("%s is not what the schema says; run the test with -update", path)
+	}
+}
+
+func document[T any](w *strings.Builder, around string, b *block[T], defaults *T) {
+	title := "The file"
+	if b.name != "" {
+		title = around + b.name
+		if b.label != "" {
+			title += " \"" + b.label + "\""
+		}
+		title = "`" + title + "`"
+		around += b.name + " › "
+	}
+	fmt.Fprintf(w, "\n## %s\n\n%s\n\n| attribute | default | |\n|---|---|---|\n", title, b.doc)
+	for _, a := range b.attributes {
+		if a.doc == "" {
+			continue // it is there to be refused
+		}
+		value := shown(a.get(defaults))
+		if a.required {
+			value = "required"
+		}
+		fmt.Fprintf(w, "| `%s` | %s | %s |\n", a.name, value, a.doc)
+	}
+	if b.name != "" {
+		fmt.Fprintf(w, "\n```hcl\n%s```\n", blockExamples[b.name])
+	}
+	for i := range b.blocks {
+		document(w, around, &b.blocks[i], defaults)
+	}
+}
+
+// blockExamples are what the page shows of the blocks; TestExamples reads them.
+var blockExamples = map[string]string{
+	"reload": `reload {
+  rollback = true
+}
+
+child "server" {
+  command = "server"
+  ready {
+    tcp = "127.0.0.1:12345" # without a ready block there is nothing to go by
+  }
+}
+`,
+	"shutdown": `shutdown {
+  deadline = "9s" # docker stop kills after 10
+  strict   = true
+  report   = "/tmp/stop.html"
+}
+
+child "server" {
+  command = "server"
+}
+`,
+	"child": `child "server" {
+  command      = "server"
+  args         = ["-v"]
+  env          = { SERVER_PORT = env("SERVER_PORT", "12345") }
+  kill_timeout = "5s"
+}
+
+child "client" {
+  count      = 2
+  command    = "client"
+  env        = { CLI_ID = index } # 1, 2
+  depends_on = ["server"]
+  on_success = "ignore"
+}
+`,
+	"ready": `child "server" {
+  command = "server"
+  ready {
+    http    = "http://127.0.0.1:8080/ready"
+    timeout = "5s"
+  }
+}
+`,
+	"rlimits": `child "server" {
+  command = "server"
+  rlimits {
+    nofile = 4096
+    core   = { soft = 0, hard = "unlimited" }
+  }
+}
+`,
+	"restart": `child "server" {
+  count   = 4
+  command = "server"
+  listen "echo" {
+    tcp = ":12345"
+  }
+  ready {
+    log = "inherited: true"
+  }
+  restart {
+    on           = "always"
+    attempts     = 5
+    interval     = "1m"
+    delay        = "200ms"
+    max_delay    = "30s"
+    strategy     = "overlap"
+    max_parallel = 2
+  }
+}
+`,
+	"logs": `child "server" {
+  command = "server"
+  logs {
+    format = "json"
+    stderr = "/tmp/server.log"
+  }
+}
+`,
+	"listen": `child "server" {
+  command = "server"
+  listen "echo" {
+    tcp = "127.0.0.1:12345"
+  }
+  listen "admin" {
+    unix = "/tmp/admin.sock"
+    mode = "0600"
+  }
+}
+`,
+	"check": `child "server" {
+  command = "server"
+  check "alive" {
+    http     = "http://127.0.0.1:8080/healthz"
+    interval = "10s"
+    timeout  = "2s"
+    limit    = 3
+    grace    = "5s"
+  }
+}
+`,
+}
+
+func shown(v any) string {
+	switch v := v.(type) {
+	case time.Duration:
+		if v == 0 {
+			return ""
+		}
+		s := v.String()
+		if strings.HasSuffix(s, "m0s") {
+			s = strings.TrimSuffix(s, "0s")
+		}
+		return fmt.Sprintf("`%q`", s)
+	case unix.Signal:
+		return fmt.Sprintf("`%q`", unix.SignalName(v))
+	case int:
+		if v == noCount {
+			return ""
+		}
+		return fmt.Sprintf("`%d`", v)
+	case []int:
+		return fmt.Sprintf("`%v`", v)
+	case bool:
+		return fmt.Sprintf("`%v`", v)
+	}
+	if s := reflect.ValueOf(v); s.Kind() == reflect.String && s.Len() > 0 {
+		return fmt.Sprintf("`%q`", s)
+	}
+	return ""
+}
+
+// examples are what the page shows of the language; TestExamples reads them.
+var examples = []struct{ title, doc, src string }{
+	{"variable \"name\"", "A value that is given from outside: with `--var name=value`, else in a `--var-file` (the last one that has it), else as `SUPERVISOR_VAR_name`, else by its `default`. Without any it is a fault. Values for a string, a number, a bool or a variable without a type are taken as they are; for other types they are expressions. A reload reads the files anew.", `variable "port" {
+  type        = number # string, bool, list(string), map(string), object({ … }), any; without it any value
+  default     = 12345
+  description = "Where the server listens."
+}
+
+child "server" {
+  command = "server"
+  env     = { SERVER_PORT = var.port }
+}
+`},
+	{"locals", "Values with a name. They may refer to variables and to each other, in any order, and not to `index`.", `locals {
+  address = "127.0.0.1:${local.port}"
+  port    = 12345
+}
+
+child "server" {
+  command = "server"
+  ready {
+    tcp = local.address
+  }
+}
+`},
+	{"include", includeDoc + " Hidden files are matched only by a pattern that begins with a dot. Several files are as one: a child or a global that two of them have is a fault. There may be 1,000 of 4 MiB in all.", `include = ["conf.d/*.hcl", "conf.d/*.json"]
+
+child "server" {
+  command = "server"
+}
+`},
+	{"JSON", "A file whose name ends in `.json` is HCL's own [JSON form](https://github.com/hashicorp/hcl/blob/main/json/spec.md). Texts are templates.", `{
+  "child": {
+    "server": {"command": "server", "count": 2, "args": ["-id", "${index}"]}
+  }
+}
+`},
+}
+
+func documentLanguage(w *strings.Builder) {
+	for _, e := range examples {
+		title, fence := "`"+e.title+"`", "hcl"
+		if e.title == "JSON" {
+			title, fence = e.title, "json"
+		}
+		fmt.Fprintf(w, "\n## %s\n\n%s\n\n```%s\n%s```\n", title, e.doc, fence, e.src)
+	}
+	fmt.Fprintf(w, "\n## Functions\n\nBesides `env` these, which are those of Nomad; `length` takes texts too. None reads a file, the network or the time, and what takes more than some million steps is a fault.\n\n`%s`.\n", strings.Join(functionNames()[1:], "`, `"))
+}
+
+// TestExamples reads what the page shows.
+func TestExamples(t *testing.T) {
+	_, opt := machine(t)
+	for name, src := range blockExamples {
+		if _, err := Parse([]byte(src), "s.hcl", opt); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !strings.Contains(src, name+" ") {
+			t.Errorf("the example of %s has none", name)
+		}
+		if out, err := Format([]byte(src), "s.hcl"); err != nil || string(out) != src {
+			t.Errorf("%s is not laid out as fmt does: %v\n%s", name, err, out)
+		}
+	}
+	for _, e := range examples {
+		name := "s.hcl"
+		if e.title == "JSON" {
+			name = "s.json"
+		}
+		if _, err := Parse([]byte(e.src), name, opt); err != nil {
+			t.Errorf("%s: %v", e.title, err)
+		}
+		if name == "s.json" {
+			continue
+		}
+		if out, err := Format([]byte(e.src), name); err != nil || string(out) != e.src {
+			t.Errorf("%s is not laid out as fmt does: %v\n%s", e.title, err, out)
+		}
+	}
+}

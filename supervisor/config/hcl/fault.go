@@ -1,0 +1,293 @@
+package hclconfig
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/mitchellh/go-wordwrap"
+	"golang.org/x/text/width"
+
+	"tp0/supervisor/termtext"
+)
+
+// Severity is how grave a fault is.
+type Severity string
+
+// The severities. A configuration with an error is refused whole.
+const (
+	SeverityError   Severity = "error"
+	SeverityWarning Severity = "warning"
+)
+
+// Fault is one thing that is wrong with a configuration. Its texts are safe
+// for a terminal: what the file had in them of control characters is escaped.
+type Fault struct {
+	Severity     Severity
+	File         string
+	Line, Column int // from 1, columns in characters; 0: it concerns no place in the file
+	Summary      string
+	Detail       string
+
+	source     *source // nil: it concerns no place
+	block      string  // the block around it, as `child "server"`
+	start, end int     // bytes of the source
+	until      hcl.Pos // where it ends
+}
+
+// Faults is everything that is wrong with a configuration, in the order of
+// the file; those that concern no place in it come last. It is an error.
+type Faults struct {
+	list []Fault
+}
+
+// Error is the first fault in one line, and how many more there are.
+func (f *Faults) Error() string {
+	if len(f.list) == 0 {
+		return "no faults"
+	}
+	first := f.list[0]
+	text := first.Summary
+	if first.Detail != "" {
+		text += ": " + first.Detail
+	}
+	if first.Line > 0 {
+		text = fmt.Sprintf("%s:%d:%d: %s", first.File, first.Line, first.Column, text)
+	} else if first.File != "" {
+		text = first.File + ": " + text
+	}
+	if more := len(f.list) - 1; more > 0 {
+		text += fmt.Sprintf(" (and %s)", plural(more, "more fault"))
+	}
+	return text
+}
+
+// Len is the number of faults.
+func (f *Faults) Len() int { return len(f.list) }
+
+// List returns a copy of the faults.
+func (f *Faults) List() []Fault { return slices.Clone(f.list) }
+
+// Write prints every fault for a person, laid out as HCL's own diagnostics
+// are, with carets under the subject. Text is wrapped at width columns, and a
+// longer source line is cut around its subject; a width of 0 or less leaves
+// the text unwrapped. Nothing of the file reaches w unescaped, which HCL's
+// writer does not promise. The error is that of w.
+func (f *Faults) Write(w io.Writer, width int, color bool) error {
+	for i := range f.list {
+		var b bytes.Buffer
+		f.list[i].render(&b, width, color)
+		if _, err := w.Write(b.Bytes()); err != nil {
+			return fmt.Errorf("cannot write faults: %w", err)
+		}
+	}
+	return nil
+}
+
+func (ft *Fault) render(b *bytes.Buffer, columns int, color bool) {
+	paint, reset := "", ""
+	if color {
+		paint, reset = "\x1b[31m", "\x1b[0m"
+		if ft.Severity == SeverityWarning {
+			paint = "\x1b[33m"
+		}
+	}
+	title := "Error"
+	if ft.Severity == SeverityWarning {
+		title = "Warning"
+	}
+	fmt.Fprintf(b, "%s%s%s: %s\n\n", paint, title, reset, ft.Summary)
+	if ft.Line > 0 {
+		in := ""
+		if ft.block != "" {
+			in = ", in " + ft.block
+		}
+		fmt.Fprintf(b, "  on %s line %d%s:\n", ft.File, ft.Line, in)
+		gutter := fmt.Sprintf("%4d: ", ft.Line)
+		line, indent, carets := ft.snippet(columns - len(gutter))
+		fmt.Fprintf(b, "%s%s\n", gutter, line)
+		fmt.Fprintf(b, "%*s%s%s%s\n\n", len(gutter)+indent, "", paint, strings.Repeat("^", carets), reset)
+	}
+	if detail := ft.Detail; detail != "" {
+		if columns > 0 {
+			detail = wordwrap.WrapString(detail, uint(columns))
+		}
+		fmt.Fprintf(b, "%s\n\n", detail)
+	}
+}
+
+// snippet is the source line of a fault, escaped and cut to room columns, and
+// where the carets go. It looks at no more of the file than it shows: a line
+// may have megabytes.
+func (ft *Fault) snippet(room int) (line string, indent, carets int) {
+	src := ft.source.src
+	const most = 200 // columns where the width is not known
+	if room <= 0 || room > most {
+		room = most
+	}
+	room = max(room, 20)
+
+	var before []string
+	at, full := ft.start, false
+	for at > 0 && src[at-1] != '\n' {
+		r, size := utf8.DecodeLastRune(src[:at])
+		text, columns := cell(r, src[at-size:at])
+		if indent+columns > room/2 {
+			full = true
+			break
+		}
+		before = append(before, text)
+		indent += columns
+		at -= size
+	}
+	slices.Reverse(before)
+	if full {
+		before = append([]string{"…"}, before...)
+		indent++
+	}
+
+	var after strings.Builder
+	used := indent
+	for at = ft.start; at < len(src) && !lineEnds(src[at:]); {
+		r, size := utf8.DecodeRune(src[at:])
+		text, columns := cell(r, src[at:at+size])
+		if used+columns > room-1 {
+			after.WriteString("…")
+			break
+		}
+		after.WriteString(text)
+		used += columns
+		if at < ft.end {
+			carets += columns
+		}
+		at += size
+	}
+	return strings.Join(before, "") + after.String(), indent, max(carets, 1)
+}
+
+func lineEnds(src []byte) bool {
+	return src[0] == '\n' || len(src) > 1 && src[0] == '\r' && src[1] == '\n'
+}
+
+// cell is one character as a terminal may have it, and the columns it takes.
+func cell(r rune, raw []byte) (string, int) {
+	switch {
+	case r == '\t':
+		return "    ", 4
+	case r == '\ufeff':
+		return "", 0 // the mark at the start of a file; a lexer refuses it elsewhere
+	case r == utf8.RuneError && len(raw) == 1:
+		return fmt.Sprintf(`\x%02x`, raw[0]), 4
+	case !strconv.IsPrint(r):
+		text := termtext.Escape(string(raw))
+		return text, len(text)
+	case unicode.In(r, unicode.Mn, unicode.Me):
+		return string(r), 0
+	}
+	switch width.LookupRune(r).Kind() {
+	case width.EastAsianWide, width.EastAsianFullwidth:
+		return string(r), 2
+	}
+	return string(r), 1
+}
+
+// escape makes one line of s that a terminal only shows: control characters,
+// bidi overrides and all else that is not printable are written as escapes.
+func escape(s string) string {
+	return termtext.Escape(strings.NewReplacer("\n", " ", "\t", " ").Replace(s))
+}
+
+// newFaults takes over diagnostics; those without a place, or with one that
+// is in none of the sources, concern the first.
+func newFaults(sources []*source, diags hcl.Diagnostics) *Faults {
+	faults := &Faults{}
+	order := map[*source]int{}
+	for i, s := range sources {
+		order[s] = i
+	}
+	for _, d := range diags {
+		from := sources[0]
+		if d.Subject != nil {
+			if i := slices.IndexFunc(sources, func(s *source) bool { return s.name == d.Subject.Filename }); i >= 0 {
+				from = sources[i]
+			}
+		}
+		faults.list = append(faults.list, newFault(from, d))
+	}
+	slices.SortStableFunc(faults.list, func(a, b Fault) int {
+		if (a.Line == 0) != (b.Line == 0) {
+			return b.Line - a.Line // places first
+		}
+		return cmp.Or(order[a.source]-order[b.source], a.start-b.start)
+	})
+	return faults
+}
+
+func newFault(from *source, d *hcl.Diagnostic) Fault {
+	detail := d.Detail
+	if len(detail) > maxDetail {
+		detail = strings.ToValidUTF8(detail[:maxDetail], "") + "…"
+	}
+	ft := Fault{
+		Severity: SeverityError,
+		File:     escape(from.name),
+		Summary:  escape(d.Summary),
+		Detail:   escape(detail),
+		source:   from,
+	}
+	if d.Severity == hcl.DiagWarning {
+		ft.Severity = SeverityWarning
+	}
+	if d.Subject != nil {
+		ft.Line, ft.Column = d.Subject.Start.Line, d.Subject.Start.Column
+		ft.start = min(max(d.Subject.Start.Byte, 0), len(from.src))
+		ft.end = min(max(d.Subject.End.Byte, ft.start), len(from.src))
+		ft.until = d.Subject.End
+		ft.block = escape(around(from.file, ft.start))
+	}
+	return ft
+}
+
+// around is the header of the block that a byte of the file is in. HCL has the
+// same by a search from the start, which takes minutes for a broken file of
+// many blocks.
+func around(file *hcl.File, at int) string {
+	if file == nil {
+		return ""
+	}
+	body, ok := file.Body.(*hclsyntax.Body)
+	if !ok {
+		return ""
+	}
+	i, _ := slices.BinarySearchFunc(body.Blocks, at, func(b *hclsyntax.Block, at int) int {
+		return b.Range().End.Byte - at
+	})
+	if i == len(body.Blocks) || body.Blocks[i].Range().Start.Byte > at {
+		return ""
+	}
+	header := body.Blocks[i].Type
+	for _, label := range body.Blocks[i].Labels {
+		header += " " + quote(label)
+	}
+	return header
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
+}
+
+// fault is a diagnostic of ours; a nil place is the file as a whole.
+func fault(place *hcl.Range, summary, detail string, args ...any) *hcl.Diagnostic {
+	return &hcl.Diagnostic{Severity: hcl.DiagError, Subject: place, Summary: summary, Detail: fmt.Sprintf(detail, args...)}
+}

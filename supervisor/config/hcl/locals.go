@@ -1,0 +1,195 @@
+package hclconfig
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// local is one name of a locals block.
+type local struct {
+	name  string
+	place hcl.Range // of the name
+	expr  hclsyntax.Expression
+	value cty.Value
+	depth int // in the walk: 0 not seen, done left
+}
+
+// decodeLocals evaluates the locals, each after those it refers to.
+func (d *decoder) decodeLocals(blocks hcl.Blocks) hcl.Diagnostics {
+	locals, diags := d.collectLocals(blocks)
+	w := localWalk{decoder: d, byName: map[string]*local{}}
+	d.locals = map[string]cty.Value{}
+	for _, l := range locals {
+		w.byName[l.name] = l
+		d.locals[l.name] = cty.DynamicVal
+	}
+	d.scope["local"] = cty.ObjectVal(d.locals) // for the names
+	for _, l := range locals {
+		if l.depth == 0 {
+			diags = append(diags, w.visit(l)...)
+		}
+	}
+	for _, l := range locals {
+		d.locals[l.name] = l.value
+	}
+	d.scope["local"] = cty.ObjectVal(d.locals)
+	return diags
+}
+
+func (d *decoder) collectLocals(blocks hcl.Blocks) ([]*local, hcl.Diagnostics) {
+	var diags hcl.Diagnostics
+	var locals []*local
+	first := map[string]hcl.Range{}
+	for _, b := range blocks {
+		attrs, more := b.Body.JustAttributes()
+		diags = append(diags, more...)
+		for _, attr := range attrs {
+			if before, double := first[attr.Name]; double {
+				diags = diags.Append(fault(&attr.NameRange, "Duplicate local", "The local %s was already given in %s.", quote(attr.Name), lineOf(before, attr.NameRange)))
+				continue
+			}
+			if len(locals) == maxLocals {
+				return locals, diags.Append(fault(&attr.NameRange, "Too many locals", "There may be %d.", maxLocals))
+			}
+			first[attr.Name] = attr.NameRange
+			l := &local{name: attr.Name, place: attr.NameRange, value: cty.DynamicVal}
+			l.expr, more = native(attr.Expr)
+			if !more.HasErrors() {
+				more = d.prepare(l.expr)
+			}
+			if more.HasErrors() {
+				l.depth = done
+				diags = append(diags, more...)
+			}
+			locals = append(locals, l)
+		}
+	}
+	slices.SortStableFunc(locals, func(a, b *local) int { return strings.Compare(a.name, b.name) })
+	return locals, diags
+}
+
+const done = -1
+
+// localWalk is a walk along the references of locals.
+type localWalk struct {
+	*decoder
+	byName map[string]*local
+	path   []*local
+}
+
+func (w *localWalk) visit(l *local) hcl.Diagnostics {
+	w.path = append(w.path, l)
+	l.depth = len(w.path)
+	defer func() {
+		w.path = w.path[:len(w.path)-1]
+		l.depth = done
+	}()
+	var diags hcl.Diagnostics
+	needs := map[string]cty.Value{}
+	for _, traversal := range l.expr.Variables() {
+		place := traversal.SourceRange()
+		name, ok := step(traversal)
+		switch {
+		case traversal.RootName() == "index":
+			diags = diags.Append(fault(&place, "No index here", "index differs from instance to instance, and a local is the same for all of them."))
+			continue
+		case traversal.RootName() != "local":
+			continue
+		case !ok:
+			diags = diags.Append(fault(&place, "Invalid reference", "A local is referred to by its name, as local.name."))
+			continue
+		}
+		dep := w.byName[name]
+		if dep == nil {
+			continue // value tells
+		}
+		if dep.depth == 0 {
+			diags = append(diags, w.visit(dep)...)
+		}
+		if dep.depth > 0 {
+			diags = diags.Append(fault(&place, "Cycle of locals", "%s", cycle(w.path[dep.depth-1:], dep)))
+		}
+		needs[name] = dep.value
+	}
+	if diags.HasErrors() {
+		return diags
+	}
+	ctx := w.context(w.strict)
+	if len(needs) > 0 {
+		ctx.Variables["local"] = cty.ObjectVal(needs)
+	}
+	v, more := w.value(l.expr, l.expr.Range(), ctx)
+	l.value = v
+	return more
+}
+
+func cycle(path []*local, first *local) string {
+	if len(path) == 1 {
+		return "The local refers to itself."
+	}
+	var names []string
+	for _, l := range path {
+		names = append(names, l.name)
+	}
+	return "None of these can be evaluated first: " + arrows(append(names, first.name)) + "."
+}
+
+// step is the name behind the root of a reference.
+func step(t hcl.Traversal) (string, bool) {
+	if len(t) < 2 {
+		return "", false
+	}
+	switch s := t[1].(type) {
+	case hcl.TraverseAttr:
+		return s.Name, true
+	case hcl.TraverseIndex:
+		if s.Key.Type() == cty.String && s.Key.IsKnown() && !s.Key.IsNull() {
+			return s.Key.AsString(), true
+		}
+	}
+	return "", false
+}
+
+// refers is where an expression refers to one of the roots, if it does.
+func refers(expr hclsyntax.Expression, roots ...string) *hcl.Range {
+	for _, t := range expr.Variables() {
+		if slices.Contains(roots, t.RootName()) {
+			place := t.SourceRange()
+			return &place
+		}
+	}
+	return nil
+}
+
+// checkReferences finds variables and locals that are not there; HCL would
+// speak of attributes of an object.
+func (d *decoder) checkReferences(expr hclsyntax.Expression, ctx *hcl.EvalContext) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, t := range expr.Variables() {
+		known, what := d.vars, "variable"
+		if t.RootName() == "local" {
+			known, what = d.locals, "local"
+		} else if t.RootName() != "var" {
+			continue
+		}
+		name, ok := step(t)
+		_, there := known[name]
+		if _, scoped := ctx.Variables[t.RootName()]; !ok || there || !scoped {
+			continue
+		}
+		var names []string
+		if d.hints < maxHints {
+			for name := range known {
+				names = append(names, name)
+			}
+			slices.Sort(names)
+		}
+		place := t.SourceRange()
+		diags = diags.Append(fault(&place, "Unknown "+what, "There is no %s %s.%s", what, quote(name), d.hint(name, names)))
+	}
+	return diags
+}

@@ -1,0 +1,137 @@
+package plan
+
+import (
+	"slices"
+	"time"
+	"tp0/supervisor/config"
+)
+
+// stopNode is a child in the graph of a stop.
+type stopNode struct {
+	dependsOn []int         // the nodes that stop after this one
+	given     bool          // the configuration sets the timeout
+	timeout   time.Duration // the longest of its instances; 0 if not given
+	sidecar   bool
+}
+
+// stopNodes returns the graph of a stop. Nodes have the index of their child; [addBarrier]
+// may append one node more. All timeouts count as given.
+func stopNodes(c *config.Config) []stopNode {
+	index, after := indexByName(c), StoppedAfter(c)
+	nodes := make([]stopNode, len(c.Children))
+	for i, child := range c.Children {
+		nodes[i] = stopNode{given: true, timeout: child.KillTimeout(), sidecar: child.Sidecar()}
+		for _, name := range after[child.Name] {
+			if dep, ok := index[name]; ok {
+				nodes[i].dependsOn = append(nodes[i].dependsOn, dep)
+			}
+		}
+	}
+	return addBarrier(nodes)
+}
+
+// indexByName returns the index of each child. The first one of a name counts.
+func indexByName(c *config.Config) map[string]int {
+	index := make(map[string]int, len(c.Children))
+	for i, child := range slices.Backward(c.Children) {
+		index[child.Name] = i
+	}
+	return index
+}
+
+// addBarrier makes all sidecars stop after all other children. It appends a node without a
+// timeout that stops after the other children and before the sidecars. A sidecar does not
+// stop before a child that is not a sidecar, even if it depends on that child.
+func addBarrier(nodes []stopNode) []stopNode {
+	barrier := stopNode{given: true}
+	others := false
+	for i, n := range nodes {
+		if !n.sidecar {
+			others = true
+			continue
+		}
+		barrier.dependsOn = append(barrier.dependsOn, i)
+		nodes[i].dependsOn = slices.DeleteFunc(n.dependsOn, func(dep int) bool { return !nodes[dep].sidecar })
+	}
+	if !others || len(barrier.dependsOn) == 0 {
+		return nodes
+	}
+	for i := range nodes {
+		if !nodes[i].sidecar {
+			nodes[i].dependsOn = append(nodes[i].dependsOn, len(nodes))
+		}
+	}
+	return append(nodes, barrier)
+}
+
+// stopOrder returns the nodes in an order in which each one comes before the nodes that stop
+// after it, and for each node the number of nodes in the longest chain before it. The nodes
+// must not have cycles.
+func stopOrder(nodes []stopNode) (order, layer []int) {
+	waits := make([]int, len(nodes))
+	for _, n := range nodes {
+		for _, dep := range n.dependsOn {
+			waits[dep]++
+		}
+	}
+	layer = make([]int, len(nodes))
+	for i, n := range waits {
+		if n == 0 {
+			order = append(order, i)
+		}
+	}
+	for at := 0; at < len(order); at++ {
+		i := order[at]
+		for _, dep := range nodes[i].dependsOn {
+			layer[dep] = max(layer[dep], layer[i]+1)
+			if waits[dep]--; waits[dep] == 0 {
+				order = append(order, dep)
+			}
+		}
+	}
+	return order, layer
+}
+
+// chains are the longest chains through each node, measured in timeouts.
+type chains struct {
+	layer  []int
+	before []time.Duration // the longest chain that ends just before the node
+	from   []time.Duration // the longest chain that starts with the node
+	next   []int           // the node after it in that chain; -1: it is the last one
+}
+
+func longestChains(nodes []stopNode) chains {
+	order, layer := stopOrder(nodes)
+	p := chains{
+		layer:  layer,
+		before: make([]time.Duration, len(nodes)),
+		from:   make([]time.Duration, len(nodes)),
+		next:   make([]int, len(nodes)),
+	}
+	for _, i := range order {
+		for _, dep := range nodes[i].dependsOn {
+			p.before[dep] = max(p.before[dep], p.before[i]+nodes[i].timeout)
+		}
+	}
+	for _, i := range slices.Backward(order) {
+		p.next[i] = -1
+		for _, dep := range nodes[i].dependsOn {
+			if p.next[i] < 0 || p.from[dep] > p.from[p.next[i]] {
+				p.next[i] = dep
+			}
+		}
+		p.from[i] = nodes[i].timeout
+		if p.next[i] >= 0 {
+			p.from[i] += p.from[p.next[i]]
+		}
+	}
+	return p
+}
+
+// chain returns the longest chain that starts with node i.
+func (p *chains) chain(i int) (nodes []int) {
+	for ; i >= 0; i = p.next[i] {
+		nodes = append(nodes, i)
+	}
+	return nodes
+}
