@@ -19,6 +19,7 @@ var all = []Event{
 		Process:    "p",
 		HeldBy:     "h",
 		NotCounted: "n",
+		Finding:    "open",
 		Detail: FDDetail{
 			State: "s", Unread: 1, Unsent: 1, Mode: "r", Lock: "l", Deleted: true,
 		},

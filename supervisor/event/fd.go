@@ -40,6 +40,9 @@ type FDClosed struct {
 	Process      string // the command of a descendant; empty: the main process
 	Detail       FDDetail
 	HeldBy       string // a process that still has it open, as "sh (pid 20)"; empty: none
+	Finding      string // the kind of the finding, as "unread_data"; empty: it is no finding
+	Harm         string // what the finding did, in a sentence; empty: it is no finding
+	Advice       string // what to do about the finding; empty: it is no finding
 }
 
 // Record implements [Event]. A sampled proof makes no warning: the sample can be too old.
@@ -58,6 +61,9 @@ func (e FDClosed) Record() Record {
 	f = append(f, e.Detail.fields()...)
 	if e.HeldBy != "" {
 		f = append(f, "held_by", e.HeldBy)
+	}
+	if e.Finding != "" {
+		f = append(f, "finding", e.Finding)
 	}
 	level := Info
 	switch {
