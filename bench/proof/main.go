@@ -1,6 +1,6 @@
-// Proof measures what the exact proof costs: the time from the signal to
-// "shutdown complete", with the proof and without it, by turns. Run it with
-// make bench-proof; it needs bin/supervisor and gcc.
+// Proof measures how much time the exact proof adds to a stop: the time from the signal to the log
+// message "shutdown complete", with proof and without, in turns. Run it with make bench-proof. It
+// needs bin/supervisor and gcc.
 package main
 
 import (
@@ -32,9 +32,9 @@ func run(args []string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	c := exec.Command("gcc", "-static", "-O1", "-o", filepath.Join(dir, "server"),
+	compile := exec.Command("gcc", "-static", "-O1", "-o", filepath.Join(dir, "server"),
 		"bench/proof/server.c")
-	if out, err := c.CombinedOutput(); err != nil {
+	if out, err := compile.CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot build server.c: %w\n%s", err, out)
 	}
 	for _, size := range []struct{ children, rounds int }{{1, 200}, {1000, 10}} {
@@ -45,8 +45,8 @@ func run(args []string) error {
 	return nil
 }
 
-// compare stops so many children with the proof and without it, in turns: what
-// else the machine does then touches both alike.
+// compare measures stops of a number of children with proof and without, in turns, so that a change
+// of the machine's speed affects both. It prints medians and quartiles.
 func compare(supervisor, dir string, children, rounds int) error {
 	proofs := []string{"none", "exact"}
 	times := map[string][]time.Duration{}
@@ -54,7 +54,8 @@ func compare(supervisor, dir string, children, rounds int) error {
 		for _, proof := range proofs {
 			d, err := stop(supervisor, dir, proof, children)
 			if err != nil {
-				return fmt.Errorf("cannot measure a stop of %d with %s: %w", children, proof, err)
+				return fmt.Errorf("cannot measure a stop of %d children with proof %s: %w",
+					children, proof, err)
 			}
 			times[proof] = append(times[proof], d)
 		}
@@ -78,8 +79,8 @@ func median(sorted []time.Duration) time.Duration {
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// stop runs a supervisor, stops it when all its children are ready, and says
-// how long that took: time.Time has the monotonic clock.
+// stop runs a supervisor and stops it when all of its children are ready. It returns the time from
+// the signal to the log message.
 func stop(supervisor, dir, proof string, children int) (time.Duration, error) {
 	config := filepath.Join(dir, "supervisor.hcl")
 	hcl := fmt.Sprintf("shutdown {\n  proof = %q\n}\nchild \"c\" {\n  command = %q\n  count = "+
@@ -116,13 +117,14 @@ func stop(supervisor, dir, proof string, children int) (time.Duration, error) {
 	for lines := bufio.NewScanner(output); ready < children && lines.Scan(); {
 		ready++
 	}
-	began := time.Now()
+	sent := time.Now()
 	_ = c.Process.Signal(syscall.SIGTERM)
 	_, _ = io.Copy(io.Discard, output)
 	<-read
 	if err := c.Wait(); err != nil || ready < children ||
 		!strings.Contains(last, "verdict=graceful") {
-		return 0, fmt.Errorf("%d were ready, and it ended with %v: %s", ready, err, last)
+		return 0, fmt.Errorf("%d of %d children were ready; the supervisor ended with %v; its "+
+			"last line is %q", ready, children, err, last)
 	}
-	return complete.Sub(began), nil
+	return complete.Sub(sent), nil
 }

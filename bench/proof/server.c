@@ -1,7 +1,7 @@
 //go:build ignore
 
-// A server that holds what servers hold, and closes all of it at once when it
-// is told to end.
+// A server with six descriptors that a typical server has. At SIGTERM it closes all of them and
+// exits.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t told;
-static void handler(int sig) { told = sig; }
+static volatile sig_atomic_t stopping;
+static void handler(int sig) { stopping = sig; }
 
 int main(void) {
 	sigset_t term, none;
@@ -26,7 +26,7 @@ int main(void) {
 	fds[1] = socket(AF_INET, SOCK_STREAM, 0);
 	connect(fds[1], (void *)&a, size);
 	fds[2] = accept(fds[0], 0, 0);
-	// Reset in place of time-wait: the next stop would find those of the last.
+	// Close with a reset: sockets in TIME_WAIT would slow down the socket dump of the next stop.
 	struct linger reset = {1, 0};
 	setsockopt(fds[1], SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 	setsockopt(fds[2], SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
@@ -35,7 +35,7 @@ int main(void) {
 	fds[5] = open("/dev/null", O_WRONLY | O_APPEND);
 	if (write(1, "ready\n", 6) != 6)
 		return 1;
-	while (!told)
+	while (!stopping)
 		sigsuspend(&none);
 	for (int i = 0; i < 6; i++)
 		close(fds[i]);

@@ -1,17 +1,17 @@
 //go:build ignore
 
-// The children of the measurements. Each notes by itself when something
-// happened to it, on the clock that all processes share (CLOCK_MONOTONIC), in a
-// file that they map: nobody polls them.
+// The children of the measurements. Each child records the time of an event itself, as a mark in a
+// file that all of them map. The clock is CLOCK_MONOTONIC, which all processes share. So the
+// benchmark does not poll them.
 //
-//   child run DIR        note that main was reached, say so, note SIGTERM, end
-//   child deaf DIR       the same, but SIGTERM does not end it
-//   child print DIR N    print N lines of 100 bytes, numbered, and end
-//   child sink DIR ID    read the output of a supervisor and count what is in it
-//   child orphans DIR N  make N orphans, wait until the last one is reaped, end
+//   child run DIR        marks main, writes a byte to up, marks SIGTERM and exits
+//   child ignore DIR     the same, but does not exit at SIGTERM
+//   child print DIR N    prints N numbered lines of 100 bytes and exits
+//   child sink DIR       reads the output of a supervisor and counts and checks the lines
+//   child orphans DIR N  makes N orphans, waits until all are reaped, then waits for SIGTERM
 //
-// In DIR: marks (the notes), up (a FIFO, a byte for each child that is up),
-// alive (a FIFO that all children hold open: it ends when the last is gone).
+// DIR contains marks (the file), up (a FIFO that gets a byte from each child once its handler is
+// set) and alive (a FIFO that the children hold open: the reader gets EOF when the last one ends).
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <dirent.h>
@@ -49,7 +49,7 @@ static uint64_t now(void) {
   return t.tv_sec * 1000000000ull + t.tv_nsec;
 }
 
-static void note(int kind, uint64_t value) {
+static void add_mark(int kind, uint64_t value) {
   uint64_t i = __atomic_fetch_add(&marks->count, 1, __ATOMIC_RELAXED);
   if (i >= MARKS) return;
   marks->mark[i].value = value;
@@ -65,29 +65,29 @@ static int in_dir(const char *name, int flags) {
   return fd;
 }
 
-static void begin(void) {
+static void mark_start(void) {
   uint64_t t = now();
   int fd = in_dir("marks", O_RDWR);
   marks = mmap(NULL, sizeof *marks, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (marks == MAP_FAILED) err(1, "mmap");
   close(fd);
-  note(START, t);
+  add_mark(START, t);
 }
 
 static void on_term(int s) {
   (void)s;
-  note(TERM, now());
+  add_mark(TERM, now());
   _exit(0);
 }
 
-static void on_term_deaf(int s) {
+static void on_term_ignore(int s) {
   (void)s;
-  note(TERM, now());
+  add_mark(TERM, now());
 }
 
-static void run(int deaf) {
-  begin();
-  signal(SIGTERM, deaf ? on_term_deaf : on_term);
+static void run(int ignore) {
+  mark_start();
+  signal(SIGTERM, ignore ? on_term_ignore : on_term);
   in_dir("alive", O_WRONLY);
   int up = in_dir("up", O_WRONLY);
   if (write(up, "u", 1) != 1) err(1, "up");
@@ -98,7 +98,7 @@ static void run(int deaf) {
 static void print(long n) {
   static char buffer[1 << 16];
   setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
-  begin();
+  mark_start();
   char line[100];
   memset(line, 'x', sizeof line);
   line[99] = '\n';
@@ -111,11 +111,10 @@ static void print(long n) {
   fflush(stdout);
 }
 
-// sink reads lines, which may have something before and behind, and notes how
-// many whole ones came, how many that are torn, doubled or out of order, and
-// when the last one did.
+// sink reads the lines of print, with any prefix or suffix of a supervisor. It marks the number of
+// complete lines, the number of damaged, repeated or reordered lines, and the last read.
 static void sink(void) {
-  begin();
+  mark_start();
   static char buffer[1 << 20];
   size_t have = 0;
   uint64_t lines = 0, torn = 0, last = 0;
@@ -136,7 +135,7 @@ static void sink(void) {
         int k = 0;
         while (k < 63 && seen[k].pid && seen[k].pid != pid) k++;
         seen[k].pid = pid;
-        ptrdiff_t rest = nl - open; // 99 of the line, and what may be behind it
+        ptrdiff_t rest = nl - open; // 99 bytes of the line and a suffix
         if (number != seen[k].next || rest < 99 || rest > 140) torn++;
         seen[k].next = number + 1;
         lines++;
@@ -147,12 +146,12 @@ static void sink(void) {
     memmove(buffer, at, have);
     if (have == sizeof buffer) have = 0;
   }
-  note(END, last);
-  note(LINES, lines);
-  note(TORN, torn);
+  add_mark(END, last);
+  add_mark(LINES, lines);
+  add_mark(TORN, torn);
 }
 
-// zombies counts what nobody reaped yet.
+// zombies returns the number of zombies, and in all the number of processes.
 static int zombies(int *all) {
   int n = 0;
   *all = 0;
@@ -176,7 +175,7 @@ static int zombies(int *all) {
 }
 
 static void orphans(long n) {
-  begin();
+  mark_start();
   uint64_t began = now();
   for (long i = 0; i < n; i += 100) {
     pid_t p = fork();
@@ -191,9 +190,9 @@ static void orphans(long n) {
   int all, most = 0, z;
   while ((z = zombies(&all)) > 0)
     if (z > most) most = z;
-  note(ZOMBIES, most);
-  note(END, now() - made);
-  note(TERM, made - began);
+  add_mark(ZOMBIES, most);
+  add_mark(END, now() - made);
+  add_mark(TERM, made - began);
   int up = in_dir("up", O_WRONLY);
   if (write(up, "u", 1) != 1) err(1, "up");
   signal(SIGTERM, SIG_DFL);
@@ -201,14 +200,14 @@ static void orphans(long n) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 3) errx(2, "child WHAT DIR [N]");
+  if (argc < 3) errx(2, "usage: child run|ignore|print|sink|orphans DIR [N]");
   dir = argv[2];
   long n = argc > 3 ? atol(argv[3]) : 0;
   if (!strcmp(argv[1], "run")) run(0);
-  else if (!strcmp(argv[1], "deaf")) run(1);
+  else if (!strcmp(argv[1], "ignore")) run(1);
   else if (!strcmp(argv[1], "print")) print(n);
   else if (!strcmp(argv[1], "sink")) sink();
   else if (!strcmp(argv[1], "orphans")) orphans(n);
-  else errx(2, "unknown: %s", argv[1]);
+  else errx(2, "unknown verb: %s", argv[1]);
   return 0;
 }

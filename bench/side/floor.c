@@ -1,13 +1,12 @@
 //go:build ignore
 
-// The floor: the least that a program can do for each of the works, in C and
-// without a feature. It knows its children before it starts, keeps no books,
-// and trusts everybody.
+// The floor does the least that each workload needs. It has no configuration, no log, no fd ledger
+// and no checks.
 //
-//   floor run N CMD ARG…      start N, SIGTERM to each at SIGTERM, reap, end
-//   floor kill MS CMD ARG…    the same for one, with SIGKILL after MS
-//   floor again CMD ARG…      start one again whenever it ends
-//   floor raw|prefix|json N CMD ARG…   relay the output of N to our own
+//   floor run N CMD ARG…      starts N children; at SIGTERM sends SIGTERM to each and reaps them
+//   floor kill MS CMD ARG…    the same for one child, with SIGKILL after MS milliseconds
+//   floor restart CMD ARG…    restarts one child each time it ends, until SIGTERM
+//   floor raw|prefix|json N CMD ARG…   relays the output of N children to standard output
 #define _GNU_SOURCE
 #include <err.h>
 #include <errno.h>
@@ -36,7 +35,7 @@ static pid_t start(char **argv, int out) {
   return pid;
 }
 
-static int run(int n, char **argv, long kill_ms, int again) {
+static int run(int n, char **argv, long kill_ms, int restart) {
   pid_t *pids = calloc(n, sizeof *pids);
   for (int i = 0; i < n; i++) pids[i] = start(argv, -1);
   int left = n, stopping = 0;
@@ -53,7 +52,7 @@ static int run(int n, char **argv, long kill_ms, int again) {
     }
     for (pid_t p; (p = waitpid(-1, NULL, WNOHANG)) > 0;) {
       int own = n == 1 && p == pids[0];
-      if (again && own && !stopping) pids[0] = start(argv, -1);
+      if (restart && own && !stopping) pids[0] = start(argv, -1);
       else if (n > 1 || own) left--;
     }
   }
@@ -149,7 +148,7 @@ static int relay(const char *how, int n, char **argv) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 3) errx(2, "see the source");
+  if (argc < 3) errx(2, "usage: floor run|kill|restart|raw|prefix|json …, see floor.c");
   sigset_t none;
   sigemptyset(&none);
   sigemptyset(&handled);
@@ -161,6 +160,6 @@ int main(int argc, char **argv) {
   posix_spawnattr_setflags(&plain, POSIX_SPAWN_SETSIGMASK);
   if (!strcmp(argv[1], "run")) return run(atoi(argv[2]), argv + 3, 0, 0);
   if (!strcmp(argv[1], "kill")) return run(1, argv + 3, atol(argv[2]), 0);
-  if (!strcmp(argv[1], "again")) return run(1, argv + 2, 0, 1);
+  if (!strcmp(argv[1], "restart")) return run(1, argv + 2, 0, 1);
   return relay(argv[1], atoi(argv[2]), argv + 3);
 }

@@ -1,8 +1,8 @@
-// Side measures us side by side with our peers and with a floor in C: the same
-// work under each in turns (A B C A B C …), so that the machine's moods fall on
-// all alike. Children note themselves when something happened to them. It
-// writes medians and ratios as a page for docs/performance.md. Run it with make
-// bench, or make bench-quick for a tenth.
+// Side compares the supervisor with other supervisors and with a minimal C program, the floor.
+// They run the same workloads in turns (A B C A B C …), so that a change of the machine's speed
+// affects all of them. The children record the times themselves. Side prints medians and ratios,
+// and writes them into docs/performance.md. Run it with make bench, or with make bench-quick for a
+// tenth of the rounds.
 package main
 
 import (
@@ -11,61 +11,94 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"syscall"
 )
 
 func main() {
-	if err := run(); err != nil {
+	o, err := parseOptions()
+	if err == nil {
+		err = run(o)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench/side:", err)
 		os.Exit(1)
 	}
 }
 
-// result is what came of a row for one peer.
-type result struct {
-	values []float64
-	note   string
-	err    error
+// options are the flags of the command.
+type options struct {
+	supervisor, before, page string
+	scale                    float64
+	rows, peers              *regexp.Regexp
 }
 
-func (r *result) median() float64 { return quantile(r.values, 0.5) }
-
-func quantile(values []float64, q float64) float64 {
-	if len(values) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	at := q * float64(len(sorted)-1)
-	low := int(at)
-	if low+1 >= len(sorted) {
-		return sorted[low]
-	}
-	return sorted[low] + (at-float64(low))*(sorted[low+1]-sorted[low])
-}
-
-func run() error {
-	bin := flag.String("supervisor", "bin/supervisor", "what is measured")
-	page := flag.String("page", "", "the page whose tables are made anew; empty: none")
-	scale := flag.Float64("scale", 1, "what part of the rounds is done")
-	only := flag.String("only", "", "a regular expression for the rows that are done")
-	before := flag.String("before", "", "another build of ours, measured in the same turns")
-	who := flag.String("peers", "", "a regular expression for the peers that are measured")
+func parseOptions() (o options, err error) {
+	flag.StringVar(&o.supervisor, "supervisor", "bin/supervisor", "the build to measure")
+	flag.StringVar(&o.before, "before", "", "an earlier build to measure in the same turns")
+	flag.StringVar(&o.page, "page", "", "the page whose tables are replaced; empty prints only")
+	flag.Float64Var(&o.scale, "scale", 1, "the fraction of the rounds to do")
+	rowNames := flag.String("only", "", "a regular expression for the rows to measure")
+	peerNames := flag.String("peers", "", "a regular expression for the peers to measure")
 	flag.Parse()
-	chosen, err := regexp.Compile(*who)
-	if err != nil {
-		return err
+	if o.rows, err = regexp.Compile(*rowNames); err != nil {
+		return o, fmt.Errorf("cannot use -only: %w", err)
 	}
-	wanted, err := regexp.Compile(*only)
-	if err != nil {
-		return err
+	if o.peers, err = regexp.Compile(*peerNames); err != nil {
+		return o, fmt.Errorf("cannot use -peers: %w", err)
 	}
+	return o, nil
+}
+
+func run(o options) error {
 	dir, err := os.MkdirTemp("", "bench-side-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	go endOnSignal(dir)
+	if err := compile(dir); err != nil {
+		return err
+	}
+	all, missing, err := choosePeers(o, filepath.Join(dir, "floor"))
+	if err != nil {
+		return err
+	}
+	for _, name := range missing {
+		fmt.Fprintf(os.Stderr, "%s is not installed and is left out\n", name)
+	}
+	var table []*measured
+	for _, r := range rows(o.scale) {
+		if !o.rows.MatchString(fmt.Sprintf("%s N=%d", r.title, r.n)) {
+			continue
+		}
+		m := compare(r, all)
+		m.print(os.Stdout)
+		table = append(table, m)
+	}
+	if o.page == "" {
+		return nil
+	}
+	return writePage(o.page, table, missing)
+}
+
+// endOnSignal waits for a signal that ends the benchmark. It then kills the running supervisor with
+// its process tree, and removes dir.
+func endOnSignal(dir string) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	s := (<-signals).(syscall.Signal)
+	killRunning()
+	os.RemoveAll(dir)
+	fmt.Fprintf(os.Stderr, "bench/side: ended by %v\n", s)
+	os.Exit(128 + int(s))
+}
+
+// compile builds the C programs into dir.
+func compile(dir string) error {
 	for _, name := range []string{"child", "floor"} {
 		c := exec.Command("gcc", "-O2", "-o", filepath.Join(dir, name),
 			filepath.Join("bench", "side", name+".c"))
@@ -74,45 +107,27 @@ func run() error {
 		}
 	}
 	childPath = filepath.Join(dir, "child")
-	ours, err := filepath.Abs(*bin)
+	return nil
+}
+
+// choosePeers returns the peers to measure, and the names of those that are not installed.
+func choosePeers(o options, floor string) (all []peer, missing []string, err error) {
+	path, err := filepath.Abs(o.supervisor)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	all, missing := installed(peers(ours, filepath.Join(dir, "floor")))
-	if *before != "" {
-		old, err := filepath.Abs(*before)
-		if err != nil {
-			return err
+	all, missing = installed(peers(path, floor))
+	if o.before != "" {
+		if path, err = filepath.Abs(o.before); err != nil {
+			return nil, nil, err
 		}
-		all = append(all, own(old, "before")...)
+		all = append(all, supervisorPeers(path, "before")...)
 	}
-	all = slices.DeleteFunc(all, func(p peer) bool { return !chosen.MatchString(p.name) })
-	for _, name := range missing {
-		fmt.Fprintf(os.Stderr, "%s is not installed: it is left out\n", name)
-	}
-	var table []*measured
-	for _, r := range rows(*scale) {
-		if !wanted.MatchString(fmt.Sprintf("%s N=%d", r.title, r.n)) {
-			continue
-		}
-		m := compare(r, all)
-		m.print(os.Stdout)
-		table = append(table, m)
-	}
-	if *page == "" {
-		return nil
-	}
-	return write(*page, table, missing)
+	all = slices.DeleteFunc(all, func(p peer) bool { return !o.peers.MatchString(p.name) })
+	return all, missing, nil
 }
 
-// measured is a row with what came of it.
-type measured struct {
-	row
-	names   []string // of the peers that could do it
-	results map[string]*result
-}
-
-// compare gives each peer its turns.
+// compare measures the row with each peer in turns.
 func compare(r row, all []peer) *measured {
 	m := &measured{row: r, results: map[string]*result{}}
 	for round := range r.rounds {
@@ -125,7 +140,7 @@ func compare(r row, all []peer) *measured {
 				continue
 			}
 			values, note, err := r.measure(p)
-			if errors.Is(err, errCannot) {
+			if errors.Is(err, errUnsupported) {
 				continue
 			}
 			if x == nil {

@@ -10,65 +10,70 @@ import (
 	"time"
 )
 
-// A work is what a supervisor is asked to do, and with how many children.
-type work struct {
-	kind string // run, kill, again, raw, prefix, json, orphans
-	n    int
+// A workload is the task of a supervisor.
+type workload struct {
+	kind string // run, kill, restart, raw, prefix, json or orphans
+	n    int    // children
 }
 
-// A peer knows how to be asked. Each is set up as its own manual says.
+// A peer is a supervisor to measure, configured as its manual says.
 type peer struct {
-	name string
-	stop syscall.Signal // what ends it and its children
-	// command makes what it needs below dir and returns how it is started; nil: it
-	// cannot do that work. argv is the child.
-	command func(w work, dir string, argv []string) ([]string, error)
+	name       string
+	stopSignal syscall.Signal // ends the peer and its children
+	// command writes the configuration into dir and returns the command of the peer. argv is the
+	// command of each child. A nil result means that the peer does not support the workload.
+	command func(w workload, dir string, argv []string) ([]string, error)
 }
 
-// killAfter is the deadline of a child that does not end, in milliseconds.
+// killAfter is the stop timeout of a child that does not end at SIGTERM, in milliseconds.
 const killAfter = 1000
+
+// floorName is the peer to which all others are compared.
+const floorName = "floor"
 
 func peers(bin, floor string) []peer {
 	all := []peer{
-		{"floor", syscall.SIGTERM, func(w work, _ string, argv []string) ([]string, error) {
+		{floorName, syscall.SIGTERM, func(w workload, _ string, argv []string) ([]string, error) {
 			n := fmt.Sprint(w.n)
 			switch w.kind {
 			case "run", "orphans":
 				return append([]string{floor, "run", n}, argv...), nil
 			case "kill":
 				return append([]string{floor, "kill", fmt.Sprint(killAfter)}, argv...), nil
-			case "again":
-				return append([]string{floor, "again"}, argv...), nil
+			case "restart":
+				return append([]string{floor, "restart"}, argv...), nil
 			}
 			return append([]string{floor, w.kind, n}, argv...), nil
 		}},
 	}
-	return append(append(all, own(bin, "ours")...), []peer{
+	return append(append(all, supervisorPeers(bin, "supervisor")...), []peer{
 		{"supervisord", syscall.SIGTERM, supervisord},
 		{"runit", syscall.SIGHUP, runit},
 		{"s6", syscall.SIGTERM, s6},
-		{"tini", syscall.SIGTERM, one("tini", "--")},
-		{"dumb-init", syscall.SIGTERM, one("dumb-init")},
+		{"tini", syscall.SIGTERM, single("tini", "--")},
+		{"dumb-init", syscall.SIGTERM, single("dumb-init")},
 	}...)
 }
 
-// own are the ways in which a build of ours is measured.
-func own(bin, name string) []peer {
+// supervisorPeers returns the variants in which a build of the supervisor is measured.
+func supervisorPeers(bin, name string) []peer {
 	return []peer{
-		{name, syscall.SIGTERM, ours(bin, "exact", false)},
-		{name + ", no proof", syscall.SIGTERM, ours(bin, "none", false)},
-		{name + ", a block each", syscall.SIGTERM, ours(bin, "exact", true)},
+		{name, syscall.SIGTERM, supervisor(bin, "exact", false)},
+		{name + ", no proof", syscall.SIGTERM, supervisor(bin, "none", false)},
+		{name + ", N blocks", syscall.SIGTERM, supervisor(bin, "exact", true)},
 	}
 }
 
-// base is the name under which the rows know a peer.
+// base returns the name of the peer in the field only of a row. The earlier build counts as the
+// supervisor.
 func (p peer) base() string {
 	if rest, ok := strings.CutPrefix(p.name, "before"); ok {
-		return "ours" + rest
+		return "supervisor" + rest
 	}
 	return p.name
 }
 
+// quote returns the elements of an HCL list.
 func quote(argv []string) string {
 	words := make([]string, len(argv))
 	for i, a := range argv {
@@ -77,9 +82,9 @@ func quote(argv []string) string {
 	return strings.Join(words, ", ")
 }
 
-// ours is our own: one child with a count, or a block for each.
-func ours(bin, proof string, blocks bool) func(work, string, []string) ([]string, error) {
-	return func(w work, dir string, argv []string) ([]string, error) {
+// supervisor writes one child block with a count, or with blocks set n child blocks.
+func supervisor(bin, proof string, blocks bool) func(workload, string, []string) ([]string, error) {
+	return func(w workload, dir string, argv []string) ([]string, error) {
 		child := fmt.Sprintf("  command = %q\n  args    = [%s]\n", argv[0], quote(argv[1:]))
 		deadline := "60s"
 		switch w.kind {
@@ -87,7 +92,7 @@ func ours(bin, proof string, blocks bool) func(work, string, []string) ([]string
 			child += "  restart { on = \"never\" }\n"
 		case "kill":
 			child += fmt.Sprintf("  kill_timeout = \"%dms\"\n", killAfter)
-		case "again":
+		case "restart":
 			child += "  restart {\n    on        = \"always\"\n    attempts  = 100000\n    " +
 				"delay     = \"0s\"\n    max_delay = \"0s\"\n  }\n"
 		default:
@@ -117,8 +122,8 @@ func ours(bin, proof string, blocks bool) func(work, string, []string) ([]string
 	}
 }
 
-// supervisord reads no output of a child unless it is to be relayed.
-func supervisord(w work, dir string, argv []string) ([]string, error) {
+// supervisord relays the output of the children only if the workload asks for it.
+func supervisord(w workload, dir string, argv []string) ([]string, error) {
 	out, more := "NONE", ""
 	switch w.kind {
 	case "prefix", "json":
@@ -128,17 +133,31 @@ func supervisord(w work, dir string, argv []string) ([]string, error) {
 		more = "autorestart=false\n"
 	case "kill":
 		more = fmt.Sprintf("stopwaitsecs=%d\n", killAfter/1000)
-	case "again":
+	case "restart":
 		more = "autorestart=true\n"
 	}
-	conf := fmt.Sprintf("[supervisord]\nnodaemon=true\nuser=root\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile=%s/pid\n[program:c]\ncommand=%s\nprocess_name=c%%(process_num)d\nnumprocs=%d\nstartsecs=0\nstdout_logfile=%s\nstdout_logfile_maxbytes=0\nstderr_logfile=NONE\n%s",
-		dir, strings.Join(argv, " "), w.n, out, more)
+	conf := fmt.Sprintf(`[supervisord]
+nodaemon=true
+user=root
+logfile=/dev/null
+logfile_maxbytes=0
+pidfile=%s/pid
+[program:c]
+command=%s
+process_name=c%%(process_num)d
+numprocs=%d
+startsecs=0
+stdout_logfile=%s
+stdout_logfile_maxbytes=0
+stderr_logfile=NONE
+%s`, dir, strings.Join(argv, " "), w.n, out, more)
 	file := filepath.Join(dir, "supervisord.conf")
 	return []string{"supervisord", "-c", file}, os.WriteFile(file, []byte(conf), 0o600)
 }
 
-// services makes a directory of services, as runit and s6 have them.
-func services(dir string, n int, run string, files map[string]string) (string, error) {
+// services makes a directory of n services for runit or s6, each with a run script and further
+// files.
+func services(dir string, n int, script string, files map[string]string) (string, error) {
 	all := filepath.Join(dir, "service")
 	for i := range n {
 		one := filepath.Join(all, fmt.Sprint("c", i))
@@ -150,43 +169,43 @@ func services(dir string, n int, run string, files map[string]string) (string, e
 				return "", err
 			}
 		}
-		if err := os.WriteFile(filepath.Join(one, "run"), []byte(run), 0o755); err != nil {
+		if err := os.WriteFile(filepath.Join(one, "run"), []byte(script), 0o755); err != nil {
 			return "", err
 		}
 	}
-	// runsvdir waits out the second in which its directory was changed.
+	// runsvdir does not read a directory that was changed within the last second.
 	old := time.Now().Add(-time.Minute)
 	return all, os.Chtimes(all, old, old)
 }
 
-func runit(w work, dir string, argv []string) ([]string, error) {
+func runit(w workload, dir string, argv []string) ([]string, error) {
 	switch w.kind {
-	case "run", "again", "orphans":
-	default: // svlogd writes to directories only, and runsv knows no deadline
+	case "run", "restart", "orphans":
+	default: // svlogd writes only to directories, and runsv has no stop timeout
 		return nil, nil
 	}
 	all, err := services(dir, w.n, "#!/bin/sh\nexec "+strings.Join(argv, " ")+"\n", nil)
 	return []string{"runsvdir", all}, err
 }
 
-func s6(w work, dir string, argv []string) ([]string, error) {
+func s6(w workload, dir string, argv []string) ([]string, error) {
 	files := map[string]string{}
 	switch w.kind {
-	case "run", "again", "orphans":
+	case "run", "restart", "orphans":
 	case "kill":
 		files["timeout-kill"] = fmt.Sprintln(killAfter)
 	case "raw", "prefix":
-		script := []string{"s6-log", "1"}
+		logger := []string{"s6-log", "1"}
 		if w.kind == "prefix" {
-			script = []string{"s6-log", "p[c]", "1"}
+			logger = []string{"s6-log", "p[c]", "1"}
 		}
 		if w.n == 1 {
 			return []string{"sh", "-c", strings.Join(argv, " ") + " | " +
-				strings.Join(script, " ")}, nil
+				strings.Join(logger, " ")}, nil
 		}
 		var all []string
 		for range w.n {
-			all = append(all, strings.Join(argv, " ")+" | "+strings.Join(script, " ")+" &")
+			all = append(all, strings.Join(argv, " ")+" | "+strings.Join(logger, " ")+" &")
 		}
 		return []string{"sh", "-c", strings.Join(all, " ") + " wait"}, nil
 	default:
@@ -196,9 +215,9 @@ func s6(w work, dir string, argv []string) ([]string, error) {
 	return []string{"s6-svscan", "-c", fmt.Sprint(max(w.n, 500)), all}, err
 }
 
-// one is a program for a single child.
-func one(prefix ...string) func(work, string, []string) ([]string, error) {
-	return func(w work, _ string, argv []string) ([]string, error) {
+// single returns the command of a program that runs one child.
+func single(prefix ...string) func(workload, string, []string) ([]string, error) {
+	return func(w workload, _ string, argv []string) ([]string, error) {
 		if w.kind != "run" && w.kind != "orphans" || w.n != 1 {
 			return nil, nil
 		}
@@ -206,8 +225,8 @@ func one(prefix ...string) func(work, string, []string) ([]string, error) {
 	}
 }
 
-// installed leaves out the peers that are not there.
-func installed(all []peer) (there []peer, missing []string) {
+// installed returns the peers whose programs are on PATH, and the names of the others.
+func installed(all []peer) (found []peer, missing []string) {
 	needs := map[string][]string{"supervisord": {"supervisord"}, "runit": {"runsvdir"},
 		"s6": {"s6-svscan", "s6-log", "execlineb"}, "tini": {"tini"}, "dumb-init": {"dumb-init"}}
 	for _, p := range all {
@@ -218,10 +237,10 @@ func installed(all []peer) (there []peer, missing []string) {
 			}
 		}
 		if ok {
-			there = append(there, p)
+			found = append(found, p)
 		} else {
 			missing = append(missing, p.name)
 		}
 	}
-	return there, missing
+	return found, missing
 }
