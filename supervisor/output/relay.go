@@ -131,9 +131,8 @@ func unread(fd int) bool {
 // was called, [Relay.Prepare] fails; once it has returned, lines for a [Relay.Writer] are lost.
 //
 // The error contains what was not done: bytes that were not written, children whose streams did
-// not end, writers whose write did not return within 20 ms. Only a write to a stopped terminal or
-// to a disk that hangs can block so long; its goroutine and its file are left open. A second
-// Close does nothing.
+// not end, writers whose write did not return within 20 ms ([ErrWriteBlocked]; the goroutine and
+// the file of such a writer are left open). A second Close does nothing.
 func (h *Relay) Close(ctx context.Context) error {
 	h.mu.Lock()
 	if h.closed {

@@ -21,6 +21,11 @@ const (
 // writerTimeout is how long endWriters waits for a write that cannot be interrupted.
 const writerTimeout = 20 * time.Millisecond
 
+// ErrWriteBlocked says that a writer did not end because its last write has not returned. Only a
+// write to a stopped terminal or to a disk that hangs blocks so long, or a machine that is so busy
+// that the writer is not scheduled.
+var ErrWriteBlocked = errors.New("its write has not returned")
+
 var (
 	errClosed  = errors.New("the relay is closed")
 	errStalled = errors.New(reasonStalled)
@@ -189,7 +194,7 @@ func (set *sinkSet) endWriters() error {
 		case <-s.gone:
 		default:
 			errs = append(errs,
-				fmt.Errorf("cannot end the writer of %s: its write has not returned", s.dest))
+				fmt.Errorf("cannot end the writer of %s: %w", s.dest, ErrWriteBlocked))
 		}
 	}
 	return errors.Join(errs...)
