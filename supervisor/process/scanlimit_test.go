@@ -150,19 +150,33 @@ func TestTraceLimit(t *testing.T) {
 	}
 }
 
-// TestSIGKILLIsDelayed: a process whose first step had to wait until SIGKILL was due still gets
-// time to end.
+// TestSIGKILLIsDelayed: the first step of a process waits for the fd scan until SIGKILL is due. Then
+// SIGKILL follows the first step after minKillDelay, so that the process gets time to end. The
+// process ignores SIGTERM, because on a busy machine no process may end within that time.
 func TestSIGKILLIsDelayed(t *testing.T) {
 	b := newTestLoop(t)
-	s := b.silentSpec("sleep") // it ends at SIGTERM
-	b.Spawn(1, s)
-	wait(b, func(s Spawned) bool { return s.Process == 1 })
+	id, _ := b.spawn("ignore-term")
+	children := make(chan *childProcess, 1)
+	b.commands.Put(func() { children <- b.processes[id] })
+	child := <-children
 	unblock := b.blockScans()
 	defer unblock()
 	b.SetDeadline(time.Now().Add(time.Second))
-	b.Signal(1, unix.SIGTERM, 1, event.ProofExact)
-	b.Signal(1, unix.SIGKILL, 2, event.ProofExact)
-	if e := b.exited(1); e.Exit.Signal == "SIGKILL" {
-		t.Errorf("%+v", e.Exit)
+	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
+	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
+	for i, want := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
+		s := wait(b, func(s Signalled) bool { return s.Process == id })
+		if s.Signal != want || s.Step != i+1 || s.Err != nil {
+			t.Errorf("got %+v, want %v as step %d", s, want, i+1)
+		}
+	}
+	killed := time.Now()
+	first := make(chan time.Time, 1)
+	b.commands.Put(func() { first <- child.stop.firstSentAt })
+	if d := killed.Sub(<-first); d < minKillDelay {
+		t.Errorf("SIGKILL was sent %v after the first step, want %v at least", d, minKillDelay)
+	}
+	if e := b.exited(id); e.Exit.Signal != "SIGKILL" {
+		t.Errorf("got %+v, want the end by SIGKILL", e.Exit)
 	}
 }
