@@ -86,7 +86,8 @@ func (p Policy) kind(fd FD) Kind {
 func (k Kind) Harm(fd FD) string {
 	switch k {
 	case UnreadData:
-		return fmt.Sprintf("%s arrived on %s and were never read", count(fd.Unread, "byte"), fd.Target)
+		return fmt.Sprintf("%s arrived on %s and were never read",
+			count(fd.Unread, "byte"), fd.Target)
 	case UnsentData:
 		return fmt.Sprintf("%s for the peer of %s were not delivered when the process ended",
 			count(fd.Unsent, "byte"), fd.Target)

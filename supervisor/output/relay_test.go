@@ -251,8 +251,8 @@ func TestBlockedReader(t *testing.T) {
 			}
 			lines, size := s.drops.sum()
 			if len(c.bad) != 0 || c.lines+int(lines) != n || size != lines*(lineWidth+4) {
-				t.Errorf("%d lines were relayed, %d (%d bytes) dropped, of %d; bad: %.300q", c.lines,
-					lines, size, n, c.bad)
+				t.Errorf("%d lines were relayed, %d (%d bytes) dropped, of %d; bad: %.300q",
+					c.lines, lines, size, n, c.bad)
 			}
 		})
 	}
