@@ -1,26 +1,25 @@
 package config
 
-import (
-	"syscall"
-)
+import "syscall"
 
-// ForCommand is the configuration of one command without a file: it runs once, and
-// how it ends is nobody's failure but its own. A stop gives it kill and the
-// whole deadline. Of s, Reserve is filled in.
+// ForCommand returns the configuration of one command without a file, as `supervisor exec`
+// runs it. The command runs once. A stop sends kill to it and gives it the whole deadline.
+// ForCommand computes s.Reserve.
 func ForCommand(name string, l Launch, s Shutdown, log Log, kill syscall.Signal) *Config {
 	s.Reserve = Reserve(s.Deadline)
+	policy := Policy{
+		KillSignal:   kill,
+		KillTimeout:  s.Deadline - s.Reserve,
+		KillHold:     DefaultKillHold,
+		SuccessCodes: []int{0},
+		Restart:      Restart{On: "never"},
+		OnSuccess:    Ignore,
+		OnFailure:    Ignore,
+	}
+	instance := &Instance{Name: name, Child: name, Index: 1, Launch: l, Policy: policy}
 	return &Config{
 		Log:      log,
 		Shutdown: s,
-		Children: []*Child{{
-			Name: name,
-			Instances: []*Instance{{
-				Name: name, Child: name, Index: 1, Launch: l,
-				Policy: Policy{
-					KillSignal: kill, KillTimeout: s.Deadline - s.Reserve, KillHold: DefaultKillHold,
-					SuccessCodes: []int{0}, Restart: Restart{On: "never"}, OnSuccess: Ignore, OnFailure: Ignore,
-				},
-			}},
-		}},
+		Children: []*Child{{Name: name, Instances: []*Instance{instance}}},
 	}
 }

@@ -12,72 +12,71 @@ import (
 	"tp0/supervisor/lifecycle"
 )
 
-// Config is one valid configuration. Nothing changes it after it was read.
+// Config is a valid configuration. It does not change after the load.
 type Config struct {
-	Path     string // absolute
+	Path     string // of the file, absolute
 	Log      Log
 	Shutdown Shutdown
 	Reload   Reload
-	Children []*Child // in the order of the file; those that --only left out are missing
+	Children []*Child // in the order of the file, without the children that --only excludes
 }
 
-// Log is how the supervisor itself logs.
+// Log says how the supervisor logs.
 type Log struct {
 	Level  string // trace, debug, info, warn, error
 	Format string // text or json
 }
 
-// Shutdown is the budget of a stop and how it is judged.
+// Shutdown is the budget of a stop, and the rules for its verdict.
 type Shutdown struct {
 	Deadline time.Duration // from the signal to an empty process table
-	Reserve  time.Duration // the part of Deadline kept for the sweep and the flush: 5 %, 500 ms at most
+	Reserve  time.Duration // the part of Deadline for orphan cleanup and the flush, see [Reserve]
 	Proof    event.Proof
 	Strict   bool   // exit 3 if a descriptor was left open
-	Report   string // the file that the report of the stop is written to; empty: none
+	Report   string // the file of the report of the stop; empty for no report
 }
 
-// Reload is how a new configuration takes the place of another.
+// Reload says how a new configuration replaces the present one.
 type Reload struct {
-	Rollback bool // if a new run does not get ready, all is as it was before
+	Rollback bool // go back to the old configuration if an instance does not become ready
 }
 
-// Child is one child block: what its instances share.
+// Child is one child block with its instances.
 type Child struct {
 	Name      string
-	DependsOn []Dependency // those outside of --only left out, without doubles
-	Disabled  bool         // so it has no instances
+	DependsOn []Dependency // each child once, without the children that --only excludes
+	Disabled  bool         // the child has no instances
 	Instances []*Instance
 }
 
-// Instance is one replica, with every expression evaluated for its index.
+// Instance is one replica of a child, with every expression evaluated for its index.
 type Instance struct {
-	Name   string // the child's name, with the index behind it if the child has a count
+	Name   string // the name of the child, followed by the index if the child has a count
 	Child  string
 	Index  int // from 1
 	Launch Launch
 	Policy Policy
 }
 
-// Launch is what a run is made of: a change of it needs a new run. Two of
-// them are compared with reflect.DeepEqual.
+// Launch has the attributes that a running process cannot change: a reload that changes one of
+// them replaces the process. Two values are compared with reflect.DeepEqual.
 type Launch struct {
 	Command    string   // as the file has it
-	Path       string   // the executable that Command was resolved to
-	OnRemoteFS bool     // that is on a file system which need not answer
+	Path       string   // the executable that Command resolves to
+	OnRemoteFS bool     // Path is on a remote file system, see [IsRemote]
 	Args       []string // without the command itself
 	Env        []string // complete, sorted, KEY=value
-	Dir        string   // empty: the supervisor's own
-	Ready      *Ready   // nil: ready at exec
+	Dir        string   // empty for the supervisor's own
+	Ready      *Ready   // nil if the child is ready as soon as it is executed
 	Logs       Logs
 	Listen     []Listen // the same for all instances of the child
 	Attributes Attributes
 }
 
-// Attributes is what a run begins with beyond its program and environment. The zero
-// value changes nothing.
+// Attributes are the process attributes that are set before exec. The zero value changes none.
 type Attributes struct {
-	UID, GID    *uint32  // nil: the supervisor's own
-	Groups      []uint32 // the supplementary ones, with GID
+	UID, GID    *uint32  // nil for the supervisor's own
+	Groups      []uint32 // supplementary groups, including GID
 	Umask       *int
 	Nice        *int
 	OOMScoreAdj *int
@@ -85,65 +84,65 @@ type Attributes struct {
 	NoNewPrivs  bool
 }
 
-// Probe is a look whether a run serves, in one form.
+// Probe asks a process whether it serves. Exactly one of TCP, HTTP and Exec is set.
 type Probe struct {
 	TCP      string   // host:port
 	HTTP     string   // a URL
 	Exec     []string // a command with its arguments
-	ExecPath string   // the executable that the command was resolved to
+	ExecPath string   // the executable that Exec[0] resolves to
 }
 
-// Ready is how a run proves that it serves: by a probe, or in another form.
+// Ready says when a process is ready. Exactly one of Probe, Log and Notify is set.
 type Ready struct {
 	Probe
-	Log      string        // a regular expression for a line that it prints
-	Notify   bool          // it says so itself, sd_notify(3)
-	Watchdog time.Duration // with Notify: how often it has to say WATCHDOG=1; 0: it need not
+	Log      string        // a regular expression that a line of its output matches
+	Notify   bool          // it sends READY=1, see sd_notify(3)
+	Watchdog time.Duration // with Notify: the interval for WATCHDOG=1; 0 disables it
 	Timeout  time.Duration
 }
 
-// Check is a probe that is repeated once a run is ready.
+// Check is a probe that repeats while a process is ready.
 type Check struct {
 	Name string
 	Probe
-	Grace    time.Duration // before the first
+	Grace    time.Duration // from ready to the first probe
 	Interval time.Duration
-	Timeout  time.Duration // of each
-	Limit    int           // failures in a row, then a restart
+	Timeout  time.Duration // of each probe
+	Limit    int           // consecutive failures that cause a restart
 }
 
-// Logs is where a child's output goes.
+// Logs says where the output of a child goes.
 type Logs struct {
 	Format string // text, json, raw, inherit
 	Stdout string // stdout, stderr, none, or a path
-	Stderr string
+	Stderr string // as Stdout
 }
 
-// Policy is how runs are stopped and followed by others: a change of it
-// restarts nobody.
+// Policy says how processes are stopped and restarted. A change of it restarts no process.
 type Policy struct {
 	KillSignal    syscall.Signal
-	KillTimeout   time.Duration // given, or a share of the deadline
-	SharedTimeout bool          // it is a share, which moves with the other children
-	KillHold      time.Duration // how long KillSignal waits at most for a run that is too young to hear it
-	// KillSequence is what a stop sends before SIGKILL, in the place of the signal
-	// and the timeout above, which are then its first signal and its sum; nil: not
-	// given.
+	KillTimeout   time.Duration // from the file, or a share of the deadline
+	SharedTimeout bool          // KillTimeout is a share, so a change of another child changes it
+	// KillHold is the longest delay of KillSignal while a new process has not yet installed
+	// its signal handlers.
+	KillHold time.Duration
+	// KillSequence lists the signals of a stop before SIGKILL; nil if the file has none. If it
+	// is set, KillSignal is its first signal and KillTimeout is the sum of its waits.
 	KillSequence []lifecycle.Step
 	KillScope    lifecycle.Scope
-	// Descendants is what happens to descendants that outlive the main process.
+	// Descendants says what happens to descendants that outlive the main process.
 	Descendants Descendants
-	// DiagnoseSignal asks for stacks before SIGKILL; 0: none.
+	// DiagnoseSignal asks a process for its stacks before SIGKILL; 0 disables it.
 	DiagnoseSignal syscall.Signal
-	ReloadSignal   syscall.Signal // for a run that a reload keeps; 0: none
-	Oneshot        bool           // it is there once it has run to success
-	Sidecar        bool           // it goes after all others, and lives for them only
-	Critical       bool           // its end ends all, with its exit code
-	SuccessCodes   []int          // ends that are successes; that by a signal has the code 128+n
+	ReloadSignal   syscall.Signal // to a process that a reload keeps; 0 disables it
+	Oneshot        bool           // the child completes when it ends with success
+	Sidecar        bool           // stopped after all other children, and does not run without them
+	Critical       bool           // its end stops the supervisor, with its exit code
+	SuccessCodes   []int          // exit codes of a success; 128+n for signal n
 	Checks         []Check
 	Restart        Restart
-	OverlapUpdate  bool // where a new run follows one that serves, it is ready before that is stopped
-	MaxParallel    int  // instances of the child that a reload restarts at a time
+	OverlapUpdate  bool // a reload stops the old process only when the new one is ready
+	MaxParallel    int  // instances of the child that a reload replaces at a time
 	OnSuccess      Action
 	OnFailure      Action
 }
@@ -152,27 +151,29 @@ type Policy struct {
 // an instance.
 type Descendants string
 
-// The two values of Descendants.
+// The values of Descendants.
 const (
-	EndDescendants   Descendants = "end"   // they go through the stop sequence; the process has ended after them
-	LeaveDescendants Descendants = "leave" // they run on, and only the final stop ends them
+	// EndDescendants: the stop sequence ends them, and the instance has ended after them.
+	EndDescendants Descendants = "end"
+	// LeaveDescendants: they run on, and only the final stop ends them.
+	LeaveDescendants Descendants = "leave"
 )
 
-// Action is what the end of a child for good means for all.
+// Action says what happens when a child has ended and is not restarted.
 type Action string
 
-// The two actions.
+// The values of Action.
 const (
 	Ignore   Action = "ignore"
 	ShutDown Action = "shutdown"
 )
 
-// Restart is when a run that ended is followed by another.
+// Restart is the restart policy of a child.
 type Restart struct {
 	On       string // never, failure, always
-	Attempts int    // within each Interval; then the child has failed
+	Attempts int    // restarts within each Interval, after which the child has failed
 	Interval time.Duration
-	Delay    time.Duration // before the first restart; doubled up to MaxDelay, with jitter
+	Delay    time.Duration // before the first restart; doubles up to MaxDelay, with jitter
 	MaxDelay time.Duration
 }
 
@@ -185,7 +186,18 @@ func (c *Config) Instances() []*Instance {
 	return all
 }
 
-// Child returns the child of that name, or nil.
+// Listens returns the sockets of all children that have instances.
+func (c *Config) Listens() []Listen {
+	var all []Listen
+	for _, child := range c.Children {
+		if len(child.Instances) > 0 {
+			all = append(all, child.Instances[0].Launch.Listen...)
+		}
+	}
+	return all
+}
+
+// Child returns the child with that name, or nil.
 func (c *Config) Child(name string) *Child {
 	for _, child := range c.Children {
 		if child.Name == name {
@@ -195,7 +207,7 @@ func (c *Config) Child(name string) *Child {
 	return nil
 }
 
-// KillTimeout is that of the slowest instance; without one it is 0.
+// KillTimeout returns the longest timeout of the instances, or 0 without instances.
 func (c *Child) KillTimeout() time.Duration {
 	var most time.Duration
 	for _, i := range c.Instances {
@@ -204,11 +216,11 @@ func (c *Child) KillTimeout() time.Duration {
 	return most
 }
 
-// Sidecar reports whether the child is one. A child without instances is none.
+// Sidecar reports whether the child is a sidecar that has instances.
 func (c *Child) Sidecar() bool { return len(c.Instances) > 0 && c.Instances[0].Policy.Sidecar }
 
-// Reserve is the part of a deadline that no timeout may use: the sweep of what
-// is left and the flush of the output come after the last child.
+// Reserve returns the part of a deadline that no timeout of a child may use: 5 %, at most
+// 500 ms. The supervisor cleans up orphans and flushes the output in it, after the last child.
 func Reserve(deadline time.Duration) time.Duration {
 	return min(deadline/20, 500*time.Millisecond)
 }
@@ -216,23 +228,26 @@ func Reserve(deadline time.Duration) time.Duration {
 // DefaultKillHold is the value of Policy.KillHold where the configuration sets none.
 const DefaultKillHold = 250 * time.Millisecond
 
-// MaxStarting is how many runs are spawned at a time: each has descriptors open
-// until then that it does not need afterwards.
+// MaxStarting is the number of processes that are spawned at a time. It bounds the descriptors
+// that the supervisor needs only during a spawn.
 const MaxStarting = 16
 
-// Strategy is how a new run takes the place of one that serves.
+// Strategy says how a reload replaces a process that is ready.
 type Strategy string
 
+// The values of Strategy.
 const (
-	StopFirst Strategy = "stop-first"
-	Overlap   Strategy = "overlap"
+	StopFirst Strategy = "stop-first" // stop the old process, then start the new one
+	Overlap   Strategy = "overlap"    // stop the old process when the new one is ready
 )
 
-// Where a stream goes, if not to a file.
+// The values of Logs.Stdout and Logs.Stderr that are not a path.
 const (
 	LogStdout = "stdout"
 	LogStderr = "stderr"
 	LogNone   = "none"
 )
 
+// LogInherit is the value of Logs.Format with which a child writes to the supervisor's own
+// descriptors.
 const LogInherit = "inherit"

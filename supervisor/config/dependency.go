@@ -1,16 +1,16 @@
 package config
 
-// Until is how far a child must have come before another one starts.
+// Until is the state that a child must have reached before its dependent starts.
 type Until string
 
-// The three of them.
+// The values of Until.
 const (
-	UntilStarted   Until = "started"   // it is executed
-	UntilReady     Until = "ready"     // it serves, or has completed
-	UntilCompleted Until = "completed" // it has run to success
+	UntilStarted   Until = "started"   // the child is executed
+	UntilReady     Until = "ready"     // the child is ready, or has completed
+	UntilCompleted Until = "completed" // the child has ended with success
 )
 
-// Dependency is a child that another one waits for.
+// Dependency is a child that another child depends on.
 type Dependency struct {
 	Child string
 	Until Until
@@ -18,7 +18,6 @@ type Dependency struct {
 
 func (d Dependency) String() string { return d.Child + " " + string(d.Until) }
 
-// StopsAfterDependent reports whether what is depended on is to be there for as long as
-// the dependent, so that it is stopped after it. The result of one that
-// completed is all that was wanted of it.
+// StopsAfterDependent reports whether the child stops after its dependent. A dependent that
+// waits for the completion of the child needs only its result, so it returns false then.
 func (d Dependency) StopsAfterDependent() bool { return d.Until != UntilCompleted }

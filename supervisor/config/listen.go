@@ -5,17 +5,17 @@ import (
 	"io/fs"
 )
 
-// Listen is a socket that the supervisor opens for a child and hands on to
-// each of its runs. Its address is what it is known by.
+// Listen is a socket that the supervisor opens for a child and passes to each process of
+// the child. The address identifies it.
 type Listen struct {
 	Name    string
-	TCP     string // host:port, where the host is an IP address; empty: a unix socket
-	Unix    string // absolute
+	TCP     string // host:port, where the host is an IP address; empty for a unix socket
+	Unix    string // an absolute path; empty for a TCP socket
 	Mode    fs.FileMode
-	Backlog int
+	Backlog int // connections
 }
 
-// Address is where it listens. No TCP address looks like a path.
+// Address returns the address of the socket. A TCP address never looks like a path.
 func (l Listen) Address() string { return l.TCP + l.Unix }
 
 func (l Listen) String() string {
@@ -24,15 +24,4 @@ func (l Listen) String() string {
 		text += fmt.Sprintf(", mode %04o", l.Mode)
 	}
 	return text
-}
-
-// Listens returns the sockets of all children that have instances.
-func (c *Config) Listens() []Listen {
-	var all []Listen
-	for _, child := range c.Children {
-		if len(child.Instances) > 0 {
-			all = append(all, child.Instances[0].Launch.Listen...)
-		}
-	}
-	return all
 }

@@ -6,22 +6,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// remote are file systems that need not answer: another machine or another process
-// has what is in them (statfs(2)).
-var remote = []int64{
-	unix.FUSE_SUPER_MAGIC, unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC,
-	unix.V9FS_MAGIC, unix.CEPH_SUPER_MAGIC, unix.AFS_SUPER_MAGIC, unix.AFS_FS_MAGIC, unix.CODA_SUPER_MAGIC,
+// remoteTypes are the types of file systems whose content comes from another machine or from
+// another process (statfs(2)). A read of such a file system can block for ever.
+var remoteTypes = []int64{
+	unix.FUSE_SUPER_MAGIC, unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC,
+	unix.CIFS_SUPER_MAGIC, unix.V9FS_MAGIC, unix.CEPH_SUPER_MAGIC, unix.AFS_SUPER_MAGIC,
+	unix.AFS_FS_MAGIC, unix.CODA_SUPER_MAGIC,
 }
 
-// IsRemote reports whether a file is on a file system that need not answer, or that
-// does not say what it is. The file system of the supervisor's own program counts as
-// one that answers: nothing works where it does not. It is a FUSE file system in
-// containers of fuse-overlayfs.
+// IsRemote reports whether a read of the file can block for ever: the file is on a remote
+// file system, or the type of its file system is unknown. The file system of the
+// supervisor's own program counts as local, because the supervisor cannot run without it.
+// In containers of fuse-overlayfs it is a FUSE file system.
 func IsRemote(path string) bool {
 	var st unix.Statfs_t
-	if unix.Statfs(path, &st) == nil && !slices.Contains(remote, int64(uint32(st.Type))) {
+	if unix.Statfs(path, &st) == nil && !slices.Contains(remoteTypes, int64(uint32(st.Type))) {
 		return false
 	}
 	var file, own unix.Stat_t
-	return unix.Stat(path, &file) != nil || unix.Stat("/proc/self/exe", &own) != nil || file.Dev != own.Dev
+	return unix.Stat(path, &file) != nil || unix.Stat("/proc/self/exe", &own) != nil ||
+		file.Dev != own.Dev
 }

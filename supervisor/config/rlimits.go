@@ -2,28 +2,33 @@ package config
 
 import "golang.org/x/sys/unix"
 
-// Resource is a resource whose use a child can limit, see getrlimit(2).
+// Resource is a resource that setrlimit(2) limits for a child.
 type Resource struct {
 	Name   string // in an rlimits block
 	Number int    // the RLIMIT_ constant
-	Doc    string // what the limit counts, with its unit
+	Unit   string
+	Doc    string // what the limit counts
 }
 
 // Resources are all resources, sorted by name.
 var Resources = []Resource{
-	{"as", unix.RLIMIT_AS, "Its address space, in bytes."},
-	{"core", unix.RLIMIT_CORE, "A core file, in bytes."},
-	{"cpu", unix.RLIMIT_CPU, "CPU time, in seconds; at the soft limit it gets SIGXCPU, at the hard one SIGKILL."},
-	{"data", unix.RLIMIT_DATA, "Its data segment, in bytes."},
-	{"fsize", unix.RLIMIT_FSIZE, "A file that it writes, in bytes."},
-	{"memlock", unix.RLIMIT_MEMLOCK, "Memory that it locks, in bytes."},
-	{"msgqueue", unix.RLIMIT_MSGQUEUE, "POSIX message queues of its user, in bytes."},
-	{"nice", unix.RLIMIT_NICE, "20 less the lowest nice value that it may take."},
-	{"nofile", unix.RLIMIT_NOFILE, "One more than the highest descriptor."},
-	{"nproc", unix.RLIMIT_NPROC, "Processes and threads of its user."},
-	{"rss", unix.RLIMIT_RSS, "Resident memory, in bytes; Linux does not heed it."},
-	{"rtprio", unix.RLIMIT_RTPRIO, "Its highest real-time priority."},
-	{"rttime", unix.RLIMIT_RTTIME, "CPU time of a real-time thread without a wait, in microseconds."},
-	{"sigpending", unix.RLIMIT_SIGPENDING, "Signals that wait for its user."},
-	{"stack", unix.RLIMIT_STACK, "The stack of its main thread, in bytes."},
+	{"as", unix.RLIMIT_AS, "bytes", "The size of the address space."},
+	{"core", unix.RLIMIT_CORE, "bytes", "The size of a core file."},
+	{"cpu", unix.RLIMIT_CPU, "seconds",
+		"The CPU time. At the soft limit the process gets `SIGXCPU`, at the hard one `SIGKILL`."},
+	{"data", unix.RLIMIT_DATA, "bytes", "The size of the data segment."},
+	{"fsize", unix.RLIMIT_FSIZE, "bytes", "The size of a file that the process writes."},
+	{"memlock", unix.RLIMIT_MEMLOCK, "bytes", "The memory that the process locks."},
+	{"msgqueue", unix.RLIMIT_MSGQUEUE, "bytes", "The POSIX message queues of the user."},
+	{"nice", unix.RLIMIT_NICE, "20 minus a nice value",
+		"The limit of 30 allows the nice value -10, for example."},
+	{"nofile", unix.RLIMIT_NOFILE, "descriptors", "One more than the highest descriptor."},
+	{"nproc", unix.RLIMIT_NPROC, "processes and threads",
+		"The processes and threads of the user."},
+	{"rss", unix.RLIMIT_RSS, "bytes", "The resident memory. Linux ignores this limit."},
+	{"rtprio", unix.RLIMIT_RTPRIO, "priority", "The highest real-time priority."},
+	{"rttime", unix.RLIMIT_RTTIME, "microseconds",
+		"The CPU time of a real-time thread between two blocking system calls."},
+	{"sigpending", unix.RLIMIT_SIGPENDING, "signals", "The pending signals of the user."},
+	{"stack", unix.RLIMIT_STACK, "bytes", "The stack of the main thread."},
 }

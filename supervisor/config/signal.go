@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ParseSignal reads a signal as a command line has it: a number from 1 to 64,
-// or a name with or without SIG, in either case.
+// ParseSignal returns the signal of a command line argument: a number from 1 to 64, or a name
+// in upper or lower case, with or without SIG.
 func ParseSignal(text string) (syscall.Signal, error) {
 	if n, err := strconv.Atoi(text); err == nil && n >= 1 && n <= 64 {
 		return syscall.Signal(n), nil
@@ -25,7 +25,7 @@ func ParseSignal(text string) (syscall.Signal, error) {
 	return 0, fmt.Errorf("%q is not a signal", text)
 }
 
-// SignalByName returns the signal of a full name, as SIGTERM or SIGRTMIN+3.
+// SignalByName returns the signal with a full name, such as SIGTERM or SIGRTMIN+3.
 func SignalByName(name string) (sig syscall.Signal, ok bool) {
 	if sig := unix.SignalNum(name); sig != 0 {
 		return sig, true
@@ -33,8 +33,8 @@ func SignalByName(name string) (sig syscall.Signal, ok bool) {
 	return realTimeSignal(name)
 }
 
-// realTimeSignal knows the signals that programs may use, as the C libraries number
-// them: 34 to 64, see signal(7).
+// realTimeSignal returns a real-time signal by its name. The numbers are those of the C
+// libraries: 34 to 64, see signal(7).
 func realTimeSignal(name string) (syscall.Signal, bool) {
 	const first, last = 34, 64
 	for _, base := range []struct {

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"time"
+
 	"tp0/supervisor/config"
 )
 

@@ -8,30 +8,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Plan is what it takes to get from one configuration to another, by the names
-// of instances: what is added, changed and kept in the order of the new file,
-// what is removed in the order of the old one.
+// Plan lists what a reload changes, by the names of instances. Added, Changed and Kept have the
+// order of the new file, Removed the order of the old one.
 type Plan struct {
 	Added, Removed, Kept []string
 	Changed              []Change
-	Globals              []string // attributes outside of the children that differ, as log_level or shutdown.deadline
+	Globals              []string // changed attributes outside of children: shutdown.deadline
 }
 
-// Change is an instance that both configurations have, but not alike.
+// Change is an instance that both configurations have with different attributes.
 type Change struct {
-	Name       string
-	Restart    bool     // what a run is made of differs; else only how it is treated
-	Attributes []string // as the file names them, ready.tcp for one in a block; never their values, which may be secret
+	Name    string
+	Restart bool // the process must be replaced, because its Launch differs
+	// Attributes are the names as in the file; ready.tcp is the attribute tcp in a ready block.
+	// Values are left out, because they can be secret.
+	Attributes []string
 }
 
-// Empty says that there is nothing to do.
+// Empty reports whether the plan changes nothing.
 func (p Plan) Empty() bool {
 	return len(p.Added)+len(p.Removed)+len(p.Changed)+len(p.Globals) == 0
 }
 
-// Compare returns the plan from old to new. A nil configuration has no children,
-// so Diff(nil, c) adds them all. Attributes are compared by their values: one
-// that is now written out with its default has not changed.
+// Compare returns the plan from old to new. A nil configuration has no children, so
+// Compare(nil, c) adds all instances of c. Attributes are compared by value: an attribute that
+// the new file sets to its default has not changed.
 func Compare(old, new *config.Config) Plan {
 	var plan Plan
 	if old == nil {
@@ -41,61 +42,61 @@ func Compare(old, new *config.Config) Plan {
 		new = &config.Config{}
 	}
 	plan.Globals = differences(globals, old, new)
-	was, is := placed(old), placed(new)
-	for _, p := range is.list {
-		before, ok := was.byName[p.Name]
+	before, after := instancesOf(old), instancesOf(new)
+	for _, i := range after.list {
+		previous, ok := before.byName[i.Name]
 		if !ok {
-			plan.Added = append(plan.Added, p.Name)
+			plan.Added = append(plan.Added, i.Name)
 			continue
 		}
 		change := Change{
-			Name:       p.Name,
-			Restart:    !reflect.DeepEqual(before.Launch, p.Launch),
-			Attributes: differences(attributes, before, p),
+			Name:       i.Name,
+			Restart:    !reflect.DeepEqual(previous.Launch, i.Launch),
+			Attributes: differences(attributes, previous, i),
 		}
 		if len(change.Attributes) > 0 {
 			plan.Changed = append(plan.Changed, change)
 		} else {
-			plan.Kept = append(plan.Kept, p.Name)
+			plan.Kept = append(plan.Kept, i.Name)
 		}
 	}
-	for _, p := range was.list {
-		if _, ok := is.byName[p.Name]; !ok {
-			plan.Removed = append(plan.Removed, p.Name)
+	for _, i := range before.list {
+		if _, ok := after.byName[i.Name]; !ok {
+			plan.Removed = append(plan.Removed, i.Name)
 		}
 	}
 	return plan
 }
 
-// place is an instance with what its child knows of it.
-type place struct {
+// instance is an instance with the dependencies of its child.
+type instance struct {
 	*config.Instance
-	dependsOn []string // sorted, each with its until
+	dependsOn []string // sorted, each one with its until
 }
 
-type places struct {
-	list   []*place
-	byName map[string]*place
+type instances struct {
+	list   []*instance
+	byName map[string]*instance
 }
 
-func placed(c *config.Config) places {
-	ps := places{byName: map[string]*place{}}
+func instancesOf(c *config.Config) instances {
+	all := instances{byName: map[string]*instance{}}
 	for _, child := range c.Children {
 		var dependsOn []string
 		for _, d := range child.DependsOn {
 			dependsOn = append(dependsOn, d.String())
 		}
 		slices.Sort(dependsOn)
-		for _, instance := range child.Instances {
-			p := &place{instance, dependsOn}
-			ps.list = append(ps.list, p)
-			ps.byName[p.Name] = p
+		for _, of := range child.Instances {
+			i := &instance{of, dependsOn}
+			all.list = append(all.list, i)
+			all.byName[i.Name] = i
 		}
 	}
-	return ps
+	return all
 }
 
-// compared is an attribute of the file and where its value went.
+// compared is an attribute of the file that [Compare] compares. of returns its value.
 type compared[T any] struct {
 	name string
 	same func(a, b *T) bool
@@ -103,7 +104,11 @@ type compared[T any] struct {
 }
 
 func compare[T, V any](name string, of func(*T) V) compared[T] {
-	return compared[T]{name, func(a, b *T) bool { return reflect.DeepEqual(of(a), of(b)) }, func(t *T) any { return of(t) }}
+	return compared[T]{
+		name: name,
+		same: func(a, b *T) bool { return reflect.DeepEqual(of(a), of(b)) },
+		of:   func(t *T) any { return of(t) },
+	}
 }
 
 // AttributeNames returns the attributes that [Compare] compares: those outside of the
@@ -138,83 +143,85 @@ var globals = []compared[config.Config]{
 	compare("shutdown.report", func(c *config.Config) any { return c.Shutdown.Report }),
 }
 
-// A test asserts that every attribute of the schema is here. "child" is an
-// instance that kept its name and got another child or index.
-var attributes = append([]compared[place]{
-	compare("child", func(p *place) any { return [2]any{p.Child, p.Index} }),
-	compare("command", func(p *place) any {
+// attributes are the attributes of an instance. A test asserts that it has every attribute of the
+// schema. "child" differs if an instance with the same name has another child or index.
+var attributes = append([]compared[instance]{
+	compare("child", func(p *instance) any { return [2]any{p.Child, p.Index} }),
+	compare("command", func(p *instance) any {
 		return []any{p.Launch.Command, p.Launch.Path, p.Launch.OnRemoteFS}
 	}),
-	compare("args", func(p *place) any { return p.Launch.Args }),
-	compare("env", func(p *place) any { return p.Launch.Env }),
-	compare("cwd", func(p *place) any { return p.Launch.Dir }),
-	compare("listen", func(p *place) any { return p.Launch.Listen }),
-	compare("user", func(p *place) any { return []any{p.Launch.Attributes.UID, p.Launch.Attributes.Groups} }),
-	compare("group", func(p *place) any { return p.Launch.Attributes.GID }),
-	compare("umask", func(p *place) any { return p.Launch.Attributes.Umask }),
-	compare("nice", func(p *place) any { return p.Launch.Attributes.Nice }),
-	compare("oom_score_adj", func(p *place) any { return p.Launch.Attributes.OOMScoreAdj }),
-	compare("no_new_privs", func(p *place) any { return p.Launch.Attributes.NoNewPrivs }),
-	compare("depends_on", func(p *place) any { return p.dependsOn }),
-	compare("kill_signal", func(p *place) any {
-		if p.Policy.KillSequence != nil { // the file says nothing of it
+	compare("args", func(p *instance) any { return p.Launch.Args }),
+	compare("env", func(p *instance) any { return p.Launch.Env }),
+	compare("cwd", func(p *instance) any { return p.Launch.Dir }),
+	compare("listen", func(p *instance) any { return p.Launch.Listen }),
+	compare("user", func(p *instance) any {
+		return []any{p.Launch.Attributes.UID, p.Launch.Attributes.Groups}
+	}),
+	compare("group", func(p *instance) any { return p.Launch.Attributes.GID }),
+	compare("umask", func(p *instance) any { return p.Launch.Attributes.Umask }),
+	compare("nice", func(p *instance) any { return p.Launch.Attributes.Nice }),
+	compare("oom_score_adj", func(p *instance) any { return p.Launch.Attributes.OOMScoreAdj }),
+	compare("no_new_privs", func(p *instance) any { return p.Launch.Attributes.NoNewPrivs }),
+	compare("depends_on", func(p *instance) any { return p.dependsOn }),
+	compare("kill_signal", func(p *instance) any {
+		if p.Policy.KillSequence != nil { // computed from kill_sequence
 			return nil
 		}
 		return p.Policy.KillSignal
 	}),
-	compare("kill_timeout", func(p *place) any {
-		if p.Policy.SharedTimeout || p.Policy.KillSequence != nil { // nor here
+	compare("kill_timeout", func(p *instance) any {
+		if p.Policy.SharedTimeout || p.Policy.KillSequence != nil { // not in the file
 			return nil
 		}
 		return p.Policy.KillTimeout
 	}),
-	compare("kill_sequence", func(p *place) any { return p.Policy.KillSequence }),
-	compare("kill_scope", func(p *place) any { return p.Policy.KillScope }),
-	compare("descendants", func(p *place) any { return p.Policy.Descendants }),
-	compare("kill_hold", func(p *place) any { return p.Policy.KillHold }),
-	compare("diagnose_signal", func(p *place) any { return p.Policy.DiagnoseSignal }),
-	compare("reload_signal", func(p *place) any { return p.Policy.ReloadSignal }),
-	compare("oneshot", func(p *place) any { return p.Policy.Oneshot }),
-	compare("sidecar", func(p *place) any { return p.Policy.Sidecar }),
-	compare("critical", func(p *place) any { return p.Policy.Critical }),
-	compare("success_codes", func(p *place) any { return p.Policy.SuccessCodes }),
-	compare("on_success", func(p *place) any { return p.Policy.OnSuccess }),
-	compare("on_failure", func(p *place) any { return p.Policy.OnFailure }),
-	compare("ready.tcp", func(p *place) any { return p.ready().TCP }),
-	compare("ready.http", func(p *place) any { return p.ready().HTTP }),
-	compare("ready.exec", func(p *place) any { return [2]any{p.ready().Exec, p.ready().ExecPath} }),
-	compare("ready.log", func(p *place) any { return p.ready().Log }),
-	compare("ready.notify", func(p *place) any { return p.ready().Notify }),
-	compare("ready.watchdog", func(p *place) any { return p.ready().Watchdog }),
-	compare("ready.timeout", func(p *place) any { return p.ready().Timeout }),
-	compare("check", func(p *place) any { return p.Policy.Checks }),
-	compare("restart.on", func(p *place) any { return p.Policy.Restart.On }),
-	compare("restart.attempts", func(p *place) any { return p.Policy.Restart.Attempts }),
-	compare("restart.interval", func(p *place) any { return p.Policy.Restart.Interval }),
-	compare("restart.delay", func(p *place) any { return p.Policy.Restart.Delay }),
-	compare("restart.max_delay", func(p *place) any { return p.Policy.Restart.MaxDelay }),
-	compare("restart.strategy", func(p *place) any {
+	compare("kill_sequence", func(p *instance) any { return p.Policy.KillSequence }),
+	compare("kill_scope", func(p *instance) any { return p.Policy.KillScope }),
+	compare("descendants", func(p *instance) any { return p.Policy.Descendants }),
+	compare("kill_hold", func(p *instance) any { return p.Policy.KillHold }),
+	compare("diagnose_signal", func(p *instance) any { return p.Policy.DiagnoseSignal }),
+	compare("reload_signal", func(p *instance) any { return p.Policy.ReloadSignal }),
+	compare("oneshot", func(p *instance) any { return p.Policy.Oneshot }),
+	compare("sidecar", func(p *instance) any { return p.Policy.Sidecar }),
+	compare("critical", func(p *instance) any { return p.Policy.Critical }),
+	compare("success_codes", func(p *instance) any { return p.Policy.SuccessCodes }),
+	compare("on_success", func(p *instance) any { return p.Policy.OnSuccess }),
+	compare("on_failure", func(p *instance) any { return p.Policy.OnFailure }),
+	compare("ready.tcp", func(p *instance) any { return p.ready().TCP }),
+	compare("ready.http", func(p *instance) any { return p.ready().HTTP }),
+	compare("ready.exec", func(p *instance) any { return [2]any{p.ready().Exec, p.ready().ExecPath} }),
+	compare("ready.log", func(p *instance) any { return p.ready().Log }),
+	compare("ready.notify", func(p *instance) any { return p.ready().Notify }),
+	compare("ready.watchdog", func(p *instance) any { return p.ready().Watchdog }),
+	compare("ready.timeout", func(p *instance) any { return p.ready().Timeout }),
+	compare("check", func(p *instance) any { return p.Policy.Checks }),
+	compare("restart.on", func(p *instance) any { return p.Policy.Restart.On }),
+	compare("restart.attempts", func(p *instance) any { return p.Policy.Restart.Attempts }),
+	compare("restart.interval", func(p *instance) any { return p.Policy.Restart.Interval }),
+	compare("restart.delay", func(p *instance) any { return p.Policy.Restart.Delay }),
+	compare("restart.max_delay", func(p *instance) any { return p.Policy.Restart.MaxDelay }),
+	compare("restart.strategy", func(p *instance) any {
 		if p.Policy.OverlapUpdate {
 			return config.Overlap
 		}
 		return config.StopFirst
 	}),
-	compare("restart.max_parallel", func(p *place) any { return p.Policy.MaxParallel }),
-	compare("logs.format", func(p *place) any { return p.Launch.Logs.Format }),
-	compare("logs.stdout", func(p *place) any { return p.Launch.Logs.Stdout }),
-	compare("logs.stderr", func(p *place) any { return p.Launch.Logs.Stderr }),
+	compare("restart.max_parallel", func(p *instance) any { return p.Policy.MaxParallel }),
+	compare("logs.format", func(p *instance) any { return p.Launch.Logs.Format }),
+	compare("logs.stdout", func(p *instance) any { return p.Launch.Logs.Stdout }),
+	compare("logs.stderr", func(p *instance) any { return p.Launch.Logs.Stderr }),
 }, comparedLimits()...)
 
-func (p *place) ready() config.Ready {
+func (p *instance) ready() config.Ready {
 	if p.Launch.Ready == nil {
 		return config.Ready{}
 	}
 	return *p.Launch.Ready
 }
 
-func comparedLimits() (table []compared[place]) {
+func comparedLimits() (table []compared[instance]) {
 	for _, r := range config.Resources {
-		table = append(table, compare("rlimits."+r.Name, func(p *place) *unix.Rlimit {
+		table = append(table, compare("rlimits."+r.Name, func(p *instance) *unix.Rlimit {
 			if l, ok := p.Launch.Attributes.Limits[r.Number]; ok {
 				return &l
 			}

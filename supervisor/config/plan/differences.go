@@ -14,47 +14,49 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Difference is an attribute that two configurations do not have alike, in
-// words for a person.
+// Difference is an attribute that has different values in two configurations. Old and New are
+// texts for a person. Values of env can be secret, so for env Old has the names of the removed
+// variables and New the names of the added and changed ones.
 type Difference struct {
 	Attribute string
-	Old, New  string // of env only the names of what is gone, and of what is new or changed: values may be secret
-	Restart   bool   // a run is made of it, so the change needs a new one
+	Old, New  string
+	Restart   bool // the change replaces the process
 }
 
-// Differences returns what differs of the globals, and of each instance that
-// both configurations have.
-func Differences(old, new *config.Config) (global []Difference, instances map[string][]Difference) {
-	global = inDetail(globals, old, new)
-	instances = map[string][]Difference{}
-	was, is := placed(old), placed(new)
-	for _, p := range is.list {
-		before := was.byName[p.Name]
-		if before == nil {
+// Differences returns the differences of the global attributes, and by name those of each
+// instance that both configurations have.
+func Differences(old, new *config.Config) (global []Difference, byName map[string][]Difference) {
+	global = describe(globals, old, new)
+	byName = map[string][]Difference{}
+	before := instancesOf(old)
+	for _, i := range instancesOf(new).list {
+		previous := before.byName[i.Name]
+		if previous == nil {
 			continue
 		}
-		// What differs where only the launch is new is what the launch is made of.
-		relaunched := *before.Instance
-		relaunched.Launch = p.Launch
-		restarts := differences(attributes, before, &place{&relaunched, before.dependsOn})
-		all := inDetail(attributes, before, p)
-		for i := range all {
-			all[i].Restart = slices.Contains(restarts, all[i].Attribute)
+		// The attributes of Launch are those that differ if only Launch is replaced.
+		relaunched := *previous.Instance
+		relaunched.Launch = i.Launch
+		restarts := differences(attributes, previous,
+			&instance{&relaunched, previous.dependsOn})
+		all := describe(attributes, previous, i)
+		for at := range all {
+			all[at].Restart = slices.Contains(restarts, all[at].Attribute)
 		}
 		if len(all) > 0 {
-			instances[p.Name] = all
+			byName[i.Name] = all
 		}
 	}
-	return global, instances
+	return global, byName
 }
 
-func inDetail[T any](table []compared[T], a, b *T) []Difference {
+func describe[T any](table []compared[T], a, b *T) []Difference {
 	var all []Difference
 	for _, c := range table {
 		if c.same(a, b) {
 			continue
 		}
-		d := Difference{Attribute: c.name, Old: inWords(c.of(a)), New: inWords(c.of(b))}
+		d := Difference{Attribute: c.name, Old: formatValue(c.of(a)), New: formatValue(c.of(b))}
 		if c.name == "env" {
 			d.Old, d.New = changedNames(c.of(a).([]string), c.of(b).([]string))
 		}
@@ -63,7 +65,7 @@ func inDetail[T any](table []compared[T], a, b *T) []Difference {
 	return all
 }
 
-func inWords(v any) string {
+func formatValue(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "not given"
@@ -79,7 +81,7 @@ func inWords(v any) string {
 		return fmt.Sprintf("signal %d", int(v))
 	case []string:
 		return "[" + quoted(v) + "]"
-	case [2]string: // a command, and what it was resolved to
+	case [2]string: // a command, and the executable that it resolves to
 		return quoted(v[:])
 	case [2]any:
 		return fmt.Sprintf("%v, index %v", v[0], v[1])
@@ -101,9 +103,9 @@ func quoted(texts []string) string {
 	return strings.Join(words, ", ")
 }
 
-// changedNames returns the variables that only the old environment has, and
-// those that only the new one has in this way.
-func changedNames(old, new []string) (gone, set string) {
+// changedNames returns the names of the variables that only the old environment has, and the
+// names of the variables that the new environment adds or changes.
+func changedNames(old, new []string) (removed, set string) {
 	names := func(list, without []string) []string {
 		var all []string
 		for _, entry := range list {
@@ -113,10 +115,12 @@ func changedNames(old, new []string) (gone, set string) {
 		}
 		return all
 	}
-	now, before := names(new, old), names(old, new)
-	before = slices.DeleteFunc(before, func(name string) bool { return slices.Contains(now, name) })
-	return strings.Join(before, ", "), strings.Join(now, ", ")
+	after, before := names(new, old), names(old, new)
+	before = slices.DeleteFunc(before, func(name string) bool {
+		return slices.Contains(after, name)
+	})
+	return strings.Join(before, ", "), strings.Join(after, ", ")
 }
 
-// quoteValue returns a text in quotes, cut to a length that fits a line.
+// quoteValue returns s in quotes, cut to 64 columns.
 func quoteValue(s string) string { return strconv.Quote(termtext.Cut(s, 64)) }

@@ -3,6 +3,7 @@ package plan
 import (
 	"slices"
 	"time"
+
 	"tp0/supervisor/config"
 )
 
@@ -51,7 +52,9 @@ func addBarrier(nodes []stopNode) []stopNode {
 			continue
 		}
 		barrier.dependsOn = append(barrier.dependsOn, i)
-		nodes[i].dependsOn = slices.DeleteFunc(n.dependsOn, func(dep int) bool { return !nodes[dep].sidecar })
+		nodes[i].dependsOn = slices.DeleteFunc(n.dependsOn, func(dep int) bool {
+			return !nodes[dep].sidecar
+		})
 	}
 	if !others || len(barrier.dependsOn) == 0 {
 		return nodes

@@ -5,6 +5,7 @@ package plan
 import (
 	"slices"
 	"time"
+
 	"tp0/supervisor/config"
 )
 
