@@ -17,9 +17,12 @@ type FD struct {
 	Kind   string // file, pipe, socket, pidfd, epoll, eventfd, …
 	Target string // a path, "pipe:[7]", "pid 9", "tcp 0.0.0.0:12345 listen"
 	Detail FDDetail
-	link   string         // name in the fd directory
-	id     string         // equal in two scans if the file is the same: a path can change
-	query  sockdiag.Query // finds this socket alone, see [ResolveKnown]; empty if unknown
+
+	CloseOnExec bool // of a file: execve(2) closes the descriptor
+
+	link  string         // name in the fd directory
+	id    string         // equal in two scans if the file is the same: a path can change
+	query sockdiag.Query // finds this socket alone, see [ResolveKnown]; empty if unknown
 }
 
 // FDDetail is what else is known of a descriptor. What does not apply is empty.

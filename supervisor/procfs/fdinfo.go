@@ -41,6 +41,7 @@ func (t *fdDir) addInfo(f *FD, name string) {
 		f.Target = "pid " + string(i.pid)
 	case f.Kind == "file":
 		f.Detail.Mode, f.Detail.Lock = openMode(i.flags), strings.Join(i.locks, ", ")
+		f.CloseOnExec = i.flags&unix.O_CLOEXEC != 0
 		f.Detail.Deleted = strings.HasSuffix(f.link, deletedSuffix) &&
 			!t.hasName(name, string(i.mount))
 	}
