@@ -77,7 +77,7 @@ func TestReport(t *testing.T) {
 			t.Errorf("%s: got %d, want %d as in the log", key, n, e.int(key))
 		}
 	}
-	if len(d.Balance) != 7 || len(d.Children) != 3 || len(d.Orphans) != 1 ||
+	if len(d.Balance) != 9 || len(d.Children) != 3 || len(d.Orphans) != 1 ||
 		d.Orphans[0].Command != "fixture" {
 		t.Errorf("%.600s", b)
 	}
@@ -150,9 +150,8 @@ func TestReportPage(t *testing.T) {
 		t.Errorf("%.2000s", page)
 	}
 	text, code := runReport(t, path)
-	for _, want := range []string{"forced: exit code 124", "LEFT OPEN BY", "ignores",
-		"TERM KILL",
-		"3 left to the kernel"} {
+	for _, want := range []string{"forced: exit code 124", "LEFT OPEN, NO FINDING", "ignores",
+		"TERM KILL", "3 left open", "ignores ignores SIGTERM: SIGKILL ended it after"} {
 		if code != 0 || !strings.Contains(text, want) {
 			t.Errorf("exit code %d, want 0 and %q in\n%s", code, want, text)
 		}

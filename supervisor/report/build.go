@@ -26,19 +26,23 @@ func (r *Recorder) Report(f Facts) *Document {
 	r.begin(r.now()) // there is no end without a stop
 	c := f.Complete
 	d := &Document{
-		Schema: Schema, Supervisor: termtext.Valid(f.Version), Host: termtext.Valid(f.Host),
-		Config: termtext.Valid(f.Config),
-		Began:  r.began, Signal: r.signal, Reason: termtext.Valid(r.reason),
+		Origin: Origin{
+			Schema, termtext.Valid(f.Version), termtext.Valid(f.Host), termtext.Valid(f.Config),
+		},
+		Began: r.began, Signal: r.signal, Reason: termtext.Valid(r.reason),
 		Deadline: millis(c.Deadline), Elapsed: millis(c.Elapsed), Code: f.Code, Verdict: c.Verdict,
-		Balance: Balance{c.Spawned, c.Reaped, c.Orphans, c.Killed, c.Opened, c.Closed, c.Left},
-		Children: make(
-			[]Child, 0, len(r.runs),
-		), Before: []EarlierEnd{}, Orphans: []Orphan{}, Own: []FD{}, Omitted: r.leftOut,
+		Balance: Balance{
+			c.Spawned, c.Reaped, c.Orphans, c.Killed, c.KilledBefore, c.Opened, c.Closed, c.Left,
+			c.LeftBefore,
+		},
+		Findings: []Finding{}, Children: make([]Child, 0, len(r.runs)), Before: []EarlierEnd{},
+		Orphans: []Orphan{}, Own: []FD{}, Omitted: r.leftOut,
 		Signals: r.moments(r.signals), Warnings: r.moments(r.warnings),
 	}
 	for _, x := range r.runs {
 		c := r.run(x)
 		c.DependsOn = f.DependsOn[f.Group[x.child]]
+		c.Why = c.explain(d.Elapsed)
 		d.Children = append(d.Children, c)
 	}
 	slices.SortStableFunc(d.Children, func(a, b Child) int {
@@ -47,17 +51,7 @@ func (r *Recorder) Report(f Facts) *Document {
 			strings.Compare(a.Child, b.Child), a.Pid-b.Pid,
 		)
 	})
-	for name, i := range r.instances {
-		if x := i.run; !x.ended.IsZero() && x.ended.Before(r.began) {
-			d.Before = append(
-				d.Before,
-				EarlierEnd{termtext.Valid(name), x.pid, i.restarts, r.at(x.ended), x.reaped.Exit},
-			)
-		}
-	}
-	slices.SortFunc(
-		d.Before, func(a, b EarlierEnd) int { return strings.Compare(a.Child, b.Child) },
-	)
+	d.Before = r.before()
 	for _, o := range r.orphans {
 		x := Orphan{Pid: o.pid, Command: termtext.Valid(o.command), Steps: r.ladder(o.steps)}
 		if !o.ended.IsZero() {
@@ -69,8 +63,53 @@ func (r *Recorder) Report(f Facts) *Document {
 	for _, x := range r.own {
 		d.Own = append(d.Own, r.fd(x, 0))
 	}
+	d.Findings = r.findings()
 	d.Budget = spenders(d, f.Group)
+	d.Stop = count(d)
 	return d
+}
+
+// before returns the instances that had ended when the stop began, by name.
+func (r *Recorder) before() []EarlierEnd {
+	all := []EarlierEnd{}
+	for name, i := range r.instances {
+		if x := i.run; !x.ended.IsZero() && x.ended.Before(r.began) {
+			all = append(all, EarlierEnd{
+				termtext.Valid(name), x.pid, i.restarts, r.at(x.ended), x.reaped.Exit,
+			})
+		}
+	}
+	slices.SortFunc(all, func(a, b EarlierEnd) int { return strings.Compare(a.Child, b.Child) })
+	return all
+}
+
+// findings returns the findings of the stop. Those that lost data are first.
+func (r *Recorder) findings() []Finding {
+	all := []Finding{}
+	for _, x := range r.runs {
+		for _, f := range x.fds {
+			if f.Finding != "" {
+				all = append(all, Finding{
+					Child: termtext.Valid(f.Owner), Pid: f.Pid, Process: termtext.Valid(f.Process),
+					FD: f.FD, Kind: termtext.Valid(f.Kind), Target: termtext.Valid(f.Target),
+					Finding: termtext.Valid(f.Finding), Harm: termtext.Valid(f.Harm),
+					Advice: termtext.Valid(f.Advice),
+				})
+			}
+		}
+	}
+	rank := func(f Finding) int {
+		if lostData(f.Finding) {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(all, func(a, b Finding) int {
+		return cmp.Or(
+			rank(a)-rank(b), strings.Compare(a.Child, b.Child), a.Pid-b.Pid, a.FD-b.FD,
+		)
+	})
+	return all
 }
 
 // told returns the time of the first signal, or of an end without one.
@@ -89,9 +128,15 @@ func (r *Recorder) run(x *run) Child {
 	c := Child{
 		Child: termtext.Valid(x.child), Pid: x.pid, Command: termtext.Valid(x.command),
 		Restarts: x.instance.restarts, Spawned: r.at(x.spawned),
-		Steps: r.ladder(x.steps), User: millis(e.User), System: millis(e.System), MaxRSS: e.MaxRSS,
-		Proof: e.Proof, NoProof: termtext.Valid(x.noProof), ClosedN: e.Closed, LeftN: e.Left,
-		Closed: []FD{}, Left: []FD{}, Processes: []Process{}, Slow: []Slow{},
+		Steps:     r.ladder(x.steps),
+		Resources: Resources{millis(e.User), millis(e.System), e.MaxRSS},
+		Descriptors: Descriptors{
+			e.Proof, termtext.Valid(x.noProof), e.Closed, e.Left, []FD{}, []FD{},
+		},
+		Processes: []Process{}, Slow: []Slow{},
+	}
+	if n := x.noHandler; n != nil {
+		c.NoHandler = &NoHandler{n.Signal, n.Disposition}
 	}
 	if x.serves {
 		ready := millis(x.ready)
@@ -173,5 +218,3 @@ func (r *Recorder) moments(all []moment) []Instant {
 }
 
 func (r *Recorder) at(t time.Time) float64 { return millis(t.Sub(r.began)) }
-
-// clean makes UTF-8 of a text that anybody may have chosen.

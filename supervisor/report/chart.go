@@ -158,25 +158,6 @@ func (c *chart) slowest(groups []chartGroup) (lanes []lane) {
 	return lanes
 }
 
-// took is how long a stop took: as the process loop has it, else from the first
-// signal.
-func (x *Child) took(elapsed float64) float64 {
-	if x.Stop != nil {
-		return *x.Stop
-	}
-	return took(x.Steps, x.Ended, elapsed)
-}
-
-func took(steps []Step, ended *float64, elapsed float64) float64 {
-	if len(steps) == 0 {
-		return 0
-	}
-	if ended != nil {
-		elapsed = *ended
-	}
-	return elapsed - steps[0].At
-}
-
 func (c *chart) own(d *Document) lane {
 	l := lane{
 		Kind: self, Name: self, End: c.x(d.Elapsed), TextAt: 10, Text: formatMS(d.Elapsed) + " ms",
@@ -226,15 +207,16 @@ func (c *chart) child(x *Child, elapsed float64) []lane {
 			l.Bars = append(
 				l.Bars,
 				bar{
-					asked, sent - asked, "self", "its descriptors were looked at before the signal",
+					asked, sent - asked, "self",
+					"the supervisor read its descriptors before the signal",
 				},
 			)
 		}
 	}
 	c.ticks(&l, counted(x.Closed), counted(x.Left), x.ClosedN+x.LeftN)
 	c.ending(&l, x.Exit)
-	if x.LeftN > 0 && l.Tone == "" {
-		l.Tone = "warn"
+	if tone := worst(x.Left); tone != "" && l.Tone == "" {
+		l.Tone = tone
 	}
 	group := []lane{l}
 	for i := range x.Processes[:min(len(x.Processes), mostBelow)] {
@@ -310,24 +292,43 @@ func (c *chart) ladder(l *lane, steps []Step, ended *float64, elapsed float64) {
 	l.took = took(steps, ended, elapsed)
 }
 
-// ticks draws descriptors behind the end of the lane, where they were found:
-// first those that were left.
+// ticks draws descriptors behind the end of the lane, where they were found: first findings, then
+// others that leaked.
 func (c *chart) ticks(l *lane, closed, left []FD, n int) {
-	add := func(all []FD, class, what string) {
-		for _, f := range all[:min(len(all), mostTicks-len(l.Ticks))] {
-			l.Ticks = append(
-				l.Ticks,
-				tick{
-					10 + 11*len(l.Ticks), class,
-					fmt.Sprintf("%s: fd %d, %s %s", what, f.FD, escaped(f.Kind), escaped(f.Target)),
-				},
-			)
+	add := func(class, what string, f FD) {
+		if len(l.Ticks) < mostTicks {
+			l.Ticks = append(l.Ticks, tick{
+				10 + 11*len(l.Ticks), class,
+				fmt.Sprintf("%s: fd %d, %s %s", what, f.FD, escaped(f.Kind), escaped(f.Target)),
+			})
 		}
 	}
-	add(left, "left", "left to the kernel")
-	add(closed, "closed", "closed by "+l.Name)
+	for _, tone := range []string{"bad", "warn", ""} {
+		for _, f := range left {
+			if f.tone() == tone {
+				add(leftClass(tone), leftWords(f), f)
+			}
+		}
+	}
+	for _, f := range closed {
+		add("closed", "closed by "+l.Name, f)
+	}
 	l.More = max(0, n-len(l.Ticks))
 	l.TextAt = 8 + 11*len(l.Ticks)
+}
+
+func leftClass(tone string) string {
+	if tone == "" {
+		return "left"
+	}
+	return "finding " + tone
+}
+
+func leftWords(f FD) string {
+	if f.Finding == "" {
+		return "left open"
+	}
+	return "finding " + escaped(f.Finding)
 }
 
 func (c *chart) ending(l *lane, e *event.Exit) {

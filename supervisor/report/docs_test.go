@@ -81,10 +81,23 @@ func types(of reflect.Type, known []reflect.Type) []reflect.Type {
 		}
 	}
 	known = append(known, of)
-	for i := range of.NumField() {
-		known = types(of.Field(i).Type, known)
+	for _, f := range keys(of) {
+		known = types(f.Type, known)
 	}
 	return known
+}
+
+// keys returns the fields of an object, with those of embedded structs in their place.
+func keys(of reflect.Type) (fields []reflect.StructField) {
+	for i := range of.NumField() {
+		f := of.Field(i)
+		if f.Anonymous {
+			fields = append(fields, keys(f.Type)...)
+		} else {
+			fields = append(fields, f)
+		}
+	}
+	return fields
 }
 
 func key(f reflect.StructField) (name string, optional bool) {
@@ -98,8 +111,7 @@ func tabulate(w *strings.Builder, of reflect.Type) {
 		title = "The document"
 	}
 	fmt.Fprintf(w, "\n## %s\n\n| key | type | |\n|---|---|---|\n", title)
-	for i := range of.NumField() {
-		f := of.Field(i)
+	for _, f := range keys(of) {
 		name, optional := key(f)
 		kind := word(f.Type)
 		if optional {
@@ -139,9 +151,9 @@ func jsonType(of reflect.Type) string {
 
 func describe(of reflect.Type) map[string]any {
 	properties, required := map[string]any{}, []string{}
-	for i := range of.NumField() {
-		name, optional := key(of.Field(i))
-		properties[name] = value(of.Field(i).Type)
+	for _, f := range keys(of) {
+		name, optional := key(f)
+		properties[name] = value(f.Type)
 		if !optional {
 			required = append(required, name)
 		}

@@ -3,12 +3,9 @@
 package report
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"math"
+	"path"
+	"strings"
 	"time"
 
 	"tp0/supervisor/event"
@@ -20,39 +17,75 @@ const Schema = 1
 
 // Document is the report of one stop. Times are in ms since the start of the stop, with three
 // decimals; times before it are negative. They are those at which the supervisor learned of a
-// fact. docs/report.md is generated from the tags.
+// fact. docs/report.md is generated from the tags. An embedded struct groups keys in the code;
+// the document has its keys beside the others.
 type Document struct {
-	Schema     int           `json:"schema" doc:"version of this format"`
-	Supervisor string        `json:"supervisor" doc:"the version of the supervisor"`
-	Host       string        `json:"host" doc:"the name of the machine or the container"`
-	Config     string        `json:"config" doc:"the configuration, an absolute path"`
-	Began      time.Time     `json:"began" doc:"when the stop began (RFC 3339)"`
-	Signal     string        `json:"signal,omitempty" doc:"the signal that asked for it"`
-	Reason     string        `json:"reason,omitempty" doc:"why the stop began without a signal"`
-	Deadline   float64       `json:"deadline_ms" doc:"time that the stop was allowed"`
-	Elapsed    float64       `json:"elapsed_ms" doc:"time until this was written"`
-	Code       int           `json:"exit_code" doc:"the exit code of the supervisor"`
-	Verdict    event.Verdict `json:"verdict" doc:"graceful, leaky or forced"`
-	Balance    Balance       `json:"balance" doc:"the numbers of the last line of the log"`
-	Budget     []TimeShare   `json:"budget" doc:"who took the time, without gaps"`
-	Children   []Child       `json:"children" doc:"processes alive at the start of the stop"`
-	Before     []EarlierEnd  `json:"ended_before" doc:"instances that had ended"`
-	Orphans    []Orphan      `json:"orphans" doc:"orphans that ended or survived"`
-	Own        []FD          `json:"own" doc:"descriptors of the supervisor"`
-	Signals    []Instant     `json:"signals" doc:"the signals to the supervisor in the stop"`
-	Warnings   []Instant     `json:"warnings" doc:"warnings, and earlier failures"`
-	Omitted    int           `json:"left_out" doc:"entries that exceeded the limit"`
+	Origin
+	Began    time.Time     `json:"began" doc:"when the stop began (RFC 3339)"`
+	Signal   string        `json:"signal,omitempty" doc:"the signal that asked for it"`
+	Reason   string        `json:"reason,omitempty" doc:"why the stop began without a signal"`
+	Deadline float64       `json:"deadline_ms" doc:"time that the stop was allowed"`
+	Elapsed  float64       `json:"elapsed_ms" doc:"time until this was written"`
+	Code     int           `json:"exit_code" doc:"the exit code of the supervisor"`
+	Verdict  event.Verdict `json:"verdict" doc:"graceful, leaky or forced"`
+	Stop     Counts        `json:"stop" doc:"numbers of this stop alone"`
+	Balance  Balance       `json:"balance" doc:"the numbers of the last line of the log"`
+	Budget   []TimeShare   `json:"budget" doc:"who took the time, without gaps"`
+	Findings []Finding     `json:"findings" doc:"leaked descriptors that a person must act on"`
+	Children []Child       `json:"children" doc:"processes alive at the start of the stop"`
+	Before   []EarlierEnd  `json:"ended_before" doc:"instances that had ended"`
+	Orphans  []Orphan      `json:"orphans" doc:"orphans that ended or survived"`
+	Own      []FD          `json:"own" doc:"descriptors of the supervisor"`
+	Signals  []Instant     `json:"signals" doc:"the signals to the supervisor in the stop"`
+	Warnings []Instant     `json:"warnings" doc:"warnings, and earlier failures"`
+	Omitted  int           `json:"left_out" doc:"entries that exceeded the limit"`
 }
 
-// Balance has the totals, as the last line of the log.
+// Origin identifies the writer of a document.
+type Origin struct {
+	Schema     int    `json:"schema" doc:"version of this format"`
+	Supervisor string `json:"supervisor" doc:"the version of the supervisor"`
+	Host       string `json:"host" doc:"the name of the machine or the container"`
+	Config     string `json:"config" doc:"the configuration, an absolute path"`
+}
+
+// Counts has the numbers of this stop alone. What happened before it is in [Balance].
+type Counts struct {
+	Processes int `json:"processes" doc:"processes of children that lived in the stop"`
+	Ended     int `json:"ended" doc:"of these, processes that were reaped"`
+	Killed    int `json:"killed" doc:"processes of children that got SIGKILL"`
+	Orphans   int `json:"orphans" doc:"orphans that were reaped"`
+	Findings  int `json:"findings" doc:"leaked descriptors that a person must act on"`
+	Closed    int `json:"fds_closed" doc:"descriptors that children closed"`
+	Left      int `json:"fds_left" doc:"descriptors that children leaked"`
+	OwnClosed int `json:"own_fds_closed" doc:"descriptors that the supervisor closed"`
+}
+
+// Balance has the numbers of the last line of the log. Most are totals since the start of the
+// supervisor.
 type Balance struct {
-	Spawned int `json:"spawned" doc:"processes of children that were started"`
-	Reaped  int `json:"reaped" doc:"processes of children that were reaped"`
-	Orphans int `json:"orphans" doc:"adopted processes that were reaped"`
-	Killed  int `json:"killed" doc:"processes that got SIGKILL"`
-	Opened  int `json:"fds_opened" doc:"descriptors that the supervisor opened"`
-	Closed  int `json:"fds_closed" doc:"of these, descriptors that it closed"`
-	Left    int `json:"fds_left" doc:"descriptors that children leaked"`
+	Spawned      int `json:"spawned" doc:"since the start: processes of children started"`
+	Reaped       int `json:"reaped" doc:"since the start: processes of children reaped"`
+	Orphans      int `json:"orphans" doc:"since the start: adopted processes reaped"`
+	Killed       int `json:"killed" doc:"in this stop: processes that got SIGKILL"`
+	KilledBefore int `json:"killed_before" doc:"before this stop: processes that got SIGKILL"`
+	Opened       int `json:"fds_opened" doc:"since the start: supervisor's descriptors opened"`
+	Closed       int `json:"fds_closed" doc:"since the start: of these, descriptors closed"`
+	Left         int `json:"fds_left" doc:"in this stop: descriptors that children leaked"`
+	LeftBefore   int `json:"fds_left_before" doc:"before this stop: descriptors leaked"`
+}
+
+// Finding is a leaked descriptor that a person must act on.
+type Finding struct {
+	Child   string `json:"child" doc:"the instance"`
+	Pid     int    `json:"pid" doc:"of the process that held it"`
+	Process string `json:"process,omitempty" doc:"command of that process, if a descendant"`
+	FD      int    `json:"fd" doc:"its number"`
+	Kind    string `json:"kind" doc:"file, pipe, socket, epoll, …"`
+	Target  string `json:"target" doc:"what it refers to"`
+	Finding string `json:"finding" doc:"its kind, as unread_data or listener_open"`
+	Harm    string `json:"harm" doc:"what happened, in a sentence"`
+	Advice  string `json:"advice" doc:"what to do, in a sentence"`
 }
 
 // TimeShare is a part of the critical path of the stop.
@@ -75,22 +108,40 @@ type Child struct {
 	Restarts  int         `json:"restarts,omitempty" doc:"earlier restarts"`
 	Spawned   float64     `json:"spawned_at_ms" doc:"when it was started"`
 	Ready     *float64    `json:"ready_after_ms,omitempty" doc:"absent: never ready"`
+	NoHandler *NoHandler  `json:"no_handler,omitempty" doc:"of its stop signal"`
 	Steps     []Step      `json:"steps" doc:"the signals that it got"`
 	Ended     *float64    `json:"ended_at_ms,omitempty" doc:"its end; absent: it was not reaped"`
 	Stop      *float64    `json:"stop_ms,omitempty" doc:"from its first signal to its end"`
 	Exit      *event.Exit `json:"exit,omitempty" doc:"how it ended"`
-	User      float64     `json:"user_ms" doc:"CPU time in user mode"`
-	System    float64     `json:"sys_ms" doc:"CPU time in the kernel"`
-	MaxRSS    int64       `json:"max_rss_kb" doc:"its largest resident memory"`
-	Tree      *Tree       `json:"tree,omitempty" doc:"counts of threads and processes"`
-	Proof     event.Proof `json:"proof" doc:"exact, sampled or none"`
-	NoProof   string      `json:"reason,omitempty" doc:"why the proof is not exact"`
-	ClosedN   int         `json:"fds_closed" doc:"descriptors that it closed itself"`
-	LeftN     int         `json:"fds_left" doc:"descriptors that it leaked"`
-	Closed    []FD        `json:"closed" doc:"descriptors that it closed"`
-	Left      []FD        `json:"left" doc:"descriptors that it leaked"`
-	Processes []Process   `json:"processes" doc:"its descendants"`
-	Slow      []Slow      `json:"slow" doc:"what it did in a slow stop"`
+	Why       []string    `json:"why,omitempty" doc:"why its stop was slow or not graceful"`
+	Resources
+	Tree *Tree `json:"tree,omitempty" doc:"counts of threads and processes"`
+	Descriptors
+	Processes []Process `json:"processes" doc:"its descendants"`
+	Slow      []Slow    `json:"slow" doc:"what it did in a slow stop"`
+}
+
+// Resources is what a process used.
+type Resources struct {
+	User   float64 `json:"user_ms" doc:"CPU time in user mode"`
+	System float64 `json:"sys_ms" doc:"CPU time in the kernel"`
+	MaxRSS int64   `json:"max_rss_kb" doc:"its largest resident memory"`
+}
+
+// Descriptors are those that a process had open when its stop began, or at its exit.
+type Descriptors struct {
+	Proof   event.Proof `json:"proof" doc:"exact, sampled or none"`
+	NoProof string      `json:"reason,omitempty" doc:"why the proof is not exact"`
+	ClosedN int         `json:"fds_closed" doc:"descriptors that it closed itself"`
+	LeftN   int         `json:"fds_left" doc:"descriptors that it leaked"`
+	Closed  []FD        `json:"closed" doc:"descriptors that it closed"`
+	Left    []FD        `json:"left" doc:"descriptors that it leaked"`
+}
+
+// NoHandler tells that a process had no handler for its stop signal.
+type NoHandler struct {
+	Signal      string `json:"signal" doc:"its name"`
+	Disposition string `json:"disposition" doc:"ignored, or default: it ends the process at once"`
 }
 
 // Step is a signal of a stop sequence.
@@ -126,6 +177,7 @@ type FD struct {
 	Lock      string      `json:"lock,omitempty" doc:"on a file"`
 	Deleted   bool        `json:"deleted,omitempty" doc:"the file has no name any more"`
 	HeldBy    string      `json:"held_by,omitempty" doc:"a process that still has it open"`
+	Finding   string      `json:"finding,omitempty" doc:"the kind of the finding"`
 }
 
 // Process is a descendant.
@@ -149,7 +201,7 @@ type Slow struct {
 	At          float64  `json:"at_ms" doc:"when it was examined"`
 	Step        int      `json:"step" doc:"the last one sent"`
 	Signal      string   `json:"signal" doc:"the last one sent"`
-	Disposition string   `json:"disposition" doc:"caught, ignored, blocked or default"`
+	Disposition string   `json:"disposition" doc:"caught, awaited, ignored, blocked or default"`
 	CPU         float64  `json:"cpu_ms" doc:"used since the first signal"`
 	Threads     []string `json:"threads" doc:"what each thread waits for"`
 }
@@ -180,6 +232,42 @@ type Instant struct {
 	Why   string  `json:"reason,omitempty" doc:"in more words"`
 }
 
+// count returns the numbers of the stop alone. A report that left entries out has the true
+// number of leaked descriptors in its balance.
+func count(d *Document) Counts {
+	n := Counts{
+		Processes: len(d.Children), Killed: d.Balance.Killed, Findings: len(d.Findings),
+		Left: d.Balance.Left, OwnClosed: len(d.Own),
+	}
+	for _, c := range d.Children {
+		if c.Ended != nil {
+			n.Ended++
+		}
+		n.Closed += c.ClosedN
+	}
+	for _, o := range d.Orphans {
+		if o.Ended != nil {
+			n.Orphans++
+		}
+	}
+	return n
+}
+
+// name returns a short name of the configuration: its file, with the folder if the file has the
+// default name. Without a configuration it is the command, as in supervisor exec.
+func (d *Document) name() string {
+	file := path.Base(d.Config)
+	switch {
+	case d.Config == "" && len(d.Children) > 0:
+		return d.Children[0].Child
+	case d.Config == "":
+		return d.Host
+	case file != "supervisor.hcl":
+		return file
+	}
+	return strings.TrimPrefix(path.Join(path.Base(path.Dir(d.Config)), file), "/")
+}
+
 // counted returns the descriptors that count.
 func counted(all []FD) (some []FD) {
 	for _, f := range all {
@@ -192,41 +280,3 @@ func counted(all []FD) (some []FD) {
 
 // millis returns d in milliseconds with three decimals.
 func millis(d time.Duration) float64 { return math.Round(float64(d)/1e3) / 1e3 }
-
-// maxReportSize is the size in bytes above which a report is not read.
-const maxReportSize = 128 << 20
-
-// jsonElement starts the element of the page that has the document.
-const jsonElement = `<script type="application/json" id="report">`
-
-// Read reads a document: JSON, or a page.
-func Read(r io.Reader) (*Document, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxReportSize+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > maxReportSize {
-		return nil, fmt.Errorf("larger than %d MiB", maxReportSize>>20)
-	}
-	if _, rest, ok := bytes.Cut(b, []byte(jsonElement)); ok {
-		b, _, _ = bytes.Cut(rest, []byte("</script>"))
-	}
-	var head struct{ Schema *int }
-	if err := json.Unmarshal(b, &head); err != nil {
-		return nil, fmt.Errorf("no report of a stop: %w", err)
-	}
-	switch {
-	case head.Schema == nil || *head.Schema < 1:
-		return nil, errors.New("no report of a stop: it has no schema")
-	case *head.Schema > Schema:
-		return nil, fmt.Errorf(
-			"written by a newer supervisor: it has schema %d, and this one reads %d",
-			*head.Schema, Schema,
-		)
-	}
-	var d Document
-	if err := json.Unmarshal(b, &d); err != nil {
-		return nil, fmt.Errorf("no report of a stop: %w", err)
-	}
-	return &d, nil
-}

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"strings"
 	"sync"
+
+	"tp0/supervisor/event"
 )
 
 //go:embed page.html
@@ -16,33 +17,28 @@ var source string
 // parsed is made when it is needed: most verbs, and most runs, need no page.
 var parsed = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page").Funcs(template.FuncMap{
-		"num": formatMS, "shown": escaped, "signals": signals, "first": first, "maybe": maybe,
-		"ended": end,
-		"notes": func(f FD) string { return strings.Join(f.notes(), ", ") },
-		"pct":   func(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) },
+		"num": formatMS, "shown": escaped, "plural": plural, "processes": processes,
+		"pct":    func(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) },
+		"column": func(s sheet, i int) column { return s.Columns[i] },
 	}).Parse(source))
 })
 
-// What a page shows of the longest lists; the document in it has all.
-const (
-	mostRows = 500
-	openRows = 40 // a longer table is folded
-)
+// mostRows is the number of rows that the page shows of a table; the document in it has all.
+const mostRows = 500
 
 // view is the document as the page shows it.
 type view struct {
 	*Document
+	Name     string
+	Tone     string // of the verdict: bad, warn, good
 	Chart    chart
 	Stack    []part // the budget, drawn
 	Totals   []total
-	Left     []fdRow
-	Rest     []fdRow // the other descriptors
-	Known    bool    // something is known of them beside their target
-	Omitted  int     // of the rows of both
-	Closed   int     // descriptors that children closed themselves
-	Children []Child
-	Folded   bool
-	Hidden   int // children beyond mostRows
+	Why      [][]string
+	MoreWhy  int // explanations that are not shown
+	Findings sheet
+	Lost     int     // findings that lost data
+	Folded   []sheet // in an element that the reader opens
 	JSON     template.JS
 }
 
@@ -51,22 +47,6 @@ type part struct {
 	TimeShare
 	X, W  float64
 	Shade int
-}
-
-// OrphanRows and BeforeRows are as many as the page shows.
-func (v view) OrphanRows() []Orphan { return v.Orphans[:min(len(v.Orphans), mostRows)] }
-
-// BeforeRows: see OrphanRows.
-func (v view) BeforeRows() []EarlierEnd { return v.Before[:min(len(v.Before), mostRows)] }
-
-// CPU is the time that a run used, of both kinds.
-func (c Child) CPU() float64 { return c.User + c.System }
-
-// fdRow is a descriptor in a table.
-type fdRow struct {
-	Owner string
-	Pid   int
-	FD
 }
 
 // Page writes the document as one page that needs nothing else. It has no
@@ -78,44 +58,37 @@ func Page(w io.Writer, d *Document) error {
 		return err
 	}
 	v := view{
-		Document: d, Chart: newChart(d), Totals: totals(d.Budget), Children: d.Children,
-		Folded: len(d.Children) > openRows, JSON: template.JS(b),
+		Document: d, Name: d.name(), Chart: newChart(d), Totals: totals(d.Budget),
+		Findings: d.findingSheet().first(mostRows), JSON: template.JS(b),
 	}
-	if v.Hidden = max(0, len(d.Children)-mostRows); v.Hidden > 0 {
-		v.Children = d.Children[:mostRows]
+	v.Why, v.MoreWhy = explanations(d)
+	for _, f := range d.Findings {
+		if lostData(f.Finding) {
+			v.Lost++
+		}
 	}
-	v.descriptors()
+	for _, s := range []sheet{
+		d.warningSheet(), d.childSheet(), d.orphanSheet(), d.beforeSheet(), d.leftSheet(),
+		d.closedSheet(), d.ownSheet(), d.uncountedSheet(), d.totalSheet(),
+	} {
+		if len(s.Rows) > 0 {
+			v.Folded = append(v.Folded, s.first(mostRows))
+		}
+	}
+	v.Tone = v.tone()
 	v.paint()
 	return parsed().Execute(w, v)
 }
 
-// descriptors sorts out what was left open.
-func (v *view) descriptors() {
-	add := func(to *[]fdRow, r fdRow) {
-		if len(*to) < mostRows {
-			*to = append(*to, r)
-		} else {
-			v.Omitted++
-		}
+// tone returns the class of the verdict. Only harm is bad: a process was killed, or data was lost.
+func (v *view) tone() string {
+	switch {
+	case v.Verdict == event.Forced || v.Lost > 0:
+		return "bad"
+	case v.Verdict == event.Leaky:
+		return "warn"
 	}
-	for _, c := range v.Document.Children {
-		v.Closed += c.ClosedN
-		for _, f := range c.Left {
-			to := &v.Left
-			if f.Uncounted != "" {
-				to = &v.Rest
-			} else {
-				v.Known = v.Known || len(f.notes()) > 0
-			}
-			add(to, fdRow{c.Child, or(f.Pid, c.Pid), f})
-		}
-		for _, f := range c.Closed {
-			add(&v.Rest, fdRow{c.Child, or(f.Pid, c.Pid), f})
-		}
-	}
-	for _, f := range v.Own {
-		add(&v.Rest, fdRow{self, 0, f})
-	}
+	return "good"
 }
 
 // paint draws the budget, with a colour for each who took much of it.

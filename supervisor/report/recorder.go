@@ -44,6 +44,7 @@ type (
 		spawned        time.Time
 		ready          time.Duration
 		serves         bool
+		noHandler      *event.SignalNotHandled
 		steps          []step
 		ended          time.Time // zero: not yet
 		reaped         event.Reaped
@@ -108,8 +109,8 @@ func (r *Recorder) Emit(e event.Event) {
 	case event.ShutdownBegun:
 		r.reason = e.Reason
 		r.begin(at)
-	case event.Spawned, event.Ready, event.SignalSent, event.Restarting, event.Reaped,
-		event.ConfigReloaded:
+	case event.Spawned, event.Ready, event.SignalNotHandled, event.SignalSent, event.Restarting,
+		event.Reaped, event.ConfigReloaded:
 		r.life(e, at)
 	case event.FDClosed, event.ProofUnavailable, event.DescendantEnded, event.SlowStop,
 		event.OrphanReaped:
@@ -176,6 +177,10 @@ func (r *Recorder) life(e event.Event, at time.Time) {
 	case event.Ready:
 		if x := r.live[e.Pid]; x != nil {
 			x.ready, x.serves = e.Elapsed, true
+		}
+	case event.SignalNotHandled:
+		if x := r.live[e.Pid]; x != nil {
+			x.noHandler = &e
 		}
 	case event.SignalSent:
 		r.sent(e, at)

@@ -306,12 +306,14 @@ func TestHostileTexts(t *testing.T) {
 	r.Emit(event.Spawned{Child: hostile, Pid: 1, Command: hostile})
 	r.Emit(event.Spawned{Child: "gone", Pid: 9, Command: hostile})
 	r.Emit(event.Reaped{Child: "gone", Pid: 9})
+	r.Emit(event.SignalNotHandled{Child: hostile, Pid: 1, Signal: "SIGTERM"})
 	r.Emit(event.ShutdownBegun{Reason: hostile})
 	r.Emit(event.SignalSent{Child: hostile, Pid: 1, Signal: "SIGTERM", Step: 1})
 	for _, by := range []string{event.ByChild, event.ByKernel} {
 		r.Emit(event.FDClosed{
 			Owner: hostile, Pid: 1, Kind: hostile, Target: hostile, By: by,
 			Process: hostile, HeldBy: hostile,
+			Finding: hostile, Harm: hostile, Advice: hostile,
 		})
 	}
 	r.Emit(event.SlowStop{Child: hostile, Pid: 1, Threads: []string{hostile}})
@@ -373,7 +375,7 @@ func TestPageNeedsNothingElse(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"default-src 'none'", "prefers-color-scheme: dark", "left to the kernel: fd 6",
+		"default-src 'none'", "prefers-color-scheme: dark", "left open: fd 6",
 		"closed by server: fd 5", "orphan", "SIGKILL at 21",
 	} {
 		if !strings.Contains(page.String(), want) {
@@ -383,22 +385,30 @@ func TestPageNeedsNothingElse(t *testing.T) {
 }
 
 func TestText(t *testing.T) {
-	var text bytes.Buffer
-	if err := Text(&text, aStop()); err != nil {
-		t.Fatal(err)
-	}
+	text := printed(t, aStop())
 	for _, want := range []string{
 		"leaky: exit code 0 after 30 of 1000 ms\n",
-		"server        15   6   file  exact  /log, mode w, 3 bytes unread, deleted, by sh, held " +
-			"by sh (pid 20)\n",
+		"in this stop: 2 processes, 2 ended, 0 killed, 2 orphans, 0 findings, 0 left open\n",
+		"server                 15   6   file  /log    mode w, 3 bytes unread, deleted, by sh, " +
+			"held by sh (pid 20)  exact\n",
 		"client             11   21  70.0 %  2\n",
-		"client  11   TERM KILL  1      21.5     SIGKILL  0       0     sampled\n",
-		"daemon  30   TERM     26     29        code 1\n",
+		"\nclient ignores SIGTERM: SIGKILL ended it after 21.5 ms\n",
+		"client    11   TERM KILL  1      21.5     SIGKILL  0       0               sampled\n",
+		"daemon   30   TERM     26     29        code 1\n",
 	} {
-		if !strings.Contains(text.String(), want) {
-			t.Errorf("no %q in\n%s", want, &text)
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
+}
+
+func printed(t *testing.T, d *Document) string {
+	t.Helper()
+	var text bytes.Buffer
+	if err := Text(&text, d); err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
 }
 
 func TestRead(t *testing.T) {

@@ -1,60 +1,86 @@
 package report
 
 import (
+	"bytes"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 )
 
-// Text prints the document as tables: first what a person must act on.
+// Text prints the document as tables: who took the time and why, then the findings, then the rest.
 func Text(w io.Writer, d *Document) error {
-	t := &table{w: tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
-	why := d.Signal
-	if why == "" {
-		why = d.Reason
+	t := newTable(w)
+	reason := d.Signal
+	if reason == "" {
+		reason = d.Reason
 	}
 	t.line(
-		"%s: exit code %d after %s of %s ms", d.Verdict, d.Code, formatMS(d.Elapsed),
+		"%s: exit code %d after %s of %s ms", string(d.Verdict), d.Code, formatMS(d.Elapsed),
 		formatMS(d.Deadline),
 	)
 	t.line(
-		"%s on %s at %s, supervisor %s, %s", why, d.Host,
+		"%s on %s, %s at %s, supervisor %s, %s", d.name(), d.Host, reason,
 		d.Began.Format("2006-01-02 15:04:05.000Z07:00"), d.Supervisor, d.Config,
 	)
-	t.left(d)
-	t.warnings(d)
-	t.budget(d)
-	t.children(d)
-	t.orphans(d)
-	b := d.Balance
-	t.head("BALANCE", "", "")
-	t.row(
-		"runs",
-		fmt.Sprintf(
-			"%d spawned, %d reaped, %d killed, %d orphans", b.Spawned, b.Reaped, b.Killed,
-			b.Orphans,
-		),
+	t.line(
+		"in this stop: %s, %d ended, %d killed, %s, %s, %d left open",
+		processes(d.Stop.Processes), d.Stop.Ended, d.Stop.Killed, plural(d.Stop.Orphans, "orphan"),
+		plural(d.Stop.Findings, "finding"), d.Stop.Left,
 	)
-	t.row("supervisor's descriptors", fmt.Sprintf("%d opened, %d closed", b.Opened, b.Closed))
-	t.row("children's descriptors", fmt.Sprintf("%d left to the kernel", b.Left))
+	t.sheet(budgetSheet(d))
+	t.why(d)
+	for _, s := range []sheet{
+		d.findingSheet(), d.warningSheet(), d.childSheet(), d.orphanSheet(), d.beforeSheet(),
+		d.leftSheet(), d.totalSheet(),
+	} {
+		t.sheet(s)
+	}
 	if d.Omitted > 0 {
 		t.line("\n%d entries are not in the report: there were too many.", d.Omitted)
 	}
 	return t.flush()
 }
 
-// table prints sections, each with columns of its own.
-type table struct {
-	w   *tabwriter.Writer
-	err error
+// budgetSheet has the time of the stop by who took it.
+func budgetSheet(d *Document) sheet {
+	s := sheet{Title: "Who took the time", Columns: columns(
+		"who", "#pid", "#ms", "#share", "#signals",
+	)}
+	for _, t := range totals(d.Budget) {
+		s.add(cells(
+			t.Who, number(t.Pid), formatMS(t.Took), fmt.Sprintf("%.1f %%", 100*t.Share),
+			number(t.Steps),
+		))
+	}
+	return s
 }
 
+// table prints tables, each with columns of its own.
+type table struct {
+	out  io.Writer
+	w    *tabwriter.Writer // to text
+	text bytes.Buffer
+	err  error
+}
+
+func newTable(out io.Writer) *table {
+	t := &table{out: out}
+	t.w = tabwriter.NewWriter(&t.text, 0, 0, 2, ' ', 0)
+	return t
+}
+
+// flush writes what was printed, without the spaces after the last column of a row.
 func (t *table) flush() error {
 	if err := t.w.Flush(); t.err == nil {
 		t.err = err
 	}
+	for line := range bytes.Lines(t.text.Bytes()) {
+		if _, err := fmt.Fprintf(t.out, "%s\n", bytes.TrimRight(line, " \n")); t.err == nil {
+			t.err = err
+		}
+	}
+	t.text.Reset()
 	return t.err
 }
 
@@ -69,87 +95,57 @@ func (t *table) line(format string, args ...any) {
 	_ = t.flush()
 }
 
-func (t *table) head(columns ...string) {
+func (t *table) row(texts ...string) {
+	for i, text := range texts {
+		texts[i] = escaped(text)
+	}
+	fmt.Fprintln(t.w, strings.Join(texts, "\t"))
+}
+
+// sheet prints a table; its title is the heading of the first column. A cell with a second line
+// has that line in a row of its own.
+func (t *table) sheet(s sheet) {
+	if len(s.Rows) == 0 {
+		return
+	}
 	_ = t.flush()
 	fmt.Fprintln(t.w)
-	t.row(columns...)
-}
-
-func (t *table) row(cells ...string) {
-	for i, c := range cells {
-		cells[i] = escaped(c)
+	head := []string{strings.ToUpper(s.Title)}
+	for _, c := range s.Columns[1:] {
+		if !c.PageOnly {
+			head = append(head, strings.ToUpper(c.Name))
+		}
 	}
-	fmt.Fprintln(t.w, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
-}
-
-func (t *table) left(d *Document) {
-	first := true
-	for _, c := range d.Children {
-		for _, f := range counted(c.Left) {
-			if first {
-				t.head("LEFT OPEN BY", "PID", "FD", "KIND", "PROOF", "TARGET")
-				first = false
+	t.row(head...)
+	for _, r := range s.Rows {
+		var row, below []string
+		second := false
+		for i, c := range r {
+			if !s.Columns[i].PageOnly {
+				row, below = append(row, c.Text), append(below, c.Below)
+				second = second || c.Below != ""
 			}
-			t.row(
-				c.Child, strconv.Itoa(or(f.Pid, c.Pid)), strconv.Itoa(f.FD), f.Kind,
-				string(f.Proof), strings.Join(append([]string{f.Target}, f.notes()...), ", "),
-			)
+		}
+		t.row(row...)
+		if second {
+			t.row(below...)
 		}
 	}
 }
 
-func (t *table) warnings(d *Document) {
-	if len(d.Warnings) > 0 {
-		t.head("WARNING", "AT MS", "ABOUT", "REASON")
-	}
-	for _, m := range d.Warnings {
-		t.row(m.What, formatMS(m.At), m.Child, m.Why)
-	}
-}
-
-func (t *table) budget(d *Document) {
-	t.head("WHO TOOK THE TIME", "PID", "MS", "SHARE", "SIGNALS")
-	for _, s := range totals(d.Budget) {
-		t.row(
-			s.Who, number(s.Pid), formatMS(s.Took), fmt.Sprintf(
-				"%.1f %%", 100*s.Share,
-			), number(s.Steps),
-		)
-	}
-}
-
-func (t *table) children(d *Document) {
-	if len(d.Children) > 0 {
-		t.head("CHILD", "PID", "SIGNALS", "AT MS", "STOP MS", "END", "CLOSED", "LEFT", "PROOF")
-	}
-	for _, c := range d.Children {
-		t.row(
-			c.Child, strconv.Itoa(c.Pid), signals(c.Steps), first(c.Steps), maybe(c.Stop),
-			end(c.Exit), strconv.Itoa(c.ClosedN), strconv.Itoa(c.LeftN), string(c.Proof),
-		)
-		for _, p := range c.Processes {
-			t.row(
-				"  "+p.Command, strconv.Itoa(p.Pid), "", "", "", fate(p.Exit),
-				strconv.Itoa(p.ClosedN), strconv.Itoa(p.LeftN), string(p.Proof),
-			)
+// why prints the explanations, the slowest child first.
+func (t *table) why(d *Document) {
+	all, more := explanations(d)
+	for i, e := range all {
+		if i == 0 {
+			t.line("\nWHY")
+		}
+		t.line("%s", e[0])
+		for _, detail := range e[1:] {
+			t.line("  %s", detail)
 		}
 	}
-	if len(d.Before) > 0 {
-		t.head("ENDED BEFORE", "PID", "END")
-	}
-	for _, b := range d.Before {
-		t.row(b.Child, strconv.Itoa(b.Pid), b.Exit.String())
-	}
-}
-
-func (t *table) orphans(d *Document) {
-	if len(d.Orphans) > 0 {
-		t.head("ORPHAN", "PID", "SIGNALS", "AT MS", "ENDED MS", "END")
-	}
-	for _, o := range d.Orphans {
-		t.row(
-			o.Command, strconv.Itoa(o.Pid), signals(o.Steps), first(o.Steps), maybe(o.Ended),
-			end(o.Exit),
-		)
+	if more > 0 {
+		t.line("%d more explanations are in the document.", more)
 	}
 }

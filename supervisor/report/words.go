@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/findings"
 	"tp0/supervisor/termtext"
 )
 
@@ -18,7 +19,7 @@ func fdOf(e event.FDClosed) FD {
 	d := e.Detail
 	return FD{
 		FD: e.FD, Kind: termtext.Valid(e.Kind), Target: termtext.Valid(e.Target), By: e.By,
-		Proof: e.Proof, Uncounted: e.NotCounted,
+		Proof: e.Proof, Uncounted: e.NotCounted, Finding: termtext.Valid(e.Finding),
 		Process: termtext.Valid(e.Process), HeldBy: termtext.Valid(e.HeldBy),
 		State: d.State, Unread: d.Unread, Unsent: d.Unsent, Mode: d.Mode, Lock: d.Lock,
 		Deleted: d.Deleted,
@@ -128,7 +129,76 @@ func escaped(s string) string {
 	return termtext.Escape(strings.ReplaceAll(s, "\n", " ⏎ "))
 }
 
+// lostData reports whether a finding of a kind lost data or cut off clients. Findings of other
+// kinds left something open, and did no harm that the supervisor saw.
+func lostData(finding string) bool {
+	switch findings.Kind(finding) {
+	case findings.UnreadData, findings.UnsentData, findings.ClientsWaiting:
+		return true
+	}
+	return false
+}
+
+// took returns how long a stop took: as the process loop measured it, else from the first signal.
+func (x *Child) took(elapsed float64) float64 {
+	if x.Stop != nil {
+		return *x.Stop
+	}
+	return took(x.Steps, x.Ended, elapsed)
+}
+
+func took(steps []Step, ended *float64, elapsed float64) float64 {
+	if len(steps) == 0 {
+		return 0
+	}
+	if ended != nil {
+		elapsed = *ended
+	}
+	return elapsed - steps[0].At
+}
+
+// tone returns the class of a descriptor that leaked: bad for a finding that lost data, warn for
+// another finding, empty for no finding.
+func (f FD) tone() string {
+	switch {
+	case f.Finding == "":
+		return ""
+	case lostData(f.Finding):
+		return "bad"
+	}
+	return "warn"
+}
+
+// worst returns the worst tone of descriptors.
+func worst(fds []FD) (tone string) {
+	for _, f := range fds {
+		switch f.tone() {
+		case "bad":
+			return "bad"
+		case "warn":
+			tone = "warn"
+		}
+	}
+	return tone
+}
+
+// plural returns a number with its noun.
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 // percent returns the part that ms is of a time, from 0 to 100.
 func percent(ms, of float64) float64 {
 	return math.Round(1e5*min(1, max(0, ms/max(of, 0.001)))) / 1e3
+}
+
+// processes returns a number of processes.
+func processes(n int) string {
+	if n == 1 {
+		return "1 process"
+	}
+	return fmt.Sprint(n, " processes")
 }

@@ -1,0 +1,140 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// mostThreads is the number of threads that an explanation names.
+const mostThreads = 3
+
+// explain returns why the stop of a child was slow or not graceful, in sentences. It returns nil
+// if there is nothing to explain.
+func (c *Child) explain(elapsed float64) []string {
+	switch {
+	case len(c.Steps) == 0:
+		return nil
+	case c.endedAtOnce():
+		return []string{c.Child + " has no " + c.NoHandler.Signal + " handler: it ended at once, " +
+			cut(c.connections())}
+	case len(c.Slow) > 0:
+		return c.explainSlow(c.Slow[len(c.Slow)-1], elapsed)
+	case c.gotSIGKILL():
+		return []string{fmt.Sprintf("%s did not end after %s: %s", c.Child, c.Steps[0].Signal,
+			c.outcome(elapsed))}
+	}
+	return nil
+}
+
+// endedAtOnce reports whether the stop signal ended the process by its default disposition.
+func (c *Child) endedAtOnce() bool {
+	return c.NoHandler != nil && c.NoHandler.Disposition == "default" && c.Exit != nil &&
+		c.Exit.Signal == c.NoHandler.Signal
+}
+
+func (c *Child) gotSIGKILL() bool {
+	return slices.ContainsFunc(c.Steps, func(s Step) bool { return s.Signal == "SIGKILL" })
+}
+
+// connections returns the number of connections that the process had open at its exit.
+func (c *Child) connections() (n int) {
+	for _, f := range c.Left {
+		if f.Kind == "socket" && strings.Contains(f.Target, " -> ") {
+			n++
+		}
+	}
+	return n
+}
+
+// cut says what an end without a handler did to a number of connections.
+func cut(connections int) string {
+	switch connections {
+	case 0:
+		return "and would have cut requests in flight"
+	case 1:
+		return "requests in flight on its connection were cut"
+	}
+	return fmt.Sprintf("requests in flight on its %d connections were cut", connections)
+}
+
+// explainSlow explains a stop by the last thing that was seen of the process.
+func (c *Child) explainSlow(s Slow, elapsed float64) []string {
+	after := s.At - c.Steps[0].At
+	did := "it waited"
+	if s.CPU > after/2 {
+		did = "it computed"
+	}
+	sentences := []string{
+		c.Child + " " + reaction(s.Signal, s.Disposition) + ": " + c.outcome(elapsed),
+		fmt.Sprintf("%s ms after its first signal %s, with %s ms of CPU used", formatMS(after), did,
+			formatMS(s.CPU)),
+	}
+	for _, t := range s.Threads[:min(len(s.Threads), mostThreads)] {
+		sentences = append(sentences, thread(t))
+	}
+	if more := len(s.Threads) - mostThreads; more > 0 {
+		sentences = append(sentences, plural(more, "more thread"))
+	}
+	return sentences
+}
+
+// reaction says how a process whose stop is slow treats a signal.
+func reaction(signal, disposition string) string {
+	switch disposition {
+	case "caught":
+		return "handles " + signal + " and was slow to end"
+	case "awaited":
+		return "takes " + signal + " with sigwait(3) and was slow to end"
+	case "ignored":
+		return "ignores " + signal
+	case "blocked":
+		return "blocks " + signal + ", so the signal was not delivered"
+	case "default":
+		return "has no " + signal + " handler, and the signal did not end it"
+	}
+	return "was slow to end after " + signal
+}
+
+// outcome says how the stop of the process ended.
+func (c *Child) outcome(elapsed float64) string {
+	switch {
+	case c.Ended == nil:
+		return "it survived the stop"
+	case c.Exit != nil && c.Exit.Signal == "SIGKILL":
+		return "SIGKILL ended it after " + formatMS(c.took(elapsed)) + " ms"
+	}
+	return "it ended after " + formatMS(c.took(elapsed)) + " ms"
+}
+
+// thread says what a thread did, which the process loop reports as "14 sleeps in …" or
+// "sh (pid 14): 14 sleeps in …".
+func thread(text string) string {
+	if text != "" && '0' <= text[0] && text[0] <= '9' {
+		return "thread " + text
+	}
+	return text
+}
+
+// mostExplained is the number of children whose stop is explained to a person.
+const mostExplained = 20
+
+// explanations returns the sentences about each child, the slowest child first, and the number of
+// children beyond [mostExplained].
+func explanations(d *Document) (all [][]string, more int) {
+	order := make([]*Child, 0, len(d.Children))
+	for i := range d.Children {
+		if len(d.Children[i].Why) > 0 {
+			order = append(order, &d.Children[i])
+		}
+	}
+	slices.SortStableFunc(order, func(a, b *Child) int {
+		return cmp.Compare(b.took(d.Elapsed), a.took(d.Elapsed))
+	})
+	shown := min(len(order), mostExplained)
+	for _, c := range order[:shown] {
+		all = append(all, c.Why)
+	}
+	return all, len(order) - shown
+}
