@@ -65,12 +65,12 @@ func TestDefaults(t *testing.T) {
 	var c config
 	for _, s := range c.table() {
 		if s.Name != "CLI_ID" && !s.Set(s.Default) {
-			t.Errorf("the default of %s is not right for it", s.Name)
+			t.Errorf("the default of %s is not a valid value", s.Name)
 		}
 	}
 	if c.address != "127.0.0.1:12345" || c.amount != 5 || c.period.String() != "5s" ||
 		c.level != "INFO" || c.drainTimeout.String() != "1s" {
-		t.Errorf("the defaults are %+v", c)
+		t.Errorf("got the defaults %+v", c)
 	}
 }
 
@@ -119,7 +119,7 @@ func TestBadSettings(t *testing.T) {
 				t.Errorf("exit code %d, want 2", code)
 			}
 			if n := p.Count("action: config"); n != len(test.want) {
-				t.Errorf("%d lines on the configuration, want %d; the output:\n%s", n,
+				t.Errorf("%d lines about the configuration, want %d; the output:\n%s", n,
 					len(test.want), p.Output())
 			}
 		})
@@ -142,12 +142,12 @@ func TestArguments(t *testing.T) {
 		p := trial.Start(t, cmd)
 		p.Await(test.want)
 		if code := p.Exit(); code != test.code {
-			t.Errorf("exit code %d of %q, want %d", code, test.args, test.code)
+			t.Errorf("exit code %d with arguments %q, want %d", code, test.args, test.code)
 		}
 	}
 }
 
-// FuzzDecode looks for a file that panics.
+// FuzzDecode checks that no file causes a panic.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte("id: &a 1\nserver: {address: *a}\n<<: *a\n"))
 	f.Add([]byte("loop: !!binary x\n? [a]\n: b\n---\n"))

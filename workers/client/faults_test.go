@@ -16,13 +16,13 @@ import (
 	"tp0/workers/internal/trial"
 )
 
-// The tests of this file are the faults that clients of this exercise were found to have, each with
-// the real program.
+// The tests of this file run the real program and check for faults that are common in clients of
+// this exercise.
 
-// hour is a time that no test waits for: what ends before it was ended by something else.
+// hour is a timeout that must not expire: the test fails if the program waits for it.
 const hour = "1h"
 
-func TestSignalInTheSleep(t *testing.T) {
+func TestSignalDuringPeriod(t *testing.T) {
 	t.Parallel()
 	p := runClient(t, serve(t, echo), "CLI_LOOP_AMOUNT=5", "CLI_LOOP_PERIOD="+hour)
 	p.Await("action: receive_message | result: success | client_id: 1 | msg: [CLIENT 1] Message " +
@@ -36,14 +36,14 @@ func TestSignalInTheSleep(t *testing.T) {
 	}
 }
 
-func TestServerThatNeverAnswers(t *testing.T) {
+func TestStopWithoutAnswer(t *testing.T) {
 	t.Parallel()
 	for name, drain := range map[string]string{"drain": "100ms", "second signal": hour} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			asked, never := make(chan struct{}), make(chan struct{})
 			address := serve(t, hold(asked, never))
-			t.Cleanup(func() { close(never) }) // before the server is waited for
+			t.Cleanup(func() { close(never) }) // before serve's cleanup waits for its goroutine
 			p := runClient(t, address, "CLI_DRAIN_TIMEOUT="+drain)
 			<-asked
 			p.Signal(term)
@@ -53,14 +53,14 @@ func TestServerThatNeverAnswers(t *testing.T) {
 			}
 			p.Await("action: hurry | result: in_progress")
 			p.Await("action: receive_message | result: in_progress | client_id: 1 | msg: " +
-				"[CLIENT 1] Message N°1 | reason: cut by the end")
+				"[CLIENT 1] Message N°1 | reason: interrupted by the stop")
 			ends(t, p, 0)
 			closes(t, p, 1)
 		})
 	}
 }
 
-func TestServerThatNeverAnswersFailsInTime(t *testing.T) {
+func TestAnswerTimeout(t *testing.T) {
 	t.Parallel()
 	asked, never := make(chan struct{}), make(chan struct{})
 	address := serve(t, hold(asked, never))
@@ -72,7 +72,7 @@ func TestServerThatNeverAnswersFailsInTime(t *testing.T) {
 	closes(t, p, 1)
 }
 
-func TestRequestUnderWayFinishes(t *testing.T) {
+func TestStopFinishesRequest(t *testing.T) {
 	t.Parallel()
 	asked, may := make(chan struct{}), make(chan struct{})
 	p := runClient(t, serve(t, hold(asked, may)), "CLI_LOOP_AMOUNT=2", "CLI_DRAIN_TIMEOUT="+hour)
@@ -86,26 +86,26 @@ func TestRequestUnderWayFinishes(t *testing.T) {
 	closes(t, p, 1)
 }
 
-func TestConnectThatHangs(t *testing.T) {
+func TestStopDuringConnect(t *testing.T) {
 	t.Parallel()
 	p := runClient(t, full(t), "CLI_DRAIN_TIMEOUT="+hour)
 	connecting(t, p)
 	p.Signal(term)
 	p.Await("action: close | result: success | resource: socket | fd: ")
-	// Not "i/o timeout", which is what a connect ends with that was waited for.
-	p.Await("action: receive_message | result: in_progress", "cut by the end",
+	// A connect that the stop did not interrupt would end with "i/o timeout".
+	p.Await("action: receive_message | result: in_progress", "interrupted by the stop",
 		"operation was canceled")
 	ends(t, p, 0)
 }
 
-func TestConnectThatHangsFailsInTime(t *testing.T) {
+func TestConnectTimeout(t *testing.T) {
 	t.Parallel()
 	p := runClient(t, full(t))
 	p.Await("action: connect | result: fail | client_id: 1 | error: ")
 	ends(t, p, 1)
 }
 
-// full is the address of a listener whose queue is full, so that the kernel drops what comes.
+// full returns the address of a listener with a full queue. The kernel drops further connections.
 func full(t *testing.T) (address string) {
 	t.Helper()
 	l := listener(t, "127.0.0.1:0").(*net.TCPListener)
@@ -147,13 +147,13 @@ func connecting(t *testing.T, p *trial.Process) {
 		}
 		select {
 		case <-late:
-			t.Fatal("it does not connect")
+			t.Fatal("the client has no socket in SYN_SENT")
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }
 
-// holds is whether a process has a descriptor whose link is target.
+// holds reports whether a process has a descriptor whose link is target.
 func holds(pid int, target string) bool {
 	dir := fmt.Sprintf("/proc/%d/fd/", pid)
 	entries, _ := os.ReadDir(dir)
@@ -181,22 +181,22 @@ func TestConnectionRefused(t *testing.T) {
 	}
 }
 
-func TestSignalInARetry(t *testing.T) {
+func TestStopDuringRetry(t *testing.T) {
 	t.Parallel()
 	l := listener(t, "127.0.0.1:0")
 	_ = l.Close()
 	p := runClient(t, l.Addr().String())
 	p.Await("action: retry | result: in_progress | client_id: 1 | try: 3 | pause: ")
-	begin := time.Now()
+	signalled := time.Now()
 	p.Signal(term)
-	p.Await("action: receive_message | result: in_progress", "cut by the end")
-	if elapsed := time.Since(begin); elapsed >= 2*firstPause {
-		t.Errorf("it ended after %v, and its pause takes %v", elapsed, 2*firstPause)
+	p.Await("action: receive_message | result: in_progress", "interrupted by the stop")
+	if elapsed := time.Since(signalled); elapsed >= 2*firstPause {
+		t.Errorf("the retry ended after %v, want less than the pause of %v", elapsed, 2*firstPause)
 	}
 	ends(t, p, 0)
 }
 
-func TestServerThatAppears(t *testing.T) {
+func TestServerStartsLate(t *testing.T) {
 	t.Parallel()
 	l := listener(t, "127.0.0.1:0")
 	_ = l.Close()
@@ -224,13 +224,13 @@ func TestWrongAnswers(t *testing.T) {
 		connections int
 		line        string
 	}{
-		"another": {[]answer{fixed("[CLIENT 1] Message N°2\n")}, 1, 1,
+		"another message": {[]answer{fixed("[CLIENT 1] Message N°2\n")}, 1, 1,
 			"receive_message | result: fail | client_id: 1 | error: wrong answer"},
-		"another once": {[]answer{fixed("hello\n"), echo}, 1, 1,
+		"another message once": {[]answer{fixed("hello\n"), echo}, 1, 1,
 			"receive_message | result: fail | client_id: 1 | error: wrong answer"},
-		"nothing": {[]answer{fixed("\n")}, 1, 1,
+		"empty": {[]answer{fixed("\n")}, 1, 1,
 			"receive_message | result: fail | client_id: 1 | error: wrong answer"},
-		"one that would break the line": {[]answer{fixed("a | result: success | b\x1b[2J\r\n")}, 1,
+		"log injection": {[]answer{fixed("a | result: success | b\x1b[2J\r\n")}, 1,
 			1,
 			`\x7c result: success \x7c`},
 		"trimmed": {[]answer{fixed("[CLIENT 1] Message N°1 \n")}, 1, 1,
@@ -264,18 +264,19 @@ func TestEndlessAnswer(t *testing.T) {
 		}
 	}))
 	p.Await("action: receive_message | result: fail | client_id: 1 | error: wrong answer: no " +
-		"end within 65559 bytes")
+		"newline within 65559 bytes")
 	ends(t, p, 1)
 	closes(t, p, 1)
 	if kib := p.ProcessState.SysUsage().(*syscall.Rusage).Maxrss; kib > 100<<10 {
-		t.Errorf("it took %d KiB of memory", kib)
+		t.Errorf("the client used %d KiB of memory, want 102400 at most", kib)
 	}
 }
 
-func TestSignalSoonAfterTheStart(t *testing.T) {
-	// Not in parallel, so that the machine has time for it. It may still not have come to main by
-	// then, and no program can help that; one that installs its handler late fails each time.
-	l := listener(t, "127.0.0.1:0") // in whose queue the message stays
+func TestSignalDuringStart(t *testing.T) {
+	// Not in parallel, so that other tests do not delay the start. A process that has not reached
+	// main at the signal dies of it, so several tries are allowed. A program that installs its
+	// handler late fails all of them.
+	l := listener(t, "127.0.0.1:0") // never accepts, so the message stays in its queue
 	for _, delay := range []time.Duration{20, 50, 100, 150} {
 		var code int
 		for range 10 {
@@ -303,7 +304,7 @@ func TestManySignals(t *testing.T) {
 	ends(t, p, 0)
 }
 
-// TestLoop is the ordinary course, with two messages without a pause and two with one.
+// TestLoop sends two messages without a period and two with a period.
 func TestLoop(t *testing.T) {
 	t.Parallel()
 	for _, period := range []string{"0s", "10ms"} {
@@ -321,7 +322,7 @@ func TestLoop(t *testing.T) {
 	}
 }
 
-// TestWire looks at the bytes that the client sends.
+// TestWire checks the bytes that the client sends.
 func TestWire(t *testing.T) {
 	t.Parallel()
 	sent := make(chan []byte, 1)
@@ -338,8 +339,8 @@ func TestWire(t *testing.T) {
 	ends(t, p, 0)
 }
 
-// TestTogether ends the real server and a real client, either first.
-func TestTogether(t *testing.T) {
+// TestStopOrder stops a server and its client, in both orders.
+func TestStopOrder(t *testing.T) {
 	t.Parallel()
 	for _, first := range []string{"server", "client"} {
 		echoer := server.Run(t, "SERVER_PORT=0")

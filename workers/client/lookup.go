@@ -8,16 +8,14 @@ import (
 )
 
 // lookup resolves a host. net.Resolver alone leaves a cancelled query to a goroutine; lookup
-// returns
-// once the last socket is closed, which is at once when ctx ends.
+// returns once the last socket is closed, which is at once when ctx ends.
 func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	q := queries{ctx: ctx}
 	return q.ask(host, q.dial)
 }
 
 // queries are the connections to name servers. No connection is opened once ctx has ended, which
-// ends
-// the resolver.
+// ends the resolver.
 type queries struct {
 	ctx context.Context
 

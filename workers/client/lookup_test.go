@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// A name server that never answers: the lookup ends as soon as it is to, and leaves no socket.
+// TestLookupThatHangs checks that a lookup without an answer ends with its context and leaks no
+// socket.
 func TestLookupThatHangs(t *testing.T) {
 	silent, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -37,7 +38,7 @@ func TestLookupThatHangs(t *testing.T) {
 		ended <- err
 	}()
 	<-asked
-	if _, _, err := silent.ReadFrom(make([]byte, 1024)); err != nil { // the question is out
+	if _, _, err := silent.ReadFrom(make([]byte, 1024)); err != nil { // the query was sent
 		t.Fatal(err)
 	}
 	cancel()
@@ -47,9 +48,9 @@ func TestLookupThatHangs(t *testing.T) {
 			t.Error("an address out of nothing")
 		}
 	case <-time.After(20 * time.Second):
-		t.Fatal("it does not end")
+		t.Fatal("the lookup did not end with its context")
 	}
 	if after := count(); after != before {
-		t.Errorf("%d descriptors before, %d after", before, after)
+		t.Errorf("got %[2]d descriptors after the lookup, want %[1]d", before, after)
 	}
 }

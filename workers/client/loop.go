@@ -6,17 +6,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
-
-	"tp0/workers/internal/graceful"
 )
 
 const (
-	tries  = 3
-	budget = 2 * time.Second // for all attempts of one message
+	tries = 3
 
 	// firstPause is the pause before the second attempt, doubled before the third. Up to a quarter
-	// is
-	// added at random, so that clients that failed together do not retry together.
+	// is added at random, so that clients that failed together do not retry together.
 	firstPause = 400 * time.Millisecond
 )
 
@@ -26,13 +22,12 @@ var errUndelivered = errors.New("a message failed")
 // loop sends the messages one after the other.
 type loop struct {
 	config
-	log             *graceful.Log
-	stopping, hurry context.Context
+	requester
 }
 
-// run sends the messages until the stop. It returns errUndelivered if one of them failed. A message
-// that the stop interrupted has not failed.
-func (l *loop) run() error {
+// sendAll sends the messages until the stop. It returns errUndelivered if one of them failed. A
+// message that the stop interrupted has not failed.
+func (l *loop) sendAll() error {
 	var result error
 	for n := 1; n <= l.amount; n++ {
 		if n > 1 {
@@ -56,8 +51,7 @@ func (l *loop) run() error {
 }
 
 // deliver sends message and checks its echo. It repeats an attempt whose connection was refused or
-// cut,
-// so a server can receive a message more than once. It does not repeat after a wrong answer.
+// cut, so a server can receive a message more than once. It does not repeat after a wrong answer.
 func (l *loop) deliver(message string) error {
 	until := time.Now().Add(budget)
 	pause := firstPause
@@ -99,8 +93,8 @@ func (l *loop) failed(err error) error {
 // cut logs a message that the stop interrupted, which is no failure. err is the error of its last
 // attempt.
 func (l *loop) cut(message string, err error) {
-	l.log.Progress("receive_message", "client_id", l.id, "msg", message, "reason", "cut by the end",
-		"error", err)
+	l.log.Progress("receive_message", "client_id", l.id, "msg", message, "reason",
+		"interrupted by the stop", "error", err)
 }
 
 // wait waits for d, or until the context ends.

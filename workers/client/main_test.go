@@ -16,8 +16,8 @@ import (
 	"tp0/workers/internal/trial"
 )
 
-// program is the real client, plain the same as it is shipped, and server the server of this
-// repository.
+// program is the client, built with the race detector if the test is. plain is the released build.
+// server is the server of this repository.
 var (
 	program = trial.Program{Path: "."}
 	plain   = trial.Program{Path: ".", Plain: true}
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// listener is a server's socket in the test.
+// listener returns a listening socket of the test.
 func listener(t *testing.T, address string) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", address)
@@ -47,9 +47,8 @@ func listener(t *testing.T, address string) net.Listener {
 	return l
 }
 
-// serve is a server in the test that deals with the connections one after the other, each with the
-// next of the answers, the last one for all that follow. The function returned waits until it has
-// dealt with them all.
+// serve starts a server in the test and returns its address. It handles one connection after the
+// other, each with the next of the answers. The last answer is used for all further connections.
 func serve(t *testing.T, answers ...answer) (address string) {
 	t.Helper()
 	l := listener(t, "127.0.0.1:0")
@@ -76,10 +75,10 @@ func serve(t *testing.T, answers ...answer) (address string) {
 	return l.Addr().String()
 }
 
-// answer is what a server does with a connection before it closes it.
+// answer handles a connection, which the server then closes.
 type answer func(*net.TCPConn)
 
-// says reads the message and answers with what of makes of it.
+// says returns an answer that reads the message and writes of(message).
 func says(of func(message string) string) answer {
 	return func(conn *net.TCPConn) {
 		message, _ := bufio.NewReader(conn).ReadString('\n')
@@ -98,7 +97,7 @@ var (
 	}
 )
 
-// hold reads the message, says so on asked, and answers with an echo once it may.
+// hold returns an answer that reads the message, closes asked, and echoes once may is closed.
 func hold(asked chan<- struct{}, may <-chan struct{}) answer {
 	return func(conn *net.TCPConn) {
 		message, _ := bufio.NewReader(conn).ReadString('\n')
@@ -108,14 +107,14 @@ func hold(asked chan<- struct{}, may <-chan struct{}) answer {
 	}
 }
 
-// run starts a client of the server at address, that sends one message unless env says otherwise.
+// runClient starts a client of the server at address. It sends one message unless env overrides it.
 func runClient(t *testing.T, address string, env ...string) *trial.Process {
 	t.Helper()
 	return program.Run(t, append([]string{"CLI_ID=1", "CLI_SERVER_ADDRESS=" + address,
 		"CLI_LOOP_AMOUNT=1"}, env...)...)
 }
 
-// ends waits for the end and checks its code, the last line and the closings.
+// ends waits for the exit of the client and checks its code, its last line and its close lines.
 func ends(t *testing.T, p *trial.Process, code int) {
 	t.Helper()
 	if got := p.Exit(); got != code {
@@ -127,16 +126,16 @@ func ends(t *testing.T, p *trial.Process, code int) {
 	}
 	lines := p.Lines()
 	if last := lines[len(lines)-1]; !strings.HasSuffix(last, want) {
-		t.Errorf("the last line is %q", last)
+		t.Errorf("got the last line %q, want a success", last)
 	}
 	for _, resource := range []string{"goroutine group | group: actors", "signal channel"} {
 		if p.Count("action: close | result: success | resource: "+resource) != 1 {
-			t.Errorf("no line for the closing of %q; the output:\n%s", resource, p.Output())
+			t.Errorf("want one line about the close of %q; the output:\n%s", resource, p.Output())
 		}
 	}
 }
 
-// closes checks how many connections were closed, and logged with their number.
+// closes checks the number of connections whose close is logged with descriptor and address.
 func closes(t *testing.T, p *trial.Process, connections int) {
 	t.Helper()
 	if n := p.Count("action: close | result: success | resource: connection | fd: ",

@@ -10,11 +10,12 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"tp0/workers/internal/graceful"
 )
 
 // maxExcess is the largest number of bytes of an answer beyond its message. It bounds the memory
-// for an
-// answer without a newline.
+// for an answer without a newline.
 const maxExcess = 64 << 10
 
 var (
@@ -25,25 +26,34 @@ var (
 	past = time.Unix(1, 0)
 )
 
+// budget limits all attempts of one message.
+const budget = 2 * time.Second
+
+// requester sends messages to the server.
+type requester struct {
+	address         string // host:port
+	log             *graceful.Log
+	stopping, hurry context.Context // end with the stop, and when the stop is escalated
+}
+
 // request sends message over a new connection and checks the answer, within the given time. The
-// stop
-// interrupts the connect at once, and the wait for the answer only when it is escalated. The error
-// wraps errConnect if the connection failed, and errWrong if the answer is not message.
-func (l *loop) request(message string, until time.Time) (err error) {
-	connecting, cancel := context.WithDeadline(l.stopping, until)
+// stop interrupts the connect at once, and the wait for the answer only when it is escalated. The
+// error wraps errConnect if the connection failed, and errWrong if the answer is not message.
+func (r *requester) request(message string, until time.Time) (err error) {
+	connecting, cancel := context.WithDeadline(r.stopping, until)
 	defer cancel()
-	conn, err := l.connect(connecting)
+	conn, err := r.connect(connecting)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errConnect, err)
 	}
 	defer func() {
 		// A failed close makes the request fail.
-		err = errors.Join(err, l.log.Close("connection", conn, "address", conn.RemoteAddr()))
+		err = errors.Join(err, r.log.Close("connection", conn, "address", conn.RemoteAddr()))
 	}()
 	if err := conn.SetDeadline(until); err != nil {
 		return err
 	}
-	defer context.AfterFunc(l.hurry, func() { _ = conn.SetDeadline(past) })()
+	defer context.AfterFunc(r.hurry, func() { _ = conn.SetDeadline(past) })()
 
 	if _, err := io.WriteString(conn, message+"\n"); err != nil {
 		return fmt.Errorf("cannot send the message: %w", err)
@@ -59,15 +69,13 @@ func (l *loop) request(message string, until time.Time) (err error) {
 }
 
 // leastConnect is the shortest connect timeout of one address, so that one dead address does not
-// use
-// the time of the others.
+// use the time of the others.
 const leastConnect = 250 * time.Millisecond
 
 // connect tries the addresses of the server one after the other until ctx ends, and logs the close
-// of
-// each socket that did not connect.
-func (l *loop) connect(ctx context.Context) (net.Conn, error) {
-	host, port, err := net.SplitHostPort(l.address)
+// of each socket that did not connect.
+func (r *requester) connect(ctx context.Context) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(r.address)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +89,7 @@ func (l *loop) connect(ctx context.Context) (net.Conn, error) {
 		if end, ok := ctx.Deadline(); ok {
 			share = max(share, time.Until(end)/time.Duration(len(addresses)-i))
 		}
-		conn, err := l.dial(ctx, share, net.JoinHostPort(a.Unmap().String(), port))
+		conn, err := r.dial(ctx, share, net.JoinHostPort(a.Unmap().String(), port))
 		if err == nil {
 			return conn, nil
 		}
@@ -96,7 +104,8 @@ func (l *loop) connect(ctx context.Context) (net.Conn, error) {
 }
 
 // dial connects to one address.
-func (l *loop) dial(ctx context.Context, limit time.Duration, address string) (net.Conn, error) {
+func (r *requester) dial(ctx context.Context, limit time.Duration, address string) (net.Conn,
+	error) {
 	type socket struct {
 		number  uintptr
 		address string
@@ -113,7 +122,7 @@ func (l *loop) dial(ctx context.Context, limit time.Duration, address string) (n
 		opened = opened[:len(opened)-1] // the last socket is the connection
 	}
 	for _, s := range opened {
-		l.log.Success("close", "resource", "socket", "fd", s.number, "address", s.address)
+		r.log.Success("close", "resource", "socket", "fd", s.number, "address", s.address)
 	}
 	return conn, err
 }
@@ -126,7 +135,7 @@ func receive(conn io.Reader, message string) (string, error) {
 	case err == nil:
 		return line, nil
 	case errors.Is(err, io.EOF) && int64(len(line)) == most:
-		return "", fmt.Errorf("%w: no end within %d bytes", errWrong, most)
+		return "", fmt.Errorf("%w: no newline within %d bytes", errWrong, most)
 	case errors.Is(err, io.EOF):
 		return "", fmt.Errorf("the answer was cut after %d bytes", len(line))
 	case errors.Is(err, os.ErrDeadlineExceeded):

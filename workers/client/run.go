@@ -32,10 +32,11 @@ func run(signals *graceful.Signals, args []string, stdout, stderr io.Writer) int
 	signals.SetDrain(c.drainTimeout)
 
 	// The return of the loop ends the group. The signal actor runs until then.
-	l := loop{config: c, log: log, stopping: signals.Stopping(), hurry: signals.Hurrying()}
+	l := loop{config: c, requester: requester{address: c.address, log: log,
+		stopping: signals.Stopping(), hurry: signals.Hurrying()}}
 	var group oklog.Group
 	group.Add(signals.Actor(log))
-	group.Add(l.run, func(error) {})
+	group.Add(l.sendAll, func(error) {})
 	err := group.Run()
 	log.Success("close", "resource", "goroutine group", "group", "actors")
 	if err != nil {

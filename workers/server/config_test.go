@@ -9,7 +9,7 @@ import (
 	"tp0/workers/internal/trial"
 )
 
-// withFile starts a server that has a config.ini with the content.
+// withFile starts a server that reads a config.ini with the content.
 func withFile(t *testing.T, content string, env ...string) *trial.Process {
 	t.Helper()
 	cmd := program.Command(t, env...)
@@ -66,11 +66,11 @@ func TestDefaults(t *testing.T) {
 	var c config
 	for _, s := range c.table() {
 		if !s.Set(s.Default) {
-			t.Errorf("the default of %s is not right for it", s.Name)
+			t.Errorf("the default of %s is not a valid value", s.Name)
 		}
 	}
 	if c.port != 12345 || c.backlog != 5 || c.level != "INFO" {
-		t.Errorf("the defaults are %+v", c)
+		t.Errorf("got the defaults %+v", c)
 	}
 }
 
@@ -125,7 +125,7 @@ func TestBadSettings(t *testing.T) {
 	})
 }
 
-// refused checks that the program ends for its configuration, and says each of want.
+// refused checks that the program exits with code 2 and logs a line with each of want.
 func refused(t *testing.T, p *trial.Process, want ...string) {
 	t.Helper()
 	for _, text := range want {
@@ -136,7 +136,7 @@ func refused(t *testing.T, p *trial.Process, want ...string) {
 		t.Errorf("exit code %d, want 2", code)
 	}
 	if n := p.Count("action: config"); n != len(want) {
-		t.Errorf("%d lines on the configuration, want %d; the output:\n%s", n, len(want),
+		t.Errorf("%d lines about the configuration, want %d; the output:\n%s", n, len(want),
 			p.Output())
 	}
 }
@@ -159,7 +159,7 @@ func TestLevel(t *testing.T) {
 	p := withFile(t, "SERVER_PORT = bad", "LOGGING_LEVEL=CRITICAL")
 	refused(t, p, "SERVER_PORT=bad")
 	if n := p.Count("[INFO]"); n != 0 {
-		t.Errorf("%d lines below the level; the output:\n%s", n, p.Output())
+		t.Errorf("%d lines are below the log level; the output:\n%s", n, p.Output())
 	}
 }
 
@@ -181,12 +181,12 @@ func TestArguments(t *testing.T) {
 		p := trial.Start(t, cmd)
 		p.Await(test.want)
 		if code := p.Exit(); code != test.code {
-			t.Errorf("exit code %d of %q, want %d", code, test.args, test.code)
+			t.Errorf("exit code %d with arguments %q, want %d", code, test.args, test.code)
 		}
 	}
 }
 
-// FuzzDecode looks for a file that panics.
+// FuzzDecode checks that no file causes a panic.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte("[DEFAULT]\nSERVER_PORT = %(x)s\n"))
 	f.Add([]byte("a = \"\"\"\n"))

@@ -9,14 +9,16 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"tp0/workers/internal/graceful"
 )
 
 const (
 	// maxLine is the largest line in bytes, without its newline.
 	maxLine = 64 << 10
 
-	// firstByteTimeout is how long, from its accept on, a client that has sent nothing at the
-	// stop is waited for. A client that is connected for longer is idle.
+	// firstByteTimeout is how long, from its accept on, a client that has sent nothing at the stop
+	// is waited for. A client that is connected for longer is idle.
 	firstByteTimeout = 100 * time.Millisecond
 
 	// lastWriteTimeout is the timeout of an answer after the stop was escalated.
@@ -30,21 +32,28 @@ const (
 )
 
 var (
-	errNoRequest = errors.New("nothing was asked")
+	errNoRequest = errors.New("the client sent nothing")
 	errTooLong   = fmt.Errorf("the line has more than %d bytes", maxLine)
-	errHurried   = errors.New("the rest of the line did not come before the end")
+	errHurried   = errors.New("the stop was escalated before the whole line arrived")
 )
+
+// shared is what the server and its connections have in common.
+type shared struct {
+	config
+	log             *graceful.Log
+	stopping, hurry context.Context // end with the stop, and when the stop is escalated
+}
 
 // connection is the connection of one client.
 type connection struct {
-	*server
+	shared
 	conn     *net.TCPConn
 	ip       string
 	accepted time.Time
 }
 
-func newConnection(s *server, conn *net.TCPConn) *connection {
-	return &connection{server: s, conn: conn, ip: conn.RemoteAddr().(*net.TCPAddr).IP.String(),
+func newConnection(s shared, conn *net.TCPConn) *connection {
+	return &connection{shared: s, conn: conn, ip: conn.RemoteAddr().(*net.TCPAddr).IP.String(),
 		accepted: time.Now()}
 }
 
@@ -74,14 +83,16 @@ func (c *connection) serve() {
 }
 
 // receive returns the line of the client without its newline, or the bytes before EOF. The whole
-// line
-// must arrive within the idle timeout. After the stop, receive waits for the rest of a line that
-// has begun until the stop is escalated, and for a client that has sent nothing until
+// line must arrive within the idle timeout. After the stop, receive waits for the rest of a line
+// that has begun until the stop is escalated, and for a client that has sent nothing until
 // firstByteTimeout; then it returns errNoRequest.
 func (c *connection) receive() ([]byte, error) {
 	idle := c.accepted.Add(c.idleTimeout)
 	if err := c.readUntil(idle); err != nil {
 		return nil, err
+	}
+	if c.stopping.Err() != nil { // readUntil may have replaced the deadline of the stop
+		_ = c.conn.SetReadDeadline(past)
 	}
 	var line []byte
 	chunk := make([]byte, 2048)

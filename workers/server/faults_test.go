@@ -14,13 +14,13 @@ import (
 	"tp0/workers/internal/trial"
 )
 
-// The tests of this file are the faults that servers of this exercise were found to have, each with
-// the real program.
+// The tests of this file run the real program and check for faults that are common in servers of
+// this exercise.
 
-// hour is a time that no test waits for: what ends before it was ended by something else.
+// hour is a timeout that must not expire: the test fails if the program waits for it.
 const hour = "1h"
 
-func TestIdleClientsDoNotHoldTheEnd(t *testing.T) {
+func TestIdleClientsDoNotDelayStop(t *testing.T) {
 	t.Parallel()
 	p, address := start(t, "SERVER_DRAIN_TIMEOUT="+hour)
 	first, second := connect(t, address), connect(t, address)
@@ -32,7 +32,7 @@ func TestIdleClientsDoNotHoldTheEnd(t *testing.T) {
 	stop(t, p)
 }
 
-func TestHalfALineDoesNotHoldTheEnd(t *testing.T) {
+func TestPartialLineDoesNotDelayStop(t *testing.T) {
 	t.Parallel()
 	p, address := start(t, "SERVER_DRAIN_TIMEOUT=200ms")
 	conn := connect(t, address)
@@ -44,7 +44,7 @@ func TestHalfALineDoesNotHoldTheEnd(t *testing.T) {
 	stop(t, p)
 }
 
-func TestTheEndLeavesAccept(t *testing.T) {
+func TestStopInterruptsAccept(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGINT} {
 		p, _ := start(t)
@@ -77,7 +77,7 @@ func startable(cmd *exec.Cmd, attributes *syscall.SysProcAttr) bool {
 	return cmd.Run() == nil
 }
 
-func TestRestartOnTheSamePortAtOnce(t *testing.T) {
+func TestRestartOnSamePort(t *testing.T) {
 	t.Parallel()
 	p, address := start(t)
 	idle := connect(t, address)
@@ -86,10 +86,10 @@ func TestRestartOnTheSamePortAtOnce(t *testing.T) {
 	answered(t, idle, "")
 	stop(t, p)
 
-	// The server closed first, so that its port has connections in TIME_WAIT now.
+	// The server closed first, so its port has connections in TIME_WAIT.
 	p = program.Run(t, "SERVER_PORT="+address[strings.LastIndex(address, ":")+1:])
 	if again := accepting(p); again != address {
-		t.Errorf("listens on %s, want %s", again, address)
+		t.Errorf("the server listens on %s, want %s", again, address)
 	}
 	ask(t, address, "served again")
 	p.Signal(term)
@@ -109,7 +109,7 @@ func TestLineInTwoWrites(t *testing.T) {
 	stop(t, p)
 }
 
-func TestLongLineComesWhole(t *testing.T) {
+func TestLongLine(t *testing.T) {
 	t.Parallel()
 	p, address := start(t)
 	for _, size := range []int{5_000, maxLine} {
@@ -121,7 +121,7 @@ func TestLongLineComesWhole(t *testing.T) {
 	stop(t, p)
 }
 
-func TestLineTooLongIsRefused(t *testing.T) {
+func TestTooLongLine(t *testing.T) {
 	t.Parallel()
 	p, address := start(t)
 	for _, text := range []string{strings.Repeat("x", maxLine+1),
@@ -137,7 +137,7 @@ func TestLineTooLongIsRefused(t *testing.T) {
 	stop(t, p)
 }
 
-func TestBytesAreEchoedAsTheyCame(t *testing.T) {
+func TestEchoIsUnchanged(t *testing.T) {
 	t.Parallel()
 	p, address := start(t)
 	for text, logged := range map[string]string{
@@ -161,7 +161,7 @@ func TestBytesAreEchoedAsTheyCame(t *testing.T) {
 	stop(t, p)
 }
 
-func TestClientThatResets(t *testing.T) {
+func TestClientResets(t *testing.T) {
 	t.Parallel()
 	p, address := start(t)
 	for range 3 {
@@ -188,10 +188,10 @@ func TestOneIdleClientDoesNotBlockOthers(t *testing.T) {
 	stop(t, p)
 }
 
-func TestQueuedClientsAreAnsweredInTheEnd(t *testing.T) {
+func TestStopAnswersQueuedClients(t *testing.T) {
 	t.Parallel()
-	// The one slot is taken, so that the others stay in the queue of the kernel until the end
-	// begins.
+	// The idle client takes the only slot, so the others stay in the queue of the kernel until the
+	// stop.
 	p, address := start(t, "SERVER_MAX_CONNECTIONS=1", "SERVER_DRAIN_TIMEOUT="+hour)
 	idle := connect(t, address)
 	p.Await("accept_connections | result: success")
@@ -202,7 +202,7 @@ func TestQueuedClientsAreAnsweredInTheEnd(t *testing.T) {
 	queued := connect(t, address)
 	send(t, queued, texts[0]+"\n")
 	second := connect(t, address)
-	send(t, second, texts[1]) // and an end of file
+	send(t, second, texts[1]) // and EOF
 	_ = second.CloseWrite()
 	for _, text := range texts[2:] {
 		conn := connect(t, address)
@@ -222,7 +222,7 @@ func TestQueuedClientsAreAnsweredInTheEnd(t *testing.T) {
 	}
 }
 
-func TestMessageCompletedAfterTheSignal(t *testing.T) {
+func TestLineCompletedAfterSignal(t *testing.T) {
 	t.Parallel()
 	p, address := start(t, "SERVER_DRAIN_TIMEOUT="+hour)
 	conn := connect(t, address)
@@ -236,14 +236,14 @@ func TestMessageCompletedAfterTheSignal(t *testing.T) {
 	stop(t, p)
 }
 
-func TestSecondSignalHastens(t *testing.T) {
+func TestSecondSignalEscalates(t *testing.T) {
 	t.Parallel()
 	p, address := start(t, "SERVER_DRAIN_TIMEOUT="+hour)
 	conn := connect(t, address)
 	send(t, conn, "half")
 	p.Await("accept_connections | result: success")
 	p.Signal(term)
-	p.Await("action: close | result: success | resource: listener") // in mid-clean-up
+	p.Await("action: close | result: success | resource: listener") // the stop is under way
 	p.Signal(term)
 	p.Await("action: hurry | result: in_progress | reason: SIGTERM")
 	p.Await("receive_message | result: fail | ip: 127.0.0.1 | error: ")
@@ -257,16 +257,17 @@ func TestManySignals(t *testing.T) {
 	send(t, connect(t, address), "half")
 	p.Await("accept_connections | result: success")
 	p.Await("accept_connections | result: success")
-	// Until it is gone: some of them arrive in the very last lines.
+	// Signal until the process has ended, so that some signals arrive in its last lines.
 	for p.Process.Signal(term) == nil {
 		_ = p.Process.Signal(unix.SIGINT)
 	}
 	stop(t, p)
 }
 
-func TestSignalSoonAfterTheStart(t *testing.T) {
-	// Not in parallel, so that the machine has time for it. It may still not have come to main by
-	// then, and no program can help that; one that installs its handler late fails each time.
+func TestSignalDuringStart(t *testing.T) {
+	// Not in parallel, so that other tests do not delay the start. A process that has not reached
+	// main at the signal dies of it, so several tries are allowed. A program that installs its
+	// handler late fails all of them.
 	for _, delay := range []time.Duration{20, 50, 100, 150} {
 		var code int
 		for range 10 {

@@ -16,8 +16,8 @@ import (
 const firstInherited = 3
 
 // inherit returns the listener that the parent process passed, as systemd does: the one named echo,
-// or
-// the first. It returns nil if there is none. It closes the other sockets and unsets the variables.
+// or the first. It returns nil if there is none. It closes the other sockets and unsets the
+// variables.
 func inherit() (listener *net.TCPListener, err error) {
 	pid, count, names := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"),
 		os.Getenv("LISTEN_FDNAMES")
@@ -60,8 +60,7 @@ func inherit() (listener *net.TCPListener, err error) {
 }
 
 // queued returns the number of connections that wait for accept, which is tcpi_unacked of a
-// listener
-// (tcp_get_info in the kernel's net/ipv4/tcp.c).
+// listener (tcp_get_info in the kernel's net/ipv4/tcp.c).
 func queued(listener *net.TCPListener) (n int) {
 	raw, err := listener.SyscallConn()
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 	"tp0/workers/internal/trial"
 )
 
-// opened is a listening socket as somebody else would open it for the server.
+// opened returns a listening socket of the test, which plays the parent process.
 func opened(t *testing.T) (file *os.File, address string) {
 	t.Helper()
-	// Package net sets a backlog of its own: the one here is to be seen again.
+	// Set a backlog that differs from the one of package net, so that the test can recognise it.
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -35,8 +35,8 @@ func opened(t *testing.T) (file *os.File, address string) {
 	return file, fmt.Sprint("127.0.0.1:", bound.(*unix.SockaddrInet4).Port)
 }
 
-// given starts a server that is given files as systemd does it. The shell knows the pid that the
-// server will have.
+// given starts a server and passes files as systemd does. A shell sets LISTEN_PID, because it knows
+// the pid that the server will have.
 func given(t *testing.T, files []*os.File, env ...string) *trial.Process {
 	t.Helper()
 	cmd := program.Command(t, append(env, fmt.Sprint("LISTEN_FDS=", len(files)))...)
@@ -45,7 +45,7 @@ func given(t *testing.T, files []*os.File, env ...string) *trial.Process {
 	return trial.Start(t, shell)
 }
 
-// copies says how often a program has a file of ours open.
+// copies returns how many descriptors of a process refer to file.
 func copies(t *testing.T, p *trial.Process, file *os.File) (n int) {
 	t.Helper()
 	wanted, err := os.Readlink(fmt.Sprint("/proc/self/fd/", file.Fd()))
@@ -65,9 +65,9 @@ func copies(t *testing.T, p *trial.Process, file *os.File) (n int) {
 	return n
 }
 
-// TestSocketIsTakenFromWhoStartedUs goes from one server to the next with the same socket: who
-// connects between them waits.
-func TestSocketIsTakenFromWhoStartedUs(t *testing.T) {
+// TestInheritedSocket passes the same socket to one server after the other. A client that connects
+// between them is answered by the next one.
+func TestInheritedSocket(t *testing.T) {
 	t.Parallel()
 	socket, address := opened(t)
 	other, _ := opened(t)
@@ -89,22 +89,23 @@ func TestSocketIsTakenFromWhoStartedUs(t *testing.T) {
 		answered(t, early, "early\n")
 		ask(t, address, "now")
 		if mine, others := copies(t, p, socket), copies(t, p, other); mine != 1 || others != 0 {
-			t.Errorf("%q: it has its socket %d times, and the other one %d times", tt.names, mine,
-				others)
+			t.Errorf("%q: got %d copies of its socket and %d of the other one, want 1 and 0",
+				tt.names, mine, others)
 		}
 		p.Signal(term)
 		stop(t, p)
 		p.Await("action: close | result: success | resource: listener", "address: "+address)
 		info, err := unix.GetsockoptTCPInfo(int(socket.Fd()), unix.IPPROTO_TCP, unix.TCP_INFO)
 		if err != nil || info.State != unix.BPF_TCP_LISTEN || info.Sacked != 77 {
-			t.Errorf("the socket is in state %d with a backlog of %d, %v", info.State, info.Sacked,
-				err)
+			t.Errorf("got socket state %d, backlog %d and error %v, want a listener with the "+
+				"backlog set above", info.State, info.Sacked, err)
 		}
 	}
 }
 
-// TestOthersSocketsAreNotOurs has variables that a parent did not clear.
-func TestOthersSocketsAreNotOurs(t *testing.T) {
+// TestForeignListenVariables checks that the variables have no effect if LISTEN_PID is another
+// process.
+func TestForeignListenVariables(t *testing.T) {
 	t.Parallel()
 	p, address := start(t, "LISTEN_PID=1", "LISTEN_FDS=1", "LISTEN_FDNAMES=echo")
 	ask(t, address, "hi")
@@ -115,7 +116,7 @@ func TestOthersSocketsAreNotOurs(t *testing.T) {
 	stop(t, p)
 }
 
-func TestBadSockets(t *testing.T) {
+func TestInvalidInheritedSockets(t *testing.T) {
 	t.Parallel()
 	datagrams, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -155,14 +156,14 @@ func TestBadSockets(t *testing.T) {
 		p := given(t, tt.files, tt.env)
 		p.Await("action: listen | result: fail", tt.want)
 		if code := p.Exit(); code != 1 {
-			t.Errorf("%s: exit code %d, want 1", tt.want, code)
+			t.Errorf("%s: got exit code %d, want 1", tt.want, code)
 		}
 	}
 }
 
-// TestQueueOfAnInheritedSocketIsAnsweredInTheEnd has more in the queue than SERVER_LISTEN_BACKLOG,
-// which is not the socket's.
-func TestQueueOfAnInheritedSocketIsAnsweredInTheEnd(t *testing.T) {
+// TestStopAnswersInheritedQueue queues more clients than SERVER_LISTEN_BACKLOG, which does not
+// apply to an inherited socket.
+func TestStopAnswersInheritedQueue(t *testing.T) {
 	t.Parallel()
 	socket, address := opened(t)
 	p := given(t, []*os.File{socket}, "SERVER_MAX_CONNECTIONS=1", "SERVER_LISTEN_BACKLOG=1",
@@ -170,7 +171,8 @@ func TestQueueOfAnInheritedSocketIsAnsweredInTheEnd(t *testing.T) {
 	p.Await("accept_connections | result: in_progress")
 	idle := connect(t, address)
 	p.Await("accept_connections | result: success")
-	_ = socket.Close() // nobody else has it, so that what the server leaves in the queue is reset
+	// Leave the server the only copy, so that the kernel resets clients that stay in the queue.
+	_ = socket.Close()
 	for i := range 9 {
 		conn := connect(t, address)
 		text := fmt.Sprintf("queued %d\n", i)

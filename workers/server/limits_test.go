@@ -18,7 +18,7 @@ import (
 	"tp0/workers/internal/graceful"
 )
 
-func TestEndOfFileEndsAMessage(t *testing.T) {
+func TestEOFEndsMessage(t *testing.T) {
 	t.Parallel()
 	p, address := start(t)
 	for text, want := range map[string]string{"hi": "hi\n", "": "\n", "\n": "\n",
@@ -48,7 +48,7 @@ func TestManyClientsAtOnce(t *testing.T) {
 	stop(t, p)
 }
 
-func TestConnectionsBeyondTheBoundWait(t *testing.T) {
+func TestConnectionLimit(t *testing.T) {
 	t.Parallel()
 	p, address := start(t, "SERVER_MAX_CONNECTIONS=2")
 	first := connect(t, address)
@@ -72,7 +72,7 @@ func TestIdleAndSlowClientsTimeOut(t *testing.T) {
 	answered(t, connect(t, address), "")
 	p.Await("receive_message | result: fail | ip: 127.0.0.1 | error: no whole line within 300ms")
 
-	// A byte now and then does not help.
+	// Single bytes do not extend the timeout.
 	slow := connect(t, address)
 	go func() {
 		ticks := time.NewTicker(50 * time.Millisecond)
@@ -89,7 +89,7 @@ func TestIdleAndSlowClientsTimeOut(t *testing.T) {
 	stop(t, p)
 }
 
-// TestOutOfDescriptors takes the server's last descriptors and gives them back.
+// TestOutOfDescriptors uses up the descriptors of the server and frees them again.
 func TestOutOfDescriptors(t *testing.T) {
 	t.Parallel()
 	p, address := start(t)
@@ -111,7 +111,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	answered(t, third, "third\n")
 	ask(t, address, "after")
 
-	// The end finds the last descriptor taken and a message in the queue.
+	// Stop the server while it has no free descriptor and a message is in the queue.
 	fourth, fifth := connect(t, address), connect(t, address)
 	send(t, fifth, "fifth\n")
 	p.Await("accept_connections | result: fail", "too many open files")
@@ -122,8 +122,8 @@ func TestOutOfDescriptors(t *testing.T) {
 	stop(t, p)
 }
 
-// TestBacklogIsSet asks the kernel, through a copy of the server's descriptor.
-func TestBacklogIsSet(t *testing.T) {
+// TestBacklog reads the backlog from the kernel, through a copy of the server's descriptor.
+func TestBacklog(t *testing.T) {
 	t.Parallel()
 	for _, backlog := range []int{5, 17} {
 		p := program.Run(t, "SERVER_PORT=0", fmt.Sprint("SERVER_LISTEN_BACKLOG=", backlog))
@@ -142,7 +142,7 @@ func TestBacklogIsSet(t *testing.T) {
 			needs.Skip(t, "ptrace", err)
 		}
 		defer unix.Close(listener)
-		// Of a listening socket tcpi_sacked is the backlog (tcp_get_info in the kernel's
+		// tcpi_sacked of a listening socket is its backlog (tcp_get_info in the kernel's
 		// net/ipv4/tcp.c).
 		info, err := unix.GetsockoptTCPInfo(listener, unix.IPPROTO_TCP, unix.TCP_INFO)
 		if err != nil {
@@ -157,8 +157,8 @@ func TestBacklogIsSet(t *testing.T) {
 	}
 }
 
-// TestReaderOfTheLogIsGone closes the other end of the server's standard output.
-func TestReaderOfTheLogIsGone(t *testing.T) {
+// TestLogReaderEnds closes the other end of the server's standard output.
+func TestLogReaderEnds(t *testing.T) {
 	t.Parallel()
 	cmd, reader := unread(t, "SERVER_PORT=0")
 	address := listening(t, reader)
@@ -171,9 +171,9 @@ func TestReaderOfTheLogIsGone(t *testing.T) {
 	}
 }
 
-// TestReaderOfTheLogStopped fills the pipe of the server's standard output, so that its goroutines
+// TestLogReaderBlocks fills the pipe of the server's standard output, so that its goroutines
 // hang in a write.
-func TestReaderOfTheLogStopped(t *testing.T) {
+func TestLogReaderBlocks(t *testing.T) {
 	t.Parallel()
 	cmd, reader := unread(t, "SERVER_PORT=0", "SERVER_DRAIN_TIMEOUT=50ms")
 	address := listening(t, reader)
@@ -183,12 +183,11 @@ func TestReaderOfTheLogStopped(t *testing.T) {
 	silent(t, connect(t, address))
 	_ = cmd.Process.Signal(term)
 	if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != 1 {
-		t.Errorf("ended with %v, want exit status 1", err)
+		t.Errorf("the server ended with %v, want exit status 1", err)
 	}
 }
 
-// TestListenerThatCannotAccept has no end but an error: without a listener a server must not go on
-// as if it had one.
+// TestListenerThatCannotAccept checks that the server ends with an error if it can never accept.
 func TestListenerThatCannotAccept(t *testing.T) {
 	t.Parallel()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -196,7 +195,7 @@ func TestListenerThatCannotAccept(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := os.NewFile(uintptr(fd), "socket")
-	opened, err := net.FileListener(file) // which does not look whether it listens
+	opened, err := net.FileListener(file) // accepts a socket that does not listen
 	_ = file.Close()
 	if err != nil {
 		t.Fatal(err)
@@ -205,7 +204,7 @@ func TestListenerThatCannotAccept(t *testing.T) {
 	s := newServer(config{maxConnections: 1}, graceful.NewLog(&out), opened.(*net.TCPListener),
 		t.Context(), t.Context())
 	if err := s.serve(); !errors.Is(err, unix.EINVAL) {
-		t.Errorf("it ended with %v, want EINVAL", err)
+		t.Errorf("serve returned %v, want EINVAL", err)
 	}
 	for _, want := range []string{"action: accept_connections | result: fail | error: cannot " +
 		"accept",

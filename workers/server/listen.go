@@ -30,10 +30,8 @@ func listen(port, backlog int) (*net.TCPListener, error) {
 }
 
 // setBacklog sets the number of connections that may wait for accept. The kernel admits one more,
-// and
-// limits the number to net.core.somaxconn. Package net always uses that limit; listen(2) on a
-// listening socket changes the number (inet_listen in the kernel's
-// net/ipv4/af_inet.c).
+// and limits the number to net.core.somaxconn. Package net always uses that limit; listen(2) on a
+// listening socket changes the number (inet_listen in the kernel's net/ipv4/af_inet.c).
 func setBacklog(listener *net.TCPListener, backlog int) error {
 	raw, err := listener.SyscallConn()
 	if err == nil {

@@ -17,7 +17,7 @@ import (
 	"tp0/workers/internal/trial"
 )
 
-// program is the real server, and plain the same as it is shipped.
+// program is the server, built with the race detector if the test is. plain is the released build.
 var (
 	program = trial.Program{Path: "."}
 	plain   = trial.Program{Path: ".", Plain: true}
@@ -34,22 +34,22 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// start starts a server on a port that the kernel chooses, and returns it once it accepts.
+// start starts a server on a port that the kernel chooses, and waits until it accepts connections.
 func start(t *testing.T, env ...string) (p *trial.Process, address string) {
 	t.Helper()
 	p = program.Run(t, append([]string{"SERVER_PORT=0"}, env...)...)
 	return p, accepting(p)
 }
 
-// accepting waits until a server accepts and returns its address.
+// accepting waits until the server accepts connections and returns its address.
 func accepting(p *trial.Process) string {
 	line := p.Await("action: listen | result: success")
 	p.Await("action: accept_connections | result: in_progress")
 	return "127.0.0.1" + line[strings.LastIndex(line, ":"):]
 }
 
-// stop waits for the end of a server that had its signal, which has to be a clean one with
-// everything closed and logged.
+// stop waits for the exit of a server that was signalled. It checks the exit code, and that the
+// server closed and logged all resources.
 func stop(t *testing.T, p *trial.Process) {
 	t.Helper()
 	if code := p.Exit(); code != 0 {
@@ -57,7 +57,7 @@ func stop(t *testing.T, p *trial.Process) {
 	}
 	lines := p.Lines()
 	if last := lines[len(lines)-1]; !strings.HasSuffix(last, "action: exit | result: success") {
-		t.Errorf("the last line is %q", last)
+		t.Errorf("got the last line %q, want a success", last)
 	}
 	accepted := p.Count("action: accept_connections | result: success")
 	if closed := p.Count("action: close | result: success | resource: connection | fd: " +
@@ -69,12 +69,12 @@ func stop(t *testing.T, p *trial.Process) {
 		"goroutine group | group: actors",
 		"signal channel"} {
 		if p.Count("action: close | result: success | resource: "+resource) != 1 {
-			t.Errorf("no line for the closing of %q; the output:\n%s", resource, p.Output())
+			t.Errorf("want one line about the close of %q; the output:\n%s", resource, p.Output())
 		}
 	}
 }
 
-// connect opens a connection whose every use fails after a bound.
+// connect opens a connection. Each use of it fails after trial.Bound.
 func connect(t *testing.T, address string) *net.TCPConn {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", address, trial.Bound)
@@ -95,28 +95,27 @@ func send(t *testing.T, conn *net.TCPConn, text string) {
 	}
 }
 
-// answered checks that want, and then the end, is all that comes from conn.
+// answered checks that conn delivers want and then EOF.
 func answered(t *testing.T, conn *net.TCPConn, want string) {
 	t.Helper()
 	got, err := io.ReadAll(conn)
 	if err != nil || string(got) != want {
-		t.Errorf("answered %.100q and %v, want %.100q", got, err, want)
+		t.Errorf("got the answer %.100q and error %v, want %.100q and EOF", got, err, want)
 	}
 	_ = conn.Close()
 }
 
-// silent checks that nothing comes from conn for a while, in which a server that is going to do
-// something wrong would.
+// silent checks that conn delivers nothing within 300 ms.
 func silent(t *testing.T, conn *net.TCPConn) {
 	t.Helper()
 	_ = conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
 	if n, err := conn.Read(make([]byte, 1)); n != 0 || !os.IsTimeout(err) {
-		t.Errorf("%d bytes and %v came too early", n, err)
+		t.Errorf("got %d bytes and error %v, want no bytes and a timeout", n, err)
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(trial.Bound))
 }
 
-// ask has text echoed.
+// ask sends text over a new connection and checks the echo.
 func ask(t *testing.T, address, text string) {
 	t.Helper()
 	conn := connect(t, address)
@@ -126,7 +125,7 @@ func ask(t *testing.T, address, text string) {
 
 const term = unix.SIGTERM
 
-// unread starts a server whose output the test reads, or not, by itself.
+// unread starts a server and returns the read end of its standard output, which nothing reads.
 func unread(t *testing.T, env ...string) (*exec.Cmd, *os.File) {
 	t.Helper()
 	reader, writer, err := os.Pipe()
@@ -148,7 +147,7 @@ func unread(t *testing.T, env ...string) (*exec.Cmd, *os.File) {
 	return cmd, reader
 }
 
-// listening reads the server's first lines, up to the one with its address.
+// listening reads the output of a server up to the line with its address, which it returns.
 func listening(t *testing.T, reader io.Reader) (address string) {
 	t.Helper()
 	lines := bufio.NewScanner(reader)
@@ -157,6 +156,6 @@ func listening(t *testing.T, reader io.Reader) (address string) {
 			return "127.0.0.1" + line[strings.LastIndex(line, ":"):]
 		}
 	}
-	t.Fatal("it does not listen")
+	t.Fatal("the server did not log its address")
 	return ""
 }

@@ -2,9 +2,13 @@ package main
 
 import (
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// past is a deadline that interrupts an Accept or a Read at once.
+var past = time.Unix(1, 0)
 
 // ready reports whether an accept or read returns at once: a listener has a queued connection, or a
 // connection has bytes, EOF or an error. Accept and Read of package net cannot tell: after their

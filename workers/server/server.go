@@ -20,24 +20,20 @@ const (
 	lastPause  = time.Second
 )
 
-// past is a deadline that interrupts an Accept or a Read at once.
-var past = time.Unix(1, 0)
-
 // server accepts connections and owns their goroutines.
 type server struct {
-	config
-	log             *graceful.Log
-	listener        *net.TCPListener
-	stopping, hurry context.Context
-	slots           chan struct{} // one element for each open connection
-	connections     sync.WaitGroup
+	shared
+	listener    *net.TCPListener
+	slots       chan struct{} // one element for each open connection
+	connections sync.WaitGroup
 }
 
 func newServer(c config, log *graceful.Log, listener *net.TCPListener, stopping,
 	hurry context.Context) *server {
 	return &server{
-		config: c, log: log, listener: listener, stopping: stopping, hurry: hurry,
-		slots: make(chan struct{}, c.maxConnections),
+		shared:   shared{config: c, log: log, stopping: stopping, hurry: hurry},
+		listener: listener,
+		slots:    make(chan struct{}, c.maxConnections),
 	}
 }
 
@@ -132,7 +128,7 @@ func (s *server) takeSlot(until context.Context) bool {
 
 // handle serves conn in a goroutine, which releases the slot at its end.
 func (s *server) handle(conn *net.TCPConn) {
-	c := newConnection(s, conn)
+	c := newConnection(s.shared, conn)
 	s.log.Success("accept_connections", "ip", c.ip)
 	s.connections.Go(func() {
 		c.serve()

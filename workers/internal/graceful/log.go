@@ -14,13 +14,11 @@ import (
 )
 
 // Levels are the names for SetLevel, from the most to the least verbose: those of Python's logging
-// and
-// of common Go loggers.
+// and of common Go loggers.
 var Levels = []string{"TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "WARNING", "ERROR", "CRITICAL"}
 
 // Log writes lines of the form `action: … | result: … | name: value` after a UTC time and a level.
-// Each
-// line is one write. A Log is safe for concurrent use.
+// Each line is one write. A Log is safe for concurrent use.
 type Log struct{ out hclog.Logger }
 
 // NewLog returns a log at level INFO that writes to w.
@@ -47,8 +45,7 @@ func (l *Log) SetLevel(level string) {
 }
 
 // Success logs an action that succeeded. fields are alternating names and values. A value is
-// printed as
-// by fmt.Sprint, and quoted if it would break the format of the line.
+// printed as by fmt.Sprint, and quoted if it would break the format of the line.
 func (l *Log) Success(action string, fields ...any) { l.out.Info(line(action, "success", fields)) }
 
 // Progress logs an action that has started and not ended.
@@ -60,8 +57,7 @@ func (l *Log) Progress(action string, fields ...any) {
 func (l *Log) Fail(action string, fields ...any) { l.out.Error(line(action, "fail", fields)) }
 
 // Close closes what and logs the close with the descriptor, if what has one. It returns the error
-// of
-// the close.
+// of the close.
 func (l *Log) Close(resource string, what io.Closer, fields ...any) error {
 	fields = append(append([]any{"resource", resource}, Number(what)...), fields...)
 	if err := what.Close(); err != nil {
@@ -73,8 +69,7 @@ func (l *Log) Close(resource string, what io.Closer, fields ...any) error {
 }
 
 // Number returns the log field with the descriptor of what, or nil if what has none. Call it while
-// what
-// is open.
+// what is open.
 func Number(what any) (field []any) {
 	holder, ok := what.(syscall.Conn)
 	if !ok {

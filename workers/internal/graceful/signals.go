@@ -24,8 +24,7 @@ const (
 
 // Signals turns SIGTERM and SIGINT into an orderly stop. The first signal starts it (Stopping). The
 // second signal, or the end of the drain timeout, escalates it (Hurrying). No signal kills the
-// process.
-// Catch returns one.
+// process. Catch returns one.
 type Signals struct {
 	arrived chan os.Signal
 	steps   chan string // the reasons of the stop and of its escalation, for Actor
@@ -38,9 +37,8 @@ type Signals struct {
 
 // Catch installs the handler. It must be the first statement of main: an earlier signal kills the
 // process. It also ignores SIGPIPE: in Go, EPIPE on descriptor 1 or 2 kills the process otherwise,
-// so a
-// log whose reader is gone would interrupt the stop.
-// drain is the time from the first signal to the escalation of the stop. SetDrain changes it.
+// so a log whose reader is gone would interrupt the stop. drain is the time from the first signal
+// to the escalation of the stop. SetDrain changes it.
 func Catch(drain time.Duration) *Signals {
 	s := catch(drain)
 	signal.Notify(s.arrived, unix.SIGTERM, unix.SIGINT)
@@ -107,8 +105,7 @@ func (s *Signals) Main(body func() int) int {
 }
 
 // Actor returns the functions for an oklog/run group. The actor logs the start and the escalation
-// of
-// the stop and then ends the contexts. It returns only when it is interrupted, so the group runs
+// of the stop and then ends the contexts. It returns only when it is interrupted, so the group runs
 // until another actor has returned.
 func (s *Signals) Actor(log *Log) (execute func() error, interrupt func(error)) {
 	done := make(chan struct{})
@@ -133,8 +130,7 @@ func (s *Signals) Actor(log *Log) (execute func() error, interrupt func(error)) 
 }
 
 // End releases the signal channel, writes the last line and returns code. Call it last in body.
-// Later
-// signals are caught and dropped, so they do not kill a process that ends with an exit code.
+// Later signals are caught and dropped, so they do not kill a process that ends with an exit code.
 func (s *Signals) End(log *Log, code int) int {
 	s.release()
 	s.stop()

@@ -14,9 +14,8 @@ import (
 const maxFile = 1 << 20
 
 // Open opens a configuration file. It returns nil without an error if the file does not exist. A
-// file
-// that is not regular is an error: a pipe would block, and Docker creates a directory for a mount
-// whose source is missing.
+// file that is not regular is an error: a pipe would block, and Docker creates a directory for a
+// mount whose source is missing.
 func Open(name string) (*os.File, error) {
 	// O_NONBLOCK, because the open of a FIFO waits for its other end.
 	file, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)

@@ -1,6 +1,5 @@
 // Package settings reads the settings of a program. The environment overrides the file, and the
-// file
-// overrides the defaults.
+// file overrides the defaults.
 package settings
 
 import (
@@ -73,11 +72,9 @@ func take[T any](target *T, value T, ok bool) bool {
 }
 
 // Read sets every setting of table: from env (as os.LookupEnv), else from the values of the file
-// called
-// fileName, else to its default. It trims spaces. An empty value counts as not set, so
-// `NAME=${NAME}`
-// in a compose file has no effect if NAME is not set. It returns all faults in the order of the
-// table. Each one contains the setting, the source of the value and the valid values.
+// called fileName, else to its default. It trims spaces. An empty value counts as not set, so
+// `NAME=${NAME}` in a compose file has no effect if NAME is not set. It returns all faults in the
+// order of the table. Each one contains the setting, the source of the value and the valid values.
 func Read(table []Setting, env func(string) (string, bool), fileName string,
 	file map[string]string) (faults []error) {
 	for _, s := range table {

@@ -13,10 +13,8 @@ var head = regexp.MustCompile(
 )
 
 // Check returns an error if a log line breaks the format that tools expect, which search for
-// `action:`
-// and split at every `|`: each field has a name and a colon, result is success, fail or
-// in_progress,
-// and no field is named source, or action or result a second time.
+// `action:` and split at every `|`: each field has a name and a colon, result is success, fail or
+// in_progress, and no field is named source, or action or result a second time.
 func Check(line string) error {
 	if !strings.Contains(line, "action:") {
 		return nil

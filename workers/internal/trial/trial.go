@@ -23,8 +23,7 @@ import (
 const Bound = 20 * time.Second
 
 // Program is a program that is built once, at its first use, with the race detector if the tests
-// have
-// it. Only Path is required. A Program is safe for concurrent use.
+// have it. Only Path is required. A Program is safe for concurrent use.
 type Program struct {
 	Path  string // of the package, relative to the test's
 	Plain bool   // never with the race detector, which makes the start ten times as slow
@@ -114,8 +113,7 @@ type Process struct {
 }
 
 // Start starts cmd and collects the lines of its standard output and error. It kills the process at
-// the
-// end of the test.
+// the end of the test.
 func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
 	read, write, err := os.Pipe()
@@ -145,8 +143,7 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 }
 
 // Await waits for the next line that contains all texts and returns it. The next call continues
-// after
-// that line. Await fails the test if there is no such line.
+// after that line. Await fails the test if there is no such line.
 func (p *Process) Await(texts ...string) string {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Bound)
@@ -174,8 +171,7 @@ func (p *Process) Signal(sig syscall.Signal) {
 }
 
 // Exit waits for the end of the process, checks each line with Check and returns the exit code, or
-// the
-// negative number of the signal that killed it.
+// the negative number of the signal that killed it.
 func (p *Process) Exit() int {
 	p.t.Helper()
 	select {
