@@ -2,6 +2,7 @@
 
 log_level  = "info"
 log_format = "text"
+log_fds    = "all" # every descriptor, also those of the supervisor
 
 shutdown {
   deadline = "9s" # below the 10 s that `docker stop` grants

@@ -340,7 +340,7 @@ func (h *hostile) addChild() {
 }
 
 func (h *hostile) config() string {
-	hcl := header + fmt.Sprintf("shutdown {\n  deadline = %q\n}\n", hostileDeadline) + `
+	hcl := withHeader("") + fmt.Sprintf("shutdown {\n  deadline = %q\n}\n", hostileDeadline) + `
 child "honest" {
   count   = 2
   command = "hostile"

@@ -93,7 +93,7 @@ func runContainer(t *testing.T, image string, hcl string, flags ...string) *cont
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, "supervisor.hcl"), []byte(header+hcl),
+		if err := os.WriteFile(filepath.Join(dir, "supervisor.hcl"), []byte(withHeader(hcl)),
 			0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -62,7 +62,7 @@ func TestInvalidReloadChangesNothing(t *testing.T) {
 // TestPolicyChangeRestartsNobody checks that a change of policy takes effect without a
 // restart.
 func TestPolicyChangeRestartsNobody(t *testing.T) {
-	s := start(t, fixture("ignores", "ignore-term", `kill_timeout = "8s"`))
+	s := start(t, "log_level = \"info\"\n"+fixture("ignores", "ignore-term", `kill_timeout = "8s"`))
 	s.awaitLine("[ignores] ready")
 	s.reload("log_level = \"debug\"\nshutdown { deadline = \"5s\" }\n" +
 		fixture("ignores", "ignore-term", `kill_timeout = "100ms"`))

@@ -19,7 +19,8 @@ func TestRepositoryConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := prepare(t, strings.ReplaceAll(string(hcl), `log_format = "text"`, ""))
+	text := strings.Replace(string(hcl), `log_format = "text"`, "", 1)
+	s := prepare(t, strings.Replace(text, `log_level  = "info"`, `log_level = "debug"`, 1))
 	port := freePort(t)
 	s.cmd.Env = append(s.cmd.Env, "SERVER_PORT="+port, "CLI_LOOP_PERIOD=1h")
 	s.launch()

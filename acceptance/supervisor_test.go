@@ -147,8 +147,17 @@ func (l *lines) text() string {
 	return strings.Join(l.all, "\n")
 }
 
-// header selects a log format that tests can parse.
+// header selects a log that tests can parse.
 const header = "log_format = \"json\"\n"
+
+// withHeader puts the header before a configuration. Unless hcl has a level of its own, the log has
+// every event, so that tests can count them.
+func withHeader(hcl string) string {
+	if strings.Contains(hcl, "log_level") {
+		return header + hcl
+	}
+	return header + "log_level = \"debug\"\n" + hcl
+}
 
 // start starts a supervisor with a configuration.
 func start(t *testing.T, hcl string, args ...string) *supervisor {
@@ -172,7 +181,7 @@ func prepare(t *testing.T, hcl string, args ...string) *supervisor {
 func (s *supervisor) write(hcl string) {
 	s.t.Helper()
 	next := s.config + ".next"
-	if err := os.WriteFile(next, []byte(header+hcl), 0o600); err != nil {
+	if err := os.WriteFile(next, []byte(withHeader(hcl)), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
 	if err := os.Rename(next, s.config); err != nil {

@@ -300,7 +300,7 @@ signal.signal(signal.SIGTERM, stop)
 print("ready")
 rest()
 `
-	hcl := header + python(t, "c", script, "")
+	hcl := withHeader(python(t, "c", script, ""))
 	if err := os.WriteFile(config, []byte(hcl), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func randomEdition(r *rand.Rand, edition int) (hcl string, instances []string) {
 			instances = append(instances, name+"1", name+"2")
 		}
 	}
-	return fmt.Sprintf("%s# %d\n%s", header, edition, hcl), instances
+	return withHeader(fmt.Sprintf("# %d\n%s", edition, hcl)), instances
 }
 
 // TestWatch edits the file in place, by rename, and behind a link as in a ConfigMap, with

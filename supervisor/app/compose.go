@@ -88,7 +88,9 @@ func newApp(leaveDescendants bool, version string) *app {
 		settings: settings{version: version, exitCode: fdledger.Result.Code},
 		nullFD:   -1,
 	}
-	a.logSettings.Store(&eventlog.Settings{Level: "info", Format: "text"})
+	a.logSettings.Store(&eventlog.Settings{
+		Level: "info", Format: "text", FDs: event.LogChildren,
+	})
 	a.guard = guard.New(guard.Options{
 		Stderr: unix.Stderr, Exit: unix.Exit, LeaveDescendants: leaveDescendants,
 		Line: func(e event.ShutdownComplete) []byte {
@@ -174,5 +176,5 @@ func (a *app) configure(cfg *config.Config) {
 
 // logSettingsOf returns the settings of the log on standard error.
 func logSettingsOf(l config.Log) eventlog.Settings {
-	return eventlog.Settings{Level: l.Level, Format: l.Format, Color: wantsColor(os.Stderr)}
+	return eventlog.Settings{Level: l.Level, Format: l.Format, FDs: l.FDs, Color: wantsColor(os.Stderr)}
 }

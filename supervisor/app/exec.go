@@ -113,7 +113,7 @@ func (e *execution) config(path string, remote bool) *config.Config {
 	}
 	return config.ForCommand(filepath.Base(o.Command[0]), launch,
 		config.Shutdown{Deadline: o.Deadline, Proof: event.ProofExact, Strict: o.Strict},
-		config.Log{Level: level, Format: "text"}, e.rewrite(unix.SIGTERM))
+		config.Log{Level: level, Format: "text", FDs: event.LogChildren}, e.rewrite(unix.SIGTERM))
 }
 
 // traceFrom returns the proof that the command needs from its start on. Strict needs all of it,

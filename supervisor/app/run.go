@@ -124,7 +124,7 @@ func writePid(path string) error {
 // endEarly ends a supervisor that has not loaded its configuration. No child runs, and the format
 // of the log is not known.
 func (a *app) endEarly(sig os.Signal, begun time.Time) int {
-	look := logSettingsOf(config.Log{Level: "info", Format: "text"})
+	look := logSettingsOf(config.Log{Level: "info", Format: "text", FDs: event.LogChildren})
 	lines := eventlog.Line(look, event.SignalReceived{
 		Signal:  unix.SignalName(sig.(unix.Signal)),
 		Meaning: "stop; the configuration was not read yet",

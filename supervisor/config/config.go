@@ -25,6 +25,7 @@ type Config struct {
 type Log struct {
 	Level  string // trace, debug, info, warn, error
 	Format string // text or json
+	FDs    event.LogFDs
 }
 
 // Shutdown is the budget of a stop, and the rules for its verdict.

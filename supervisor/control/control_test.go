@@ -23,6 +23,10 @@ type fakeLedger struct {
 	open map[int]string
 }
 
+func (b *fakeLedger) OpenedInternal(fd int, kind, target string) {
+	b.Opened(fd, kind, target)
+}
+
 func (b *fakeLedger) Opened(fd int, _, target string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

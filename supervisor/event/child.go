@@ -175,7 +175,11 @@ func (e Notified) Record() Record {
 	if e.Detail != "" {
 		f = append(f, "detail", e.Detail)
 	}
-	return Record{Info, MsgNotified, f}
+	level := Info
+	if e.What == "status" || e.What == "stopping" {
+		level = Debug // a program may send its status with every request
+	}
+	return Record{level, MsgNotified, f}
 }
 
 // UnexpectedEnd reports that a process ended without a stop and without success.
@@ -223,9 +227,9 @@ type Restarting struct {
 	Reason  string
 }
 
-// Record implements [Event].
+// Record implements [Event]. The reason was a warning already, if it is a failure.
 func (e Restarting) Record() Record {
-	return Record{Warn, MsgRestarting, []any{
+	return Record{Info, MsgRestarting, []any{
 		"child", e.Child, "attempt", e.Attempt, "delay_ms", ms(e.Delay), "reason", e.Reason,
 	}}
 }

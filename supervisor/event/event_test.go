@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -80,4 +81,37 @@ func countRecordMethods(t *testing.T) (n int) {
 		}
 	}
 	return n
+}
+
+// TestLogFDs checks which events about descriptors are at Info with each setting.
+func TestLogFDs(t *testing.T) {
+	own := FDClosed{Owner: "supervisor", By: BySupervisor}
+	internal := own
+	internal.Internal = true
+	for name, c := range map[string]struct {
+		e    Event
+		want string // the settings that have the event at Info or above
+	}{
+		"own opened":      {FDOpened{}, "all"},
+		"own closed":      {own, "all"},
+		"internal opened": {FDOpened{Internal: true}, ""},
+		"internal closed": {internal, ""},
+		"closed by child": {FDClosed{Owner: "c", By: ByChild}, "children all"},
+		"left open": {
+			FDClosed{Owner: "c", By: ByKernel, Proof: ProofSampled}, "children all",
+		},
+		"standard stream": {FDClosed{Owner: "c", By: ByKernel, NotCounted: "standard stream"}, ""},
+		"ledger entry":    {LedgerEntry{}, "findings children all"},
+		"no descriptor":   {Spawned{}, "findings children all"},
+	} {
+		var got []string
+		for _, fds := range []LogFDs{LogFindings, LogChildren, LogAll} {
+			if fds.Level(c.e) >= Info {
+				got = append(got, string(fds))
+			}
+		}
+		if text := strings.Join(got, " "); text != c.want {
+			t.Errorf("%s: shown with %q, want %q", name, text, c.want)
+		}
+	}
 }

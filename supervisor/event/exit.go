@@ -38,7 +38,7 @@ type TreeCounts struct {
 	Forked       int // descendants that were forked after that
 }
 
-// Record implements [Event].
+// Record implements [Event]. A process that failed is no warning: [UnexpectedEnd] follows.
 func (e Reaped) Record() Record {
 	f := append([]any{"child", e.Child, "pid", e.Pid}, e.Exit.fields()...)
 	f = append(f, "elapsed_ms", ms(e.Elapsed))
@@ -52,7 +52,7 @@ func (e Reaped) Record() Record {
 			"processes", t.Processes, "forked", t.Forked)
 	}
 	level := Info
-	if e.Left > 0 || e.Exit.Signal == "SIGKILL" || !e.Stopped && !e.Success {
+	if e.Left > 0 || e.Exit.Signal == "SIGKILL" {
 		level = Warn
 	}
 	return Record{level, MsgReaped, f}
@@ -93,7 +93,7 @@ func (e DescendantEnded) Record() Record {
 	if e.Reason != "" {
 		f = append(f, "reason", e.Reason)
 	}
-	level := Info
+	level := Debug
 	if e.Left > 0 {
 		level = Warn
 	}
@@ -151,9 +151,10 @@ type ProofUnavailable struct {
 	Reason string
 }
 
-// Record implements [Event].
+// Record implements [Event]. The last line of the log counts the processes without a proof, so
+// there is no warning for each.
 func (e ProofUnavailable) Record() Record {
-	return Record{Warn, MsgProofUnavailable, []any{
+	return Record{Info, MsgProofUnavailable, []any{
 		"child", e.Child, "pid", e.Pid, "proof", string(e.Proof), "reason", e.Reason,
 	}}
 }

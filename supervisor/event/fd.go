@@ -18,11 +18,12 @@ const (
 type FDOpened struct {
 	FD           int
 	Kind, Target string
+	Internal     bool // of the supervisor's own machinery, as the pipe of a probe
 }
 
 // Record implements [Event].
 func (e FDOpened) Record() Record {
-	return Record{Debug, MsgFDOpened, []any{
+	return Record{fdLevel(e.Internal), MsgFDOpened, []any{
 		"owner", "supervisor", "fd", e.FD, "kind", e.Kind, "target", e.Target, "by", BySupervisor,
 	}}
 }
@@ -43,6 +44,7 @@ type FDClosed struct {
 	Finding      string // the kind of the finding, as "unread_data"; empty: it is no finding
 	Harm         string // what the finding did, in a sentence; empty: it is no finding
 	Advice       string // what to do about the finding; empty: it is no finding
+	Internal     bool   // of the supervisor's own machinery, as the pipe of a probe
 }
 
 // Record implements [Event]. A sampled proof makes no warning: the sample can be too old.
@@ -65,7 +67,7 @@ func (e FDClosed) Record() Record {
 	if e.Finding != "" {
 		f = append(f, "finding", e.Finding)
 	}
-	level := Info
+	level := fdLevel(e.Internal)
 	switch {
 	case e.NotCounted != "":
 		level = Debug
@@ -74,6 +76,44 @@ func (e FDClosed) Record() Record {
 		level = Warn
 	}
 	return Record{level, MsgFDClosed, f}
+}
+
+// fdLevel returns the level of an event about a descriptor. A log can have the setting to show
+// fewer of those at Info: see [LogFDs].
+func fdLevel(internal bool) Level {
+	if internal {
+		return Debug
+	}
+	return Info
+}
+
+// LogFDs says which descriptors a log has at Info. The others are at Debug, apart from findings.
+type LogFDs string
+
+// The values of LogFDs.
+const (
+	LogFindings LogFDs = "findings" // none but findings
+	LogChildren LogFDs = "children" // those that children closed or left open
+	LogAll      LogFDs = "all"      // also those of the supervisor
+)
+
+// Level returns the level of an event in a log with this setting. The empty value is LogAll.
+func (l LogFDs) Level(e Event) Level {
+	level := e.Record().Level
+	if level != Info {
+		return level
+	}
+	switch e := e.(type) {
+	case FDOpened:
+		if l == LogFindings || l == LogChildren {
+			return Debug
+		}
+	case FDClosed:
+		if l == LogFindings || l == LogChildren && e.By == BySupervisor {
+			return Debug
+		}
+	}
+	return level
 }
 
 // FDDetail is what else is known of a descriptor. Values that do not apply are zero.

@@ -51,7 +51,7 @@ type SignalSent struct {
 	Step    int // of the stop sequence, from 1; 0: outside it, as SIGCONT for a stopped child
 }
 
-// Record implements [Event].
+// Record implements [Event]. The signal to a child is told once, not for each descendant.
 func (e SignalSent) Record() Record {
 	f := []any{"child", e.Child}
 	if e.Orphan != "" {
@@ -65,6 +65,9 @@ func (e SignalSent) Record() Record {
 		f = append(f, "process", e.Process)
 	}
 	level := Info
+	if e.Process != "" {
+		level = Debug
+	}
 	if e.Step > 1 || e.Signal == "SIGKILL" {
 		level = Warn
 	}

@@ -15,7 +15,8 @@ import (
 type Settings struct {
 	Level  string // trace, debug, info, warn or error
 	Format string // text or json
-	Color  bool   // whether the text format has colors, for a terminal
+	FDs    event.LogFDs
+	Color  bool // whether the text format has colors, for a terminal
 }
 
 // Line returns an event as the lines of a log. The result is empty if the level excludes the
@@ -29,6 +30,7 @@ func Line(s Settings, e event.Event) []byte {
 type logger struct {
 	hclog.Logger
 	json bool
+	fds  event.LogFDs
 }
 
 func newLogger(w io.Writer, s Settings) logger {
@@ -46,7 +48,7 @@ func newLogger(w io.Writer, s Settings) logger {
 			o.ColorHeaderAndFields = true
 		}
 	}
-	return logger{hclog.New(o), o.JSONFormat}
+	return logger{hclog.New(o), o.JSONFormat, s.FDs}
 }
 
 var levels = map[event.Level]hclog.Level{
@@ -59,9 +61,17 @@ var levels = map[event.Level]hclog.Level{
 // multiline is the one key whose value keeps its line breaks in the text format.
 const multiline = "diagnostics"
 
+func (l logger) level(e event.Event) hclog.Level { return levels[l.fds.Level(e)] }
+
+// shows reports whether the log has an event.
+func (l logger) shows(e event.Event) bool { return l.level(e) >= l.GetLevel() }
+
 // write logs an event. The values are untrusted: JSON escapes them by itself, the text format
 // needs it done. hclog quotes the elements of lists.
 func (l logger) write(e event.Event) {
+	if !l.shows(e) {
+		return
+	}
 	r := e.Record()
 	if !l.json {
 		for i := 1; i < len(r.Fields); i += 2 {
@@ -74,5 +84,5 @@ func (l logger) write(e event.Event) {
 			}
 		}
 	}
-	l.Log(levels[r.Level], r.Message, r.Fields...)
+	l.Log(l.level(e), r.Message, r.Fields...)
 }

@@ -86,7 +86,7 @@ func (l *Log) run(w io.Writer, s Settings) {
 					dropped++
 					continue
 				}
-				if f, ok := m.(event.FDClosed); ok && f.Pid != 0 && f.NotCounted == "" {
+				if f, ok := m.(event.FDClosed); ok && f.Pid != 0 && out.shows(f) {
 					if fdLines[f.Pid]++; fdLines[f.Pid] > maxFDLines {
 						continue
 					}

@@ -88,7 +88,7 @@ var lines = []struct {
 	{event.Reaped{
 		Child: "client1", Pid: 14, Exit: event.Exit{Signal: "SIGSEGV"}, Proof: "none",
 	},
-		"[WARN]  supervisor: child reaped: child=client1 pid=14 signal=SIGSEGV elapsed_ms=0 " +
+		"[INFO]  supervisor: child reaped: child=client1 pid=14 signal=SIGSEGV elapsed_ms=0 " +
 			"user_ms=0 sys_ms=0 max_rss_kb=0 fds_closed=0 fds_left=0 proof=none"},
 	{event.Reaped{
 		Child: "client1", Pid: 14, Exit: event.Exit{Code: 3}, Success: true, Proof: "none",
@@ -122,7 +122,7 @@ var lines = []struct {
 		Child: "c", Pid: 15, Parent: 14, Command: "sh", InStop: true, Threads: 1,
 		Lifetime: time.Second, Closed: 2, Proof: "exact",
 	},
-		"[INFO]  supervisor: process ended: child=c pid=15 parent=14 command=sh code=0 " +
+		"[DEBUG] supervisor: process ended: child=c pid=15 parent=14 command=sh code=0 " +
 			"in_stop=true elapsed_ms=1000 threads=1 fds_closed=2 fds_left=0 proof=exact"},
 	{event.DescendantEnded{
 		Child: "c", Pid: 15, Parent: 14, Command: "sh", ExitUnknown: true, Left: 1,
@@ -153,7 +153,7 @@ var lines = []struct {
 		Child: "client1", Attempt: 2, Delay: 400 * time.Millisecond,
 		Reason: "exited with code 1",
 	},
-		`[WARN]  supervisor: child restarting: child=client1 attempt=2 delay_ms=400 ` +
+		`[INFO]  supervisor: child restarting: child=client1 attempt=2 delay_ms=400 ` +
 			`reason="exited with code 1"`},
 	{
 		event.ConfigReloaded{Added: []string{"a", "b"}},
@@ -171,7 +171,7 @@ var lines = []struct {
 // TestLines checks the stable part of the log.
 func TestLines(t *testing.T) {
 	for _, tt := range lines {
-		got := text(t, Settings{Level: "info"}, tt.e)
+		got := text(t, Settings{Level: "debug"}, tt.e)
 		_, got, _ = strings.Cut(strings.TrimSuffix(got, "\n"), " ")
 		if got != tt.want {
 			t.Errorf("got  %s\nwant %s", got, tt.want)
@@ -245,7 +245,7 @@ func TestSetKeepsOrder(t *testing.T) {
 	l.Emit(event.FDOpened{FD: 1})
 	l.Set(Settings{Level: "debug"})
 	l.Emit(event.FDOpened{FD: 2})
-	l.Start(&out, Settings{Level: "info"})
+	l.Start(&out, Settings{Level: "info", FDs: event.LogChildren})
 	if err := l.Close(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -17,13 +17,19 @@ type Entry struct {
 	Kind, Target string
 }
 
+// ownFD is an entry and what its events need.
+type ownFD struct {
+	Entry
+	internal bool // see [Registrar]
+}
+
 // Ledger has an entry for every open descriptor of the supervisor, apart from those that are
 // closed by the function that opened them. Any goroutine may call its methods.
 type Ledger struct {
 	sink event.Sink
 
 	mu             sync.Mutex
-	open           map[int]Entry
+	open           map[int]ownFD
 	opened, closed int
 	baseline       map[int]procfs.FD
 	faults         []string
@@ -32,7 +38,7 @@ type Ledger struct {
 // New returns an empty ledger, which emits an event for each descriptor that is opened or
 // closed.
 func New(sink event.Sink) *Ledger {
-	return &Ledger{sink: sink, open: map[int]Entry{}, baseline: map[int]procfs.FD{}}
+	return &Ledger{sink: sink, open: map[int]ownFD{}, baseline: map[int]procfs.FD{}}
 }
 
 // Baseline records the descriptors that are open now: they do not count. Call it once, before
@@ -54,16 +60,27 @@ func (l *Ledger) Baseline() error {
 // Opened implements [Registrar]. A number that has an entry already is a fault, which
 // [Ledger.Check] returns.
 func (l *Ledger) Opened(fd int, kind, target string) {
+	l.add(ownFD{Entry{fd, kind, target}, false})
+}
+
+// OpenedInternal implements [Registrar].
+func (l *Ledger) OpenedInternal(fd int, kind, target string) {
+	l.add(ownFD{Entry{fd, kind, target}, true})
+}
+
+func (l *Ledger) add(f ownFD) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e, ok := l.open[fd]; ok {
+	if e, ok := l.open[f.FD]; ok {
 		l.faults = append(l.faults, fmt.Sprintf(
-			"descriptor %d opened as %q, but the ledger has it as %q", fd, target, e.Target,
+			"descriptor %d opened as %q, but the ledger has it as %q", f.FD, f.Target, e.Target,
 		))
 	}
-	l.open[fd] = Entry{fd, kind, target}
+	l.open[f.FD] = f
 	l.opened++
-	l.sink.Emit(event.FDOpened{FD: fd, Kind: kind, Target: target})
+	l.sink.Emit(event.FDOpened{
+		FD: f.FD, Kind: f.Kind, Target: f.Target, Internal: f.internal,
+	})
 }
 
 // Close implements [Registrar]. close must not take longer than close(2).
@@ -83,6 +100,7 @@ func (l *Ledger) Close(fd int, close func() error) error {
 	l.sink.Emit(
 		event.FDClosed{
 			Owner: "supervisor", FD: fd, Kind: e.Kind, Target: e.Target, By: event.BySupervisor,
+			Internal: e.internal,
 		},
 	)
 	return err
@@ -94,7 +112,7 @@ func (l *Ledger) Entries() []Entry {
 	defer l.mu.Unlock()
 	all := make([]Entry, 0, len(l.open))
 	for _, e := range l.open {
-		all = append(all, e)
+		all = append(all, e.Entry)
 	}
 	slices.SortFunc(all, func(a, b Entry) int { return a.FD - b.FD })
 	return all

@@ -160,3 +160,17 @@ func TestResult(t *testing.T) {
 		}
 	}
 }
+
+// TestInternalEntries checks that the events of an internal descriptor say so, and that it counts.
+func TestInternalEntries(t *testing.T) {
+	var s sink
+	b := New(&s)
+	b.OpenedInternal(7, "pipe", "web probe")
+	_ = b.Close(7, func() error { return nil })
+	if !s.events[0].(event.FDOpened).Internal || !s.events[1].(event.FDClosed).Internal {
+		t.Errorf("got %+v, want internal events", s.events)
+	}
+	if opened, closed := b.Counts(); opened != 1 || closed != 1 {
+		t.Errorf("opened %d, closed %d, want 1 of each", opened, closed)
+	}
+}

@@ -25,6 +25,10 @@ const limit = 10 * time.Second
 // ledger maps the open descriptors to their targets.
 type ledger map[int]string
 
+func (l ledger) OpenedInternal(fd int, kind, target string) {
+	l.Opened(fd, kind, target)
+}
+
 func (l ledger) Opened(fd int, _, target string) { l[fd] = target }
 
 func (l ledger) Close(fd int, close func() error) error {

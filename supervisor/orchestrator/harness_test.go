@@ -30,6 +30,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // noLedger is the fd ledger of a relay that opens no descriptor.
 type noLedger struct{ t *testing.T }
 
+func (l noLedger) OpenedInternal(fd int, kind, target string) {
+	l.Opened(fd, kind, target)
+}
+
 func (l noLedger) Opened(fd int, kind, target string) {
 	l.t.Errorf("descriptor %d was opened: %s %s", fd, kind, target)
 }

@@ -143,6 +143,10 @@ func playRelay(args []string) int {
 
 type noLedger struct{}
 
+func (l noLedger) OpenedInternal(fd int, kind, target string) {
+	l.Opened(fd, kind, target)
+}
+
 func (noLedger) Opened(int, string, string)             {}
 func (noLedger) Close(fd int, close func() error) error { return close() }
 
@@ -155,6 +159,10 @@ type ledger struct {
 }
 
 func newLedger(t *testing.T) *ledger { return &ledger{t: t, open: map[int]string{}} }
+
+func (b *ledger) OpenedInternal(fd int, kind, target string) {
+	b.Opened(fd, kind, target)
+}
 
 func (b *ledger) Opened(fd int, kind, target string) {
 	b.mu.Lock()

@@ -10,6 +10,10 @@ import (
 // gatedLedger closes descriptors once gate is closed.
 type gatedLedger struct{ gate chan struct{} }
 
+func (l gatedLedger) OpenedInternal(fd int, kind, target string) {
+	l.Opened(fd, kind, target)
+}
+
 func (gatedLedger) Opened(int, string, string) {}
 
 func (b gatedLedger) Close(_ int, close func() error) error {

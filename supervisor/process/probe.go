@@ -39,7 +39,7 @@ func (l *Loop) RunProbe(ctx context.Context, s spawn.Spec) error {
 		<-l.slots
 		return fmt.Errorf("%w: cannot make a pipe: %w", ErrProbeNotStarted, err)
 	}
-	l.opt.FDs.Opened(pipe[0], "pipe", s.Name+" probe")
+	l.opt.FDs.OpenedInternal(pipe[0], "pipe", s.Name+" probe")
 	_ = unix.SetNonblock(pipe[0], true) // on this end alone, so that Go's poller takes it
 	output := os.NewFile(uintptr(pipe[0]), "probe")
 	words := make(chan string, 1)

@@ -20,6 +20,10 @@ type ledger struct {
 	open map[int]string
 }
 
+func (b *ledger) OpenedInternal(fd int, kind, target string) {
+	b.Opened(fd, kind, target)
+}
+
 func (b *ledger) Opened(fd int, kind, target string) {
 	if b.open[fd] != "" || kind != "socket" {
 		b.t.Errorf("descriptor %d was opened twice, or is a %s", fd, kind)

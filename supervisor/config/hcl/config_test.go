@@ -119,7 +119,7 @@ func TestContractExample(t *testing.T) {
 	}
 	want := &config.Config{
 		Path:     filepath.Join(wd, "supervisor.hcl"),
-		Log:      config.Log{Level: "info", Format: "text"},
+		Log:      config.Log{Level: "info", Format: "text", FDs: event.LogChildren},
 		Shutdown: config.Shutdown{Deadline: 9 * time.Second, Reserve: 450 * time.Millisecond, Proof: event.ProofExact},
 		Children: []*config.Child{
 			{Name: "server", Instances: []*config.Instance{{

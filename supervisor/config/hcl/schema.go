@@ -102,7 +102,7 @@ const (
 
 func defaultConfig() *config.Config {
 	return &config.Config{
-		Log:      config.Log{Level: "info", Format: "text"},
+		Log:      config.Log{Level: "info", Format: "text", FDs: event.LogChildren},
 		Shutdown: config.Shutdown{Deadline: 9 * time.Second, Proof: event.ProofExact},
 	}
 }
@@ -144,6 +144,8 @@ var fileSchema = block[config.Config]{
 			"How much the supervisor logs."),
 		field("log_format", func(c *config.Config) *string { return &c.Log.Format }, oneOf("text", "json"),
 			"How it logs."),
+		field("log_fds", func(c *config.Config) *event.LogFDs { return &c.Log.FDs }, oneOf(event.LogFindings, event.LogChildren, event.LogAll),
+			"Which descriptors are logged at info. findings: only findings, which are warnings. children: also those that children closed or left open. all: also those of the supervisor itself. The other ones are logged at debug."),
 	},
 	blocks: []block[config.Config]{{
 		name: "reload",

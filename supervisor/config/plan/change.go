@@ -136,6 +136,7 @@ func differences[T any](table []compared[T], a, b *T) []string {
 var globals = []compared[config.Config]{
 	compare("log_level", func(c *config.Config) string { return c.Log.Level }),
 	compare("log_format", func(c *config.Config) string { return c.Log.Format }),
+	compare("log_fds", func(c *config.Config) any { return c.Log.FDs }),
 	compare("reload.rollback", func(c *config.Config) any { return c.Reload.Rollback }),
 	compare("shutdown.deadline", func(c *config.Config) any { return c.Shutdown.Deadline }),
 	compare("shutdown.proof", func(c *config.Config) any { return c.Shutdown.Proof }),

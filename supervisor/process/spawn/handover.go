@@ -39,7 +39,7 @@ func NewHandover(ledger fdledger.Registrar) (*Handover, error) {
 		return nil, fmt.Errorf("cannot create a socket pair: %w", err)
 	}
 	for _, fd := range pair {
-		ledger.Opened(fd, "socket", "descriptors to hand over")
+		ledger.OpenedInternal(fd, "socket", "descriptors to hand over")
 	}
 	return &Handover{ledger: ledger, in: pair[0], out: pair[1]}, nil
 }
