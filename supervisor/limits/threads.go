@@ -25,8 +25,8 @@ const (
 	actors         = 2 // the orchestrator; and a reload, the report, or the guard's last line
 )
 
-// spareThreads is added to the number of needed threads: the runtime can create one more thread
-// when all others are busy for a short time.
+// spareThreads is added to the number of needed threads for each processor: the runtime can create
+// one more thread for a processor when all others are busy for a short time.
 const spareThreads = 1
 
 // Threads returns the number of threads that can be needed at a time. Each processor needs four:
@@ -86,7 +86,7 @@ func Reserve(extra ThreadNeeds) (*Reservation, error) {
 	if r.limit != nil && Threads(r.procs, r.extra) > r.free/2 {
 		r.procs = 1
 	}
-	need := Threads(r.procs, r.extra) + spareThreads
+	need := Threads(r.procs, r.extra) + r.procs*spareThreads
 	if need >= r.free {
 		return nil, r.limit.tooLow(need, r.free)
 	}
@@ -132,7 +132,7 @@ func ReserveMore(had, extra ThreadNeeds) error {
 		return nil
 	}
 	procs := runtime.GOMAXPROCS(0)
-	need := Threads(procs, extra.Threads()) + spareThreads
+	need := Threads(procs, extra.Threads()) + procs*spareThreads
 	if free, tightest := FreeProcesses(); need >= free {
 		return tightest.tooLow(need, free)
 	}
