@@ -1,0 +1,127 @@
+package hclconfig
+
+// faultsOfFiles are the faults of a whole file.
+var faultsOfFiles = []faultCase{
+	{"empty file", "", []string{"1:1 No child: There is nothing to run"}},
+	{"only globals", `log_level = "debug"`, []string{"1:1 No child"}},
+	{"no child and an invalid global", `log_level = 1`,
+		[]string{"1:1 No child", "1:13 Invalid value for log_level"}},
+	{"syntax error", "child \"a\" {\n  command = \n}\n", []string{"2:13 Invalid expression"}},
+	{"NUL byte", "log_level = \"\x00\"", []string{"1:14 Not a text file: There is a NUL byte"}},
+	{"not UTF-8", "#\n é \xff", []string{"2:4 Not a text file: The file must be UTF-8"}},
+	{"many faults at once",
+		"log_level = 1\nshutdown {\n deadline = \"x\"\n stict = true\n}\nchild \"a\" {\n" +
+			" command = \"nowhere\"\n kill_signal = 9\n kill_timeout = \"1h\"\n" +
+			" depends_on = [\"b\"]\n}\nchild \"a\" {}", []string{
+			"1:13 Invalid value for log_level", "3:13 Invalid value for shutdown.deadline",
+			"4:2 Unsupported argument", "7:12 Command not found",
+			"8:16 Invalid value for kill_signal", "10:16 Unknown child", "12:7 Duplicate child",
+			"12:11 Missing required argument"}},
+}
+
+// faultsOfNames are the faults of unknown attributes, blocks, functions and variables.
+var faultsOfNames = []faultCase{
+	{"unknown attribute", "child \"a\" {\n  comand = \"server\"\n}", []string{
+		`1:11 Missing required argument: The argument "command" is required`,
+		`2:3 Unsupported argument: An argument named "comand" is not expected here. Did you ` +
+			`mean "command"?`}},
+	inChild("descendants left and signalled", `descendants = "leave"`,
+		`3:15 Descendants are left and signalled: descendants = "leave" lets them run on, `+
+			`and kill_scope = "group" sends them`),
+	inBlock("unknown block in a child", "redy", "",
+		`3:1 Unsupported block type: Blocks of type "redy" are not expected here. Did you `+
+			`mean "ready"?`),
+	{"unknown block at file level", `volume "x" {}`,
+		[]string{`1:1 Unsupported block type: Blocks of type "volume"`}},
+	inChild("unknown function", `args = [evn("X")]`,
+		`3:9 Call to unknown function: There is no function named "evn". Did you mean "env"?`),
+	inChild("unknown variable", `args = [indx]`,
+		`3:9 Unknown variable: There is no variable named "indx". Did you mean "index"?`),
+	inChild("string without quotes", `on_success = ignore`,
+		`3:14 Unknown variable: There is no variable named "ignore". A text needs quotes`),
+	inChild("env of an unset variable", `args = [env("NOPE")]`,
+		`3:14 Invalid function argument: Invalid value for "name" parameter: the environment `+
+			`has no variable "NOPE"`),
+	inChild("env with three arguments", `args = [env("NOPE", "a", "b")]`,
+		`3:27 Invalid function argument: Invalid value for "default" parameter: env takes a `+
+			`name and one default`),
+}
+
+// faultsOfDuplicates are the faults of labels and of what is given twice.
+var faultsOfDuplicates = []faultCase{
+	{"missing label", "child {\ncommand = \"server\"\n}", []string{"1:7 Missing name for child"}},
+	{"too many labels", "child \"a\" \"b\" {\ncommand = \"server\"\n}",
+		[]string{"1:11 Extraneous label for child"}},
+	inChild("duplicate attribute", `command = "client"`, "3:1 Attribute redefined"),
+	inChild("duplicate block", "logs {}\nlogs {}",
+		"4:1 Duplicate block: The logs block was already given in line 3"),
+	inChild("duplicate key", `env = { A = 1, "A" = 2 }`,
+		`3:16 Duplicate key: "A" was already given in line 3.`),
+	{"duplicate shutdown block", "shutdown {}\nshutdown {}\nchild \"a\" { command = \"server\" }",
+		[]string{"2:1 Duplicate block: The shutdown block"}},
+}
+
+// faultsOfTypes are the faults of values that have the wrong type or cannot be passed to a program.
+var faultsOfTypes = []faultCase{
+	inChild("null for a list", `args = null`,
+		"3:8 Invalid value for args: A value is needed here, and null is none."),
+	inChild("null in a list", `args = ["a", null]`,
+		"3:14 Invalid value for args: A text is needed here, and null"),
+	inChild("list for a string", `cwd = ["/"]`,
+		"3:7 Invalid value for cwd: A text is needed here, not tuple."),
+	inChild("string for a list", `args = "-v"`, "3:8 Invalid value for args: A list of texts"),
+	inChild("list in a list", `args = [["a"]]`,
+		"3:9 Invalid value for args: A text is needed here, not tuple."),
+	inChild("string for an object", `env = "A=1"`,
+		"3:7 Invalid value for env: An object is needed"),
+	inChild("null in env", `env = { B = 1, A = null }`,
+		"3:16 Invalid value for env: A text is needed here, and null"),
+	inChild("empty variable name", `env = { "" = 1 }`,
+		"3:9 Invalid value for env: The name of a variable must not be empty."),
+	inChild("equals sign in a variable name", `env = { "A=B" = 1 }`,
+		`3:9 Invalid value for env: The name of a variable cannot hold "="`),
+	inChild("NUL in a variable", `env = { A = "\u0000" }`,
+		"3:9 Invalid value for env: A text that a program gets cannot hold a NUL byte."),
+	inChild("NUL in an argument", `args = ["\u0000"]`,
+		"3:9 Invalid value for args: A text that a program gets"),
+}
+
+// faultsOfEnums are the faults of values that are not permitted.
+var faultsOfEnums = []faultCase{
+	{"invalid log_level", "log_level = \"inof\"\nchild \"a\" { command = \"server\" }",
+		[]string{
+			`1:13 Invalid value for log_level: "inof" is not one of "trace", "debug", "info", ` +
+				`"warn" and "error". Did you mean "info"?`}},
+	inBlock("invalid restart.on", "restart", `on = "allways"`,
+		`4:6 Invalid value for restart.on: "allways" is not one of "never", "failure" and `+
+			`"always". Did you mean "always"?`),
+	{"string for a bool", "shutdown {\nstrict = \"yes\"\n}\nchild \"a\" { command = \"server\" }",
+		[]string{"2:10 Invalid value for shutdown.strict: This must be true or false."}},
+	{"index at file level", "log_level = index\nchild \"a\" { command = \"server\" }",
+		[]string{"1:13 No index here"}},
+}
+
+// faultsOfDurations are the faults of durations.
+var faultsOfDurations = []faultCase{
+	inChild("duration as a number", `kill_timeout = 5`,
+		`3:16 Invalid value for kill_timeout: The unit is missing: write "5s" for seconds`),
+	inChild("duration without a unit", `kill_timeout = "1.5"`,
+		`3:16 Invalid value for kill_timeout: The unit is missing: write "1.5s"`),
+	inChild("invalid duration", `kill_timeout = "5 sec"`,
+		`3:16 Invalid value for kill_timeout: "5 sec" is not a duration`),
+	inChild("duration without a number", `kill_timeout = "Inf"`,
+		`3:16 Invalid value for kill_timeout: "Inf" is not a duration`),
+	inChild("negative duration", `kill_timeout = "-5s"`,
+		"3:16 Invalid value for kill_timeout: A duration must not be negative."),
+	inChild("duration 0", `kill_timeout = "0s"`,
+		"3:16 Invalid value for kill_timeout: This must be longer than zero."),
+	inChild("duration too short", `kill_timeout = "1us"`,
+		"3:16 Invalid value for kill_timeout: This must be at least 1ms."),
+	inChild("duration too long", `kill_timeout = "25h"`,
+		"3:16 Invalid value for kill_timeout: This is longer than a day"),
+	inChild("duration beyond int64", `kill_timeout = "99999999999h"`,
+		"3:16 Invalid value for kill_timeout:"),
+	{"deadline too short",
+		"shutdown {\ndeadline = \"5ms\"\n}\nchild \"a\" { command = \"server\" }",
+		[]string{"2:12 Invalid value for shutdown.deadline: This must be at least 10ms."}},
+}
