@@ -15,8 +15,8 @@ func (c *cli) reportCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "report FILE",
 		Short: "Print the report of a stop as tables",
-		Long: `Print the report of a stop as tables: leaked descriptors, the time that each child
-took, and how each child ended. FILE was written by run --report, as JSON or
+		Long: `Print the report of a stop as tables: the time that each child took and why, the
+findings, and how each child ended. FILE was written by run --report, as JSON or
 HTML; - is standard input.
 
 Exit codes: 0 done, 1 the file cannot be read or is no report.`,

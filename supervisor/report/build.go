@@ -83,7 +83,7 @@ func (r *Recorder) before() []EarlierEnd {
 	return all
 }
 
-// findings returns the findings of the stop. Those that lost data are first.
+// findings returns the findings of the stop. Those that did harm are first.
 func (r *Recorder) findings() []Finding {
 	all := []Finding{}
 	for _, x := range r.runs {
@@ -99,7 +99,7 @@ func (r *Recorder) findings() []Finding {
 		}
 	}
 	rank := func(f Finding) int {
-		if lostData(f.Finding) {
+		if harmful(f.Finding) {
 			return 0
 		}
 		return 1

@@ -11,6 +11,7 @@ import (
 
 const (
 	mostLanes = 200 // the slowest are drawn
+	openLanes = 40  // the slowest of these are not folded
 	mostBelow = 8   // processes of one run that are drawn
 	mostTicks = 14  // descriptors of one lane that are drawn
 )
@@ -18,6 +19,7 @@ const (
 // chart is the timeline. Places along it are in percent of its width.
 type chart struct {
 	Lanes    []lane
+	Folded   []lane          // in an element that the reader opens
 	Hidden   int             // lanes that are not drawn
 	Step     float64         // between two lines of the axis
 	Marks    []mark          // of the axis
@@ -38,7 +40,8 @@ type (
 		More             int    // of them
 		TextAt           int    // px behind the end
 		Text             string
-		Tone             string // of the text: warn, bad
+		Tone             string  // of the text: warn, bad
+		Deadline         float64 // its place; 0: beyond the end
 		took             float64
 	}
 	bar struct {
@@ -64,10 +67,15 @@ func newChart(d *Document) chart {
 		c.Deadline = c.x(d.Deadline)
 	}
 	c.axis()
-	c.Lanes = c.slowest(c.groups(d))
-	c.Lanes = append([]lane{c.own(d)}, c.Lanes...)
+	c.Lanes = []lane{c.own(d)}
+	c.draw(c.groups(d))
+	for _, lanes := range [][]lane{c.Lanes, c.Folded} {
+		for i := range lanes {
+			lanes[i].Deadline = c.Deadline
+		}
+	}
 	c.Has = map[string]bool{"own": len(c.Lanes[0].Own) > 0}
-	for _, l := range c.Lanes {
+	for _, l := range slices.Concat(c.Lanes, c.Folded) {
 		for _, b := range l.Bars {
 			c.Has[b.Class] = true
 		}
@@ -131,8 +139,9 @@ func (c *chart) groups(d *Document) (all []chartGroup) {
 	return all
 }
 
-// slowest draws the groups that took the longest, in their order.
-func (c *chart) slowest(groups []chartGroup) (lanes []lane) {
+// draw draws the groups that took the longest, in their order. The slowest of them are not folded,
+// so that the reader sees what follows the timeline.
+func (c *chart) draw(groups []chartGroup) {
 	order := make([]int, len(groups))
 	for i := range order {
 		order[i] = i
@@ -140,22 +149,23 @@ func (c *chart) slowest(groups []chartGroup) (lanes []lane) {
 	slices.SortStableFunc(
 		order, func(a, b int) int { return cmp.Compare(groups[b].took, groups[a].took) },
 	)
-	room := mostLanes
-	drawn := make([]bool, len(groups))
+	lanes := make([]*[]lane, len(groups)) // where a group is drawn; nil: nowhere
+	n := 0
 	for _, i := range order {
-		if room -= groups[i].lanes; room < 0 {
+		if n += groups[i].lanes; n > mostLanes {
 			break
 		}
-		drawn[i] = true
-	}
-	for i, g := range groups {
-		if drawn[i] {
-			lanes = append(lanes, g.draw()...)
-		} else {
-			c.Hidden += g.lanes
+		if lanes[i] = &c.Lanes; n > openLanes {
+			lanes[i] = &c.Folded
 		}
 	}
-	return lanes
+	for i, g := range groups {
+		if lanes[i] == nil {
+			c.Hidden += g.lanes
+		} else {
+			*lanes[i] = append(*lanes[i], g.draw()...)
+		}
+	}
 }
 
 func (c *chart) own(d *Document) lane {

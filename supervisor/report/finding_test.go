@@ -152,7 +152,7 @@ func page(t *testing.T, d *Document) string {
 // red finds what the page shows in red.
 var red = regexp.MustCompile(`class="[^"]*\b(bad|kill|badtext|killtext)\b[^"]*"`)
 
-// TestRedIsForHarm checks that the page has red for lost data and kills only.
+// TestRedIsForHarm checks that the page has red for harm only: lost data and kills.
 func TestRedIsForHarm(t *testing.T) {
 	killed := aStopWithFindings(logFile)
 	killed.Verdict, killed.Stop.Killed = event.Forced, 1

@@ -37,7 +37,7 @@ type view struct {
 	Why      [][]string
 	MoreWhy  int // explanations that are not shown
 	Findings sheet
-	Lost     int     // findings that lost data
+	Harmful  int     // findings that did harm
 	Folded   []sheet // in an element that the reader opens
 	JSON     template.JS
 }
@@ -63,8 +63,8 @@ func Page(w io.Writer, d *Document) error {
 	}
 	v.Why, v.MoreWhy = explanations(d)
 	for _, f := range d.Findings {
-		if lostData(f.Finding) {
-			v.Lost++
+		if harmful(f.Finding) {
+			v.Harmful++
 		}
 	}
 	for _, s := range []sheet{
@@ -83,7 +83,7 @@ func Page(w io.Writer, d *Document) error {
 // tone returns the class of the verdict. Only harm is bad: a process was killed, or data was lost.
 func (v *view) tone() string {
 	switch {
-	case v.Verdict == event.Forced || v.Lost > 0:
+	case v.Verdict == event.Forced || v.Harmful > 0:
 		return "bad"
 	case v.Verdict == event.Leaky:
 		return "warn"

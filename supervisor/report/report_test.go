@@ -494,30 +494,27 @@ func many(n int) *Document {
 func TestThousandChildren(t *testing.T) {
 	d := many(1000)
 	c := newChart(d)
-	if len(c.Lanes) != 1+mostLanes || c.Hidden != 1000-mostLanes {
-		t.Errorf("%d lanes, %d hidden", len(c.Lanes), c.Hidden)
+	if len(c.Lanes) != 1+openLanes || len(c.Folded) != mostLanes-openLanes ||
+		c.Hidden != 1000-mostLanes {
+		t.Errorf("%d lanes, %d folded, %d hidden", len(c.Lanes), len(c.Folded), c.Hidden)
 	}
 	if c.Lanes[len(c.Lanes)-1].Name != "c999" {
 		t.Errorf("the slowest is not drawn: %s", c.Lanes[len(c.Lanes)-1].Name)
 	}
-	var page bytes.Buffer
-	if err := Page(&page, d); err != nil {
-		t.Fatal(err)
-	}
 	// the supervisor's and the axis
-	if n := strings.Count(page.String(), `class="lane `); n != mostLanes+2 {
+	if n := strings.Count(page(t, d), `class="lane `); n != mostLanes+2 {
 		t.Errorf("%d lanes in the page", n)
 	}
 }
 
-// Lanes that took the same are cut at the same number.
+// TestEqualLanes checks that lanes which took the same are cut at the same number.
 func TestEqualLanes(t *testing.T) {
 	d := many(300)
 	for i := range d.Children {
 		*d.Children[i].Stop = 1
 	}
-	if c := newChart(d); len(c.Lanes) != 1+mostLanes || c.Hidden != 300-mostLanes {
-		t.Errorf("%d lanes, %d hidden", len(c.Lanes), c.Hidden)
+	if c := newChart(d); len(c.Lanes)+len(c.Folded) != 1+mostLanes || c.Hidden != 300-mostLanes {
+		t.Errorf("%d lanes, %d folded, %d hidden", len(c.Lanes), len(c.Folded), c.Hidden)
 	}
 }
 

@@ -15,7 +15,7 @@ type (
 		Columns []column
 		Rows    [][]cell
 		Total   int    // of the rows; Rows can have fewer
-		Kinds   string // the kinds of descriptors with their numbers
+		Summary string // what the rows are; empty: their number
 	}
 	column struct {
 		Name, Class string // n: a number, long: it can wrap
@@ -67,11 +67,16 @@ func (s sheet) first(n int) sheet {
 	return s
 }
 
+// Summarize returns the numbers that the page shows while the table is folded.
+func (s sheet) Summarize() string { return cmp.Or(s.Summary, strconv.Itoa(s.Total)) }
+
 // Omitted is the number of rows that are not shown.
 func (s sheet) Omitted() int { return s.Total - len(s.Rows) }
 
 func (d *Document) findingSheet() sheet {
-	s := sheet{Title: "Findings", Columns: columns("child", "#pid", "#fd", "finding", "~harm")}
+	s := sheet{Title: "Findings", Columns: columns(
+		"child", "#pid", "#fd", "finding", "~harm and advice",
+	)}
 	for _, f := range d.Findings {
 		child := f.Child
 		if f.Process != "" {
@@ -98,6 +103,7 @@ func (d *Document) childSheet() sheet {
 		"child", "#pid", "signals", "#at ms", "#stop ms", "end", "#closed", "#left", "#findings",
 		"proof", "+CPU ms", "+memory",
 	)}
+	s.Summary = fmt.Sprint(len(d.Children))
 	found := map[string]int{}
 	for _, f := range d.Findings {
 		found[f.Child]++
@@ -123,6 +129,9 @@ func (d *Document) childSheet() sheet {
 				strconv.Itoa(p.ClosedN), strconv.Itoa(p.LeftN), "", string(p.Proof), "", "",
 			))
 		}
+	}
+	if below := s.Total - len(d.Children); below > 0 {
+		s.Summary += " and " + plural(below, "descendant")
 	}
 	return s
 }
@@ -199,6 +208,7 @@ func (d *Document) uncountedSheet() sheet {
 func (d *Document) totalSheet() sheet {
 	b := d.Balance
 	s := sheet{Title: "Since the start", Columns: columns("of the supervisor", "~total")}
+	s.Summary = processes(b.Spawned)
 	s.add(cells("processes", fmt.Sprintf("%d started, %d reaped", b.Spawned, b.Reaped)))
 	s.add(cells("orphans", fmt.Sprintf("%d reaped", b.Orphans)))
 	s.add(cells("killed", fmt.Sprintf("%d before this stop, %d in it", b.KilledBefore, b.Killed)))
@@ -220,7 +230,7 @@ type fdRows struct {
 func fdSheet(title string) *fdRows {
 	return &fdRows{
 		sheet{Title: title, Columns: columns(
-			"child", "#pid", "#fd", "kind", "~target", "~details", "proof",
+			"owner", "#pid", "#fd", "kind", "~target", "~details", "proof",
 		)},
 		map[string]int{},
 	}
@@ -249,8 +259,8 @@ func (s *fdRows) sheet() sheet {
 		return cmp.Or(s.kinds[b]-s.kinds[a], strings.Compare(a, b))
 	})
 	for i, name := range names {
-		names[i] = fmt.Sprintf("%d %s", s.kinds[name], name)
+		names[i] = fmt.Sprintf("%s %d", name, s.kinds[name])
 	}
-	s.table.Kinds = strings.Join(names, ", ")
+	s.table.Summary = fmt.Sprintf("%d: %s", s.table.Total, strings.Join(names, ", "))
 	return s.table
 }

@@ -129,9 +129,9 @@ func escaped(s string) string {
 	return termtext.Escape(strings.ReplaceAll(s, "\n", " ⏎ "))
 }
 
-// lostData reports whether a finding of a kind lost data or cut off clients. Findings of other
-// kinds left something open, and did no harm that the supervisor saw.
-func lostData(finding string) bool {
+// harmful reports whether a finding of a kind lost data or reset clients. The other kinds left
+// something open, and did no harm that the supervisor saw.
+func harmful(finding string) bool {
 	switch findings.Kind(finding) {
 	case findings.UnreadData, findings.UnsentData, findings.ClientsWaiting:
 		return true
@@ -163,7 +163,7 @@ func (f FD) tone() string {
 	switch {
 	case f.Finding == "":
 		return ""
-	case lostData(f.Finding):
+	case harmful(f.Finding):
 		return "bad"
 	}
 	return "warn"
