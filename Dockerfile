@@ -1,4 +1,4 @@
-# Builds with BuildKit and with the classic builder alike.
+# BuildKit and the classic builder can build this file.
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./
@@ -6,7 +6,7 @@ RUN go mod download
 COPY supervisor supervisor
 COPY workers workers
 ARG VERSION=dev
-# The supervisor has an entry point of its own, docs/decisions/0009.
+# The supervisor has a custom entry point: docs/decisions/0009-custom-entry-point.md.
 RUN CGO_ENABLED=0 GOFLAGS=-buildvcs=false go build -trimpath -ldflags="-s -w -X main.version=$VERSION" \
     -ldflags="tp0/supervisor=-s -w -X main.version=$VERSION -E=tp0/supervisor/entrypoint.entry" \
     -o /out/bin/ ./supervisor ./workers/server ./workers/client

@@ -1,11 +1,11 @@
-# The main job: an echo server and a client of it.
+# The demo: an echo server and one client.
 
 log_level  = "info"
 log_format = "text"
 log_fds    = "all" # every descriptor, also those of the supervisor
 
 shutdown {
-  deadline = "9s" # below the 10 s that `docker stop` grants
+  deadline = "9s" # less than the 10 s of `docker stop`
 }
 
 child "server" {

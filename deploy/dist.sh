@@ -1,7 +1,7 @@
 #!/bin/sh
-# What a release has, in dist/: for each architecture the three programs in an
-# archive and a Debian package, and the checksums. Whoever builds a commit twice
-# gets the same bytes: no time but the commit's, no owner, no order of a disk.
+# Builds a release in dist: an archive and a Debian package with the three programs for each
+# architecture, and the checksums. Two builds of a commit are equal byte for byte: all times are
+# that of the commit, the owner is root, and the files are sorted.
 #
 #   deploy/dist.sh VERSION      (make dist)
 set -eu
@@ -11,7 +11,7 @@ version=${1:?"usage: deploy/dist.sh VERSION"}
 export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
 umask 022
 
-# Debian's versions begin with a digit and have no dash (deb-version(7)).
+# A Debian version starts with a digit and has no dash (deb-version(7)).
 case $version in
 v[0-9]*) deb=${version#v} ;;
 [0-9]*.[0-9]*) deb=$version ;;

@@ -1,8 +1,7 @@
 #!/bin/sh
-# Installs the Debian package in a clean system with a real systemd as PID 1, in a
-# container; runs the service, reloads it, kills it, stops it, removes and purges
-# it, and says what it saw. For Debian with docker, as root: it needs debootstrap
-# (apt-get install debootstrap), and takes a minute.
+# Installs the Debian package in a container with systemd as PID 1. It starts, reloads, kills and
+# stops the service, removes and purges the package, and prints the result of each check. It needs
+# Debian, root, docker and debootstrap (apt-get install debootstrap), and takes a minute.
 #
 #   make dist && deploy/drill-systemd.sh
 set -eu
@@ -16,14 +15,14 @@ debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus bookworm "$wor
 rm -f "$work"/root/var/cache/apt/archives/*.deb
 tar -C "$work/root" -c . | docker import - "$name" >/dev/null
 
-# All of the privileges that a systemd in a container needs.
+# systemd in a container needs these privileges.
 docker run -d --name "$name" --cgroupns=private --cap-add=SYS_ADMIN --stop-signal SIGRTMIN+3 -e container=docker \
   --tmpfs /run --tmpfs /run/lock --tmpfs /tmp "$name" /lib/systemd/systemd >/dev/null
 inside() { docker exec "$name" "$@"; }
 until state=$(inside systemctl is-system-running 2>/dev/null) || [ "$state" = degraded ]; do sleep 0.2; done
 echo "systemd is $state"
 show() { inside systemctl show supervisor -P "$1"; }
-is() { # is PROPERTY VALUE: waits until it is
+is() { # is PROPERTY VALUE: wait up to 10 s until the property has the value
   n=0
   until [ "$(show "$1")" = "$2" ]; do
     n=$((n + 1))
@@ -35,9 +34,9 @@ is() { # is PROPERTY VALUE: waits until it is
 
 docker cp "$deb" "$name:/root/supervisor.deb" >/dev/null
 inside dpkg -i /root/supervisor.deb >/dev/null
-inside dpkg -V supervisor-tp0 && echo "ok: installed, nothing differs from its checksums"
+inside dpkg -V supervisor-tp0 && echo "ok: installed, all checksums match"
 is UnitFileState disabled
-inside systemctl start supervisor # comes back once every child is ready
+inside systemctl start supervisor # returns when every child is ready
 is ActiveState active
 is StatusText "2 children ready"
 inside /usr/bin/supervisor health --ready --config /etc/supervisor/supervisor.hcl || echo "as root: $?"
@@ -50,14 +49,14 @@ is StatusText reloaded
 inside sh -c "kill -KILL $main"
 is NRestarts 1
 is ActiveState active
-echo "what a SIGKILL of the supervisor left of its children, after the restart: $(inside sh -c 'cat /proc/[0-9]*/comm' | grep -c -x -e server)"
+echo "servers that run after SIGKILL of the supervisor and the restart (want 1): $(inside sh -c 'cat /proc/[0-9]*/comm' | grep -c -x -e server)"
 
-inside systemctl kill --kill-whom=main --signal=STOP supervisor # it cannot answer: the watchdog ends it
+inside systemctl kill --kill-whom=main --signal=STOP supervisor # a stopped process does not report to the watchdog
 echo "waiting for the watchdog (30 s)"
 n=0
 until [ "$(show NRestarts)" = 2 ]; do
   n=$((n + 1))
-  [ $n -lt 900 ] || { echo "FAIL: no watchdog"; exit 1; }
+  [ $n -lt 900 ] || { echo "FAIL: the watchdog did not restart the supervisor within 90 s"; exit 1; }
   sleep 0.1
 done
 is ActiveState active
@@ -70,8 +69,8 @@ inside journalctl -u supervisor --no-pager -o cat | grep 'shutdown complete' | t
 
 inside systemctl start supervisor
 inside dpkg -r supervisor-tp0 >/dev/null
-[ "$(inside sh -c 'systemctl is-active supervisor || true')" = inactive ] && echo "ok: removed, and stopped for it"
-inside test -e /etc/supervisor/supervisor.hcl && echo "ok: the configuration is kept"
+[ "$(inside sh -c 'systemctl is-active supervisor || true')" = inactive ] && echo "ok: removed, the service is stopped"
+inside test -e /etc/supervisor/supervisor.hcl && echo "ok: the configuration remains"
 inside dpkg -P supervisor-tp0 >/dev/null
 left=$(inside sh -c 'find / -xdev -name "*supervisor*" -not -path "/proc/*" -not -path "/root/*" -not -path "/var/log/*" -not -path "/usr/lib/python*"')
-[ -z "$left" ] && echo "ok: purged, nothing is left" || echo "left: $left"
+[ -z "$left" ] && echo "ok: purged, no file remains" || echo "FAIL: these files remain: $left"

@@ -1,7 +1,7 @@
 # Nomad: nomad job run deploy/nomad.hcl
 #
-# The task's kill_timeout is what the supervisor calls its deadline, and a bit:
-# inside it, every child has a kill_timeout of its own.
+# The kill_timeout of the task must be longer than the deadline of the supervisor. Each child has its
+# own kill_timeout within that deadline.
 
 variable "image" {
   type    = string
@@ -33,7 +33,7 @@ job "echo" {
     service {
       name     = "echo"
       port     = "echo"
-      provider = "consul" # Nomad's own has no script checks
+      provider = "consul" # the provider nomad has no script checks
 
       check {
         name     = "ready"
@@ -42,19 +42,19 @@ job "echo" {
         command  = "/bin/supervisor"
         args     = ["health", "--ready", "--config", "/local/supervisor.hcl"]
         interval = "5s"
-        timeout  = "3s" # health answers within two
+        timeout  = "3s" # the command answers within 2 s
       }
     }
 
-    # Between leaving the catalogue and the signal, while callers still look at
-    # an old answer.
+    # Time between the removal from the catalogue and the signal. Clients may use an old answer of the
+    # catalogue meanwhile.
     shutdown_delay = "3s"
 
     task "supervisor" {
       driver = "docker"
 
       kill_signal  = "SIGTERM"
-      kill_timeout = "12s" # above the deadline below
+      kill_timeout = "12s" # longer than the deadline below
 
       config {
         image           = var.image
@@ -68,7 +68,7 @@ job "echo" {
 
       template {
         destination   = "local/supervisor.hcl"
-        change_mode   = "signal" # the supervisor reloads, and replaces what changed
+        change_mode   = "signal" # the supervisor reloads, and replaces the changed children
         change_signal = "SIGHUP"
         data          = <<-EOF
           shutdown {

@@ -1,5 +1,5 @@
-# The configuration of the stack in swarm.yaml: services run a part of it each
-# (--only). How the times nest: docs/graceful-end.md.
+# The configuration of the stack in swarm.yaml. Each service runs one child of it (--only).
+# docs/graceful-end.md explains the timeouts.
 
 shutdown {
   deadline = "9s"

@@ -10,14 +10,13 @@ import (
 	"tp0/supervisor/fixture/needs"
 )
 
-// Two builds of a release are equal, byte for byte, whatever the umask and the
-// time zone of who builds.
+// TestDistIsReproducible checks that two builds of a release are equal byte for byte, although the
+// directory, the umask and the time zone differ.
 func TestDistIsReproducible(t *testing.T) {
 	needs.Check(t, "dpkg")
 	build := func(umask, zone string) (sums string, dir string) {
 		t.Helper()
 		dir = t.TempDir()
-		// Each from a copy in another place.
 		copied := exec.Command("cp", "-r", "Makefile", "go.mod", "go.sum", "README.md",
 			"CHANGELOG.md", "LICENSE", "supervisor.hcl", "supervisor", "workers", "deploy", dir)
 		copied.Dir = root
@@ -39,7 +38,7 @@ func TestDistIsReproducible(t *testing.T) {
 	one, dir := build("022", "UTC")
 	two, _ := build("077", "Asia/Tokyo")
 	if one != two {
-		t.Errorf("%s\n%s", one, two)
+		t.Errorf("the checksums of two builds differ:\n%s\n%s", one, two)
 	}
 	for _, name := range []string{"supervisor_v1.2.3_linux_amd64.tar.gz",
 		"supervisor_v1.2.3_linux_arm64.tar.gz", "supervisor-tp0_1.2.3_amd64.deb",

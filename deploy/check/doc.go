@@ -1,4 +1,4 @@
-// Package check reads everything below deploy/ and the compose file as the
-// engines read it, and holds it against what the supervisor promises. It is a
-// module of its own: none of what it needs belongs into the supervisor.
+// Package check tests the files below deploy and compose.yaml with the parsers and types of their
+// engines, and compares their stop times with those of the supervisor. It is a separate module, so
+// that the supervisor does not depend on these engines.
 package check

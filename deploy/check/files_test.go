@@ -22,7 +22,7 @@ import (
 
 const root = "../.."
 
-var update = flag.Bool("update", false, "write the table of docs/graceful-end.md anew")
+var update = flag.Bool("update", false, "write the table and the picture of docs/graceful-end.md")
 
 func read(t *testing.T, path string) []byte {
 	t.Helper()
@@ -33,37 +33,39 @@ func read(t *testing.T, path string) []byte {
 	return b
 }
 
-// times are those of one engine and one program, from the inside out.
+// times are the stop times of a program in an engine, from the innermost to the outermost.
 type times struct {
 	engine, file, child string
-	drain               time.Duration // of the program
-	kill                time.Duration // of the child
-	deadline            time.Duration
-	before              time.Duration // what the engine takes out of its grace before the signal
-	grace               time.Duration
+	drain               time.Duration // of the program, to finish requests
+	kill                time.Duration // kill_timeout of the child
+	deadline            time.Duration // of the supervisor
+	before              time.Duration // part of grace that passes before the signal
+	grace               time.Duration // from the start of the stop to SIGKILL by the engine
 }
 
-// nests says which of the nestings is broken; empty: none.
+// nests returns which time is not within the next one, or "".
 func (n times) nests() string {
 	switch {
 	case n.drain >= n.kill:
-		return fmt.Sprintf("%s drains for %v, and is killed after %v", n.child, n.drain, n.kill)
+		return fmt.Sprintf("%s drains for up to %v, but its kill_timeout is %v", n.child,
+			n.drain, n.kill)
 	case n.kill >= n.deadline:
-		return fmt.Sprintf("%s has %v, and all of it only %v", n.child, n.kill, n.deadline)
+		return fmt.Sprintf("%s has a kill_timeout of %v, but the deadline is %v", n.child,
+			n.kill, n.deadline)
 	case n.before+n.deadline >= n.grace:
-		return fmt.Sprintf("the supervisor needs up to %v, %v before it gets the signal "+
-			"included, and the engine kills it after %v", n.before+n.deadline, n.before, n.grace)
+		return fmt.Sprintf("the supervisor needs up to %v, including %v before the signal, "+
+			"but the engine kills it after %v", n.before+n.deadline, n.before, n.grace)
 	}
 	return ""
 }
 
-// drains is what each program waits for at most, and by which variable.
+// drains has the variable of each program that sets its drain timeout, and the default.
 var drains = map[string]struct {
 	name  string
-	other time.Duration // without it
+	other time.Duration // default
 }{"server": {"SERVER_DRAIN_TIMEOUT", 3 * time.Second}, "client": {"CLI_DRAIN_TIMEOUT", time.Second}}
 
-// configured reads a configuration of the supervisor with its own reader.
+// configured returns the times of the children in a configuration of the supervisor.
 func configured(t *testing.T, engine, file string, hcl []byte, grace, before time.Duration,
 	only ...string) (all []times) {
 	t.Helper()
@@ -75,7 +77,8 @@ func configured(t *testing.T, engine, file string, hcl []byte, grace, before tim
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := hclconfig.Load(path, hclconfig.Options{Environ: []string{"PATH=" + bin}, Only: only})
+	cfg, err := hclconfig.Load(path,
+		hclconfig.Options{Environ: []string{"PATH=" + bin}, Only: only})
 	if err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
@@ -83,7 +86,7 @@ func configured(t *testing.T, engine, file string, hcl []byte, grace, before tim
 		for _, i := range c.Instances {
 			d, ok := drains[i.Launch.Command]
 			if !ok {
-				t.Fatalf("%s: %s runs %s: how long does that drain?", file, i.Name,
+				t.Fatalf("%s: %s runs %s, whose drain timeout is not in drains", file, i.Name,
 					i.Launch.Command)
 			}
 			n := times{engine, file, i.Name, d.other, i.Policy.KillTimeout, cfg.Shutdown.Deadline,
@@ -108,7 +111,7 @@ func duration(t *testing.T, text string) time.Duration {
 	return d
 }
 
-// composeFile is what we look at of one, and of a stack of Swarm.
+// composeFile has the checked attributes of a compose file or a stack of Swarm.
 type composeFile struct {
 	Services map[string]struct {
 		Command []string `json:"command"`
@@ -131,7 +134,7 @@ func compose(t *testing.T, engine, file, hcl string) (all []times) {
 			t.Fatalf("%s: %s has no stop_grace_period", file, name)
 		}
 		if s.Signal != "" && s.Signal != "SIGTERM" {
-			t.Errorf("%s: %s is stopped by %s", file, name, s.Signal)
+			t.Errorf("%s: %s has stop_signal %s, want SIGTERM", file, name, s.Signal)
 		}
 		var only []string
 		for i, word := range s.Command {
@@ -145,8 +148,8 @@ func compose(t *testing.T, engine, file, hcl string) (all []times) {
 	return all
 }
 
-// objects are what kustomize makes of the directory, in the types of their API.
-// A field that these do not have is a fault.
+// objects returns the objects of a kind that kustomize builds, decoded into the types of the API.
+// An unknown field is an error.
 func objects[T any](t *testing.T, kind string) (all []T) {
 	t.Helper()
 	for _, r := range built(t) {
@@ -164,12 +167,12 @@ func objects[T any](t *testing.T, kind string) (all []T) {
 		all = append(all, object)
 	}
 	if len(all) == 0 {
-		t.Fatalf("no %s", kind)
+		t.Fatalf("got no %s, want one or more", kind)
 	}
 	return all
 }
 
-// pods are all pods that the manifests ask for.
+// pods returns the pod templates of the manifests by the name of their object.
 func pods(t *testing.T) map[string]core.PodTemplateSpec {
 	t.Helper()
 	all := map[string]core.PodTemplateSpec{}
@@ -190,11 +193,11 @@ func kubernetes(t *testing.T) (all []times) {
 		file := filepath.Base(c.Args[len(c.Args)-1])
 		text, ok := maps[0].Data[file]
 		if !ok {
-			t.Fatalf("%s is run with %s, which is in no ConfigMap", name, file)
+			t.Fatalf("%s runs with %s, which is not in the ConfigMap", name, file)
 		}
-		var before time.Duration
+		var before time.Duration // Kubernetes counts the sleep as part of the grace period
 		if c.Lifecycle != nil && c.Lifecycle.PreStop != nil {
-			before = time.Duration(c.Lifecycle.PreStop.Sleep.Seconds) * time.Second // it counts
+			before = time.Duration(c.Lifecycle.PreStop.Sleep.Seconds) * time.Second
 		}
 		grace := time.Duration(*pod.Spec.TerminationGracePeriodSeconds) * time.Second
 		all = append(all, configured(t, "Kubernetes", "deploy/kubernetes, "+name, []byte(text),
@@ -215,11 +218,11 @@ func nomad(t *testing.T) (all []times) {
 	}
 	for _, b := range blocks(nomadFile(t), "job", "group", "task") {
 		if got := task("kill_signal", b); got != "SIGTERM" {
-			t.Errorf("deploy/nomad.hcl: kill_signal is %s", got)
+			t.Errorf("deploy/nomad.hcl: got kill_signal %s, want SIGTERM", got)
 		}
 		grace := duration(t, task("kill_timeout", b))
 		for _, template := range blocks(b, "template") {
-			// shutdown_delay comes on top
+			// shutdown_delay is not part of kill_timeout.
 			all = append(all, configured(t, "Nomad", "deploy/nomad.hcl",
 				[]byte(task("data", template)), grace, 0)...)
 		}
@@ -236,7 +239,7 @@ func nomadFile(t *testing.T) *hclsyntax.Body {
 	return f.Body.(*hclsyntax.Body)
 }
 
-// blocks are those at a path of types.
+// blocks returns the blocks at a path of block types.
 func blocks(b *hclsyntax.Body, path ...string) (all []*hclsyntax.Body) {
 	if len(path) == 0 {
 		return []*hclsyntax.Body{b}
@@ -249,7 +252,7 @@ func blocks(b *hclsyntax.Body, path ...string) (all []*hclsyntax.Body) {
 	return all
 }
 
-// unit is the service's section of the unit: of a key that comes again the last.
+// unit returns the keys of the systemd unit. The last value of a repeated key counts.
 func unit(t *testing.T) map[string]string {
 	t.Helper()
 	keys := map[string]string{}
@@ -266,7 +269,7 @@ func systemd(t *testing.T) []times {
 	t.Helper()
 	u := unit(t)
 	if u["KillMode"] != "mixed" || u["Type"] != "notify" {
-		t.Errorf("KillMode is %s, Type is %s", u["KillMode"], u["Type"])
+		t.Errorf("got KillMode %s and Type %s, want mixed and notify", u["KillMode"], u["Type"])
 	}
 	return configured(t, "systemd", "deploy/systemd/supervisor.service", read(t, "supervisor.hcl"),
 		duration(t, u["TimeoutStopSec"]), 0)

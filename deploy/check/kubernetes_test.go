@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
-// built is what kubectl apply -k would send.
+// built returns the objects that kubectl apply -k would send.
 func built(t *testing.T) []*resource.Resource {
 	t.Helper()
 	dir, err := filepath.Abs(filepath.Join(root, "deploy/kubernetes"))
@@ -31,8 +31,8 @@ func built(t *testing.T) []*resource.Resource {
 	return m.Resources()
 }
 
-// Everything decodes into the API's own types, without a field too many, and
-// nothing else is there.
+// TestManifestsDecode checks that all objects decode into the types of the API without an unknown
+// field, and that there are no others.
 func TestManifestsDecode(t *testing.T) {
 	n := len(objects[core.Namespace](t, "Namespace")) +
 		len(objects[core.ConfigMap](t, "ConfigMap")) +
@@ -40,51 +40,51 @@ func TestManifestsDecode(t *testing.T) {
 		len(objects[policyv1.PodDisruptionBudget](t, "PodDisruptionBudget")) +
 		len(objects[batch.Job](t, "Job"))
 	if all := len(built(t)); n != all || n != 6 {
-		t.Errorf("%d objects, %d of them known", all, n)
+		t.Errorf("got %d objects, %d of them of a known kind, want 6", all, n)
 	}
 	for _, r := range built(t) {
 		if r.GetKind() != "Namespace" && r.GetNamespace() != "echo" {
-			t.Errorf("%s %s is in namespace %q", r.GetKind(), r.GetName(), r.GetNamespace())
+			t.Errorf("%s %s is in namespace %q, want echo",
+				r.GetKind(), r.GetName(), r.GetNamespace())
 		}
 	}
 }
 
-// Each pod passes the policy "restricted", which the namespace enforces, as the
-// admission controller judges it.
+// TestPodsAreRestricted checks each pod with the policy "restricted" of the admission controller,
+// which the namespace enforces.
 func TestPodsAreRestricted(t *testing.T) {
-	judge, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	level := api.LevelVersion{Level: api.LevelRestricted, Version: api.LatestVersion()}
 	for name, pod := range pods(t) {
-		for _, r := range judge.EvaluatePod(level, &pod.ObjectMeta, &pod.Spec) {
+		for _, r := range evaluator.EvaluatePod(level, &pod.ObjectMeta, &pod.Spec) {
 			if !r.Allowed {
 				t.Errorf("%s: %s: %s", name, r.ForbiddenReason, r.ForbiddenDetail)
 			}
 		}
 		bad := pod.DeepCopy()
 		bad.Spec.Containers[0].SecurityContext.AllowPrivilegeEscalation = nil
-		if !slices.ContainsFunc(judge.EvaluatePod(level, &bad.ObjectMeta, &bad.Spec),
+		if !slices.ContainsFunc(evaluator.EvaluatePod(level, &bad.ObjectMeta, &bad.Spec),
 			func(r policy.CheckResult) bool { return !r.Allowed }) {
-			t.Errorf("%s would pass with privilege escalation", name)
+			t.Errorf("%s passes with privilege escalation, want a refusal", name)
 		}
 	}
 	if got := objects[core.Namespace](t,
 		"Namespace")[0].Labels["pod-security.kubernetes.io/enforce"]; got != "restricted" {
-		t.Errorf("the namespace enforces %q", got)
+		t.Errorf("the namespace enforces %q, want restricted", got)
 	}
 }
 
-// The parts fit each other: who selects finds, and probes grant health the time
-// that it takes.
-func TestPartsFit(t *testing.T) {
+// TestReferences checks that selectors, ports, probes and the disruption budget fit the deployment.
+func TestReferences(t *testing.T) {
 	d := objects[apps.Deployment](t, "Deployment")[0]
 	has := func(selector map[string]string, what string) {
 		t.Helper()
 		for k, v := range selector {
 			if d.Spec.Template.Labels[k] != v {
-				t.Errorf("%s selects %s=%s, and the pods have %v", what, k, v,
+				t.Errorf("%s selects %s=%s, but the pods have the labels %v", what, k, v,
 					d.Spec.Template.Labels)
 			}
 		}
@@ -98,20 +98,22 @@ func TestPartsFit(t *testing.T) {
 	if !slices.ContainsFunc(c.Ports, func(p core.ContainerPort) bool {
 		return p.Name == service.Spec.Ports[0].TargetPort.String()
 	}) {
-		t.Errorf("the service goes to %v", service.Spec.Ports[0].TargetPort)
+		t.Errorf("the service has target port %v, which the container does not have",
+			service.Spec.Ports[0].TargetPort)
 	}
 	for name, p := range map[string]*core.Probe{"startup": c.StartupProbe,
 		"readiness": c.ReadinessProbe, "liveness": c.LivenessProbe} {
 		command := strings.Join(p.Exec.Command, " ")
 		if !strings.HasPrefix(command, "/bin/supervisor health") || p.TimeoutSeconds <= 2 {
-			t.Errorf("%s: %s within %d s", name, command, p.TimeoutSeconds)
+			t.Errorf("%s: got %s with a timeout of %d s, want supervisor health with more than 2 s",
+				name, command, p.TimeoutSeconds)
 		}
 		if ready := strings.Contains(command, "--ready"); ready != (name != "liveness") {
-			t.Errorf("%s asks %s", name, command)
+			t.Errorf("%s runs %s, want --ready except for liveness", name, command)
 		}
 	}
 	if *d.Spec.Replicas <= int32(objects[policyv1.PodDisruptionBudget](t,
 		"PodDisruptionBudget")[0].Spec.MaxUnavailable.IntValue()) {
-		t.Error("the budget lets all of them go")
+		t.Error("the disruption budget allows the eviction of all pods")
 	}
 }

@@ -14,16 +14,16 @@ const (
 	end   = "<!-- end of the numbers -->\n"
 )
 
-// The drain of a program ends before its kill_timeout, that before the deadline,
-// and the deadline before the engine loses its patience, in every file that we
-// give away; and the page says the same numbers.
+// TestTimesNest checks for each engine that the drain is shorter than the kill_timeout, which is
+// shorter than the deadline, which is shorter than the grace period. It also compares the table and
+// the picture of the page with the files.
 func TestTimesNest(t *testing.T) {
 	all := slices.Concat(
 		compose(t, "Docker, compose", "compose.yaml", "supervisor.hcl"),
 		compose(t, "Docker Swarm", "deploy/swarm.yaml", "deploy/swarm.hcl"),
 		kubernetes(t), nomad(t), systemd(t),
 	)
-	// docker stop and docker run have no file: ten seconds.
+	// docker stop has a default of ten seconds.
 	all = append(all, configured(t, "docker stop", "Dockerfile", read(t, "supervisor.hcl"),
 		10*time.Second, 0)...)
 	slices.SortStableFunc(all, func(a, b times) int {
@@ -37,7 +37,7 @@ func TestTimesNest(t *testing.T) {
 		}
 	}
 	if len(engines) != 6 {
-		t.Errorf("the engines are %v", engines)
+		t.Errorf("got the engines %v, want 6", engines)
 	}
 	var w strings.Builder
 	fmt.Fprint(&w,
@@ -47,14 +47,14 @@ func TestTimesNest(t *testing.T) {
 		fmt.Fprintf(&w, "| %s | %s | %s | %v | %v | %v | %v | %v |\n", n.engine, n.file, n.child,
 			n.drain, n.kill, n.deadline, n.before, n.grace)
 	}
-	said(t, w.String())
+	checkTable(t, w.String())
 	i := slices.IndexFunc(all, func(n times) bool {
 		return n.engine == "Kubernetes" && n.child == "server"
 	})
-	drawn(t, "docs/img/graceful-end.svg", picture(all[i]))
+	checkPicture(t, "docs/img/graceful-end.svg", picture(all[i]))
 }
 
-// The guard itself: each broken nesting is one.
+// TestBrokenNesting checks that nests detects each violation.
 func TestBrokenNesting(t *testing.T) {
 	good := times{"e", "f", "c", 1, 2, 3, 1, 5}
 	if fault := good.nests(); fault != "" {
@@ -67,7 +67,7 @@ func TestBrokenNesting(t *testing.T) {
 	} {
 		bad := good
 		if breaks(&bad); bad.nests() == "" {
-			t.Errorf("%d: %+v passes", i, bad)
+			t.Errorf("%d: nests accepts %+v", i, bad)
 		}
 	}
 }

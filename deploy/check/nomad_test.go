@@ -9,14 +9,14 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 )
 
-// The job is read by HashiCorp's own HCL, and its names are held against the
-// types of Nomad's API: the parser of job files itself is not to be had under a
-// free licence any more. What is below config is the driver's.
+// TestNomadJob parses the job with HashiCorp's HCL and looks up its names in the types of Nomad's
+// API, because the parser of job files has no free licence. The block config belongs to the driver
+// and is not checked.
 func TestNomadJob(t *testing.T) {
 	f := nomadFile(t)
 	jobs := blocks(f, "job")
 	if len(jobs) != 1 {
-		t.Fatalf("%d jobs", len(jobs))
+		t.Fatalf("got %d jobs, want 1", len(jobs))
 	}
 	known(t, jobs[0], reflect.TypeFor[nomadapi.Job](), "job")
 	for _, b := range blocks(f, "job", "group", "task", "template") {
@@ -28,18 +28,18 @@ func TestNomadJob(t *testing.T) {
 	}
 }
 
-// The guard itself.
+// TestUnknownNameInNomadJob checks that tags has no misspelt name.
 func TestUnknownNameInNomadJob(t *testing.T) {
 	fields := tags(reflect.TypeFor[nomadapi.Task]())
 	for name, want := range map[string]bool{"kill_timeout": true, "kill_signal": true,
 		"kill_timout": false, "template": true} {
 		if _, ok := fields[name]; ok != want {
-			t.Errorf("%s is known: %v", name, ok)
+			t.Errorf("%s is known: got %v, want %v", name, ok, want)
 		}
 	}
 }
 
-// tags are the names that a type of the API has in a job file.
+// tags returns the names of the fields of an API type in a job file.
 func tags(of reflect.Type) map[string]reflect.Type {
 	for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
 		of = of.Elem()
@@ -57,6 +57,7 @@ func tags(of reflect.Type) map[string]reflect.Type {
 	return all
 }
 
+// known checks that a block has no attribute or block that the API type does not have.
 func known(t *testing.T, b *hclsyntax.Body, of reflect.Type, path string) {
 	t.Helper()
 	fields := tags(of)
@@ -69,8 +70,7 @@ func known(t *testing.T, b *hclsyntax.Body, of reflect.Type, path string) {
 		field, ok := fields[inner.Type]
 		switch {
 		case inner.Type == "config":
-		// the types have them elsewhere, and so does the parser
-		case path == "job group network" && inner.Type == "port":
+		case path == "job group network" && inner.Type == "port": // the type has no tag for it
 		case !ok:
 			t.Errorf("%s has no block %s", path, inner.Type)
 		default:

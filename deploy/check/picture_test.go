@@ -6,18 +6,17 @@ import (
 	"time"
 )
 
-// picture draws how the times of one child nest.
+// picture returns an SVG of the nested times of one child.
 func picture(n times) string {
 	const width, left, right, top, row = 820, 150, 30, 46, 44
 	total := n.grace + n.grace/12
 	x := func(d time.Duration) float64 {
-		return left +
-			float64(d)/float64(total)*(width-left-right)
+		return left + float64(d)/float64(total)*(width-left-right)
 	}
 	var w strings.Builder
 	height := top + 4*row + 40
-	fmt.Fprintf(&w,
-		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="13">`+"\n", width, height)
+	fmt.Fprintf(&w, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" `+
+		`font-family="sans-serif" font-size="13">`+"\n", width, height)
 	fmt.Fprintf(&w, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", width, height)
 	line := func(at time.Duration, colour, label string) {
 		fmt.Fprintf(&w,

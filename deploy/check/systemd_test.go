@@ -10,8 +10,8 @@ import (
 	"tp0/supervisor/fixture/needs"
 )
 
-// The unit as make install writes it is what systemd would take, without a word.
-// systemd-analyze says what it does not know and exits with 0 all the same.
+// TestUnitVerifies checks that systemd-analyze has no complaint about the unit that make install
+// writes. It exits with 0 in spite of unknown keys, so its output is checked.
 func TestUnitVerifies(t *testing.T) {
 	needs.Check(t, "systemd")
 	dir := t.TempDir()
@@ -28,7 +28,7 @@ func TestUnitVerifies(t *testing.T) {
 	}
 	verify := func(text []byte) string {
 		t.Helper()
-		// The programs must be where the unit says: here they are below dir.
+		// systemd-analyze checks that the programs exist. Here they are below dir.
 		text = []byte(strings.ReplaceAll(string(text), "=/usr/bin/supervisor",
 			"="+dir+"/usr/bin/supervisor"))
 		if err := os.WriteFile(unit, text, 0o644); err != nil {
@@ -41,9 +41,9 @@ func TestUnitVerifies(t *testing.T) {
 		return string(out)
 	}
 	if out := verify(text); out != "" {
-		t.Errorf("systemd-analyze verify says:\n%s", out)
+		t.Errorf("systemd-analyze verify printed the following, want nothing:\n%s", out)
 	}
 	if out := verify(append(text, "[Service]\nKillMod=mixed\n"...)); out == "" {
-		t.Error("it would not have seen a misspelt key")
+		t.Error("systemd-analyze verify accepted a misspelt key")
 	}
 }

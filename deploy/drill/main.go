@@ -1,14 +1,14 @@
-// Drill rehearses on a swarm of several nodes what a stack goes through in its
-// life: deploy, scale, rolling update, rollback, drain, the loss of a node and
-// its return, the end. It follows the log of every container, and at the end says
-// of each that ended whether the supervisor in it ended gracefully, and of each
-// request whether it was answered.
+// Drill runs a stack through the operations of its life on a swarm of three nodes: deploy, scale,
+// rolling update, rollback, drain, loss and return of a node, removal. It follows the log of every
+// container. At the end it reports for each container whether its supervisor ended gracefully, and
+// how many requests of the clients were answered.
 //
 //	go run ./deploy/drill -nodes unix:///n1,unix:///n2,unix:///n3 \
-//	    -addresses 10.77.0.1,10.77.0.2,10.77.0.3 -cut 'ip link set sv%d down' -mend 'ip link set sv%d up'
-
-// The nodes are docker engines that are in no swarm yet; the image is taken from
-// the local one. It leaves the swarm and the stack as they were: not there.
+//	    -addresses 10.77.0.1,10.77.0.2,10.77.0.3 \
+//	    -cut 'ip link set sv%d down' -mend 'ip link set sv%d up'
+//
+// The nodes are docker engines that are in no swarm. The image is copied from the local engine. At
+// the end the drill removes the stack and the swarm.
 package main
 
 import (
@@ -20,29 +20,27 @@ import (
 	"time"
 )
 
-const (
-	stack = "echo"
-	limit = 3 * time.Minute // of one step
-)
+const limit = 3 * time.Minute // of one step
 
 type drill struct {
 	nodes, addresses []string
-	cut, mend        string
-	began            time.Time
+	cut, mend        string // commands with %d for the node
+	started          time.Time
 	watch            *watch
 }
 
 func main() {
-	nodes := flag.String("nodes", "", "the engines, as docker -H has them, with commas between")
-	addresses := flag.String("addresses", "", "their addresses for each other")
-	image := flag.String("image", "supervisor", "the image, in the local engine")
-	d := &drill{began: time.Now()}
-	flag.StringVar(&d.cut, "cut", "", "a command that cuts node %d off, counted from 1")
-	flag.StringVar(&d.mend, "mend", "", "a command that brings it back")
+	nodes := flag.String("nodes", "", "three engines as docker -H accepts them, comma-separated")
+	addresses := flag.String("addresses", "", "the addresses of the nodes, comma-separated")
+	image := flag.String("image", "supervisor", "the image in the local engine")
+	d := &drill{started: time.Now()}
+	flag.StringVar(&d.cut, "cut", "", "a command that disconnects node %d, counted from 1")
+	flag.StringVar(&d.mend, "mend", "", "a command that connects node %d again")
 	flag.Parse()
 	d.nodes, d.addresses = strings.Split(*nodes, ","), strings.Split(*addresses, ",")
 	if len(d.nodes) != 3 || len(d.addresses) != 3 || d.cut == "" || d.mend == "" {
-		fmt.Fprintln(os.Stderr, "deploy/drill: want three nodes, their addresses, -cut and -mend")
+		fmt.Fprintln(os.Stderr, "deploy/drill: want three -nodes, three -addresses, -cut and "+
+			"-mend")
 		os.Exit(2)
 	}
 	err := d.run(*image)
@@ -66,67 +64,67 @@ func (d *drill) docker(node int, args ...string) (string, error) {
 }
 
 func (d *drill) run(image string) error {
-	if err := d.gather(image); err != nil {
+	if err := d.createSwarm(image); err != nil {
 		return err
 	}
 	d.watch = newWatch(d.nodes)
 	defer d.watch.close()
-	defer d.leave()
+	defer d.removeSwarm()
 	server := stack + "_server"
 	for _, step := range []struct {
 		title string
-		do    []func() error // one after the other
+		parts []func() error // one after the other
 	}{
 		{"deploy 3 servers", []func() error{
 			d.manager("stack", "deploy", "-c", "deploy/swarm.yaml", "--resolve-image=never",
 				"--detach=true", stack), d.servers(3, 1, 2, 3),
 		}},
-		{"2 clients begin", []func() error{
+		{"start 2 clients", []func() error{
 			d.manager("service", "scale", "-d", stack+"_client=2"),
-			d.poll("there are no 2 clients",
+			d.poll("there are not 2 clients",
 				func() bool { return d.count("client", "", 1, 2, 3) == 2 }),
 		}},
 		{"scale to 12", []func() error{d.manager("service", "scale", "-d", server+"=12"),
 			d.servers(12, 1, 2, 3)}},
 		{"rolling update", []func() error{d.update("--image", image+":2"), d.updated("completed"),
 			d.servers(12, 1, 2, 3)}},
-		{"rollback by hand", []func() error{d.manager("service", "rollback", "-d", server),
+		{"manual rollback", []func() error{d.manager("service", "rollback", "-d", server),
 			d.updated("rollback_completed"), d.servers(12, 1, 2, 3)}},
-		{"an update that is never healthy, taken back by the swarm", []func() error{
+		{"update that is never healthy, rolled back by the swarm", []func() error{
 			d.update("--health-cmd", "no shell here", "--health-interval", "1s", "--health-retries",
 				"2", "--health-start-period", "1s"),
 			d.updated("rollback_completed"), d.servers(12, 1, 2, 3),
 		}},
 		{"drain of node 3", []func() error{d.manager("node", "update", "--availability", "drain",
 			d.watch.name(3)), d.empty(3), d.servers(12, 1, 2)}},
-		{"node 3 is back, and gets its share", []func() error{
+		{"return of node 3, with new containers", []func() error{
 			d.manager("node", "update", "--availability", "active", d.watch.name(3)),
 			d.update("--force"), d.updated("completed"), d.servers(12, 1, 2, 3),
 		}},
-		{"node 2 is cut off, and replaced", []func() error{d.cutOff(2), d.shell(d.cut, 2),
+		{"loss of node 2, with replacements", []func() error{d.cutOff(2), d.shell(d.cut, 2),
 			d.servers(12, 1, 3)}},
-		{"node 2 is back, and what is too much on it ends",
+		{"return of node 2, its surplus containers stop",
 			[]func() error{d.shell(d.mend, 2), d.ready(2), d.cutOff(0), d.servers(12, 1, 2, 3)}},
 		{"scale to 3", []func() error{d.manager("service", "scale", "-d", server+"=3"),
 			d.servers(3, 1, 2, 3)}},
-		{"the clients end", []func() error{d.manager("service", "scale", "-d", stack+"_client=0"),
+		{"stop the clients", []func() error{d.manager("service", "scale", "-d", stack+"_client=0"),
 			d.gone("client")}},
-		{"all ends", []func() error{d.manager("stack", "rm", stack), d.gone("server")}},
+		{"remove the stack", []func() error{d.manager("stack", "rm", stack), d.gone("server")}},
 	} {
 		at := time.Now()
-		for _, do := range step.do {
-			if err := do(); err != nil {
+		for _, part := range step.parts {
+			if err := part(); err != nil {
 				return fmt.Errorf("%s: %w", step.title, err)
 			}
 		}
-		fmt.Printf("%6.1f s  %-58s %5.1f s\n", time.Since(d.began).Seconds(), step.title,
+		fmt.Printf("%6.1f s  %-58s %5.1f s\n", time.Since(d.started).Seconds(), step.title,
 			time.Since(at).Seconds())
 	}
 	return nil
 }
 
-// gather makes a swarm of the nodes, with the image on each.
-func (d *drill) gather(image string) error {
+// createSwarm copies the image to the nodes and joins them to a swarm.
+func (d *drill) createSwarm(image string) error {
 	if out, err := exec.Command("docker", "tag", image, image+":2").CombinedOutput(); err != nil {
 		return fmt.Errorf("no image %s: %w: %s", image, err, out)
 	}
@@ -148,8 +146,9 @@ func (d *drill) gather(image string) error {
 	return err
 }
 
-func (d *drill) leave() {
-	// before that, or whoever leaves kills them
+// removeSwarm removes the stack and then the swarm. A node that leaves the swarm kills its
+// containers.
+func (d *drill) removeSwarm() {
 	if _, err := d.docker(1, "stack", "rm", stack); err == nil {
 		_ = d.gone("server")()
 		_ = d.gone("client")()
@@ -159,8 +158,7 @@ func (d *drill) leave() {
 	}
 }
 
-// What follows are the parts of a step.
-
+// manager returns a part of a step that runs docker on node 1, the manager of the swarm.
 func (d *drill) manager(args ...string) func() error {
 	return func() error {
 		_, err := d.docker(1, args...)
@@ -168,24 +166,25 @@ func (d *drill) manager(args ...string) func() error {
 	}
 }
 
-// update changes the server four replicas at a time: the file's one at a time is
-// for a life that is longer.
+// update updates four replicas of the server at a time. One at a time, as in swarm.yaml, would take
+// too long for a drill.
 func (d *drill) update(args ...string) func() error {
 	args = append([]string{"service", "update", "-d", "--no-resolve-image"}, args...)
 	return d.manager(append(args, "--update-parallelism", "4", "--update-monitor", "3s",
 		"--rollback-parallelism", "4", stack+"_server")...)
 }
 
+// updated waits until the update of the server is in a state.
 func (d *drill) updated(state string) func() error {
-	return d.poll("the update is not "+state, func() bool {
+	return d.poll("the update is not in state "+state, func() bool {
 		out, err := d.docker(1, "service", "inspect", "-f", "{{.UpdateStatus.State}}",
 			stack+"_server")
 		return err == nil && out == state
 	})
 }
 
-// count is how many containers of a service run on some nodes: those that are
-// healthy, or all.
+// count returns the number of containers of a service that run on the nodes, limited to a health if
+// it is not empty. It returns -1 if an engine does not answer.
 func (d *drill) count(service, health string, nodes ...int) (n int) {
 	for _, node := range nodes {
 		args := []string{"ps", "-q", "--filter",
@@ -202,31 +201,35 @@ func (d *drill) count(service, health string, nodes ...int) (n int) {
 	return n
 }
 
-// servers waits until so many are there and healthy on the nodes, and no others.
+// servers waits until n servers run on the nodes and all of them are healthy.
 func (d *drill) servers(n int, nodes ...int) func() error {
 	return d.poll(fmt.Sprintf("there are not %d healthy servers", n), func() bool {
 		return d.count("server", "healthy", nodes...) == n && d.count("server", "", nodes...) == n
 	})
 }
 
+// gone waits until no container of a service runs.
 func (d *drill) gone(service string) func() error {
-	return d.poll("the "+service+"s are still there",
+	return d.poll("containers of "+service+" are still running",
 		func() bool { return d.count(service, "", 1, 2, 3) == 0 })
 }
 
+// empty waits until no container of the stack runs on a node.
 func (d *drill) empty(node int) func() error {
-	return d.poll("the node is not empty", func() bool {
+	return d.poll(fmt.Sprintf("containers are still running on node %d", node), func() bool {
 		return d.count("server", "", node)+d.count("client", "", node) == 0
 	})
 }
 
+// ready waits until the swarm reports a node as ready.
 func (d *drill) ready(node int) func() error {
-	return d.poll("the node is not ready", func() bool {
+	return d.poll(fmt.Sprintf("node %d is not ready", node), func() bool {
 		out, err := d.docker(1, "node", "inspect", "-f", "{{.Status.State}}", d.watch.name(node))
 		return err == nil && out == "ready"
 	})
 }
 
+// cutOff tells the watch which node is disconnected, or 0 for none.
 func (d *drill) cutOff(node int) func() error {
 	return func() error {
 		d.watch.cutOff(node)
@@ -234,6 +237,7 @@ func (d *drill) cutOff(node int) func() error {
 	}
 }
 
+// shell runs a command in which %d is the node.
 func (d *drill) shell(command string, node int) func() error {
 	command = fmt.Sprintf(command, node)
 	return func() error {
@@ -245,13 +249,15 @@ func (d *drill) shell(command string, node int) func() error {
 	}
 }
 
-func (d *drill) poll(what string, done func() bool) func() error {
+// poll waits until done returns true. After the limit it fails with failure.
+func (d *drill) poll(failure string, done func() bool) func() error {
 	return func() error {
-		for late := time.Now().Add(limit); time.Now().Before(late); time.Sleep(200 * time.Millisecond) {
+		for end := time.Now().Add(limit); time.Now().Before(end); {
 			if done() {
 				return nil
 			}
+			time.Sleep(200 * time.Millisecond)
 		}
-		return fmt.Errorf("after %v %s", limit, what)
+		return fmt.Errorf("after %v %s", limit, failure)
 	}
 }

@@ -12,21 +12,23 @@ import (
 	"sync"
 )
 
-// watch follows all containers of the stack on all nodes, each from its start to
-// its end.
+// stack is the name of the stack and the prefix of its services.
+const stack = "echo"
+
+// watch follows all containers of the stack on all nodes from their start to their end.
 type watch struct {
 	cancel context.CancelFunc
 	all    sync.WaitGroup
-	nodes  []string // as docker -H has them
-	names  []string
+	nodes  []string // as docker -H accepts them
+	names  []string // hostnames
 
 	mu         sync.Mutex
 	containers map[string]*container
-	off        string // the node that is cut off
-	apart      int    // requests that failed there meanwhile: most servers are on the other side
+	off        string // the disconnected node, "" for none
+	offFailed  int    // requests that failed on it meanwhile: most servers are on other nodes
 }
 
-// cutOff says that a node, counted from 1, is cut off by now; 0: none is.
+// cutOff sets the disconnected node, counted from 1. 0 means that all are connected.
 func (w *watch) cutOff(node int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -35,14 +37,14 @@ func (w *watch) cutOff(node int) {
 	}
 }
 
-// container is what is known of one.
+// container is a container of the stack.
 type container struct {
 	id, service, node string
 	ended             bool
-	code              string
-	last              string // line of its log
+	code              string // exit code
+	last              string // line of the supervisor in its log
 	answered, failed  int    // requests of a client
-	failure           string // the first
+	failure           string // log line of the first failed request
 }
 
 func newWatch(nodes []string) *watch {
@@ -56,7 +58,7 @@ func newWatch(nodes []string) *watch {
 	return w
 }
 
-// name is the hostname of a node, counted from 1.
+// name returns the hostname of a node, counted from 1.
 func (w *watch) name(node int) string { return w.names[node-1] }
 
 func (w *watch) close() {
@@ -64,9 +66,11 @@ func (w *watch) close() {
 	w.all.Wait()
 }
 
-// events hears of each start and each end on a node.
+// events reads the start and the end of each container of a node.
 func (w *watch) events(ctx context.Context, node string) {
-	format := `{{.Action}} {{.ID}} {{index .Actor.Attributes "com.docker.swarm.service.name"}} {{index .Actor.Attributes "exitCode"}}`
+	format := `{{.Action}} {{.ID}} ` +
+		`{{index .Actor.Attributes "com.docker.swarm.service.name"}} ` +
+		`{{index .Actor.Attributes "exitCode"}}`
 	c := exec.CommandContext(ctx, "docker", "-H", node, "events", "--filter", "type=container",
 		"--filter", "event=start", "--filter", "event=die", "--format", format)
 	out, err := c.StdoutPipe()
@@ -96,7 +100,7 @@ func (w *watch) events(ctx context.Context, node string) {
 	}
 }
 
-// follow reads a container's log to its end.
+// follow reads the log of a container to its end.
 func (w *watch) follow(ctx context.Context, k *container) {
 	c := exec.CommandContext(ctx, "docker", "-H", k.node, "logs", "-f", k.id)
 	r, out := io.Pipe()
@@ -112,14 +116,14 @@ func (w *watch) follow(ctx context.Context, k *container) {
 		case strings.Contains(line, "action: receive_message | result: success"):
 			k.answered++
 		case strings.Contains(line, "action: receive_message | result: fail") && k.node == w.off:
-			w.apart++
+			w.offFailed++
 		case strings.Contains(line, "action: receive_message | result: fail"):
 			if k.failed++; k.failure == "" {
 				k.failure = line
 			}
 		}
-		// The streams come on two ways: what a child printed last can come after the
-		// supervisor's last line.
+		// Standard output and standard error arrive independently, so the last line of a child can
+		// arrive after the last line of the supervisor.
 		if strings.Contains(line, " supervisor: ") {
 			k.last = line
 		}
@@ -128,19 +132,21 @@ func (w *watch) follow(ctx context.Context, k *container) {
 }
 
 var (
-	complete = regexp.MustCompile(`shutdown complete: spawned=(\d+) reaped=(\d+) .*fds_opened=(\d+) fds_closed=(\d+) fds_left=(\d+) .*verdict=(\w+)`)
-	escape   = regexp.MustCompile(`\x1b\[[0-9;]*m`)
+	complete = regexp.MustCompile(`shutdown complete: spawned=(\d+) reaped=(\d+) ` +
+		`.*fds_opened=(\d+) fds_closed=(\d+) fds_left=(\d+) .*verdict=(\w+)`)
+	escape = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 )
 
-// graceful reports whether a container ended as it should: code 0, and as the
-// last line books that balance.
+// graceful reports whether a container ended with code 0 and a graceful last line, in which each
+// process was reaped, each descriptor closed, and none leaked.
 func (k *container) graceful() bool {
 	m := complete.FindStringSubmatch(escape.ReplaceAllString(k.last, ""))
 	return k.code == "0" && m != nil && m[1] == m[2] && m[3] == m[4] && m[5] == "0" &&
 		m[6] == "graceful"
 }
 
-// report says how it all went, and whether it went well.
+// report writes the results and returns whether all containers ended gracefully and all requests
+// were answered.
 func (w *watch) report(out io.Writer) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -163,13 +169,13 @@ func (w *watch) report(out io.Writer) bool {
 	}
 	for _, s := range []string{stack + "_server", stack + "_client"} {
 		fmt.Fprintf(out,
-			"%s: %d containers ended, %d with code 0 and a balanced, graceful last line\n", s,
+			"%s: %d containers ended, %d of them gracefully\n", s,
 			ended[s], graceful[s])
 	}
 	fmt.Fprintf(out, "requests: %d answered, %d failed after their retries", answered, failed)
-	fmt.Fprintf(out, ", %d on the node that was cut off, meanwhile\n", w.apart)
+	fmt.Fprintf(out, ", %d failed on the disconnected node\n", w.offFailed)
 	if running > 0 {
-		fmt.Fprintf(out, "%d containers were not seen to end\n", running)
+		fmt.Fprintf(out, "%d containers have not ended\n", running)
 	}
 	slices.SortFunc(bad, func(a, b *container) int { return strings.Compare(a.id, b.id) })
 	for _, k := range bad {
@@ -178,7 +184,7 @@ func (w *watch) report(out io.Writer) bool {
 	}
 	for _, k := range w.containers {
 		if k.failed > 0 {
-			fmt.Fprintf(out, "failed requests of %.12s on %s: %d, the first: %s\n", k.id, k.node,
+			fmt.Fprintf(out, "%.12s on %s: %d requests failed, the first: %s\n", k.id, k.node,
 				k.failed, k.failure)
 		}
 	}

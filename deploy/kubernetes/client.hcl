@@ -1,4 +1,4 @@
-# The clients of the job: one in each pod.
+# The clients, one in each pod.
 
 shutdown {
   deadline = "9s"

@@ -1,5 +1,5 @@
-# Two programs in one container, and an orderly end: the canary goes before the
-# server that it talks to, and both within one deadline. No sidecar, no shell.
+# Two programs in one container. The supervisor stops the canary before the server that it uses, both
+# within one deadline.
 
 shutdown {
   deadline = "9s"
@@ -16,7 +16,7 @@ child "server" {
   }
 }
 
-# What a client sees, from inside. It is nobody's health.
+# A client in the pod, for its log. The health of the pod does not depend on it.
 child "canary" {
   command      = "client"
   depends_on   = ["server"]

@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// said holds the table of the page against what the files say.
-func said(t *testing.T, table string) {
+// checkTable compares the table of the page with the one made from the files, or writes it.
+func checkTable(t *testing.T, table string) {
 	t.Helper()
 	text := string(read(t, page))
 	head, rest, ok := strings.Cut(text, begin)
 	old, tail, ended := strings.Cut(rest, end)
 	if !ok || !ended {
-		t.Fatalf("%s has no place for the numbers", page)
+		t.Fatalf("%s has no lines %q and %q", page, begin, end)
 	}
 	if *update {
 		if err := os.WriteFile(filepath.Join(root, page), []byte(head+begin+table+end+tail),
@@ -22,18 +22,19 @@ func said(t *testing.T, table string) {
 			t.Fatal(err)
 		}
 	} else if old != table {
-		t.Errorf("%s has other numbers; go test -run Nest -update writes\n%s", page, table)
+		t.Errorf("%s has other numbers than the files. go test -run Nest -update writes:\n%s",
+			page, table)
 	}
 }
 
-// drawn does the same with a picture.
-func drawn(t *testing.T, path, svg string) {
+// checkPicture compares a picture with the one made from the files, or writes it.
+func checkPicture(t *testing.T, path, svg string) {
 	t.Helper()
 	if *update {
 		if err := os.WriteFile(filepath.Join(root, path), []byte(svg), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	} else if string(read(t, path)) != svg {
-		t.Errorf("%s shows other numbers; go test -run Nest -update draws it anew", path)
+		t.Errorf("%s has other numbers than the files. go test -run Nest -update writes it", path)
 	}
 }
