@@ -23,12 +23,15 @@ func (l *Loop) recordStep(c *childProcess, d pendingSignal, at kernelTime) {
 	}
 }
 
-// sendSurvivors sends the current step to survivors that did not get it. It signals adopted
-// processes alone: a descendant of a live process may be needed for its clean-up, and is
-// adopted when that process ends. SIGKILL goes to all descendants.
+// sendSurvivors sends the current step to survivors that did not get it. It signals each adopted
+// process on its own, and no descendant of one: the process may need its descendants for its
+// clean-up. A descendant is adopted when its parent ends. SIGKILL goes to all descendants.
+//
+// Survivors that may outlive the main process get no step. A step can come after the main process
+// was reaped and before its end is reported: a scan of the main process may be running.
 func (l *Loop) sendSurvivors(c *childProcess) {
-	if len(c.tree.steps) == 0 {
-		return // the orchestrator starts the stop sequence after the fact Exited
+	if c.tree.leave || len(c.tree.steps) == 0 { // no step: the stop starts after the fact Exited
+		return
 	}
 	last := c.tree.steps[len(c.tree.steps)-1]
 	if last.signal == unix.SIGKILL {
@@ -145,7 +148,7 @@ func (l *Loop) killListed(c *childProcess, list func() []procfs.Stat) (next time
 // needs none.
 func (l *Loop) tickTree(c *childProcess, now time.Time) time.Time {
 	n := len(c.tree.steps)
-	if !c.phase.MainEnded() || c.tree.alive == 0 || c.isOver() || n == 0 {
+	if !c.phase.MainEnded() || c.tree.alive == 0 || c.tree.leave || c.isOver() || n == 0 {
 		return time.Time{}
 	}
 	last := c.tree.steps[n-1]

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/process/phase"
 	"tp0/supervisor/procfs"
 )
 
@@ -122,6 +123,54 @@ func TestLeaveDescendants(t *testing.T) {
 	}
 	if s, err := procfs.ReadStat(left[0]); err != nil || s.Dead() {
 		t.Errorf("%+v, %v: it is to live", s, err)
+	}
+}
+
+// TestLeaveDescendantsBeforeReport: with LeaveDescendants a survivor lives on even if SIGKILL is
+// requested after the main process was reaped and before its end is reported.
+func TestLeaveDescendantsBeforeReport(t *testing.T) {
+	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
+		t.Run(unix.SignalName(sig), func(t *testing.T) {
+			b := newTestLoop(t)
+			s := b.silentSpec("daemon sleep stay")
+			s.LeaveDescendants = true
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			s.Stdout = int(w.Fd())
+			b.next++
+			id := b.next
+			b.Spawn(id, s)
+			w.Close()
+			var daemon int
+			if _, err := fmt.Fscanf(r, "daemon %d ready", &daemon); err != nil {
+				t.Fatal(err)
+			}
+			unblock := b.blockScans()
+			b.Inspect(id, unix.SIGTERM) // the report of the exit waits for this scan
+			if err := unix.Kill(b.mainPid(id), unix.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			for listed := make(chan bool); ; {
+				b.commands.Put(func() { listed <- b.processes[id].phase == phase.Listed })
+				if <-listed {
+					break
+				}
+			}
+			b.Signal(id, sig, 1, event.ProofNone)
+			unblock()
+			b.exited(id)
+			for _, f := range b.passed {
+				if s, ok := f.(Signalled); ok && s.Pid == daemon {
+					t.Errorf("got %+v, want no signal to pid %d", s, daemon)
+				}
+			}
+			if s, err := procfs.ReadStat(daemon); err != nil || s.Dead() {
+				t.Errorf("got %+v, %v of pid %d, want a live process", s, err, daemon)
+			}
+		})
 	}
 }
 
