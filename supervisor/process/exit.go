@@ -116,6 +116,10 @@ func (l *Loop) checkTree(c *childProcess) {
 
 // promoteSuccessor makes the successor of a main process that has ended the main process, and
 // reports whether it did. During a stop there is no successor: the survivors end too.
+//
+// The main process must not be observed, since its end would be reported as that of a descendant.
+// Outside of a stop only a process with [Spec.TraceFrom] is observed. The verb exec alone sets it,
+// and gives its command no sd_notify socket, so such a process names no successor.
 func (l *Loop) promoteSuccessor(c *childProcess) bool {
 	a := l.trees.adopted[c.successor]
 	if c.successor == 0 || a == nil || a.owner != c || c.stop.started() || c.observed != nil {

@@ -59,8 +59,10 @@ type (
 		Untraced              int // descendants beyond the limit, which were not traced
 		Survivors             []Survivor
 	}
-	// TreeEnded tells that nothing is left of a process tree. It is the last fact of a
-	// process with survivors.
+	// TreeEnded tells that all processes of a process tree are reaped. It is the last fact
+	// with the ID of a process with survivors. DescendantEnded of a descendant can follow:
+	// the next process does not wait for the fd scans and the search for holders that it
+	// needs. It comes before OrphanCleanupDone.
 	TreeEnded struct{ Process ID }
 	// MainChanged tells that a main process ended, and that its successor is the main
 	// process now (sd_notify(3), MAINPID).
@@ -70,8 +72,8 @@ type (
 		Exit    event.Exit
 		Pid     int
 	}
-	// DescendantEnded tells that an observed descendant or orphan ended. It does not tell
-	// whether it was reaped.
+	// DescendantEnded tells that an observed descendant or orphan ended. OrphanReaped tells
+	// that its status was collected, and can come earlier.
 	DescendantEnded struct {
 		Child    string // the instance; empty if it is unknown
 		Pid      int

@@ -118,24 +118,22 @@ func (b *testLoop) spawn(program string) (ID, []string) {
 
 func (b *testLoop) start(program string) (ID, *os.File) {
 	b.t.Helper()
+	return b.startSpec(b.silentSpec(program))
+}
+
+// startSpec starts a child process, and returns its standard output and standard error.
+func (b *testLoop) startSpec(s Spec) (ID, *os.File) {
+	b.t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	defer w.Close()
 	b.t.Cleanup(func() { r.Close() })
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer null.Close()
-	path, env := fixture.Command(program)
+	s.Stdout, s.Stderr = int(w.Fd()), int(w.Fd())
 	b.next++
-	b.Spawn(b.next, Spec{Spec: spawn.Spec{
-		Name: program, Path: path, Argv: []string{path}, Env: append(os.Environ(), env...),
-		Stdin: int(null.Fd()), Stdout: int(w.Fd()), Stderr: int(w.Fd()),
-	}})
 	id := b.next
+	b.Spawn(id, s)
 	wait(b, func(s Spawned) bool { return s.Process == id })
 	return id, r
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -134,18 +135,9 @@ func TestLeaveDescendantsBeforeReport(t *testing.T) {
 			b := newTestLoop(t)
 			s := b.silentSpec("daemon sleep stay")
 			s.LeaveDescendants = true
-			r, w, err := os.Pipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer r.Close()
-			s.Stdout = int(w.Fd())
-			b.next++
-			id := b.next
-			b.Spawn(id, s)
-			w.Close()
+			id, out := b.startSpec(s)
 			var daemon int
-			if _, err := fmt.Fscanf(r, "daemon %d ready", &daemon); err != nil {
+			if _, err := fmt.Fscanf(out, "daemon %d ready", &daemon); err != nil {
 				t.Fatal(err)
 			}
 			unblock := b.blockScans()
@@ -199,6 +191,59 @@ func TestSuccessor(t *testing.T) {
 	e := b.exited(id)
 	if e.Pid != pid || !e.Exit.OK() || e.FDs.Proof != event.ProofExact || len(e.Survivors) > 0 {
 		t.Errorf("%+v", e)
+	}
+}
+
+// TestNoSuccessorIfTracedFromStart: a process that is traced from its first instruction on gets no
+// successor. The process that it named ends as a survivor.
+func TestNoSuccessorIfTracedFromStart(t *testing.T) {
+	b := newTestLoop(t)
+	s := b.silentSpec("daemon sleep stay")
+	s.TraceFrom = event.ProofExact
+	id, out := b.startSpec(s)
+	var pid int
+	if _, err := fmt.Fscanf(out, "daemon %d ready", &pid); err != nil {
+		t.Fatal(err)
+	}
+	main := b.mainPid(id)
+	b.SetMainProcess(id, pid)
+	if err := unix.Kill(main, unix.SIGTERM); err != nil { // outside of a stop
+		t.Fatal(err)
+	}
+	e := b.exited(id)
+	if e.Pid != main || len(e.Survivors) != 1 || e.Survivors[0].Pid != pid {
+		t.Errorf("got %+v, want the end of pid %d with the survivor %d", e, main, pid)
+	}
+	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
+	wait(b, func(e TreeEnded) bool { return e.Process == id })
+}
+
+// TestDescendantIsReportedAfterTree: TreeEnded does not wait for the search for the holders of what
+// a descendant leaked. The end of the orphan cleanup does.
+func TestDescendantIsReportedAfterTree(t *testing.T) {
+	b := newTestLoop(t)
+	s := b.silentSpec("survivor")
+	script := "sleep 1000 9</etc/passwd & echo $!"
+	s.Path, s.Argv = "/bin/sh", []string{"sh", "-c", script}
+	id, out := b.startSpec(s)
+	var pid int
+	if _, err := fmt.Fscan(out, &pid); err != nil {
+		t.Fatal(err)
+	}
+	b.exited(id)
+	b.commands.Put(func() { b.holders.scanning = true }) // a search for others is running
+	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
+	wait(b, func(e TreeEnded) bool { return e.Process == id })
+	now := time.Now()
+	b.CleanUpOrphans(now, now.Add(timeout), event.ProofExact)
+	b.commands.Put(func() { b.scanForHolders() })
+	wait(b, func(OrphanCleanupDone) bool { return true })
+	i := slices.IndexFunc(b.passed, func(f Fact) bool {
+		e, ok := f.(DescendantEnded)
+		return ok && e.Pid == pid && e.FDs.Proof == event.ProofExact
+	})
+	if i < 0 {
+		t.Errorf("got %+v, want DescendantEnded of pid %d before OrphanCleanupDone", b.passed, pid)
 	}
 }
 
