@@ -13,7 +13,7 @@ func TestReserve(t *testing.T) {
 		10 * time.Millisecond: 500 * time.Microsecond,
 	} {
 		if got := Reserve(deadline); got != want {
-			t.Errorf("reserve(%v) = %v, want %v", deadline, got, want)
+			t.Errorf("Reserve(%v): got %v, want %v", deadline, got, want)
 		}
 	}
 }

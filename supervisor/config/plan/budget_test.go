@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// graph reads nodes as "a=5s>b,c b c=1s": a has 5 s and depends on b and c.
+// graph returns the nodes that a text describes, and their names. In "a=5s>b,c b c=1s" the node a
+// has a timeout of 5 s and depends on b and c.
 func graph(t *testing.T, text string) ([]stopNode, []string) {
 	t.Helper()
 	var names []string
@@ -42,30 +43,39 @@ func graph(t *testing.T, text string) ([]stopNode, []string) {
 func TestBudget(t *testing.T) {
 	tests := map[string]struct {
 		graph string // 8 s are available
-		want  string
-		over  string
+		want  string // name:layer:timeout of each node
+		over  string // the chains that exceed 8 s
 	}{
-		"one":                           {"a", "a:0:8s", ""},
-		"one given":                     {"a=3s", "a:0:3s", ""},
-		"all there is":                  {"a=8s", "a:0:8s", ""},
-		"too much":                      {"a=9s", "a:0:9s", "a"},
-		"side by side":                  {"a b", "a:0:8s b:0:8s", ""},
-		"a layer each":                  {"a>b b", "a:0:4s b:1:4s", ""},
-		"a chain of four":               {"a>b b>c c>d d", "a:0:2s b:1:2s c:2:2s d:3:2s", ""},
-		"the rest of one":               {"a>b b=5s", "a:0:3s b:1:5s", ""},
-		"the rest of two":               {"a>b b=5s>c c", "a:0:1.5s b:1:5s c:2:1.5s", ""},
-		"alone beside a chain":          {"a>b b x", "a:0:4s b:1:4s x:0:4s", ""},
-		"a diamond":                     {"a>b,c b>d c>d d", "a:0:2.666666666s b:1:2.666666666s c:1:2.666666666s d:2:2.666666666s", ""},
-		"a slow one starves no other":   {"a=7s>b b c>d d", "a:0:7s b:1:500ms c:0:4s d:1:4s", ""},
-		"nothing is left":               {"a>b b=8s", "a:0:0s b:1:8s", ""},
-		"a chain too long":              {"a=5s>b b>c c=4s", "a:0:5s b:1:0s c:2:4s", "a>b>c"},
-		"two chains too long":           {"a=5s>c b=6s>c c=4s", "a:0:5s b:0:6s c:1:4s", "a>c b>c"},
-		"the longest of the chains":     {"a=1s>b,c b=2s c=8s", "a:0:1s b:1:2s c:1:8s", "a>c"},
-		"the layer is the longest way":  {"a>b,c b>c c", "a:0:2.666666666s b:1:2.666666666s c:2:2.666666666s", ""},
-		"given ones beside each other":  {"a=4s>c b=3s>c c", "a:0:4s b:0:3s c:1:4s", ""},
-		"in the order of the file":      {"c a>c b>a", "c:2:2.666666666s a:1:2.666666666s b:0:2.666666666s", ""},
-		"no nodes":                      {"", "", ""},
-		"a layer with given and others": {"a=5s>s b>s s", "a:0:5s b:0:4s s:1:1.5s", ""},
+		"one node":                           {"a", "a:0:8s", ""},
+		"one timeout given":                  {"a=3s", "a:0:3s", ""},
+		"all available time given":           {"a=8s", "a:0:8s", ""},
+		"more than the available time given": {"a=9s", "a:0:9s", "a"},
+		"two nodes in one layer":             {"a b", "a:0:8s b:0:8s", ""},
+		"two layers":                         {"a>b b", "a:0:4s b:1:4s", ""},
+		"four layers":                        {"a>b b>c c>d d", "a:0:2s b:1:2s c:2:2s d:3:2s", ""},
+		"the remaining time for one node":    {"a>b b=5s", "a:0:3s b:1:5s", ""},
+		"the remaining time for two nodes": {"a>b b=5s>c c",
+			"a:0:1.5s b:1:5s c:2:1.5s", ""},
+		"a node without dependencies beside a chain": {"a>b b x", "a:0:4s b:1:4s x:0:4s",
+			""},
+		"diamond": {"a>b,c b>d c>d d",
+			"a:0:2.666666666s b:1:2.666666666s c:1:2.666666666s d:2:2.666666666s", ""},
+		"a long timeout does not shorten another chain": {"a=7s>b b c>d d",
+			"a:0:7s b:1:500ms c:0:4s d:1:4s", ""},
+		"no time remains": {"a>b b=8s", "a:0:0s b:1:8s", ""},
+		"a chain exceeds the available time": {"a=5s>b b>c c=4s",
+			"a:0:5s b:1:0s c:2:4s", "a>b>c"},
+		"two chains exceed the available time": {"a=5s>c b=6s>c c=4s",
+			"a:0:5s b:0:6s c:1:4s", "a>c b>c"},
+		"only the longest chain exceeds the available time": {"a=1s>b,c b=2s c=8s",
+			"a:0:1s b:1:2s c:1:8s", "a>c"},
+		"the layer follows the longest chain": {"a>b,c b>c c",
+			"a:0:2.666666666s b:1:2.666666666s c:2:2.666666666s", ""},
+		"two timeouts given in one layer": {"a=4s>c b=3s>c c", "a:0:4s b:0:3s c:1:4s", ""},
+		"nodes in another order": {"c a>c b>a",
+			"c:2:2.666666666s a:1:2.666666666s b:0:2.666666666s", ""},
+		"no nodes":                            {"", "", ""},
+		"one timeout given in a layer of two": {"a=5s>s b>s s", "a:0:5s b:0:4s s:1:1.5s", ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -86,67 +96,73 @@ func TestBudget(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 			if got := strings.Join(over, " "); got != test.over {
-				t.Errorf("over: got %q, want %q", got, test.over)
+				t.Errorf("chains that exceed the time: got %q, want %q", got, test.over)
 			}
 		})
 	}
 }
 
-// TestBudgetOfRandomGraphs compares with a search through every chain.
+// randomNodes returns up to 9 nodes without a cycle, half of them with a timeout.
+func randomNodes(random *rand.Rand) []stopNode {
+	nodes := make([]stopNode, 1+random.IntN(9))
+	position := random.Perm(len(nodes))
+	for i := range nodes {
+		if random.IntN(2) == 0 {
+			nodes[i].given = true
+			nodes[i].timeout = time.Duration(random.IntN(6000)) * time.Millisecond
+		}
+		for j := range nodes {
+			if position[j] > position[i] && random.IntN(2) == 0 {
+				nodes[i].dependsOn = append(nodes[i].dependsOn, j)
+			}
+		}
+	}
+	return nodes
+}
+
+// TestBudgetOfRandomGraphs compares the budget with a search through every chain.
 func TestBudgetOfRandomGraphs(t *testing.T) {
 	const available = 8 * time.Second
 	random := rand.New(rand.NewPCG(1, 2))
-	fits, exceeds := 0, 0
+	fitting, exceeding := 0, 0
 	for range 3000 {
-		n := 1 + random.IntN(9)
-		nodes := make([]stopNode, n)
-		shuffled := random.Perm(n)
-		for i := range nodes {
-			if random.IntN(2) == 0 {
-				nodes[i].given, nodes[i].timeout = true, time.Duration(random.IntN(6000))*time.Millisecond
-			}
-			for j := range n {
-				if shuffled[j] > shuffled[i] && random.IntN(2) == 0 {
-					nodes[i].dependsOn = append(nodes[i].dependsOn, j)
-				}
-			}
-		}
+		nodes := randomNodes(random)
 		b, chains := newBudget(nodes, available), longestChains(nodes)
-		worst := time.Duration(0) // of what is given
+		longest := time.Duration(0) // sum of the given timeouts of a chain
 		var walk func(i int, given, all time.Duration)
 		walk = func(i int, given, all time.Duration) {
 			given += nodes[i].timeout
 			all += b.Timeouts[i]
-			worst = max(worst, given)
+			longest = max(longest, given)
 			if len(b.Over) == 0 && all > available {
-				t.Fatalf("a chain that ends with %d takes %v: %+v %+v", i, all, nodes, b)
+				t.Fatalf("a chain that ends with node %d takes %v, want %v at most: %+v %+v", i,
+					all, available, nodes, b)
 			}
 			for _, dep := range nodes[i].dependsOn {
 				if chains.layer[dep] <= chains.layer[i] {
-					t.Fatalf("%d is not stopped after %d: %+v %+v", dep, i, nodes, b)
+					t.Fatalf("node %d is in layer %d, want it after layer %d of node %d: %+v",
+						dep, chains.layer[dep], chains.layer[i], i, nodes)
 				}
 				walk(dep, given, all)
 			}
 		}
-		for i := range nodes {
+		for i, n := range nodes {
 			walk(i, 0, 0)
-			if nodes[i].given && b.Timeouts[i] != nodes[i].timeout {
-				t.Fatalf("the timeout of %d was changed: %+v %+v", i, nodes, b)
-			}
-			if b.Timeouts[i] < 0 {
-				t.Fatalf("a share is negative: %+v %+v", nodes, b)
+			if got := b.Timeouts[i]; got < 0 || n.given && got != n.timeout {
+				t.Fatalf("node %d got the timeout %v: %+v %+v", i, got, n, b)
 			}
 		}
-		if (worst > available) != (len(b.Over) > 0) {
-			t.Fatalf("the longest chain takes %v, and over is %v: %+v", worst, b.Over, nodes)
+		if exceeds := longest > available; exceeds != (len(b.Over) > 0) {
+			t.Fatalf("the longest chain takes %v of %v, and the chains %v exceed it: %+v", longest,
+				available, b.Over, nodes)
 		}
 		if len(b.Over) == 0 {
-			fits++
+			fitting++
 		} else {
-			exceeds++
+			exceeding++
 		}
 	}
-	if fits < 500 || exceeds < 500 {
-		t.Errorf("%d graphs fit and %d do not: too few to say anything", fits, exceeds)
+	if fitting < 500 || exceeding < 500 {
+		t.Errorf("%d graphs fit and %d do not, want 500 of each at least", fitting, exceeding)
 	}
 }

@@ -2,124 +2,218 @@ package plan_test
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+
 	"tp0/supervisor/config"
 	"tp0/supervisor/config/plan"
 )
 
-func TestDiff(t *testing.T) {
-	const base = `
+// base is the configuration that the cases of TestCompare edit.
+const base = `
 shutdown {
   deadline = "9s"
 }
 child "server" {
-  command = "server"
+  command      = "server"
   kill_timeout = "1s"
   ready {
     tcp = ":1"
   }
 }
 child "client" {
-  command = "client"
-  count = 2
+  command      = "client"
+  count        = 2
   kill_timeout = "1s"
-  depends_on = ["server"]
-  env = { ID = index }
+  depends_on   = ["server"]
+  env          = { ID = index }
 }
 `
-	edit := func(pairs ...string) string { return strings.NewReplacer(pairs...).Replace(base) }
-	restart := func(name string, attributes ...string) plan.Change { return plan.Change{name, true, attributes} }
-	policy := func(name string, attributes ...string) plan.Change { return plan.Change{name, false, attributes} }
-	tests := map[string]struct {
-		src  string
-		want plan.Plan
-	}{
-		"nothing":          {base, plan.Plan{Kept: []string{"server", "client1", "client2"}}},
-		"comments":         {base + "# a word\n", plan.Plan{Kept: []string{"server", "client1", "client2"}}},
-		"default written":  {edit("count = 2", "count = 2\n args = []\n kill_signal = \"TERM\""), plan.Plan{Kept: []string{"server", "client1", "client2"}}},
-		"one more":         {edit("count = 2", "count = 3"), plan.Plan{Added: []string{"client3"}, Kept: []string{"server", "client1", "client2"}}},
-		"one less":         {edit("count = 2", "count = 1"), plan.Plan{Removed: []string{"client2"}, Kept: []string{"server", "client1"}}},
-		"none":             {edit("count = 2", "count = 0"), plan.Plan{Removed: []string{"client1", "client2"}, Kept: []string{"server"}}},
-		"count taken away": {edit("count = 2", ""), plan.Plan{Added: []string{"client"}, Removed: []string{"client1", "client2"}, Kept: []string{"server"}}},
-		"args":             {edit(`command = "server"`, "command = \"server\"\nargs = [\"-v\"]"), plan.Plan{Changed: []plan.Change{restart("server", "args")}, Kept: []string{"client1", "client2"}}},
-		"env of one":       {edit("ID = index", "ID = index > 1 ? 7 : index"), plan.Plan{Changed: []plan.Change{restart("client2", "env")}, Kept: []string{"server", "client1"}}},
-		"command":          {edit(`command = "client"`, `command = "server"`), plan.Plan{Changed: []plan.Change{restart("client1", "command"), restart("client2", "command")}, Kept: []string{"server"}}},
-		"a socket":         {edit(`command = "server"`, "command = \"server\"\nlisten \"x\" { tcp = \":2\" }"), plan.Plan{Changed: []plan.Change{restart("server", "listen")}, Kept: []string{"client1", "client2"}}},
-		"kill_timeout":     {edit(`command = "server"`+"\n  kill_timeout = \"1s\"", `command = "server"`+"\n  kill_timeout = \"2s\""), plan.Plan{Changed: []plan.Change{policy("server", "kill_timeout")}, Kept: []string{"client1", "client2"}}},
-		"kill_sequence":    {edit(`command = "server"`+"\n  kill_timeout = \"1s\"", "command = \"server\"\nkill_sequence = [{ signal = \"INT\", wait = \"2s\" }]"), plan.Plan{Changed: []plan.Change{policy("server", "kill_signal", "kill_timeout", "kill_sequence")}, Kept: []string{"client1", "client2"}}},
-		"depends_on":       {edit(`depends_on = ["server"]`, ""), plan.Plan{Changed: []plan.Change{policy("client1", "depends_on"), policy("client2", "depends_on")}, Kept: []string{"server"}}},
-		"both kinds":       {edit(`":1"`, `":2"`, `command = "server"`, "on_failure = \"ignore\"\ncommand = \"server\""), plan.Plan{Changed: []plan.Change{restart("server", "on_failure", "ready.tcp")}, Kept: []string{"client1", "client2"}}},
-		"globals":          {"log_level = \"debug\"\n" + edit(`"9s"`, `"8s"`), plan.Plan{Globals: []string{"log_level", "shutdown.deadline"}, Kept: []string{"server", "client1", "client2"}}},
-		"another child of the name": {edit("child \"client\" {", "child \"client1\" {", "count = 2", "", "ID = index", "ID = 1"),
-			plan.Plan{Removed: []string{"client2"}, Changed: []plan.Change{policy("client1", "child")}, Kept: []string{"server"}}},
-	}
+
+// edit returns base with replacements, given as pairs of an old and a new string.
+func edit(pairs ...string) string { return strings.NewReplacer(pairs...).Replace(base) }
+
+// editServer returns base with further lines in the block of the child server.
+func editServer(lines string) string {
+	return edit(`child "server" {`, "child \"server\" {\n"+lines)
+}
+
+// restarted is the change of an instance that is replaced.
+func restarted(name string, attributes ...string) plan.Change {
+	return plan.Change{Name: name, Restart: true, Attributes: attributes}
+}
+
+// kept is the change of an instance whose process is kept.
+func kept(name string, attributes ...string) plan.Change {
+	return plan.Change{Name: name, Attributes: attributes}
+}
+
+type compareCase struct {
+	new  string
+	want plan.Plan
+}
+
+var (
+	allNames    = []string{"server", "client1", "client2"}
+	clientNames = []string{"client1", "client2"}
+	serverName  = []string{"server"}
+)
+
+// unchanged are files that mean the same as base.
+var unchanged = map[string]string{
+	"the same file":       base,
+	"a comment":           base + "# a comment\n",
+	"defaults as written": edit("count        = 2", "count = 2\n args = []\n kill_signal = \"TERM\""),
+}
+
+// countChanges are edits of count, and of the child that an instance belongs to.
+var countChanges = map[string]compareCase{
+	"one instance more": {edit("count        = 2", "count = 3"),
+		plan.Plan{Added: []string{"client3"}, Kept: allNames}},
+	"one instance less": {edit("count        = 2", "count = 1"),
+		plan.Plan{Removed: []string{"client2"}, Kept: []string{"server", "client1"}}},
+	"no instance": {edit("count        = 2", "count = 0"),
+		plan.Plan{Removed: clientNames, Kept: serverName}},
+	"no count": {edit("count        = 2", ""),
+		plan.Plan{Added: []string{"client"}, Removed: clientNames, Kept: serverName}},
+	"another child with the name of an instance": {
+		edit(`child "client" {`, `child "client1" {`, "count        = 2", "", "= index", "= 1"),
+		plan.Plan{Removed: []string{"client2"}, Changed: []plan.Change{kept("client1", "child")},
+			Kept: serverName}},
+}
+
+// restarts are edits that replace processes.
+var restarts = map[string]compareCase{
+	"args": {editServer(`args = ["-v"]`),
+		plan.Plan{Changed: []plan.Change{restarted("server", "args")}, Kept: clientNames}},
+	"env of one instance": {edit("ID = index", "ID = index > 1 ? 7 : index"), plan.Plan{
+		Changed: []plan.Change{restarted("client2", "env")}, Kept: []string{"server", "client1"}}},
+	"command": {edit(`"client"`+"\n", `"server"`+"\n"), plan.Plan{Changed: []plan.Change{
+		restarted("client1", "command"), restarted("client2", "command")}, Kept: serverName}},
+	"a socket": {editServer(`listen "x" { tcp = ":2" }`),
+		plan.Plan{Changed: []plan.Change{restarted("server", "listen")}, Kept: clientNames}},
+	"a restart and a kept process": {
+		edit(`":1"`, `":2"`, `child "server" {`, "child \"server\" {\non_failure = \"ignore\""),
+		plan.Plan{Changed: []plan.Change{restarted("server", "on_failure", "ready.tcp")},
+			Kept: clientNames}},
+}
+
+// policies are edits that keep all processes.
+var policies = map[string]compareCase{
+	"kill_timeout": {strings.Replace(base, `"1s"`, `"2s"`, 1),
+		plan.Plan{Changed: []plan.Change{kept("server", "kill_timeout")}, Kept: clientNames}},
+	"kill_sequence": {
+		strings.Replace(base, `kill_timeout = "1s"`,
+			`kill_sequence = [{ signal = "INT", wait = "2s" }]`, 1),
+		plan.Plan{Changed: []plan.Change{
+			kept("server", "kill_signal", "kill_timeout", "kill_sequence")}, Kept: clientNames}},
+	"depends_on": {edit(`depends_on   = ["server"]`, ""), plan.Plan{Changed: []plan.Change{
+		kept("client1", "depends_on"), kept("client2", "depends_on")}, Kept: serverName}},
+	"globals": {"log_level = \"debug\"\n" + edit(`"9s"`, `"8s"`),
+		plan.Plan{Globals: []string{"log_level", "shutdown.deadline"}, Kept: allNames}},
+}
+
+func TestCompare(t *testing.T) {
 	old := load(t, base)
-	for name, test := range tests {
+	for _, cases := range []map[string]compareCase{countChanges, restarts, policies} {
+		for name, test := range cases {
+			t.Run(name, func(t *testing.T) {
+				got := plan.Compare(old, load(t, test.new))
+				if !reflect.DeepEqual(got, test.want) || got.Empty() {
+					t.Errorf("got  %+v (empty: %v)\nwant %+v", got, got.Empty(), test.want)
+				}
+			})
+		}
+	}
+	for name, src := range unchanged {
 		t.Run(name, func(t *testing.T) {
-			got := plan.Compare(old, load(t, test.src))
-			if !reflect.DeepEqual(got, test.want) {
-				t.Errorf("got  %+v\nwant %+v", got, test.want)
-			}
-			if quiet := name == "nothing" || name == "comments" || name == "default written"; got.Empty() != quiet {
-				t.Errorf("Empty = %v", got.Empty())
+			want := plan.Plan{Kept: allNames}
+			if got := plan.Compare(old, load(t, src)); !reflect.DeepEqual(got, want) || !got.Empty() {
+				t.Errorf("got  %+v (empty: %v)\nwant %+v", got, got.Empty(), want)
 			}
 		})
 	}
-	all := []string{"server", "client1", "client2"}
-	if got := plan.Compare(nil, old); !reflect.DeepEqual(got.Added, all) {
-		t.Errorf("from nothing: %+v", got)
+}
+
+func TestCompareWithNil(t *testing.T) {
+	c := load(t, base)
+	if got := plan.Compare(nil, c).Added; !slices.Equal(got, allNames) {
+		t.Errorf("from nil to a configuration: added %q, want %q", got, allNames)
 	}
-	if got := plan.Compare(old, nil); !reflect.DeepEqual(got.Removed, all) {
-		t.Errorf("to nothing: %+v", got)
+	if got := plan.Compare(c, nil).Removed; !slices.Equal(got, allNames) {
+		t.Errorf("from a configuration to nil: removed %q, want %q", got, allNames)
 	}
 }
 
-// TestDiffSeesEverything changes every field of a launch and a policy in turn:
-// a change that the plan does not see would never be applied.
-func TestDiffSeesEverything(t *testing.T) {
+// TestCompareSeesEveryField changes each field of an instance and of the global values alone. A
+// change that Compare does not see would never be applied.
+func TestCompareSeesEveryField(t *testing.T) {
+	old := load(t, example)
 	for _, part := range []string{"Launch", "Policy"} {
-		fields := reflect.TypeFor[config.Instance]()
-		field, _ := fields.FieldByName(part)
-		for i := range field.Type.NumField() {
-			name := part + "." + field.Type.Field(i).Name
-			old, new := load(t, example), load(t, example)
-			of := func(c *config.Config) reflect.Value {
-				return reflect.ValueOf(c.Children[0].Instances[0]).Elem().FieldByName(part).Field(i)
-			}
-			change(of(new))
+		of := func(c *config.Config) reflect.Value {
+			return reflect.ValueOf(c.Children[0].Instances[0]).Elem().FieldByName(part)
+		}
+		for _, f := range fieldsBelow(of(old), part) {
+			new := load(t, example)
+			change(of(new).FieldByIndex(f.index))
 			got := plan.Compare(old, new)
-			if len(got.Changed) != 1 || got.Changed[0].Restart != (part == "Launch") {
-				t.Errorf("%s: %+v", name, got)
-			}
-			if name != "Launch.Begin" {
+			if len(got.Changed) != 1 || got.Changed[0].Restart != (part == "Launch") ||
+				len(got.Globals) > 0 {
+				t.Errorf("after a change of %s: got %+v, want one changed instance", f.name, got)
 				continue
 			}
-			for j := range of(new).NumField() {
-				new = load(t, example)
-				change(of(new).Field(j))
-				if got := plan.Compare(old, new); len(got.Changed) != 1 || !got.Changed[0].Restart || len(got.Changed[0].Attributes) != 1 {
-					t.Errorf("%s, field %d: %+v", name, j, got)
-				}
+			several := f.name == "Launch.Ready" || f.name == "Policy.KillSequence"
+			if names := got.Changed[0].Attributes; len(names) != 1 && !several {
+				t.Errorf("after a change of %s: got %q, want one attribute", f.name, names)
+			}
+		}
+	}
+	for _, part := range []string{"Log", "Shutdown", "Reload"} {
+		of := func(c *config.Config) reflect.Value {
+			return reflect.ValueOf(c).Elem().FieldByName(part)
+		}
+		for _, f := range fieldsBelow(of(old), part) {
+			if f.name == "Shutdown.Reserve" {
+				continue // it is computed from the deadline
+			}
+			new := load(t, example)
+			change(of(new).FieldByIndex(f.index))
+			if got := plan.Compare(old, new); len(got.Globals) != 1 || len(got.Changed) > 0 {
+				t.Errorf("after a change of %s: got %+v, want one global attribute", f.name, got)
 			}
 		}
 	}
 }
 
-// change gives v another value, by its first field if it has fields.
-// A share of the deadline moves when others come; that is no change of a child.
-func TestShareIsNoAttribute(t *testing.T) {
-	const base = "child \"a\" {\n  command = \"server\"\n}\n"
-	old := load(t, base)
-	new := load(t, base+"child \"b\" {\n  command = \"server\"\n  depends_on = [\"a\"]\n}\n")
-	if old.Instances()[0].Policy.KillTimeout == new.Instances()[0].Policy.KillTimeout {
-		t.Fatal("the share did not move")
-	}
-	if got, want := plan.Compare(old, new), (plan.Plan{Added: []string{"b"}, Kept: []string{"a"}}); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
+// fieldPath is a field of a struct or of a struct in it.
+type fieldPath struct {
+	name  string
+	index []int
 }
 
+// fieldsBelow returns the fields of a struct. A field that is itself a struct is replaced by its
+// fields. A pointer to a struct is returned, and the fields of that struct.
+func fieldsBelow(v reflect.Value, name string) (paths []fieldPath) {
+	for i := range v.NumField() {
+		field, name := v.Field(i), name+"."+v.Type().Field(i).Name
+		pointer := field.Kind() == reflect.Pointer && !field.IsNil()
+		if field.Kind() != reflect.Struct {
+			paths = append(paths, fieldPath{name, []int{i}})
+		}
+		if pointer {
+			field = field.Elem()
+		}
+		if field.Kind() == reflect.Struct {
+			for _, p := range fieldsBelow(field, name) {
+				paths = append(paths, fieldPath{p.name, append([]int{i}, p.index...)})
+			}
+		}
+	}
+	return paths
+}
+
+// change gives v another value.
 func change(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Bool:
@@ -135,11 +229,29 @@ func change(v reflect.Value) {
 		}
 		v.SetZero()
 	case reflect.Map:
-		v.Set(reflect.MakeMap(v.Type()))
+		more := reflect.MakeMap(v.Type())
+		for key, value := range v.Seq2() {
+			more.SetMapIndex(key, value)
+		}
+		v.Set(more)
 		v.SetMapIndex(reflect.Zero(v.Type().Key()), reflect.Zero(v.Type().Elem()))
-	case reflect.Struct:
-		change(v.Field(0))
 	default:
 		v.SetInt(v.Int() + 1)
+	}
+}
+
+// TestShareIsNoAttribute checks that a share of the deadline that another child makes smaller is no
+// change of a child.
+func TestShareIsNoAttribute(t *testing.T) {
+	const one = "child \"a\" {\n  command = \"server\"\n}\n"
+	const two = one + "child \"b\" {\n  command = \"server\"\n  depends_on = [\"a\"]\n}\n"
+	old, new := load(t, one), load(t, two)
+	if a, b := old.Instances()[0].Policy, new.Instances()[0].Policy; a.KillTimeout == b.KillTimeout {
+		t.Fatalf("kill_timeout is %v with one child and with two, want a smaller share with two",
+			a.KillTimeout)
+	}
+	want := plan.Plan{Added: []string{"b"}, Kept: []string{"a"}}
+	if got := plan.Compare(old, new); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -2,24 +2,35 @@ package plan_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
 	"tp0/supervisor/config/plan"
 )
 
+// TestDifferences compares what a person reads of a change. The values of env are secret.
 func TestDifferences(t *testing.T) {
 	const head = "child \"a\" {\n  command = \"server\"\n"
 	tests := map[string]struct{ old, new, want string }{
-		"nothing":         {"args = []", "", ""},
-		"args":            {"", `args = ["x y", "\u001b[2J"]`, `args: [] → ["x y", "\x1b[2J"] restart`},
-		"a policy":        {`kill_signal = "INT"`, `kill_timeout = "1s"`, `kill_signal: SIGINT → SIGTERM, kill_timeout: not given → 1s`},
-		"an unnamed one":  {`reload_signal = "RTMIN+1"`, "", "reload_signal: signal 35 → none"},
-		"names only":      {"env = { OLD = 1, SAME = 1, TURNED = \"secret\" }", "env = { NEW = 1, SAME = 1, TURNED = \"hidden\" }", "env: OLD → NEW, TURNED restart"},
-		"a file":          {"", "logs {\n stdout = \"/tmp/x\"\n}", `logs.stdout: "stdout" → "/tmp/x" restart`},
-		"until":           {`depends_on = ["b"]`, `depends_on = [{ child = "b", until = "started" }]`, `depends_on: ["b ready"] → ["b started"]`},
-		"a role":          {"", "sidecar = true", "sidecar: false → true"},
-		"both kinds":      {"", "cwd = \"/\"\non_failure = \"ignore\"", `cwd: not given → "/" restart, on_failure: "shutdown" → "ignore"`},
-		"another command": {"# ", "}\nchild \"c\" {\ncommand = \"client\"", ""},
+		"default written out": {"args = []", "", ""},
+		"args": {"", `args = ["x y", "\u001b[2J"]`,
+			`args: [] → ["x y", "\x1b[2J"] restart`},
+		"attributes that keep the process": {`kill_signal = "INT"`, `kill_timeout = "1s"`,
+			`kill_signal: SIGINT → SIGTERM, kill_timeout: not given → 1s`},
+		"signal without a name": {`reload_signal = "RTMIN+1"`, "",
+			"reload_signal: signal 35 → none"},
+		"names of variables only": {"env = { OLD = 1, SAME = 1, TURNED = \"secret\" }",
+			"env = { NEW = 1, SAME = 1, TURNED = \"hidden\" }", "env: OLD → NEW, TURNED restart"},
+		"log file": {"", "logs {\n stdout = \"/tmp/x\"\n}",
+			`logs.stdout: "stdout" → "/tmp/x" restart`},
+		"until": {`depends_on = ["b"]`,
+			`depends_on = [{ child = "b", until = "started" }]`,
+			`depends_on: ["b ready"] → ["b started"]`},
+		"sidecar": {"", "sidecar = true", "sidecar: false → true"},
+		"one of each kind": {"", "cwd = \"/\"\non_failure = \"ignore\"",
+			`cwd: not given → "/" restart, on_failure: "shutdown" → "ignore"`},
+		"another child": {"# ", "}\nchild \"c\" {\ncommand = \"client\"", ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -38,8 +49,10 @@ func TestDifferences(t *testing.T) {
 			}
 		})
 	}
-	global, _ := plan.Differences(load(t, head+"}"), load(t, "shutdown {\n deadline = \"8s\"\n}\n"+head+"}"))
-	if len(global) != 1 || global[0] != (plan.Difference{Attribute: "shutdown.deadline", Old: "9s", New: "8s"}) {
-		t.Errorf("globals: %+v", global)
+	const shorter = "shutdown {\n deadline = \"8s\"\n}\n"
+	got, _ := plan.Differences(load(t, head+"}"), load(t, shorter+head+"}"))
+	want := []plan.Difference{{Attribute: "shutdown.deadline", Old: "9s", New: "8s"}}
+	if !slices.Equal(got, want) {
+		t.Errorf("global attributes: got %+v, want %+v", got, want)
 	}
 }

@@ -9,23 +9,60 @@ import (
 	hclconfig "tp0/supervisor/config/hcl"
 )
 
-// example is a configuration in which many attributes have a value.
+// example is a configuration in which most attributes have a value other than the zero value.
 const example = `
+log_level  = "info"
+log_format = "text"
+
 shutdown {
   deadline = "9s"
+  proof    = "exact"
+  strict   = false
 }
+
 child "server" {
   command      = "server"
+  args         = ["-v"]
+  cwd          = "/"
   env          = { SERVER_PORT = "12345" }
+  umask        = "0027"
+  nice         = 5
+  kill_signal  = "SIGTERM"
   kill_timeout = "5s"
-  ready {
+  rlimits {
+    nofile = 4096
+  }
+  listen "echo" {
     tcp = "127.0.0.1:12345"
   }
+  ready {
+    tcp     = "127.0.0.1:8080"
+    timeout = "5s"
+  }
+  check "alive" {
+    tcp = "127.0.0.1:8080"
+  }
 }
+
 child "client" {
   count      = 2
   command    = "client"
+  env        = { CLI_ID = index }
   depends_on = ["server"]
+  restart {
+    on        = "failure"
+    attempts  = 5
+    interval  = "1m"
+    delay     = "200ms"
+    max_delay = "30s"
+  }
+  on_success = "ignore"
+  on_failure = "shutdown"
+  logs {
+    format = "text"
+    stdout = "stdout"
+    stderr = "stdout"
+  }
 }
 `
 
@@ -51,7 +88,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// load returns the configuration that src is.
+// load returns the configuration of a file with the text src.
 func load(t testing.TB, src string) *config.Config {
 	t.Helper()
 	c, err := hclconfig.Parse([]byte(src), "supervisor.hcl",
