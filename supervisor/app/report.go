@@ -19,7 +19,7 @@ func (a *app) result(openFDs int) (event.ShutdownComplete, fdledger.Result) {
 	complete.Closed += openFDs
 	outcome.Strict = outcome.Strict || a.strict
 	outcome.Fault = outcome.Fault || a.failed || complete.Opened != complete.Closed
-	complete.Verdict = outcome.Verdict()
+	complete.Verdict, complete.Strict = outcome.Verdict(), outcome.Strict
 	return complete, outcome
 }
 

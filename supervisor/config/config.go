@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/findings"
 	"tp0/supervisor/lifecycle"
 )
 
@@ -33,8 +34,9 @@ type Shutdown struct {
 	Deadline time.Duration // from the signal to an empty process table
 	Reserve  time.Duration // the part of Deadline for orphan cleanup and the flush, see [Reserve]
 	Proof    event.Proof
-	Strict   bool   // exit 3 if a descriptor was left open
-	Report   string // the file of the report of the stop; empty for no report
+	Strict   bool            // exit 3 if the stop has a finding
+	Findings findings.Policy // what counts as a finding; the empty level is findings.Data
+	Report   string          // the file of the report of the stop; empty for no report
 }
 
 // Reload says how a new configuration replaces the present one.
@@ -133,6 +135,9 @@ type Policy struct {
 	KillScope    lifecycle.Scope
 	// Descendants says what happens to descendants that outlive the main process.
 	Descendants Descendants
+	// Findings is what counts as a finding. The empty level is that of Shutdown, and the
+	// patterns are added to those of Shutdown.
+	Findings findings.Policy
 	// DiagnoseSignal asks a process for its stacks before SIGKILL; 0 disables it.
 	DiagnoseSignal syscall.Signal
 	ReloadSignal   syscall.Signal // to a process that a reload keeps; 0 disables it

@@ -13,20 +13,21 @@ const (
 
 // Reaped reports that the status of the main process of a child was collected.
 type Reaped struct {
-	Child   string
-	Pid     int
-	Exit    Exit
-	Elapsed time.Duration // since the spawn
-	Stop    time.Duration // since the first signal of its stop
-	Stopped bool          // the process was being stopped
-	Success bool          // its exit code is a success code
-	User    time.Duration // CPU time
-	System  time.Duration // CPU time
-	MaxRSS  int64         // KiB
-	Closed  int           // descriptors that it closed itself after the stop began
-	Left    int           // descriptors that it leaked: the kernel closed them
-	Proof   Proof
-	Tree    TreeCounts
+	Child    string
+	Pid      int
+	Exit     Exit
+	Elapsed  time.Duration // since the spawn
+	Stop     time.Duration // since the first signal of its stop
+	Stopped  bool          // the process was being stopped
+	Success  bool          // its exit code is a success code
+	User     time.Duration // CPU time
+	System   time.Duration // CPU time
+	MaxRSS   int64         // KiB
+	Closed   int           // descriptors that it closed itself after the stop began
+	Left     int           // descriptors that it leaked: the kernel closed them
+	Findings int           // those of Left that are findings
+	Proof    Proof
+	Tree     TreeCounts
 }
 
 // TreeCounts counts the threads of a process and its descendants.
@@ -46,13 +47,17 @@ func (e Reaped) Record() Record {
 		f = append(f, "stop_ms", ms(e.Stop))
 	}
 	f = append(f, "user_ms", ms(e.User), "sys_ms", ms(e.System), "max_rss_kb", e.MaxRSS,
-		"fds_closed", e.Closed, "fds_left", e.Left, "proof", string(e.Proof))
+		"fds_closed", e.Closed, "fds_left", e.Left)
+	if e.Findings > 0 {
+		f = append(f, "findings", e.Findings)
+	}
+	f = append(f, "proof", string(e.Proof))
 	if t := e.Tree; t.Known {
 		f = append(f, "threads", t.Threads, "threads_at_end", t.ThreadsAtEnd,
 			"processes", t.Processes, "forked", t.Forked)
 	}
 	level := Info
-	if e.Left > 0 || e.Exit.Signal == "SIGKILL" {
+	if e.Findings > 0 || e.Exit.Signal == "SIGKILL" {
 		level = Warn
 	}
 	return Record{level, MsgReaped, f}
@@ -70,6 +75,7 @@ type DescendantEnded struct {
 	InStop      bool // it was forked after the stop began
 	Closed      int
 	Left        int
+	Findings    int // those of Left that are findings
 	Threads     int // when the process was first seen
 	Proof       Proof
 	Reason      string // why the proof is not exact
@@ -89,12 +95,16 @@ func (e DescendantEnded) Record() Record {
 		f = append(f, e.Exit.fields()...)
 	}
 	f = append(f, "in_stop", e.InStop, "elapsed_ms", ms(e.Lifetime), "threads", e.Threads,
-		"fds_closed", e.Closed, "fds_left", e.Left, "proof", string(e.Proof))
+		"fds_closed", e.Closed, "fds_left", e.Left)
+	if e.Findings > 0 {
+		f = append(f, "findings", e.Findings)
+	}
+	f = append(f, "proof", string(e.Proof))
 	if e.Reason != "" {
 		f = append(f, "reason", e.Reason)
 	}
 	level := Debug
-	if e.Left > 0 {
+	if e.Findings > 0 || e.Exit.Signal == "SIGKILL" {
 		level = Warn
 	}
 	return Record{level, MsgDescendantEnded, f}

@@ -47,7 +47,7 @@ type FDClosed struct {
 	Internal     bool   // of the supervisor's own machinery, as the pipe of a probe
 }
 
-// Record implements [Event]. A sampled proof makes no warning: the sample can be too old.
+// Record implements [Event]. Only a finding is a warning.
 func (e FDClosed) Record() Record {
 	f := []any{"owner", e.Owner}
 	if e.Pid != 0 {
@@ -65,14 +65,14 @@ func (e FDClosed) Record() Record {
 		f = append(f, "held_by", e.HeldBy)
 	}
 	if e.Finding != "" {
-		f = append(f, "finding", e.Finding)
+		f = append(f, "finding", e.Finding, "harm", e.Harm, "advice", e.Advice)
 	}
 	level := fdLevel(e.Internal)
 	switch {
 	case e.NotCounted != "":
 		level = Debug
 		f = append(f, "uncounted", e.NotCounted)
-	case e.By == ByKernel && e.Proof != ProofSampled:
+	case e.Finding != "":
 		level = Warn
 	}
 	return Record{level, MsgFDClosed, f}

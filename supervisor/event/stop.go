@@ -157,7 +157,7 @@ type Verdict string
 // The verdicts, the best one first.
 const (
 	Graceful Verdict = "graceful"
-	Leaky    Verdict = "leaky"  // a child leaked a descriptor, or the fd ledger does not balance
+	Leaky    Verdict = "leaky"  // there is a finding, or the fd ledger does not balance
 	Forced   Verdict = "forced" // a process had to be killed
 )
 
@@ -166,9 +166,16 @@ type ShutdownComplete struct {
 	Spawned, Reaped, Orphans, Killed int
 	Opened, Closed                   int // descriptors of the supervisor
 	Left                             int // descriptors that children leaked
-	KilledBefore, LeftBefore         int // before the stop, which the verdict does not judge
-	Elapsed, Deadline                time.Duration
-	Verdict                          Verdict
+	Findings                         int // those of Left that are findings
+	Unproven                         int // processes without an exact proof
+	// UnprovenNames are the newest of these processes, as "web (pid 7)". They are logged if the
+	// stop is strict.
+	UnprovenNames            []string
+	Strict                   bool
+	Failed                   []string // instances that failed permanently
+	KilledBefore, LeftBefore int      // before the stop, which the verdict does not judge
+	Elapsed, Deadline        time.Duration
+	Verdict                  Verdict
 }
 
 // Record implements [Event].
@@ -177,10 +184,19 @@ func (e ShutdownComplete) Record() Record {
 	if e.Verdict != Graceful || e.Spawned != e.Reaped || e.Opened != e.Closed {
 		level = Warn
 	}
-	return Record{level, MsgComplete, []any{
+	f := []any{
 		"spawned", e.Spawned, "reaped", e.Reaped, "orphans", e.Orphans, "killed", e.Killed,
 		"fds_opened", e.Opened, "fds_closed", e.Closed, "fds_left", e.Left,
-		"killed_before", e.KilledBefore, "fds_left_before", e.LeftBefore,
-		"elapsed_ms", ms(e.Elapsed), "deadline_ms", ms(e.Deadline), "verdict", string(e.Verdict),
-	}}
+		"findings", e.Findings, "unproven", e.Unproven,
+	}
+	if e.Strict && len(e.UnprovenNames) > 0 {
+		f = append(f, "unproven_processes", list(e.UnprovenNames))
+	}
+	f = append(f, "killed_before", e.KilledBefore, "fds_left_before", e.LeftBefore)
+	if len(e.Failed) > 0 {
+		f = append(f, "failed", list(e.Failed))
+	}
+	f = append(f,
+		"elapsed_ms", ms(e.Elapsed), "deadline_ms", ms(e.Deadline), "verdict", string(e.Verdict))
+	return Record{level, MsgComplete, f}
 }

@@ -65,8 +65,16 @@ var lines = []struct {
 		Owner: "server", Pid: 13, FD: 9, Kind: "file", Target: "/var/lib/echo/journal",
 		By: event.ByKernel, Proof: "exact",
 	},
-		"[WARN]  supervisor: fd closed: owner=server pid=13 fd=9 kind=file " +
+		"[INFO]  supervisor: fd closed: owner=server pid=13 fd=9 kind=file " +
 			"target=/var/lib/echo/journal by=kernel proof=exact"},
+	{event.FDClosed{
+		Owner: "server", Pid: 13, FD: 9, Kind: "file", Target: "/var/lib/echo/journal",
+		By: event.ByKernel, Proof: "exact", Finding: "open", Harm: "the kernel closed it",
+		Advice: "close it",
+	},
+		"[WARN]  supervisor: fd closed: owner=server pid=13 fd=9 kind=file " +
+			"target=/var/lib/echo/journal by=kernel proof=exact finding=open " +
+			`harm="the kernel closed it" advice="close it"`},
 	{event.FDClosed{
 		Owner: "server", Pid: 13, FD: 9, Kind: "file", Target: "/x", By: event.ByKernel,
 		Proof: "sampled",
@@ -106,18 +114,18 @@ var lines = []struct {
 			State: "established", Unread: 1, Unsent: 2, Mode: "rw", Lock: "flock write",
 			Deleted: true,
 		}},
-		`[WARN]  supervisor: fd closed: owner=c pid=14 fd=4 kind=file target=/x by=kernel ` +
+		`[INFO]  supervisor: fd closed: owner=c pid=14 fd=4 kind=file target=/x by=kernel ` +
 			`proof=exact process=sh state=established unread=1 unsent=2 mode=rw lock="flock ` +
 			`write" deleted=true held_by="d (pid 15)"`},
 	{event.Reaped{
-		Child: "c", Pid: 14, Stopped: true, Left: 1, Proof: "exact",
+		Child: "c", Pid: 14, Stopped: true, Left: 1, Findings: 1, Proof: "exact",
 		Tree: event.TreeCounts{
 			Known: true, Threads: 4, ThreadsAtEnd: 1, Processes: 2, Forked: 3,
 		},
 	},
 		"[WARN]  supervisor: child reaped: child=c pid=14 code=0 elapsed_ms=0 stop_ms=0 " +
-			"user_ms=0 sys_ms=0 max_rss_kb=0 fds_closed=0 fds_left=1 proof=exact threads=4 " +
-			"threads_at_end=1 processes=2 forked=3"},
+			"user_ms=0 sys_ms=0 max_rss_kb=0 fds_closed=0 fds_left=1 findings=1 proof=exact " +
+			"threads=4 threads_at_end=1 processes=2 forked=3"},
 	{event.DescendantEnded{
 		Child: "c", Pid: 15, Parent: 14, Command: "sh", InStop: true, Threads: 1,
 		Lifetime: time.Second, Closed: 2, Proof: "exact",
@@ -128,7 +136,7 @@ var lines = []struct {
 		Child: "c", Pid: 15, Parent: 14, Command: "sh", ExitUnknown: true, Left: 1,
 		Proof: "none", Reason: "its exit was not seen",
 	},
-		`[WARN]  supervisor: process ended: child=c pid=15 parent=14 command=sh end=unseen ` +
+		`[INFO]  supervisor: process ended: child=c pid=15 parent=14 command=sh end=unseen ` +
 			`in_stop=false elapsed_ms=0 threads=0 fds_closed=0 fds_left=1 proof=none ` +
 			`reason="its exit was not seen"`},
 	{event.SignalNotHandled{Child: "c", Pid: 14, Signal: "SIGTERM", Disposition: "ignored"},
@@ -160,12 +168,20 @@ var lines = []struct {
 		`[INFO]  supervisor: config reloaded: added=["a", "b"] removed=[] changed=[] kept=[]`,
 	},
 	{event.ShutdownComplete{
-		Spawned: 2, Reaped: 2, Opened: 9, Closed: 9, Left: 1, Elapsed: 9 * time.Millisecond,
-		Deadline: 9 * time.Second, Verdict: event.Leaky,
+		Spawned: 2, Reaped: 2, Opened: 9, Closed: 9, Left: 1, Findings: 1,
+		Elapsed: 9 * time.Millisecond, Deadline: 9 * time.Second, Verdict: event.Leaky,
 	},
 		"[WARN]  supervisor: shutdown complete: spawned=2 reaped=2 orphans=0 killed=0 " +
-			"fds_opened=9 fds_closed=9 fds_left=1 killed_before=0 fds_left_before=0 " +
-			"elapsed_ms=9 deadline_ms=9000 verdict=leaky"},
+			"fds_opened=9 fds_closed=9 fds_left=1 findings=1 unproven=0 killed_before=0 " +
+			"fds_left_before=0 elapsed_ms=9 deadline_ms=9000 verdict=leaky"},
+	{event.ShutdownComplete{
+		Spawned: 2, Reaped: 2, Unproven: 1, UnprovenNames: []string{"web (pid 7)"}, Strict: true,
+		Failed: []string{"db"}, Verdict: event.Graceful,
+	},
+		"[INFO]  supervisor: shutdown complete: spawned=2 reaped=2 orphans=0 killed=0 " +
+			"fds_opened=0 fds_closed=0 fds_left=0 findings=0 unproven=1 " +
+			`unproven_processes=["web (pid 7)"] killed_before=0 fds_left_before=0 ` +
+			`failed=["db"] elapsed_ms=0 deadline_ms=0 verdict=graceful`},
 }
 
 // TestLines checks the stable part of the log.

@@ -20,6 +20,9 @@ func ownedByRuntime(fds []procfs.FD, r Runtime) map[int]string {
 	return own
 }
 
+// Inherited is the reason of a descriptor that does not count because its process inherited it.
+const Inherited = "inherited"
+
 // notCounted returns the descriptors that do not count: number → reason. They are inherited from
 // the parent process, or of the runtime.
 func notCounted(fds []procfs.FD, from map[int]procfs.FD, r Runtime) map[int]string {
@@ -34,7 +37,7 @@ func notCounted(fds []procfs.FD, from map[int]procfs.FD, r Runtime) map[int]stri
 	}
 	own := ownedByRuntime(rest, r)
 	for _, n := range inherited {
-		own[n] = "inherited"
+		own[n] = Inherited
 	}
 	return own
 }

@@ -139,20 +139,19 @@ func TestResult(t *testing.T) {
 	}{
 		{Result{}, event.Graceful, exitcode.OK},
 		{Result{Strict: true}, event.Graceful, exitcode.OK},
-		{Result{FDsLeft: 2, LeftProven: 2}, event.Leaky, exitcode.OK},
-		{Result{FDsLeft: 2, LeftProven: 2, Strict: true}, event.Leaky, exitcode.Leaky},
-		{Result{FDsLeft: 2, Strict: true}, event.Leaky, exitcode.OK},
+		{Result{Findings: 2}, event.Leaky, exitcode.OK},
+		{Result{Findings: 2, Strict: true}, event.Leaky, exitcode.Leaky},
 		{Result{Failed: true}, event.Graceful, exitcode.Failed},
 		{
-			Result{Failed: true, FDsLeft: 1, LeftProven: 1, Strict: true}, event.Leaky,
+			Result{Failed: true, Findings: 1, Strict: true}, event.Leaky,
 			exitcode.Failed,
 		},
 		{Result{Failed: true, Critical: 7}, event.Graceful, 7},
-		{Result{Critical: 143, FDsLeft: 1, LeftProven: 1, Strict: true}, event.Leaky, 143},
+		{Result{Critical: 143, Findings: 1, Strict: true}, event.Leaky, 143},
 		{Result{Critical: 7, Fault: true}, event.Leaky, exitcode.Failed},
 		{Result{Critical: 7, Killed: 1}, event.Forced, exitcode.Forced},
 		{Result{Fault: true}, event.Leaky, exitcode.Failed},
-		{Result{Killed: 1, Failed: true, FDsLeft: 1, Fault: true}, event.Forced, exitcode.Forced},
+		{Result{Killed: 1, Failed: true, Findings: 1, Fault: true}, event.Forced, exitcode.Forced},
 		{Result{Survived: 1}, event.Forced, exitcode.Forced},
 	} {
 		if v, c := tt.outcome.Verdict(), tt.outcome.Code(); v != tt.verdict || c != tt.code {

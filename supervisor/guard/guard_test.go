@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"reflect"
 	"runtime"
 	"strconv"
 	"strings"
@@ -357,22 +358,23 @@ func TestTotals(t *testing.T) {
 	kill := event.SignalSent{Pid: 7, Signal: "SIGKILL"}
 	for _, e := range []event.Event{
 		event.Spawned{Pid: 1 << 30}, event.Spawned{Pid: 1<<30 + 1},
-		event.Reaped{Pid: 1 << 30, Left: 2},
+		event.Reaped{Pid: 1 << 30, Left: 2, Findings: 1},
 		event.FDOpened{}, event.FDOpened{},
 		event.FDClosed{Owner: "supervisor"}, event.FDClosed{Owner: "c"},
 		kill, // before the stop, so it does not count
 		event.ShutdownBegun{},
-		kill, kill, event.OrphanReaped{Pid: 7}, event.DescendantEnded{Left: 1},
+		kill, kill, event.OrphanReaped{Pid: 7}, event.DescendantEnded{Left: 2, Findings: 1},
 	} {
 		g.Emit(e)
 	}
 	got := g.totals.final(time.Now(), time.Hour)
 	got.Elapsed = 0
 	want := event.ShutdownComplete{
-		Spawned: 2, Reaped: 2, Orphans: 1, Killed: 1, Opened: 2, Closed: 1, Left: 3,
+		Spawned: 2, Reaped: 2, Orphans: 1, Killed: 1, Opened: 2, Closed: 1, Left: 2,
+		Findings: 1, KilledBefore: 1, LeftBefore: 2,
 		Deadline: time.Hour, Verdict: event.Forced,
 	}
-	if got != want {
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -14,12 +14,13 @@ type totals struct {
 	mu      sync.Mutex
 	sums    event.ShutdownComplete
 	running map[int]bool // pids of children that are not reaped
-	killed  map[int]bool // pids that got SIGKILL
+	killed  map[int]bool // pids that got SIGKILL; true: in the stop
 }
 
 func newTotals() *totals { return &totals{running: map[int]bool{}, killed: map[int]bool{}} }
 
-// add counts an event. stopping says that a stop has started: kills before it do not count.
+// add counts an event. stopping says that a stop has started: what happened before it is counted
+// apart.
 func (t *totals) add(e event.Event, stopping bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -29,17 +30,17 @@ func (t *totals) add(e event.Event, stopping bool) {
 		t.running[e.Pid] = true
 	case event.Reaped:
 		t.sums.Reaped++
-		t.sums.Left += e.Left
+		t.countLeft(e.Left, e.Findings, stopping)
 		delete(t.running, e.Pid)
 		delete(t.killed, e.Pid) // the pid may belong to another process from now on
 	case event.DescendantEnded:
-		t.sums.Left += e.Left
+		t.countLeft(e.Left, e.Findings, stopping)
 	case event.OrphanReaped:
 		t.sums.Orphans++
 		delete(t.killed, e.Pid)
 	case event.SignalSent:
-		if e.Signal == "SIGKILL" && stopping {
-			t.countKill(e.Pid)
+		if e.Signal == "SIGKILL" {
+			t.countKill(e.Pid, stopping)
 		}
 	case event.FDOpened:
 		t.sums.Opened++
@@ -50,19 +51,35 @@ func (t *totals) add(e event.Event, stopping bool) {
 	}
 }
 
-// countKill counts each process once. The caller holds the lock.
-func (t *totals) countKill(pid int) {
-	if !t.killed[pid] {
-		t.killed[pid] = true
-		t.sums.Killed++
+// countLeft counts the leaked descriptors of a process. The caller holds the lock.
+func (t *totals) countLeft(left, findings int, stopping bool) {
+	if !stopping {
+		t.sums.LeftBefore += left
+		return
 	}
+	t.sums.Left += left
+	t.sums.Findings += findings
+}
+
+// countKill counts each process once in the stop, and once before it. The caller holds the lock.
+func (t *totals) countKill(pid int, stopping bool) {
+	inStop, before := t.killed[pid]
+	switch {
+	case stopping && !inStop:
+		t.sums.Killed++
+	case !stopping && !before:
+		t.sums.KilledBefore++
+	default:
+		return
+	}
+	t.killed[pid] = stopping
 }
 
 // addKill counts a process that the guard killed.
 func (t *totals) addKill(pid int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.countKill(pid)
+	t.countKill(pid, true)
 }
 
 // addReap counts a process that the guard reaped.

@@ -6,6 +6,7 @@ import (
 
 	"tp0/supervisor/event"
 	"tp0/supervisor/fdledger"
+	"tp0/supervisor/findings"
 	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/orchestrator/rollout"
 	"tp0/supervisor/process"
@@ -89,6 +90,7 @@ func (o *Orchestrator) reportSurvivors(inst *instance, x process.Exited) {
 // reportReaped reports how a main process ended, and what became of its descriptors.
 func (o *Orchestrator) reportReaped(inst *instance, x process.Exited) {
 	name, stopped := inst.spec.Name, inst.stop.step > 0
+	o.totals.unproven += x.Untraced
 	if stopped && x.Untraced > 0 {
 		o.opt.Sink.Emit(event.ProofUnavailable{
 			Child: name, Pid: x.Pid, Proof: event.ProofNone, Reason: fmt.Sprintf(
@@ -100,14 +102,14 @@ func (o *Orchestrator) reportReaped(inst *instance, x process.Exited) {
 			Child: name, Pid: x.Pid, Proof: x.FDs.Proof, Reason: x.FDs.Reason,
 		})
 	}
-	closed, left := o.reportFDs(event.FDClosed{Owner: name, Pid: x.Pid}, x.FDs)
+	fds := o.reportFDs(o.policyOf(inst), event.FDClosed{Owner: name, Pid: x.Pid}, x.FDs)
 	e := event.Reaped{
 		Child: name, Pid: x.Pid, Exit: x.Exit, Success: inst.succeeded(x.Status),
 		Elapsed: x.At.Sub(inst.process.spawned), Stopped: stopped,
 		User:   time.Duration(x.Rusage.Utime.Nano()),
 		System: time.Duration(x.Rusage.Stime.Nano()),
 		MaxRSS: x.Rusage.Maxrss,
-		Closed: closed, Left: left, Proof: x.FDs.Proof,
+		Closed: fds.closed, Left: fds.left, Findings: fds.findings, Proof: x.FDs.Proof,
 	}
 	if stopped {
 		e.Stop = x.At.Sub(inst.stop.began)
@@ -131,30 +133,57 @@ func (o *Orchestrator) onDescendantEnded(x process.DescendantEnded) {
 		owner = x.Command
 	}
 	closed := event.FDClosed{Owner: owner, Pid: x.Pid, Process: x.Command}
-	e.Closed, e.Left = o.reportFDs(closed, x.FDs)
+	fds := o.reportFDs(o.policyOf(o.named(x.Child)), closed, x.FDs)
+	e.Closed, e.Left, e.Findings = fds.closed, fds.left, fds.findings
 	o.opt.Sink.Emit(e)
 }
 
+// fdCounts counts the descriptors of a process that ended.
+type fdCounts struct{ closed, left, findings int }
+
 // reportFDs reports each descriptor of a process that ended, and counts those that it left open. e
 // has the fields that all the events have in common.
-func (o *Orchestrator) reportFDs(e event.FDClosed, fds process.FDResult) (closed, left int) {
+func (o *Orchestrator) reportFDs(
+	p findings.Policy, e event.FDClosed, fds process.FDResult,
+) fdCounts {
+	o.countUnproven(e, fds.Proof)
 	if fds.Proof == event.ProofNone {
-		return 0, 0
+		return fdCounts{}
 	}
-	lines, closed, left := fdledger.Compare(fds.Before, fds.After, fds.Inherited, fds.Runtime)
+	var n fdCounts
+	var lines []fdledger.Line
+	lines, n.closed, n.left = fdledger.Compare(fds.Before, fds.After, fds.Inherited, fds.Runtime)
 	e.Proof = fds.Proof
 	for _, l := range lines {
+		e := e
 		e.FD, e.Kind, e.Target, e.NotCounted = l.Num, l.Kind, l.Target, l.Uncounted
 		e.Detail = event.FDDetail(l.Detail)
 		e.By, e.HeldBy = event.ByKernel, fds.Holders[l.Num]
 		if l.ByChild {
 			e.By, e.HeldBy = event.ByChild, ""
 		}
+		judgeLeak(&e, l, fds, p)
+		if e.Finding != "" {
+			n.findings++
+			if l.Uncounted != "" { // an inherited socket, judged at its last holder
+				n.left++
+			}
+		}
 		o.opt.Sink.Emit(e)
 	}
-	o.totals.left += left
-	if fds.Proof == event.ProofExact {
-		o.totals.proven += left
+	o.totals.left += n.left
+	o.totals.findings += n.findings
+	return n
+}
+
+// countUnproven counts a process that ended without an exact proof.
+func (o *Orchestrator) countUnproven(e event.FDClosed, p event.Proof) {
+	if p == event.ProofExact {
+		return
 	}
-	return closed, left
+	name := e.Owner
+	if e.Process != "" && e.Process != e.Owner {
+		name += ": " + e.Process
+	}
+	o.totals.addUnproven(fmt.Sprintf("%s (pid %d)", name, e.Pid))
 }

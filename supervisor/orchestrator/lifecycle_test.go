@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/config"
+	"tp0/supervisor/findings"
 	"tp0/supervisor/lifecycle"
 )
 
@@ -314,15 +315,21 @@ func TestOnFailureAndOnSuccess(t *testing.T) {
 }
 
 func TestLeakyVerdict(t *testing.T) {
-	strict := newConfig(child("a"))
-	strict.Shutdown.Strict = true
+	strict, data := newConfig(child("a")), newConfig(child("a"))
+	strict.Shutdown.Strict, data.Shutdown.Strict = true, true
+	all := newConfig(child("a"))
+	strict.Shutdown.Findings.Level, all.Shutdown.Findings.Level = findings.All, findings.All
+	ofChild := newConfig(child("a"))
+	ofChild.Children[0].Instances[0].Policy.Findings.Level = findings.All
 	for _, tt := range []struct {
 		config *config.Config
 		proof  string
 		end    string
 	}{
-		{newConfig(child("a")), "exact", "leaky 0"},
-		{strict, "sampled", "leaky 0"},
+		{all, "exact", "leaky 0"},
+		{ofChild, "exact", "leaky 0"},
+		{strict, "sampled", "graceful 0"},
+		{data, "exact", "graceful 0"},
 		{strict, "exact", "leaky 3"},
 	} {
 		runScript(t, configs(tt.config), []step{

@@ -13,7 +13,7 @@ import (
 func (o *Orchestrator) Result() fdledger.Result {
 	t, stop := &o.totals, o.totals.inStop()
 	r := fdledger.Result{
-		Killed: stop.killed + stop.escalated, FDsLeft: stop.left, LeftProven: stop.proven,
+		Killed: stop.killed + stop.escalated, Findings: stop.findings,
 		Survived: t.survived, Critical: t.critical,
 		Fault: t.fault || t.spawned != t.reaped, Strict: o.cfg.Shutdown.Strict,
 	}
@@ -27,12 +27,19 @@ func (o *Orchestrator) Result() fdledger.Result {
 // after Supervise.
 func (o *Orchestrator) Summary() event.ShutdownComplete {
 	t, stop := &o.totals, o.totals.inStop()
-	return event.ShutdownComplete{
+	e := event.ShutdownComplete{
 		Spawned: t.spawned, Reaped: t.reaped, Orphans: t.orphans,
-		Killed: stop.killed, Left: stop.left,
+		Killed: stop.killed, Left: stop.left, Findings: stop.findings,
+		Unproven: stop.unproven, UnprovenNames: t.unprovenInStop(),
 		KilledBefore: t.beforeStop.killed, LeftBefore: t.beforeStop.left,
 		Elapsed: time.Since(o.shutdown.began), Deadline: o.cfg.Shutdown.Deadline,
 	}
+	for _, inst := range o.instances {
+		if inst.failed {
+			e.Failed = append(e.Failed, inst.spec.Name)
+		}
+	}
+	return e
 }
 
 // ExitStatus returns the status of the last process, or why it could not be spawned. Call it after

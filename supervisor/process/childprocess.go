@@ -80,6 +80,7 @@ type processTree struct {
 	steps   []sentStep
 	sent    map[identity]int // the last step of processes that got it alone
 	killing killProgress
+	sockets treeSockets
 	// nextContinue is the time of the next SIGCONT to survivors that job control stopped.
 	nextContinue time.Time
 }
@@ -181,7 +182,8 @@ type observed struct {
 	threadsAtEnd int              // number of threads at its exit stop; 0 without one
 	status       *unix.WaitStatus // of the thread that exited last
 	pendingScans
-	traceSet traceSet // of its process tree, for a main process
+	traceSet traceSet     // of its process tree, for a main process
+	sockets  *treeSockets // of its process tree
 	counted  bool
 }
 
@@ -200,6 +202,11 @@ func (o *observed) isMain() bool { return o.owner != nil && o.owner.pid == o.pid
 
 // inState reports whether the process is in a state.
 func (o *observed) inState(s proof.State) bool { return o.machine.State == s }
+
+// hasEnded reports whether the end of the process was seen.
+func (o *observed) hasEnded() bool {
+	return o.inState(proof.Ended) || o.inState(proof.Judged) || o.inState(proof.Reported)
+}
 
 // tracees are the threads of a process that the loop traces.
 type tracees struct {

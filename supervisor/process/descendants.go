@@ -49,6 +49,7 @@ func (o *observed) recordFirstScan(m scannedProcess) {
 	o.threads = len(m.threads)
 	e := &o.evidence
 	e.Before, e.Runtime = m.fds, m.runtime
+	o.sockets.add(m.fds)
 	if o.isMain() {
 		return
 	}
@@ -155,6 +156,7 @@ func (l *Loop) scanInherited(o *observed) {
 			o.firstScans--
 			e := &o.evidence
 			e.Before, e.Inherited, e.Executed = fds, fds, true // its program is unknown yet
+			o.sockets.add(fds)
 			if err != nil {
 				e.Err = err
 			}

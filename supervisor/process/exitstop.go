@@ -76,6 +76,7 @@ func (l *Loop) scannedAtExit(o *observed, x *proof.ExitStopData, v exitScan) {
 func (o *observed) recordFinalScan(v exitScan) {
 	e := &o.evidence
 	e.Final, e.Alive = v.fds, v.Alive
+	o.sockets.add(v.fds)
 	if v.err != nil {
 		e.Err = v.err
 	}

@@ -151,6 +151,9 @@ var ErrRevoked = errors.New("the stop started before the fork")
 // FDResult is what the scans found about the descriptors of a process.
 type FDResult = proof.Result
 
+// Socket is what the scans found about a socket that a process had open at its exit.
+type Socket = proof.Socket
+
 // Survivor is a process that outlived the main process of its tree.
 type Survivor struct {
 	Pid     int

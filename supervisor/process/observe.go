@@ -11,7 +11,7 @@ import (
 // observe starts to observe a process.
 func (l *Loop) observe(o *observed) *observed {
 	o.machine = proof.New(o.isMain(), l.privileged)
-	o.firstSeen = time.Now()
+	o.firstSeen, o.sockets = time.Now(), l.treeSocketsOf(o.owner)
 	o.machine.SetBudget(l.budget, o.firstSeen)
 	l.observed[o.pid] = o
 	l.updateTraceSet(o)

@@ -163,7 +163,9 @@ type tracing struct {
 	holders     holders
 	budget      proof.Budget
 	orphanSet   traceSet // of the orphans without a known process tree
-	privileged  bool     // we have CAP_SYS_PTRACE
+	// orphanSockets are the sockets of these orphans.
+	orphanSockets treeSockets
+	privileged    bool // we have CAP_SYS_PTRACE
 	// perform carries out an action of the state machine of an observed process.
 	perform func(*observed, proof.Action, stopCause)
 	// mainEnded continues with a child process whose main process has ended, once no fd

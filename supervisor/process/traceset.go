@@ -53,3 +53,12 @@ func (l *Loop) updateTraceSet(o *observed) {
 		}
 	}
 }
+
+// treeSocketsOf returns the sockets of a process tree. For nil it returns those of the orphans
+// without a known process tree.
+func (l *Loop) treeSocketsOf(c *childProcess) *treeSockets {
+	if c == nil {
+		return &l.orphanSockets
+	}
+	return &c.tree.sockets
+}

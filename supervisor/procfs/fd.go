@@ -18,6 +18,8 @@ type FD struct {
 	Target string // a path, "pipe:[7]", "pid 9", "tcp 0.0.0.0:12345 listen"
 	Detail FDDetail
 
+	Socket *sockdiag.Endpoint // nil: no socket, or one that is not resolved
+
 	CloseOnExec bool // of a file: execve(2) closes the descriptor
 
 	link  string         // name in the fd directory

@@ -24,6 +24,7 @@ func Resolve(fds []FD, sockets map[uint64]sockdiag.Socket) {
 		}
 		fds[i].Target = d.Text
 		fds[i].Detail = FDDetail{State: d.State, Unread: d.Unread, Unsent: d.Unsent}
+		fds[i].Socket = &d.Endpoint
 		if q := s.Query(); q != "" {
 			fds[i].query = q
 		}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"tp0/supervisor/sockdiag"
@@ -73,7 +74,7 @@ func TestResolveKnown(t *testing.T) {
 			if !got.Resolved() {
 				t.Fatalf("the kernel does not find %s", want.Target)
 			}
-			return got == want
+			return reflect.DeepEqual(got, want)
 		})
 	}
 	if NeedsSocketPart(os.Getpid(), before, 0) {

@@ -79,9 +79,13 @@ func (s InetSocket) describe() Description {
 	if s.Protocol != "tcp" {
 		return d
 	}
+	if s.Remote.Port() != 0 && s.State != tcpClose {
+		d.Connection, d.Local, d.Remote = true, s.Local, s.Remote
+	}
 	switch s.State {
 	case tcpListen:
 		d.State, d.Unread, d.Unsent = listenState(s.received), 0, 0
+		d.Listener, d.Waiting = true, uint64(s.received)
 	case tcpCloseWait:
 		d.Unread -= min(d.Unread, 1)
 	case tcpSynSent, tcpSynRecv, tcpFinWait1:

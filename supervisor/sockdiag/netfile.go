@@ -167,7 +167,7 @@ func decodeUnixLine(line []byte) Description {
 	flags, _ := strconv.ParseUint(f[2], 16, 32)
 	switch {
 	case flags&(1<<16) != 0:
-		d.Text, d.State = d.Text+" listen", "listen"
+		d.Text, d.State, d.Listener = d.Text+" listen", "listen", true
 	case f[4] == "03":
 		d.State = "established"
 	}

@@ -101,10 +101,11 @@ func parseUnixAttributes(b []byte) (a unixAttributes) {
 func decodeUnix(message []byte) Description {
 	kind, state := message[1], message[2]
 	a := parseUnixAttributes(message[unixMessageSize:])
-	d := Description{Text: unixText(a.name), Unread: uint64(a.queue), Peer: a.peer}
+	d := Description{Text: unixText(a.name), Unread: uint64(a.queue)}
 	switch {
 	case state == tcpListen:
 		d.Text, d.State, d.Unread = d.Text+" listen", listenState(a.queue), 0
+		d.Listener, d.Waiting = true, uint64(a.queue)
 	case a.shutdown == 3 && a.peer == 0 && kind != unix.SOCK_DGRAM:
 		d.State = "peer closed"
 	// A datagram socket that others are connected to has this state too.
@@ -112,8 +113,8 @@ func decodeUnix(message []byte) Description {
 		d.State = "established"
 	}
 	d.State = joinWords(unixTypes[kind], d.State)
-	if kind == unix.SOCK_DGRAM {
-		d.Peer = 0
+	if kind != unix.SOCK_DGRAM {
+		d.Peer, d.Connection = a.peer, a.peer != 0
 	}
 	return d
 }

@@ -20,6 +20,15 @@ type Result struct {
 	Runtime   fdledger.Runtime // of the program that it ran
 	// Holders are the other processes that have an fd open, by its number in After: "sh (pid 20)".
 	Holders map[int]string
+	// Sockets tells more of the sockets in After, by number. It is nil if nobody looked.
+	Sockets map[int]Socket
+}
+
+// Socket is what is known of a socket that a process had open at its exit.
+type Socket struct {
+	Given  bool // its process tree did not open it: it was passed on to the main process
+	Shared bool // another process has it open, or the process that had it last was judged
+	InTree bool // its peer belongs to the same process tree
 }
 
 // Evidence is what the fd scans of a process found.
