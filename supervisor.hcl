@@ -5,7 +5,8 @@ log_format = "text"
 log_fds    = "all" # every descriptor, also those of the supervisor
 
 shutdown {
-  deadline = "9s" # less than the 10 s of `docker stop`
+  deadline = "9s"  # less than the 10 s of `docker stop`
+  findings = "all" # every descriptor that a program leaks makes the verdict leaky
 }
 
 child "server" {

@@ -112,7 +112,9 @@ func (e *execution) config(path string, remote bool) *config.Config {
 		launch.Ready = &config.Ready{Probe: config.Probe{TCP: o.ReadyTCP}, Timeout: o.ReadyTimeout}
 	}
 	return config.ForCommand(filepath.Base(o.Command[0]), launch,
-		config.Shutdown{Deadline: o.Deadline, Proof: event.ProofExact, Strict: o.Strict},
+		config.Shutdown{
+			Deadline: o.Deadline, Proof: event.ProofExact, Strict: o.Strict, Findings: o.Findings,
+		},
 		config.Log{Level: level, Format: "text", FDs: event.LogChildren}, e.rewrite(unix.SIGTERM))
 }
 

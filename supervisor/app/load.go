@@ -12,6 +12,7 @@ import (
 	"tp0/supervisor/config"
 	hclconfig "tp0/supervisor/config/hcl"
 	"tp0/supervisor/event"
+	"tp0/supervisor/findings"
 	"tp0/supervisor/limits"
 	"tp0/supervisor/watch"
 )
@@ -40,8 +41,18 @@ func (a *app) load(o cli.RunOptions) (l loadResult) {
 		l.sources = watch.NewSources(a.files)
 		opt.OnRead, opt.OnList = l.sources.AddFile, l.sources.AddDirectory
 	}
-	l.cfg, l.err = hclconfig.Load(o.Config, opt)
+	if l.cfg, l.err = hclconfig.Load(o.Config, opt); l.err == nil {
+		setFindings(&l.cfg.Shutdown.Findings, o.Findings)
+	}
 	return l
+}
+
+// setFindings applies --findings and --allow to the policy of the file.
+func setFindings(p *findings.Policy, flags findings.Policy) {
+	if flags.Level != "" {
+		p.Level = flags.Level
+	}
+	p.Allow = append(p.Allow, flags.Allow...)
 }
 
 // reload loads the configuration again. Its error is for the log.

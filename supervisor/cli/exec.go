@@ -31,7 +31,7 @@ ended within the deadline too.
 Exit codes:
     n  the command's own; 128+n if signal n ended it
     2  the command line is wrong
-    3  a descriptor was leaked (with --strict)
+    3  there is a finding, see --findings (with --strict)
   124  a process had to be killed
   126  the command is not executable
   127  the command was not found`,
@@ -80,7 +80,7 @@ func (o *ExecOptions) addFlags(cmd *cobra.Command, texts *execTexts) {
 		"get this `signal` when the parent of the supervisor dies (default none)",
 	)
 	f.IntSliceVarP(
-		&o.Success, "success-code", "e", nil, "count this exit `code` of the command as 0",
+		&o.Success, "success-code", "e", nil, "count this exit `code` of the command itself as 0",
 	)
 	f.StringVar(
 		&texts.wait, "wait", "all",
@@ -88,8 +88,10 @@ func (o *ExecOptions) addFlags(cmd *cobra.Command, texts *execTexts) {
 	)
 	f.BoolVar(&o.Session, "setsid", false, "run the command in a session of its own")
 	f.BoolVar(
-		&o.Strict, "strict", false, "exit with code 3 if a descriptor was leaked, and print which",
+		&o.Strict, "strict", false,
+		"exit with code 3 if there is a finding, and print a table of the findings",
 	)
+	addFindings(cmd, &o.Findings, "data")
 	f.StringVar(
 		&o.Report, "report", "",
 		"write the report of the stop to this `file`: HTML if the name ends in .html, else JSON",

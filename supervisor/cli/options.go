@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/findings"
 	"tp0/supervisor/lifecycle"
 )
 
@@ -15,7 +16,10 @@ type RunOptions struct {
 	Watch   bool     // reload when a file of the configuration changes
 	PidFile string   // empty: none
 	Strict  bool     // as shutdown { strict = true }
-	Report  string   // instead of shutdown { report = … }; empty: as the file says
+	// Findings replaces shutdown { findings } unless its level is empty, and its patterns are
+	// added to shutdown { allow }.
+	Findings findings.Policy
+	Report   string // instead of shutdown { report = … }; empty: as the file says
 
 	Vars, VarFiles []string // as in [config.Options]; VarFiles are absolute paths
 }
@@ -31,6 +35,7 @@ type ExecOptions struct {
 	MainOnly    bool        // the descendants of the command are left alone
 	Session     bool
 	Strict      bool
+	Findings    findings.Policy
 	TermAfter   time.Duration // after the command is ready; negative: never
 	// address that the ready command listens on; empty: ready when executed
 	ReadyTCP     string

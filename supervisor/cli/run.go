@@ -20,7 +20,7 @@ Exit codes:
     0  every child ended with success or in the stop
     1  a child failed permanently (a critical child sets its own code)
     2  the command line or the configuration is wrong
-    3  a child leaked a descriptor (with --strict)
+    3  the stop has a finding, see --findings (with --strict)
   124  a process had to be killed`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) (err error) {
@@ -48,8 +48,9 @@ Exit codes:
 		"write the pid of the supervisor to this `file`, and remove the file at the end",
 	)
 	cmd.Flags().BoolVar(
-		&o.Strict, "strict", false, "exit with code 3 if a child leaked a descriptor",
+		&o.Strict, "strict", false, "exit with code 3 if the stop has a finding",
 	)
+	addFindings(cmd, &o.Findings, "as the configuration says")
 	cmd.Flags().StringVar(
 		&o.Report, "report", "",
 		"write the report of the stop to this `file`: HTML if the name ends in .html, else JSON",

@@ -91,6 +91,8 @@ child "server" {
 	"shutdown": `shutdown {
   deadline = "9s" # docker stop kills after 10
   strict   = true
+  findings = "sockets"
+  allow    = ["epoll", "file:/var/log/**"]
   report   = "/tmp/stop.html"
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
+	"tp0/supervisor/findings"
 	"tp0/supervisor/lifecycle"
 
 	"github.com/hashicorp/hcl/v2"
@@ -102,8 +103,11 @@ const (
 
 func defaultConfig() *config.Config {
 	return &config.Config{
-		Log:      config.Log{Level: "info", Format: "text", FDs: event.LogChildren},
-		Shutdown: config.Shutdown{Deadline: 9 * time.Second, Proof: event.ProofExact},
+		Log: config.Log{Level: "info", Format: "text", FDs: event.LogChildren},
+		Shutdown: config.Shutdown{
+			Deadline: 9 * time.Second, Proof: event.ProofExact,
+			Findings: findings.Policy{Level: findings.Data},
+		},
 	}
 }
 
@@ -163,7 +167,9 @@ var fileSchema = block[config.Config]{
 			field("proof", func(c *config.Config) *event.Proof { return &c.Shutdown.Proof }, oneOf(event.ProofExact, event.ProofSampled, event.ProofNone),
 				"How a child's descriptors are looked at as it exits."),
 			field("strict", func(c *config.Config) *bool { return &c.Shutdown.Strict }, boolean,
-				"Exit with 3 if a descriptor was left open."),
+				"Exit with code 3 if the stop has a finding."),
+			field("findings", func(c *config.Config) *findings.Level { return &c.Shutdown.Findings.Level }, oneOf(findings.Levels()...), findingsDoc),
+			field("allow", func(c *config.Config) *[]findings.Pattern { return &c.Shutdown.Findings.Allow }, patterns, allowDoc),
 			field("report", func(c *config.Config) *string { return &c.Shutdown.Report }, notEmpty,
 				"The file that the report of the stop is written to: a page if it ends in .html, else JSON. It is relative to the supervisor's own directory."),
 		},
@@ -264,6 +270,10 @@ var childSchema = block[childValues]{
 			"The signal that asks a program which does not end for its stacks, before it gets SIGKILL: SIGQUIT for Go and the JVM. It takes the last quarter of kill_timeout, 500 ms at most."),
 		field("reload_signal", func(v *childValues) *syscall.Signal { return &v.policy.ReloadSignal }, anySignal,
 			"The signal that tells it of each reload of the supervisor that leaves its run alone, so that it reads its own files again."),
+		field("findings", func(v *childValues) *findings.Level { return &v.policy.Findings.Level }, oneOf(findings.Levels()...),
+			"Which descriptors of this child are findings, as in the `shutdown` block. Without this attribute, `shutdown.findings` is used."),
+		field("allow", func(v *childValues) *[]findings.Pattern { return &v.policy.Findings.Allow }, patterns,
+			"Descriptors of this child that are never findings. They are added to `shutdown.allow`."),
 		field("success_codes", func(v *childValues) *[]int { return &v.policy.SuccessCodes }, codes,
 			"The exit codes that are a success, for restart, on_success and the log; all of them, so 0 is to be among them. An end by a signal has 128 and its number: 143 for SIGTERM."),
 		field("on_success", func(v *childValues) *config.Action { return &v.policy.OnSuccess }, oneOf(config.Ignore, config.ShutDown),

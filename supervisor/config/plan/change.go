@@ -141,6 +141,8 @@ var globals = []compared[config.Config]{
 	compare("shutdown.deadline", func(c *config.Config) any { return c.Shutdown.Deadline }),
 	compare("shutdown.proof", func(c *config.Config) any { return c.Shutdown.Proof }),
 	compare("shutdown.strict", func(c *config.Config) any { return c.Shutdown.Strict }),
+	compare("shutdown.findings", func(c *config.Config) any { return c.Shutdown.Findings.Level }),
+	compare("shutdown.allow", func(c *config.Config) any { return c.Shutdown.Findings.Allow }),
 	compare("shutdown.report", func(c *config.Config) any { return c.Shutdown.Report }),
 }
 
@@ -181,6 +183,8 @@ var attributes = append([]compared[instance]{
 	compare("descendants", func(p *instance) any { return p.Policy.Descendants }),
 	compare("kill_hold", func(p *instance) any { return p.Policy.KillHold }),
 	compare("diagnose_signal", func(p *instance) any { return p.Policy.DiagnoseSignal }),
+	compare("findings", func(p *instance) any { return p.Policy.Findings.Level }),
+	compare("allow", func(p *instance) any { return p.Policy.Findings.Allow }),
 	compare("reload_signal", func(p *instance) any { return p.Policy.ReloadSignal }),
 	compare("oneshot", func(p *instance) any { return p.Policy.Oneshot }),
 	compare("sidecar", func(p *instance) any { return p.Policy.Sidecar }),

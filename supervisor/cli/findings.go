@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"tp0/supervisor/findings"
+)
+
+// addFindings adds the flags that say what counts as a finding. usual is the level without the
+// flag.
+func addFindings(cmd *cobra.Command, p *findings.Policy, usual string) {
+	f := cmd.Flags()
+	f.Var(
+		(*levelFlag)(&p.Level), "findings",
+		"count leaked descriptors of this `level` as findings: data, sockets or all (default "+
+			usual+")",
+	)
+	f.Var(
+		(*allowFlag)(&p.Allow), "allow",
+		"never count such a leaked `descriptor` as a finding, as epoll or 'file:/var/log/**'; "+
+			"can be repeated",
+	)
+}
+
+// levelFlag is the value of --findings.
+type levelFlag findings.Level
+
+func (f *levelFlag) String() string { return "" } // its default is in its description
+
+func (f *levelFlag) Type() string { return "level" }
+
+func (f *levelFlag) Set(text string) error {
+	if !slices.Contains(findings.Levels(), findings.Level(text)) {
+		return fmt.Errorf("%q is not a level: use data, sockets or all", text)
+	}
+	*f = levelFlag(text)
+	return nil
+}
+
+// allowFlag is the value of --allow.
+type allowFlag []findings.Pattern
+
+func (f *allowFlag) String() string {
+	var all []string
+	for _, p := range *f {
+		all = append(all, p.String())
+	}
+	return strings.Join(all, " ")
+}
+
+func (f *allowFlag) Type() string { return "descriptor" }
+
+func (f *allowFlag) Set(text string) error {
+	p, err := findings.ParsePattern(text)
+	if err != nil {
+		return err
+	}
+	*f = append(*f, p)
+	return nil
+}
