@@ -136,7 +136,7 @@ var lines = []struct {
 		Child: "c", Pid: 15, Parent: 14, Command: "sh", ExitUnknown: true, Left: 1,
 		Proof: "none", Reason: "its exit was not seen",
 	},
-		`[INFO]  supervisor: process ended: child=c pid=15 parent=14 command=sh end=unseen ` +
+		`[DEBUG] supervisor: process ended: child=c pid=15 parent=14 command=sh end=unseen ` +
 			`in_stop=false elapsed_ms=0 threads=0 fds_closed=0 fds_left=1 proof=none ` +
 			`reason="its exit was not seen"`},
 	{event.SignalNotHandled{Child: "c", Pid: 14, Signal: "SIGTERM", Disposition: "ignored"},
