@@ -13,33 +13,34 @@ import (
 	"testing"
 )
 
-// raws are the system calls of which Go's scheduler is not told, by file and
-// first argument, and why none of them can block. A thread that blocks in such
-// a call cannot be preempted: the next garbage collection waits for it with all
-// other goroutines stopped, the last guard's too.
+// raws has the raw system calls by file and first argument, each with the reason why it cannot
+// block. Go's scheduler does not know of a raw call and cannot preempt its thread. The next garbage
+// collection would wait for the thread with all other goroutines stopped, including the last guard.
 var raws = map[string]string{
-	"process/spawn/syscall.go call":                  "changes the ids of a thread; in the start verb, which has one goroutine",
-	"process/spawn/attributes.go SYS_RT_SIGACTION":   "a table of this process; in the start verb",
-	"process/spawn/attributes.go SYS_RT_SIGPROCMASK": "a mask of this thread; in the start verb",
-	"process/syscalls.go call":                       "setresuid, setresgid, setfsuid and setfsgid change the ids of a thread",
-	"process/syscalls.go SYS_WAITID":                 "WNOHANG",
-	"process/syscalls.go SYS_WAIT4":                  "WNOHANG",
-	"process/syscalls.go SYS_PTRACE":                 "a request about a stopped thread, or PTRACE_INTERRUPT; PTRACE_SEIZE can wait for an execve and is not raw",
-	"procfs/stat.go SYS_OPENAT":                      "opens a stat file of /proc, which is always there",
-	"procfs/stat.go SYS_READ":                        "reads it: the kernel has all that is in it",
-	"procfs/stat.go SYS_CLOSE":                       "closes it",
+	"process/spawn/syscall.go call":                  "changes the ids of a thread of the start verb",
+	"process/spawn/attributes.go SYS_RT_SIGACTION":   "changes a table of the start verb's process",
+	"process/spawn/attributes.go SYS_RT_SIGPROCMASK": "changes a mask of the start verb's thread",
+	"process/syscalls.go call":                       "changes the ids of a thread",
+	"process/syscalls.go SYS_WAITID":                 "has WNOHANG",
+	"process/syscalls.go SYS_WAIT4":                  "has WNOHANG",
+	"process/syscalls.go SYS_PTRACE":                 "concerns a stopped thread, or is PTRACE_INTERRUPT",
+	"procfs/stat.go SYS_OPENAT":                      "/proc is in memory",
+	"procfs/stat.go SYS_READ":                        "/proc is in memory",
+	"procfs/stat.go SYS_CLOSE":                       "/proc is in memory",
 }
 
-// rawCalls are the functions that make such a call.
+// rawCalls are the functions that make a raw system call.
 var rawCalls = map[string]bool{
 	"RawSyscall": true, "RawSyscall6": true, "RawSyscallNoError": true, "RawVforkSyscall": true,
 }
 
-// TestRawCallsCannotBlock holds the program against the table.
+// TestRawCallsCannotBlock compares the raw system calls of the program with raws. PTRACE_SEIZE can
+// wait for an execve, so it must not be raw.
 func TestRawCallsCannotBlock(t *testing.T) {
 	seen := map[string]bool{}
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.HasPrefix(path, "fixture") {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") ||
+			strings.HasSuffix(path, "_test.go") || strings.HasPrefix(path, "fixture") {
 			return err
 		}
 		files := token.NewFileSet()
@@ -63,21 +64,24 @@ func TestRawCallsCannotBlock(t *testing.T) {
 					use := fmt.Sprintf("%s %s", path, name.String())
 					seen[use] = true
 					if raws[use] == "" {
-						t.Errorf("%s is raw: say in the table why it cannot block, or use unix.Syscall", use)
+						t.Errorf("%s is raw: add to raws why it cannot block, or use unix.Syscall",
+							use)
 					}
 				}
-				if f, ok := n.Fun.(*ast.Ident); ok && f.Name == "ptrace" && contains(n, "PTRACE_SEIZE", "PTRACE_ATTACH") {
+				if f, ok := n.Fun.(*ast.Ident); ok && f.Name == "ptrace" &&
+					contains(n, "PTRACE_SEIZE", "PTRACE_ATTACH") {
 					seized = true
 				}
 			case *ast.SelectorExpr:
 				if rawCalls[n.Sel.Name] && !called[n] {
-					t.Errorf("%s: %s is used otherwise than to call it", files.Position(n.Pos()), n.Sel.Name)
+					t.Errorf("%s: %s must be called directly, or its use cannot be checked",
+						files.Position(n.Pos()), n.Sel.Name)
 				}
 			}
 			return true
 		})
 		if seized {
-			t.Errorf("%s traces by a raw call, which may wait: use ptraceSeize", path)
+			t.Errorf("%s attaches with the raw function ptrace, which can block: use ptraceSeize", path)
 		}
 		return nil
 	})
@@ -86,11 +90,12 @@ func TestRawCallsCannotBlock(t *testing.T) {
 	}
 	for use := range raws {
 		if !seen[use] {
-			t.Errorf("%s is in the table, and nowhere in the program", use)
+			t.Errorf("%s is in raws but not in the program", use)
 		}
 	}
 }
 
+// contains reports whether n uses one of the names of a package.
 func contains(n ast.Node, names ...string) (found bool) {
 	ast.Inspect(n, func(n ast.Node) bool {
 		if s, ok := n.(*ast.SelectorExpr); ok {

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// benchLines is how many lines of 100 bytes one iteration relays.
+// benchLines is the number of lines, of 100 bytes each, that one iteration relays.
 const benchLines = 1_000_000
 
 // playFlood prints args[0] equal lines as fast as it can.
@@ -31,8 +31,8 @@ func playFlood(args []string) int {
 	return 0
 }
 
-// BenchmarkRelay relays a million lines from processes to a reader; copy is
-// the floor, a loop of read(2) and write(2) in our place.
+// BenchmarkRelay relays a million lines from processes to a reader. For comparison, copy is a loop
+// of read(2) and write(2) without a relay.
 func BenchmarkRelay(b *testing.B) {
 	for _, children := range []int{1, 8} {
 		for _, format := range []string{"copy", formatRaw, formatText, formatJSON} {
@@ -76,14 +76,15 @@ func relayOnce(b *testing.B, format string, children int) {
 	}
 	sink.Close()
 	if n := <-lines; n != benchLines {
-		b.Errorf("%d lines came", n)
+		b.Errorf("got %d lines, want %d", n, benchLines)
 	}
 	unix.Close(p[0])
 }
 
+// relayAll starts children whose lines a relay writes to sink, and waits until all are relayed.
 func relayAll(b *testing.B, sink *os.File, format string, children int) (pids []int) {
 	h := NewRelay(Options{Stdout: sink, Stderr: sink, FDs: noLedger{}})
-	var runs []*ChildOutput
+	var outputs []*ChildOutput
 	for i := range children {
 		r, err := h.Prepare(Spec{Instance: fmt.Sprint("client", i), Format: format,
 			Stdout: "stdout", Stderr: "none"})
@@ -93,9 +94,9 @@ func relayAll(b *testing.B, sink *os.File, format string, children int) (pids []
 		out, _ := r.ChildFiles()
 		pids = append(pids, flood(b, out, children))
 		r.Started()
-		runs = append(runs, r)
+		outputs = append(outputs, r)
 	}
-	for _, r := range runs {
+	for _, r := range outputs {
 		<-r.Done()
 	}
 	if err := h.Close(b.Context()); err != nil {
@@ -104,6 +105,7 @@ func relayAll(b *testing.B, sink *os.File, format string, children int) (pids []
 	return pids
 }
 
+// flood starts a process that prints its part of the lines to out.
 func flood(b *testing.B, out, children int) int {
 	pid, err := syscall.ForkExec("/proc/self/exe",
 		[]string{"relay.test", fmt.Sprint(benchLines / children)}, &syscall.ProcAttr{
@@ -115,7 +117,7 @@ func flood(b *testing.B, out, children int) int {
 	return pid
 }
 
-// copyAll lets all children write into one pipe, and copies that.
+// copyAll starts children that write into one pipe, and copies the pipe to a descriptor.
 func copyAll(b *testing.B, to, children int) (pids []int) {
 	var p [2]int
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {

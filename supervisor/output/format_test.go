@@ -78,7 +78,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// FuzzFormats holds both formats against their promises, the slow way.
+// FuzzFormats compares both formats with slow and simple implementations.
 func FuzzFormats(f *testing.F) {
 	for _, seed := range []string{"", "plain text", "a\x1b[1mb\u0085\xc2", "\xff\xfe日本\u2028",
 		strings.Repeat("1234567\x7f", 9), "\xc2\x80\xc2\xa0"} {
@@ -159,7 +159,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// A line costs no allocation, whatever is in it.
+// TestFormatAllocates checks that no line causes an allocation.
 func TestFormatAllocates(t *testing.T) {
 	lines := [][]byte{
 		numbered("m", 1)[:lineWidth-1],
@@ -177,7 +177,7 @@ func TestFormatAllocates(t *testing.T) {
 				dst = f.append(dst[:0], line, more)
 			}
 		}); n != 0 {
-			t.Errorf("%s: %v allocations", kind, n)
+			t.Errorf("%s: got %v allocations, want none", kind, n)
 		}
 	}
 }
@@ -199,7 +199,7 @@ func BenchmarkFormat(b *testing.B) {
 func TestTail(t *testing.T) {
 	var tl tail
 	if got := tl.list(); len(got) != 0 {
-		t.Errorf("a run that printed nothing has %q", got)
+		t.Errorf("got the tail %q of a process without output, want nothing", got)
 	}
 	tl.add([]byte("one\n\n  \ntwo\r\n"))
 	tl.add([]byte("three\x1b[1m\n"))
@@ -217,7 +217,7 @@ func TestTail(t *testing.T) {
 			t.Errorf("line %d is %q", i, line)
 		}
 		if i >= 3 && len(line) < tailWidth-8 {
-			t.Errorf("line %d has %d bytes only", i, len(line))
+			t.Errorf("line %d has only %d bytes", i, len(line))
 		}
 	}
 }

@@ -40,8 +40,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// environ returns the environment of a role. Without GORACE the race detector delays each exit by
-// a second.
+// environ returns the environment of a role. Without GORACE the race detector delays each exit by a
+// second.
 func environ(role string) []string {
 	return append(os.Environ(), "RELAY_TEST_ROLE="+role, "GORACE=atexit_sleep_ms=0")
 }
@@ -368,8 +368,8 @@ func duplicate(t *testing.T, fd int) *os.File {
 	return os.NewFile(uintptr(n), "child's end")
 }
 
-// spawn starts the test binary in a role with the descriptors of r, and returns
-// a function that waits for its exit code.
+// spawn starts the test binary in a role with the descriptors of r, and returns a function that
+// waits for its exit code.
 func (s *testRelay) spawn(r *ChildOutput, role string, stdin *os.File,
 	args ...string) (wait func() int) {
 	s.t.Helper()
@@ -422,7 +422,7 @@ func waitDone(t *testing.T, r *ChildOutput) {
 	select {
 	case <-r.Done():
 	case <-time.After(10 * time.Second):
-		t.Fatal("the run is not done")
+		t.Fatal("the output has not ended")
 	}
 }
 

@@ -144,11 +144,11 @@ func TestMillionLines(t *testing.T) {
 	<-r.Done() // bounded by the timeout of the test
 	s.shut()
 	if n := <-count; n != million || code != 0 {
-		t.Errorf("%d lines of %d were relayed, exit code %d", n, million, code)
+		t.Errorf("got %d of %d lines and exit code %d", n, million, code)
 	}
 	t.Logf("%d lines in %v", million, time.Since(start))
 	if lines, _ := s.drops.sum(); lines != 0 {
-		t.Errorf("%d lines were dropped", lines)
+		t.Errorf("got %d dropped lines, want none", lines)
 	}
 }
 
@@ -223,12 +223,12 @@ func TestBlockedReader(t *testing.T) {
 			s := newTestRelay(t, blocking)
 			r := s.prepare(text("a"))
 			if code := s.spawn(r, "lines", nil, fmt.Sprint(n), "1", "m")(); code != 0 {
-				t.Errorf("the child ended with %d", code)
+				t.Errorf("got exit code %d, want 0", code)
 			}
 			waitDone(t, r)
 			if first := s.drops.list()[0]; first.reason != "stalled" || first.dest != "stdout" ||
 				first.lines == 0 {
-				t.Errorf("first report: %+v", first)
+				t.Errorf("got the first report %+v", first)
 			}
 			got := reading(s.out)
 			if err := s.Flush(within(t, 10*time.Second)); err != nil {
@@ -273,15 +273,15 @@ func TestReaderGone(t *testing.T) {
 	out.Close()
 	waitDone(t, r)
 	if err := s.Flush(within(t, time.Second)); err != nil {
-		t.Errorf("flush of a broken sink: %v", err)
+		t.Errorf("flush of a broken sink returned %v", err)
 	}
 	if got := s.drops.list(); len(got) != 1 || got[0] != (drop{"stdout", 1, 10, "broken pipe"}) {
-		t.Errorf("reports before the end: %+v", got)
+		t.Errorf("got the reports %+v before the close", got)
 	}
 	s.shut()
 	if got := s.drops.list(); len(got) != 2 ||
 		got[1] != (drop{"stdout", n, n * (lineWidth + 4), "broken pipe"}) {
-		t.Errorf("reports: %+v", got)
+		t.Errorf("got the reports %+v", got)
 	}
 }
 
@@ -328,16 +328,16 @@ func TestLongLine(t *testing.T) {
 			text := got()
 			if format == "raw" {
 				if text != line+"\nshort\n" {
-					t.Errorf("%d bytes were relayed of %d", len(text), len(line)+7)
+					t.Errorf("got %d bytes, want %d", len(text), len(line)+7)
 				}
 				return
 			}
 			whole, pieces := joined(t, format, text)
 			if whole != line+"\nshort\n" {
-				t.Errorf("%d bytes were relayed of %d", len(whole), len(line)+7)
+				t.Errorf("got %d bytes, want %d", len(whole), len(line)+7)
 			}
 			if pieces < size/maxLine || pieces > size/maxLine+3 {
-				t.Errorf("%d pieces", pieces)
+				t.Errorf("got %d pieces", pieces)
 			}
 		})
 	}
@@ -390,14 +390,14 @@ func TestLineInTwoReads(t *testing.T) {
 		}
 		out.WriteString("end\n")
 		if line, err := got.ReadString('\n'); err != nil || line != "[a] "+begin+"end\n" {
-			t.Errorf("%d bytes and the end: got %.20q… of %d bytes, %v", size, line, len(line), err)
+			t.Errorf("%d bytes and a newline: got %.20q… of %d bytes, %v", size, line,
+				len(line), err)
 		}
 	}
 }
 
 // TestCloseWithOpenPipe checks that Close ends the streams and relays what is in the pipes,
-// although
-// a descendant has the other ends open.
+// although a descendant has the other ends open.
 func TestCloseWithOpenPipe(t *testing.T) {
 	s := newTestRelay(t, true)
 	got := reading(s.out)
@@ -409,7 +409,7 @@ func TestCloseWithOpenPipe(t *testing.T) {
 	wait := s.spawn(r, "parent", held)
 	held.Close()
 	if code := wait(); code != 0 {
-		t.Errorf("the parent ended with %d", code)
+		t.Errorf("got exit code %d of the parent, want 0", code)
 	}
 	// Wait until the line of the parent was read. The timeout of the test bounds the loop.
 	for len(r.Tail()) == 0 {
@@ -417,7 +417,7 @@ func TestCloseWithOpenPipe(t *testing.T) {
 	}
 	select {
 	case <-r.Done():
-		t.Error("done, although a process has the pipe open")
+		t.Error("the output ended although a process has the pipe open")
 	default:
 	}
 	r.Close()
@@ -455,7 +455,7 @@ func TestCloseDrains(t *testing.T) {
 	r.Started()
 	waitDone(t, r)
 	if _, err := out.WriteString("too late\n"); !errors.Is(err, unix.EPIPE) {
-		t.Errorf("a write after the close: %v", err)
+		t.Errorf("a write after the close returned %v", err)
 	}
 	s.shut()
 	if text := got(); text != want.String() {
@@ -492,7 +492,7 @@ func TestCloseDuringFlood(t *testing.T) {
 	s.closed = true
 	err := s.Close(ctx)
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "bytes left") {
-		t.Errorf("close while the reader does not read: %v", err)
+		t.Errorf("Close returned %v while the reader does not read, want a deadline error", err)
 	}
 	if d := time.Since(start); d > 2*time.Second {
 		t.Errorf("Close took %v", d)
@@ -501,18 +501,18 @@ func TestCloseDuringFlood(t *testing.T) {
 		<-snk.gone // its poll(2) was interrupted
 	}
 	if got := s.drops.list(); len(got) == 0 || got[len(got)-1].reason != reasonEnded {
-		t.Errorf("reports: %+v", got)
+		t.Errorf("got the reports %+v", got)
 	}
 	if err := s.Close(ctx); err != nil {
-		t.Errorf("second close: %v", err)
+		t.Errorf("the second Close returned %v", err)
 	}
 	for _, dest := range []string{"stdout", filepath.Join(t.TempDir(), "log")} {
 		if _, err := s.Prepare(Spec{Instance: "b", Format: "text", Stdout: dest,
 			Stderr: dest}); !errors.Is(err, errClosed) {
-			t.Errorf("prepare after the close: %v", err)
+			t.Errorf("Prepare after Close returned %v", err)
 		}
 		if _, err := os.Stat(dest); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("prepare after the close made a file")
+			t.Errorf("Prepare after Close created a file")
 		}
 	}
 }
@@ -566,7 +566,7 @@ func TestFiles(t *testing.T) {
 	spec.Instance, spec.Stderr = "b", "none"
 	b, bOut, _ := s.started(spec)
 	if n := len(s.allSinks()); n != 3 {
-		t.Errorf("%d sinks, want 3: one file", n)
+		t.Errorf("got %d sinks, want 3: both outputs share one file", n)
 	}
 	aOut.WriteString("1\n")
 	aOut.Close()
@@ -591,7 +591,7 @@ func TestFiles(t *testing.T) {
 	s.shut()
 	checkFile(t, path, "[a] 1\n", "[a] 2\n", "[b] 3\n", "[b] 4\n")
 	if st, err := os.Stat(path); err != nil || st.Mode().Perm()&^0o644 != 0 {
-		t.Errorf("mode %v, %v", st.Mode(), err)
+		t.Errorf("got the file mode %v and error %v", st.Mode(), err)
 	}
 }
 
@@ -605,7 +605,7 @@ func checkFile(t *testing.T, path string, lines ...string) {
 	want := strings.Join(lines, "")
 	lines[0], lines[1] = lines[1], lines[0]
 	if string(text) != want && string(text) != strings.Join(lines, "") {
-		t.Errorf("the file has %q, want %q", text, want)
+		t.Errorf("got %q in the file, want %q", text, want)
 	}
 }
 
@@ -615,7 +615,7 @@ func TestFullDisk(t *testing.T) {
 	out.WriteString("no room\n")
 	<-s.drops.first
 	if got := s.drops.list()[0]; got != (drop{"/dev/full", 0, 0, "no space left on device"}) {
-		t.Errorf("reported %+v", got)
+		t.Errorf("got the reports %+v", got)
 	}
 	out.Close()
 	waitDone(t, r)
@@ -624,10 +624,10 @@ func TestFullDisk(t *testing.T) {
 	cancel()
 	if err := s.Close(ctx); err == nil || !strings.Contains(err.Error(),
 		"cannot flush /dev/full, 12 bytes left") {
-		t.Errorf("close: %v", err)
+		t.Errorf("Close returned %v", err)
 	}
 	if got := s.drops.list(); len(got) != 2 || got[1] != (drop{"/dev/full", 1, 12, reasonEnded}) {
-		t.Errorf("reported %+v", got)
+		t.Errorf("got the reports %+v", got)
 	}
 }
 
@@ -659,14 +659,13 @@ func TestPrepareErrors(t *testing.T) {
 		}
 		s.shut()
 		if n := len(s.ledger.open); n != 0 {
-			t.Errorf("%+v left %v", c.spec, s.ledger.open)
+			t.Errorf("%+v leaks %v", c.spec, s.ledger.open)
 		}
 	}
 }
 
 // TestPrepareWithoutDescriptors checks that Prepare fails without free descriptors, and closes
-// those
-// that it opened.
+// those that it opened.
 func TestPrepareWithoutDescriptors(t *testing.T) {
 	s := newTestRelay(t, false)
 	path := filepath.Join(t.TempDir(), "log")
@@ -702,11 +701,11 @@ func TestPrepareWithoutDescriptors(t *testing.T) {
 			runtime.Gosched()
 		}
 		if after := descriptors(t); after != before {
-			t.Errorf("with room for %d, before and after:\n%s\n%s", room, before, after)
+			t.Errorf("with %d free descriptors, before and after:\n%s\n%s", room, before, after)
 		}
 	}
 	if failed != 5 {
-		t.Errorf("%d of 6 failed, a file and two pipes need 5", failed)
+		t.Errorf("%d of 6 calls failed, want 5: a file and two pipes need 5 descriptors", failed)
 	}
 }
 
@@ -716,10 +715,10 @@ func TestInherit(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	r := s.prepare(Spec{Instance: "a", Format: "inherit", Stdout: "stderr", Stderr: "stdout"})
 	if a, b := r.ChildFiles(); a != number(s.opt.Stderr) || b != number(s.opt.Stdout) {
-		t.Errorf("the child gets %d and %d", a, b)
+		t.Errorf("got the descriptors %d and %d for the child", a, b)
 	}
 	if code := s.spawn(r, "lines", nil, "1", "1", "m")(); code != 0 {
-		t.Errorf("the child ended with %d", code)
+		t.Errorf("got exit code %d, want 0", code)
 	}
 	waitDone(t, r)
 
@@ -728,18 +727,18 @@ func TestInherit(t *testing.T) {
 	for _, fd := range []int{a, b} {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 		if err != nil || flags&unix.O_NONBLOCK != 0 {
-			t.Errorf("flags of %d: %#o, %v", fd, flags, err)
+			t.Errorf("got flags %#[2]o of descriptor %[1]d, error %[3]v", fd, flags, err)
 		}
 	}
 	unix.Write(a, []byte("itself\n"))
 	r.Started()
 	waitDone(t, r)
 	if text, err := os.ReadFile(path); string(text) != "itself\n" {
-		t.Errorf("the file has %q, %v", text, err)
+		t.Errorf("got %q in the file, error %v", text, err)
 	}
 	s.shut()
 	if a, b := got(), gotLog(); a != "" || b != string(numbered("m", 0)) {
-		t.Errorf("stdout %q, stderr %q", a, b)
+		t.Errorf("got %q on stdout and %q on stderr", a, b)
 	}
 }
 
@@ -751,7 +750,7 @@ func TestOnlyOurEndIsNonBlocking(t *testing.T) {
 	for fd, want := range map[int]int{out: 0, r.streams[0].fd: unix.O_NONBLOCK} {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 		if err != nil || flags&unix.O_NONBLOCK != want {
-			t.Errorf("flags of %d: %#o, %v", fd, flags, err)
+			t.Errorf("got flags %#[2]o of descriptor %[1]d, error %[3]v", fd, flags, err)
 		}
 		flags, err = unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 		if err != nil || flags&unix.FD_CLOEXEC == 0 {
@@ -759,7 +758,7 @@ func TestOnlyOurEndIsNonBlocking(t *testing.T) {
 		}
 	}
 	if !s.ledger.has("pipe a stdout") || !s.ledger.has("pipe a stderr") {
-		t.Errorf("the ledger have %v", s.ledger.open)
+		t.Errorf("got the ledger %v", s.ledger.open)
 	}
 	r.Started()
 	waitDone(t, r)
@@ -789,8 +788,7 @@ func TestInheritedFlags(t *testing.T) {
 }
 
 // TestOwnLines checks that lines of the supervisor do not wait behind blocked streams, and stay
-// whole
-// between the lines of children.
+// whole between the lines of children.
 func TestOwnLines(t *testing.T) {
 	s := newTestRelay(t, true)
 	w := s.Writer("stdout")
@@ -851,7 +849,7 @@ func TestSameFileTwice(t *testing.T) {
 		c.line([]byte("[] " + line))
 	}
 	if c.lines != 4000 || c.gaps != 0 || len(c.bad) != 0 {
-		t.Errorf("%d lines, %d missing, bad: %.300q", c.lines, c.gaps, c.bad)
+		t.Errorf("got %d lines, %d missing; damaged lines: %.300q", c.lines, c.gaps, c.bad)
 	}
 }
 
@@ -879,9 +877,9 @@ func TestIdleMemory(t *testing.T) {
 	runtime.GC() // a pool keeps its buffers until the second collection
 	runtime.ReadMemStats(&after)
 	each := (int(after.HeapAlloc+after.StackInuse) - int(before.HeapAlloc+before.StackInuse)) / n
-	t.Logf("%d bytes a run of two streams", each)
+	t.Logf("%d bytes for an output of two streams", each)
 	if each > 24<<10 {
-		t.Errorf("an idle run holds %d bytes", each)
+		t.Errorf("an idle output uses %d bytes", each)
 	}
 }
 
@@ -909,7 +907,7 @@ func TestRelayAllocates(t *testing.T) {
 	relay(n / 100)
 	runtime.ReadMemStats(&after)
 	if each := float64(after.Mallocs-before.Mallocs) / n; each > 0.05 {
-		t.Errorf("%.3f allocations a line", each)
+		t.Errorf("got %.3f allocations for each line", each)
 	}
 }
 
@@ -934,7 +932,7 @@ func TestWaitDrained(t *testing.T) {
 		t.Fatal(err)
 	}
 	if unread(number(w)) {
-		t.Error("an empty pipe holds something")
+		t.Error("an empty pipe is reported as not empty")
 	}
 }
 
@@ -949,7 +947,7 @@ func TestGoroutines(t *testing.T) {
 		outs = append(outs, out, errs)
 	}
 	if more := runtime.NumGoroutine() - before; more > 2*n {
-		t.Errorf("%d goroutines for %d runs", more, n)
+		t.Errorf("got %d more goroutines for %d outputs", more, n)
 	}
 	for _, f := range outs {
 		f.Close()

@@ -105,13 +105,13 @@ func TestSlowTargetLosesNothing(t *testing.T) {
 		}
 		writers.Wait()
 		if left, _ := flush(t.Context(), b.sink, b.mark()); left != 0 {
-			t.Errorf("%d bytes left", left)
+			t.Errorf("got %d bytes left, want none", left)
 		}
 		if b.target.text() != block(2*n*64<<10) {
-			t.Errorf("%d bytes came of %d", len(b.target.text()), 2*n*64<<10)
+			t.Errorf("got %d bytes, want %d", len(b.target.text()), 2*n*64<<10)
 		}
 		if got := b.drops.list(); len(got) != 0 {
-			t.Errorf("reported %+v", got)
+			t.Errorf("got the reports %+v", got)
 		}
 	})
 }
@@ -133,7 +133,7 @@ func TestStall(t *testing.T) {
 		sent := 0
 		for b.memory() < queueLimit {
 			if d := b.send(block(64<<10), from); d != 0 {
-				t.Fatalf("there is room, and it took %v", d)
+				t.Fatalf("put took %v although the queue has room", d)
 			}
 			synctest.Wait()
 			sent++
@@ -141,11 +141,11 @@ func TestStall(t *testing.T) {
 		pass(time.Hour / 2) // the queue is full, but no line waits
 		// The queue has been full for long: a new line does not wait.
 		if d := b.send(block(1600), from); d != 0 {
-			t.Errorf("the first line that did not fit took %v", d)
+			t.Errorf("a line took %v in a full queue, want no wait", d)
 		}
 		want := []drop{{"stdout", 100, 1600, reasonStalled}}
 		if got := b.drops.list(); len(got) != 1 || got[0] != want[0] {
-			t.Errorf("reported %+v", got)
+			t.Errorf("got the reports %+v", got)
 		}
 		for range 29 { // one report each second
 			pass(100 * time.Millisecond)
@@ -154,21 +154,21 @@ func TestStall(t *testing.T) {
 		want = append(want, drop{"stdout", 100, 1600, reasonStalled},
 			drop{"stdout", 100, 1600, reasonStalled})
 		if got := b.drops.list(); fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("reported %+v, want %+v", got, want)
+			t.Errorf("got the reports %+v, want %+v", got, want)
 		}
 		if b.memory() > queueLimit+batchSize {
-			t.Errorf("%d bytes are held", b.memory())
+			t.Errorf("the queue holds %d bytes", b.memory())
 		}
 		close(open)
 		synctest.Wait()
 		want = append(want, drop{"stdout", 90, 1440, reasonStalled})
 		if got := b.drops.list(); fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("reported as it resumed %+v, want %+v", got, want)
+			t.Errorf("got the reports %+v after the target resumed, want %+v", got, want)
 		}
 		b.send("after\n", from)
 		synctest.Wait()
 		if got := b.target.text(); got != block(sent*64<<10)+"after\n" {
-			t.Errorf("%d bytes came, the first line is %.20q", len(got), got)
+			t.Errorf("got %d bytes, the first line is %.20q", len(got), got)
 		}
 	})
 }
@@ -195,7 +195,7 @@ func TestStallTimeout(t *testing.T) {
 			t.Errorf("waited %v", waits)
 		}
 		if d := b.send("x\n", &origin{}); d != 0 {
-			t.Errorf("in a stalled sink it took %v", d)
+			t.Errorf("put took %v in a stalled sink", d)
 		}
 	})
 }
@@ -216,22 +216,22 @@ func TestPriorityLimit(t *testing.T) {
 		pass(stallTimeout / 2)
 		close(closing)
 		if d := <-waited; d != stallTimeout/2 {
-			t.Errorf("the closed run waited %v", d)
+			t.Errorf("the closed output waited %v", d)
 		}
 		own := &origin{own: true}
 		for b.memory() < priorityLimit {
 			if d := b.send(block(64<<10), own); d != 0 {
-				t.Fatalf("own lines took %v with %d held", d, b.memory())
+				t.Fatalf("own lines took %v with %d bytes in the queue", d, b.memory())
 			}
 		}
 		if got := b.drops.list(); len(got) != 0 {
-			t.Errorf("reported %+v", got)
+			t.Errorf("got the reports %+v", got)
 		}
 		if d := b.send("y\n", &origin{closing: closing}); d != 0 {
-			t.Errorf("the closed run took %v", d)
+			t.Errorf("the closed output took %v", d)
 		}
 		if got := b.drops.list(); len(got) != 1 || got[0] != (drop{"stdout", 1, 2, reasonSlow}) {
-			t.Errorf("reported %+v", got)
+			t.Errorf("got the reports %+v", got)
 		}
 		if d := b.send("z\n", own); d > stallTimeout {
 			t.Errorf("own lines took %v", d)
@@ -240,7 +240,7 @@ func TestPriorityLimit(t *testing.T) {
 			t.Errorf("own lines took %v in a stalled sink", d)
 		}
 		if b.memory() > priorityLimit+batchSize {
-			t.Errorf("%d bytes are held", b.memory())
+			t.Errorf("the queue holds %d bytes", b.memory())
 		}
 	})
 }
@@ -257,12 +257,12 @@ func TestOwnLinesWaitForASecond(t *testing.T) {
 			b.send(block(64<<10), own)
 		}
 		if d := b.send("z\n", own); d != stallTimeout {
-			t.Errorf("it took %v", d)
+			t.Errorf("put took %v", d)
 		}
 	})
 }
 
-func TestFullDiskIsTriedAgain(t *testing.T) {
+func TestFullDiskIsRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var tries []time.Duration
 		began := time.Now()
@@ -289,11 +289,11 @@ func TestFullDiskIsTriedAgain(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 		if got, want := fmt.Sprint(tries[:5]), "[0s 0s 1s 2s 3s]"; got != want {
-			t.Errorf("tried at %s", got)
+			t.Errorf("got tries at %s", got)
 		}
 		if got := b.drops.list(); len(got) != 1 ||
 			got[0] != (drop{"stdout", 0, 0, unix.ENOSPC.Error()}) {
-			t.Errorf("reported %+v", got)
+			t.Errorf("got the reports %+v", got)
 		}
 	})
 }
@@ -329,10 +329,10 @@ func TestBrokenTarget(t *testing.T) {
 		synctest.Wait()
 		want := drop{"stdout", uint64(1 + sent*4096), uint64(2 + sent*64<<10), unix.EIO.Error()}
 		if got := b.drops.list(); len(got) != 1 || got[0] != want {
-			t.Errorf("reported %+v, want %+v", got, want)
+			t.Errorf("got the reports %+v, want %+v", got, want)
 		}
 		if left, _ := b.left(b.mark()); left != 0 || b.memory() != 0 {
-			t.Errorf("%d bytes are left, %d held", left, b.memory())
+			t.Errorf("got %d bytes left and %d in the queue, want none", left, b.memory())
 		}
 	})
 }
@@ -382,7 +382,7 @@ func TestLineAfterLoss(t *testing.T) {
 		b.send("next\n", from)
 		synctest.Wait()
 		if got := b.target.text(); !strings.HasSuffix(got, "xx\nnext\n") {
-			t.Errorf("it ends with %q", got[len(got)-20:])
+			t.Errorf("got the end %q", got[len(got)-20:])
 		}
 	})
 }
@@ -399,7 +399,7 @@ func TestSmallBatchesJoin(t *testing.T) {
 		}
 		synctest.Wait()
 		if b.memory() > 3*batchSize {
-			t.Errorf("%d bytes hold %d", n*7, b.memory())
+			t.Errorf("%d bytes use %d bytes of memory", n*7, b.memory())
 		}
 		close(open)
 		synctest.Wait()
@@ -410,7 +410,7 @@ func TestSmallBatchesJoin(t *testing.T) {
 			}
 		}
 		if len(lines) != n {
-			t.Errorf("%d lines came", len(lines))
+			t.Errorf("got %d lines", len(lines))
 		}
 	})
 }

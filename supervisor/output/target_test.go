@@ -12,7 +12,7 @@ import (
 	"tp0/supervisor/fixture/needs"
 )
 
-// ender is an eventfd as the hub has it, and what makes it readable.
+// ender returns an eventfd like that of the relay, and a function that makes it readable.
 func ender(t *testing.T) (fd int, end func()) {
 	t.Helper()
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
@@ -60,7 +60,7 @@ func TestPipeWrite(t *testing.T) {
 					total += n
 				}
 				if total != 64<<10 {
-					t.Errorf("an empty pipe took %d", total)
+					t.Errorf("an empty pipe accepted %d bytes", total)
 				}
 
 				written := make(chan int)
@@ -86,11 +86,11 @@ func TestPipeWrite(t *testing.T) {
 					total += n
 				}
 				if n := <-written; n == 0 || n > 4096 {
-					t.Errorf("a page of room took %d", n)
+					t.Errorf("a page of room accepted %d bytes", n)
 				}
 				go write()
 				end()
-				<-written // comes back, whether it found a little room or not
+				<-written // write returns, with or without room
 			})
 		}
 	}
@@ -123,7 +123,7 @@ func TestWriteErrors(t *testing.T) {
 		{newDescriptor(number(full), ended, nil), unix.ENOSPC},
 	} {
 		if n, err := c.d.write([][]byte{[]byte("x")}); n != 0 || err != c.want {
-			t.Errorf("wrote %d, %v; want %v", n, err, c.want)
+			t.Errorf("got %d bytes and error %v, want error %v", n, err, c.want)
 		}
 	}
 	for _, nowait := range []bool{true, false} {
@@ -145,7 +145,7 @@ func TestWriteKinds(t *testing.T) {
 	}
 	defer file.Close()
 	if n, err := newDescriptor(number(file), ended, nil).write(data); n != 1400 || err != nil {
-		t.Errorf("file: %d, %v", n, err)
+		t.Errorf("file: got %d bytes and error %v", n, err)
 	}
 
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -155,7 +155,7 @@ func TestWriteKinds(t *testing.T) {
 	defer unix.Close(pair[0])
 	defer unix.Close(pair[1])
 	if n, err := newDescriptor(pair[0], ended, nil).write(data); n != 1400 || err != nil {
-		t.Errorf("socket: %d, %v", n, err)
+		t.Errorf("socket: got %d bytes and error %v", n, err)
 	}
 
 	path := filepath.Join(t.TempDir(), "fifo")
@@ -173,7 +173,7 @@ func TestWriteKinds(t *testing.T) {
 	}
 	defer unix.Close(w)
 	if n, err := newDescriptor(w, ended, nil).write(data); n < 700 || err != nil {
-		t.Errorf("fifo: %d, %v", n, err)
+		t.Errorf("fifo: got %d bytes and error %v", n, err)
 	}
 }
 
@@ -200,10 +200,10 @@ func TestTerminalWrite(t *testing.T) {
 	ended, end := ender(t)
 	d := newDescriptor(slave, ended, nil)
 	if d.chunk != ttyChunk {
-		t.Errorf("chunk %d", d.chunk)
+		t.Errorf("got chunk %d", d.chunk)
 	}
 	if n, err := d.write([][]byte{bytes.Repeat([]byte("a"), 700)}); n != 700 || err != nil {
-		t.Errorf("terminal: %d, %v", n, err)
+		t.Errorf("terminal: got %d bytes and error %v", n, err)
 	}
 	// Stop the output, as Ctrl-S does.
 	if err := unix.IoctlSetInt(slave, unix.TCXONC, unix.TCOOFF); err != nil {
@@ -216,6 +216,6 @@ func TestTerminalWrite(t *testing.T) {
 	}()
 	end()
 	if n := <-done; n != 0 {
-		t.Errorf("a stopped terminal took %d", n)
+		t.Errorf("a stopped terminal accepted %d bytes", n)
 	}
 }

@@ -45,7 +45,7 @@ func TestFlushClosesUnusedFiles(t *testing.T) {
 		synctest.Wait()
 		select {
 		case err := <-flushed:
-			t.Errorf("it is flushed (%v) and the file still open", err)
+			t.Errorf("Flush returned %v before the file was closed", err)
 			flushed <- err
 		default:
 		}
@@ -58,6 +58,6 @@ func TestFlushClosesUnusedFiles(t *testing.T) {
 		}
 	})
 	if text, err := os.ReadFile(path); string(text) != "a line\n" {
-		t.Errorf("%q, %v", text, err)
+		t.Errorf("got %q and error %v", text, err)
 	}
 }

@@ -1,45 +1,21 @@
 package phase
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
+
+	"tp0/supervisor/fixture/section"
 )
 
-var update = flag.Bool("update", false, "write the diagrams into docs/architecture.md")
-
-// TestDiagrams checks that the diagrams in the documentation show the tables.
+// TestDiagrams compares the diagrams in docs/architecture.md with the tables.
 func TestDiagrams(t *testing.T) {
-	const path = "../../../docs/architecture.md"
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
+	for name, diagram := range map[string]string{
+		"phases": drawPhases(), "delivery": drawDelivery(),
+	} {
+		section.Check(t, "../../../docs/architecture.md", name, "./supervisor/process/phase",
+			"```mermaid\nstateDiagram-v2\n"+diagram+"```\n")
 	}
-	want := place(t, place(t, string(b), "phases", drawPhases()), "delivery", drawDelivery())
-	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if string(b) != want {
-		t.Errorf("%s does not show the tables; run the test with -update", path)
-	}
-}
-
-// place puts a diagram into its place in the document.
-func place(t *testing.T, doc, name, diagram string) string {
-	t.Helper()
-	begin := "<!-- " + name + ": go test ./supervisor/process/phase -update -->\n"
-	end := "<!-- end of " + name + " -->\n"
-	head, rest, ok := strings.Cut(doc, begin)
-	_, tail, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		t.Fatalf("there is no place for the diagram of %s", name)
-	}
-	return head + begin + "```mermaid\nstateDiagram-v2\n" + diagram + "```\n" + end + tail
 }
 
 func drawPhases() string {

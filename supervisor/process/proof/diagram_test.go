@@ -1,39 +1,17 @@
 package proof
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
+
+	"tp0/supervisor/fixture/section"
 )
 
-var update = flag.Bool("update", false, "write the diagram into docs/architecture.md")
-
-// TestDiagram compares the diagram and the table in the documentation with the transition table.
+// TestDiagram compares the diagram and the table in docs/architecture.md with the transition table.
 func TestDiagram(t *testing.T) {
-	const path = "../../../docs/architecture.md"
-	const startMarker = "<!-- proof: go test ./supervisor/process/proof -update -->\n"
-	const endMarker = "<!-- end of proof -->\n"
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	head, rest, ok := strings.Cut(string(b), startMarker)
-	_, tail, ok2 := strings.Cut(rest, endMarker)
-	if !ok || !ok2 {
-		t.Fatalf("%s has no lines %q and %q", path, startMarker, endMarker)
-	}
-	want := head + startMarker + diagram() + "\n" + stops() + endMarker + tail
-	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if string(b) != want {
-		t.Errorf("%s differs from the transition table; run the test with -update", path)
-	}
+	section.Check(t, "../../../docs/architecture.md", "proof", "./supervisor/process/proof",
+		diagram()+"\n"+stops())
 }
 
 // diagram draws the transitions that change the state.
