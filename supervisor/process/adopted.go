@@ -12,7 +12,7 @@ import (
 // registerTree registers the process tree of a child process that was forked.
 func (l *Loop) registerTree(c *childProcess) {
 	c.tree.group = c.pid
-	l.trees.byGroup[c.pid] = c
+	l.trees.byLeader[c.pid] = c
 	if c.tree.mark != 0 {
 		l.trees.byMark[c.tree.mark] = c
 	}
@@ -22,8 +22,8 @@ func (l *Loop) registerTree(c *childProcess) {
 func (l *Loop) forgetProcess(c *childProcess) {
 	delete(l.processes, c.id)
 	delete(l.trees.byMark, c.tree.mark)
-	if l.trees.byGroup[c.tree.group] == c {
-		delete(l.trees.byGroup, c.tree.group)
+	if l.trees.byLeader[c.tree.group] == c {
+		delete(l.trees.byLeader, c.tree.group)
 	}
 	for _, a := range l.trees.adopted {
 		if a.owner == c {
@@ -108,7 +108,7 @@ func (l *Loop) ownerOf(s procfs.Stat) *childProcess {
 		return c
 	}
 	for _, leader := range []int{s.PGrp, s.Session} {
-		if c := t.byGroup[leader]; c != nil {
+		if c := t.byLeader[leader]; c != nil {
 			return c
 		}
 	}
@@ -138,8 +138,8 @@ func (l *Loop) survivors(c *childProcess) []*adopted {
 	return all
 }
 
-// removeAdopted removes a reaped process, and returns the name of the instance that it belonged
-// to.
+// removeAdopted removes a reaped process, and returns the name of the child process that it
+// belonged to. The name is empty if the owner is unknown or over.
 func (l *Loop) removeAdopted(pid int) (child string) {
 	t := &l.trees
 	delete(t.zombies, pid)

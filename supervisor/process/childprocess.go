@@ -38,7 +38,8 @@ type childProcess struct {
 	inspections int       // running
 }
 
-// isOver reports whether the loop waits for nothing of the process tree any more.
+// isOver reports whether the loop waits for nothing of the process tree any more. With
+// [Spec.LeaveDescendants] survivors can still be alive then.
 func (c *childProcess) isOver() bool {
 	return c.phase == phase.Over || c.phase == phase.Outlived && c.tree.alive == 0
 }
@@ -189,12 +190,13 @@ type observed struct {
 
 // pendingScans are the fd scans of a process that are running.
 type pendingScans struct {
-	running             int           // number of all scans
-	firstScans          int           // number of scans that tell what it opened or inherited
-	firstScan, exitScan *scanLimit    // limits of the scan before the signal and in the exit stop
-	signalDelay         time.Duration // longest wait of the signal for the first scan
-	afterScan           func()        // called after the scan, or at afterScanDue
-	afterScanDue        time.Time
+	running        int           // number of all scans
+	firstScans     int           // number of scans that tell what it opened or inherited
+	firstScanLimit *scanLimit    // of the scan before the signal
+	exitScanLimit  *scanLimit    // of the scan in the exit stop
+	signalDelay    time.Duration // longest wait of the signal for the first scan
+	afterScan      func()        // called after the scan, or at afterScanDue
+	afterScanDue   time.Time
 }
 
 // isMain reports whether the process is the main process of a child process.
@@ -269,9 +271,9 @@ func (k *killProgress) markKilled(p procfs.Stat) {
 }
 
 // mergeKilled takes over what was killed for the given child processes.
-func (k *killProgress) mergeKilled(runs map[ID]*childProcess) {
+func (k *killProgress) mergeKilled(children map[ID]*childProcess) {
 	k.killed = map[identity]bool{}
-	for _, c := range runs {
+	for _, c := range children {
 		maps.Copy(k.killed, c.tree.killing.killed)
 	}
 }

@@ -15,7 +15,8 @@ import (
 // first SIGKILL, and again from the time when the supervisor continues after it was stopped,
 // even after the deadline. It is granted once more when the fd scans are given up: a process in
 // its exit stop can end only then. So a stop whose orphan cleanup starts by its deadline ends
-// within twice this time after the deadline.
+// within twice this time after the deadline. If the supervisor was stopped meanwhile, the stop ends
+// later: see resumedReapTime and maxExtensions.
 const minReapTime = 100 * time.Millisecond
 
 // resumedReapTime replaces minReapTime if the cleanup should have ended longer ago than that.
@@ -39,27 +40,27 @@ func (l *Loop) startOrphanCleanup(killAt, giveUp time.Time, proof event.Proof) {
 }
 
 // extendDeadline grants the killed processes their time from now on.
-func (s *orphanCleanup) extendDeadline(now time.Time) {
-	if now.Sub(s.giveUp) > minReapTime {
-		s.reapTime = resumedReapTime
+func (o *orphanCleanup) extendDeadline(now time.Time) {
+	if now.Sub(o.giveUp) > minReapTime {
+		o.reapTime = resumedReapTime
 	}
-	s.giveUp = later(s.giveUp, now.Add(max(s.reapTime, minReapTime)))
+	o.giveUp = later(o.giveUp, now.Add(max(o.reapTime, minReapTime)))
 }
 
 // extendIfResumed grants time when the SIGKILL starts, or when the tick is so late that the
 // supervisor must have been stopped: it could not reap then.
-func (s *orphanCleanup) extendIfResumed(now time.Time) {
-	due := s.nextTick
-	s.nextTick = time.Time{}
+func (o *orphanCleanup) extendIfResumed(now time.Time) {
+	due := o.nextTick
+	o.nextTick = time.Time{}
 	switch {
-	case !s.killBegun && !now.Before(s.killAt):
-		s.killBegun = true
-	case !due.IsZero() && now.Sub(due) > minReapTime/2 && s.extensions < maxExtensions:
-		s.extensions++
+	case !o.killBegun && !now.Before(o.killAt):
+		o.killBegun = true
+	case !due.IsZero() && now.Sub(due) > minReapTime/2 && o.extensions < maxExtensions:
+		o.extensions++
 	default:
 		return
 	}
-	s.extendDeadline(now)
+	o.extendDeadline(now)
 }
 
 // giveUpScans stops waiting for fd scans.
@@ -133,7 +134,7 @@ func (l *Loop) scanOrphan(p procfs.Stat, then func()) {
 		then()
 		return
 	}
-	o := l.observeDescendant(&observed{pid: p.PPid}, p.Pid)
+	o := l.observeAdopted(nil, p)
 	if o == nil && l.orphanSet.untraced[p.Pid] {
 		then() // too many processes to trace
 	}

@@ -42,10 +42,10 @@ func (l *Loop) Responds(ctx context.Context) bool {
 // Signal sends a signal to a child process as a step of its stop sequence. It does nothing if
 // the process is over or was not spawned. The first step starts the fd scan that proof asks
 // for. [Signalled] follows.
-func (l *Loop) Signal(id ID, sig unix.Signal, rung int, proof event.Proof) {
+func (l *Loop) Signal(id ID, sig unix.Signal, step int, proof event.Proof) {
 	l.commands.Put(func() {
 		if c := l.processes[id]; c != nil {
-			l.afterExecve(c, sig, func() { l.sendStep(c, pendingSignal{sig, rung}, proof) })
+			l.afterExecve(c, sig, func() { l.sendStep(c, pendingSignal{sig, step}, proof) })
 		}
 	})
 }

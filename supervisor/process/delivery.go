@@ -34,14 +34,14 @@ func (l *Loop) sendStep(c *childProcess, d pendingSignal, asked event.Proof) {
 		return
 	}
 	if c.stop.delivery.State == phase.Direct {
-		l.deliver(c, d)
+		l.sendNow(c, d)
 		return
 	}
 	c.stop.pending = append(c.stop.pending, d)
 	switch {
 	case first && !l.handles(c, d.signal, c.stop.requestedAt):
 		l.handleDelivery(c, phase.NoHandler)
-	case first || c.stop.delivery.State == phase.Unhandled:
+	case first || c.stop.delivery.State == phase.Unhandled: // the next step ends that wait
 		l.requestScan(c)
 	default:
 		l.handleDelivery(c, phase.Escalated)
@@ -87,9 +87,9 @@ func (l *Loop) handleDelivery(c *childProcess, e phase.Event) {
 	case phase.DeliverLate:
 		s.scanSkipped = lateReason(c.observed.signalDelay)
 		l.attach(c.observed, s.proof)
-		l.deliverPending(c)
+		l.sendPending(c)
 	case phase.Deliver:
-		l.deliverPending(c)
+		l.sendPending(c)
 	case phase.Discard:
 		s.pending = nil
 	}
@@ -152,7 +152,7 @@ func (l *Loop) tickDelivery(c *childProcess, now time.Time) time.Time {
 	}
 	if !s.delayedKillDue.IsZero() && !now.Before(s.delayedKillDue) {
 		s.delayedKillDue = time.Time{}
-		l.deliver(c, s.delayedKill)
+		l.sendNow(c, s.delayedKill)
 	}
 	if at := s.delayedKillDue; !at.IsZero() &&
 		(s.delivery.Until.IsZero() || at.Before(s.delivery.Until)) {
@@ -161,17 +161,21 @@ func (l *Loop) tickDelivery(c *childProcess, now time.Time) time.Time {
 	return s.delivery.Until
 }
 
-// deliverPending sends the pending signals.
-func (l *Loop) deliverPending(c *childProcess) {
+// sendPending sends the pending signals.
+func (l *Loop) sendPending(c *childProcess) {
 	pending := c.stop.pending
 	c.stop.pending = nil
 	for _, d := range pending {
-		l.deliver(c, d)
+		l.sendNow(c, d)
 	}
 }
 
-// deliver sends a signal to a child process.
-func (l *Loop) deliver(c *childProcess, d pendingSignal) {
+// sendNow sends a signal to a child process. SIGKILL can be delayed.
+//
+// SIGKILL after another step says that the time of the whole tree is over, so it goes to the
+// descendants at once. One of them may hold the main process in a ptrace stop. SIGKILL as the only
+// step goes to the scope, and to the survivors once the main process has ended.
+func (l *Loop) sendNow(c *childProcess, d pendingSignal) {
 	if c.phase.MainEnded() { // it ended during the scan
 		if d.step > 0 {
 			l.recordStep(c, d, kernelTime{})
@@ -197,7 +201,7 @@ func (l *Loop) deliver(c *childProcess, d pendingSignal) {
 	}
 	l.recordStep(c, d, at)
 	if d.signal == unix.SIGKILL && len(c.tree.steps) > 1 && !c.tree.leave {
-		l.killBelow(c) // a descendant may hold the main process in a ptrace stop
+		l.killBelow(c)
 	}
 	if d.signal != unix.SIGKILL {
 		if c.stop.firstSentAt.IsZero() {
@@ -208,9 +212,9 @@ func (l *Loop) deliver(c *childProcess, d pendingSignal) {
 	}
 }
 
-// deliverFirstStep sends the first step of the stop to a child process, and SIGKILL after
+// sendFirstStep sends the first step of the stop to a child process, and SIGKILL after
 // minKillDelay.
-func (l *Loop) deliverFirstStep(c *childProcess) {
+func (l *Loop) sendFirstStep(c *childProcess) {
 	first, last := pendingSignal{signal: unix.SIGTERM, step: 1}, c.pendingKill()
 	if len(c.stop.pending) > 0 {
 		first = c.stop.pending[0]
@@ -221,17 +225,17 @@ func (l *Loop) deliverFirstStep(c *childProcess) {
 	}
 	l.handleDelivery(c, phase.DeadlinePassed)
 	c.stop.scanSkipped = "the deadline passed before the first fd scan"
-	l.deliver(c, first)
-	l.deliver(c, last)
+	l.sendNow(c, first)
+	l.sendNow(c, last)
 }
 
-// deliverKill sends SIGKILL in place of the pending signals: the orphan cleanup has no time for
+// sendKill sends SIGKILL in place of the pending signals: the orphan cleanup has no time for
 // them.
-func (l *Loop) deliverKill(c *childProcess) {
+func (l *Loop) sendKill(c *childProcess) {
 	last := c.pendingKill()
 	l.handleDelivery(c, phase.DeadlinePassed)
 	c.stop.scanSkipped = "the deadline passed before the first fd scan"
-	l.deliver(c, last)
+	l.sendNow(c, last)
 }
 
 // killInCleanup ends a child process that is left when the orphan cleanup kills. If it got no
@@ -241,11 +245,11 @@ func (l *Loop) killInCleanup(c *childProcess) {
 	switch {
 	case c.stop.firstSentAt.IsZero() && l.hasTimeForKillDelay(time.Now()) &&
 		(len(pending) == 0 || pending[0].signal != unix.SIGKILL):
-		l.deliverFirstStep(c)
+		l.sendFirstStep(c)
 	case c.stop.delivery.State.Waits():
-		l.deliverKill(c)
+		l.sendKill(c)
 	default:
-		l.deliver(c, pendingSignal{signal: unix.SIGKILL})
+		l.sendNow(c, pendingSignal{signal: unix.SIGKILL})
 	}
 }
 
@@ -261,7 +265,7 @@ func (l *Loop) forward(c *childProcess, came, sig unix.Signal) {
 	case c.stop.delivery.State.Waits(): // after the pending signals
 		c.stop.pending = append(c.stop.pending, pendingSignal{signal: sig})
 	default:
-		l.deliver(c, pendingSignal{signal: sig})
+		l.sendNow(c, pendingSignal{signal: sig})
 	}
 	if (came == unix.SIGTSTP || came == unix.SIGTTIN || came == unix.SIGTTOU) && os.Getpid() != 1 {
 		_ = unix.Kill(os.Getpid(), unix.SIGSTOP)
@@ -289,8 +293,8 @@ func (l *Loop) shortenWait(c *childProcess, now time.Time) {
 		if o := c.observed; until.Before(d.Until) {
 			o.signalDelay -= d.Until.Sub(until)
 			d.Until = until
-			if o.firstScan != nil {
-				o.firstScan.shorten(until)
+			if o.firstScanLimit != nil {
+				o.firstScanLimit.shorten(until)
 			}
 		}
 	}
@@ -301,13 +305,13 @@ func (l *Loop) shortenWait(c *childProcess, now time.Time) {
 func (l *Loop) scanBeforeStop(c *childProcess, asked event.Proof) {
 	o, most := c.observed, l.maxTracedNow()
 	limit := newScanLimit(c.stop.delivery.Until, minScannedFDs)
-	o.firstScan = limit
+	o.firstScanLimit = limit
 	o.firstScans++
 	l.scan(o, func() func() {
 		cpu, _ := procfs.CPUTime(o.pid)
 		tree, rest := l.scanTree(o.pid, most, limit)
 		return func() {
-			o.firstScan = nil
+			o.firstScanLimit = nil
 			o.firstScans--
 			o.traceSet.addUntraced(rest...)
 			o.cpuAtStop = cpu

@@ -27,6 +27,13 @@ func (l *Loop) observeDescendant(parent *observed, pid int) *observed {
 	return o
 }
 
+// observeAdopted starts to observe a process whose parent has ended. Its parent is the supervisor
+// now, which is not observed, so a value that is in no list names the owner and the pid. It returns
+// nil if it cannot.
+func (l *Loop) observeAdopted(owner *childProcess, s procfs.Stat) *observed {
+	return l.observeDescendant(&observed{owner: owner, pid: s.PPid}, s.Pid)
+}
+
 // observeForked starts to observe a process that was just forked, and is stopped before its
 // first instruction. All its descriptors are inherited.
 func (l *Loop) observeForked(pid int, parent *observed) *observed {

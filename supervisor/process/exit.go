@@ -19,11 +19,11 @@ func (l *Loop) reportExit(c *childProcess) {
 	if c.phase != phase.Listed {
 		return
 	}
-	if !l.scansGivenUp() && c.inspections > 0 || o != nil && !l.hasResult(o) {
+	if !l.scansGivenUp() && c.inspections > 0 || o != nil && !l.tryResult(o) {
 		return
 	}
 	if c.tree.alive == 0 || c.tree.leave {
-		c.phase.Handle(phase.NothingLeft)
+		c.phase.Handle(phase.NothingToWaitFor)
 	} else {
 		c.phase.Handle(phase.Survived)
 	}
@@ -87,9 +87,9 @@ func (l *Loop) checkTrees() {
 		return
 	}
 	l.scanAdopted()
-	runs := append(t.ended, t.changed...)
+	children := append(t.ended, t.changed...)
 	t.ended, t.changed = nil, nil
-	for _, c := range runs {
+	for _, c := range children {
 		l.checkTree(c)
 	}
 }
@@ -130,12 +130,12 @@ func (l *Loop) promoteSuccessor(c *childProcess) bool {
 	c.pid, c.successor = a.stat.Pid, 0
 	c.phase.Handle(phase.Succeeded)
 	l.byPid[c.pid] = c
-	if l.trees.byGroup[c.tree.group] == c {
-		delete(l.trees.byGroup, c.tree.group) // its number may be used again
+	if l.trees.byLeader[c.tree.group] == c {
+		delete(l.trees.byLeader, c.tree.group) // its number may be used again
 	}
 	if group, err := unix.Getpgid(c.pid); err == nil && group != unix.Getpgrp() {
 		c.tree.group = group // its number is valid while the process is in it
-		l.trees.byGroup[group] = c
+		l.trees.byLeader[group] = c
 	} else {
 		c.tree.group = c.pid
 	}

@@ -19,7 +19,7 @@ func (l *Loop) scanAtExit(o *observed) {
 	final, glimpse := x.StartScan(time.Now())
 	o.evidence.SiblingWait, o.evidence.ScanTime = x.Limits()
 	limit := newScanLimit(x.ScanDeadline(), 0)
-	o.exitScan = limit
+	o.exitScanLimit = limit
 	exiting := append([]int{x.Thread}, o.exiting...)
 	before, executed := o.evidence.Before, o.evidence.Executed
 	l.scan(o, func() func() {

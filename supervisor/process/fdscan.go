@@ -186,7 +186,8 @@ func (m scannedProcess) liveThread() int {
 // another tracer may hold a sibling, or a file system may not answer. The loop must not wait.
 // So an fd scan, which runs on a worker, waits a short time for such a thread. It records a
 // process whose execve does not end, and the loop does not trace that one. If a thread enters
-// execve between the check and PTRACE_SEIZE, only the guard can end the stop.
+// execve between the check and PTRACE_SEIZE, the loop may wait for ever. Package guard then ends
+// the stop at its deadline.
 const (
 	execveLimit = 50 * time.Millisecond // for all processes of a scan
 	execvePoll  = time.Millisecond

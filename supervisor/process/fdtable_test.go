@@ -88,7 +88,7 @@ func TestSignalFollowsSpawn(t *testing.T) {
 	close(busy)
 	for i := range n {
 		if e := b.exited(ID(i + 1)); e.Exit.Signal != "SIGKILL" {
-			t.Errorf("run %d: %+v", i+1, e.Exit)
+			t.Errorf("process %d: %+v", i+1, e.Exit)
 		}
 	}
 }

@@ -50,9 +50,9 @@ func currentKernelTime() kernelTime {
 const pidRange = 8192
 
 // existed reports whether a process existed at that time.
-func (m kernelTime) existed(p procfs.Stat) bool {
-	if p.StartTime != m.tick {
-		return p.StartTime < m.tick
+func (t kernelTime) existed(p procfs.Stat) bool {
+	if p.StartTime != t.tick {
+		return p.StartTime < t.tick
 	}
-	return m.lastPid != 0 && p.Pid <= m.lastPid && m.lastPid-p.Pid < pidRange
+	return t.lastPid != 0 && p.Pid <= t.lastPid && t.lastPid-p.Pid < pidRange
 }

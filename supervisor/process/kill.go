@@ -89,7 +89,7 @@ func (l *Loop) wasSentSIGKILL(p procfs.Stat) bool {
 	if c := l.byPid[p.Pid]; c != nil {
 		return c.stop.killed
 	}
-	c := l.trees.byGroup[p.PGrp]
+	c := l.trees.byLeader[p.PGrp]
 	if c == nil || len(c.tree.steps) == 0 {
 		return false
 	}
@@ -135,7 +135,7 @@ func (l *Loop) killDelayed(c *childProcess, now time.Time) bool {
 func (l *Loop) inKillDelay(p procfs.Stat) bool {
 	c := l.byPid[p.Pid]
 	if c == nil {
-		c = l.trees.byGroup[p.PGrp]
+		c = l.trees.byLeader[p.PGrp]
 	}
 	return c != nil && !c.phase.MainEnded() && l.killDelayed(c, time.Now())
 }

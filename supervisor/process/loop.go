@@ -1,10 +1,13 @@
 // Package process has the process loop: the only code that signals, traces and reaps, and the
-// only caller of the forks of package spawn. Other packages send it commands and get facts back.
+// only caller of the forks of package spawn. Package orchestrator starts and stops the children:
+// it sends the loop commands, and gets facts back. Package guard ends a stop whose loop is
+// blocked.
 //
 // One goroutine on one OS thread does all of it, since the parent death signal and ptrace belong
-// to threads. So a registration cannot race with a reap, a pid cannot be recycled between a check
-// and a signal, and no other waiter takes a ptrace stop. In return the loop must never wait: it
-// does not write, log, resolve names or sleep.
+// to threads. The exception is reapDuringSeize: it reaps dead threads while that thread waits in
+// PTRACE_SEIZE. So a registration cannot race with a reap, a pid cannot be recycled between a
+// check and a signal, and no other waiter takes a ptrace stop. In return the loop must never wait:
+// it does not write, log, resolve names or sleep.
 package process
 
 import (

@@ -172,7 +172,7 @@ func TestNoStatusIsLost(t *testing.T) {
 	}
 	for id := ID(1); id <= n; id++ {
 		if e := b.exited(id); e.Exit.Code != 5 {
-			t.Errorf("run %d: %+v", id, e.Exit)
+			t.Errorf("process %d: %+v", id, e.Exit)
 		}
 	}
 }
@@ -375,14 +375,14 @@ func TestManyStopsAtOnce(t *testing.T) {
 	for id := ID(1); id <= n; id++ {
 		e := b.exited(id)
 		if !e.Exit.OK() {
-			t.Fatalf("run %d: exit %+v", id, e.Exit)
+			t.Fatalf("process %d: exit %+v", id, e.Exit)
 		}
 		if e.FDs.Proof == event.ProofSampled && strings.Contains(e.FDs.Reason, "took more than") {
 			late++ // reported as late: the machine is busy
 			continue
 		}
 		if e.FDs.Proof != event.ProofExact {
-			t.Fatalf("run %d: proof %s (%s)", id, e.FDs.Proof, e.FDs.Reason)
+			t.Fatalf("process %d: proof %s (%s)", id, e.FDs.Proof, e.FDs.Reason)
 		}
 		checkFDs(t, e.FDs, truths[id-1][1:])
 	}

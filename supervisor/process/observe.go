@@ -29,7 +29,7 @@ func (l *Loop) handleEvent(o *observed, e proof.Event, c stopCause) {
 		l.schedule(l.detachAt(o))
 		l.updateTraceSet(o)
 		if before.IsHeld() && !o.machine.State.IsHeld() {
-			o.exitScan.abort()
+			o.exitScanLimit.abort()
 		}
 	}
 	for _, a := range actions {
@@ -44,18 +44,20 @@ func (l *Loop) observedEnded(o *observed) {
 	l.finish(o)
 }
 
-// finish continues with a process that ended, once no scan of it is running.
+// finish is called after each scan of a process. If the process has ended and no other scan of it
+// is running, finish completes what waited for that.
 func (l *Loop) finish(o *observed) {
 	if o.isMain() {
 		l.mainEnded(o.owner)
 		return
 	}
-	l.hasResult(o)
+	l.tryResult(o) // its state machine reports the end
 }
 
-// hasResult reports whether the result of a process that ended is there. If not, finish is
-// called again after a scan. Once scans are given up it waits for none.
-func (l *Loop) hasResult(o *observed) bool {
+// tryResult determines the result of a process that has ended, unless a scan of it is running, and
+// reports whether the result is there. If not, finish calls it again after the next scan. Once
+// scans are given up it waits for none. For a live process its event changes nothing.
+func (l *Loop) tryResult(o *observed) bool {
 	switch {
 	case l.scansGivenUp():
 		l.giveUpScansOf(o)

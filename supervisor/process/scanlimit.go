@@ -19,8 +19,8 @@ const minScannedFDs = 256
 
 // newScanLimit returns a limit with a deadline. A scan reads minFDs descriptors of each process
 // in any case.
-func newScanLimit(until time.Time, spare int) *scanLimit {
-	limit := &scanLimit{minFDs: spare}
+func newScanLimit(until time.Time, minFDs int) *scanLimit {
+	limit := &scanLimit{minFDs: minFDs}
 	limit.until.Store(until.UnixNano())
 	return limit
 }

@@ -150,8 +150,8 @@ func TestTraceLimit(t *testing.T) {
 	}
 }
 
-// TestSIGKILLIsDelayed: the first step of a process waits for the fd scan until SIGKILL is due. Then
-// SIGKILL follows the first step after minKillDelay, so that the process gets time to end. The
+// TestSIGKILLIsDelayed: the first step of a process waits for the fd scan until SIGKILL is due.
+// Then SIGKILL follows the first step after minKillDelay, so that the process gets time to end. The
 // process ignores SIGTERM, because on a busy machine no process may end within that time.
 func TestSIGKILLIsDelayed(t *testing.T) {
 	b := newTestLoop(t)

@@ -92,12 +92,12 @@ func (l *Loop) noteGroupSignalled(group int) {
 // stop by job control takes a moment or comes later, so continueDue is called again.
 func (l *Loop) continueDue(c *childProcess) {
 	if c.stop.continuation == continueIfStopped && !c.phase.MainEnded() && c.stopped() {
-		l.continueRun(c)
+		l.continueOnce(c)
 	}
 }
 
-// continueRun sends SIGCONT to a child process after the start of its stop, once.
-func (l *Loop) continueRun(c *childProcess) {
+// continueOnce sends SIGCONT to a child process after the start of its stop, once.
+func (l *Loop) continueOnce(c *childProcess) {
 	if c.stop.continuation == continued || !c.stop.started() {
 		return
 	}

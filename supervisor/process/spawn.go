@@ -106,8 +106,8 @@ func (l *Loop) awaitExec(c *childProcess) {
 	})
 }
 
-// afterExecve calls do once a process has executed its command: a signal to the start verb
-// would not reach the command. SIGKILL does not wait.
+// afterExecve calls do once a process has executed its command. Before that the process executes
+// the start verb of package spawn, which would not pass a signal on. SIGKILL does not wait.
 func (l *Loop) afterExecve(c *childProcess, sig unix.Signal, do func()) {
 	if c.phase.Unexecuted() && sig != unix.SIGKILL {
 		c.afterExec = append(c.afterExec, do)

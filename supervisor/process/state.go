@@ -195,7 +195,7 @@ type trees struct {
 	marks    marks
 	lastMark uint64 // the number given last
 	byMark   map[uint64]*childProcess
-	byGroup  map[int]*childProcess // by the process group, which is its session too
+	byLeader map[int]*childProcess // by the process group, which is its session too
 	adopted  map[int]*adopted
 	// unmarkedMembers are descendants without a mark that were found while their main
 	// process was alive; see [Loop.inspect].
@@ -210,7 +210,7 @@ type trees struct {
 
 func newTrees() trees {
 	t := trees{
-		byMark: map[uint64]*childProcess{}, byGroup: map[int]*childProcess{},
+		byMark: map[uint64]*childProcess{}, byLeader: map[int]*childProcess{},
 		adopted:         map[int]*adopted{},
 		unmarkedMembers: map[identity]*childProcess{}, zombies: map[int]bool{},
 	}

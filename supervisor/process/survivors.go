@@ -59,7 +59,7 @@ func (l *Loop) scanSurvivor(c *childProcess, a *adopted, then func()) {
 		a.stopped = true // a traced process does not show it
 	}
 	if c.stop.proof == event.ProofExact && l.observed[a.stat.Pid] == nil {
-		if o := l.observeDescendant(&observed{owner: c, pid: a.stat.PPid}, a.stat.Pid); o != nil {
+		if o := l.observeAdopted(c, a.stat); o != nil {
 			l.scanDescendant(o, nil, then)
 			return
 		}
@@ -128,7 +128,7 @@ func (l *Loop) killBelow(c *childProcess) {
 
 // killListed sends SIGKILL to the listed processes of a process tree.
 func (l *Loop) killListed(c *childProcess, list func() []procfs.Stat) (next time.Time) {
-	rung := c.tree.steps[len(c.tree.steps)-1].step
+	step := c.tree.steps[len(c.tree.steps)-1].step
 	noMain := func(*childProcess) {} // a main process is no descendant of another process
 	return l.killAll(l.killProgressOf(c), list, noMain, func(p procfs.Stat, err error) {
 		l.report(
@@ -137,7 +137,7 @@ func (l *Loop) killListed(c *childProcess, list func() []procfs.Stat) (next time
 				Pid:        p.Pid,
 				Descendant: p.Comm,
 				Signal:     unix.SIGKILL,
-				Step:       rung,
+				Step:       step,
 				Err:        err,
 			},
 		)

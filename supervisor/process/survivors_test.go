@@ -120,7 +120,7 @@ func TestLeaveDescendants(t *testing.T) {
 	answered := make(chan bool)
 	b.commands.Put(func() { answered <- len(b.processes) == 0 })
 	if !<-answered {
-		t.Error("a run that leaves its descendants is not over")
+		t.Error("a process that leaves its descendants is not over")
 	}
 	if s, err := procfs.ReadStat(left[0]); err != nil || s.Dead() {
 		t.Errorf("%+v, %v: it is to live", s, err)
@@ -279,7 +279,7 @@ func TestMarkTellsOwner(t *testing.T) {
 	b.Signal(a, unix.SIGTERM, 1, event.ProofExact)
 	b.exited(a)
 	if s := wait(b, func(s Signalled) bool { return s.Pid == pid }); s.Process != a {
-		t.Errorf("%+v, want pid %d of run %d", s, pid, a)
+		t.Errorf("%+v, want pid %d of process %d", s, pid, a)
 	}
 	wait(b, func(e TreeEnded) bool { return e.Process == a })
 }

@@ -175,5 +175,5 @@ func (l *Loop) listenInGroupStop(o *observed, tid int) {
 	if c == nil || c.phase.MainEnded() || c.stop.delivery.State.Waits() {
 		return // the pending signal is sent first
 	}
-	l.continueRun(c) // for a descendant too: its parent may wait for it
+	l.continueOnce(c) // for a descendant too: its parent may wait for it
 }

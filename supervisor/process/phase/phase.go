@@ -40,17 +40,18 @@ type Change uint8
 
 // The changes.
 const (
-	Executed    Change = iota // the command was executed, or could not be
-	MainReaped                // the status of the main process was collected
-	Succeeded                 // an adopted process is the main process from now on
-	TreeListed                // the adopted processes were listed after the main process ended
-	NothingLeft               // the end is reported, and nothing is left to wait for
-	Survived                  // the end is reported, and survivors are left
-	TreeEnded                 // the last survivor was reaped
+	Executed         Change = iota // the command was executed, or could not be
+	MainReaped                     // the status of the main process was collected
+	Succeeded                      // an adopted process is the main process from now on
+	TreeListed                     // the adopted processes were listed after the main process ended
+	NothingToWaitFor               // the end is reported; survivors, if any, may live on
+	Survived                       // the end is reported, and survivors are left
+	TreeEnded                      // the last survivor was reaped
 )
 
 var changeNames = [...]string{
-	"executed", "main reaped", "succeeded", "tree listed", "nothing left", "survived", "tree ended",
+	"executed", "main reaped", "succeeded", "tree listed", "nothing to wait for", "survived",
+	"tree ended",
 }
 
 func (c Change) String() string { return changeNames[c] }
@@ -80,8 +81,8 @@ var phases = map[Phase]map[Change]Phase{
 		Executed: Listed,
 	},
 	Listed: {
-		NothingLeft: Over,
-		Survived:    Outlived,
+		NothingToWaitFor: Over,
+		Survived:         Outlived,
 	},
 	Outlived: {
 		TreeEnded: Over,

@@ -30,17 +30,17 @@ func TestPhases(t *testing.T) {
 	}{
 		"without a barrier": {
 			Running,
-			[]Change{MainReaped, TreeListed, NothingLeft},
+			[]Change{MainReaped, TreeListed, NothingToWaitFor},
 			[]Phase{Ended, Listed, Over},
 		},
 		"with a barrier": {
 			AtBarrier,
-			[]Change{Executed, MainReaped, TreeListed, NothingLeft},
+			[]Change{Executed, MainReaped, TreeListed, NothingToWaitFor},
 			[]Phase{Running, Ended, Listed, Over},
 		},
 		"the end of the start verb is reaped first": {
 			AtBarrier,
-			[]Change{MainReaped, TreeListed, NothingLeft, Executed, NothingLeft},
+			[]Change{MainReaped, TreeListed, NothingToWaitFor, Executed, NothingToWaitFor},
 			[]Phase{EndedAtBarrier, ListedAtBarrier, ListedAtBarrier, Listed, Over},
 		},
 		"the result comes between the reap and the list": {
@@ -65,7 +65,7 @@ func TestPhases(t *testing.T) {
 		},
 		"stale": {
 			Running,
-			[]Change{Executed, TreeListed, NothingLeft, Survived, TreeEnded, Succeeded},
+			[]Change{Executed, TreeListed, NothingToWaitFor, Survived, TreeEnded, Succeeded},
 			[]Phase{Running, Running, Running, Running, Running, Running},
 		},
 	} {
