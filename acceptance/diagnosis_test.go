@@ -229,8 +229,9 @@ rest()
 		t.Fatal(err)
 	}
 	s.expectStop(1, "graceful")
-	s.awaitEntry("child reaped", "child", "c", "code", 3, "proof", "none", "@level", "warn")
-	e := s.awaitEntry("child ended unexpectedly", "child", "c", "reason", "exited with code 3")
+	s.awaitEntry("child reaped", "child", "c", "code", 3, "proof", "none", "@level", "info")
+	e := s.awaitEntry("child ended unexpectedly", "child", "c", "reason",
+		"exited with code 3", "@level", "warn")
 	port := line[strings.LastIndex(line, " ")+1:]
 	if want := "3 tcp 127.0.0.1:" + port + " listen"; !strings.Contains(fmt.Sprint(e["last_known"]),
 		want) {

@@ -47,7 +47,8 @@ func TestChildFailsForGood(t *testing.T) {
 	e := s.expectStop(1, "graceful")
 	e.expect(t, "spawned", 4)
 	s.awaitEntry("child failed", "child", "bad", "attempts", 2)
-	s.awaitEntry("shutdown begun", "reason", "child failed: bad")
+	s.awaitEntry("shutdown begun", "reason",
+		"bad failed, and on_failure is \"shutdown\", the default")
 }
 
 func TestFailureIgnored(t *testing.T) {
@@ -63,7 +64,7 @@ func TestOnSuccessShutdown(t *testing.T) {
 	s := start(t, fixture("server", "sleep", "")+fixture("job", "exit 0",
 		"count = 3\n  on_success = \"shutdown\""))
 	s.expectStop(0, "graceful")
-	s.awaitEntry("shutdown begun", "reason", "child completed: job")
+	s.awaitEntry("shutdown begun", "reason", "job completed, and on_success is \"shutdown\"")
 	if n := s.count("child completed"); n != 3 {
 		t.Errorf("%d jobs completed, want 3", n)
 	}

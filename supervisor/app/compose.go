@@ -176,5 +176,7 @@ func (a *app) configure(cfg *config.Config) {
 
 // logSettingsOf returns the settings of the log on standard error.
 func logSettingsOf(l config.Log) eventlog.Settings {
-	return eventlog.Settings{Level: l.Level, Format: l.Format, FDs: l.FDs, Color: wantsColor(os.Stderr)}
+	return eventlog.Settings{
+		Level: l.Level, Format: l.Format, FDs: l.FDs, Color: wantsColor(os.Stderr),
+	}
 }

@@ -151,6 +151,8 @@ type Policy struct {
 	MaxParallel    int  // instances of the child that a reload replaces at a time
 	OnSuccess      Action
 	OnFailure      Action
+	// DefaultOnFailure says that the configuration has no on_failure.
+	DefaultOnFailure bool
 }
 
 // Descendants says what happens to descendants that outlive the main process of

@@ -84,7 +84,7 @@ func (e ProbeSkipped) Record() Record {
 	return Record{Warn, MsgProbeSkipped, append(f, "reason", e.Reason)}
 }
 
-// Ready reports that an instance is ready.
+// Ready reports that an instance is ready. A oneshot is never ready: see [Completed].
 type Ready struct {
 	Child   string
 	Pid     int
@@ -100,11 +100,18 @@ func (e Ready) Record() Record {
 
 // AllReady reports that every instance is ready or completed. It is emitted again when that
 // becomes true again.
-type AllReady struct{ Children int } // number of instances
+type AllReady struct {
+	Children  int // number of instances
+	Completed int // those that completed
+}
 
 // Record implements [Event].
 func (e AllReady) Record() Record {
-	return Record{Info, MsgAllReady, []any{"children", e.Children}}
+	f := []any{"children", e.Children}
+	if e.Completed > 0 {
+		f = append(f, "completed", e.Completed)
+	}
+	return Record{Info, MsgAllReady, f}
 }
 
 // NotReady reports that an instance was not ready within its timeout.
@@ -189,7 +196,7 @@ type UnexpectedEnd struct {
 	Reason string
 	Core   bool     // there is a core dump
 	Output []string // its last lines
-	Known  string   // the last known descriptors and the age of that knowledge; empty: unknown
+	Known  string   // a sentence about the last known descriptors; empty: unknown
 }
 
 // Record implements [Event].

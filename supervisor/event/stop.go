@@ -1,6 +1,9 @@
 package event
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // The messages about signals and stops.
 const (
@@ -95,16 +98,29 @@ type SignalNotHandled struct {
 	Pid         int
 	Signal      string
 	Disposition string // ignored; or default, which ends the process at once
+	Cut         int    // TCP connections that were open when the signal ended the process
 }
 
-// Record implements [Event].
+// Record implements [Event]. It is a warning if there is harm: a stop takes its whole timeout, or
+// connections were cut.
 func (e SignalNotHandled) Record() Record {
-	level := Info
-	if e.Disposition == "ignored" {
+	level, handler := Info, e.Child+" has no "+e.Signal+" handler: "
+	meaning := handler + "it ends at once without cleaning up"
+	switch {
+	case e.Disposition == "ignored":
 		level = Warn
+		meaning = e.Child + " ignores " + e.Signal + ": only a later step of its stop ends it"
+	case e.Cut == 1:
+		level = Warn
+		meaning = handler + "it ended at once, and requests in flight on its connection were cut"
+	case e.Cut > 1:
+		level = Warn
+		meaning = fmt.Sprintf("%sit ended at once, and requests in flight on its %d connections "+
+			"were cut", handler, e.Cut)
 	}
 	return Record{level, MsgSignalNotHandled, []any{
 		"child", e.Child, "pid", e.Pid, "signal", e.Signal, "disposition", e.Disposition,
+		"meaning", meaning,
 	}}
 }
 

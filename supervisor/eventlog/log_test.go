@@ -141,10 +141,18 @@ var lines = []struct {
 			`reason="its exit was not seen"`},
 	{event.SignalNotHandled{Child: "c", Pid: 14, Signal: "SIGTERM", Disposition: "ignored"},
 		"[WARN]  supervisor: stop signal not handled: child=c pid=14 signal=SIGTERM " +
-			"disposition=ignored"},
+			`disposition=ignored meaning="c ignores SIGTERM: only a later step of its stop ends ` +
+			`it"`},
 	{event.SignalNotHandled{Child: "c", Pid: 14, Signal: "SIGTERM", Disposition: "default"},
 		"[INFO]  supervisor: stop signal not handled: child=c pid=14 signal=SIGTERM " +
-			"disposition=default"},
+			`disposition=default meaning="c has no SIGTERM handler: it ends at once without ` +
+			`cleaning up"`},
+	{event.SignalNotHandled{
+		Child: "web", Pid: 14, Signal: "SIGTERM", Disposition: "default", Cut: 2,
+	},
+		"[WARN]  supervisor: stop signal not handled: child=web pid=14 signal=SIGTERM " +
+			`disposition=default meaning="web has no SIGTERM handler: it ended at once, and ` +
+			`requests in flight on its 2 connections were cut"`},
 	{event.SlowStop{
 		Child: "c", Pid: 14, Stop: time.Second, Step: 1, Signal: "SIGTERM",
 		Disposition: "caught", CPU: 3 * time.Millisecond, Threads: []string{"14 runs"},

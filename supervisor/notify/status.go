@@ -21,7 +21,10 @@ type state struct {
 func (s *state) datagram(e event.Event) string {
 	switch e := e.(type) {
 	case event.AllReady:
-		text := status("%s ready", count(e.Children))
+		text := status("%s ready", count(e.Children-e.Completed))
+		if e.Completed > 0 {
+			text = status("%s ready, %d completed", count(e.Children-e.Completed), e.Completed)
+		}
 		if !s.ready {
 			s.ready = true
 			text = "READY=1\n" + text

@@ -29,23 +29,26 @@ func TestDeferredEnd(t *testing.T) {
 			step{"end", graceful})},
 		{"the supervisor gets another signal", both, with(
 			step{"exit-by a SIGTERM", ""},
-			step{"INT", "a failed, stop: child failed: a, SIGTERM b"},
+			step{"INT", "a failed, stop: a failed, and on_failure is \"shutdown\", SIGTERM b"},
 			step{"exit b", "cleanup"},
 			step{"cleaned-up", ""},
 			step{"end", "graceful 1: spawned 2, reaped 2, orphans 0, killed 0, left 0"})},
 		{"the supervisor gets no signal", both, with(
 			step{"exit-by a SIGTERM", ""},
 			step{"wait 499ms", ""},
-			step{"wait 1ms", "a failed, stop: child failed: a, SIGTERM b"})},
+			step{"wait 1ms", "a failed, " +
+				"stop: a failed, and on_failure is \"shutdown\", SIGTERM b"})},
 		{"the supervisor gets the signal too late", both, with(
 			step{"exit a 143", ""},
-			step{"wait 600ms", "a failed, stop: child failed: a, SIGTERM b"},
+			step{"wait 600ms", "a failed, " +
+				"stop: a failed, and on_failure is \"shutdown\", SIGTERM b"},
 			step{"TERM", ""},
 			step{"exit b", "cleanup"},
 			step{"cleaned-up", ""},
 			step{"end", "graceful 1: spawned 2, reaped 2, orphans 0, killed 0, left 0"})},
 		{"exit code 1 is judged at once", both, with(
-			step{"exit a 1", "a failed, stop: child failed: a, SIGTERM b"})},
+			step{"exit a 1", "a failed, " +
+				"stop: a failed, and on_failure is \"shutdown\", SIGTERM b"})},
 		{"an instance that is restarted is judged at once", configs(
 			newConfig(child("a"), child("b")),
 		), with(
@@ -71,13 +74,13 @@ func TestDeferredEndOfCritical(t *testing.T) {
 			step{"end", graceful})},
 		{"a critical child completes, then the signal", vital, with(
 			step{"exit-by b SIGTERM", ""},
-			step{"exit a", "a completed, stop: critical child ended: a"},
+			step{"exit a", "a completed, stop: a ended, and it is critical"},
 			step{"TERM", "cleanup"},
 			step{"cleaned-up", ""},
 			step{"end", graceful})},
 		{"a critical child completes, without a signal", vital, with(
 			step{"exit-by b SIGTERM", ""},
-			step{"exit a", "a completed, stop: critical child ended: a"},
+			step{"exit a", "a completed, stop: a ended, and it is critical"},
 			step{"wait 500ms", "b failed, cleanup"},
 			step{"cleaned-up", ""},
 			step{"end", "graceful 1: spawned 2, reaped 2, orphans 0, killed 0, left 0"})},

@@ -13,7 +13,6 @@ import (
 	"tp0/supervisor/exitcode"
 	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/orchestrator/rollout"
-	"tp0/supervisor/output"
 	"tp0/supervisor/process"
 )
 
@@ -99,7 +98,7 @@ func (o *Orchestrator) judgeDeferred(inst *instance) {
 		o.apply(inst, lifecycle.EndedBeforeStop)
 		return
 	}
-	o.reportUnexpectedEnd(d.output, d.report)
+	o.emitUnexpectedEnd(&endReport{event: d.report, output: d.output})
 	if inst.goal == rollout.Run {
 		o.totals.handleEnd(out.before, func() { o.ended(inst, *out) })
 		return
@@ -109,6 +108,13 @@ func (o *Orchestrator) judgeDeferred(inst *instance) {
 		o.failedBeforeStop(inst, out.reason)
 	}
 	o.apply(inst, lifecycle.EndedBeforeStop)
+}
+
+// handleOutcome handles the end of a process that is reported.
+func (o *Orchestrator) handleOutcome(inst *instance) {
+	out := inst.exit.outcome
+	inst.exit.outcome = nil
+	o.totals.handleEnd(out.before, func() { o.ended(inst, *out) })
 }
 
 // succeeded reports whether a wait status is a success by success_codes. Signal n counts as code
@@ -178,26 +184,63 @@ func (o *Orchestrator) failedBeforeStop(inst *instance, reason string) {
 	})
 }
 
+// lastOutputRead says that the last output of a process is read, or that the time for it is over.
+type lastOutputRead struct {
+	inst    *instance
+	process process.ID
+}
+
 // lastOutputTimeout bounds the wait for the last lines of a process that crashed: its output can be
 // read after its exit is seen, and a descendant can hold the pipe open for ever.
 const lastOutputTimeout = 200 * time.Millisecond
 
-// reportUnexpectedEnd reports an unexpected end once the output of the process is read.
-func (o *Orchestrator) reportUnexpectedEnd(out *output.ChildOutput, e event.UnexpectedEnd) {
+// reportUnexpectedEnd reports an unexpected end once the output of the process is read. What
+// follows the end, such as a restart, waits for the report: a reader of the log learns first why
+// the process ended.
+func (o *Orchestrator) reportUnexpectedEnd(inst *instance, e event.UnexpectedEnd) {
+	out := inst.process.output
+	inst.exit.report = &endReport{event: e, output: out}
+	m := lastOutputRead{inst, inst.process.id}
 	o.wg.Go(func() {
 		select {
 		case <-out.Done():
 		case <-time.After(lastOutputTimeout):
 		}
-		e.Output = out.Tail()
-		o.opt.Sink.Emit(e)
+		o.mail.Put(m)
 	})
+}
+
+func (o *Orchestrator) onLastOutputRead(m lastOutputRead) {
+	r := m.inst.exit.report
+	if r == nil || m.inst.process.id != m.process {
+		return
+	}
+	m.inst.exit.report = nil
+	o.emitUnexpectedEnd(r)
+	if r.treeEnded {
+		o.handleOutcome(m.inst)
+	}
+}
+
+func (o *Orchestrator) emitUnexpectedEnd(r *endReport) {
+	r.event.Output = r.output.Tail()
+	o.opt.Sink.Emit(r.event)
+}
+
+// reportLateEnds reports the unexpected ends that still wait for output: the stop is over.
+func (o *Orchestrator) reportLateEnds() {
+	for _, inst := range o.instances {
+		if r := inst.exit.report; r != nil {
+			o.emitUnexpectedEnd(r)
+		}
+	}
 }
 
 // maxKnownFDs bounds how many descriptors the report of a crash names.
 const maxKnownFDs = 8
 
-// knownFDs returns the descriptors that the last inspection of a process found, as text.
+// knownFDs returns a sentence about the descriptors that the last inspection of a process found.
+// Empty: there was no inspection, or it found none.
 func (inst *instance) knownFDs() string {
 	known := inst.inspect.last
 	if known == nil {
@@ -216,12 +259,16 @@ func (inst *instance) knownFDs() string {
 	if n > maxKnownFDs {
 		fds = append(fds, fmt.Sprintf("and %d more", n-maxKnownFDs))
 	}
+	if n == 0 {
+		return ""
+	}
 	noun := "descriptors"
 	if n == 1 {
 		noun = "descriptor"
 	}
 	age := time.Since(known.At).Round(time.Millisecond)
-	return fmt.Sprintf("%d %s, %v before: %s", n, noun, age, strings.Join(fds, ", "))
+	return fmt.Sprintf("%v before its end it had %d %s open: %s.", age, n, noun,
+		strings.Join(fds, ", "))
 }
 
 func random() float64 { return rand.Float64() }

@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"tp0/supervisor/event"
@@ -54,7 +55,7 @@ func (o *Orchestrator) judgeExit(inst *instance, x process.Exited) *outcome {
 		inst.exit.deferred = o.deferEnd(inst, x.At, e)
 		stopped := o.shutdown.isStopSignal(stopSignal(inst.exit.code), x.At)
 		if inst.exit.deferred == nil && !stopped {
-			o.reportUnexpectedEnd(inst.process.output, e)
+			o.reportUnexpectedEnd(inst, e)
 		}
 	}
 	if inst.state == lifecycle.Unready {
@@ -71,9 +72,11 @@ func (o *Orchestrator) onTreeEnded(x process.TreeEnded) {
 		o.deferredTreeEnded(inst)
 		return
 	}
-	out := inst.exit.outcome
-	inst.exit.outcome = nil
-	o.totals.handleEnd(out.before, func() { o.ended(inst, *out) })
+	if inst.exit.report != nil {
+		inst.exit.report.treeEnded = true
+		return
+	}
+	o.handleOutcome(inst)
 }
 
 // reportSurvivors reports the descendants that outlive a main process.
@@ -119,6 +122,29 @@ func (o *Orchestrator) reportReaped(inst *instance, x process.Exited) {
 		}
 	}
 	o.opt.Sink.Emit(e)
+	o.reportCut(inst, x)
+}
+
+// reportCut reports that a process without a handler for its stop signal had connections open when
+// the signal ended it.
+func (o *Orchestrator) reportCut(inst *instance, x process.Exited) {
+	e := event.SignalNotHandled{
+		Child: inst.spec.Name, Pid: x.Pid, Signal: signalName(inst.spec.Policy.KillSignal),
+		Disposition: inst.inspect.disposition,
+	}
+	byStop := inst.stop.step > 0 && x.Exit.Signal == e.Signal
+	if !byStop || e.Disposition != "default" || x.FDs.Proof != event.ProofExact {
+		return
+	}
+	for _, fd := range x.FDs.After {
+		connected := strings.HasPrefix(fd.Target, "tcp ") && fd.Detail.State == "established"
+		if connected && x.FDs.Holders[fd.Num] == "" {
+			e.Cut++
+		}
+	}
+	if e.Cut > 0 {
+		o.opt.Sink.Emit(e)
+	}
 }
 
 // onDescendantEnded reports the end of a descendant.

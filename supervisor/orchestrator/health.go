@@ -57,15 +57,30 @@ func (o *Orchestrator) unhealthy(inst *instance) (reason string, dead bool) {
 	return "", false
 }
 
-// reportAllReady reports when all instances become healthy, for the first time and later.
+// reportAllReady reports when all instances become ready or completed, for the first time and
+// later. During a reload it reports nothing: the next instance to be replaced is still ready.
 func (o *Orchestrator) reportAllReady() {
 	unhealthy := func(inst *instance) bool {
 		reason, _ := o.unhealthy(inst)
 		return reason != ""
 	}
 	ready := o.shutdown.phase == running && !slices.ContainsFunc(o.instances, unhealthy)
+	if ready && o.updating() {
+		return // some instances are about to be replaced
+	}
 	if ready && !o.allReady {
-		o.opt.Sink.Emit(event.AllReady{Children: len(o.instances)})
+		e := event.AllReady{Children: len(o.instances)}
+		for _, inst := range o.instances {
+			if inst.state == lifecycle.Succeeded {
+				e.Completed++
+			}
+		}
+		o.opt.Sink.Emit(e)
 	}
 	o.allReady = ready
+}
+
+// updating reports whether a reload is being applied and not halted.
+func (o *Orchestrator) updating() bool {
+	return o.reloads.active != nil && len(o.reloads.active.halted) == 0
 }

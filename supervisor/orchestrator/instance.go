@@ -86,6 +86,14 @@ type exitStatus struct {
 	code     int          // of the last process, 128+n for signal n; 0 also if none ended
 	outcome  *outcome     // nil: the main process has not ended
 	deferred *deferredEnd // nil: the judgement of the end is not deferred
+	report   *endReport   // nil: no report of the end waits for the last output
+}
+
+// endReport is the report of an unexpected end that waits for the last output of the process.
+type endReport struct {
+	event     event.UnexpectedEnd
+	output    *output.ChildOutput
+	treeEnded bool // what follows the end waits for the report
 }
 
 // outcome is how a main process ended.

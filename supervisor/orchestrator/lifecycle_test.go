@@ -253,7 +253,8 @@ func TestRestart(t *testing.T) {
 			{"spawn-failed a", "a not spawned, a restart 2"},
 			{"wait 1s", "spawn a"},
 			{"spawned a", "a ready"},
-			{"exit-by a SIGSEGV", "a failed, stop: child failed: a, cleanup"},
+			{"exit-by a SIGSEGV", "a failed, " +
+				"stop: a failed, and on_failure is \"shutdown\", cleanup"},
 			{"cleaned-up", ""},
 			{"end", "graceful 1: spawned 2, reaped 2, orphans 0, killed 0, left 0"},
 		}},
@@ -280,7 +281,8 @@ func TestOnFailureAndOnSuccess(t *testing.T) {
 		{"a failure stops everything", configs(newConfig(child("a", never), child("b"))), []step{
 			{"", "spawn a, spawn b"},
 			{"spawned b", "b ready"},
-			{"spawn-failed a", "a not spawned, a failed, stop: child failed: a, SIGTERM b"},
+			{"spawn-failed a", "a not spawned, a failed, " +
+				"stop: a failed, and on_failure is \"shutdown\", SIGTERM b"},
 			{"exit b", "cleanup"},
 			{"cleaned-up", ""},
 			{"end", "graceful 1: spawned 1, reaped 1, orphans 0, killed 0, left 0"},
@@ -306,7 +308,8 @@ func TestOnFailureAndOnSuccess(t *testing.T) {
 			{"exit a1 1", "a1 restart 1"},
 			{"wait 1s", "spawn a1"},
 			{"spawned a1", "a1 ready"},
-			{"exit a1", "a1 completed, stop: child completed: a, SIGTERM b"},
+			{"exit a1", "a1 completed, " +
+				"stop: a completed, and on_success is \"shutdown\", SIGTERM b"},
 			{"exit b", "cleanup"},
 			{"cleaned-up", ""},
 			{"end", "graceful 0: spawned 4, reaped 4, orphans 0, killed 0, left 0"},

@@ -26,12 +26,12 @@ func TestDependencyConditions(t *testing.T) {
 			newConfig(child("m*2", oneshot), child("a", after("m:completed"))),
 		), []step{
 			{"", "spawn m1, spawn m2"},
-			{"spawned m1", "m1 ready"},
-			{"spawned m2", "m2 ready"},
+			{"spawned m1", ""},
+			{"spawned m2", ""},
 			{"exit m1", "m1 completed"},
 			{"exit m2 1", "m2 restart 1"},
 			{"wait 1s", "spawn m2"},
-			{"spawned m2", "m2 ready"},
+			{"spawned m2", ""},
 			{"health", "m2 has not completed"},
 			{"exit m2", "m2 completed, spawn a"},
 			{"spawned a", "a ready"},
@@ -62,7 +62,7 @@ func TestFailedDependency(t *testing.T) {
 		), []step{
 			{"", "spawn m, spawn x"},
 			{"spawned x", "x ready"},
-			{"spawned m", "m ready"},
+			{"spawned m", ""},
 			{"exit m 3", "m failed, a blocked by m"},
 			{"health", "m is failed"},
 			{"TERM", "SIGTERM x"},
@@ -80,7 +80,7 @@ func TestFailedDependency(t *testing.T) {
 		{"a stop while children start", configs(
 			newConfig(child("m", oneshot), child("a", after("m:completed"))),
 		), []step{
-			{"spawned m", "spawn m, m ready"},
+			{"spawned m", "spawn m"},
 			{"TERM", "SIGTERM m"},
 			{"exit m", "cleanup"},
 		}},
@@ -92,25 +92,25 @@ func TestCritical(t *testing.T) {
 	crit := newConfig(child("a", critical, never, ignored), child("b"))
 	runScripts(t, beginWith(up, []script{
 		{"the exit code of the critical child", configs(crit), []step{
-			{"exit a 7", "a failed, stop: critical child ended: a, SIGTERM b"},
+			{"exit a 7", "a failed, stop: a ended, and it is critical, SIGTERM b"},
 			{"exit b", "cleanup"},
 			{"cleaned-up", ""},
 			{"end", "graceful 7: spawned 2, reaped 2, orphans 0, killed 0, left 0"},
 		}},
 		{"the signal of the critical child", configs(crit), []step{
-			{"exit-by a SIGSEGV", "a failed, stop: critical child ended: a, SIGTERM b"},
+			{"exit-by a SIGSEGV", "a failed, stop: a ended, and it is critical, SIGTERM b"},
 			{"exit b", "cleanup"},
 			{"cleaned-up", ""},
 			{"end", "graceful 139: spawned 2, reaped 2, orphans 0, killed 0, left 0"},
 		}},
 		{"the success of the critical child", configs(crit), []step{
-			{"exit a", "a completed, stop: critical child ended: a, SIGTERM b"},
+			{"exit a", "a completed, stop: a ended, and it is critical, SIGTERM b"},
 			{"exit b", "cleanup"},
 			{"cleaned-up", ""},
 			{"end", "graceful 0: spawned 2, reaped 2, orphans 0, killed 0, left 0"},
 		}},
 		{"code 124 takes precedence", configs(crit), []step{
-			{"exit a 7", "a failed, stop: critical child ended: a, SIGTERM b"},
+			{"exit a 7", "a failed, stop: a ended, and it is critical, SIGTERM b"},
 			{"wait 2s", "SIGKILL b"},
 			{"exit b", "cleanup"},
 			{"cleaned-up", ""},
@@ -193,10 +193,10 @@ func TestOnlySidecarsRun(t *testing.T) {
 			),
 		), []step{
 			{"spawned s", "spawn s, s ready, spawn m"},
-			{"spawned m", "m ready"},
+			{"spawned m", ""},
 			{"exit m 1", "m restart 1"},
 			{"wait 1s", "spawn m"},
-			{"spawned m", "m ready"},
+			{"spawned m", ""},
 			{"exit m", "m completed, spawn a"},
 		}},
 		{"an app that waits for a failed sidecar does not", configs(
@@ -206,7 +206,7 @@ func TestOnlySidecarsRun(t *testing.T) {
 			),
 		), []step{
 			{"spawned s", "spawn s, spawn m, s ready"},
-			{"spawned m", "m ready"},
+			{"spawned m", ""},
 			{"exit m 1", "m failed, a blocked by m, " +
 				"stop: only sidecars run and nothing else is due, SIGTERM s"},
 		}},

@@ -28,7 +28,9 @@ func (o *Orchestrator) becomeReady(inst *instance) {
 	if inst.state == lifecycle.Starting {
 		p := &inst.process
 		elapsed := time.Since(p.spawned)
-		o.opt.Sink.Emit(event.Ready{Child: inst.spec.Name, Pid: p.pid, Elapsed: elapsed})
+		if !inst.spec.Policy.Oneshot { // of a oneshot only its completion is told
+			o.opt.Sink.Emit(event.Ready{Child: inst.spec.Name, Pid: p.pid, Elapsed: elapsed})
+		}
 		o.inspectLater(inst, inspectAfter, inspectReady)
 		inst.update.onTrial = inst.update.onTrial && inst.spec.Policy.Oneshot
 		if o.shutdown.phase == running {

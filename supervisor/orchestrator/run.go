@@ -25,6 +25,7 @@ func (o *Orchestrator) Supervise() error {
 		}
 		o.advance()
 	}
+	o.reportLateEnds()
 	o.closeSockets()
 	return nil
 }
@@ -47,6 +48,8 @@ func (o *Orchestrator) handle(m any) {
 		o.onInspectionDue(m)
 	case stopRequest:
 		o.onStopRequest(m)
+	case lastOutputRead:
+		o.onLastOutputRead(m)
 	case deferOver:
 		o.onDeferOver(m)
 	case forwardRequest:

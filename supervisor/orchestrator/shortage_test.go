@@ -31,7 +31,8 @@ func TestSpawnRetry(t *testing.T) {
 		{"the spawn succeeds later", pair, with(
 			step{"spawned a", "a ready, spawn b"},
 			step{"spawned b", "b ready"},
-			step{"exit a 1", "a failed, stop: child failed: a, SIGTERM b"})},
+			step{"exit a 1", "a failed, " +
+				"stop: a failed, and on_failure is \"shutdown\", SIGTERM b"})},
 		{"no restart is counted", configs(newConfig(child("a"))), with(
 			step{"spawned a", "a ready"},
 			step{"exit a 1", "a restart 1"},

@@ -90,7 +90,7 @@ func TestRestartDelays(t *testing.T) {
 			h.want("wait 1ns", "spawn a")
 		}
 		h.want("spawned a", "a ready")
-		h.want("exit a", "a failed, stop: child failed: a, cleanup")
+		h.want("exit a", "a failed, stop: a failed, and on_failure is \"shutdown\", cleanup")
 	})
 }
 
@@ -127,6 +127,16 @@ func TestBudget(t *testing.T) {
 	})
 }
 
+// messages returns the messages about an instance.
+func messages(events []event.Event, name string) (all []string) {
+	for _, e := range events {
+		if r := e.Record(); slices.Contains(r.Fields, any(name)) {
+			all = append(all, r.Message)
+		}
+	}
+	return all
+}
+
 // TestEventFields checks the fields of the events of a crash and of a stop.
 func TestEventFields(t *testing.T) {
 	withHarness(t, configs(newConfig(child("a"), child("b"))), func(h *harness) {
@@ -137,6 +147,11 @@ func TestEventFields(t *testing.T) {
 		u := eventsOf[event.UnexpectedEnd](h)
 		if len(u) != 1 || u[0].Child != "b" || u[0].Reason != "ended by SIGSEGV" {
 			t.Errorf("unexpected ends: got %+v, want one of b by SIGSEGV", u)
+		}
+		if got := messages(h.events, "b"); !slices.Equal(got[len(got)-3:], []string{
+			event.MsgReaped, event.MsgUnexpectedEnd, event.MsgRestarting,
+		}) {
+			t.Errorf("got %q, want the end, then why, then what follows", got)
 		}
 		h.do("wait 1s")
 		h.want("spawned b", "spawn b, b ready")
@@ -270,7 +285,8 @@ func TestNoOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t, noRelays{}, newConfig(child("a", never)))
 		defer h.finish()
-		h.want("", "a not spawned, a failed, stop: child failed: a, cleanup")
+		h.want("", "a not spawned, a failed, "+
+			"stop: a failed, and on_failure is \"shutdown\", cleanup")
 		if e := eventsOf[event.SpawnFailed](h); !strings.Contains(e[0].Reason, unix.EROFS.Error()) {
 			t.Errorf("got %+v, want the reason %v", e, unix.EROFS)
 		}
@@ -298,16 +314,20 @@ func TestKnownFDs(t *testing.T) {
 		}
 		return all
 	}
+	const before = "2s before its end it had "
 	const eight = "3 /3, 4 /4, 5 /5, 6 /6, 7 /7, 8 /8, 9 /9, 10 /10"
 	for _, tt := range []struct {
 		known *process.Inspected
 		want  string
 	}{
 		{nil, ""},
-		{&process.Inspected{FDs: fds(3)}, "0 descriptors, 2s before: "},
-		{&process.Inspected{FDs: fds(5)}, "2 descriptors, 2s before: 3 /3, 4 /4"},
-		{&process.Inspected{FDs: fds(11)}, "8 descriptors, 2s before: " + eight},
-		{&process.Inspected{FDs: fds(13)}, "10 descriptors, 2s before: " + eight + ", and 2 more"},
+		{&process.Inspected{FDs: fds(3)}, ""},
+		{&process.Inspected{FDs: fds(5)}, before + "2 descriptors open: 3 /3, 4 /4."},
+		{&process.Inspected{FDs: fds(11)}, before + "8 descriptors open: " + eight + "."},
+		{
+			&process.Inspected{FDs: fds(13)},
+			before + "10 descriptors open: " + eight + ", and 2 more.",
+		},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			if tt.known != nil {

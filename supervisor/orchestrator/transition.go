@@ -50,7 +50,7 @@ func (o *Orchestrator) complete(inst *instance) {
 	o.opt.Sink.Emit(event.Completed{Child: inst.spec.Name})
 	o.stopIfCritical(inst, 0)
 	if p.OnSuccess == config.ShutDown && o.groups[inst.child()].allSucceeded() {
-		o.beginStop("child completed: " + inst.spec.Child)
+		o.beginStop(inst.spec.Child + " completed, and on_success is \"shutdown\"")
 	}
 }
 
@@ -62,7 +62,11 @@ func (o *Orchestrator) fail(inst *instance) {
 	})
 	o.stopIfCritical(inst, inst.exit.code)
 	if inst.spec.Policy.OnFailure == config.ShutDown {
-		o.beginStop("child failed: " + inst.spec.Name)
+		reason := inst.spec.Name + " failed, and on_failure is \"shutdown\""
+		if inst.spec.Policy.DefaultOnFailure {
+			reason += ", the default"
+		}
+		o.beginStop(reason)
 	}
 }
 
@@ -71,6 +75,6 @@ func (o *Orchestrator) fail(inst *instance) {
 func (o *Orchestrator) stopIfCritical(inst *instance, code int) {
 	if inst.spec.Policy.Critical && o.shutdown.phase == running {
 		o.totals.critical = code
-		o.beginStop("critical child ended: " + inst.spec.Name)
+		o.beginStop(inst.spec.Name + " ended, and it is critical")
 	}
 }

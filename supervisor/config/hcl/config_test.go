@@ -114,7 +114,7 @@ func TestContractExample(t *testing.T) {
 				Env:  append([]string{fmt.Sprintf("CLI_ID=%d", i)}, base...),
 				Logs: logs,
 			},
-			Policy: config.Policy{KillSignal: syscall.SIGTERM, KillTimeout: 3550 * time.Millisecond, SharedTimeout: true, KillHold: hold, KillScope: lifecycle.ScopeGroup, Descendants: config.EndDescendants, SuccessCodes: []int{0}, Restart: restart, MaxParallel: 1, OnSuccess: config.Ignore, OnFailure: config.ShutDown},
+			Policy: config.Policy{KillSignal: syscall.SIGTERM, KillTimeout: 3550 * time.Millisecond, SharedTimeout: true, KillHold: hold, KillScope: lifecycle.ScopeGroup, Descendants: config.EndDescendants, SuccessCodes: []int{0}, Restart: restart, MaxParallel: 1, OnSuccess: config.Ignore, OnFailure: config.ShutDown, DefaultOnFailure: true},
 		}
 	}
 	want := &config.Config{
@@ -130,7 +130,7 @@ func TestContractExample(t *testing.T) {
 					Ready: &config.Ready{Probe: config.Probe{TCP: "127.0.0.1:12345"}, Timeout: 5 * time.Second},
 					Logs:  logs,
 				},
-				Policy: config.Policy{KillSignal: syscall.SIGTERM, KillTimeout: 5 * time.Second, KillHold: hold, KillScope: lifecycle.ScopeGroup, Descendants: config.EndDescendants, SuccessCodes: []int{0}, Restart: restart, MaxParallel: 1, OnSuccess: config.Ignore, OnFailure: config.ShutDown},
+				Policy: config.Policy{KillSignal: syscall.SIGTERM, KillTimeout: 5 * time.Second, KillHold: hold, KillScope: lifecycle.ScopeGroup, Descendants: config.EndDescendants, SuccessCodes: []int{0}, Restart: restart, MaxParallel: 1, OnSuccess: config.Ignore, OnFailure: config.ShutDown, DefaultOnFailure: true},
 			}}},
 			{Name: "client", DependsOn: []config.Dependency{{Child: "server", Until: config.UntilReady}}, Instances: []*config.Instance{client(1), client(2)}},
 		},

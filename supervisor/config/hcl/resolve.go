@@ -143,6 +143,8 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 		diags = diags.Append(fault(c.at("descendants"), "Descendants are left and signalled",
 			"descendants = \"leave\" lets them run on, and kill_scope = %s sends them the signals of each stop. Add kill_scope = \"process\", or remove descendants.", quote(string(v.policy.KillScope))))
 	}
+	_, given := c.setting("on_failure")
+	v.policy.DefaultOnFailure = !given
 	v.policy.OverlapUpdate = v.strategy == config.Overlap
 	if v.policy.OverlapUpdate && v.policy.Oneshot && !c.failed["restart.strategy"] {
 		diags = diags.Append(fault(c.at("restart.strategy"), "A oneshot that overlaps", "A oneshot is there to end, and the new run would wait for nothing. Leave out the strategy."))
