@@ -45,7 +45,7 @@ func TestCriticalCode(t *testing.T) {
 	for program, want := range map[string]int{"exit 7": 7, "exit 0": 0} {
 		s := start(t, fixture("other", "sleep", "")+fixture("main", program,
 			"critical = true\n  depends_on = [\"other\"]\n  restart { on = \"never\" }"))
-		s.awaitEntry("shutdown begun", "reason", "critical child ended: main")
+		s.awaitEntry("shutdown begun", "reason", "main ended, and it is critical")
 		s.expectStop(want, "graceful")
 	}
 }
