@@ -40,6 +40,15 @@ func graph(t *testing.T, text string) ([]stopNode, []string) {
 	return nodes, names
 }
 
+// joinNodes returns the names of a chain of nodes, with ">" between them.
+func joinNodes(names []string, chain []int) string {
+	var parts []string
+	for _, i := range chain {
+		parts = append(parts, names[i])
+	}
+	return strings.Join(parts, ">")
+}
+
 func TestBudget(t *testing.T) {
 	tests := map[string]struct {
 		graph string // 8 s are available
@@ -86,11 +95,7 @@ func TestBudget(t *testing.T) {
 				got = append(got, fmt.Sprintf("%s:%d:%v", name, chains.layer[i], b.Timeouts[i]))
 			}
 			for _, chain := range b.Over {
-				var parts []string
-				for _, i := range chain {
-					parts = append(parts, names[i])
-				}
-				over = append(over, strings.Join(parts, ">"))
+				over = append(over, joinNodes(names, chain))
 			}
 			if got := strings.Join(got, " "); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)

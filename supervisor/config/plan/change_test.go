@@ -62,9 +62,10 @@ var (
 
 // unchanged are files that mean the same as base.
 var unchanged = map[string]string{
-	"the same file":       base,
-	"a comment":           base + "# a comment\n",
-	"defaults as written": edit("count        = 2", "count = 2\n args = []\n kill_signal = \"TERM\""),
+	"the same file": base,
+	"a comment":     base + "# a comment\n",
+	"defaults as written": edit("count        = 2",
+		"count = 2\n args = []\n kill_signal = \"TERM\""),
 }
 
 // countChanges are edits of count, and of the child that an instance belongs to.
@@ -129,7 +130,8 @@ func TestCompare(t *testing.T) {
 	for name, src := range unchanged {
 		t.Run(name, func(t *testing.T) {
 			want := plan.Plan{Kept: allNames}
-			if got := plan.Compare(old, load(t, src)); !reflect.DeepEqual(got, want) || !got.Empty() {
+			got := plan.Compare(old, load(t, src))
+			if !reflect.DeepEqual(got, want) || !got.Empty() {
 				t.Errorf("got  %+v (empty: %v)\nwant %+v", got, got.Empty(), want)
 			}
 		})
@@ -246,9 +248,10 @@ func TestShareIsNoAttribute(t *testing.T) {
 	const one = "child \"a\" {\n  command = \"server\"\n}\n"
 	const two = one + "child \"b\" {\n  command = \"server\"\n  depends_on = [\"a\"]\n}\n"
 	old, new := load(t, one), load(t, two)
-	if a, b := old.Instances()[0].Policy, new.Instances()[0].Policy; a.KillTimeout == b.KillTimeout {
-		t.Fatalf("kill_timeout is %v with one child and with two, want a smaller share with two",
-			a.KillTimeout)
+	before, after := old.Instances()[0].Policy.KillTimeout, new.Instances()[0].Policy.KillTimeout
+	if before <= after {
+		t.Fatalf("kill_timeout is %v with one child and %v with two, want a smaller share", before,
+			after)
 	}
 	want := plan.Plan{Added: []string{"b"}, Kept: []string{"a"}}
 	if got := plan.Compare(old, new); !reflect.DeepEqual(got, want) {

@@ -12,8 +12,11 @@ import (
 	"tp0/supervisor/config/plan"
 )
 
-// shape returns the file that a text describes. In "b>a:started a=5s!" the child b depends on a until
-// a is started, and a has a kill_timeout of 5 s and is a sidecar. "?" makes a oneshot, and "-" a
+// roleOf is the attribute for each mark in a text of shape.
+var roleOf = map[string]string{"!": "sidecar", "?": "oneshot", "-": "disabled"}
+
+// shape returns the file that a text describes. In "b>a:started a=5s!" the child b waits until a
+// is started, and a has a kill_timeout of 5 s and is a sidecar. "?" makes a oneshot, and "-" a
 // disabled child.
 func shape(text string) string {
 	var b strings.Builder
@@ -22,7 +25,7 @@ func shape(text string) string {
 		name := strings.TrimRight(head, "!?-")
 		name, timeout, given := strings.Cut(name, "=")
 		fmt.Fprintf(&b, "child %q {\n  command = \"server\"\n", name)
-		for mark, attribute := range map[string]string{"!": "sidecar", "?": "oneshot", "-": "disabled"} {
+		for mark, attribute := range roleOf {
 			if strings.Contains(head, mark) {
 				fmt.Fprintf(&b, "  %s = true\n", attribute)
 			}
