@@ -7,15 +7,88 @@ import (
 	"strings"
 	"testing"
 	"time"
+
 	"tp0/supervisor/config/plan"
 )
 
-// hostile are files that overflow the stack, the memory or the patience of
-// HCL's parser as it is; the want is a summary, or empty for any outcome.
-func hostile() map[string]struct{ src, want string } {
-	const n, some = 100_000, 10_000
-	many := strings.Repeat
-	attr := func(expr string) string { return "log_level = " + expr + "\nchild \"a\" { command = \"server\" }\n" }
+// hostileFile is a file that needs more stack, memory or time than there is, unless a limit of the
+// parser stops it.
+type hostileFile struct {
+	src  string
+	want string // the summary of the first fault; empty for any fault
+}
+
+// The counts of repetitions in hostile files.
+const (
+	manyLevels = 100_000
+	manyItems  = 10_000
+)
+
+// many repeats a string.
+var many = strings.Repeat
+
+// settingFile returns a file with an attribute that has the value of an expression.
+func settingFile(expr string) string {
+	return "log_level = " + expr + "\nchild \"a\" { command = \"server\" }\n"
+}
+
+// costlyCalls are files whose functions do more work than the size of their arguments and of
+// their result.
+func costlyCalls() map[string]hostileFile {
+	long := func(bytes int) string { return "\"" + many("b", bytes) + "\"" }
+	hundred := func(of string) string { return "join(\"\", [for i in range(100): " + of + "])" }
+	costly := func(expr string) hostileFile {
+		src := "locals {\n text = " + hundred(long(10_000)) + "\n" +
+			" cut = join(\"\", [local.text, \"é\"])\n" +
+			" some = [for i in range(1000): \"${i}\"]\n" +
+			" short = " + hundred(long(100)) + "\n" +
+			" much = [for i in range(4): [for j in local.some: \"${i} ${j}\"]]\n}\n" +
+			"child \"a\" {\n command = \"server\"\n args = [\"${length(" + expr + ")}\"]\n}\n"
+		return hostileFile{src, "Too much to evaluate"}
+	}
+	return map[string]hostileFile{
+		"trim":              costly("trim(local.text, local.cut)"),
+		"regexall":          costly("regexall(\"(?:b.*c|b)\", local.short)"),
+		"regex_replace":     costly("regex_replace(local.short, \"(?:b.*c|b)\", \"\")"),
+		"sets of long text": costly("setproduct(toset([local.text]), toset(local.some))"),
+		"a large set": costly(
+			"setunion(toset(flatten(local.much)), toset(flatten(local.much)))"),
+	}
+}
+
+// nestedFiles are files with brackets, operators, strings and numbers without end.
+func nestedFiles() map[string]hostileFile {
+	return map[string]hostileFile{
+		"brackets": {settingFile(many("[", manyLevels)), "Nested too deeply"},
+		"closed brackets": {settingFile(many("[", manyLevels) + many("]", manyLevels)),
+			"Nested too deeply"},
+		"parentheses": {settingFile(many("(", manyLevels)), "Nested too deeply"},
+		"braces":      {settingFile(many("{a=", manyLevels)), "Nested too deeply"},
+		"blocks":      {many("a {\n", manyLevels), "Nested too deeply"},
+		"templates":   {settingFile(many("\"${", manyLevels)), "Nested too deeply"},
+		"directives": {settingFile("\"" + many("%{if true}", manyLevels) + "\""),
+			"Nested too deeply"},
+		"not": {settingFile(many("!", manyLevels) + "true"), "Nested too deeply"},
+		"not on lines": {settingFile("{for x in y: z => " + many("!\n", manyLevels) + "1}"),
+			"Nested too deeply"},
+		"plus on lines": {settingFile("{for x in y: z => 1" + many("\n+1", manyLevels) + "}"),
+			"Nested too deeply"},
+		"sum":              {settingFile(many("1+", manyLevels) + "1"), "Nested too deeply"},
+		"conditions":       {settingFile(many("true?1:", manyLevels) + "1"), "Nested too deeply"},
+		"splats":           {settingFile("[1]" + many("[*]", manyLevels)), "Nested too deeply"},
+		"indices":          {settingFile("[1]" + many(".0", manyLevels)), "Number too long"},
+		"brackets behind":  {settingFile("[1]" + many("[0]", manyLevels)), "Nested too deeply"},
+		"splats with dots": {settingFile("[1]" + many(".*", manyLevels)), "Nested too deeply"},
+		"calls":            {settingFile(many("env(", manyLevels)), "Nested too deeply"},
+		"heredoc":          {settingFile("<<A\n" + many("x\n", manyLevels)), "Text too long"},
+		"closed heredoc":   {settingFile("<<A\n" + many("x\n", manyLevels) + "A"), "Text too long"},
+		"a name":           {settingFile(many("x", 1<<20)), "Name too long"},
+		"a number":         {settingFile(many("9", 1<<20)), "Number too long"},
+	}
+}
+
+// largeFiles are files with large numbers, with loops in loops, and with many or long items.
+func largeFiles() map[string]hostileFile {
 	loop := func(depth int) string {
 		return many("[for x in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] : ", depth) + "1" + many("]", depth)
 	}
@@ -25,63 +98,35 @@ func hostile() map[string]struct{ src, want string } {
 	squared := func(depth int) string {
 		return many("[for x in [x * x] : ", depth) + "\"${x}\"" + many("]", depth)
 	}
-	// What a function does is more than what it is given, and has in the result.
-	long := func(bytes int) string { return "\"" + many("b", bytes) + "\"" }
-	hundred := func(of string) string { return "join(\"\", [for i in range(100): " + of + "])" }
-	costly := func(expr string) string {
-		return "locals {\n text = " + hundred(long(10_000)) + "\n cut = join(\"\", [local.text, \"é\"])\n some = [for i in range(1000): \"${i}\"]\n" +
-			" short = " + hundred(long(100)) + "\n much = [for i in range(4): [for j in local.some: \"${i} ${j}\"]]\n}\n" +
-			"child \"a\" {\n command = \"server\"\n args = [\"${length(" + expr + ")}\"]\n}\n"
-	}
-	return map[string]struct{ src, want string }{
-		"trim":              {costly("trim(local.text, local.cut)"), "Too much to evaluate"},
-		"regexall":          {costly("regexall(\"(?:b.*c|b)\", local.short)"), "Too much to evaluate"},
-		"regex_replace":     {costly("regex_replace(local.short, \"(?:b.*c|b)\", \"\")"), "Too much to evaluate"},
-		"sets of long text": {costly("setproduct(toset([local.text]), toset(local.some))"), "Too much to evaluate"},
-		"a large set":       {costly("setunion(toset(flatten(local.much)), toset(flatten(local.much)))"), "Too much to evaluate"},
-		"brackets":          {attr(many("[", n)), "Nested too deeply"},
-		"closed brackets":   {attr(many("[", n) + many("]", n)), "Nested too deeply"},
-		"parentheses":       {attr(many("(", n)), "Nested too deeply"},
-		"braces":            {attr(many("{a=", n)), "Nested too deeply"},
-		"blocks":            {many("a {\n", n), "Nested too deeply"},
-		"templates":         {attr(many("\"${", n)), "Nested too deeply"},
-		"directives":        {attr("\"" + many("%{if true}", n) + "\""), "Nested too deeply"},
-		"not":               {attr(many("!", n) + "true"), "Nested too deeply"},
-		"not on lines":      {attr("{for x in y: z => " + many("!\n", n) + "1}"), "Nested too deeply"},
-		"plus on lines":     {attr("{for x in y: z => 1" + many("\n+1", n) + "}"), "Nested too deeply"},
-		"sum":               {attr(many("1+", n) + "1"), "Nested too deeply"},
-		"conditions":        {attr(many("true?1:", n) + "1"), "Nested too deeply"},
-		"splats":            {attr("[1]" + many("[*]", n)), "Nested too deeply"},
-		"indices":           {attr("[1]" + many(".0", n)), "Number too long"},
-		"brackets behind":   {attr("[1]" + many("[0]", n)), "Nested too deeply"},
-		"splats with dots":  {attr("[1]" + many(".*", n)), "Nested too deeply"},
-		"calls":             {attr(many("env(", n)), "Nested too deeply"},
-		"heredoc":           {attr("<<A\n" + many("x\n", n)), "Text too long"},
-		"closed heredoc":    {attr("<<A\n" + many("x\n", n) + "A"), "Text too long"},
-		"a name":            {attr(many("x", 1<<20)), "Name too long"},
-		"a number":          {attr(many("9", 1<<20)), "Number too long"},
-		"exponent":          {attr("\"x${1e99999999}\""), "Number too large"},
-		"product":           {attr("\"${" + many("1e1000*", 300) + "1}\""), "Operation failed"},
-		"quotient":          {attr("\"${1 % (\"1e-99999999\" * 1)}\""), "Operation failed"},
-		"text as number":    {attr("\"${-\"1e99999999\"}\""), "Operation failed"},
-		"squares":           {attr("[for x in [3] : " + squared(60) + "]"), "Operation failed"},
-		"loops in loops":    {attr(loop(30)), "Too much to evaluate"},
-		"doubled texts":     {attr("[for x in [\"ha\"] : " + doubled(30) + "]"), "Too much to evaluate"},
-		"open quotes":       {many("\"", some), ""},
-		"newlines":          {many("\n", 1<<17), "No child"},
-		"attributes":        {many("a=1\n", some), ""},
-		"unknown names":     {func() string { var b strings.Builder; names(&b, some); return b.String() }(), ""},
-		"unknown blocks":    {many("a{}\n", some), ""},
-		"children":          {manyChildren(3000, "count = 9999"), ""},
-		"unknown children":  {manyChildren(1000, "depends_on = ["+many("\"zz\",", 10)+many("\"c1_x\",", 10)+"]"), ""},
-		"one line":          {"child \"a\" { args = [" + many("null,", some) + "] }", ""},
-		"many dependencies": {"child \"a\" { depends_on = [" + many("\"b\",", some) + "] }", ""},
-		"long label":        {"child \"" + many("é", some) + "\" { command = \"server\" }", "Invalid name"},
-		"long texts":        {"child \"a\" {\n args = [\"" + many("a", maxFile/16) + "\"]\n}", ""},
+	return map[string]hostileFile{
+		"exponent":       {settingFile("\"x${1e99999999}\""), "Number too large"},
+		"product":        {settingFile("\"${" + many("1e1000*", 300) + "1}\""), "Operation failed"},
+		"quotient":       {settingFile("\"${1 % (\"1e-99999999\" * 1)}\""), "Operation failed"},
+		"text as number": {settingFile("\"${-\"1e99999999\"}\""), "Operation failed"},
+		"squares":        {settingFile("[for x in [3] : " + squared(60) + "]"), "Operation failed"},
+		"loops in loops": {settingFile(loop(30)), "Too much to evaluate"},
+		"doubled texts": {settingFile("[for x in [\"ha\"] : " + doubled(30) + "]"),
+			"Too much to evaluate"},
+		"open quotes":    {many("\"", manyItems), ""},
+		"newlines":       {many("\n", 1<<17), "No child"},
+		"attributes":     {many("a=1\n", manyItems), ""},
+		"unknown names":  {manyAttributes(manyItems), ""},
+		"unknown blocks": {many("a{}\n", manyItems), ""},
+		"children":       {manyChildren(3000, "count = 9999"), ""},
+		"unknown children": {
+			manyChildren(1000, "depends_on = ["+many("\"zz\",", 10)+many("\"c1_x\",", 10)+"]"), ""},
+		"one line": {"child \"a\" { args = [" + many("null,", manyItems) + "] }", ""},
+		"many dependencies": {"child \"a\" { depends_on = [" + many("\"b\",", manyItems) + "] }",
+			""},
+		"long label": {"child \"" + many("é", manyItems) + "\" { command = \"server\" }",
+			"Invalid name"},
+		"long texts": {"child \"a\" {\n args = [\"" + many("a", maxFile/16) + "\"]\n}", ""},
 	}
 }
 
-func names(b *strings.Builder, n int) {
+// manyAttributes returns a file that sets n unknown attributes.
+func manyAttributes(n int) string {
+	var b strings.Builder
 	for i := range n {
 		b.WriteString("a")
 		for ; i > 0; i /= 26 {
@@ -89,35 +134,43 @@ func names(b *strings.Builder, n int) {
 		}
 		b.WriteString("=1\n")
 	}
+	return b.String()
 }
+
+// maxHostileTime is far more than a hostile file takes. Without the limits of the parser such a
+// file takes hours, or ends the process.
+const maxHostileTime = 60 * time.Second
 
 func TestHostileFiles(t *testing.T) {
 	_, opt := machine(t)
-	for name, test := range hostile() {
-		t.Run(name, func(t *testing.T) {
-			begin := time.Now()
-			_, err := parse([]byte(test.src), "supervisor.hcl", opt)
-			var faults *Faults
-			if !errors.As(err, &faults) {
-				t.Fatalf("err = %v", err)
-			}
-			parsed := time.Since(begin)
-			must(t, faults.Write(io.Discard, 80, false))
-			// A wide bound: what it guards against takes hours or ends the process.
-			if took := time.Since(begin); took > 60*time.Second {
-				t.Errorf("took %v", took)
-			} else if took > time.Second {
-				t.Logf("parsed in %v, written in %v, %d faults", parsed, took-parsed, faults.Len())
-			}
-			if test.want != "" && faults.List()[0].Summary != test.want {
-				t.Errorf("got %s, want %s", brief(faults.List()[0]), test.want)
-			}
-		})
+	for _, files := range []map[string]hostileFile{costlyCalls(), nestedFiles(), largeFiles()} {
+		for name, test := range files {
+			t.Run(name, func(t *testing.T) { testHostileFile(t, test, opt) })
+		}
 	}
 }
 
-// TestDeepestAllowed shows that what the guard lets through does no harm.
-func TestDeepestAllowed(t *testing.T) {
+func testHostileFile(t *testing.T, test hostileFile, opt Options) {
+	start := time.Now()
+	_, err := parse([]byte(test.src), "supervisor.hcl", opt)
+	var faults *Faults
+	if !errors.As(err, &faults) {
+		t.Fatalf("got the error %v, want faults", err)
+	}
+	parsed := time.Since(start)
+	must(t, faults.Write(io.Discard, 80, false))
+	if d := time.Since(start); d > maxHostileTime {
+		t.Errorf("the file took %v, want %v at most", d, maxHostileTime)
+	} else if d > time.Second {
+		t.Logf("parsed in %v, written in %v, %d faults", parsed, d-parsed, faults.Len())
+	}
+	if test.want != "" && faults.List()[0].Summary != test.want {
+		t.Errorf("got %s, want %s", brief(faults.List()[0]), test.want)
+	}
+}
+
+// TestDeepestNesting parses expressions that are nested as deeply as permitted.
+func TestDeepestNesting(t *testing.T) {
 	_, opt := machine(t)
 	for _, expr := range []string{
 		strings.Repeat("[", maxNesting-10) + strings.Repeat("]", maxNesting-10),
@@ -127,12 +180,13 @@ func TestDeepestAllowed(t *testing.T) {
 	} {
 		f := faultsOf(t, "child \"a\" {\n command = \"server\"\n args = "+expr+"\n}", opt).List()[0]
 		if f.Summary != "Invalid value for args" {
-			t.Errorf("%.20s: %s", expr, brief(f))
+			t.Errorf("%.20s: got %s, want a fault of args", expr, brief(f))
 		}
 	}
-	var lines bytes.Buffer // operators of one line do not count for the next
+	var lines bytes.Buffer // the operators of a line do not count for the next line
 	for range 2000 {
-		lines.WriteString(" # a + b\n args = [1 + 2,\n 3 - 4, { a = 1 ? 2 : 3\n b = -1 }, \"${1}\"]\n")
+		lines.WriteString(
+			" # a + b\n args = [1 + 2,\n 3 - 4, { a = 1 ? 2 : 3\n b = -1 }, \"${1}\"]\n")
 	}
 	if d := checkShape(lines.Bytes(), "f"); d != nil {
 		t.Errorf("an ordinary file is nested too deeply: %v", d)
@@ -143,12 +197,23 @@ func FuzzParse(f *testing.F) {
 	_, opt := machine(f)
 	f.Add(example)
 	f.Add("\ufeff" + strings.ReplaceAll(example, "\n", "\r\n"))
-	f.Add("child \"a\" {\n command = \"server\"\n args = [for x in [1, 2] : \"${x}%{if x > 1}a%{else}b%{endif}\"]\n}\n")
-	f.Add("child \"a\" {\n count = 3\n command = <<-E\n  server\n  E\n env = { (index) = env(\"X\", {a = 1}[\"a\"]), \"b\" = [1][0] }\n}\n")
-	f.Add("child a {\n args = [[1, 2][*], {}.*.b, -index % 2, 1e9 / 3]\n depends_on = [\"a\", \"b\"]\n ready {\n tcp = \":1\"\n}\n}\nchild b {\n depends_on = [\"a\"]\n}\n")
+	f.Add(
+		"child \"a\" {\n command = \"server\"\n args = [for x in [1, 2] : \"${x}%{if x > " +
+			"1}a%{else}b%{endif}\"]\n}\n")
+	f.Add(
+		"child \"a\" {\n count = 3\n command = <<-E\n  server\n  E\n env = { (index) = " +
+			"env(\"X\", {a = 1}[\"a\"]), \"b\" = [1][0] }\n}\n")
+	f.Add(
+		"child a {\n args = [[1, 2][*], {}.*.b, -index % 2, 1e9 / 3]\n depends_on = [\"a\", " +
+			"\"b\"]\n ready {\n tcp = \":1\"\n}\n}\nchild b {\n depends_on = [\"a\"]\n}\n")
 	f.Add("a = \x00\xff\u202e")
-	f.Add("variable \"p\" {\n type = list(any)\n default = [1, \"a\"]\n}\nlocals {\n a = join(\"\", [for x in range(3) : local.b])\n b = var.p[1]\n}\nchild \"a\" {\n command = \"server\"\n args = [local.a]\n}\n")
-	f.Add("include = [\"none*\", \"\\u0000\"]\nlocals {\n a = local.a\n b = local[local.c].d\n}\nlog_level = format(\"%*[1]d%999s\", -1, regex(\"(a+)+\", \"aaa\"))\n")
+	f.Add(
+		"variable \"p\" {\n type = list(any)\n default = [1, \"a\"]\n}\nlocals {\n" +
+			" a = join(\"\", [for x in range(3) : local.b])\n b = var.p[1]\n}\n" +
+			"child \"a\" {\n command = \"server\"\n args = [local.a]\n}\n")
+	f.Add(
+		"include = [\"none*\", \"\\u0000\"]\nlocals {\n a = local.a\n b = local[local.c].d\n" +
+			"}\nlog_level = format(\"%*[1]d%999s\", -1, regex(\"(a+)+\", \"aaa\"))\n")
 	f.Fuzz(func(t *testing.T, src string) {
 		c, err := parse([]byte(src), "f", opt)
 		var faults *Faults
@@ -158,7 +223,8 @@ func FuzzParse(f *testing.F) {
 			must(t, faults.Write(&b, 40, false))
 			harmlessText(t, b.String()+faults.Error())
 			if c != nil || faults.Len() == 0 {
-				t.Errorf("%v with %d faults", c, faults.Len())
+				t.Errorf("got the configuration %v and %d faults, want faults only", c,
+					faults.Len())
 			}
 		case err != nil:
 			if len(src) <= maxFile {
@@ -169,7 +235,8 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("%+v differs from itself: %+v", c, plan.Compare(c, c))
 			}
 			for _, i := range c.Instances() {
-				if i.Launch.Path == "" || i.Policy.KillTimeout <= 0 || i.Policy.KillTimeout > c.Shutdown.Deadline-c.Shutdown.Reserve {
+				if i.Launch.Path == "" || i.Policy.KillTimeout <= 0 ||
+					i.Policy.KillTimeout > c.Shutdown.Deadline-c.Shutdown.Reserve {
 					t.Errorf("%+v", i)
 				}
 			}
@@ -179,8 +246,13 @@ func FuzzParse(f *testing.F) {
 
 func FuzzJSON(f *testing.F) {
 	_, opt := machine(f)
-	f.Add(`{"variable": {"p": {"type": "list(string)", "default": ["${1 + 1}"]}}, "locals": {"l": "${var.p[0]}"}, "child": {"a": {"command": "server", "args": ["${local.l}\\n", null]}}}`)
-	f.Add(`{"child": [{"a": {"command": "${format(\"%9999999d\", 1)}"}}, {"b": {}}], "include": ["none*"], "log_level": {"${x}": [1e9]}}`)
+	f.Add(
+		`{"variable": {"p": {"type": "list(string)", "default": ["${1 + 1}"]}}, "locals": ` +
+			`{"l": "${var.p[0]}"}, "child": {"a": {"command": "server", "args": ` +
+			`["${local.l}\\n", null]}}}`)
+	f.Add(
+		`{"child": [{"a": {"command": "${format(\"%9999999d\", 1)}"}}, {"b": {}}], "include": ` +
+			`["none*"], "log_level": {"${x}": [1e9]}}`)
 	f.Fuzz(func(t *testing.T, src string) {
 		_, err := parse([]byte(src), "f.json", opt)
 		var faults *Faults
@@ -194,7 +266,7 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// FuzzFormat holds format against its promise: blanks within lines.
+// FuzzFormat checks that Format changes blanks within lines only.
 func FuzzFormat(f *testing.F) {
 	f.Add(example)
 	f.Add("\ufeffa=1\r\nbc  =<<-E\r\n  x\r\n  E\r\n")
@@ -212,7 +284,9 @@ func FuzzFormat(f *testing.F) {
 
 func BenchmarkCount1000(b *testing.B) {
 	_, opt := machine(b)
-	src := []byte("child \"a\" {\n count = 1000\n command = \"server\"\n args = [\"-id\", index]\n env = { ID = index }\n}\n")
+	src := []byte(
+		"child \"a\" {\n count = 1000\n command = \"server\"\n args = [\"-id\", index]\n" +
+			" env = { ID = index }\n}\n")
 	for b.Loop() {
 		if _, err := Parse(src, "f", opt); err != nil {
 			b.Fatal(err)
@@ -222,7 +296,9 @@ func BenchmarkCount1000(b *testing.B) {
 
 func BenchmarkBlocks1000(b *testing.B) {
 	_, opt := machine(b)
-	src := []byte(manyChildren(1000, "env = { ID = index }\nargs = [\"a\", \"b\"]\nrestart {\non = \"never\"\n}"))
+	src := []byte(
+		manyChildren(1000,
+			"env = { ID = index }\nargs = [\"a\", \"b\"]\nrestart {\non = \"never\"\n}"))
 	for b.Loop() {
 		if _, err := Parse(src, "f", opt); err != nil {
 			b.Fatal(err)
