@@ -377,6 +377,10 @@ func TestPageNeedsNothingElse(t *testing.T) {
 	for _, want := range []string{
 		"default-src 'none'", "prefers-color-scheme: dark", "left open: fd 6",
 		"closed by server: fd 5", "orphan", "SIGKILL at 21",
+		"<summary>Warnings", "<summary>Children", "<summary>Orphans",
+		"<summary>Ended before the stop", "<summary>Left open, no finding",
+		"<summary>Closed by the children", "<summary>Closed by the supervisor",
+		"<summary>Not counted", "<summary>Since the start",
 	} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("no %q in it", want)
