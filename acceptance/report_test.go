@@ -77,7 +77,7 @@ func TestReport(t *testing.T) {
 			t.Errorf("%s: got %d, want %d as in the log", key, n, e.int(key))
 		}
 	}
-	if len(d.Balance) != 9 || len(d.Children) != 3 || len(d.Orphans) != 1 ||
+	if len(d.Balance) != 11 || len(d.Children) != 3 || len(d.Orphans) != 1 ||
 		d.Orphans[0].Command != "fixture" {
 		t.Errorf("%.600s", b)
 	}

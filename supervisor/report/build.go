@@ -33,8 +33,9 @@ func (r *Recorder) Report(f Facts) *Document {
 		Deadline: millis(c.Deadline), Elapsed: millis(c.Elapsed), Code: f.Code, Verdict: c.Verdict,
 		Balance: Balance{
 			c.Spawned, c.Reaped, c.Orphans, c.Killed, c.KilledBefore, c.Opened, c.Closed, c.Left,
-			c.LeftBefore,
+			c.Findings, c.Unproven, c.LeftBefore,
 		},
+		Failed:   texts(c.Failed),
 		Findings: []Finding{}, Children: make([]Child, 0, len(r.runs)), Before: []EarlierEnd{},
 		Orphans: []Orphan{}, Own: []FD{}, Omitted: r.leftOut,
 		Signals: r.moments(r.signals), Warnings: r.moments(r.warnings),
@@ -164,13 +165,9 @@ func (r *Recorder) run(x *run) Child {
 		c.Processes = append(c.Processes, r.process(p))
 	}
 	for _, s := range x.slow {
-		threads := make([]string, len(s.Threads))
-		for i, t := range s.Threads {
-			threads[i] = termtext.Valid(t)
-		}
-		c.Slow = append(
-			c.Slow, Slow{r.at(s.at), s.Step, s.Signal, s.Disposition, millis(s.CPU), threads},
-		)
+		c.Slow = append(c.Slow, Slow{
+			r.at(s.at), s.Step, s.Signal, s.Disposition, millis(s.CPU), texts(s.Threads),
+		})
 	}
 	return c
 }
@@ -218,3 +215,12 @@ func (r *Recorder) moments(all []moment) []Instant {
 }
 
 func (r *Recorder) at(t time.Time) float64 { return millis(t.Sub(r.began)) }
+
+// texts makes valid UTF-8 of texts that anybody may have chosen.
+func texts(all []string) []string {
+	valid := make([]string, len(all))
+	for i, text := range all {
+		valid[i] = termtext.Valid(text)
+	}
+	return valid
+}

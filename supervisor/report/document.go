@@ -28,6 +28,7 @@ type Document struct {
 	Elapsed  float64       `json:"elapsed_ms" doc:"time until this was written"`
 	Code     int           `json:"exit_code" doc:"the exit code of the supervisor"`
 	Verdict  event.Verdict `json:"verdict" doc:"graceful, leaky or forced"`
+	Failed   []string      `json:"failed,omitempty" doc:"instances that failed permanently"`
 	Stop     Counts        `json:"stop" doc:"numbers of this stop alone"`
 	Balance  Balance       `json:"balance" doc:"the numbers of the last line of the log"`
 	Budget   []TimeShare   `json:"budget" doc:"who took the time, without gaps"`
@@ -56,6 +57,7 @@ type Counts struct {
 	Killed    int `json:"killed" doc:"processes of children that got SIGKILL"`
 	Orphans   int `json:"orphans" doc:"orphans that were reaped"`
 	Findings  int `json:"findings" doc:"leaked descriptors that a person must act on"`
+	Unproven  int `json:"unproven" doc:"processes without an exact proof"`
 	Closed    int `json:"fds_closed" doc:"descriptors that children closed"`
 	Left      int `json:"fds_left" doc:"descriptors that children leaked"`
 	OwnClosed int `json:"own_fds_closed" doc:"descriptors that the supervisor closed"`
@@ -72,6 +74,8 @@ type Balance struct {
 	Opened       int `json:"fds_opened" doc:"since the start: supervisor's descriptors opened"`
 	Closed       int `json:"fds_closed" doc:"since the start: of these, descriptors closed"`
 	Left         int `json:"fds_left" doc:"in this stop: descriptors that children leaked"`
+	Findings     int `json:"findings" doc:"in this stop: of these, findings"`
+	Unproven     int `json:"unproven" doc:"in this stop: processes without an exact proof"`
 	LeftBefore   int `json:"fds_left_before" doc:"before this stop: descriptors leaked"`
 }
 
@@ -232,12 +236,12 @@ type Instant struct {
 	Why   string  `json:"reason,omitempty" doc:"in more words"`
 }
 
-// count returns the numbers of the stop alone. A report that left entries out has the true
-// number of leaked descriptors in its balance.
+// count returns the numbers of the stop alone. The balance has the true numbers of leaked
+// descriptors and findings if the report left entries out.
 func count(d *Document) Counts {
 	n := Counts{
-		Processes: len(d.Children), Killed: d.Balance.Killed, Findings: len(d.Findings),
-		Left: d.Balance.Left, OwnClosed: len(d.Own),
+		Processes: len(d.Children), Killed: d.Balance.Killed, Findings: d.Balance.Findings,
+		Unproven: d.Balance.Unproven, Left: d.Balance.Left, OwnClosed: len(d.Own),
 	}
 	for _, c := range d.Children {
 		if c.Ended != nil {

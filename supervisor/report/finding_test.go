@@ -38,6 +38,11 @@ func aStopWithFindings(leaked ...event.FDClosed) *Document {
 	f.Config = "/srv/shop/supervisor.hcl"
 	f.Complete.Spawned, f.Complete.Reaped, f.Complete.KilledBefore = 9, 9, 3
 	f.Complete.Left, f.Complete.LeftBefore = len(leaked), 7
+	for _, l := range leaked {
+		if l.Finding != "" {
+			f.Complete.Findings++
+		}
+	}
 	return t.Report(f)
 }
 
@@ -289,6 +294,27 @@ func TestManyExplanations(t *testing.T) {
 	}
 }
 
+// TestFailedAndUnproven checks that the report names who failed, and counts what is not proven.
+func TestFailedAndUnproven(t *testing.T) {
+	r := NewRecorder()
+	f := facts(time.Millisecond)
+	f.Complete.Failed, f.Complete.Unproven = []string{"job", "b<i>\xff"}, 2
+	d := r.Report(f)
+	text, shown := printed(t, d), page(t, d)
+	for _, want := range []string{
+		"\nfailed: job, b<i>\ufffd\n", "\nwithout an exact proof: 2 processes\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	for _, want := range []string{"failed: job, b&lt;i&gt;\ufffd<", "2 processes not proven"} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("no %q in the page", want)
+		}
+	}
+}
+
 func TestName(t *testing.T) {
 	for config, want := range map[string]string{
 		"/srv/shop/supervisor.hcl": "shop/supervisor.hcl",
@@ -316,7 +342,7 @@ func TestOlderDocument(t *testing.T) {
 	}
 	delete(older, "stop")
 	delete(older, "findings")
-	for _, key := range []string{"killed_before", "fds_left_before"} {
+	for _, key := range []string{"killed_before", "fds_left_before", "findings", "unproven"} {
 		delete(older["balance"].(map[string]any), key)
 	}
 	for _, c := range older["children"].([]any) {

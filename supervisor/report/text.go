@@ -28,6 +28,12 @@ func Text(w io.Writer, d *Document) error {
 		processes(d.Stop.Processes), d.Stop.Ended, d.Stop.Killed, plural(d.Stop.Orphans, "orphan"),
 		plural(d.Stop.Findings, "finding"), d.Stop.Left,
 	)
+	if d.Stop.Unproven > 0 {
+		t.line("without an exact proof: %s", processes(d.Stop.Unproven))
+	}
+	if len(d.Failed) > 0 {
+		t.line("failed: %s", strings.Join(d.Failed, ", "))
+	}
 	t.sheet(budgetSheet(d))
 	t.why(d)
 	for _, s := range []sheet{
