@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -283,7 +284,7 @@ func TestWhyNamesThreads(t *testing.T) {
 func TestManyExplanations(t *testing.T) {
 	d := many(1000)
 	for i := range d.Children {
-		d.Children[i].Why = []string{d.Children[i].Child + " was slow"}
+		d.Children[i].Why = []string{d.Children[i].Child + " was slow", "it waited"}
 	}
 	all, more := explanations(d)
 	if len(all) != mostExplained || more != 1000-mostExplained || all[0][0] != "c999 was slow" {
@@ -291,6 +292,21 @@ func TestManyExplanations(t *testing.T) {
 	}
 	if text := page(t, d); !strings.Contains(text, "980 more explanations") {
 		t.Error("the page does not count the explanations that it leaves out")
+	}
+}
+
+// TestSameExplanations checks that children with the same sentence share it.
+func TestSameExplanations(t *testing.T) {
+	d := many(10)
+	for i := range d.Children {
+		c := &d.Children[i]
+		c.Why = []string{c.Child + " has no handler"}
+	}
+	d.Children[3].Why[0] = "c3 did not end"
+	d.Children[4].Why = nil
+	want := [][]string{{"c9 has no handler; the same is true of 7 more"}, {"c3 did not end"}}
+	if got, more := explanations(d); !reflect.DeepEqual(got, want) || more != 0 {
+		t.Errorf("got %q and %d more, want %q", got, more, want)
 	}
 }
 

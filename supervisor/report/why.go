@@ -117,11 +117,11 @@ func thread(text string) string {
 	return text
 }
 
-// mostExplained is the number of children whose stop is explained to a person.
+// mostExplained is the number of explanations that a person gets.
 const mostExplained = 20
 
 // explanations returns the sentences about each child, the slowest child first, and the number of
-// children beyond [mostExplained].
+// explanations beyond [mostExplained]. Children with the same single sentence share it.
 func explanations(d *Document) (all [][]string, more int) {
 	order := make([]*Child, 0, len(d.Children))
 	for i := range d.Children {
@@ -132,9 +132,33 @@ func explanations(d *Document) (all [][]string, more int) {
 	slices.SortStableFunc(order, func(a, b *Child) int {
 		return cmp.Compare(b.took(d.Elapsed), a.took(d.Elapsed))
 	})
-	shown := min(len(order), mostExplained)
-	for _, c := range order[:shown] {
-		all = append(all, c.Why)
+	same := map[string]int{} // number of children with a sentence
+	for _, c := range order {
+		if s, ok := c.sharedWhy(); ok {
+			same[s]++
+		}
 	}
-	return all, len(order) - shown
+	for _, c := range order {
+		why := c.Why
+		if s, ok := c.sharedWhy(); ok {
+			n := same[s]
+			if n == 0 {
+				continue // a slower child has the sentence
+			}
+			if same[s] = 0; n > 1 {
+				why = []string{fmt.Sprintf("%s; the same is true of %d more", why[0], n-1)}
+			}
+		}
+		all = append(all, why)
+	}
+	shown := min(len(all), mostExplained)
+	return all[:shown], len(all) - shown
+}
+
+// sharedWhy returns the explanation without the name of the child, if it is a single sentence.
+func (c *Child) sharedWhy() (sentence string, ok bool) {
+	if len(c.Why) != 1 {
+		return "", false
+	}
+	return strings.CutPrefix(c.Why[0], c.Child)
 }
