@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -187,9 +188,14 @@ func fileCycles(fset *token.FileSet, files []*ast.File) []string {
 	return cycles(needs)
 }
 
+// majorVersion is the end of an import path that the name of the package does not have.
+var majorVersion = regexp.MustCompile(`/v[0-9]+$`)
+
+// imports reports whether a file imports a package by a name.
 func imports(f *ast.File, name string) bool {
 	for _, i := range f.Imports {
 		path := strings.Trim(i.Path.Value, `"`)
+		path = majorVersion.ReplaceAllString(path, "")
 		if i.Name != nil && i.Name.Name == name || i.Name == nil && filepath.Base(path) == name {
 			return true
 		}

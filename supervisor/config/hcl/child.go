@@ -2,68 +2,15 @@ package hclconfig
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
-	"tp0/supervisor/config"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/function"
+
+	"tp0/supervisor/config"
 )
 
-const (
-	maxNameLength = 64
-	maxInstances  = 65_536 // of a file
-	baseNoFile    = 48     // descriptors the supervisor needs for itself
-	startNoFile   = 4      // for each instance that is being spawned: its ends of two pipes, and both of a gate
-	maxHints      = 20     // misspelt children that a name is proposed for
-)
-
-var nameForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
-
-// childBlock is a child block on its way to a [Child].
-type childBlock struct {
-	name      string
-	place     hcl.Range // of its header
-	settings  []setting[childValues]
-	failed    map[string]bool // paths that have no value, for a reason that was said
-	values    childValues     // as the file has them, for the first instance
-	numbers   []int           // the indices of its instances
-	dependsOn []edge          // without doubles
-	listens   []listenBlock
-	out       bool // --only leaves it out
-	cyclic    bool // it depends on itself in the end
-	instances []*config.Instance
-}
-
-func (c *childBlock) instanceName(index int) string {
-	if c.values.count == noCount {
-		return c.name
-	}
-	return c.name + strconv.Itoa(index)
-}
-
-func (c *childBlock) setting(path string) (setting[childValues], bool) {
-	for _, s := range c.settings {
-		if s.path == path {
-			return s, true
-		}
-	}
-	return setting[childValues]{}, false
-}
-
-// at is the place of an attribute's value, or of the header if it is not given.
-func (c *childBlock) at(path string) *hcl.Range {
-	if s, ok := c.setting(path); ok {
-		return &s.place
-	}
-	return &c.place
-}
-
-// decodeHeaders decodes of each child what decides over its instances: name,
-// count and depends_on.
+// decodeHeaders decodes the name and the shared attributes of each child, such as count and
+// depends_on.
 func (d *decoder) decodeHeaders(blocks hcl.Blocks) ([]*childBlock, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
 	var children []*childBlock
@@ -73,12 +20,14 @@ func (d *decoder) decodeHeaders(blocks hcl.Blocks) ([]*childBlock, hcl.Diagnosti
 		diags = append(diags, more...)
 		children = append(children, c)
 		if before, double := byName[c.name]; double {
-			diags = diags.Append(fault(&block.LabelRanges[0], "Duplicate child", "There is a child %s in %s already.", quote(c.name), lineOf(before.place, c.place)))
+			diags = diags.Append(fault(&block.LabelRanges[0], "Duplicate child",
+				"The child %s is already defined in %s.", quote(c.name),
+				lineOf(before.place, c.place)))
 			continue
 		}
 		byName[c.name] = c
 	}
-	diags = append(diags, number(children)...)
+	diags = append(diags, numberInstances(children)...)
 	diags = append(diags, checkNames(children)...)
 	names := make([]string, 0, len(children))
 	for _, c := range children {
@@ -96,16 +45,25 @@ func (d *decoder) decodeHeaders(blocks hcl.Blocks) ([]*childBlock, hcl.Diagnosti
 }
 
 func (d *decoder) decodeHeader(block *hcl.Block) (*childBlock, hcl.Diagnostics) {
-	c := &childBlock{name: block.Labels[0], place: block.DefRange, failed: map[string]bool{}, values: defaultChild()}
+	c := &childBlock{
+		name:   block.Labels[0],
+		place:  block.DefRange,
+		failed: map[string]bool{},
+		values: defaultChild(),
+	}
 	var diags hcl.Diagnostics
 	switch {
 	case len(c.name) > maxNameLength:
-		diags = diags.Append(fault(&block.LabelRanges[0], "Invalid name", "The name of a child may have %d characters.", maxNameLength))
+		diags = diags.Append(fault(&block.LabelRanges[0], "Invalid name",
+			"The name of a child must have at most %d characters.", maxNameLength))
 	case !nameForm.MatchString(c.name):
-		diags = diags.Append(fault(&block.LabelRanges[0], "Invalid name", "The name of a child has letters, digits, dots, underscores and dashes only, and begins with none of dot and dash."))
+		diags = diags.Append(fault(&block.LabelRanges[0], "Invalid name",
+			"The name of a child must have only letters, digits, dots, underscores and dashes, "+
+				"and must not begin with a dot or a dash."))
 	}
+	others := []hcl.BlockHeaderSchema{listenSchema.header(), checkSchema.header()}
 	settings, blocks, more := bind(d, block.Body, &childSchema, "", map[string]hcl.Range{},
-		&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{listenSchema.header(), checkSchema.header()}})
+		&hcl.BodySchema{Blocks: others})
 	diags = append(diags, more...)
 	c.settings = settings
 	var checks hcl.Blocks
@@ -129,7 +87,7 @@ func (d *decoder) decodeHeader(block *hcl.Block) (*childBlock, hcl.Diagnostics) 
 	return c, diags
 }
 
-// bindChecks finds the settings of the checks.
+// bindChecks adds the settings of the check blocks to those of the child.
 func (d *decoder) bindChecks(c *childBlock, blocks hcl.Blocks) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	first := map[string]int{} // lines
@@ -138,10 +96,14 @@ func (d *decoder) bindChecks(c *childBlock, blocks hcl.Blocks) hcl.Diagnostics {
 		line, double := first[name]
 		switch {
 		case double:
-			diags = diags.Append(fault(&b.LabelRanges[0], "Duplicate check", "There is a check %s in line %d already.", quote(name), line))
+			diags = diags.Append(fault(&b.LabelRanges[0], "Duplicate check",
+				"The check %s is already defined in line %d.", quote(name), line))
 			continue
 		case len(name) > maxNameLength || !nameForm.MatchString(name):
-			diags = diags.Append(fault(&b.LabelRanges[0], "Invalid name", "The name of a check has letters, digits, dots, underscores and dashes only, begins with none of dot and dash, and has %d characters at most.", maxNameLength))
+			diags = diags.Append(fault(&b.LabelRanges[0], "Invalid name",
+				"The name of a check must have only letters, digits, dots, underscores and "+
+					"dashes, must not begin with a dot or a dash, and must have at most %d "+
+					"characters.", maxNameLength))
 		}
 		first[name] = b.LabelRanges[0].Start.Line
 		settings, _, more := bind(d, b.Body, &checkSchema, "check."+name+".", map[string]hcl.Range{}, nil)
@@ -153,31 +115,8 @@ func (d *decoder) bindChecks(c *childBlock, blocks hcl.Blocks) hcl.Diagnostics {
 	return diags
 }
 
-// ofCheck makes a setting of a child's check one of the child.
-func ofCheck(name string, s setting[config.Check]) setting[childValues] {
-	set := func(v *childValues, value cty.Value) error { return s.set(v.check(name), value) }
-	return setting[childValues]{
-		attribute: &attribute[childValues]{name: s.name, doc: s.doc, set: set},
-		path:      s.path, expr: s.expr, place: s.place, indexed: s.indexed, refused: s.refused,
-	}
-}
-
-// check is the check of a name, which is made if need be. The list is a new
-// one each time: instances begin with that of the first.
-func (v *childValues) check(name string) *config.Check {
-	v.policy.Checks = slices.Clone(v.policy.Checks)
-	i := slices.IndexFunc(v.policy.Checks, func(c config.Check) bool { return c.Name == name })
-	if i < 0 {
-		i = len(v.policy.Checks)
-		c := defaultCheck()
-		c.Name = name
-		v.policy.Checks = append(v.policy.Checks, c)
-	}
-	return &v.policy.Checks[i]
-}
-
-// number gives the children the indices of their instances.
-func number(children []*childBlock) hcl.Diagnostics {
+// numberInstances sets the indices of the instances of each child.
+func numberInstances(children []*childBlock) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	total := 0
 	for _, c := range children {
@@ -190,7 +129,8 @@ func number(children []*childBlock) hcl.Diagnostics {
 		}
 		if total+n > maxInstances {
 			if diags == nil {
-				diags = diags.Append(fault(c.at("count"), "Too many instances", "With this child the file has more than %d.", maxInstances))
+				diags = diags.Append(fault(c.at("count"), "Too many instances",
+					"The configuration must have at most %d instances.", maxInstances))
 			}
 			continue
 		}
@@ -202,84 +142,35 @@ func number(children []*childBlock) hcl.Diagnostics {
 	return diags
 }
 
-// checkNames finds instances of one name: a1 beside two instances of a.
+// checkNames finds instances with the same name: a child a1, and two instances of a child a.
 func checkNames(children []*childBlock) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	owner := map[string]*childBlock{}
 	for _, c := range children {
-		told := false
+		reported := false
 		for _, index := range c.numbers {
 			name := c.instanceName(index)
 			switch before := owner[name]; {
-			case told:
+			case reported:
 			case before == nil:
 				owner[name] = c
-			case before.name != c.name: // of two children of one name that is all there is to say
-				told = true
-				diags = diags.Append(fault(&c.place, "Duplicate instance", "An instance of this child is called %s, and so is one of the child %s in %s.",
+			case before.name != c.name: // else the duplicate child is reported
+				reported = true
+				diags = diags.Append(fault(&c.place, "Duplicate instance", "An instance of this child has the name %s, but an instance of the child %s in %s has it too.",
 					quote(name), quote(before.name), lineOf(before.place, c.place)))
 			}
 		}
-		if n := len(c.numbers); n > 0 && len(c.name) <= maxNameLength && len(c.instanceName(c.numbers[n-1])) > maxNameLength {
-			diags = diags.Append(fault(&c.place, "Invalid name", "With the index behind it the name has more than %d characters.", maxNameLength))
+		n := len(c.numbers)
+		if n > 0 && len(c.name) <= maxNameLength &&
+			len(c.instanceName(c.numbers[n-1])) > maxNameLength {
+			diags = diags.Append(fault(&c.place, "Invalid name",
+				"The name with the index must have at most %d characters.", maxNameLength))
 		}
 	}
 	return diags
 }
 
-// findCycles reports every dependency that closes a cycle.
-func findCycles(children []*childBlock) hcl.Diagnostics {
-	var diags hcl.Diagnostics
-	depth := map[*childBlock]int{} // 0: not seen; done: left
-	const done = -1
-	var path []*childBlock
-	var visit func(*childBlock)
-	visit = func(c *childBlock) {
-		path = append(path, c)
-		depth[c] = len(path)
-		for _, dep := range c.dependsOn {
-			switch at := depth[dep.to]; at {
-			case done:
-			case 0:
-				visit(dep.to)
-			default:
-				c.cyclic = true
-				place := c.dependency(dep.at)
-				diags = diags.Append(fault(&place, "Cycle of dependencies", "None of these can start first: %s.", arrows(childNames(append(slices.Clone(path[at-1:]), dep.to)))))
-			}
-		}
-		path = path[:len(path)-1]
-		depth[c] = done
-	}
-	for _, c := range children {
-		if depth[c] == 0 {
-			visit(c)
-		}
-	}
-	return diags
-}
-
-func childNames(children []*childBlock) []string {
-	var names []string
-	for _, c := range children {
-		names = append(names, c.name)
-	}
-	return names
-}
-
-func arrows(chain []string) string {
-	const most = 12
-	if n := len(chain); n > most {
-		chain = append(slices.Clone(chain[:most-1]), "…", chain[n-1])
-	}
-	return strings.Join(chain, " → ")
-}
-
-func acyclic(children []*childBlock) bool {
-	return !slices.ContainsFunc(children, func(c *childBlock) bool { return c.cyclic })
-}
-
-// only leaves out what opt.Only does not name.
+// only excludes the children and instances that opt.Only does not name.
 func (d *decoder) only(children []*childBlock) hcl.Diagnostics {
 	if len(d.opt.Only) == 0 {
 		return nil
@@ -301,24 +192,28 @@ func (d *decoder) only(children []*childBlock) hcl.Diagnostics {
 	for _, name := range d.opt.Only {
 		wanted[name] = true
 		if !names[name] {
-			diags = diags.Append(fault(nil, "Unknown name", "There is no child and no instance %s to run.%s", quote(name), didYouMean(name, known)))
+			diags = diags.Append(fault(nil, "Unknown name",
+				"The configuration has no child or instance %s.%s", quote(name),
+				didYouMean(name, known)))
 		}
 	}
 	for _, c := range children {
 		if wanted[c.name] {
 			continue
 		}
-		c.numbers = slices.DeleteFunc(c.numbers, func(index int) bool { return !wanted[c.instanceName(index)] })
-		c.out = len(c.numbers) == 0
+		c.numbers = slices.DeleteFunc(c.numbers, func(index int) bool {
+			return !wanted[c.instanceName(index)]
+		})
+		c.excluded = len(c.numbers) == 0
 	}
 	return diags
 }
 
-// decodeInstances evaluates a child once, and for each further instance again
-// what uses index; all else they share. A child without instances is evaluated
-// for its faults.
+// decodeInstances evaluates the attributes of a child for the first instance. For each further
+// instance it evaluates only the attributes that use index; instances share the other values. A
+// child without instances is evaluated to report its faults.
 func (d *decoder) decodeInstances(c *childBlock) hcl.Diagnostics {
-	if c.out || len(c.numbers) == 0 {
+	if c.excluded || len(c.numbers) == 0 {
 		diags := d.evaluateInstance(c, d.indexed(d.lenient, 1), &c.values, false)
 		return append(diags, d.finish(c, &c.values, nil, true)...)
 	}
@@ -329,9 +224,12 @@ func (d *decoder) decodeInstances(c *childBlock) hcl.Diagnostics {
 		return diags
 	}
 	c.addInstance(c.numbers[0], first)
-	differ := slices.ContainsFunc(c.settings, func(s setting[childValues]) bool { return s.indexed })
+	differ := slices.ContainsFunc(c.settings,
+		func(s setting[childValues]) bool { return s.indexed })
 	var env []string
-	if !slices.ContainsFunc(c.settings, func(s setting[childValues]) bool { return s.indexed && slices.Contains(environmentPaths, s.path) }) {
+	if !slices.ContainsFunc(c.settings, func(s setting[childValues]) bool {
+		return s.indexed && slices.Contains(environmentPaths, s.path)
+	}) {
 		env = first.launch.Env
 	}
 	for _, index := range c.numbers[1:] {
@@ -343,9 +241,9 @@ func (d *decoder) decodeInstances(c *childBlock) hcl.Diagnostics {
 				diags = d.finish(c, &next, env, false)
 			}
 		}
-		if diags.HasErrors() { // the others have the same fault in all likelihood
+		if diags.HasErrors() { // other instances probably have the same fault
 			for _, diag := range diags {
-				diag.Detail += fmt.Sprintf(" This is with index = %d.", index)
+				diag.Detail += fmt.Sprintf(" The value of index is %d.", index)
 			}
 			return diags
 		}
@@ -354,24 +252,11 @@ func (d *decoder) decodeInstances(c *childBlock) hcl.Diagnostics {
 	return nil
 }
 
-func (d *decoder) indexed(functions map[string]function.Function, index int) *hcl.EvalContext {
-	ctx := d.context(functions)
-	ctx.Variables["index"] = cty.NumberIntVal(int64(index))
-	return ctx
-}
-
-func (c *childBlock) addInstance(index int, v childValues) {
-	v.policy.SharedTimeout = !c.timeoutGiven()
-	c.instances = append(c.instances, &config.Instance{Name: c.instanceName(index), Child: c.name, Index: index, Launch: v.launch, Policy: v.policy})
-}
-
-// probed says whether there is a ready block; one without attributes is a
-// fault.
-func (c *childBlock) probed() bool {
-	return slices.ContainsFunc(c.settings, func(s setting[childValues]) bool { return strings.HasPrefix(s.path, "ready.") })
-}
-
-func (d *decoder) evaluateInstance(c *childBlock, ctx *hcl.EvalContext, v *childValues, again bool) hcl.Diagnostics {
+// evaluateInstance evaluates the attributes of an instance. If again is set it evaluates only
+// those that use index.
+func (d *decoder) evaluateInstance(
+	c *childBlock, ctx *hcl.EvalContext, v *childValues, again bool,
+) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, s := range c.settings {
 		if s.shared || again && !s.indexed {
@@ -384,6 +269,7 @@ func (d *decoder) evaluateInstance(c *childBlock, ctx *hcl.EvalContext, v *child
 	return diags
 }
 
+// checkDescriptors checks that the supervisor may open all descriptors that it needs.
 func (d *decoder) checkDescriptors(children []*childBlock) hcl.Diagnostics {
 	if d.opt.NoFile == 0 {
 		return nil
@@ -394,30 +280,11 @@ func (d *decoder) checkDescriptors(children []*childBlock) hcl.Diagnostics {
 		each += uint64(len(c.numbers)) * c.descriptors()
 		sockets += uint64(len(c.listens))
 	}
-	if need := baseNoFile + startNoFile*min(total, config.MaxStarting) + each + sockets; need > d.opt.NoFile {
-		return hcl.Diagnostics{fault(nil, "Too few descriptors", "%s need %d descriptors, and the limit (ulimit -n) is %d.", plural(int(total), "instance"), need, d.opt.NoFile)}
+	need := baseNoFile + startNoFile*min(total, config.MaxStarting) + each + sockets
+	if need > d.opt.NoFile {
+		return hcl.Diagnostics{fault(nil, "Too few descriptors",
+			"%s need %d descriptors, but the limit (ulimit -n) is %d.",
+			plural(int(total), "instance"), need, d.opt.NoFile)}
 	}
 	return nil
-}
-
-// descriptors is how many of ours each instance needs: a pipe for each stream
-// that we read.
-func (c *childBlock) descriptors() (n uint64) {
-	for _, s := range c.values.sinks() {
-		if c.values.launch.Logs.Format != config.LogInherit && *s.sink != config.LogNone {
-			n++
-		}
-	}
-	return n
-}
-
-// child is the finished child.
-func (c *childBlock) child() *config.Child {
-	child := &config.Child{Name: c.name, Disabled: c.values.disabled, Instances: c.instances}
-	for _, dep := range c.dependsOn {
-		if !dep.to.out {
-			child.DependsOn = append(child.DependsOn, config.Dependency{Child: dep.to.name, Until: dep.until})
-		}
-	}
-	return child
 }

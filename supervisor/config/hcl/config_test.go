@@ -15,6 +15,7 @@ import (
 	"tp0/supervisor/config"
 	"tp0/supervisor/config/plan"
 	"tp0/supervisor/event"
+	"tp0/supervisor/findings"
 	"tp0/supervisor/lifecycle"
 
 	"go.uber.org/goleak"
@@ -118,9 +119,11 @@ func TestContractExample(t *testing.T) {
 		}
 	}
 	want := &config.Config{
-		Path:     filepath.Join(wd, "supervisor.hcl"),
-		Log:      config.Log{Level: "info", Format: "text", FDs: event.LogChildren},
-		Shutdown: config.Shutdown{Deadline: 9 * time.Second, Reserve: 450 * time.Millisecond, Proof: event.ProofExact},
+		Path: filepath.Join(wd, "supervisor.hcl"),
+		Log:  config.Log{Level: "info", Format: "text", FDs: event.LogChildren},
+		Shutdown: config.Shutdown{Deadline: 9 * time.Second, Reserve: 450 * time.Millisecond, Proof: event.ProofExact,
+			Findings: findings.Policy{Level: findings.Data},
+		},
 		Children: []*config.Child{
 			{Name: "server", Instances: []*config.Instance{{
 				Name: "server", Child: "server", Index: 1,
@@ -188,7 +191,8 @@ child "a" {
     stderr = "stdout"
   }
 }`, opt)
-	long.Instances()[0].Policy.SharedTimeout = true // the one difference
+	long.Instances()[0].Policy.SharedTimeout = true    // the file sets the share itself
+	long.Instances()[0].Policy.DefaultOnFailure = true // the file sets the default itself
 	if !reflect.DeepEqual(short, long) {
 		t.Errorf("short %s\nlong %s", dump(short), dump(long))
 	}

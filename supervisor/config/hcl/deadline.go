@@ -4,24 +4,12 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"tp0/supervisor/config"
-	"tp0/supervisor/config/plan"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"tp0/supervisor/config"
+	"tp0/supervisor/config/plan"
 )
-
-// timeoutPath returns the attribute that sets how long the child may take to end.
-func (c *childBlock) timeoutPath() string {
-	if _, ok := c.setting("kill_sequence"); ok {
-		return "kill_sequence"
-	}
-	return "kill_timeout"
-}
-
-func (c *childBlock) timeoutGiven() bool {
-	_, ok := c.setting(c.timeoutPath())
-	return ok
-}
 
 // shareDeadline gives each instance without a kill_timeout its share of the deadline. It
 // reports the timeouts that do not fit the deadline.
@@ -38,7 +26,10 @@ func shareDeadline(children []*childBlock, shutdown config.Shutdown) hcl.Diagnos
 			continue
 		}
 		if b.Timeouts[i] < time.Millisecond && b.Longest[i] <= available {
-			diags = diags.Append(fault(&c.place, "No time to end", "The kill_timeouts given on the way to this child take %v of the %v that a stop has, and leave it none. Give it one of its own, shorten theirs, or raise the deadline.", b.Longest[i], available))
+			diags = diags.Append(fault(&c.place, "No time to stop",
+				"The `kill_timeout`s in the chain of dependencies of this child take %v of the "+
+					"%v of a stop and leave no time for it. Set its `kill_timeout`, shorten the "+
+					"others, or raise `deadline`.", b.Longest[i], available))
 		}
 		for _, instance := range c.instances {
 			instance.Policy.KillTimeout = b.Timeouts[i]
@@ -62,7 +53,7 @@ func (c *childBlock) draft() *config.Child {
 // overBudget reports the chains of dependencies whose timeouts exceed the deadline.
 func overBudget(children []*childBlock, draft *config.Config, b plan.Budget) hcl.Diagnostics {
 	var diags hcl.Diagnostics
-	told := map[string]bool{}
+	reported := map[string]bool{}
 	timeout := func(i int) time.Duration {
 		if !children[i].timeoutGiven() {
 			return 0
@@ -87,13 +78,14 @@ func overBudget(children []*childBlock, draft *config.Config, b plan.Budget) hcl
 			parts = append(parts, fmt.Sprintf("%s %v (%s)", c.name, timeout(i), line))
 		}
 		text := strings.Join(parts, " → ")
-		if told[text] {
+		if reported[text] {
 			continue
 		}
-		told[text] = true
+		reported[text] = true
 		shutdown := draft.Shutdown
-		diags = diags.Append(fault(children[longest].at(children[longest].timeoutPath()), "Timeouts exceed the deadline",
-			"These are stopped one after the other: %s. That takes up to %v; the deadline of %v leaves %v, with %v kept for the sweep.",
+		slowest := children[longest]
+		diags = diags.Append(fault(slowest.at(slowest.timeoutPath()), "Timeouts exceed the deadline",
+			"These children stop one after the other: %s. They take up to %v, but the deadline of %v leaves %v for them. The rest of %v is for orphan cleanup and output.",
 			text, sum, shutdown.Deadline, shutdown.Deadline-shutdown.Reserve, shutdown.Reserve))
 	}
 	return diags

@@ -4,61 +4,16 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"tp0/supervisor/config"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/zclconf/go-cty/cty"
+
+	"tp0/supervisor/config"
 )
 
-// dependencies reads a list of names and of objects with child and until.
-func dependencies(v cty.Value) ([]config.Dependency, error) {
-	if v.IsNull() || !(v.Type().IsTupleType() || v.Type().IsListType() || v.Type().IsSetType()) {
-		return nil, wrong(`A list is needed here, as ["db", { child = "migrate", until = "completed" }].`)
-	}
-	var list []config.Dependency
-	for _, element := range v.Elements() {
-		d, err := dependency(element)
-		if err != nil {
-			return nil, &elementError{index: len(list), err: err}
-		}
-		list = append(list, d)
-	}
-	return list, nil
-}
-
-func dependency(v cty.Value) (d config.Dependency, err error) {
-	if v.IsNull() || !(v.Type().IsObjectType() || v.Type().IsMapType()) {
-		d.Child, err = text(v)
-		return d, err
-	}
-	for name, value := range v.Elements() {
-		switch key := name.AsString(); key {
-		case "child":
-			d.Child, err = text(value)
-		case "until":
-			d.Until, err = oneOf(config.UntilStarted, config.UntilReady, config.UntilCompleted)(value)
-		default:
-			err = wrong("A dependency has child and until, not %s.%s", quote(key), didYouMean(key, []string{"child", "until"}))
-		}
-		if err != nil {
-			return d, err
-		}
-	}
-	if d.Child == "" {
-		return d, wrong(`A dependency needs the name of a child, as { child = "db", until = "started" }.`)
-	}
-	return d, nil
-}
-
-// edge is a dependency that was resolved.
-type edge struct {
-	to    *childBlock
-	until config.Until
-	at    int // in depends_on
-}
-
-func (c *childBlock) resolveDependencies(byName map[string]*childBlock, names []string) hcl.Diagnostics {
+// resolveDependencies finds the children of depends_on. names are candidates for misspelt names.
+func (c *childBlock) resolveDependencies(
+	byName map[string]*childBlock, names []string,
+) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	has := map[string]config.Until{}
 	for i, d := range c.values.dependsOn {
@@ -71,7 +26,8 @@ func (c *childBlock) resolveDependencies(byName map[string]*childBlock, names []
 		}
 		if before, double := has[name]; double {
 			if before != d.Until {
-				diags = diags.Append(fault(&place, "Invalid dependency", "The child waits for %s until it is %s already.", quote(name), before))
+				diags = diags.Append(fault(&place, "Invalid dependency",
+					"The child already depends on %s with until = \"%s\".", quote(name), before))
 			}
 			continue
 		}
@@ -79,7 +35,8 @@ func (c *childBlock) resolveDependencies(byName map[string]*childBlock, names []
 		switch {
 		case name == c.name:
 			c.cyclic = true
-			diags = diags.Append(fault(&place, "Invalid dependency", "The child depends on itself."))
+			diags = diags.Append(fault(&place, "Invalid dependency",
+				"The child depends on itself."))
 		case dep == nil:
 			hint := ""
 			if len(diags) < maxHints {
@@ -87,9 +44,10 @@ func (c *childBlock) resolveDependencies(byName map[string]*childBlock, names []
 			}
 			stem := strings.TrimRight(name, "0123456789")
 			if owner := byName[stem]; owner != nil && owner.values.count != noCount && stem != name {
-				hint = fmt.Sprintf(" A child depends on all instances of another: write %s.", quote(stem))
+				hint = fmt.Sprintf(" A child depends on all instances of another child. Write %s.", quote(stem))
 			}
-			diags = diags.Append(fault(&place, "Unknown child", "There is no child %s.%s", quote(name), hint))
+			diags = diags.Append(fault(&place, "Unknown child",
+				"The configuration has no child %s.%s", quote(name), hint))
 		default:
 			c.dependsOn = append(c.dependsOn, edge{dep, d.Until, i})
 		}
@@ -97,25 +55,53 @@ func (c *childBlock) resolveDependencies(byName map[string]*childBlock, names []
 	return diags
 }
 
-// dependency is where the i-th of depends_on is.
-func (c *childBlock) dependency(i int) hcl.Range {
-	s, _ := c.setting("depends_on")
-	if tuple, ok := s.expr.(*hclsyntax.TupleConsExpr); ok && i < len(tuple.Exprs) {
-		return tuple.Exprs[i].Range()
+// findCycles reports each dependency that closes a cycle.
+func findCycles(children []*childBlock) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	depth := map[*childBlock]int{} // in path; 0 is not visited
+	const visited = -1
+	var path []*childBlock
+	var visit func(*childBlock)
+	visit = func(c *childBlock) {
+		path = append(path, c)
+		depth[c] = len(path)
+		for _, dep := range c.dependsOn {
+			switch at := depth[dep.to]; at {
+			case visited:
+			case 0:
+				visit(dep.to)
+			default:
+				c.cyclic = true
+				place := c.dependency(dep.at)
+				diags = diags.Append(fault(&place, "Cycle of dependencies",
+					"These children depend on each other: %s.",
+					arrows(childNames(append(slices.Clone(path[at-1:]), dep.to)))))
+			}
+		}
+		path = path[:len(path)-1]
+		depth[c] = visited
 	}
-	return *c.at("depends_on")
+	for _, c := range children {
+		if depth[c] == 0 {
+			visit(c)
+		}
+	}
+	return diags
 }
 
-// checkCompletion finds those who wait for the end of one that never ends: it
-// is started again after every end.
+// checkCompletion finds dependencies on the completion of a child that never completes, because it
+// is always restarted.
 func checkCompletion(children []*childBlock) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, c := range children {
 		for _, dep := range c.dependsOn {
 			always := func(i *config.Instance) bool { return i.Policy.Restart.On == "always" }
-			if dep.until == config.UntilCompleted && !dep.to.values.policy.Oneshot && slices.ContainsFunc(dep.to.instances, always) {
+			if dep.until == config.UntilCompleted && !dep.to.values.policy.Oneshot &&
+				slices.ContainsFunc(dep.to.instances, always) {
 				place := c.dependency(dep.at)
-				diags = diags.Append(fault(&place, "Invalid dependency", "The child %s never completes: it is restarted always.", quote(dep.to.name)))
+				diags = diags.Append(fault(&place, "Invalid dependency",
+					"The child %s never completes, because it has restart { on = \"always\" }.",
+					quote(dep.to.name)))
 			}
 		}
 	}

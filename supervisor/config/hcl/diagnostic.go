@@ -1,6 +1,8 @@
 package hclconfig
 
-import "strings"
+import (
+	"strings"
+)
 
 // Diagnostic is a [Fault] for a program: an editor, most often. Its form is
 // that of terraform validate -json.

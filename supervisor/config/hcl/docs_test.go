@@ -2,6 +2,7 @@ package hclconfig
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"reflect"
 	"strings"
@@ -56,16 +57,20 @@ func document[T any](w *strings.Builder, around string, b *block[T], defaults *T
 		title = "`" + title + "`"
 		around += b.name + " › "
 	}
-	fmt.Fprintf(w, "\n## %s\n\n%s\n\n| attribute | default | |\n|---|---|---|\n", title, b.doc)
+	fmt.Fprintf(w, "\n## %s\n\n%s\n\n| attribute | type | allowed values | default | example | meaning |\n"+
+		"|---|---|---|---|---|---|\n", title, b.doc)
 	for _, a := range b.attributes {
 		if a.doc == "" {
-			continue // it is there to be refused
+			continue // the schema has it only for a better diagnostic
 		}
 		value := shown(a.get(defaults))
+		if a.typ == "" || a.allowed == "" || a.example == "" {
+			panic("the attribute " + a.name + " has no type, allowed values or example")
+		}
 		if a.required {
 			value = "required"
 		}
-		fmt.Fprintf(w, "| `%s` | %s | %s |\n", a.name, value, a.doc)
+		fmt.Fprintf(w, "| `%s` | %s | %s | %s | `%s` | %s |\n", a.name, a.typ, a.allowed, value, a.example, a.doc)
 	}
 	if b.name != "" {
 		fmt.Fprintf(w, "\n```hcl\n%s```\n", blockExamples[b.name])
@@ -84,7 +89,7 @@ var blockExamples = map[string]string{
 child "server" {
   command = "server"
   ready {
-    tcp = "127.0.0.1:12345" # without a ready block there is nothing to go by
+    tcp = "127.0.0.1:12345" # without a ready block there is no rollback
   }
 }
 `,
@@ -187,7 +192,7 @@ func shown(v any) string {
 	switch v := v.(type) {
 	case time.Duration:
 		if v == 0 {
-			return ""
+			return "none"
 		}
 		s := v.String()
 		if strings.HasSuffix(s, "m0s") {
@@ -195,10 +200,13 @@ func shown(v any) string {
 		}
 		return fmt.Sprintf("`%q`", s)
 	case unix.Signal:
+		if v == 0 {
+			return "none"
+		}
 		return fmt.Sprintf("`%q`", unix.SignalName(v))
 	case int:
 		if v == noCount {
-			return ""
+			return "one instance"
 		}
 		return fmt.Sprintf("`%d`", v)
 	case []int:
@@ -206,15 +214,18 @@ func shown(v any) string {
 	case bool:
 		return fmt.Sprintf("`%v`", v)
 	}
+	if v, ok := v.(fs.FileMode); ok {
+		return fmt.Sprintf("`\"%04o\"`", v)
+	}
 	if s := reflect.ValueOf(v); s.Kind() == reflect.String && s.Len() > 0 {
 		return fmt.Sprintf("`%q`", s)
 	}
-	return ""
+	return "none"
 }
 
 // examples are what the page shows of the language; TestExamples reads them.
 var examples = []struct{ title, doc, src string }{
-	{"variable \"name\"", "A value that is given from outside: with `--var name=value`, else in a `--var-file` (the last one that has it), else as `SUPERVISOR_VAR_name`, else by its `default`. Without any it is a fault. Values for a string, a number, a bool or a variable without a type are taken as they are; for other types they are expressions. A reload reads the files anew.", `variable "port" {
+	{"variable \"name\"", "A value that the user sets. The first of these counts: `--var name=value`, the last `--var-file` that has it, the environment variable `SUPERVISOR_VAR_name`, the attribute `default`. A variable without a value is a fault. For a string, a number, a bool or a variable without a type, the value is the given text; for other types it is an expression. A reload reads the files again.", `variable "port" {
   type        = number # string, bool, list(string), map(string), object({ … }), any; without it any value
   default     = 12345
   description = "Where the server listens."
@@ -225,7 +236,7 @@ child "server" {
   env     = { SERVER_PORT = var.port }
 }
 `},
-	{"locals", "Values with a name. They may refer to variables and to each other, in any order, and not to `index`.", `locals {
+	{"locals", "Named values. They can refer to variables and to each other, in any order, but not to `index`.", `locals {
   address = "127.0.0.1:${local.port}"
   port    = 12345
 }
@@ -237,13 +248,13 @@ child "server" {
   }
 }
 `},
-	{"include", includeDoc + " Hidden files are matched only by a pattern that begins with a dot. Several files are as one: a child or a global that two of them have is a fault. There may be 1,000 of 4 MiB in all.", `include = ["conf.d/*.hcl", "conf.d/*.json"]
+	{"include", includeDoc + " A pattern matches hidden files only if it begins with a dot. All files form one configuration: a child or an attribute that two files have is a fault. The limit is 1,000 files with 4 MiB in total.", `include = ["conf.d/*.hcl", "conf.d/*.json"]
 
 child "server" {
   command = "server"
 }
 `},
-	{"JSON", "A file whose name ends in `.json` is HCL's own [JSON form](https://github.com/hashicorp/hcl/blob/main/json/spec.md). Texts are templates.", `{
+	{"JSON", "A file whose name ends in `.json` has HCL's [JSON syntax](https://github.com/hashicorp/hcl/blob/main/json/spec.md). Strings are templates.", `{
   "child": {
     "server": {"command": "server", "count": 2, "args": ["-id", "${index}"]}
   }
@@ -259,7 +270,7 @@ func documentLanguage(w *strings.Builder) {
 		}
 		fmt.Fprintf(w, "\n## %s\n\n%s\n\n```%s\n%s```\n", title, e.doc, fence, e.src)
 	}
-	fmt.Fprintf(w, "\n## Functions\n\nBesides `env` these, which are those of Nomad; `length` takes texts too. None reads a file, the network or the time, and what takes more than some million steps is a fault.\n\n`%s`.\n", strings.Join(functionNames()[1:], "`, `"))
+	fmt.Fprintf(w, "\n## Functions\n\nThe functions are `env` and the following, which are those of Nomad. `length` also takes strings. No function reads a file, the network or the time. The evaluation of a configuration has a limit of 2 million steps.\n\n`%s`.\n", strings.Join(functionNames()[1:], "`, `"))
 }
 
 // TestExamples reads what the page shows.

@@ -12,23 +12,18 @@ import (
 )
 
 const (
-	maxEnvFile   = 256 << 10 // bytes; the kernel takes 2 MiB of arguments and environment by default
-	maxEnvFaults = 10        // told of one file
+	maxEnvFile   = 256 << 10 // bytes; execve(2) takes 2 MiB of arguments and environment by default
+	maxEnvFaults = 10        // reported for a file
 )
 
-// environment is what a child has before its env: the supervisor's own, the
-// variables of its user, those of its files; each goes over those before it.
-type environment struct {
-	entries []string
-	read    int // variables that came from files
-	faults  []string
-}
-
-// environmentOf returns the same environment for the same values: instances
-// share it. Paths are relative to dir, that of the file that has them.
-func (d *decoder) environmentOf(v *childValues, dir string, login map[string]string) *environment {
+// environmentOf returns the environment of a child without env. Instances with the same values
+// share it. login are the variables of the user. Paths are relative to dir, the directory of the
+// file that has them.
+func (d *decoder) environmentOf(
+	v *childValues, dir string, login map[string]string,
+) *environment {
 	key := fmt.Sprintf("%q %q %v %q", dir, v.envFile, v.envClear, login)
-	if e := d.bases[key]; e != nil {
+	if e := d.environments[key]; e != nil {
 		return e
 	}
 	e := &environment{entries: d.environ}
@@ -57,27 +52,34 @@ func (d *decoder) environmentOf(v *childValues, dir string, login map[string]str
 	if len(over) > 0 {
 		e.entries = assign(e.entries, over)
 	}
-	d.bases[key] = e
+	d.environments[key] = e
 	return e
 }
 
-// giveEnviron gives a child its environment.
-func (d *decoder) giveEnviron(c *childBlock, v *childValues, login map[string]string) (diags hcl.Diagnostics) {
-	base := d.environmentOf(v, absolute(d.wd, filepath.Dir(c.at("env_file").Filename)), login)
+// setEnviron computes the environment of an instance.
+func (d *decoder) setEnviron(
+	c *childBlock, v *childValues, login map[string]string,
+) (diags hcl.Diagnostics) {
+	dir := absolute(d.wd, filepath.Dir(c.at("env_file").Filename))
+	base := d.environmentOf(v, dir, login)
 	for _, f := range base.faults {
 		diags = diags.Append(fault(c.at("env_file"), "Invalid value for env_file", "%s", f))
 	}
-	told := d.over()
-	if d.steps += float64(base.read); d.over() && !told {
-		return diags.Append(fault(c.at("env_file"), "Too much to evaluate", "With so many instances the variables of this file are more than a configuration should have."))
+	before := d.over()
+	if d.steps += float64(base.read); d.over() && !before {
+		return diags.Append(fault(c.at("env_file"), "Too much to evaluate",
+			"The variables of this file, for all instances, exceed the limit of %.0f steps.",
+			float64(maxWork)))
 	}
 	v.launch.Env = assign(base.entries, v.env)
 	return diags
 }
 
-// parseEnvFile reads variables as `docker run --env-file` does. What a fault
-// says has nothing of the line, which may be part of a secret.
-func parseEnvFile(src []byte, own map[string]string) (vars map[string]string, faults []string) {
+// parseEnvFile reads variables as `docker run --env-file` does. A fault does not quote the line,
+// which can be part of a secret.
+func parseEnvFile(
+	src []byte, own map[string]string,
+) (vars map[string]string, faults []string) {
 	vars = map[string]string{}
 	n := 0
 	for raw := range bytes.Lines(bytes.TrimPrefix(src, []byte("\ufeff"))) {
@@ -90,13 +92,13 @@ func parseEnvFile(src []byte, own map[string]string) (vars map[string]string, fa
 		what := ""
 		switch {
 		case !utf8.ValidString(line) || strings.IndexByte(line, 0) >= 0:
-			what = "this is not text: it must be UTF-8 without NUL bytes."
+			what = "the line must be UTF-8 without NUL bytes."
 		case name == "":
-			what = `there is no name before the "=".`
+			what = `the line has no name before the "=".`
 		case strings.HasPrefix(name, "export "):
-			what = `this is no shell script: leave out "export".`
+			what = `the file is not a shell script. Remove "export".`
 		case strings.ContainsAny(name, " \t"):
-			what = "the name has a blank in it; a line is NAME=value."
+			what = "the name contains a blank. A line must be NAME=value."
 		case ok:
 			vars[name] = value
 		default:

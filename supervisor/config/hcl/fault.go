@@ -28,6 +28,13 @@ const (
 	SeverityWarning Severity = "warning"
 )
 
+// source is one file of a configuration.
+type source struct {
+	name string
+	src  []byte
+	file *hcl.File // nil: it could not be parsed
+}
+
 // Fault is one thing that is wrong with a configuration. Its texts are safe
 // for a terminal: what the file had in them of control characters is escaped.
 type Fault struct {
@@ -90,6 +97,81 @@ func (f *Faults) Write(w io.Writer, width int, color bool) error {
 		}
 	}
 	return nil
+}
+
+// newFaults takes over diagnostics; those without a place, or with one that
+// is in none of the sources, concern the first.
+func newFaults(sources []*source, diags hcl.Diagnostics) *Faults {
+	faults := &Faults{}
+	order := map[*source]int{}
+	for i, s := range sources {
+		order[s] = i
+	}
+	for _, d := range diags {
+		from := sources[0]
+		if d.Subject != nil {
+			if i := slices.IndexFunc(sources, func(s *source) bool { return s.name == d.Subject.Filename }); i >= 0 {
+				from = sources[i]
+			}
+		}
+		faults.list = append(faults.list, newFault(from, d))
+	}
+	slices.SortStableFunc(faults.list, func(a, b Fault) int {
+		if (a.Line == 0) != (b.Line == 0) {
+			return b.Line - a.Line // places first
+		}
+		return cmp.Or(order[a.source]-order[b.source], a.start-b.start)
+	})
+	return faults
+}
+
+func newFault(from *source, d *hcl.Diagnostic) Fault {
+	detail := d.Detail
+	if len(detail) > maxDetail {
+		detail = strings.ToValidUTF8(detail[:maxDetail], "") + "…"
+	}
+	ft := Fault{
+		Severity: SeverityError,
+		File:     escape(from.name),
+		Summary:  escape(d.Summary),
+		Detail:   escape(detail),
+		source:   from,
+	}
+	if d.Severity == hcl.DiagWarning {
+		ft.Severity = SeverityWarning
+	}
+	if d.Subject != nil {
+		ft.Line, ft.Column = d.Subject.Start.Line, d.Subject.Start.Column
+		ft.start = min(max(d.Subject.Start.Byte, 0), len(from.src))
+		ft.end = min(max(d.Subject.End.Byte, ft.start), len(from.src))
+		ft.until = d.Subject.End
+		ft.block = escape(around(from.file, ft.start))
+	}
+	return ft
+}
+
+// around is the header of the block that a byte of the file is in. HCL has the
+// same by a search from the start, which takes minutes for a broken file of
+// many blocks.
+func around(file *hcl.File, at int) string {
+	if file == nil {
+		return ""
+	}
+	body, ok := file.Body.(*hclsyntax.Body)
+	if !ok {
+		return ""
+	}
+	i, _ := slices.BinarySearchFunc(body.Blocks, at, func(b *hclsyntax.Block, at int) int {
+		return b.Range().End.Byte - at
+	})
+	if i == len(body.Blocks) || body.Blocks[i].Range().Start.Byte > at {
+		return ""
+	}
+	header := body.Blocks[i].Type
+	for _, label := range body.Blocks[i].Labels {
+		header += " " + quote(label)
+	}
+	return header
 }
 
 func (ft *Fault) render(b *bytes.Buffer, columns int, color bool) {
@@ -197,97 +279,4 @@ func cell(r rune, raw []byte) (string, int) {
 		return string(r), 2
 	}
 	return string(r), 1
-}
-
-// escape makes one line of s that a terminal only shows: control characters,
-// bidi overrides and all else that is not printable are written as escapes.
-func escape(s string) string {
-	return termtext.Escape(strings.NewReplacer("\n", " ", "\t", " ").Replace(s))
-}
-
-// newFaults takes over diagnostics; those without a place, or with one that
-// is in none of the sources, concern the first.
-func newFaults(sources []*source, diags hcl.Diagnostics) *Faults {
-	faults := &Faults{}
-	order := map[*source]int{}
-	for i, s := range sources {
-		order[s] = i
-	}
-	for _, d := range diags {
-		from := sources[0]
-		if d.Subject != nil {
-			if i := slices.IndexFunc(sources, func(s *source) bool { return s.name == d.Subject.Filename }); i >= 0 {
-				from = sources[i]
-			}
-		}
-		faults.list = append(faults.list, newFault(from, d))
-	}
-	slices.SortStableFunc(faults.list, func(a, b Fault) int {
-		if (a.Line == 0) != (b.Line == 0) {
-			return b.Line - a.Line // places first
-		}
-		return cmp.Or(order[a.source]-order[b.source], a.start-b.start)
-	})
-	return faults
-}
-
-func newFault(from *source, d *hcl.Diagnostic) Fault {
-	detail := d.Detail
-	if len(detail) > maxDetail {
-		detail = strings.ToValidUTF8(detail[:maxDetail], "") + "…"
-	}
-	ft := Fault{
-		Severity: SeverityError,
-		File:     escape(from.name),
-		Summary:  escape(d.Summary),
-		Detail:   escape(detail),
-		source:   from,
-	}
-	if d.Severity == hcl.DiagWarning {
-		ft.Severity = SeverityWarning
-	}
-	if d.Subject != nil {
-		ft.Line, ft.Column = d.Subject.Start.Line, d.Subject.Start.Column
-		ft.start = min(max(d.Subject.Start.Byte, 0), len(from.src))
-		ft.end = min(max(d.Subject.End.Byte, ft.start), len(from.src))
-		ft.until = d.Subject.End
-		ft.block = escape(around(from.file, ft.start))
-	}
-	return ft
-}
-
-// around is the header of the block that a byte of the file is in. HCL has the
-// same by a search from the start, which takes minutes for a broken file of
-// many blocks.
-func around(file *hcl.File, at int) string {
-	if file == nil {
-		return ""
-	}
-	body, ok := file.Body.(*hclsyntax.Body)
-	if !ok {
-		return ""
-	}
-	i, _ := slices.BinarySearchFunc(body.Blocks, at, func(b *hclsyntax.Block, at int) int {
-		return b.Range().End.Byte - at
-	})
-	if i == len(body.Blocks) || body.Blocks[i].Range().Start.Byte > at {
-		return ""
-	}
-	header := body.Blocks[i].Type
-	for _, label := range body.Blocks[i].Labels {
-		header += " " + quote(label)
-	}
-	return header
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.Itoa(n) + " " + noun + "s"
-}
-
-// fault is a diagnostic of ours; a nil place is the file as a whole.
-func fault(place *hcl.Range, summary, detail string, args ...any) *hcl.Diagnostic {
-	return &hcl.Diagnostic{Severity: hcl.DiagError, Subject: place, Summary: summary, Detail: fmt.Sprintf(detail, args...)}
 }

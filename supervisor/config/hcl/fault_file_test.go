@@ -7,7 +7,7 @@ var faultsOfFiles = []faultCase{
 	{"no child and an invalid global", `log_level = 1`,
 		[]string{"1:1 No child", "1:13 Invalid value for log_level"}},
 	{"syntax error", "child \"a\" {\n  command = \n}\n", []string{"2:13 Invalid expression"}},
-	{"NUL byte", "log_level = \"\x00\"", []string{"1:14 Not a text file: There is a NUL byte"}},
+	{"NUL byte", "log_level = \"\x00\"", []string{`1:14 Not a text file: The file contains a NUL byte, so it is not a text file.`}},
 	{"not UTF-8", "#\n é \xff", []string{"2:4 Not a text file: The file must be UTF-8"}},
 	{"many faults at once",
 		"log_level = 1\nshutdown {\n deadline = \"x\"\n stict = true\n}\nchild \"a\" {\n" +
@@ -26,8 +26,7 @@ var faultsOfNames = []faultCase{
 		`2:3 Unsupported argument: An argument named "comand" is not expected here. Did you ` +
 			`mean "command"?`}},
 	inChild("descendants left and signalled", `descendants = "leave"`,
-		`3:15 Descendants are left and signalled: descendants = "leave" lets them run on, `+
-			`and kill_scope = "group" sends them`),
+		"3:15 Descendants are left and signalled: `descendants = \"leave\"` keeps descendants"),
 	inBlock("unknown block in a child", "redy", "",
 		`3:1 Unsupported block type: Blocks of type "redy" are not expected here. Did you `+
 			`mean "ready"?`),
@@ -43,8 +42,8 @@ var faultsOfNames = []faultCase{
 		`3:14 Invalid function argument: Invalid value for "name" parameter: the environment `+
 			`has no variable "NOPE"`),
 	inChild("env with three arguments", `args = [env("NOPE", "a", "b")]`,
-		`3:27 Invalid function argument: Invalid value for "default" parameter: env takes a `+
-			`name and one default`),
+		`3:27 Invalid function argument: Invalid value for "default" parameter: env `+
+			`takes a name`),
 }
 
 // faultsOfDuplicates are the faults of labels and of what is given twice.
@@ -56,7 +55,7 @@ var faultsOfDuplicates = []faultCase{
 	inChild("duplicate block", "logs {}\nlogs {}",
 		"4:1 Duplicate block: The logs block was already given in line 3"),
 	inChild("duplicate key", `env = { A = 1, "A" = 2 }`,
-		`3:16 Duplicate key: "A" was already given in line 3.`),
+		`3:16 Duplicate key: The object already has the key "A" in line 3.`),
 	{"duplicate shutdown block", "shutdown {}\nshutdown {}\nchild \"a\" { command = \"server\" }",
 		[]string{"2:1 Duplicate block: The shutdown block"}},
 }
@@ -64,26 +63,26 @@ var faultsOfDuplicates = []faultCase{
 // faultsOfTypes are the faults of values that have the wrong type or cannot be passed to a program.
 var faultsOfTypes = []faultCase{
 	inChild("null for a list", `args = null`,
-		"3:8 Invalid value for args: A value is needed here, and null is none."),
+		"3:8 Incorrect attribute value type: `args` must be a list of strings, such as [\"a\", \"b\"], not null."),
 	inChild("null in a list", `args = ["a", null]`,
-		"3:14 Invalid value for args: A text is needed here, and null"),
+		"3:14 Incorrect attribute value type: An element of `args` must be a string, not null."),
 	inChild("list for a string", `cwd = ["/"]`,
-		"3:7 Invalid value for cwd: A text is needed here, not tuple."),
-	inChild("string for a list", `args = "-v"`, "3:8 Invalid value for args: A list of texts"),
+		"3:7 Incorrect attribute value type: `cwd` must be a string, not a list."),
+	inChild("string for a list", `args = "-v"`, "3:8 Incorrect attribute value type: `args` must be a list of strings, such as [\"a\", \"b\"],"),
 	inChild("list in a list", `args = [["a"]]`,
-		"3:9 Invalid value for args: A text is needed here, not tuple."),
+		"3:9 Incorrect attribute value type: An element of `args` must be a string, not a list."),
 	inChild("string for an object", `env = "A=1"`,
-		"3:7 Invalid value for env: An object is needed"),
+		"3:7 Incorrect attribute value type: `env` must be an object, such as { NAME = \"value\" },"),
 	inChild("null in env", `env = { B = 1, A = null }`,
-		"3:16 Invalid value for env: A text is needed here, and null"),
+		"3:16 Incorrect attribute value type: `env.A` must be a string, not null."),
 	inChild("empty variable name", `env = { "" = 1 }`,
 		"3:9 Invalid value for env: The name of a variable must not be empty."),
 	inChild("equals sign in a variable name", `env = { "A=B" = 1 }`,
-		`3:9 Invalid value for env: The name of a variable cannot hold "="`),
+		`3:9 Invalid value for env: The name of a variable must not contain "=" or a NUL byte.`),
 	inChild("NUL in a variable", `env = { A = "\u0000" }`,
-		"3:9 Invalid value for env: A text that a program gets cannot hold a NUL byte."),
+		`3:9 Invalid value for env: The string must not contain a NUL byte.`),
 	inChild("NUL in an argument", `args = ["\u0000"]`,
-		"3:9 Invalid value for args: A text that a program gets"),
+		`3:9 Invalid value for args: The string must not contain a NUL byte.`),
 }
 
 // faultsOfEnums are the faults of values that are not permitted.
@@ -96,7 +95,7 @@ var faultsOfEnums = []faultCase{
 		`4:6 Invalid value for restart.on: "allways" is not one of "never", "failure" and `+
 			`"always". Did you mean "always"?`),
 	{"string for a bool", "shutdown {\nstrict = \"yes\"\n}\nchild \"a\" { command = \"server\" }",
-		[]string{"2:10 Invalid value for shutdown.strict: This must be true or false."}},
+		[]string{"2:10 Incorrect attribute value type: `shutdown.strict` must be a bool (true or false), not a string."}},
 	{"index at file level", "log_level = index\nchild \"a\" { command = \"server\" }",
 		[]string{"1:13 No index here"}},
 }
@@ -104,24 +103,24 @@ var faultsOfEnums = []faultCase{
 // faultsOfDurations are the faults of durations.
 var faultsOfDurations = []faultCase{
 	inChild("duration as a number", `kill_timeout = 5`,
-		`3:16 Invalid value for kill_timeout: The unit is missing: write "5s" for seconds`),
+		`3:16 Invalid value for kill_timeout: The duration has no unit.`),
 	inChild("duration without a unit", `kill_timeout = "1.5"`,
-		`3:16 Invalid value for kill_timeout: The unit is missing: write "1.5s"`),
+		`3:16 Invalid value for kill_timeout: The duration has no unit.`),
 	inChild("invalid duration", `kill_timeout = "5 sec"`,
 		`3:16 Invalid value for kill_timeout: "5 sec" is not a duration`),
 	inChild("duration without a number", `kill_timeout = "Inf"`,
 		`3:16 Invalid value for kill_timeout: "Inf" is not a duration`),
 	inChild("negative duration", `kill_timeout = "-5s"`,
-		"3:16 Invalid value for kill_timeout: A duration must not be negative."),
+		`3:16 Invalid value for kill_timeout: The duration must not be negative.`),
 	inChild("duration 0", `kill_timeout = "0s"`,
-		"3:16 Invalid value for kill_timeout: This must be longer than zero."),
+		`3:16 Invalid value for kill_timeout: The duration must be at least 1ms.`),
 	inChild("duration too short", `kill_timeout = "1us"`,
-		"3:16 Invalid value for kill_timeout: This must be at least 1ms."),
+		`3:16 Invalid value for kill_timeout: The duration must be at least 1ms.`),
 	inChild("duration too long", `kill_timeout = "25h"`,
-		"3:16 Invalid value for kill_timeout: This is longer than a day"),
+		`3:16 Invalid value for kill_timeout: The duration must be at most 24h0m0s.`),
 	inChild("duration beyond int64", `kill_timeout = "99999999999h"`,
 		"3:16 Invalid value for kill_timeout:"),
 	{"deadline too short",
 		"shutdown {\ndeadline = \"5ms\"\n}\nchild \"a\" { command = \"server\" }",
-		[]string{"2:12 Invalid value for shutdown.deadline: This must be at least 10ms."}},
+		[]string{`2:12 Invalid value for shutdown.deadline: The duration must be at least 10ms.`}},
 }

@@ -1,27 +1,31 @@
 package hclconfig
 
 import (
-	"tp0/supervisor/findings"
-
 	"github.com/zclconf/go-cty/cty"
+
+	"tp0/supervisor/findings"
 )
 
-// maxPatterns is the number of patterns that one allow may have.
+// maxPatterns is the largest number of patterns of an attribute allow.
 const maxPatterns = 256
 
-// patterns reads the patterns of descriptors that are never findings. The list may be empty.
-func patterns(v cty.Value) ([]findings.Pattern, error) {
+var patternsKind = kind[[]findings.Pattern]{
+	"list of strings", "0 to 256 patterns, each `KIND` or `KIND:TARGET`", readPatterns,
+}
+
+// readPatterns reads the patterns of descriptors that are never findings. The list can be empty.
+func readPatterns(v cty.Value) ([]findings.Pattern, error) {
 	const example = `["epoll", "file:/var/log/**"]`
 	if !v.IsNull() && v.CanIterateElements() && v.LengthInt() == 0 {
 		return nil, nil
 	}
-	list, err := elements(v, maxPatterns, example)
+	list, err := elements(v, maxPatterns, "a list of strings", example)
 	if err != nil {
 		return nil, err
 	}
 	var all []findings.Pattern
 	for i, element := range list {
-		s, err := text(element)
+		s, err := readString(element)
 		if err != nil {
 			return nil, &elementError{index: i, err: err}
 		}
@@ -40,7 +44,7 @@ const (
 		"accept queue of a listener. `sockets`: these, each listener, and each connection to " +
 		"another process tree. `all`: every descriptor. A finding is a warning, makes the verdict " +
 		"`leaky`, and the exit code 3 if `strict` is set."
-	allowDoc = "Descriptors that are never findings, each as KIND or KIND:TARGET: \"epoll\", " +
-		"\"file:/var/log/**\", \"unix:/run/app.sock\", \"tcp:127.0.0.1:80\". In a target `**` " +
+	allowDoc = "Descriptors that are never findings. Examples are `epoll`, `file:/var/log/**`, " +
+		"`unix:/run/app.sock` and `tcp:127.0.0.1:80`. In a target `**` " +
 		"stands for any text, `*` for any text without a slash, and `?` for one character."
 )

@@ -8,10 +8,6 @@ import (
 	"github.com/hashicorp/hcl/v2/hclwrite"
 )
 
-// Read returns the content of a file of a configuration. It does not block,
-// and refuses what is not a regular file of 4 MiB at most.
-func Read(path string) ([]byte, error) { return (&Options{}).read(path) }
-
 // Format lays a file out as all HCL is laid out. It changes nothing but blanks
 // within lines. Faults of the syntax come back as [*Faults].
 func Format(src []byte, filename string) (out []byte, err error) {

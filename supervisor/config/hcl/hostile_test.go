@@ -179,7 +179,7 @@ func TestDeepestNesting(t *testing.T) {
 		strings.Repeat("1+", maxNesting-10) + "1",
 	} {
 		f := faultsOf(t, "child \"a\" {\n command = \"server\"\n args = "+expr+"\n}", opt).List()[0]
-		if f.Summary != "Invalid value for args" {
+		if f.Summary != "Incorrect attribute value type" {
 			t.Errorf("%.20s: got %s, want a fault of args", expr, brief(f))
 		}
 	}

@@ -49,11 +49,14 @@ func (d *decoder) collectLocals(blocks hcl.Blocks) ([]*local, hcl.Diagnostics) {
 		diags = append(diags, more...)
 		for _, attr := range attrs {
 			if before, double := first[attr.Name]; double {
-				diags = diags.Append(fault(&attr.NameRange, "Duplicate local", "The local %s was already given in %s.", quote(attr.Name), lineOf(before, attr.NameRange)))
+				diags = diags.Append(fault(&attr.NameRange, "Duplicate local",
+					"The local %s was already given in %s.", quote(attr.Name),
+					lineOf(before, attr.NameRange)))
 				continue
 			}
 			if len(locals) == maxLocals {
-				return locals, diags.Append(fault(&attr.NameRange, "Too many locals", "There may be %d.", maxLocals))
+				return locals, diags.Append(fault(&attr.NameRange, "Too many locals",
+					"There may be %d.", maxLocals))
 			}
 			first[attr.Name] = attr.NameRange
 			l := &local{name: attr.Name, place: attr.NameRange, value: cty.DynamicVal}
@@ -95,12 +98,15 @@ func (w *localWalk) visit(l *local) hcl.Diagnostics {
 		name, ok := step(traversal)
 		switch {
 		case traversal.RootName() == "index":
-			diags = diags.Append(fault(&place, "No index here", "index differs from instance to instance, and a local is the same for all of them."))
+			diags = diags.Append(fault(&place, "No index here",
+				"index differs from instance to instance, and a local is the same for all of "+
+					"them."))
 			continue
 		case traversal.RootName() != "local":
 			continue
 		case !ok:
-			diags = diags.Append(fault(&place, "Invalid reference", "A local is referred to by its name, as local.name."))
+			diags = diags.Append(fault(&place, "Invalid reference",
+				"A local is referred to by its name, as local.name."))
 			continue
 		}
 		dep := w.byName[name]
@@ -111,7 +117,8 @@ func (w *localWalk) visit(l *local) hcl.Diagnostics {
 			diags = append(diags, w.visit(dep)...)
 		}
 		if dep.depth > 0 {
-			diags = diags.Append(fault(&place, "Cycle of locals", "%s", cycle(w.path[dep.depth-1:], dep)))
+			diags = diags.Append(fault(&place, "Cycle of locals",
+				"%s", cycle(w.path[dep.depth-1:], dep)))
 		}
 		needs[name] = dep.value
 	}
@@ -136,60 +143,4 @@ func cycle(path []*local, first *local) string {
 		names = append(names, l.name)
 	}
 	return "None of these can be evaluated first: " + arrows(append(names, first.name)) + "."
-}
-
-// step is the name behind the root of a reference.
-func step(t hcl.Traversal) (string, bool) {
-	if len(t) < 2 {
-		return "", false
-	}
-	switch s := t[1].(type) {
-	case hcl.TraverseAttr:
-		return s.Name, true
-	case hcl.TraverseIndex:
-		if s.Key.Type() == cty.String && s.Key.IsKnown() && !s.Key.IsNull() {
-			return s.Key.AsString(), true
-		}
-	}
-	return "", false
-}
-
-// refers is where an expression refers to one of the roots, if it does.
-func refers(expr hclsyntax.Expression, roots ...string) *hcl.Range {
-	for _, t := range expr.Variables() {
-		if slices.Contains(roots, t.RootName()) {
-			place := t.SourceRange()
-			return &place
-		}
-	}
-	return nil
-}
-
-// checkReferences finds variables and locals that are not there; HCL would
-// speak of attributes of an object.
-func (d *decoder) checkReferences(expr hclsyntax.Expression, ctx *hcl.EvalContext) hcl.Diagnostics {
-	var diags hcl.Diagnostics
-	for _, t := range expr.Variables() {
-		known, what := d.vars, "variable"
-		if t.RootName() == "local" {
-			known, what = d.locals, "local"
-		} else if t.RootName() != "var" {
-			continue
-		}
-		name, ok := step(t)
-		_, there := known[name]
-		if _, scoped := ctx.Variables[t.RootName()]; !ok || there || !scoped {
-			continue
-		}
-		var names []string
-		if d.hints < maxHints {
-			for name := range known {
-				names = append(names, name)
-			}
-			slices.Sort(names)
-		}
-		place := t.SourceRange()
-		diags = diags.Append(fault(&place, "Unknown "+what, "There is no %s %s.%s", what, quote(name), d.hint(name, names)))
-	}
-	return diags
 }

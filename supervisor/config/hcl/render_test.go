@@ -84,8 +84,8 @@ func harmlessText(t testing.TB, s string) {
 func TestFaultsOneLine(t *testing.T) {
 	opt := Options{Environ: []string{"PATH=/nowhere"}}
 	for src, want := range map[string]string{
-		`child "a" { command = "x" }`:                     `supervisor.hcl:1:23: Command not found: There is no program "x" in PATH (/nowhere).`,
-		"child \"a\" {\n command = \"x\"\n count = -1\n}": `supervisor.hcl:2:12: Command not found: There is no program "x" in PATH (/nowhere). (and 1 more fault)`,
+		`child "a" { command = "x" }`:                     `supervisor.hcl:1:23: Command not found: No program "x" is in PATH (/nowhere).`,
+		"child \"a\" {\n command = \"x\"\n count = -1\n}": `supervisor.hcl:2:12: Command not found: No program "x" is in PATH (/nowhere). (and 1 more fault)`,
 		`chidl "a" {}` + "\n" + `a = 1` + "\n" + `b = 2`:  `supervisor.hcl:1:1: Unsupported block type: Blocks of type "chidl" are not expected here. Did you mean "child"? (and 2 more faults)`,
 	} {
 		if got := faultsOf(t, src, opt).Error(); got != want {
@@ -94,7 +94,7 @@ func TestFaultsOneLine(t *testing.T) {
 	}
 	opt.Only = []string{"c"}
 	src := `child "a" { command = "x" }`
-	if got, want := faultsOf(t, src, opt).Error(), `supervisor.hcl: Unknown name: There is no child and no instance "c" to run.`; got != want {
+	if got, want := faultsOf(t, src, opt).Error(), `supervisor.hcl: Unknown name: The configuration has no child or instance "c".`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
@@ -106,7 +106,7 @@ func TestNoFile(t *testing.T) {
 	good(t, src, opt)
 	opt.NoFile = 119
 	f := faultsOf(t, src, opt).List()[0]
-	if want := "12 instances need 120 descriptors, and the limit (ulimit -n) is 119."; f.Detail != want || f.Line != 0 {
+	if want := "12 instances need 120 descriptors, but the limit (ulimit -n) is 119."; f.Detail != want || f.Line != 0 {
 		t.Errorf("got %+v, want %s", f, want)
 	}
 	opt.Only = []string{"a3"}

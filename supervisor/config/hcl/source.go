@@ -2,7 +2,6 @@ package hclconfig
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,16 +14,11 @@ import (
 	"github.com/hashicorp/hcl/v2/json"
 )
 
-// source is one file of a configuration.
-type source struct {
-	name string
-	src  []byte
-	file *hcl.File // nil: it could not be parsed
-}
+const includeDoc = "Paths or patterns of more files, relative to the file with the attribute. A " +
+	"path must exist; a pattern may match no file. These files can include other files."
 
-const includeDoc = "Further files, as paths or as patterns such as \"conf.d/*.hcl\", relative to the file that names them. A pattern may match nothing; a path has to be there. They may include others in turn."
-
-var includeAttribute = field("include", func(paths *[]string) *[]string { return paths }, texts, includeDoc)
+var includeAttribute = field("include", func(paths *[]string) *[]string { return paths },
+	stringsKind, `["conf.d/*.hcl"]`, includeDoc)
 
 // languageSchema is what a file has besides the [fileSchema].
 func languageSchema() *hcl.BodySchema {
@@ -55,7 +49,8 @@ func (d *decoder) parseSource(name string, src []byte) (*source, hcl.Diagnostics
 	d.sources = append(d.sources, s)
 	if d.total += len(src); d.total > maxFile {
 		d.total = 0 // said once
-		return nil, hcl.Diagnostics{fault(whole(name), "Too large", "With this file the configuration is larger than %d MiB.", maxFile>>20)}
+		return nil, hcl.Diagnostics{fault(fileRange(name), "Too large",
+			"With this file the configuration is larger than %d MiB.", maxFile>>20)}
 	}
 	shape, parse := checkShape, func() (*hcl.File, hcl.Diagnostics) { return hclsyntax.ParseConfig(src, name, hcl.InitialPos) }
 	if isJSON(name) {
@@ -69,11 +64,6 @@ func (d *decoder) parseSource(name string, src []byte) (*source, hcl.Diagnostics
 	file, diags := parse()
 	s.file = file
 	return s, diags
-}
-
-// whole is a file as a place.
-func whole(name string) *hcl.Range {
-	return &hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}
 }
 
 // fileID tells files apart, however they are named.
@@ -100,7 +90,9 @@ func (d *decoder) include(s *source, chain []string) hcl.Diagnostics {
 	ctx := &hcl.EvalContext{Functions: d.strict}
 	if set.expr != nil {
 		if place := refers(set.expr, "var", "local"); place != nil {
-			return hcl.Diagnostics{fault(place, "No variables here", "The files are read before variables and locals are known. A path may have env(…) in it.")}
+			return hcl.Diagnostics{fault(place, "No variables here",
+				"The files are read before variables and locals are known. A path may have "+
+					"env(…) in it.")}
 		}
 	}
 	if _, diags := evaluate(d, set, ctx, &patterns); diags.HasErrors() {
@@ -126,14 +118,16 @@ func (d *decoder) includePattern(pattern string, place *hcl.Range, chain []strin
 	for _, path := range paths {
 		id := fileID(path)
 		if at := slices.Index(chain, id); at >= 0 {
-			diags = diags.Append(fault(place, "Files include each other", "%s.", arrows(append(shortened(chain[at:]), filepath.Base(path)))))
+			diags = diags.Append(fault(place, "Files include each other",
+				"%s.", arrows(append(shortened(chain[at:]), filepath.Base(path)))))
 			continue
 		}
 		if d.opened[id] {
 			continue // by another pattern
 		}
 		if len(d.sources) >= maxFiles {
-			return diags.Append(fault(place, "Too many files", "A configuration may have %d files.", maxFiles))
+			return diags.Append(fault(place, "Too many files",
+				"A configuration may have %d files.", maxFiles))
 		}
 		d.opt.saw(path)
 		src, err := d.opt.read(path)
@@ -162,7 +156,7 @@ func (d *decoder) expand(pattern string) ([]string, error) {
 		return []string{pattern}, nil
 	}
 	if _, err := filepath.Match(pattern, ""); err != nil {
-		return nil, wrong("%s is not a pattern: a bracket is not closed.", quote(pattern))
+		return nil, invalid("%s is not a pattern: a bracket is not closed.", quote(pattern))
 	}
 	paths := []string{"."}
 	if filepath.IsAbs(pattern) {
@@ -206,18 +200,10 @@ func (d *decoder) matches(dir, part string) ([]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, wrong("%v.", err)
+		return nil, invalid("%v.", err)
 	}
 	if d.entries += len(all); d.entries > maxEntries {
-		return nil, wrong("The pattern goes through more than %d files.", maxEntries)
+		return nil, invalid("The pattern goes through more than %d files.", maxEntries)
 	}
 	return slices.DeleteFunc(all, func(name string) bool { return !counts(name) }), nil
-}
-
-// lineOf names a place to somebody who looks at another.
-func lineOf(place, from hcl.Range) string {
-	if place.Filename == from.Filename {
-		return fmt.Sprintf("line %d", place.Start.Line)
-	}
-	return fmt.Sprintf("%s line %d", place.Filename, place.Start.Line)
 }

@@ -13,27 +13,83 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"tp0/supervisor/config"
-	"tp0/supervisor/lifecycle"
 	"unicode/utf8"
 
-	"github.com/agext/levenshtein"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/config"
+	"tp0/supervisor/lifecycle"
 )
 
-// maxDuration is where a duration is taken for a slip of the pen.
-const maxDuration = 24 * time.Hour
+const (
+	maxDuration = 24 * time.Hour // a longer duration is probably a mistake
+	maxAttempts = 1_000_000      // of restarts or of failures
+)
 
-// detail is what is wrong with a value, as sentences for a person.
-type detail string
+// valueError says what is wrong with a value, in complete sentences.
+type valueError string
 
-func (d detail) Error() string { return string(d) }
+func (e valueError) Error() string { return string(e) }
 
-func wrong(format string, args ...any) error { return detail(fmt.Sprintf(format, args...)) }
+func invalid(format string, args ...any) error { return valueError(fmt.Sprintf(format, args...)) }
 
-// elementError is a fault of one element of a list or an object.
+// typeError is the error of a value that has the wrong type.
+type typeError struct {
+	required string // with its article, such as "a string"
+	given    string // likewise
+	hint     string // a sentence, or empty
+}
+
+func (e *typeError) Error() string { return e.describe("The value") }
+
+// describe returns a sentence about the subject, such as "`args`".
+func (e *typeError) describe(subject string) string {
+	text := fmt.Sprintf("%s must be %s, not %s.", subject, e.required, e.given)
+	if e.given == "null" {
+		text += " To omit an attribute, remove its line."
+	}
+	if e.hint != "" {
+		text += " " + e.hint
+	}
+	return text
+}
+
+func wrongType(required string, given cty.Value) error {
+	return &typeError{required: required, given: typeName(given)}
+}
+
+// requires replaces what a type error requires by a more precise text. Other errors stay.
+func requires(err error, what string) error {
+	if e, ok := err.(*typeError); ok {
+		return &typeError{what, e.given, e.hint}
+	}
+	return err
+}
+
+// typeName returns the name of the type of a value in HCL, with its article.
+func typeName(v cty.Value) string {
+	switch t := v.Type(); {
+	case v.IsNull():
+		return "null"
+	case isList(v):
+		return "a list"
+	case t.IsObjectType() || t.IsMapType():
+		return "an object"
+	case t.IsPrimitiveType():
+		return "a " + t.FriendlyName()
+	default:
+		return t.FriendlyName()
+	}
+}
+
+func isList(v cty.Value) bool {
+	t := v.Type()
+	return !v.IsNull() && (t.IsTupleType() || t.IsListType() || t.IsSetType())
+}
+
+// elementError is the error of one element of a list or of an object.
 type elementError struct {
 	index int    // in a list
 	key   string // in an object
@@ -42,235 +98,276 @@ type elementError struct {
 
 func (e *elementError) Error() string { return e.err.Error() }
 
-// The readers below turn an evaluated value, known as a whole, into ours.
+// Unwrap returns the error of the element.
+func (e *elementError) Unwrap() error { return e.err }
 
-func text(v cty.Value) (string, error) {
-	if v.IsNull() {
-		return "", wrong("A text is needed here, and null is none. To leave an attribute out, leave out its line.")
+// kind is a kind of value that an attribute can have. read converts an evaluated value that has
+// no unknown parts.
+type kind[V any] struct {
+	typ     string // as the configuration page names it
+	allowed string // the allowed values, in Markdown
+	read    func(cty.Value) (V, error)
+}
+
+// optional is the kind of an attribute whose value is nil if the file does not have it.
+func optional[V any](k kind[V]) kind[*V] {
+	return kind[*V]{k.typ, k.allowed, func(v cty.Value) (*V, error) {
+		value, err := k.read(v)
+		if err != nil {
+			return nil, err
+		}
+		return &value, nil
+	}}
+}
+
+var (
+	stringKind   = kind[string]{"string", "any", readString}
+	notEmptyKind = kind[string]{"string", "not empty", readNotEmpty}
+	programKind  = kind[string]{"string", "not empty", readProgram}
+	boolKind     = kind[bool]{"bool", "`true`, `false`", readBool}
+	trueKind     = kind[bool]{"bool", "`true`", readTrue}
+	positiveKind = kind[int]{"number", fmt.Sprintf("1 to %d", maxAttempts), readPositive}
+	umaskKind    = kind[int]{"string", "`\"0000\"` to `\"0777\"`, octal", readUmask}
+	stringsKind  = kind[[]string]{"list of strings", "any", readStrings}
+	pathsKind    = kind[[]string]{"string, or list of strings", "1 to 64 paths", readPaths}
+	codesKind    = kind[[]int]{"list of numbers", "1 to 256 codes from 0 to 255", readCodes}
+	sinkKind     = kind[string]{
+		"string", "`\"stdout\"`, `\"stderr\"`, `\"none\"`, or a path with a slash", readSink,
 	}
-	if !v.Type().IsPrimitiveType() {
-		return "", wrong("A text is needed here, not %s.", v.Type().FriendlyName())
+	signalKind = kind[syscall.Signal]{
+		"string", "the name of a signal that can end a process", readSignal,
+	}
+	anySignalKind = kind[syscall.Signal]{
+		"string", "the name of any signal except `SIGKILL` and `SIGSTOP`", readAnySignal,
+	}
+	commandLineKind = kind[[]string]{
+		"list of strings", "the command, then its arguments", readCommandLine,
+	}
+	stepsKind = kind[[]lifecycle.Step]{
+		"list of objects", "1 to 16 objects with `signal` and `wait`", readSteps,
+	}
+	variablesKind = kind[map[string]string]{
+		"object of strings", "names without `=`", readVariables,
+	}
+	addressKind = kind[string]{"string", "`host:port`, with a port from 1 to 65535", readAddress}
+	urlKind     = kind[string]{"string", "an `http` or `https` URL without a user", readURL}
+	regexpKind  = kind[string]{
+		"string", fmt.Sprintf("a regular expression of 1 to %d bytes", maxExpression), readRegexp,
+	}
+)
+
+func readString(v cty.Value) (string, error) {
+	if v.IsNull() || !v.Type().IsPrimitiveType() {
+		return "", wrongType("a string", v)
 	}
 	if enormous(v) {
-		return "", wrong("The number is too large.")
+		return "", invalid("The number is too large.")
 	}
 	v, err := convert.Convert(v, cty.String)
 	if err != nil {
-		return "", wrong("A text is needed here: %v.", err)
+		return "", invalid("A string is required: %v.", err)
 	}
 	s := v.AsString()
 	if strings.IndexByte(s, 0) >= 0 {
-		return "", wrong("A text that a program gets cannot hold a NUL byte.")
+		return "", invalid("The string must not contain a NUL byte.")
 	}
 	return s, nil
 }
 
-func notEmpty(v cty.Value) (string, error) {
-	s, err := text(v)
+func readNotEmpty(v cty.Value) (string, error) {
+	s, err := readString(v)
 	if err == nil && s == "" {
-		err = wrong("This must not be empty.")
+		err = invalid("The string must not be empty.")
 	}
 	return s, err
 }
 
-func boolean(v cty.Value) (bool, error) {
-	v, err := primitive(v, cty.Bool, "true or false")
+// readProgram reads the value of command.
+func readProgram(v cty.Value) (string, error) {
+	if isList(v) {
+		return "", &typeError{"a string", typeName(v), "Use `args` for the arguments."}
+	}
+	return readNotEmpty(v)
+}
+
+func readBool(v cty.Value) (bool, error) {
+	v, err := convertPrimitive(v, cty.Bool, "a bool (true or false)")
 	if err != nil {
 		return false, err
 	}
 	return v.True(), nil
 }
 
-// integer reads whole numbers from 0 to most.
-func integer(most int) func(cty.Value) (int, error) { return between(0, most) }
+// readTrue reads an attribute that is either true or not in the file.
+func readTrue(v cty.Value) (bool, error) {
+	b, err := readBool(v)
+	if err == nil && !b {
+		err = invalid("Only true is allowed. For false, remove the line.")
+	}
+	return b, err
+}
 
-// between reads whole numbers from least, which is not positive, to most.
-func between(least, most int) func(cty.Value) (int, error) {
+// convertPrimitive converts a value to the type want. The name is that of the type, with its
+// article.
+func convertPrimitive(v cty.Value, want cty.Type, name string) (cty.Value, error) {
+	if v.IsNull() || !v.Type().IsPrimitiveType() {
+		return v, wrongType(name, v)
+	}
+	converted, err := convert.Convert(v, want)
+	if err != nil || converted.IsNull() {
+		return v, wrongType(name, v)
+	}
+	return converted, nil
+}
+
+// integer is the kind of integers from least to most. least must not be positive.
+func integer(least, most int) kind[int] {
+	return kind[int]{"number", fmt.Sprintf("%d to %d", least, most), readInteger(least, most)}
+}
+
+func readInteger(least, most int) func(cty.Value) (int, error) {
 	return func(v cty.Value) (int, error) {
-		v, err := primitive(v, cty.Number, "a whole number")
+		v, err := convertPrimitive(v, cty.Number, "a number")
 		if err != nil {
 			return 0, err
 		}
 		f := v.AsBigFloat()
 		switch n, accuracy := f.Int64(); {
-		case f.Sign() < 0 && least == 0:
-			return 0, wrong("This must not be negative.")
 		case f.Cmp(big.NewFloat(float64(least))) < 0:
-			return 0, wrong("This may be %d at least.", least)
+			return 0, invalid("The number must be at least %d.", least)
 		case f.Cmp(big.NewFloat(float64(most))) > 0:
-			return 0, wrong("This may be %d at most.", most)
+			return 0, invalid("The number must be at most %d.", most)
 		case accuracy != big.Exact:
-			return 0, wrong("A whole number is needed here.")
+			return 0, invalid("The number must be an integer.")
 		default:
 			return int(n), nil
 		}
 	}
 }
 
-// optional is for what is nil where it is not given.
-func optional[V any](read func(cty.Value) (V, error)) func(cty.Value) (*V, error) {
-	return func(v cty.Value) (*V, error) {
-		value, err := read(v)
-		if err != nil {
-			return nil, err
-		}
-		return &value, nil
+// readPositive reads a number of attempts or failures.
+func readPositive(v cty.Value) (int, error) {
+	n, err := readInteger(0, maxAttempts)(v)
+	if err == nil && n == 0 {
+		err = invalid("The number must be at least 1.")
 	}
+	return n, err
 }
 
-// umask reads an octal mask. A number in HCL is decimal, so 022 would be 22.
-func umask(v cty.Value) (int, error) {
+// readUmask reads an octal mask. A number in HCL is decimal: 022 is 22.
+func readUmask(v cty.Value) (int, error) {
 	if v.Type() == cty.Number {
-		return 0, wrong(`A umask is octal, and a number here is not: write it in quotes, as "0022".`)
+		return 0, &typeError{"a string", "a number",
+			`A number in HCL is decimal, and a umask is octal. An example is "0022".`}
 	}
-	s, err := text(v)
+	s, err := readString(v)
 	if err != nil {
 		return 0, err
 	}
 	mask, err := strconv.ParseUint(s, 8, 32)
 	if err != nil || mask > 0o777 {
-		return 0, wrong(`%s is not a umask: it is octal, from "0000" to "0777".`, quote(s))
+		return 0, invalid(`%s is not a umask. A umask is octal, from "0000" to "0777".`, quote(s))
 	}
 	return int(mask), nil
 }
 
-// paths reads one path or several.
-func paths(v cty.Value) ([]string, error) {
-	if !v.IsNull() && v.Type() == cty.String {
-		s, err := notEmpty(v)
-		return []string{s}, err
-	}
-	list, err := elements(v, 64, `["a.env", "b.env"], or a path`)
-	if err != nil {
-		return nil, err
-	}
-	var paths []string
-	for i, element := range list {
-		s, err := notEmpty(element)
-		if err != nil {
-			return nil, &elementError{index: i, err: err}
-		}
-		paths = append(paths, s)
-	}
-	return paths, nil
-}
-
-// onlyTrue reads what is there or not.
-func onlyTrue(v cty.Value) (bool, error) {
-	b, err := boolean(v)
-	if err == nil && !b {
-		err = wrong("This can only be true. For false, leave out its line.")
-	}
-	return b, err
-}
-
-// positive reads a number of times.
-func positive(v cty.Value) (int, error) {
-	n, err := integer(maxAttempts)(v)
-	if err == nil && n == 0 {
-		err = wrong("This must be at least 1.")
-	}
-	return n, err
-}
-
-func primitive(v cty.Value, want cty.Type, name string) (cty.Value, error) {
-	if v.IsNull() {
-		return v, wrong("This must be %s, not null.", name)
-	}
-	if !v.Type().IsPrimitiveType() {
-		return v, wrong("This must be %s, not %s.", name, v.Type().FriendlyName())
-	}
-	converted, err := convert.Convert(v, want)
-	if err != nil || converted.IsNull() {
-		return v, wrong("This must be %s.", name)
-	}
-	return converted, nil
-}
-
 var bareNumber = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
 
-// duration reads least up to 24h.
-func duration(least time.Duration) func(cty.Value) (time.Duration, error) {
+// duration is the kind of durations from least to 24 hours.
+func duration(least time.Duration) kind[time.Duration] {
+	allowed := fmt.Sprintf("`\"%v\"` to `\"24h\"`", least)
+	return kind[time.Duration]{"duration", allowed, readDuration(least)}
+}
+
+func readDuration(least time.Duration) func(cty.Value) (time.Duration, error) {
 	return func(v cty.Value) (time.Duration, error) {
-		s, err := text(v)
+		s, err := readString(v)
 		if err != nil {
-			return 0, wrong(`A duration such as "5s" or "1m30s" is needed here.`)
+			return 0, requires(err, `a duration, such as "5s" or "1m30s"`)
 		}
 		if bareNumber.MatchString(s) && s != "0" {
-			return 0, wrong("The unit is missing: write %q for seconds, %q for milliseconds.", trim(s)+"s", trim(s)+"ms")
+			return 0, invalid("The duration has no unit. Write %q for seconds, %q for milliseconds.",
+				shorten(s)+"s", shorten(s)+"ms")
 		}
 		switch d, err := time.ParseDuration(s); {
 		case err != nil:
-			return 0, wrong(`%s is not a duration; one is written as "5s", "200ms" or "1m30s".`, quote(s))
+			return 0, invalid(`%s is not a duration. Examples are "200ms", "5s" and "1m30s".`,
+				quote(s))
 		case d < 0:
-			return 0, wrong("A duration must not be negative.")
-		case d == 0 && least > 0:
-			return 0, wrong("This must be longer than zero.")
+			return 0, invalid("The duration must not be negative.")
 		case d < least:
-			return 0, wrong("This must be at least %v.", least)
+			return 0, invalid("The duration must be at least %v.", least)
 		case d > maxDuration:
-			return 0, wrong("This is longer than a day (%v), which is probably a mistake.", maxDuration)
+			return 0, invalid("The duration must be at most %v.", maxDuration)
 		default:
 			return d, nil
 		}
 	}
 }
 
-func oneOf[V ~string](allowed ...V) func(cty.Value) (V, error) {
-	return func(v cty.Value) (V, error) {
-		s, err := text(v)
+// oneOf is the kind of an attribute that has one of the allowed strings.
+func oneOf[V ~string](allowed ...V) kind[V] {
+	var names []string
+	for _, a := range allowed {
+		names = append(names, fmt.Sprintf("`%q`", a))
+	}
+	return kind[V]{"string", strings.Join(names, ", "), func(v cty.Value) (V, error) {
+		s, err := readString(v)
 		if err != nil {
-			return "", wrong("One of %s is needed here.", list(allowed))
+			return "", requires(err, "one of "+quotedList(allowed))
 		}
 		if slices.Contains(allowed, V(s)) {
 			return V(s), nil
 		}
-		return "", wrong("%s is not one of %s.%s", quote(s), list(allowed), didYouMean(s, allowed))
-	}
+		return "", invalid("%s is not one of %s.%s", quote(s), quotedList(allowed),
+			didYouMean(s, allowed))
+	}}
 }
 
-// harmless are the signals that end no process, by signal(7).
-var harmless = []string{"SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGWINCH"}
+// harmless are the signals whose default action does not end a process, see signal(7).
+var harmless = []string{"SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU",
+	"SIGURG", "SIGWINCH"}
 
-// usual are those that a misspelt name is compared with.
-var usual = []string{"SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGABRT", "SIGALRM", "SIGPWR"}
+// usual are the signals that are proposed for a misspelt name.
+var usual = []string{"SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL", "SIGUSR1", "SIGUSR2",
+	"SIGABRT", "SIGALRM", "SIGPWR"}
 
-// signal reads the name of a signal that can end a process, in either case,
-// with SIG before it or without, SIGRTMIN+n included.
-func signal(v cty.Value) (syscall.Signal, error) {
-	s, err := text(v)
+// readSignal reads the name of a signal that can end a process. The name can be in upper or in
+// lower case, with or without SIG. SIGRTMIN+n is a name too.
+func readSignal(v cty.Value) (syscall.Signal, error) {
+	s, err := readString(v)
 	if err != nil {
-		return 0, wrong(`The name of a signal is needed here, as "SIGTERM".`)
+		return 0, requires(err, `the name of a signal, such as "SIGTERM"`)
 	}
 	if n, err := strconv.Atoi(s); err == nil {
 		if name := unix.SignalName(syscall.Signal(n)); name != "" {
-			return 0, wrong("A signal is given by its name: write %q.", name)
+			return 0, invalid("The name of the signal is required, not its number. Write %q.", name)
 		}
-		return 0, wrong(`A signal is given by its name, as "SIGTERM".`)
+		return 0, invalid(`The name of a signal is required. An example is "SIGTERM".`)
 	}
 	name := fullName(s)
 	if slices.Contains(harmless, name) {
-		return 0, wrong("%s does not end a process.", name)
+		return 0, invalid("%s does not end a process.", name)
 	}
 	if sig, ok := config.SignalByName(name); ok {
 		return sig, nil
 	}
-	return 0, wrong("%s is not a signal.%s", quote(s), didYouMean(name, usual))
+	return 0, invalid("%s is not a signal.%s", quote(s), didYouMean(name, usual))
 }
 
-// anySignal reads the name of a signal that a process can take as a message.
-func anySignal(v cty.Value) (syscall.Signal, error) {
-	s, err := text(v)
+// readAnySignal reads the name of a signal that a process can handle.
+func readAnySignal(v cty.Value) (syscall.Signal, error) {
+	s, err := readString(v)
 	if err != nil {
-		return signal(v)
+		return readSignal(v)
 	}
 	switch name := fullName(s); {
 	case name == "SIGKILL" || name == "SIGSTOP":
-		return 0, wrong("No process hears %s.", name)
+		return 0, invalid("A process cannot handle %s.", name)
 	case slices.Contains(harmless, name):
 		return unix.SignalNum(name), nil
 	}
-	return signal(v)
+	return readSignal(v)
 }
 
 func fullName(signal string) string {
@@ -281,14 +378,14 @@ func fullName(signal string) string {
 	return name
 }
 
-// texts reads a list. An empty one is nil, so that it equals one not given.
-func texts(v cty.Value) ([]string, error) {
-	if v.IsNull() || !(v.Type().IsTupleType() || v.Type().IsListType() || v.Type().IsSetType()) {
-		return nil, wrong(`A list of texts is needed here, as ["a", "b"].`)
+// readStrings reads a list. An empty list is nil, as if the file did not have the attribute.
+func readStrings(v cty.Value) ([]string, error) {
+	if !isList(v) {
+		return nil, wrongType(`a list of strings, such as ["a", "b"]`, v)
 	}
 	var list []string
 	for _, element := range v.Elements() {
-		s, err := text(element)
+		s, err := readString(element)
 		if err != nil {
 			return nil, &elementError{index: len(list), err: err}
 		}
@@ -297,29 +394,64 @@ func texts(v cty.Value) ([]string, error) {
 	return list, nil
 }
 
-// elements are those of a list that is not empty, bounded by most.
-func elements(v cty.Value, most int, what string) ([]cty.Value, error) {
-	if v.IsNull() || !(v.Type().IsTupleType() || v.Type().IsListType() || v.Type().IsSetType()) {
-		return nil, wrong("A list is needed here, as %s.", what)
+// readPaths reads a path or a list of paths.
+func readPaths(v cty.Value) ([]string, error) {
+	if !v.IsNull() && v.Type() == cty.String {
+		s, err := readNotEmpty(v)
+		return []string{s}, err
+	}
+	list, err := elements(v, 64, "a string or a list of strings", `["a.env", "b.env"]`)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for i, element := range list {
+		s, err := readNotEmpty(element)
+		if err != nil {
+			return nil, &elementError{index: i, err: err}
+		}
+		paths = append(paths, s)
+	}
+	return paths, nil
+}
+
+// readCommandLine reads a command with its arguments.
+func readCommandLine(v cty.Value) ([]string, error) {
+	words, err := readStrings(v)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(words) == 0:
+		return nil, invalid(`The list must not be empty. An example is ["pg_isready", "-q"].`)
+	case words[0] == "":
+		return nil, &elementError{err: invalid("The name of the command must not be empty.")}
+	}
+	return words, nil
+}
+
+// elements returns the elements of a list that has 1 to most of them. The example is HCL.
+func elements(v cty.Value, most int, required, example string) ([]cty.Value, error) {
+	if !isList(v) {
+		return nil, wrongType(required+", such as "+example, v)
 	}
 	switch n := v.LengthInt(); {
 	case n == 0:
-		return nil, wrong("The list must not be empty; one is written as %s.", what)
+		return nil, invalid("The list must not be empty. An example is %s.", example)
 	case n > most:
-		return nil, wrong("The list may have %d elements.", most)
+		return nil, invalid("The list has %d elements. It must have at most %d.", n, most)
 	}
 	return v.AsValueSlice(), nil
 }
 
-// codes reads the exit codes of a process.
-func codes(v cty.Value) ([]int, error) {
-	list, err := elements(v, 256, "[0, 143]")
+// readCodes reads exit codes.
+func readCodes(v cty.Value) ([]int, error) {
+	list, err := elements(v, 256, "a list of numbers", "[0, 143]")
 	if err != nil {
 		return nil, err
 	}
 	var codes []int
 	for i, element := range list {
-		code, err := integer(255)(element)
+		code, err := readInteger(0, 255)(element)
 		if err != nil {
 			return nil, &elementError{index: i, err: err}
 		}
@@ -329,224 +461,191 @@ func codes(v cty.Value) ([]int, error) {
 	return slices.Compact(codes), nil
 }
 
-// rungs reads a ladder.
-func rungs(v cty.Value) ([]lifecycle.Step, error) {
-	list, err := elements(v, 16, `[{ signal = "SIGTERM", wait = "3s" }]`)
+// readSteps reads the steps of a stop sequence.
+func readSteps(v cty.Value) ([]lifecycle.Step, error) {
+	list, err := elements(v, 16, "a list of objects", `[{ signal = "SIGTERM", wait = "3s" }]`)
 	if err != nil {
 		return nil, err
 	}
-	var ladder []lifecycle.Step
+	var steps []lifecycle.Step
 	for i, element := range list {
-		r, err := rung(element)
+		step, err := readStep(element)
 		if err != nil {
 			return nil, &elementError{index: i, err: err}
 		}
-		ladder = append(ladder, r)
+		steps = append(steps, step)
 	}
-	return ladder, nil
+	return steps, nil
 }
 
-func rung(v cty.Value) (r lifecycle.Step, err error) {
-	if err := members(v, "signal", "wait"); err != nil {
-		return r, err
+func readStep(v cty.Value) (step lifecycle.Step, err error) {
+	if err := checkMembers(v, "signal", "wait"); err != nil {
+		return step, err
 	}
-	if r.Signal, err = signal(v.GetAttr("signal")); err != nil {
-		return r, err
+	if step.Signal, err = readSignal(v.GetAttr("signal")); err != nil {
+		return step, err
 	}
-	if r.Signal == syscall.SIGKILL {
-		return r, wrong("SIGKILL comes after the last step in any case, and nothing comes after it.")
+	if step.Signal == syscall.SIGKILL {
+		return step, invalid("SIGKILL always follows the last step. Remove this step.")
 	}
-	r.Wait, err = duration(time.Millisecond)(v.GetAttr("wait"))
-	return r, err
+	step.Wait, err = readDuration(time.Millisecond)(v.GetAttr("wait"))
+	return step, err
 }
 
-// members checks that a value is an object with these members and no others.
-func members(v cty.Value, names ...string) error {
+// checkMembers checks that a value is an object with these members and no others.
+func checkMembers(v cty.Value, names ...string) error {
 	if v.IsNull() || !v.Type().IsObjectType() {
-		return wrong("An object with %s is needed here.", list(names))
+		return wrongType("an object with "+quotedList(names), v)
 	}
 	for name := range v.Type().AttributeTypes() {
 		if !slices.Contains(names, name) {
-			return wrong("%s is none of %s.%s", quote(name), list(names), didYouMean(name, names))
+			return invalid("%s is not one of %s.%s", quote(name), quotedList(names),
+				didYouMean(name, names))
 		}
 	}
 	for _, name := range names {
 		if !v.Type().HasAttribute(name) {
-			return wrong("There is no %s here.", name)
+			return invalid("The object has no %s, which is required.", quote(name))
 		}
 	}
 	return nil
 }
 
-// assignments reads variables of an environment.
-func assignments(v cty.Value) (map[string]string, error) {
+// readVariables reads environment variables.
+func readVariables(v cty.Value) (map[string]string, error) {
 	if v.IsNull() || !(v.Type().IsObjectType() || v.Type().IsMapType()) {
-		return nil, wrong(`An object is needed here, as { NAME = "value" }.`)
+		return nil, wrongType(`an object, such as { NAME = "value" }`, v)
 	}
 	env := make(map[string]string, v.LengthInt())
-	for name, element := range v.Elements() { // HCL's objects are sorted, so this is too
-		switch {
-		case name.AsString() == "":
-			return nil, &elementError{err: wrong("The name of a variable must not be empty.")}
-		case strings.ContainsAny(name.AsString(), "=\x00"):
-			return nil, &elementError{key: name.AsString(), err: wrong(`The name of a variable cannot hold "=" or a NUL byte.`)}
+	for key, element := range v.Elements() { // sorted by name
+		name := key.AsString()
+		if name == "" {
+			return nil, &elementError{err: invalid("The name of a variable must not be empty.")}
 		}
-		s, err := text(element)
+		if strings.ContainsAny(name, "=\x00") {
+			err := invalid(`The name of a variable must not contain "=" or a NUL byte.`)
+			return nil, &elementError{key: name, err: err}
+		}
+		s, err := readString(element)
 		if err != nil {
-			return nil, &elementError{key: name.AsString(), err: err}
+			return nil, &elementError{key: name, err: err}
 		}
-		env[name.AsString()] = s
+		env[name] = s
 	}
 	return env, nil
 }
 
 var hostname = regexp.MustCompile(`^[A-Za-z0-9._-]*$`)
 
-// address reads host:port; no host is any address of this machine.
-func address(v cty.Value) (string, error) {
-	s, err := text(v)
+// readAddress reads host:port. Without a host it means any address of this machine.
+func readAddress(v cty.Value) (string, error) {
+	s, err := readString(v)
 	if err != nil {
-		return "", wrong(`An address is needed here, as "127.0.0.1:12345".`)
+		return "", requires(err, `an address, such as "127.0.0.1:12345"`)
 	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
 		if _, e := strconv.Atoi(s); e == nil {
-			return "", wrong(`An address has a host and a port: write ":%s" for any address of this machine.`, trim(s))
+			return "", invalid(`The address has no host. Write ":%s" for any address of this machine.`,
+				shorten(s))
 		}
-		return "", wrong(`%s is not an address with a port, as "127.0.0.1:12345" or "[::1]:12345".`, quote(s))
+		return "", invalid(`%s is not host:port. Examples are "127.0.0.1:12345" and "[::1]:12345".`,
+			quote(s))
 	}
-	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || strconv.Itoa(n) != port {
-		return "", wrong("The port must be a number from 1 to 65535, not %s.", quote(port))
+	if !validPort(port) || port[0] == '0' || port[0] == '+' {
+		return "", invalid("The port must be a number from 1 to 65535, not %s.", quote(port))
 	}
 	ip, _, _ := strings.Cut(host, "%") // the zone of a link-local address
 	if len(host) > 255 || !hostname.MatchString(host) && net.ParseIP(ip) == nil {
-		return "", wrong("%s is neither the name of a host nor an address.", quote(host))
+		return "", invalid("%s is neither a host name nor an IP address.", quote(host))
 	}
 	return s, nil
 }
 
-// webAddress reads a URL.
-func webAddress(v cty.Value) (string, error) {
-	s, err := text(v)
+func validPort(port string) bool {
+	n, err := strconv.Atoi(port)
+	return err == nil && n >= 1 && n <= 65535
+}
+
+// readURL reads the URL of a web server.
+func readURL(v cty.Value) (string, error) {
+	s, err := readString(v)
 	if err != nil {
-		return "", wrong(`A URL is needed here, as "http://127.0.0.1:8080/healthz".`)
+		return "", requires(err, `a URL, such as "http://127.0.0.1:8080/healthz"`)
 	}
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		return "", wrong(`%s is not a URL, as "http://127.0.0.1:8080/healthz".`, quote(s))
+		return "", invalid(`%s is not a URL. An example is "http://127.0.0.1:8080/healthz".`,
+			quote(s))
 	case u.User != nil:
-		return "", wrong("A URL with a name or a password in it is not supported.")
-	}
-	if n, err := strconv.Atoi(u.Port()); u.Port() != "" && (err != nil || n < 1 || n > 65535) {
-		return "", wrong("The port must be a number from 1 to 65535, not %s.", quote(u.Port()))
+		return "", invalid("The URL must not contain a user or a password.")
+	case u.Port() != "" && !validPort(u.Port()):
+		return "", invalid("The port must be a number from 1 to 65535, not %s.", quote(u.Port()))
 	}
 	return s, nil
 }
 
-// commandLine reads a command with its arguments.
-func commandLine(v cty.Value) ([]string, error) {
-	words, err := texts(v)
-	switch {
-	case err != nil:
-		return nil, err
-	case len(words) == 0:
-		return nil, wrong(`A command is needed here, as ["pg_isready", "-q"].`)
-	case words[0] == "":
-		return nil, &elementError{err: wrong("The name of a command must not be empty.")}
-	}
-	return words, nil
-}
-
-// Bounds of a regular expression. A line is matched while its child may print the
-// next one: what it costs is the product of the program that the expression is
-// compiled to and of the line, of which the package ready matches 4 KiB.
+// Limits of a regular expression. The supervisor matches each line of a child's output while the
+// child may print the next one. The time for a line grows with the size of the compiled
+// expression times the length of the line, of which 4 KiB are matched.
 const (
 	maxExpression = 1024 // bytes
-	maxProgram    = 500  // instructions; a repetition such as x{100} has a copy of x for each
+	maxProgram    = 500  // instructions; x{100} has those of x a hundred times
+	// maxUnrolled limits what is compiled at all. It counts the ranges of character classes;
+	// \pL has several hundred.
+	maxUnrolled = 100_000
 )
 
-// maxUnrolled bounds what is compiled at all. It counts classes of characters by
-// their ranges, of which \pL has several hundred.
-const maxUnrolled = 100_000
-
-// expression reads a regular expression.
-func expression(v cty.Value) (string, error) {
-	s, err := notEmpty(v)
+// readRegexp reads a regular expression.
+func readRegexp(v cty.Value) (string, error) {
+	s, err := readNotEmpty(v)
 	if err != nil {
 		return "", err
 	}
 	if len(s) > maxExpression {
-		return "", wrong("A regular expression may have %d bytes at most.", maxExpression)
+		return "", invalid("The regular expression must have at most %d bytes.", maxExpression)
 	}
 	re, err := syntax.Parse(s, syntax.Perl)
-	var fault *syntax.Error
-	if errors.As(err, &fault) {
-		at := utf8.RuneCountInString(s[:max(strings.Index(s, fault.Expr), 0)]) + 1
-		return "", wrong("This is not a regular expression: %s: %s, at character %d.", fault.Code, quote(fault.Expr), at)
+	var e *syntax.Error
+	if errors.As(err, &e) {
+		at := utf8.RuneCountInString(s[:max(strings.Index(s, e.Expr), 0)]) + 1
+		return "", invalid("The string is not a regular expression: %s: %s, at character %d.",
+			e.Code, quote(e.Expr), at)
 	}
 	if n := unrolled(re); n < maxUnrolled {
-		if program, err := syntax.Compile(re.Simplify()); err == nil && len(program.Inst) <= maxProgram {
+		program, err := syntax.Compile(re.Simplify())
+		if err == nil && len(program.Inst) <= maxProgram {
 			return s, nil
 		}
 	}
-	return "", wrong("This expression takes too long to match: it is compiled to more than %d instructions. "+
-		"A repetition such as x{100} counts a hundred times; x+ counts once.", maxProgram)
+	return "", invalid("The expression takes too long to match: it compiles to more than %d "+
+		"instructions. A repetition such as x{100} counts a hundred times; x+ counts once.",
+		maxProgram)
 }
 
-// sink reads where a stream of a child goes.
-func sink(v cty.Value) (string, error) {
-	s, err := text(v)
+// unrolled returns the number of nodes of an expression, with its repetitions written out.
+func unrolled(re *syntax.Regexp) float64 {
+	n := float64(1 + len(re.Rune)/2)
+	for _, sub := range re.Sub {
+		n += unrolled(sub)
+	}
+	if re.Op == syntax.OpRepeat {
+		n *= float64(max(re.Min, re.Max, 1))
+	}
+	return n
+}
+
+// readSink reads where a stream of a child goes.
+func readSink(v cty.Value) (string, error) {
+	s, err := readString(v)
 	if err != nil {
-		return "", wrong(`One of "stdout", "stderr", "none" or the path of a file is needed here.`)
+		return "", requires(err, `"stdout", "stderr", "none" or the path of a file`)
 	}
 	named := []string{config.LogStdout, config.LogStderr, config.LogNone}
 	if slices.Contains(named, s) || strings.Contains(s, "/") {
 		return s, nil
 	}
-	return "", wrong("%s is not one of %s, and the path of a file has a slash in it, as %s.%s",
-		quote(s), list(named), quote("./"+s), didYouMean(s, named))
-}
-
-// didYouMean is a sentence with the nearest of the candidates, if one is near.
-func didYouMean[V ~string](given string, candidates []V) string {
-	if len(given) > maxName {
-		return ""
-	}
-	best, nearest := "", 3 // the limit that HCL has
-	for _, c := range candidates {
-		if d := levenshtein.Distance(given, string(c), nil); d < nearest && d < len(given) {
-			best, nearest = string(c), d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(" Did you mean %s?", quote(best))
-}
-
-func list[V ~string](values []V) string {
-	var b strings.Builder
-	for i, v := range values {
-		switch {
-		case i == 0:
-		case i == len(values)-1:
-			b.WriteString(" and ")
-		default:
-			b.WriteString(", ")
-		}
-		b.WriteString(quote(string(v)))
-	}
-	return b.String()
-}
-
-// quote is a text of the file in a message, which nobody wants by the page.
-func quote(s string) string { return strconv.Quote(trim(s)) }
-
-func trim(s string) string {
-	const most = 64
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
+	return "", invalid("%s is not one of %s. The path of a file must contain a slash: %s.%s",
+		quote(s), quotedList(named), quote("./"+s), didYouMean(s, named))
 }

@@ -62,7 +62,9 @@ func (d *decoder) decodeVariables(blocks hcl.Blocks) hcl.Diagnostics {
 		v, more := d.decodeVariable(b)
 		diags = append(diags, more...)
 		if before, double := declared[v.name]; double {
-			diags = diags.Append(fault(&b.LabelRanges[0], "Duplicate variable", "The variable %s was already declared in %s.", quote(v.name), lineOf(before, v.place)))
+			diags = diags.Append(fault(&b.LabelRanges[0], "Duplicate variable",
+				"The variable %s was already declared in %s.", quote(v.name),
+				lineOf(before, v.place)))
 			continue
 		}
 		declared[v.name] = v.place
@@ -75,24 +77,19 @@ func (d *decoder) decodeVariables(blocks hcl.Blocks) hcl.Diagnostics {
 	for _, text := range d.opt.Vars {
 		name, _, ok := strings.Cut(text, "=")
 		if _, there := declared[name]; ok && !there {
-			diags = diags.Append(fault(nil, "Unknown variable", "--var gives %s, which no variable block declares.%s", quote(name), d.hint(name, names)))
+			diags = diags.Append(fault(nil, "Unknown variable",
+				"--var gives %s, which no variable block declares.%s", quote(name),
+				d.hint(name, names)))
 		}
 	}
 	for _, g := range d.given {
 		if _, there := declared[g.Name]; !there {
-			diags = diags.Append(fault(&g.NameRange, "Unknown variable", "No variable block declares %s.%s", quote(g.Name), d.hint(g.Name, names)))
+			diags = diags.Append(fault(&g.NameRange, "Unknown variable",
+				"No variable block declares %s.%s", quote(g.Name), d.hint(g.Name, names)))
 		}
 	}
 	d.scope["var"] = cty.ObjectVal(d.vars)
 	return diags
-}
-
-// hint is didYouMean for as many names as people read.
-func (d *decoder) hint(name string, names []string) string {
-	if d.hints++; d.hints > maxHints {
-		return ""
-	}
-	return didYouMean(name, names)
 }
 
 // givenTexts are the values of --var, of which the last one counts.
@@ -102,7 +99,8 @@ func (d *decoder) givenTexts() (map[string]string, hcl.Diagnostics) {
 	for _, text := range d.opt.Vars {
 		name, value, ok := strings.Cut(text, "=")
 		if !ok || name == "" {
-			diags = diags.Append(fault(nil, "Invalid --var", "A variable is given as --var name=value, not %s.", quote(text)))
+			diags = diags.Append(fault(nil, "Invalid --var",
+				"A variable is given as --var name=value, not %s.", quote(text)))
 			continue
 		}
 		texts[name] = value
@@ -116,7 +114,9 @@ func (d *decoder) decodeVariable(block *hcl.Block) (*variable, hcl.Diagnostics) 
 	v := &variable{name: block.Labels[0], place: block.DefRange, typ: cty.DynamicPseudoType}
 	content, diags := block.Body.Content(variableSchema)
 	if !hclsyntax.ValidIdentifier(v.name) || len(v.name) > maxNameLength {
-		diags = diags.Append(fault(&block.LabelRanges[0], "Invalid name", "The name of a variable has letters, digits, underscores and dashes only, begins with a letter, and has %d characters at most.", maxNameLength))
+		diags = diags.Append(fault(&block.LabelRanges[0], "Invalid name",
+			"The name of a variable has letters, digits, underscores and dashes only, begins "+
+				"with a letter, and has %d characters at most.", maxNameLength))
 	}
 	if attr, ok := content.Attributes["type"]; ok {
 		v.typed = true
@@ -141,7 +141,8 @@ func (d *decoder) decodeVariable(block *hcl.Block) (*variable, hcl.Diagnostics) 
 	return v, diags
 }
 
-var descriptionAttribute = field("description", func(s *string) *string { return s }, text, "")
+var descriptionAttribute = field("description", func(s *string) *string { return s },
+	stringKind, "", "")
 
 // valueOf is the value of a variable, from where it is given.
 func (d *decoder) valueOf(v *variable, texts map[string]string) (cty.Value, hcl.Diagnostics) {
@@ -160,7 +161,9 @@ func (d *decoder) valueOf(v *variable, texts map[string]string) (cty.Value, hcl.
 		return d.fromText(v, value, variableEnv+v.name)
 	}
 	if v.fallback == cty.NilVal {
-		return cty.DynamicVal, hcl.Diagnostics{fault(&v.place, "No value for variable", "The variable %s has no default and must be given: with --var %s=…, in a --var-file, or as %s%s.", quote(v.name), v.name, variableEnv, v.name)}
+		return cty.DynamicVal, hcl.Diagnostics{fault(&v.place, "No value for variable",
+			"The variable %s has no default and must be given: with --var %s=…, in a "+
+				"--var-file, or as %s%s.", quote(v.name), v.name, variableEnv, v.name)}
 	}
 	return v.fallback, nil
 }
@@ -213,7 +216,9 @@ func (d *decoder) unsuitable(v *variable, place *hcl.Range, from, why string) *h
 	if from != "" {
 		from = " from " + from
 	}
-	return fault(place, "Invalid value for variable", "The value of the variable %s%s does not suit its type, %s: %s.", quote(v.name), from, typeexpr.TypeString(v.typ), strings.TrimSuffix(why, "."))
+	return fault(place, "Invalid value for variable",
+		"The value of the variable %s%s does not suit its type, %s: %s.", quote(v.name), from,
+		typeexpr.TypeString(v.typ), strings.TrimSuffix(why, "."))
 }
 
 func (d *decoder) convert(value cty.Value, v *variable) (cty.Value, error) {

@@ -1,0 +1,55 @@
+package hclconfig
+
+import (
+	"github.com/zclconf/go-cty/cty"
+
+	"tp0/supervisor/config"
+)
+
+var dependenciesKind = kind[[]config.Dependency]{
+	"list of strings and objects", "names of children; objects with `child` and `until`",
+	readDependencies,
+}
+
+func readDependencies(v cty.Value) ([]config.Dependency, error) {
+	if !isList(v) {
+		return nil, wrongType(
+			`a list, such as ["db", { child = "migrate", until = "completed" }]`, v)
+	}
+	var list []config.Dependency
+	for _, element := range v.Elements() {
+		d, err := readDependency(element)
+		if err != nil {
+			return nil, &elementError{index: len(list), err: err}
+		}
+		list = append(list, d)
+	}
+	return list, nil
+}
+
+var untilKind = oneOf(config.UntilStarted, config.UntilReady, config.UntilCompleted)
+
+func readDependency(v cty.Value) (d config.Dependency, err error) {
+	if v.IsNull() || !(v.Type().IsObjectType() || v.Type().IsMapType()) {
+		d.Child, err = readString(v)
+		return d, err
+	}
+	for name, value := range v.Elements() {
+		switch key := name.AsString(); key {
+		case "child":
+			d.Child, err = readString(value)
+		case "until":
+			d.Until, err = untilKind.read(value)
+		default:
+			err = invalid("%s is not one of \"child\" and \"until\".%s", quote(key),
+				didYouMean(key, []string{"child", "until"}))
+		}
+		if err != nil {
+			return d, err
+		}
+	}
+	if d.Child == "" {
+		return d, invalid(`The object has no child. An example is { child = "db", until = "started" }.`)
+	}
+	return d, nil
+}

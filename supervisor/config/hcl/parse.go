@@ -1,0 +1,122 @@
+// Package hclconfig reads supervisor.hcl into the values of package config. It reports all
+// faults of a file at once. It is the only package that imports HCL.
+package hclconfig
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"tp0/supervisor/config"
+)
+
+// Load reads the file at path and returns its configuration, which is valid.
+// What is wrong with the content comes back as [*Faults], all at once; a file
+// that cannot be read, is larger than 4 MiB or is not a regular file is an
+// error of another type. It does not block, on a FIFO either.
+func Load(path string, opt Options) (*config.Config, error) {
+	opt.saw(path)
+	src, err := opt.read(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read configuration: %w", err)
+	}
+	return Parse(src, path, opt)
+}
+
+// Parse returns the configuration that src is. The name is used in faults and
+// for Config.Path. Faults come back as [*Faults]: all of them, but if the
+// syntax is broken only those of the syntax, since what stands after a break
+// cannot be told. Commands, directories and variables of the machine that are
+// not there are faults too, unless opt.Only leaves out the child that needs
+// them. Texts are compared and handed on in the Unicode form NFC, as HCL has
+// them.
+func Parse(src []byte, filename string, opt Options) (c *config.Config, err error) {
+	// A panic in the parser must not end the children that run already.
+	defer func() {
+		if r := recover(); r != nil {
+			c, err = nil, fmt.Errorf("cannot parse %s: internal fault: %v", filename, r)
+		}
+	}()
+	return parse(src, filename, opt)
+}
+
+func parse(src []byte, filename string, opt Options) (*config.Config, error) {
+	if len(src) > maxFile {
+		return nil, fmt.Errorf("cannot parse %s: it is larger than %d MiB", filename, maxFile>>20)
+	}
+	path, err := filepath.Abs(filename)
+	if err != nil {
+		return nil, fmt.Errorf("cannot parse %s: %w", filename, err)
+	}
+	wd, err := filepath.Abs(".")
+	if err != nil {
+		return nil, fmt.Errorf("cannot parse %s: %w", filename, err)
+	}
+	d := newDecoder(opt, wd)
+	diags := d.open(filename, src, nil)
+	more, err := d.openVarFiles()
+	if err != nil {
+		return nil, err
+	}
+	if diags = append(diags, more...); diags.HasErrors() {
+		return nil, newFaults(d.sources, diags)
+	}
+	c, diags := d.decode()
+	if diags.HasErrors() {
+		return nil, newFaults(d.sources, diags)
+	}
+	c.Path = path
+	return c, nil
+}
+
+func (d *decoder) decode() (*config.Config, hcl.Diagnostics) {
+	c := defaultConfig()
+	var settings []setting[config.Config]
+	var diags hcl.Diagnostics
+	others := map[string]hcl.Blocks{}
+	first := map[string]hcl.Range{}
+	for _, s := range d.files {
+		set, rest, more := bind(d, s.file.Body, &fileSchema, "", first, languageSchema())
+		settings = append(settings, set...)
+		diags = append(diags, more...)
+		for _, b := range rest {
+			others[b.Type] = append(others[b.Type], b)
+		}
+	}
+	blocks := others[childSchema.name]
+	if len(blocks) == 0 && !diags.HasErrors() { // a misspelt one was reported
+		diags = diags.Append(fault(d.files[0].file.Body.MissingItemRange().Ptr(), "No child",
+			`There is nothing to run: the file has no block such as child "server" { command = `+
+				`"server" }.`))
+	}
+	diags = append(diags, d.decodeVariables(others["variable"])...)
+	diags = append(diags, d.decodeLocals(others["locals"])...)
+	ctx := d.context(d.strict)
+	failed := map[string]bool{}
+	for _, s := range settings {
+		ok, more := evaluate(d, s, ctx, c)
+		failed[s.path] = !ok
+		diags = append(diags, more...)
+	}
+	children, more := d.decodeHeaders(blocks)
+	diags = append(diags, more...)
+	diags = append(diags, d.only(children)...)
+	for _, b := range children {
+		diags = append(diags, d.decodeListen(b)...)
+		diags = append(diags, d.decodeInstances(b)...)
+	}
+	diags = append(diags, checkListen(children)...)
+	diags = append(diags, checkCompletion(children)...)
+	kept := slices.DeleteFunc(slices.Clone(children), func(c *childBlock) bool { return c.excluded })
+	diags = append(diags, d.checkDescriptors(kept)...)
+	c.Shutdown.Reserve = config.Reserve(c.Shutdown.Deadline)
+	if !failed["shutdown.deadline"] && acyclic(kept) {
+		diags = append(diags, shareDeadline(kept, c.Shutdown)...)
+	}
+	for _, b := range kept {
+		c.Children = append(c.Children, b.child())
+	}
+	return c, diags
+}

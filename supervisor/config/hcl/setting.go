@@ -1,0 +1,291 @@
+package hclconfig
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// setting is an attribute that the file has.
+type setting[T any] struct {
+	*attribute[T]
+	path    string // with the block it is in, as ready.tcp
+	expr    hclsyntax.Expression
+	place   hcl.Range       // of the value
+	indexed bool            // it uses index
+	refused hcl.Diagnostics // why it must not be evaluated
+}
+
+func newSetting[T any](d *decoder, a *attribute[T], prefix string, attr *hcl.Attribute) setting[T] {
+	s := setting[T]{attribute: a, path: prefix + attr.Name, place: attr.Expr.Range()}
+	if s.expr, s.refused = native(attr.Expr); s.refused.HasErrors() {
+		return s
+	}
+	s.refused = d.prepare(s.expr)
+	s.indexed = refers(s.expr, "index") != nil
+	return s
+}
+
+// bind finds what a body has of the schema, blocks included, and reports what
+// else it has, and what first has already. What only others has is returned
+// as it is.
+func bind[T any](d *decoder, body hcl.Body, b *block[T], prefix string, first map[string]hcl.Range, others *hcl.BodySchema) ([]setting[T], hcl.Blocks, hcl.Diagnostics) {
+	schema := b.schema()
+	if others != nil {
+		schema.Attributes = append(schema.Attributes, others.Attributes...)
+		schema.Blocks = append(schema.Blocks, others.Blocks...)
+	}
+	content, diags := body.Content(schema)
+	var settings []setting[T]
+	for i := range b.attributes {
+		attr, ok := content.Attributes[b.attributes[i].name]
+		if !ok {
+			continue
+		}
+		if before, double := first[prefix+attr.Name]; double { // in another file; in one, the parser tells
+			diags = diags.Append(fault(&attr.NameRange, "Duplicate attribute",
+				"%s was already given in %s.", attr.Name, lineOf(before, attr.NameRange)))
+			continue
+		}
+		first[prefix+attr.Name] = attr.NameRange
+		settings = append(settings, newSetting(d, &b.attributes[i], prefix, attr))
+	}
+	diags = append(diags, choose(b.oneOf, content.Attributes, body.MissingItemRange())...)
+	var rest hcl.Blocks
+	for _, found := range content.Blocks {
+		i := slices.IndexFunc(b.blocks, func(sub block[T]) bool { return sub.name == found.Type })
+		if i < 0 {
+			rest = append(rest, found)
+			continue
+		}
+		if before, double := first[prefix+found.Type]; double {
+			diags = diags.Append(fault(&found.DefRange, "Duplicate block",
+				"The %s block was already given in %s; there can be only one.", found.Type,
+				lineOf(before, found.DefRange)))
+			continue
+		}
+		first[prefix+found.Type] = found.DefRange
+		sub, _, more := bind(d, found.Body, &b.blocks[i], prefix+found.Type+".", first, nil)
+		settings = append(settings, sub...)
+		diags = append(diags, more...)
+	}
+	return settings, rest, diags
+}
+
+// choose reports where not exactly one of the names is given.
+func choose(names []string, given hcl.Attributes, missing hcl.Range) hcl.Diagnostics {
+	var found []*hcl.Attribute
+	for _, name := range names {
+		if attr, ok := given[name]; ok {
+			found = append(found, attr)
+		}
+	}
+	if len(found) == 0 && len(names) > 0 {
+		return hcl.Diagnostics{fault(&missing, "Nothing to go by",
+			"One of %s is needed here.", quotedList(names))}
+	}
+	slices.SortFunc(found, func(a, b *hcl.Attribute) int { return a.Range.Start.Byte - b.Range.Start.Byte })
+	var diags hcl.Diagnostics
+	for i := 1; i < len(found); i++ {
+		diags = diags.Append(fault(&found[i].NameRange, "Too much to go by", "Only one of %s can be given, and there is %s in %s.",
+			quotedList(names), found[0].Name, lineOf(found[0].Range, found[i].Range)))
+	}
+	return diags
+}
+
+// evaluate puts the value of a setting into the target, and says whether there
+// is one: it may depend on what has a fault that was told.
+func evaluate[T any](d *decoder, s setting[T], ctx *hcl.EvalContext, target *T) (bool, hcl.Diagnostics) {
+	if s.refused.HasErrors() {
+		return false, s.refused
+	}
+	if _, ok := ctx.Variables["index"]; s.indexed && !ok {
+		return false, hcl.Diagnostics{fault(&s.place, "No index here",
+			"index differs from instance to instance, and %s is the same for all of them.",
+			s.path)}
+	}
+	v, diags := d.value(s.expr, s.place, ctx)
+	if diags.HasErrors() || !v.IsWhollyKnown() {
+		return false, diags
+	}
+	if err := s.set(target, v); err != nil {
+		return false, hcl.Diagnostics{s.explain(err, ctx)}
+	}
+	return true, nil
+}
+
+// value evaluates an expression that is prepared.
+func (d *decoder) value(expr hclsyntax.Expression, place hcl.Range, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	if d.over() {
+		return cty.DynamicVal, nil // said already
+	}
+	if diags := d.checkReferences(expr, ctx); diags.HasErrors() {
+		return cty.DynamicVal, diags
+	}
+	v, diags := expr.Value(ctx)
+	err := d.charge(v)
+	switch {
+	case d.over():
+		return cty.DynamicVal, hcl.Diagnostics{fault(&place, "Too much to evaluate",
+			"With this expression the file takes more steps than a configuration should.")}
+	case diags.HasErrors():
+		return cty.DynamicVal, addHints(diags)
+	case err != nil:
+		return cty.DynamicVal, hcl.Diagnostics{fault(&place, "Operation failed",
+			"This cannot be evaluated: %v.", err)}
+	}
+	return v, nil
+}
+
+// explain returns the diagnostic for an error of the value.
+func (s *setting[T]) explain(err error, ctx *hcl.EvalContext) *hcl.Diagnostic {
+	place := s.element(err, ctx)
+	var wrong *typeError
+	if !errors.As(err, &wrong) {
+		return fault(&place, "Invalid value for "+s.path, "%v", err)
+	}
+	subject := "`" + s.path + "`"
+	if e, ok := err.(*elementError); ok {
+		subject = "An element of " + subject
+		if e.key != "" {
+			subject = "`" + s.path + "." + shorten(e.key) + "`"
+		}
+	}
+	return fault(&place, "Incorrect attribute value type", "%s", wrong.describe(subject))
+}
+
+// element returns the place of an error of the value. It is the place of the element if the file
+// has the list or the object in literal form.
+func (s *setting[T]) element(err error, ctx *hcl.EvalContext) hcl.Range {
+	e, ok := err.(*elementError)
+	if !ok {
+		return s.place
+	}
+	switch expr := s.expr.(type) {
+	case *hclsyntax.TupleConsExpr:
+		if e.index < len(expr.Exprs) {
+			return expr.Exprs[e.index].Range()
+		}
+	case *hclsyntax.ObjectConsExpr:
+		for _, item := range expr.Items {
+			v, diags := item.KeyExpr.Value(ctx)
+			if !diags.HasErrors() && v.IsKnown() && !v.IsNull() && v.Type() == cty.String && v.AsString() == e.key {
+				return hcl.RangeBetween(item.KeyExpr.Range(), item.ValueExpr.Range())
+			}
+		}
+	}
+	return s.place
+}
+
+// addHints adds to HCL's words what people mean most often when they get them.
+// Of functions with equally near names HCL proposes any.
+func addHints(diags hcl.Diagnostics) hcl.Diagnostics {
+	for _, d := range diags {
+		switch call, _ := d.Expression.(*hclsyntax.FunctionCallExpr); {
+		case d.Summary == "Unknown variable":
+			d.Detail += " A text needs quotes around it."
+		case d.Summary == "Call to unknown function" && call != nil:
+			d.Detail = fmt.Sprintf("There is no function named %s.%s", quote(call.Name), didYouMean(call.Name, functionNames()))
+		}
+	}
+	return diags
+}
+
+// step is the name behind the root of a reference.
+func step(t hcl.Traversal) (string, bool) {
+	if len(t) < 2 {
+		return "", false
+	}
+	switch s := t[1].(type) {
+	case hcl.TraverseAttr:
+		return s.Name, true
+	case hcl.TraverseIndex:
+		if s.Key.Type() == cty.String && s.Key.IsKnown() && !s.Key.IsNull() {
+			return s.Key.AsString(), true
+		}
+	}
+	return "", false
+}
+
+// refers is where an expression refers to one of the roots, if it does.
+func refers(expr hclsyntax.Expression, roots ...string) *hcl.Range {
+	for _, t := range expr.Variables() {
+		if slices.Contains(roots, t.RootName()) {
+			place := t.SourceRange()
+			return &place
+		}
+	}
+	return nil
+}
+
+// checkReferences finds variables and locals that are not there; HCL would
+// speak of attributes of an object.
+func (d *decoder) checkReferences(expr hclsyntax.Expression, ctx *hcl.EvalContext) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, t := range expr.Variables() {
+		known, what := d.vars, "variable"
+		if t.RootName() == "local" {
+			known, what = d.locals, "local"
+		} else if t.RootName() != "var" {
+			continue
+		}
+		name, ok := step(t)
+		_, there := known[name]
+		if _, scoped := ctx.Variables[t.RootName()]; !ok || there || !scoped {
+			continue
+		}
+		var names []string
+		if d.hints < maxHints {
+			for name := range known {
+				names = append(names, name)
+			}
+			slices.Sort(names)
+		}
+		place := t.SourceRange()
+		diags = diags.Append(fault(&place, "Unknown "+what,
+			"There is no %s %s.%s", what, quote(name), d.hint(name, names)))
+	}
+	return diags
+}
+
+// hint is didYouMean for as many names as people read.
+func (d *decoder) hint(name string, names []string) string {
+	if d.hints++; d.hints > maxHints {
+		return ""
+	}
+	return didYouMean(name, names)
+}
+
+// assign puts variables over a sorted environment; the result is sorted too.
+func assign(environ []string, over map[string]string) []string {
+	result := make([]string, 0, len(environ)+len(over))
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if _, ok := over[name]; !ok {
+			result = append(result, entry)
+		}
+	}
+	for name, value := range over {
+		result = append(result, name+"="+value)
+	}
+	slices.SortFunc(result, func(a, b string) int {
+		nameA, _, _ := strings.Cut(a, "=")
+		nameB, _, _ := strings.Cut(b, "=")
+		return cmp.Compare(nameA, nameB)
+	})
+	return result
+}
+
+func absolute(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(dir, path)
+}

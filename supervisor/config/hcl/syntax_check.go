@@ -1,0 +1,179 @@
+package hclconfig
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// checkText checks that a file is text, so that a binary file has only one fault.
+func checkText(src []byte, filename string) *hcl.Diagnostic {
+	at := bytes.IndexByte(src, 0)
+	what := "The file contains a NUL byte, so it is not a text file."
+	if at < 0 && !utf8.Valid(src) {
+		at, what = 0, "The file must be UTF-8. This byte is not."
+		for at < len(src) {
+			r, size := utf8.DecodeRune(src[at:])
+			if r == utf8.RuneError && size == 1 {
+				break
+			}
+			at += size
+		}
+	}
+	if at < 0 {
+		return nil
+	}
+	line := bytes.Count(src[:at], []byte("\n")) + 1
+	column := utf8.RuneCount(src[bytes.LastIndexByte(src[:at], '\n')+1:at]) + 1
+	pos := hcl.Pos{Line: line, Column: column, Byte: at}
+	return fault(&hcl.Range{Filename: filename, Start: pos, End: hcl.Pos{Line: line, Column: column + 1, Byte: at + 1}}, "Not a text file", "%s", what)
+}
+
+// checkShape bounds the recursion of the parser. For each token it counts the open brackets and the
+// operators of the expressions around it. The depth of the recursion is at most this number.
+func checkShape(src []byte, filename string) *hcl.Diagnostic {
+	tokens, _ := hclsyntax.LexConfig(src, filename, hcl.InitialPos) // the parser reports the faults again
+	return checkTokens(tokens)
+}
+
+func checkTokens(tokens hclsyntax.Tokens) *hcl.Diagnostic {
+	type level struct {
+		operators, lines int
+		newlines         bool // a newline ends an expression here
+	}
+	levels := []level{{newlines: true}}
+	operators := 0
+	var previous hclsyntax.TokenType
+	for i, token := range tokens {
+		top := &levels[len(levels)-1]
+		switch token.Type {
+		case hclsyntax.TokenOBrace:
+			loop := i+1 < len(tokens) && string(tokens[i+1].Bytes) == "for"
+			levels = append(levels, level{newlines: !loop})
+		case hclsyntax.TokenOBrack:
+			if endsOperand(previous) { // an index is an operator, and a[0][0] nests two of them
+				top.operators++
+				operators++
+			}
+			levels = append(levels, level{})
+		case hclsyntax.TokenOParen, hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc,
+			hclsyntax.TokenTemplateInterp:
+			levels = append(levels, level{})
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen,
+			hclsyntax.TokenCQuote, hclsyntax.TokenCHeredoc, hclsyntax.TokenTemplateSeqEnd:
+			if len(levels) > 1 {
+				operators -= top.operators
+				levels = levels[:len(levels)-1]
+			}
+		case hclsyntax.TokenTemplateControl: // an if is open until its endif, in the outer level
+			top.operators++
+			operators++
+			levels = append(levels, level{})
+		case hclsyntax.TokenComma:
+			operators -= top.operators
+			top.operators = 0
+		case hclsyntax.TokenNewline:
+			if top.newlines && !isOperator(previous) {
+				operators -= top.operators
+				top.operators = 0
+			}
+		case hclsyntax.TokenStringLit:
+			top.lines++
+		default:
+			if isOperator(token.Type) {
+				top.operators++
+				operators++
+			}
+		}
+		if token.Type != hclsyntax.TokenComment {
+			previous = token.Type
+		}
+		switch {
+		case len(levels)+operators > maxNesting:
+			return fault(&token.Range, "Nested too deeply",
+				"More than %d brackets, blocks and operators are nested here.", maxNesting)
+		case levels[len(levels)-1].lines > maxHeredoc:
+			return fault(&token.Range, "Text too long",
+				"A heredoc must have at most %d lines. Put a longer text into a file.", maxHeredoc)
+		case token.Type == hclsyntax.TokenIdent && len(token.Bytes) > maxName:
+			return fault(&token.Range, "Name too long",
+				"A name must have at most %d bytes.", maxName)
+		case token.Type == hclsyntax.TokenNumberLit && len(token.Bytes) > maxDigits:
+			return fault(&token.Range, "Number too long",
+				"A number must have at most %d characters.", maxDigits)
+		}
+	}
+	return nil
+}
+
+func endsOperand(t hclsyntax.TokenType) bool {
+	switch t {
+	case hclsyntax.TokenIdent, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCBrace, hclsyntax.TokenCQuote, hclsyntax.TokenStar, hclsyntax.TokenNumberLit:
+		return true
+	}
+	return false
+}
+
+func isOperator(t hclsyntax.TokenType) bool {
+	switch t {
+	case hclsyntax.TokenStar, hclsyntax.TokenSlash, hclsyntax.TokenPlus, hclsyntax.TokenMinus, hclsyntax.TokenPercent,
+		hclsyntax.TokenEqualOp, hclsyntax.TokenNotEqual, hclsyntax.TokenLessThan, hclsyntax.TokenLessThanEq,
+		hclsyntax.TokenGreaterThan, hclsyntax.TokenGreaterThanEq, hclsyntax.TokenAnd, hclsyntax.TokenOr,
+		hclsyntax.TokenBang, hclsyntax.TokenDot, hclsyntax.TokenQuestion, hclsyntax.TokenColon, hclsyntax.TokenFatArrow:
+		return true
+	}
+	return false
+}
+
+func isJSON(filename string) bool { return strings.HasSuffix(filename, ".json") }
+
+// checkJSON bounds the recursion of HCL's JSON parser, and the length of numbers.
+func checkJSON(src []byte, filename string) *hcl.Diagnostic {
+	refuse := func(at int, summary, detail string, limit int) *hcl.Diagnostic {
+		pos := position(src, at)
+		end := hcl.Pos{Line: pos.Line, Column: pos.Column + 1, Byte: at + 1}
+		return fault(&hcl.Range{Filename: filename, Start: pos, End: end}, summary, detail, limit)
+	}
+	depth, number, quoted := 0, 0, false
+	for i := 0; i < len(src); i++ {
+		c := src[i]
+		if quoted {
+			if c == '\\' {
+				i++
+			}
+			quoted = c != '"'
+			continue
+		}
+		if c >= '0' && c <= '9' || strings.IndexByte("+-.eE", c) >= 0 {
+			number++
+		} else {
+			number = 0
+		}
+		switch c {
+		case '"':
+			quoted = true
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth--
+		}
+		if depth > maxNesting {
+			return refuse(i, "Nested too deeply", "More than %d brackets are nested here.", maxNesting)
+		}
+		if number > maxDigits {
+			return refuse(i, "Number too long", "A number must have at most %d characters.", maxDigits)
+		}
+	}
+	return nil
+}
+
+func position(src []byte, at int) hcl.Pos {
+	return hcl.Pos{
+		Line:   bytes.Count(src[:at], []byte("\n")) + 1,
+		Column: utf8.RuneCount(src[bytes.LastIndexByte(src[:at], '\n')+1:at]) + 1,
+		Byte:   at,
+	}
+}
