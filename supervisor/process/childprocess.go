@@ -222,6 +222,7 @@ type exitScan struct {
 	proof.Siblings
 	final    bool // the last scan, whatever its result
 	fds      []procfs.FD
+	sockets  map[int]proof.Socket // see sharedSockets
 	comm     string
 	runtime  fdledger.Runtime
 	children []int

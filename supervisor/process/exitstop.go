@@ -22,6 +22,7 @@ func (l *Loop) scanAtExit(o *observed) {
 	o.exitScanLimit = limit
 	exiting := append([]int{x.Thread}, o.exiting...)
 	before, executed := o.evidence.Before, o.evidence.Executed
+	others := l.othersInTree(o)
 	l.scan(o, func() func() {
 		v := exitScan{final: final}
 		v.Alive, v.Survivor = procfs.LiveSiblings(o.pid, exiting)
@@ -34,6 +35,7 @@ func (l *Loop) scanAtExit(o *observed) {
 		}
 		if ends {
 			v.children = procfs.Children(o.pid)
+			v.sockets = sharedSockets(v.fds, others)
 			if executed {
 				v.runtime = l.runtimeOf(o.pid)
 			}
@@ -75,7 +77,7 @@ func (l *Loop) scannedAtExit(o *observed, x *proof.ExitStopData, v exitScan) {
 // recordFinalScan records what a process had open in its exit stop.
 func (o *observed) recordFinalScan(v exitScan) {
 	e := &o.evidence
-	e.Final, e.Alive = v.fds, v.Alive
+	e.Final, e.Sockets, e.Alive = v.fds, v.sockets, v.Alive
 	o.sockets.add(v.fds)
 	if v.err != nil {
 		e.Err = v.err

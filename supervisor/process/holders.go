@@ -122,13 +122,15 @@ type search struct {
 // descriptors are known.
 func (s *search) tell() {
 	s.tree.index(s.scanned)
+	atExit := s.result.Sockets
 	s.result.Sockets = map[int]proof.Socket{}
 	for _, f := range s.result.After {
 		if f.Kind != "socket" {
 			continue
 		}
 		x := proof.Socket{
-			Given: s.given[f.Inode()], Shared: s.result.Holders[f.Num] != "",
+			Given:  s.given[f.Inode()],
+			Shared: s.result.Holders[f.Num] != "" || atExit[f.Num].Shared,
 			InTree: s.tree.hasPeer(f),
 		}
 		if !x.Given && !x.Shared && s.result.Proof == event.ProofExact {

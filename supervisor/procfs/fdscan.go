@@ -70,6 +70,13 @@ func OwnFD(num int) (FD, error) {
 	return newFD(num, link), nil
 }
 
+// IsOpenIn reports whether a process has the file of f open at the number of f. It is for sockets
+// and pipes, whose name is unique.
+func (f FD) IsOpenIn(pid int) bool {
+	link, err := os.Readlink(taskPath(pid, pid, "fd/"+strconv.Itoa(f.Num)))
+	return err == nil && link == f.link
+}
+
 // SameFile reports whether two processes share the open file at the number of f (kcmp(2),
 // KCMP_FILE). The caller needs the right to trace both. It fails if the kernel or a seccomp filter
 // does not allow the call.

@@ -40,7 +40,9 @@ type Evidence struct {
 	AtThreadExit []procfs.FD // when a thread exited that was not the last
 	Sample       []procfs.FD // the last sample
 	Final        []procfs.FD // of the final scan
-	Alive        int         // threads that were still alive at the final scan
+	// Sockets are those in Final that another process of the tree had open, by number.
+	Sockets map[int]Socket
+	Alive   int // threads that were still alive at the final scan
 	// ScanLate says why the signal was sent before the scan was done. It is empty if the signal
 	// waited for the scan.
 	ScanLate         string
@@ -59,7 +61,7 @@ func Judge(from State, e Evidence) Result {
 	var after []procfs.FD
 	r.Proof, r.Reason, after = e.assess(from)
 	if r.Proof != event.ProofNone {
-		r.After = resolved(after, e.Before)
+		r.After, r.Sockets = resolved(after, e.Before), e.Sockets
 	}
 	return r
 }
