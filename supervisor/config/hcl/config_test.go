@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// machine is a directory with programs in bin, and options whose PATH it is.
+// machine returns a new directory with programs in bin, and options whose PATH is bin.
 func machine(t testing.TB) (dir string, opt Options) {
 	t.Helper()
 	dir = t.TempDir()
@@ -32,9 +32,11 @@ func machine(t testing.TB) (dir string, opt Options) {
 		must(t, os.WriteFile(filepath.Join(dir, "bin", name), []byte("#!/bin/sh\n"), 0o755))
 	}
 	must(t, os.WriteFile(filepath.Join(dir, "bin", "data"), nil, 0o644))
-	return dir, Options{Environ: []string{"PATH=" + filepath.Join(dir, "bin"), "HOME=/root", "EMPTY="}}
+	return dir,
+		Options{Environ: []string{"PATH=" + filepath.Join(dir, "bin"), "HOME=/root", "EMPTY="}}
 }
 
+// must fails the test if there is an error.
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -42,6 +44,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
+// good returns the configuration of a file without faults.
 func good(t testing.TB, src string, opt Options) *config.Config {
 	t.Helper()
 	c, err := Parse([]byte(src), "supervisor.hcl", opt)
@@ -105,8 +108,16 @@ func TestContractExample(t *testing.T) {
 	must(t, err)
 	base := []string{"EMPTY=", "HOME=/root", "PATH=" + filepath.Join(dir, "bin")}
 	logs := config.Logs{Format: "text", Stdout: "stdout", Stderr: "stdout"}
-	hold := 250 * time.Millisecond
-	restart := config.Restart{On: "failure", Attempts: 5, Interval: time.Minute, Delay: 200 * time.Millisecond, MaxDelay: 30 * time.Second}
+	restart := config.Restart{On: "failure", Attempts: 5, Interval: time.Minute,
+		Delay: 200 * time.Millisecond, MaxDelay: 30 * time.Second}
+	policy := config.Policy{KillSignal: syscall.SIGTERM, KillTimeout: 5 * time.Second,
+		KillHold: 250 * time.Millisecond, KillScope: lifecycle.ScopeGroup,
+		Descendants: config.EndDescendants, SuccessCodes: []int{0}, Restart: restart,
+		MaxParallel: 1, OnSuccess: config.Ignore, OnFailure: config.ShutDown,
+		DefaultOnFailure: true}
+	shared := policy
+	shared.KillTimeout, shared.SharedTimeout = 3550*time.Millisecond, true
+	shared.DefaultOnFailure = false
 	client := func(i int) *config.Instance {
 		return &config.Instance{
 			Name: fmt.Sprintf("client%d", i), Child: "client", Index: i,
@@ -115,40 +126,43 @@ func TestContractExample(t *testing.T) {
 				Env:  append([]string{fmt.Sprintf("CLI_ID=%d", i)}, base...),
 				Logs: logs,
 			},
-			Policy: config.Policy{KillSignal: syscall.SIGTERM, KillTimeout: 3550 * time.Millisecond, SharedTimeout: true, KillHold: hold, KillScope: lifecycle.ScopeGroup, Descendants: config.EndDescendants, SuccessCodes: []int{0}, Restart: restart, MaxParallel: 1, OnSuccess: config.Ignore, OnFailure: config.ShutDown, DefaultOnFailure: true},
+			Policy: shared,
 		}
 	}
 	want := &config.Config{
 		Path: filepath.Join(wd, "supervisor.hcl"),
 		Log:  config.Log{Level: "info", Format: "text", FDs: event.LogChildren},
-		Shutdown: config.Shutdown{Deadline: 9 * time.Second, Reserve: 450 * time.Millisecond, Proof: event.ProofExact,
-			Findings: findings.Policy{Level: findings.Data},
-		},
+		Shutdown: config.Shutdown{Deadline: 9 * time.Second, Reserve: 450 * time.Millisecond,
+			Proof: event.ProofExact, Findings: findings.Policy{Level: findings.Data}},
 		Children: []*config.Child{
 			{Name: "server", Instances: []*config.Instance{{
 				Name: "server", Child: "server", Index: 1,
 				Launch: config.Launch{
 					Command: "server", Path: filepath.Join(dir, "bin", "server"),
-					Env:   append(slices.Clone(base), "SERVER_PORT=12345"),
-					Ready: &config.Ready{Probe: config.Probe{TCP: "127.0.0.1:12345"}, Timeout: 5 * time.Second},
-					Logs:  logs,
+					Env: append(slices.Clone(base), "SERVER_PORT=12345"),
+					Ready: &config.Ready{Probe: config.Probe{TCP: "127.0.0.1:12345"},
+						Timeout: 5 * time.Second},
+					Logs: logs,
 				},
-				Policy: config.Policy{KillSignal: syscall.SIGTERM, KillTimeout: 5 * time.Second, KillHold: hold, KillScope: lifecycle.ScopeGroup, Descendants: config.EndDescendants, SuccessCodes: []int{0}, Restart: restart, MaxParallel: 1, OnSuccess: config.Ignore, OnFailure: config.ShutDown, DefaultOnFailure: true},
+				Policy: policy,
 			}}},
-			{Name: "client", DependsOn: []config.Dependency{{Child: "server", Until: config.UntilReady}}, Instances: []*config.Instance{client(1), client(2)}},
+			{Name: "client",
+				DependsOn: []config.Dependency{{Child: "server", Until: config.UntilReady}},
+				Instances: []*config.Instance{client(1), client(2)}},
 		},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %s\nwant %s", dump(c), dump(want))
 	}
 	if got := c.Child("client"); got != c.Children[1] {
-		t.Errorf("Child(client) = %v", got)
+		t.Errorf("Child(client): got %v, want %v", got, c.Children[1])
 	}
 	if got := c.Child("nobody"); got != nil {
-		t.Errorf("Child(nobody) = %v", got)
+		t.Errorf("Child(nobody): got %v, want nil", got)
 	}
 }
 
+// dump returns a configuration and its instances as text.
 func dump(c *config.Config) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%+v\n", *c)
@@ -158,7 +172,8 @@ func dump(c *config.Config) string {
 	return b.String()
 }
 
-func TestDefaultsAreThoseWrittenOut(t *testing.T) {
+// TestDefaults checks that a file without attributes means the same as one with all defaults.
+func TestDefaults(t *testing.T) {
 	_, opt := machine(t)
 	short := good(t, `child "a" { command = "server" }`, opt)
 	long := good(t, `
@@ -191,8 +206,9 @@ child "a" {
     stderr = "stdout"
   }
 }`, opt)
-	long.Instances()[0].Policy.SharedTimeout = true    // the file sets the share itself
-	long.Instances()[0].Policy.DefaultOnFailure = true // the file sets the default itself
+	// These two tell that the file has no value.
+	long.Instances()[0].Policy.SharedTimeout = true
+	long.Instances()[0].Policy.DefaultOnFailure = true
 	if !reflect.DeepEqual(short, long) {
 		t.Errorf("short %s\nlong %s", dump(short), dump(long))
 	}
@@ -202,60 +218,106 @@ child "a" {
     tcp = ":1" 
   }
 }`, opt)
-	if got := *withReady.Instances()[0].Launch.Ready; !reflect.DeepEqual(got, config.Ready{Probe: config.Probe{TCP: ":1"}, Timeout: 5 * time.Second}) {
-		t.Errorf("ready = %v", got)
+	if got := *withReady.Instances()[0].Launch.Ready; !reflect.DeepEqual(got,
+		config.Ready{Probe: config.Probe{TCP: ":1"}, Timeout: 5 * time.Second}) {
+		t.Errorf("ready: got %+v, want the address :1 and a timeout of 5 s", got)
 	}
 }
 
-func TestValues(t *testing.T) {
+// valueCase is a line in a child block, and the value that it sets.
+type valueCase struct {
+	body string
+	of   func(*config.Instance) any
+	want any
+}
+
+// policyValues are values of a policy and of a name.
+var policyValues = map[string]valueCase{
+	"signal without SIG": {`kill_signal = "int"`,
+		func(i *config.Instance) any { return i.Policy.KillSignal }, syscall.SIGINT},
+	"signal in lower case": {`kill_signal = "sigquit"`,
+		func(i *config.Instance) any { return i.Policy.KillSignal }, syscall.SIGQUIT},
+	"signal KILL": {`kill_signal = "KILL"`,
+		func(i *config.Instance) any { return i.Policy.KillSignal }, syscall.SIGKILL},
+	"signal above RTMIN": {`kill_signal = "SIGRTMIN+3"`,
+		func(i *config.Instance) any { return i.Policy.KillSignal }, syscall.Signal(37)},
+	"signal below RTMAX": {`kill_signal = "RTMAX-1"`,
+		func(i *config.Instance) any { return i.Policy.KillSignal }, syscall.Signal(63)},
+	"zero attempts": {"restart {\n attempts = 0\n}",
+		func(i *config.Instance) any { return i.Policy.Restart.Attempts }, 0},
+	"zero delay": {"restart {\n delay = \"0s\"\n}",
+		func(i *config.Instance) any { return i.Policy.Restart.Delay }, time.Duration(0)},
+	"per instance timeout": {`kill_timeout = "${index}s"`,
+		func(i *config.Instance) any { return i.Policy.KillTimeout }, time.Second},
+	"reload signal": {`reload_signal = "winch"`,
+		func(i *config.Instance) any { return i.Policy.ReloadSignal }, syscall.SIGWINCH},
+	"critical by index": {`critical = index == 1`,
+		func(i *config.Instance) any { return i.Policy.Critical }, true},
+	"count 1": {`count = 1`, func(i *config.Instance) any { return i.Name },
+		"a1"},
+	"count as a string": {`count = "1"`, func(i *config.Instance) any { return i.Name },
+		"a1"},
+}
+
+func TestPolicyValues(t *testing.T) {
+	_, opt := machine(t)
+	for name, test := range policyValues {
+		t.Run(name, func(t *testing.T) { testValue(t, test, opt) })
+	}
+}
+
+func TestLaunchValues(t *testing.T) {
 	dir, opt := machine(t)
 	sub := filepath.Join(dir, "bin", "sub")
 	bin := filepath.Join(dir, "bin")
 	opt.Environ = append(opt.Environ, "PORT=7000", "HOME=/twice")
-	tests := map[string]struct {
-		body string
-		of   func(*config.Instance) any
-		want any
-	}{
-		"signal without SIG":        {`kill_signal = "int"`, func(i *config.Instance) any { return i.Policy.KillSignal }, syscall.SIGINT},
-		"signal in lower case":      {`kill_signal = "sigquit"`, func(i *config.Instance) any { return i.Policy.KillSignal }, syscall.SIGQUIT},
-		"signal KILL":               {`kill_signal = "KILL"`, func(i *config.Instance) any { return i.Policy.KillSignal }, syscall.SIGKILL},
-		"signal of systemd":         {`kill_signal = "SIGRTMIN+3"`, func(i *config.Instance) any { return i.Policy.KillSignal }, syscall.Signal(37)},
-		"signal from above":         {`kill_signal = "RTMAX-1"`, func(i *config.Instance) any { return i.Policy.KillSignal }, syscall.Signal(63)},
-		"args convert":              {`args = ["a", 1, true, "${index}"]`, func(i *config.Instance) any { return i.Launch.Args }, []string{"a", "1", "true", "1"}},
-		"index without count":       {`args = [index]`, func(i *config.Instance) any { return i.Launch.Args }, []string{"1"}},
-		"arithmetic":                {`args = [env("PORT") + index]`, func(i *config.Instance) any { return i.Launch.Args }, []string{"7001"}},
-		"for":                       {`args = [for x in ["a", "b"] : "-${x}"]`, func(i *config.Instance) any { return i.Launch.Args }, []string{"-a", "-b"}},
-		"env over":                  {`env = { HOME = "/h", "N" = 5, B = false }`, func(i *config.Instance) any { return i.Launch.Env }, []string{"B=false", "EMPTY=", "HOME=/h", "N=5", "PATH=" + bin, "PORT=7000"}},
-		"env, the last double wins": {``, func(i *config.Instance) any { return i.Launch.Env }, []string{"EMPTY=", "HOME=/twice", "PATH=" + bin, "PORT=7000"}},
-		"env set wins over default": {`args = [env("PORT", 1), env("EMPTY", "x"), env("NOT", "d")]`, func(i *config.Instance) any { return i.Launch.Args }, []string{"7000", "", "d"}},
-		"cwd and a relative path":   {`cwd = "` + sub + `"` + "\n" + `command = "../client"`, func(i *config.Instance) any { return [2]string{i.Launch.Dir, i.Launch.Path} }, [2]string{sub, filepath.Join(bin, "client")}},
-		"PATH relative to cwd":      {`cwd = "` + sub + `"` + "\n" + `env = { PATH = "..:" }`, func(i *config.Instance) any { return i.Launch.Path }, filepath.Join(bin, "server")},
-		"log file relative to cwd":  {`cwd = "` + sub + `"` + "\nlogs {\n stdout = \"./x.log\"\n stderr = \"none\"\n}", func(i *config.Instance) any { return i.Launch.Logs }, config.Logs{Format: "text", Stdout: filepath.Join(sub, "x.log"), Stderr: "none"}},
-		"inherit none":              {"logs {\n format = \"inherit\"\n stderr = \"none\"\n}", func(i *config.Instance) any { return i.Launch.Logs }, config.Logs{Format: "inherit", Stdout: "stdout", Stderr: "none"}},
-		"zero attempts":             {"restart {\n attempts = 0\n}", func(i *config.Instance) any { return i.Policy.Restart.Attempts }, 0},
-		"zero delay":                {"restart {\n delay = \"0s\"\n}", func(i *config.Instance) any { return i.Policy.Restart.Delay }, time.Duration(0)},
-		"per instance timeout":      {`kill_timeout = "${index}s"`, func(i *config.Instance) any { return i.Policy.KillTimeout }, time.Second},
-		"address v6":                {"ready {\n tcp = \"[fe80::1%eth0]:80\"\n}", func(i *config.Instance) any { return i.Launch.Ready.TCP }, "[fe80::1%eth0]:80"},
-		"signal that ends nobody":   {`reload_signal = "winch"`, func(i *config.Instance) any { return i.Policy.ReloadSignal }, syscall.SIGWINCH},
-		"critical by index":         {`critical = index == 1`, func(i *config.Instance) any { return i.Policy.Critical }, true},
-		"count one has the index":   {`count = 1`, func(i *config.Instance) any { return i.Name }, "a1"},
-		"count as text":             {`count = "1"`, func(i *config.Instance) any { return i.Name }, "a1"},
+	for name, test := range map[string]valueCase{
+		"args of several types": {`args = ["a", 1, true, "${index}"]`,
+			func(i *config.Instance) any { return i.Launch.Args }, []string{"a", "1", "true", "1"}},
+		"index without count": {`args = [index]`,
+			func(i *config.Instance) any { return i.Launch.Args }, []string{"1"}},
+		"arithmetic": {`args = [env("PORT") + index]`,
+			func(i *config.Instance) any { return i.Launch.Args }, []string{"7001"}},
+		"for": {`args = [for x in ["a", "b"] : "-${x}"]`,
+			func(i *config.Instance) any { return i.Launch.Args }, []string{"-a", "-b"}},
+		"env over the environment": {`env = { HOME = "/h", "N" = 5, B = false }`,
+			func(i *config.Instance) any { return i.Launch.Env },
+			[]string{"B=false", "EMPTY=", "HOME=/h", "N=5", "PATH=" + bin, "PORT=7000"}},
+		"last of two equal variables": {``, func(i *config.Instance) any { return i.Launch.Env },
+			[]string{"EMPTY=", "HOME=/twice", "PATH=" + bin, "PORT=7000"}},
+		"env set wins over default": {`args = [env("PORT", 1), env("EMPTY", "x"), env("NOT", "d")]`,
+			func(i *config.Instance) any { return i.Launch.Args }, []string{"7000", "", "d"}},
+		"cwd and a relative path": {`cwd = "` + sub + `"` + "\n" + `command = "../client"`,
+			func(i *config.Instance) any { return [2]string{i.Launch.Dir, i.Launch.Path} },
+			[2]string{sub, filepath.Join(bin, "client")}},
+		"PATH relative to cwd": {`cwd = "` + sub + `"` + "\n" + `env = { PATH = "..:" }`,
+			func(i *config.Instance) any { return i.Launch.Path }, filepath.Join(bin, "server")},
+		"log file relative to cwd": {
+			`cwd = "` + sub + `"` + "\nlogs {\n stdout = \"./x.log\"\n stderr = \"none\"\n}",
+			func(i *config.Instance) any { return i.Launch.Logs },
+			config.Logs{Format: "text", Stdout: filepath.Join(sub, "x.log"), Stderr: "none"}},
+		"inherit none": {"logs {\n format = \"inherit\"\n stderr = \"none\"\n}",
+			func(i *config.Instance) any { return i.Launch.Logs },
+			config.Logs{Format: "inherit", Stdout: "stdout", Stderr: "none"}},
+		"IPv6 address": {"ready {\n tcp = \"[fe80::1%eth0]:80\"\n}",
+			func(i *config.Instance) any { return i.Launch.Ready.TCP }, "[fe80::1%eth0]:80"},
+	} {
+		t.Run(name, func(t *testing.T) { testValue(t, test, opt) })
 	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			body := test.body
-			if !strings.Contains(body, "command") {
-				body += "\ncommand = \"server\""
-			}
-			for _, ends := range []string{"\n", "\r\n"} {
-				src := "\ufeff" + strings.ReplaceAll("child \"a\" {\n"+body+"\n}\n", "\n", ends)
-				c := good(t, src, opt)
-				if got := test.of(c.Instances()[0]); !reflect.DeepEqual(got, test.want) {
-					t.Errorf("got %v, want %v", got, test.want)
-				}
-			}
-		})
+}
+
+// testValue reads the line with both line endings, after a byte order mark.
+func testValue(t *testing.T, test valueCase, opt Options) {
+	body := test.body
+	if !strings.Contains(body, "command") {
+		body += "\ncommand = \"server\""
+	}
+	for _, ending := range []string{"\n", "\r\n"} {
+		src := "\ufeff" + strings.ReplaceAll("child \"a\" {\n"+body+"\n}\n", "\n", ending)
+		c := good(t, src, opt)
+		if got := test.of(c.Instances()[0]); !reflect.DeepEqual(got, test.want) {
+			t.Errorf("got %v, want %v", got, test.want)
+		}
 	}
 }
 
@@ -263,7 +325,7 @@ func TestCommandWithoutPath(t *testing.T) {
 	c := good(t, `child "a" { command = "sh" }`, Options{})
 	i := c.Instances()[0]
 	if !strings.HasSuffix(i.Launch.Path, "/sh") || len(i.Launch.Env) != 0 {
-		t.Errorf("launch = %+v", i.Launch)
+		t.Errorf("got %+v, want a path that ends in /sh and no environment", i.Launch)
 	}
 }
 
@@ -282,7 +344,7 @@ child "b" {
 		t.Errorf("got %s", dump(c))
 	}
 	if got := c.Instances()[0].Policy.KillTimeout; got != 8550*time.Millisecond {
-		t.Errorf("a child without instances takes a share: %v is left", got)
+		t.Errorf("kill_timeout: got %v, want 8.55s, as a child without instances has no share", got)
 	}
 }
 
@@ -308,7 +370,8 @@ child "client" {
 	}{
 		"a child":     {[]string{"server"}, "server[]: server1 server2 server3"},
 		"an instance": {[]string{"server2", "db"}, "db[]: db; server[db ready]: server2"},
-		"a twice":     {[]string{"server1", "server", "server1"}, "server[]: server1 server2 server3"},
+		"an instance twice": {[]string{"server1", "server", "server1"},
+			"server[]: server1 server2 server3"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -330,7 +393,8 @@ child "client" {
 	}
 }
 
-func TestSharing(t *testing.T) {
+// TestSharedValues checks that the instances of a child share values, to save memory.
+func TestSharedValues(t *testing.T) {
 	_, opt := machine(t)
 	c := good(t, `child "a" {
   count = 2
@@ -340,10 +404,10 @@ func TestSharing(t *testing.T) {
 }`, opt)
 	a, b := c.Instances()[0], c.Instances()[1]
 	if &a.Launch.Args[0] != &b.Launch.Args[0] || &a.Launch.Env[0] != &b.Launch.Env[0] {
-		t.Error("what does not use index is not shared")
+		t.Error("the instances have copies of values that do not use index, want shared values")
 	}
 	if a.Policy.KillTimeout == b.Policy.KillTimeout {
-		t.Error("what uses index is shared")
+		t.Error("the instances share a value that uses index, want two values")
 	}
 }
 
@@ -354,7 +418,7 @@ func TestLoad(t *testing.T) {
 	c, err := Load(path, opt)
 	must(t, err)
 	if c.Path != path {
-		t.Errorf("path = %q", c.Path)
+		t.Errorf("got the path %q, want %q", c.Path, path)
 	}
 
 	fifo, large := filepath.Join(dir, "fifo"), filepath.Join(dir, "large")
@@ -370,7 +434,7 @@ func TestLoad(t *testing.T) {
 		_, err := Load(test.path, opt)
 		var faults *Faults
 		if err == nil || errors.As(err, &faults) || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: %v, want %q", test.path, err, test.want)
+			t.Errorf("%s: got the error %v, want %q", test.path, err, test.want)
 		}
 	}
 }
@@ -379,25 +443,27 @@ func TestSchemaIsDocumentedAndCompared(t *testing.T) {
 	names, childNames := plan.AttributeNames()
 	walk(t, &fileSchema, "", func(path string) {
 		if !slices.Contains(names, path) {
-			t.Errorf("a plan does not compare %s", path)
+			t.Errorf("plan.Compare does not compare %s", path)
 		}
 	})
-	names = append(childNames, "count", "disabled", "env_file", "env_clear") // that are seen by the instances and by env
+	names = append(childNames, "count", "disabled", "env_file",
+		"env_clear") // Compare sees these in the instances and in env
 	walk(t, &childSchema, "", func(path string) {
 		if !slices.Contains(names, path) {
-			t.Errorf("a plan does not compare %s", path)
+			t.Errorf("plan.Compare does not compare %s", path)
 		}
 	})
-	walk(t, &listenSchema, "", func(string) {}) // a plan compares the whole
+	walk(t, &listenSchema, "", func(string) {}) // Compare compares the whole list
 }
 
+// walk calls visit for each attribute of a block and of the blocks in it.
 func walk[T any](t *testing.T, b *block[T], prefix string, visit func(path string)) {
 	if b.doc == "" {
-		t.Errorf("block %q has no text", b.name)
+		t.Errorf("block %q has no documentation", b.name)
 	}
 	for _, a := range b.attributes {
 		if a.doc == "" || a.get == nil {
-			t.Errorf("attribute %s has no text or no place", a.name)
+			t.Errorf("attribute %s has no documentation or no value", a.name)
 		}
 		visit(prefix + a.name)
 	}

