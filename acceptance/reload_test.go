@@ -77,6 +77,26 @@ func TestPolicyChangeRestartsNobody(t *testing.T) {
 	}
 }
 
+// TestReloadAppliesLogFDs checks which descriptors are at info before and after a reload that
+// changes log_fds.
+func TestReloadAppliesLogFDs(t *testing.T) {
+	const level = "log_level = \"info\"\n"
+	child := fixture("a", "sleep", "")
+	s := start(t, level+child)
+	s.awaitLine("[a] ready")
+	if n := s.count("fd opened"); n > 0 {
+		t.Errorf("%d entries \"fd opened\" at info by default, want 0", n)
+	}
+	s.reload(level + "log_fds = \"all\"\n" + child)
+	s.awaitEntry("config reloaded", "kept", "[a]")
+	s.signal(unix.SIGTERM)
+	s.awaitEntry("fd closed", "owner", "supervisor", "target", "a stdout", "@level", "info")
+	s.awaitEntry("shutdown complete", "spawned", 1)
+	if n := s.count("fd closed", "target", "descriptors to hand over"); n > 0 {
+		t.Errorf("%d entries about the handover at info, want 0", n)
+	}
+}
+
 func TestScaleUpAndDown(t *testing.T) {
 	of := func(count string) string { return fixture("c", "sleep", "count = "+count) }
 	s := start(t, of("1"))

@@ -70,9 +70,11 @@ type loader struct {
 type settings struct {
 	version    string
 	strict     bool
-	pidFile    string                    // empty: none was written
-	reportPath string                    // empty: as the configuration says
-	exitCode   func(fdledger.Result) int // of the supervisor
+	pidFile    string // empty: none was written
+	reportPath string // empty: as the configuration says
+	// terminationLog is the path of the file that gets the summary of the stop, if it exists.
+	terminationLog string
+	exitCode       func(fdledger.Result) int // of the supervisor
 }
 
 // newApp returns an app that has its guard and no other part. With leaveDescendants the guard
@@ -84,9 +86,12 @@ func newApp(leaveDescendants bool, version string) *app {
 			log: log, logSink: log, recorder: report.NewRecorder(),
 			startupMemory: newStartupMemory(releaseMappings),
 		},
-		loader:   loader{files: &files.Reader{}},
-		settings: settings{version: version, exitCode: fdledger.Result.Code},
-		nullFD:   -1,
+		loader: loader{files: &files.Reader{}},
+		settings: settings{
+			version: version, terminationLog: terminationLogPath,
+			exitCode: fdledger.Result.Code,
+		},
+		nullFD: -1,
 	}
 	a.logSettings.Store(&eventlog.Settings{
 		Level: "info", Format: "text", FDs: event.LogChildren,

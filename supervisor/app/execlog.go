@@ -29,7 +29,7 @@ func (s *execFilter) Emit(e event.Event) {
 		if x.Orphan != "" && x.Step == 1 && s.opt.Verbose == 0 {
 			s.log.Emit(
 				event.Leftover{
-					What: "process", Number: x.Pid, Detail: x.Orphan + ", which is told to end",
+					What: "process", Number: x.Pid, Detail: x.Orphan + ", SIGTERM was sent",
 				},
 			)
 			return

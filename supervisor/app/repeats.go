@@ -18,9 +18,8 @@ type repeats struct {
 	at   time.Time
 }
 
-// isRepeat reports whether a signal that arrived at now repeats the one before it. A repetition
-// does
-// not extend the window: signals at intervals of 400 ms still escalate.
+// isRepeat reports whether a signal that arrived at now repeats the signal before it. A repetition
+// does not extend the window: signals at intervals of 400 ms still escalate.
 func (r *repeats) isRepeat(sig unix.Signal, now time.Time) bool {
 	if !isStopSignal(sig) {
 		return false

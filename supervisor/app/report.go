@@ -24,8 +24,7 @@ func (a *app) result(openFDs int) (event.ShutdownComplete, fdledger.Result) {
 }
 
 // lastLineReserve is kept of the deadline for the last line. Each flush gets it even if the
-// deadline
-// has passed.
+// deadline has passed.
 const lastLineReserve = 50 * time.Millisecond
 
 // flush calls do with a context that ends reserve before the deadline.
@@ -63,8 +62,9 @@ func (a *app) openReport() *report.File {
 // reportTimeout limits the write of the report: its file can be a pipe that nobody reads.
 const reportTimeout = time.Second
 
-// writeReport writes the report and closes its file; nil is no report.
-func (a *app) writeReport(file *report.File) {
+// writeReport writes the report and closes its file; nil is no report. openFDs is the number of our
+// own descriptors that are still to be closed.
+func (a *app) writeReport(file *report.File, openFDs int) {
 	if file == nil {
 		return
 	}
@@ -74,7 +74,7 @@ func (a *app) writeReport(file *report.File) {
 		Version: a.version, Host: host, Config: cfg.Path, Group: map[string]string{},
 		DependsOn: plan.StoppedBefore(cfg),
 	}
-	complete, outcome := a.result(1)
+	complete, outcome := a.result(openFDs)
 	facts.Complete, facts.Code = complete, a.exitCode(outcome)
 	for _, c := range cfg.Children {
 		for _, i := range c.Instances {
@@ -95,4 +95,26 @@ func (a *app) writeReport(file *report.File) {
 // warnReport reports why there is no report.
 func (a *app) warnReport(err error) {
 	a.Emit(event.Warning{What: "report not written", Reason: err.Error()})
+}
+
+// openTerminationLog opens the file for the summary of the stop; nil: there is none.
+func (a *app) openTerminationLog() (l *terminationLog) {
+	_ = a.flush(func(ctx context.Context) error {
+		l = openTerminationLog(ctx, a.terminationLog, a.ledger)
+		return nil
+	}, 2*lastLineReserve)
+	return l
+}
+
+// writeTerminationLog writes the summary of the stop; nil is no file.
+func (a *app) writeTerminationLog(l *terminationLog) {
+	if l == nil {
+		return
+	}
+	complete, _ := a.result(1)
+	if err := a.flush(func(ctx context.Context) error {
+		return l.write(ctx, complete)
+	}, lastLineReserve); err != nil {
+		a.Emit(event.Warning{What: "termination log not written", Reason: err.Error()})
+	}
 }

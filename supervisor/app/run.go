@@ -142,7 +142,7 @@ func (a *app) handleSignal(sig unix.Signal) {
 		a.Emit(event.SignalReceived{Signal: "SIGHUP", Meaning: "reload"})
 		a.orchestrator.Reload()
 	case unix.SIGUSR1:
-		a.Emit(event.SignalReceived{Signal: "SIGUSR1", Meaning: "tell what is open"})
+		a.Emit(event.SignalReceived{Signal: "SIGUSR1", Meaning: "log the open descriptors"})
 		for _, e := range a.ledger.Entries() {
 			a.Emit(event.LedgerEntry(e))
 		}

@@ -35,8 +35,14 @@ func (a *app) close() fdledger.Result {
 	a.serviceManager.Emit(complete) // its last event
 	a.serviceManager.Close()
 	file := a.openReport()
+	summary := a.openTerminationLog()
 	a.checkLedger()
-	a.writeReport(file)
+	openFDs := 1 // of the report
+	if summary != nil {
+		openFDs++
+	}
+	a.writeReport(file, openFDs)
+	a.writeTerminationLog(summary)
 	complete, outcome := a.result(0)
 	if !a.guard.LastLine(a.exitCode(outcome), complete) {
 		select {} // the guard has fired: it writes the last line and exits

@@ -270,6 +270,6 @@ type DependencyFailed struct{ Child, For string }
 // Record implements [Event].
 func (e DependencyFailed) Record() Record {
 	return Record{Warn, MsgDependencyFailed, []any{
-		"child", e.Child, "for", e.For, "reason", "it failed for good",
+		"child", e.Child, "for", e.For, "reason", e.For + " failed permanently",
 	}}
 }
