@@ -74,7 +74,7 @@ func (r *Recorder) Report(f Facts) *Document {
 func (r *Recorder) before() []EarlierEnd {
 	all := []EarlierEnd{}
 	for name, i := range r.instances {
-		if x := i.run; !x.ended.IsZero() && x.ended.Before(r.began) {
+		if x := i.run; !x.ended.IsZero() && x.ended.Before(r.began) && !x.inStop {
 			all = append(all, EarlierEnd{
 				termtext.Valid(name), x.pid, i.restarts, r.at(x.ended), x.reaped.Exit,
 			})

@@ -33,7 +33,7 @@ type Document struct {
 	Balance  Balance       `json:"balance" doc:"the numbers of the last line of the log"`
 	Budget   []TimeShare   `json:"budget" doc:"who took the time, without gaps"`
 	Findings []Finding     `json:"findings" doc:"leaked descriptors that a person must act on"`
-	Children []Child       `json:"children" doc:"processes alive at the start of the stop"`
+	Children []Child       `json:"children" doc:"processes of the stop"`
 	Before   []EarlierEnd  `json:"ended_before" doc:"instances that had ended"`
 	Orphans  []Orphan      `json:"orphans" doc:"orphans that ended or survived"`
 	Own      []FD          `json:"own" doc:"descriptors of the supervisor"`

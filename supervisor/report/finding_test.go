@@ -121,6 +121,33 @@ func TestCountsOfTheStopAlone(t *testing.T) {
 	}
 }
 
+// TestEndThatBeginsTheStop checks that a process whose end begins the stop is in the stop with its
+// descriptors, and that an earlier end is not.
+func TestEndThatBeginsTheStop(t *testing.T) {
+	for wait, want := range map[float64]int{1: 1, 500: 0} {
+		tape := newTape()
+		for i, name := range []string{"early", "job"} {
+			tape.after(
+				1, event.Spawned{Child: name, Pid: i + 1},
+				event.FDClosed{
+					Owner: name, Pid: i + 1, FD: 3, By: event.ByKernel,
+					Finding: string(findings.Open),
+				},
+				event.Reaped{Child: name, Pid: i + 1, Left: 1},
+			)
+		}
+		tape.after(wait, event.ShutdownBegun{Reason: "nothing runs"})
+		d := tape.Report(facts(time.Millisecond))
+		if len(d.Children) != want || len(d.Findings) != want || len(d.Before) != 2-want {
+			t.Errorf("after %v ms: got %+v, %+v and before %+v, want %d process in the stop",
+				wait, d.Children, d.Findings, d.Before, want)
+		}
+		if tape.instances["early"].run.fds != nil {
+			t.Error("the descriptors of an earlier end are kept")
+		}
+	}
+}
+
 // TestTimeThenFindingsThenRest checks the order of the page and of the tables.
 func TestTimeThenFindingsThenRest(t *testing.T) {
 	d := aStopWithFindings(listening, logFile, lost)

@@ -23,6 +23,8 @@ type Recorder struct {
 	ended     int // how many of them have no run
 	live      map[int]*run
 	runs      []*run // of the stop
+	recent    *run   // before the stop: the run of the latest fact; only this run keeps its facts
+	recentAt  time.Time
 	orphans   []*orphan
 	adopted   map[int]*orphan // those that live
 	own       []fd
@@ -49,6 +51,7 @@ type (
 		ended          time.Time // zero: not yet
 		reaped         event.Reaped
 		noProof        string
+		inStop         bool
 		fds            []fd
 		processes      []process
 		slow           []slow
@@ -84,10 +87,14 @@ type (
 )
 
 const (
-	limit       = 100_000 // entries of all lists of a stop together
-	limitEnded  = 10_000  // instances without a run that are remembered
-	limitBefore = 100     // warnings from before the stop
-	limitSteps  = 64      // signals to one process; a ladder has a few
+	limit         = 100_000 // entries of all lists of a stop together
+	limitEnded    = 10_000  // instances without a run that are remembered
+	limitBefore   = 100     // warnings from before the stop
+	limitEndFacts = 10_000  // facts of the run that ended last before the stop
+	limitSteps    = 64      // signals to one process; a ladder has a few
+
+	// endToStop is the time within which an end begins the stop of everything.
+	endToStop = 100 * time.Millisecond
 )
 
 // NewRecorder returns an empty recorder.
@@ -108,15 +115,13 @@ func (r *Recorder) Emit(e event.Event) {
 		r.received(e, at)
 	case event.ShutdownBegun:
 		r.reason = e.Reason
-		r.begin(at)
+		r.beginWithEnd(at)
 	case event.Spawned, event.Ready, event.SignalNotHandled, event.SignalSent, event.Restarting,
 		event.Reaped, event.ConfigReloaded:
 		r.life(e, at)
 	case event.FDClosed, event.ProofUnavailable, event.DescendantEnded, event.SlowStop,
 		event.OrphanReaped:
-		if !r.began.IsZero() {
-			r.find(e, at)
-		}
+		r.find(e, at)
 	default:
 		r.warn(e, at)
 	}
@@ -145,6 +150,26 @@ func (r *Recorder) begin(at time.Time) {
 	for _, x := range r.live {
 		r.runs = append(r.runs, x)
 	}
+}
+
+// beginWithEnd begins the stop. The process whose end began it belongs to the stop.
+func (r *Recorder) beginWithEnd(at time.Time) {
+	if !r.began.IsZero() {
+		return
+	}
+	if x := r.recent; x != nil && !x.ended.IsZero() && at.Sub(r.recentAt) <= endToStop {
+		x.inStop = true
+		r.runs = append(r.runs, x)
+	}
+	r.begin(at)
+}
+
+// follow keeps the facts of a run before the stop, and drops those of the run before it.
+func (r *Recorder) follow(x *run, at time.Time) {
+	if old := r.recent; old != nil && old != x {
+		old.fds, old.processes, old.noProof = nil, nil, ""
+	}
+	r.recent, r.recentAt = x, at
 }
 
 // room reserves one entry, and reports whether the limit allows it.
@@ -248,6 +273,7 @@ func (r *Recorder) reaped(e event.Reaped, at time.Time) {
 	if !r.began.IsZero() {
 		return
 	}
+	r.follow(x, at)
 	x.steps = nil
 	if x.instance.run != x {
 		return
@@ -259,7 +285,8 @@ func (r *Recorder) reaped(e event.Reaped, at time.Time) {
 
 // find records descriptors, descendants and slow stops.
 func (r *Recorder) find(e event.Event, at time.Time) {
-	if o, ok := e.(event.OrphanReaped); ok {
+	before := r.began.IsZero()
+	if o, ok := e.(event.OrphanReaped); ok && !before {
 		if x := r.orphan(o.Pid, o.Command); x != nil {
 			x.ended, x.exit = at, o.Exit
 		}
@@ -267,13 +294,21 @@ func (r *Recorder) find(e event.Event, at time.Time) {
 		return
 	}
 	if f, ok := e.(event.FDClosed); ok && f.Owner == "supervisor" {
-		if r.room() {
+		if !before && r.room() {
 			r.own = append(r.own, fd{f, at})
 		}
 		return
 	}
 	x := r.owner(e)
-	if x == nil || !r.room() {
+	switch {
+	case x == nil:
+		return
+	case before:
+		if len(x.fds)+len(x.processes) >= limitEndFacts {
+			return
+		}
+		r.follow(x, at)
+	case !r.room():
 		return
 	}
 	switch e := e.(type) {
@@ -284,7 +319,9 @@ func (r *Recorder) find(e event.Event, at time.Time) {
 	case event.DescendantEnded:
 		x.processes = append(x.processes, process{e, at})
 	case event.SlowStop:
-		x.slow = append(x.slow, slow{e, at})
+		if !before {
+			x.slow = append(x.slow, slow{e, at})
+		}
 	}
 }
 

@@ -244,6 +244,7 @@ func TestNothingIsKeptBeforeTheStop(t *testing.T) {
 		t.Errorf("%d instances are remembered, %d ended", len(r.instances), r.ended)
 	}
 	r.Emit(event.Spawned{Child: "again", Pid: 1})
+	r.now = func() time.Time { return time.Now().Add(time.Second) } // no end began the stop
 	r.Emit(event.ShutdownBegun{Reason: "child failed"})
 	d := r.Report(facts(0))
 	if len(d.Children) != 1 || d.Children[0].Restarts != 1000 || len(d.Before) != limitEnded-1 ||
