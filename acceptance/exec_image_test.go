@@ -60,7 +60,7 @@ func TestExecAsPID1(t *testing.T) {
 	t.Run("daemon", func(t *testing.T) {
 		c := execContainer(t, image, "--verbose", "--strict", "fixture", "daemon", "sleep")
 		c.awaitLine("orphan reaped: ")
-		c.awaitLine("verdict graceful, 0 left, exit code 0")
+		c.awaitLine("verdict graceful, 0 findings, exit code 0")
 		c.expectExit("0")
 	})
 	t.Run("ignores SIGTERM", func(t *testing.T) {

@@ -591,19 +591,19 @@ func TestExecStrict(t *testing.T) {
 		code    int
 		says    []string
 	}{
-		{"exit 4", 4, []string{"supervisor: verdict graceful, 0 left, exit code 4"}},
+		{"exit 4", 4, []string{"supervisor: verdict graceful, 0 findings, exit code 4"}},
 		{"exec 7>'" + file + "'; exit 4", 3, []string{
 			"PROCESS  ", "FD  KIND  TARGET", `  7   file  `, `left\x1b[31m`,
-			"supervisor: verdict leaky, 1 left, exit code 3",
+			"supervisor: verdict leaky, 1 finding, exit code 3",
 		}},
 		{"exec 7>'" + file + "'; kill $$", 3,
-			[]string{"supervisor: verdict leaky, 1 left, exit code 3"}},
+			[]string{"supervisor: verdict leaky, 1 finding, exit code 3"}},
 		{"exec 7>'" + file + "'; kill $PPID; while :; do :; done", 3,
-			[]string{"supervisor: verdict leaky, 1 left, exit code 3"}},
+			[]string{"supervisor: verdict leaky, 1 finding, exit code 3"}},
 		{"exec 7>'" + file + "' 7>&-; exit 4", 4,
-			[]string{"supervisor: verdict graceful, 0 left, exit code 4"}},
+			[]string{"supervisor: verdict graceful, 0 findings, exit code 4"}},
 	} {
-		s := startExec(t, "--strict", "--", "sh", "-c", tt.command)
+		s := startExec(t, "--strict", "--findings", "all", "--", "sh", "-c", tt.command)
 		s.expectExit(tt.code)
 		for _, want := range tt.says {
 			if !strings.Contains(s.log.text(), want) {
@@ -621,7 +621,9 @@ func TestExecStrict(t *testing.T) {
 // seen.
 func TestExecStrictSeesFastExit(t *testing.T) {
 	for range 50 {
-		s := startExec(t, "--strict", "--", "sh", "-c", "exec 7</dev/null")
+		s := startExec(
+			t, "--strict", "--findings", "all", "--", "sh", "-c", "exec 7</dev/null",
+		)
 		s.expectExit(3)
 	}
 }

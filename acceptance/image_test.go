@@ -177,7 +177,8 @@ func TestProofInContainers(t *testing.T) {
 		"--pids-limit 256 --ulimit nofile=128",
 	} {
 		t.Run(flags, func(t *testing.T) {
-			c := runContainer(t, image, fixture("leaky", "leaky", "")+fixture("good", "sleep", ""),
+			c := runContainer(
+				t, image, allFindings+fixture("leaky", "leaky", "")+fixture("good", "sleep", ""),
 				strings.Fields(flags)...)
 			c.awaitLine("[leaky] ready")
 			c.awaitLine("[good] ready")

@@ -84,7 +84,8 @@ func spread(size int, rough bool) map[string]int {
 func (w ending) child() string { return strings.ReplaceAll(w.name, ":", "-") + "-" }
 
 func (m matrix) config() string {
-	hcl := fmt.Sprintf("shutdown {\n  proof = %q\n}\n", cmp.Or(m.proof, "exact"))
+	hcl := fmt.Sprintf("shutdown {\n  findings = \"all\"\n  proof = %q\n}\n",
+		cmp.Or(m.proof, "exact"))
 	for i, w := range endings {
 		if m.counts[w.name] == 0 {
 			continue

@@ -93,7 +93,7 @@ rest()
 func TestDescriptorDetailsAtExit(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := start(t, python(t, "c", detailsScript, fmt.Sprintf("cwd = %q", dir)))
+	s := start(t, allFindings+python(t, "c", detailsScript, fmt.Sprintf("cwd = %q", dir)))
 	s.awaitLine("ready")
 	pid := s.awaitEntry("child spawned").int("pid")
 	s.signal(unix.SIGTERM)
@@ -325,7 +325,7 @@ if os.fork() == 0:
 rest()
 `
 	dir := t.TempDir()
-	keep := fixture("keep", "sleep", "")
+	keep := allFindings + fixture("keep", "sleep", "")
 	s := start(t, keep+python(t, "d", script,
 		fmt.Sprintf("cwd = %q\nkill_scope = \"process\"\ndescendants = \"leave\"", dir)))
 	s.awaitLine("[keep] ready")

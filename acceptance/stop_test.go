@@ -66,7 +66,7 @@ func TestLeakedDescriptorsAreLogged(t *testing.T) {
 	for _, tt := range []struct {
 		strict string
 		code   int
-	}{{"", 0}, {"--strict", 3}} {
+	}{{"--findings all", 0}, {"--findings all --strict", 3}} {
 		s := start(t, fixture("leaky", "leaky", ""), strings.Fields(tt.strict)...)
 		s.awaitLine("[leaky] ready")
 		s.signal(unix.SIGTERM)

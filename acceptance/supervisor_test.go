@@ -159,6 +159,9 @@ func withHeader(hcl string) string {
 	return header + "log_level = \"debug\"\n" + hcl
 }
 
+// allFindings makes every leaked descriptor a finding.
+const allFindings = "shutdown { findings = \"all\" }\n"
+
 // start starts a supervisor with a configuration.
 func start(t *testing.T, hcl string, args ...string) *supervisor {
 	t.Helper()

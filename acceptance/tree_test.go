@@ -67,7 +67,7 @@ os.close(w)
 print("daemon", int(os.read(r, 20)))
 os.close(r)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])`
-	s := start(t, python(t, "shares", fmt.Sprintf(leave, daemon), "")+python(t, "alone",
+	s := start(t, allFindings+python(t, "shares", fmt.Sprintf(leave, daemon), "")+python(t, "alone",
 		fmt.Sprintf(leave, ""), ""))
 	s.awaitLine("[shares] ready")
 	s.awaitLine("[alone] ready")
@@ -112,7 +112,7 @@ signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 print("helper", p)
 rest()
 `
-	s := start(t, python(t, "c", script, "count = 2"))
+	s := start(t, allFindings+python(t, "c", script, "count = 2"))
 	var helpers []int
 	for i := range 2 {
 		helpers = append(helpers, s.printedNumber(fmt.Sprintf("[c%d] helper", i+1)))
@@ -152,7 +152,7 @@ signal.sigwait([signal.SIGTERM])
 if n < 3: os.waitpid(p, 0)
 os._exit(10 + n)
 `
-	s := start(t, python(t, "c", script, ""))
+	s := start(t, allFindings+python(t, "c", script, ""))
 	s.awaitLine("ready")
 	pids := []int{s.awaitEntry("child spawned").int("pid")}
 	for n := 1; n <= 3; n++ {
@@ -196,7 +196,7 @@ os.close(w)
 rest()
 `
 	dir := t.TempDir()
-	s := start(t, python(t, "c", script, fmt.Sprintf("cwd = %q", dir)))
+	s := start(t, allFindings+python(t, "c", script, fmt.Sprintf("cwd = %q", dir)))
 	pid := s.printedNumber("orphan")
 	s.signal(unix.SIGTERM)
 	e := s.expectStop(0, "leaky")

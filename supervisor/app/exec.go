@@ -58,7 +58,7 @@ func execute(o cli.ExecOptions, s *signals, version string) int {
 	outcome := e.close()
 	code := e.code(outcome)
 	if o.Strict {
-		writeLeaks(os.Stderr, e.leaks, outcome.Verdict(), code)
+		writeTable(os.Stderr, e.rows, e.unproven, outcome.Verdict(), code)
 	}
 	return e.disarm(code)
 }

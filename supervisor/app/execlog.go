@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 )
 
 // execFilter is the sink in front of the log of exec. It passes on what a person must act on,
-// collects the leaks for --strict, and starts the stop of --term-after.
+// collects the rows of the table of --strict, and starts the stop of --term-after.
 type execFilter struct{ *execution }
 
 // Emit implements [event.Sink].
@@ -37,18 +38,27 @@ func (s *execFilter) Emit(e event.Event) {
 	case event.Failed, event.UnexpectedEnd: // the exit code tells it
 		return
 	case event.Reaped:
+		s.recorder.Begin("the command ended")
 		if s.opt.Verbose == 0 {
 			return
 		}
 	case event.FDClosed:
-		if x.By == event.ByKernel && x.NotCounted == "" && s.addLeak(leakOf(x)) {
+		if x.Owner != "supervisor" {
+			s.recorder.Begin("the command ended")
+		}
+		if x.Finding != "" && s.addRow(rowOf(x)) {
 			return
 		}
 	case event.Leftover:
-		if s.addLeak(leak{x.Detail, "-", "process", fmt.Sprint("pid ", x.Number), ""}) {
+		left := row{
+			process: x.Detail, fd: "-", kind: "process", target: fmt.Sprint("pid ", x.Number),
+			finding: "-",
+		}
+		if s.addRow(left) {
 			return
 		}
 	case event.ShutdownComplete:
+		s.unproven = x.UnprovenNames
 		if s.opt.Strict && s.opt.Verbose == 0 {
 			return // the last line of the table tells it
 		}
@@ -56,12 +66,12 @@ func (s *execFilter) Emit(e event.Event) {
 	s.log.Emit(e)
 }
 
-// addLeak adds a leak to the table, and reports whether the log needs no line for it.
-func (s *execFilter) addLeak(r leak) bool {
+// addRow adds a row to the table, and reports whether the log needs no line for it.
+func (s *execFilter) addRow(r row) bool {
 	if !s.opt.Strict {
 		return false
 	}
-	s.leaks = append(s.leaks, r)
+	s.rows = append(s.rows, r)
 	return s.opt.Verbose == 0
 }
 
@@ -75,31 +85,53 @@ func (s *execFilter) termAfter() {
 	}
 }
 
-// leakOf returns the row of a leaked descriptor.
-func leakOf(e event.FDClosed) leak {
+// rowOf returns the row of a finding.
+func rowOf(e event.FDClosed) row {
 	process := e.Process
 	if e.Process = ""; process == "" { // the column PROCESS tells it
 		process = e.Owner
 	}
-	return leak{
-		fmt.Sprintf("%s[%d]", process, e.Pid), strconv.Itoa(e.FD), e.Kind, e.Target,
-		report.Notes(e),
+	return row{
+		process: fmt.Sprintf("%s[%d]", process, e.Pid), fd: strconv.Itoa(e.FD), kind: e.Kind,
+		target: e.Target, finding: e.Finding, notes: report.Notes(e),
+		advice: e.Harm + ": " + e.Advice,
 	}
 }
 
-// writeLeaks prints the table of leaks, if there are any, and the verdict. Names come from the
-// command, so they are escaped.
-func writeLeaks(w io.Writer, left []leak, v event.Verdict, code int) {
-	if len(left) > 0 {
+// maxAdvice is the number of findings that the table explains.
+const maxAdvice = 10
+
+// writeTable prints the table of --strict, if it has rows, what to do about the findings, and the
+// verdict. Names come from the command, so they are escaped.
+func writeTable(w io.Writer, rows []row, unproven []string, v event.Verdict, code int) {
+	if len(rows) > 0 {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "PROCESS\tFD\tKIND\tTARGET\tNOTES")
-		for _, r := range left {
+		fmt.Fprintln(t, "PROCESS\tFD\tKIND\tTARGET\tFINDING\tNOTES")
+		for _, r := range rows {
 			fmt.Fprintf(
-				t, "%s\t%s\t%s\t%s\t%s\n", termtext.Escape(r.process), r.fd,
-				termtext.Escape(r.kind), termtext.Escape(r.target), termtext.Escape(r.notes),
+				t, "%s\t%s\t%s\t%s\t%s\t%s\n", termtext.Escape(r.process), r.fd,
+				termtext.Escape(r.kind), termtext.Escape(r.target), r.finding,
+				termtext.Escape(r.notes),
 			)
 		}
 		_ = t.Flush()
 	}
-	fmt.Fprintf(w, "supervisor: verdict %s, %d left, exit code %d\n", v, len(left), code)
+	found := 0
+	for _, r := range rows {
+		if r.advice == "" {
+			continue
+		}
+		if found++; found <= maxAdvice {
+			fmt.Fprintf(w, "supervisor: %s\n", termtext.Escape(r.advice))
+		}
+	}
+	if len(unproven) > 0 {
+		names := termtext.Escape(strings.Join(unproven, ", "))
+		fmt.Fprintf(w, "supervisor: without an exact proof: %s\n", names)
+	}
+	noun := "findings"
+	if found == 1 {
+		noun = "finding"
+	}
+	fmt.Fprintf(w, "supervisor: verdict %s, %d %s, exit code %d\n", v, found, noun, code)
 }

@@ -19,13 +19,14 @@ type execution struct {
 	opt cli.ExecOptions
 
 	// The goroutine of the orchestrator owns the fields below until it ends.
-	leaks     []leak      // for the table of --strict
+	rows      []row       // of the table of --strict
+	unproven  []string    // processes without an exact proof
 	termTimer *time.Timer // of --term-after; nil: the command is not ready yet
 	notReady  bool        // the command was not ready in time
 }
 
-// leak is something that the command leaked: a row of the table.
-type leak struct{ process, fd, kind, target, notes string }
+// row is a row of the table of --strict: a finding, or a process that was left.
+type row struct{ process, fd, kind, target, finding, notes, advice string }
 
 // rewrite returns the signal that the command gets in place of sig; 0 is no signal.
 func (e *execution) rewrite(sig unix.Signal) unix.Signal {
@@ -54,19 +55,24 @@ func (e *execution) handleSignal(sig unix.Signal) {
 // code returns the exit code: the command's own, unless the stop has one that goes before it.
 func (e *execution) code(o fdledger.Result) int {
 	o.Failed = e.notReady // the end of the command is told by its own code
-	code := o.Code()
+	if code := o.Code(); code != exitcode.OK {
+		return code
+	}
+	return e.commandCode()
+}
+
+// commandCode returns the command's own exit code. --success-code makes it 0.
+func (e *execution) commandCode() int {
 	status, err := e.orchestrator.ExitStatus()
+	code := status.ExitStatus()
 	switch {
-	case code != exitcode.OK:
 	case err != nil:
-		code = startErrorCode(err)
+		return startErrorCode(err)
 	case status.Signaled():
 		code = exitcode.OfSignal(status.Signal())
-	default:
-		code = status.ExitStatus()
 	}
-	if slices.Contains(e.opt.Success, code) && code != exitcode.Forced {
-		code = exitcode.OK
+	if slices.Contains(e.opt.Success, code) {
+		return exitcode.OK
 	}
 	return code
 }

@@ -67,13 +67,15 @@ func (e FDClosed) Record() Record {
 	if e.Finding != "" {
 		f = append(f, "finding", e.Finding, "harm", e.Harm, "advice", e.Advice)
 	}
+	if e.NotCounted != "" {
+		f = append(f, "uncounted", e.NotCounted)
+	}
 	level := fdLevel(e.Internal)
 	switch {
-	case e.NotCounted != "":
-		level = Debug
-		f = append(f, "uncounted", e.NotCounted)
 	case e.Finding != "":
 		level = Warn
+	case e.NotCounted != "":
+		level = Debug
 	}
 	return Record{level, MsgFDClosed, f}
 }

@@ -64,7 +64,8 @@ func leakedFD(l fdledger.Line, fds process.FDResult) findings.FD {
 }
 
 // judgeLeak sets the finding of a leaked descriptor. Only an exact proof makes a finding: the
-// process can have closed the descriptor after a sample.
+// process can have closed the descriptor after a sample. An inherited socket that is a finding of
+// its last holder counts as left in the process that it came from.
 func judgeLeak(e *event.FDClosed, l fdledger.Line, fds process.FDResult, p findings.Policy) {
 	if fds.Proof != event.ProofExact || l.ByChild {
 		return
@@ -75,5 +76,4 @@ func judgeLeak(e *event.FDClosed, l fdledger.Line, fds process.FDResult, p findi
 		return
 	}
 	e.Finding, e.Harm, e.Advice = string(kind), kind.Harm(fd), kind.Advice(fd)
-	e.NotCounted = ""
 }
