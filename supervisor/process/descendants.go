@@ -1,6 +1,8 @@
 package process
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"tp0/supervisor/process/proof"
@@ -51,13 +53,17 @@ func (l *Loop) observeForked(pid int, parent *observed) *observed {
 }
 
 // recordFirstScan records the first scan of a process. An error of the scan of a main process
-// is not recorded: a descriptor that vanished during that scan was closed before the signal.
+// is not recorded: a descriptor that vanished during that scan was closed before the signal. But
+// without a scan the proof is not exact.
 func (o *observed) recordFirstScan(m scannedProcess) {
 	o.threads = len(m.threads)
 	e := &o.evidence
 	e.Before, e.Runtime = m.fds, m.runtime
 	o.sockets.add(m.fds)
 	if o.isMain() {
+		if errors.As(m.err, &tooManyFDsError{}) {
+			e.ScanLate = m.err.Error()
+		}
 		return
 	}
 	e.Inherited = m.inherited
@@ -111,6 +117,9 @@ func (l *Loop) observeNewChildren(o *observed) {
 	}
 	for _, pid := range procfs.Children(o.pid) {
 		if child := l.observeDescendant(o, pid); child != nil {
+			if reason := o.evidence.ScanLate; reason != "" {
+				child.evidence.Err = fmt.Errorf("what it inherited is unknown: its parent: %s", reason)
+			}
 			l.scanDescendant(child, o.evidence.Before, func() {})
 		}
 	}

@@ -2,6 +2,7 @@ package process
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -29,8 +30,14 @@ func (l *Loop) scanPacer(limit *scanLimit) func(read int) bool {
 }
 
 // readFDs reads the descriptors of a process. A table that changed meanwhile is read again,
-// three times at most: only a process that opens and closes all the time changes each.
+// three times at most: only a process that opens and closes all the time changes each. A table
+// that is too large for the limit is not read.
 func (l *Loop) readFDs(pid, tid int, limit *scanLimit) (fds []procfs.FD, err error) {
+	end, err := l.large.begin(procfs.CountFDs(pid, tid), limit)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	over := l.scanPacer(limit)
 	err = readAs(pid, func() (err error) {
 		for range 3 {
@@ -155,6 +162,9 @@ func (l *Loop) scanTree(pid, most int, limit *scanLimit) (all []scannedProcess, 
 // the same, equal names count. But epolls, timers and other anonymous files have equal names,
 // and count as opened by the process.
 func inheritedFrom(parent, m scannedProcess, limit *scanLimit) (same []procfs.FD, err error) {
+	if errors.As(parent.err, &tooManyFDsError{}) {
+		return nil, fmt.Errorf("what it inherited is unknown: its parent: %w", parent.err)
+	}
 	numbers := map[int]procfs.FD{}
 	for _, f := range parent.fds {
 		numbers[f.Num] = f

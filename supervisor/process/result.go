@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -19,7 +20,7 @@ func (l *Loop) judge(o *observed) {
 	}
 	if o.isMain() {
 		o.evidence.Inherited = slices.Concat(o.owner.sockets, l.inheritedFDs())
-		o.evidence.ScanLate = o.owner.stop.scanSkipped
+		o.evidence.ScanLate = cmp.Or(o.owner.stop.scanSkipped, o.evidence.ScanLate)
 	}
 	o.evidence.InheritedPending = o.firstScans > 0
 	v.Result = proof.Judge(v.From, o.evidence)

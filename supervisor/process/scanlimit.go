@@ -1,6 +1,8 @@
 package process
 
 import (
+	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -40,6 +42,47 @@ func (limit *scanLimit) shorten(until time.Time) {
 // exceeded reports whether a scan that has read that many descriptors of a process is to end.
 func (limit *scanLimit) exceeded(read int) bool {
 	return limit != nil && read >= limit.minFDs && limit.expired()
+}
+
+// A scan of a very large table takes longer than most limits allow. It would use a processor and
+// delay the signal or the exit for nothing, so it is not started.
+const (
+	// fdScanTime is how long the scan of one descriptor takes: 7 µs if a processor is free, and
+	// 11 µs on a busy machine.
+	fdScanTime = 9 * time.Microsecond
+	// maxUncheckedFDs is the size up to which a table is scanned in any case.
+	maxUncheckedFDs = 4096
+)
+
+// tooManyFDsError says that a scan was not started because of the size of the table.
+type tooManyFDsError struct {
+	fds  int
+	time time.Duration // that the scan had
+}
+
+func (e tooManyFDsError) Error() string {
+	return fmt.Sprintf("it has %d descriptors, too many for an fd scan within %v", e.fds,
+		e.time.Round(time.Millisecond))
+}
+
+// largeScans has the number of descriptors in the large tables that are scanned now.
+type largeScans struct{ fds atomic.Int64 }
+
+// begin starts the scan of a table with a number of descriptors; call end after it. It returns a
+// tooManyFDsError if the scan cannot end by the deadline, since it shares the processors with the
+// other large scans.
+func (g *largeScans) begin(fds int, limit *scanLimit) (end func(), err error) {
+	if limit == nil || fds <= maxUncheckedFDs {
+		return func() {}, nil
+	}
+	others := int(g.fds.Add(int64(fds))) - fds
+	end = func() { g.fds.Add(-int64(fds)) }
+	left := max(time.Until(time.Unix(0, limit.until.Load())), 0)
+	if time.Duration(fds+others/runtime.GOMAXPROCS(0))*fdScanTime > left {
+		end()
+		return nil, tooManyFDsError{fds, left}
+	}
+	return end, nil
 }
 
 // expired reports whether the deadline of a scan has passed.

@@ -114,6 +114,54 @@ func TestScanLimit(t *testing.T) {
 	}
 }
 
+// TestLargeTables: in the final stop the tables of some processes are too large to be scanned
+// before their signals. These scans are not started, and of those in the exit stops only as many as
+// can end in time. The honest process beside them ends in time, with an exact proof.
+func TestLargeTables(t *testing.T) {
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		t.Fatal(err)
+	}
+	many := int(min(files.Max-100, 18_000))
+	if many <= maxUncheckedFDs {
+		t.Fatalf("the hard limit of descriptors is %d, want more than %d", files.Max,
+			maxUncheckedFDs+100)
+	}
+	b := newTestLoop(t)
+	var large []ID
+	for range 4 {
+		id, _ := b.spawn(fmt.Sprint("many-files ", many))
+		large = append(large, id)
+	}
+	honest, truth := b.spawn("leaky")
+	began := time.Now()
+	end := began.Add(7 * time.Duration(many) * fdScanTime) // a signal waits for an eighth
+	b.SetDeadline(end)
+	for _, id := range append(large, honest) {
+		b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
+	}
+	e := b.exited(honest)
+	if e.FDs.Proof != event.ProofExact || e.Exit != (event.Exit{}) || e.At.After(end) {
+		t.Errorf("got %+v after %v with proof %s (%s), want exit code 0 and exact within %v",
+			e.Exit, e.At.Sub(began), e.FDs.Proof, e.FDs.Reason, end.Sub(began))
+	}
+	checkFDs(t, e.FDs, truth[1:])
+	refused := 0
+	for _, id := range large {
+		e := b.exited(id)
+		if e.FDs.Proof == event.ProofExact {
+			t.Errorf("got an exact proof of %d descriptors, want a lesser one", many)
+		}
+		if strings.Contains(e.FDs.Reason, "too many for an fd scan") {
+			refused++
+		}
+		t.Logf("ended after %v, proof %s: %s", e.At.Sub(began), e.FDs.Proof, e.FDs.Reason)
+	}
+	if refused == 0 {
+		t.Errorf("no scan was refused, want one at least")
+	}
+}
+
 func aborted(limit *scanLimit) *scanLimit {
 	limit.abort()
 	return limit

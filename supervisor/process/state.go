@@ -141,10 +141,11 @@ func newProbes() probes {
 // scans is what the fd scans need: the workers that read /proc on other threads, and the
 // caches.
 type scans struct {
-	// The first four have locks of their own.
+	// The first five have locks of their own.
 	workers  *workerPool
 	sockets  socketCache
 	runtimes fdledger.Runtimes
+	large    largeScans
 	inExecve sync.Map // pids with an execve that does not end; see awaitExecve
 
 	scannedPrograms map[string]bool // see scanNewProgram

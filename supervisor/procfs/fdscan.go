@@ -43,6 +43,16 @@ func ReadFDsUntil(pid, tid int, over func(read int) bool) ([]FD, error) {
 	return readFDs(taskPath(pid, tid, "fd"), over)
 }
 
+// CountFDs returns the number of open descriptors of a thread without a scan: the size of its fd
+// directory (proc_pid_fd(5), Linux 6.2). It returns 0 if the kernel does not tell it.
+func CountFDs(pid, tid int) int {
+	var s unix.Stat_t
+	if unix.Stat(taskPath(pid, tid, "fd"), &s) != nil {
+		return 0
+	}
+	return int(s.Size)
+}
+
 // ReadProcessFDs returns the open descriptors of a process. If the main thread has ended while
 // others live on, its table is empty (pthread_exit(3)); then the table of another thread is read.
 func ReadProcessFDs(pid int) ([]FD, error) {
