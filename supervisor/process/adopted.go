@@ -64,7 +64,7 @@ func (l *Loop) scanAdopted() {
 			a := &adopted{stat: s, owner: l.ownerOf(s), stopped: s.Stopped()}
 			t.adopted[pid] = a
 			if a.owner != nil {
-				a.owner.tree.alive++
+				a.owner.tree.survivorCount++
 			}
 		}
 	}
@@ -101,7 +101,7 @@ func (l *Loop) ownerOf(s procfs.Stat) *childProcess {
 			return t.byMark[n]
 		}
 	}
-	if o := l.observed[s.Pid]; o != nil && o.owner != nil {
+	if o := l.observations[s.Pid]; o != nil && o.owner != nil {
 		return o.owner
 	}
 	if c := t.unmarkedMembers[identityOf(s)]; c != nil {
@@ -112,7 +112,7 @@ func (l *Loop) ownerOf(s procfs.Stat) *childProcess {
 			return c
 		}
 	}
-	ended := append(slices.Clone(t.ended), t.changed...)
+	ended := append(slices.Clone(t.endedSinceListing), t.changedSinceListing...)
 	if os.Getpid() == 1 {
 		return nil
 	}
@@ -127,7 +127,7 @@ func (l *Loop) ownerOf(s procfs.Stat) *childProcess {
 // survivors returns the adopted processes of a child process, by pid.
 func (l *Loop) survivors(c *childProcess) []*adopted {
 	var all []*adopted
-	if c.tree.alive > 0 {
+	if c.tree.survivorCount > 0 {
 		for _, a := range l.trees.adopted {
 			if a.owner == c {
 				all = append(all, a)
@@ -151,9 +151,9 @@ func (l *Loop) removeAdopted(pid int) (child string) {
 	if a.owner == nil {
 		return ""
 	}
-	a.owner.tree.alive--
-	if !slices.Contains(t.changed, a.owner) {
-		t.changed = append(t.changed, a.owner)
+	a.owner.tree.survivorCount--
+	if !slices.Contains(t.changedSinceListing, a.owner) {
+		t.changedSinceListing = append(t.changedSinceListing, a.owner)
 	}
 	t.scanDue = true
 	return a.owner.name

@@ -30,18 +30,18 @@ type childProcess struct {
 	exited Exited // how the main process ended; the zero value before
 	execution
 	handling handling
-	tree     processTree
+	tree     treeState
 	// successor is the pid that becomes the main process when the main process ends.
 	successor   int
 	stop        stop
-	observed    *observed // the main process; nil if it is not observed
+	main        *observed // the main process; nil if it is not observed
 	inspections int       // running
 }
 
 // isOver reports whether the loop waits for nothing of the process tree any more. With
 // [Spec.LeaveDescendants] survivors can still be alive then.
 func (c *childProcess) isOver() bool {
-	return c.phase == phase.Over || c.phase == phase.Outlived && c.tree.alive == 0
+	return c.phase == phase.Over || c.phase == phase.Outlived && c.tree.survivorCount == 0
 }
 
 // pendingKill returns the SIGKILL among the pending signals. Without one it returns a SIGKILL
@@ -72,22 +72,23 @@ type handling struct {
 	idleSamples int           // consecutive samples in which all threads wait
 }
 
-// processTree is the process tree of a child process: its descendants that were adopted.
-type processTree struct {
-	mark    uint64 // 0 if none could be made
-	group   int    // the process group of the main process at its start
-	leave   bool   // survivors are not stopped, and nothing waits for them
-	alive   int    // number of survivors
-	steps   []sentStep
-	sent    map[identity]int // the last step of processes that got it alone
-	killing killProgress
-	sockets treeSockets
+// treeState is what the loop knows of the process tree of a child process. The processes are in
+// trees.adopted and tracing.observations.
+type treeState struct {
+	mark          uint64 // 0 if none could be made
+	group         int    // the process group of the main process at its start
+	leave         bool   // survivors are not stopped, and nothing waits for them
+	survivorCount int    // number of survivors
+	steps         []sentStep
+	sent          map[identity]int // the last step in a signal to the whole tree
+	killing       killProgress
+	sockets       treeSockets
 	// nextContinue is the time of the next SIGCONT to survivors that job control stopped.
 	nextContinue time.Time
 }
 
-func newProcessTree(mark uint64, leave bool) processTree {
-	return processTree{mark: mark, leave: leave, sent: map[identity]int{}}
+func newTreeState(mark uint64, leave bool) treeState {
+	return treeState{mark: mark, leave: leave, sent: map[identity]int{}}
 }
 
 // sentStep is a step of the stop sequence that was sent to a child process.
@@ -112,7 +113,7 @@ type sentStep struct {
 type adopted struct {
 	stat  procfs.Stat   // as it was at the first listing
 	owner *childProcess // nil if it is unknown or over
-	step  int           // the last step that it got alone; 0 before the first
+	step  int           // the last step sent to it as a survivor; 0 before the first
 	// stopped says that job control stopped it before it was traced.
 	stopped bool
 }
@@ -280,13 +281,13 @@ func (k *killProgress) mergeKilled(children map[ID]*childProcess) {
 }
 
 // lastStep returns the last step that an adopted process got, with its group or alone.
-func (t *processTree) lastStep(a *adopted) int {
+func (t *treeState) lastStep(a *adopted) int {
 	return max(a.step, t.lastGroupStep(a.stat))
 }
 
 // lastGroupStep returns the last step that a process got with its process group, or in a signal
 // to the whole process tree.
-func (t *processTree) lastGroupStep(p procfs.Stat) int {
+func (t *treeState) lastGroupStep(p procfs.Stat) int {
 	step := t.sent[identityOf(p)]
 	for _, s := range t.steps {
 		if s.scope != lifecycle.ScopeProcess && p.PGrp == t.group && s.kernelTime.existed(p) {

@@ -67,7 +67,7 @@ func (o *orphanCleanup) extendIfResumed(now time.Time) {
 func (l *Loop) giveUpScans(now time.Time) {
 	l.cleanup.scansGivenUp = true
 	l.cleanup.extendDeadline(now)
-	for _, o := range l.observed {
+	for _, o := range l.observations {
 		l.giveUpScansOf(o)
 	}
 	for _, c := range l.processes {
@@ -130,7 +130,7 @@ func (l *Loop) tickOrphanCleanup(now time.Time) time.Time {
 
 // scanOrphan scans an orphan and its descendants, and then calls then.
 func (l *Loop) scanOrphan(p procfs.Stat, then func()) {
-	if l.observed[p.Pid] != nil || l.cleanup.proof != event.ProofExact {
+	if l.observations[p.Pid] != nil || l.cleanup.proof != event.ProofExact {
 		then()
 		return
 	}
@@ -149,7 +149,7 @@ func (l *Loop) terminateOrphan(p procfs.Stat) {
 	if again, err := procfs.ReadStat(p.Pid); err != nil || identityOf(again) != identityOf(p) {
 		return // it ended during the scan, and its pid may be recycled
 	}
-	o := l.observed[p.Pid]
+	o := l.observations[p.Pid]
 	if p.Stopped() || o != nil && o.machine.State.IsJobStopped() {
 		_ = unix.Kill(p.Pid, unix.SIGCONT) // a stopped process cannot handle an earlier signal
 	}
@@ -178,7 +178,7 @@ func (l *Loop) hasChildren() bool {
 
 // hasPendingScans reports whether an fd scan of a process is running.
 func (l *Loop) hasPendingScans() bool {
-	for _, o := range l.observed {
+	for _, o := range l.observations {
 		if o.running > 0 {
 			return true
 		}

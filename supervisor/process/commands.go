@@ -105,7 +105,7 @@ func (l *Loop) SetDeadline(t time.Time) {
 	l.commands.Put(func() {
 		now := time.Now()
 		l.budget.End = t
-		for _, o := range l.observed {
+		for _, o := range l.observations {
 			o.machine.SetBudget(l.budget, now)
 		}
 		for _, c := range l.processes { // stops in progress

@@ -57,14 +57,14 @@ func (l *Loop) startStop(c *childProcess, asked event.Proof) {
 	if c.phase.MainEnded() {
 		return // the stop is that of the survivors
 	}
-	if c.observed == nil {
+	if c.main == nil {
 		l.observeMain(c)
 	}
 }
 
 // observeMain starts to observe a main process.
 func (l *Loop) observeMain(c *childProcess) {
-	c.observed = l.observe(&observed{owner: c, pid: c.pid, comm: c.name})
+	c.main = l.observe(&observed{owner: c, pid: c.pid, comm: c.name})
 }
 
 // handleDelivery passes an event to the delivery state machine of a stop, and performs its
@@ -82,11 +82,11 @@ func (l *Loop) handleDelivery(c *childProcess, e phase.Event) {
 	case phase.Enqueue:
 		l.scanQueue = append(l.scanQueue, c)
 	case phase.Scan:
-		c.observed.signalDelay = limits.Scanning
+		c.main.signalDelay = limits.Scanning
 		l.scanBeforeStop(c, s.proof)
 	case phase.DeliverLate:
-		s.scanSkipped = lateReason(c.observed.signalDelay)
-		l.attach(c.observed, s.proof)
+		s.scanSkipped = lateReason(c.main.signalDelay)
+		l.attach(c.main, s.proof)
 		l.sendPending(c)
 	case phase.Deliver:
 		l.sendPending(c)
@@ -290,7 +290,7 @@ func (l *Loop) shortenWait(c *childProcess, now time.Time) {
 		d.Until = earlier(d.Until, now.Add(limits.Queued))
 	case phase.Scanning:
 		until := now.Add(limits.Scanning)
-		if o := c.observed; until.Before(d.Until) {
+		if o := c.main; until.Before(d.Until) {
 			o.signalDelay -= d.Until.Sub(until)
 			d.Until = until
 			if o.firstScanLimit != nil {
@@ -303,7 +303,7 @@ func (l *Loop) shortenWait(c *childProcess, now time.Time) {
 // scanBeforeStop scans a main process and its descendants at the start of a stop, attaches to
 // them, and then sends the pending signals.
 func (l *Loop) scanBeforeStop(c *childProcess, asked event.Proof) {
-	o, most := c.observed, l.maxTracedNow()
+	o, most := c.main, l.maxTracedNow()
 	limit := newScanLimit(c.stop.delivery.Until, minScannedFDs)
 	o.firstScanLimit = limit
 	o.firstScans++

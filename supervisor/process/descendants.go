@@ -12,7 +12,7 @@ import (
 // observeDescendant starts to observe a process below another one. It returns nil if it cannot.
 func (l *Loop) observeDescendant(parent *observed, pid int) *observed {
 	s, err := procfs.ReadStat(pid)
-	if err != nil || l.observed[pid] != nil || l.byPid[pid] != nil ||
+	if err != nil || l.observations[pid] != nil || l.byPid[pid] != nil ||
 		s.Dead() && procfs.IsGone(pid) {
 		return nil
 	}
@@ -82,7 +82,7 @@ const seizeBatch = 32
 func (l *Loop) observeTree(o *observed, tree []scannedProcess, then func()) {
 	n := min(len(tree), seizeBatch)
 	for _, m := range tree[:n] {
-		parent := l.observed[m.stat.PPid]
+		parent := l.observations[m.stat.PPid]
 		if parent == nil {
 			continue // its parent ended meanwhile, and it is an orphan
 		}
@@ -118,7 +118,8 @@ func (l *Loop) observeNewChildren(o *observed) {
 	for _, pid := range procfs.Children(o.pid) {
 		if child := l.observeDescendant(o, pid); child != nil {
 			if reason := o.evidence.ScanLate; reason != "" {
-				child.evidence.Err = fmt.Errorf("what it inherited is unknown: its parent: %s", reason)
+				child.evidence.Err = fmt.Errorf("what it inherited is unknown: its parent: %s",
+					reason)
 			}
 			l.scanDescendant(child, o.evidence.Before, func() {})
 		}

@@ -24,7 +24,7 @@ const describeLimit = 100 * time.Millisecond
 // while signals are pending or the process is in its exit stop: then the process waits for the
 // supervisor.
 func (l *Loop) diagnose(c *childProcess, sig unix.Signal) {
-	o := c.observed
+	o := c.main
 	if o == nil || c.phase.MainEnded() || c.stop.delivery.State.Waits() ||
 		o.machine.State.IsHeld() {
 		return

@@ -15,14 +15,14 @@ import (
 
 // reportExit reports the end of a main process, once no scan of it is running.
 func (l *Loop) reportExit(c *childProcess) {
-	o := c.observed
+	o := c.main
 	if c.phase != phase.Listed {
 		return
 	}
 	if !l.scansGivenUp() && c.inspections > 0 || o != nil && !l.tryResult(o) {
 		return
 	}
-	if c.tree.alive == 0 || c.tree.leave {
+	if c.tree.survivorCount == 0 || c.tree.leave {
 		c.phase.Handle(phase.NothingToWaitFor)
 	} else {
 		c.phase.Handle(phase.Survived)
@@ -31,7 +31,7 @@ func (l *Loop) reportExit(c *childProcess) {
 	if o != nil {
 		c.exited.FDs = o.result()
 		l.handleEvent(o, proof.Reaped, stopCause{})
-		if len(l.observed) > 0 {
+		if len(l.observations) > 0 {
 			l.schedule(time.Now().Add(detachAfter))
 		}
 		c.exited.Threads, c.exited.ThreadsAtEnd = o.threads, o.threadsAtEnd
@@ -83,12 +83,12 @@ func (l *Loop) checkTrees() {
 		return
 	}
 	t.scanDue = false
-	if len(t.ended) == 0 && len(t.changed) == 0 {
+	if len(t.endedSinceListing) == 0 && len(t.changedSinceListing) == 0 {
 		return
 	}
 	l.scanAdopted()
-	children := append(t.ended, t.changed...)
-	t.ended, t.changed = nil, nil
+	children := append(t.endedSinceListing, t.changedSinceListing...)
+	t.endedSinceListing, t.changedSinceListing = nil, nil
 	for _, c := range children {
 		l.checkTree(c)
 	}
@@ -105,7 +105,7 @@ func (l *Loop) checkTree(c *childProcess) {
 	}
 	switch {
 	case c.phase != phase.Outlived: // reportExit is called again, or the child process is over
-	case c.tree.alive > 0:
+	case c.tree.survivorCount > 0:
 		l.sendSurvivors(c)
 	default:
 		c.phase.Handle(phase.TreeEnded)
@@ -122,11 +122,11 @@ func (l *Loop) checkTree(c *childProcess) {
 // and gives its command no sd_notify socket, so such a process names no successor.
 func (l *Loop) promoteSuccessor(c *childProcess) bool {
 	a := l.trees.adopted[c.successor]
-	if c.successor == 0 || a == nil || a.owner != c || c.stop.started() || c.observed != nil {
+	if c.successor == 0 || a == nil || a.owner != c || c.stop.started() || c.main != nil {
 		return false
 	}
 	delete(l.trees.adopted, a.stat.Pid)
-	c.tree.alive--
+	c.tree.survivorCount--
 	c.pid, c.successor = a.stat.Pid, 0
 	c.phase.Handle(phase.Succeeded)
 	l.byPid[c.pid] = c

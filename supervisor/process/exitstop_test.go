@@ -54,7 +54,7 @@ func TestKillInExitStop(t *testing.T) {
 	b.Forward(1, unix.SIGUSR1, unix.SIGUSR1)
 	state := make(chan proof.State)
 	for late := time.Now().Add(timeout); ; {
-		b.commands.Put(func() { state <- b.processes[1].observed.machine.State })
+		b.commands.Put(func() { state <- b.processes[1].main.machine.State })
 		if s := <-state; s == proof.ExitStop {
 			break
 		} else if time.Now().After(late) {
@@ -62,7 +62,7 @@ func TestKillInExitStop(t *testing.T) {
 		}
 	}
 	b.commands.Put(func() {
-		o := b.processes[1].observed
+		o := b.processes[1].main
 		_ = unix.Kill(o.pid, unix.SIGKILL)
 		// The loop runs this function, and cannot reap.
 		for late := time.Now().Add(timeout); time.Now().Before(late); {

@@ -33,7 +33,7 @@ func (l *Loop) scanForHolders() {
 	}
 	l.holders.queue, l.holders.scanning = nil, true
 	var ending []int
-	for pid, o := range l.observed {
+	for pid, o := range l.observations {
 		if o.hasEnded() {
 			ending = append(ending, pid)
 		}

@@ -15,7 +15,7 @@ type member struct {
 // exit stop: of two processes that exit at the same time, the one whose exit stop is later does
 // not count the other as a holder, so one of them is the last holder of a socket.
 func (l *Loop) othersInTree(o *observed) (all []member) {
-	for pid, other := range l.observed {
+	for pid, other := range l.observations {
 		_, exits := other.machine.Data.(*proof.ExitStopData)
 		if other != o && other.sockets == o.sockets && !exits && !other.hasEnded() {
 			all = append(all, member{pid, other.evidence.Before})

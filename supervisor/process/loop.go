@@ -39,7 +39,7 @@ func New(opt Options) (*Loop, error) {
 		tracing:  newTracing(),
 		trees:    newTrees(),
 	}
-	l.perform, l.mainEnded = l.performAction, l.reportExit
+	l.perform, l.tryReportExit = l.performAction, l.reportExit
 	if err := spawn.OpenPoller(); err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func (l *Loop) runDue(now time.Time) time.Time {
 		due(l.tickDelivery(c, now))
 		l.continueDue(c)
 	}
-	for _, o := range l.observed {
+	for _, o := range l.observations {
 		due(l.tickObserved(o, now))
 	}
 	if l.cleanup != nil {

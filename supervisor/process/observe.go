@@ -13,7 +13,7 @@ func (l *Loop) observe(o *observed) *observed {
 	o.machine = proof.New(o.isMain(), l.privileged)
 	o.firstSeen, o.sockets = time.Now(), l.treeSocketsOf(o.owner)
 	o.machine.SetBudget(l.budget, o.firstSeen)
-	l.observed[o.pid] = o
+	l.observations[o.pid] = o
 	l.updateTraceSet(o)
 	return o
 }
@@ -48,7 +48,7 @@ func (l *Loop) observedEnded(o *observed) {
 // is running, finish completes what waited for that.
 func (l *Loop) finish(o *observed) {
 	if o.isMain() {
-		l.mainEnded(o.owner)
+		l.tryReportExit(o.owner)
 		return
 	}
 	l.tryResult(o) // its state machine reports the end
@@ -85,7 +85,7 @@ func (l *Loop) tickObserved(o *observed, now time.Time) time.Time {
 	if at, e := o.machine.Timer(); !at.IsZero() && !now.Before(at) {
 		l.handleEvent(o, e, stopCause{tid: o.machine.Thread()})
 		if e == proof.BudgetSpent && o.isMain() {
-			l.mainEnded(o.owner)
+			l.tryReportExit(o.owner)
 		}
 	}
 	if at := l.detachAt(o); !at.IsZero() && !now.Before(at) {

@@ -36,7 +36,7 @@ func TestDetachFromSurvivors(t *testing.T) {
 			t.Fatalf("it is traced by %d (%v)", s.Tracer, err)
 		}
 		watched := make(chan bool)
-		b.commands.Put(func() { watched <- b.observed[pid] != nil })
+		b.commands.Put(func() { watched <- b.observations[pid] != nil })
 		if !<-watched && s.Tracer == 0 {
 			break
 		}

@@ -71,12 +71,12 @@ func (l *Loop) reaped(pid int, status unix.WaitStatus, usage unix.Rusage, orphan
 		delete(l.groupSignalled, group)
 	}
 	l.trees.scanDue = true
-	l.trees.ended = append(l.trees.ended, c)
+	l.trees.endedSinceListing = append(l.trees.endedSinceListing, c)
 	l.takeTerminal(c)
 	c.phase.Handle(phase.MainReaped)
 	l.removeTracee(pid)
-	if c.observed != nil {
-		l.handleEvent(c.observed, proof.End, stopCause{})
+	if c.main != nil {
+		l.handleEvent(c.main, proof.End, stopCause{})
 	}
 	c.exited = Exited{
 		Process: c.id, Pid: pid, Exit: exit, Status: status, At: time.Now(), Rusage: usage,
@@ -94,7 +94,7 @@ func (l *Loop) otherReaped(pid int, status unix.WaitStatus, stat procfs.Stat) {
 	if thread {
 		return
 	}
-	if o := l.observed[pid]; o != nil {
+	if o := l.observations[pid]; o != nil {
 		o.status = &status
 		l.observedEnded(o)
 		if stat.PPid != os.Getpid() {
@@ -102,7 +102,7 @@ func (l *Loop) otherReaped(pid int, status unix.WaitStatus, stat procfs.Stat) {
 		}
 	}
 	child := l.removeAdopted(pid)
-	if o := l.observed[pid]; child == "" && o != nil && o.owner != nil {
+	if o := l.observations[pid]; child == "" && o != nil && o.owner != nil {
 		child = o.owner.name // it was adopted and ended since the last listing
 	}
 	l.report(OrphanReaped{Child: child, Pid: pid, Command: stat.Comm, Exit: exitOf(status)})

@@ -109,7 +109,7 @@ func (l *Loop) continueOnce(c *childProcess) {
 // stopped reports whether job control stopped the main process. For a traced process the state
 // machine knows it, see proof.GroupStop.
 func (c *childProcess) stopped() bool {
-	if o := c.observed; o != nil && o.machine.State.IsTraced() {
+	if o := c.main; o != nil && o.machine.State.IsTraced() {
 		return o.machine.State.IsJobStopped()
 	}
 	if c.terminal { // checkJobStops collects its stops

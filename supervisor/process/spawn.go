@@ -54,7 +54,7 @@ func (l *Loop) fork(id ID, s Spec, p *spawn.Prepared, own []int, err error) {
 	c := &childProcess{
 		id: id, name: s.Name, pid: pid, scope: s.Scope, traceFrom: s.TraceFrom,
 		sockets:  p.Inherited,
-		terminal: s.Terminal && !s.Session, tree: newProcessTree(mark, s.LeaveDescendants),
+		terminal: s.Terminal && !s.Session, tree: newTreeState(mark, s.LeaveDescendants),
 		handling: handling{startedAt: time.Now(), limit: s.KillHold, probed: s.Probed},
 		phase:    phase.Running,
 	}
@@ -126,8 +126,8 @@ func (l *Loop) attachAtSpawn(c *childProcess) {
 		return
 	}
 	l.observeMain(c)
-	l.addTracee(c.observed, c.pid)
-	l.handleEvent(c.observed, proof.Seized, stopCause{})
+	l.addTracee(c.main, c.pid)
+	l.handleEvent(c.main, proof.Seized, stopCause{})
 }
 
 // setMark gives the mark with a number to the processes that the loop forks from now on. 0

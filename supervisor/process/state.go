@@ -156,8 +156,8 @@ func newScans() scans { return scans{workers: newWorkerPool(), scannedPrograms: 
 
 // tracing has the observed processes: those that the loop traces or samples.
 type tracing struct {
-	observed map[int]*observed // by pid
-	tids     map[int]*observed // by traced thread
+	observations map[int]*observed // by pid
+	tids         map[int]*observed // by traced thread
 	// forkParents has the parent of each forked process that has not stopped for the
 	// first time, by the pid of the forked process.
 	forkParents map[int]*observed
@@ -167,18 +167,20 @@ type tracing struct {
 	// orphanSockets are the sockets of these orphans.
 	orphanSockets treeSockets
 	privileged    bool // we have CAP_SYS_PTRACE
+	// perform is performAction, and tryReportExit is reportExit. They are fields because both
+	// functions call handleEvent, and the files of the package form no cycle.
+	//
 	// perform carries out an action of the state machine of an observed process.
 	perform func(*observed, proof.Action, stopCause)
-	// mainEnded continues with a child process whose main process has ended, once no fd
-	// scan of it is running.
-	mainEnded func(*childProcess)
+	// tryReportExit reports the end of a main process, unless an fd scan of it is running.
+	tryReportExit func(*childProcess)
 }
 
 func newTracing() tracing {
 	return tracing{
-		observed:    map[int]*observed{},
-		tids:        map[int]*observed{},
-		forkParents: map[int]*observed{},
+		observations: map[int]*observed{},
+		tids:         map[int]*observed{},
+		forkParents:  map[int]*observed{},
 	}
 }
 
@@ -203,10 +205,10 @@ type trees struct {
 	unmarkedMembers map[identity]*childProcess
 	// zombies are dead processes that are not reaped yet. With hundreds of them, reading
 	// each again after each round of reaping takes longer than the reaping.
-	zombies map[int]bool
-	scanDue bool            // a process died since the last listing
-	ended   []*childProcess // their main process ended since the last listing
-	changed []*childProcess // an adopted process of theirs was reaped since then
+	zombies             map[int]bool
+	scanDue             bool            // a process died since the last listing
+	endedSinceListing   []*childProcess // their main process ended since the last listing
+	changedSinceListing []*childProcess // an adopted process of theirs was reaped since then
 }
 
 func newTrees() trees {

@@ -58,7 +58,7 @@ func (l *Loop) scanSurvivor(c *childProcess, a *adopted, then func()) {
 	if s, err := procfs.ReadStat(a.stat.Pid); err == nil && s.Stopped() {
 		a.stopped = true // a traced process does not show it
 	}
-	if c.stop.proof == event.ProofExact && l.observed[a.stat.Pid] == nil {
+	if c.stop.proof == event.ProofExact && l.observations[a.stat.Pid] == nil {
 		if o := l.observeAdopted(c, a.stat); o != nil {
 			l.scanDescendant(o, nil, then)
 			return
@@ -90,7 +90,7 @@ func (l *Loop) signalSurvivor(c *childProcess, a *adopted, d pendingSignal) {
 // handle a signal.
 func (l *Loop) continueStopped(a *adopted) {
 	s, err := procfs.ReadStat(a.stat.Pid)
-	o := l.observed[a.stat.Pid]
+	o := l.observations[a.stat.Pid]
 	if a.stopped || err == nil && s.Stopped() || o != nil && o.machine.State.IsJobStopped() {
 		a.stopped = false
 		_ = unix.Kill(a.stat.Pid, unix.SIGCONT)
@@ -112,7 +112,7 @@ func (l *Loop) killSurvivors(c *childProcess) {
 
 // killBelow sends SIGKILL once to the descendants of a main process that got it.
 func (l *Loop) killBelow(c *childProcess) {
-	if c.tree.alive == 0 && len(procfs.Children(c.pid)) == 0 {
+	if c.tree.survivorCount == 0 && len(procfs.Children(c.pid)) == 0 {
 		return // as with most processes
 	}
 	l.killListed(c, func() (all []procfs.Stat) {
@@ -148,7 +148,7 @@ func (l *Loop) killListed(c *childProcess, list func() []procfs.Stat) (next time
 // needs none.
 func (l *Loop) tickTree(c *childProcess, now time.Time) time.Time {
 	n := len(c.tree.steps)
-	if !c.phase.MainEnded() || c.tree.alive == 0 || c.tree.leave || c.isOver() || n == 0 {
+	if !c.phase.MainEnded() || c.tree.survivorCount == 0 || c.tree.leave || c.isOver() || n == 0 {
 		return time.Time{}
 	}
 	last := c.tree.steps[n-1]

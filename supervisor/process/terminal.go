@@ -18,7 +18,7 @@ func (l *Loop) checkJobStops() {
 		return // no child process has a terminal
 	}
 	for pid, c := range l.byPid {
-		if o := c.observed; !c.terminal || o != nil && len(o.traced) > 0 { // see checkTracedJobStop
+		if o := c.main; !c.terminal || o != nil && len(o.traced) > 0 { // see checkTracedJobStop
 			continue
 		}
 		var info siginfo

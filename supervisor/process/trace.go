@@ -54,7 +54,7 @@ func (l *Loop) stopEvent(o *observed, tid int, status unix.WaitStatus) (proof.Ev
 // with a new thread, a process that an observed process forked, or a thread that got the pid in
 // execve(2). It returns nil if the thread is not to be traced.
 func (l *Loop) adoptThread(tid int) *observed {
-	if o := l.observed[tid]; o != nil && !o.inState(proof.Reported) {
+	if o := l.observations[tid]; o != nil && !o.inState(proof.Reported) {
 		l.newThread(o, tid)
 		return o
 	}
@@ -62,7 +62,7 @@ func (l *Loop) adoptThread(tid int) *observed {
 	if err != nil {
 		return nil
 	}
-	if o := l.observed[s.Tgid]; o != nil && !o.inState(proof.Reported) {
+	if o := l.observations[s.Tgid]; o != nil && !o.inState(proof.Reported) {
 		l.newThread(o, tid)
 		return o
 	}
@@ -71,7 +71,7 @@ func (l *Loop) adoptThread(tid int) *observed {
 	}
 	parent := l.forkParents[tid]
 	if parent == nil {
-		parent = l.observed[s.PPid]
+		parent = l.observations[s.PPid]
 	}
 	if parent != nil && !l.mayTrace(parent.owner, tid) {
 		delete(l.forkParents, tid)
@@ -162,8 +162,8 @@ func (l *Loop) performAction(o *observed, a proof.Action, c stopCause) {
 	case proof.Report:
 		l.reportEnd(o)
 	case proof.Forget:
-		if l.observed[o.pid] == o {
-			delete(l.observed, o.pid)
+		if l.observations[o.pid] == o {
+			delete(l.observations, o.pid)
 		}
 	}
 }

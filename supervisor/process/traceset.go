@@ -25,10 +25,10 @@ func (l *Loop) maxTracedNow() int {
 
 // traceSetOf returns the trace set of a child process. For nil it returns that of the orphans.
 func (l *Loop) traceSetOf(c *childProcess) *traceSet {
-	if c == nil || c.observed == nil {
+	if c == nil || c.main == nil {
 		return &l.orphanSet
 	}
-	return &c.observed.traceSet
+	return &c.main.traceSet
 }
 
 // mayTrace reports whether one more process of a tree may be traced, and records the process if
