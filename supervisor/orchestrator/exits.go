@@ -136,15 +136,21 @@ func (o *Orchestrator) reportCut(inst *instance, x process.Exited) {
 	if !byStop || e.Disposition != "default" || x.FDs.Proof != event.ProofExact {
 		return
 	}
-	for _, fd := range x.FDs.After {
-		connected := strings.HasPrefix(fd.Target, "tcp ") && fd.Detail.State == "established"
-		if connected && x.FDs.Holders[fd.Num] == "" {
-			e.Cut++
-		}
-	}
-	if e.Cut > 0 {
+	if e.Cut = cutConnections(x.FDs); e.Cut > 0 {
 		o.opt.Sink.Emit(e)
 	}
+}
+
+// cutConnections counts the TCP connections that ended with a process: those that it had open at
+// its exit and that no other process holds.
+func cutConnections(fds process.FDResult) (n int) {
+	for _, fd := range fds.After {
+		connected := strings.HasPrefix(fd.Target, "tcp ") && fd.Detail.State == "established"
+		if connected && fds.Holders[fd.Num] == "" {
+			n++
+		}
+	}
+	return n
 }
 
 // onDescendantEnded reports the end of a descendant.

@@ -340,3 +340,25 @@ func TestKnownFDs(t *testing.T) {
 		})
 	}
 }
+
+// TestCutConnections checks that listeners, unix sockets and sockets that others hold do not count.
+func TestCutConnections(t *testing.T) {
+	socket := func(n int, target, state string) procfs.FD {
+		return procfs.FD{
+			Num: n, Kind: "socket", Target: target, Detail: procfs.FDDetail{State: state},
+		}
+	}
+	fds := process.FDResult{
+		After: []procfs.FD{
+			socket(3, "tcp 0.0.0.0:80 listen", "listen"),
+			socket(4, "tcp 10.0.0.1:80 -> 10.0.0.2:4000", "established"),
+			socket(5, "tcp 10.0.0.1:80 -> 10.0.0.2:4001", "established"),
+			socket(6, "tcp 10.0.0.1:80 -> 10.0.0.2:4002", "close-wait"),
+			socket(7, "unix /run/x.sock", "established"),
+		},
+		Holders: map[int]string{5: "sh (pid 20)"},
+	}
+	if n := cutConnections(fds); n != 1 {
+		t.Errorf("%d connections were cut, want 1", n)
+	}
+}
