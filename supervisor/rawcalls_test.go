@@ -17,13 +17,13 @@ import (
 // block. Go's scheduler does not know of a raw call and cannot preempt its thread. The next garbage
 // collection would wait for the thread with all other goroutines stopped, including the last guard.
 var raws = map[string]string{
-	"process/spawn/syscall.go call":                  "changes the ids of a thread of the start verb",
+	"process/spawn/syscall.go call":                  "changes the ids of its thread",
 	"process/spawn/attributes.go SYS_RT_SIGACTION":   "changes a table of the start verb's process",
 	"process/spawn/attributes.go SYS_RT_SIGPROCMASK": "changes a mask of the start verb's thread",
 	"process/syscalls.go call":                       "changes the ids of a thread",
 	"process/syscalls.go SYS_WAITID":                 "has WNOHANG",
 	"process/syscalls.go SYS_WAIT4":                  "has WNOHANG",
-	"process/syscalls.go SYS_PTRACE":                 "concerns a stopped thread, or is PTRACE_INTERRUPT",
+	"process/syscalls.go SYS_PTRACE":                 "waits for no thread",
 	"procfs/stat.go SYS_OPENAT":                      "/proc is in memory",
 	"procfs/stat.go SYS_READ":                        "/proc is in memory",
 	"procfs/stat.go SYS_CLOSE":                       "/proc is in memory",
@@ -81,7 +81,8 @@ func TestRawCallsCannotBlock(t *testing.T) {
 			return true
 		})
 		if seized {
-			t.Errorf("%s attaches with the raw function ptrace, which can block: use ptraceSeize", path)
+			t.Errorf("%s attaches with the raw function ptrace, which can block: use ptraceSeize",
+				path)
 		}
 		return nil
 	})
