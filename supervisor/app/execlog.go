@@ -38,14 +38,10 @@ func (s *execFilter) Emit(e event.Event) {
 	case event.Failed, event.UnexpectedEnd: // the exit code tells it
 		return
 	case event.Reaped:
-		s.recorder.Begin("the command ended")
 		if s.opt.Verbose == 0 {
 			return
 		}
 	case event.FDClosed:
-		if x.Owner != "supervisor" {
-			s.recorder.Begin("the command ended")
-		}
 		if x.Finding != "" && s.addRow(rowOf(x)) {
 			return
 		}

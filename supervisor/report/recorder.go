@@ -142,18 +142,6 @@ func (r *Recorder) received(e event.SignalReceived, at time.Time) {
 	}
 }
 
-// Begin begins the recording of the stop, if it has not begun. exec calls it when its command ends
-// by itself, which begins the stop.
-func (r *Recorder) Begin(reason string) {
-	at := r.now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.began.IsZero() {
-		r.reason = reason
-		r.begin(at)
-	}
-}
-
 func (r *Recorder) begin(at time.Time) {
 	if !r.began.IsZero() {
 		return
