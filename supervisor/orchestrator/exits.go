@@ -42,7 +42,8 @@ func (o *Orchestrator) onExited(x process.Exited) {
 func (o *Orchestrator) judgeExit(inst *instance, x process.Exited) *outcome {
 	out := &outcome{
 		success: inst.succeeded(x.Status), reason: fmt.Sprintf("exited with code %d", x.Exit.Code),
-		notReady: inst.state == lifecycle.Starting, wanted: inst.goal == rollout.Run,
+		notReady: inst.state == lifecycle.Starting,
+		wanted:   inst.goal == rollout.Run && inst.state != lifecycle.Replacing,
 	}
 	if x.Exit.Signal != "" {
 		out.reason = "ended by " + x.Exit.Signal

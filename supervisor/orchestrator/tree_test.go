@@ -174,6 +174,22 @@ func TestFailureBeforeTheStopCounts(t *testing.T) {
 	}
 }
 
+// TestReplacedProcessDoesNotFail checks that a process that a reload stops does not count as failed
+// if a shutdown begins while its descendants end, whatever its exit code is.
+func TestReplacedProcessDoesNotFail(t *testing.T) {
+	runScript(t, configs(newConfig(child("a", never)), newConfig(child("a", never, args("2")))),
+		[]step{
+			{"", "spawn a"},
+			{"spawned a", "a ready"},
+			{"reload-later 1", "SIGTERM a"},
+			{"main-exit a 7", "a outlived by [worker (pid 77)]"},
+			{"TERM", "ignored: a stop began before it was fully applied"},
+			{"exit a", "cleanup"},
+			{"cleaned-up", ""},
+			{"end", "graceful 0: spawned 1, reaped 1, orphans 0, killed 0, left 0"},
+		})
+}
+
 // TestSharedTimeout checks that a child without a kill_timeout has 5 s in a restart or a reload,
 // and its share of the deadline in the final stop.
 func TestSharedTimeout(t *testing.T) {
