@@ -109,6 +109,16 @@ func TestHaltedUpdate(t *testing.T) {
 			{"exit a2", "spawn a2+"},
 			{"spawned a2", "a2 ready"},
 		}},
+		{"the only instance fails: no other one is left to be halted", configs(
+			newConfig(child("a", ignored), child("b")),
+			newConfig(child("a", args("+"), never, ignored), child("b")),
+		), []step{
+			{"spawned a", "spawn a, spawn b, a ready"},
+			{"spawned b", "b ready"},
+			{"reload 1", "SIGTERM a"},
+			{"exit a", "spawn a+"},
+			{"spawn-failed a", "a not spawned, a failed, reloaded +[] -[] ~[a] =[b]"},
+		}},
 		{"exit code 0 before ready is a failed update", configs(newConfig(
 			child("a*2", maxParallel(1)),
 		),
@@ -190,6 +200,16 @@ func TestUpdateOfDependents(t *testing.T) {
 			{"exit b2", "SIGTERM a"},
 			{"exit a", "spawn a+"},
 			{"spawned a", "a ready, spawn b1+, spawn b2+, spawn b3+"},
+		}},
+		{"a dependent that did not change keeps its process", configs(
+			newConfig(child("a"), child("b", after("a"))),
+			newConfig(child("a", args("+")), child("b", after("a"))),
+		), []step{
+			{"spawned a", "spawn a, a ready, spawn b"},
+			{"spawned b", "b ready"},
+			{"reload 1", "SIGTERM a"},
+			{"exit a", "spawn a+"},
+			{"spawned a", "a ready, reloaded +[] -[] ~[a] =[b]"},
 		}},
 		{"a dependency that restarts during the update", configs(
 			newConfig(child("a"), child("b*2", after("a"), maxParallel(1))),
@@ -398,6 +418,26 @@ func TestRollback(t *testing.T) {
 				"rejected: b1: exited with code 1 before it was ready" + restored},
 			step{"health", ""},
 		)},
+	})
+}
+
+// TestHaltedRollback checks that a rollback is halted if an old process fails too.
+func TestHaltedRollback(t *testing.T) {
+	old := newConfig(child("a*2", maxParallel(1), never, ignored))
+	edited := withRollback(newConfig(child("a*2", maxParallel(1), never, ignored, args("+"))))
+	runScripts(t, []script{
+		{"the restored process cannot be spawned", configs(old, edited), []step{
+			{"spawned a1", "spawn a1, spawn a2, a1 ready"},
+			{"spawned a2", "a2 ready"},
+			{"reload 1", "SIGTERM a1"},
+			{"exit a1", "spawn a1+"},
+			{"spawned a1", "a1 ready, SIGTERM a2"},
+			{"exit a2", "spawn a2+"},
+			{"spawn-failed a2", "a2 not spawned, rollback for a2, spawn a2"},
+			{"spawn-failed a2", "a2 not spawned, a2 failed, halted a: the new a2 has failed"},
+			{"wait 1h", ""},
+			{"health", "the reload of a is halted: the new a2 has failed"},
+		}},
 	})
 }
 
