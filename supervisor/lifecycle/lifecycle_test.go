@@ -43,7 +43,7 @@ func TestNext(t *testing.T) {
 		{Stopping, StepTimedOut, Stopping, NextStep},
 		{Stopping, Kill, Stopping, LastStep},
 		{Stopping, EndedToRestart, Stopped, Nothing}, // no process follows a stop
-		{Ready, EndedBeforeStop, Stopped, Nothing},
+		{Ready, EndedUnwanted, Stopped, Nothing},
 		{Stopped, Start, Stopped, Nothing},
 		{Stopped, DelayElapsed, Stopped, Nothing}, // stale timer
 		{Ready, BecameReady, Ready, Nothing},
@@ -60,7 +60,7 @@ func TestNext(t *testing.T) {
 // TestStopEndsInEveryState plays random events.
 // Every stop ends, and no process is spawned after it.
 func TestStopEndsInEveryState(t *testing.T) {
-	events, ends := Events(), []Event{EndedWell, EndedBadly, EndedToRestart, EndedBeforeStop}
+	events, ends := Events(), []Event{EndedWell, EndedBadly, EndedToRestart, EndedUnwanted}
 	for range 20_000 {
 		s := Waiting
 		for range rand.N(30) {

@@ -5,26 +5,26 @@ type Event uint8
 
 // The events.
 const (
-	Start           Event = iota // its dependencies allow the start
-	BecameReady                  // its process is ready
-	ReadyTimedOut                // its process was not ready in time
-	CheckFailed                  // its process was ready, and a check or the watchdog failed
-	MainEnded                    // its main process ended, and descendants outlive it
-	EndedWell                    // its process ended; no other one follows
-	EndedBadly                   // its process failed; no other one follows
-	EndedToRestart               // its process ended; the next one follows after a delay
-	EndedBeforeStop              // its process ended before the first step of a stop that was due
-	DelayElapsed                 // the restart delay is over
-	Stop                         // it is to be stopped
-	Replace                      // its process is to be replaced by one of a new specification
-	StepTimedOut                 // the timeout of a step of the stop sequence is over
-	Escalate                     // the next step is to be taken now
-	Kill                         // the last step, SIGKILL, is to be taken now
+	Start          Event = iota // its dependencies allow the start
+	BecameReady                 // its process is ready
+	ReadyTimedOut               // its process was not ready in time
+	CheckFailed                 // its process was ready, and a check or the watchdog failed
+	MainEnded                   // its main process ended, and descendants outlive it
+	EndedWell                   // its process ended; no other one follows
+	EndedBadly                  // its process failed; no other one follows
+	EndedToRestart              // its process ended; the next one follows after a delay
+	EndedUnwanted               // its process ended, and a stop, a replacement or a rollback is due
+	DelayElapsed                // the restart delay is over
+	Stop                        // it is to be stopped
+	Replace                     // its process is to be replaced by one of a new specification
+	StepTimedOut                // the timeout of a step of the stop sequence is over
+	Escalate                    // the next step is to be taken now
+	Kill                        // the last step, SIGKILL, is to be taken now
 )
 
 var eventNames = [...]string{
 	"start", "became ready", "ready timed out", "check failed", "main process ended", "ended well",
-	"ended badly", "ended, restart due", "ended before the stop", "delay elapsed", "stop",
+	"ended badly", "ended, restart due", "ended, not wanted", "delay elapsed", "stop",
 	"replace", "step timed out", "escalate", "kill",
 }
 
@@ -42,7 +42,7 @@ func Events() []Event {
 // Ended reports whether the event is the end of a process.
 func (e Event) Ended() bool {
 	switch e {
-	case EndedWell, EndedBadly, EndedToRestart, EndedBeforeStop:
+	case EndedWell, EndedBadly, EndedToRestart, EndedUnwanted:
 		return true
 	}
 	return false
@@ -84,47 +84,47 @@ var table = map[State]map[Event]transition{
 		Stop:  {Stopped, Nothing},
 	},
 	Starting: {
-		BecameReady:     {Ready, Nothing},
-		ReadyTimedOut:   {Unready, NextStep},
-		MainEnded:       {Ending, NextStep},
-		EndedWell:       {Succeeded, Complete},
-		EndedBadly:      {Failed, Fail},
-		EndedToRestart:  {BackingOff, ScheduleRestart},
-		EndedBeforeStop: {Stopped, Nothing},
-		Stop:            {Stopping, NextStep},
-		Replace:         {Replacing, NextStep},
+		BecameReady:    {Ready, Nothing},
+		ReadyTimedOut:  {Unready, NextStep},
+		MainEnded:      {Ending, NextStep},
+		EndedWell:      {Succeeded, Complete},
+		EndedBadly:     {Failed, Fail},
+		EndedToRestart: {BackingOff, ScheduleRestart},
+		EndedUnwanted:  {Stopped, Nothing},
+		Stop:           {Stopping, NextStep},
+		Replace:        {Replacing, NextStep},
 	},
 	Ready: {
-		CheckFailed:     {Unready, NextStep},
-		MainEnded:       {Ending, NextStep},
-		EndedWell:       {Succeeded, Complete},
-		EndedBadly:      {Failed, Fail},
-		EndedToRestart:  {BackingOff, ScheduleRestart},
-		EndedBeforeStop: {Stopped, Nothing},
-		Stop:            {Stopping, NextStep},
-		Replace:         {Replacing, NextStep},
+		CheckFailed:    {Unready, NextStep},
+		MainEnded:      {Ending, NextStep},
+		EndedWell:      {Succeeded, Complete},
+		EndedBadly:     {Failed, Fail},
+		EndedToRestart: {BackingOff, ScheduleRestart},
+		EndedUnwanted:  {Stopped, Nothing},
+		Stop:           {Stopping, NextStep},
+		Replace:        {Replacing, NextStep},
 	},
 	Unready: {
-		EndedWell:       {Failed, Fail}, // exit code 0 after a failed check is no success
-		EndedBadly:      {Failed, Fail},
-		EndedToRestart:  {BackingOff, ScheduleRestart},
-		EndedBeforeStop: {Stopped, Nothing},
-		Stop:            {Stopping, Nothing}, // the stop sequence has begun
-		Replace:         {Replacing, Nothing},
-		StepTimedOut:    {Unready, NextStep},
-		Escalate:        {Unready, NextStep},
-		Kill:            {Unready, LastStep},
+		EndedWell:      {Failed, Fail}, // exit code 0 after a failed check is no success
+		EndedBadly:     {Failed, Fail},
+		EndedToRestart: {BackingOff, ScheduleRestart},
+		EndedUnwanted:  {Stopped, Nothing},
+		Stop:           {Stopping, Nothing}, // the stop sequence has begun
+		Replace:        {Replacing, Nothing},
+		StepTimedOut:   {Unready, NextStep},
+		Escalate:       {Unready, NextStep},
+		Kill:           {Unready, LastStep},
 	},
 	Ending: {
-		EndedWell:       {Succeeded, Complete},
-		EndedBadly:      {Failed, Fail},
-		EndedToRestart:  {BackingOff, ScheduleRestart},
-		EndedBeforeStop: {Stopped, Nothing},
-		Stop:            {Stopping, Nothing}, // the stop sequence has begun
-		Replace:         {Replacing, Nothing},
-		StepTimedOut:    {Ending, NextStep},
-		Escalate:        {Ending, NextStep},
-		Kill:            {Ending, LastStep},
+		EndedWell:      {Succeeded, Complete},
+		EndedBadly:     {Failed, Fail},
+		EndedToRestart: {BackingOff, ScheduleRestart},
+		EndedUnwanted:  {Stopped, Nothing},
+		Stop:           {Stopping, Nothing}, // the stop sequence has begun
+		Replace:        {Replacing, Nothing},
+		StepTimedOut:   {Ending, NextStep},
+		Escalate:       {Ending, NextStep},
+		Kill:           {Ending, LastStep},
 	},
 	BackingOff: {
 		DelayElapsed: {Waiting, Nothing},
@@ -132,24 +132,24 @@ var table = map[State]map[Event]transition{
 		Replace:      {Waiting, Nothing},
 	},
 	Replacing: {
-		EndedWell:       {Waiting, Nothing},
-		EndedBadly:      {Waiting, Nothing},
-		EndedToRestart:  {Waiting, Nothing},
-		EndedBeforeStop: {Waiting, Nothing},
-		Stop:            {Stopping, Nothing},
-		StepTimedOut:    {Replacing, NextStep},
-		Escalate:        {Replacing, NextStep},
-		Kill:            {Replacing, LastStep},
+		EndedWell:      {Waiting, Nothing},
+		EndedBadly:     {Waiting, Nothing},
+		EndedToRestart: {Waiting, Nothing},
+		EndedUnwanted:  {Waiting, Nothing},
+		Stop:           {Stopping, Nothing},
+		StepTimedOut:   {Replacing, NextStep},
+		Escalate:       {Replacing, NextStep},
+		Kill:           {Replacing, LastStep},
 	},
 	Stopping: {
-		EndedWell:       {Stopped, Nothing},
-		EndedBadly:      {Stopped, Nothing},
-		EndedToRestart:  {Stopped, Nothing},
-		EndedBeforeStop: {Stopped, Nothing},
-		Replace:         {Replacing, Nothing}, // a reload removed it, the next one has it again
-		StepTimedOut:    {Stopping, NextStep},
-		Escalate:        {Stopping, NextStep},
-		Kill:            {Stopping, LastStep},
+		EndedWell:      {Stopped, Nothing},
+		EndedBadly:     {Stopped, Nothing},
+		EndedToRestart: {Stopped, Nothing},
+		EndedUnwanted:  {Stopped, Nothing},
+		Replace:        {Replacing, Nothing}, // a reload removed it, the next one has it again
+		StepTimedOut:   {Stopping, NextStep},
+		Escalate:       {Stopping, NextStep},
+		Kill:           {Stopping, LastStep},
 	},
 	Succeeded: {Replace: {Waiting, Nothing}},
 	Failed:    {Replace: {Waiting, Nothing}},

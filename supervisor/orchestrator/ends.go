@@ -95,7 +95,7 @@ func (o *Orchestrator) judgeDeferred(inst *instance) {
 		d.timer.Stop()
 	}
 	if o.shutdown.isStopSignal(d.signal, d.at) {
-		o.apply(inst, lifecycle.EndedBeforeStop)
+		o.apply(inst, lifecycle.EndedUnwanted)
 		return
 	}
 	o.emitUnexpectedEnd(&endReport{event: d.report, output: d.output})
@@ -107,7 +107,7 @@ func (o *Orchestrator) judgeDeferred(inst *instance) {
 	if o.shutdown.phase != running {
 		o.failedBeforeStop(inst, out.reason)
 	}
-	o.apply(inst, lifecycle.EndedBeforeStop)
+	o.apply(inst, lifecycle.EndedUnwanted)
 }
 
 // handleOutcome handles the end of a process that is reported.
@@ -134,7 +134,7 @@ func exitCode(status unix.WaitStatus) int {
 func (o *Orchestrator) ended(inst *instance, out outcome) {
 	if inst.goal != rollout.Run {
 		o.judgeOlderFailure(inst, out)
-		o.apply(inst, lifecycle.EndedBeforeStop)
+		o.apply(inst, lifecycle.EndedUnwanted)
 		return
 	}
 	switch inst.state {
@@ -142,11 +142,11 @@ func (o *Orchestrator) ended(inst *instance, out outcome) {
 		d := inst.decideRestart(out)
 		inst.restarts.last = d
 		completed := d.Event == lifecycle.EndedWell && inst.spec.Policy.Oneshot
-		if !completed && o.mayRollBack(inst) {
+		if !completed && o.prepareRollback(inst) {
 			if out.notReady {
 				out.reason += " before it was ready"
 			}
-			o.apply(inst, lifecycle.EndedBeforeStop)
+			o.apply(inst, lifecycle.EndedUnwanted)
 			o.rollBack(inst, out.reason)
 			return
 		}

@@ -172,7 +172,7 @@ func (o *Orchestrator) onMainChanged(x process.MainChanged) {
 	}
 }
 
-func (o *Orchestrator) onInspectionDue(m inspectionDue) {
+func (o *Orchestrator) onDelayedAction(m delayedAction) {
 	inst := m.inst
 	if inst.process.id != m.process || !inst.state.HasProcess() {
 		return // stale
@@ -180,7 +180,7 @@ func (o *Orchestrator) onInspectionDue(m inspectionDue) {
 	switch m.kind {
 	case inspectReady:
 		o.opt.Processes.Inspect(m.process, inst.spec.Policy.KillSignal)
-	case notifyReload:
+	case reloadSignalDue:
 		o.sendReloadSignal(inst)
 	case diagnoseStop:
 		if s, ok := inst.stopSequence().Step(inst.stop.step); ok {

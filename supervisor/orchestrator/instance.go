@@ -43,10 +43,9 @@ type instance struct {
 // contains the instance.
 type order struct {
 	dependsOn []config.Dependency
-	// stopsBefore names the children that are stopped after the instance: see
-	// config.StoppedAfter.
-	stopsBefore []string
-	revision    int // of that configuration
+	// stoppedAfter names the children that are stopped after the instance: see plan.StoppedAfter.
+	stoppedAfter []string
+	revision     int // of that configuration
 }
 
 // restarts are the restarts of an instance.
@@ -126,7 +125,7 @@ type health struct {
 
 // inspection is what the fd scans and the signal dispositions of a process have shown.
 type inspection struct {
-	timers      []*time.Timer // of the inspections that are due
+	timers      []*time.Timer // of the scheduled actions
 	last        *process.Inspected
 	disposition string // of kill_signal, as it was reported last
 }
@@ -143,12 +142,12 @@ type notifications struct {
 
 // update is the state of an instance in a reload.
 type update struct {
-	hasSlot  bool
-	onTrial  bool // the specification of its processes is new and was never ready
-	replaced bool // it got another process since the last reload was reported
-	surge    *instance
-	surgeOf  *instance // nil: the instance is no surge
-	retired  bool      // another instance took its place
+	hasSlot       bool
+	unconfirmed   bool // a reload brought spec, and no process was ready by it yet
+	gotNewProcess bool // it got another process since the last reload was reported
+	surge         *instance
+	surgeOf       *instance // nil: the instance is no surge
+	retired       bool      // another instance took its place
 }
 
 // timer is the one timer of an instance.
@@ -194,10 +193,11 @@ func (inst *instance) satisfies(until config.Until) bool {
 	}
 }
 
-// updated reports whether the instance is ready, or has completed, by its newest specification.
+// updated reports whether the instance is ready, or has completed, by spec. The answer says nothing
+// about next: it concerns the reload only if the goal is Run and next is nil.
 func (inst *instance) updated() bool {
 	return inst.state == lifecycle.Ready && !inst.spec.Policy.Oneshot ||
-		inst.state.Satisfied() && !inst.update.onTrial
+		inst.state.Satisfied() && !inst.update.unconfirmed
 }
 
 // launchedLike reports whether the process is launched as spec says.
@@ -212,7 +212,7 @@ func (inst *instance) adoptNext() {
 		inst.inspect.disposition = ""
 	}
 	inst.spec, inst.next = inst.next, nil
-	inst.update.onTrial, inst.update.replaced = true, true
+	inst.update.unconfirmed, inst.update.gotNewProcess = true, true
 	inst.failed, inst.restarts.history = false, lifecycle.RestartHistory{}
 }
 

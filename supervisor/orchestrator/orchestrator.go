@@ -77,16 +77,16 @@ type outputs struct {
 
 // reloads is the state of reloads.
 type reloads struct {
-	loading   bool    // a configuration is being read
-	requested bool    // another reload was requested meanwhile
-	active    *reload // nil: none is being applied
-	down      map[string]bool
+	loading           bool            // a configuration is being read
+	requested         bool            // another reload was requested meanwhile
+	active            *reload         // nil: none is being applied
+	childrenGoingDown map[string]bool // see rollout.Down; nil: no reload is active
 }
 
 // reload is a configuration that is being applied.
 type reload struct {
-	from           *config.Config    // the configuration that was fully applied last
-	rollback       string            // why from is being restored; empty: it is not
+	lastApplied    *config.Config    // the configuration that was fully applied last
+	rollbackReason string            // why from is being restored; empty: it is not
 	halted         map[string]string // by child: why its update is halted
 	cannotRollBack bool
 }
@@ -145,7 +145,8 @@ type blockers struct {
 // dependents maps a child to the oldest revision of the instances that depend on it.
 type dependents map[string]int
 
-// block reports whether a dependent that knows the instance is among d.
+// block reports whether d has a dependent that the instance waits for. An instance does not wait
+// for a dependent of a newer revision: see mayStop.
 func (d dependents) block(inst *instance) bool {
 	oldest, found := d[inst.child()]
 	return found && oldest <= inst.revision
@@ -162,7 +163,7 @@ func New(opt Options) *Orchestrator {
 	for _, c := range o.cfg.Children {
 		for _, spec := range c.Instances {
 			inst := &instance{spec: spec}
-			inst.dependsOn, inst.stopsBefore = c.DependsOn, after[c.Name]
+			inst.dependsOn, inst.stoppedAfter = c.DependsOn, after[c.Name]
 			o.instances = append(o.instances, inst)
 		}
 	}

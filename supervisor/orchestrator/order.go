@@ -21,7 +21,7 @@ func (o *Orchestrator) dependenciesReady(inst *instance) bool {
 	})
 }
 
-// dependenciesCompleted reports whether all dependencies that must have completed have.
+// dependenciesCompleted reports whether each dependency that has to complete has completed.
 func (o *Orchestrator) dependenciesCompleted(inst *instance) bool {
 	return !slices.ContainsFunc(inst.dependsOn, func(d config.Dependency) bool {
 		return !d.StopsAfterDependent() && !o.groups[d.Child].satisfy(d.Until)
@@ -71,10 +71,10 @@ func (o *Orchestrator) reportBlocked(inst *instance) {
 // instance without a process may be stopped at any time.
 //
 // During reloads instances of several revisions of the file exist, and their orders can contradict
-// each other: a depended on b, and now b depends on a. So an instance only waits for dependents
-// whose revision still contained it. A circle of waits would then lie within one revision, and no
-// configuration has a circle. An instance that is no sidecar never waits for a sidecar, so no
-// circle leads through both.
+// each other: a depended on b, and now b depends on a. So an instance does not wait for a dependent
+// of a newer revision: that revision does not contain the instance, or another one has its place.
+// A circle of waits would then lie within one revision, and no configuration has a circle. An
+// instance that is no sidecar never waits for a sidecar, so no circle leads through both.
 func (o *Orchestrator) mayStop(inst *instance) bool {
 	if !inst.state.HasProcess() {
 		return true
@@ -108,7 +108,7 @@ func (o *Orchestrator) findBlockers() {
 // has no process any more, its own dependencies are still needed: a database stays after the
 // migration of a web server has completed. Only one revision is considered: see mayStop.
 func (o *Orchestrator) neededBy(inst *instance) []string {
-	all := inst.stopsBefore
+	all := inst.stoppedAfter
 	for i := 0; i < len(all); i++ {
 		g := o.groups[all[i]]
 		hasProcess := func(inst *instance) bool { return inst.state.HasProcess() }
@@ -119,7 +119,7 @@ func (o *Orchestrator) neededBy(inst *instance) []string {
 		if dependency.revision != inst.revision {
 			continue
 		}
-		for _, child := range dependency.stopsBefore {
+		for _, child := range dependency.stoppedAfter {
 			if !slices.Contains(all, child) {
 				all = append(slices.Clip(all), child)
 			}
@@ -176,7 +176,7 @@ func (o *Orchestrator) aboutToEnd(inst *instance) bool {
 	}
 	replaced := inst.goal == rollout.Replace && inst.update.hasSlot
 	return inst.goal == rollout.End ||
-		replaced && !rollout.UsesSurge(o.snapshotOf(inst), o.reloads.down)
+		replaced && !rollout.UsesSurge(o.snapshotOf(inst), o.reloads.childrenGoingDown)
 }
 
 // snapshot returns all instances as the planner of reloads wants them.
@@ -214,7 +214,7 @@ func (o *Orchestrator) snapshotOf(inst *instance) rollout.Instance {
 	}
 	for _, d := range inst.dependsOn {
 		if d.StopsAfterDependent() {
-			i.StoppedAfter = append(i.StoppedAfter, d.Child)
+			i.Needs = append(i.Needs, d.Child)
 		}
 	}
 	return i

@@ -31,8 +31,8 @@ func (o *Orchestrator) becomeReady(inst *instance) {
 		if !inst.spec.Policy.Oneshot { // of a oneshot only its completion is told
 			o.opt.Sink.Emit(event.Ready{Child: inst.spec.Name, Pid: p.pid, Elapsed: elapsed})
 		}
-		o.inspectLater(inst, inspectAfter, inspectReady)
-		inst.update.onTrial = inst.update.onTrial && inst.spec.Policy.Oneshot
+		o.actLater(inst, inspectAfter, inspectReady)
+		inst.update.unconfirmed = inst.update.unconfirmed && inst.spec.Policy.Oneshot
 		if o.shutdown.phase == running {
 			o.startChecks(inst)
 			o.startWatchdog(inst)
@@ -80,7 +80,7 @@ func (o *Orchestrator) readyTimedOut(inst *instance, timeout time.Duration, reas
 		Child: inst.spec.Name, Pid: inst.process.pid, Timeout: timeout, Reason: reason,
 	})
 	inst.health.failure = fmt.Sprintf("not ready within %v", timeout)
-	rollBack := o.mayRollBack(inst)
+	rollBack := o.prepareRollback(inst)
 	o.apply(inst, lifecycle.ReadyTimedOut)
 	if rollBack {
 		o.rollBack(inst, inst.health.failure)

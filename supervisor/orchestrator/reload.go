@@ -56,10 +56,10 @@ func (o *Orchestrator) onConfigLoaded(m configLoaded) {
 // not change keeps its process; a new policy applies at once.
 func (o *Orchestrator) applyConfig(cfg *config.Config) {
 	if o.reloads.active == nil {
-		o.reloads.active = &reload{from: o.cfg}
+		o.reloads.active = &reload{lastApplied: o.cfg}
 	}
 	r := o.reloads.active
-	r.rollback, r.cannotRollBack, r.halted = "", false, map[string]string{}
+	r.rollbackReason, r.cannotRollBack, r.halted = "", false, map[string]string{}
 	o.cfg = cfg
 	o.revision++
 	o.opt.Configure(cfg)
@@ -72,12 +72,12 @@ func (o *Orchestrator) applyConfig(cfg *config.Config) {
 	after := plan.StoppedAfter(cfg)
 	var instances []*instance
 	for _, c := range cfg.Children {
-		order := order{dependsOn: c.DependsOn, stopsBefore: after[c.Name], revision: o.revision}
+		order := order{dependsOn: c.DependsOn, stoppedAfter: after[c.Name], revision: o.revision}
 		for _, spec := range c.Instances {
 			inst := removed[spec.Name]
 			delete(removed, spec.Name)
 			if inst == nil {
-				inst = &instance{spec: spec, update: update{onTrial: true}}
+				inst = &instance{spec: spec, update: update{unconfirmed: true}}
 			} else {
 				o.setWanted(inst, spec)
 			}
@@ -114,7 +114,7 @@ func (o *Orchestrator) endRemoved(removed map[string]*instance) (ending []*insta
 func (o *Orchestrator) setWanted(inst *instance, spec *config.Instance) {
 	surge := inst.update.surge
 	surgeSame := surge != nil && surge.launchedLike(spec)
-	change := rollout.Compare(inst.state, inst.launchedLike(spec), surgeSame)
+	change := rollout.ChangeOf(inst.state, inst.launchedLike(spec), surgeSame)
 	if change == rollout.KeepSurge {
 		inst.next = spec
 		o.setPolicy(surge, spec)
@@ -140,7 +140,7 @@ func (o *Orchestrator) setPolicy(inst *instance, spec *config.Instance) {
 	if now.KillSignal != was.KillSignal {
 		inst.inspect.disposition = ""
 		if inst.state == lifecycle.Ready { // does the process handle the new signal?
-			o.inspectLater(inst, inspectAfter, inspectReady)
+			o.actLater(inst, inspectAfter, inspectReady)
 		}
 	}
 	scopeChanged := now.KillScope != was.KillScope || now.Descendants != was.Descendants
@@ -161,26 +161,29 @@ func (o *Orchestrator) sendReloadSignal(inst *instance) {
 	}
 	wait := handlerDelay - time.Since(inst.process.spawned)
 	if wait > 0 && inst.spec.Launch.Ready == nil {
-		o.inspectLater(inst, wait, notifyReload)
+		o.actLater(inst, wait, reloadSignalDue)
 		return
 	}
 	o.opt.Processes.Forward(inst.process.id, 0, sig)
 }
 
-// mayRollBack reports whether the failure of an instance takes the active reload back. It opens the
-// sockets of the previous configuration.
-func (o *Orchestrator) mayRollBack(inst *instance) bool {
+// prepareRollback reports whether the failure of an instance takes the active reload back. If so,
+// it has opened the sockets of the previous configuration. If a socket cannot be opened, it emits a
+// warning and reports false.
+func (o *Orchestrator) prepareRollback(inst *instance) bool {
 	r := o.reloads.active
 	if r == nil || o.shutdown.phase != running {
 		return false
 	}
 	state := rollout.Reload{
-		Enabled: o.cfg.Reload.Rollback, RollingBack: r.rollback != "", Impossible: r.cannotRollBack,
+		Enabled:     o.cfg.Reload.Rollback,
+		RollingBack: r.rollbackReason != "",
+		Impossible:  r.cannotRollBack,
 	}
-	if !rollout.RollsBack(state, inst.goal, inst.update.onTrial) {
+	if !rollout.RollsBack(state, inst.goal, inst.update.unconfirmed) {
 		return false
 	}
-	if err := o.openSockets(r.from); err != nil {
+	if err := o.openSockets(r.lastApplied); err != nil {
 		r.cannotRollBack = true
 		o.opt.Sink.Emit(event.Warning{What: "cannot roll back", Reason: err.Error()})
 		return false
@@ -191,8 +194,8 @@ func (o *Orchestrator) mayRollBack(inst *instance) bool {
 // rollBack restores the configuration that was in force before the reload.
 func (o *Orchestrator) rollBack(inst *instance, reason string) {
 	o.opt.Sink.Emit(event.RollbackStarted{Child: inst.spec.Name, Reason: reason})
-	o.applyConfig(o.reloads.active.from)
-	o.reloads.active.rollback = fmt.Sprintf(
+	o.applyConfig(o.reloads.active.lastApplied)
+	o.reloads.active.rollbackReason = fmt.Sprintf(
 		"%s: %s; the previous configuration is in force again", inst.spec.Name, reason)
 }
 
@@ -205,8 +208,8 @@ func (o *Orchestrator) finishReload() {
 	if !rollout.Finished(o.snapshot()) {
 		return
 	}
-	if r.rollback != "" {
-		o.opt.Sink.Emit(event.ConfigRejected{Diagnostics: r.rollback})
+	if r.rollbackReason != "" {
+		o.opt.Sink.Emit(event.ConfigRejected{Diagnostics: r.rollbackReason})
 	} else {
 		o.opt.Sink.Emit(o.configReloaded())
 	}
@@ -216,11 +219,11 @@ func (o *Orchestrator) finishReload() {
 // configReloaded returns the report of a reload. An instance that got another process during the
 // reload counts as changed, even if its specification is the old one again.
 func (o *Orchestrator) configReloaded() event.ConfigReloaded {
-	p := plan.Compare(o.reloads.active.from, o.cfg)
+	p := plan.Compare(o.reloads.active.lastApplied, o.cfg)
 	replaced := map[string]bool{}
 	for _, inst := range o.instances {
-		replaced[inst.spec.Name] = replaced[inst.spec.Name] || inst.update.replaced
-		inst.update.replaced = false
+		replaced[inst.spec.Name] = replaced[inst.spec.Name] || inst.update.gotNewProcess
+		inst.update.gotNewProcess = false
 	}
 	e := event.ConfigReloaded{Added: p.Added, Removed: p.Removed}
 	for _, c := range p.Changed {

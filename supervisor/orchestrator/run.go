@@ -44,8 +44,8 @@ func (o *Orchestrator) handle(m any) {
 		o.onProbeDone(m)
 	case checkDone:
 		o.onCheckDone(m)
-	case inspectionDue:
-		o.onInspectionDue(m)
+	case delayedAction:
+		o.onDelayedAction(m)
 	case stopRequest:
 		o.onStopRequest(m)
 	case lastOutputRead:

@@ -56,9 +56,9 @@ func (o *Orchestrator) takeStep(inst *instance, n int) {
 // diagnoseSlowStop schedules the diagnosis of a stop that takes long.
 func (o *Orchestrator) diagnoseSlowStop(inst *instance, wait time.Duration) {
 	if inst.stop.step == 1 && wait > diagnoseAt+diagnoseBefore {
-		o.inspectLater(inst, diagnoseAt, diagnoseStop)
+		o.actLater(inst, diagnoseAt, diagnoseStop)
 	}
-	o.inspectLater(inst, max(wait-diagnoseBefore, wait/2), diagnoseStop)
+	o.actLater(inst, max(wait-diagnoseBefore, wait/2), diagnoseStop)
 }
 
 // killOverdue reports whether an instance got SIGKILL so long ago that the stop goes on without its

@@ -16,13 +16,13 @@ const (
 	killTimer              // see killPatience
 )
 
-// inspectionKind says what is inspected.
-type inspectionKind uint8
+// delayedKind says what is done with a process after a delay.
+type delayedKind uint8
 
 const (
-	inspectReady inspectionKind = iota // descriptors and signal dispositions, for a later crash
-	diagnoseStop                       // why a stop is slow
-	notifyReload                       // no inspection: the reload_signal is due
+	inspectReady    delayedKind = iota // inspect descriptors and signal dispositions, for a crash
+	diagnoseStop                       // find out why a stop is slow
+	reloadSignalDue                    // send the reload_signal
 )
 
 const (
@@ -44,10 +44,10 @@ type (
 		generation uint64
 		kind       timerKind
 	}
-	inspectionDue struct {
+	delayedAction struct {
 		inst    *instance
 		process process.ID
-		kind    inspectionKind
+		kind    delayedKind
 	}
 )
 
@@ -67,14 +67,14 @@ func (inst *instance) stopTimer() {
 	}
 }
 
-// inspectLater schedules an inspection of the process, unless that ends first.
-func (o *Orchestrator) inspectLater(inst *instance, d time.Duration, kind inspectionKind) {
-	m := inspectionDue{inst, inst.process.id, kind}
+// actLater schedules an action on the process. The end of the process cancels it.
+func (o *Orchestrator) actLater(inst *instance, d time.Duration, kind delayedKind) {
+	m := delayedAction{inst, inst.process.id, kind}
 	t := time.AfterFunc(d, func() { o.mail.Put(m) })
 	inst.inspect.timers = append(inst.inspect.timers, t)
 }
 
-// stopInspections cancels the inspections that are due, and drops what the last one showed.
+// stopInspections cancels the scheduled actions, and drops the result of the last inspection.
 func (inst *instance) stopInspections() {
 	for _, t := range inst.inspect.timers {
 		t.Stop()

@@ -46,7 +46,7 @@ func (o *Orchestrator) scheduleRestart(inst *instance) {
 
 func (o *Orchestrator) complete(inst *instance) {
 	p := &inst.spec.Policy
-	inst.update.onTrial = inst.update.onTrial && !p.Oneshot
+	inst.update.unconfirmed = inst.update.unconfirmed && !p.Oneshot
 	o.opt.Sink.Emit(event.Completed{Child: inst.spec.Name})
 	o.stopIfCritical(inst, 0)
 	if p.OnSuccess == config.ShutDown && o.groups[inst.child()].allSucceeded() {

@@ -12,13 +12,13 @@ import (
 
 // planUpdates has the planner decide which instances are updated now, and applies the decisions.
 func (o *Orchestrator) planUpdates() {
-	o.reloads.down = nil
+	o.reloads.childrenGoingDown = nil
 	if o.reloads.active == nil {
 		return
 	}
 	snapshot := o.snapshot()
-	o.reloads.down = rollout.Down(snapshot)
-	for _, d := range rollout.Plan(snapshot, o.reloads.down) {
+	o.reloads.childrenGoingDown = rollout.Down(snapshot)
+	for _, d := range rollout.Plan(snapshot, o.reloads.childrenGoingDown) {
 		inst := o.instances[d.Index]
 		switch d.Action {
 		case rollout.GrantSlot:
@@ -56,7 +56,7 @@ func (o *Orchestrator) haltedReload() string {
 
 // advanceUpdate takes the next step of the update of an instance. It reports whether there was one.
 func (o *Orchestrator) advanceUpdate(inst *instance) bool {
-	switch rollout.NextStep(o.snapshotOf(inst), o.reloads.down, rollout.Conditions{
+	switch rollout.NextStep(o.snapshotOf(inst), o.reloads.childrenGoingDown, rollout.Conditions{
 		MayStop:               o.mayStop(inst),
 		DependenciesReady:     o.dependenciesReady(inst),
 		DependenciesCompleted: o.dependenciesCompleted(inst),
@@ -67,8 +67,8 @@ func (o *Orchestrator) advanceUpdate(inst *instance) bool {
 		o.startSurge(inst)
 	case rollout.PromoteSurge:
 		o.promoteSurge(inst)
-	case rollout.Restart:
-		inst.goal = rollout.Run
+	case rollout.StopForReplacement:
+		inst.goal = rollout.Run // by next, which apply adopts once the process has ended
 		o.apply(inst, lifecycle.Replace)
 	}
 	return true
@@ -77,7 +77,7 @@ func (o *Orchestrator) advanceUpdate(inst *instance) bool {
 // startSurge adds a second instance of the same name, with the next specification.
 func (o *Orchestrator) startSurge(inst *instance) {
 	surge := &instance{spec: inst.next, order: inst.order}
-	surge.update = update{onTrial: true, replaced: true, surgeOf: inst}
+	surge.update = update{unconfirmed: true, gotNewProcess: true, surgeOf: inst}
 	inst.update.surge = surge
 	at := slices.Index(o.instances, inst)
 	o.instances = slices.Insert(slices.Clone(o.instances), at, surge)

@@ -51,7 +51,7 @@ func UsesSurge(i Instance, down map[string]bool) bool {
 }
 
 func dependsOnDown(i Instance, down func(child string) bool) bool {
-	for _, child := range i.StoppedAfter {
+	for _, child := range i.Needs {
 		if down(child) {
 			return true
 		}

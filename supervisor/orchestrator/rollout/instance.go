@@ -6,13 +6,14 @@
 // No wait is circular. An instance to be stopped waits for dependents to be stopped, and these
 // for theirs. An instance to be started waits for its dependencies, and these for theirs. An
 // instance without an update slot waits for instances of its own child that have one, and these
-// wait for one of the first two. So no other instance may wait for the end of an instance without
-// a slot: an instance gets a slot at once if a child that it depends on goes down.
+// wait only to be stopped or to be started. So no other instance may wait for the end of an
+// instance without a slot: an instance gets a slot at once if a child that it depends on goes down.
 package rollout
 
 import "tp0/supervisor/lifecycle"
 
-// Goal is what the configuration wants of an instance.
+// Goal is what the configuration wants of an instance. While a process is stopped to be replaced,
+// the goal is Run again: the state is then lifecycle.Replacing, and the next process follows.
 type Goal uint8
 
 // The goals.
@@ -51,17 +52,20 @@ type Instance struct {
 	Goal    Goal
 	Role    Role
 	HasSlot bool // it holds an update slot of its child
-	// Updated is true once the instance is ready, or has completed, by its newest specification.
+	// Updated says that the instance is ready, or has completed, by the specification of its
+	// process. It has a meaning only with the goal Run: with the goal Replace that specification
+	// is the old one.
 	Updated     bool
 	Surge       SurgeState
 	AllowSurge  bool // the next specification asks for an overlapping update
 	MaxParallel int  // update slots of the child, by the next specification
-	// StoppedAfter names the children that must not stop before this instance.
-	StoppedAfter []string
+	// Needs names the children that the instance depends on while it runs: they stop after it.
+	Needs []string
 	// FailedDependency names a failed instance of a child that this one depends on.
 	FailedDependency string
 	MayStart         bool // it is waiting, and its dependencies allow the start
 }
 
-// Failed reports whether the instance ended, is not started again, and was not updated.
+// Failed reports whether the instance has ended, is not started again, and is not updated. The exit
+// code does not matter: a process that ends with code 0 before it is ready has failed.
 func (i Instance) Failed() bool { return i.Goal == Run && i.State.Final() && !i.Updated }

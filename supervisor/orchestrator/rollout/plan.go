@@ -9,7 +9,7 @@ type Action uint8
 const (
 	GrantSlot  Action = iota // the update of the instance may begin
 	ReturnSlot               // the update of the instance is done
-	Halt                     // the instance keeps its process; its update is given up
+	Halt                     // the instance keeps its process and is not updated
 )
 
 // Decision is an action and the instance that it is about.
@@ -20,8 +20,15 @@ type Decision struct {
 }
 
 // Plan returns the decisions about a snapshot, in the order in which they are to be applied. down
-// is the result of Down for the same snapshot. An instance that is not ready takes no slot from
-// others: its replacement makes nothing worse.
+// is the result of Down for the same snapshot.
+//
+// An instance that is not ready gets a slot at once, even above MaxParallel: its replacement makes
+// nothing worse. An instance with a dependency that goes down gets one at once too: see the package
+// comment. Both slots count, so the other instances of the child wait until they are returned.
+//
+// A child is halted if a new process of it has failed and is not restarted, or if a dependency of
+// it has failed. Halt concerns only instances that are ready or have completed: the others are
+// still replaced. A surge that runs may still become ready and take its place.
 func Plan(instances []Instance, down map[string]bool) []Decision {
 	var decisions []Decision
 	used, failed := map[string]int{}, map[string]string{}
@@ -59,7 +66,8 @@ func Plan(instances []Instance, down map[string]bool) []Decision {
 }
 
 // Finished reports whether a reload is fully applied: removed instances have ended, and all others
-// are updated, have ended, or wait for a dependency that is not ready.
+// are updated, have ended for good (also by a failure), or wait for a dependency that is not ready.
+// The caller checks before whether the reload is halted.
 func Finished(instances []Instance) bool {
 	for _, i := range instances {
 		switch {

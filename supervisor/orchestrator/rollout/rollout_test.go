@@ -37,7 +37,7 @@ func ofChild(name string) change {
 }
 
 func after(child string) change {
-	return func(i *Instance) { i.StoppedAfter = []string{child} }
+	return func(i *Instance) { i.Needs = []string{child} }
 }
 
 func failedDependency(name string) change {
@@ -153,18 +153,18 @@ func TestNextStep(t *testing.T) {
 	}{
 		{"no slot", ready(), nil, all, Wait},
 		{"another goal", ready(slot, goal(Run)), nil, all, Wait},
-		{"restart", ready(slot), nil, all, Restart},
+		{"restart", ready(slot), nil, all, StopForReplacement},
 		{"a dependent must be stopped first", ready(slot), nil,
 			Conditions{DependenciesReady: true, DependenciesCompleted: true}, Wait},
 		{"a oneshot must complete first", ready(slot), nil, Conditions{MayStop: true}, Wait},
 		{"a dependency goes down, so no oneshot has to complete", ready(slot, after("db")),
-			[]string{"db"}, Conditions{MayStop: true}, Restart},
+			[]string{"db"}, Conditions{MayStop: true}, StopForReplacement},
 		{"an instance without a process", ready(slot, state(lifecycle.BackingOff)), nil,
-			Conditions{MayStop: true}, Restart},
+			Conditions{MayStop: true}, StopForReplacement},
 		{"start a surge", ready(slot, allowSurge), nil, all, StartSurge},
 		{"a surge waits for dependencies", ready(slot, allowSurge), nil, Conditions{}, Wait},
 		{"no surge if a dependency goes down", ready(slot, allowSurge, after("db")),
-			[]string{"db"}, all, Restart},
+			[]string{"db"}, all, StopForReplacement},
 		{"the surge is not ready", ready(slot, surge(SurgeStarting)), nil, all, Wait},
 		{"the surge is ready", ready(slot, surge(SurgeUpdated)), nil, Conditions{}, PromoteSurge},
 		{"the instance ended before its surge was ready",
@@ -180,7 +180,7 @@ func TestNextStep(t *testing.T) {
 	}
 }
 
-func TestCompare(t *testing.T) {
+func TestChangeOf(t *testing.T) {
 	for _, tt := range []struct {
 		state           lifecycle.State
 		same, surgeSame bool
@@ -196,7 +196,7 @@ func TestCompare(t *testing.T) {
 		{lifecycle.Failed, true, false, Keep},
 		{lifecycle.Failed, false, false, ReplaceProcess},
 	} {
-		if got := Compare(tt.state, tt.same, tt.surgeSame); got != tt.want {
+		if got := ChangeOf(tt.state, tt.same, tt.surgeSame); got != tt.want {
 			t.Errorf("%v, same %v, surge same %v: got %v, want %v",
 				tt.state, tt.same, tt.surgeSame, got, tt.want)
 		}
@@ -206,11 +206,11 @@ func TestCompare(t *testing.T) {
 func TestRollsBack(t *testing.T) {
 	on := Reload{Enabled: true}
 	for _, tt := range []struct {
-		name    string
-		reload  Reload
-		goal    Goal
-		onTrial bool
-		want    bool
+		name        string
+		reload      Reload
+		goal        Goal
+		unconfirmed bool
+		want        bool
 	}{
 		{"a new specification failed", on, Run, true, true},
 		{"an old specification failed", on, Run, false, false},
@@ -220,7 +220,7 @@ func TestRollsBack(t *testing.T) {
 		{"a rollback is active", Reload{Enabled: true, RollingBack: true}, Run, true, false},
 		{"the sockets are gone", Reload{Enabled: true, Impossible: true}, Run, true, false},
 	} {
-		if got := RollsBack(tt.reload, tt.goal, tt.onTrial); got != tt.want {
+		if got := RollsBack(tt.reload, tt.goal, tt.unconfirmed); got != tt.want {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}
 	}

@@ -7,10 +7,10 @@ type Step uint8
 
 // The steps.
 const (
-	Wait         Step = iota
-	StartSurge        // start the next process beside the present one
-	PromoteSurge      // the surge takes the place of the instance, which is stopped
-	Restart           // stop the present process; the next one follows
+	Wait               Step = iota
+	StartSurge              // start the next process beside the present one
+	PromoteSurge            // the surge takes the place of the instance, which is stopped
+	StopForReplacement      // stop the present process; the next one starts after its end
 )
 
 // Conditions are what NextStep needs to know of other instances.
@@ -18,7 +18,7 @@ type Conditions struct {
 	MayStop bool // no dependent that is about to end still has a process
 	// DependenciesReady is true if all dependencies allow a start.
 	DependenciesReady bool
-	// DependenciesCompleted is true if all children that must have completed have.
+	// DependenciesCompleted is true if each dependency that has to complete has completed.
 	DependenciesCompleted bool
 }
 
@@ -37,7 +37,7 @@ func NextStep(i Instance, down map[string]bool, c Conditions) Step {
 		}
 		return Wait
 	case c.MayStop && (c.DependenciesCompleted || DependsOnDown(i, down) || !hasProcess):
-		return Restart
+		return StopForReplacement
 	}
 	return Wait
 }
@@ -52,10 +52,10 @@ const (
 	ReplaceProcess               // the process is replaced
 )
 
-// Compare returns what a new configuration means for an instance in a state. sameLaunch says
-// whether the process was launched as the configuration wants it, surgeSameLaunch whether the
-// instance has a surge that was.
-func Compare(s lifecycle.State, sameLaunch, surgeSameLaunch bool) Change {
+// ChangeOf returns what a new configuration means for an instance in a state. sameLaunch says
+// whether the process was launched as the configuration wants it. surgeSameLaunch says whether the
+// instance has a surge that was launched as the configuration wants it.
+func ChangeOf(s lifecycle.State, sameLaunch, surgeSameLaunch bool) Change {
 	switch {
 	case surgeSameLaunch:
 		return KeepSurge
@@ -72,8 +72,8 @@ type Reload struct {
 	Impossible  bool // the sockets of the previous configuration cannot be opened
 }
 
-// RollsBack reports whether the failure of an instance takes the reload back. onTrial says that the
-// specification of the instance is new and was never ready.
-func RollsBack(r Reload, goal Goal, onTrial bool) bool {
-	return r.Enabled && !r.RollingBack && !r.Impossible && goal == Run && onTrial
+// RollsBack reports whether the failure of an instance takes the reload back. unconfirmed says that
+// a reload brought the specification of the instance, and that no process was ready by it yet.
+func RollsBack(r Reload, goal Goal, unconfirmed bool) bool {
+	return r.Enabled && !r.RollingBack && !r.Impossible && goal == Run && unconfirmed
 }
