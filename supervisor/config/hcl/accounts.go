@@ -53,8 +53,8 @@ func (o *Options) readAccounts(path string, fields int) (accounts, error) {
 
 // find returns the entry with a name. If there is none it returns the entry with a number.
 func (a accounts) find(want string) []string {
-	for _, field := range []int{0, 2} {
-		i := slices.IndexFunc(a, func(entry []string) bool { return entry[field] == want })
+	for _, column := range []int{0, 2} {
+		i := slices.IndexFunc(a, func(entry []string) bool { return entry[column] == want })
 		if i >= 0 {
 			return a[i]
 		}

@@ -50,7 +50,7 @@ child "a" {
 // Users and groups are those of the files; numbers need none.
 func TestIdentify(t *testing.T) {
 	needs.Check(t, "root")
-	d := &decoder{host: host{
+	d := &decoder{machineState: machineState{
 		users:  parseAccounts([]byte("root:x:0:0:root:/root:/bin/sh\nann:x:7:8:Ann,,,:/home/ann:/bin/sh\n+::::::\nshort:x:1\nodd:x:no:8::/:\n500:x:9:9::/five:\n"), 6),
 		groups: parseAccounts([]byte("root:x:0:\nmail:x:12:bob,ann\nann:x:8:\nwww:x:33:ann\nodd:x:no:ann\n"), 4),
 	}}
@@ -90,7 +90,7 @@ func TestIdentify(t *testing.T) {
 			t.Errorf("%q: %v, %s", tt, err, attribute)
 		}
 	}
-	none := &decoder{host: host{users: accounts{}, groups: accounts{}}} // as in an image from scratch
+	none := &decoder{machineState: machineState{users: accounts{}, groups: accounts{}}} // as in an image from scratch
 	if got, _, err := none.identify("0", "0"); err != nil || *got.uid != 0 || *got.gid != 0 {
 		t.Errorf("%+v, %v", got, err)
 	}

@@ -79,7 +79,7 @@ var sharedAttributes = []attribute[childValues]{
 }
 
 var launchAttributes = []attribute[childValues]{
-	required(field("command", func(v *childValues) *string { return &v.launch.Command },
+	mandatory(field("command", func(v *childValues) *string { return &v.launch.Command },
 		programKind, `"server"`,
 		"The program. A path with a slash is relative to `cwd`; a name is looked up in the `PATH` "+
 			"of the child.")),

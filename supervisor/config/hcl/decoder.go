@@ -1,6 +1,7 @@
 package hclconfig
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ import (
 type decoder struct {
 	evaluation
 	sourceFiles
-	host
+	machineState
 	opt   Options
 	given []*hcl.Attribute     // of the files with values of variables
 	vars  map[string]cty.Value // by name
@@ -37,8 +38,8 @@ type sourceFiles struct {
 	entries int // directory entries that were read, see maxEntries
 }
 
-// host has what the configuration uses of the machine. It caches the results of lookups.
-type host struct {
+// machineState has what the configuration uses of the machine. It caches the results of lookups.
+type machineState struct {
 	wd           string            // the working directory
 	environ      []string          // the supervisor's own, sorted, each name once
 	env          map[string]string // the same
@@ -68,7 +69,7 @@ type environment struct {
 
 func newDecoder(opt Options, wd string) *decoder {
 	d := &decoder{opt: opt, sourceFiles: sourceFiles{opened: map[string]bool{}}}
-	d.host = host{
+	d.machineState = machineState{
 		wd:           wd,
 		env:          map[string]string{},
 		commands:     map[search]lookup{},
@@ -135,4 +136,24 @@ func (d *decoder) envFunction(lenient bool) function.Function {
 				quote(name), quote(name))
 		},
 	})
+}
+
+// assign returns a sorted environment with variables that override it. The result is sorted.
+func assign(environ []string, over map[string]string) []string {
+	result := make([]string, 0, len(environ)+len(over))
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if _, ok := over[name]; !ok {
+			result = append(result, entry)
+		}
+	}
+	for name, value := range over {
+		result = append(result, name+"="+value)
+	}
+	slices.SortFunc(result, func(a, b string) int {
+		nameA, _, _ := strings.Cut(a, "=")
+		nameB, _, _ := strings.Cut(b, "=")
+		return cmp.Compare(nameA, nameB)
+	})
+	return result
 }

@@ -95,7 +95,7 @@ func (w *localWalk) visit(l *local) hcl.Diagnostics {
 	needs := map[string]cty.Value{}
 	for _, traversal := range l.expr.Variables() {
 		place := traversal.SourceRange()
-		name, ok := step(traversal)
+		name, ok := referredName(traversal)
 		switch {
 		case traversal.RootName() == "index":
 			diags = diags.Append(fault(&place, "No index here",

@@ -17,12 +17,9 @@ const maxHints = 20
 
 // fault returns an error diagnostic. A nil place means the configuration as a whole.
 func fault(place *hcl.Range, summary, detail string, args ...any) *hcl.Diagnostic {
-	return &hcl.Diagnostic{
-		Severity: hcl.DiagError,
-		Subject:  place,
-		Summary:  summary,
-		Detail:   fmt.Sprintf(detail, args...),
-	}
+	d := &hcl.Diagnostic{Subject: place}
+	d.Severity, d.Summary, d.Detail = hcl.DiagError, summary, fmt.Sprintf(detail, args...)
+	return d
 }
 
 // fileRange returns the range that stands for a whole file.

@@ -75,7 +75,7 @@ func field[T, V any](name string, at func(*T) *V, k kind[V], example, doc string
 	}
 }
 
-func required[T any](a attribute[T]) attribute[T] {
+func mandatory[T any](a attribute[T]) attribute[T] {
 	a.required = true
 	return a
 }

@@ -1,12 +1,10 @@
 package hclconfig
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -198,8 +196,8 @@ func addHints(diags hcl.Diagnostics) hcl.Diagnostics {
 	return diags
 }
 
-// step is the name behind the root of a reference.
-func step(t hcl.Traversal) (string, bool) {
+// referredName returns the name behind the root of a reference.
+func referredName(t hcl.Traversal) (string, bool) {
 	if len(t) < 2 {
 		return "", false
 	}
@@ -236,7 +234,7 @@ func (d *decoder) checkReferences(expr hclsyntax.Expression, ctx *hcl.EvalContex
 		} else if t.RootName() != "var" {
 			continue
 		}
-		name, ok := step(t)
+		name, ok := referredName(t)
 		_, there := known[name]
 		if _, scoped := ctx.Variables[t.RootName()]; !ok || there || !scoped {
 			continue
@@ -261,26 +259,6 @@ func (d *decoder) hint(name string, names []string) string {
 		return ""
 	}
 	return didYouMean(name, names)
-}
-
-// assign puts variables over a sorted environment; the result is sorted too.
-func assign(environ []string, over map[string]string) []string {
-	result := make([]string, 0, len(environ)+len(over))
-	for _, entry := range environ {
-		name, _, _ := strings.Cut(entry, "=")
-		if _, ok := over[name]; !ok {
-			result = append(result, entry)
-		}
-	}
-	for name, value := range over {
-		result = append(result, name+"="+value)
-	}
-	slices.SortFunc(result, func(a, b string) int {
-		nameA, _, _ := strings.Cut(a, "=")
-		nameB, _, _ := strings.Cut(b, "=")
-		return cmp.Compare(nameA, nameB)
-	})
-	return result
 }
 
 func absolute(dir, path string) string {

@@ -52,16 +52,16 @@ func (d *decoder) parseSource(name string, src []byte) (*source, hcl.Diagnostics
 		return nil, hcl.Diagnostics{fault(fileRange(name), "Too large",
 			"With this file the configuration is larger than %d MiB.", maxFile>>20)}
 	}
-	shape, parse := checkShape, func() (*hcl.File, hcl.Diagnostics) { return hclsyntax.ParseConfig(src, name, hcl.InitialPos) }
+	shape, parser := checkShape, func() (*hcl.File, hcl.Diagnostics) { return hclsyntax.ParseConfig(src, name, hcl.InitialPos) }
 	if isJSON(name) {
-		shape, parse = checkJSON, func() (*hcl.File, hcl.Diagnostics) { return json.Parse(src, name) }
+		shape, parser = checkJSON, func() (*hcl.File, hcl.Diagnostics) { return json.Parse(src, name) }
 	}
 	for _, check := range []func([]byte, string) *hcl.Diagnostic{checkText, shape} {
 		if d := check(src, name); d != nil {
 			return nil, hcl.Diagnostics{d}
 		}
 	}
-	file, diags := parse()
+	file, diags := parser()
 	s.file = file
 	return s, diags
 }
