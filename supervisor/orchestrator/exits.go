@@ -25,7 +25,7 @@ func (o *Orchestrator) onExited(x process.Exited) {
 	inst.exit.code = exitCode(x.Status)
 	inst.cancelProbe()
 	inst.stopMonitoring()
-	defer inst.stopInspections()
+	defer inst.cancelDelayedActions()
 	o.reportReaped(inst, x)
 	inst.exit.outcome = o.judgeExit(inst, x)
 	inst.exit.outcome.before = before

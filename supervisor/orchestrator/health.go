@@ -43,7 +43,7 @@ func (o *Orchestrator) unhealthy(inst *instance) (reason string, dead bool) {
 	failed := o.blockedBy(inst)
 	switch {
 	case !inst.current() && state != lifecycle.Failed:
-		return "", false // a surge or a retired instance serves beside the current one
+		return "", false // a surge or a retired instance does not count: the current one does
 	case failed != "":
 		return fmt.Sprintf("%s waits for %s, which has failed", name, failed), true
 	case !state.Satisfied():

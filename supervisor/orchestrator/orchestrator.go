@@ -86,7 +86,7 @@ type reloads struct {
 // reload is a configuration that is being applied.
 type reload struct {
 	lastApplied    *config.Config    // the configuration that was fully applied last
-	rollbackReason string            // why from is being restored; empty: it is not
+	rollbackReason string            // why lastApplied is being restored; empty: it is not
 	halted         map[string]string // by child: why its update is halted
 	cannotRollBack bool
 }

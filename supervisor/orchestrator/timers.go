@@ -74,8 +74,8 @@ func (o *Orchestrator) actLater(inst *instance, d time.Duration, kind delayedKin
 	inst.inspect.timers = append(inst.inspect.timers, t)
 }
 
-// stopInspections cancels the scheduled actions, and drops the result of the last inspection.
-func (inst *instance) stopInspections() {
+// cancelDelayedActions cancels the scheduled actions, and drops the result of the last inspection.
+func (inst *instance) cancelDelayedActions() {
 	for _, t := range inst.inspect.timers {
 		t.Stop()
 	}
