@@ -138,8 +138,8 @@ func TestValidateJSON(t *testing.T) {
 		{
 			[]string{"-c", path, "--var", "v=sh"}, 2,
 			`{"severity":"error","summary":"Invalid value for cwd","detail":"The directory ` +
-				`\"/\\x1b\" is not ` +
-				`there.","range":{"filename":"PATH","start":{"line":4,"column":9,"byte":54},` +
+				`\"/\\x1b\" does not ` +
+				`exist.","range":{"filename":"PATH","start":{"line":4,"column":9,"byte":54},` +
 				`"end":{"line":4,"column":18,"byte":63}},"snippet":{"context":"child \"a\"",` +
 				`"code":"  cwd = \"/\\u001b\""}}`,
 		},
