@@ -26,9 +26,9 @@ type Decision struct {
 // nothing worse. An instance with a dependency that goes down gets one at once too: see the package
 // comment. Both slots count, so the other instances of the child wait until they are returned.
 //
-// The update of a child is halted if a new process of the child has failed and is not restarted, or
-// if a dependency has failed. Halt concerns only instances that are ready or have completed: the others are
-// still replaced. A surge that runs may still become ready and take its place.
+// The update of a child is halted if a new process of the child has failed and is not restarted,
+// or if a dependency has failed. Halt concerns only instances that are ready or have completed: the
+// others are still replaced. A surge that runs may still become ready and take its place.
 func Plan(instances []Instance, down map[string]bool) []Decision {
 	var decisions []Decision
 	used, failed := map[string]int{}, map[string]string{}
