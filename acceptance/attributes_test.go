@@ -161,7 +161,7 @@ func TestUnknownUser(t *testing.T) {
 		t.Errorf("exit code %d, want 2", code)
 	}
 	if text := s.log.text(); !strings.Contains(text,
-		`There is no user "nobdy" in /etc/passwd. Did you mean "nobody"?`) {
+		`/etc/passwd has no user "nobdy". Did you mean "nobody"?`) {
 		t.Error(text)
 	}
 }
@@ -171,7 +171,7 @@ func TestUnknownUser(t *testing.T) {
 func TestUserNeedsRights(t *testing.T) {
 	needs.Check(t, "root")
 	s := prepare(t, shell("c", "exit", "user = \"65533\""))
-	// who reads them is somebody else
+	// User 65532 reads the files.
 	for _, path := range []string{bin, filepath.Dir(s.config), s.config} {
 		if err := os.Chmod(path, 0o755); err != nil {
 			t.Fatal(err)
@@ -187,7 +187,7 @@ func TestUserNeedsRights(t *testing.T) {
 		t.Errorf("exit code %d, want 2", code)
 	}
 	if text := s.log.text(); !strings.Contains(text,
-		"The supervisor, which runs as user 65532, may not change that") {
+		"The supervisor runs as user 65532 and has no privilege to change the user") {
 		t.Error(text)
 	}
 }

@@ -127,7 +127,7 @@ func TestDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"The least limit is " + strconv.Itoa(Threads(1, 0)+spareThreads+1) + "**",
+		"The minimum limit is " + strconv.Itoa(Threads(1, 0)+spareThreads+1) + "**",
 		"| supervisor, one processor | " + strconv.Itoa(Threads(1, 0)) + " |",
 		fmt.Sprintf("up to %d | %d |", maxProcs, Threads(2, 0)-Threads(1, 0)),
 		"| a child logs to a file | " + strconv.Itoa(ThreadNeeds{LogFiles: true}.Threads()) + " |",

@@ -175,7 +175,7 @@ var fileSchema = block[config.Config]{
 	},
 	blocks: []block[config.Config]{{
 		name: "reload",
-		doc: "How a reload replaces what runs. `SIGHUP`, `supervisor reload` and `--watch` start " +
+		doc: "How a reload replaces what runs. `SIGHUP` and `--watch` start " +
 			"a reload. It does not restart processes whose configuration is unchanged.",
 		attributes: []attribute[config.Config]{
 			field("rollback", func(c *config.Config) *bool { return &c.Reload.Rollback },
