@@ -7,6 +7,42 @@ import (
 	"tp0/supervisor/config"
 )
 
+// StoppedAfter returns, for each child by name, the names of the children that stop after it:
+// the children that it needs while it runs, and the children that its completed dependencies
+// needed. Example: web depends on migrate, a oneshot that depends on db. Then db stops after
+// web.
+func StoppedAfter(c *config.Config) map[string][]string {
+	dependencies := make(map[string][]config.Dependency, len(c.Children))
+	for _, child := range c.Children {
+		dependencies[child.Name] = child.DependsOn
+	}
+	after := make(map[string][]string, len(c.Children))
+	for name := range dependencies {
+		after[name] = stoppedAfter(name, dependencies)
+	}
+	return after
+}
+
+func stoppedAfter(name string, dependencies map[string][]config.Dependency) (after []string) {
+	added, seen := map[string]bool{}, map[string]bool{name: true}
+	queue := []string{name}
+	for len(queue) > 0 {
+		from := queue[0]
+		queue = queue[1:]
+		for _, d := range dependencies[from] {
+			switch {
+			case d.StopsAfterDependent() && !added[d.Child]:
+				added[d.Child] = true
+				after = append(after, d.Child)
+			case !d.StopsAfterDependent() && !seen[d.Child]:
+				seen[d.Child] = true
+				queue = append(queue, d.Child)
+			}
+		}
+	}
+	return after
+}
+
 // stopNode is a child in the graph of a stop.
 type stopNode struct {
 	dependsOn []int         // the nodes that stop after this one
@@ -100,9 +136,10 @@ type chains struct {
 	layer  []int
 	before []time.Duration // the longest chain that ends just before the node
 	from   []time.Duration // the longest chain that starts with the node
-	next   []int           // the node after it in that chain; -1: it is the last one
+	next   []int           // the next node of that chain; -1 after its last node
 }
 
+// longestChains computes the chains. The nodes must not have cycles.
 func longestChains(nodes []stopNode) chains {
 	order, layer := stopOrder(nodes)
 	p := chains{

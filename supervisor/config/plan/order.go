@@ -9,42 +9,6 @@ import (
 	"tp0/supervisor/config"
 )
 
-// StoppedAfter returns, for each child by name, the names of the children that stop after it:
-// the children that it needs while it runs, and the children that its completed dependencies
-// needed. Example: web depends on migrate, a oneshot that depends on db. Then db stops after
-// web.
-func StoppedAfter(c *config.Config) map[string][]string {
-	dependencies := make(map[string][]config.Dependency, len(c.Children))
-	for _, child := range c.Children {
-		dependencies[child.Name] = child.DependsOn
-	}
-	after := make(map[string][]string, len(c.Children))
-	for name := range dependencies {
-		after[name] = stoppedAfter(name, dependencies)
-	}
-	return after
-}
-
-func stoppedAfter(name string, dependencies map[string][]config.Dependency) (after []string) {
-	added, seen := map[string]bool{}, map[string]bool{name: true}
-	queue := []string{name}
-	for len(queue) > 0 {
-		from := queue[0]
-		queue = queue[1:]
-		for _, d := range dependencies[from] {
-			switch {
-			case d.StopsAfterDependent() && !added[d.Child]:
-				added[d.Child] = true
-				after = append(after, d.Child)
-			case !d.StopsAfterDependent() && !seen[d.Child]:
-				seen[d.Child] = true
-				queue = append(queue, d.Child)
-			}
-		}
-	}
-	return after
-}
-
 // StoppedBefore returns, for each child by name, the names of the children that stop after
 // it in a complete stop. These are the children of [StoppedAfter], and all sidecars if the
 // child is not a sidecar.
@@ -53,7 +17,8 @@ func StoppedBefore(c *config.Config) map[string][]string {
 	for _, child := range c.Children {
 		for _, other := range c.Children {
 			depends := slices.Contains(after[child.Name], other.Name)
-			if other.Sidecar() && !child.Sidecar() || depends && other.Sidecar() == child.Sidecar() {
+			sameKind := other.Sidecar() == child.Sidecar()
+			if other.Sidecar() && !child.Sidecar() || depends && sameKind {
 				names[child.Name] = append(names[child.Name], other.Name)
 			}
 		}
