@@ -283,8 +283,8 @@ child "x" {
 }
 `)
 	if e := s.awaitEntry("config rejected"); !strings.Contains(fmt.Sprint(e["diagnostics"]),
-		"Too much to evaluate") {
-		t.Errorf("got %v, want \"Too much to evaluate\" in the diagnostics", e)
+		"Too many evaluation steps") {
+		t.Errorf("got %v, want \"Too many evaluation steps\" in the diagnostics", e)
 	}
 	s.expectStopWithin(4*time.Second, func() { s.expectStop(0, "graceful") })
 }

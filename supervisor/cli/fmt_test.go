@@ -130,8 +130,9 @@ func TestValidateJSON(t *testing.T) {
 		{
 			[]string{"-c", path}, 2,
 			`{"severity":"error","summary":"No value for variable","detail":"The variable \"v\" ` +
-				`has no default and must be given: with --var v=…, in a --var-file, or as ` +
-				`SUPERVISOR_VAR_v.","range":{"filename":"PATH","start":{"line":1,"column":1,` +
+				`has no default. Set it with --var v=…, in a file for --var-file, or in the ` +
+				`environment as SUPERVISOR_VAR_v.",` +
+				`"range":{"filename":"PATH","start":{"line":1,"column":1,` +
 				`"byte":0},"end":{"line":1,"column":13,"byte":12}},"snippet":` +
 				`{"context":"variable \"v\"","code":"variable \"v\" {}"}}`,
 		},

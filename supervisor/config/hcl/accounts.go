@@ -142,6 +142,6 @@ func (id *identity) allow() error {
 		id.uid, id.gid, id.groups = nil, nil, nil
 		return nil
 	}
-	return invalid("The supervisor runs as user %d and has no privilege to change the user. It needs "+
-		"CAP_SETUID, CAP_SETGID and CAP_KILL, or root.", s.UID)
+	return invalid("The supervisor runs as user %d and has no privilege to change the user. It "+
+		"needs CAP_SETUID, CAP_SETGID and CAP_KILL, or root.", s.UID)
 }

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func is[T any](v T) *T { return &v }
+func pointer[T any](v T) *T { return &v }
 
-func TestBegin(t *testing.T) {
+func TestProcessAttributes(t *testing.T) {
 	_, opt := machine(t)
 	c := good(t, `
 child "a" {
@@ -35,24 +35,29 @@ child "a" {
 	for i, instance := range c.Instances() {
 		n := i + 1
 		want := config.Attributes{
-			Umask: is(0o027), Nice: is(-5), OOMScoreAdj: is(n * 100), NoNewPrivs: true,
+			Umask: pointer(0o027), Nice: pointer(-5), OOMScoreAdj: pointer(n * 100),
+			NoNewPrivs: true,
 			Limits: map[int]unix.Rlimit{
-				unix.RLIMIT_NOFILE: {Cur: 10, Max: unix.RLIM_INFINITY}, unix.RLIMIT_CORE: {Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY},
-				unix.RLIMIT_CPU: {Cur: uint64(n), Max: uint64(n)},
+				unix.RLIMIT_NOFILE: {Cur: 10, Max: unix.RLIM_INFINITY},
+				unix.RLIMIT_CORE:   {Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY},
+				unix.RLIMIT_CPU:    {Cur: uint64(n), Max: uint64(n)},
 			},
 		}
 		if !reflect.DeepEqual(instance.Launch.Attributes, want) {
-			t.Errorf("%+v\nwant %+v", instance.Launch.Attributes, want)
+			t.Errorf("got  %+v\nwant %+v", instance.Launch.Attributes, want)
 		}
 	}
 }
 
-// Users and groups are those of the files; numbers need none.
+// TestIdentify checks that names are looked up in the files, and that numbers need no entry.
 func TestIdentify(t *testing.T) {
 	needs.Check(t, "root")
 	d := &decoder{machineState: machineState{
-		users:  parseAccounts([]byte("root:x:0:0:root:/root:/bin/sh\nann:x:7:8:Ann,,,:/home/ann:/bin/sh\n+::::::\nshort:x:1\nodd:x:no:8::/:\n500:x:9:9::/five:\n"), 6),
-		groups: parseAccounts([]byte("root:x:0:\nmail:x:12:bob,ann\nann:x:8:\nwww:x:33:ann\nodd:x:no:ann\n"), 4),
+		users: parseAccounts([]byte("root:x:0:0:root:/root:/bin/sh\n"+
+			"ann:x:7:8:Ann,,,:/home/ann:/bin/sh\n+::::::\nshort:x:1\nodd:x:no:8::/:\n"+
+			"500:x:9:9::/five:\n"), 6),
+		groups: parseAccounts([]byte("root:x:0:\nmail:x:12:bob,ann\nann:x:8:\nwww:x:33:ann\n"+
+			"odd:x:no:ann\n"), 4),
 	}}
 	login := func(name, home string) map[string]string {
 		return map[string]string{"HOME": home, "USER": name, "LOGNAME": name}
@@ -75,54 +80,72 @@ func TestIdentify(t *testing.T) {
 		{"ann", "99", with(ids(7, 99, 12, 33, 99), login("ann", "/home/ann"))},
 		{"65534", "", with(ids(65534, 65534, 65534), login("65534", "/"))},
 		{"65534", "mail", with(ids(65534, 12, 12), login("65534", "/"))},
-		{"500", "", with(ids(9, 9, 9), login("500", "/five"))}, // a name goes before a number
-		{"", "www", identity{gid: is(uint32(33)), groups: []uint32{33}}},
+		// A name has precedence over a number.
+		{"500", "", with(ids(9, 9, 9), login("500", "/five"))},
+		{"", "www", identity{gid: pointer(uint32(33)), groups: []uint32{33}}},
 	} {
 		got, _, err := d.identify(tt.user, tt.group)
 		if err != nil || !reflect.DeepEqual(got, tt.want) {
-			t.Errorf("%q %q: %+v, %v", tt.user, tt.group, got, err)
+			t.Errorf("user %q, group %q: got %+v and the error %v, want %+v", tt.user, tt.group,
+				got, err, tt.want)
 		}
 	}
 	for _, tt := range [][3]string{
-		{"odd", "", "user"}, {"short", "", "user"}, {"", "ngroup", "group"}, {"", "odd", "group"}, {"x", "y", "user"},
+		{"odd", "", "user"}, {"short", "", "user"}, {"", "ngroup", "group"},
+		{"", "odd", "group"}, {"x", "y", "user"},
 	} {
 		if _, attribute, err := d.identify(tt[0], tt[1]); err == nil || attribute != tt[2] {
-			t.Errorf("%q: %v, %s", tt, err, attribute)
+			t.Errorf("user %q, group %q: got the error %v of %q, want one of %q", tt[0], tt[1],
+				err, attribute, tt[2])
 		}
 	}
-	none := &decoder{machineState: machineState{users: accounts{}, groups: accounts{}}} // as in an image from scratch
+	// An image from scratch has no users and no groups.
+	none := &decoder{machineState: machineState{users: accounts{}, groups: accounts{}}}
 	if got, _, err := none.identify("0", "0"); err != nil || *got.uid != 0 || *got.gid != 0 {
-		t.Errorf("%+v, %v", got, err)
+		t.Errorf("got %+v and the error %v, want uid 0 and gid 0", got, err)
 	}
 }
 
 func TestEnvironment(t *testing.T) {
 	needs.Check(t, "root")
 	dir, opt := machine(t)
-	must(t, os.WriteFile(filepath.Join(dir, "a.env"), []byte("\ufeff# words\n\nA=a\n  B=\"q\" # no comment\r\nEMPTY\nUNSET\nC=x=y"), 0o644))
+	must(t, os.WriteFile(filepath.Join(dir, "a.env"),
+		[]byte("\ufeff# words\n\nA=a\n  B=\"q\" # no comment\r\nEMPTY\nUNSET\nC=x=y"), 0o644))
 	must(t, os.WriteFile(filepath.Join(dir, "b.env"), []byte("A=later\nHOME=/b\n"), 0o644))
 	path := "PATH=" + filepath.Join(dir, "bin")
 	for lines, want := range map[string][]string{
-		`env_file = "a.env"`:                        {"A=a", `B="q" # no comment`, "C=x=y", "EMPTY=", "HOME=/root", path},
-		`env_file = ["a.env", "./b.env"]`:           {"A=later", `B="q" # no comment`, "C=x=y", "EMPTY=", "HOME=/b", path},
-		"env_file = \"a.env\"\nenv = { A = \"x\" }": {"A=x", `B="q" # no comment`, "C=x=y", "EMPTY=", "HOME=/root", path},
-		"user = \"65534\"\nenv = { USER = \"me\" }": {"EMPTY=", "HOME=", "LOGNAME=", path, "USER=me"},
-		"user = 4242424242\nenv_file = \"b.env\"":   {"A=later", "EMPTY=", "HOME=/b", "LOGNAME=4242424242", path, "USER=4242424242"},
+		`env_file = "a.env"`: {"A=a", `B="q" # no comment`, "C=x=y",
+			"EMPTY=", "HOME=/root", path},
+		`env_file = ["a.env", "./b.env"]`: {"A=later", `B="q" # no comment`, "C=x=y",
+			"EMPTY=", "HOME=/b", path},
+		"env_file = \"a.env\"\nenv = { A = \"x\" }": {"A=x", `B="q" # no comment`, "C=x=y",
+			"EMPTY=", "HOME=/root", path},
+		"user = \"65534\"\nenv = { USER = \"me\" }": {"EMPTY=", "HOME=", "LOGNAME=", path,
+			"USER=me"},
+		"user = 4242424242\nenv_file = \"b.env\"": {"A=later", "EMPTY=", "HOME=/b",
+			"LOGNAME=4242424242", path, "USER=4242424242"},
 	} {
-		c, err := Parse([]byte("child \"a\" {\ncommand = \"server\"\n"+lines+"\n}\n"), filepath.Join(dir, "supervisor.hcl"), opt)
+		c, err := Parse([]byte("child \"a\" {\ncommand = \"server\"\n"+lines+"\n}\n"),
+			filepath.Join(dir, "supervisor.hcl"), opt)
 		must(t, err)
 		got := c.Instances()[0].Launch.Env
-		ok := slices.EqualFunc(got, want, func(g, w string) bool { return g == w || strings.HasSuffix(w, "=") && strings.HasPrefix(g, w) })
-		if !ok {
+		// A wanted variable without a value stands for any value.
+		equal := func(g, w string) bool {
+			return g == w || strings.HasSuffix(w, "=") && strings.HasPrefix(g, w)
+		}
+		if !slices.EqualFunc(got, want, equal) {
 			t.Errorf("%s:\ngot  %q\nwant %q", lines, got, want)
 		}
 	}
-	src := "child \"a\" {\ncount = 2\ncommand = \"/bin/sh\"\nenv_clear = index == 1\nenv = { ID = index }\n}\n"
+	src := "child \"a\" {\ncount = 2\ncommand = \"/bin/sh\"\nenv_clear = index == 1\n" +
+		"env = { ID = index }\n}\n"
 	c := good(t, src, opt)
-	if got, want := c.Instances()[0].Launch.Env, []string{"ID=1", "PATH=" + defaultPath}; !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	if got, want := c.Instances()[1].Launch.Env, []string{"EMPTY=", "HOME=/root", "ID=2", path}; !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
+	for i, want := range [][]string{
+		{"ID=1", "PATH=" + defaultPath},
+		{"EMPTY=", "HOME=/root", "ID=2", path},
+	} {
+		if got := c.Instances()[i].Launch.Env; !slices.Equal(got, want) {
+			t.Errorf("instance %d: got %q, want %q", i+1, got, want)
+		}
 	}
 }

@@ -106,7 +106,8 @@ func (d *decoder) bindChecks(c *childBlock, blocks hcl.Blocks) hcl.Diagnostics {
 					"characters.", maxNameLength))
 		}
 		first[name] = b.LabelRanges[0].Start.Line
-		settings, _, more := bind(d, b.Body, &checkSchema, "check."+name+".", map[string]hcl.Range{}, nil)
+		settings, _, more := bind(d, b.Body, &checkSchema, "check."+name+".",
+			map[string]hcl.Range{}, nil)
 		diags = append(diags, more...)
 		for _, s := range settings {
 			c.settings = append(c.settings, ofCheck(name, s))
@@ -156,7 +157,9 @@ func checkNames(children []*childBlock) hcl.Diagnostics {
 				owner[name] = c
 			case before.name != c.name: // else the duplicate child is reported
 				reported = true
-				diags = diags.Append(fault(&c.place, "Duplicate instance", "An instance of this child has the name %s, but an instance of the child %s in %s has it too.",
+				diags = diags.Append(fault(&c.place, "Duplicate instance",
+					"An instance of this child has the name %s, but an instance of the child %s "+
+						"in %s has it too.",
 					quote(name), quote(before.name), lineOf(before.place, c.place)))
 			}
 		}

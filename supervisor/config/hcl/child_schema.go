@@ -163,7 +163,8 @@ var stopAttributes = []attribute[childValues]{
 			"yet installed its signal handlers. Without the delay the signal would kill the "+
 			"process. The delay is at most half of `kill_timeout` or of the first `wait`. 0s "+
 			"disables it."),
-	field("diagnose_signal", func(v *childValues) *syscall.Signal { return &v.policy.DiagnoseSignal },
+	field("diagnose_signal",
+		func(v *childValues) *syscall.Signal { return &v.policy.DiagnoseSignal },
 		signalKind, `"SIGQUIT"`,
 		"The signal that makes a process print its stacks before `SIGKILL`, such as `SIGQUIT` for "+
 			"Go and the JVM. It is sent in the last quarter of `kill_timeout`, at most 500 ms "+
@@ -245,7 +246,8 @@ var restartSchema = block[childValues]{
 			"Which ends cause a restart."),
 		field("attempts", func(v *childValues) *int { return &v.policy.Restart.Attempts },
 			integer(0, maxAttempts), "5",
-			"The restarts within `interval` after which the child has failed. 0 disables restarts."),
+			"The restarts within `interval` after which the child has failed. 0 disables "+
+				"restarts."),
 		field("interval", func(v *childValues) *time.Duration { return &v.policy.Restart.Interval },
 			duration(time.Millisecond), `"1m"`,
 			"The time in which `attempts` are counted."),
@@ -253,7 +255,8 @@ var restartSchema = block[childValues]{
 			duration(0), `"200ms"`,
 			"The delay of the first restart. It doubles with each restart, with jitter. 0s "+
 				"disables the delay."),
-		field("max_delay", func(v *childValues) *time.Duration { return &v.policy.Restart.MaxDelay },
+		field("max_delay",
+			func(v *childValues) *time.Duration { return &v.policy.Restart.MaxDelay },
 			duration(0), `"30s"`,
 			"The longest delay of a restart."),
 		field("strategy", func(v *childValues) *config.Strategy { return &v.strategy },

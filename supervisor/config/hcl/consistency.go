@@ -11,47 +11,10 @@ import (
 	"tp0/supervisor/lifecycle"
 )
 
-// checkTogether finds attributes whose values contradict each other.
+// checkTogether finds attributes whose values contradict each other. It also sets the values of
+// the policy that depend on more than one attribute.
 func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
-	var diags hcl.Diagnostics
-	if r := v.policy.Restart; r.Delay > r.MaxDelay && !c.failed["restart.delay"] && !c.failed["restart.max_delay"] {
-		place := c.at("restart.delay")
-		if _, ok := c.setting("restart.delay"); !ok {
-			place = c.at("restart.max_delay")
-		}
-		diags = diags.Append(fault(place, "Delays contradict each other",
-			"`max_delay` (%[2]v) must not be less than `delay` (%[1]v).", r.Delay, r.MaxDelay))
-	}
-	if s, ok := c.setting("ready.watchdog"); ok && !v.ready.Notify && !c.failed["ready.notify"] {
-		diags = diags.Append(fault(&s.place, "Watchdog without notify",
-			"`watchdog` requires `notify = true`."))
-	}
-	if s, ok := c.setting("ready.log"); ok && v.unread() {
-		diags = diags.Append(fault(&s.place, "No output to match",
-			"`ready.log` requires that the supervisor reads the output. Change `logs.format` "+
-				"from inherit, or `logs.stdout` from none."))
-	}
-	if s, ok := c.setting("ready.tcp"); ok && v.listensOn(v.ready.TCP) {
-		diags = diags.Append(fault(&s.place, "Probe of a listen block",
-			"The supervisor itself listens on this address because of a `listen` block, so a "+
-				"connection proves nothing about the child. Use `notify`, `log` or `exec`."))
-	}
-	if s, ok := c.setting("ready.http"); ok && v.listensOn(hostPort(v.ready.HTTP)) && (v.strategy == config.Overlap || len(c.numbers) > 1) {
-		diags = diags.Append(fault(&s.place, "Probe of a listen block",
-			"All instances share the socket of this address because of a `listen` block, so "+
-				"another instance or the old process can answer. Use `notify`, `log` or `exec`."))
-	}
-	if v.policy.Oneshot && v.policy.Restart.On == "always" && !c.failed["restart.on"] {
-		diags = diags.Append(fault(c.at("restart.on"), "Oneshot with restart always",
-			"A oneshot completes with its first success, but `on = \"always\"` restarts it. Use "+
-				"\"failure\" or \"never\"."))
-	}
-	if v.policy.Descendants == config.LeaveDescendants && v.policy.KillScope != lifecycle.ScopeProcess && !c.failed["descendants"] && !c.failed["kill_scope"] {
-		diags = diags.Append(fault(c.at("descendants"), "Descendants are left and signalled",
-			"`descendants = \"leave\"` keeps descendants running, but `kill_scope = %s` sends "+
-				"them the signals of each stop. Add `kill_scope = \"process\"`, or remove "+
-				"`descendants`.", quote(string(v.policy.KillScope))))
-	}
+	diags := append(c.checkReady(v), c.checkPolicy(v)...)
 	_, given := c.setting("on_failure")
 	v.policy.DefaultOnFailure = !given
 	v.policy.OverlapUpdate = v.strategy == config.Overlap
@@ -82,6 +45,60 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 						"format, or \"stdout\", \"stderr\" or \"none\"."))
 			}
 		}
+	}
+	return diags
+}
+
+// checkReady checks the delays of a restart and the conditions of a ready block.
+func (c *childBlock) checkReady(v *childValues) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	if r := v.policy.Restart; r.Delay > r.MaxDelay && !c.failed["restart.delay"] &&
+		!c.failed["restart.max_delay"] {
+		place := c.at("restart.delay")
+		if _, ok := c.setting("restart.delay"); !ok {
+			place = c.at("restart.max_delay")
+		}
+		diags = diags.Append(fault(place, "Delays contradict each other",
+			"`max_delay` (%[2]v) must not be less than `delay` (%[1]v).", r.Delay, r.MaxDelay))
+	}
+	if s, ok := c.setting("ready.watchdog"); ok && !v.ready.Notify && !c.failed["ready.notify"] {
+		diags = diags.Append(fault(&s.place, "Watchdog without notify",
+			"`watchdog` requires `notify = true`."))
+	}
+	if s, ok := c.setting("ready.log"); ok && v.unread() {
+		diags = diags.Append(fault(&s.place, "No output to match",
+			"`ready.log` requires that the supervisor reads the output. Change `logs.format` "+
+				"from inherit, or `logs.stdout` from none."))
+	}
+	if s, ok := c.setting("ready.tcp"); ok && v.listensOn(v.ready.TCP) {
+		diags = diags.Append(fault(&s.place, "Probe of a listen block",
+			"The supervisor itself listens on this address because of a `listen` block, so a "+
+				"connection proves nothing about the child. Use `notify`, `log` or `exec`."))
+	}
+	if s, ok := c.setting("ready.http"); ok && v.listensOn(hostPort(v.ready.HTTP)) &&
+		(v.strategy == config.Overlap || len(c.numbers) > 1) {
+		diags = diags.Append(fault(&s.place, "Probe of a listen block",
+			"All instances share the socket of this address because of a `listen` block, so "+
+				"another instance or the old process can answer. Use `notify`, `log` or `exec`."))
+	}
+	return diags
+}
+
+// checkPolicy checks the restarts of a oneshot, and the scope of the stop sequence.
+func (c *childBlock) checkPolicy(v *childValues) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	if v.policy.Oneshot && v.policy.Restart.On == "always" && !c.failed["restart.on"] {
+		diags = diags.Append(fault(c.at("restart.on"), "Oneshot with restart always",
+			"A oneshot completes with its first success, but `on = \"always\"` restarts it. Use "+
+				"\"failure\" or \"never\"."))
+	}
+	if v.policy.Descendants == config.LeaveDescendants &&
+		v.policy.KillScope != lifecycle.ScopeProcess &&
+		!c.failed["descendants"] && !c.failed["kill_scope"] {
+		diags = diags.Append(fault(c.at("descendants"), "Descendants are left and signalled",
+			"`descendants = \"leave\"` keeps descendants running, but `kill_scope = %s` sends "+
+				"them the signals of each stop. Add `kill_scope = \"process\"`, or remove "+
+				"`descendants`.", quote(string(v.policy.KillScope))))
 	}
 	return diags
 }

@@ -84,8 +84,10 @@ func overBudget(children []*childBlock, draft *config.Config, b plan.Budget) hcl
 		reported[text] = true
 		shutdown := draft.Shutdown
 		slowest := children[longest]
-		diags = diags.Append(fault(slowest.at(slowest.timeoutPath()), "Timeouts exceed the deadline",
-			"These children stop one after the other: %s. They take up to %v, but the deadline of %v leaves %v for them. The rest of %v is for orphan cleanup and output.",
+		diags = diags.Append(fault(slowest.at(slowest.timeoutPath()),
+			"Timeouts exceed the deadline",
+			"These children stop one after the other: %s. They take up to %v, but the deadline "+
+				"of %v leaves %v for them. The rest of %v is for orphan cleanup and output.",
 			text, sum, shutdown.Deadline, shutdown.Deadline-shutdown.Reserve, shutdown.Reserve))
 	}
 	return diags

@@ -119,7 +119,8 @@ func (d *decoder) envFunction(lenient bool) function.Function {
 		Type:     function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			if len(args) > 2 {
-				return cty.NilVal, function.NewArgErrorf(2, "env takes a name and at most one default")
+				return cty.NilVal, function.NewArgErrorf(2,
+					"env takes a name and at most one default")
 			}
 			name := args[0].AsString()
 			if value, ok := d.env[name]; ok {

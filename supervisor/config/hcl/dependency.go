@@ -49,7 +49,8 @@ func readDependency(v cty.Value) (d config.Dependency, err error) {
 		}
 	}
 	if d.Child == "" {
-		return d, invalid(`The object has no child. An example is { child = "db", until = "started" }.`)
+		return d, invalid(
+			`The object has no child. An example is { child = "db", until = "started" }.`)
 	}
 	return d, nil
 }

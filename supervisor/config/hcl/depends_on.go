@@ -43,8 +43,10 @@ func (c *childBlock) resolveDependencies(
 				hint = didYouMean(name, names)
 			}
 			stem := strings.TrimRight(name, "0123456789")
-			if owner := byName[stem]; owner != nil && owner.values.count != noCount && stem != name {
-				hint = fmt.Sprintf(" A child depends on all instances of another child. Write %s.", quote(stem))
+			if owner := byName[stem]; owner != nil && owner.values.count != noCount &&
+				stem != name {
+				hint = fmt.Sprintf(" A child depends on all instances of another child. Write %s.",
+					quote(stem))
 			}
 			diags = diags.Append(fault(&place, "Unknown child",
 				"The configuration has no child %s.%s", quote(name), hint))

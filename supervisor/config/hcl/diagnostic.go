@@ -4,17 +4,17 @@ import (
 	"strings"
 )
 
-// Diagnostic is a [Fault] for a program: an editor, most often. Its form is
-// that of terraform validate -json.
+// Diagnostic is a [Fault] for a program, such as an editor. It has the JSON form of
+// terraform validate -json.
 type Diagnostic struct {
 	Severity Severity `json:"severity"`
 	Summary  string   `json:"summary"`
 	Detail   string   `json:"detail,omitempty"`
-	Range    *Range   `json:"range,omitempty"` // nil: it concerns no place
+	Range    *Range   `json:"range,omitempty"` // nil if the fault has no position
 	Snippet  *Snippet `json:"snippet,omitempty"`
 }
 
-// Range is a part of a file, up to End and without it.
+// Range is a part of a file, from Start up to but not including End.
 type Range struct {
 	Filename string   `json:"filename"`
 	Start    Position `json:"start"`
@@ -24,22 +24,24 @@ type Range struct {
 // Position is a place in a file.
 type Position struct {
 	Line   int `json:"line"`
-	Column int `json:"column"` // in characters, both from 1
-	Byte   int `json:"byte"`   // from 0
+	Column int `json:"column"` // in characters; line and column count from 1
+	Byte   int `json:"byte"`   // counts from 0
 }
 
 // Snippet is the first line of a range, as [Faults.Write] shows it.
 type Snippet struct {
-	Context string `json:"context,omitempty"` // the block around it
+	Context string `json:"context,omitempty"` // the header of the enclosing block
 	Code    string `json:"code"`
 }
 
-// Diagnostics returns the faults in their order.
+// Diagnostics returns the faults in the order of [Faults.List].
 func (f *Faults) Diagnostics() []Diagnostic {
 	list := make([]Diagnostic, 0, len(f.list))
 	for i := range f.list {
 		ft := &f.list[i]
-		d := Diagnostic{Severity: ft.Severity, Summary: ft.Summary, Detail: strings.TrimSpace(ft.Detail)}
+		d := Diagnostic{
+			Severity: ft.Severity, Summary: ft.Summary, Detail: strings.TrimSpace(ft.Detail),
+		}
 		if ft.Line > 0 {
 			line, _, _ := ft.snippet(0)
 			d.Range = &Range{

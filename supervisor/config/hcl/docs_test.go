@@ -12,16 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestDocs keeps the page of the configuration what the schema says.
+// TestDocs checks that the generated part of the configuration page matches the schema.
 func TestDocs(t *testing.T) {
-	const path, begin = "../../../docs/configuration.md", "<!-- generated: go test ./supervisor/config/hcl -run TestDocs -update -->\n"
+	const path = "../../../docs/configuration.md"
+	const begin = "<!-- generated: go test ./supervisor/config/hcl -run TestDocs -update -->\n"
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	head, _, ok := strings.Cut(string(b), begin)
 	if !ok {
-		t.Fatalf("%s has no place for the tables", path)
+		t.Fatalf("%s has no line that begins the generated part", path)
 	}
 	child := defaultChild()
 	var tables strings.Builder
@@ -43,7 +44,7 @@ func TestDocs(t *testing.T) {
 		return
 	}
 	if string(b) != want {
-		t.Errorf("%s is not what the schema says; run the test with -update", path)
+		t.Errorf("%s does not match the schema. Run the test with -update.", path)
 	}
 }
 
@@ -57,7 +58,8 @@ func document[T any](w *strings.Builder, around string, b *block[T], defaults *T
 		title = "`" + title + "`"
 		around += b.name + " › "
 	}
-	fmt.Fprintf(w, "\n## %s\n\n%s\n\n| attribute | type | allowed values | default | example | meaning |\n"+
+	fmt.Fprintf(w, "\n## %s\n\n%s\n\n"+
+		"| attribute | type | allowed values | default | example | meaning |\n"+
 		"|---|---|---|---|---|---|\n", title, b.doc)
 	for _, a := range b.attributes {
 		if a.doc == "" {
@@ -70,7 +72,8 @@ func document[T any](w *strings.Builder, around string, b *block[T], defaults *T
 		if a.required {
 			value = "required"
 		}
-		fmt.Fprintf(w, "| `%s` | %s | %s | %s | `%s` | %s |\n", a.name, a.typ, a.allowed, value, a.example, a.doc)
+		fmt.Fprintf(w, "| `%s` | %s | %s | %s | `%s` | %s |\n", a.name, a.typ, a.allowed, value,
+			a.example, a.doc)
 	}
 	if b.name != "" {
 		fmt.Fprintf(w, "\n```hcl\n%s```\n", blockExamples[b.name])
@@ -80,7 +83,7 @@ func document[T any](w *strings.Builder, around string, b *block[T], defaults *T
 	}
 }
 
-// blockExamples are what the page shows of the blocks; TestExamples reads them.
+// blockExamples has an example of each block for the page. TestExamples parses them.
 var blockExamples = map[string]string{
 	"reload": `reload {
   rollback = true
@@ -223,10 +226,15 @@ func shown(v any) string {
 	return "none"
 }
 
-// examples are what the page shows of the language; TestExamples reads them.
+// examples are the sections of the page about the language. TestExamples parses them.
 var examples = []struct{ title, doc, src string }{
-	{"variable \"name\"", "A value that the user sets. The first of these counts: `--var name=value`, the last `--var-file` that has it, the environment variable `SUPERVISOR_VAR_name`, the attribute `default`. A variable without a value is a fault. For a string, a number, a bool or a variable without a type, the value is the given text; for other types it is an expression. A reload reads the files again.", `variable "port" {
-  type        = number # string, bool, list(string), map(string), object({ … }), any; without it any value
+	{"variable \"name\"", "A value that the user sets. The first of these counts: `--var " +
+		"name=value`, the last `--var-file` that has it, the environment variable " +
+		"`SUPERVISOR_VAR_name`, the attribute `default`. A variable without a value is a fault. " +
+		"For a string, a number, a bool or a variable without a type, the value is the given " +
+		"text; for other types it is an expression. A reload reads the files again.",
+		`variable "port" {
+  type        = number # string, bool, list(string), map(string), object({ … }); any if unset
   default     = 12345
   description = "Where the server listens."
 }
@@ -236,7 +244,8 @@ child "server" {
   env     = { SERVER_PORT = var.port }
 }
 `},
-	{"locals", "Named values. They can refer to variables and to each other, in any order, but not to `index`.", `locals {
+	{"locals", "Named values. They can refer to variables and to each other, in any order, but " +
+		"not to `index`.", `locals {
   address = "127.0.0.1:${local.port}"
   port    = 12345
 }
@@ -248,13 +257,18 @@ child "server" {
   }
 }
 `},
-	{"include", includeDoc + " A pattern matches hidden files only if it begins with a dot. All files form one configuration: a child or an attribute that two files have is a fault. The limit is 1,000 files with 4 MiB in total.", `include = ["conf.d/*.hcl", "conf.d/*.json"]
+	{"include", includeDoc + " A pattern matches hidden files only if it begins with a dot. All " +
+		"files form one configuration: a child or an attribute that two files have is a fault. " +
+		"The limit is 1,000 files with 4 MiB in total.",
+		`include = ["conf.d/*.hcl", "conf.d/*.json"]
 
 child "server" {
   command = "server"
 }
 `},
-	{"JSON", "A file whose name ends in `.json` has HCL's [JSON syntax](https://github.com/hashicorp/hcl/blob/main/json/spec.md). Strings are templates.", `{
+	{"JSON", "A file whose name ends in `.json` has HCL's " +
+		"[JSON syntax](https://github.com/hashicorp/hcl/blob/main/json/spec.md). Strings are " +
+		"templates.", `{
   "child": {
     "server": {"command": "server", "count": 2, "args": ["-id", "${index}"]}
   }
@@ -270,10 +284,13 @@ func documentLanguage(w *strings.Builder) {
 		}
 		fmt.Fprintf(w, "\n## %s\n\n%s\n\n```%s\n%s```\n", title, e.doc, fence, e.src)
 	}
-	fmt.Fprintf(w, "\n## Functions\n\nThe functions are `env` and the following, which are those of Nomad. `length` also takes strings. No function reads a file, the network or the time. The evaluation of a configuration has a limit of 2 million steps.\n\n`%s`.\n", strings.Join(functionNames()[1:], "`, `"))
+	fmt.Fprintf(w, "\n## Functions\n\nThe functions are `env` and the following, which are those "+
+		"of Nomad. `length` also takes strings. No function reads a file, the network or the "+
+		"time. The evaluation of a configuration has a limit of 2 million steps.\n\n"+
+		"`%s`.\n", strings.Join(functionNames()[1:], "`, `"))
 }
 
-// TestExamples reads what the page shows.
+// TestExamples checks that each example of the page is valid and formatted.
 func TestExamples(t *testing.T) {
 	_, opt := machine(t)
 	for name, src := range blockExamples {
@@ -281,10 +298,11 @@ func TestExamples(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if !strings.Contains(src, name+" ") {
-			t.Errorf("the example of %s has none", name)
+			t.Errorf("the example of the block %s has no such block", name)
 		}
 		if out, err := Format([]byte(src), "s.hcl"); err != nil || string(out) != src {
-			t.Errorf("%s is not laid out as fmt does: %v\n%s", name, err, out)
+			t.Errorf("%s: the example is not formatted: got the error %v, want\n%s", name, err,
+				out)
 		}
 	}
 	for _, e := range examples {
@@ -299,7 +317,8 @@ func TestExamples(t *testing.T) {
 			continue
 		}
 		if out, err := Format([]byte(e.src), name); err != nil || string(out) != e.src {
-			t.Errorf("%s is not laid out as fmt does: %v\n%s", e.title, err, out)
+			t.Errorf("%s: the example is not formatted: got the error %v, want\n%s", e.title, err,
+				out)
 		}
 	}
 }

@@ -33,7 +33,7 @@ func (d *decoder) environmentOf(
 	over := maps.Clone(login)
 	for _, file := range v.envFile {
 		path := absolute(dir, file)
-		d.opt.saw(path)
+		d.opt.reportRead(path)
 		src, err := d.opt.readAtMost(path, maxEnvFile)
 		if err != nil {
 			e.faults = append(e.faults, fmt.Sprintf("The file cannot be read: %v.", err))
@@ -67,7 +67,7 @@ func (d *decoder) setEnviron(
 	}
 	before := d.over()
 	if d.steps += float64(base.read); d.over() && !before {
-		return diags.Append(fault(c.at("env_file"), "Too much to evaluate",
+		return diags.Append(fault(c.at("env_file"), "Too many evaluation steps",
 			"The variables of this file, for all instances, exceed the limit of %.0f steps.",
 			float64(maxWork)))
 	}

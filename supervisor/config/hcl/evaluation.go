@@ -72,7 +72,8 @@ func (s *valueSize) add(v cty.Value, most float64) {
 		}
 		exponent := v.AsBigFloat().MantExp(nil)
 		s.text += float64(max(exponent, -exponent)) / 26 // of 8 digits
-	case ty.IsListType() || ty.IsTupleType() || ty.IsSetType() || ty.IsMapType() || ty.IsObjectType():
+	case ty.IsListType() || ty.IsTupleType() || ty.IsSetType() || ty.IsMapType() ||
+		ty.IsObjectType():
 		for it := v.ElementIterator(); it.Next(); {
 			s.elements++
 			key, element := it.Element()

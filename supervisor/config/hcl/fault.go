@@ -19,10 +19,10 @@ import (
 	"tp0/supervisor/termtext"
 )
 
-// Severity is how grave a fault is.
+// Severity is the severity of a fault.
 type Severity string
 
-// The severities. A configuration with an error is refused whole.
+// The severities. A configuration with an error is rejected.
 const (
 	SeverityError   Severity = "error"
 	SeverityWarning Severity = "warning"
@@ -32,31 +32,31 @@ const (
 type source struct {
 	name string
 	src  []byte
-	file *hcl.File // nil: it could not be parsed
+	file *hcl.File // nil if it cannot be parsed
 }
 
-// Fault is one thing that is wrong with a configuration. Its texts are safe
-// for a terminal: what the file had in them of control characters is escaped.
+// Fault is a fault of a configuration. Control characters in its texts are escaped, so the texts
+// are safe for a terminal.
 type Fault struct {
 	Severity     Severity
 	File         string
-	Line, Column int // from 1, columns in characters; 0: it concerns no place in the file
+	Line, Column int // Column in characters; both count from 1, and are 0 without a position
 	Summary      string
 	Detail       string
 
-	source     *source // nil: it concerns no place
-	block      string  // the block around it, as `child "server"`
+	source     *source
+	block      string  // the header of the enclosing block, such as `child "server"`
 	start, end int     // bytes of the source
-	until      hcl.Pos // where it ends
+	until      hcl.Pos // the end of the range
 }
 
-// Faults is everything that is wrong with a configuration, in the order of
-// the file; those that concern no place in it come last. It is an error.
+// Faults are all faults of a configuration, in the order of the files. Faults without a position
+// come last. Faults is an error.
 type Faults struct {
 	list []Fault
 }
 
-// Error is the first fault in one line, and how many more there are.
+// Error returns one line with the first fault and the number of the others.
 func (f *Faults) Error() string {
 	if len(f.list) == 0 {
 		return "no faults"
@@ -77,17 +77,16 @@ func (f *Faults) Error() string {
 	return text
 }
 
-// Len is the number of faults.
+// Len returns the number of faults.
 func (f *Faults) Len() int { return len(f.list) }
 
 // List returns a copy of the faults.
 func (f *Faults) List() []Fault { return slices.Clone(f.list) }
 
-// Write prints every fault for a person, laid out as HCL's own diagnostics
-// are, with carets under the subject. Text is wrapped at width columns, and a
-// longer source line is cut around its subject; a width of 0 or less leaves
-// the text unwrapped. Nothing of the file reaches w unescaped, which HCL's
-// writer does not promise. The error is that of w.
+// Write prints each fault in the layout of HCL's diagnostics, with carets under the subject. It
+// wraps text at width columns, and cuts longer source lines around the subject. A width of 0 or
+// less disables the wrapping. Write escapes all text from the file, which HCL's writer does not.
+// The error is that of w.
 func (f *Faults) Write(w io.Writer, width int, color bool) error {
 	for i := range f.list {
 		var b bytes.Buffer
@@ -99,8 +98,7 @@ func (f *Faults) Write(w io.Writer, width int, color bool) error {
 	return nil
 }
 
-// newFaults takes over diagnostics; those without a place, or with one that
-// is in none of the sources, concern the first.
+// newFaults converts diagnostics. A diagnostic that is in none of the sources gets the first one.
 func newFaults(sources []*source, diags hcl.Diagnostics) *Faults {
 	faults := &Faults{}
 	order := map[*source]int{}
@@ -110,7 +108,8 @@ func newFaults(sources []*source, diags hcl.Diagnostics) *Faults {
 	for _, d := range diags {
 		from := sources[0]
 		if d.Subject != nil {
-			if i := slices.IndexFunc(sources, func(s *source) bool { return s.name == d.Subject.Filename }); i >= 0 {
+			is := func(s *source) bool { return s.name == d.Subject.Filename }
+			if i := slices.IndexFunc(sources, is); i >= 0 {
 				from = sources[i]
 			}
 		}
@@ -118,7 +117,7 @@ func newFaults(sources []*source, diags hcl.Diagnostics) *Faults {
 	}
 	slices.SortStableFunc(faults.list, func(a, b Fault) int {
 		if (a.Line == 0) != (b.Line == 0) {
-			return b.Line - a.Line // places first
+			return b.Line - a.Line // faults with a position come first
 		}
 		return cmp.Or(order[a.source]-order[b.source], a.start-b.start)
 	})
@@ -145,15 +144,14 @@ func newFault(from *source, d *hcl.Diagnostic) Fault {
 		ft.start = min(max(d.Subject.Start.Byte, 0), len(from.src))
 		ft.end = min(max(d.Subject.End.Byte, ft.start), len(from.src))
 		ft.until = d.Subject.End
-		ft.block = escape(around(from.file, ft.start))
+		ft.block = escape(enclosingBlock(from.file, ft.start))
 	}
 	return ft
 }
 
-// around is the header of the block that a byte of the file is in. HCL has the
-// same by a search from the start, which takes minutes for a broken file of
-// many blocks.
-func around(file *hcl.File, at int) string {
+// enclosingBlock returns the header of the block at a byte of the file, or "". HCL's own function
+// searches from the start of the file, which takes minutes for many faults in many blocks.
+func enclosingBlock(file *hcl.File, at int) string {
 	if file == nil {
 		return ""
 	}
@@ -196,7 +194,8 @@ func (ft *Fault) render(b *bytes.Buffer, columns int, color bool) {
 		gutter := fmt.Sprintf("%4d: ", ft.Line)
 		line, indent, carets := ft.snippet(columns - len(gutter))
 		fmt.Fprintf(b, "%s%s\n", gutter, line)
-		fmt.Fprintf(b, "%*s%s%s%s\n\n", len(gutter)+indent, "", paint, strings.Repeat("^", carets), reset)
+		fmt.Fprintf(b, "%*s%s%s%s\n\n", len(gutter)+indent, "",
+			paint, strings.Repeat("^", carets), reset)
 	}
 	if detail := ft.Detail; detail != "" {
 		if columns > 0 {
@@ -206,12 +205,12 @@ func (ft *Fault) render(b *bytes.Buffer, columns int, color bool) {
 	}
 }
 
-// snippet is the source line of a fault, escaped and cut to room columns, and
-// where the carets go. It looks at no more of the file than it shows: a line
-// may have megabytes.
+// snippet returns the source line of a fault, escaped and cut to room columns, with the column and
+// the number of the carets. It reads only the part of the file that it returns, because a line can
+// have megabytes.
 func (ft *Fault) snippet(room int) (line string, indent, carets int) {
 	src := ft.source.src
-	const most = 200 // columns where the width is not known
+	const most = 200 // columns if the width is unknown
 	if room <= 0 || room > most {
 		room = most
 	}
@@ -255,17 +254,18 @@ func (ft *Fault) snippet(room int) (line string, indent, carets int) {
 	return strings.Join(before, "") + after.String(), indent, max(carets, 1)
 }
 
+// lineEnds reports whether src begins with the end of a line.
 func lineEnds(src []byte) bool {
 	return src[0] == '\n' || len(src) > 1 && src[0] == '\r' && src[1] == '\n'
 }
 
-// cell is one character as a terminal may have it, and the columns it takes.
+// cell returns a character in a form that is safe for a terminal, and the number of its columns.
 func cell(r rune, raw []byte) (string, int) {
 	switch {
 	case r == '\t':
 		return "    ", 4
 	case r == '\ufeff':
-		return "", 0 // the mark at the start of a file; a lexer refuses it elsewhere
+		return "", 0 // the byte order mark at the start of a file; the lexer rejects it elsewhere
 	case r == utf8.RuneError && len(raw) == 1:
 		return fmt.Sprintf(`\x%02x`, raw[0]), 4
 	case !strconv.IsPrint(r):

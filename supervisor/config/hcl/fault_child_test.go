@@ -31,7 +31,8 @@ var faultsOfStops = []faultCase{
 	inChild("empty kill_sequence", `kill_sequence = []`,
 		`3:17 Invalid value for kill_sequence: The list must not be empty.`),
 	inChild("kill_sequence of strings", `kill_sequence = ["SIGTERM"]`,
-		"3:18 Incorrect attribute value type: An element of `kill_sequence` must be an object with"),
+		"3:18 Incorrect attribute value type: An element of `kill_sequence` must be an object "+
+			"with"),
 	inChild("step without a wait", `kill_sequence = [{ signal = "SIGTERM" }]`,
 		`3:18 Invalid value for kill_sequence: The object has no "wait", which is required.`),
 	inChild("step with an unknown key", `kill_sequence = [{ signal = "SIGTERM", wiat = "1s" }]`,
@@ -45,15 +46,20 @@ var faultsOfStops = []faultCase{
 	inChild("step without a unit", `kill_sequence = [{ signal = "SIGTERM", wait = 1 }]`,
 		`3:18 Invalid value for kill_sequence: The duration has no unit.`),
 	inChild("step with SIGKILL", `kill_sequence = [{ signal = "SIGKILL", wait = "1s" }]`,
-		`3:18 Invalid value for kill_sequence: SIGKILL always follows the last step. Remove this step.`),
+		`3:18 Invalid value for kill_sequence: SIGKILL always follows the last step. Remove this `+
+			`step.`),
 	inChild("kill_sequence longer than the deadline",
 		`kill_sequence = [{ signal = "SIGTERM", wait = "5s" }, { signal = "SIGINT", wait = "4s" }]`,
-		`3:17 Timeouts exceed the deadline: These children stop one after the other: a 9s (line 3).`),
+		`3:17 Timeouts exceed the deadline: These children stop one after the other: a 9s (line `+
+			`3).`),
 	inChild("kill_sequence with kill_timeout",
 		"kill_sequence = [{ signal = \"SIGTERM\", wait = \"1s\" }]\nkill_timeout = \"1s\"\n"+
 			"kill_signal = \"INT\"\ndiagnose_signal = \"QUIT\"",
-		"4:16 Two stop sequences: `kill_sequence` in line 3 already has all signals and their times.", "5:15 Two stop sequences: `kill_sequence` in line 3 already has all signals and their times.",
-		"6:19 Two stop sequences: `kill_sequence` in line 3 already has all signals and their times."),
+		"4:16 Two stop sequences: `kill_sequence` in line 3 already has all signals and their "+
+			"times.", "5:15 Two stop sequences: `kill_sequence` in line 3 already has all "+
+			"signals and their times.",
+		"6:19 Two stop sequences: `kill_sequence` in line 3 already has all signals and their "+
+			"times."),
 	inChild("invalid kill_scope", `kill_scope = "all"`,
 		`3:14 Invalid value for kill_scope: "all" is not one of "process", "group" and "tree".`),
 	inChild("success code too large", `success_codes = [0, 256]`,
@@ -69,36 +75,45 @@ var faultsOfAttributes = []faultCase{
 	inChild("unknown user", `user = "nobdy"`,
 		`3:8 Invalid value for user: /etc/passwd has no user "nobdy".`),
 	inChild("uid 4294967295", `user = "4294967295"`,
-		`3:8 Invalid value for user: /etc/passwd has no user "4294967295". A number needs no entry.`),
+		`3:8 Invalid value for user: /etc/passwd has no user "4294967295". A number needs no `+
+			`entry.`),
 	inChild("uid too large", `user = 4294967296`,
-		`3:8 Invalid value for user: /etc/passwd has no user "4294967296". A number needs no entry.`),
-	inChild("negative uid", `user = -1`, `3:8 Invalid value for user: /etc/passwd has no user "-1". A number needs no entry.`),
+		`3:8 Invalid value for user: /etc/passwd has no user "4294967296". A number needs no `+
+			`entry.`),
+	inChild("negative uid", `user = -1`,
+		`3:8 Invalid value for user: /etc/passwd has no user "-1". A number needs no entry.`),
 	inChild("empty user", `user = ""`, `3:8 Invalid value for user: The string must not be empty.`),
 	inChild("unknown group", "user = \"nobody\"\ngroup = \"dameon\"",
 		`4:9 Invalid value for group: /etc/group has no group "dameon".`),
 	inChild("invalid umask", `umask = "9999"`,
-		`3:9 Invalid value for umask: "9999" is not a umask. A umask is octal, from "0000" to "0777".`),
+		`3:9 Invalid value for umask: "9999" is not a umask. A umask is octal, from "0000" to `+
+			`"0777".`),
 	inChild("umask too large", `umask = "7777"`,
 		`3:9 Invalid value for umask: "7777" is not a umask`),
 	inChild("umask as a number", `umask = 022`,
 		"3:9 Incorrect attribute value type: `umask` must be a string, not a number."),
-	inChild("nice too high", `nice = 50`, `3:8 Invalid value for nice: The number must be at most 19.`),
-	inChild("nice too low", `nice = -21`, `3:8 Invalid value for nice: The number must be at least -20.`),
+	inChild("nice too high", `nice = 50`,
+		`3:8 Invalid value for nice: The number must be at most 19.`),
+	inChild("nice too low", `nice = -21`,
+		`3:8 Invalid value for nice: The number must be at least -20.`),
 	inChild("nice with a fraction", `nice = 0.5`,
 		`3:8 Invalid value for nice: The number must be an integer.`),
 	inChild("oom_score_adj too low", `oom_score_adj = -1001`,
 		`3:17 Invalid value for oom_score_adj: The number must be at least -1000.`),
 	inChild("string for no_new_privs", `no_new_privs = "yes"`,
-		"3:16 Incorrect attribute value type: `no_new_privs` must be a bool (true or false), not a string."),
+		"3:16 Incorrect attribute value type: `no_new_privs` must be a bool (true or false), not "+
+			"a string."),
 	inBlock("unknown limit", "rlimits", `nofiles = 1`,
 		`4:1 Unsupported argument: An argument named "nofiles" is not expected here. Did you `+
 			`mean "nofile"?`),
 	inBlock("negative limit", "rlimits", `nofile = -1`,
 		`4:10 Invalid value for rlimits.nofile: The number must not be negative.`),
 	inBlock("limit as a word", "rlimits", `nofile = "infinity"`,
-		"4:10 Incorrect attribute value type: `rlimits.nofile` must be a number or \"unlimited\", not a string."),
+		"4:10 Incorrect attribute value type: `rlimits.nofile` must be a number or "+
+			"\"unlimited\", not a string."),
 	inBlock("limit too large", "rlimits", `nofile = 1e30`,
-		`4:10 Invalid value for rlimits.nofile: The number is too large. Write "unlimited" for no limit.`),
+		`4:10 Invalid value for rlimits.nofile: The number is too large. Write "unlimited" for `+
+			`no limit.`),
 	inBlock("limit with a fraction", "rlimits", `nofile = 1.5`,
 		`4:10 Invalid value for rlimits.nofile: The number must be an integer.`),
 	inBlock("soft limit above the hard limit", "rlimits", `nofile = { soft = 2, hard = 1 }`,
@@ -119,8 +134,10 @@ var faultsOfAttributes = []faultCase{
 			"256 KiB."),
 	inChild("env_file with invalid lines", `env_file = ["/dev/../DIR/faults"]`,
 		`3:12 Invalid value for env_file: "/dev/../DIR/faults", line 2: the name contains a blank.`,
-		`3:12 Invalid value for env_file: "/dev/../DIR/faults", line 4: the line has no name before the "=".`,
-		`3:12 Invalid value for env_file: "/dev/../DIR/faults", line 5: the file is not a shell script.`,
+		`3:12 Invalid value for env_file: "/dev/../DIR/faults", line 4: the line has no name `+
+			`before the "=".`,
+		`3:12 Invalid value for env_file: "/dev/../DIR/faults", line 5: the file is not a shell `+
+			`script.`,
 		`3:12 Invalid value for env_file: "/dev/../DIR/faults", line 6: the line must be UTF-8`),
 	inChild("empty env_file list", `env_file = []`,
 		"3:12 Invalid value for env_file: The list must not be empty"),
@@ -137,7 +154,7 @@ var faultsOfCounts = []faultCase{
 	inChild("count far too large", `count = 1e1000`,
 		`3:9 Invalid value for count: The number must be at most 10000.`),
 	inChild("index in count", `count = index`,
-		"3:9 No index here: index differs from instance to instance, and count is the same"),
+		"3:9 Invalid use of index: `index` differs between instances, but `count` has one value"),
 	{"too many instances in the file", manyChildren(7, "count = 10000"),
 		[]string{`27:9 Too many instances: The configuration must have at most 65536 instances.`}},
 }
@@ -145,7 +162,8 @@ var faultsOfCounts = []faultCase{
 // faultsOfChildNames are the faults of the names of children and instances.
 var faultsOfChildNames = []faultCase{
 	{"empty child name", "child \"\" {\ncommand = \"server\"\n}",
-		[]string{`1:7 Invalid name: The name of a child must have only letters, digits, dots, underscores`}},
+		[]string{`1:7 Invalid name: The name of a child must have only letters, digits, dots, ` +
+			`underscores`}},
 	{"child name with a slash", "child \"a/b\" {\ncommand = \"server\"\n}",
 		[]string{"1:7 Invalid name"}},
 	{"child name with a dash first", "child \"-a\" {\ncommand = \"server\"\n}",
@@ -178,9 +196,10 @@ var faultsOfDependencies = []faultCase{
 		`3:15 Unknown child: The configuration has no child "b2".`),
 	inChild("dependency on itself", `depends_on = ["a"]`,
 		"3:15 Invalid dependency: The child depends on itself."),
-	inChild("index in depends_on", `depends_on = [index]`, "3:14 No index here"),
+	inChild("index in depends_on", `depends_on = [index]`, "3:14 Invalid use of index"),
 	inChild("number for depends_on", `depends_on = 3`,
-		"3:14 Incorrect attribute value type: `depends_on` must be a list, such as [\"db\", { child"),
+		"3:14 Incorrect attribute value type: `depends_on` must be a list, such as [\"db\", { "+
+			"child"),
 	inChild("invalid until", `depends_on = [{ child = "a", until = "redy" }]`,
 		`3:15 Invalid value for depends_on: "redy" is not one of "started", "ready" and `+
 			`"completed". Did you mean "ready"?`),
@@ -196,10 +215,12 @@ var faultsOfDependencies = []faultCase{
 	inChild("dependency on completion of a child that is always restarted",
 		"depends_on = [{ child = \"b\", until = \"completed\" }]\n}\nchild \"b\" {\n"+
 			"command = \"server\"\nrestart {\non = \"always\"\n}",
-		`3:15 Invalid dependency: The child "b" never completes, because it has restart { on = "always" }.`),
+		`3:15 Invalid dependency: The child "b" never completes, because it has restart { on = `+
+			`"always" }.`),
 	inChild("oneshot with restart always", "oneshot = true\nrestart {\non = \"always\"\n}",
-		"5:6 Oneshot with restart always: A oneshot completes with its first success, but `on = \"always\"` restarts it."),
-	inChild("index in oneshot", "oneshot = index > 1", "3:11 No index here"),
+		"5:6 Oneshot with restart always: A oneshot completes with its first success, but `on = "+
+			"\"always\"` restarts it."),
+	inChild("index in oneshot", "oneshot = index > 1", "3:11 Invalid use of index"),
 	inChild("SIGKILL as reload_signal", `reload_signal = "kill"`,
 		`3:17 Invalid value for reload_signal: A process cannot handle SIGKILL.`),
 	inChild("unknown reload_signal", `reload_signal = "SIGHPU"`,
@@ -247,23 +268,24 @@ var faultsOfCommands = []faultCase{
 // faultsOfSockets are the faults of listen blocks.
 var faultsOfSockets = []faultCase{
 	inBlock("socket without an address", `listen "x"`, "",
-		`3:1 No address: A socket needs tcp = "host:port" or unix = "path"`),
+		`3:1 Missing required argument: A listen block requires tcp = "host:port" or unix = `+
+			`"path"`),
 	inBlock("socket with two addresses", `listen "x"`, `tcp = ":1"`+"\n"+`unix = "/x"`,
-		`5:8 Two addresses`),
+		`5:8 Conflicting arguments: Only one of `+"`tcp` and `unix`"+``),
 	inBlock("TCP socket with a mode", `listen "x"`, `tcp = ":1"`+"\n"+`mode = "0600"`,
-		`5:8 No file to give a mode`),
+		`5:8 Mode of a TCP socket`),
 	inBlock("invalid socket name", `listen "X:y"`, `tcp = ":1"`,
-		`3:8 Invalid name: The name of a socket has small letters`),
+		`3:8 Invalid name: The name of a socket must have only lowercase`),
 	inChild("two sockets with one name",
 		`listen "x" { tcp = ":1" }`+"\n"+`listen "x" { tcp = ":2" }`,
-		`4:8 Duplicate socket: The child has a socket "x" already`),
+		`4:8 Duplicate socket: The child already has a socket "x"`),
 	inChild("two sockets on one port",
 		`listen "x" { tcp = ":1" }`+"\n"+`listen "y" { tcp = "[::]:1" }`,
-		`4:1 Duplicate address: The socket in line 3 listens on "[::]:1" already`),
+		`4:1 Duplicate address: The socket in line 3 already listens on "[::]:1"`),
 	{"two children with one socket path",
 		"child \"a\" {\ncommand = \"server\"\nlisten \"x\" { unix = \"/x/y\" }\n}\n" +
 			"child \"b\" {\ncommand = \"server\"\nlisten \"x\" { unix = \"/x/../x/y\" }\n}\n",
-		[]string{`7:1 Duplicate address: The socket in line 3 listens on "/x/y" already`}},
+		[]string{`7:1 Duplicate address: The socket in line 3 already listens on "/x/y"`}},
 	inBlock("port 0", `listen "x"`, `tcp = "127.0.0.1:0"`,
 		`4:7 Invalid value for listen.tcp: The port must be a number from 1 to 65535`),
 	inBlock("listen on a host name", `listen "x"`, `tcp = "example.org:80"`,
@@ -272,20 +294,23 @@ var faultsOfSockets = []faultCase{
 	inBlock("invalid socket mode", `listen "x"`, `unix = "/x"`+"\n"+`mode = "rw"`,
 		`5:8 Invalid value for listen.mode: "rw" is not a mode. An example is "0600".`),
 	inBlock("socket path too long", `listen "x"`, `unix = "/`+strings.Repeat("x", 107)+`"`,
-		`4:8 Invalid value for listen.unix: The path of a unix socket has 107 bytes at most`),
+		`4:8 Invalid value for listen.unix: The path of a unix socket must have at most 107 bytes`),
 	inBlock("index in a socket", `listen "x"`, `tcp = ":${index}"`,
-		`4:7 No index here: index differs from instance to instance, and listen.tcp is the `+
-			`same for all`),
-	inBlock("unknown attribute of a socket", `listen "x"`, "tpc = 1", `3:1 No address`,
+		"4:7 Invalid use of index: `index` differs between instances, but `listen.tcp` has one "+
+			"value"),
+	inBlock("unknown attribute of a socket", `listen "x"`, "tpc = 1",
+		`3:1 Missing required argument`,
 		`4:1 Unsupported argument: An argument named "tpc" is not expected here. Did you `+
 			`mean "tcp"?`),
 	inChild("http probe of a listen address with overlap",
 		`listen "x" { tcp = "0.0.0.0:80" }`+
 			"\nready { http = \"http://127.0.0.1/\" }\nrestart { strategy = \"overlap\" }",
-		`4:16 Probe of a listen block: All instances share the socket of this address because of a`),
+		`4:16 Probe of a listen block: All instances share the socket of this address because of `+
+			`a`),
 	inChild("http probe of a listen address with two instances",
 		`listen "x" { tcp = "0.0.0.0:80" }`+
-			"\nready { http = \"http://127.0.0.1:80/\" }\ncount = 2", `4:16 Probe of a listen block: All instances share the socket of this address because of a`),
+			"\nready { http = \"http://127.0.0.1:80/\" }\ncount = 2", `4:16 Probe of a listen `+
+			`block: All instances share the socket of this address because of a`),
 	inChild("oneshot with overlap", "oneshot = true\nrestart { strategy = \"overlap\" }",
 		"4:22 Oneshot with overlap: A oneshot cannot be replaced with `strategy = \"overlap\"`."),
 	inChild("max_parallel 0", "restart { max_parallel = 0 }",
@@ -310,8 +335,8 @@ var faultsOfReady = []faultCase{
 	inBlock("invalid host", "ready", `tcp = "a b:80"`,
 		`4:7 Invalid value for ready.tcp: "a b" is neither`),
 	inBlock("three ready conditions", "ready", "tcp = \":1\"\nlog = \"up\"\nexec = [\"server\"]",
-		`5:1 Too much to go by: Only one of "tcp", "http", "exec", "log" and "notify" can be `+
-			`given, and there is tcp in line 4.`, "6:1 Too much to go by"),
+		`5:1 Conflicting arguments: Only one of "tcp", "http", "exec", "log" and "notify" can be `+
+			"set, but `tcp` is already set in line 4.", "6:1 Conflicting arguments"),
 	inBlock("invalid URL", "ready", `http = "localhost:80"`,
 		`4:8 Invalid value for ready.http: "localhost:80" is not a URL`),
 	inBlock("URL with a password", "ready", `http = "http://a:b@c/"`,
@@ -319,7 +344,8 @@ var faultsOfReady = []faultCase{
 	inBlock("URL with a bad port", "ready", `http = "http://c:70000/"`,
 		"4:8 Invalid value for ready.http: The port must be"),
 	inBlock("empty exec list", "ready", `exec = []`,
-		`4:8 Invalid value for ready.exec: The list must not be empty. An example is ["pg_isready", "-q"].`),
+		`4:8 Invalid value for ready.exec: The list must not be empty. An example is `+
+			`["pg_isready", "-q"].`),
 	inBlock("exec command not found", "ready", `exec = ["nope"]`,
 		`4:8 Command not found: No program "nope" is in PATH (DIR/bin).`),
 	inBlock("invalid regular expression", "ready", `log = "up (now"`,
@@ -331,27 +357,30 @@ var faultsOfReady = []faultCase{
 		`4:7 Invalid value for ready.log: The string is not a regular expression: `+
 			`invalid repeat`),
 	inChild("log condition with format inherit",
-		"logs {\nformat = \"inherit\"\n}\nready {\nlog = \"up\"\n}", "7:7 No output to match: `ready.log` requires that the supervisor reads the output."),
+		"logs {\nformat = \"inherit\"\n}\nready {\nlog = \"up\"\n}", "7:7 No output to match: "+
+			"`ready.log` requires that the supervisor reads the output."),
 	inBlock("watchdog without notify", "ready", "tcp = \":1\"\nwatchdog = \"1s\"",
 		"5:12 Watchdog without notify: `watchdog` requires `notify = true`."),
 	inBlock("notify false", "ready", "notify = false",
 		`4:10 Invalid value for ready.notify: Only true is allowed. For false, remove the line.`),
 	inBlock("ready without a condition", "ready", `timeout = "1s"`,
-		`3:7 Nothing to go by: One of "tcp", "http", "exec"`),
+		`3:7 Missing required argument: One of "tcp", "http", "exec"`),
 }
 
 // faultsOfChecks are the faults of check blocks.
 var faultsOfChecks = []faultCase{
 	inChild("duplicate check", "check \"x\" {\ntcp = \":1\"\n}\ncheck \"x\" {\n}",
 		`6:7 Duplicate check: The check "x" is already defined in line 3.`),
-	inChild("check without a probe", "check \"x\" {\nlimit = 0\n}", "3:11 Nothing to go by",
+	inChild("check without a probe", "check \"x\" {\nlimit = 0\n}",
+		"3:11 Missing required argument",
 		`4:9 Invalid value for check.x.limit: The number must be at least 1.`),
 	inChild("check with log and notify",
 		"check \"x\" {\ntcp = \":1\"\nlog = \"up\"\nnotify = true\n}",
-		"5:7 Invalid value for check.x.log: A check has no `log`: a child prints a line once, but a check repeats.",
+		"5:7 Invalid value for check.x.log: A check has no `log`: a child prints a line once, "+
+			"but a check repeats.",
 		"6:10 Invalid value for check.x.notify: A check has no `notify`."),
 	inChild("check with two probes", "check \"x\" {\ntcp = \":1\"\nhttp = \"http://a\"\n}",
-		"5:1 Too much to go by"),
+		"5:1 Conflicting arguments"),
 	inChild("check command not found", "check \"x\" {\nexec = [\"nope\"]\n}",
 		`4:8 Command not found: No program "nope" is in PATH (DIR/bin).`),
 	inChild("invalid check name", "check \"a b\" {\ntcp = \":1\"\n}",
@@ -368,7 +397,8 @@ var faultsOfLogs = []faultCase{
 	inBlock("log destination is a directory", "logs", `stderr = env("SUB")`,
 		`4:10 Invalid value for logs.stderr: "DIR/bin/sub" is a directory.`),
 	inBlock("file with format inherit", "logs", "format = \"inherit\"\nstdout = \"/dev/null\"",
-		"5:10 Invalid value for logs.stdout: With `format = \"inherit\"` a child cannot write to a file."),
+		"5:10 Invalid value for logs.stdout: With `format = \"inherit\"` a child cannot write to "+
+			"a file."),
 }
 
 // faultsOfRestart are the faults of restart blocks.
@@ -377,7 +407,8 @@ var faultsOfRestart = []faultCase{
 		"4:9 Delays contradict each other: `max_delay` (1s) must not be less than "+
 			"`delay` (2s)."),
 	inBlock("max_delay below the default delay", "restart", "max_delay = \"1ms\"",
-		"4:13 Delays contradict each other: `max_delay` (1ms) must not be less than `delay` (200ms)."),
+		"4:13 Delays contradict each other: `max_delay` (1ms) must not be less than `delay` "+
+			"(200ms)."),
 	inBlock("negative attempts", "restart", "attempts = -1",
 		`4:12 Invalid value for restart.attempts: The number must be at least 0.`),
 	inBlock("interval 0", "restart", `interval = "0s"`,

@@ -2,12 +2,13 @@ package hclconfig
 
 // faultsOfFiles are the faults of a whole file.
 var faultsOfFiles = []faultCase{
-	{"empty file", "", []string{"1:1 No child: There is nothing to run"}},
+	{"empty file", "", []string{"1:1 No child: The file must have at least one child block"}},
 	{"only globals", `log_level = "debug"`, []string{"1:1 No child"}},
 	{"no child and an invalid global", `log_level = 1`,
 		[]string{"1:1 No child", "1:13 Invalid value for log_level"}},
 	{"syntax error", "child \"a\" {\n  command = \n}\n", []string{"2:13 Invalid expression"}},
-	{"NUL byte", "log_level = \"\x00\"", []string{`1:14 Not a text file: The file contains a NUL byte, so it is not a text file.`}},
+	{"NUL byte", "log_level = \"\x00\"",
+		[]string{`1:14 Not a text file: The file contains a NUL byte, so it is not a text file.`}},
 	{"not UTF-8", "#\n é \xff", []string{"2:4 Not a text file: The file must be UTF-8"}},
 	{"many faults at once",
 		"log_level = 1\nshutdown {\n deadline = \"x\"\n stict = true\n}\nchild \"a\" {\n" +
@@ -37,7 +38,7 @@ var faultsOfNames = []faultCase{
 	inChild("unknown variable", `args = [indx]`,
 		`3:9 Unknown variable: There is no variable named "indx". Did you mean "index"?`),
 	inChild("string without quotes", `on_success = ignore`,
-		`3:14 Unknown variable: There is no variable named "ignore". A text needs quotes`),
+		`3:14 Unknown variable: There is no variable named "ignore". A string needs quotes`),
 	inChild("env of an unset variable", `args = [env("NOPE")]`,
 		`3:14 Invalid function argument: Invalid value for "name" parameter: the environment `+
 			`has no variable "NOPE"`),
@@ -53,7 +54,7 @@ var faultsOfDuplicates = []faultCase{
 		[]string{"1:11 Extraneous label for child"}},
 	inChild("duplicate attribute", `command = "client"`, "3:1 Attribute redefined"),
 	inChild("duplicate block", "logs {}\nlogs {}",
-		"4:1 Duplicate block: The logs block was already given in line 3"),
+		"4:1 Duplicate block: The logs block is already in line 3"),
 	inChild("duplicate key", `env = { A = 1, "A" = 2 }`,
 		`3:16 Duplicate key: The object already has the key "A" in line 3.`),
 	{"duplicate shutdown block", "shutdown {}\nshutdown {}\nchild \"a\" { command = \"server\" }",
@@ -63,16 +64,20 @@ var faultsOfDuplicates = []faultCase{
 // faultsOfTypes are the faults of values that have the wrong type or cannot be passed to a program.
 var faultsOfTypes = []faultCase{
 	inChild("null for a list", `args = null`,
-		"3:8 Incorrect attribute value type: `args` must be a list of strings, such as [\"a\", \"b\"], not null."),
+		"3:8 Incorrect attribute value type: `args` must be a list of strings, such as [\"a\", "+
+			"\"b\"], not null."),
 	inChild("null in a list", `args = ["a", null]`,
 		"3:14 Incorrect attribute value type: An element of `args` must be a string, not null."),
 	inChild("list for a string", `cwd = ["/"]`,
 		"3:7 Incorrect attribute value type: `cwd` must be a string, not a list."),
-	inChild("string for a list", `args = "-v"`, "3:8 Incorrect attribute value type: `args` must be a list of strings, such as [\"a\", \"b\"],"),
+	inChild("string for a list", `args = "-v"`,
+		"3:8 Incorrect attribute value type: `args` must be a list of strings, such as [\"a\", "+
+			"\"b\"],"),
 	inChild("list in a list", `args = [["a"]]`,
 		"3:9 Incorrect attribute value type: An element of `args` must be a string, not a list."),
 	inChild("string for an object", `env = "A=1"`,
-		"3:7 Incorrect attribute value type: `env` must be an object, such as { NAME = \"value\" },"),
+		"3:7 Incorrect attribute value type: `env` must be an object, such as { NAME = \"value\" "+
+			"},"),
 	inChild("null in env", `env = { B = 1, A = null }`,
 		"3:16 Incorrect attribute value type: `env.A` must be a string, not null."),
 	inChild("empty variable name", `env = { "" = 1 }`,
@@ -95,9 +100,10 @@ var faultsOfEnums = []faultCase{
 		`4:6 Invalid value for restart.on: "allways" is not one of "never", "failure" and `+
 			`"always". Did you mean "always"?`),
 	{"string for a bool", "shutdown {\nstrict = \"yes\"\n}\nchild \"a\" { command = \"server\" }",
-		[]string{"2:10 Incorrect attribute value type: `shutdown.strict` must be a bool (true or false), not a string."}},
+		[]string{"2:10 Incorrect attribute value type: `shutdown.strict` must be a bool (true or " +
+			"false), not a string."}},
 	{"index at file level", "log_level = index\nchild \"a\" { command = \"server\" }",
-		[]string{"1:13 No index here"}},
+		[]string{"1:13 Invalid use of index"}},
 }
 
 // faultsOfDurations are the faults of durations.

@@ -42,8 +42,8 @@ const (
 	findingsDoc = "Which descriptors are findings if a program leaks them. `data`: bytes that a " +
 		"socket to another process tree had not read or not sent, and clients that waited in the " +
 		"accept queue of a listener. `sockets`: these, each listener, and each connection to " +
-		"another process tree. `all`: every descriptor. A finding is a warning, makes the verdict " +
-		"`leaky`, and the exit code 3 if `strict` is set."
+		"another process tree. `all`: every descriptor. A finding is a warning, makes the " +
+		"verdict `leaky`, and the exit code 3 if `strict` is set."
 	allowDoc = "Descriptors that are never findings. Examples are `epoll`, `file:/var/log/**`, " +
 		"`unix:/run/app.sock` and `tcp:127.0.0.1:80`. In a target `**` " +
 		"stands for any text, `*` for any text without a slash, and `?` for one character."

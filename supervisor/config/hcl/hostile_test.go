@@ -44,7 +44,7 @@ func costlyCalls() map[string]hostileFile {
 			" short = " + hundred(long(100)) + "\n" +
 			" much = [for i in range(4): [for j in local.some: \"${i} ${j}\"]]\n}\n" +
 			"child \"a\" {\n command = \"server\"\n args = [\"${length(" + expr + ")}\"]\n}\n"
-		return hostileFile{src, "Too much to evaluate"}
+		return hostileFile{src, "Too many evaluation steps"}
 	}
 	return map[string]hostileFile{
 		"trim":              costly("trim(local.text, local.cut)"),
@@ -104,9 +104,9 @@ func largeFiles() map[string]hostileFile {
 		"quotient":       {settingFile("\"${1 % (\"1e-99999999\" * 1)}\""), "Operation failed"},
 		"text as number": {settingFile("\"${-\"1e99999999\"}\""), "Operation failed"},
 		"squares":        {settingFile("[for x in [3] : " + squared(60) + "]"), "Operation failed"},
-		"loops in loops": {settingFile(loop(30)), "Too much to evaluate"},
+		"loops in loops": {settingFile(loop(30)), "Too many evaluation steps"},
 		"doubled texts": {settingFile("[for x in [\"ha\"] : " + doubled(30) + "]"),
-			"Too much to evaluate"},
+			"Too many evaluation steps"},
 		"open quotes":    {many("\"", manyItems), ""},
 		"newlines":       {many("\n", 1<<17), "No child"},
 		"attributes":     {many("a=1\n", manyItems), ""},

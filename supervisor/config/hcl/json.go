@@ -35,7 +35,8 @@ func native(expr hcl.Expression) (hclsyntax.Expression, hcl.Diagnostics) {
 			if diags.HasErrors() {
 				return nil, diags
 			}
-			object.Items = append(object.Items, hclsyntax.ObjectConsItem{KeyExpr: key, ValueExpr: value})
+			object.Items = append(object.Items,
+				hclsyntax.ObjectConsItem{KeyExpr: key, ValueExpr: value})
 		}
 		return object, nil
 	}
@@ -70,7 +71,9 @@ func inside(text string, place hcl.Range,
 	lexer func([]byte, string, hcl.Pos) (hclsyntax.Tokens, hcl.Diagnostics),
 	parser func([]byte, string, hcl.Pos) (hclsyntax.Expression, hcl.Diagnostics),
 ) (hclsyntax.Expression, hcl.Diagnostics) {
-	start := hcl.Pos{Line: place.Start.Line, Column: place.Start.Column + 1, Byte: place.Start.Byte + 1}
+	start := hcl.Pos{
+		Line: place.Start.Line, Column: place.Start.Column + 1, Byte: place.Start.Byte + 1,
+	}
 	tokens, _ := lexer([]byte(text), place.Filename, start) // the parser reports them again
 	if d := checkTokens(tokens); d != nil {
 		d.Subject = &place
@@ -98,7 +101,8 @@ func (e *rangedExpr) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 // moveInto sets the place of diagnostics that are outside of it.
 func moveInto(diags hcl.Diagnostics, place hcl.Range) hcl.Diagnostics {
 	for _, d := range diags {
-		if d.Subject == nil || d.Subject.Start.Line != place.Start.Line || d.Subject.End.Byte > place.End.Byte {
+		if d.Subject == nil || d.Subject.Start.Line != place.Start.Line ||
+			d.Subject.End.Byte > place.End.Byte {
 			d.Subject = &place
 		}
 	}

@@ -176,8 +176,8 @@ func TestDoublingLocals(t *testing.T) {
 			fmt.Fprintf(&b, "x%d = %s\n", i+1, strings.ReplaceAll(expr, "N", fmt.Sprintf("x%d", i)))
 		}
 		b.WriteString("}\n")
-		if f := faultsOf(t, b.String(), opt).List()[0]; f.Summary != "Too much to evaluate" {
-			t.Errorf("%s: got %s, want too much to evaluate", name, brief(f))
+		if f := faultsOf(t, b.String(), opt).List()[0]; f.Summary != "Too many evaluation steps" {
+			t.Errorf("%s: got %s, want too many evaluation steps", name, brief(f))
 		}
 	}
 }
@@ -192,38 +192,40 @@ var languageFaults = []struct {
 }{
 	{"variable without a value", "variable \"port\" {}", Options{},
 		[]string{
-			`1:1 No value for variable: The variable "port" has no default and must be given: ` +
-				`with --var port=…, in a --var-file, or as SUPERVISOR_VAR_port.`}},
+			`1:1 No value for variable: The variable "port" has no default. Set it with ` +
+				`--var port=…, in a file for --var-file, or in the environment as ` +
+				`SUPERVISOR_VAR_port.`}},
 	{"invalid default", "variable \"port\" {\ntype = number\ndefault = \"x\"\n}", Options{},
 		[]string{
-			`3:11 Invalid value for variable: The value of the variable "port" does not suit its ` +
-				`type, number: a number is required`}},
+			`3:11 Invalid value for variable: The value of the variable "port" cannot be ` +
+				`converted to its type, number: a number is required`}},
 	{"invalid value of --var", numberVariable, Options{Vars: []string{"port=x"}},
 		[]string{
-			`1:1 Invalid value for variable: The value of the variable "port" from --var does ` +
-				`not suit its type, number: a number is required`}},
+			`1:1 Invalid value for variable: The value of the variable "port" from --var ` +
+				`cannot be converted to its type, number: a number is required`}},
 	{"invalid value in the environment", numberVariable,
 		Options{Environ: []string{"SUPERVISOR_VAR_port=x"}},
 		[]string{
 			`1:1 Invalid value for variable: The value of the variable "port" from ` +
-				`SUPERVISOR_VAR_port does`}},
+				`SUPERVISOR_VAR_port cannot`}},
 	{"invalid value in a file", numberVariable, Options{VarFiles: []string{"DIR/v.hcl"}},
 		[]string{
-			`1:8 Invalid value for variable: The value of the variable "port" does not suit its ` +
-				`type, number`,
+			`1:8 Invalid value for variable: The value of the variable "port" cannot be ` +
+				`converted to its type, number`,
 			`2:1 Unknown variable: No variable block declares "prot". Did you mean "port"?`}},
 	{"--var without a variable", numberVariable, Options{Vars: []string{"prot=1", "novalue"}},
-		[]string{`0:0 Invalid --var: A variable is given as --var name=value, not "novalue".`,
-			`0:0 Unknown variable: --var gives "prot", which no variable block declares. Did you ` +
+		[]string{`0:0 Invalid --var: The form is --var name=value, but the argument is "novalue".`,
+			`0:0 Unknown variable: --var sets the variable "prot", but no variable block ` +
+				`declares it. Did you ` +
 				`mean "port"?`}},
 	{"incomplete list", "variable \"l\" {\ntype = list(string)\n}", Options{Vars: []string{"l=[1"}},
 		[]string{
-			`1:1 Invalid value for variable: The value of the variable "l" from --var does not ` +
-				`suit its type, list(string): `}},
+			`1:1 Invalid value for variable: The value of the variable "l" from --var cannot be ` +
+				`converted to its type, list(string): `}},
 	{"function call in --var", "variable \"l\" {\ntype = list(string)\n}",
 		Options{Vars: []string{"l=[env(\"HOME\")]"}}, []string{`1:1 Invalid value for variable`}},
 	{"duplicate variable", numberVariable + numberVariable, Options{},
-		[]string{`5:10 Duplicate variable: The variable "port" was already declared in line 1.`}},
+		[]string{`5:10 Duplicate variable: The variable "port" is already declared in line 1.`}},
 	{"invalid type", "variable \"port\" {\ntype = strin\n}", Options{},
 		[]string{"2:8 Invalid type specification"}},
 	{"unknown attribute of a variable", "variable \"port\" {\nsensitive = true\n}", Options{},
@@ -238,18 +240,18 @@ var languageFaults = []struct {
 		[]string{"2:5 Cycle of locals: The local refers to itself."}},
 	{"cycle of locals", "locals {\na = local.b\nb = \"${local.c}\"\nc = [local.a]\nd = local.c\n}",
 		Options{},
-		[]string{"4:6 Cycle of locals: None of these can be evaluated first: a → b → c → a."}},
+		[]string{"4:6 Cycle of locals: These locals refer to each other: a → b → c → a."}},
 	{"index in a local", "locals {\na = index\n}", Options{},
-		[]string{"2:5 No index here: index differs"}},
+		[]string{"2:5 Invalid use of index: `index` differs"}},
 	{"local without a name", "locals {\na = local\n}", Options{},
 		[]string{"2:5 Invalid reference"}},
 	{"duplicate local", "locals {\na = 1\n}\nlocals {\na = 2\n}", Options{},
-		[]string{`5:1 Duplicate local: The local "a" was already given in line 2.`}},
+		[]string{`5:1 Duplicate local: The local "a" is already defined in line 2.`}},
 	{"variable in include", numberVariable + "include = [var.port]", Options{},
-		[]string{"5:12 No variables here"}},
+		[]string{"5:12 Invalid reference in include"}},
 	{"invalid pattern", "include = [\"[a\"]", Options{}, []string{`1:12 Invalid include: `}},
 	{"included file does not exist", "include = [\"none.hcl\"]", Options{},
-		[]string{"1:12 Cannot include a file: open none.hcl: no such file"}},
+		[]string{"1:12 Cannot read included file: open none.hcl: no such file"}},
 }
 
 func TestLanguageFaults(t *testing.T) {
@@ -335,43 +337,45 @@ var includeFaults = []struct {
 	{"fault in the included file", include("\nlog_level = \"x\"\n"),
 		[]string{"b.hcl:2:13 Invalid value for log_level"}},
 	{"duplicate child", include(oneChild),
-		[]string{`b.hcl:1:7 Duplicate child: The child "a" is already defined in DIR/s.hcl line 1.`}},
+		[]string{`b.hcl:1:7 Duplicate child: The child "a" is already defined in DIR/s.hcl line ` +
+			`1.`}},
 	{"duplicate log_level",
 		map[string]string{"s.hcl": oneChild + "log_level = \"info\"\ninclude = [\"b.hcl\"]",
 			"b.hcl": "log_level = \"info\"\n"},
 		[]string{
-			"b.hcl:1:1 Duplicate attribute: log_level was already given in DIR/s.hcl line 2."}},
+			"b.hcl:1:1 Duplicate attribute: `log_level` is already set in DIR/s.hcl line 2."}},
 	{"duplicate address",
 		map[string]string{
 			"s.hcl": "child \"a\" {\ncommand = \"server\"\nlisten \"x\" { tcp = \":1\" }\n}\n" +
 				"include = [\"b.hcl\"]",
 			"b.hcl": "child \"b\" {\ncommand = \"server\"\nlisten \"x\" { tcp = \":1\" }\n}\n"},
-		[]string{"b.hcl:3:1 Duplicate address: The socket in DIR/s.hcl line 3 listens"}},
+		[]string{"b.hcl:3:1 Duplicate address: The socket in DIR/s.hcl line 3 already listens"}},
 	{"duplicate shutdown block",
 		map[string]string{"s.hcl": oneChild + "shutdown {}\ninclude = [\"b.hcl\"]",
 			"b.hcl": "shutdown {}\n"},
 		[]string{
-			"b.hcl:1:1 Duplicate block: The shutdown block was already given in DIR/s.hcl line 2"}},
+			"b.hcl:1:1 Duplicate block: The shutdown block is already in DIR/s.hcl line 2"}},
 	{"syntax errors in two files",
 		map[string]string{"s.hcl": oneChild + `include = ["b.hcl", "c.hcl"]`, "b.hcl": "a = \n",
 			"c.hcl": "b = \n"},
 		[]string{"b.hcl:1:5 Invalid expression", "c.hcl:1:5 Invalid expression"}},
 	{"file includes itself", map[string]string{"s.hcl": oneChild + `include = ["*.hcl"]`},
-		[]string{"s.hcl:2:12 Files include each other: s.hcl → s.hcl."}},
+		[]string{"s.hcl:2:12 Cycle of includes: These files include each other: s.hcl → s.hcl."}},
 	{"cycle of includes",
 		map[string]string{"s.hcl": oneChild + `include = ["b.hcl"]`,
 			"b.hcl": `include = ["sub/c.hcl"]`, "sub/c.hcl": `include = ["../b.hcl"]`},
-		[]string{"sub/c.hcl:1:12 Files include each other: b.hcl → c.hcl → b.hcl."}},
+		[]string{"sub/c.hcl:1:12 Cycle of includes: These files include each other: b.hcl → " +
+			"c.hcl → b.hcl."}},
 	{"included directory", map[string]string{"s.hcl": oneChild + `include = ["bin"]`},
-		[]string{"s.hcl:2:12 Cannot include a file: DIR/bin is not a regular file."}},
+		[]string{"s.hcl:2:12 Cannot read included file: DIR/bin is not a regular file."}},
 	{"included FIFO", map[string]string{"s.hcl": oneChild + `include = ["fif*"]`},
-		[]string{"s.hcl:2:12 Cannot include a file: DIR/fifo is not a regular file."}},
+		[]string{"s.hcl:2:12 Cannot read included file: DIR/fifo is not a regular file."}},
 	{"included file too large", include(strings.Repeat("#\n", 25<<20)),
-		[]string{"s.hcl:2:12 Cannot include a file: DIR/b.hcl is larger than 4 MiB."}},
+		[]string{"s.hcl:2:12 Cannot read included file: DIR/b.hcl is larger than 4 MiB."}},
 	{"all files too large",
 		map[string]string{"s.hcl": oneChild + `include = ["b.hcl", "c.hcl"]`,
 			"b.hcl": strings.Repeat("#\n", 3<<19), "c.hcl": strings.Repeat("#\n", 3<<19)},
-		[]string{"c.hcl:1:1 Too large: With this file"}},
+		[]string{"c.hcl:1:1 Configuration too large: With this file"}},
 	{"NUL byte", include("#\x00"), []string{"b.hcl:1:2 Not a text file"}},
 	{"faults in JSON",
 		includeJSON(
@@ -392,7 +396,7 @@ var includeFaults = []struct {
 	{"loops in JSON",
 		includeJSON(
 			`{"log_level": "${[for a in range(1000) : [for b in range(1000) : [for c in ` +
-				`range(1000) : a]]]}"}`), []string{"b.json:1:15 Too much to evaluate"}},
+				`range(1000) : a]]]}"}`), []string{"b.json:1:15 Too many evaluation steps"}},
 	{"invalid type in JSON",
 		includeJSON(`{"variable": {"p": {"type": "list(strin)", "default": []}}}`),
 		[]string{"b.json:1:35 Invalid type specification"}},

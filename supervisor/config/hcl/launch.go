@@ -17,7 +17,9 @@ import (
 // finish checks the values of an instance against each other and resolves its user, environment,
 // paths and commands. If lenient is set it does not read from the machine. env is the environment
 // of the instance; if it is nil, finish computes it.
-func (d *decoder) finish(c *childBlock, v *childValues, env []string, lenient bool) hcl.Diagnostics {
+func (d *decoder) finish(
+	c *childBlock, v *childValues, env []string, lenient bool,
+) hcl.Diagnostics {
 	diags := c.checkTogether(v)
 	if c.hasReady() {
 		ready := v.ready

@@ -14,5 +14,5 @@ const (
 	maxFiles   = 1000    // of a configuration
 	maxEntries = 10_000  // directory entries that patterns of include read
 	maxLocals  = 10_000  // the evaluation of locals is recursive
-	maxDetail  = 4096    // bytes of the detail of a fault; an error of a function can quote its argument
+	maxDetail  = 4096    // bytes of the detail of a fault; a function's error can have an argument
 )

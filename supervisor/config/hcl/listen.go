@@ -25,27 +25,27 @@ func (d *decoder) decodeListen(c *childBlock) hcl.Diagnostics {
 		switch {
 		case len(b.Name) > maxNameLength || !listenName.MatchString(b.Name):
 			diags = diags.Append(fault(&b.LabelRanges[0], "Invalid name",
-				"The name of a socket has small letters, digits, underscores and dashes only, "+
-					"and %d of them at most.", maxNameLength))
+				"The name of a socket must have only lowercase letters, digits, underscores and "+
+					"dashes, and at most %d characters.", maxNameLength))
 		case names[b.Name]:
 			diags = diags.Append(fault(&b.LabelRanges[0], "Duplicate socket",
-				"The child has a socket %s already.", quote(b.Name)))
+				"The child already has a socket %s.", quote(b.Name)))
 		}
 		names[b.Name] = true
 		settings, _, more := bind(d, b.Body, &listenSchema, "listen.", map[string]hcl.Range{}, nil)
 		given := map[string]*hcl.Range{}
 		for _, s := range settings {
 			given[s.name] = &s.place
-			_, told := evaluate(d, s, ctx, &b.Listen)
-			more = append(more, told...)
+			_, faults := evaluate(d, s, ctx, &b.Listen)
+			more = append(more, faults...)
 		}
 		more = append(more, b.check(given)...)
 		diags = append(diags, more...)
 		if b.Unix != "" && !more.HasErrors() {
 			if b.Unix = absolute(d.wd, b.Unix); len(b.Unix) > maxUnixPath {
 				diags = diags.Append(fault(given["unix"], "Invalid value for listen.unix",
-					"The path of a unix socket has %d bytes at most, and %s has %d.", maxUnixPath,
-					quote(b.Unix), len(b.Unix)))
+					"The path of a unix socket must have at most %d bytes, but %s has %d.",
+					maxUnixPath, quote(b.Unix), len(b.Unix)))
 			}
 		}
 		c.values.launch.Listen = append(c.values.launch.Listen, b.Listen)
@@ -53,24 +53,24 @@ func (d *decoder) decodeListen(c *childBlock) hcl.Diagnostics {
 	return diags
 }
 
-// check finds attributes that do not go together.
+// check finds attributes that contradict each other.
 func (b *listenBlock) check(given map[string]*hcl.Range) hcl.Diagnostics {
 	switch tcp, unix, mode := given["tcp"], given["unix"], given["mode"]; {
 	case tcp == nil && unix == nil:
-		return hcl.Diagnostics{fault(&b.DefRange, "No address",
-			`A socket needs tcp = "host:port" or unix = "path".`)}
+		return hcl.Diagnostics{fault(&b.DefRange, "Missing required argument",
+			`A listen block requires tcp = "host:port" or unix = "path".`)}
 	case tcp != nil && unix != nil:
-		return hcl.Diagnostics{fault(unix, "Two addresses",
-			"A socket has one of tcp and unix; for the other one write a second block.")}
+		return hcl.Diagnostics{fault(unix, "Conflicting arguments",
+			"Only one of `tcp` and `unix` can be set. Write a second block for the other address.")}
 	case tcp != nil && mode != nil:
-		return hcl.Diagnostics{fault(mode, "No file to give a mode",
-			"Only a unix socket has a mode.")}
+		return hcl.Diagnostics{fault(mode, "Mode of a TCP socket",
+			"Only a unix socket has a mode. Remove `mode`.")}
 	}
 	return nil
 }
 
-// checkListen finds two sockets that are in each other's way. A child without
-// instances is in nobody's.
+// checkListen finds sockets that cannot listen at the same time. It ignores children without
+// instances.
 func checkListen(children []*childBlock) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	first := map[string]*listenBlock{}
@@ -80,16 +80,17 @@ func checkListen(children []*childBlock) hcl.Diagnostics {
 		}
 		for i := range c.listens {
 			b := &c.listens[i]
-			is, meets := claims(b.Listen)
-			if at := slices.IndexFunc(meets, func(claim string) bool { return first[claim] != nil }); at >= 0 {
-				before := first[meets[at]]
+			own, conflicts := claims(b.Listen)
+			taken := func(claim string) bool { return first[claim] != nil }
+			if at := slices.IndexFunc(conflicts, taken); at >= 0 {
+				before := first[conflicts[at]]
 				diags = diags.Append(fault(&b.DefRange, "Duplicate address",
-					"The socket in %s listens on %s already. Instances of one child share a "+
-						"socket; two children cannot.", lineOf(before.DefRange, b.DefRange),
-					quote(before.Address())))
+					"The socket in %s already listens on %s. Instances of one child share a "+
+						"socket, but two listen blocks cannot have the same address.",
+					lineOf(before.DefRange, b.DefRange), quote(before.Address())))
 				continue
 			}
-			for _, claim := range is {
+			for _, claim := range own {
 				if first[claim] == nil {
 					first[claim] = b
 				}
@@ -99,26 +100,26 @@ func checkListen(children []*childBlock) hcl.Diagnostics {
 	return diags
 }
 
-// claims are what a socket takes, and what nobody may have taken before it. No
-// host is every address of its family, and that of IPv6 has IPv4 too.
-func claims(l config.Listen) (is, meets []string) {
-	own, err := netip.ParseAddrPort(l.TCP)
+// claims returns the claims of a socket, and the claims of other sockets that it conflicts with. An
+// address without a host is every address of its family. That of IPv6 includes IPv4.
+func claims(l config.Listen) (own, conflicts []string) {
+	address, err := netip.ParseAddrPort(l.TCP)
 	if err != nil {
 		if l.Unix == "" {
-			return nil, nil // that it has none was said
+			return nil, nil // the missing address is already reported
 		}
 		return []string{l.Unix}, []string{l.Unix}
 	}
-	of := func(what string) string { return fmt.Sprint(what, " ", own.Port()) }
-	is, meets = []string{l.TCP, of("any")}, []string{l.TCP, of("all")}
-	if own.Addr().Is4() {
-		is, meets = append(is, of("any4")), append(meets, of("all4"))
+	of := func(what string) string { return fmt.Sprint(what, " ", address.Port()) }
+	own, conflicts = []string{l.TCP, of("any")}, []string{l.TCP, of("all")}
+	if address.Addr().Is4() {
+		own, conflicts = append(own, of("any4")), append(conflicts, of("all4"))
 	}
-	switch own.Addr() {
+	switch address.Addr() {
 	case netip.IPv6Unspecified():
-		is, meets = append(is, of("all")), append(meets, of("any"))
+		own, conflicts = append(own, of("all")), append(conflicts, of("any"))
 	case netip.IPv4Unspecified():
-		is, meets = append(is, of("all4")), append(meets, of("any4"))
+		own, conflicts = append(own, of("all4")), append(conflicts, of("any4"))
 	}
-	return is, meets
+	return own, conflicts
 }

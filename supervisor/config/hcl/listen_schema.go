@@ -21,7 +21,8 @@ var listenSchema = block[config.Listen]{
 		"restart, and all instances share it. Exactly one of `tcp` and `unix` is required.",
 	attributes: []attribute[config.Listen]{
 		field("tcp", func(l *config.Listen) *string { return &l.TCP },
-			kind[string]{"string", "`host:port`; the host is an IP address or `localhost`", readListenAddress},
+			kind[string]{"string", "`host:port`; the host is an IP address or `localhost`",
+				readListenAddress},
 			`"127.0.0.1:12345"`,
 			"The TCP address. `localhost` is 127.0.0.1. Without a host it is any address of this "+
 				"machine, IPv4 and IPv6."),
@@ -30,7 +31,8 @@ var listenSchema = block[config.Listen]{
 			"The path of a unix socket, relative to the working directory of the supervisor. An "+
 				"existing socket on which no process listens is replaced."),
 		field("mode", func(l *config.Listen) *fs.FileMode { return &l.Mode },
-			kind[fs.FileMode]{"string", "three octal digits, with or without a leading 0", readFileMode},
+			kind[fs.FileMode]{"string", "three octal digits, with or without a leading 0",
+				readFileMode},
 			`"0600"`,
 			"The permission bits of the unix socket: who may connect."),
 		field("backlog", func(l *config.Listen) *int { return &l.Backlog },

@@ -9,16 +9,17 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// local is one name of a locals block.
+// local is an attribute of a locals block.
 type local struct {
 	name  string
 	place hcl.Range // of the name
 	expr  hclsyntax.Expression
 	value cty.Value
-	depth int // in the walk: 0 not seen, done left
+	// depth is the position in the path of a visit, from 1. It is 0 before the visit.
+	depth int
 }
 
-// decodeLocals evaluates the locals, each after those it refers to.
+// decodeLocals evaluates the locals. Each local is evaluated after the locals that it refers to.
 func (d *decoder) decodeLocals(blocks hcl.Blocks) hcl.Diagnostics {
 	locals, diags := d.collectLocals(blocks)
 	w := localWalk{decoder: d, byName: map[string]*local{}}
@@ -27,7 +28,7 @@ func (d *decoder) decodeLocals(blocks hcl.Blocks) hcl.Diagnostics {
 		w.byName[l.name] = l
 		d.locals[l.name] = cty.DynamicVal
 	}
-	d.scope["local"] = cty.ObjectVal(d.locals) // for the names
+	d.scope["local"] = cty.ObjectVal(d.locals) // checkReferences needs the names
 	for _, l := range locals {
 		if l.depth == 0 {
 			diags = append(diags, w.visit(l)...)
@@ -50,13 +51,13 @@ func (d *decoder) collectLocals(blocks hcl.Blocks) ([]*local, hcl.Diagnostics) {
 		for _, attr := range attrs {
 			if before, double := first[attr.Name]; double {
 				diags = diags.Append(fault(&attr.NameRange, "Duplicate local",
-					"The local %s was already given in %s.", quote(attr.Name),
+					"The local %s is already defined in %s.", quote(attr.Name),
 					lineOf(before, attr.NameRange)))
 				continue
 			}
 			if len(locals) == maxLocals {
 				return locals, diags.Append(fault(&attr.NameRange, "Too many locals",
-					"There may be %d.", maxLocals))
+					"A configuration must have at most %d locals.", maxLocals))
 			}
 			first[attr.Name] = attr.NameRange
 			l := &local{name: attr.Name, place: attr.NameRange, value: cty.DynamicVal}
@@ -75,9 +76,10 @@ func (d *decoder) collectLocals(blocks hcl.Blocks) ([]*local, hcl.Diagnostics) {
 	return locals, diags
 }
 
+// done is the depth of a local after its visit.
 const done = -1
 
-// localWalk is a walk along the references of locals.
+// localWalk evaluates locals recursively, along their references.
 type localWalk struct {
 	*decoder
 	byName map[string]*local
@@ -98,20 +100,19 @@ func (w *localWalk) visit(l *local) hcl.Diagnostics {
 		name, ok := referredName(traversal)
 		switch {
 		case traversal.RootName() == "index":
-			diags = diags.Append(fault(&place, "No index here",
-				"index differs from instance to instance, and a local is the same for all of "+
-					"them."))
+			diags = diags.Append(fault(&place, "Invalid use of index",
+				"`index` differs between instances, but a local has one value for all of them."))
 			continue
 		case traversal.RootName() != "local":
 			continue
 		case !ok:
 			diags = diags.Append(fault(&place, "Invalid reference",
-				"A local is referred to by its name, as local.name."))
+				"A reference to a local must contain its name, as in local.name."))
 			continue
 		}
 		dep := w.byName[name]
 		if dep == nil {
-			continue // value tells
+			continue // value reports it
 		}
 		if dep.depth == 0 {
 			diags = append(diags, w.visit(dep)...)
@@ -142,5 +143,5 @@ func cycle(path []*local, first *local) string {
 	for _, l := range path {
 		names = append(names, l.name)
 	}
-	return "None of these can be evaluated first: " + arrows(append(names, first.name)) + "."
+	return "These locals refer to each other: " + arrows(append(names, first.name)) + "."
 }

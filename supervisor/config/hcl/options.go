@@ -6,27 +6,30 @@ import (
 	"tp0/supervisor/files"
 )
 
-// Options are what a file is read with.
+// Options are the inputs of a load besides the file.
 type Options struct {
-	Environ []string // the supervisor's own, KEY=value
-	Only    []string // children or instances to keep; empty: all
-	NoFile  uint64   // descriptors that we may open (RLIMIT_NOFILE); 0: not checked
+	Environ []string // the environment of the supervisor, as KEY=value
+	Only    []string // the children or instances to keep; an empty list keeps all
+	NoFile  uint64   // the limit of open descriptors (RLIMIT_NOFILE); 0 disables the check
 
-	Vars     []string // values of variables, name=value; of doubles the last one counts
-	VarFiles []string // files with such values; Vars go before them, and a later one before an earlier
+	// Vars are values of variables, as name=value. The last value of a name counts.
+	Vars []string
+	// VarFiles are files with values of variables. The last file with a name counts. Vars override
+	// the files.
+	VarFiles []string
 
-	// Files reads them; nil: one of its own. Whoever does not want to wait for
-	// the load any more abandons it there.
+	// Files reads all files. The caller can abandon a load there. If it is nil, each read has a
+	// reader of its own.
 	Files *files.Reader
 
-	// OnRead is told of each file that the configuration is read from, before that is
-	// read and whether it is there or not; Listed of each directory, before it is
-	// listed, and which names count. Both are nil, or neither.
+	// OnRead is called with the path of each file before the file is read, also if the file does
+	// not exist. OnList is called with each directory before it is listed; matches reports whether
+	// a name in the directory belongs to the configuration. Both can be nil.
 	OnRead func(path string)
-	OnList func(dir string, counts func(name string) bool)
+	OnList func(dir string, matches func(name string) bool)
 }
 
-func (o *Options) saw(path string) {
+func (o *Options) reportRead(path string) {
 	if o.OnRead != nil {
 		o.OnRead(path)
 	}
@@ -34,9 +37,8 @@ func (o *Options) saw(path string) {
 
 func (o *Options) read(path string) ([]byte, error) { return o.readAtMost(path, maxFile) }
 
-// readAtMost is the only place where a load opens a file, and matches the only
-// one where it opens a directory: whoever does not want to wait for the load any
-// more abandons them all, see [files.Reader].
+// readAtMost reads a file of at most most bytes. A load opens all files here and all directories in
+// matches, so that [files.Reader.Abandon] ends all reads of the load.
 func (o *Options) readAtMost(path string, most int) ([]byte, error) {
 	src, err := o.reader().Read(path, most)
 	if err != nil {
@@ -62,6 +64,6 @@ func sizeText(bytes int) string {
 	return fmt.Sprintf("%d KiB", bytes>>10)
 }
 
-// Read returns the content of a file of a configuration. It does not block,
-// and refuses what is not a regular file of 4 MiB at most.
+// Read returns the content of a configuration file. It does not block. It returns an error if the
+// path is not a regular file or the file is larger than 4 MiB.
 func Read(path string) ([]byte, error) { return (&Options{}).read(path) }

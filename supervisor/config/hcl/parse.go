@@ -12,12 +12,12 @@ import (
 	"tp0/supervisor/config"
 )
 
-// Load reads the file at path and returns its configuration, which is valid.
-// What is wrong with the content comes back as [*Faults], all at once; a file
-// that cannot be read, is larger than 4 MiB or is not a regular file is an
-// error of another type. It does not block, on a FIFO either.
+// Load reads the file at path and returns its configuration, which is valid. If the content has
+// faults, the error is a [*Faults] with all of them. If the file cannot be read, is larger than
+// 4 MiB or is not a regular file, the error has another type. Load does not block, also not on a
+// FIFO.
 func Load(path string, opt Options) (*config.Config, error) {
-	opt.saw(path)
+	opt.reportRead(path)
 	src, err := opt.read(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read configuration: %w", err)
@@ -25,15 +25,13 @@ func Load(path string, opt Options) (*config.Config, error) {
 	return Parse(src, path, opt)
 }
 
-// Parse returns the configuration that src is. The name is used in faults and
-// for Config.Path. Faults come back as [*Faults]: all of them, but if the
-// syntax is broken only those of the syntax, since what stands after a break
-// cannot be told. Commands, directories and variables of the machine that are
-// not there are faults too, unless opt.Only leaves out the child that needs
-// them. Texts are compared and handed on in the Unicode form NFC, as HCL has
-// them.
+// Parse returns the configuration in src. The faults and Config.Path use filename. If src has
+// faults, the error is a [*Faults] with all of them. If the syntax has faults, Parse reports only
+// these, because it cannot interpret the rest of the file. A missing command, directory or
+// environment variable of the machine is a fault too, unless opt.Only excludes the child that needs
+// it. Strings are in the Unicode form NFC, as HCL returns them.
 func Parse(src []byte, filename string, opt Options) (c *config.Config, err error) {
-	// A panic in the parser must not end the children that run already.
+	// A panic in the parser must not end a supervisor with running children.
 	defer func() {
 		if r := recover(); r != nil {
 			c, err = nil, fmt.Errorf("cannot parse %s: internal fault: %v", filename, r)
@@ -75,7 +73,7 @@ func (d *decoder) decode() (*config.Config, hcl.Diagnostics) {
 	c := defaultConfig()
 	var settings []setting[config.Config]
 	var diags hcl.Diagnostics
-	others := map[string]hcl.Blocks{}
+	others := map[string]hcl.Blocks{} // by type
 	first := map[string]hcl.Range{}
 	for _, s := range d.files {
 		set, rest, more := bind(d, s.file.Body, &fileSchema, "", first, languageSchema())
@@ -86,9 +84,9 @@ func (d *decoder) decode() (*config.Config, hcl.Diagnostics) {
 		}
 	}
 	blocks := others[childSchema.name]
-	if len(blocks) == 0 && !diags.HasErrors() { // a misspelt one was reported
+	if len(blocks) == 0 && !diags.HasErrors() { // a misspelt block is already reported
 		diags = diags.Append(fault(d.files[0].file.Body.MissingItemRange().Ptr(), "No child",
-			`There is nothing to run: the file has no block such as child "server" { command = `+
+			`The file must have at least one child block, such as child "server" { command = `+
 				`"server" }.`))
 	}
 	diags = append(diags, d.decodeVariables(others["variable"])...)
@@ -109,7 +107,8 @@ func (d *decoder) decode() (*config.Config, hcl.Diagnostics) {
 	}
 	diags = append(diags, checkListen(children)...)
 	diags = append(diags, checkCompletion(children)...)
-	kept := slices.DeleteFunc(slices.Clone(children), func(c *childBlock) bool { return c.excluded })
+	kept := slices.DeleteFunc(slices.Clone(children),
+		func(c *childBlock) bool { return c.excluded })
 	diags = append(diags, d.checkDescriptors(kept)...)
 	c.Shutdown.Reserve = config.Reserve(c.Shutdown.Deadline)
 	if !failed["shutdown.deadline"] && acyclic(kept) {

@@ -102,8 +102,8 @@ func TestFaultsOneLine(t *testing.T) {
 	}
 	opt.Only = []string{"c"}
 	src := `child "a" { command = "x" }`
-	if got, want := faultsOf(t, src, opt).Error(),
-		`supervisor.hcl: Unknown name: The configuration has no child or instance "c".`; got != want {
+	const want = `supervisor.hcl: Unknown name: The configuration has no child or instance "c".`
+	if got := faultsOf(t, src, opt).Error(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

@@ -170,8 +170,8 @@ var fileSchema = block[config.Config]{
 		field("log_fds", func(c *config.Config) *event.LogFDs { return &c.Log.FDs },
 			oneOf(event.LogFindings, event.LogChildren, event.LogAll), `"all"`,
 			"Which descriptors are logged at level info. `findings`: only findings, as warnings. "+
-				"`children`: also those that children closed or left open. `all`: also those of the "+
-				"supervisor itself. The others are logged at level debug."),
+				"`children`: also those that children closed or left open. `all`: also those of "+
+				"the supervisor itself. The others are logged at level debug."),
 	},
 	blocks: []block[config.Config]{{
 		name: "reload",
@@ -246,8 +246,8 @@ var checkSchema = block[config.Check]{
 		field("limit", func(c *config.Check) *int { return &c.Limit },
 			positiveKind, "3",
 			"The number of consecutive failures that causes a restart."),
-		unsupported("log", "A check has no `log`: a child prints a line once, but a check repeats. "+
-			"Use `log` in the `ready` block, or tcp, http or exec here."),
+		unsupported("log", "A check has no `log`: a child prints a line once, but a check "+
+			"repeats. Use `log` in the `ready` block, or tcp, http or exec here."),
 		unsupported("notify", "A check has no `notify`. Use `notify` in the `ready` block, with "+
 			"`watchdog` for repeated notifications, or tcp, http or exec here."),
 	},

@@ -11,14 +11,14 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// setting is an attribute that the file has.
+// setting is an attribute that is set in the file.
 type setting[T any] struct {
 	*attribute[T]
-	path    string // with the block it is in, as ready.tcp
+	path    string // with its block, such as ready.tcp
 	expr    hclsyntax.Expression
 	place   hcl.Range       // of the value
-	indexed bool            // it uses index
-	refused hcl.Diagnostics // why it must not be evaluated
+	indexed bool            // the expression uses index
+	refused hcl.Diagnostics // the faults that forbid its evaluation
 }
 
 func newSetting[T any](d *decoder, a *attribute[T], prefix string, attr *hcl.Attribute) setting[T] {
@@ -31,10 +31,14 @@ func newSetting[T any](d *decoder, a *attribute[T], prefix string, attr *hcl.Att
 	return s
 }
 
-// bind finds what a body has of the schema, blocks included, and reports what
-// else it has, and what first has already. What only others has is returned
-// as it is.
-func bind[T any](d *decoder, body hcl.Body, b *block[T], prefix string, first map[string]hcl.Range, others *hcl.BodySchema) ([]setting[T], hcl.Blocks, hcl.Diagnostics) {
+// bind returns the attributes of a body that are in the schema b, with those of its nested blocks.
+// It reports attributes and blocks that are in no schema, and those whose path is already in first,
+// and adds the paths of the body to first. Blocks that only the schema others has are returned
+// undecoded.
+func bind[T any](
+	d *decoder, body hcl.Body, b *block[T], prefix string, first map[string]hcl.Range,
+	others *hcl.BodySchema,
+) ([]setting[T], hcl.Blocks, hcl.Diagnostics) {
 	schema := b.schema()
 	if others != nil {
 		schema.Attributes = append(schema.Attributes, others.Attributes...)
@@ -47,15 +51,16 @@ func bind[T any](d *decoder, body hcl.Body, b *block[T], prefix string, first ma
 		if !ok {
 			continue
 		}
-		if before, double := first[prefix+attr.Name]; double { // in another file; in one, the parser tells
+		// The other attribute is in another file: the parser reports two in one file.
+		if before, double := first[prefix+attr.Name]; double {
 			diags = diags.Append(fault(&attr.NameRange, "Duplicate attribute",
-				"%s was already given in %s.", attr.Name, lineOf(before, attr.NameRange)))
+				"`%s` is already set in %s.", attr.Name, lineOf(before, attr.NameRange)))
 			continue
 		}
 		first[prefix+attr.Name] = attr.NameRange
 		settings = append(settings, newSetting(d, &b.attributes[i], prefix, attr))
 	}
-	diags = append(diags, choose(b.oneOf, content.Attributes, body.MissingItemRange())...)
+	diags = append(diags, checkOneOf(b.oneOf, content.Attributes, body.MissingItemRange())...)
 	var rest hcl.Blocks
 	for _, found := range content.Blocks {
 		i := slices.IndexFunc(b.blocks, func(sub block[T]) bool { return sub.name == found.Type })
@@ -65,7 +70,7 @@ func bind[T any](d *decoder, body hcl.Body, b *block[T], prefix string, first ma
 		}
 		if before, double := first[prefix+found.Type]; double {
 			diags = diags.Append(fault(&found.DefRange, "Duplicate block",
-				"The %s block was already given in %s; there can be only one.", found.Type,
+				"The %s block is already in %s. Only one is allowed.", found.Type,
 				lineOf(before, found.DefRange)))
 			continue
 		}
@@ -77,8 +82,9 @@ func bind[T any](d *decoder, body hcl.Body, b *block[T], prefix string, first ma
 	return settings, rest, diags
 }
 
-// choose reports where not exactly one of the names is given.
-func choose(names []string, given hcl.Attributes, missing hcl.Range) hcl.Diagnostics {
+// checkOneOf checks that exactly one of the attributes is set. missing is the place of the fault if
+// none is set.
+func checkOneOf(names []string, given hcl.Attributes, missing hcl.Range) hcl.Diagnostics {
 	var found []*hcl.Attribute
 	for _, name := range names {
 		if attr, ok := given[name]; ok {
@@ -86,27 +92,31 @@ func choose(names []string, given hcl.Attributes, missing hcl.Range) hcl.Diagnos
 		}
 	}
 	if len(found) == 0 && len(names) > 0 {
-		return hcl.Diagnostics{fault(&missing, "Nothing to go by",
-			"One of %s is needed here.", quotedList(names))}
+		return hcl.Diagnostics{fault(&missing, "Missing required argument",
+			"One of %s is required.", quotedList(names))}
 	}
-	slices.SortFunc(found, func(a, b *hcl.Attribute) int { return a.Range.Start.Byte - b.Range.Start.Byte })
+	slices.SortFunc(found,
+		func(a, b *hcl.Attribute) int { return a.Range.Start.Byte - b.Range.Start.Byte })
 	var diags hcl.Diagnostics
 	for i := 1; i < len(found); i++ {
-		diags = diags.Append(fault(&found[i].NameRange, "Too much to go by", "Only one of %s can be given, and there is %s in %s.",
+		diags = diags.Append(fault(&found[i].NameRange, "Conflicting arguments",
+			"Only one of %s can be set, but `%s` is already set in %s.",
 			quotedList(names), found[0].Name, lineOf(found[0].Range, found[i].Range)))
 	}
 	return diags
 }
 
-// evaluate puts the value of a setting into the target, and says whether there
-// is one: it may depend on what has a fault that was told.
-func evaluate[T any](d *decoder, s setting[T], ctx *hcl.EvalContext, target *T) (bool, hcl.Diagnostics) {
+// evaluate stores the value of a setting in the target. It returns false if the setting has a fault
+// or depends on a value that has one. The latter fault is not reported again.
+func evaluate[T any](
+	d *decoder, s setting[T], ctx *hcl.EvalContext, target *T,
+) (bool, hcl.Diagnostics) {
 	if s.refused.HasErrors() {
 		return false, s.refused
 	}
 	if _, ok := ctx.Variables["index"]; s.indexed && !ok {
-		return false, hcl.Diagnostics{fault(&s.place, "No index here",
-			"index differs from instance to instance, and %s is the same for all of them.",
+		return false, hcl.Diagnostics{fault(&s.place, "Invalid use of index",
+			"`index` differs between instances, but `%s` has one value for all of them.",
 			s.path)}
 	}
 	v, diags := d.value(s.expr, s.place, ctx)
@@ -119,10 +129,12 @@ func evaluate[T any](d *decoder, s setting[T], ctx *hcl.EvalContext, target *T) 
 	return true, nil
 }
 
-// value evaluates an expression that is prepared.
-func (d *decoder) value(expr hclsyntax.Expression, place hcl.Range, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+// value evaluates an expression, see [evaluation.prepare].
+func (d *decoder) value(
+	expr hclsyntax.Expression, place hcl.Range, ctx *hcl.EvalContext,
+) (cty.Value, hcl.Diagnostics) {
 	if d.over() {
-		return cty.DynamicVal, nil // said already
+		return cty.DynamicVal, nil // already reported
 	}
 	if diags := d.checkReferences(expr, ctx); diags.HasErrors() {
 		return cty.DynamicVal, diags
@@ -131,13 +143,14 @@ func (d *decoder) value(expr hclsyntax.Expression, place hcl.Range, ctx *hcl.Eva
 	err := d.charge(v)
 	switch {
 	case d.over():
-		return cty.DynamicVal, hcl.Diagnostics{fault(&place, "Too much to evaluate",
-			"With this expression the file takes more steps than a configuration should.")}
+		return cty.DynamicVal, hcl.Diagnostics{fault(&place, "Too many evaluation steps",
+			"The evaluation of the configuration exceeds %d steps here. Simplify the expression.",
+			int(maxWork))}
 	case diags.HasErrors():
 		return cty.DynamicVal, addHints(diags)
 	case err != nil:
 		return cty.DynamicVal, hcl.Diagnostics{fault(&place, "Operation failed",
-			"This cannot be evaluated: %v.", err)}
+			"The expression cannot be evaluated: %v.", err)}
 	}
 	return v, nil
 }
@@ -174,7 +187,8 @@ func (s *setting[T]) element(err error, ctx *hcl.EvalContext) hcl.Range {
 	case *hclsyntax.ObjectConsExpr:
 		for _, item := range expr.Items {
 			v, diags := item.KeyExpr.Value(ctx)
-			if !diags.HasErrors() && v.IsKnown() && !v.IsNull() && v.Type() == cty.String && v.AsString() == e.key {
+			if !diags.HasErrors() && v.IsKnown() && !v.IsNull() && v.Type() == cty.String &&
+				v.AsString() == e.key {
 				return hcl.RangeBetween(item.KeyExpr.Range(), item.ValueExpr.Range())
 			}
 		}
@@ -182,21 +196,22 @@ func (s *setting[T]) element(err error, ctx *hcl.EvalContext) hcl.Range {
 	return s.place
 }
 
-// addHints adds to HCL's words what people mean most often when they get them.
-// Of functions with equally near names HCL proposes any.
+// addHints adds the most frequent cause to diagnostics of HCL. It replaces the proposal of a
+// function: if several names are equally similar, HCL proposes a random one.
 func addHints(diags hcl.Diagnostics) hcl.Diagnostics {
 	for _, d := range diags {
 		switch call, _ := d.Expression.(*hclsyntax.FunctionCallExpr); {
 		case d.Summary == "Unknown variable":
-			d.Detail += " A text needs quotes around it."
+			d.Detail += " A string needs quotes."
 		case d.Summary == "Call to unknown function" && call != nil:
-			d.Detail = fmt.Sprintf("There is no function named %s.%s", quote(call.Name), didYouMean(call.Name, functionNames()))
+			d.Detail = fmt.Sprintf("There is no function named %s.%s", quote(call.Name),
+				didYouMean(call.Name, functionNames()))
 		}
 	}
 	return diags
 }
 
-// referredName returns the name behind the root of a reference.
+// referredName returns the name after the root of a reference, such as port in var.port.
 func referredName(t hcl.Traversal) (string, bool) {
 	if len(t) < 2 {
 		return "", false
@@ -212,7 +227,7 @@ func referredName(t hcl.Traversal) (string, bool) {
 	return "", false
 }
 
-// refers is where an expression refers to one of the roots, if it does.
+// refers returns the place of the first reference to one of the roots, or nil.
 func refers(expr hclsyntax.Expression, roots ...string) *hcl.Range {
 	for _, t := range expr.Variables() {
 		if slices.Contains(roots, t.RootName()) {
@@ -223,9 +238,11 @@ func refers(expr hclsyntax.Expression, roots ...string) *hcl.Range {
 	return nil
 }
 
-// checkReferences finds variables and locals that are not there; HCL would
-// speak of attributes of an object.
-func (d *decoder) checkReferences(expr hclsyntax.Expression, ctx *hcl.EvalContext) hcl.Diagnostics {
+// checkReferences finds references to undefined variables and locals. HCL would report a missing
+// attribute of an object.
+func (d *decoder) checkReferences(
+	expr hclsyntax.Expression, ctx *hcl.EvalContext,
+) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, t := range expr.Variables() {
 		known, what := d.vars, "variable"
@@ -253,7 +270,7 @@ func (d *decoder) checkReferences(expr hclsyntax.Expression, ctx *hcl.EvalContex
 	return diags
 }
 
-// hint is didYouMean for as many names as people read.
+// hint calls didYouMean, which is slow, for the first maxHints names of a load.
 func (d *decoder) hint(name string, names []string) string {
 	if d.hints++; d.hints > maxHints {
 		return ""
@@ -261,6 +278,7 @@ func (d *decoder) hint(name string, names []string) string {
 	return didYouMean(name, names)
 }
 
+// absolute returns a path that is relative to dir as an absolute path.
 func absolute(dir, path string) string {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)

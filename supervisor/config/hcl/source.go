@@ -20,19 +20,24 @@ const includeDoc = "Paths or patterns of more files, relative to the file with t
 var includeAttribute = field("include", func(paths *[]string) *[]string { return paths },
 	stringsKind, `["conf.d/*.hcl"]`, includeDoc)
 
-// languageSchema is what a file has besides the [fileSchema].
+// languageSchema has the attributes and blocks of a file that are not in [fileSchema].
 func languageSchema() *hcl.BodySchema {
 	return &hcl.BodySchema{
 		Attributes: []hcl.AttributeSchema{{Name: includeAttribute.name}},
-		Blocks:     []hcl.BlockHeaderSchema{childSchema.header(), {Type: "variable", LabelNames: []string{"name"}}, {Type: "locals"}},
+		Blocks: []hcl.BlockHeaderSchema{
+			childSchema.header(),
+			{Type: "variable", LabelNames: []string{"name"}},
+			{Type: "locals"},
+		},
 	}
 }
 
-// open parses a file and those it includes. The chain is how it was come by.
+// open parses a file and the files that it includes. chain has the ids of the files through which
+// this file is included.
 func (d *decoder) open(name string, src []byte, chain []string) hcl.Diagnostics {
 	id := fileID(name)
 	if slices.Contains(chain, id) {
-		return nil // the caller tells
+		return nil // includePattern reports the cycle
 	}
 	s, diags := d.parseSource(name, src)
 	if diags.HasErrors() {
@@ -43,30 +48,34 @@ func (d *decoder) open(name string, src []byte, chain []string) hcl.Diagnostics 
 	return d.include(s, append(slices.Clip(chain), id))
 }
 
-// parseSource makes a file one that faults can point into.
+// parseSource parses a file and adds it to the sources that faults refer to.
 func (d *decoder) parseSource(name string, src []byte) (*source, hcl.Diagnostics) {
 	s := &source{name: name, src: src}
 	d.sources = append(d.sources, s)
 	if d.total += len(src); d.total > maxFile {
-		d.total = 0 // said once
-		return nil, hcl.Diagnostics{fault(fileRange(name), "Too large",
-			"With this file the configuration is larger than %d MiB.", maxFile>>20)}
+		d.total = 0 // report it once
+		return nil, hcl.Diagnostics{fault(fileRange(name), "Configuration too large",
+			"With this file, the configuration has more than %d MiB in total.", maxFile>>20)}
 	}
-	shape, parser := checkShape, func() (*hcl.File, hcl.Diagnostics) { return hclsyntax.ParseConfig(src, name, hcl.InitialPos) }
+	checkSyntax := checkShape
 	if isJSON(name) {
-		shape, parser = checkJSON, func() (*hcl.File, hcl.Diagnostics) { return json.Parse(src, name) }
+		checkSyntax = checkJSON
 	}
-	for _, check := range []func([]byte, string) *hcl.Diagnostic{checkText, shape} {
+	for _, check := range []func([]byte, string) *hcl.Diagnostic{checkText, checkSyntax} {
 		if d := check(src, name); d != nil {
 			return nil, hcl.Diagnostics{d}
 		}
 	}
-	file, diags := parser()
-	s.file = file
+	var diags hcl.Diagnostics
+	if isJSON(name) {
+		s.file, diags = json.Parse(src, name)
+	} else {
+		s.file, diags = hclsyntax.ParseConfig(src, name, hcl.InitialPos)
+	}
 	return s, diags
 }
 
-// fileID tells files apart, however they are named.
+// fileID returns the path of a file without symbolic links. It is the same for all its names.
 func fileID(name string) string {
 	abs, err := filepath.Abs(name)
 	if err != nil {
@@ -78,9 +87,11 @@ func fileID(name string) string {
 	return abs
 }
 
-// include opens what a file includes.
+// include opens the files that a file includes.
 func (d *decoder) include(s *source, chain []string) hcl.Diagnostics {
-	content, _, _ := s.file.Body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: includeAttribute.name}}})
+	content, _, _ := s.file.Body.PartialContent(&hcl.BodySchema{
+		Attributes: []hcl.AttributeSchema{{Name: includeAttribute.name}},
+	})
 	attr, ok := content.Attributes[includeAttribute.name]
 	if !ok {
 		return nil
@@ -90,9 +101,9 @@ func (d *decoder) include(s *source, chain []string) hcl.Diagnostics {
 	ctx := &hcl.EvalContext{Functions: d.strict}
 	if set.expr != nil {
 		if place := refers(set.expr, "var", "local"); place != nil {
-			return hcl.Diagnostics{fault(place, "No variables here",
-				"The files are read before variables and locals are known. A path may have "+
-					"env(…) in it.")}
+			return hcl.Diagnostics{fault(place, "Invalid reference in include",
+				"`include` is evaluated before variables and locals. Use a function instead, "+
+					"such as env(\"NAME\").")}
 		}
 	}
 	if _, diags := evaluate(d, set, ctx, &patterns); diags.HasErrors() {
@@ -104,7 +115,8 @@ func (d *decoder) include(s *source, chain []string) hcl.Diagnostics {
 		if tuple, ok := set.expr.(*hclsyntax.TupleConsExpr); ok && i < len(tuple.Exprs) {
 			place = tuple.Exprs[i].Range()
 		}
-		diags = append(diags, d.includePattern(absolute(filepath.Dir(s.name), pattern), &place, chain)...)
+		pattern = absolute(filepath.Dir(s.name), pattern)
+		diags = append(diags, d.includePattern(pattern, &place, chain)...)
 	}
 	return diags
 }
@@ -118,21 +130,22 @@ func (d *decoder) includePattern(pattern string, place *hcl.Range, chain []strin
 	for _, path := range paths {
 		id := fileID(path)
 		if at := slices.Index(chain, id); at >= 0 {
-			diags = diags.Append(fault(place, "Files include each other",
-				"%s.", arrows(append(shortened(chain[at:]), filepath.Base(path)))))
+			diags = diags.Append(fault(place, "Cycle of includes",
+				"These files include each other: %s.",
+				arrows(append(baseNames(chain[at:]), filepath.Base(path)))))
 			continue
 		}
 		if d.opened[id] {
-			continue // by another pattern
+			continue // another pattern includes it
 		}
 		if len(d.sources) >= maxFiles {
 			return diags.Append(fault(place, "Too many files",
-				"A configuration may have %d files.", maxFiles))
+				"A configuration must have at most %d files.", maxFiles))
 		}
-		d.opt.saw(path)
+		d.opt.reportRead(path)
 		src, err := d.opt.read(path)
 		if err != nil {
-			diags = diags.Append(fault(place, "Cannot include a file", "%v.", err))
+			diags = diags.Append(fault(place, "Cannot read included file", "%v.", err))
 			continue
 		}
 		diags = append(diags, d.open(path, src, chain)...)
@@ -140,7 +153,7 @@ func (d *decoder) includePattern(pattern string, place *hcl.Range, chain []strin
 	return diags
 }
 
-func shortened(chain []string) []string {
+func baseNames(chain []string) []string {
 	var names []string
 	for _, path := range chain {
 		names = append(names, filepath.Base(path))
@@ -148,15 +161,15 @@ func shortened(chain []string) []string {
 	return names
 }
 
-// expand returns the files that a pattern matches, sorted; of a path without
-// wildcards that is the path. [filepath.Glob] would go through any number of
-// directories, and hidden files are editors' copies more often than not.
+// expand returns the sorted paths that match a pattern. A path without wildcards is returned as it
+// is. [filepath.Glob] is not used: it has no limit of directories, and it matches hidden files,
+// which are often copies that an editor made.
 func (d *decoder) expand(pattern string) ([]string, error) {
 	if !strings.ContainsAny(pattern, `*?[\`) {
 		return []string{pattern}, nil
 	}
 	if _, err := filepath.Match(pattern, ""); err != nil {
-		return nil, invalid("%s is not a pattern: a bracket is not closed.", quote(pattern))
+		return nil, invalid("%s is not a valid pattern: a bracket is not closed.", quote(pattern))
 	}
 	paths := []string{"."}
 	if filepath.IsAbs(pattern) {
@@ -179,21 +192,21 @@ func (d *decoder) expand(pattern string) ([]string, error) {
 	return paths, nil
 }
 
-// matches are the names in a directory that match one part of a pattern.
+// matches returns the names in a directory that match one element of a pattern.
 func (d *decoder) matches(dir, part string) ([]string, error) {
 	if !strings.ContainsAny(part, `*?[\`) {
 		if _, err := os.Lstat(filepath.Join(dir, part)); err != nil {
-			d.opt.saw(filepath.Join(dir, part)) // it may come
+			d.opt.reportRead(filepath.Join(dir, part)) // it can be created later
 			return nil, nil
 		}
 		return []string{part}, nil
 	}
-	counts := func(name string) bool {
+	match := func(name string) bool {
 		ok, _ := filepath.Match(part, name)
 		return ok && (!strings.HasPrefix(name, ".") || strings.HasPrefix(part, "."))
 	}
 	if d.opt.OnList != nil {
-		d.opt.OnList(dir, counts)
+		d.opt.OnList(dir, match)
 	}
 	all, err := d.opt.reader().Names(dir, maxEntries-d.entries)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
@@ -203,7 +216,8 @@ func (d *decoder) matches(dir, part string) ([]string, error) {
 		return nil, invalid("%v.", err)
 	}
 	if d.entries += len(all); d.entries > maxEntries {
-		return nil, invalid("The pattern goes through more than %d files.", maxEntries)
+		return nil, invalid("The patterns of a configuration must not read more than %d "+
+			"directory entries.", maxEntries)
 	}
-	return slices.DeleteFunc(all, func(name string) bool { return !counts(name) }), nil
+	return slices.DeleteFunc(all, func(name string) bool { return !match(name) }), nil
 }

@@ -29,73 +29,33 @@ func checkText(src []byte, filename string) *hcl.Diagnostic {
 	line := bytes.Count(src[:at], []byte("\n")) + 1
 	column := utf8.RuneCount(src[bytes.LastIndexByte(src[:at], '\n')+1:at]) + 1
 	pos := hcl.Pos{Line: line, Column: column, Byte: at}
-	return fault(&hcl.Range{Filename: filename, Start: pos, End: hcl.Pos{Line: line, Column: column + 1, Byte: at + 1}}, "Not a text file", "%s", what)
+	end := hcl.Pos{Line: line, Column: column + 1, Byte: at + 1}
+	return fault(&hcl.Range{Filename: filename, Start: pos, End: end}, "Not a text file", "%s",
+		what)
 }
 
 // checkShape bounds the recursion of the parser. For each token it counts the open brackets and the
 // operators of the expressions around it. The depth of the recursion is at most this number.
 func checkShape(src []byte, filename string) *hcl.Diagnostic {
-	tokens, _ := hclsyntax.LexConfig(src, filename, hcl.InitialPos) // the parser reports the faults again
+	// The parser reports the faults of the lexer again.
+	tokens, _ := hclsyntax.LexConfig(src, filename, hcl.InitialPos)
 	return checkTokens(tokens)
 }
 
+// checkTokens bounds the recursion of HCL's parser, and the lengths of tokens.
 func checkTokens(tokens hclsyntax.Tokens) *hcl.Diagnostic {
-	type level struct {
-		operators, lines int
-		newlines         bool // a newline ends an expression here
-	}
-	levels := []level{{newlines: true}}
-	operators := 0
-	var previous hclsyntax.TokenType
+	n := nesting{levels: []level{{newlines: true}}}
 	for i, token := range tokens {
-		top := &levels[len(levels)-1]
-		switch token.Type {
-		case hclsyntax.TokenOBrace:
-			loop := i+1 < len(tokens) && string(tokens[i+1].Bytes) == "for"
-			levels = append(levels, level{newlines: !loop})
-		case hclsyntax.TokenOBrack:
-			if endsOperand(previous) { // an index is an operator, and a[0][0] nests two of them
-				top.operators++
-				operators++
-			}
-			levels = append(levels, level{})
-		case hclsyntax.TokenOParen, hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc,
-			hclsyntax.TokenTemplateInterp:
-			levels = append(levels, level{})
-		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen,
-			hclsyntax.TokenCQuote, hclsyntax.TokenCHeredoc, hclsyntax.TokenTemplateSeqEnd:
-			if len(levels) > 1 {
-				operators -= top.operators
-				levels = levels[:len(levels)-1]
-			}
-		case hclsyntax.TokenTemplateControl: // an if is open until its endif, in the outer level
-			top.operators++
-			operators++
-			levels = append(levels, level{})
-		case hclsyntax.TokenComma:
-			operators -= top.operators
-			top.operators = 0
-		case hclsyntax.TokenNewline:
-			if top.newlines && !isOperator(previous) {
-				operators -= top.operators
-				top.operators = 0
-			}
-		case hclsyntax.TokenStringLit:
-			top.lines++
-		default:
-			if isOperator(token.Type) {
-				top.operators++
-				operators++
-			}
+		var next *hclsyntax.Token
+		if i+1 < len(tokens) {
+			next = &tokens[i+1]
 		}
-		if token.Type != hclsyntax.TokenComment {
-			previous = token.Type
-		}
+		n.add(token, next)
 		switch {
-		case len(levels)+operators > maxNesting:
+		case len(n.levels)+n.operators > maxNesting:
 			return fault(&token.Range, "Nested too deeply",
 				"More than %d brackets, blocks and operators are nested here.", maxNesting)
-		case levels[len(levels)-1].lines > maxHeredoc:
+		case n.top().lines > maxHeredoc:
 			return fault(&token.Range, "Text too long",
 				"A heredoc must have at most %d lines. Put a longer text into a file.", maxHeredoc)
 		case token.Type == hclsyntax.TokenIdent && len(token.Bytes) > maxName:
@@ -109,9 +69,80 @@ func checkTokens(tokens hclsyntax.Tokens) *hcl.Diagnostic {
 	return nil
 }
 
+// level is an open bracket, block, string or template.
+type level struct {
+	operators int  // of the current expression
+	lines     int  // of a heredoc
+	newlines  bool // a newline ends an expression here
+}
+
+// nesting is the nesting of the parser at a token.
+type nesting struct {
+	levels    []level
+	operators int // of all levels
+	previous  hclsyntax.TokenType
+}
+
+func (n *nesting) top() *level { return &n.levels[len(n.levels)-1] }
+
+func (n *nesting) open(l level) { n.levels = append(n.levels, l) }
+
+func (n *nesting) addOperator() {
+	n.top().operators++
+	n.operators++
+}
+
+func (n *nesting) endExpression() {
+	n.operators -= n.top().operators
+	n.top().operators = 0
+}
+
+// add adds a token. next is nil at the end of the file.
+func (n *nesting) add(token hclsyntax.Token, next *hclsyntax.Token) {
+	switch token.Type {
+	case hclsyntax.TokenOBrace:
+		loop := next != nil && string(next.Bytes) == "for"
+		n.open(level{newlines: !loop})
+	case hclsyntax.TokenOBrack:
+		if endsOperand(n.previous) { // an index is an operator, and a[0][0] nests two of them
+			n.addOperator()
+		}
+		n.open(level{})
+	case hclsyntax.TokenOParen, hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc,
+		hclsyntax.TokenTemplateInterp:
+		n.open(level{})
+	case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen,
+		hclsyntax.TokenCQuote, hclsyntax.TokenCHeredoc, hclsyntax.TokenTemplateSeqEnd:
+		if len(n.levels) > 1 {
+			n.endExpression()
+			n.levels = n.levels[:len(n.levels)-1]
+		}
+	case hclsyntax.TokenTemplateControl: // an if is open until its endif, in the outer level
+		n.addOperator()
+		n.open(level{})
+	case hclsyntax.TokenComma:
+		n.endExpression()
+	case hclsyntax.TokenNewline:
+		if n.top().newlines && !isOperator(n.previous) {
+			n.endExpression()
+		}
+	case hclsyntax.TokenStringLit:
+		n.top().lines++
+	default:
+		if isOperator(token.Type) {
+			n.addOperator()
+		}
+	}
+	if token.Type != hclsyntax.TokenComment {
+		n.previous = token.Type
+	}
+}
+
 func endsOperand(t hclsyntax.TokenType) bool {
 	switch t {
-	case hclsyntax.TokenIdent, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCBrace, hclsyntax.TokenCQuote, hclsyntax.TokenStar, hclsyntax.TokenNumberLit:
+	case hclsyntax.TokenIdent, hclsyntax.TokenCBrack, hclsyntax.TokenCParen,
+		hclsyntax.TokenCBrace, hclsyntax.TokenCQuote, hclsyntax.TokenStar,
+		hclsyntax.TokenNumberLit:
 		return true
 	}
 	return false
@@ -119,10 +150,12 @@ func endsOperand(t hclsyntax.TokenType) bool {
 
 func isOperator(t hclsyntax.TokenType) bool {
 	switch t {
-	case hclsyntax.TokenStar, hclsyntax.TokenSlash, hclsyntax.TokenPlus, hclsyntax.TokenMinus, hclsyntax.TokenPercent,
-		hclsyntax.TokenEqualOp, hclsyntax.TokenNotEqual, hclsyntax.TokenLessThan, hclsyntax.TokenLessThanEq,
-		hclsyntax.TokenGreaterThan, hclsyntax.TokenGreaterThanEq, hclsyntax.TokenAnd, hclsyntax.TokenOr,
-		hclsyntax.TokenBang, hclsyntax.TokenDot, hclsyntax.TokenQuestion, hclsyntax.TokenColon, hclsyntax.TokenFatArrow:
+	case hclsyntax.TokenStar, hclsyntax.TokenSlash, hclsyntax.TokenPlus, hclsyntax.TokenMinus,
+		hclsyntax.TokenPercent, hclsyntax.TokenEqualOp, hclsyntax.TokenNotEqual,
+		hclsyntax.TokenLessThan, hclsyntax.TokenLessThanEq, hclsyntax.TokenGreaterThan,
+		hclsyntax.TokenGreaterThanEq, hclsyntax.TokenAnd, hclsyntax.TokenOr, hclsyntax.TokenBang,
+		hclsyntax.TokenDot, hclsyntax.TokenQuestion, hclsyntax.TokenColon,
+		hclsyntax.TokenFatArrow:
 		return true
 	}
 	return false
@@ -161,10 +194,12 @@ func checkJSON(src []byte, filename string) *hcl.Diagnostic {
 			depth--
 		}
 		if depth > maxNesting {
-			return refuse(i, "Nested too deeply", "More than %d brackets are nested here.", maxNesting)
+			return refuse(i, "Nested too deeply", "More than %d brackets are nested here.",
+				maxNesting)
 		}
 		if number > maxDigits {
-			return refuse(i, "Number too long", "A number must have at most %d characters.", maxDigits)
+			return refuse(i, "Number too long", "A number must have at most %d characters.",
+				maxDigits)
 		}
 	}
 	return nil

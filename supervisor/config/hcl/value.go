@@ -286,7 +286,8 @@ func readDuration(least time.Duration) func(cty.Value) (time.Duration, error) {
 			return 0, requires(err, `a duration, such as "5s" or "1m30s"`)
 		}
 		if bareNumber.MatchString(s) && s != "0" {
-			return 0, invalid("The duration has no unit. Write %q for seconds, %q for milliseconds.",
+			return 0, invalid("The duration has no unit. Write %q for seconds, %q for "+
+				"milliseconds.",
 				shorten(s)+"s", shorten(s)+"ms")
 		}
 		switch d, err := time.ParseDuration(s); {
@@ -546,7 +547,8 @@ func readAddress(v cty.Value) (string, error) {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
 		if _, e := strconv.Atoi(s); e == nil {
-			return "", invalid(`The address has no host. Write ":%s" for any address of this machine.`,
+			return "", invalid(`The address has no host. Write ":%s" for any address of this `+
+				`machine.`,
 				shorten(s))
 		}
 		return "", invalid(`%s is not host:port. Examples are "127.0.0.1:12345" and "[::1]:12345".`,

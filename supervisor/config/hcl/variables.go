@@ -11,26 +11,26 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 )
 
-// variableEnv stands before the name of a variable in the environment.
+// variableEnv is the prefix of the environment variables with values of variables.
 const variableEnv = "SUPERVISOR_VAR_"
 
-// variable is a variable block. One without a type takes any value; what is
-// given for it as a text stays one.
+// variable is a variable block. A variable without a type can have any value; a value from the
+// command line or the environment is then a string.
 type variable struct {
 	name     string
 	place    hcl.Range
 	typ      cty.Type
 	typed    bool
 	defaults *typeexpr.Defaults
-	fallback cty.Value // NilVal: it has to be given
+	fallback cty.Value // the default; NilVal if there is none
 	refused  bool      // the block has a fault
 }
 
-// openVarFiles reads the files of variables, which have attributes only.
+// openVarFiles reads the files with values of variables. They have only attributes.
 func (d *decoder) openVarFiles() (hcl.Diagnostics, error) {
 	var diags hcl.Diagnostics
 	for _, path := range d.opt.VarFiles {
-		d.opt.saw(path)
+		d.opt.reportRead(path)
 		src, err := d.opt.read(path)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read variables: %w", err)
@@ -48,8 +48,8 @@ func (d *decoder) openVarFiles() (hcl.Diagnostics, error) {
 	return diags, nil
 }
 
-// decodeVariables finds the value of each variable: that of --var, else that
-// of the last file that has it, else that of the environment, else its default.
+// decodeVariables finds the value of each variable. The first of these counts: --var, the last file
+// that has the variable, the environment, the default.
 func (d *decoder) decodeVariables(blocks hcl.Blocks) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	d.vars = map[string]cty.Value{}
@@ -63,7 +63,7 @@ func (d *decoder) decodeVariables(blocks hcl.Blocks) hcl.Diagnostics {
 		diags = append(diags, more...)
 		if before, double := declared[v.name]; double {
 			diags = diags.Append(fault(&b.LabelRanges[0], "Duplicate variable",
-				"The variable %s was already declared in %s.", quote(v.name),
+				"The variable %s is already declared in %s.", quote(v.name),
 				lineOf(before, v.place)))
 			continue
 		}
@@ -78,7 +78,7 @@ func (d *decoder) decodeVariables(blocks hcl.Blocks) hcl.Diagnostics {
 		name, _, ok := strings.Cut(text, "=")
 		if _, there := declared[name]; ok && !there {
 			diags = diags.Append(fault(nil, "Unknown variable",
-				"--var gives %s, which no variable block declares.%s", quote(name),
+				"--var sets the variable %s, but no variable block declares it.%s", quote(name),
 				d.hint(name, names)))
 		}
 	}
@@ -92,7 +92,7 @@ func (d *decoder) decodeVariables(blocks hcl.Blocks) hcl.Diagnostics {
 	return diags
 }
 
-// givenTexts are the values of --var, of which the last one counts.
+// givenTexts returns the values of --var by name. The last value of a name counts.
 func (d *decoder) givenTexts() (map[string]string, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
 	texts := map[string]string{}
@@ -100,7 +100,7 @@ func (d *decoder) givenTexts() (map[string]string, hcl.Diagnostics) {
 		name, value, ok := strings.Cut(text, "=")
 		if !ok || name == "" {
 			diags = diags.Append(fault(nil, "Invalid --var",
-				"A variable is given as --var name=value, not %s.", quote(text)))
+				"The form is --var name=value, but the argument is %s.", quote(text)))
 			continue
 		}
 		texts[name] = value
@@ -108,15 +108,17 @@ func (d *decoder) givenTexts() (map[string]string, hcl.Diagnostics) {
 	return texts, diags
 }
 
-var variableSchema = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "type"}, {Name: "default"}, {Name: "description"}}}
+var variableSchema = &hcl.BodySchema{
+	Attributes: []hcl.AttributeSchema{{Name: "type"}, {Name: "default"}, {Name: "description"}},
+}
 
 func (d *decoder) decodeVariable(block *hcl.Block) (*variable, hcl.Diagnostics) {
 	v := &variable{name: block.Labels[0], place: block.DefRange, typ: cty.DynamicPseudoType}
 	content, diags := block.Body.Content(variableSchema)
 	if !hclsyntax.ValidIdentifier(v.name) || len(v.name) > maxNameLength {
 		diags = diags.Append(fault(&block.LabelRanges[0], "Invalid name",
-			"The name of a variable has letters, digits, underscores and dashes only, begins "+
-				"with a letter, and has %d characters at most.", maxNameLength))
+			"The name of a variable must have only letters, digits, underscores and dashes, "+
+				"must begin with a letter, and must have at most %d characters.", maxNameLength))
 	}
 	if attr, ok := content.Attributes["type"]; ok {
 		v.typed = true
@@ -144,10 +146,10 @@ func (d *decoder) decodeVariable(block *hcl.Block) (*variable, hcl.Diagnostics) 
 var descriptionAttribute = field("description", func(s *string) *string { return s },
 	stringKind, "", "")
 
-// valueOf is the value of a variable, from where it is given.
+// valueOf returns the value of a variable, see decodeVariables.
 func (d *decoder) valueOf(v *variable, texts map[string]string) (cty.Value, hcl.Diagnostics) {
 	if v.refused {
-		return cty.DynamicVal, nil // and told
+		return cty.DynamicVal, nil // the fault is already reported
 	}
 	if value, ok := texts[v.name]; ok {
 		return d.fromText(v, value, "--var")
@@ -162,14 +164,14 @@ func (d *decoder) valueOf(v *variable, texts map[string]string) (cty.Value, hcl.
 	}
 	if v.fallback == cty.NilVal {
 		return cty.DynamicVal, hcl.Diagnostics{fault(&v.place, "No value for variable",
-			"The variable %s has no default and must be given: with --var %s=…, in a "+
-				"--var-file, or as %s%s.", quote(v.name), v.name, variableEnv, v.name)}
+			"The variable %s has no default. Set it with --var %s=…, in a file for --var-file, "+
+				"or in the environment as %s%s.", quote(v.name), v.name, variableEnv, v.name)}
 	}
 	return v.fallback, nil
 }
 
-// fromText reads a value as Terraform does: a text is what it says, the rest
-// is an expression.
+// fromText parses a value from the command line or the environment, as Terraform does. For a
+// string, a number or a bool it is the value itself, for other types it is an expression.
 func (d *decoder) fromText(v *variable, value, from string) (cty.Value, hcl.Diagnostics) {
 	given := cty.StringVal(value)
 	if v.typed && !v.typ.IsPrimitiveType() {
@@ -181,18 +183,21 @@ func (d *decoder) fromText(v *variable, value, from string) (cty.Value, hcl.Diag
 			given, diags = d.value(expr, v.place, &hcl.EvalContext{})
 		}
 		if diags.HasErrors() {
-			return cty.DynamicVal, hcl.Diagnostics{d.unsuitable(v, &v.place, from, diags[0].Summary+": "+diags[0].Detail)}
+			why := diags[0].Summary + ": " + diags[0].Detail
+			return cty.DynamicVal, hcl.Diagnostics{d.invalidValue(v, &v.place, from, why)}
 		}
 	}
 	given, err := d.convert(given, v)
 	if err != nil {
-		return cty.DynamicVal, hcl.Diagnostics{d.unsuitable(v, &v.place, from, err.Error())}
+		return cty.DynamicVal, hcl.Diagnostics{d.invalidValue(v, &v.place, from, err.Error())}
 	}
 	return given, nil
 }
 
-// evaluateValue is a value that stands in a file.
-func (d *decoder) evaluateValue(from hcl.Expression, v *variable, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+// evaluateValue returns the value of a variable from an expression in a file.
+func (d *decoder) evaluateValue(
+	from hcl.Expression, v *variable, ctx *hcl.EvalContext,
+) (cty.Value, hcl.Diagnostics) {
 	place := from.Range()
 	expr, diags := native(from)
 	if !diags.HasErrors() {
@@ -207,20 +212,24 @@ func (d *decoder) evaluateValue(from hcl.Expression, v *variable, ctx *hcl.EvalC
 	}
 	value, err := d.convert(value, v)
 	if err != nil {
-		return cty.DynamicVal, hcl.Diagnostics{d.unsuitable(v, &place, "", err.Error())}
+		return cty.DynamicVal, hcl.Diagnostics{d.invalidValue(v, &place, "", err.Error())}
 	}
 	return value, nil
 }
 
-func (d *decoder) unsuitable(v *variable, place *hcl.Range, from, why string) *hcl.Diagnostic {
+// invalidValue returns the fault of a value that does not have the type of its variable. from is
+// the source of the value; it is "" if the value is at place.
+func (d *decoder) invalidValue(v *variable, place *hcl.Range, from, why string) *hcl.Diagnostic {
 	if from != "" {
 		from = " from " + from
 	}
 	return fault(place, "Invalid value for variable",
-		"The value of the variable %s%s does not suit its type, %s: %s.", quote(v.name), from,
+		"The value of the variable %s%s cannot be converted to its type, %s: %s.", quote(
+			v.name), from,
 		typeexpr.TypeString(v.typ), strings.TrimSuffix(why, "."))
 }
 
+// convert converts a value to the type of a variable.
 func (d *decoder) convert(value cty.Value, v *variable) (cty.Value, error) {
 	if err := d.convertible(value); err != nil {
 		return value, err
