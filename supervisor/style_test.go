@@ -1,7 +1,6 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -23,14 +22,6 @@ const (
 	maxFunctionSize = 60  // lines of a function, without its doc comment
 )
 
-// notYet lists the packages that are over the limits. They are checked only where -run names
-// them, as in -run TestStyle/bench/side. Do not add a package.
-var notYet = []string{
-	"supervisor/config",
-	"supervisor/config/hcl",
-	"supervisor/config/plan",
-}
-
 // TestStyle checks the limits in each package, and that no two files of a package need each
 // other.
 func TestStyle(t *testing.T) {
@@ -50,11 +41,7 @@ func TestStyle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	asked := strings.Contains(flag.Lookup("test.run").Value.String(), "TestStyle/")
 	for _, dir := range slices.Sorted(maps.Keys(packages)) {
-		if slices.Contains(notYet, strings.TrimPrefix(dir, "../")) && !asked {
-			continue
-		}
 		t.Run(strings.TrimPrefix(dir, "../"), func(t *testing.T) { checkStyle(t, packages[dir]) })
 	}
 }
