@@ -166,14 +166,14 @@ func TestTooFewDescriptorsForTheFile(t *testing.T) {
 }
 
 func TestAllConfigFaultsAreReported(t *testing.T) {
-	s := start(t, "log_levle = \"info\"\n"+fixture("a", "sleep",
+	s := start(t, "log_fsd = \"all\"\n"+fixture("a", "sleep",
 		"depends_on = [\"b\"]\n  kill_timeout = \"-1s\"")+
 		"child \"x\" { command = \"/does/not/exist\" }\n")
 	if code := s.exitCode(); code != 2 {
 		t.Errorf("exit code %d, want 2", code)
 	}
-	for _, want := range []string{"log_levle", "log_level", `depends_on = ["b"]`, "kill_timeout",
-		"/does/not/exist", "^", "line 2"} {
+	for _, want := range []string{"log_fsd", `"log_fds"?`, `depends_on = ["b"]`, "kill_timeout",
+		"/does/not/exist", "^", "line 3"} {
 		if !strings.Contains(s.log.text(), want) {
 			t.Errorf("want %q in the log", want)
 		}

@@ -64,9 +64,12 @@ func (c *startupMemory) close() {
 	c.running <- struct{}{}
 }
 
-// releaseMappings releases all read-only pages of files. A page that is needed later is mapped
-// again from the page cache.
+// releaseMappings releases the read-only pages of files. A page that is needed later is mapped
+// again from the page cache. A dynamic linker writes relocations into pages that it then makes
+// read-only (ld.so(8), RELRO); their content is in no file. So only code is released where a
+// dynamic linker was at work: in builds with cgo or as a position-independent executable.
 func releaseMappings() {
+	dynamic := dynamicallyLinked()
 	maps, err := os.Open("/proc/self/maps")
 	if err != nil {
 		return
@@ -80,8 +83,22 @@ func releaseMappings() {
 			lines.Text(), "%x-%x %s %x %s %d %s", &from, &to, &mode, &offset, &device, &inode,
 			&path,
 		)
-		if n == 7 && inode != 0 && !strings.Contains(mode, "w") {
+		code := strings.Contains(mode, "x")
+		if n == 7 && inode != 0 && !strings.Contains(mode, "w") && (code || !dynamic) {
 			_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED)
 		}
 	}
+}
+
+// dynamicallyLinked reports whether the kernel started a dynamic linker for this program
+// (getauxval(3), AT_BASE). If that is not known the answer is true.
+func dynamicallyLinked() bool {
+	const baseOfInterpreter = 7 // AT_BASE
+	values, err := unix.Auxv()
+	for _, v := range values {
+		if v[0] == baseOfInterpreter {
+			return v[1] != 0
+		}
+	}
+	return err != nil
 }
