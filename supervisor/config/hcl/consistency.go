@@ -49,18 +49,9 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 	return diags
 }
 
-// checkReady checks the delays of a restart and the conditions of a ready block.
+// checkReady checks the conditions of a ready block.
 func (c *childBlock) checkReady(v *childValues) hcl.Diagnostics {
 	var diags hcl.Diagnostics
-	if r := v.policy.Restart; r.Delay > r.MaxDelay && !c.failed["restart.delay"] &&
-		!c.failed["restart.max_delay"] {
-		place := c.at("restart.delay")
-		if _, ok := c.setting("restart.delay"); !ok {
-			place = c.at("restart.max_delay")
-		}
-		diags = diags.Append(fault(place, "Delays contradict each other",
-			"`max_delay` (%[2]v) must not be less than `delay` (%[1]v).", r.Delay, r.MaxDelay))
-	}
 	if s, ok := c.setting("ready.watchdog"); ok && !v.ready.Notify && !c.failed["ready.notify"] {
 		diags = diags.Append(fault(&s.place, "Watchdog without notify",
 			"`watchdog` requires `notify = true`."))
@@ -84,9 +75,19 @@ func (c *childBlock) checkReady(v *childValues) hcl.Diagnostics {
 	return diags
 }
 
-// checkPolicy checks the restarts of a oneshot, and the scope of the stop sequence.
+// checkPolicy checks the delays of a restart, the restarts of a oneshot, and the scope of the stop
+// sequence.
 func (c *childBlock) checkPolicy(v *childValues) hcl.Diagnostics {
 	var diags hcl.Diagnostics
+	if r := v.policy.Restart; r.Delay > r.MaxDelay && !c.failed["restart.delay"] &&
+		!c.failed["restart.max_delay"] {
+		place := c.at("restart.delay")
+		if _, ok := c.setting("restart.delay"); !ok {
+			place = c.at("restart.max_delay")
+		}
+		diags = diags.Append(fault(place, "Delays contradict each other",
+			"`max_delay` (%[2]v) must not be less than `delay` (%[1]v).", r.Delay, r.MaxDelay))
+	}
 	if v.policy.Oneshot && v.policy.Restart.On == "always" && !c.failed["restart.on"] {
 		diags = diags.Append(fault(c.at("restart.on"), "Oneshot with restart always",
 			"A oneshot completes with its first success, but `on = \"always\"` restarts it. Use "+

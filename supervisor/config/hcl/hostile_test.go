@@ -47,10 +47,10 @@ func costlyCalls() map[string]hostileFile {
 		return hostileFile{src, "Too many evaluation steps"}
 	}
 	return map[string]hostileFile{
-		"trim":              costly("trim(local.text, local.cut)"),
-		"regexall":          costly("regexall(\"(?:b.*c|b)\", local.short)"),
-		"regex_replace":     costly("regex_replace(local.short, \"(?:b.*c|b)\", \"\")"),
-		"sets of long text": costly("setproduct(toset([local.text]), toset(local.some))"),
+		"trim":                 costly("trim(local.text, local.cut)"),
+		"regexall":             costly("regexall(\"(?:b.*c|b)\", local.short)"),
+		"regex_replace":        costly("regex_replace(local.short, \"(?:b.*c|b)\", \"\")"),
+		"sets of long strings": costly("setproduct(toset([local.text]), toset(local.some))"),
 		"a large set": costly(
 			"setunion(toset(flatten(local.much)), toset(flatten(local.much)))"),
 	}
@@ -80,10 +80,11 @@ func nestedFiles() map[string]hostileFile {
 		"brackets behind":  {settingFile("[1]" + many("[0]", manyLevels)), "Nested too deeply"},
 		"splats with dots": {settingFile("[1]" + many(".*", manyLevels)), "Nested too deeply"},
 		"calls":            {settingFile(many("env(", manyLevels)), "Nested too deeply"},
-		"heredoc":          {settingFile("<<A\n" + many("x\n", manyLevels)), "Text too long"},
-		"closed heredoc":   {settingFile("<<A\n" + many("x\n", manyLevels) + "A"), "Text too long"},
-		"a name":           {settingFile(many("x", 1<<20)), "Name too long"},
-		"a number":         {settingFile(many("9", 1<<20)), "Number too long"},
+		"heredoc":          {settingFile("<<A\n" + many("x\n", manyLevels)), "Heredoc too long"},
+		"closed heredoc": {settingFile("<<A\n" + many("x\n", manyLevels) + "A"),
+			"Heredoc too long"},
+		"a name":   {settingFile(many("x", 1<<20)), "Name too long"},
+		"a number": {settingFile(many("9", 1<<20)), "Number too long"},
 	}
 }
 
@@ -99,13 +100,15 @@ func largeFiles() map[string]hostileFile {
 		return many("[for x in [x * x] : ", depth) + "\"${x}\"" + many("]", depth)
 	}
 	return map[string]hostileFile{
-		"exponent":       {settingFile("\"x${1e99999999}\""), "Number too large"},
-		"product":        {settingFile("\"${" + many("1e1000*", 300) + "1}\""), "Operation failed"},
-		"quotient":       {settingFile("\"${1 % (\"1e-99999999\" * 1)}\""), "Operation failed"},
-		"text as number": {settingFile("\"${-\"1e99999999\"}\""), "Operation failed"},
-		"squares":        {settingFile("[for x in [3] : " + squared(60) + "]"), "Operation failed"},
+		"exponent": {settingFile("\"x${1e99999999}\""), "Number too large"},
+		"product": {settingFile("\"${" + many("1e1000*", 300) + "1}\""),
+			"Operation failed"},
+		"quotient":         {settingFile("\"${1 % (\"1e-99999999\" * 1)}\""), "Operation failed"},
+		"string as number": {settingFile("\"${-\"1e99999999\"}\""), "Operation failed"},
+		"squares": {settingFile("[for x in [3] : " + squared(60) + "]"),
+			"Operation failed"},
 		"loops in loops": {settingFile(loop(30)), "Too many evaluation steps"},
-		"doubled texts": {settingFile("[for x in [\"ha\"] : " + doubled(30) + "]"),
+		"doubled strings": {settingFile("[for x in [\"ha\"] : " + doubled(30) + "]"),
 			"Too many evaluation steps"},
 		"open quotes":    {many("\"", manyItems), ""},
 		"newlines":       {many("\n", 1<<17), "No child"},

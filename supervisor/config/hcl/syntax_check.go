@@ -56,8 +56,8 @@ func checkTokens(tokens hclsyntax.Tokens) *hcl.Diagnostic {
 			return fault(&token.Range, "Nested too deeply",
 				"More than %d brackets, blocks and operators are nested here.", maxNesting)
 		case n.top().lines > maxHeredoc:
-			return fault(&token.Range, "Text too long",
-				"A heredoc must have at most %d lines. Put a longer text into a file.", maxHeredoc)
+			return fault(&token.Range, "Heredoc too long",
+				"A heredoc must have at most %d lines. Use a file for a longer string.", maxHeredoc)
 		case token.Type == hclsyntax.TokenIdent && len(token.Bytes) > maxName:
 			return fault(&token.Range, "Name too long",
 				"A name must have at most %d bytes.", maxName)
