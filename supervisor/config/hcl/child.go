@@ -19,7 +19,7 @@ func (d *decoder) decodeHeaders(blocks hcl.Blocks) ([]*childBlock, hcl.Diagnosti
 		c, more := d.decodeHeader(block)
 		diags = append(diags, more...)
 		children = append(children, c)
-		if before, double := byName[c.name]; double {
+		if before, duplicate := byName[c.name]; duplicate {
 			diags = diags.Append(fault(&block.LabelRanges[0], "Duplicate child",
 				"The child %s is already defined in %s.", quote(c.name),
 				lineOf(before.place, c.place)))
@@ -93,9 +93,9 @@ func (d *decoder) bindChecks(c *childBlock, blocks hcl.Blocks) hcl.Diagnostics {
 	first := map[string]int{} // lines
 	for _, b := range blocks {
 		name := b.Labels[0]
-		line, double := first[name]
+		line, duplicate := first[name]
 		switch {
-		case double:
+		case duplicate:
 			diags = diags.Append(fault(&b.LabelRanges[0], "Duplicate check",
 				"The check %s is already defined in line %d.", quote(name), line))
 			continue

@@ -24,7 +24,7 @@ func (c *childBlock) resolveDependencies(
 				d.Until = config.UntilCompleted
 			}
 		}
-		if before, double := has[name]; double {
+		if before, duplicate := has[name]; duplicate {
 			if before != d.Until {
 				diags = diags.Append(fault(&place, "Invalid dependency",
 					"The child already depends on %s with until = \"%s\".", quote(name), before))

@@ -198,7 +198,7 @@ func duplicateKeys(object *hclsyntax.ObjectConsExpr) hcl.Diagnostics {
 			continue
 		}
 		place := item.KeyExpr.Range()
-		if line, double := lines[name]; double {
+		if line, duplicate := lines[name]; duplicate {
 			diags = diags.Append(fault(&place, "Duplicate key",
 				"The object already has the key %s in line %d.", quote(name), line))
 			continue

@@ -154,7 +154,7 @@ func (d *decoder) find(command, dir, path string) (string, error) {
 	return result.path, result.err
 }
 
-// remote returns [config.IsRemote] of a program, and remembers it for other instances.
+// remote returns [config.IsRemote] of a program. The result is cached for other instances.
 func (d *decoder) remote(path string) bool {
 	remote, ok := d.remotes[path]
 	if !ok {

@@ -49,7 +49,7 @@ func (d *decoder) collectLocals(blocks hcl.Blocks) ([]*local, hcl.Diagnostics) {
 		attrs, more := b.Body.JustAttributes()
 		diags = append(diags, more...)
 		for _, attr := range attrs {
-			if before, double := first[attr.Name]; double {
+			if before, duplicate := first[attr.Name]; duplicate {
 				diags = diags.Append(fault(&attr.NameRange, "Duplicate local",
 					"The local %s is already defined in %s.", quote(attr.Name),
 					lineOf(before, attr.NameRange)))

@@ -52,7 +52,7 @@ func bind[T any](
 			continue
 		}
 		// The other attribute is in another file: the parser reports two in one file.
-		if before, double := first[prefix+attr.Name]; double {
+		if before, duplicate := first[prefix+attr.Name]; duplicate {
 			diags = diags.Append(fault(&attr.NameRange, "Duplicate attribute",
 				"`%s` is already set in %s.", attr.Name, lineOf(before, attr.NameRange)))
 			continue
@@ -68,7 +68,7 @@ func bind[T any](
 			rest = append(rest, found)
 			continue
 		}
-		if before, double := first[prefix+found.Type]; double {
+		if before, duplicate := first[prefix+found.Type]; duplicate {
 			diags = diags.Append(fault(&found.DefRange, "Duplicate block",
 				"The %s block is already in %s. Only one is allowed.", found.Type,
 				lineOf(before, found.DefRange)))
@@ -252,8 +252,8 @@ func (d *decoder) checkReferences(
 			continue
 		}
 		name, ok := referredName(t)
-		_, there := known[name]
-		if _, scoped := ctx.Variables[t.RootName()]; !ok || there || !scoped {
+		_, defined := known[name]
+		if _, scoped := ctx.Variables[t.RootName()]; !ok || defined || !scoped {
 			continue
 		}
 		var names []string

@@ -207,7 +207,7 @@ func readTrue(v cty.Value) (bool, error) {
 	return b, err
 }
 
-// convertPrimitive converts a value to the type want. The name is that of the type, with its
+// convertPrimitive converts a value to the type want. name is the name of the type, with its
 // article.
 func convertPrimitive(v cty.Value, want cty.Type, name string) (cty.Value, error) {
 	if v.IsNull() || !v.Type().IsPrimitiveType() {

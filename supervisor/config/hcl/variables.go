@@ -61,7 +61,7 @@ func (d *decoder) decodeVariables(blocks hcl.Blocks) hcl.Diagnostics {
 	for _, b := range blocks {
 		v, more := d.decodeVariable(b)
 		diags = append(diags, more...)
-		if before, double := declared[v.name]; double {
+		if before, duplicate := declared[v.name]; duplicate {
 			diags = diags.Append(fault(&b.LabelRanges[0], "Duplicate variable",
 				"The variable %s is already declared in %s.", quote(v.name),
 				lineOf(before, v.place)))
@@ -76,14 +76,14 @@ func (d *decoder) decodeVariables(blocks hcl.Blocks) hcl.Diagnostics {
 	}
 	for _, text := range d.opt.Vars {
 		name, _, ok := strings.Cut(text, "=")
-		if _, there := declared[name]; ok && !there {
+		if _, known := declared[name]; ok && !known {
 			diags = diags.Append(fault(nil, "Unknown variable",
 				"--var sets the variable %s, but no variable block declares it.%s", quote(name),
 				d.hint(name, names)))
 		}
 	}
 	for _, g := range d.given {
-		if _, there := declared[g.Name]; !there {
+		if _, known := declared[g.Name]; !known {
 			diags = diags.Append(fault(&g.NameRange, "Unknown variable",
 				"No variable block declares %s.%s", quote(g.Name), d.hint(g.Name, names)))
 		}
