@@ -515,6 +515,24 @@ func TestExecSuccessCode(t *testing.T) {
 	s.expectExit(124) // ours, not the command's
 }
 
+// TestSuccessCodeDoesNotHideFindings checks that --success-code is about the command's own code:
+// the 3 of --strict stays.
+func TestSuccessCodeDoesNotHideFindings(t *testing.T) {
+	leak := "exec 7</dev/null; exec sh -c 'exit 3'"
+	for _, tt := range []struct {
+		args []string
+		code int
+	}{
+		{[]string{"-e", "3", "--"}, 0},
+		{[]string{"-e", "3", "--strict", "--"}, 0},
+		{[]string{"-e", "3", "--strict", "--findings", "all", "--"}, 3},
+		{[]string{"-e", "3", "--strict", "--findings", "all", "--allow", "file:/dev/null", "--"}, 0},
+	} {
+		s := startExec(t, append(tt.args, "sh", "-c", leak)...)
+		s.expectExit(tt.code)
+	}
+}
+
 // TestExecWaitMain checks that --wait main leaves descendants running.
 func TestExecWaitMain(t *testing.T) {
 	s := startExec(t, "--wait", "main", "--", "sh", "-c", "sleep 1000 >/dev/null 2>&1 & exit 3")

@@ -35,6 +35,27 @@ func TestReload(t *testing.T) {
 	s.awaitLine("[other] last words")
 }
 
+// TestVerdictIsOfTheStopAlone checks that a process which a reload had to kill, and what it leaked,
+// do not make a later stop forced or leaky.
+func TestVerdictIsOfTheStopAlone(t *testing.T) {
+	strict := "shutdown {\n  strict = true\n  findings = \"all\"\n}\n"
+	keep := fixture("keep", "sleep", "")
+	s := start(t, strict+keep+fixture("old", "ignore-term", "kill_timeout = \"100ms\"")+
+		fixture("leaky", "leaky", ""))
+	s.awaitLine("[keep] ready")
+	s.awaitLine("[old] ready")
+	s.awaitLine("[leaky] ready")
+	s.reload(strict + keep)
+	s.awaitEntry("config reloaded", "removed", "[old leaky]")
+	s.awaitEntry("child reaped", "child", "old", "signal", "SIGKILL")
+	s.signal(unix.SIGTERM)
+	e := s.expectStop(0, "graceful")
+	if e.int("killed") != 0 || e.int("killed_before") != 1 || e.int("findings") != 0 ||
+		e.int("fds_left_before") == 0 {
+		t.Errorf("got %v, want killed=0, killed_before=1, findings=0 and fds_left_before above 0", e)
+	}
+}
+
 // TestInvalidReloadChangesNothing checks that a file with a fault changes nothing, and that
 // its diagnostics are logged.
 func TestInvalidReloadChangesNothing(t *testing.T) {
