@@ -52,7 +52,7 @@ func TestVerdictIsOfTheStopAlone(t *testing.T) {
 	e := s.expectStop(0, "graceful")
 	if e.int("killed") != 0 || e.int("killed_before") != 1 || e.int("findings") != 0 ||
 		e.int("fds_left_before") == 0 {
-		t.Errorf("got %v, want killed=0, killed_before=1, findings=0 and fds_left_before above 0", e)
+		t.Errorf("got %v, want killed=0, killed_before=1, findings=0, fds_left_before above 0", e)
 	}
 }
 
