@@ -3,7 +3,10 @@
 // descriptor and no clock.
 package findings
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Level says what counts as a finding.
 type Level string
@@ -62,6 +65,7 @@ func (p Policy) Judge(fd FD) Kind {
 
 // kind judges without the patterns. A harm is named before what only stayed open.
 func (p Policy) kind(fd FD) Kind {
+	// A listener has no peer, so it is never in the tree.
 	outside := fd.Kind == "socket" && !fd.InTree
 	switch {
 	case outside && fd.Listener && fd.Waiting > 0:
@@ -95,7 +99,7 @@ func (k Kind) Harm(fd FD) string {
 		return fmt.Sprintf("%s waited in the accept queue of %s and were reset",
 			count(fd.Waiting, "client"), fd.Target)
 	case ListenerOpen:
-		return fmt.Sprintf("%s accepted connections until the process ended", fd.Target)
+		return fmt.Sprintf("clients could still connect to %s until the process ended", fd.Target)
 	case ConnectionOpen:
 		return fmt.Sprintf("the kernel closed %s, not the program", fd.Target)
 	case Open:
@@ -123,7 +127,12 @@ func (k Kind) Advice(fd FD) string {
 	default:
 		return ""
 	}
-	return fmt.Sprintf("%s; to accept it: --allow '%s'", advice, PatternFor(fd))
+	pattern := PatternFor(fd)
+	accepted := "it"
+	if !strings.Contains(pattern, ":") {
+		accepted = "every " + pattern
+	}
+	return fmt.Sprintf("%s; to accept %s: --allow '%s'", advice, accepted, pattern)
 }
 
 func count(n uint64, noun string) string {

@@ -56,6 +56,7 @@ func ParsePattern(text string) (Pattern, error) {
 // compile turns a glob into a regular expression for a whole target.
 func compile(glob string) *regexp.Regexp {
 	quoted := regexp.QuoteMeta(glob)
+	// The last pair keeps a quoted backslash from becoming a part of the wildcard behind it.
 	wildcards := strings.NewReplacer(`\*\*`, `.*`, `\*`, `[^/]*`, `\?`, `[^/]`, `\\`, `\\`)
 	return regexp.MustCompile(`(?s)\A` + wildcards.Replace(quoted) + `\z`)
 }

@@ -23,7 +23,8 @@ const (
 	// Delay is the time between the deadline and the action of the guard. The ordinary end uses
 	// this time to write its own last line.
 	Delay = 100 * time.Millisecond
-	// MaxOverrun is the time between the deadline and the exit of the process, at most.
+	// MaxOverrun is the time between the deadline and the exit of the process, at most. If the
+	// whole process was stopped or this thread woke up late, the time counts from the wake-up.
 	MaxOverrun = 250 * time.Millisecond
 	// exitTime is the part of MaxOverrun that the kernel needs for the exit.
 	exitTime = 25 * time.Millisecond
@@ -43,7 +44,7 @@ type Options struct {
 	Stderr int                                 // the descriptor of the last line
 	Line   func(event.ShutdownComplete) []byte // formats the last line
 	Exit   func(code int)                      // does not return
-	// LeaveDescendants lets the descendants of a child live on.
+	// LeaveDescendants lets the descendants outside the process group of a child live on.
 	LeaveDescendants bool
 }
 
@@ -145,11 +146,12 @@ func (g *Guard) run(ready chan<- struct{}) {
 			continue
 		}
 		now := time.Now()
-		// This thread may not have run since the stop started.
+		// Before the stop this thread waits without a limit, so an older tick proves nothing.
 		if started := g.base.Add(time.Duration(g.started.Load())); lastTick.Before(started) {
 			lastTick = started
 		}
-		// A late tick shows that the whole process was stopped, and not only this thread.
+		// A tick this late means that the whole process was stopped, or that the machine had no
+		// time for it. The ordinary end gets extra time, once.
 		late := now.Sub(lastTick) > planned+maxWakeDelay
 		if extended.IsZero() && late && now.After(deadline.Add(-extraTime)) {
 			extended = now.Add(extraTime)

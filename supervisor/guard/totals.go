@@ -14,7 +14,7 @@ type totals struct {
 	mu      sync.Mutex
 	sums    event.ShutdownComplete
 	running map[int]bool // pids of children that are not reaped
-	killed  map[int]bool // pids that got SIGKILL; true: in the stop
+	killed  map[int]bool // pid that got SIGKILL → whether that was in the stop
 }
 
 func newTotals() *totals { return &totals{running: map[int]bool{}, killed: map[int]bool{}} }
@@ -63,11 +63,11 @@ func (t *totals) countLeft(left, findings int, stopping bool) {
 
 // countKill counts each process once in the stop, and once before it. The caller holds the lock.
 func (t *totals) countKill(pid int, stopping bool) {
-	inStop, before := t.killed[pid]
+	inStop, known := t.killed[pid]
 	switch {
 	case stopping && !inStop:
 		t.sums.Killed++
-	case !stopping && !before:
+	case !stopping && !known:
 		t.sums.KilledBefore++
 	default:
 		return
