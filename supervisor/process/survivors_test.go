@@ -231,6 +231,7 @@ func TestDescendantIsReportedAfterTree(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.exited(id)
+	awaitProgram(t, pid, "sleep")
 	b.commands.Put(func() { b.holders.scanning = true }) // a search for others is running
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(e TreeEnded) bool { return e.Process == id })
@@ -245,6 +246,18 @@ func TestDescendantIsReportedAfterTree(t *testing.T) {
 	if i < 0 {
 		t.Errorf("got %+v, want DescendantEnded of pid %d before OrphanCleanupDone", b.passed, pid)
 	}
+}
+
+// awaitProgram returns once a process has executed a program and waits. A process in execve cannot
+// be traced.
+func awaitProgram(t *testing.T, pid int, name string) {
+	t.Helper()
+	for end := time.Now().Add(timeout); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if s, err := procfs.ReadStat(pid); err == nil && s.Comm == name && procfs.IsWaiting(pid) {
+			return
+		}
+	}
+	t.Fatalf("pid %d does not run %s", pid, name)
 }
 
 // TestSuccessorOutsideOfTree: a process outside of the tree does not become the main process.
