@@ -278,10 +278,53 @@ func TestPidFile(t *testing.T) {
 	if _, err := os.Lstat(socket); !os.IsNotExist(err) {
 		t.Errorf("the socket was not removed: %v", err)
 	}
+	other := start(t, fixture("c", "sleep", ""), "--pid-file", path)
+	if code := other.exitCode(); code != 1 {
+		t.Errorf("with the pid file of a live process: exit code %d, want 1", code)
+	}
 	s.signal(unix.SIGINT)
 	s.expectStop(0, "graceful")
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		t.Errorf("the file was not removed: %v", err)
+	}
+}
+
+// TestSecondStart checks that a second supervisor of the same file is refused if both run a child,
+// and that it does nothing to the first one.
+func TestSecondStart(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	hcl := fixture("a", "sleep", fmt.Sprintf("listen \"x\" { unix = %q }\n", socket)) +
+		fixture("b", "sleep", "count = 2")
+	s := start(t, hcl, "--only", "a,b1")
+	s.awaitLine("[a] ready")
+	second := func(code int, text string, args ...string) *supervisor {
+		t.Helper()
+		other := prepare(t, hcl)
+		other.cmd.Args = append([]string{"supervisor", "run", "--config", s.config}, args...)
+		other.launch()
+		if code < 0 {
+			return other
+		}
+		if got := other.exitCode(); got != code {
+			t.Errorf("%v: exit code %d, want %d", args, got, code)
+		}
+		other.expectText(text)
+		return other
+	}
+	pid := fmt.Sprintf("the supervisor with pid %d already runs ", s.pid)
+	second(1, pid+"a, b1 of "+s.config)
+	second(1, pid+"b1 of", "--only", "b")
+	second(1, pid+"a of", "--only", "b2,a", "--pid-file", filepath.Join(t.TempDir(), "pid"))
+	if _, err := os.Stat(socket); err != nil {
+		t.Errorf("the socket of the first supervisor is gone: %v", err)
+	}
+	others := second(-1, "", "--only", "b2")
+	others.awaitLine("[b2] ready")
+	all := second(-1, "", "--allow-second", "--only", "b1")
+	all.awaitLine("[b1] ready")
+	for _, one := range []*supervisor{others, all, s} {
+		one.signal(unix.SIGTERM)
+		one.expectStop(0, "graceful")
 	}
 }
 

@@ -281,6 +281,14 @@ func (s *supervisor) awaitLine(text string) {
 	}
 }
 
+// expectText checks that the log has a text that is not an entry. The supervisor has ended.
+func (s *supervisor) expectText(text string) {
+	s.t.Helper()
+	if log := s.log.text(); !strings.Contains(log, text) {
+		s.t.Errorf("the log has no %q:\n%s", text, log)
+	}
+}
+
 func (s *supervisor) signal(sig syscall.Signal) {
 	s.t.Helper()
 	if err := s.cmd.Process.Signal(sig); err != nil {

@@ -70,8 +70,8 @@ type loader struct {
 type settings struct {
 	version    string
 	strict     bool
-	pidFile    string // empty: none was written
-	reportPath string // empty: as the configuration says
+	pidFile    *pidFile // nil: none was written
+	reportPath string   // empty: as the configuration says
 	// terminationLog is the path of the file that gets the summary of the stop, if it exists.
 	terminationLog string
 	exitCode       func(fdledger.Result) int // of the supervisor
@@ -108,22 +108,24 @@ func newApp(leaveDescendants bool, version string) *app {
 // stdinFromNull asks build for a standard input of the children that is /dev/null.
 const stdinFromNull = -1
 
-// build creates the parts and connects them. It adds to the options what is the same for run and
-// exec.
-func (a *app) build(p process.Options, f orchestrator.Options) error {
+// openLedger creates the fd ledger and the relay, which every other part needs. From now on each
+// descriptor that is opened must be in the ledger.
+func (a *app) openLedger() error {
 	a.ledger = fdledger.New(a)
 	a.relay = output.NewRelay(
 		output.Options{
 			Stdout: os.Stdout, Stderr: os.Stderr, FDs: a.ledger, Dropped: a.outputDropped,
 		},
 	)
-	err := spawn.OpenPoller()
-	if err == nil {
-		err = a.ledger.Baseline()
-	}
-	if err != nil {
+	if err := spawn.OpenPoller(); err != nil {
 		return err
 	}
+	return a.ledger.Baseline()
+}
+
+// build creates the other parts and connects them. It adds to the options what is the same for run
+// and exec.
+func (a *app) build(p process.Options, f orchestrator.Options) (err error) {
 	f.ListenNotify = func(take func([]int, notify.Message)) (orchestrator.Notifier, error) {
 		return notify.Listen(a.ledger, take)
 	}

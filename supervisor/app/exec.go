@@ -83,6 +83,9 @@ func (e *execution) prepare(
 	if e.threads, err = limits.Reserve(limits.ThreadNeeds{}); err != nil {
 		return err
 	}
+	if err = e.openLedger(); err != nil {
+		return err
+	}
 	return e.build(loop, orchestrator.Options{
 		Config: cfg, Terminal: isTerminal(os.Stderr), KeepQueuedSpawns: true,
 		LeaveOrphans: o.MainOnly, ShortageTimeout: shortageTimeout,

@@ -1,8 +1,10 @@
 package app
 
 import (
-	"fmt"
+	"context"
+	"errors"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -68,7 +70,13 @@ func (a *app) prepare(
 		first.cfg, limits.ThreadNeeds{Watch: o.Watch, Manager: told.Socket != ""},
 	)
 	var err error
-	if a.threads, err = limits.Reserve(a.threadNeeds); err != nil {
+	if a.threads, err = limits.Reserve(a.threadNeeds); err == nil {
+		err = a.openLedger()
+	}
+	if err == nil {
+		err = a.claim(o, first.cfg) // before the sockets of another supervisor are touched
+	}
+	if err != nil {
 		return refuse(err, exitcode.Failed), false
 	}
 	err = a.build(process.Options{}, orchestrator.Options{
@@ -95,14 +103,14 @@ func (a *app) prepare(
 	if err != nil {
 		return a.refuse(err, exitcode.Failed), false
 	}
-	// The file is written last: a second supervisor that fails must not overwrite the first one's.
-	if err := writePid(o.PidFile); err != nil {
-		return a.refuse(err, exitcode.Usage), false
-	}
-	a.pidFile = o.PidFile
-	a.control, err = control.Listen(control.Name(first.cfg.Path), a.ledger, a.orchestrator.Health)
-	if err != nil {
-		a.Emit(event.Warning{What: "health will not answer", Reason: err.Error()})
+	if o.PidFile != "" { // last, so that no other error leaves the file
+		if a.pidFile, err = writePidFile(o.PidFile); err != nil {
+			code := exitcode.Usage
+			if errors.As(err, new(*pidFileInUse)) {
+				code = exitcode.Failed
+			}
+			return a.refuse(err, code), false
+		}
 	}
 	if a.watcher != nil {
 		a.watcher.SetSources(first.sources, false)
@@ -110,15 +118,36 @@ func (a *app) prepare(
 	return exitcode.OK, true
 }
 
-// writePid writes our pid to a file; an empty path is no file.
-func writePid(path string) error {
-	if path == "" {
-		return nil
+// claim opens the control socket. It returns an error if another supervisor runs children of the
+// same configuration. Without a socket `supervisor health` gets no answer, which is a warning.
+func (a *app) claim(o cli.RunOptions, cfg *config.Config) (err error) {
+	overlap := func(only []string) []string { return overlapping(cfg, only) }
+	if o.AllowSecond {
+		overlap = nil
 	}
-	if err := os.WriteFile(path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644); err != nil {
-		return fmt.Errorf("cannot write the pid file: %w", err)
+	a.control, err = control.Claim(a.ledger, control.Subject{
+		Config: cfg.Path, Only: o.Only,
+		Health: func(ctx context.Context) control.Health { return a.orchestrator.Health(ctx) },
+	}, overlap)
+	if errors.As(err, new(*control.SecondError)) {
+		return err
+	}
+	if err != nil {
+		a.Emit(event.Warning{What: "health will not answer", Reason: err.Error()})
 	}
 	return nil
+}
+
+// overlapping returns those of the names of --only that are children or instances of a
+// configuration.
+func overlapping(cfg *config.Config, only []string) (common []string) {
+	for _, name := range only {
+		isInstance := func(i *config.Instance) bool { return i.Name == name }
+		if cfg.Child(name) != nil || slices.ContainsFunc(cfg.Instances(), isInstance) {
+			common = append(common, name)
+		}
+	}
+	return common
 }
 
 // endEarly ends a supervisor that has not loaded its configuration. No child runs, and the format

@@ -2,7 +2,6 @@ package app
 
 import (
 	"errors"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,8 +25,8 @@ func (a *app) close() fdledger.Result {
 		a.relay.WaitDrained()
 		_ = a.ledger.Close(a.nullFD, func() error { return unix.Close(a.nullFD) })
 	}
-	if a.pidFile != "" {
-		if err := os.Remove(a.pidFile); err != nil {
+	if a.pidFile != nil {
+		if err := a.pidFile.remove(); err != nil {
 			a.Emit(event.Warning{What: "pid file not removed", Reason: err.Error()})
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"tp0/supervisor/control"
 	"tp0/supervisor/exitcode"
+	"tp0/supervisor/termtext"
 )
 
 func (c *cli) healthCommand() *cobra.Command {
@@ -38,13 +39,13 @@ and no stop has begun. Exit code 1: one of these is not so.`,
 			if ready {
 				question = control.Ready
 			}
-			answer, err := control.Ask(ctx, control.Name(path), question)
+			answer, err := control.Ask(ctx, path, question)
 			if err != nil {
-				fmt.Fprintf(c.Stderr, "supervisor: %v\n", err)
+				fmt.Fprintf(c.Stderr, "supervisor: %s\n", termtext.Escape(err.Error()))
 				c.code = exitcode.Failed
 				return nil
 			}
-			fmt.Fprintln(c.Stdout, answer)
+			fmt.Fprintln(c.Stdout, termtext.Escape(answer))
 			return nil
 		},
 	}

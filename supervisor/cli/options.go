@@ -16,6 +16,8 @@ type RunOptions struct {
 	Watch   bool     // reload when a file of the configuration changes
 	PidFile string   // empty: none
 	Strict  bool     // as shutdown { strict = true }
+	// AllowSecond starts although another supervisor runs children of the same file.
+	AllowSecond bool
 	// Findings replaces shutdown { findings } unless its level is empty, and its patterns are
 	// added to shutdown { allow }.
 	Findings findings.Policy

@@ -48,6 +48,10 @@ Exit codes:
 		"write the pid of the supervisor to this `file`, and remove the file at the end",
 	)
 	cmd.Flags().BoolVar(
+		&o.AllowSecond, "allow-second", false,
+		"start although another supervisor runs children of the same file",
+	)
+	cmd.Flags().BoolVar(
 		&o.Strict, "strict", false, "exit with code 3 if the stop has a finding",
 	)
 	addFindings(cmd, &o.Findings, "as the configuration says")

@@ -1,18 +1,17 @@
-// Package control answers health requests to a running supervisor over an abstract unix socket.
-// Such a socket needs no writable path, and the kernel tells the uid of the peer (unix(7),
-// SO_PEERCRED).
+// Package control answers requests to a running supervisor over an abstract unix socket, and finds
+// out whether a supervisor already runs a configuration. Such a socket needs no writable path, and
+// the kernel tells the uid of the peer (unix(7), SO_PEERCRED).
 package control
 
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -36,13 +35,14 @@ type Question string
 const (
 	Alive Question = "alive" // whether Health.Dead is empty
 	Ready Question = "ready" // whether Health.Dead and Health.Unready are empty
+
+	askOnly   Question = "only"   // which children the supervisor runs
+	askConfig Question = "config" // the path of the configuration
 )
 
 // answer returns one line: "ok", "ok: " and the note, or the failure.
 func (h Health) answer(q Question) string {
 	switch {
-	case q != Alive && q != Ready:
-		return "unknown request"
 	case h.Dead != "":
 		return h.Dead
 	case q == Ready && h.Unready != "":
@@ -58,22 +58,35 @@ const answerOK = "ok"
 const (
 	requestTimeout = 2 * time.Second // of one request
 	maxRequest     = 64              // bytes
+	maxAnswer      = 128 << 10       // bytes; the list of --only is an argument of execve(2)
 	maxClients     = 16              // at the same time
 )
 
-// Name returns the name of the socket of the supervisor that runs the configuration at an
-// absolute path. The pid namespace is a part of it, because the containers of a pod share the
-// network namespace, and so the abstract names.
-func Name(config string) string {
-	namespace, _ := os.Readlink("/proc/self/ns/pid")
-	sum := sha256.Sum256([]byte(namespace + "\x00" + config))
-	return "@supervisor/" + hex.EncodeToString(sum[:8])
+// Subject is the supervisor that the answers are about.
+type Subject struct {
+	Config string   // the absolute path of its configuration
+	Only   []string // the children and instances that it runs; empty: all
+	// Health is called for each request, by several goroutines at the same time.
+	Health func(context.Context) Health
 }
 
-// Server answers health requests.
+// answer returns the line that answers a question.
+func (s *Subject) answer(ctx context.Context, q Question) string {
+	switch q {
+	case Alive, Ready:
+		return s.Health(ctx).answer(q)
+	case askOnly:
+		return Health{Note: strings.Join(s.Only, ",")}.answer(q)
+	case askConfig:
+		return Health{Note: strconv.Quote(s.Config)}.answer(q)
+	}
+	return "unknown request"
+}
+
+// Server answers requests.
 type Server struct {
+	subject  Subject
 	fds      fdledger.Registrar
-	health   func(context.Context) Health
 	listener *net.UnixListener
 	fd       int
 	slots    chan struct{}
@@ -82,16 +95,13 @@ type Server struct {
 	wg       sync.WaitGroup
 }
 
-// Listen opens the socket. It fails if another supervisor has the name. health is called for
-// each request, by several goroutines at the same time.
-func Listen(
-	name string, fds fdledger.Registrar, health func(context.Context) Health,
-) (*Server, error) {
+// Listen opens the socket. It fails if another supervisor has the name.
+func Listen(name string, fds fdledger.Registrar, subject Subject) (*Server, error) {
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the control socket: %w", err)
 	}
-	s := &Server{fds: fds, health: health, listener: l, slots: make(chan struct{}, maxClients)}
+	s := &Server{fds: fds, subject: subject, listener: l, slots: make(chan struct{}, maxClients)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	raw, err := l.SyscallConn()
 	if err == nil {
@@ -141,63 +151,29 @@ func (s *Server) answer(c *net.UnixConn) {
 	ctx, cancel := context.WithTimeout(s.ctx, requestTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })()
-	if uid, err := peerUID(c); err != nil || uid != 0 && uid != os.Geteuid() {
+	if peer, err := peerOf(c); err != nil || !trusts(peer) {
 		return
 	}
 	request, err := bufio.NewReader(io.LimitReader(c, maxRequest)).ReadString('\n')
 	if err != nil {
 		return
 	}
-	_, _ = io.WriteString(c, s.health(ctx).answer(Question(strings.TrimSpace(request)))+"\n")
+	_, _ = io.WriteString(c, s.subject.answer(ctx, Question(strings.TrimSpace(request)))+"\n")
 }
 
-// Ask sends a question to the supervisor with a name. It returns the answer if that is "ok". The
-// error is the failure that the supervisor reports, or why there was no answer before ctx ended.
-func Ask(ctx context.Context, name string, q Question) (string, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", name)
-	if err != nil {
-		if errors.Is(err, unix.ECONNREFUSED) {
-			return "", errors.New("no supervisor runs with this configuration here")
-		}
-		return "", fmt.Errorf("cannot reach the supervisor: %w", err)
-	}
-	c := conn.(*net.UnixConn)
-	defer c.Close()
-	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })()
-	uid, err := peerUID(c)
-	if err != nil {
-		return "", fmt.Errorf("cannot read the peer of the control socket: %w", err)
-	}
-	if me := os.Geteuid(); uid != 0 && uid != me && me != 0 {
-		return "", fmt.Errorf("the control socket belongs to another user (uid %d)", uid)
-	}
-	if _, err := io.WriteString(c, string(q)+"\n"); err != nil {
-		return "", fmt.Errorf("cannot ask the supervisor: %w", err)
-	}
-	answer, err := bufio.NewReader(io.LimitReader(c, 4096)).ReadString('\n')
-	if err != nil {
-		return "", fmt.Errorf("no answer from the supervisor: %w", err)
-	}
-	answer = strings.TrimSpace(answer)
-	if rest, ok := strings.CutPrefix(answer, answerOK); !ok || rest != "" && rest[0] != ':' {
-		return "", errors.New(answer)
-	}
-	return answer, nil
-}
-
-// peerUID returns the effective user of the process at the other end.
-func peerUID(c *net.UnixConn) (uid int, err error) {
+// peerOf returns the process at the other end. At the end of a client it is the process that
+// listens.
+func peerOf(c *net.UnixConn) (*unix.Ucred, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	var cred *unix.Ucred
 	e := raw.Control(func(fd uintptr) {
 		cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	})
-	if e != nil || err != nil {
-		return 0, errors.Join(e, err)
-	}
-	return int(cred.Uid), nil
+	return cred, errors.Join(e, err)
 }
+
+// trusts reports whether a process belongs to root or to our own user.
+func trusts(peer *unix.Ucred) bool { return peer.Uid == 0 || int(peer.Uid) == os.Geteuid() }

@@ -40,13 +40,28 @@ func (b *fakeLedger) Close(fd int, close func() error) error {
 	return close()
 }
 
+// serve serves a configuration and returns its path, which is no file.
 func serve(t *testing.T, health func(context.Context) Health) string {
 	t.Helper()
-	b := &fakeLedger{open: map[int]string{}}
-	name := Name(fmt.Sprintf("%s-%d", t.Name(), os.Getpid()))
-	s, err := Listen(name, b, health)
-	if err != nil {
+	config := fmt.Sprintf("%s-%d", t.Name(), os.Getpid())
+	claim(t, Subject{Config: config, Health: health}, nil)
+	return config
+}
+
+// claim claims a configuration until the end of the test, and answers requests.
+func claim(t *testing.T, subject Subject, overlap func([]string) []string) {
+	t.Helper()
+	if err := tryClaim(t, subject, overlap); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func tryClaim(t *testing.T, subject Subject, overlap func([]string) []string) error {
+	t.Helper()
+	b := &fakeLedger{open: map[int]string{}}
+	s, err := Claim(b, subject, overlap)
+	if err != nil {
+		return err
 	}
 	if len(b.open) != 1 {
 		t.Errorf("open descriptors: %v, want one", b.open)
@@ -59,17 +74,17 @@ func serve(t *testing.T, health func(context.Context) Health) string {
 			t.Error(err)
 		}
 		if len(b.open) != 0 {
-			t.Errorf("left open descriptors: %v, want one", b.open)
+			t.Errorf("left open descriptors: %v, want none", b.open)
 		}
 	})
-	return name
+	return nil
 }
 
-// ask returns the answer, or "not ok: " and the error.
-func ask(t *testing.T, name string, q Question) string {
+// answerOf returns the answer, or "not ok: " and the error.
+func answerOf(t *testing.T, config string, q Question) string {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	answer, err := Ask(ctx, name, q)
+	answer, err := Ask(ctx, config, q)
 	if err != nil {
 		return "not ok: " + err.Error()
 	}
@@ -97,29 +112,21 @@ func TestHealth(t *testing.T) {
 		{Health{Dead: "okay is failed"}, "not ok: okay is failed", "not ok: okay is failed"},
 	} {
 		h = c.h
-		if got := ask(t, name, Alive); got != c.alive {
+		if got := answerOf(t, name, Alive); got != c.alive {
 			t.Errorf("%+v: alive: %q, want %q", c.h, got, c.alive)
 		}
-		if got := ask(t, name, Ready); got != c.ready {
+		if got := answerOf(t, name, Ready); got != c.ready {
 			t.Errorf("%+v: ready: %q, want %q", c.h, got, c.ready)
 		}
 	}
-	if got := ask(t, name, "else"); got != "not ok: unknown request" {
+	if got := answerOf(t, name, "else"); got != "not ok: unknown request" {
 		t.Error(got)
 	}
 }
 
 func TestNoSupervisor(t *testing.T) {
-	if got := ask(t, Name("no supervisor"), Alive); !strings.Contains(got, "no supervisor runs") {
+	if got := answerOf(t, "no supervisor", Alive); !strings.Contains(got, "no supervisor runs") {
 		t.Errorf("got %s", got)
-	}
-}
-
-func TestNameIsTaken(t *testing.T) {
-	name := serve(t, func(context.Context) Health { return Health{} })
-	if s, err := Listen(name, &fakeLedger{open: map[int]string{}}, nil); err == nil {
-		s.Close()
-		t.Error("a second server opened the same name")
 	}
 }
 
@@ -144,7 +151,7 @@ func TestAskIsBounded(t *testing.T) {
 func TestInvalidRequests(t *testing.T) {
 	name := serve(t, func(context.Context) Health { return Health{} })
 	for _, request := range []string{"\n", "nonsense\n", strings.Repeat("x", 10_000), "alive"} {
-		c, err := net.Dial("unix", name)
+		c, err := net.Dial("unix", Name(name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,7 +164,7 @@ func TestInvalidRequests(t *testing.T) {
 		}
 		c.Close()
 	}
-	if got := ask(t, name, Alive); got != "ok" {
+	if got := answerOf(t, name, Alive); got != "ok" {
 		t.Errorf("after the invalid requests: %s", got)
 	}
 }

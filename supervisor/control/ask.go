@@ -1,0 +1,180 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Ask sends a question to the supervisors that run the configuration at an absolute path, also if
+// they were started with another path to the same file. It returns the answer if all are "ok". The
+// error is the first failure that a supervisor reports, or why there was no answer before ctx
+// ended.
+func Ask(ctx context.Context, config string, q Question) (string, error) {
+	answer, err := askSlots(ctx, Name(config), q)
+	if !errors.Is(err, errNobody) {
+		return answer, err
+	}
+	for _, name := range otherSupervisors() {
+		if !runs(ctx, name, config) {
+			continue
+		}
+		if answer, e := ask(ctx, name, q); !errors.Is(e, errNobody) {
+			return answer, e
+		}
+	}
+	text := "no supervisor runs with this configuration here: no process answers for " + config +
+		" or for another path to that file"
+	var foreign *foreignError
+	if errors.As(err, &foreign) {
+		text += "; " + foreign.Error()
+	}
+	return "", errors.New(text)
+}
+
+// askSlots asks the supervisors of all slots. Without any, the error is errNobody.
+func askSlots(ctx context.Context, name string, q Question) (answer string, err error) {
+	nobody := errNobody
+	for slot := range maxSlots {
+		one, err := ask(ctx, slotName(name, slot), q)
+		switch {
+		case errors.Is(err, errNobody):
+			if errors.As(err, new(*foreignError)) {
+				nobody = err
+			}
+		case err != nil:
+			return "", err
+		case len(one) > len(answer):
+			answer = one // an answer with a note is longer
+		}
+	}
+	if answer == "" {
+		return "", nobody
+	}
+	return answer, nil
+}
+
+// errNobody says that no supervisor has the name of a socket.
+var errNobody = errors.New("no supervisor has this name")
+
+// foreignError says that a user whom this process does not trust has the name of a socket. Anybody
+// can open an abstract name.
+type foreignError struct{ pid, uid int }
+
+func (e *foreignError) Error() string {
+	return fmt.Sprintf("the control socket belongs to another user (pid %d, uid %d)", e.pid, e.uid)
+}
+
+// Is makes it equal to errNobody.
+func (*foreignError) Is(target error) bool { return target == errNobody }
+
+// ask sends a question to the supervisor that has a name.
+func ask(ctx context.Context, name string, q Question) (string, error) {
+	c, err := dial(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })()
+	peer, err := peerOf(c)
+	if err != nil {
+		return "", fmt.Errorf("cannot read the peer of the control socket: %w", err)
+	}
+	if !trusts(peer) && (os.Geteuid() != 0 || !sameProgram(int(peer.Pid))) {
+		return "", &foreignError{int(peer.Pid), int(peer.Uid)}
+	}
+	return converse(c, q)
+}
+
+// sameProgram reports whether a process executes our own program. So root can ask the supervisor of
+// a user, but not another process that has its name.
+func sameProgram(pid int) bool {
+	theirs, err := os.Stat("/proc/" + strconv.Itoa(pid) + "/exe")
+	if err != nil {
+		return false
+	}
+	ours, err := os.Stat("/proc/self/exe")
+	return err == nil && os.SameFile(theirs, ours)
+}
+
+func dial(ctx context.Context, name string) (*net.UnixConn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", name)
+	if errors.Is(err, unix.ECONNREFUSED) {
+		return nil, errNobody
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot reach the supervisor: %w", err)
+	}
+	return conn.(*net.UnixConn), nil
+}
+
+// converse sends a question and returns the answer without its end of line.
+func converse(c *net.UnixConn, q Question) (string, error) {
+	if _, err := io.WriteString(c, string(q)+"\n"); err != nil {
+		return "", fmt.Errorf("cannot ask the supervisor: %w", err)
+	}
+	answer, err := bufio.NewReader(io.LimitReader(c, maxAnswer)).ReadString('\n')
+	if err != nil {
+		return "", fmt.Errorf("no answer from the supervisor: %w", err)
+	}
+	answer = strings.TrimSpace(answer)
+	if rest, ok := strings.CutPrefix(answer, answerOK); !ok || rest != "" && rest[0] != ':' {
+		return "", errors.New(answer)
+	}
+	return answer, nil
+}
+
+// otherSupervisors returns the names of all control sockets of the network namespace.
+func otherSupervisors() (names []string) {
+	f, err := os.Open("/proc/self/net/unix")
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		if len(fields) == 8 && fields[3] == acceptsConnections &&
+			strings.HasPrefix(fields[7], namePrefix) {
+			names = append(names, fields[7])
+		}
+	}
+	return names
+}
+
+// otherTimeout is the time for the answer of one of the other supervisors: anybody can have such a
+// name and not answer.
+const otherTimeout = 200 * time.Millisecond
+
+// acceptsConnections are the flags of a listener (__SO_ACCEPTCON) in /proc/net/unix.
+const acceptsConnections = "00010000"
+
+// runs reports whether the supervisor with a name runs the configuration file at a path. Its name
+// proves its path: a supervisor of another pid namespace or root directory has another name.
+func runs(ctx context.Context, name, config string) bool {
+	ctx, cancel := context.WithTimeout(ctx, otherTimeout)
+	defer cancel()
+	answer, err := ask(ctx, name, askConfig)
+	if err != nil {
+		return false
+	}
+	path, err := strconv.Unquote(strings.TrimPrefix(answer, answerOK+": "))
+	if err != nil || Name(path) != ofSlot(name) {
+		return false
+	}
+	theirs, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	ours, err := os.Stat(config)
+	return err == nil && os.SameFile(theirs, ours)
+}
