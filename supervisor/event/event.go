@@ -38,9 +38,9 @@ const (
 
 // Exit is how a process ended: with a code, or by a signal.
 type Exit struct {
-	Code   int    `json:"code" doc:"of an exit"`
-	Signal string `json:"signal,omitempty" doc:"that ended it; not there: it exited"`
-	Core   bool   `json:"core,omitempty" doc:"there is a core dump"`
+	Code   int    `json:"code" doc:"the exit code"`
+	Signal string `json:"signal,omitempty" doc:"the signal that ended the process; absent: it exited"`
+	Core   bool   `json:"core,omitempty" doc:"the kernel wrote a core dump"`
 }
 
 // String returns the name of the signal, or the word code and the exit code.

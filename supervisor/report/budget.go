@@ -13,30 +13,31 @@ type span struct {
 	dependsOn []string
 }
 
-// spenders returns the critical path of the stop. It follows the path back from the end: the
-// process that ended last got its first signal when the last of its dependents had ended, and so on
-// to the start. The gaps are the supervisor's. A child that was slow beside a slower one is not
-// on the path, because the stop would have taken as long without it.
-func spenders(d *Document, group map[string]string) []TimeShare {
+// criticalPath returns the processes that determined the time of the stop, in order. It follows the
+// path back from the end of the stop: the process that ended last got its first signal when the
+// last of its dependents had ended, and so on to the start. The gaps are the supervisor's time. A
+// child that was slow beside a slower one is not on the path, because the stop would have taken as
+// long without it.
+func criticalPath(d *Document, group map[string]string) []TimeShare {
 	spans := spansOf(d, group)
 	var path []TimeShare
 	used := make([]bool, len(spans))
-	at := last(spans, used, math.Inf(1), func(span) bool { return true })
+	at := lastEnded(spans, used, math.Inf(1), func(span) bool { return true })
 	for at >= 0 {
 		x := spans[at]
 		used[at] = true
 		path = append(path, x.TimeShare)
-		at = last(spans, used, x.From, func(before span) bool {
+		at = lastEnded(spans, used, x.From, func(before span) bool {
 			return before.Kind == "child" &&
 				(x.Kind == "orphan" || slices.Contains(before.dependsOn, x.group))
 		})
 	}
 	slices.Reverse(path)
-	return fill(path, d.Elapsed)
+	return fillGaps(path, d.Elapsed)
 }
 
-// last returns the index of the span that fits and ended last before a time.
-func last(spans []span, used []bool, until float64, fits func(span) bool) int {
+// lastEnded returns the index of the unused span that fits and ended last before a time, or -1.
+func lastEnded(spans []span, used []bool, until float64, fits func(span) bool) int {
 	found := -1
 	for i, x := range spans {
 		if !used[i] && x.To <= until && fits(x) && (found < 0 || x.To > spans[found].To) {
@@ -46,6 +47,7 @@ func last(spans []span, used []bool, until float64, fits func(span) bool) int {
 	return found
 }
 
+// spansOf returns a span for each process that got a signal. group has the child of each instance.
 func spansOf(d *Document, group map[string]string) (spans []span) {
 	add := func(who, kind string, pid int, steps []Step, ended *float64) *span {
 		if len(steps) == 0 {
@@ -76,8 +78,8 @@ func spansOf(d *Document, group map[string]string) (spans []span) {
 	return spans
 }
 
-// fill fills the gaps with the supervisor and computes the shares.
-func fill(path []TimeShare, elapsed float64) []TimeShare {
+// fillGaps fills the gaps of the path with the time of the supervisor, and computes the shares.
+func fillGaps(path []TimeShare, elapsed float64) []TimeShare {
 	all := []TimeShare{}
 	at := 0.0
 	gap := func(to float64) {
@@ -100,24 +102,25 @@ func fill(path []TimeShare, elapsed float64) []TimeShare {
 	return all
 }
 
-// who returns the part of a share that identifies its process.
-func (s TimeShare) who() TimeShare { return TimeShare{Who: s.Who, Kind: s.Kind, Pid: s.Pid} }
+// identity returns the part of a share that identifies its process.
+func (s TimeShare) identity() TimeShare { return TimeShare{Who: s.Who, Kind: s.Kind, Pid: s.Pid} }
 
 // total is the sum of the shares of one process.
 type total struct {
 	TimeShare
 	Took  float64
-	Shade int // in the page
+	Shade int // its colour in the page; 0: that of the supervisor
 }
 
+// totals returns the total of each process, the largest first.
 func totals(budget []TimeShare) []total {
 	var all []total
 	at := map[TimeShare]int{}
 	for _, s := range budget {
-		i, ok := at[s.who()]
+		i, ok := at[s.identity()]
 		if !ok {
 			i = len(all)
-			at[s.who()] = i
+			at[s.identity()] = i
 			all = append(all, total{TimeShare: s})
 			all[i].Share = 0
 		}

@@ -10,71 +10,71 @@ import (
 	"tp0/supervisor/termtext"
 )
 
-// Facts are what the events do not tell.
+// Facts has what a report needs beside the recorded events.
 type Facts struct {
 	Version, Host, Config string
 	Complete              event.ShutdownComplete
-	Code                  int
+	Code                  int                 // the exit code of the supervisor
 	Group                 map[string]string   // the child that an instance belongs to
-	DependsOn             map[string][]string // of a child: the children that end after it
+	DependsOn             map[string][]string // of a child: the children that are stopped after it
 }
 
-// Report makes the report of what was recorded. Call it after the last event.
+// Report returns the report of the recorded stop. Call it after the last event.
 func (r *Recorder) Report(f Facts) *Document {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.begin(r.now()) // there is no end without a stop
+	r.beginStop(r.now()) // the supervisor can end before a stop begins
 	c := f.Complete
 	d := &Document{
 		Origin: Origin{
 			Schema, termtext.Valid(f.Version), termtext.Valid(f.Host), termtext.Valid(f.Config),
 		},
-		Began: r.began, Signal: r.signal, Reason: termtext.Valid(r.reason),
+		Began: r.stopBegan, Signal: r.signal, Reason: termtext.Valid(r.reason),
 		Deadline: millis(c.Deadline), Elapsed: millis(c.Elapsed), Code: f.Code, Verdict: c.Verdict,
 		Balance: Balance{
 			c.Spawned, c.Reaped, c.Orphans, c.Killed, c.KilledBefore, c.Opened, c.Closed, c.Left,
 			c.Findings, c.Unproven, c.LeftBefore,
 		},
-		Failed:   texts(c.Failed),
-		Findings: []Finding{}, Children: make([]Child, 0, len(r.runs)), Before: []EarlierEnd{},
-		Orphans: []Orphan{}, Own: []FD{}, Omitted: r.leftOut,
-		Signals: r.moments(r.signals), Warnings: r.moments(r.warnings),
+		Failed:   validTexts(c.Failed),
+		Findings: []Finding{}, Children: make([]Child, 0, len(r.processes)), Before: []EarlierEnd{},
+		Orphans: []Orphan{}, Own: []FD{}, Omitted: r.omitted,
+		Signals: r.instants(r.signals), Warnings: r.instants(r.warnings),
 	}
-	for _, x := range r.runs {
-		c := r.run(x)
+	for _, x := range r.processes {
+		c := r.child(x)
 		c.DependsOn = f.DependsOn[f.Group[x.child]]
 		c.Why = c.explain(d.Elapsed)
 		d.Children = append(d.Children, c)
 	}
 	slices.SortStableFunc(d.Children, func(a, b Child) int {
 		return cmp.Or(
-			cmp.Compare(told(a.Steps, a.Ended), told(b.Steps, b.Ended)),
+			cmp.Compare(firstSignalOrEnd(a.Steps, a.Ended), firstSignalOrEnd(b.Steps, b.Ended)),
 			strings.Compare(a.Child, b.Child), a.Pid-b.Pid,
 		)
 	})
-	d.Before = r.before()
+	d.Before = r.earlierEnds()
 	for _, o := range r.orphans {
-		x := Orphan{Pid: o.pid, Command: termtext.Valid(o.command), Steps: r.ladder(o.steps)}
+		x := Orphan{Pid: o.pid, Command: termtext.Valid(o.command), Steps: r.steps(o.steps)}
 		if !o.ended.IsZero() {
 			at, exit := r.at(o.ended), o.exit
 			x.Ended, x.Exit = &at, &exit
 		}
 		d.Orphans = append(d.Orphans, x)
 	}
-	for _, x := range r.own {
+	for _, x := range r.ownFDs {
 		d.Own = append(d.Own, r.fd(x, 0))
 	}
 	d.Findings = r.findings()
-	d.Budget = spenders(d, f.Group)
+	d.Budget = criticalPath(d, f.Group)
 	d.Stop = count(d)
 	return d
 }
 
-// before returns the instances that had ended when the stop began, by name.
-func (r *Recorder) before() []EarlierEnd {
+// earlierEnds returns the instances that had ended when the stop began, by name.
+func (r *Recorder) earlierEnds() []EarlierEnd {
 	all := []EarlierEnd{}
 	for name, i := range r.instances {
-		if x := i.run; !x.ended.IsZero() && x.ended.Before(r.began) && !x.inStop {
+		if x := i.latest; !x.ended.IsZero() && x.ended.Before(r.stopBegan) && !x.inStop {
 			all = append(all, EarlierEnd{
 				termtext.Valid(name), x.pid, i.restarts, r.at(x.ended), x.reaped.Exit,
 			})
@@ -84,10 +84,10 @@ func (r *Recorder) before() []EarlierEnd {
 	return all
 }
 
-// findings returns the findings of the stop. Those that did harm are first.
+// findings returns the findings of the stop. Findings that did harm are first.
 func (r *Recorder) findings() []Finding {
 	all := []Finding{}
-	for _, x := range r.runs {
+	for _, x := range r.processes {
 		for _, f := range x.fds {
 			if f.Finding != "" {
 				all = append(all, Finding{
@@ -113,8 +113,8 @@ func (r *Recorder) findings() []Finding {
 	return all
 }
 
-// told returns the time of the first signal, or of an end without one.
-func told(steps []Step, ended *float64) float64 {
+// firstSignalOrEnd returns the time of the first signal. Without a signal it is the end.
+func firstSignalOrEnd(steps []Step, ended *float64) float64 {
 	switch {
 	case len(steps) > 0:
 		return steps[0].At
@@ -124,22 +124,22 @@ func told(steps []Step, ended *float64) float64 {
 	return 0
 }
 
-func (r *Recorder) run(x *run) Child {
+func (r *Recorder) child(x *childProcess) Child {
 	e := x.reaped
 	c := Child{
 		Child: termtext.Valid(x.child), Pid: x.pid, Command: termtext.Valid(x.command),
 		Restarts: x.instance.restarts, Spawned: r.at(x.spawned),
-		Steps:     r.ladder(x.steps),
+		Steps:     r.steps(x.steps),
 		Resources: Resources{millis(e.User), millis(e.System), e.MaxRSS},
 		Descriptors: Descriptors{
 			e.Proof, termtext.Valid(x.noProof), e.Closed, e.Left, []FD{}, []FD{},
 		},
 		Processes: []Process{}, Slow: []Slow{},
 	}
-	if n := x.noHandler; n != nil {
+	if n := x.notHandled; n != nil {
 		c.NoHandler = &NoHandler{n.Signal, n.Disposition}
 	}
-	if x.serves {
+	if x.isReady {
 		ready := millis(x.ready)
 		c.Ready = &ready
 	}
@@ -162,17 +162,17 @@ func (r *Recorder) run(x *run) Child {
 		}
 	}
 	for _, p := range x.processes {
-		c.Processes = append(c.Processes, r.process(p))
+		c.Processes = append(c.Processes, r.descendant(p))
 	}
 	for _, s := range x.slow {
 		c.Slow = append(c.Slow, Slow{
-			r.at(s.at), s.Step, s.Signal, s.Disposition, millis(s.CPU), texts(s.Threads),
+			r.at(s.at), s.Step, s.Signal, s.Disposition, millis(s.CPU), validTexts(s.Threads),
 		})
 	}
 	return c
 }
 
-func (r *Recorder) process(p process) Process {
+func (r *Recorder) descendant(p descendantEnd) Process {
 	x := Process{
 		Pid: p.Pid, Parent: p.Parent, Command: termtext.Valid(p.Command), Ended: r.at(p.at),
 		Lifetime: millis(p.Lifetime), InStop: p.InStop,
@@ -186,7 +186,8 @@ func (r *Recorder) process(p process) Process {
 	return x
 }
 
-// fd tells of a descriptor; pid is that of the run that it is listed with.
+// fd returns a descriptor in the list of the process pid. It has a pid of its own if a descendant
+// had it.
 func (r *Recorder) fd(f fd, pid int) FD {
 	x := fdOf(f.FDClosed)
 	x.At = r.at(f.at)
@@ -196,7 +197,7 @@ func (r *Recorder) fd(f fd, pid int) FD {
 	return x
 }
 
-func (r *Recorder) ladder(all []step) []Step {
+func (r *Recorder) steps(all []step) []Step {
 	out := make([]Step, len(all))
 	for i, x := range all {
 		out[i] = Step{x.n, x.signal, r.at(x.at)}
@@ -204,7 +205,7 @@ func (r *Recorder) ladder(all []step) []Step {
 	return out
 }
 
-func (r *Recorder) moments(all []moment) []Instant {
+func (r *Recorder) instants(all []instant) []Instant {
 	out := make([]Instant, len(all))
 	for i, m := range all {
 		out[i] = Instant{
@@ -214,10 +215,11 @@ func (r *Recorder) moments(all []moment) []Instant {
 	return out
 }
 
-func (r *Recorder) at(t time.Time) float64 { return millis(t.Sub(r.began)) }
+// at returns a time in ms since the stop began.
+func (r *Recorder) at(t time.Time) float64 { return millis(t.Sub(r.stopBegan)) }
 
-// texts makes valid UTF-8 of texts that anybody may have chosen.
-func texts(all []string) []string {
+// validTexts returns texts as valid UTF-8. A child or a user may have chosen them.
+func validTexts(all []string) []string {
 	valid := make([]string, len(all))
 	for i, text := range all {
 		valid[i] = termtext.Valid(text)

@@ -10,23 +10,23 @@ import (
 )
 
 const (
-	mostLanes = 200 // the slowest are drawn
-	openLanes = 40  // the slowest of these are not folded
-	mostBelow = 8   // processes of one run that are drawn
-	mostTicks = 14  // descriptors of one lane that are drawn
+	maxLanes       = 200 // the slowest lanes are drawn
+	unfoldedLanes  = 40  // the slowest of them are not folded
+	maxDescendants = 8   // of one process that are drawn
+	maxTicks       = 14  // descriptors of one lane that are drawn
 )
 
-// chart is the timeline. Places along it are in percent of its width.
+// chart is the timeline. Positions along it are in percent of its width.
 type chart struct {
 	Lanes    []lane
-	Folded   []lane          // in an element that the reader opens
+	Folded   []lane          // in an element that is closed at first
 	Hidden   int             // lanes that are not drawn
 	Step     float64         // between two lines of the axis
 	Marks    []mark          // of the axis
-	Deadline float64         // 0: beyond its end
-	Has      map[string]bool // the classes of what is drawn, for the legend
-	Used     float64         // of the deadline, in percent
-	until    float64         // ms
+	Deadline float64         // its position; 0: beyond the end
+	Has      map[string]bool // the classes of the drawn elements, for the legend
+	Used     float64         // part of the deadline, in percent
+	until    float64         // the time at the right end, in ms
 }
 
 type (
@@ -34,14 +34,14 @@ type (
 		Kind, Name, Note string
 		Bars             []bar
 		Marks            []mark
-		Own              []mark // descriptors at their moment
+		Own              []mark // descriptors of the supervisor, when they were closed
 		End              float64
-		Ticks            []tick // descriptors found at the end
-		More             int    // of them
+		Ticks            []tick // descriptors of the process, behind its end
+		More             int    // ticks that are not drawn
 		TextAt           int    // px behind the end
 		Text             string
 		Tone             string  // of the text: warn, bad
-		Deadline         float64 // its place; 0: beyond the end
+		Deadline         float64 // its position; 0: beyond the end
 		took             float64
 	}
 	bar struct {
@@ -67,8 +67,8 @@ func newChart(d *Document) chart {
 		c.Deadline = c.x(d.Deadline)
 	}
 	c.axis()
-	c.Lanes = []lane{c.own(d)}
-	c.draw(c.groups(d))
+	c.Lanes = []lane{c.supervisorLane(d)}
+	c.drawGroups(c.groups(d))
 	for _, lanes := range [][]lane{c.Lanes, c.Folded} {
 		for i := range lanes {
 			lanes[i].Deadline = c.Deadline
@@ -90,7 +90,7 @@ func (c *chart) x(ms float64) float64 {
 	return percent(ms, c.until)
 }
 
-// axis puts four to ten lines at round numbers.
+// axis adds four to ten lines at round numbers of ms.
 func (c *chart) axis() {
 	step := math.Pow(10, math.Floor(math.Log10(c.until)))
 	for _, f := range []float64{0.1, 0.2, 0.5, 1} {
@@ -107,7 +107,7 @@ func (c *chart) axis() {
 	}
 }
 
-// chartGroup is a run with what is below it, or an orphan.
+// chartGroup is a process of a child with its descendants, or an orphan.
 type chartGroup struct {
 	took  float64
 	lanes int
@@ -117,12 +117,13 @@ type chartGroup struct {
 func (c *chart) groups(d *Document) (all []chartGroup) {
 	for i := range d.Children {
 		x := &d.Children[i]
-		below := min(len(x.Processes), mostBelow)
-		c.Hidden += len(x.Processes) - below
+		descendants := min(len(x.Processes), maxDescendants)
+		c.Hidden += len(x.Processes) - descendants
 		all = append(
 			all,
 			chartGroup{
-				x.took(d.Elapsed), 1 + below, func() []lane { return c.child(x, d.Elapsed) },
+				x.took(d.Elapsed), 1 + descendants,
+				func() []lane { return c.childLanes(x, d.Elapsed) },
 			},
 		)
 	}
@@ -131,17 +132,17 @@ func (c *chart) groups(d *Document) (all []chartGroup) {
 		all = append(
 			all,
 			chartGroup{
-				took(x.Steps, x.Ended, d.Elapsed), 1,
-				func() []lane { return []lane{c.orphan(x, d.Elapsed)} },
+				stopDuration(x.Steps, x.Ended, d.Elapsed), 1,
+				func() []lane { return []lane{c.orphanLane(x, d.Elapsed)} },
 			},
 		)
 	}
 	return all
 }
 
-// draw draws the groups that took the longest, in their order. The slowest of them are not folded,
-// so that the reader sees what follows the timeline.
-func (c *chart) draw(groups []chartGroup) {
+// drawGroups draws the groups that took the longest, in their order. Only the slowest of them are
+// not folded, so that the timeline is short.
+func (c *chart) drawGroups(groups []chartGroup) {
 	order := make([]int, len(groups))
 	for i := range order {
 		order[i] = i
@@ -149,13 +150,13 @@ func (c *chart) draw(groups []chartGroup) {
 	slices.SortStableFunc(
 		order, func(a, b int) int { return cmp.Compare(groups[b].took, groups[a].took) },
 	)
-	lanes := make([]*[]lane, len(groups)) // where a group is drawn; nil: nowhere
+	lanes := make([]*[]lane, len(groups)) // the list for a group; nil: it is not drawn
 	n := 0
 	for _, i := range order {
-		if n += groups[i].lanes; n > mostLanes {
+		if n += groups[i].lanes; n > maxLanes {
 			break
 		}
-		if lanes[i] = &c.Lanes; n > openLanes {
+		if lanes[i] = &c.Lanes; n > unfoldedLanes {
 			lanes[i] = &c.Folded
 		}
 	}
@@ -168,7 +169,7 @@ func (c *chart) draw(groups []chartGroup) {
 	}
 }
 
-func (c *chart) own(d *Document) lane {
+func (c *chart) supervisorLane(d *Document) lane {
 	l := lane{
 		Kind: self, Name: self, End: c.x(d.Elapsed), TextAt: 10, Text: formatMS(d.Elapsed) + " ms",
 	}
@@ -183,17 +184,17 @@ func (c *chart) own(d *Document) lane {
 			)
 		}
 	}
-	for _, s := range d.Signals[:min(len(d.Signals), mostTicks)] {
+	for _, s := range d.Signals[:min(len(d.Signals), maxTicks)] {
 		title := s.What + " received at " + formatMS(s.At) + " ms"
 		if s.Why != "" {
 			title += ": " + escaped(s.Why)
 		}
 		l.Marks = append(
 			l.Marks,
-			mark{X: c.x(s.At), Class: "in", Label: short(s.What), Title: title, LabelAt: 4},
+			mark{X: c.x(s.At), Class: "in", Label: shortSignal(s.What), Title: title, LabelAt: 4},
 		)
 	}
-	for _, f := range d.Own[:min(len(d.Own), mostLanes)] {
+	for _, f := range d.Own[:min(len(d.Own), maxLanes)] {
 		l.Own = append(
 			l.Own,
 			mark{
@@ -208,9 +209,9 @@ func (c *chart) own(d *Document) lane {
 	return l
 }
 
-func (c *chart) child(x *Child, elapsed float64) []lane {
+func (c *chart) childLanes(x *Child, elapsed float64) []lane {
 	l := lane{Kind: "child", Name: escaped(x.Child), Note: fmt.Sprint(x.Pid)}
-	c.ladder(&l, x.Steps, x.Ended, elapsed)
+	c.drawSteps(&l, x.Steps, x.Ended, elapsed)
 	l.took = x.took(elapsed)
 	if x.Stop != nil && x.Ended != nil && len(x.Steps) > 0 {
 		if asked, sent := c.x(*x.Ended-*x.Stop), c.x(x.Steps[0].At); sent-asked > 0.3 {
@@ -223,46 +224,48 @@ func (c *chart) child(x *Child, elapsed float64) []lane {
 			)
 		}
 	}
-	c.ticks(&l, counted(x.Closed), counted(x.Left), x.ClosedN+x.LeftN)
-	c.ending(&l, x.Exit)
-	if tone := worst(x.Left); tone != "" && l.Tone == "" {
+	c.drawTicks(&l, counted(x.Closed), counted(x.Left), x.ClosedN+x.LeftN)
+	c.writeText(&l, x.Exit)
+	if tone := worstTone(x.Left); tone != "" && l.Tone == "" {
 		l.Tone = tone
 	}
 	group := []lane{l}
-	for i := range x.Processes[:min(len(x.Processes), mostBelow)] {
-		group = append(group, c.below(&x.Processes[i]))
+	for i := range x.Processes[:min(len(x.Processes), maxDescendants)] {
+		group = append(group, c.descendantLane(&x.Processes[i]))
 	}
 	return group
 }
 
-func (c *chart) below(p *Process) lane {
-	l := lane{Kind: "below", Name: escaped(p.Command), Note: fmt.Sprint(p.Pid), End: c.x(p.Ended)}
+func (c *chart) descendantLane(p *Process) lane {
+	l := lane{
+		Kind: "descendant", Name: escaped(p.Command), Note: fmt.Sprint(p.Pid), End: c.x(p.Ended),
+	}
 	from := max(0, p.Ended-p.Lifetime)
-	class := "below"
+	class := "descendant"
 	if p.InStop {
 		class = "new"
 	}
 	l.Bars = []bar{
 		{
 			c.x(from), l.End - c.x(from), class,
-			fmt.Sprintf("%s: ended at %s ms, %s", l.Name, formatMS(p.Ended), fate(p.Exit)),
+			fmt.Sprintf("%s: ended at %s ms, %s", l.Name, formatMS(p.Ended), endIfSeen(p.Exit)),
 		},
 	}
-	c.ticks(&l, make([]FD, 0), nil, 0)
-	c.ending(&l, p.Exit)
+	c.drawTicks(&l, nil, nil, 0)
+	c.writeText(&l, p.Exit)
 	return l
 }
 
-func (c *chart) orphan(o *Orphan, elapsed float64) lane {
+func (c *chart) orphanLane(o *Orphan, elapsed float64) lane {
 	l := lane{Kind: "orphan", Name: escaped(o.Command), Note: fmt.Sprint(o.Pid)}
-	c.ladder(&l, o.Steps, o.Ended, elapsed)
-	c.ticks(&l, nil, nil, 0)
-	c.ending(&l, o.Exit)
+	c.drawSteps(&l, o.Steps, o.Ended, elapsed)
+	c.drawTicks(&l, nil, nil, 0)
+	c.writeText(&l, o.Exit)
 	return l
 }
 
-// ladder draws a bar from each signal to the next.
-func (c *chart) ladder(l *lane, steps []Step, ended *float64, elapsed float64) {
+// drawSteps draws a bar from each signal to the next one, and from the last one to the end.
+func (c *chart) drawSteps(l *lane, steps []Step, ended *float64, elapsed float64) {
 	to := elapsed
 	if ended != nil {
 		to = *ended
@@ -295,18 +298,18 @@ func (c *chart) ladder(l *lane, steps []Step, ended *float64, elapsed float64) {
 			LabelAt: -3,
 		}
 		if i > 0 && (len(l.Marks) == 0 || m.X-l.Marks[i-1].X > 4) {
-			m.Label = short(r.Signal)
+			m.Label = shortSignal(r.Signal)
 		}
 		l.Marks = append(l.Marks, m)
 	}
-	l.took = took(steps, ended, elapsed)
+	l.took = stopDuration(steps, ended, elapsed)
 }
 
-// ticks draws descriptors behind the end of the lane, where they were found: first findings, then
-// others that leaked.
-func (c *chart) ticks(l *lane, closed, left []FD, n int) {
+// drawTicks draws descriptors behind the end of the lane: first findings, then other leaked
+// descriptors, then closed ones. n is the number of all of them.
+func (c *chart) drawTicks(l *lane, closed, left []FD, n int) {
 	add := func(class, what string, f FD) {
-		if len(l.Ticks) < mostTicks {
+		if len(l.Ticks) < maxTicks {
 			l.Ticks = append(l.Ticks, tick{
 				10 + 11*len(l.Ticks), class,
 				fmt.Sprintf("%s: fd %d, %s %s", what, f.FD, escaped(f.Kind), escaped(f.Target)),
@@ -341,7 +344,8 @@ func leftWords(f FD) string {
 	return "finding " + escaped(f.Finding)
 }
 
-func (c *chart) ending(l *lane, e *event.Exit) {
+// writeText writes the text behind the end of a lane: its time, and how the process ended.
+func (c *chart) writeText(l *lane, e *event.Exit) {
 	if l.More > 0 {
 		l.Text = fmt.Sprintf("+%d  ", l.More)
 	}
@@ -349,10 +353,10 @@ func (c *chart) ending(l *lane, e *event.Exit) {
 		l.Text += formatMS(l.took) + " ms"
 	}
 	switch {
-	case e == nil && l.Kind != "below":
+	case e == nil && l.Kind != "descendant":
 		l.Text, l.Tone = l.Text+" survived", "bad"
 	case e != nil && e.Signal != "":
-		l.Text += " " + short(e.Signal)
+		l.Text += " " + shortSignal(e.Signal)
 	case e != nil && e.Code != 0:
 		l.Text += fmt.Sprintf(" code %d", e.Code)
 	}

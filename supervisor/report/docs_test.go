@@ -14,47 +14,48 @@ import (
 	"tp0/supervisor/event"
 )
 
-var update = flag.Bool("update", false, "write what is generated")
+var update = flag.Bool("update", false, "write the generated files")
 
 const (
-	pageOfDocs = "../../docs/report.md"
-	fileOfForm = "../../docs/report.schema.json"
+	docsPage   = "../../docs/report.md"
+	schemaFile = "../../docs/report.schema.json"
 )
 
-// TestDocs keeps the page of the form, and its JSON Schema, what the types say.
+// TestDocs compares the tables of docs/report.md and the JSON Schema with the types.
 func TestDocs(t *testing.T) {
 	const begin = "<!-- generated: go test ./supervisor/report -run TestDocs -update -->\n"
-	b, err := os.ReadFile(pageOfDocs)
+	b, err := os.ReadFile(docsPage)
 	if err != nil {
 		t.Fatal(err)
 	}
 	head, _, ok := strings.Cut(string(b), begin)
 	if !ok {
-		t.Fatalf("%s has no place for the tables", pageOfDocs)
+		t.Fatalf("%s has no line %q", docsPage, begin)
 	}
 	var tables strings.Builder
 	for _, of := range types(reflect.TypeFor[Document](), nil) {
 		tabulate(&tables, of)
 	}
-	keep(t, pageOfDocs, head+begin+tables.String())
+	compareFile(t, docsPage, head+begin+tables.String())
 
-	form := describe(reflect.TypeFor[Document]())
-	form["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-	form["title"] = fmt.Sprintf("Report of a stop, version %d", Schema)
-	form["properties"].(map[string]any)["schema"] = map[string]any{"const": Schema}
+	schema := describe(reflect.TypeFor[Document]())
+	schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	schema["title"] = fmt.Sprintf("Report of a stop, version %d", Schema)
+	schema["properties"].(map[string]any)["schema"] = map[string]any{"const": Schema}
 	defs := map[string]any{}
 	for _, of := range types(reflect.TypeFor[Document](), nil)[1:] {
 		defs[of.Name()] = describe(of)
 	}
-	form["$defs"] = defs
-	text, err := json.MarshalIndent(form, "", "  ")
+	schema["$defs"] = defs
+	text, err := json.MarshalIndent(schema, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
-	keep(t, fileOfForm, string(text)+"\n")
+	compareFile(t, schemaFile, string(text)+"\n")
 }
 
-func keep(t *testing.T, path, want string) {
+// compareFile compares a generated file with its text. With -update it writes the text.
+func compareFile(t *testing.T, path, want string) {
 	t.Helper()
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
@@ -63,11 +64,11 @@ func keep(t *testing.T, path, want string) {
 		return
 	}
 	if b, err := os.ReadFile(path); err != nil || string(b) != want {
-		t.Errorf("%s is not what the types say (%v); run the test with -update", path, err)
+		t.Errorf("%s differs from the types (%v); run the test with -update", path, err)
 	}
 }
 
-// types lists the objects that a document is made of, each once.
+// types returns the struct types of a document, each once.
 func types(of reflect.Type, known []reflect.Type) []reflect.Type {
 	for of.Kind() == reflect.Slice || of.Kind() == reflect.Pointer {
 		of = of.Elem()
@@ -177,20 +178,20 @@ func value(of reflect.Type) map[string]any {
 	return map[string]any{"type": jsonType(of)}
 }
 
-// TestForm holds real documents against the JSON Schema.
-func TestForm(t *testing.T) {
-	b, err := os.ReadFile(fileOfForm)
+// TestSchema checks that documents of stops match the JSON Schema, and that others do not.
+func TestSchema(t *testing.T) {
+	b, err := os.ReadFile(schemaFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var form map[string]any
-	if err := json.Unmarshal(b, &form); err != nil {
+	var schema map[string]any
+	if err := json.Unmarshal(b, &schema); err != nil {
 		t.Fatal(err)
 	}
 	empty := NewRecorder().Report(
 		Facts{Complete: event.ShutdownComplete{Verdict: event.Graceful}},
 	)
-	for _, d := range []*Document{aStop(), many(2), empty} {
+	for _, d := range []*Document{fullStop(), many(2), empty} {
 		b, err := json.Marshal(d)
 		if err != nil {
 			t.Fatal(err)
@@ -199,7 +200,7 @@ func TestForm(t *testing.T) {
 		if err := json.Unmarshal(b, &v); err != nil {
 			t.Fatal(err)
 		}
-		for _, fault := range validate(form, form, v, "") {
+		for _, fault := range validate(schema, schema, v, "") {
 			t.Error(fault)
 		}
 	}
@@ -208,16 +209,17 @@ func TestForm(t *testing.T) {
 		if err := json.Unmarshal([]byte(bad), &v); err != nil {
 			t.Fatal(err)
 		}
-		if len(validate(form, form, v, "")) == 0 {
-			t.Errorf("%s is valid", bad)
+		if len(validate(schema, schema, v, "")) == 0 {
+			t.Errorf("%s matches the schema", bad)
 		}
 	}
 }
 
-// validate knows as much of JSON Schema as our form uses.
-func validate(form, s map[string]any, v any, at string) (faults []string) {
+// validate supports the part of JSON Schema that the schema of the report uses. It returns the
+// faults of v, which is at the path at.
+func validate(schema, s map[string]any, v any, at string) (faults []string) {
 	if ref, ok := s["$ref"].(string); ok {
-		s = form["$defs"].(map[string]any)[strings.TrimPrefix(ref, "#/$defs/")].(map[string]any)
+		s = schema["$defs"].(map[string]any)[strings.TrimPrefix(ref, "#/$defs/")].(map[string]any)
 	}
 	wrong := func() { faults = append(faults, fmt.Sprintf("%s is %v, and should be %v", at, v, s)) }
 	if c, ok := s["const"]; ok && c != v {
@@ -241,7 +243,7 @@ func validate(form, s map[string]any, v any, at string) (faults []string) {
 		}
 		for name, x := range o {
 			if p, ok := properties[name].(map[string]any); ok {
-				faults = append(faults, validate(form, p, x, at+"."+name)...)
+				faults = append(faults, validate(schema, p, x, at+"."+name)...)
 			} else {
 				faults = append(faults, at+"."+name+" is unknown")
 			}
@@ -254,7 +256,7 @@ func validate(form, s map[string]any, v any, at string) (faults []string) {
 		for i, x := range a {
 			faults = append(
 				faults,
-				validate(form, s["items"].(map[string]any), x, fmt.Sprintf("%s[%d]", at, i))...,
+				validate(schema, s["items"].(map[string]any), x, fmt.Sprintf("%s[%d]", at, i))...,
 			)
 		}
 	case "string":

@@ -16,16 +16,16 @@ import (
 const Schema = 1
 
 // Document is the report of one stop. Times are in ms since the start of the stop, with three
-// decimals; times before it are negative. They are those at which the supervisor learned of a
-// fact. docs/report.md is generated from the tags. An embedded struct groups keys in the code;
-// the document has its keys beside the others.
+// decimals; a time before the stop is negative. Each is the time at which the supervisor learned of
+// the fact. docs/report.md is generated from the tags. The keys of an embedded struct are keys of
+// the document itself.
 type Document struct {
 	Origin
 	Began    time.Time     `json:"began" doc:"when the stop began (RFC 3339)"`
-	Signal   string        `json:"signal,omitempty" doc:"the signal that asked for it"`
+	Signal   string        `json:"signal,omitempty" doc:"the signal that began the stop"`
 	Reason   string        `json:"reason,omitempty" doc:"why the stop began without a signal"`
 	Deadline float64       `json:"deadline_ms" doc:"time that the stop was allowed"`
-	Elapsed  float64       `json:"elapsed_ms" doc:"time until this was written"`
+	Elapsed  float64       `json:"elapsed_ms" doc:"time until the report was written"`
 	Code     int           `json:"exit_code" doc:"the exit code of the supervisor"`
 	Verdict  event.Verdict `json:"verdict" doc:"graceful, leaky or forced"`
 	Failed   []string      `json:"failed,omitempty" doc:"instances that failed permanently"`
@@ -34,9 +34,9 @@ type Document struct {
 	Budget   []TimeShare   `json:"budget" doc:"who took the time, without gaps"`
 	Findings []Finding     `json:"findings" doc:"leaked descriptors that a person must act on"`
 	Children []Child       `json:"children" doc:"processes of the stop"`
-	Before   []EarlierEnd  `json:"ended_before" doc:"instances that had ended"`
+	Before   []EarlierEnd  `json:"ended_before" doc:"instances that had ended before the stop"`
 	Orphans  []Orphan      `json:"orphans" doc:"orphans that ended or survived"`
-	Own      []FD          `json:"own" doc:"descriptors of the supervisor"`
+	Own      []FD          `json:"own" doc:"descriptors that the supervisor closed"`
 	Signals  []Instant     `json:"signals" doc:"the signals to the supervisor in the stop"`
 	Warnings []Instant     `json:"warnings" doc:"warnings, and earlier failures"`
 	Omitted  int           `json:"left_out" doc:"entries that exceeded the limit"`
@@ -100,19 +100,19 @@ type TimeShare struct {
 	From  float64 `json:"from_ms" doc:"its first signal"`
 	To    float64 `json:"to_ms" doc:"its end"`
 	Share float64 `json:"share" doc:"of elapsed_ms, from 0 to 1"`
-	Steps int     `json:"steps" doc:"how many signals it took"`
+	Steps int     `json:"steps" doc:"number of signals that it got"`
 }
 
 // Child is a process of a child.
 type Child struct {
 	Child     string      `json:"child" doc:"the instance"`
-	Pid       int         `json:"pid" doc:"of the run"`
+	Pid       int         `json:"pid" doc:"of the process"`
 	Command   string      `json:"command" doc:"as the configuration has it"`
 	DependsOn []string    `json:"depends_on,omitempty" doc:"children that outlive it"`
 	Restarts  int         `json:"restarts,omitempty" doc:"earlier restarts"`
 	Spawned   float64     `json:"spawned_at_ms" doc:"when it was started"`
 	Ready     *float64    `json:"ready_after_ms,omitempty" doc:"absent: never ready"`
-	NoHandler *NoHandler  `json:"no_handler,omitempty" doc:"of its stop signal"`
+	NoHandler *NoHandler  `json:"no_handler,omitempty" doc:"it had no handler for its stop signal"`
 	Steps     []Step      `json:"steps" doc:"the signals that it got"`
 	Ended     *float64    `json:"ended_at_ms,omitempty" doc:"its end; absent: it was not reaped"`
 	Stop      *float64    `json:"stop_ms,omitempty" doc:"from its first signal to its end"`
@@ -132,7 +132,7 @@ type Resources struct {
 	MaxRSS int64   `json:"max_rss_kb" doc:"its largest resident memory"`
 }
 
-// Descriptors are those that a process had open when its stop began, or at its exit.
+// Descriptors has the descriptors that a process had open when its stop began, or at its exit.
 type Descriptors struct {
 	Proof   event.Proof `json:"proof" doc:"exact, sampled or none"`
 	NoProof string      `json:"reason,omitempty" doc:"why the proof is not exact"`
@@ -142,7 +142,7 @@ type Descriptors struct {
 	Left    []FD        `json:"left" doc:"descriptors that it leaked"`
 }
 
-// NoHandler tells that a process had no handler for its stop signal.
+// NoHandler says how a process without a handler for its stop signal treats the signal.
 type NoHandler struct {
 	Signal      string `json:"signal" doc:"its name"`
 	Disposition string `json:"disposition" doc:"ignored, or default: it ends the process at once"`
@@ -177,7 +177,7 @@ type FD struct {
 	State     string      `json:"state,omitempty" doc:"of a socket"`
 	Unread    uint64      `json:"unread,omitempty" doc:"bytes that were not read"`
 	Unsent    uint64      `json:"unsent,omitempty" doc:"bytes not sent or not acknowledged"`
-	Mode      string      `json:"mode,omitempty" doc:"of a file: r, w, rw; with a: append"`
+	Mode      string      `json:"mode,omitempty" doc:"of a file: r, w or rw, then a for append"`
 	Lock      string      `json:"lock,omitempty" doc:"on a file"`
 	Deleted   bool        `json:"deleted,omitempty" doc:"the file has no name any more"`
 	HeldBy    string      `json:"held_by,omitempty" doc:"a process that still has it open"`
@@ -196,7 +196,7 @@ type Process struct {
 	Threads  int         `json:"threads" doc:"when it was first seen"`
 	ClosedN  int         `json:"fds_closed" doc:"descriptors that it closed itself"`
 	LeftN    int         `json:"fds_left" doc:"descriptors that it leaked"`
-	Proof    event.Proof `json:"proof" doc:"as for a run"`
+	Proof    event.Proof `json:"proof" doc:"exact, sampled or none"`
 	NoProof  string      `json:"reason,omitempty" doc:"why the proof is not exact"`
 }
 
@@ -206,17 +206,17 @@ type Slow struct {
 	Step        int      `json:"step" doc:"the last one sent"`
 	Signal      string   `json:"signal" doc:"the last one sent"`
 	Disposition string   `json:"disposition" doc:"caught, awaited, ignored, blocked or default"`
-	CPU         float64  `json:"cpu_ms" doc:"used since the first signal"`
+	CPU         float64  `json:"cpu_ms" doc:"CPU time used since the first signal"`
 	Threads     []string `json:"threads" doc:"what each thread waits for"`
 }
 
 // EarlierEnd is an instance that had ended when the stop began.
 type EarlierEnd struct {
 	Child    string     `json:"child" doc:"the instance"`
-	Pid      int        `json:"pid" doc:"of its last run"`
+	Pid      int        `json:"pid" doc:"of its last process"`
 	Restarts int        `json:"restarts,omitempty" doc:"how often it had been restarted"`
-	Ended    float64    `json:"ended_at_ms" doc:"the end of its last run"`
-	Exit     event.Exit `json:"exit" doc:"how that ended"`
+	Ended    float64    `json:"ended_at_ms" doc:"the end of that process"`
+	Exit     event.Exit `json:"exit" doc:"how that process ended"`
 }
 
 // Orphan is an adopted process.
@@ -232,12 +232,12 @@ type Orphan struct {
 type Instant struct {
 	At    float64 `json:"at_ms" doc:"when"`
 	Child string  `json:"child,omitempty" doc:"the instance that it is about"`
-	What  string  `json:"what" doc:"in a word or two"`
-	Why   string  `json:"reason,omitempty" doc:"in more words"`
+	What  string  `json:"what" doc:"the signal, or the kind of the warning"`
+	Why   string  `json:"reason,omitempty" doc:"what the signal does, or why there is a warning"`
 }
 
-// count returns the numbers of the stop alone. The balance has the true numbers of leaked
-// descriptors and findings if the report left entries out.
+// count returns the numbers of the stop alone. The numbers of leaked descriptors and findings come
+// from the balance, which also has entries that exceeded the limit.
 func count(d *Document) Counts {
 	n := Counts{
 		Processes: len(d.Children), Killed: d.Balance.Killed, Findings: d.Balance.Findings,

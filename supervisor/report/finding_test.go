@@ -14,10 +14,10 @@ import (
 	"tp0/supervisor/findings"
 )
 
-// aStopWithFindings returns the report of a stop in which web, which has no SIGTERM handler,
-// leaked what the test gives. A process was killed before the stop.
-func aStopWithFindings(leaked ...event.FDClosed) *Document {
-	t := newTape()
+// stopWithLeaks returns the report of a stop in which web leaked descriptors. web has no SIGTERM
+// handler. Processes were killed before the stop.
+func stopWithLeaks(leaked ...event.FDClosed) *Document {
+	t := newTimedRecorder()
 	t.after(
 		0, event.Spawned{Child: "web", Pid: 10, Command: "web"},
 		event.SignalNotHandled{Child: "web", Pid: 10, Signal: "SIGTERM", Disposition: "default"},
@@ -63,7 +63,7 @@ var (
 )
 
 func TestFindings(t *testing.T) {
-	d := aStopWithFindings(listening, logFile, lost)
+	d := stopWithLeaks(listening, logFile, lost)
 	want := []Finding{
 		{
 			"web", 12, "worker", 8, "socket", lost.Target, "unread_data", lost.Harm, lost.Advice,
@@ -90,9 +90,10 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-// TestCountsOfTheStopAlone checks that totals since the start are apart, and named so.
+// TestCountsOfTheStopAlone checks that the report separates the numbers of the stop from the totals
+// since the start.
 func TestCountsOfTheStopAlone(t *testing.T) {
-	d := aStopWithFindings(listening, logFile, lost)
+	d := stopWithLeaks(listening, logFile, lost)
 	want := Counts{Processes: 1, Ended: 1, Findings: 2, Left: 3}
 	if d.Stop != want {
 		t.Errorf("got %+v, want %+v", d.Stop, want)
@@ -125,7 +126,7 @@ func TestCountsOfTheStopAlone(t *testing.T) {
 // descriptors, and that an earlier end is not.
 func TestEndThatBeginsTheStop(t *testing.T) {
 	for wait, want := range map[float64]int{1: 1, 500: 0} {
-		tape := newTape()
+		tape := newTimedRecorder()
 		for i, name := range []string{"early", "job"} {
 			tape.after(
 				1, event.Spawned{Child: name, Pid: i + 1},
@@ -142,7 +143,7 @@ func TestEndThatBeginsTheStop(t *testing.T) {
 			t.Errorf("after %v ms: got %+v, %+v and before %+v, want %d process in the stop",
 				wait, d.Children, d.Findings, d.Before, want)
 		}
-		if tape.instances["early"].run.fds != nil {
+		if tape.instances["early"].latest.fds != nil {
 			t.Error("the descriptors of an earlier end are kept")
 		}
 	}
@@ -150,7 +151,7 @@ func TestEndThatBeginsTheStop(t *testing.T) {
 
 // TestTimeThenFindingsThenRest checks the order of the page and of the tables.
 func TestTimeThenFindingsThenRest(t *testing.T) {
-	d := aStopWithFindings(listening, logFile, lost)
+	d := stopWithLeaks(listening, logFile, lost)
 	inOrder(t, page(t, d), "<h1>shop/supervisor.hcl</h1>", "<h2>Timeline", "<h2>Who took the time",
 		"<h3>Why", "<h2>Findings", "<details><summary>Children",
 		"<details><summary>Left open, no finding", "<details><summary>Since the start")
@@ -182,21 +183,21 @@ func page(t *testing.T, d *Document) string {
 	return text
 }
 
-// red finds what the page shows in red.
+// red matches an element that the page shows in red.
 var red = regexp.MustCompile(`class="[^"]*\b(bad|kill|badtext|killtext)\b[^"]*"`)
 
 // TestRedIsForHarm checks that the page has red for harm only: lost data and kills.
 func TestRedIsForHarm(t *testing.T) {
-	killed := aStopWithFindings(logFile)
+	killed := stopWithLeaks(logFile)
 	killed.Verdict, killed.Stop.Killed = event.Forced, 1
 	for name, test := range map[string]struct {
 		d    *Document
 		want bool
 	}{
-		"nothing left":          {aStopWithFindings(), false},
-		"file left, no finding": {aStopWithFindings(logFile), false},
-		"listener left":         {aStopWithFindings(listening), false},
-		"bytes unread":          {aStopWithFindings(lost), true},
+		"nothing left":          {stopWithLeaks(), false},
+		"file left, no finding": {stopWithLeaks(logFile), false},
+		"listener left":         {stopWithLeaks(listening), false},
+		"bytes unread":          {stopWithLeaks(lost), true},
 		"killed":                {killed, true},
 	} {
 		if found := red.FindString(page(t, test.d)); (found != "") != test.want {
@@ -205,9 +206,10 @@ func TestRedIsForHarm(t *testing.T) {
 	}
 }
 
-// TestEachCellNamesItsColumn checks what a narrow screen needs to stack the cells of a row.
+// TestEachCellNamesItsColumn checks that each cell has the name of its column: a narrow screen shows
+// it beside the cell.
 func TestEachCellNamesItsColumn(t *testing.T) {
-	for _, d := range []*Document{aStop(), aStopWithFindings(lost, logFile), many(3)} {
+	for _, d := range []*Document{fullStop(), stopWithLeaks(lost, logFile), many(3)} {
 		text := page(t, d)
 		n, named := strings.Count(text, "<td"), strings.Count(text, `data-label="`)
 		if n != named || n == 0 {
@@ -314,7 +316,7 @@ func TestManyExplanations(t *testing.T) {
 		d.Children[i].Why = []string{d.Children[i].Child + " was slow", "it waited"}
 	}
 	all, more := explanations(d)
-	if len(all) != mostExplained || more != 1000-mostExplained || all[0][0] != "c999 was slow" {
+	if len(all) != maxExplained || more != 1000-maxExplained || all[0][0] != "c999 was slow" {
 		t.Errorf("%d explained, %d more, first %q", len(all), more, all[0])
 	}
 	if text := page(t, d); !strings.Contains(text, "980 more explanations") {
@@ -337,7 +339,8 @@ func TestSameExplanations(t *testing.T) {
 	}
 }
 
-// TestFailedAndUnproven checks that the report names who failed, and counts what is not proven.
+// TestFailedAndUnproven checks that the report names the failed instances, and counts the processes
+// without an exact proof.
 func TestFailedAndUnproven(t *testing.T) {
 	r := NewRecorder()
 	f := facts(time.Millisecond)
@@ -375,7 +378,7 @@ func TestName(t *testing.T) {
 // TestOlderDocument checks that a document without the keys that were added later can be read
 // and printed.
 func TestOlderDocument(t *testing.T) {
-	b, err := json.Marshal(aStop())
+	b, err := json.Marshal(fullStop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -398,7 +401,7 @@ func TestOlderDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := printed(t, d), printed(t, aStop()); got != want {
+	if got, want := printed(t, d), printed(t, fullStop()); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	page(t, d)

@@ -12,19 +12,20 @@ import (
 )
 
 //go:embed page.html
-var source string
+var pageSource string
 
-// parsed is made when it is needed: most verbs, and most runs, need no page.
-var parsed = sync.OnceValue(func() *template.Template {
+// pageTemplate is parsed when it is first needed: most verbs and most supervisors write no page.
+var pageTemplate = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page").Funcs(template.FuncMap{
 		"num": formatMS, "shown": escaped, "plural": plural, "processes": processes,
 		"pct":    func(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) },
 		"column": func(s sheet, i int) column { return s.Columns[i] },
-	}).Parse(source))
+	}).Parse(pageSource))
 })
 
-// mostRows is the number of rows that the page shows of a table; the document in it has all.
-const mostRows = 500
+// maxRows is the number of rows that the page shows of a table. The document in the page has all
+// rows.
+const maxRows = 500
 
 // view is the document as the page shows it.
 type view struct {
@@ -32,13 +33,13 @@ type view struct {
 	Name     string
 	Tone     string // of the verdict: bad, warn, good
 	Chart    chart
-	Stack    []part // the budget, drawn
+	Stack    []part // the bar of the budget
 	Totals   []total
 	Why      [][]string
 	MoreWhy  int // explanations that are not shown
 	Findings sheet
 	Harmful  int     // findings that did harm
-	Folded   []sheet // in an element that the reader opens
+	Folded   []sheet // in elements that are closed at first
 	JSON     template.JS
 }
 
@@ -49,9 +50,8 @@ type part struct {
 	Shade int
 }
 
-// Page writes the document as one page that needs nothing else. It has no
-// script; the element that looks like one is data, which `supervisor report`
-// reads.
+// Page writes the document as an HTML page that needs no other file and no network. The page has no
+// script: its script element is data, which `supervisor report` reads.
 func Page(w io.Writer, d *Document) error {
 	b, err := json.Marshal(d) // escapes <, > and &
 	if err != nil {
@@ -59,7 +59,7 @@ func Page(w io.Writer, d *Document) error {
 	}
 	v := view{
 		Document: d, Name: d.name(), Chart: newChart(d), Totals: totals(d.Budget),
-		Findings: d.findingSheet().first(mostRows), JSON: template.JS(b),
+		Findings: d.findingSheet().first(maxRows), JSON: template.JS(b),
 	}
 	v.Why, v.MoreWhy = explanations(d)
 	for _, f := range d.Findings {
@@ -72,12 +72,12 @@ func Page(w io.Writer, d *Document) error {
 		d.closedSheet(), d.ownSheet(), d.uncountedSheet(), d.totalSheet(),
 	} {
 		if len(s.Rows) > 0 {
-			v.Folded = append(v.Folded, s.first(mostRows))
+			v.Folded = append(v.Folded, s.first(maxRows))
 		}
 	}
 	v.Tone = v.tone()
-	v.paint()
-	return parsed().Execute(w, v)
+	v.setShades()
+	return pageTemplate().Execute(w, v)
 }
 
 // tone returns the class of the verdict. Only harm is bad: a process was killed, or data was lost.
@@ -91,20 +91,21 @@ func (v *view) tone() string {
 	return "good"
 }
 
-// paint draws the budget, with a colour for each who took much of it.
-func (v *view) paint() {
+// setShades makes the bar of the budget. Each process has a colour of its own, or shares it with
+// the fourth one after it.
+func (v *view) setShades() {
 	shades := map[TimeShare]int{}
 	for i := range v.Totals {
 		t := &v.Totals[i]
 		if t.Kind != self {
 			t.Shade = 1 + len(shades)%4
-			shades[t.who()] = t.Shade
+			shades[t.identity()] = t.Shade
 		}
 	}
 	for _, s := range v.Budget {
 		v.Stack = append(
 			v.Stack,
-			part{s, percent(s.From, v.Elapsed), percent(s.To-s.From, v.Elapsed), shades[s.who()]},
+			part{s, percent(s.From, v.Elapsed), percent(s.To-s.From, v.Elapsed), shades[s.identity()]},
 		)
 	}
 }

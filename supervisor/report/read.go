@@ -14,7 +14,7 @@ const maxReportSize = 128 << 20
 // jsonElement starts the element of the page that has the document.
 const jsonElement = `<script type="application/json" id="report">`
 
-// Read reads a document: JSON, or a page.
+// Read reads a document in either form: JSON, or a page.
 func Read(r io.Reader) (*Document, error) {
 	b, err := io.ReadAll(io.LimitReader(r, maxReportSize+1))
 	if err != nil {
@@ -47,7 +47,7 @@ func Read(r io.Reader) (*Document, error) {
 	return &d, nil
 }
 
-// complete computes what documents of older supervisors lack.
+// complete computes the keys that documents of older supervisors do not have.
 func (d *Document) complete() {
 	if d.Stop == (Counts{}) {
 		d.Stop = count(d)

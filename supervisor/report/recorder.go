@@ -8,53 +8,53 @@ import (
 	"tp0/supervisor/event"
 )
 
-// Recorder is the sink that records a stop. Before a stop it keeps only the current process and
-// the last end of each instance, because a supervisor can run for months. During the stop it
-// keeps everything, up to a limit.
+// Recorder is the sink that records a stop. Before the stop it keeps the latest process of each
+// instance only, because a supervisor can run for months. During the stop it keeps every event, up
+// to a limit.
 type Recorder struct {
 	now func() time.Time
 
-	mu        sync.Mutex
-	began     time.Time // zero: no stop yet
-	signal    string
-	passed    bool // the last signal that came was for the command
-	reason    string
-	instances map[string]*instance
-	ended     int // how many of them have no run
-	live      map[int]*run
-	runs      []*run // of the stop
-	recent    *run   // before the stop: the run of the latest fact; only this run keeps its facts
-	recentAt  time.Time
-	orphans   []*orphan
-	adopted   map[int]*orphan // those that live
-	own       []fd
-	signals   []moment
-	warnings  []moment
-	kept      int
-	leftOut   int
+	mu             sync.Mutex
+	stopBegan      time.Time // zero: no stop has begun
+	signal         string
+	forwarding     bool // the latest signal was forwarded to the command of exec
+	reason         string
+	instances      map[string]*instance
+	endedInstances int                   // number of instances that have no process
+	running        map[int]*childProcess // processes that are not reaped yet, by pid
+	processes      []*childProcess       // those of the stop
+	latestEnd      *childProcess         // before the stop: the only process that keeps its facts
+	latestEndAt    time.Time
+	orphans        []*orphan       // those of the stop
+	livingOrphans  map[int]*orphan // orphans that are not reaped yet, by pid
+	ownFDs         []fd
+	signals        []instant
+	warnings       []instant
+	entries        int // number of entries in the lists of the stop
+	omitted        int // number of entries that exceeded the limit
 }
 
 type (
 	instance struct {
 		restarts int
-		run      *run // the latest; there is one
+		latest   *childProcess // never nil
 	}
-	run struct {
+	childProcess struct {
 		instance       *instance
 		child, command string
 		pid            int
 		spawned        time.Time
 		ready          time.Duration
-		serves         bool
-		noHandler      *event.SignalNotHandled
+		isReady        bool
+		notHandled     *event.SignalNotHandled
 		steps          []step
-		ended          time.Time // zero: not yet
+		ended          time.Time // zero: not reaped yet
 		reaped         event.Reaped
 		noProof        string
-		inStop         bool
+		inStop         bool // its end began the stop
 		fds            []fd
-		processes      []process
-		slow           []slow
+		processes      []descendantEnd
+		slow           []slowStop
 	}
 	orphan struct {
 		pid     int
@@ -72,36 +72,36 @@ type (
 		event.FDClosed
 		at time.Time
 	}
-	process struct {
+	descendantEnd struct {
 		event.DescendantEnded
 		at time.Time
 	}
-	slow struct {
+	slowStop struct {
 		event.SlowStop
 		at time.Time
 	}
-	moment struct {
+	instant struct {
 		at               time.Time
 		child, what, why string
 	}
 )
 
 const (
-	limit         = 100_000 // entries of all lists of a stop together
-	limitEnded    = 10_000  // instances without a run that are remembered
-	limitBefore   = 100     // warnings from before the stop
-	limitEndFacts = 10_000  // facts of the run that ended last before the stop
-	limitSteps    = 64      // signals to one process; a ladder has a few
+	maxEntries        = 100_000 // in all lists of a stop together
+	maxEndedInstances = 10_000  // instances without a process that are kept
+	maxEarlyWarnings  = 100     // kept from before the stop
+	maxFactsOfEnd     = 10_000  // of the process that ended last before the stop
+	maxSteps          = 64      // signals to one process; a stop sequence has 16 at most
 
-	// endToStop is the time within which an end begins the stop of everything.
-	endToStop = 100 * time.Millisecond
+	// endToStopWindow is the longest time from the end of a process to the stop that it begins.
+	endToStopWindow = 100 * time.Millisecond
 )
 
 // NewRecorder returns an empty recorder.
 func NewRecorder() *Recorder {
 	return &Recorder{
-		now: time.Now, instances: map[string]*instance{}, live: map[int]*run{},
-		adopted: map[int]*orphan{},
+		now: time.Now, instances: map[string]*instance{}, running: map[int]*childProcess{},
+		livingOrphans: map[int]*orphan{},
 	}
 }
 
@@ -112,78 +112,82 @@ func (r *Recorder) Emit(e event.Event) {
 	defer r.mu.Unlock()
 	switch e := e.(type) {
 	case event.SignalReceived:
-		r.received(e, at)
+		r.recordSignal(e, at)
 	case event.ShutdownBegun:
 		r.reason = e.Reason
-		r.beginWithEnd(at)
+		r.beginStopByEnd(at)
 	case event.Spawned, event.Ready, event.SignalNotHandled, event.SignalSent, event.Restarting,
 		event.Reaped, event.ConfigReloaded:
-		r.life(e, at)
+		r.recordProcess(e, at)
 	case event.FDClosed, event.ProofUnavailable, event.DescendantEnded, event.SlowStop,
 		event.OrphanReaped:
-		r.find(e, at)
+		r.recordFact(e, at)
 	default:
-		r.warn(e, at)
+		r.recordWarning(e, at)
 	}
 }
 
-// received begins the stop with the signal that asks for it.
-func (r *Recorder) received(e event.SignalReceived, at time.Time) {
-	r.passed = e.Passed
+// recordSignal records a signal to the supervisor. A stop signal begins the stop.
+func (r *Recorder) recordSignal(e event.SignalReceived, at time.Time) {
+	r.forwarding = e.Passed
 	switch e.Signal {
 	case "SIGTERM", "SIGINT", "SIGQUIT":
-		if r.began.IsZero() && !e.Passed {
+		if r.stopBegan.IsZero() && !e.Passed {
 			r.signal = e.Signal
-			r.begin(at)
+			r.beginStop(at)
 		}
 	}
-	if !r.began.IsZero() && r.room() {
-		r.signals = append(r.signals, moment{at, "", e.Signal, e.Meaning})
+	if !r.stopBegan.IsZero() && r.reserveEntry() {
+		r.signals = append(r.signals, instant{at, "", e.Signal, e.Meaning})
 	}
 }
 
-func (r *Recorder) begin(at time.Time) {
-	if !r.began.IsZero() {
+// beginStop begins the stop with the processes that run. A second call does nothing.
+func (r *Recorder) beginStop(at time.Time) {
+	if !r.stopBegan.IsZero() {
 		return
 	}
-	r.began = at
-	for _, x := range r.live {
-		r.runs = append(r.runs, x)
+	r.stopBegan = at
+	for _, x := range r.running {
+		r.processes = append(r.processes, x)
 	}
 }
 
-// beginWithEnd begins the stop. The process whose end began it belongs to the stop.
-func (r *Recorder) beginWithEnd(at time.Time) {
-	if !r.began.IsZero() {
+// beginStopByEnd begins a stop without a signal. If a process ended just before, its end is the
+// reason, so the process belongs to the stop.
+func (r *Recorder) beginStopByEnd(at time.Time) {
+	if !r.stopBegan.IsZero() {
 		return
 	}
-	if x := r.recent; x != nil && !x.ended.IsZero() && at.Sub(r.recentAt) <= endToStop {
+	if x := r.latestEnd; x != nil && !x.ended.IsZero() && at.Sub(r.latestEndAt) <= endToStopWindow {
 		x.inStop = true
-		r.runs = append(r.runs, x)
+		r.processes = append(r.processes, x)
 	}
-	r.begin(at)
+	r.beginStop(at)
 }
 
-// follow keeps the facts of a run before the stop, and drops those of the run before it.
-func (r *Recorder) follow(x *run, at time.Time) {
-	if old := r.recent; old != nil && old != x {
+// keepFactsOf keeps the facts of a process that ends before the stop, and drops the facts of the
+// process that ended before it.
+func (r *Recorder) keepFactsOf(x *childProcess, at time.Time) {
+	if old := r.latestEnd; old != nil && old != x {
 		old.fds, old.processes, old.noProof = nil, nil, ""
 	}
-	r.recent, r.recentAt = x, at
+	r.latestEnd, r.latestEndAt = x, at
 }
 
-// room reserves one entry, and reports whether the limit allows it.
-func (r *Recorder) room() bool {
-	if r.kept == limit {
-		r.leftOut++
+// reserveEntry reserves one entry, and reports whether the limit allows it.
+func (r *Recorder) reserveEntry() bool {
+	if r.entries == maxEntries {
+		r.omitted++
 		return false
 	}
-	r.kept++
+	r.entries++
 	return true
 }
 
-// life follows the processes of children, in the stop and before it.
-func (r *Recorder) life(e event.Event, at time.Time) {
+// recordProcess records the start, the signals and the end of the processes of children, in the
+// stop and before it.
+func (r *Recorder) recordProcess(e event.Event, at time.Time) {
 	switch e := e.(type) {
 	case event.Spawned:
 		i := r.instances[e.Child]
@@ -191,124 +195,124 @@ func (r *Recorder) life(e event.Event, at time.Time) {
 		case i == nil:
 			i = &instance{}
 			r.instances[e.Child] = i
-		case !i.run.ended.IsZero():
-			r.ended--
+		case !i.latest.ended.IsZero():
+			r.endedInstances--
 		}
-		x := &run{instance: i, child: e.Child, pid: e.Pid, command: e.Command, spawned: at}
-		i.run, r.live[e.Pid] = x, x
-		if !r.began.IsZero() {
-			r.runs = append(r.runs, x)
+		x := &childProcess{instance: i, child: e.Child, pid: e.Pid, command: e.Command, spawned: at}
+		i.latest, r.running[e.Pid] = x, x
+		if !r.stopBegan.IsZero() {
+			r.processes = append(r.processes, x)
 		}
 	case event.Ready:
-		if x := r.live[e.Pid]; x != nil {
-			x.ready, x.serves = e.Elapsed, true
+		if x := r.running[e.Pid]; x != nil {
+			x.ready, x.isReady = e.Elapsed, true
 		}
 	case event.SignalNotHandled:
-		if x := r.live[e.Pid]; x != nil {
-			x.noHandler = &e
+		if x := r.running[e.Pid]; x != nil {
+			x.notHandled = &e
 		}
 	case event.SignalSent:
-		r.sent(e, at)
+		r.recordStep(e, at)
 	case event.Restarting:
 		if i := r.instances[e.Child]; i != nil {
 			i.restarts++
 		}
 	case event.Reaped:
-		r.reaped(e, at)
+		r.recordExit(e, at)
 	case event.ConfigReloaded:
 		for _, name := range e.Removed {
-			if i := r.instances[name]; i != nil && !i.run.ended.IsZero() {
-				r.forget(name)
+			if i := r.instances[name]; i != nil && !i.latest.ended.IsZero() {
+				r.forgetInstance(name)
 			}
 		}
 	}
 }
 
-func (r *Recorder) forget(name string) {
+func (r *Recorder) forgetInstance(name string) {
 	delete(r.instances, name)
-	r.ended--
+	r.endedInstances--
 }
 
-func (r *Recorder) sent(e event.SignalSent, at time.Time) {
-	if e.Step == 0 && r.began.IsZero() && !r.passed {
-		return // a word to a run that goes on, as its reload_signal
+func (r *Recorder) recordStep(e event.SignalSent, at time.Time) {
+	if e.Step == 0 && r.stopBegan.IsZero() && !r.forwarding {
+		return // not part of a stop: the reload_signal of a child, for example
 	}
 	x := step{e.Step, e.Signal, at}
 	command := e.Orphan
-	if e.Process != "" { // it outlived the main process
+	if e.Process != "" { // a descendant that outlived the main process
 		command = e.Process
 	}
 	if command == "" {
-		if run := r.live[e.Pid]; run != nil && len(run.steps) < limitSteps {
-			run.steps = append(run.steps, x)
+		if p := r.running[e.Pid]; p != nil && len(p.steps) < maxSteps {
+			p.steps = append(p.steps, x)
 		}
 		return
 	}
-	if r.began.IsZero() {
+	if r.stopBegan.IsZero() {
 		return
 	}
-	if o := r.orphan(e.Pid, command); o != nil && len(o.steps) < limitSteps {
+	if o := r.livingOrphan(e.Pid, command); o != nil && len(o.steps) < maxSteps {
 		o.steps = append(o.steps, x)
 	}
 }
 
 // orphan returns the living orphan with a pid; nil means that the limit is reached.
-func (r *Recorder) orphan(pid int, command string) *orphan {
-	o := r.adopted[pid]
-	if o == nil && r.room() {
+func (r *Recorder) livingOrphan(pid int, command string) *orphan {
+	o := r.livingOrphans[pid]
+	if o == nil && r.reserveEntry() {
 		o = &orphan{pid: pid, command: command}
-		r.adopted[pid] = o
+		r.livingOrphans[pid] = o
 		r.orphans = append(r.orphans, o)
 	}
 	return o
 }
 
-func (r *Recorder) reaped(e event.Reaped, at time.Time) {
-	x := r.live[e.Pid]
+func (r *Recorder) recordExit(e event.Reaped, at time.Time) {
+	x := r.running[e.Pid]
 	if x == nil {
 		return
 	}
-	delete(r.live, e.Pid)
+	delete(r.running, e.Pid)
 	x.ended, x.reaped = at, e
-	if !r.began.IsZero() {
+	if !r.stopBegan.IsZero() {
 		return
 	}
-	r.follow(x, at)
+	r.keepFactsOf(x, at)
 	x.steps = nil
-	if x.instance.run != x {
+	if x.instance.latest != x {
 		return
 	}
-	if r.ended++; r.ended > limitEnded {
-		r.forget(x.child)
+	if r.endedInstances++; r.endedInstances > maxEndedInstances {
+		r.forgetInstance(x.child)
 	}
 }
 
-// find records descriptors, descendants and slow stops.
-func (r *Recorder) find(e event.Event, at time.Time) {
-	before := r.began.IsZero()
+// recordFact records descriptors, missing proofs, descendants, slow stops and orphans.
+func (r *Recorder) recordFact(e event.Event, at time.Time) {
+	before := r.stopBegan.IsZero()
 	if o, ok := e.(event.OrphanReaped); ok && !before {
-		if x := r.orphan(o.Pid, o.Command); x != nil {
+		if x := r.livingOrphan(o.Pid, o.Command); x != nil {
 			x.ended, x.exit = at, o.Exit
 		}
-		delete(r.adopted, o.Pid)
+		delete(r.livingOrphans, o.Pid)
 		return
 	}
 	if f, ok := e.(event.FDClosed); ok && f.Owner == "supervisor" {
-		if !before && r.room() {
-			r.own = append(r.own, fd{f, at})
+		if !before && r.reserveEntry() {
+			r.ownFDs = append(r.ownFDs, fd{f, at})
 		}
 		return
 	}
-	x := r.owner(e)
+	x := r.processOf(e)
 	switch {
 	case x == nil:
 		return
 	case before:
-		if len(x.fds)+len(x.processes) >= limitEndFacts {
+		if len(x.fds)+len(x.processes) >= maxFactsOfEnd {
 			return
 		}
-		r.follow(x, at)
-	case !r.room():
+		r.keepFactsOf(x, at)
+	case !r.reserveEntry():
 		return
 	}
 	switch e := e.(type) {
@@ -317,17 +321,17 @@ func (r *Recorder) find(e event.Event, at time.Time) {
 	case event.ProofUnavailable:
 		x.noProof = e.Reason
 	case event.DescendantEnded:
-		x.processes = append(x.processes, process{e, at})
+		x.processes = append(x.processes, descendantEnd{e, at})
 	case event.SlowStop:
 		if !before {
-			x.slow = append(x.slow, slow{e, at})
+			x.slow = append(x.slow, slowStop{e, at})
 		}
 	}
 }
 
-// owner returns the run that an event is about: the one of its pid, else the
-// latest of its name, for it may be about a process below.
-func (r *Recorder) owner(e event.Event) *run {
+// processOf returns the process of a child that an event is about. An event about a descendant has
+// another pid: then it is the latest process of the instance.
+func (r *Recorder) processOf(e event.Event) *childProcess {
 	var name string
 	var pid int
 	switch e := e.(type) {
@@ -340,18 +344,18 @@ func (r *Recorder) owner(e event.Event) *run {
 	case event.SlowStop:
 		name, pid = e.Child, e.Pid
 	}
-	if x := r.live[pid]; x != nil && x.child == name {
+	if x := r.running[pid]; x != nil && x.child == name {
 		return x
 	}
 	if i := r.instances[name]; i != nil {
-		return i.run
+		return i.latest
 	}
 	return nil
 }
 
-// warn records warnings. Before the stop it records only those that can set the exit code.
-func (r *Recorder) warn(e event.Event, at time.Time) {
-	m := moment{at: at}
+// recordWarning records warnings. Before the stop it records only those that can set the exit code.
+func (r *Recorder) recordWarning(e event.Event, at time.Time) {
+	m := instant{at: at}
 	before := false
 	switch e := e.(type) {
 	case event.Fault:
@@ -377,14 +381,14 @@ func (r *Recorder) warn(e event.Event, at time.Time) {
 	default:
 		return
 	}
-	if r.began.IsZero() {
+	if r.stopBegan.IsZero() {
 		if !before {
 			return
 		}
-		if len(r.warnings) == limitBefore {
+		if len(r.warnings) == maxEarlyWarnings {
 			r.warnings = append(r.warnings[:0], r.warnings[1:]...)
 		}
-	} else if !r.room() {
+	} else if !r.reserveEntry() {
 		return
 	}
 	r.warnings = append(r.warnings, m)

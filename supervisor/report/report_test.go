@@ -18,20 +18,20 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// tape is a recorder whose clock the test moves.
-type tape struct {
+// timedRecorder is a recorder whose clock the test moves.
+type timedRecorder struct {
 	*Recorder
 	clock time.Time
 }
 
-func newTape() *tape {
-	t := &tape{Recorder: NewRecorder(), clock: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+func newTimedRecorder() *timedRecorder {
+	t := &timedRecorder{Recorder: NewRecorder(), clock: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	t.now = func() time.Time { return t.clock }
 	return t
 }
 
-// at emits events at a time of the stop, in ms.
-func (t *tape) after(ms float64, events ...event.Event) {
+// after emits events a number of ms after the previous ones.
+func (t *timedRecorder) after(ms float64, events ...event.Event) {
 	t.clock = t.clock.Add(time.Duration(ms * 1e6))
 	for _, e := range events {
 		t.Emit(e)
@@ -48,7 +48,7 @@ func facts(elapsed time.Duration) Facts {
 }
 
 // endOfServer records the end of the server and of two orphans.
-func endOfServer(t *tape) {
+func endOfServer(t *timedRecorder) {
 	t.after(1, event.SignalSent{Child: "server", Pid: 10, Signal: "SIGTERM", Step: 1})
 	t.after(2,
 		event.FDClosed{
@@ -82,9 +82,9 @@ func endOfServer(t *tape) {
 		event.Warning{What: "pid file not removed", Reason: "gone"})
 }
 
-// aStop returns the report of a stop that has an entry in every list.
-func aStop() *Document {
-	t := newTape()
+// fullStop returns the report of a stop that has an entry in every list.
+func fullStop() *Document {
+	t := newTimedRecorder()
 	t.after(
 		0, event.Spawned{Child: "server", Pid: 10, Command: "server"},
 		event.Spawned{Child: "client", Pid: 11, Command: "client"},
@@ -123,7 +123,7 @@ func aStop() *Document {
 }
 
 func TestDocument(t *testing.T) {
-	d := aStop()
+	d := fullStop()
 	if d.Signal != "SIGTERM" || d.Elapsed != 30 || d.Deadline != 1000 || d.Verdict != event.Leaky ||
 		d.Omitted != 0 {
 		t.Errorf("%+v", d)
@@ -163,34 +163,36 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-// The budget has no gaps and goes along what waited for what.
+// TestBudget checks that the budget has no gaps and follows the order of the stop.
 func TestBudget(t *testing.T) {
-	d := aStop()
+	d := fullStop()
 	var who []string
 	at, share := 0.0, 0.0
 	for _, s := range d.Budget {
 		who = append(who, s.Who)
 		if s.From != at {
-			t.Errorf("a gap before %+v", s)
+			t.Errorf("the budget has a gap before %+v", s)
 		}
 		at = s.To
 		share += s.Share
 	}
 	if at != d.Elapsed || math.Abs(share-1) > 0.001 {
-		t.Errorf("it ends at %v, and the shares are %v", at, share)
+		t.Errorf("the budget ends at %v ms, want %v; the shares add up to %v, want 1", at, d.Elapsed,
+			share)
 	}
 	want := []string{self, "client", self, "server", self, "daemon", self}
 	if !slices.Equal(who, want) {
-		t.Errorf("%v, want %v", who, want)
+		t.Errorf("got the budget %v, want %v", who, want)
 	}
 	if top := totals(d.Budget)[0]; top.Who != "client" || top.Took != 21 || top.Steps != 2 {
-		t.Errorf("%+v took the most", top)
+		t.Errorf("got the largest total %+v, want client with 21 ms and 2 steps", top)
 	}
 }
 
-// Who did not wait for each other are not one behind the other.
-func TestBudgetBesideEachOther(t *testing.T) {
-	tape := newTape()
+// TestBudgetOfParallelStops checks that the budget lists only the slower one of two children that
+// are stopped at the same time.
+func TestBudgetOfParallelStops(t *testing.T) {
+	tape := newTimedRecorder()
 	tape.after(
 		0, event.Spawned{Child: "a", Pid: 1}, event.Spawned{Child: "b", Pid: 2},
 		event.SignalReceived{Signal: "SIGINT"},
@@ -207,10 +209,11 @@ func TestBudgetBesideEachOther(t *testing.T) {
 	}
 }
 
-// A supervisor runs for months: until the stop, runs leave nothing behind.
-func TestNothingIsKeptBeforeTheStop(t *testing.T) {
+// TestMemoryBeforeTheStop checks that the recorder does not grow before the stop: a supervisor runs
+// for months.
+func TestMemoryBeforeTheStop(t *testing.T) {
 	r := NewRecorder()
-	life := func(name string, pid int) {
+	lifeOf := func(name string, pid int) {
 		r.Emit(event.Spawned{Child: name, Pid: pid})
 		r.Emit(event.Ready{Child: name, Pid: pid})
 		r.Emit(event.FDOpened{FD: 3})
@@ -225,37 +228,39 @@ func TestNothingIsKeptBeforeTheStop(t *testing.T) {
 		r.Emit(event.Failed{Child: name})
 	}
 	for i := range 1000 {
-		life("again", 1+i)
+		lifeOf("restarted", 1+i)
 	}
-	if len(r.instances) != 1 || r.ended != 1 ||
-		len(r.live)+len(r.runs)+len(r.orphans)+len(r.adopted)+len(r.own)+r.kept != 0 ||
-		len(r.warnings) != limitBefore {
+	if len(r.instances) != 1 || r.endedInstances != 1 ||
+		len(r.running)+len(r.processes)+len(r.orphans) != 0 ||
+		len(r.livingOrphans)+len(r.ownFDs)+r.entries != 0 ||
+		len(r.warnings) != maxEarlyWarnings {
 		t.Fatalf("%+v", r)
 	}
-	life("gone", 1)
-	r.Emit(event.ConfigReloaded{Removed: []string{"gone", "unknown"}})
-	if len(r.instances) != 1 || r.ended != 1 {
-		t.Errorf("%d instances, %d ended", len(r.instances), r.ended)
+	lifeOf("removed", 1)
+	r.Emit(event.ConfigReloaded{Removed: []string{"removed", "unknown"}})
+	if len(r.instances) != 1 || r.endedInstances != 1 {
+		t.Errorf("%d instances, %d ended, want 1 of each", len(r.instances), r.endedInstances)
 	}
-	for i := range limitEnded + 100 {
-		life(fmt.Sprint("name", i), 1)
+	for i := range maxEndedInstances + 100 {
+		lifeOf(fmt.Sprint("name", i), 1)
 	}
-	if len(r.instances) != limitEnded || r.ended != limitEnded {
-		t.Errorf("%d instances are remembered, %d ended", len(r.instances), r.ended)
+	if len(r.instances) != maxEndedInstances || r.endedInstances != maxEndedInstances {
+		t.Errorf("%d instances are kept, %d ended", len(r.instances), r.endedInstances)
 	}
-	r.Emit(event.Spawned{Child: "again", Pid: 1})
-	r.now = func() time.Time { return time.Now().Add(time.Second) } // no end began the stop
+	r.Emit(event.Spawned{Child: "restarted", Pid: 1})
+	r.now = func() time.Time { return time.Now().Add(time.Second) } // no end of a process began the stop
 	r.Emit(event.ShutdownBegun{Reason: "child failed"})
 	d := r.Report(facts(0))
-	if len(d.Children) != 1 || d.Children[0].Restarts != 1000 || len(d.Before) != limitEnded-1 ||
+	if len(d.Children) != 1 || d.Children[0].Restarts != 1000 ||
+		len(d.Before) != maxEndedInstances-1 ||
 		d.Reason != "child failed" {
-		t.Errorf("%d children, %d before", len(d.Children), len(d.Before))
+		t.Errorf("%d children in the stop, %d ended before", len(d.Children), len(d.Before))
 	}
 }
 
-// What a run was told by reloads is no part of its stop; what was passed on to
-// a command is, since it may end of it.
-func TestReloadSignalsAreNoRungs(t *testing.T) {
+// TestSignalsOutsideTheStop checks that a reload_signal before the stop is not a step, and that a
+// signal which exec forwarded is one: the command can end because of it.
+func TestSignalsOutsideTheStop(t *testing.T) {
 	for _, passed := range []bool{false, true} {
 		r := NewRecorder()
 		r.Emit(event.Spawned{Child: "c", Pid: 1})
@@ -274,11 +279,12 @@ func TestReloadSignalsAreNoRungs(t *testing.T) {
 	}
 }
 
-func TestTooMuchIsLeftOutAndCounted(t *testing.T) {
+// TestMaxEntries checks that entries beyond the limit are left out and counted.
+func TestMaxEntries(t *testing.T) {
 	r := NewRecorder()
 	r.Emit(event.Spawned{Child: "c", Pid: 1})
 	r.Emit(event.SignalReceived{Signal: "SIGTERM"})
-	for i := range limit + 9 {
+	for i := range maxEntries + 9 {
 		r.Emit(
 			event.FDClosed{
 				Owner: "c", Pid: 1, FD: i, Target: strings.Repeat("x", 20), By: event.ByChild,
@@ -286,7 +292,7 @@ func TestTooMuchIsLeftOutAndCounted(t *testing.T) {
 		)
 	}
 	d := r.Report(facts(time.Second))
-	if n := len(d.Children[0].Closed); n != limit-1 || d.Omitted != 10 {
+	if n := len(d.Children[0].Closed); n != maxEntries-1 || d.Omitted != 10 {
 		t.Errorf("%d kept, %d left out", n, d.Omitted)
 	}
 	var page bytes.Buffer
@@ -294,12 +300,12 @@ func TestTooMuchIsLeftOutAndCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	back, err := Read(&page)
-	if err != nil || len(back.Children[0].Closed) != limit-1 {
-		t.Errorf("the page has not all: %v", err)
+	if err != nil || len(back.Children[0].Closed) != maxEntries-1 {
+		t.Errorf("the document in the page is not complete: %v", err)
 	}
 }
 
-// What children chose does nothing in a page and nothing to a terminal.
+// TestHostileTexts checks that texts which children chose have no effect in a page or a terminal.
 func TestHostileTexts(t *testing.T) {
 	const hostile = "</script><script>alert(1)</script>" +
 		"<img src=x onerror=alert(1)>\"'`{{.}}\x1b[2J\xff\u202e\n"
@@ -335,7 +341,7 @@ func TestHostileTexts(t *testing.T) {
 		}
 	}
 	if p := page.String(); strings.Count(p, "<script") != 1 || !utf8.ValidString(p) {
-		t.Error("another script, or no UTF-8")
+		t.Error("the page has another script, or is not UTF-8")
 	}
 	back, err := Read(&page)
 	if err != nil {
@@ -344,7 +350,7 @@ func TestHostileTexts(t *testing.T) {
 	a, _ := json.Marshal(d)
 	b, _ := json.Marshal(back)
 	if !bytes.Equal(a, b) {
-		t.Error("the page has another document in it")
+		t.Error("the document in the page differs")
 	}
 	if err := Text(&text, back); err != nil {
 		t.Fatal(err)
@@ -358,9 +364,10 @@ func TestHostileTexts(t *testing.T) {
 	}
 }
 
+// TestPageNeedsNothingElse checks that the page refers to no other file and has no script.
 func TestPageNeedsNothingElse(t *testing.T) {
 	var page bytes.Buffer
-	if err := Page(&page, aStop()); err != nil {
+	if err := Page(&page, fullStop()); err != nil {
 		t.Fatal(err)
 	}
 	for _, bad := range []string{
@@ -384,13 +391,13 @@ func TestPageNeedsNothingElse(t *testing.T) {
 		"<summary>Not counted", "<summary>Since the start",
 	} {
 		if !strings.Contains(page.String(), want) {
-			t.Errorf("no %q in it", want)
+			t.Errorf("no %q in the page", want)
 		}
 	}
 }
 
 func TestText(t *testing.T) {
-	text := printed(t, aStop())
+	text := printed(t, fullStop())
 	for _, want := range []string{
 		"leaky: exit code 0 after 30 of 1000 ms\n",
 		"in this stop: 2 processes, 2 ended, 0 killed, 2 orphans, 0 findings, 0 left open\n",
@@ -434,12 +441,12 @@ func TestRead(t *testing.T) {
 	} {
 		if _, err := Read(strings.NewReader(tt.text)); err == nil ||
 			!strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%.40q: %v", tt.text, err)
+			t.Errorf("%.40q: got %v, want %q", tt.text, err, tt.want)
 		}
 	}
 	endless := endless{}
 	if _, err := Read(endless); err == nil || !strings.Contains(err.Error(), "larger than") {
-		t.Errorf("endless: %v", err)
+		t.Errorf("endless input: got %v, want an error about its size", err)
 	}
 	d, err := Read(
 		strings.NewReader(
@@ -463,7 +470,7 @@ func (endless) Read(b []byte) (int, error) { return len(b), nil }
 
 // many is the stop of n children.
 func many(n int) *Document {
-	t := newTape()
+	t := newTimedRecorder()
 	for i := range n {
 		t.after(0, event.Spawned{Child: fmt.Sprint("c", i), Pid: 1000 + i, Command: "c"})
 	}
@@ -499,26 +506,26 @@ func many(n int) *Document {
 func TestThousandChildren(t *testing.T) {
 	d := many(1000)
 	c := newChart(d)
-	if len(c.Lanes) != 1+openLanes || len(c.Folded) != mostLanes-openLanes ||
-		c.Hidden != 1000-mostLanes {
+	if len(c.Lanes) != 1+unfoldedLanes || len(c.Folded) != maxLanes-unfoldedLanes ||
+		c.Hidden != 1000-maxLanes {
 		t.Errorf("%d lanes, %d folded, %d hidden", len(c.Lanes), len(c.Folded), c.Hidden)
 	}
 	if c.Lanes[len(c.Lanes)-1].Name != "c999" {
-		t.Errorf("the slowest is not drawn: %s", c.Lanes[len(c.Lanes)-1].Name)
+		t.Errorf("the last lane is %s, want the slowest child, c999", c.Lanes[len(c.Lanes)-1].Name)
 	}
-	// the supervisor's and the axis
-	if n := strings.Count(page(t, d), `class="lane `); n != mostLanes+2 {
+	// The other two are the lane of the supervisor and the axis.
+	if n := strings.Count(page(t, d), `class="lane `); n != maxLanes+2 {
 		t.Errorf("%d lanes in the page", n)
 	}
 }
 
-// TestEqualLanes checks that lanes which took the same are cut at the same number.
+// TestEqualLanes checks that the limit of lanes also holds for stops of equal duration.
 func TestEqualLanes(t *testing.T) {
 	d := many(300)
 	for i := range d.Children {
 		*d.Children[i].Stop = 1
 	}
-	if c := newChart(d); len(c.Lanes)+len(c.Folded) != 1+mostLanes || c.Hidden != 300-mostLanes {
+	if c := newChart(d); len(c.Lanes)+len(c.Folded) != 1+maxLanes || c.Hidden != 300-maxLanes {
 		t.Errorf("%d lanes, %d folded, %d hidden", len(c.Lanes), len(c.Folded), c.Hidden)
 	}
 }

@@ -14,15 +14,15 @@ type (
 		Title   string
 		Columns []column
 		Rows    [][]cell
-		Total   int    // of the rows; Rows can have fewer
-		Summary string // what the rows are; empty: their number
+		Total   int    // number of rows; Rows can have fewer
+		Summary string // shown beside the title; empty: the number of rows
 	}
 	column struct {
-		Name, Class string // n: a number, long: it can wrap
+		Name, Class string // class n: a number; class long: a text that can wrap
 		PageOnly    bool   // the terminal does not show it
 	}
 	cell struct {
-		Text, Tone string // of the tones of a descriptor
+		Text, Tone string // tone: bad, warn or empty
 		Below      string // a second line
 	}
 )
@@ -110,8 +110,8 @@ func (d *Document) childSheet() sheet {
 	}
 	for _, c := range d.Children {
 		row := cells(
-			c.Child, strconv.Itoa(c.Pid), signals(c.Steps), first(c.Steps), maybe(c.Stop),
-			end(c.Exit), strconv.Itoa(c.ClosedN), strconv.Itoa(c.LeftN), number(found[c.Child]),
+			c.Child, strconv.Itoa(c.Pid), signals(c.Steps), firstStepMS(c.Steps), optionalMS(c.Stop),
+			endOf(c.Exit), strconv.Itoa(c.ClosedN), strconv.Itoa(c.LeftN), nonZero(found[c.Child]),
 			string(c.Proof), formatMS(c.User+c.System), fmt.Sprintf("%d KiB", c.MaxRSS),
 		)
 		if c.Restarts > 0 {
@@ -120,18 +120,18 @@ func (d *Document) childSheet() sheet {
 		if c.Exit == nil || c.Exit.Signal == "SIGKILL" {
 			row[5].Tone = "bad"
 		}
-		row[8].Tone = worst(c.Left)
+		row[8].Tone = worstTone(c.Left)
 		row[9].Below = c.NoProof
 		s.add(row)
 		for _, p := range c.Processes {
 			s.add(cells(
-				"└ "+p.Command, strconv.Itoa(p.Pid), "", "", "", fate(p.Exit),
+				"└ "+p.Command, strconv.Itoa(p.Pid), "", "", "", endIfSeen(p.Exit),
 				strconv.Itoa(p.ClosedN), strconv.Itoa(p.LeftN), "", string(p.Proof), "", "",
 			))
 		}
 	}
-	if below := s.Total - len(d.Children); below > 0 {
-		s.Summary += " and " + plural(below, "descendant")
+	if n := s.Total - len(d.Children); n > 0 {
+		s.Summary += " and " + plural(n, "descendant")
 	}
 	return s
 }
@@ -142,8 +142,8 @@ func (d *Document) orphanSheet() sheet {
 	)}
 	for _, o := range d.Orphans {
 		s.add(cells(
-			o.Command, strconv.Itoa(o.Pid), signals(o.Steps), first(o.Steps), maybe(o.Ended),
-			end(o.Exit),
+			o.Command, strconv.Itoa(o.Pid), signals(o.Steps), firstStepMS(o.Steps), optionalMS(o.Ended),
+			endOf(o.Exit),
 		))
 	}
 	return s
@@ -154,13 +154,13 @@ func (d *Document) beforeSheet() sheet {
 		Title: "Ended before the stop", Columns: columns("child", "#pid", "end", "#restarts"),
 	}
 	for _, b := range d.Before {
-		s.add(cells(b.Child, strconv.Itoa(b.Pid), b.Exit.String(), number(b.Restarts)))
+		s.add(cells(b.Child, strconv.Itoa(b.Pid), b.Exit.String(), nonZero(b.Restarts)))
 	}
 	return s
 }
 
-// leftSheet has what leaked and is no finding. A report without findings, as older supervisors
-// wrote it, has all that leaked there.
+// leftSheet has the leaked descriptors that are no findings. In a report of an older supervisor,
+// which has no findings, it has every leaked descriptor.
 func (d *Document) leftSheet() sheet {
 	s := fdSheet("Left open, no finding")
 	for _, c := range d.Children {
@@ -191,7 +191,8 @@ func (d *Document) ownSheet() sheet {
 	return s.sheet()
 }
 
-// uncountedSheet has standard streams, inherited descriptors and those of runtimes.
+// uncountedSheet has descriptors that do not count: standard streams, inherited ones, and those of
+// runtimes.
 func (d *Document) uncountedSheet() sheet {
 	s := fdSheet("Not counted")
 	for _, c := range d.Children {
@@ -221,10 +222,10 @@ func (d *Document) totalSheet() sheet {
 	return s
 }
 
-// fdRows is a table of descriptors that is being made.
+// fdRows builds a table of descriptors, and counts their kinds.
 type fdRows struct {
 	table sheet
-	kinds map[string]int
+	kinds map[string]int // number of descriptors of a kind
 }
 
 func fdSheet(title string) *fdRows {
@@ -236,7 +237,7 @@ func fdSheet(title string) *fdRows {
 	}
 }
 
-// addFD adds a descriptor of a process; f has a pid of its own if a descendant had it.
+// addFD adds a descriptor of a process. f.Pid is set if a descendant had it.
 func (s *fdRows) addFD(owner string, pid int, f FD) {
 	s.kinds[f.Kind]++
 	notes := f.notes()
@@ -244,12 +245,12 @@ func (s *fdRows) addFD(owner string, pid int, f FD) {
 		notes = append([]string{f.Uncounted}, notes...)
 	}
 	s.table.add(cells(
-		owner, number(or(f.Pid, pid)), strconv.Itoa(f.FD), f.Kind, f.Target,
+		owner, nonZero(cmp.Or(f.Pid, pid)), strconv.Itoa(f.FD), f.Kind, f.Target,
 		strings.Join(notes, ", "), string(f.Proof),
 	))
 }
 
-// sheet returns the table, with its kinds: the most frequent one first.
+// sheet returns the table. Its summary has the kinds, the most frequent one first.
 func (s *fdRows) sheet() sheet {
 	names := make([]string, 0, len(s.kinds))
 	for name := range s.kinds {

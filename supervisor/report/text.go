@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 )
 
-// Text prints the document as tables: who took the time and why, then the findings, then the rest.
+// Text prints the document: who took the time and why, then the findings, then the other tables.
 func Text(w io.Writer, d *Document) error {
 	t := newTable(w)
 	reason := d.Signal
@@ -48,21 +48,21 @@ func Text(w io.Writer, d *Document) error {
 	return t.flush()
 }
 
-// budgetSheet has the time of the stop by who took it.
+// budgetSheet has the part of each process in the time of the stop.
 func budgetSheet(d *Document) sheet {
 	s := sheet{Title: "Who took the time", Columns: columns(
 		"who", "#pid", "#ms", "#share", "#signals",
 	)}
 	for _, t := range totals(d.Budget) {
 		s.add(cells(
-			t.Who, number(t.Pid), formatMS(t.Took), fmt.Sprintf("%.1f %%", 100*t.Share),
-			number(t.Steps),
+			t.Who, nonZero(t.Pid), formatMS(t.Took), fmt.Sprintf("%.1f %%", 100*t.Share),
+			nonZero(t.Steps),
 		))
 	}
 	return s
 }
 
-// table prints tables, each with columns of its own.
+// table prints sheets to a terminal. Each has its own width of the columns.
 type table struct {
 	out  io.Writer
 	w    *tabwriter.Writer // to text
@@ -76,7 +76,7 @@ func newTable(out io.Writer) *table {
 	return t
 }
 
-// flush writes what was printed, without the spaces after the last column of a row.
+// flush aligns the rows since the last flush and writes them, without trailing spaces.
 func (t *table) flush() error {
 	if err := t.w.Flush(); t.err == nil {
 		t.err = err
@@ -90,6 +90,7 @@ func (t *table) flush() error {
 	return t.err
 }
 
+// line prints a line outside a table. Its texts are escaped.
 func (t *table) line(format string, args ...any) {
 	for i, a := range args {
 		if s, ok := a.(string); ok {
@@ -101,6 +102,7 @@ func (t *table) line(format string, args ...any) {
 	_ = t.flush()
 }
 
+// row prints a row of a table. Its texts are escaped.
 func (t *table) row(texts ...string) {
 	for i, text := range texts {
 		texts[i] = escaped(text)
@@ -124,17 +126,17 @@ func (t *table) sheet(s sheet) {
 	}
 	t.row(head...)
 	for _, r := range s.Rows {
-		var row, below []string
-		second := false
+		var row, secondLine []string
+		hasSecond := false
 		for i, c := range r {
 			if !s.Columns[i].PageOnly {
-				row, below = append(row, c.Text), append(below, c.Below)
-				second = second || c.Below != ""
+				row, secondLine = append(row, c.Text), append(secondLine, c.Below)
+				hasSecond = hasSecond || c.Below != ""
 			}
 		}
 		t.row(row...)
-		if second {
-			t.row(below...)
+		if hasSecond {
+			t.row(secondLine...)
 		}
 	}
 }

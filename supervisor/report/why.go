@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// mostThreads is the number of threads that an explanation names.
-const mostThreads = 3
+// maxThreads is the number of threads that an explanation names.
+const maxThreads = 3
 
 // explain returns why the stop of a child was slow or not graceful, in sentences. It returns nil
 // if there is nothing to explain.
@@ -18,7 +18,7 @@ func (c *Child) explain(elapsed float64) []string {
 		return nil
 	case c.endedAtOnce():
 		return []string{c.Child + " has no " + c.NoHandler.Signal + " handler: it ended at once, " +
-			cut(c.connections())}
+			cutRequests(c.connections())}
 	case len(c.Slow) > 0:
 		return c.explainSlow(c.Slow[len(c.Slow)-1], elapsed)
 	case c.gotSIGKILL():
@@ -48,18 +48,18 @@ func (c *Child) connections() (n int) {
 	return n
 }
 
-// cut says what an end without a handler did to a number of connections.
-func cut(connections int) string {
-	switch connections {
+// cutRequests says what an end without a signal handler means for n open connections.
+func cutRequests(n int) string {
+	switch n {
 	case 0:
 		return "and would have cut requests in flight"
 	case 1:
 		return "requests in flight on its connection were cut"
 	}
-	return fmt.Sprintf("requests in flight on its %d connections were cut", connections)
+	return fmt.Sprintf("requests in flight on its %d connections were cut", n)
 }
 
-// explainSlow explains a stop by the last thing that was seen of the process.
+// explainSlow explains a slow stop by the last examination of the process.
 func (c *Child) explainSlow(s Slow, elapsed float64) []string {
 	after := s.At - c.Steps[0].At
 	did := "it waited"
@@ -71,16 +71,16 @@ func (c *Child) explainSlow(s Slow, elapsed float64) []string {
 		fmt.Sprintf("%s ms after its first signal %s, with %s ms of CPU used", formatMS(after), did,
 			formatMS(s.CPU)),
 	}
-	for _, t := range s.Threads[:min(len(s.Threads), mostThreads)] {
+	for _, t := range s.Threads[:min(len(s.Threads), maxThreads)] {
 		sentences = append(sentences, thread(t))
 	}
-	if more := len(s.Threads) - mostThreads; more > 0 {
+	if more := len(s.Threads) - maxThreads; more > 0 {
 		sentences = append(sentences, plural(more, "more thread"))
 	}
 	return sentences
 }
 
-// reaction says how a process whose stop is slow treats a signal.
+// reaction says how a process handles a signal, in a stop that is slow.
 func reaction(signal, disposition string) string {
 	switch disposition {
 	case "caught":
@@ -108,8 +108,8 @@ func (c *Child) outcome(elapsed float64) string {
 	return "it ended after " + formatMS(c.took(elapsed)) + " ms"
 }
 
-// thread says what a thread did, which the process loop reports as "14 sleeps in …" or
-// "sh (pid 14): 14 sleeps in …".
+// thread returns the report of the process loop about a thread as a phrase. The report is "14
+// sleeps in …", or "sh (pid 14): 14 sleeps in …" for a thread of a descendant.
 func thread(text string) string {
 	if text != "" && '0' <= text[0] && text[0] <= '9' {
 		return "thread " + text
@@ -117,8 +117,8 @@ func thread(text string) string {
 	return text
 }
 
-// mostExplained is the number of explanations that a person gets.
-const mostExplained = 20
+// maxExplained is the number of explanations that a page or a terminal shows.
+const maxExplained = 20
 
 // explanations returns the sentences about each child, the slowest child first, and the number of
 // explanations beyond [mostExplained]. Children with the same single sentence share it.
@@ -151,7 +151,7 @@ func explanations(d *Document) (all [][]string, more int) {
 		}
 		all = append(all, why)
 	}
-	shown := min(len(all), mostExplained)
+	shown := min(len(all), maxExplained)
 	return all[:shown], len(all) - shown
 }
 

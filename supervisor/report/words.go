@@ -14,7 +14,7 @@ import (
 // self is the name of the supervisor in the budget.
 const self = "supervisor"
 
-// fdOf returns a descriptor without its time.
+// fdOf returns the descriptor of an event, without its time.
 func fdOf(e event.FDClosed) FD {
 	d := e.Detail
 	return FD{
@@ -61,58 +61,52 @@ func (f FD) notes() (n []string) {
 func signals(steps []Step) string {
 	names := make([]string, len(steps))
 	for i, r := range steps {
-		names[i] = short(r.Signal)
+		names[i] = shortSignal(r.Signal)
 	}
 	return strings.Join(names, " ")
 }
 
-func short(signal string) string { return strings.TrimPrefix(signal, "SIG") }
+func shortSignal(signal string) string { return strings.TrimPrefix(signal, "SIG") }
 
-func first(steps []Step) string {
+func firstStepMS(steps []Step) string {
 	if len(steps) == 0 {
 		return ""
 	}
 	return formatMS(steps[0].At)
 }
 
-// end tells how a process ended.
-func end(e *event.Exit) string {
+// endOf returns how a process ended. A process that was not reaped survived.
+func endOf(e *event.Exit) string {
 	if e == nil {
 		return "survived"
 	}
 	return e.String()
 }
 
-// fate tells how a descendant ended, if that is known.
-func fate(e *event.Exit) string {
+// endIfSeen returns how a descendant ended. The supervisor does not see every exit of one.
+func endIfSeen(e *event.Exit) string {
 	if e == nil {
 		return "unseen"
 	}
 	return e.String()
 }
 
-func maybe(ms *float64) string {
+func optionalMS(ms *float64) string {
 	if ms == nil {
 		return ""
 	}
 	return formatMS(*ms)
 }
 
-func or(a, b int) int {
-	if a != 0 {
-		return a
-	}
-	return b
-}
-
-func number(n int) string {
+// nonZero returns a number as text. 0 is an empty cell.
+func nonZero(n int) string {
 	if n == 0 {
 		return ""
 	}
 	return strconv.Itoa(n)
 }
 
-// formatMS is a time as a person reads it: three digits say enough.
+// formatMS returns a time in ms with three digits, or with all digits of its integer part.
 func formatMS(ms float64) string {
 	switch {
 	case ms >= 100 || ms <= -100 || ms == float64(int64(ms)):
@@ -123,14 +117,13 @@ func formatMS(ms float64) string {
 	return strconv.FormatFloat(ms, 'f', 2, 64)
 }
 
-// escaped escapes what a terminal would act upon; anybody may have chosen the
-// text.
+// escaped escapes characters that a terminal would act upon. A child may have chosen the text.
 func escaped(s string) string {
 	return termtext.Escape(strings.ReplaceAll(s, "\n", " ⏎ "))
 }
 
-// harmful reports whether a finding of a kind lost data or reset clients. The other kinds left
-// something open, and did no harm that the supervisor saw.
+// harmful reports whether a finding of a kind means that data was lost or clients were reset. The
+// other kinds are descriptors that were left open without such a loss.
 func harmful(finding string) bool {
 	switch findings.Kind(finding) {
 	case findings.UnreadData, findings.UnsentData, findings.ClientsWaiting:
@@ -139,15 +132,17 @@ func harmful(finding string) bool {
 	return false
 }
 
-// took returns how long a stop took: as the process loop measured it, else from the first signal.
+// took returns how long the stop of a process took, in ms. It is the time that the process loop
+// measured, or else the time since the first signal.
 func (x *Child) took(elapsed float64) float64 {
 	if x.Stop != nil {
 		return *x.Stop
 	}
-	return took(x.Steps, x.Ended, elapsed)
+	return stopDuration(x.Steps, x.Ended, elapsed)
 }
 
-func took(steps []Step, ended *float64, elapsed float64) float64 {
+// stopDuration returns the time in ms from the first signal to the end, or to the end of the stop.
+func stopDuration(steps []Step, ended *float64, elapsed float64) float64 {
 	if len(steps) == 0 {
 		return 0
 	}
@@ -169,8 +164,8 @@ func (f FD) tone() string {
 	return "warn"
 }
 
-// worst returns the worst tone of descriptors.
-func worst(fds []FD) (tone string) {
+// worstTone returns the worst tone of descriptors.
+func worstTone(fds []FD) (tone string) {
 	for _, f := range fds {
 		switch f.tone() {
 		case "bad":

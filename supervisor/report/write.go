@@ -20,21 +20,21 @@ import (
 
 // File is a report that is being written.
 type File struct {
-	path, temp string // temp: what is renamed to path in the end; empty: path is written to itself
+	path, temp string // temp is renamed to path at the end; empty: path is written directly
 	page       bool
 	fd         int
-	books      fdledger.Registrar
+	ledger     fdledger.Registrar
 }
 
 // Create opens the file of a report. A regular file gets its name when it is complete, so that
 // nobody reads a part of it. Other files, such as /dev/stdout or a FIFO, are written directly.
 // Create returns when ctx ends at the latest, because a file system can block.
-func Create(ctx context.Context, path string, books fdledger.Registrar) (*File, error) {
-	f := &File{path: path, page: strings.HasSuffix(path, ".html"), books: books}
+func Create(ctx context.Context, path string, ledger fdledger.Registrar) (*File, error) {
+	f := &File{path: path, page: strings.HasSuffix(path, ".html"), ledger: ledger}
 	if err := runBounded(ctx, f.create); err != nil {
 		return nil, err
 	}
-	books.Opened(f.fd, "file", path)
+	ledger.Opened(f.fd, "file", path)
 	return f, nil
 }
 
@@ -50,7 +50,7 @@ func (f *File) create() error {
 	case !info.Mode().IsRegular() || isStandardStream(f.path):
 		return f.open(f.path, unix.O_APPEND)
 	}
-	// the link stays, what it leads to is new
+	// A symbolic link stays; the file that it refers to is replaced.
 	if f.path, err = filepath.EvalSymlinks(f.path); err != nil {
 		return err
 	}
@@ -61,10 +61,10 @@ func (f *File) create() error {
 	return nil
 }
 
-var errLate = errors.New("its time was over before it was written")
+var errLate = errors.New("the report was not written in time")
 
-// runBounded abandons a function that does not return in time. It waits for a file system, and only
-// the end of the process ends that.
+// runBounded calls do, and abandons it if it does not return in time: a system call that waits for
+// a file system ends with the process only.
 func runBounded(ctx context.Context, do func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- do() }()
@@ -74,22 +74,22 @@ func runBounded(ctx context.Context, do func() error) error {
 	case <-ctx.Done():
 	}
 	select {
-	case err := <-done: // it had an eye on the time itself
+	case err := <-done: // do has ended at the deadline by itself
 		return err
-	case <-time.After(patience):
+	case <-time.After(pollInterval):
 		return errLate
 	}
 }
 
-// isStandardStream reports whether a path names a descriptor: the file behind /dev/stdout has other
-// writers, so it must not be replaced.
+// isStandardStream reports whether a path can name an open descriptor, such as /dev/stdout. The
+// file of the descriptor has other writers, so it must not be replaced.
 func isStandardStream(path string) bool {
 	abs, err := filepath.Abs(path)
 	return err != nil || strings.HasPrefix(abs, "/dev/") || strings.HasPrefix(abs, "/proc/")
 }
 
 func (f *File) openTemp() error {
-	// Not our pid: each container that writes here is 1.
+	// The name is random. A pid is not unique: in each container the supervisor has pid 1.
 	f.temp = filepath.Join(filepath.Dir(f.path), fmt.Sprintf(".report-%016x", rand.Uint64()))
 	return f.open(f.temp, unix.O_CREAT|unix.O_EXCL)
 }
@@ -122,7 +122,7 @@ func (f *File) Write(ctx context.Context, d *Document) error {
 	if err == errLate {
 		return err
 	}
-	if e := f.books.Close(f.fd, func() error { return unix.Close(f.fd) }); err == nil && e != nil {
+	if e := f.ledger.Close(f.fd, func() error { return unix.Close(f.fd) }); err == nil && e != nil {
 		err = &fs.PathError{Op: "close", Path: f.path, Err: e}
 	}
 	if f.temp == "" {
@@ -168,16 +168,17 @@ func (f *File) write(ctx context.Context, b []byte) error {
 	return nil
 }
 
-// patience is how long the reader of a pipe may take before its time is looked
-// at again. That of [File.Write] has to end a little before it is given up.
-const patience = 20 * time.Millisecond
+// pollInterval is the time after which a blocked write compares the deadline again. The write gives
+// up one interval before the deadline, and runBounded one interval after it.
+const pollInterval = 20 * time.Millisecond
 
+// wait waits until the file can be written, for a part of pollInterval at most.
 func (f *File) wait(ctx context.Context) error {
-	if until, ok := ctx.Deadline(); ok && time.Until(until) < patience {
+	if until, ok := ctx.Deadline(); ok && time.Until(until) < pollInterval {
 		return fmt.Errorf("cannot write %s: its reader is too slow", f.path)
 	}
 	_, err := unix.Poll(
-		[]unix.PollFd{{Fd: int32(f.fd), Events: unix.POLLOUT}}, int(patience.Milliseconds())/4,
+		[]unix.PollFd{{Fd: int32(f.fd), Events: unix.POLLOUT}}, int(pollInterval.Milliseconds())/4,
 	)
 	if err != nil && err != unix.EINTR {
 		return fmt.Errorf("cannot wait for %s: %w", f.path, err)

@@ -14,28 +14,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shelf is books that only count.
-type shelf struct{ opened, closed int }
+// countingLedger is a registrar of descriptors that only counts.
+type countingLedger struct{ opened, closed int }
 
-func (s *shelf) OpenedInternal(fd int, kind, target string) {
+func (s *countingLedger) OpenedInternal(fd int, kind, target string) {
 	s.Opened(fd, kind, target)
 }
 
-func (s *shelf) Opened(int, string, string) { s.opened++ }
-func (s *shelf) Close(_ int, close func() error) error {
+func (s *countingLedger) Opened(int, string, string) { s.opened++ }
+func (s *countingLedger) Close(_ int, close func() error) error {
 	s.closed++
 	return close()
 }
 
-// written writes a report within a second.
-func written(t *testing.T, path string) error {
+// writeReport writes a report to a path, with a timeout of one second.
+func writeReport(t *testing.T, path string) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	var s shelf
+	var s countingLedger
 	f, err := Create(ctx, path, &s)
 	if err == nil {
-		err = f.Write(ctx, aStop())
+		err = f.Write(ctx, fullStop())
 	}
 	if s.opened != s.closed {
 		t.Errorf("%s: %d opened, %d closed", path, s.opened, s.closed)
@@ -54,8 +54,8 @@ func TestWrite(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"stop.json", "stop.html", strings.Repeat("ñ", 125) + ".html"} {
 		path := filepath.Join(dir, name)
-		for _, mode := range []fs.FileMode{0, 0o640} { // new, then in place of an older one
-			check(t, written(t, path))
+		for _, mode := range []fs.FileMode{0, 0o640} { // a new file, then one that replaces a report
+			check(t, writeReport(t, path))
 			f, err := os.Open(path)
 			check(t, err)
 			d, err := Read(f)
@@ -70,18 +70,19 @@ func TestWrite(t *testing.T) {
 		}
 	}
 	if all, _ := os.ReadDir(dir); len(all) != 3 {
-		t.Errorf("something else is there: %v", all)
+		t.Errorf("the directory has other files: %v", all)
 	}
 }
 
-// A link stays one; the page or not is what the given name says.
+// TestWriteThroughLink checks that a symbolic link stays a link, and that its own name decides the
+// form of the document.
 func TestWriteThroughLink(t *testing.T) {
 	dir := t.TempDir()
 	check(t, os.Mkdir(filepath.Join(dir, "sub"), 0o755))
 	target, link := filepath.Join(dir, "sub", "target"), filepath.Join(dir, "stop.html")
 	check(t, os.WriteFile(target, []byte("old"), 0o644))
 	check(t, os.Symlink(target, link))
-	check(t, written(t, link))
+	check(t, writeReport(t, link))
 	if info, err := os.Lstat(link); err != nil || info.Mode().Type() != fs.ModeSymlink {
 		t.Errorf("the link is %v, %v", info.Mode(), err)
 	}
@@ -90,7 +91,8 @@ func TestWriteThroughLink(t *testing.T) {
 	}
 }
 
-func TestWriteWhereItCannotBe(t *testing.T) {
+// TestWriteErrors checks the error for paths that cannot be written.
+func TestWriteErrors(t *testing.T) {
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "fifo")
 	check(t, unix.Mkfifo(fifo, 0o600))
@@ -100,7 +102,7 @@ func TestWriteWhereItCannotBe(t *testing.T) {
 		): unix.ENOENT,
 		"/proc/version": unix.EACCES, "/proc/stop.json": unix.ENOENT,
 	} {
-		if err := written(t, path); !errors.Is(err, want) && !errors.Is(err, unix.EROFS) &&
+		if err := writeReport(t, path); !errors.Is(err, want) && !errors.Is(err, unix.EROFS) &&
 			!(path == "/proc/version" && errors.Is(err, unix.EIO)) {
 			t.Errorf("%s: %v, want %v", path, err, want)
 		} else if !strings.Contains(err.Error(), path) {
@@ -112,29 +114,29 @@ func TestWriteWhereItCannotBe(t *testing.T) {
 	}
 }
 
-// What could not be written whole leaves the older one as it was.
+// TestWriteOnFullDisk checks that a failed write leaves the older report unchanged.
 func TestWriteOnFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "stop.json")
 	check(t, os.WriteFile(path, []byte("old"), 0o644))
-	f, err := Create(t.Context(), path, &shelf{})
+	f, err := Create(t.Context(), path, &countingLedger{})
 	check(t, err)
 	full, err := unix.Open("/dev/full", unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	check(t, err)
 	defer unix.Close(full)
 	check(t, unix.Dup3(full, f.fd, unix.O_CLOEXEC))
-	if err := f.Write(t.Context(), aStop()); !errors.Is(err, unix.ENOSPC) {
+	if err := f.Write(t.Context(), fullStop()); !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("got %v", err)
 	}
 	if b, _ := os.ReadFile(path); string(b) != "old" {
-		t.Errorf("it became %.40q", b)
+		t.Errorf("the older report became %.40q", b)
 	}
 	if all, _ := os.ReadDir(dir); len(all) != 1 {
 		t.Errorf("something is left: %v", all)
 	}
 }
 
-// A reader that does not read costs the time that there is, not more.
+// TestWriteToSlowReader checks that a write to a full FIFO ends at the deadline.
 func TestWriteToSlowReader(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	check(t, unix.Mkfifo(fifo, 0o600))
@@ -147,19 +149,20 @@ func TestWriteToSlowReader(t *testing.T) {
 	for err == nil {
 		_, err = unix.Write(fd, make([]byte, 4096))
 	}
-	if err := written(t, fifo); err == nil || !strings.Contains(err.Error(), "too slow") {
+	if err := writeReport(t, fifo); err == nil || !strings.Contains(err.Error(), "too slow") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// The file behind /dev/stdout belongs to others, who go on with it.
+// TestWriteToDescriptorAppends checks that a report is appended to the file of a descriptor, which
+// has other writers.
 func TestWriteToDescriptorAppends(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "out"))
 	check(t, err)
 	defer f.Close()
 	_, err = f.WriteString("before\n")
 	check(t, err)
-	check(t, written(t, filepath.Join("/dev/fd", itoa(f.Fd()))))
+	check(t, writeReport(t, filepath.Join("/dev/fd", itoa(f.Fd()))))
 	b, err := os.ReadFile(f.Name())
 	check(t, err)
 	if s := string(b); !strings.HasPrefix(s, "before\n{") || !strings.HasSuffix(s, "}\n") {
@@ -167,10 +170,10 @@ func TestWriteToDescriptorAppends(t *testing.T) {
 	}
 }
 
-func itoa(fd uintptr) string { return number(int(fd)) }
+func itoa(fd uintptr) string { return nonZero(int(fd)) }
 
-// A file system that hangs holds nobody up.
-func TestWithin(t *testing.T) {
+// TestRunBounded checks that a call which does not return is abandoned.
+func TestRunBounded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	hang := make(chan struct{})
 	cancel()
