@@ -11,8 +11,8 @@ import (
 	"tp0/supervisor/event"
 )
 
-// runActors runs the actors until the orchestrator ends, which is the only one that ends by itself.
-// Then the group interrupts the others and waits for them.
+// runActors runs the actors until one of them ends. Only the orchestrator ends by itself. Then the
+// group interrupts the others and waits for them.
 func (a *app) runActors(s *signals, handle func(unix.Signal)) {
 	var g oklog.Group
 	g.Add(a.orchestrator.Supervise, func(error) {
@@ -35,8 +35,8 @@ func (a *app) runActors(s *signals, handle func(unix.Signal)) {
 	}
 }
 
-// withoutRepeats returns a function that calls handle unless the signal is a repetition. The kept
-// signals were compared at their arrival already.
+// withoutRepeats returns a function that calls handle unless the signal is a repetition. It does
+// not check the kept signals, which come first: they were checked when they arrived.
 func (a *app) withoutRepeats(s *signals, handle func(unix.Signal)) func(unix.Signal) {
 	kept := len(s.kept)
 	return func(sig unix.Signal) {

@@ -10,8 +10,8 @@ import (
 	"tp0/supervisor/process/spawn"
 )
 
-// init keeps the main thread for the start verb, which needs it: only an init function is sure
-// to run on the main thread.
+// init locks the main thread for the start verb, which must run on it. Only an init
+// function runs on the main thread for certain.
 func init() { runtime.LockOSThread() }
 
 // Main runs the verb that args name, without the name of the program, and returns the exit
@@ -21,7 +21,7 @@ func Main(args []string, version string) int {
 		return spawn.RunStartVerb(args[1:])
 	}
 	runtime.UnlockOSThread()
-	signals := catchSignals() // first: from now on a signal is a request and does not end us
+	signals := catchSignals() // first: a signal before this call ends the process
 	return cli.Main(args, cli.Program{
 		Version: version,
 		Stdin:   os.Stdin,

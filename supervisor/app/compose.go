@@ -34,10 +34,10 @@ type app struct {
 
 	guard  *guard.Guard
 	nullFD int  // standard input of the children; -1: none is open
-	failed bool // there was an internal fault
+	failed bool // an internal fault was reported
 }
 
-// sinks take the events.
+// sinks has the sinks of events, and the settings of the log.
 type sinks struct {
 	log           *eventlog.Log
 	logSink       event.Sink // log, or the filter in front of it
@@ -46,7 +46,7 @@ type sinks struct {
 	startupMemory *startupMemory
 }
 
-// parts are the actors and what they share. build creates them.
+// parts has the actors and the objects that they share. build creates them.
 type parts struct {
 	ledger         *fdledger.Ledger
 	relay          *output.Relay
@@ -66,19 +66,19 @@ type loader struct {
 	threads      *limits.Reservation
 }
 
-// settings are what the command line asks for.
+// settings has the values of the command line.
 type settings struct {
 	version    string
 	strict     bool
 	pidFile    *pidFile // nil: none was written
-	reportPath string   // empty: as the configuration says
+	reportPath string   // empty: the path of the configuration
 	// terminationLog is the path of the file that gets the summary of the stop, if it exists.
 	terminationLog string
-	exitCode       func(fdledger.Result) int // of the supervisor
+	exitCode       func(fdledger.Result) int // the exit code of the supervisor
 }
 
-// newApp returns an app that has its guard and no other part. With leaveDescendants the guard
-// leaves the orphans of the last child alone.
+// newApp returns an app with its guard and its sinks. build creates the other parts. With
+// leaveDescendants the guard does not end orphans.
 func newApp(leaveDescendants bool, version string) *app {
 	log := eventlog.New()
 	a := &app{
@@ -105,11 +105,11 @@ func newApp(leaveDescendants bool, version string) *app {
 	return a
 }
 
-// stdinFromNull asks build for a standard input of the children that is /dev/null.
+// stdinFromNull asks build to open /dev/null as the standard input of the children.
 const stdinFromNull = -1
 
-// openLedger creates the fd ledger and the relay, which every other part needs. From now on each
-// descriptor that is opened must be in the ledger.
+// openLedger creates the fd ledger and the relay, which every other part needs. Each descriptor
+// that is opened later must be in the ledger.
 func (a *app) openLedger() error {
 	a.ledger = fdledger.New(a)
 	a.relay = output.NewRelay(
@@ -123,8 +123,8 @@ func (a *app) openLedger() error {
 	return a.ledger.Baseline()
 }
 
-// build creates the other parts and connects them. It adds to the options what is the same for run
-// and exec.
+// build creates the other parts and connects them. It sets the options that run and exec have in
+// common. p are the options of the process loop, f those of the orchestrator.
 func (a *app) build(p process.Options, f orchestrator.Options) (err error) {
 	f.ListenNotify = func(take func([]int, notify.Message)) (orchestrator.Notifier, error) {
 		return notify.Listen(a.ledger, take)

@@ -19,8 +19,8 @@ import (
 	"tp0/supervisor/process/spawn"
 )
 
-// execute runs one command without a file. It is run with a configuration of one child, which
-// inherits the standard streams.
+// execute runs one command without a configuration file, as the only child of a configuration that
+// config makes. The command inherits the standard streams.
 func execute(o cli.ExecOptions, s *signals, version string) int {
 	parent := os.Getppid()
 	atTerminal := spawn.HasTerminal()
@@ -33,11 +33,11 @@ func execute(o cli.ExecOptions, s *signals, version string) int {
 	var remote bool
 	var err error
 	e.guard.SetDeadline(o.Deadline)
-	s.during(func() {
+	s.during(func() { // a file system can block the look-up
 		if path, err = lookPath(o.Command[0]); err == nil {
 			remote = config.IsRemote(path)
 		}
-	}, func(sig os.Signal) { // a file system can block
+	}, func(sig os.Signal) {
 		if e.stops(sig) {
 			e.guard.Arm()
 		}
@@ -63,13 +63,14 @@ func execute(o cli.ExecOptions, s *signals, version string) int {
 	return e.disarm(code)
 }
 
-// prepare creates everything that the command needs.
+// prepare creates all parts of the app.
 func (e *execution) prepare(
 	s *signals, path string, remote bool, loop process.Options, atTerminal bool,
 ) (err error) {
 	o := e.opt
 	if o.Session {
-		// The new session is an orphaned group, which ignores the stop signals of a terminal.
+		// The kernel discards these signals for an orphaned process group, as that of a new session
+		// is (signal(7), setpgid(2)). SIGSTOP works there.
 		for _, sig := range []unix.Signal{unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU} {
 			if _, given := o.Rewrite[sig]; !given {
 				o.Rewrite[sig] = unix.SIGSTOP
@@ -121,8 +122,8 @@ func (e *execution) config(path string, remote bool) *config.Config {
 		config.Log{Level: level, Format: "text", FDs: event.LogChildren}, e.rewrite(unix.SIGTERM))
 }
 
-// traceFrom returns the proof that the command needs from its start on. Strict needs all of it,
-// because the command can end by itself.
+// traceFrom returns [event.ProofExact] with --strict: the command is then traced from its start on,
+// because it can end by itself, without a stop.
 func (e *execution) traceFrom() event.Proof {
 	if e.opt.Strict {
 		return event.ProofExact
@@ -131,7 +132,7 @@ func (e *execution) traceFrom() event.Proof {
 }
 
 // lookPath looks up a command as execvp(3) does. A command with a slash is returned as it is, and
-// execve(2) finds out whether it is there.
+// execve(2) fails if it does not exist.
 func lookPath(command string) (string, error) {
 	if strings.Contains(command, "/") {
 		return command, nil

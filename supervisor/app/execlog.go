@@ -15,8 +15,8 @@ import (
 	"tp0/supervisor/termtext"
 )
 
-// execFilter is the sink in front of the log of exec. It passes on what a person must act on,
-// collects the rows of the table of --strict, and starts the stop of --term-after.
+// execFilter is the sink in front of the log of exec. It passes on the events that a person must
+// act on, collects the rows of the table of --strict, and starts the stop of --term-after.
 type execFilter struct{ *execution }
 
 // Emit implements [event.Sink].
@@ -35,7 +35,7 @@ func (s *execFilter) Emit(e event.Event) {
 			)
 			return
 		}
-	case event.Failed, event.UnexpectedEnd: // the exit code tells it
+	case event.Failed, event.UnexpectedEnd: // the exit code says it
 		return
 	case event.Reaped:
 		if s.opt.Verbose == 0 {
@@ -56,7 +56,7 @@ func (s *execFilter) Emit(e event.Event) {
 	case event.ShutdownComplete:
 		s.unproven = x.UnprovenNames
 		if s.opt.Strict && s.opt.Verbose == 0 {
-			return // the last line of the table tells it
+			return // the last line of the table says it
 		}
 	}
 	s.log.Emit(e)
@@ -84,7 +84,7 @@ func (s *execFilter) termAfter() {
 // rowOf returns the row of a finding.
 func rowOf(e event.FDClosed) row {
 	process := e.Process
-	if e.Process = ""; process == "" { // the column PROCESS tells it
+	if e.Process = ""; process == "" { // the column PROCESS has it
 		process = e.Owner
 	}
 	return row{
@@ -97,8 +97,8 @@ func rowOf(e event.FDClosed) row {
 // maxAdvice is the number of findings that the table explains.
 const maxAdvice = 10
 
-// writeTable prints the table of --strict, if it has rows, what to do about the findings, and the
-// verdict. Names come from the command, so they are escaped.
+// writeTable prints the table of --strict if it has rows, then the advice for each finding, then
+// the verdict. Names are escaped, because the command can choose them.
 func writeTable(w io.Writer, rows []row, unproven []string, v event.Verdict, code int) {
 	if len(rows) > 0 {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

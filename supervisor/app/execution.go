@@ -25,7 +25,7 @@ type execution struct {
 	notReady  bool        // the command was not ready in time
 }
 
-// row is a row of the table of --strict: a finding, or a process that was left.
+// row is a row of the table of --strict: a finding, or a process that survived the stop.
 type row struct{ process, fd, kind, target, finding, notes, advice string }
 
 // rewrite returns the signal that the command gets in place of sig; 0 is no signal.
@@ -52,9 +52,10 @@ func (e *execution) handleSignal(sig unix.Signal) {
 	e.orchestrator.Forward(sig, e.rewrite(sig))
 }
 
-// code returns the exit code: the command's own, unless the stop has one that goes before it.
+// code returns the exit code. An exit code of the stop other than 0 has priority over that of the
+// command.
 func (e *execution) code(o fdledger.Result) int {
-	o.Failed = e.notReady // the end of the command is told by its own code
+	o.Failed = e.notReady // a failure of the command itself has the code of the command
 	if code := o.Code(); code != exitcode.OK {
 		return code
 	}

@@ -55,7 +55,7 @@ func setFindings(p *findings.Policy, flags findings.Policy) {
 	p.Allow = append(p.Allow, flags.Allow...)
 }
 
-// reload loads the configuration again. Its error is for the log.
+// reload loads the configuration again. The text of its error is for the log.
 func (a *app) reload(o cli.RunOptions) (*config.Config, error) {
 	l := a.load(o)
 	if l.sources != nil {
@@ -98,7 +98,7 @@ func threadNeedsOf(cfg *config.Config, needs limits.ThreadNeeds) limits.ThreadNe
 	return needs
 }
 
-// configEdited is called when a file of the configuration changed.
+// configEdited starts a reload. The watcher calls it when a file of the configuration changed.
 func (a *app) configEdited() {
 	a.Emit(event.ConfigEdited{})
 	a.orchestrator.Reload()

@@ -34,9 +34,9 @@ func (e *pidFileInUse) Error() string {
 		"use another --pid-file", e.path, e.pid)
 }
 
-// writePidFile writes our pid to a file. The file appears under its name with its content, by a
-// rename(2), so no reader sees a part of it and no symbolic link is followed. An existing file is
-// replaced only if it is the pid file of a process that has ended.
+// writePidFile writes the pid of the supervisor to a file. The file appears under its name with its
+// content, by a rename(2), so no reader sees a part of it and no symbolic link is followed. An
+// existing file is replaced only if it is the pid file of a process that has ended.
 func writePidFile(path string) (*pidFile, error) {
 	exists, err := checkPidFile(path)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	hclconfig "tp0/supervisor/config/hcl"
 )
 
-// refuse prints why nothing was started, and returns code.
+// refuse prints the error that prevents the start of the children, and returns code.
 func refuse(err error, code int) int {
 	var faults *hclconfig.Faults
 	if errors.As(err, &faults) {
@@ -19,7 +19,8 @@ func refuse(err error, code int) int {
 	return code
 }
 
-// refuse does the same for an app that was built in part. It removes the files of the sockets.
+// refuse does the same for an app of which only some parts exist. It also closes the sockets, which
+// removes the files of unix sockets.
 func (a *app) refuse(err error, code int) int {
 	if a.sockets != nil {
 		a.sockets.Keep(func(string) bool { return false })

@@ -9,10 +9,10 @@ import (
 
 // repeatWindow is the time after a request within which an equal request is a repetition.
 // timeout(1) signals a process and then its group, a terminal signals the foreground group, and
-// wrappers forward their signals, so we get one request twice.
+// wrappers forward their signals, so one request can arrive twice.
 const repeatWindow = 500 * time.Millisecond
 
-// repeats has the last stop signal. The time is that of its arrival, not of its handling.
+// repeats has the last stop signal that was not a repetition, and the time of its arrival.
 type repeats struct {
 	last unix.Signal
 	at   time.Time

@@ -11,8 +11,8 @@ import (
 	"tp0/supervisor/report"
 )
 
-// result returns the last event and the result of the stop. openFDs is the number of our own
-// descriptors that are still to be closed.
+// result returns the last event and the result of the stop. openFDs is the number of descriptors
+// that the supervisor closes later. They count as closed.
 func (a *app) result(openFDs int) (event.ShutdownComplete, fdledger.Result) {
 	outcome, complete := a.orchestrator.Result(), a.orchestrator.Summary()
 	complete.Opened, complete.Closed = a.ledger.Counts()
@@ -23,11 +23,12 @@ func (a *app) result(openFDs int) (event.ShutdownComplete, fdledger.Result) {
 	return complete, outcome
 }
 
-// lastLineReserve is kept of the deadline for the last line. Each flush gets it even if the
-// deadline has passed.
+// lastLineReserve is the end of the deadline, which is reserved for the last line. A flush takes
+// this time at most if the deadline has passed.
 const lastLineReserve = 50 * time.Millisecond
 
-// flush calls do with a context that ends reserve before the deadline.
+// flush calls do with a context that ends reserve before the deadline, and not before
+// lastLineReserve from now.
 func (a *app) flush(do func(context.Context) error, reserve time.Duration) error {
 	until := a.orchestrator.Deadline().Add(-reserve)
 	if least := time.Now().Add(lastLineReserve); until.Before(least) {
@@ -38,7 +39,8 @@ func (a *app) flush(do func(context.Context) error, reserve time.Duration) error
 	return do(ctx)
 }
 
-// openReport opens the file of the report, and returns nil if there is none. The ledger is checked
+// openReport opens the file of the report. It returns nil if no report is configured or its file
+// cannot be opened. The ledger is checked
 // while the file is open, because the report has the result of the check.
 func (a *app) openReport() *report.File {
 	path := a.reportPath
@@ -62,8 +64,8 @@ func (a *app) openReport() *report.File {
 // reportTimeout limits the write of the report: its file can be a pipe that nobody reads.
 const reportTimeout = time.Second
 
-// writeReport writes the report and closes its file; nil is no report. openFDs is the number of our
-// own descriptors that are still to be closed.
+// writeReport writes the report and closes its file. A nil file is no report. openFDs is as for
+// result.
 func (a *app) writeReport(file *report.File, openFDs int) {
 	if file == nil {
 		return
@@ -92,12 +94,13 @@ func (a *app) writeReport(file *report.File, openFDs int) {
 	}
 }
 
-// warnReport reports why there is no report.
+// warnReport logs why no report was written.
 func (a *app) warnReport(err error) {
 	a.Emit(event.Warning{What: "report not written", Reason: err.Error()})
 }
 
-// openTerminationLog opens the file for the summary of the stop; nil: there is none.
+// openTerminationLog opens the file for the summary of the stop. It returns nil if that file does
+// not exist or cannot be opened.
 func (a *app) openTerminationLog() (l *terminationLog) {
 	_ = a.flush(func(ctx context.Context) error {
 		l = openTerminationLog(ctx, a.terminationLog, a.ledger)
@@ -106,7 +109,7 @@ func (a *app) openTerminationLog() (l *terminationLog) {
 	return l
 }
 
-// writeTerminationLog writes the summary of the stop; nil is no file.
+// writeTerminationLog writes the summary of the stop. A nil l is no file.
 func (a *app) writeTerminationLog(l *terminationLog) {
 	if l == nil {
 		return

@@ -24,20 +24,20 @@ import (
 	"tp0/supervisor/watch"
 )
 
-// run runs the children of a configuration, and returns the exit code when none runs any more.
+// run runs the children of a configuration until the stop has ended, and returns the exit code.
 func run(o cli.RunOptions, s *signals, version string) int {
-	begun := time.Now()
-	told, untold := notify.TakeEnvironment()
+	start := time.Now()
+	manager, managerErr := notify.TakeEnvironment()
 	a := newApp(false, version)
 	a.reportPath, a.strict = o.Report, o.Strict
 	var first loadResult
 	done := make(chan struct{})
-	go func() { // a file system can block, and a signal must end us all the same
+	go func() { // a file system can block the load, and a stop signal must not wait for it
 		defer close(done)
 		first = a.load(o)
 	}()
 	if sig := s.await(done, loadGrace); sig != nil {
-		return a.endEarly(sig, begun)
+		return a.endEarly(sig, start)
 	}
 	if first.err != nil {
 		return refuse(first.err, exitcode.Usage)
@@ -45,7 +45,9 @@ func run(o cli.RunOptions, s *signals, version string) int {
 	a.configure(first.cfg)
 	code := exitcode.OK
 	ready := false
-	s.during(func() { code, ready = a.prepare(o, s, first, told, untold) }, func(sig os.Signal) {
+	s.during(func() {
+		code, ready = a.prepare(o, s, first, manager, managerErr)
+	}, func(sig os.Signal) {
 		if isStopSignal(sig) {
 			a.guard.Arm()
 		}
@@ -61,13 +63,13 @@ func run(o cli.RunOptions, s *signals, version string) int {
 // then the log has the format of the configuration.
 const loadGrace = 200 * time.Millisecond
 
-// prepare creates and opens everything that the first child needs. If ready is false, code is the
-// exit code.
+// prepare creates all parts of the app and writes the pid file. manager is the environment of the
+// service manager, managerErr the fault in it. If ready is false, code is the exit code.
 func (a *app) prepare(
-	o cli.RunOptions, s *signals, first loadResult, told notify.Environment, untold error,
+	o cli.RunOptions, s *signals, first loadResult, manager notify.Environment, managerErr error,
 ) (code int, ready bool) {
 	a.threadNeeds = threadNeedsOf(
-		first.cfg, limits.ThreadNeeds{Watch: o.Watch, Manager: told.Socket != ""},
+		first.cfg, limits.ThreadNeeds{Watch: o.Watch, Manager: manager.Socket != ""},
 	)
 	var err error
 	if a.threads, err = limits.Reserve(a.threadNeeds); err == nil {
@@ -89,15 +91,16 @@ func (a *app) prepare(
 	})
 	if err == nil {
 		warn := func(err error) {
-			a.Emit(event.Warning{What: "service manager not told", Reason: err.Error()})
+			a.Emit(event.Warning{What: "service manager not notified", Reason: err.Error()})
 		}
-		if a.serviceManager, err = notify.NewSender(told, a.ledger, a.alive, warn); untold != nil {
-			warn(untold)
+		a.serviceManager, err = notify.NewSender(manager, a.ledger, a.alive, warn)
+		if managerErr != nil {
+			warn(managerErr)
 		}
 	}
 	if err == nil && o.Watch {
 		a.watcher, err = watch.New(a.ledger, a.files, a.configEdited, func(err error) {
-			a.Emit(event.Warning{What: "not every edit will be seen", Reason: err.Error()})
+			a.Emit(event.Warning{What: "edits can be missed", Reason: err.Error()})
 		})
 	}
 	if err != nil {
@@ -133,13 +136,12 @@ func (a *app) claim(o cli.RunOptions, cfg *config.Config) (err error) {
 		return err
 	}
 	if err != nil {
-		a.Emit(event.Warning{What: "health will not answer", Reason: err.Error()})
+		a.Emit(event.Warning{What: "health socket not opened", Reason: err.Error()})
 	}
 	return nil
 }
 
-// overlapping returns those of the names of --only that are children or instances of a
-// configuration.
+// overlapping returns the names of --only that are children or instances of a configuration.
 func overlapping(cfg *config.Config, only []string) (common []string) {
 	for _, name := range only {
 		isInstance := func(i *config.Instance) bool { return i.Name == name }
@@ -150,21 +152,22 @@ func overlapping(cfg *config.Config, only []string) (common []string) {
 	return common
 }
 
-// endEarly ends a supervisor that has not loaded its configuration. No child runs, and the format
-// of the log is not known.
-func (a *app) endEarly(sig os.Signal, begun time.Time) int {
-	look := logSettingsOf(config.Log{Level: "info", Format: "text", FDs: event.LogChildren})
-	lines := eventlog.Line(look, event.SignalReceived{
+// endEarly writes the last lines of a supervisor that was stopped while it loaded its
+// configuration. No child runs. The log has its default format, because the configured one is not
+// known.
+func (a *app) endEarly(sig os.Signal, start time.Time) int {
+	settings := logSettingsOf(config.Log{Level: "info", Format: "text", FDs: event.LogChildren})
+	lines := eventlog.Line(settings, event.SignalReceived{
 		Signal:  unix.SignalName(sig.(unix.Signal)),
 		Meaning: "stop; the configuration was not read yet",
 	})
-	complete := event.ShutdownComplete{Elapsed: time.Since(begun), Verdict: event.Graceful}
-	lines = append(lines, eventlog.Line(look, complete)...)
+	complete := event.ShutdownComplete{Elapsed: time.Since(start), Verdict: event.Graceful}
+	lines = append(lines, eventlog.Line(settings, complete)...)
 	guard.Write(unix.Stderr, lines, lastLineReserve)
 	return exitcode.OK
 }
 
-// handleSignal does what a signal asks run for.
+// handleSignal handles a signal to run: reload, log the ledger, or stop.
 func (a *app) handleSignal(sig unix.Signal) {
 	switch sig {
 	case unix.SIGHUP:

@@ -11,21 +11,22 @@ import (
 	"tp0/supervisor/process/spawn"
 )
 
-// signals is the actor that turns signals into requests. It lives as long as the process: an actor
-// that restores the defaults after the first signal would let the second one kill us in the stop.
+// signals is the actor that turns signals into requests. It keeps its handlers until the process
+// exits: with the default disposition, a second signal would kill the supervisor in its stop.
 type signals struct {
-	ignored spawn.Signals  // at our start
-	blocked *spawn.Signals // at our start; nil: none, or not known
+	ignored spawn.Signals  // when the supervisor started
+	blocked *spawn.Signals // likewise; nil: none, or not known
 	in      chan os.Signal
-	kept    []os.Signal // arrived before deliver, which handles them
+	kept    []os.Signal // signals that arrived before deliver, which handles them
 	repeats repeats
 	sigpipe chan os.Signal
 	quit    chan struct{}
 }
 
-// catchSignals catches the signals that are requests. SIGHUP stays ignored if it was (nohup(1)).
-// SIGPIPE would kill us when the reader of our standard output ends (os/signal, "SIGPIPE"): if it
-// is caught, the write fails instead. It is not ignored, because children would inherit that.
+// catchSignals catches the signals that are requests to run. SIGHUP stays ignored if it was ignored
+// (nohup(1)). SIGPIPE is caught too: otherwise it would kill the supervisor when the reader of its
+// standard output ends (os/signal, "SIGPIPE"). It is not ignored, because children would inherit
+// that.
 func catchSignals() *signals {
 	s := &signals{
 		in:      make(chan os.Signal, 2*spawn.LastSignal),
@@ -41,8 +42,8 @@ func catchSignals() *signals {
 	return s
 }
 
-// inheritedSignals returns the signals that children inherit as ignored and as blocked: those that
-// were so at our start. It must be called before any signal is caught. Without the record of
+// inheritedSignals returns the signals that were ignored and blocked when the supervisor started.
+// Children inherit them. It must be called before any signal is caught. Without the record of
 // package entrypoint, ignored has only the signals that Go's runtime leaves alone (HUP, INT and
 // those it installs no handler for), and blocked is nil: unknown.
 func inheritedSignals() (ignored spawn.Signals, blocked *spawn.Signals) {
@@ -61,21 +62,21 @@ func inheritedSignals() (ignored spawn.Signals, blocked *spawn.Signals) {
 	return ignored, nil
 }
 
-// ignoring calls do while sigs are ignored, because do makes the kernel send them to us.
+// ignoring calls do while sigs are ignored, because do makes the kernel send them to the
+// supervisor.
 func (s *signals) ignoring(sigs []os.Signal, do func() bool) bool {
 	signal.Ignore(sigs...)
-	done := do()
+	ok := do()
 	signal.Reset(sigs...)
-	return done
+	return ok
 }
 
 // catchAll catches every signal that can be caught and is not needed here: the process loop needs
 // CHLD, and Go's runtime needs URG and PROF. Signals 32 to 34, which the runtime does not pass on,
 // keep their default.
 //
-// Each signal costs two switches of threads, a millisecond for all of them. So it is done in the
-// background: the channel is closed when the signals up to 31 are caught, and the realtime
-// signals follow.
+// To catch a signal costs two switches of threads, for all signals one millisecond. So a goroutine
+// does it. The channel is closed when the signals up to 31 are caught; the realtime signals follow.
 func (s *signals) catchAll() <-chan struct{} {
 	const realtime = 32
 	caught := make(chan struct{})
@@ -93,8 +94,8 @@ func (s *signals) catchAll() <-chan struct{} {
 	return caught
 }
 
-// release restores the defaults, for a verb that ends soon. It sends a stop signal again that
-// arrived before it.
+// release restores the default dispositions, for a verb that ends soon. If a stop signal arrived
+// before, release sends it again, and it ends the process.
 func (s *signals) release() {
 	signal.Stop(s.in)
 	signal.Stop(s.sigpipe)
@@ -107,8 +108,8 @@ func (s *signals) release() {
 	}
 }
 
-// await waits for done and returns nil. If a stop signal comes first, it waits for grace longer,
-// and returns that signal if done is not closed by then. The signals are kept for deliver.
+// await waits for done and returns nil. If a stop signal arrives first, await continues for grace
+// at most, and returns that signal if done is not closed by then. The signals are kept for deliver.
 func (s *signals) await(done <-chan struct{}, grace time.Duration) os.Signal {
 	var first os.Signal
 	var late <-chan time.Time

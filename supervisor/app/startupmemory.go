@@ -13,11 +13,11 @@ import (
 	"tp0/supervisor/event"
 )
 
-// releaseDelay is the time after the last child became ready at which the start counts as over.
+// releaseDelay is the time from the moment when the last child became ready to the release.
 const releaseDelay = 200 * time.Millisecond
 
 // startupMemory releases the memory that only the start needs: code and tables that are used
-// once, to load a configuration and to set up the process. They are pages of our own program
+// once, to load a configuration and to set up the process. They are pages of the program
 // file (madvise(2), MADV_DONTNEED on a private mapping that is only read), so the page cache
 // still has them for a later use.
 //
@@ -26,8 +26,8 @@ const releaseDelay = 200 * time.Millisecond
 // collection at the same moment (debug.FreeOSMemory) would add 0.3 MB.
 type startupMemory struct {
 	timer   *time.Timer
-	done    atomic.Bool   // it was released, or will not be
-	running chan struct{} // full while it is released
+	done    atomic.Bool   // the memory was released, or will not be
+	running chan struct{} // full during the release
 }
 
 func newStartupMemory(release func()) *startupMemory {
@@ -56,8 +56,8 @@ func (c *startupMemory) emit(e event.Event) {
 	}
 }
 
-// close returns once no release is under way: a release has a descriptor open that the ledger does
-// not have.
+// close prevents a later release, and waits for one that is under way: it has a descriptor open
+// that the ledger does not have.
 func (c *startupMemory) close() {
 	c.done.Store(true)
 	c.timer.Stop()
@@ -91,7 +91,7 @@ func releaseMappings() {
 }
 
 // dynamicallyLinked reports whether the kernel started a dynamic linker for this program
-// (getauxval(3), AT_BASE). If that is not known the answer is true.
+// (getauxval(3), AT_BASE). It returns true if that is not known.
 func dynamicallyLinked() bool {
 	const baseOfInterpreter = 7 // AT_BASE
 	values, err := unix.Auxv()

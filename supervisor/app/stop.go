@@ -12,8 +12,8 @@ import (
 	"tp0/supervisor/guard"
 )
 
-// close closes what is still open, flushes the output, writes the report and logs the last
-// line.
+// close ends the parts of the app that are not actors: it flushes the output, closes the
+// descriptors, checks the ledger, writes the report and logs the last line.
 func (a *app) close() fdledger.Result {
 	a.startupMemory.close()
 	a.files.Abandon()
@@ -30,13 +30,13 @@ func (a *app) close() fdledger.Result {
 			a.Emit(event.Warning{What: "pid file not removed", Reason: err.Error()})
 		}
 	}
-	complete, _ := a.result(1)      // the socket of the service manager is still open
+	complete, _ := a.result(1)      // 1: the socket of the service manager
 	a.serviceManager.Emit(complete) // its last event
 	a.serviceManager.Close()
 	file := a.openReport()
 	summary := a.openTerminationLog()
 	a.checkLedger()
-	openFDs := 1 // of the report
+	openFDs := 1 // the file of the report
 	if summary != nil {
 		openFDs++
 	}
@@ -49,7 +49,7 @@ func (a *app) close() fdledger.Result {
 	a.Emit(complete)
 	_ = a.flush(a.log.Close, 0)
 	_ = a.flush(a.relay.Close, 0)
-	if a.relay.LostOutput("stderr") { // the last line can be among it
+	if a.relay.LostOutput("stderr") { // the last line can be among the lost output
 		guard.Write(
 			unix.Stderr, append([]byte{'\n'}, eventlog.Line(*a.logSettings.Load(), complete)...),
 			lastLineReserve,
@@ -59,8 +59,8 @@ func (a *app) close() fdledger.Result {
 	return outcome
 }
 
-// ledgerRetries is how often the ledger is checked again, at intervals of 1 ms, while an abandoned
-// load has a file open.
+// ledgerRetries is the number of further checks of the ledger, at intervals of 1 ms, while an
+// abandoned load has a file open.
 const ledgerRetries = 20
 
 // checkLedger compares the ledger with the open descriptors. Each difference is a fault.

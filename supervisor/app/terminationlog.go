@@ -22,8 +22,8 @@ type terminationLog struct {
 	ledger fdledger.Registrar
 }
 
-// openTerminationLog opens a file that exists and is a regular one. It returns nil if there is none
-// that we may write, or if ctx ends first: a file system can block.
+// openTerminationLog opens a regular file that exists. It returns nil if the file cannot be
+// written, or if ctx ends first: a file system can block.
 func openTerminationLog(
 	ctx context.Context, path string, ledger fdledger.Registrar,
 ) *terminationLog {
@@ -46,9 +46,9 @@ func openTerminationLog(
 	}
 }
 
-// openRegular opens a regular file to append to it; -1: it cannot. It does not create a file, does
-// not follow a link, and opens no device. A child may have written its own message before, so that
-// is kept.
+// openRegular opens a regular file to append to it, and returns its descriptor or -1. It does not
+// create a file, does not follow a symbolic link, and opens no device. It appends, because a child
+// may have written a message of its own.
 func openRegular(path string) int {
 	regular := func(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFREG }
 	var st unix.Stat_t
@@ -60,7 +60,7 @@ func openRegular(path string) int {
 	if err != nil {
 		return -1
 	}
-	if unix.Fstat(fd, &st) != nil || !regular(&st) { // another file took its place
+	if unix.Fstat(fd, &st) != nil || !regular(&st) { // the file was replaced meanwhile
 		_ = unix.Close(fd)
 		return -1
 	}

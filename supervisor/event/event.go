@@ -39,7 +39,7 @@ const (
 // Exit is how a process ended: with a code, or by a signal.
 type Exit struct {
 	Code   int    `json:"code" doc:"the exit code"`
-	Signal string `json:"signal,omitempty" doc:"the signal that ended the process; absent: it exited"`
+	Signal string `json:"signal,omitempty" doc:"the signal that ended it; absent: it exited"`
 	Core   bool   `json:"core,omitempty" doc:"the kernel wrote a core dump"`
 }
 

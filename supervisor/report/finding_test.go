@@ -206,8 +206,8 @@ func TestRedIsForHarm(t *testing.T) {
 	}
 }
 
-// TestEachCellNamesItsColumn checks that each cell has the name of its column: a narrow screen shows
-// it beside the cell.
+// TestEachCellNamesItsColumn checks that each cell has the name of its column: a narrow screen
+// shows it beside the cell.
 func TestEachCellNamesItsColumn(t *testing.T) {
 	for _, d := range []*Document{fullStop(), stopWithLeaks(lost, logFile), many(3)} {
 		text := page(t, d)

@@ -105,7 +105,10 @@ func (v *view) setShades() {
 	for _, s := range v.Budget {
 		v.Stack = append(
 			v.Stack,
-			part{s, percent(s.From, v.Elapsed), percent(s.To-s.From, v.Elapsed), shades[s.identity()]},
+			part{
+				s, percent(s.From, v.Elapsed), percent(s.To-s.From, v.Elapsed),
+				shades[s.identity()],
+			},
 		)
 	}
 }

@@ -177,8 +177,8 @@ func TestBudget(t *testing.T) {
 		share += s.Share
 	}
 	if at != d.Elapsed || math.Abs(share-1) > 0.001 {
-		t.Errorf("the budget ends at %v ms, want %v; the shares add up to %v, want 1", at, d.Elapsed,
-			share)
+		t.Errorf("the budget ends at %v ms, want %v; the shares add up to %v, want 1",
+			at, d.Elapsed, share)
 	}
 	want := []string{self, "client", self, "server", self, "daemon", self}
 	if !slices.Equal(who, want) {
@@ -248,7 +248,8 @@ func TestMemoryBeforeTheStop(t *testing.T) {
 		t.Errorf("%d instances are kept, %d ended", len(r.instances), r.endedInstances)
 	}
 	r.Emit(event.Spawned{Child: "restarted", Pid: 1})
-	r.now = func() time.Time { return time.Now().Add(time.Second) } // no end of a process began the stop
+	// The last end was long before, so it did not begin the stop.
+	r.now = func() time.Time { return time.Now().Add(time.Second) }
 	r.Emit(event.ShutdownBegun{Reason: "child failed"})
 	d := r.Report(facts(0))
 	if len(d.Children) != 1 || d.Children[0].Restarts != 1000 ||

@@ -110,8 +110,9 @@ func (d *Document) childSheet() sheet {
 	}
 	for _, c := range d.Children {
 		row := cells(
-			c.Child, strconv.Itoa(c.Pid), signals(c.Steps), firstStepMS(c.Steps), optionalMS(c.Stop),
-			endOf(c.Exit), strconv.Itoa(c.ClosedN), strconv.Itoa(c.LeftN), nonZero(found[c.Child]),
+			c.Child, strconv.Itoa(c.Pid), signals(c.Steps), firstStepMS(c.Steps),
+			optionalMS(c.Stop), endOf(c.Exit), strconv.Itoa(c.ClosedN),
+			strconv.Itoa(c.LeftN), nonZero(found[c.Child]),
 			string(c.Proof), formatMS(c.User+c.System), fmt.Sprintf("%d KiB", c.MaxRSS),
 		)
 		if c.Restarts > 0 {
@@ -142,8 +143,8 @@ func (d *Document) orphanSheet() sheet {
 	)}
 	for _, o := range d.Orphans {
 		s.add(cells(
-			o.Command, strconv.Itoa(o.Pid), signals(o.Steps), firstStepMS(o.Steps), optionalMS(o.Ended),
-			endOf(o.Exit),
+			o.Command, strconv.Itoa(o.Pid), signals(o.Steps), firstStepMS(o.Steps),
+			optionalMS(o.Ended), endOf(o.Exit),
 		))
 	}
 	return s

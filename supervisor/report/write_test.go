@@ -54,7 +54,7 @@ func TestWrite(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"stop.json", "stop.html", strings.Repeat("ñ", 125) + ".html"} {
 		path := filepath.Join(dir, name)
-		for _, mode := range []fs.FileMode{0, 0o640} { // a new file, then one that replaces a report
+		for _, mode := range []fs.FileMode{0, 0o640} { // a new file, then a replaced one
 			check(t, writeReport(t, path))
 			f, err := os.Open(path)
 			check(t, err)
