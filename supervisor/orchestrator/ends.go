@@ -143,9 +143,6 @@ func (o *Orchestrator) ended(inst *instance, out outcome) {
 		inst.restarts.last = d
 		completed := d.Event == lifecycle.EndedWell && inst.spec.Policy.Oneshot
 		if !completed && o.prepareRollback(inst) {
-			if out.notReady {
-				out.reason += " before it was ready"
-			}
 			o.apply(inst, lifecycle.EndedUnwanted)
 			o.rollBack(inst, out.reason)
 			return

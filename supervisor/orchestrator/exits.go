@@ -13,9 +13,35 @@ import (
 	"tp0/supervisor/process"
 )
 
-// onExited handles the exit of a main process.
+// onExited handles the exit of a main process. What the process said before its exit counts, so the
+// exit of a process that is not ready waits for that.
 func (o *Orchestrator) onExited(x process.Exited) {
 	inst := o.processes.byID[x.Process]
+	if inst.state == lifecycle.Starting && o.awaitLastWords(inst, x.Process) {
+		inst.exit.held = &heldExit{exited: x}
+		return
+	}
+	o.handleExit(inst, x)
+}
+
+// onLastWordsRead handles the exit that waited for the last words of its process.
+func (o *Orchestrator) onLastWordsRead(m lastWordsRead) {
+	inst, held := m.inst, m.inst.exit.held
+	if held == nil || inst.process.id != m.process {
+		return
+	}
+	inst.exit.held = nil
+	if inst.state == lifecycle.Starting && inst.health.line.Matched() {
+		inst.cancelProbe()
+		o.becomeReady(inst)
+	}
+	o.handleExit(inst, held.exited)
+	if held.treeEnded {
+		o.onTreeEnded(process.TreeEnded{Process: m.process})
+	}
+}
+
+func (o *Orchestrator) handleExit(inst *instance, x process.Exited) {
 	before := o.totals.counts
 	o.totals.reaped++
 	o.totals.status = x.Status
@@ -42,11 +68,13 @@ func (o *Orchestrator) onExited(x process.Exited) {
 func (o *Orchestrator) judgeExit(inst *instance, x process.Exited) *outcome {
 	out := &outcome{
 		success: inst.succeeded(x.Status), reason: fmt.Sprintf("exited with code %d", x.Exit.Code),
-		notReady: inst.state == lifecycle.Starting,
-		wanted:   inst.goal == rollout.Run && inst.state != lifecycle.Replacing,
+		wanted: inst.goal == rollout.Run && inst.state != lifecycle.Replacing,
 	}
 	if x.Exit.Signal != "" {
 		out.reason = "ended by " + x.Exit.Signal
+	}
+	if out.wanted && inst.failsItsStart() {
+		out.success, out.reason = false, out.reason+" before it was ready"
 	}
 	if inst.stop.step == 0 && !out.success {
 		e := event.UnexpectedEnd{
@@ -65,9 +93,20 @@ func (o *Orchestrator) judgeExit(inst *instance, x process.Exited) *outcome {
 	return out
 }
 
+// failsItsStart reports whether the end of the process now is a failure whatever its exit code is:
+// the process is not ready yet. Only a oneshot may end before it is ready, since it completes by
+// its exit code.
+func (inst *instance) failsItsStart() bool {
+	return inst.state == lifecycle.Starting && !inst.spec.Policy.Oneshot
+}
+
 // onTreeEnded handles the end of a process tree: only now may anything follow the process.
 func (o *Orchestrator) onTreeEnded(x process.TreeEnded) {
 	inst := o.processes.byID[x.Process]
+	if inst.exit.held != nil {
+		inst.exit.held.treeEnded = true
+		return
+	}
 	delete(o.processes.byID, x.Process)
 	if inst.exit.deferred != nil {
 		o.deferredTreeEnded(inst)
@@ -116,7 +155,7 @@ func (o *Orchestrator) reportReaped(inst *instance, x process.Exited) {
 		Closed: fds.closed, Left: fds.left, Findings: fds.findings, Proof: x.FDs.Proof,
 	}
 	if stopped {
-		e.Stop = x.At.Sub(inst.stop.began)
+		e.Stop = max(x.At.Sub(inst.stop.began), 0) // the exit can be handled after the first step
 		e.Tree = event.TreeCounts{
 			Known: x.Threads > 0, Threads: x.Threads, ThreadsAtEnd: x.ThreadsAtEnd,
 			Processes: x.Processes, Forked: x.Forked,

@@ -83,9 +83,16 @@ type stopProgress struct {
 // exitStatus is how the process of an instance ended.
 type exitStatus struct {
 	code     int          // of the last process, 128+n for signal n; 0 also if none ended
+	held     *heldExit    // nil: no exit waits for the last words of its process
 	outcome  *outcome     // nil: the main process has not ended
 	deferred *deferredEnd // nil: the judgement of the end is not deferred
 	report   *endReport   // nil: no report of the end waits for the last output
+}
+
+// heldExit is the exit of a process that is not handled yet: see Orchestrator.awaitLastWords.
+type heldExit struct {
+	exited    process.Exited
+	treeEnded bool
 }
 
 // endReport is the report of an unexpected end that waits for the last output of the process.
@@ -97,11 +104,10 @@ type endReport struct {
 
 // outcome is how a main process ended.
 type outcome struct {
-	success  bool
-	reason   string
-	notReady bool   // it ended before it was ready
-	wanted   bool   // no stop or replacement of the instance was requested before
-	before   counts // the counts before the end
+	success bool
+	reason  string
+	wanted  bool   // no stop or replacement of the instance was requested before
+	before  counts // the counts before the end
 }
 
 // deferredEnd is the end of a process that is not judged yet: see deferWindow.

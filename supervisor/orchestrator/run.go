@@ -48,6 +48,8 @@ func (o *Orchestrator) handle(m any) {
 		o.onDelayedAction(m)
 	case stopRequest:
 		o.onStopRequest(m)
+	case lastWordsRead:
+		o.onLastWordsRead(m)
 	case lastOutputRead:
 		o.onLastOutputRead(m)
 	case deferOver:

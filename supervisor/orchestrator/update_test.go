@@ -122,13 +122,13 @@ func TestHaltedUpdate(t *testing.T) {
 		{"exit code 0 before ready is a failed update", configs(newConfig(
 			child("a*2", maxParallel(1)),
 		),
-			newConfig(child("a*2", maxParallel(1), neverReady, args("+")))), []step{
+			newConfig(child("a*2", maxParallel(1), neverReady, args("+"), never, ignored))), []step{
 			{"spawned a1", "spawn a1, spawn a2, a1 ready"},
 			{"spawned a2", "a2 ready"},
 			{"reload 1", "SIGTERM a1"},
 			{"exit a1", "spawn a1+"},
 			{"spawned a1", ""},
-			{"exit a1", "a1 completed, halted a: the new a1 has failed"},
+			{"exit a1", "a1 failed, halted a: the new a1 has failed"},
 		}},
 	})
 }
@@ -294,12 +294,12 @@ func TestSurgeFails(t *testing.T) {
 	runScripts(t, []script{
 		{"exit code 0 of the surge before ready", configs(
 			one,
-			newConfig(child("a", overlap, args("+"), neverReady)),
+			newConfig(child("a", overlap, args("+"), neverReady, never, ignored)),
 		), []step{
 			up,
 			{"reload 1", "spawn a+"},
 			{"spawned a", ""},
-			{"exit-new a", "a completed, halted a: the new a has failed"},
+			{"exit-new a", "a failed, halted a: the new a has failed"},
 			{"health", "the reload of a is halted: the new a has failed"},
 		}},
 		{"the surge fails and is restarted", configs(one, new), []step{

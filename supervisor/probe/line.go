@@ -53,3 +53,16 @@ func (l *LineMatcher) Wait(ctx context.Context) error {
 		return errors.New("no line matched " + l.re.String())
 	}
 }
+
+// Matched reports whether a line has matched. It may be called on nil.
+func (l *LineMatcher) Matched() bool {
+	if l == nil {
+		return false
+	}
+	select {
+	case <-l.matched:
+		return true
+	default:
+		return false
+	}
+}

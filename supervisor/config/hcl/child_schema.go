@@ -196,7 +196,9 @@ var stopAttributes = []attribute[childValues]{
 var readySchema = block[childValues]{
 	name: "ready",
 	doc: "When an instance is ready. Exactly one of `tcp`, `http`, `exec`, `log` and `notify` is " +
-		"required. Without this block an instance is ready as soon as it is executed.",
+		"required. Without this block an instance is ready as soon as it is executed. A process " +
+		"that ends before it is ready has failed to start, also with exit code 0. Only a oneshot " +
+		"may end before: it completes by its exit code.",
 	attributes: []attribute[childValues]{
 		field("tcp", func(v *childValues) *string { return &v.ready.TCP },
 			addressKind, `"127.0.0.1:12345"`,
