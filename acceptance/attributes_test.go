@@ -116,23 +116,12 @@ func TestUser(t *testing.T) {
 	s.awaitEntry("child reaped", "child", "c", "proof", "exact")
 }
 
+// TestSupervisorOfAnotherUserIsKilled checks that a child of another user gets SIGTERM too.
 func TestSupervisorOfAnotherUserIsKilled(t *testing.T) {
 	needs.Check(t, "root")
 	s := start(t, shell("c", "echo up; exec sleep 1000", "user = 65533"))
 	s.awaitLine("[c] up")
-	pidfd, err := unix.PidfdOpen(s.awaitEntry("child spawned").int("pid"), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(pidfd)
-	s.signal(unix.SIGKILL)
-	s.exitCode()
-	ready, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}},
-		int(limit.Milliseconds()))
-	if err != nil || ready != 1 {
-		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
-		t.Errorf("the child has not ended: poll returned %d, %v", ready, err)
-	}
+	s.expectEndWithSupervisor(s.awaitEntry("child spawned").int("pid"))
 }
 
 // TestUserWithoutPermission checks that a command that the user may not execute is a failed

@@ -213,10 +213,15 @@ func TestNothingStartsDuringAStop(t *testing.T) {
 func TestSupervisorIsKilled(t *testing.T) {
 	s := start(t, fixture("p", "print 1", ""))
 	s.awaitLine("[p] line 0")
-	pid := s.awaitEntry("child spawned").int("pid")
+	s.expectEndWithSupervisor(s.awaitEntry("child spawned").int("pid"))
+}
+
+// expectEndWithSupervisor kills the supervisor and checks that a process of a child ends.
+func (s *supervisor) expectEndWithSupervisor(pid int) {
+	s.t.Helper()
 	pidfd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	defer unix.Close(pidfd)
 	s.signal(unix.SIGKILL)
@@ -224,7 +229,8 @@ func TestSupervisorIsKilled(t *testing.T) {
 	ready, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}},
 		int(limit.Milliseconds()))
 	if err != nil || ready != 1 {
-		t.Errorf("the child has not ended: poll returned %d, %v", ready, err)
+		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
+		s.t.Errorf("the child has not ended: poll returned %d, %v", ready, err)
 	}
 }
 

@@ -1,8 +1,6 @@
 package fdledger
 
 import (
-	"bufio"
-	"context"
 	"debug/elf"
 	"os"
 	"os/exec"
@@ -14,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/fixture/needs"
+	"tp0/supervisor/fixture/piped"
 	"tp0/supervisor/procfs"
 	"tp0/supervisor/sockdiag"
 )
@@ -162,28 +161,10 @@ func inherited(t *testing.T) map[int]bool {
 // of the test.
 func start(t *testing.T, argv []string) int {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		in.Close()
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "up\n" {
-		t.Fatalf("%v says %q, %v", argv, line, err)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	_, out := piped.Start(t, cmd)
+	if line, err := out.ReadString('\n'); err != nil || line != "up\n" {
+		t.Fatalf("%v printed %q, %v, want up", argv, line, err)
 	}
 	return cmd.Process.Pid
 }

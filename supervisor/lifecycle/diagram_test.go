@@ -1,10 +1,10 @@
 package lifecycle
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
+	"tp0/supervisor/fixture/machine"
 	"tp0/supervisor/fixture/section"
 )
 
@@ -14,22 +14,20 @@ func TestDiagram(t *testing.T) {
 }
 
 func diagram() string {
-	var b strings.Builder
-	name := func(s State) string { return strings.ReplaceAll(s.String(), " ", "_") }
-	b.WriteString("```mermaid\nstateDiagram-v2\n    [*] --> waiting\n")
+	var d machine.Diagram
+	d.Start(Waiting)
 	for _, from := range States() {
 		for _, on := range Events() {
 			tr, ok := table[from][on]
 			if !ok {
 				continue
 			}
-			label := strings.ReplaceAll(on.String(), ",", "")
+			actions := ""
 			if tr.do != Nothing {
-				label += " / " + tr.do.String()
+				actions = tr.do.String()
 			}
-			fmt.Fprintf(&b, "    %s --> %s: %s\n", name(from), name(tr.to), label)
+			d.Arrow(from, tr.to, strings.ReplaceAll(on.String(), ",", ""), actions)
 		}
 	}
-	b.WriteString("```\n")
-	return b.String()
+	return d.String()
 }

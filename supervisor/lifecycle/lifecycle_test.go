@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/machine"
 )
 
 func TestNext(t *testing.T) {
@@ -50,10 +52,7 @@ func TestNext(t *testing.T) {
 		{Failed, Replace, Waiting, Nothing},
 		{Stopping, Replace, Replacing, Nothing},
 	} {
-		if to, do := Next(tt.from, tt.on); to != tt.to || do != tt.do {
-			t.Errorf("%s on %s: got %s and %q, want %s and %q",
-				tt.from, tt.on, to, do, tt.to, tt.do)
-		}
+		machine.Check(t, Next, tt.from, tt.on, tt.to, tt.do)
 	}
 }
 

@@ -1,7 +1,6 @@
 package procfs
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -10,10 +9,11 @@ import (
 	"os/signal"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 	"unsafe"
+
+	"tp0/supervisor/fixture/piped"
 
 	"golang.org/x/sys/unix"
 )
@@ -149,29 +149,11 @@ func start(t *testing.T, role string, setup func(*exec.Cmd)) (*exec.Cmd, string)
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "PROCFS_CHILD="+role)
-	cmd.Stderr = os.Stderr
 	if setup != nil {
 		setup(cmd)
 	}
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	timeout := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
-	t.Cleanup(func() {
-		in.Close()
-		_ = cmd.Process.Signal(syscall.SIGKILL)
-		_ = cmd.Wait()
-		timeout.Stop()
-	})
-	line, err := bufio.NewReader(out).ReadString('\n')
+	_, out := piped.Start(t, cmd)
+	line, err := out.ReadString('\n')
 	if err != nil {
 		t.Fatalf("the child printed %q: %v", line, err)
 	}
@@ -182,23 +164,9 @@ func start(t *testing.T, role string, setup func(*exec.Cmd)) (*exec.Cmd, string)
 func startCat(t *testing.T) (pid int) {
 	t.Helper()
 	cmd := exec.Command("cat")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		_ = cmd.Wait()
-	})
+	in, out := piped.Start(t, cmd)
 	_, _ = in.Write([]byte("x"))
-	if _, err := out.Read(make([]byte, 1)); err != nil {
+	if _, err := out.ReadByte(); err != nil {
 		t.Fatal(err)
 	}
 	return cmd.Process.Pid

@@ -1,23 +1,11 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"tp0/workers/internal/trial"
 )
-
-// withFile starts a client without messages that has a config.yaml with the content.
-func withFile(t *testing.T, content string, env ...string) *trial.Process {
-	t.Helper()
-	cmd := program.Command(t, env...)
-	if err := os.WriteFile(filepath.Join(cmd.Dir, configFile), []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return trial.Start(t, cmd)
-}
 
 func TestSettings(t *testing.T) {
 	t.Parallel()
@@ -47,7 +35,7 @@ func TestSettings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := withFile(t, test.file, test.env...)
+			p := program.RunWithFile(t, configFile, test.file, test.env...)
 			if line := p.Await("action: config | result: success | "); !strings.HasSuffix(line,
 				"success | "+test.want) {
 				t.Errorf("%q, want %q", line, test.want)
@@ -110,7 +98,7 @@ func TestBadSettings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := withFile(t, test.file, test.env...)
+			p := program.RunWithFile(t, configFile, test.file, test.env...)
 			for _, text := range test.want {
 				p.Await("action: config | result: fail | error: ", text)
 			}

@@ -2,15 +2,12 @@ package main
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"tp0/workers/internal/trial"
@@ -24,17 +21,7 @@ var (
 	server  = trial.Program{Path: "../server"}
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	program.Remove()
-	plain.Remove()
-	server.Remove()
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { trial.Main(m, &program, &plain, &server) }
 
 // listener returns a listening socket of the test.
 func listener(t *testing.T, address string) net.Listener {

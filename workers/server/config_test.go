@@ -9,16 +9,6 @@ import (
 	"tp0/workers/internal/trial"
 )
 
-// withFile starts a server that reads a config.ini with the content.
-func withFile(t *testing.T, content string, env ...string) *trial.Process {
-	t.Helper()
-	cmd := program.Command(t, env...)
-	if err := os.WriteFile(filepath.Join(cmd.Dir, configFile), []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return trial.Start(t, cmd)
-}
-
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	const rest = " | drain_timeout: 3s | max_connections: 1024 | idle_timeout: 1m0s"
@@ -50,7 +40,7 @@ func TestSettings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := withFile(t, test.file, test.env...)
+			p := program.RunWithFile(t, configFile, test.file, test.env...)
 			p.Await("action: config | result: success | " + test.want)
 			p.Await("action: close | result: success | resource: config file | fd: ",
 				" | path: config.ini")
@@ -111,7 +101,7 @@ func TestBadSettings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := withFile(t, test.file, test.env...)
+			p := program.RunWithFile(t, configFile, test.file, test.env...)
 			refused(t, p, test.want...)
 		})
 	}
@@ -156,7 +146,7 @@ func TestPortInUse(t *testing.T) {
 
 func TestLevel(t *testing.T) {
 	t.Parallel()
-	p := withFile(t, "SERVER_PORT = bad", "LOGGING_LEVEL=CRITICAL")
+	p := program.RunWithFile(t, configFile, "SERVER_PORT = bad", "LOGGING_LEVEL=CRITICAL")
 	refused(t, p, "SERVER_PORT=bad")
 	if n := p.Count("[INFO]"); n != 0 {
 		t.Errorf("%d lines are below the log level; the output:\n%s", n, p.Output())

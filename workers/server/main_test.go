@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"tp0/workers/internal/trial"
@@ -23,16 +21,7 @@ var (
 	plain   = trial.Program{Path: ".", Plain: true}
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	program.Remove()
-	plain.Remove()
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { trial.Main(m, &program, &plain) }
 
 // start starts a server on a port that the kernel chooses, and waits until it accepts connections.
 func start(t *testing.T, env ...string) (p *trial.Process, address string) {

@@ -4,23 +4,13 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"tp0/supervisor/fixture/machine"
 )
 
-func allStates() []State {
-	all := make([]State, len(stateNames))
-	for i := range all {
-		all[i] = State(i)
-	}
-	return all
-}
+func allStates() []State { return machine.All[State](len(stateNames)) }
 
-func allEvents() []Event {
-	all := make([]Event, len(eventNames))
-	for i := range all {
-		all[i] = Event(i)
-	}
-	return all
-}
+func allEvents() []Event { return machine.All[Event](len(eventNames)) }
 
 func TestDelivery(t *testing.T) {
 	for _, tt := range []struct {
@@ -63,9 +53,7 @@ func TestDelivery(t *testing.T) {
 		{Queued, Scanned, Queued, Nothing},
 		{NoStop, Scanned, NoStop, Nothing},
 	} {
-		if to, do := Next(tt.from, tt.on); to != tt.to || do != tt.do {
-			t.Errorf("%v: %v leads to %v (%v), want %v (%v)", tt.from, tt.on, to, do, tt.to, tt.do)
-		}
+		machine.Check(t, Next, tt.from, tt.on, tt.to, tt.do)
 	}
 }
 

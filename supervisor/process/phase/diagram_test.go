@@ -1,50 +1,46 @@
 package phase
 
 import (
-	"fmt"
-	"strings"
 	"testing"
 
+	"tp0/supervisor/fixture/machine"
 	"tp0/supervisor/fixture/section"
 )
 
 // TestDiagrams compares the diagrams in docs/architecture.md with the tables.
 func TestDiagrams(t *testing.T) {
 	for name, diagram := range map[string]string{
-		"phases": drawPhases(), "delivery": drawDelivery(),
+		"phases": phaseDiagram(), "delivery": deliveryDiagram(),
 	} {
 		section.Check(t, "../../../docs/architecture.md", name, "./supervisor/process/phase",
-			"```mermaid\nstateDiagram-v2\n"+diagram+"```\n")
+			diagram)
 	}
 }
 
-func drawPhases() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "    [*] --> %s\n    [*] --> %s\n", id(AtBarrier), id(Running))
+func phaseDiagram() string {
+	var d machine.Diagram
+	d.Start(AtBarrier)
+	d.Start(Running)
 	for _, from := range allPhases() {
 		for _, c := range allChanges() {
 			if to := from.Next(c); to != from {
-				fmt.Fprintf(&b, "    %s --> %s: %s\n", id(from), id(to), c)
+				d.Arrow(from, to, c.String(), "")
 			}
 		}
 	}
-	fmt.Fprintf(&b, "    %s --> [*]\n", id(Over))
-	return b.String()
+	d.End(Over)
+	return d.String()
 }
 
-func drawDelivery() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "    [*] --> %s\n", id(NoStop))
+func deliveryDiagram() string {
+	var d machine.Diagram
+	d.Start(NoStop)
 	for _, from := range allStates() {
 		for _, e := range allEvents() {
-			if to, do := Next(from, e); to != from && do != Nothing {
-				fmt.Fprintf(&b, "    %s --> %s: %s / %s\n", id(from), id(to), e, actionNames[do])
-			} else if to != from {
-				fmt.Fprintf(&b, "    %s --> %s: %s\n", id(from), id(to), e)
+			if to, do := Next(from, e); to != from {
+				d.Arrow(from, to, e.String(), do.String())
 			}
 		}
 	}
-	return b.String()
+	return d.String()
 }
-
-func id(s fmt.Stringer) string { return strings.ReplaceAll(s.String(), " ", "_") }

@@ -3,23 +3,13 @@ package phase
 import (
 	"math/rand/v2"
 	"testing"
+
+	"tp0/supervisor/fixture/machine"
 )
 
-func allPhases() []Phase {
-	all := make([]Phase, len(phaseNames))
-	for i := range all {
-		all[i] = Phase(i)
-	}
-	return all
-}
+func allPhases() []Phase { return machine.All[Phase](len(phaseNames)) }
 
-func allChanges() []Change {
-	all := make([]Change, len(changeNames))
-	for i := range all {
-		all[i] = Change(i)
-	}
-	return all
-}
+func allChanges() []Change { return machine.All[Change](len(changeNames)) }
 
 // TestPhases has lives from the first phase to the last.
 func TestPhases(t *testing.T) {

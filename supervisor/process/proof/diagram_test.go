@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"tp0/supervisor/fixture/machine"
 	"tp0/supervisor/fixture/section"
 )
 
@@ -16,21 +17,17 @@ func TestDiagram(t *testing.T) {
 
 // diagram draws the transitions that change the state.
 func diagram() string {
-	var b strings.Builder
-	name := func(s State) string {
-		return strings.NewReplacer(", ", "_", " ", "_", "-", "_").Replace(s.String())
-	}
-	fmt.Fprintf(&b, "```mermaid\nstateDiagram-v2\n    [*] --> %s\n", name(Found))
+	var d machine.Diagram
+	d.Start(Found)
 	for _, from := range States() {
 		for _, on := range Events() {
 			if tr, ok := table[from][on]; ok && tr.to != from {
-				fmt.Fprintf(&b, "    %s --> %s: %s%s\n",
-					name(from), name(tr.to), on, join(" / ", tr.do))
+				d.Arrow(from, tr.to, on.String(), join(tr.do))
 			}
 		}
 	}
-	fmt.Fprintf(&b, "    %s --> [*]\n```\n", name(Forgotten))
-	return b.String()
+	d.End(Forgotten)
+	return d.String()
 }
 
 // stops lists the actions on each ptrace stop, for each state in which threads are traced.
@@ -51,20 +48,20 @@ func stops() string {
 		}
 		fmt.Fprintf(&b, "| %s |", e)
 		for _, s := range states {
-			fmt.Fprintf(&b, "%s |", join(" ", table[s][e].do))
+			if do := table[s][e].do; len(do) > 0 {
+				b.WriteString(" " + join(do))
+			}
+			b.WriteString(" |")
 		}
 		b.WriteString("\n")
 	}
 	return b.String()
 }
 
-func join(prefix string, do []Action) string {
-	if len(do) == 0 {
-		return ""
-	}
+func join(do []Action) string {
 	var all []string
 	for _, a := range do {
 		all = append(all, a.String())
 	}
-	return prefix + strings.Join(all, ", ")
+	return strings.Join(all, ", ")
 }

@@ -3,6 +3,8 @@ package proof
 import (
 	"slices"
 	"testing"
+
+	"tp0/supervisor/fixture/machine"
 )
 
 // expected is one transition: the state, the event, and what must follow.
@@ -23,10 +25,7 @@ func checkAll(t *testing.T, all []expected) {
 // check compares one transition.
 func check(t *testing.T, from State, on Event, want State, do ...Action) {
 	t.Helper()
-	to, got := Next(from, on)
-	if to != want || !slices.Equal(got, do) {
-		t.Errorf("%s on %s: got %s and %v, want %s and %v", from, on, to, got, want, do)
-	}
+	machine.Check(t, Next, from, on, want, do)
 }
 
 // TestUsualEnd walks through the states of a process that ends as most do.

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // Bound is the timeout of each wait. It is long enough for a busy machine.
@@ -33,8 +35,22 @@ type Program struct {
 	err  error
 }
 
-// Remove removes the binary. Call it at the end of TestMain.
-func (p *Program) Remove() {
+// Main runs the tests of a package, removes the programs, and exits. The exit code is 1 if a test
+// failed or left a goroutine. Call it in TestMain.
+func Main(m *testing.M, programs ...*Program) {
+	code := m.Run()
+	for _, p := range programs {
+		p.remove()
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// remove removes the binary.
+func (p *Program) remove() {
 	if p.dir != "" {
 		_ = os.RemoveAll(p.dir)
 	}
@@ -59,6 +75,16 @@ func (p *Program) Command(t testing.TB, env ...string) *exec.Cmd {
 func (p *Program) Run(t testing.TB, env ...string) *Process {
 	t.Helper()
 	return Start(t, p.Command(t, env...))
+}
+
+// RunWithFile is like Run, with a file in the working directory of the command.
+func (p *Program) RunWithFile(t testing.TB, name, content string, env ...string) *Process {
+	t.Helper()
+	cmd := p.Command(t, env...)
+	if err := os.WriteFile(filepath.Join(cmd.Dir, name), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return Start(t, cmd)
 }
 
 func (p *Program) build() {
@@ -96,7 +122,7 @@ func (p *Program) touch() error {
 			continue
 		}
 		if _, err := os.Stat(name); err != nil {
-			return fmt.Errorf("cannot look at a source of %s: %w", p.Path, err)
+			return fmt.Errorf("cannot stat a source of %s: %w", p.Path, err)
 		}
 	}
 	return nil
