@@ -42,6 +42,7 @@ type sinks struct {
 	log           *eventlog.Log
 	logSink       event.Sink // log, or the filter in front of it
 	logSettings   atomic.Pointer[eventlog.Settings]
+	lostLines     atomic.Uint64 // of the output of children and of the log
 	recorder      *report.Recorder
 	startupMemory *startupMemory
 }
@@ -99,6 +100,7 @@ func newApp(leaveDescendants bool, version string) *app {
 	a.guard = guard.New(guard.Options{
 		Stderr: unix.Stderr, Exit: unix.Exit, LeaveDescendants: leaveDescendants,
 		Line: func(e event.ShutdownComplete) []byte {
+			e.LinesDropped = a.lostLines.Load()
 			return eventlog.Line(*a.logSettings.Load(), e)
 		},
 	})
@@ -115,6 +117,7 @@ func (a *app) openLedger() error {
 	a.relay = output.NewRelay(
 		output.Options{
 			Stdout: os.Stdout, Stderr: os.Stderr, FDs: a.ledger, Dropped: a.outputDropped,
+			Reopened: a.logReopened, Lost: &a.lostLines,
 		},
 	)
 	if err := spawn.OpenPoller(); err != nil {
@@ -171,6 +174,15 @@ func (a *app) fault(what string, err error) {
 // outputDropped reports output that could not be delivered.
 func (a *app) outputDropped(dest string, lines, bytes uint64, reason string) {
 	a.Emit(event.OutputDropped{Dest: dest, Lines: lines, Bytes: bytes, Reason: reason})
+}
+
+// logReopened reports that a log file was renamed or deleted.
+func (a *app) logReopened(r output.Reopened) {
+	e := event.LogReopened{Path: r.Path, Deleted: r.Deleted}
+	if r.Err != nil {
+		e.Failure = r.Err.Error()
+	}
+	a.Emit(e)
 }
 
 // configure applies the settings of a configuration that concern the supervisor itself.

@@ -17,6 +17,7 @@ func (a *app) result(openFDs int) (event.ShutdownComplete, fdledger.Result) {
 	outcome, complete := a.orchestrator.Result(), a.orchestrator.Summary()
 	complete.Opened, complete.Closed = a.ledger.Counts()
 	complete.Closed += openFDs
+	complete.LinesDropped = a.lostLines.Load()
 	outcome.Strict = outcome.Strict || a.strict
 	outcome.Fault = outcome.Fault || a.failed || complete.Opened != complete.Closed
 	complete.Verdict, complete.Strict = outcome.Verdict(), outcome.Strict

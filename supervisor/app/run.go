@@ -171,10 +171,16 @@ func (a *app) endEarly(sig os.Signal, start time.Time) int {
 func (a *app) handleSignal(sig unix.Signal) {
 	switch sig {
 	case unix.SIGHUP:
-		a.Emit(event.SignalReceived{Signal: "SIGHUP", Meaning: "reload"})
+		a.Emit(event.SignalReceived{
+			Signal: "SIGHUP", Meaning: "reload, and reopen the log files",
+		})
+		a.relay.Reopen()
 		a.orchestrator.Reload()
 	case unix.SIGUSR1:
-		a.Emit(event.SignalReceived{Signal: "SIGUSR1", Meaning: "log the open descriptors"})
+		a.Emit(event.SignalReceived{
+			Signal: "SIGUSR1", Meaning: "reopen the log files, and log the open descriptors",
+		})
+		a.relay.Reopen()
 		for _, e := range a.ledger.Entries() {
 			a.Emit(event.LedgerEntry(e))
 		}

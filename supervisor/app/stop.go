@@ -18,7 +18,7 @@ func (a *app) close() fdledger.Result {
 	a.startupMemory.close()
 	a.files.Abandon()
 	a.threads.Close()
-	if err := a.flush(a.relay.Flush, lastLineReserve); err != nil {
+	if err := a.flush(a.relay.Settle, lastLineReserve); err != nil {
 		a.Emit(event.Warning{What: "output not flushed", Reason: err.Error()})
 	}
 	if a.nullFD >= 0 {
@@ -50,13 +50,19 @@ func (a *app) close() fdledger.Result {
 	_ = a.flush(a.log.Close, 0)
 	_ = a.flush(a.relay.Close, 0)
 	if a.relay.LostOutput("stderr") { // the last line can be among the lost output
-		guard.Write(
-			unix.Stderr, append([]byte{'\n'}, eventlog.Line(*a.logSettings.Load(), complete)...),
-			lastLineReserve,
-		)
+		a.writeLastLine(complete)
 	}
 	a.guard.LineWritten()
 	return outcome
+}
+
+// writeLastLine writes the last line again, past the relay. The lost one does not count.
+func (a *app) writeLastLine(complete event.ShutdownComplete) {
+	if lost := a.lostLines.Load(); lost > 0 {
+		complete.LinesDropped = lost - 1
+	}
+	line := append([]byte{'\n'}, eventlog.Line(*a.logSettings.Load(), complete)...)
+	guard.Write(unix.Stderr, line, lastLineReserve)
 }
 
 // ledgerRetries is the number of further checks of the ledger, at intervals of 1 ms, while an

@@ -180,10 +180,11 @@ const (
 // ShutdownComplete is the last event.
 type ShutdownComplete struct {
 	Spawned, Reaped, Orphans, Killed int
-	Opened, Closed                   int // descriptors of the supervisor
-	Left                             int // descriptors that children leaked
-	Findings                         int // those of Left that are findings
-	Unproven                         int // processes without an exact proof
+	Opened, Closed                   int    // descriptors of the supervisor
+	Left                             int    // descriptors that children leaked
+	Findings                         int    // those of Left that are findings
+	LinesDropped                     uint64 // of children and of the log, since the start
+	Unproven                         int    // processes without an exact proof
 	// UnprovenNames are the newest of these processes, as "web (pid 7)". They are logged if the
 	// stop is strict.
 	UnprovenNames            []string
@@ -208,7 +209,8 @@ func (e ShutdownComplete) Record() Record {
 	if e.Strict && len(e.UnprovenNames) > 0 {
 		f = append(f, "unproven_processes", list(e.UnprovenNames))
 	}
-	f = append(f, "killed_before", e.KilledBefore, "fds_left_before", e.LeftBefore)
+	f = append(f, "killed_before", e.KilledBefore, "fds_left_before", e.LeftBefore,
+		"lines_dropped", e.LinesDropped)
 	if len(e.Failed) > 0 {
 		f = append(f, "failed", list(e.Failed))
 	}

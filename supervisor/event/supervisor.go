@@ -9,6 +9,8 @@ const (
 	MsgReloadIgnored   = "reload ignored"
 	MsgRollbackStarted = "config rolling back"
 	MsgOutputDropped   = "lines dropped"
+	MsgLogReopened     = "log file reopened"
+	MsgLogNotReopened  = "log file not reopened"
 	MsgFault           = "internal fault"
 )
 
@@ -75,6 +77,27 @@ func (e OutputDropped) Record() Record {
 	return Record{Warn, MsgOutputDropped, []any{
 		"dest", e.Dest, "lines", e.Lines, "bytes", e.Bytes, "reason", e.Reason,
 	}}
+}
+
+// LogReopened reports that a log file of children is not at its path any more. With an empty
+// Failure, the file that is at the path now gets the lines from now on.
+type LogReopened struct {
+	Path    string
+	Deleted bool // it was deleted, not renamed
+	Failure string
+}
+
+// Record implements [Event].
+func (e LogReopened) Record() Record {
+	if e.Failure != "" {
+		return Record{Warn, MsgLogNotReopened, []any{"path", e.Path, "reason", e.Failure}}
+	}
+	if e.Deleted {
+		return Record{Warn, MsgLogReopened, []any{
+			"path", e.Path, "reason", "it was deleted, with the lines in it",
+		}}
+	}
+	return Record{Info, MsgLogReopened, []any{"path", e.Path, "reason", "it was renamed"}}
 }
 
 // Fault reports a broken invariant of the supervisor. It makes the exit code 1.

@@ -63,6 +63,7 @@ func (l *Log) run(w io.Writer, s Settings) {
 	defer close(l.done)
 	out := newLogger(w, s)
 	fdLines := map[int]uint64{} // by pid, until the process has ended
+	var omitted uint64          // of all processes
 	for open := true; open; {
 		select {
 		case <-l.queue.Wake():
@@ -80,6 +81,7 @@ func (l *Log) run(w io.Writer, s Settings) {
 						Dest: "log", Lines: dropped, Reason: "the deadline passed",
 					})
 				}
+				m.LinesDropped += dropped + omitted
 				out.write(m)
 			case event.Event:
 				if l.lastOnly.Load() {
@@ -91,16 +93,16 @@ func (l *Log) run(w io.Writer, s Settings) {
 						continue
 					}
 				}
-				writeOmitted(out, fdLines, m)
+				omitted += writeOmitted(out, fdLines, m)
 				out.write(m)
 			}
 		}
 	}
 }
 
-// writeOmitted logs how many lines about the descriptors of a process were omitted, if e is its
-// end.
-func writeOmitted(out logger, fdLines map[int]uint64, e event.Event) {
+// writeOmitted logs and returns how many lines about the descriptors of a process were omitted, if
+// e is its end.
+func writeOmitted(out logger, fdLines map[int]uint64, e event.Event) (omitted uint64) {
 	pid := 0
 	switch e := e.(type) {
 	case event.Reaped:
@@ -108,13 +110,15 @@ func writeOmitted(out logger, fdLines map[int]uint64, e event.Event) {
 	case event.DescendantEnded:
 		pid = e.Pid
 	default:
-		return
+		return 0
 	}
+	defer delete(fdLines, pid)
 	if n := fdLines[pid]; n > maxFDLines {
+		omitted = n - maxFDLines
 		out.write(event.OutputDropped{
-			Dest: "log", Lines: n - maxFDLines,
+			Dest: "log", Lines: omitted,
 			Reason: fmt.Sprintf("pid %d had more than %d descriptors", pid, maxFDLines),
 		})
 	}
-	delete(fdLines, pid)
+	return omitted
 }

@@ -181,7 +181,7 @@ var lines = []struct {
 	},
 		"[WARN]  supervisor: shutdown complete: spawned=2 reaped=2 orphans=0 killed=0 " +
 			"fds_opened=9 fds_closed=9 fds_left=1 findings=1 unproven=0 killed_before=0 " +
-			"fds_left_before=0 elapsed_ms=9 deadline_ms=9000 verdict=leaky"},
+			"fds_left_before=0 lines_dropped=0 elapsed_ms=9 deadline_ms=9000 verdict=leaky"},
 	{event.ShutdownComplete{
 		Spawned: 2, Reaped: 2, Unproven: 1, UnprovenNames: []string{"web (pid 7)"}, Strict: true,
 		Failed: []string{"db"}, Verdict: event.Graceful,
@@ -189,7 +189,7 @@ var lines = []struct {
 		"[INFO]  supervisor: shutdown complete: spawned=2 reaped=2 orphans=0 killed=0 " +
 			"fds_opened=0 fds_closed=0 fds_left=0 findings=0 unproven=1 " +
 			`unproven_processes=["web (pid 7)"] killed_before=0 fds_left_before=0 ` +
-			`failed=["db"] elapsed_ms=0 deadline_ms=0 verdict=graceful`},
+			`lines_dropped=0 failed=["db"] elapsed_ms=0 deadline_ms=0 verdict=graceful`},
 }
 
 // TestLines checks the stable part of the log.

@@ -14,11 +14,12 @@ const writePoll = time.Millisecond
 // Write writes text to a descriptor that may block, and gives up after d. The caller's thread
 // writes to descriptors that support RWF_NOWAIT: pipes and sockets. Another thread writes to the
 // rest: a terminal, or a file on a file system that does not respond. That thread may stay blocked
-// after Write returns.
+// after Write returns. A file is appended to: standard error can be a file that is not opened with
+// O_APPEND, and others can have written to it.
 func Write(fd int, text []byte, d time.Duration) {
 	end := time.Now().Add(d)
 	for len(text) > 0 {
-		n, err := unix.Pwritev2(fd, [][]byte{text}, -1, unix.RWF_NOWAIT)
+		n, err := unix.Pwritev2(fd, [][]byte{text}, -1, unix.RWF_NOWAIT|unix.RWF_APPEND)
 		switch {
 		case err == nil && n > 0:
 			text = text[n:]
@@ -49,7 +50,10 @@ func writeOnThread(fd int, text []byte, end time.Time) {
 	go func() {
 		defer done.Store(true)
 		for len(text) > 0 && time.Now().Before(end) {
-			n, err := unix.Write(fd, text)
+			n, err := unix.Pwritev2(fd, [][]byte{text}, -1, unix.RWF_APPEND)
+			if err == unix.EOPNOTSUPP || err == unix.ENOSYS || err == unix.EPERM {
+				n, err = unix.Write(fd, text)
+			}
 			switch {
 			case err == unix.EINTR:
 			case err == unix.EAGAIN:

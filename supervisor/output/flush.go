@@ -21,14 +21,17 @@ func (set *sinkSet) Flush(ctx context.Context) error {
 	var errs []error
 	for i, s := range slices.Backward(sinks) {
 		if left, err := flush(ctx, s, marks[i]); left > 0 {
-			errs = append(errs,
-				fmt.Errorf("cannot flush %s, %d bytes left: %w", s.dest, left, err))
+			errs = append(errs, flushError(s, left, err))
 		}
 	}
 	if len(errs) == 0 {
 		errs = append(errs, set.awaitUnused(ctx))
 	}
 	return errors.Join(errs...)
+}
+
+func flushError(s *sink, left uint64, why error) error {
+	return fmt.Errorf("cannot flush %s, %d bytes left: %w", s.dest, left, why)
 }
 
 // flush returns the number of bytes before mark that are not written, and why it gave up.

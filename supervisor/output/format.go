@@ -19,6 +19,8 @@ const (
 // maxLine is the largest line, in bytes without its newline, that is not split.
 const maxLine = 64 << 10
 
+var newlineByte = []byte{'\n'}
+
 // An ending is what follows the bytes of a line.
 type ending uint8
 
@@ -93,6 +95,18 @@ func (f *formatter) append(dst, line []byte, end ending) []byte {
 			dst = append(dst, '\n')
 		}
 		return dst
+	}
+}
+
+// newlines returns the number of newlines that append writes.
+func (f *formatter) newlines(line []byte, end ending) int {
+	switch {
+	case f.kind != formatRaw:
+		return 1
+	case end == newline:
+		return bytes.Count(line, newlineByte) + 1
+	default:
+		return bytes.Count(line, newlineByte)
 	}
 }
 

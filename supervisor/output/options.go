@@ -2,6 +2,7 @@ package output
 
 import (
 	"os"
+	"sync/atomic"
 
 	"tp0/supervisor/fdledger"
 )
@@ -25,4 +26,12 @@ type Options struct {
 	// for the losses that were not reported yet. The calls come from several goroutines. Dropped
 	// must not block. It may be nil.
 	Dropped func(dest string, lines, bytes uint64, reason string)
+	// Lost counts all lines that were not delivered, those that Dropped did not report yet too. It
+	// may be nil.
+	Lost *atomic.Uint64
+
+	// Reopened is called when a log file was renamed or deleted and another one is open in its
+	// place, and when that failed for a new reason. The calls come from several goroutines.
+	// Reopened must not block. It may be nil.
+	Reopened func(Reopened)
 }

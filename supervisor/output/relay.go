@@ -1,12 +1,15 @@
 package output
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,7 +28,8 @@ type Relay struct {
 
 	mu       sync.Mutex
 	children map[*ChildOutput]struct{}
-	closed   bool
+	closed   bool        // Settle was called
+	ended    atomic.Bool // Close was called
 }
 
 // NewRelay starts the writers of the standard streams. It opens one descriptor, an eventfd, which
@@ -90,7 +94,7 @@ type ownWriter struct {
 func (w *ownWriter) Write(p []byte) (int, error) {
 	if len(p) > 0 {
 		b := newBatch()
-		b.b = append(b.b, p...)
+		b.b, b.lines = append(b.b, p...), bytes.Count(p, newlineByte)
 		w.sink.put(b, &w.origin)
 	}
 	return len(p), nil
@@ -126,14 +130,13 @@ func unread(fd int) bool {
 	return err == nil && n > 0
 }
 
-// Close ends the relay: it closes the outputs that are still open, flushes within ctx, drops and
-// counts the rest, ends the writers and closes every descriptor that the relay opened. Once Close
-// was called, [Relay.Prepare] fails; once it has returned, lines for a [Relay.Writer] are lost.
+// Settle ends the relay of all output, apart from the supervisor's own lines: it closes the outputs
+// that are still open, flushes within ctx, drops and counts the rest, and closes the files. All
+// losses are reported then. Once Settle was called, [Relay.Prepare] fails. A second Settle does
+// nothing.
 //
-// The error contains what was not done: bytes that were not written, children whose streams did
-// not end, writers whose write did not return within 20 ms ([ErrWriteBlocked]; the goroutine and
-// the file of such a writer are left open). A second Close does nothing.
-func (h *Relay) Close(ctx context.Context) error {
+// The error contains what was not done, as for [Relay.Close].
+func (h *Relay) Settle(ctx context.Context) error {
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
@@ -159,9 +162,30 @@ func (h *Relay) Close(ctx context.Context) error {
 				fmt.Errorf("cannot end the relay of %s: %w", c.spec.Instance, ctx.Err()))
 		}
 	}
-	errs = append(errs, h.Flush(ctx), h.endWriters())
-	if h.ended >= 0 {
-		errs = append(errs, unix.Close(h.ended))
-	}
+	errs = append(errs, h.Flush(ctx))
+	log := h.std[1]
+	others := slices.DeleteFunc(h.allSinks(), func(s *sink) bool { return s == log })
+	errs = append(errs, endWriters(others))
+	log.reportRest()
 	return errors.Join(errs...)
+}
+
+// Close ends the relay: it calls Settle, flushes the supervisor's own lines, drops and counts the
+// rest, ends the last writer and closes every descriptor that the relay opened. Once Close has
+// returned, lines for a [Relay.Writer] are lost. A second Close does nothing.
+//
+// The error contains what was not done: bytes that were not written, children whose streams did
+// not end, writers whose write did not return within 20 ms ([ErrWriteBlocked]; the goroutine and
+// the file of such a writer are left open).
+func (h *Relay) Close(ctx context.Context) error {
+	log := h.std[1]
+	err := h.Settle(ctx)
+	if h.ended.Swap(true) {
+		return err
+	}
+	left, why := flush(ctx, log, log.mark())
+	if left > 0 && err == nil {
+		err = flushError(log, left, why)
+	}
+	return errors.Join(err, endWriters([]*sink{log}), h.closeEvents())
 }

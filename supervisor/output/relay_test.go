@@ -521,9 +521,11 @@ func TestCloseDuringFlood(t *testing.T) {
 func TestStuckWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stuck := make(chan struct{})
-		h := &Relay{sinkSet: &sinkSet{ended: -1, quit: make(chan struct{})}}
-		ok := newSink("stderr", &fakeTarget{take: gated(nil, h.quit)}, h.quit, nil)
-		bad := newSink("stdout", &fakeTarget{take: gated(nil, stuck)}, h.quit, nil)
+		h := &Relay{sinkSet: &sinkSet{}}
+		lost := drops{first: make(chan struct{})}
+		ok := newSink("stderr", nil, nil)
+		ok.to = &fakeTarget{take: gated(nil, ok.quit)}
+		bad := newSink("stdout", &fakeTarget{take: gated(nil, stuck)}, lost.add)
 		h.std, h.sinks = [2]*sink{bad, ok}, []*sink{bad, ok}
 		for _, s := range h.sinks {
 			go s.write()
@@ -532,7 +534,7 @@ func TestStuckWriter(t *testing.T) {
 		h.Writer("stderr").Write([]byte("not\n"))
 		synctest.Wait()
 		start := time.Now()
-		err := h.endWriters()
+		err := endWriters(h.sinks)
 		if err == nil || strings.Contains(err.Error(), "stderr") ||
 			!strings.Contains(err.Error(), "writer of stdout") {
 			t.Errorf("the error is %v", err)
@@ -540,8 +542,15 @@ func TestStuckWriter(t *testing.T) {
 		if d := time.Since(start); d != writerTimeout {
 			t.Errorf("Close took %v", d)
 		}
+		want := drop{"stdout", 1, 6, reasonEnded}
+		if got := lost.list(); len(got) != 1 || got[0] != want {
+			t.Errorf("the losses are %v, want %v", got, want)
+		}
 		close(stuck)
 		<-bad.gone
+		if got := lost.list(); len(got) != 1 {
+			t.Errorf("the loss is reported twice: %v", got)
+		}
 	})
 }
 

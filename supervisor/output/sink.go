@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -38,16 +40,19 @@ const (
 )
 
 // A batch is a sequence of whole lines for a sink. It has one owner at a time, who may change it.
-type batch struct{ b []byte }
+type batch struct {
+	b     []byte
+	lines int // newlines in b
+}
 
-var batches = sync.Pool{New: func() any { return &batch{make([]byte, 0, batchSize)} }}
+var batches = sync.Pool{New: func() any { return &batch{b: make([]byte, 0, batchSize)} }}
 
 func newBatch() *batch { return batches.Get().(*batch) }
 
 // free returns b to the pool. A batch that had to grow is left to the garbage collector.
 func (b *batch) free() {
 	if cap(b.b) == batchSize {
-		b.b = b.b[:0]
+		b.b, b.lines = b.b[:0], 0
 		batches.Put(b)
 	}
 }
@@ -73,6 +78,13 @@ type loss struct {
 	reason       string
 }
 
+// losses are what a sink lost.
+type losses struct {
+	lost     loss // not reported yet
+	reported time.Time
+	total    *atomic.Uint64 // lines that this sink and others lost, reported or not; may be nil
+}
+
 // A backlog is the queue of a sink and its byte counters.
 type backlog struct {
 	queue    []*batch // not yet taken by the writer
@@ -80,38 +92,46 @@ type backlog struct {
 	held     int      // capacity of all batches that are not written yet
 	accepted uint64   // bytes, since the start
 	finished uint64   // bytes of accepted that are written or lost
+	pending  int      // lines in the batches that are not written yet
+}
+
+// hooks adapt a sink to its destination. Each may be nil, and the writer calls them.
+type hooks struct {
+	// look is called before a write, and when the writer is asked to. It returns true if the
+	// destination was replaced: a log file was renamed.
+	look   func(asked, writing bool) (replaced bool)
+	retire func() bool // called when the queue is empty; true ends the writer
+	finish func()      // called when the writer ends
+	report func(dest string, lines, bytes uint64, reason string)
 }
 
 // A sink is one destination: a bounded queue and the goroutine that writes it. The lines of all
 // streams stay whole, and one write carries many of them.
 type sink struct {
-	dest   string
-	to     target
-	quit   <-chan struct{} // closed when the writer has to drop the queue and end
-	retire func() bool     // called when the queue is empty; true ends the writer; nil is never
-	finish func()          // called when the writer ends; may be nil
-	report func(dest string, lines, bytes uint64, reason string)
+	dest string
+	to   target
+	hooks
+	quit   chan struct{} // closed when the writer has to drop the queue and end
 	offset int           // bytes written of the first batch; used by the writer only
+	asked  atomic.Bool   // the writer has to look
 	wake   chan struct{} // wakes the writer; capacity 1
 	gone   chan struct{} // closed when the writer has ended
 
 	mu sync.Mutex
 	backlog
-	last     *origin   // of the last accepted byte; nil if some of its lines were lost
-	open     bool      // the last accepted byte was not a newline
-	since    time.Time // of the last written byte, or of the queue being full
-	stalled  string    // the reason for dropping lines that do not fit; empty if none
-	broken   error     // of a write; it ends all delivery
-	ended    bool      // the writer has ended
-	lost     loss
-	reported time.Time
-	changed  chan struct{} // closed when room or state has changed; nil if nothing waits
+	last    *origin   // of the last accepted byte; nil if some of its lines were lost
+	open    bool      // the last accepted byte was not a newline
+	since   time.Time // of the last written byte, or of the queue being full
+	stalled string    // the reason for dropping lines that do not fit; empty if none
+	broken  error     // of a write; it ends all delivery
+	ended   bool      // the writer has ended
+	losses
+	changed chan struct{} // closed when room or state has changed; nil if nothing waits
 }
 
-func newSink(dest string, to target, quit <-chan struct{},
-	report func(string, uint64, uint64, string)) *sink {
+func newSink(dest string, to target, report func(string, uint64, uint64, string)) *sink {
 	return &sink{
-		dest: dest, to: to, quit: quit, report: report,
+		dest: dest, to: to, hooks: hooks{report: report}, quit: make(chan struct{}),
 		wake: make(chan struct{}, 1), gone: make(chan struct{}),
 	}
 }
@@ -133,7 +153,7 @@ func (s *sink) put(b *batch, from *origin) {
 			start = now
 		}
 		if s.dropping(now) || closing || from.own && now.Sub(start) >= stallTimeout {
-			l := s.drop(b.b, from, now)
+			l := s.drop(b, from, now)
 			s.mu.Unlock()
 			b.free()
 			s.reportLoss(l)
@@ -190,7 +210,7 @@ func (s *sink) dropping(now time.Time) bool {
 func (s *sink) enqueue(b *batch, from *origin) {
 	if s.open && s.last != from {
 		// The last line of another origin has no newline. Separate the lines.
-		s.push(&batch{[]byte{'\n'}})
+		s.push(&batch{b: []byte{'\n'}, lines: 1})
 	}
 	s.last, s.open = from, b.b[len(b.b)-1] != '\n'
 	s.push(b)
@@ -198,11 +218,12 @@ func (s *sink) enqueue(b *batch, from *origin) {
 
 func (s *sink) push(b *batch) {
 	s.accepted += uint64(len(b.b))
+	s.pending += b.lines
 	if n := len(s.queue); n > 0 {
 		if t := s.queue[n-1]; len(b.b) <= cap(t.b)-len(t.b) {
 			// Merge small batches: the capacity of the batches bounds the memory, and one write
 			// carries many lines.
-			t.b = append(t.b, b.b...)
+			t.b, t.lines = append(t.b, b.b...), t.lines+b.lines
 			b.free()
 			return
 		}
@@ -214,9 +235,9 @@ func (s *sink) push(b *batch) {
 	s.held += cap(b.b)
 }
 
-// drop counts text as lost. It returns the loss if it is time for a report.
-func (s *sink) drop(text []byte, from *origin, now time.Time) loss {
-	s.lost.count(text)
+// drop counts a batch as lost. It returns the loss if it is time for a report.
+func (s *sink) drop(b *batch, from *origin, now time.Time) loss {
+	s.count(b.b, b.lines)
 	if s.last == from {
 		s.last = nil // the next bytes of this origin are another line
 	}
@@ -226,14 +247,19 @@ func (s *sink) drop(text []byte, from *origin, now time.Time) loss {
 	return s.takeLoss(cmp.Or(s.stalled, reasonSlow), now)
 }
 
-func (l *loss) count(text []byte) {
-	if len(text) == 0 {
-		return
+// count counts text as lost. A line without a newline counts as well.
+func (l *losses) count(text []byte, newlines int) {
+	if n := len(text); n > 0 && text[n-1] != '\n' {
+		newlines++
 	}
-	l.bytes += uint64(len(text))
-	l.lines += uint64(bytes.Count(text, []byte{'\n'}))
-	if text[len(text)-1] != '\n' {
-		l.lines++
+	l.add(uint64(newlines), uint64(len(text)))
+}
+
+func (l *losses) add(lines, bytes uint64) {
+	l.lost.lines += lines
+	l.lost.bytes += bytes
+	if l.total != nil {
+		l.total.Add(lines)
 	}
 }
 
@@ -300,6 +326,9 @@ func (s *sink) write() {
 		if len(work) == 0 {
 			work = s.take()
 		}
+		if s.look != nil && s.look(s.asked.Swap(false), len(work) > 0) {
+			s.restart(work)
+		}
 		if len(work) > 0 {
 			work = s.deliver(work, vector[:0])
 			continue
@@ -316,6 +345,23 @@ func (s *sink) write() {
 	if s.finish != nil {
 		s.finish()
 	}
+}
+
+// askLook makes the writer look at its destination before the next write.
+func (s *sink) askLook() { s.asked.Store(true) }
+
+// restart prepares the first write to a new destination. A line that is partly in the old one is
+// written again, from its beginning. A write error of the old one does not matter any more.
+func (s *sink) restart(work []*batch) {
+	again := 0
+	if s.offset > 0 {
+		again = s.offset - 1 - bytes.LastIndexByte(work[0].b[:s.offset], '\n')
+	}
+	s.offset -= again
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.finished -= uint64(again)
+	s.broken = nil
 }
 
 func (s *sink) quitting() bool {
@@ -360,10 +406,11 @@ func (s *sink) deliver(work []*batch, vector [][]byte) []*batch {
 
 // written counts n bytes of work as written and returns the remaining batches.
 func (s *sink) written(work []*batch, n int) []*batch {
-	freed := 0
+	freed, lines := 0, 0
 	for s.offset += n; len(work) > 0 && s.offset >= len(work[0].b); work = work[1:] {
 		s.offset -= len(work[0].b)
 		freed += cap(work[0].b)
+		lines += work[0].lines
 		work[0].free()
 		work[0] = nil
 	}
@@ -371,6 +418,7 @@ func (s *sink) written(work []*batch, n int) []*batch {
 	var l loss
 	now := time.Now()
 	s.held -= freed
+	s.pending -= lines
 	s.finished += uint64(n)
 	s.since = now
 	if s.stalled != "" && s.lost.bytes > 0 {
@@ -401,19 +449,57 @@ func (s *sink) diskFull(err error) {
 
 // fail drops the queue and all later lines.
 func (s *sink) fail(work []*batch, err error) {
+	lines, size := s.unreadLoss()
 	s.mu.Lock()
 	s.broken = err
+	s.add(lines, size)
 	s.discard(work)
 	l := s.takeLoss(err.Error(), time.Now())
 	s.mu.Unlock()
 	s.reportLoss(l)
 }
 
+// unreadLoss returns the lines and bytes that the destination accepted and nobody will read. The
+// end of a line that is there in part is still to be written, and is counted then.
+func (s *sink) unreadLoss() (lines, size uint64) {
+	d, ok := s.to.(*descriptor)
+	if !ok {
+		return 0, 0
+	}
+	text := d.takeUnread()
+	return uint64(bytes.Count(text, newlineByte)), uint64(len(text))
+}
+
 // end drops the remaining lines and reports the losses that were not reported yet.
 func (s *sink) end(work []*batch) {
+	lines, size := s.unreadLoss() // the reader can have gone after the last write
 	s.mu.Lock()
-	s.ended = true
-	s.discard(work)
+	if !s.ended {
+		s.ended = true
+		if lines > 0 {
+			s.broken = cmp.Or(s.broken, error(unix.EPIPE))
+			s.add(lines, size)
+		}
+		s.discard(work)
+	}
+	s.mu.Unlock()
+	s.reportRest()
+}
+
+// abandon counts what a writer has whose write does not return, and reports the losses.
+func (s *sink) abandon() {
+	s.mu.Lock()
+	if !s.ended {
+		s.ended = true
+		s.add(uint64(s.pending), s.accepted-s.finished)
+	}
+	s.mu.Unlock()
+	s.reportRest()
+}
+
+// reportRest reports the losses that were not reported yet.
+func (s *sink) reportRest() {
+	s.mu.Lock()
 	var l loss
 	if s.lost.bytes > 0 {
 		reason := reasonEnded
@@ -428,17 +514,14 @@ func (s *sink) end(work []*batch) {
 
 // discard drops the batches of the writer and the queue. The caller holds s.mu.
 func (s *sink) discard(work []*batch) {
-	for _, b := range work {
-		s.lost.count(b.b[s.offset:])
+	for _, b := range slices.Concat(work, s.queue) {
+		// A line that is written in part is lost.
+		s.count(b.b[s.offset:], b.lines-bytes.Count(b.b[:s.offset], newlineByte))
 		s.offset = 0
-		b.free()
-	}
-	for _, b := range s.queue {
-		s.lost.count(b.b)
 		b.free()
 	}
 	clear(work)
 	clear(s.queue)
-	s.queue, s.held, s.finished = s.queue[:0], 0, s.accepted
+	s.queue, s.held, s.finished, s.pending = s.queue[:0], 0, s.accepted, 0
 	s.notifyChange()
 }

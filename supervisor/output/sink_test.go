@@ -39,13 +39,11 @@ type bench struct {
 	*sink
 	target *fakeTarget
 	drops  *drops
-	quit   chan struct{}
 }
 
 func newBench(t *testing.T, take func(size int) (int, error)) *bench {
-	b := &bench{target: &fakeTarget{take: take}, drops: &drops{first: make(chan struct{})},
-		quit: make(chan struct{})}
-	b.sink = newSink("stdout", b.target, b.quit, b.drops.add)
+	b := &bench{target: &fakeTarget{take: take}, drops: &drops{first: make(chan struct{})}}
+	b.sink = newSink("stdout", b.target, b.drops.add)
 	go b.write()
 	t.Cleanup(func() {
 		close(b.quit)
@@ -68,7 +66,7 @@ func pass(d time.Duration) { <-time.After(d) }
 func (b *bench) send(text string, from *origin) time.Duration {
 	began := time.Now()
 	x := newBatch()
-	x.b = append(x.b, text...)
+	x.b, x.lines = append(x.b, text...), strings.Count(text, "\n")
 	b.put(x, from)
 	return time.Since(began)
 }

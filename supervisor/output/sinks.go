@@ -33,10 +33,8 @@ var (
 
 // sinkSet contains the sinks of the standard streams and of the files in use.
 type sinkSet struct {
-	opt   Options
-	ended int           // an eventfd that wakes writers in poll(2) at the end; -1 if there is none
-	quit  chan struct{} // closed by endWriters
-	std   [2]*sink      // stdout, stderr; the same sink if both are the same file
+	opt Options
+	std [2]*sink // stdout, stderr; the same sink if both are the same file
 
 	mu     sync.Mutex
 	sinks  []*sink              // those whose writer runs
@@ -51,25 +49,27 @@ type fileSink struct {
 }
 
 func newSinkSet(opt Options) *sinkSet {
-	set := &sinkSet{opt: opt, quit: make(chan struct{}), files: make(map[string]*fileSink)}
-	var err error
-	if set.ended, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		set.ended = -1 // the writers poll with a timeout
-	}
+	set := &sinkSet{opt: opt, files: make(map[string]*fileSink)}
 	out, log := number(opt.Stdout), number(opt.Stderr)
-	set.std[0] = newSink(
-		destStdout, newDescriptor(out, set.ended, opt.Stdout), set.quit, opt.Dropped)
+	set.std[0] = set.startStandard(destStdout, out, opt.Stdout)
 	set.std[1] = set.std[0]
-	set.sinks = []*sink{set.std[0]}
 	if !sameFile(out, log) {
-		set.std[1] = newSink(
-			destStderr, newDescriptor(log, set.ended, opt.Stderr), set.quit, opt.Dropped)
-		set.sinks = append(set.sinks, set.std[1])
-	}
-	for _, s := range set.sinks {
-		go s.write()
+		set.std[1] = set.startStandard(destStderr, log, opt.Stderr)
 	}
 	return set
+}
+
+// startStandard starts the sink of a standard stream.
+func (set *sinkSet) startStandard(dest string, fd int, f *os.File) *sink {
+	ended, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		ended = -1 // the writer polls with a timeout
+	}
+	s := newSink(dest, newDescriptor(fd, ended, f), set.opt.Dropped)
+	s.total = set.opt.Lost
+	set.sinks = append(set.sinks, s)
+	go s.write()
+	return s
 }
 
 // standard returns the sink of stdout, or of stderr for every other name.
@@ -83,8 +83,8 @@ func (set *sinkSet) standard(dest string) *sink {
 // acquire returns the sink of a destination. For a file it also returns the path, and release
 // must be called.
 func (set *sinkSet) acquire(dest string) (*sink, string, error) {
-	if dest == destStdout || dest == destStderr {
-		return set.standard(dest), "", nil
+	if name := set.standardName(dest); name != "" {
+		return set.standard(name), "", nil
 	}
 	set.mu.Lock()
 	defer set.mu.Unlock()
@@ -93,18 +93,18 @@ func (set *sinkSet) acquire(dest string) (*sink, string, error) {
 	}
 	if f := set.files[dest]; f != nil {
 		f.users++
+		f.askLook() // a new process does not write to a renamed file
 		return f.sink, dest, nil
 	}
-	fd, err := openFile(dest)
+	to, err := openLogFile(dest, set.opt.FDs, set.reopened)
 	if err != nil {
 		return nil, "", err
 	}
-	set.opt.FDs.Opened(fd, "file", dest)
-	f := &fileSink{newSink(dest, newFile(fd), set.quit, set.opt.Dropped), 1}
+	f := &fileSink{newSink(dest, to, set.opt.Dropped), 1}
+	f.look, f.total = to.look, set.opt.Lost
 	f.retire = func() bool { return set.closeIfUnused(dest, f) }
 	f.finish = func() {
-		// A failed close(2) loses nothing that a write did not report.
-		_ = set.opt.FDs.Close(fd, func() error { return unix.Close(fd) })
+		to.close()
 		set.remove(f.sink)
 	}
 	set.files[dest] = f
@@ -113,19 +113,34 @@ func (set *sinkSet) acquire(dest string) (*sink, string, error) {
 	return f.sink, dest, nil
 }
 
-// openFile opens a path to append to. It does not block: O_NONBLOCK makes the open of a FIFO
-// without a reader fail (ENXIO), and has no effect on regular files.
-func openFile(path string) (int, error) {
-	const flags = unix.O_APPEND | unix.O_CREAT | unix.O_WRONLY |
-		unix.O_CLOEXEC | unix.O_NOCTTY | unix.O_NONBLOCK
-	for {
-		fd, err := unix.Open(path, flags, 0o644)
-		if err == nil {
-			return fd, nil
-		}
-		if err != unix.EINTR {
-			return -1, &os.PathError{Op: "open", Path: path, Err: err}
-		}
+// standardName returns stdout or stderr if a destination is that stream, or a path that leads to
+// it. A file of its own for it would have its own offset, and the lines of both would overwrite
+// each other. The result is empty for another destination.
+func (set *sinkSet) standardName(dest string) string {
+	switch {
+	case dest == destStdout || dest == destStderr:
+		return dest
+	case leadsTo(dest, number(set.opt.Stdout)):
+		return destStdout
+	case leadsTo(dest, number(set.opt.Stderr)):
+		return destStderr
+	default:
+		return ""
+	}
+}
+
+func (set *sinkSet) reopened(r Reopened) {
+	if set.opt.Reopened != nil {
+		set.opt.Reopened(r)
+	}
+}
+
+// Reopen makes the log files that were renamed or deleted be opened again, as soon as the writes
+// that have begun return. A log file that is still at its path stays open.
+func (set *sinkSet) Reopen() {
+	for _, s := range set.allSinks() {
+		s.askLook()
+		s.wakeWriter()
 	}
 }
 
@@ -145,8 +160,7 @@ func (set *sinkSet) remove(s *sink) {
 }
 
 // closeIfUnused forgets a file that no child uses, and reports whether its writer may close it. A
-// child that
-// acquires the path later opens the file again.
+// child that acquires the path later opens the file again.
 func (set *sinkSet) closeIfUnused(path string, f *fileSink) bool {
 	set.mu.Lock()
 	defer set.mu.Unlock()
@@ -169,13 +183,14 @@ func (set *sinkSet) allSinks() []*sink {
 	return slices.Clone(set.sinks)
 }
 
-// endWriters ends the writers and waits for them, at most writerTimeout.
-func (set *sinkSet) endWriters() error {
-	sinks := set.allSinks()
-	close(set.quit)
-	if set.ended >= 0 {
-		// It cannot fail: the counter is 0 and is written once.
-		_, _ = unix.Write(set.ended, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+// endWriters ends the writers of sinks and waits for them, at most writerTimeout.
+func endWriters(sinks []*sink) error {
+	for _, s := range sinks {
+		close(s.quit)
+		if d, ok := s.to.(*descriptor); ok && d.ended >= 0 {
+			// It cannot fail: the counter is 0 and is written once.
+			_, _ = unix.Write(d.ended, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+		}
 	}
 	timer := time.NewTimer(writerTimeout)
 	defer timer.Stop()
@@ -193,8 +208,23 @@ func (set *sinkSet) endWriters() error {
 		select {
 		case <-s.gone:
 		default:
+			s.abandon()
 			errs = append(errs,
 				fmt.Errorf("cannot end the writer of %s: %w", s.dest, ErrWriteBlocked))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// closeEvents closes the eventfds of the standard streams.
+func (set *sinkSet) closeEvents() error {
+	var errs []error
+	for i, s := range set.std {
+		if i > 0 && s == set.std[0] {
+			continue
+		}
+		if d, ok := s.to.(*descriptor); ok && d.ended >= 0 {
+			errs = append(errs, unix.Close(d.ended))
 		}
 	}
 	return errors.Join(errs...)

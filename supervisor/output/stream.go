@@ -194,6 +194,7 @@ func (st *stream) append(line []byte, end ending) {
 		st.out = newBatch()
 	}
 	st.out.b = st.form.append(st.out.b, line, end)
+	st.out.lines += st.form.newlines(line, end)
 }
 
 // enqueue passes the current batch to the sink. It blocks while the queue of the sink is full.

@@ -2,12 +2,10 @@ package output
 
 import (
 	"errors"
+	"fmt"
 	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
-
-	"tp0/supervisor/limits"
 )
 
 // A target is what a sink writes to.
@@ -49,9 +47,11 @@ type descriptor struct {
 	ended     int      // an eventfd, readable once the relay is closed; -1 if there is none
 	file      *os.File // keeps the file of fd from being finalized; nil if there is none
 	rwfNowait bool     // try RWF_NOWAIT
-	noWait    bool     // return at once if the destination accepts nothing
-	chunk     int      // bytes of one write after poll(2); 0 writes everything without poll(2)
-	empty     int      // consecutive writes that returned EAGAIN after poll(2) reported writable
+	rwfAppend bool     // try RWF_APPEND
+	terminal  bool
+	noWait    bool // return at once if the destination accepts nothing
+	chunk     int  // bytes of one write after poll(2); 0 writes everything without poll(2)
+	empty     int  // consecutive writes that returned EAGAIN after poll(2) reported writable
 }
 
 // newDescriptor chooses how to write to fd by its type.
@@ -64,9 +64,11 @@ func newDescriptor(fd, ended int, f *os.File) *descriptor {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFIFO, unix.S_IFSOCK:
 		d.rwfNowait, d.chunk = true, pipeChunk
+	case unix.S_IFREG:
+		d.rwfAppend = true
 	case unix.S_IFCHR:
 		if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err == nil {
-			d.chunk = ttyChunk
+			d.terminal, d.chunk = true, ttyChunk
 		}
 	}
 	return d
@@ -78,6 +80,15 @@ func (d *descriptor) write(bufs [][]byte) (int, error) {
 		switch err {
 		case unix.EOPNOTSUPP, unix.ENOSYS, unix.EPERM:
 			d.rwfNowait = false // an older kernel, or a seccomp filter without the call
+		default:
+			return d.result(n, err)
+		}
+	}
+	if d.rwfAppend {
+		n, err := unix.Pwritev2(d.fd, bufs, -1, unix.RWF_APPEND)
+		switch err {
+		case unix.EOPNOTSUPP, unix.ENOSYS, unix.EPERM, unix.EINVAL:
+			d.rwfAppend = false
 		default:
 			return d.result(n, err)
 		}
@@ -135,26 +146,31 @@ func (d *descriptor) wait(timeout int, events int16) (bool, error) {
 	return fds[0].Revents == 0 && fds[1].Revents != 0, nil
 }
 
-// A file is the target of a log file. There can be many log files, so their writes share a bounded
-// number of threads, and a file that accepts nothing (a FIFO, a terminal) is written again after
-// a pause and not waited for in poll(2).
-type file struct{ descriptor }
-
-// fileRetry is the pause after a write to a file that accepted nothing.
-const fileRetry = 10 * time.Millisecond
-
-func newFile(fd int) *file {
-	f := &file{*newDescriptor(fd, -1, nil)}
-	f.noWait = true
-	return f
-}
-
-func (f *file) write(bufs [][]byte) (n int, err error) {
-	limits.FileSlots.Run(func() { n, err = f.descriptor.write(bufs) })
-	if n == 0 && err == nil {
-		time.Sleep(fileRetry)
+// takeUnread takes and returns what is left in a pipe that has no reader any more: the pipe
+// accepted it, but nobody reads it. The result is empty for anything else, and for a FIFO of a file
+// system, which a later reader can open.
+func (d *descriptor) takeUnread() []byte {
+	var fs unix.Statfs_t
+	size, err := unix.IoctlGetInt(d.fd, unix.TIOCINQ) // FIONREAD, pipe(7)
+	if err != nil || size <= 0 || unix.Fstatfs(d.fd, &fs) != nil || fs.Type != unix.PIPEFS_MAGIC {
+		return nil
 	}
-	return n, err
+	fds := []unix.PollFd{{Fd: int32(d.fd), Events: unix.POLLOUT}}
+	if n, err := unix.Poll(fds, 0); n != 1 || err != nil || fds[0].Revents&unix.POLLERR == 0 {
+		return nil // there is a reader
+	}
+	fd, err := unix.Open(fmt.Sprint("/proc/self/fd/", d.fd),
+		unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil // the pipe belongs to another user
+	}
+	defer unix.Close(fd)
+	left := make([]byte, size)
+	n, err := unix.Read(fd, left)
+	if err != nil {
+		return nil
+	}
+	return left[:n]
 }
 
 // number returns the descriptor of f, or -1 if f is nil or closed. Unlike [os.File.Fd] it never
@@ -167,9 +183,20 @@ func number(f *os.File) int {
 	return fd
 }
 
+// An identity tells pipes, terminals and files apart, whatever their paths and descriptors are.
+type identity struct{ dev, inode uint64 }
+
+func identityOf(st *unix.Stat_t) identity { return identity{st.Dev, st.Ino} }
+
 // sameFile reports whether two descriptors refer to the same pipe, terminal or file.
 func sameFile(a, b int) bool {
 	var x, y unix.Stat_t
-	return unix.Fstat(a, &x) == nil && unix.Fstat(b, &y) == nil &&
-		x.Dev == y.Dev && x.Ino == y.Ino
+	return unix.Fstat(a, &x) == nil && unix.Fstat(b, &y) == nil && identityOf(&x) == identityOf(&y)
+}
+
+// leadsTo reports whether a path leads to what a descriptor refers to: /dev/stdout, for example.
+func leadsTo(path string, fd int) bool {
+	var x, y unix.Stat_t
+	return unix.Stat(path, &x) == nil && unix.Fstat(fd, &y) == nil &&
+		identityOf(&x) == identityOf(&y)
 }

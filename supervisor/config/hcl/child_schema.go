@@ -38,7 +38,10 @@ var childSchema = block[childValues]{
 						"the supervisor's own descriptor to the child, so a file is not possible."),
 				field("stdout", func(v *childValues) *string { return &v.launch.Logs.Stdout },
 					sinkKind, `"/var/log/server.log"`,
-					"Where standard output goes. The path of a file is relative to `cwd`."),
+					"Where standard output goes. The path of a file is relative to `cwd`. The "+
+						"file is [opened again](output.md#rotated-log-files) after it was "+
+						"renamed. A path that leads to the supervisor's own stream, as "+
+						"`/dev/stdout`, is that stream."),
 				field("stderr", func(v *childValues) *string { return &v.launch.Logs.Stderr },
 					sinkKind, `"none"`,
 					"Where standard error goes, as for `stdout`."),

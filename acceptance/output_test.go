@@ -1,0 +1,158 @@
+package acceptance
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// ownStreams are the paths that lead to standard output and standard error.
+var ownStreams = [2][]string{
+	{"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "LINK", "FILE"},
+	{"/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"},
+}
+
+// TestPathOfOwnStream checks that a path to a standard stream of the supervisor is that stream: the
+// lines of other children and of the log are in the same file, and none overwrites another.
+func TestPathOfOwnStream(t *testing.T) {
+	for stream, paths := range ownStreams {
+		for _, path := range paths {
+			for _, flags := range []int{0, unix.O_APPEND} {
+				t.Run(fmt.Sprintf("%s,%#x", strings.ReplaceAll(path, "/", " "), flags),
+					func(t *testing.T) { checkOwnStream(t, stream, path, flags) })
+			}
+		}
+	}
+}
+
+func checkOwnStream(t *testing.T, stream int, path string, flags int) {
+	const count = 200
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "out"), filepath.Join(dir, "link")
+	if err := os.Symlink("/dev/stdout", link); err != nil {
+		t.Fatal(err)
+	}
+	path = strings.NewReplacer("LINK", link, "FILE", file).Replace(path)
+	dest := []string{"stdout", "stderr"}[stream]
+	print := func(name string) string {
+		return fmt.Sprintf("child %q {\n command = \"sh\"\n args = [\"-c\", \"i=0; "+
+			"while [ $i -lt %d ]; do i=$((i+1)); echo %s; done\"]\n",
+			name, count, strings.Repeat(name, 50))
+	}
+	s := prepare(t, print("a")+fmt.Sprintf("logs {\n format = \"raw\"\n stdout = %q\n}\n}\n", path)+
+		print("b")+fmt.Sprintf("logs {\n format = \"raw\"\n stdout = %q\n}\n}\n", dest))
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|flags, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.cmd.Stdout, s.cmd.Stderr = f, f // the log of the supervisor is in it too
+	s.launch()
+	if code := s.exitCode(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]int{}
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, `{"@`) && strings.HasSuffix(line, "}\n") {
+			line = "log"
+		}
+		found[strings.TrimSuffix(line, "\n")]++
+	}
+	if found[strings.Repeat("a", 50)] != count || found[strings.Repeat("b", 50)] != count ||
+		len(found) != 3 || !strings.Contains(string(text), "shutdown complete") {
+		t.Errorf("the file has %.2000v", found)
+	}
+}
+
+// TestLogFileRenamed renames a log file of two instances, as logrotate does, and deletes it. One
+// descriptor is open for it all the time.
+func TestLogFileRenamed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "web.log")
+	s := start(t, fmt.Sprintf("child \"web\" {\n count = 2\n command = \"sh\"\n args = [\"-c\", "+
+		"\"trap 'echo told' USR2; echo up; while :; do sleep 0.05; done\"]\n"+
+		"logs { stdout = %q }\n}\n", file))
+	s.awaitEntry("all children ready")
+	awaitFile(t, file, "[web1] up", "[web2] up")
+	if err := os.Rename(file, file+".1"); err != nil {
+		t.Fatal(err)
+	}
+	s.signal(unix.SIGUSR1)
+	s.awaitEntry("log file reopened", "path", file, "@level", "info")
+	_, next := s.awaitEntryFrom(0, "child spawned", "child", "web1")
+	first := s.awaitEntry("child spawned", "child", "web1")
+	if err := unix.Kill(first.int("pid"), unix.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	awaitFile(t, file, "[web1] told")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(first.int("pid"), unix.SIGKILL); err != nil { // a new process looks
+		t.Fatal(err)
+	}
+	s.awaitEntryFrom(next, "child ready", "child", "web1")
+	awaitFile(t, file, "[web1] up")
+	s.awaitEntry("log file reopened", "path", file, "@level", "warn")
+	if n := s.count("fd opened", "target", file) - s.count("fd closed", "target", file); n != 1 {
+		t.Errorf("%d descriptors are open for the file", n)
+	}
+	s.signal(unix.SIGTERM)
+	s.expectStop(0, "graceful")
+}
+
+// awaitFile waits until a file has all lines.
+func awaitFile(t *testing.T, path string, lines ...string) {
+	t.Helper()
+	await(t, fmt.Sprintf("%s has the lines %q", path, lines), func() bool {
+		text, _ := os.ReadFile(path)
+		for _, line := range lines {
+			if !strings.Contains(string(text), line+"\n") {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// TestEveryLostLineIsCounted closes the reader of standard output after some lines. All other lines
+// are told as lost: those that the pipe still has too.
+func TestEveryLostLineIsCounted(t *testing.T) {
+	const count = 20_000
+	s := prepare(t, fmt.Sprintf("child \"a\" {\n command = \"seq\"\n args = [\"%d\"]\n"+
+		"logs { format = \"raw\" }\n}\n", count))
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.cmd.Stdout = w
+	s.launch()
+	in := bufio.NewReaderSize(r, 16) // it takes few lines more than it returns
+	read := 0
+	for range 5 {
+		if _, err := in.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+		read++
+	}
+	rest, _ := in.Peek(in.Buffered())
+	read += strings.Count(string(rest), "\n")
+	r.Close()
+	e := s.expectStop(0, "graceful")
+	sum := 0
+	for _, e := range s.log.entries(0, s.log.count()) {
+		if e.matches("lines dropped") {
+			sum += e.int("lines")
+		}
+	}
+	if got := e.int("lines_dropped"); got+read != count || got != sum {
+		t.Errorf("%d lines were read, %d are told as lost, %d in the last line", read, sum, got)
+	}
+}

@@ -1,0 +1,173 @@
+package output
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fdledger"
+	"tp0/supervisor/limits"
+)
+
+const (
+	// fileRetry is the pause after a write to a file that accepted nothing.
+	fileRetry = 10 * time.Millisecond
+	// lookInterval is the shortest time between two looks at the path of a file that is written
+	// to. One stat(2) a second costs nothing, and a file that nobody writes to needs none.
+	lookInterval = time.Second
+	// newFileMode is the mode of a file that did not exist.
+	newFileMode = 0o644
+)
+
+// A Reopened says what became of a log file that is not at its path any more.
+type Reopened struct {
+	Path    string
+	Deleted bool  // it was deleted, not renamed
+	Err     error // why no other file could be opened; the lines go to the old one
+}
+
+// A logFile is the target of a log file. There can be many log files, so their writes share a
+// bounded number of threads, and a file that accepts nothing (a FIFO, a terminal) is written again
+// after a pause and not waited for in poll(2).
+//
+// A regular file that is renamed or deleted is replaced by the one at its path, which is created if
+// necessary. The writer of the sink looks for that: see [sink.askLook] and lookInterval.
+type logFile struct {
+	descriptor
+	path   string
+	ledger fdledger.Registrar
+	report func(Reopened)
+
+	first   unix.Stat_t // of the first file: its owner and its mode
+	current identity    // of the open file
+	looked  time.Time
+	failure string // the reason of the last failed attempt; empty: it succeeded
+}
+
+// openLogFile opens the file at a path.
+func openLogFile(path string, ledger fdledger.Registrar, report func(Reopened)) (*logFile, error) {
+	fd, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	ledger.Opened(fd, "file", path)
+	f := &logFile{path: path, ledger: ledger, report: report, looked: time.Now()}
+	f.use(fd)
+	_ = unix.Fstat(fd, &f.first) // after an error f is no regular file, and is not replaced
+	return f, nil
+}
+
+// use makes fd the open file.
+func (f *logFile) use(fd int) {
+	var st unix.Stat_t
+	_ = unix.Fstat(fd, &st) // it cannot fail: fd was just opened
+	f.descriptor, f.current = *newDescriptor(fd, -1, nil), identityOf(&st)
+	f.noWait = true
+}
+
+func (f *logFile) close() {
+	fd := f.fd
+	// A failed close(2) loses nothing that a write did not report.
+	_ = f.ledger.Close(fd, func() error { return unix.Close(fd) })
+}
+
+func (f *logFile) write(bufs [][]byte) (n int, err error) {
+	limits.FileSlots.Run(func() { n, err = f.descriptor.write(bufs) })
+	if n == 0 && err == nil {
+		time.Sleep(fileRetry)
+	}
+	return n, err
+}
+
+// look compares the open file with the one at the path, if it is asked to, or if writing and the
+// last look is lookInterval ago. It returns true if it opened another file. If that fails the lines
+// go to the old file, and each later look tries again.
+func (f *logFile) look(asked, writing bool) bool {
+	if f.first.Mode&unix.S_IFMT != unix.S_IFREG {
+		return false
+	}
+	now := time.Now()
+	if !asked && (!writing || now.Sub(f.looked) < lookInterval) {
+		return false
+	}
+	f.looked = now
+	fd, deleted := -1, false
+	var err error
+	limits.FileSlots.Run(func() { fd, deleted, err = f.openMoved() })
+	switch {
+	case err != nil:
+		if f.failure != err.Error() {
+			f.failure = err.Error()
+			f.report(Reopened{f.path, deleted, err})
+		}
+		return false
+	case fd < 0:
+		f.failure = ""
+		return false
+	}
+	f.ledger.Opened(fd, "file", f.path)
+	f.close()
+	f.use(fd)
+	f.failure = ""
+	f.report(Reopened{f.path, deleted, nil})
+	return true
+}
+
+// openMoved opens the file at the path if it is not the open one. fd is negative if it is.
+func (f *logFile) openMoved() (fd int, deleted bool, err error) {
+	var st unix.Stat_t
+	err = unix.Stat(f.path, &st)
+	if err == nil && identityOf(&st) == f.current {
+		return -1, false, nil
+	}
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !missing {
+		return -1, false, &os.PathError{Op: "stat", Path: f.path, Err: err}
+	}
+	deleted = unix.Fstat(f.fd, &st) == nil && st.Nlink == 0
+	if missing {
+		fd, err = f.create()
+	} else {
+		fd, err = openFile(f.path)
+	}
+	return fd, deleted, err
+}
+
+// create creates the file again, with the owner and the mode of the first one. Without the right to
+// change the owner, the file is ours.
+func (f *logFile) create() (int, error) {
+	fd, err := openWith(f.path, unix.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) { // somebody was faster, or it is a link to a missing file
+		return openFile(f.path)
+	}
+	if err != nil {
+		return -1, err
+	}
+	_ = unix.Fchown(fd, int(f.first.Uid), int(f.first.Gid))
+	if err := unix.Fchmod(fd, f.first.Mode&0o777); err != nil {
+		return -1, errors.Join(&os.PathError{Op: "chmod", Path: f.path, Err: err}, unix.Close(fd))
+	}
+	return fd, nil
+}
+
+// openFile opens a path to append to.
+func openFile(path string) (int, error) { return openWith(path, 0, newFileMode) }
+
+// openWith opens a path to append to, with additional flags. It does not block: O_NONBLOCK makes
+// the open of a FIFO without a reader fail (ENXIO), and has no effect on regular files.
+func openWith(path string, more int, mode uint32) (int, error) {
+	const flags = unix.O_APPEND | unix.O_CREAT | unix.O_WRONLY |
+		unix.O_CLOEXEC | unix.O_NOCTTY | unix.O_NONBLOCK
+	for {
+		fd, err := unix.Open(path, flags|more, mode)
+		if err == nil {
+			return fd, nil
+		}
+		if err != unix.EINTR {
+			return -1, &os.PathError{Op: "open", Path: path, Err: err}
+		}
+	}
+}
