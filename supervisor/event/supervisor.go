@@ -7,6 +7,7 @@ const (
 	MsgConfigRejected  = "config rejected"
 	MsgReloadHalted    = "reload halted"
 	MsgReloadIgnored   = "reload ignored"
+	MsgReloadWithheld  = "reload signal not sent"
 	MsgRollbackStarted = "config rolling back"
 	MsgOutputDropped   = "lines dropped"
 	MsgLogReopened     = "log file reopened"
@@ -46,6 +47,25 @@ type ReloadHalted struct{ Child, Reason string }
 // Record implements [Event].
 func (e ReloadHalted) Record() Record {
 	return Record{Error, MsgReloadHalted, []any{"child", e.Child, "reason", e.Reason}}
+}
+
+// ReloadSignalWithheld reports that a process did not get its reload_signal, because it has no
+// handler for it and would end.
+type ReloadSignalWithheld struct {
+	Child  string
+	Pid    int
+	Signal string
+}
+
+// Record implements [Event].
+func (e ReloadSignalWithheld) Record() Record {
+	return Record{Warn, MsgReloadWithheld, []any{
+		"child", e.Child, "pid", e.Pid, "signal", e.Signal,
+		"reason", "the main process of " + e.Child + " has no " + e.Signal +
+			" handler: the signal would end it",
+		"advice", "restart the child so that it reads its files again, and install a handler, " +
+			"start the program with exec if a shell runs it, or remove reload_signal",
+	}}
 }
 
 // RollbackStarted reports that a reload is undone, because an instance of the new

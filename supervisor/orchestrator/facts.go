@@ -23,6 +23,8 @@ func (o *Orchestrator) onFact(fact process.Fact) {
 		o.onSpawnFailed(x)
 	case process.Signalled:
 		o.onSignalled(x)
+	case process.Withheld:
+		o.onWithheld(x)
 	case process.Exited:
 		o.onExited(x)
 	case process.TreeEnded:
@@ -181,6 +183,7 @@ func (o *Orchestrator) onDelayedAction(m delayedAction) {
 	case inspectReady:
 		o.opt.Processes.Inspect(m.process, inst.spec.Policy.KillSignal)
 	case reloadSignalDue:
+		inst.process.reloadDue = false
 		o.sendReloadSignal(inst)
 	case diagnoseStop:
 		if s, ok := inst.stopSequence().Step(inst.stop.step); ok {

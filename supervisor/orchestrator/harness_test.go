@@ -97,6 +97,7 @@ type harness struct {
 	probes     probeResult
 	sockets    fakeSockets
 	take       func([]int, notify.Message)
+	unhandled  bool              // a reload signal would end the processes
 	onSpawn    func(name string) // called with the lock; may be nil
 	onSignal   func(name string) // called with the lock; may be nil
 }
@@ -339,6 +340,19 @@ func (h *harness) Forward(id process.ID, _, sig unix.Signal) {
 	h.recordFor(id, "forward %s", signalName(sig))
 }
 
+func (h *harness) Reload(id process.ID, sig unix.Signal) {
+	h.mu.Lock()
+	p := h.processByID(id)
+	withheld := p != nil && h.unhandled
+	h.mu.Unlock()
+	if withheld {
+		h.recordFor(id, "withhold %s", signalName(sig))
+		h.o.Deliver(process.Withheld{Process: id, Pid: p.pid, Signal: sig})
+		return
+	}
+	h.recordFor(id, "reload by %s", signalName(sig))
+}
+
 // recordFor records an action about a process, followed by the name of its instance.
 func (h *harness) recordFor(id process.ID, format string, a ...any) {
 	h.mu.Lock()
@@ -475,6 +489,8 @@ func describeReload(e event.Event) string {
 		return "rejected: " + e.Diagnostics
 	case event.ReloadIgnored:
 		return "ignored: " + e.Reason
+	case event.ReloadSignalWithheld:
+		return fmt.Sprintf("%s told of %s", e.Child, e.Signal)
 	}
 	return ""
 }

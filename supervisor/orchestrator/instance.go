@@ -71,6 +71,8 @@ type currentProcess struct {
 	sockets   []config.Listen // that it inherits
 	output    *output.ChildOutput
 	spawned   time.Time
+	ready     time.Time // zero: it was not ready yet
+	reloadDue bool      // it gets its reload_signal once it is ready and has its handlers
 }
 
 // stopProgress is the progress of the stop sequence.

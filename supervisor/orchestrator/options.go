@@ -25,6 +25,7 @@ type Processes interface {
 	Inspect(process.ID, unix.Signal)
 	Diagnose(process.ID, unix.Signal)
 	Forward(id process.ID, came, sig unix.Signal)
+	Reload(id process.ID, sig unix.Signal)
 	RunProbe(context.Context, spawn.Spec) error
 	SetDeadline(time.Time)
 	CleanUpOrphans(killAt, giveUp time.Time, proof event.Proof)

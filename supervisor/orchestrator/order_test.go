@@ -232,13 +232,13 @@ func TestReloadSignal(t *testing.T) {
 			old,
 			newConfig(child("a", hup), child("b", hup, args("+")), child("c", hup), child("d")),
 		), []step{
-			{"reload-later 1", "forward SIGHUP a, SIGTERM b"},
+			{"reload-later 1", "reload by SIGHUP a, SIGTERM b"},
 		}},
 		{"the signal of the new policy", configs(
 			old,
 			newConfig(child("a", usr1), child("b"), child("c"), child("d", hup)),
 		), []step{
-			{"reload-later 1", "forward SIGUSR1 a, forward SIGHUP d"},
+			{"reload-later 1", "reload by SIGUSR1 a, reload by SIGHUP d"},
 		}},
 		{"a new process gets the signal after handlerDelay", configs(
 			newConfig(child("a", hup), child("b"), child("c"), child("d")),
@@ -247,7 +247,7 @@ func TestReloadSignal(t *testing.T) {
 			{"wait 100ms", ""},
 			{"reload 0", ""},
 			{"wait 899ms", ""},
-			{"wait 1ms", "forward SIGHUP a"},
+			{"wait 1ms", "reload by SIGHUP a"},
 		}},
 	}...))
 }

@@ -27,7 +27,8 @@ func (o *Orchestrator) awaitReady(inst *instance) {
 func (o *Orchestrator) becomeReady(inst *instance) {
 	if inst.state == lifecycle.Starting {
 		p := &inst.process
-		elapsed := time.Since(p.spawned)
+		p.ready = time.Now()
+		elapsed := p.ready.Sub(p.spawned)
 		if !inst.spec.Policy.Oneshot { // of a oneshot only its completion is told
 			o.opt.Sink.Emit(event.Ready{Child: inst.spec.Name, Pid: p.pid, Elapsed: elapsed})
 		}
@@ -39,6 +40,10 @@ func (o *Orchestrator) becomeReady(inst *instance) {
 		}
 	}
 	o.apply(inst, lifecycle.BecameReady)
+	if inst.process.reloadDue {
+		inst.process.reloadDue = false
+		o.sendReloadSignal(inst)
+	}
 }
 
 func (o *Orchestrator) onProbeDone(m probeDone) {

@@ -2,7 +2,6 @@ package orchestrator
 
 import (
 	"fmt"
-	"time"
 
 	"tp0/supervisor/config"
 	"tp0/supervisor/config/plan"
@@ -118,6 +117,8 @@ func (o *Orchestrator) setWanted(inst *instance, spec *config.Instance) {
 	if change == rollout.KeepSurge {
 		inst.next = spec
 		o.setPolicy(surge, spec)
+		o.sendReloadSignal(inst) // it serves until the surge is ready
+		o.sendReloadSignal(surge)
 		return
 	}
 	inst.dropSurge()
@@ -150,21 +151,6 @@ func (o *Orchestrator) setPolicy(inst *instance, spec *config.Instance) {
 	}
 	inst.spec = spec
 	o.restartChecks(inst, was.Checks)
-}
-
-// sendReloadSignal sends the reload_signal to a process that goes on. A process without a ready
-// block gets it after handlerDelay at the earliest: without its handler the signal would end it.
-func (o *Orchestrator) sendReloadSignal(inst *instance) {
-	sig := inst.spec.Policy.ReloadSignal
-	if inst.state != lifecycle.Ready || sig == 0 {
-		return
-	}
-	wait := handlerDelay - time.Since(inst.process.spawned)
-	if wait > 0 && inst.spec.Launch.Ready == nil {
-		o.actLater(inst, wait, reloadSignalDue)
-		return
-	}
-	o.opt.Processes.Forward(inst.process.id, 0, sig)
 }
 
 // prepareRollback reports whether the failure of an instance takes the active reload back. If so,

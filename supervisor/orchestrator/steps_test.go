@@ -95,7 +95,7 @@ func (h *harness) doProcess(c command) bool {
 		})
 	case "main-exit": // main-exit NAME [CODE]: a descendant outlives the main process
 		h.mainExit(h.target(c), event.Exit{Code: c.number(2)})
-	case "notify": // notify NAME|PID MESSAGE
+	case "notify", "notify-new": // notify NAME|PID MESSAGE; notify-new: as exit-new
 		pid, err := strconv.Atoi(c.arg(1))
 		if err != nil {
 			pid = h.target(c).pid
@@ -116,6 +116,10 @@ func (h *harness) doSetting(c command) bool {
 		h.probes = probeResult{}
 	case "probe-fails":
 		h.probes = probeResult{fail: true}
+	case "signal-unhandled": // a reload signal would end the processes
+		h.unhandled = true
+	case "signal-handled":
+		h.unhandled = false
 	case "probe-short":
 		h.probes = probeResult{short: true}
 	case "address-taken":
@@ -127,7 +131,8 @@ func (h *harness) doSetting(c command) bool {
 }
 
 // target returns the process that a step is about. During an overlapping update that is the oldest
-// one of its name, or the newest one for spawned, spawn-failed, spawn-short and exit-new.
+// one of its name, or the newest one for spawned, spawn-failed, spawn-short and the steps that end
+// in -new.
 func (h *harness) target(c command) *fakeProcess {
 	synctest.Wait()
 	h.mu.Lock()
@@ -135,7 +140,7 @@ func (h *harness) target(c command) *fakeProcess {
 	found := h.processOf(c.arg(1))
 	for _, p := range h.processes {
 		spawn := strings.HasPrefix(c.arg(0), "spawn") && p.pid == 0
-		if p.name == c.arg(1) && (spawn || c.arg(0) == "exit-new") {
+		if p.name == c.arg(1) && (spawn || strings.HasSuffix(c.arg(0), "-new")) {
 			found = p
 		}
 	}

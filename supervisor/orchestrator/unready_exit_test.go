@@ -10,7 +10,6 @@ import (
 // TestExitBeforeReady checks that a process with a ready block that ends before it is ready has
 // failed to start, whatever its exit code and its restart policy are.
 func TestExitBeforeReady(t *testing.T) {
-	notifying := readyBy(config.Ready{Notify: true})
 	up := []step{{"", "spawn a"}, {"spawned a", ""}}
 	stopped := `stop: a failed, and on_failure is "shutdown", cleanup`
 	of := func(changes ...change) []*config.Config {

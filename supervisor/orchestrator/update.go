@@ -36,6 +36,7 @@ func (o *Orchestrator) haltUpdate(inst *instance, reason string) {
 	child := inst.child()
 	inst.dropSurge()
 	inst.goal, inst.next, inst.update.hasSlot = rollout.Run, nil, false
+	o.sendReloadSignal(inst)
 	if o.reloads.active.halted[child] == "" {
 		o.reloads.active.halted[child] = reason
 		o.opt.Sink.Emit(event.ReloadHalted{Child: child, Reason: reason})

@@ -61,6 +61,17 @@ func (l *Loop) Forward(id ID, came, sig unix.Signal) {
 	})
 }
 
+// Reload sends a child process the signal that makes it read its files again, unless the signal
+// would end the main process. It does nothing after the start of a stop. [Signalled] or [Withheld]
+// follows.
+func (l *Loop) Reload(id ID, sig unix.Signal) {
+	l.commands.Put(func() {
+		if c := l.processes[id]; c != nil && !c.phase.MainEnded() {
+			l.afterExecve(c, sig, func() { l.reload(c, sig) })
+		}
+	})
+}
+
 // MarkReady tells that a child process is ready. Its program has installed its signal handlers
 // then.
 func (l *Loop) MarkReady(id ID) {

@@ -272,6 +272,18 @@ func (l *Loop) forward(c *childProcess, came, sig unix.Signal) {
 	}
 }
 
+// reload sends the signal of [Loop.Reload]. The disposition is read at the last moment, since a
+// program can install its handlers at any time. If it cannot be read, the signal is sent.
+func (l *Loop) reload(c *childProcess, sig unix.Signal) {
+	switch {
+	case c.stop.started():
+	case defaultIsHarmful(sig) && l.disposition(c.pid, sig) == "default":
+		l.report(Withheld{Process: c.id, Pid: c.pid, Signal: sig})
+	default:
+		l.sendNow(c, pendingSignal{signal: sig})
+	}
+}
+
 // deliveryLimits returns how long the signals of a child process wait for the fd scan before
 // them.
 func (l *Loop) deliveryLimits(now time.Time) phase.Limits {

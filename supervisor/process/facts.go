@@ -42,6 +42,12 @@ type (
 		Step       int
 		Err        error
 	}
+	// Withheld tells that a signal of [Loop.Reload] was not sent: it would end the main process.
+	Withheld struct {
+		Process ID
+		Pid     int
+		Signal  unix.Signal
+	}
 	// Exited tells that the main process was reaped. Without survivors it is the last
 	// fact of a process; else TreeEnded is.
 	Exited struct {
@@ -126,6 +132,8 @@ func (Spawned) fact() {}
 func (SpawnFailed) fact() {}
 
 func (Signalled) fact() {}
+
+func (Withheld) fact() {}
 
 func (Exited) fact() {}
 

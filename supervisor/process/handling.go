@@ -42,6 +42,16 @@ func (l *Loop) handles(c *childProcess, sig unix.Signal, now time.Time) bool {
 	return l.disposition(c.pid, sig) != "default"
 }
 
+// defaultIsHarmful reports whether the default action of a signal ends or stops a process
+// (signal(7)).
+func defaultIsHarmful(sig unix.Signal) bool {
+	switch sig {
+	case unix.SIGCHLD, unix.SIGCONT, unix.SIGURG, unix.SIGWINCH:
+		return false
+	}
+	return true
+}
+
 // disposition returns the disposition of a signal in a process: "caught", "ignored", "blocked",
 // "default", or "awaited" by sigwait(3). It is empty if it cannot be read.
 func (l *Loop) disposition(pid int, sig unix.Signal) string {

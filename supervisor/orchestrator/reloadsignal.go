@@ -1,0 +1,55 @@
+package orchestrator
+
+import (
+	"time"
+
+	"tp0/supervisor/event"
+	"tp0/supervisor/lifecycle"
+	"tp0/supervisor/orchestrator/rollout"
+	"tp0/supervisor/process"
+)
+
+// sendReloadSignal sends the reload_signal to a process that a reload keeps. A process that is not
+// ready yet may have read its files before they changed: it gets the signal once it is ready, and
+// without a ready block after handlerDelay, since the signal would end it without a handler. Until
+// then further reloads add no signal. A process that is spawned later reads the new files.
+func (o *Orchestrator) sendReloadSignal(inst *instance) {
+	p, sig := &inst.process, inst.spec.Policy.ReloadSignal
+	if inst.goal == rollout.End || o.shutdown.phase != running || p.reloadDue {
+		return
+	}
+	switch inst.state {
+	case lifecycle.Starting:
+		p.reloadDue = true
+	case lifecycle.Ready:
+		wait := handlerDelay - time.Since(p.spawned)
+		switch {
+		case sig == 0:
+		case wait > 0 && inst.spec.Launch.Ready == nil:
+			o.delayReloadSignal(inst, wait)
+		default:
+			o.opt.Processes.Reload(p.id, sig)
+		}
+	}
+}
+
+func (o *Orchestrator) delayReloadSignal(inst *instance, d time.Duration) {
+	inst.process.reloadDue = true
+	o.actLater(inst, d, reloadSignalDue)
+}
+
+// onWithheld handles a reload_signal that was not sent because it would end the process. A program
+// can say that it is ready before it installs its handlers, so the signal is tried again once.
+func (o *Orchestrator) onWithheld(x process.Withheld) {
+	inst := o.processes.byID[x.Process]
+	if inst.state != lifecycle.Ready || inst.process.reloadDue {
+		return
+	}
+	if wait := handlerDelay - time.Since(inst.process.ready); wait > 0 {
+		o.delayReloadSignal(inst, wait)
+		return
+	}
+	o.opt.Sink.Emit(event.ReloadSignalWithheld{
+		Child: inst.spec.Name, Pid: x.Pid, Signal: signalName(x.Signal),
+	})
+}
