@@ -26,7 +26,7 @@ var layers = [][]string{
 	{"config"},
 	{"process/phase", "process/proof", "process/spawn", "lifecycle"},
 	{"fdledger", "mailbox", "limits"},
-	{"procfs", "event", "files", "entrypoint", "exitcode", "termtext", "findings"},
+	{"timeout", "procfs", "event", "files", "entrypoint", "exitcode", "termtext", "findings"},
 	{"sockdiag"},
 }
 

@@ -22,6 +22,7 @@ import (
 	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/report"
 	"tp0/supervisor/sockets"
+	"tp0/supervisor/timeout"
 	"tp0/supervisor/watch"
 )
 
@@ -148,6 +149,7 @@ func (a *app) build(p process.Options, f orchestrator.Options) (err error) {
 		return err
 	}
 	f.Processes, f.Relays, f.Sockets, f.Sink = a.loop, a.relay, a.sockets, a
+	f.Now = timeout.Boottime
 	a.orchestrator = orchestrator.New(f)
 	a.log.Start(a.relay.Writer("stderr"), logSettingsOf(f.Config.Log))
 	return nil

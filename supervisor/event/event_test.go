@@ -26,7 +26,7 @@ var all = []Event{
 		},
 	},
 	MainChanged{}, NotReady{}, Notified{Detail: "d"}, OrphanReaped{Child: "c"}, OutputDropped{},
-	LogReopened{},
+	LogReopened{}, Paused{},
 	ProbeSkipped{Resource: "r"}, ProofUnavailable{}, Ready{},
 	Reaped{Stopped: true, Tree: TreeCounts{Known: true}}, ReloadHalted{}, ReloadIgnored{},
 	ReloadSignalWithheld{}, Restarting{}, RollbackStarted{}, ShutdownBegun{}, ShutdownComplete{},

@@ -14,9 +14,19 @@ const (
 	MsgSignalNotHandled = "stop signal not handled"
 	MsgSlowStop         = "child slow to stop"
 	MsgShutdownBegun    = "shutdown begun"
+	MsgPaused           = "pause detected"
 	MsgLeftover         = "left behind"
 	MsgComplete         = "shutdown complete"
 )
+
+// Paused reports a pause of the supervisor, or several short ones, after which the timeouts of
+// children start again. Only a pause during a timeout is known.
+type Paused struct{ Length time.Duration }
+
+// Record implements [Event].
+func (e Paused) Record() Record {
+	return Record{Info, MsgPaused, []any{"paused_ms", ms(e.Length)}}
+}
 
 // SignalReceived reports a signal to the supervisor.
 type SignalReceived struct {

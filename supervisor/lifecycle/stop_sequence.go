@@ -46,3 +46,11 @@ func (s StopSequence) Step(n int) (Step, bool) {
 	}
 	return s[n-1], true
 }
+
+// Length returns the sum of the timeouts.
+func (s StopSequence) Length() (sum time.Duration) {
+	for _, step := range s {
+		sum += step.Wait
+	}
+	return sum
+}

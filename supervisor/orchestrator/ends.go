@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -199,9 +200,11 @@ func (o *Orchestrator) reportUnexpectedEnd(inst *instance, e event.UnexpectedEnd
 	inst.exit.report = &endReport{event: e, output: out}
 	m := lastOutputRead{inst, inst.process.id}
 	o.wg.Go(func() {
+		ctx, cancel := o.clock.WithTimeout(context.Background(), lastOutputTimeout)
+		defer cancel()
 		select {
 		case <-out.Done():
-		case <-time.After(lastOutputTimeout):
+		case <-ctx.Done():
 		}
 		o.mail.Put(m)
 	})

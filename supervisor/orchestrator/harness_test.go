@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,6 +85,8 @@ type harness struct {
 	o       *Orchestrator
 	configs []*config.Config
 	done    chan error // the result of Supervise
+	began   time.Time
+	paused  atomic.Int64 // nanoseconds in which the supervisor was paused
 
 	mu         sync.Mutex // guards all fields below
 	log        []string   // actions since the last call of actions
@@ -125,20 +128,25 @@ type fakeSockets struct {
 
 // newHarness starts an orchestrator of the first configuration, in a synctest bubble.
 func newHarness(t *testing.T, relays OutputRelay, configs ...*config.Config) *harness {
-	h := &harness{t: t, configs: configs, done: make(chan error, 1)}
+	h := &harness{t: t, configs: configs, done: make(chan error, 1), began: time.Now()}
 	h.sockets.open = map[string]int{}
 	h.loader.gate = make(chan struct{})
 	close(h.loader.gate)
 	h.o = New(Options{
 		Config: configs[0], Load: h.load, Configure: func(*config.Config) {}, Processes: h,
 		Relays: relays, Sockets: h, Sink: h, ListenNotify: h.listen,
-		ProcessDefaults: process.Spec{Spec: spawn.Spec{Stdin: -1}}, Terminal: true,
+		ProcessDefaults: process.Spec{Spec: spawn.Spec{Stdin: -1}}, Terminal: true, Now: h.now,
 	})
 	if err := h.Open(configs[0].Listens()); err != nil {
 		t.Fatal(err)
 	}
 	go func() { h.done <- h.o.Supervise() }()
 	return h
+}
+
+// now returns the time of the bubble and the pauses in it.
+func (h *harness) now() time.Duration {
+	return time.Since(h.began) + time.Duration(h.paused.Load())
 }
 
 // withHarness runs a test with an orchestrator of the first configuration.
@@ -464,6 +472,8 @@ func describe(e event.Event) string {
 		return e.Child + " failed"
 	case event.DependencyFailed:
 		return fmt.Sprintf("%s blocked by %s", e.Child, e.For)
+	case event.Paused:
+		return "paused"
 	case event.ShutdownBegun:
 		return "stop: " + e.Reason
 	case event.Leftover:

@@ -15,6 +15,7 @@ import (
 	"tp0/supervisor/output"
 	"tp0/supervisor/probe"
 	"tp0/supervisor/process"
+	"tp0/supervisor/timeout"
 )
 
 // instance is one replica of a child.
@@ -133,7 +134,7 @@ type health struct {
 
 // inspection is what the fd scans and the signal dispositions of a process have shown.
 type inspection struct {
-	timers      []*time.Timer // of the scheduled actions
+	timers      []*timeout.Timer // of the scheduled actions
 	last        *process.Inspected
 	disposition string // of kill_signal, as it was reported last
 }
@@ -144,8 +145,7 @@ type notifications struct {
 	reloading       bool
 	stopping        bool
 	ignoredReported bool
-	alive           time.Time   // the last WATCHDOG=1
-	watchdog        *time.Timer // nil: the watchdog is off
+	watchdog        *timeout.Timer // nil: the watchdog is off
 }
 
 // update is the state of an instance in a reload.
@@ -160,9 +160,10 @@ type update struct {
 
 // timer is the one timer of an instance.
 type timer struct {
-	timer      *time.Timer // nil: off
-	due        time.Time
-	generation uint64 // a message of an older generation is stale
+	stop       func()               // nil: off
+	left       func() time.Duration // of a timeout; nil: none runs
+	readyLimit time.Duration        // the timeout of the ready block, from the spawn on
+	generation uint64               // a message of an older generation is stale
 }
 
 // wanted returns the specification by the last configuration.
@@ -179,7 +180,7 @@ func (inst *instance) child() string { return inst.wanted().Child }
 func (inst *instance) sidecar() bool { return inst.wanted().Policy.Sidecar }
 
 // active reports whether the instance has a process, or a timer is to start one.
-func (inst *instance) active() bool { return inst.state.HasProcess() || inst.timer.timer != nil }
+func (inst *instance) active() bool { return inst.state.HasProcess() || inst.timer.stop != nil }
 
 // current reports whether the instance is neither a surge nor retired.
 func (inst *instance) current() bool { return inst.update.surgeOf == nil && !inst.update.retired }

@@ -91,8 +91,8 @@ func (o *Orchestrator) handleNotification(inst *instance, m notify.Message) {
 	if m.MainPID > 0 {
 		o.setSuccessor(inst, m.MainPID)
 	}
-	if m.KeepAlive {
-		n.alive = time.Now()
+	if m.KeepAlive && n.watchdog != nil {
+		n.watchdog.Restart()
 	}
 	if m.Ready {
 		o.notifiedReady(inst, m.Reloading)
@@ -138,7 +138,7 @@ func (o *Orchestrator) notifiedReady(inst *instance, reloading bool) {
 func (o *Orchestrator) extendTimeout(inst *instance, d time.Duration) {
 	kind := notifyTimer
 	switch {
-	case inst.timer.timer == nil:
+	case inst.timer.left == nil:
 		return
 	case inst.stop.step > 0:
 		kind = stepTimer
@@ -146,8 +146,9 @@ func (o *Orchestrator) extendTimeout(inst *instance, d time.Duration) {
 	case inst.state != lifecycle.Starting:
 		return
 	}
-	if time.Now().Add(d).After(inst.timer.due) {
+	if d > inst.timer.left() {
 		o.startTimer(inst, kind, d)
+		inst.timer.readyLimit = time.Since(inst.process.spawned) + d
 	}
 }
 
@@ -157,9 +158,8 @@ func (o *Orchestrator) onWatchdog(m watchdogFired) {
 		return // stale
 	}
 	limit := inst.spec.Launch.Ready.Watchdog
-	if left := limit - time.Since(inst.notified.alive); left > 0 {
-		inst.notified.watchdog.Reset(left)
-		return
+	if inst.notified.watchdog.Left() > 0 {
+		return // WATCHDOG=1 came before this message
 	}
 	o.becomeUnhealthy(inst, fmt.Sprintf("no WATCHDOG=1 came within %v", limit))
 }

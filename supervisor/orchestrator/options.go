@@ -63,7 +63,9 @@ type Options struct {
 	// pid of the sender first, followed by the pids of its ancestors.
 	ListenNotify func(take func(pids []int, m notify.Message)) (Notifier, error)
 	// ProcessDefaults is what all processes have in common: standard input, kill scope, and more.
-	ProcessDefaults  process.Spec
+	ProcessDefaults process.Spec
+	// Now returns the time since a fixed moment, with which pauses of the supervisor are found.
+	Now              func() time.Duration
 	Terminal         bool          // a user may be watching and can press Ctrl-C again
 	KeepQueuedSpawns bool          // a stop does not revoke a spawn that is queued
 	ShortageTimeout  time.Duration // of retries of a spawn for lack of a resource; 0 disables it

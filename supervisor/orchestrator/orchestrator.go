@@ -20,6 +20,7 @@ import (
 	"tp0/supervisor/orchestrator/rollout"
 	"tp0/supervisor/output"
 	"tp0/supervisor/process"
+	"tp0/supervisor/timeout"
 )
 
 // Orchestrator runs all children. Its methods may be called by any goroutine. None of them waits
@@ -30,7 +31,8 @@ type Orchestrator struct {
 	wg        sync.WaitGroup // bounded work: probes, checks, last output; a load is not part of it
 	ctx       context.Context
 	cancel    context.CancelFunc
-	stopBegan atomic.Bool // revokes queued spawns
+	clock     *timeout.Clock // of the timeouts of children
+	stopBegan atomic.Bool    // revokes queued spawns
 
 	// All fields below belong to the goroutine of Supervise.
 	cfg       *config.Config
@@ -45,6 +47,7 @@ type Orchestrator struct {
 	shutdown  shutdown
 	notify    notifySocket
 	allReady  bool // AllReady was reported
+	pauses    pauses
 	totals    totals
 }
 
@@ -89,6 +92,15 @@ type reload struct {
 	rollbackReason string            // why lastApplied is being restored; empty: it is not
 	halted         map[string]string // by child: why its update is halted
 	cannotRollBack bool
+}
+
+// pauseOver says that the supervisor was paused: see package timeout.
+type pauseOver struct{ length time.Duration }
+
+// pauses are the pauses that are not reported yet.
+type pauses struct {
+	length   time.Duration
+	reported time.Time // the last report
 }
 
 // phase is a phase of the shutdown of the supervisor.
@@ -159,6 +171,7 @@ func New(opt Options) *Orchestrator {
 		processes: processTable{byID: map[process.ID]*instance{}},
 	}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
+	o.clock = timeout.New(opt.Now, func(d time.Duration) { o.mail.Put(pauseOver{d}) })
 	after := plan.StoppedAfter(o.cfg)
 	for _, c := range o.cfg.Children {
 		for _, spec := range c.Instances {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"reflect"
-	"time"
 
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
@@ -37,8 +36,8 @@ type (
 )
 
 // runProbe runs the probe of the ready block until it succeeds or the time is over.
-func (o *Orchestrator) runProbe(inst *instance, r *config.Ready, until time.Time) {
-	ctx, cancel := context.WithDeadline(o.ctx, until)
+func (o *Orchestrator) runProbe(inst *instance, r *config.Ready) {
+	ctx, cancel := o.clock.WithTimeout(o.ctx, r.Timeout)
 	inst.health.cancelProbe = cancel
 	wait, id := o.readyProbe(inst, r), inst.process.id
 	o.wg.Go(func() {
@@ -116,8 +115,8 @@ func (o *Orchestrator) startChecks(inst *instance) {
 	for i := range checks {
 		c := &checks[i]
 		check := probe.Check{
-			Probe: o.newProbe(inst, &c.Probe), Grace: c.Grace, Interval: c.Interval,
-			Timeout: c.Timeout, Limit: c.Limit,
+			Clock: o.clock, Probe: o.newProbe(inst, &c.Probe),
+			Grace: c.Grace, Interval: c.Interval, Timeout: c.Timeout, Limit: c.Limit,
 		}
 		report := func(err error) { o.mail.Put(checkDone{inst, ctx, c.Name, err, false}) }
 		o.wg.Go(func() {
@@ -151,9 +150,8 @@ func (o *Orchestrator) startWatchdog(inst *instance) {
 	if r == nil || r.Watchdog == 0 {
 		return
 	}
-	inst.notified.alive = time.Now()
 	m := watchdogFired{inst, inst.process.id}
-	inst.notified.watchdog = time.AfterFunc(r.Watchdog, func() { o.mail.Put(m) })
+	inst.notified.watchdog = o.clock.Watchdog(r.Watchdog, func() { o.mail.Put(m) })
 }
 
 // stopMonitoring stops the checks and the watchdog of a process.

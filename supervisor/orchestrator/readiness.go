@@ -13,14 +13,15 @@ import (
 
 // awaitReady waits for a process to become ready, by its ready block.
 func (o *Orchestrator) awaitReady(inst *instance) {
-	r, spawned := inst.spec.Launch.Ready, inst.process.spawned
+	r := inst.spec.Launch.Ready
 	switch {
 	case r == nil:
 		o.becomeReady(inst)
 	case r.Notify:
-		o.startTimer(inst, notifyTimer, time.Until(spawned.Add(r.Timeout)))
+		o.startTimer(inst, notifyTimer, r.Timeout)
+		inst.timer.readyLimit = r.Timeout
 	default:
-		o.runProbe(inst, r, spawned.Add(r.Timeout))
+		o.runProbe(inst, r)
 	}
 }
 
@@ -74,8 +75,7 @@ func (o *Orchestrator) repeatProbe(inst *instance, err error) bool {
 		return false
 	}
 	o.opt.Sink.Emit(probeSkipped(inst, "ready", notStarted.Err))
-	r := inst.spec.Launch.Ready
-	o.runProbe(inst, r, time.Now().Add(r.Timeout))
+	o.runProbe(inst, inst.spec.Launch.Ready)
 	return true
 }
 
@@ -135,7 +135,7 @@ func (o *Orchestrator) onTimer(m timerFired) {
 	case m.kind == stepTimer:
 		o.apply(inst, lifecycle.StepTimedOut)
 	case m.kind == notifyTimer:
-		timeout := inst.timer.due.Sub(inst.process.spawned).Round(time.Millisecond)
+		timeout := inst.timer.readyLimit.Round(time.Millisecond)
 		o.readyTimedOut(inst, timeout, "no READY=1 came")
 	case m.kind == killTimer:
 		inst.stopTimer() // advance then stops its dependencies

@@ -44,6 +44,8 @@ func (o *Orchestrator) handle(m any) {
 		o.onProbeDone(m)
 	case checkDone:
 		o.onCheckDone(m)
+	case pauseOver:
+		o.onPauseOver(m)
 	case delayedAction:
 		o.onDelayedAction(m)
 	case stopRequest:

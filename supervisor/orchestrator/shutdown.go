@@ -65,10 +65,10 @@ func (o *Orchestrator) startBudget() {
 // like the instances that are stopped from now on.
 func (o *Orchestrator) limitStep(inst *instance) {
 	s, ok := inst.stopSequence().Step(inst.stop.step)
-	if !ok || !inst.spec.Policy.SharedTimeout || inst.timer.timer == nil {
+	if !ok || !inst.spec.Policy.SharedTimeout || inst.timer.left == nil {
 		return
 	}
-	if s.Wait > 0 && time.Until(inst.timer.due) > s.Wait {
+	if s.Wait > 0 && inst.timer.left() > s.Wait {
 		o.startTimer(inst, stepTimer, s.Wait)
 	}
 }

@@ -51,6 +51,12 @@ func (h *harness) do(text string) (answer string) {
 			h.t.Fatal(err)
 		}
 		<-time.After(d)
+	case "pause": // pause DURATION: the clock of the timeouts goes on, and nothing happens
+		d, err := time.ParseDuration(c.arg(1))
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		h.paused.Add(int64(d))
 	case "TERM", "INT":
 		h.signal(unix.SignalNum("SIG" + c.arg(0)))
 	case "fault":

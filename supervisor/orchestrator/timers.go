@@ -51,26 +51,34 @@ type (
 	}
 )
 
-// startTimer starts the timer of an instance. It replaces the one that runs.
+// startTimer starts the timer of an instance. It replaces the one that runs. A step of the stop
+// sequence and a ready block are limits for the child, so they do not count pauses.
 func (o *Orchestrator) startTimer(inst *instance, kind timerKind, d time.Duration) {
 	inst.stopTimer()
-	inst.timer.due = time.Now().Add(d)
 	m := timerFired{inst, inst.timer.generation, kind}
-	inst.timer.timer = time.AfterFunc(d, func() { o.mail.Put(m) })
+	fire := func() { o.mail.Put(m) }
+	switch kind {
+	case stepTimer, notifyTimer:
+		t := o.clock.AfterFunc(d, fire)
+		inst.timer.stop, inst.timer.left = t.Stop, t.Left
+	default:
+		t := time.AfterFunc(d, fire)
+		inst.timer.stop = func() { t.Stop() }
+	}
 }
 
 func (inst *instance) stopTimer() {
 	inst.timer.generation++
-	if inst.timer.timer != nil {
-		inst.timer.timer.Stop()
-		inst.timer.timer = nil
+	if inst.timer.stop != nil {
+		inst.timer.stop()
+		inst.timer.stop, inst.timer.left = nil, nil
 	}
 }
 
 // actLater schedules an action on the process. The end of the process cancels it.
 func (o *Orchestrator) actLater(inst *instance, d time.Duration, kind delayedKind) {
 	m := delayedAction{inst, inst.process.id, kind}
-	t := time.AfterFunc(d, func() { o.mail.Put(m) })
+	t := o.clock.AfterFunc(d, func() { o.mail.Put(m) })
 	inst.inspect.timers = append(inst.inspect.timers, t)
 }
 

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"tp0/supervisor/timeout"
 )
 
 // Check repeats a probe while a child runs.
 type Check struct {
+	Clock    *timeout.Clock
 	Probe    Probe
 	Grace    time.Duration // before the first attempt
 	Interval time.Duration // from the end of one attempt to the next, with jitter
@@ -21,26 +24,39 @@ type Check struct {
 // started together from running at the same moments.
 const jitter = 0.1
 
+// maxExcused is the number of failures in a row that a pause of the supervisor can excuse. Without
+// it, a machine that never has time for the supervisor would hide the failure of a child.
+const maxExcused = 3
+
 // Run repeats the probe until ctx ends or Limit consecutive attempts have failed. It returns nil
 // if ctx ended, and the error of the last attempt otherwise.
 //
 // Run calls changed with the error of the first failure in a row, and with nil for the first
 // success after it. A [NotStartedError] is passed to changed the first time in a row, and
-// counts neither as a failure nor as a success.
+// counts neither as a failure nor as a success. The failure of an attempt during which the
+// supervisor was paused counts neither, unless the attempt used up its timeout.
 func (c *Check) Run(ctx context.Context, changed func(error)) error {
-	t := time.NewTimer(c.Grace)
+	if !c.awaitGrace(ctx) {
+		return nil
+	}
+	t := time.NewTimer(0)
 	defer t.Stop()
 	notStarted := false
-	for failures := 0; ; {
+	for failures, excused := 0, 0; ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
 		}
-		err := c.attempt(ctx)
+		err, paused := c.attempt(ctx)
 		before := notStarted
 		var e *NotStartedError
 		notStarted = errors.As(err, &e)
+		if paused && excused < maxExcused {
+			excused++
+		} else {
+			paused, excused = false, 0
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -51,7 +67,7 @@ func (c *Check) Run(ctx context.Context, changed func(error)) error {
 		case err == nil && failures > 0:
 			failures = 0
 			changed(nil)
-		case err != nil:
+		case err != nil && !paused:
 			if failures++; failures == 1 {
 				changed(err)
 			}
@@ -63,10 +79,26 @@ func (c *Check) Run(ctx context.Context, changed func(error)) error {
 	}
 }
 
-func (c *Check) attempt(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+// awaitGrace waits for the end of the grace. It returns false if ctx ends first.
+func (c *Check) awaitGrace(ctx context.Context) bool {
+	over := make(chan struct{})
+	defer c.Clock.AfterFunc(c.Grace, func() { close(over) }).Stop()
+	select {
+	case <-over:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// attempt runs the probe once. paused says that it failed while the supervisor was paused: a peer
+// or a command may have had a timeout of its own.
+func (c *Check) attempt(parent context.Context) (err error, paused bool) {
+	ctx, cancel := c.Clock.WithTimeout(parent, c.Timeout)
 	defer cancel()
-	return c.Probe(ctx)
+	before := c.Clock.Paused()
+	err = c.Probe(ctx)
+	return err, err != nil && ctx.Err() == nil && c.Clock.Paused() > before
 }
 
 func times(n int) string {

@@ -5,26 +5,40 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"tp0/supervisor/timeout"
 )
 
-// runCheck runs a Check with one attempt for each letter: s succeeds, f fails, t times out. It
+// runCheck runs a Check with one attempt for each letter: s succeeds, f fails, t times out. A pause
+// of the supervisor comes before the failure of F and the timeout of T. runCheck
 // returns the calls of changed, the duration and the result of Run.
 func runCheck(t *testing.T, attempts string) (changes []string, took time.Duration, err error) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		n := 0
-		c := Check{Grace: time.Minute, Interval: 10 * time.Second, Timeout: time.Second, Limit: 3,
+		var paused atomic.Int64 // nanoseconds
+		n, base := 0, time.Now()
+		now := func() time.Duration { return time.Since(base) + time.Duration(paused.Load()) }
+		clock := timeout.New(now, func(time.Duration) {})
+		c := Check{Clock: clock, Grace: time.Minute, Interval: 10 * time.Second,
+			Timeout: time.Second, Limit: 3,
 			Probe: func(ctx context.Context) error {
 				if n++; n > len(attempts) {
 					cancel()
 					return nil
 				}
 				switch attempts[n-1] {
+				case 'F':
+					paused.Add(int64(time.Hour))
+					fallthrough
 				case 'f':
 					return fmt.Errorf("fault %d", n)
+				case 'T':
+					paused.Add(int64(time.Hour))
+					fallthrough
 				case 't':
 					<-ctx.Done()
 					return errors.New("no answer")
@@ -49,6 +63,10 @@ func TestCheck(t *testing.T) {
 		{"sffsffs", []string{"fault 2", "<nil>", "fault 5", "<nil>"}, "<nil>"},
 		{"sfff", []string{"fault 2"}, "failed 3 times: fault 4"},
 		{"ttt", []string{"no answer"}, "failed 3 times: no answer"},
+		{"FsFFs", nil, "<nil>"},
+		{"fFfFf", []string{"fault 1"}, "failed 3 times: fault 5"},
+		{"FFFFFFFFFFFF", []string{"fault 4"}, "failed 3 times: fault 12"},
+		{"TTT", []string{"no answer"}, "failed 3 times: no answer"},
 	} {
 		changes, took, err := runCheck(t, tt.attempts)
 		if !slices.Equal(changes, tt.changes) || fmt.Sprint(err) != tt.err {
@@ -73,7 +91,8 @@ func TestCheckCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		c := Check{Interval: time.Second, Timeout: time.Hour, Limit: 1,
+		clock := timeout.New(timeout.Boottime, func(time.Duration) {})
+		c := Check{Clock: clock, Interval: time.Second, Timeout: time.Hour, Limit: 1,
 			Probe: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
 		if err := c.Run(ctx, func(err error) { t.Error(err) }); err != nil {
 			t.Error(err)

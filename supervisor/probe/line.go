@@ -50,6 +50,11 @@ func (l *LineMatcher) Wait(ctx context.Context) error {
 	case <-l.matched:
 		return nil
 	case <-ctx.Done():
+	}
+	select {
+	case <-l.matched: // both may have come at once
+		return nil
+	default:
 		return errors.New("no line matched " + l.re.String())
 	}
 }

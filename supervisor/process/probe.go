@@ -69,6 +69,11 @@ func (l *Loop) awaitProbe(ctx context.Context, p *probe) error {
 		return err
 	case <-ctx.Done():
 	}
+	select {
+	case err := <-p.ended: // both may have come at once
+		return err
+	default:
+	}
 	started := p.started.Load()
 	l.commands.Put(func() {
 		p.cancelled = true

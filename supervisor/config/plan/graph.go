@@ -43,6 +43,18 @@ func stoppedAfter(name string, dependencies map[string][]config.Dependency) (aft
 	return after
 }
 
+// StopsAfter returns, for each child by name, how long the stop of the children that stop after it
+// may take: the sum of the timeouts in the longest chain.
+func StopsAfter(c *config.Config) map[string]time.Duration {
+	nodes := stopNodes(c)
+	longest := longestChains(nodes)
+	after := make(map[string]time.Duration, len(c.Children))
+	for i, child := range c.Children {
+		after[child.Name] = longest.from[i] - nodes[i].timeout
+	}
+	return after
+}
+
 // stopNode is a child in the graph of a stop.
 type stopNode struct {
 	dependsOn []int         // the nodes that stop after this one

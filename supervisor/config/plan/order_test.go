@@ -192,3 +192,24 @@ child "alone" { command = "server" }`)
 		}
 	}
 }
+
+func TestStopsAfter(t *testing.T) {
+	for text, want := range map[string]string{
+		"a=1s":                            "a 0s",
+		"a=1s b=2s>a c=1s>b":              "a 0s, b 1s, c 3s",
+		"a=1s b=4s c=1s>a,b":              "a 0s, b 0s, c 4s",
+		"a=1s m=2s?>a c=1s>m:completed":   "a 0s, m 1s, c 1s",
+		"log=2s! a=1s b=1s>a":             "log 0s, a 2s, b 3s",
+		"a=1s b=1s>a c=2s>a d=1s>b e=1s>": "a 0s, b 1s, c 1s, d 2s, e 0s",
+	} {
+		c := load(t, shape(text))
+		after := plan.StopsAfter(c)
+		var got []string
+		for _, child := range c.Children {
+			got = append(got, fmt.Sprint(child.Name, " ", after[child.Name]))
+		}
+		if got := strings.Join(got, ", "); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+}
