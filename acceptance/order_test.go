@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,6 +27,64 @@ func TestOneshotBeforeItsDependents(t *testing.T) {
 
 // TestDependencyFailed checks that a child whose dependency failed is never started, and that
 // the log and health give the reason.
+// TestOneshotMakesTheFiles checks that a child can be made of what a oneshot before it makes: its
+// command, directory, environment, log file and the command of its probe. A reload that finds the
+// files keeps the child.
+func TestOneshotMakesTheFiles(t *testing.T) {
+	dir := t.TempDir()
+	hcl := fmt.Sprintf(`child "make" {
+  oneshot = true
+  command = "sh"
+  args    = ["-c", <<-EOT
+    mkdir -p %[1]s/new/bin
+    echo "PATH=%[1]s/new/bin:/usr/bin:/bin" > %[1]s/new/env
+    printf '#!/bin/sh\necho in $PWD\nexec sleep 1000\n' > %[1]s/new/bin/app
+    printf '#!/bin/sh\ntest $PWD = %[1]s/new\n' > %[1]s/new/bin/probe
+    chmod +x %[1]s/new/bin/*
+  EOT
+  ]
+}
+child "app" {
+  command    = "app"
+  cwd        = "%[1]s/new"
+  env_file   = "%[1]s/new/env"
+  depends_on = ["make"]
+  ready { exec = ["probe"] }
+  logs { stdout = "%[1]s/new/log" }
+}
+`, dir)
+	s := start(t, hcl)
+	s.awaitEntry("child ready", "child", "app")
+	s.reload(hcl)
+	kept := s.awaitEntry("config reloaded")
+	kept.expect(t, "kept", []any{"make", "app"}, "changed", []any{})
+	s.signal(unix.SIGTERM)
+	s.expectStop(0, "graceful").expect(t, "spawned", 2)
+	if log, err := os.ReadFile(dir + "/new/log"); string(log) != "[app] in "+dir+"/new\n" {
+		t.Errorf("the log file has %q, %v", log, err)
+	}
+}
+
+// TestOneshotMakesNoCommand checks that a command that is still missing is a failed start.
+func TestOneshotMakesNoCommand(t *testing.T) {
+	s := start(t, `child "make" {
+  oneshot = true
+  command = "true"
+}
+child "app" {
+  command    = "/none/app"
+  depends_on = ["make"]
+  restart { on = "never" }
+}
+`)
+	failed := s.awaitEntry("spawn failed", "child", "app")
+	failed.expect(t, "reason",
+		`cannot find the command /none/app: "/none/app" does not exist`)
+	if code := s.exitCode(); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+}
+
 func TestDependencyFailed(t *testing.T) {
 	s := start(t, fixture("app", "sleep", `depends_on = ["migrate"]`)+fixture("other", "sleep", "")+
 		fixture("migrate", "exit 3", "oneshot = true\n  on_failure = \"ignore\"\n"+

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/envfile"
 	"tp0/supervisor/event"
 	"tp0/supervisor/findings"
 	"tp0/supervisor/lifecycle"
@@ -65,12 +66,15 @@ type Instance struct {
 // them replaces the process. Two values are compared with reflect.DeepEqual.
 type Launch struct {
 	Command    string   // as the file has it
-	Path       string   // the executable that Command resolves to
+	Path       string   // the executable that Command resolves to; empty: see LateEnv
 	OnRemoteFS bool     // Path is on a remote file system, see [IsRemote]
 	Args       []string // without the command itself
-	Env        []string // complete, sorted, KEY=value
-	Dir        string   // empty for the supervisor's own
-	Ready      *Ready   // nil if the child is ready as soon as it is executed
+	Env        []string // complete but for LateEnv, sorted, KEY=value
+	// LateEnv are the files of env_file that a oneshot before this child can make. They are read
+	// when the child starts. The executables of the child and of its probes are found then too.
+	LateEnv    envfile.Late
+	Dir        string // empty for the supervisor's own
+	Ready      *Ready // nil if the child is ready as soon as it is executed
 	Logs       Logs
 	Listen     []Listen // the same for all instances of the child
 	Attributes Attributes
@@ -92,7 +96,7 @@ type Probe struct {
 	TCP      string   // host:port
 	HTTP     string   // a URL
 	Exec     []string // a command with its arguments
-	ExecPath string   // the executable that Exec[0] resolves to
+	ExecPath string   // the executable that Exec[0] resolves to; empty: see Launch.LateEnv
 }
 
 // Ready says when a process is ready. Exactly one of Probe, Log and Notify is set.

@@ -66,9 +66,13 @@ func (o *Orchestrator) newProbe(inst *instance, p *config.Probe) probe.Probe {
 	case len(p.Exec) > 0:
 		l, s := &inst.spec.Launch, o.opt.ProcessDefaults.Spec
 		s.Name, s.Path, s.Argv, s.Env, s.Dir = inst.spec.Name, p.ExecPath, p.Exec, l.Env, l.Dir
-		s.Attributes = spawn.Attributes(l.Attributes)
+		s.Attributes, s.LateEnv = spawn.Attributes(l.Attributes), l.LateEnv
 		return markNotStarted(func(ctx context.Context) error {
-			return o.opt.Processes.RunProbe(ctx, s)
+			resolved, err := s.Resolve()
+			if err != nil {
+				return err
+			}
+			return o.opt.Processes.RunProbe(ctx, resolved)
 		})
 	}
 	return markNotStarted(probe.TCP(p.TCP, inst.process.pid))

@@ -58,7 +58,7 @@ func (o *Orchestrator) processSpec(inst *instance) (process.Spec, error) {
 	}
 	o.outputs.add(inst.process.output)
 	s.Stdout, s.Stderr = inst.process.output.ChildFiles()
-	s.Name, s.Path, s.Dir = inst.spec.Name, l.Path, l.Dir
+	s.Name, s.Path, s.Dir, s.LateEnv = inst.spec.Name, l.Path, l.Dir, l.LateEnv
 	s.Argv = append([]string{l.Command}, l.Args...)
 	s.Attributes = spawn.Attributes(l.Attributes)
 	// Go's fork waits for the execve in a raw system call, which a remote file system can block.

@@ -1,6 +1,8 @@
 package process
 
 import (
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"tp0/supervisor/process/phase"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/process/spawn"
+	"tp0/supervisor/program"
 )
 
 // Spec is a process to start, and how the loop treats it.
@@ -47,8 +50,10 @@ func (l *Loop) fork(id ID, s Spec, p *spawn.Prepared, own []int, err error) {
 	if err != nil {
 		if p.Barrier != nil {
 			l.workers.goroutines.Go(p.Barrier.Close)
+			l.report(SpawnFailed{Process: id, Err: err})
+			return
 		}
-		l.report(SpawnFailed{Process: id, Err: err})
+		l.reportNotExecuted(id, s, err)
 		return
 	}
 	c := &childProcess{
@@ -69,6 +74,17 @@ func (l *Loop) fork(id ID, s Spec, p *spawn.Prepared, own []int, err error) {
 	l.attachAtSpawn(c)
 	l.giveTerminal(c)
 	l.awaitExec(c)
+}
+
+// reportNotExecuted reports a spawn whose fork or execve failed. Another goroutine finds out what
+// the error hides, because it reads the program.
+func (l *Loop) reportNotExecuted(id ID, s Spec, err error) {
+	l.workers.goroutines.Go(func() {
+		if why := program.Explain(err, s.Path, s.Dir, s.Env); why != "" {
+			err = fmt.Errorf("%w: %s", err, strings.TrimSuffix(why, "."))
+		}
+		l.commands.Put(func() { l.report(SpawnFailed{Process: id, Err: err}) })
+	})
 }
 
 // reportSpawned reports a child process that executed its command.

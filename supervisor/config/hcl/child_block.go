@@ -36,6 +36,8 @@ type childBlock struct {
 	listens   []listenBlock
 	excluded  bool // by --only
 	cyclic    bool // the child is part of a cycle of dependencies
+	// late says that the child starts after a oneshot, which can make its files and directories.
+	late      bool
 	instances []*config.Instance
 }
 

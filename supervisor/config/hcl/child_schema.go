@@ -7,6 +7,7 @@ import (
 	"tp0/supervisor/config"
 	"tp0/supervisor/findings"
 	"tp0/supervisor/lifecycle"
+	"tp0/supervisor/program"
 )
 
 // childSchema is a child block. Attributes that are not shared can use `index`.
@@ -85,7 +86,8 @@ var launchAttributes = []attribute[childValues]{
 	mandatory(field("command", func(v *childValues) *string { return &v.launch.Command },
 		programKind, `"server"`,
 		"The program. A path with a slash is relative to `cwd`; a name is looked up in the `PATH` "+
-			"of the child.")),
+			"of the child. A child that depends on a oneshot, directly or not, can have a program "+
+			"and a `cwd` that the oneshot creates: they are checked when the child starts.")),
 	field("args", func(v *childValues) *[]string { return &v.launch.Args },
 		stringsKind, `["-v", "--port=80"]`,
 		"The arguments of the program."),
@@ -98,14 +100,16 @@ var launchAttributes = []attribute[childValues]{
 			"later file overrides an earlier one. A line is `NAME=value`, as in Docker's "+
 			"`--env-file`: quotes are part of the value, and `#` starts a comment line. A line "+
 			"with only `NAME` takes the value from the supervisor's environment. The files are "+
-			"read when the configuration is read."),
+			"read when the configuration is read, and at each start of a child that depends on a "+
+			"oneshot."),
 	field("env_clear", func(v *childValues) *bool { return &v.envClear },
 		boolKind, "true",
-		"Do not pass the supervisor's environment to the child. `PATH` is then `"+defaultPath+
-			"`, unless the child sets it."),
+		"Do not pass the supervisor's environment to the child. `PATH` is then `"+
+			program.DefaultPath+"`, unless the child sets it."),
 	field("cwd", func(v *childValues) *string { return &v.launch.Dir },
 		notEmptyKind, `"/srv"`,
-		"The working directory of the child. The default is that of the supervisor."),
+		"The working directory of the child. It is entered with the rights of the child's user. "+
+			"The default is that of the supervisor."),
 	field("user", func(v *childValues) *string { return &v.user },
 		notEmptyKind, `"nobody"`,
 		"The name or number of the user. The groups are those in `/etc/passwd` and "+

@@ -1,7 +1,6 @@
 package hclconfig
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -9,6 +8,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
+
+	"tp0/supervisor/envfile"
 )
 
 // decoder is the state of the decoding of a configuration.
@@ -71,17 +72,12 @@ func newDecoder(opt Options, wd string) *decoder {
 	d := &decoder{opt: opt, sourceFiles: sourceFiles{opened: map[string]bool{}}}
 	d.machineState = machineState{
 		wd:           wd,
-		env:          map[string]string{},
+		env:          envfile.Map(opt.Environ),
 		commands:     map[search]lookup{},
 		remotes:      map[string]bool{},
 		environments: map[string]*environment{},
 	}
-	for _, entry := range opt.Environ {
-		if name, value, ok := strings.Cut(entry, "="); ok && name != "" {
-			d.env[name] = value // the last entry of a name counts, as in os/exec
-		}
-	}
-	d.environ = slices.DeleteFunc(assign(nil, d.env), func(entry string) bool {
+	d.environ = slices.DeleteFunc(envfile.Assign(nil, d.env), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
 		return isListenVariable(name)
 	})
@@ -137,24 +133,4 @@ func (d *decoder) envFunction(lenient bool) function.Function {
 				quote(name), quote(name))
 		},
 	})
-}
-
-// assign returns a sorted environment with variables that override it. The result is sorted.
-func assign(environ []string, over map[string]string) []string {
-	result := make([]string, 0, len(environ)+len(over))
-	for _, entry := range environ {
-		name, _, _ := strings.Cut(entry, "=")
-		if _, ok := over[name]; !ok {
-			result = append(result, entry)
-		}
-	}
-	for name, value := range over {
-		result = append(result, name+"="+value)
-	}
-	slices.SortFunc(result, func(a, b string) int {
-		nameA, _, _ := strings.Cut(a, "=")
-		nameB, _, _ := strings.Cut(b, "=")
-		return cmp.Compare(nameA, nameB)
-	})
-	return result
 }

@@ -54,3 +54,24 @@ func readDependency(v cty.Value) (d config.Dependency, err error) {
 	}
 	return d, nil
 }
+
+// markLate marks the children that start after a oneshot: those that depend on one, directly or
+// not. A oneshot that does not run makes nothing.
+func markLate(children []*childBlock) {
+	visited := map[*childBlock]bool{}
+	var visit func(*childBlock)
+	visit = func(c *childBlock) {
+		if visited[c] {
+			return // or it is part of a cycle, which is a fault
+		}
+		visited[c] = true
+		for _, dep := range c.dependsOn {
+			visit(dep.to)
+			runs := !dep.to.excluded && len(dep.to.numbers) > 0
+			c.late = c.late || runs && (dep.to.values.policy.Oneshot || dep.to.late)
+		}
+	}
+	for _, c := range children {
+		visit(c)
+	}
+}

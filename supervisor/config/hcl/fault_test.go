@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"tp0/supervisor/envfile"
 )
 
 // faultsOf returns the faults of a file. The test fails if there are none.
@@ -58,7 +60,7 @@ func TestFaults(t *testing.T) {
 	dir, opt := machine(t)
 	inBin := func(name string) string { return filepath.Join(dir, "bin", name) }
 	large := filepath.Join(dir, "large")
-	must(t, os.WriteFile(large, make([]byte, maxEnvFile+1), 0o644))
+	must(t, os.WriteFile(large, make([]byte, envfile.MaxSize+1), 0o644))
 	const invalidLines = "A=b\nsecret word=x\n# a = b\n=x\nexport A=b\nB=\xff\n"
 	must(t, os.WriteFile(filepath.Join(dir, "faults"), []byte(invalidLines), 0o644))
 	opt.Environ = append(opt.Environ,

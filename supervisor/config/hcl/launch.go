@@ -9,13 +9,14 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/config"
+	"tp0/supervisor/program"
 )
 
 // finish checks the values of an instance against each other and resolves its user, environment,
-// paths and commands. If lenient is set it does not read from the machine. env is the environment
+// paths and commands. What a oneshot before the child can make is not read: the start of the child
+// reads it. If lenient is set it does not read from the machine. env is the environment
 // of the instance; if it is nil, finish computes it.
 func (d *decoder) finish(
 	c *childBlock, v *childValues, env []string, lenient bool,
@@ -43,20 +44,22 @@ func (d *decoder) finish(
 	if v.launch.Dir != "" && !c.failed["cwd"] {
 		dir = absolute(d.wd, v.launch.Dir)
 		v.launch.Dir = dir
-		if err := checkDirectory(dir); err != nil {
+		if err := checkDirectory(dir); err != nil && !c.late {
 			return diags.Append(fault(c.at("cwd"), "Invalid value for cwd", "%v", err))
 		}
 	}
 	if c.failed["cwd"] {
 		return diags // the other paths are relative to it
 	}
-	diags = append(diags, d.findCommands(c, v, dir)...)
+	if !c.late {
+		diags = append(diags, d.findCommands(c, v, dir)...)
+	}
 	for _, s := range v.sinks() {
 		if !strings.Contains(*s.sink, "/") || c.failed[s.path] {
 			continue
 		}
 		*s.sink = absolute(dir, *s.sink)
-		if err := checkLogFile(*s.sink); err != nil {
+		if err := checkLogFile(*s.sink); err != nil && !c.late {
 			diags = diags.Append(fault(c.at(s.path), "Invalid value for "+s.path, "%v", err))
 		}
 	}
@@ -100,10 +103,10 @@ func (d *decoder) findCommands(c *childBlock, v *childValues, dir string) hcl.Di
 	}
 	var diags hcl.Diagnostics
 	if v.launch.Command != "" && !c.failed["command"] {
-		path, err := d.find(v.launch.Command, dir, searchPath(v.launch.Env))
+		path, err := d.find(v.launch.Command, dir, program.SearchPath(v.launch.Env))
 		v.launch.OnRemoteFS = err == nil && d.remote(path)
 		if err != nil {
-			diags = diags.Append(fault(c.at("command"), "Command not found", "%v", err))
+			diags = diags.Append(notFound(c.at("command"), err))
 		}
 		v.launch.Path = path
 	}
@@ -127,28 +130,29 @@ func (d *decoder) findProbe(
 		return nil
 	}
 	var err error
-	if p.ExecPath, err = d.find(p.Exec[0], dir, searchPath(v.launch.Env)); err != nil {
-		return hcl.Diagnostics{fault(c.at(path), "Command not found", "%v", err)}
+	if p.ExecPath, err = d.find(p.Exec[0], dir, program.SearchPath(v.launch.Env)); err != nil {
+		return hcl.Diagnostics{notFound(c.at(path), err)}
 	}
 	return nil
 }
 
-func searchPath(environ []string) string {
-	for _, entry := range environ {
-		if path, ok := strings.CutPrefix(entry, "PATH="); ok {
-			return path
-		}
+// notFound returns the fault of a command whose executable was not found.
+func notFound(place *hcl.Range, err error) *hcl.Diagnostic {
+	summary := "Command not found"
+	if errors.As(err, new(*program.InterpreterError)) {
+		summary = "Interpreter not found"
 	}
-	return defaultPath
+	return fault(place, summary, "%v", err)
 }
 
 // find resolves a command to an absolute path, as execvp(3) does in dir. The error is a sentence
-// for a diagnostic.
+// for a diagnostic. The result is cached for other instances.
 func (d *decoder) find(command, dir, path string) (string, error) {
 	key := search{command, dir, path}
 	result, ok := d.commands[key]
 	if !ok {
-		result.path, result.err = findCommand(command, dir, path)
+		f := program.Finder{Dir: dir, Path: path, Read: d.opt.reader().Read}
+		result.path, result.err = f.Find(command)
 		d.commands[key] = result
 	}
 	return result.path, result.err
@@ -162,57 +166,6 @@ func (d *decoder) remote(path string) bool {
 		d.remotes[path] = remote
 	}
 	return remote
-}
-
-// findCommand is find without the cache.
-func findCommand(command, dir, path string) (string, error) {
-	if strings.Contains(command, "/") {
-		file := absolute(dir, command)
-		return file, checkExecutable(file)
-	}
-	var seen error
-	for _, entry := range filepath.SplitList(path) {
-		file := filepath.Join(absolute(dir, entry), command)
-		err := checkExecutable(file)
-		if err == nil {
-			return file, nil
-		}
-		if seen == nil && !errors.Is(err, fs.ErrNotExist) {
-			seen = err
-		}
-	}
-	if seen != nil {
-		return "", invalid("No executable %s is in PATH: %v", quote(command), seen)
-	}
-	const most = 512
-	if len(path) > most {
-		path = path[:most] + "…"
-	}
-	return "", invalid("No program %s is in PATH (%s).", quote(command), path)
-}
-
-// notFoundError is the error of a file that does not exist.
-type notFoundError struct{ valueError }
-
-// Is makes it equal to [fs.ErrNotExist].
-func (notFoundError) Is(target error) bool { return target == fs.ErrNotExist }
-
-func checkExecutable(file string) error {
-	info, err := os.Stat(file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR):
-		return notFoundError{valueError(quote(file) + " does not exist.")}
-	case err != nil:
-		return invalid("%s cannot be read: %v.", quote(file), errors.Unwrap(err))
-	case info.IsDir():
-		return invalid("%s is a directory.", quote(file))
-	case !info.Mode().IsRegular():
-		return invalid("%s is not a regular file.", quote(file))
-	}
-	if err := unix.Faccessat(unix.AT_FDCWD, file, unix.X_OK, unix.AT_EACCESS); err != nil {
-		return invalid("%s is not executable.", quote(file))
-	}
-	return nil
 }
 
 func checkDirectory(dir string) error {

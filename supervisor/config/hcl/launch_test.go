@@ -1,6 +1,7 @@
 package hclconfig
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,6 +12,7 @@ import (
 	"tp0/supervisor/fixture/needs"
 
 	"golang.org/x/sys/unix"
+	"tp0/supervisor/program"
 )
 
 func pointer[T any](v T) *T { return &v }
@@ -141,11 +143,62 @@ func TestEnvironment(t *testing.T) {
 		"env = { ID = index }\n}\n"
 	c := good(t, src, opt)
 	for i, want := range [][]string{
-		{"ID=1", "PATH=" + defaultPath},
+		{"ID=1", "PATH=" + program.DefaultPath},
 		{"EMPTY=", "HOME=/root", "ID=2", path},
 	} {
 		if got := c.Instances()[i].Launch.Env; !slices.Equal(got, want) {
 			t.Errorf("instance %d: got %q, want %q", i+1, got, want)
+		}
+	}
+}
+
+// TestAfterOneshot checks that files that a oneshot can make are not required when a child depends
+// on it, directly or not, and that they are required otherwise.
+func TestAfterOneshot(t *testing.T) {
+	const missing = `
+  command    = "/none/app"
+  cwd        = "/none"
+  env_file   = "/none/env"
+  env        = { FIXED = "1" }
+  ready { exec = ["/none/probe"] }
+  check "c" { exec = ["none"] }
+  logs { stdout = "/none/log" }
+`
+	const (
+		oneshot = "command = \"true\"\noneshot = true"
+		started = `depends_on = [{ child = "one", until = "started" }]`
+	)
+	for name, c := range map[string]struct {
+		before, more string
+		only         []string
+		faults       int
+	}{
+		"a oneshot":           {oneshot, `depends_on = ["one"]`, nil, 0},
+		"a started oneshot":   {oneshot, started, nil, 0},
+		"a child between":     {oneshot, `depends_on = ["between"]`, nil, 0},
+		"no oneshot":          {`command = "true"`, `depends_on = ["one"]`, nil, 2},
+		"no dependency":       {oneshot, ``, nil, 2},
+		"a disabled oneshot":  {oneshot + "\ndisabled = true", `depends_on = ["one"]`, nil, 2},
+		"an excluded oneshot": {oneshot, `depends_on = ["one"]`, []string{"app"}, 2},
+	} {
+		src := "child \"one\" {\n" + c.before + "\n}\n" +
+			"child \"between\" {\n  command = \"sleep\"\n  depends_on = [\"one\"]\n}\n" +
+			"child \"app\" {" + missing + c.more + "\n}\n"
+		opt := Options{Environ: []string{"PATH=/bin"}, Only: c.only}
+		cfg, err := Parse([]byte(src), "s.hcl", opt)
+		var faults *Faults
+		if errors.As(err, &faults) && faults.Len() == c.faults {
+			continue
+		}
+		if err != nil || c.faults > 0 {
+			t.Errorf("%s: got %v, want %d faults", name, err, c.faults)
+			continue
+		}
+		l := cfg.Child("app").Instances[0].Launch
+		if l.Path != "" || l.Ready.ExecPath != "" || l.Dir != "/none" ||
+			!slices.Equal(l.LateEnv.Paths, []string{"/none/env"}) ||
+			!slices.Equal(l.LateEnv.Fixed, []string{"FIXED"}) {
+			t.Errorf("%s: got %+v", name, l)
 		}
 	}
 }

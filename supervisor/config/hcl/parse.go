@@ -101,6 +101,7 @@ func (d *decoder) decode() (*config.Config, hcl.Diagnostics) {
 	children, more := d.decodeHeaders(blocks)
 	diags = append(diags, more...)
 	diags = append(diags, d.only(children)...)
+	markLate(children)
 	for _, b := range children {
 		diags = append(diags, d.decodeListen(b)...)
 		diags = append(diags, d.decodeInstances(b)...)

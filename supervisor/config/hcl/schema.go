@@ -106,9 +106,6 @@ const noCount = -1
 
 const maxCount = 10_000 // instances of a child
 
-// defaultPath is the PATH of a child that has none.
-const defaultPath = "/usr/local/bin:/usr/bin:/bin"
-
 func defaultConfig() *config.Config {
 	return &config.Config{
 		Log: config.Log{Level: "info", Format: "text", FDs: event.LogChildren},

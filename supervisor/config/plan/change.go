@@ -155,6 +155,7 @@ var attributes = append([]compared[instance]{
 	}),
 	compare("args", func(p *instance) any { return p.Launch.Args }),
 	compare("env", func(p *instance) any { return p.Launch.Env }),
+	compare("env_file", func(p *instance) any { return p.Launch.LateEnv }),
 	compare("cwd", func(p *instance) any { return p.Launch.Dir }),
 	compare("listen", func(p *instance) any { return p.Launch.Listen }),
 	compare("user", func(p *instance) any {

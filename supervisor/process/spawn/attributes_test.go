@@ -150,7 +150,8 @@ func TestStartFails(t *testing.T) {
 		"cannot execute /etc/passwd: permission denied": {
 			umask, "/etc/passwd", unix.EACCES,
 		},
-		"cannot execute .*/p: no such file or directory":        {umask, program, unix.ENOENT},
+		`cannot execute .*/p: The script ".*/p" needs the interpreter "/nowhere". ` +
+			`"/nowhere" does not exist`: {umask, program, unix.ENOENT},
 		"cannot set resource limit 7 to 2, 1: invalid argument": {limits, "/bin/true", unix.EINVAL},
 		"cannot set oom_score_adj to 2000: invalid argument": {
 			Attributes{OOMScoreAdj: is(2000)}, "/bin/true", unix.EINVAL,
@@ -218,6 +219,31 @@ func TestCredential(t *testing.T) {
 		c := tt.give.credential(uid, gid)
 		if (c == nil) != tt.nil || c != nil && (c.Uid != tt.u || c.Gid != tt.g) {
 			t.Errorf("%s: got %+v, want uid %d, gid %d, nil %v", name, c, tt.u, tt.g, tt.nil)
+		}
+	}
+}
+
+// TestWorkingDirectory checks that the working directory is entered with the rights of the user of
+// the child, and that a directory that does not exist is named.
+func TestWorkingDirectory(t *testing.T) {
+	needs.Check(t, "root")
+	private := t.TempDir()
+	if err := os.Chmod(private, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	nobody := Attributes{UID: is(uint32(65534)), GID: is(uint32(65534))}
+	for want, tt := range map[string]struct {
+		dir   string
+		errno unix.Errno
+	}{
+		private + ": permission denied":        {private, unix.EACCES},
+		"/none/dir: no such file or directory": {"/none/dir", unix.ENOENT},
+	} {
+		s := sleep(t, nobody)
+		s.Dir = tt.dir
+		want = "cannot change to the directory " + want
+		if _, err := start(t, s); err == nil || err.Error() != want || !errors.Is(err, tt.errno) {
+			t.Errorf("got error %v, want %s", err, want)
 		}
 	}
 }

@@ -38,8 +38,12 @@ func (p *Prepared) Fork(own []int, keepInherited bool) (pid int, err error) {
 		}
 	}
 	s := &p.spec
+	dir := s.Dir
+	if p.Barrier != nil {
+		dir = "" // the start verb changes to it, with the rights of the command
+	}
 	return forkExec(path, argv, &syscall.ProcAttr{
-		Dir:   s.Dir,
+		Dir:   dir,
 		Env:   s.Env,
 		Files: descriptors(own),
 		Sys: &syscall.SysProcAttr{

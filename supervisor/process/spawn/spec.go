@@ -14,15 +14,25 @@
 // This package neither waits for children nor signals them; package process does.
 package spawn
 
-import "reflect"
+import (
+	"fmt"
+	"os"
+	"reflect"
+
+	"tp0/supervisor/envfile"
+	"tp0/supervisor/files"
+	"tp0/supervisor/program"
+)
 
 // Spec describes a process to be started.
 type Spec struct {
 	Name string   // the instance, for the fd ledger
-	Path string   // the executable; PATH is not searched
+	Path string   // the executable; empty: it is found from Argv[0] when the process starts
 	Argv []string // starts with the name of the command
 	Env  []string
-	Dir  string // working directory; empty for that of the supervisor
+	// LateEnv are files with variables that are read when the process starts.
+	LateEnv envfile.Late
+	Dir     string // working directory; empty for that of the supervisor
 	// Stdin, Stdout and Stderr are descriptors of the supervisor.
 	Stdin  int
 	Stdout int
@@ -54,9 +64,38 @@ const libcSignals Signals = 1<<(32-1) | 1<<(33-1)
 // needsStartVerb reports whether the process needs something between fork and exec that Go's fork
 // cannot do.
 func (s *Spec) needsStartVerb() bool {
-	return s.Barrier ||
+	return s.Barrier || s.Path == "" || len(s.LateEnv.Paths) > 0 ||
 		!reflect.DeepEqual(s.Attributes, Attributes{}) ||
 		s.Ignored&^libcSignals != 0 || s.Blocked != nil ||
 		len(s.Sockets) > 0 ||
 		s.Terminal && !s.Session // the group gets the terminal before the command runs
+}
+
+// Resolve reads LateEnv and finds Path, if they are set and empty. The start verb does the same for
+// a child. Resolve is for the command of a probe. It can block as long as the file system does.
+func (s Spec) Resolve() (Spec, error) {
+	var err error
+	if s.Env, err = s.LateEnv.Apply(s.Env, os.Getpid()); err != nil {
+		return s, err
+	}
+	if s.Path == "" {
+		if s.Path, err = find(s.Argv[0], s.Dir, s.Env); err != nil {
+			return s, fmt.Errorf("cannot find the command: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// find finds the executable of a command. An empty dir is the present working directory.
+func find(command, dir string, environ []string) (string, error) {
+	if dir == "" {
+		var err error
+		if dir, err = os.Getwd(); err != nil {
+			return "", fmt.Errorf("cannot find the working directory: %w", err)
+		}
+	}
+	f := program.Finder{
+		Dir: dir, Path: program.SearchPath(environ), Read: (&files.Reader{}).Read,
+	}
+	return f.Find(command)
 }

@@ -15,9 +15,13 @@ import (
 type startError struct {
 	step  string     // what failed, after "cannot": "change to group 7"
 	errno unix.Errno // 0 if the cause is not a system call
+	why   string     // the cause in a sentence, where errno does not say it; else empty
 }
 
 func (e *startError) Error() string {
+	if e.why != "" {
+		return "cannot " + e.step + ": " + strings.TrimSuffix(e.why, ".")
+	}
 	if e.errno == 0 {
 		return "cannot " + e.step
 	}
@@ -45,19 +49,20 @@ func stepError(err error, step string, args ...any) error {
 }
 
 // maxStartError is the size in bytes to which an encoded startError is truncated.
-const maxStartError = 512
+const maxStartError = 2048
 
-// encode returns the error as "errno step".
+// encode returns the error as "errno step", a NUL byte and why.
 func (e *startError) encode() []byte {
-	text := fmt.Sprintf("%d %s", int(e.errno), e.step)
+	text := fmt.Sprintf("%d %s\x00%s", int(e.errno), e.step, e.why)
 	return []byte(text[:min(len(text), maxStartError)])
 }
 
 // decodeStartError is the inverse of encode.
 func decodeStartError(text []byte) *startError {
-	number, step, _ := strings.Cut(string(text), " ")
+	number, rest, _ := strings.Cut(string(text), " ")
+	step, why, _ := strings.Cut(rest, "\x00")
 	errno, _ := strconv.Atoi(number)
-	return &startError{step, unix.Errno(errno)}
+	return &startError{step, unix.Errno(errno), why}
 }
 
 // executing is the byte that the start verb writes just before it executes the command. If the

@@ -9,7 +9,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/envfile"
 	"tp0/supervisor/exitcode"
+	"tp0/supervisor/program"
 )
 
 // Go's fork runs no code of ours between fork and exec. So a hidden verb of our own binary does
@@ -27,13 +29,18 @@ type startRequest struct {
 	Barrier    int      // the descriptor of the child's end
 	Parent     int      // the pid of the supervisor
 	Attributes Attributes
+	Dir        string // the working directory; empty for that of the supervisor
+	LateEnv    envfile.Late
+
+	environ []string // of the command
 }
 
 // throughStartVerb returns the path and the arguments of the start verb that executes the command
 // of the spec. barrier is the number of the child's end of the barrier in the child.
 func (s *Spec) throughStartVerb(barrier int) (path string, argv []string, err error) {
 	request, err := json.Marshal(startRequest{
-		s.Ignored, s.Blocked, barrier, os.Getpid(), s.Attributes,
+		Ignored: s.Ignored, Blocked: s.Blocked, Barrier: barrier, Parent: os.Getpid(),
+		Attributes: s.Attributes, Dir: s.Dir, LateEnv: s.LateEnv,
 	})
 	if err != nil {
 		return "", nil, fmt.Errorf("cannot encode the start request: %w", err)
@@ -66,10 +73,13 @@ func RunStartVerb(args []string) int {
 		return exitcode.NotExecutable // the supervisor has ended
 	}
 	err := r.apply()
+	path := args[1]
+	if err == nil && path == "" {
+		path, err = r.find(args[2])
+	}
 	if err == nil {
 		_, _ = unix.Write(r.Barrier, []byte{executing}) // it fails only if the supervisor has ended
-		err = syscall.Exec(args[1], args[2:], setListenPid(os.Environ(), os.Getpid()))
-		err = stepError(err, "execute %s", args[1])
+		err = r.executeError(path, syscall.Exec(path, args[2:], r.environ))
 	}
 	var failed *startError
 	if errors.As(err, &failed) {
@@ -87,6 +97,7 @@ func RunStartVerb(args []string) int {
 func (r *startRequest) apply() error {
 	a := &r.Attributes
 	for _, step := range []func() error{
+		r.setEnviron, // first, because the command may have no right to read the files
 		a.setOOMScoreAdj,
 		a.setNice,
 		a.setUmask,
@@ -94,6 +105,7 @@ func (r *startRequest) apply() error {
 		a.setIDs,
 		r.setParentDeathSignal,
 		a.setNoNewPrivs,
+		r.changeDirectory, // with the rights of the command
 		func() error { return setSignals(r.Ignored, r.Blocked) },
 	} {
 		if err := step(); err != nil {
@@ -101,6 +113,47 @@ func (r *startRequest) apply() error {
 		}
 	}
 	return nil
+}
+
+// setEnviron computes the environment of the command.
+func (r *startRequest) setEnviron() error {
+	environ, err := r.LateEnv.Apply(os.Environ(), r.Parent)
+	if err != nil {
+		return &startError{step: "set the environment", why: err.Error()}
+	}
+	r.environ = setListenPid(environ, os.Getpid())
+	return nil
+}
+
+func (r *startRequest) changeDirectory() error {
+	if r.Dir == "" {
+		return nil
+	}
+	return stepError(unix.Chdir(r.Dir), "change to the directory %s", r.Dir)
+}
+
+// find finds the executable of a command, with the rights and the environment of the command.
+func (r *startRequest) find(command string) (string, error) {
+	path, err := find(command, r.Dir, r.environ)
+	if err == nil {
+		return path, nil
+	}
+	failed := &startError{step: "find the command " + command, why: err.Error()}
+	if errors.As(err, new(*program.InterpreterError)) {
+		failed.step = "execute " + path
+	}
+	if errors.Is(err, unix.ENOENT) {
+		failed.errno = unix.ENOENT
+	}
+	return "", failed
+}
+
+// executeError returns the error of execve(2) with what it hides.
+func (r *startRequest) executeError(path string, err error) error {
+	why := program.Explain(err, path, r.Dir, r.environ)
+	failed := &startError{step: "execute " + path, why: why}
+	_ = errors.As(err, &failed.errno)
+	return failed
 }
 
 // setParentDeathSignal sets the parent death signal again, because a change of the ids clears it

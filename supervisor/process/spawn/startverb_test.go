@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/envfile"
 	"tp0/supervisor/exitcode"
 )
 
@@ -44,10 +45,15 @@ func TestNeedsStartVerb(t *testing.T) {
 		"ignored by both":          {Spec{Ignored: one.With(32)}, true},
 		"no mask":                  {Spec{Blocked: nil}, false},
 		"empty mask":               {Spec{Blocked: is(Signals(0))}, true},
+		"no path":                  {Spec{}, true},
+		"late environment":         {Spec{LateEnv: envfile.Late{Paths: []string{"/f"}}}, true},
 		"sockets":                  {Spec{Sockets: []Socket{{FD: 1}}}, true},
 		"umask 0":                  {Spec{Attributes: Attributes{Umask: is(0)}}, true},
 		"no new privileges":        {Spec{Attributes: Attributes{NoNewPrivs: true}}, true},
 	} {
+		if name != "no path" {
+			tt.give.Path = "/bin/true"
+		}
 		if got := tt.give.needsStartVerb(); got != tt.want {
 			t.Errorf("%s: got %v, want %v", name, got, tt.want)
 		}
@@ -79,7 +85,10 @@ func TestStartRequest(t *testing.T) {
 	if err := json.Unmarshal([]byte(argv[2]), &got); err != nil {
 		t.Fatal(err)
 	}
-	request := startRequest{s.Ignored, s.Blocked, 9, os.Getpid(), s.Attributes}
+	request := startRequest{
+		Ignored: s.Ignored, Blocked: s.Blocked, Barrier: 9, Parent: os.Getpid(),
+		Attributes: s.Attributes,
+	}
 	if !reflect.DeepEqual(got, request) {
 		t.Errorf("got %+v, want %+v", got, request)
 	}
@@ -97,6 +106,7 @@ func TestEncodeStartError(t *testing.T) {
 		"cannot set it: invalid argument": stepError(
 			&os.PathError{Op: "write", Path: "/p", Err: unix.EINVAL}, "set it"),
 		"cannot read it: bad format": stepError(errors.New("bad format"), "read it"),
+		"cannot find x: No program":  &startError{"find x", unix.ENOENT, "No program"},
 	} {
 		var failed *startError
 		if !errors.As(err, &failed) {

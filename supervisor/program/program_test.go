@@ -1,0 +1,118 @@
+package program
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/files"
+)
+
+func finder(dir string) *Finder {
+	return &Finder{Dir: dir, Path: dir + ":bin:/bin", Read: (&files.Reader{}).Read}
+}
+
+// write writes executable files and returns their directory. A name with a slash at its end is a
+// directory.
+func write(t *testing.T, contents map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range contents {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// elf returns the start of a program with a loader.
+func elf(loader string) string {
+	head := make([]byte, 64+56)
+	copy(head, "\x7fELF\x02\x01")
+	head[32], head[56] = 64, 1          // one program header at 64
+	head[64] = 3                        // PT_INTERP
+	head[64+8] = byte(len(head))        // p_offset
+	head[64+32] = byte(len(loader) + 1) // p_filesz
+	return string(head) + loader + "\x00"
+}
+
+func TestFind(t *testing.T) {
+	dir := write(t, map[string]string{
+		"plain": "", "bin/below": "", "directory/x": "",
+		"script": "#!/bin/sh\n", "blanks": "#! \t/bin/sh -e\n", "no-end": "#!/bin/sh",
+		"missing":   "#!/no/such -x\n",
+		"windows":   "#!/bin/sh\r\necho\r\n",
+		"option":    "#!/bin/sh -e\r\n",
+		"env":       "#!/usr/bin/env sh\n",
+		"env-none":  "#!/usr/bin/env no-such-program\n",
+		"env-win":   "#!/usr/bin/env sh\r\n",
+		"env-split": "#!/usr/bin/env -S sh -x\n",
+		"env-set":   "#!/usr/bin/env A=b no-such-program\n",
+		"relative":  "#!plain\n",
+		"elf":       elf("/bin/sh"), "musl": elf("/lib/ld-none.so.1"), "cut": elf("/x")[:80],
+		"notes": "#!\n",
+	})
+	if err := os.Chmod(filepath.Join(dir, "plain"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "data"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for command, want := range map[string]string{
+		"plain": "", "./plain": "", "below": "", "bin/below": "", "sh": "", "script": "",
+		"blanks": "", "no-end": "", "env": "", "env-split": "", "env-set": "", "relative": "",
+		"elf": "", "cut": "", "notes": "",
+		"no-such":     `No program "no-such" is in PATH (` + dir,
+		"./no-such":   "does not exist.",
+		"plain/x":     "does not exist.",
+		"directory":   "is a directory.",
+		"./directory": "is a directory.",
+		"./data":      "is not executable.",
+		"missing":     `needs the interpreter "/no/such". "/no/such" does not exist.`,
+		"windows":     `needs the interpreter "/bin/sh\r", with a carriage return`,
+		"env-none":    `needs the interpreter "no-such-program". No program "no-such-program" is`,
+		"env-win":     `needs the interpreter "sh\r", with a carriage return`,
+		"musl":        `needs the loader "/lib/ld-none.so.1".`,
+	} {
+		path, err := finder(dir).Find(command)
+		switch {
+		case want == "" && (err != nil || !filepath.IsAbs(path)):
+			t.Errorf("%s: got %q, %v, want no error", command, path, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: got the error %v, want %q", command, err, want)
+		}
+		missing := strings.Contains(want, "does not exist") || strings.Contains(want, "No program")
+		if errors.Is(err, fs.ErrNotExist) != missing && !strings.Contains(want, "carriage") &&
+			!strings.Contains(want, "loader") {
+			t.Errorf("%s: %v does not say whether the file exists", command, err)
+		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	dir := write(t, map[string]string{"script": "#!/no/such\n", "plain": "echo"})
+	for _, c := range []struct {
+		file string
+		err  error
+		want string // a part; empty: nothing
+	}{
+		{"script", unix.ENOENT, "needs the interpreter"},
+		{"script", unix.ENOMEM, ""},
+		{"plain", unix.ENOEXEC, "neither a program"},
+		{"none", unix.ENOENT, ""},
+	} {
+		got := Explain(c.err, filepath.Join(dir, c.file), dir, nil)
+		if !strings.Contains(got, c.want) || c.want == "" && got != "" {
+			t.Errorf("%s, %v: got %q, want %q", c.file, c.err, got, c.want)
+		}
+	}
+}

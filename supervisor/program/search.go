@@ -1,0 +1,113 @@
+// Package program finds the executable of a command as execvp(3) does, and says why a file cannot
+// be executed. Its errors are sentences.
+package program
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// DefaultPath is the PATH of a process that has none.
+const DefaultPath = "/usr/local/bin:/usr/bin:/bin"
+
+// Finder finds programs for processes with a working directory and an environment.
+type Finder struct {
+	Dir  string // an absolute path
+	Path string // the variable PATH of the process
+	// Read returns the start of a file, at most limit+1 bytes. It reads the line `#!` of scripts.
+	Read func(file string, limit int) ([]byte, error)
+}
+
+// SearchPath returns the variable PATH of an environment.
+func SearchPath(environ []string) string {
+	for _, entry := range environ {
+		if path, ok := strings.CutPrefix(entry, "PATH="); ok {
+			return path
+		}
+	}
+	return DefaultPath
+}
+
+// search looks a name up in PATH.
+func (f *Finder) search(name string) (string, error) {
+	var seen error
+	for _, entry := range filepath.SplitList(f.Path) {
+		file := filepath.Join(f.absolute(entry), name)
+		err := checkExecutable(file)
+		if err == nil {
+			return file, nil
+		}
+		if seen == nil && !errors.Is(err, fs.ErrNotExist) {
+			seen = err
+		}
+	}
+	if seen != nil {
+		return "", sentence("No executable %s is in PATH: %w", quote(name), seen)
+	}
+	path := f.Path
+	if len(path) > maxShown {
+		path = path[:maxShown] + "…"
+	}
+	return "", notFound("No program %s is in PATH (%s).", quote(name), path)
+}
+
+// maxShown is the number of bytes of PATH in a message.
+const maxShown = 512
+
+func (f *Finder) absolute(path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(f.Dir, path)
+}
+
+// notFoundError is the error of a file that does not exist.
+type notFoundError string
+
+func (e notFoundError) Error() string { return string(e) }
+
+// Is makes it equal to [fs.ErrNotExist] and to ENOENT.
+func (notFoundError) Is(target error) bool {
+	return target == fs.ErrNotExist || target == unix.ENOENT
+}
+
+func notFound(format string, args ...any) error {
+	return notFoundError(fmt.Sprintf(format, args...))
+}
+
+// sentence returns an error whose text is a sentence.
+func sentence(format string, args ...any) error { return fmt.Errorf(format, args...) }
+
+func checkExecutable(file string) error {
+	info, err := os.Stat(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR):
+		return notFound("%s does not exist.", quote(file))
+	case err != nil:
+		return sentence("%s cannot be read: %w.", quote(file), errors.Unwrap(err))
+	case info.IsDir():
+		return sentence("%s is a directory.", quote(file))
+	case !info.Mode().IsRegular():
+		return sentence("%s is not a regular file.", quote(file))
+	}
+	if err := unix.Faccessat(unix.AT_FDCWD, file, unix.X_OK, unix.AT_EACCESS); err != nil {
+		return sentence("%s is not executable.", quote(file))
+	}
+	return nil
+}
+
+// quote returns a text in quotes, shortened for a message.
+func quote(s string) string {
+	const most = 64
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return strconv.Quote(s)
+}
