@@ -214,7 +214,7 @@ func (o *observed) hasEnded() bool {
 // tracees are the threads of a process that the loop traces.
 type tracees struct {
 	traced  []int
-	primary int   // the one that is held in its exit stop; 0 without one
+	primary int   // the thread in its exit stop; 0 without one
 	exiting []int // released in their exit stop: they use no descriptors any more
 }
 

@@ -53,8 +53,8 @@ func (o *orphanCleanup) extendIfResumed(now time.Time) {
 	due := o.nextTick
 	o.nextTick = time.Time{}
 	switch {
-	case !o.killBegun && !now.Before(o.killAt):
-		o.killBegun = true
+	case !o.killStarted && !now.Before(o.killAt):
+		o.killStarted = true
 	case !due.IsZero() && now.Sub(due) > minReapTime/2 && o.extensions < maxExtensions:
 		o.extensions++
 	default:
@@ -146,7 +146,7 @@ func (l *Loop) scanOrphan(p procfs.Stat, then func()) {
 
 // terminateOrphan sends SIGTERM to an orphan.
 func (l *Loop) terminateOrphan(p procfs.Stat) {
-	if again, err := procfs.ReadStat(p.Pid); err != nil || identityOf(again) != identityOf(p) {
+	if current, err := procfs.ReadStat(p.Pid); err != nil || identityOf(current) != identityOf(p) {
 		return // it ended during the scan, and its pid may be recycled
 	}
 	o := l.observations[p.Pid]

@@ -131,7 +131,7 @@ func TestOrphanCleanupAfterResume(t *testing.T) {
 	s := &orphanCleanup{killAt: start, giveUp: start}
 	now := start.Add(time.Minute)
 	s.extendIfResumed(now)
-	if want := now.Add(resumedReapTime); !s.killBegun || !s.giveUp.Equal(want) {
+	if want := now.Add(resumedReapTime); !s.killStarted || !s.giveUp.Equal(want) {
 		t.Errorf("first kill: until %v, want %v", s.giveUp, want)
 	}
 	onTime := &orphanCleanup{killAt: start, giveUp: start}

@@ -201,7 +201,7 @@ func (l *Loop) sendNow(c *childProcess, d pendingSignal) {
 	}
 	l.recordStep(c, d, at)
 	if d.signal == unix.SIGKILL && len(c.tree.steps) > 1 && !c.tree.leave {
-		l.killBelow(c)
+		l.killDescendants(c)
 	}
 	if d.signal != unix.SIGKILL {
 		if c.stop.firstSentAt.IsZero() {

@@ -26,7 +26,7 @@ const describeLimit = 100 * time.Millisecond
 func (l *Loop) diagnose(c *childProcess, sig unix.Signal) {
 	o := c.main
 	if o == nil || c.phase.MainEnded() || c.stop.delivery.State.Waits() ||
-		o.machine.State.IsHeld() {
+		o.machine.State.WaitsForScan() {
 		return
 	}
 	since := o.cpuAtStop

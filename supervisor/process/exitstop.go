@@ -55,7 +55,7 @@ func (l *Loop) scannedAtExit(o *observed, x *proof.ExitStopData, v exitScan) {
 	}
 	var message uintptr
 	if ptraceMessage(x.Thread, &message) != nil { // only a stopped thread has a message
-		l.handleEvent(o, proof.HeldThreadGone, stopCause{tid: x.Thread})
+		l.handleEvent(o, proof.StoppedThreadGone, stopCause{tid: x.Thread})
 		return
 	}
 	if o.threadsAtEnd == 0 {

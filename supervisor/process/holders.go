@@ -41,7 +41,7 @@ func (l *Loop) scanForHolders() {
 	l.workers.goroutines.Go(func() {
 		searchHolders(asking, ending)
 		for _, s := range asking {
-			s.tell()
+			s.recordSockets()
 		}
 		l.commands.Put(func() { l.recordHolders(asking) })
 	})
@@ -57,18 +57,18 @@ func searchHolders(asking []*search, ending []int) {
 		}
 	}
 	found := procfs.FindHolders(context.Background(), leaked, ending)
-	begin := 0
+	first := 0
 	for _, s := range asking {
 		if len(s.result.After) > maxHolderFDs {
 			continue
 		}
 		s.result.Holders = map[int]string{}
 		for i, f := range s.result.After {
-			if h, ok := found[begin+i]; ok {
+			if h, ok := found[first+i]; ok {
 				s.result.Holders[f.Num] = fmt.Sprintf("%s (pid %d)", h.Comm, h.Pid)
 			}
 		}
-		begin += len(s.result.After)
+		first += len(s.result.After)
 	}
 }
 
@@ -118,9 +118,9 @@ type search struct {
 	given   map[uint64]bool // see givenSockets
 }
 
-// tell records in the result what is known of the leaked sockets. The holders of the leaked
-// descriptors are known.
-func (s *search) tell() {
+// recordSockets records in the result which leaked sockets have another holder or a peer in the
+// process tree. The holders of the leaked descriptors must be known.
+func (s *search) recordSockets() {
 	s.tree.index(s.scanned)
 	atExit := s.result.Sockets
 	s.result.Sockets = map[int]proof.Socket{}

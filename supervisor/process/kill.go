@@ -37,7 +37,7 @@ func (l *Loop) killAll(k *killProgress, list func() []procfs.Stat, killMain func
 		k.killed = map[identity]bool{}
 	}
 	k.rounds++
-	began := time.Now()
+	start := time.Now()
 	victims := list()
 	if k.rounds > plainRounds {
 		victims = l.stopAll(victims, list, k.killed)
@@ -71,7 +71,7 @@ func (l *Loop) killAll(k *killProgress, list func() []procfs.Stat, killMain func
 	if k.idle++; k.idle > idleRounds {
 		return now.Add(reapPoll) // the rest cannot be killed, or not yet
 	}
-	return now.Add(max(cleanupPoll, 2*now.Sub(began))) // two thirds of the time are for other work
+	return now.Add(max(cleanupPoll, 2*now.Sub(start))) // two thirds of the time are for other work
 }
 
 // killProgressOf returns the progress of SIGKILL to the survivors of a child process. During

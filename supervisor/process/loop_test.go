@@ -210,11 +210,11 @@ func checkFDs(t *testing.T, fds FDResult, truth []string) {
 		if l.Uncounted != "" {
 			continue
 		}
-		fate := "left"
+		verb := "left"
 		if l.ByChild {
-			fate = "closed"
+			verb = "closed"
 		}
-		got = append(got, fmt.Sprintf("%s %s %s", fate, l.Kind, l.Target))
+		got = append(got, fmt.Sprintf("%s %s %s", verb, l.Kind, l.Target))
 	}
 	slices.Sort(got)
 	want := slices.Sorted(slices.Values(truth))

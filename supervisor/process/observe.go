@@ -28,7 +28,7 @@ func (l *Loop) handleEvent(o *observed, e proof.Event, c stopCause) {
 		l.schedule(at)
 		l.schedule(l.detachAt(o))
 		l.updateTraceSet(o)
-		if before.IsHeld() && !o.machine.State.IsHeld() {
+		if before.WaitsForScan() && !o.machine.State.WaitsForScan() {
 			o.exitScanLimit.abort()
 		}
 	}
@@ -125,7 +125,7 @@ func (l *Loop) giveUpScansOf(o *observed) {
 	if o.inState(proof.FirstStop) {
 		_, e = o.machine.Timer() // as after its timeout
 	}
-	o.evidence.BudgetSpent = o.evidence.BudgetSpent || o.machine.State.IsHeld()
+	o.evidence.BudgetSpent = o.evidence.BudgetSpent || o.machine.State.WaitsForScan()
 	l.handleEvent(o, e, stopCause{tid: o.machine.Thread()})
 }
 

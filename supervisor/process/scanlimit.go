@@ -68,10 +68,10 @@ func (e tooManyFDsError) Error() string {
 // largeScans has the number of descriptors in the large tables that are scanned now.
 type largeScans struct{ fds atomic.Int64 }
 
-// begin starts the scan of a table with a number of descriptors; call end after it. It returns a
+// start starts the scan of a table with a number of descriptors; call end after it. It returns a
 // tooManyFDsError if the scan cannot end by the deadline, since it shares the processors with the
 // other large scans.
-func (g *largeScans) begin(fds int, limit *scanLimit) (end func(), err error) {
+func (g *largeScans) start(fds int, limit *scanLimit) (end func(), err error) {
 	if limit == nil || fds <= maxUncheckedFDs {
 		return func() {}, nil
 	}

@@ -134,8 +134,8 @@ func TestLargeTables(t *testing.T) {
 		large = append(large, id)
 	}
 	honest, truth := b.spawn("leaky")
-	began := time.Now()
-	end := began.Add(7 * time.Duration(many) * fdScanTime) // a signal waits for an eighth
+	start := time.Now()
+	end := start.Add(7 * time.Duration(many) * fdScanTime) // a signal waits for an eighth
 	b.SetDeadline(end)
 	for _, id := range append(large, honest) {
 		b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
@@ -143,7 +143,7 @@ func TestLargeTables(t *testing.T) {
 	e := b.exited(honest)
 	if e.FDs.Proof != event.ProofExact || e.Exit != (event.Exit{}) || e.At.After(end) {
 		t.Errorf("got %+v after %v with proof %s (%s), want exit code 0 and exact within %v",
-			e.Exit, e.At.Sub(began), e.FDs.Proof, e.FDs.Reason, end.Sub(began))
+			e.Exit, e.At.Sub(start), e.FDs.Proof, e.FDs.Reason, end.Sub(start))
 	}
 	checkFDs(t, e.FDs, truth[1:])
 	refused := 0
@@ -155,7 +155,7 @@ func TestLargeTables(t *testing.T) {
 		if strings.Contains(e.FDs.Reason, "too many for an fd scan") {
 			refused++
 		}
-		t.Logf("ended after %v, proof %s: %s", e.At.Sub(began), e.FDs.Proof, e.FDs.Reason)
+		t.Logf("ended after %v, proof %s: %s", e.At.Sub(start), e.FDs.Proof, e.FDs.Reason)
 	}
 	if refused == 0 {
 		t.Errorf("no scan was refused, want one at least")

@@ -46,13 +46,13 @@ func signalGroup(pid, group int, sig unix.Signal) error {
 // signalTree signals a main process and its descendants, each once. The descendants are listed
 // first, since those of a process that dies of the signal would no longer be found.
 func (l *Loop) signalTree(c *childProcess, d pendingSignal) error {
-	below := appendTree(nil, c.pid)
+	tree := appendTree(nil, c.pid)
 	l.scanAdopted() // a daemon that forked twice is no longer a descendant
 	for _, a := range l.survivors(c) {
-		below = appendTree(below, a.stat.Pid)
+		tree = appendTree(tree, a.stat.Pid)
 	}
 	err := unix.Kill(c.pid, d.signal)
-	for _, s := range below {
+	for _, s := range tree {
 		if s.Pid != c.pid && signalExactly(s, d.signal) == nil && d.step > 0 {
 			c.tree.sent[identityOf(s)] = d.step
 			if d.signal == unix.SIGKILL {
@@ -71,7 +71,7 @@ func signalExactly(p procfs.Stat, sig unix.Signal) error {
 		return err
 	}
 	defer unix.Close(fd)
-	if again, err := procfs.ReadStat(p.Pid); err != nil || identityOf(again) != identityOf(p) {
+	if current, err := procfs.ReadStat(p.Pid); err != nil || identityOf(current) != identityOf(p) {
 		return unix.ESRCH
 	}
 	return unix.PidfdSendSignal(fd, sig, nil, 0)

@@ -11,9 +11,9 @@ import (
 // times as long as reading a table of descriptors. So it is done in parts, the fast ones first,
 // and each listing serves all scans that waited for it.
 type socketCache [sockdiag.Parts]struct {
-	mu    sync.Mutex
-	began time.Time // start of the last listing
-	known map[uint64]sockdiag.Socket
+	mu       sync.Mutex
+	listedAt time.Time // start of the last listing
+	known    map[uint64]sockdiag.Socket
 }
 
 // listedSince returns a part that was listed at t or later. It waits for a listing that is
@@ -22,10 +22,10 @@ func (s *socketCache) listedSince(part int, t time.Time) map[uint64]sockdiag.Soc
 	p := &s[part]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.began.Before(t) {
-		began := time.Now()
+	if p.listedAt.Before(t) {
+		start := time.Now()
 		if known, err := sockdiag.ListPart(part); err == nil || len(known) > 0 {
-			p.began, p.known = began, known
+			p.listedAt, p.known = start, known
 		}
 	}
 	return p.known

@@ -244,7 +244,7 @@ type orphanCleanup struct {
 	proof          event.Proof      // that is asked for
 	sentSteps      map[identity]int // the last step that each process got
 	progress       killProgress
-	killBegun      bool
+	killStarted    bool
 	nextKill       time.Time     // time of the next round of SIGKILL
 	nextTick       time.Time     // time of the next tick; zero before the first SIGKILL
 	extensions     int           // how often a tick was so late that the supervisor was stopped

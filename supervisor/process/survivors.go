@@ -110,8 +110,8 @@ func (l *Loop) killSurvivors(c *childProcess) {
 	l.schedule(next)
 }
 
-// killBelow sends SIGKILL once to the descendants of a main process that got it.
-func (l *Loop) killBelow(c *childProcess) {
+// killDescendants sends SIGKILL once to the descendants of a main process that got it.
+func (l *Loop) killDescendants(c *childProcess) {
 	if c.tree.survivorCount == 0 && len(procfs.Children(c.pid)) == 0 {
 		return // as with most processes
 	}

@@ -10,10 +10,10 @@ import (
 
 // The exit stop makes the final fd scan exact. A thread that is traced with PTRACE_O_TRACEEXIT
 // stops in its exit before its descriptors are closed (ptrace(2), PTRACE_EVENT_EXIT). The loop
-// holds it there until its siblings are gone, so that no thread can change the table. Then the
-// table is scanned and the loop detaches; the status arrives as usual. The threads share the
-// table, so one held thread is enough. It is the main thread, or another one if the main thread
-// has ended. It is called the primary thread.
+// leaves it there until its siblings are gone, so that no thread can change the table. Then the
+// table is scanned and the loop detaches; the status arrives as usual. The threads share the table,
+// so one thread in its exit stop is enough. It is the main thread, or another one if the main
+// thread has ended. It is called the primary thread.
 //
 // The sibling threads are traced so that no fork is missed: a process that is forked during the
 // stop is traced from its first instruction (PTRACE_O_TRACEFORK). Siblings have no exit stop.

@@ -37,11 +37,11 @@ func TestPeersInTree(t *testing.T) {
 // is not exact does not count as a judgement.
 func TestSocketIsJudgedOnce(t *testing.T) {
 	var tree treeSockets
-	tell := func(p event.Proof) proof.Socket {
+	sharedSocket := func(p event.Proof) proof.Socket {
 		s := search{tree: &tree, result: proof.Result{
 			Proof: p, After: []procfs.FD{tcpEnd(3, "127.0.0.1:80", "10.0.0.1:1")},
 		}}
-		s.tell()
+		s.recordSockets()
 		return s.result.Sockets[3]
 	}
 	for i, step := range []struct {
@@ -50,7 +50,7 @@ func TestSocketIsJudgedOnce(t *testing.T) {
 	}{
 		{event.ProofSampled, false}, {event.ProofExact, false}, {event.ProofExact, true},
 	} {
-		if got := tell(step.proof); got.Shared != step.shared {
+		if got := sharedSocket(step.proof); got.Shared != step.shared {
 			t.Errorf("end %d: shared is %v, want %v", i+1, got.Shared, step.shared)
 		}
 	}

@@ -2,7 +2,7 @@ package proof
 
 import "time"
 
-// The limits of fd scans while no final stop is under way. A thread that is held in a ptrace stop
+// The limits of fd scans while no final stop is under way. A thread that stays in a ptrace stop
 // ignores even SIGKILL, so every stop of ours has a limit.
 const (
 	// MaxSignalDelay bounds how long a signal waits for the fd scan before it. Such a scan takes
@@ -46,12 +46,12 @@ func (b Budget) SignalDelay(now time.Time) time.Duration {
 	return b.fraction(now, signalFraction, MaxSignalDelay)
 }
 
-// ScanTime returns how long a thread is held if no scan finishes.
+// ScanTime returns how long a thread stays in its ptrace stop if no scan finishes.
 func (b Budget) ScanTime(now time.Time) time.Duration {
 	return b.fraction(now, scanFraction, MaxScanTime)
 }
 
-// siblingWait returns how long a thread is held if its siblings stay alive.
+// siblingWait returns how long a thread stays in its exit stop if its siblings stay alive.
 func (b Budget) siblingWait(now time.Time) time.Duration {
 	return b.fraction(now, siblingFraction, MaxSiblingWait)
 }

@@ -106,7 +106,7 @@ func (m *Machine) Timer() (at time.Time, e Event) {
 	return at, e
 }
 
-// Thread returns the thread that is held in this state, 0 if none is.
+// Thread returns the thread that stays in a ptrace stop in this state, or 0.
 func (m *Machine) Thread() int {
 	switch v := m.Data.(type) {
 	case *FirstStopData:

@@ -105,7 +105,7 @@ func TestFirstStopIsBounded(t *testing.T) {
 		m.Handle(Forked, 5, start)
 		at, e := m.Timer()
 		if !at.Equal(start.Add(MaxScanTime)) || m.Thread() != 5 {
-			t.Errorf("thread %d is held for %v, want thread 5 for %v",
+			t.Errorf("thread %d stays stopped for %v, want thread 5 for %v",
 				m.Thread(), at.Sub(start), MaxScanTime)
 		}
 		if do := m.Handle(e, 5, at); m.State != want || len(do) != 1 || !do[0].resumes() {

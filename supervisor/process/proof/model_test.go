@@ -192,17 +192,18 @@ func (k *model) happen() {
 func canHappenAnytime(e Event) bool {
 	switch e {
 	case Attach, SampleOnly, StopStarted, DetachDue, FinalScan, SiblingsAlive, ScanDue,
-		ScanTimeout, BudgetSpent, HeldThreadGone, SampleDue, PollDue, ExecSeen, ScansDone,
+		ScanTimeout, BudgetSpent, StoppedThreadGone, SampleDue, PollDue, ExecSeen, ScansDone,
 		HoldersFound:
 		return true
 	}
 	return false
 }
 
-// expireHolds lets the timers of the held states expire. No scan finishes meanwhile.
-func (k *model) expireHolds() {
+// expireScans lets the timers of the states that wait for a scan expire. No scan finishes
+// meanwhile.
+func (k *model) expireScans() {
 	for range 3 {
-		if k.m.State.IsHeld() {
+		if k.m.State.WaitsForScan() {
 			k.now = k.now.Add(MaxScanTime)
 			if x, ok := k.m.Data.(*ExitStopData); ok {
 				x.next = time.Time{}
@@ -211,14 +212,14 @@ func (k *model) expireHolds() {
 			k.handle(e, k.m.Thread())
 		}
 	}
-	if k.m.State.IsHeld() {
-		k.t.Fatalf("a thread is held in %s after the limit", k.m.State)
+	if k.m.State.WaitsForScan() {
+		k.t.Fatalf("a thread is still stopped in %s after the limit", k.m.State)
 	}
 }
 
-// TestEveryProcessIsReportedOnce runs random processes. No thread stays stopped except the held
-// one. A process is seized only while no thread of it is traced. When it ends, it is judged once,
-// reported once, and forgotten.
+// TestEveryProcessIsReportedOnce runs random processes. No thread stays stopped except the one that
+// waits for a scan. A process is seized only while no thread of it is traced. When it ends, it is
+// judged once, reported once, and forgotten.
 func TestEveryProcessIsReportedOnce(t *testing.T) {
 	for range 5_000 {
 		k := &model{t: t, now: time.Unix(1, 0), running: map[int]bool{}}
@@ -227,7 +228,7 @@ func TestEveryProcessIsReportedOnce(t *testing.T) {
 		for range rand.N(60) {
 			k.happen()
 		}
-		k.expireHolds()
+		k.expireScans()
 		want := 1
 		if k.m.State == Detaching || k.m.State == Forgotten {
 			want = 0

@@ -69,7 +69,7 @@ var judgements = map[string]judgement{
 	"exit not seen": {
 		TraceLost, Evidence{Before: fdsBefore, Reason: "x"}, event.ProofNone, notSeen, nil,
 	},
-	"reaped while held": {ExitStop, Evidence{}, event.ProofNone, notSeen, nil},
+	"reaped in its exit stop": {ExitStop, Evidence{}, event.ProofNone, notSeen, nil},
 	"thread exit seen": {
 		Traced, Evidence{AtThreadExit: fdsSeen}, event.ProofSampled, onlyThreadExit, fdsSeen,
 	},

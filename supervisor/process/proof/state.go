@@ -6,7 +6,7 @@ package proof
 // State is the state of one process that is watched during its stop.
 type State uint8
 
-// The states. A thread is held in a ptrace stop only in FirstStop, ExitStop and
+// The states. A thread stays in a ptrace stop only in FirstStop, ExitStop and
 // SyscallTracedExitStop. Each of these states has a timer that ends it.
 //
 // The SyscallTraced states are for a process that was forked during the stop and could gain
@@ -16,10 +16,10 @@ type State uint8
 const (
 	Found                 State = iota // watched, and not traced yet
 	Seizing                            // PTRACE_SEIZE is under way
-	FirstStop                          // its only thread is held before its first instruction
+	FirstStop                          // its only thread is stopped before its first instruction
 	Traced                             // its threads are traced and run
 	TracedStopped                      // as Traced, and job control stopped it
-	ExitStop                           // one thread is held in its exit stop
+	ExitStop                           // one thread is in its exit stop
 	SyscallTraced                      // as Traced, with a stop at each system call
 	SyscallTracedStopped               // as SyscallTraced, and job control stopped it
 	SyscallTracedExitStop              // as ExitStop, and it was SyscallTraced before
@@ -64,8 +64,8 @@ func (s State) IsTraced() bool {
 	return false
 }
 
-// IsHeld reports whether a thread is held in a ptrace stop until a scan is done.
-func (s State) IsHeld() bool {
+// WaitsForScan reports whether a thread stays in a ptrace stop until a scan is done.
+func (s State) WaitsForScan() bool {
 	return s == FirstStop || s == ExitStop || s == SyscallTracedExitStop
 }
 
@@ -105,21 +105,21 @@ const (
 	NewThread           // a thread stops that was not known
 	ThreadsGone         // no thread of it is traced any more
 
-	SiblingsAlive   // a scan in the exit stop saw siblings that could change the fd table
-	SiblingSurvives // a scan saw that another thread lives on, so the process does not exit
-	FinalScan       // a scan read the fd table, which cannot change any more
-	HeldThreadGone  // the thread in the exit stop was killed
-	ScanDue         // the next scan in the exit stop is due
-	ScanTimeout     // no scan finished in time
-	BudgetSpent     // the time for scans is over
-	SampleDue       // the next sample is due
-	PollDue         // the next poll of /proc is due, for a process that is not traced
-	ExecSeen        // a poll saw that it executed a program
-	DetachDue       // it outlived its child for so long that it is not traced any more
-	End             // it is dead, or dies as soon as its thread is detached
-	ScansDone       // no scan of it is under way
-	HoldersFound    // the search for holders of what it leaked is done
-	Reaped          // its parent reaped it
+	SiblingsAlive     // a scan in the exit stop saw siblings that could change the fd table
+	SiblingSurvives   // a scan saw that another thread lives on, so the process does not exit
+	FinalScan         // a scan read the fd table, which cannot change any more
+	StoppedThreadGone // the thread in the exit stop was killed
+	ScanDue           // the next scan in the exit stop is due
+	ScanTimeout       // no scan finished in time
+	BudgetSpent       // the time for scans is over
+	SampleDue         // the next sample is due
+	PollDue           // the next poll of /proc is due, for a process that is not traced
+	ExecSeen          // a poll saw that it executed a program
+	DetachDue         // it outlived its child for so long that it is not traced any more
+	End               // it is dead, or dies as soon as its thread is detached
+	ScansDone         // no scan of it is under way
+	HoldersFound      // the search for holders of what it leaked is done
+	Reaped            // its parent reaped it
 )
 
 var eventNames = [...]string{
@@ -127,7 +127,7 @@ var eventNames = [...]string{
 	"primary exit", "sibling exit",
 	"forked", "attach", "seized", "refused", "gone", "already traced", "sample only",
 	"stop started", "keeps privileges", "could gain privileges", "new thread", "threads gone",
-	"siblings alive", "sibling survives", "final scan", "held thread gone", "scan due",
+	"siblings alive", "sibling survives", "final scan", "stopped thread gone", "scan due",
 	"scan timeout", "budget spent", "sample due", "poll due", "exec seen", "detach due", "end",
 	"scans done", "holders found", "reaped",
 }
@@ -147,7 +147,7 @@ func Events() []Event {
 func (e Event) IsPtraceStop() bool { return e <= SiblingExit }
 
 // Action is what is to be done about an event. "The thread" is the thread that stopped, or the
-// thread that was held in the state that the process leaves.
+// thread that was stopped in the state that the process leaves.
 type Action uint8
 
 // The actions.

@@ -23,7 +23,7 @@ const (
 type FirstStopData struct {
 	Thread int
 	Since  time.Time
-	// Assume is KeepsPrivileges or CouldGainPrivileges: what holds if the scan does not finish in
+	// Assume is KeepsPrivileges or CouldGainPrivileges: the event if the scan does not finish in
 	// time.
 	Assume Event
 	limit  time.Duration
@@ -48,8 +48,8 @@ type ExitStopData struct {
 // ScanDeadline returns the time after which the scan under way is not used any more.
 func (x *ExitStopData) ScanDeadline() time.Time { return x.Since.Add(x.scanTime) }
 
-// Limits returns how long the thread is held at most: if its siblings stay alive, and if no scan
-// finishes.
+// Limits returns how long the thread stays in its exit stop at most: if its siblings stay alive,
+// and if no scan finishes.
 func (x *ExitStopData) Limits() (siblingWait, scanTime time.Duration) {
 	return x.siblingWait, x.scanTime
 }
@@ -75,7 +75,7 @@ func (x *ExitStopData) StartScan(now time.Time) (final, lastSighting bool) {
 type Siblings struct {
 	Alive    int  // threads that can still change the fd table
 	Survivor int  // a thread among them that is not about to end; 0 if there is none
-	InExecve bool // the survivor waits in execve for the thread that is held
+	InExecve bool // the survivor waits in execve for the thread in the exit stop
 }
 
 // ScanDone counts a scan and returns the event that it means.

@@ -17,11 +17,11 @@ func to(s State, do ...Action) transition { return transition{s, do} }
 //
 //   - A process is seized once: in Found, or after its execve in DetachedForExec. PTRACE_SEIZE
 //     waits for a thread in execve, and execve waits for siblings that are in a ptrace stop.
-//   - Only the primary thread is held at its exit. If a sibling lives on, the held thread is
-//     detached and the survivor becomes the primary thread. A survivor that waits in execve waits
-//     for the held thread.
+//   - Only the primary thread has an exit stop. If a sibling continues to run, the primary thread is
+//     detached and the sibling becomes the primary thread. A sibling in execve waits for the thread
+//     in the exit stop.
 //   - A process that is syscall-traced stays so through a group stop and an exit stop.
-//   - After ScanTimeout no exit of the process is held again. A second one would delay its end by
+//   - After ScanTimeout no later exit of the process is delayed. A second one would delay its end by
 //     another second and prove nothing.
 //   - The final scan lists the children before the thread is detached. Afterwards they have
 //     another parent.
@@ -79,23 +79,23 @@ var table = map[State]row{
 		End:         to(Ended),
 	},
 	ExitStop: {
-		ThreadStop:      to(ExitStop, Continue),
-		SystemCall:      to(ExitStop, Continue),
-		Executed:        to(Traced, SetOptions, Continue),
-		EventStop:       to(ExitStop, SetOptions, Continue),
-		GroupStop:       to(ExitStop, Listen),
-		PrimaryExit:     to(ExitStop, DetachExiting),
-		SiblingExit:     to(ExitStop, DetachExiting),
-		StopStarted:     to(ExitStop, InterruptThreads),
-		ScanDue:         to(ExitStop, ScanAtExit),
-		SiblingsAlive:   to(ExitStop, ScheduleScan),
-		SiblingSurvives: to(Traced, DetachExiting, ChangePrimary),
-		FinalScan:       to(Scanned, ScanChildren, DetachExiting),
-		HeldThreadGone:  to(Traced, DetachExiting),
-		ScanTimeout:     to(ScanMissed, DetachExiting),
-		BudgetSpent:     to(ScanMissed, DetachExiting),
-		ThreadsGone:     to(TraceLost),
-		End:             to(Ended),
+		ThreadStop:        to(ExitStop, Continue),
+		SystemCall:        to(ExitStop, Continue),
+		Executed:          to(Traced, SetOptions, Continue),
+		EventStop:         to(ExitStop, SetOptions, Continue),
+		GroupStop:         to(ExitStop, Listen),
+		PrimaryExit:       to(ExitStop, DetachExiting),
+		SiblingExit:       to(ExitStop, DetachExiting),
+		StopStarted:       to(ExitStop, InterruptThreads),
+		ScanDue:           to(ExitStop, ScanAtExit),
+		SiblingsAlive:     to(ExitStop, ScheduleScan),
+		SiblingSurvives:   to(Traced, DetachExiting, ChangePrimary),
+		FinalScan:         to(Scanned, ScanChildren, DetachExiting),
+		StoppedThreadGone: to(Traced, DetachExiting),
+		ScanTimeout:       to(ScanMissed, DetachExiting),
+		BudgetSpent:       to(ScanMissed, DetachExiting),
+		ThreadsGone:       to(TraceLost),
+		End:               to(Ended),
 	},
 	SyscallTraced: {
 		ThreadStop:      to(SyscallTraced, ContinueToSyscall),
@@ -126,24 +126,24 @@ var table = map[State]row{
 		End:             to(Ended),
 	},
 	SyscallTracedExitStop: {
-		ThreadStop:      to(SyscallTracedExitStop, ContinueToSyscall),
-		SystemCall:      to(SyscallTracedExitStop, ContinueToSyscall),
-		Execve:          to(SyscallTracedExitStop, Detach),
-		Executed:        to(SyscallTraced, SetOptions, ContinueToSyscall),
-		EventStop:       to(SyscallTracedExitStop, SetOptions, ContinueToSyscall),
-		GroupStop:       to(SyscallTracedExitStop, Listen),
-		PrimaryExit:     to(SyscallTracedExitStop, DetachExiting),
-		SiblingExit:     to(SyscallTracedExitStop, DetachExiting),
-		KeepsPrivileges: to(ExitStop),
-		ScanDue:         to(SyscallTracedExitStop, ScanAtExit),
-		SiblingsAlive:   to(SyscallTracedExitStop, ScheduleScan),
-		SiblingSurvives: to(SyscallTraced, DetachExiting, ChangePrimary),
-		FinalScan:       to(Scanned, ScanChildren, DetachExiting),
-		HeldThreadGone:  to(SyscallTraced, DetachExiting),
-		ScanTimeout:     to(ScanMissed, DetachExiting),
-		BudgetSpent:     to(ScanMissed, DetachExiting),
-		ThreadsGone:     to(TraceLost),
-		End:             to(Ended),
+		ThreadStop:        to(SyscallTracedExitStop, ContinueToSyscall),
+		SystemCall:        to(SyscallTracedExitStop, ContinueToSyscall),
+		Execve:            to(SyscallTracedExitStop, Detach),
+		Executed:          to(SyscallTraced, SetOptions, ContinueToSyscall),
+		EventStop:         to(SyscallTracedExitStop, SetOptions, ContinueToSyscall),
+		GroupStop:         to(SyscallTracedExitStop, Listen),
+		PrimaryExit:       to(SyscallTracedExitStop, DetachExiting),
+		SiblingExit:       to(SyscallTracedExitStop, DetachExiting),
+		KeepsPrivileges:   to(ExitStop),
+		ScanDue:           to(SyscallTracedExitStop, ScanAtExit),
+		SiblingsAlive:     to(SyscallTracedExitStop, ScheduleScan),
+		SiblingSurvives:   to(SyscallTraced, DetachExiting, ChangePrimary),
+		FinalScan:         to(Scanned, ScanChildren, DetachExiting),
+		StoppedThreadGone: to(SyscallTraced, DetachExiting),
+		ScanTimeout:       to(ScanMissed, DetachExiting),
+		BudgetSpent:       to(ScanMissed, DetachExiting),
+		ThreadsGone:       to(TraceLost),
+		End:               to(Ended),
 	},
 	DetachedForExec: {
 		PollDue:   to(DetachedForExec, Poll),

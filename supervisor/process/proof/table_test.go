@@ -53,8 +53,8 @@ func TestOneThreadEnds(t *testing.T) {
 		{ExitStop, SiblingSurvives, Traced, survives},
 		{SyscallTracedExitStop, SiblingSurvives, SyscallTraced, survives},
 		{ExitStop, ScanTimeout, ScanMissed, []Action{DetachExiting}},
-		{ScanMissed, PrimaryExit, ScanMissed, []Action{Detach}}, // a second exit is not held
-		{ExitStop, HeldThreadGone, Traced, []Action{DetachExiting}},
+		{ScanMissed, PrimaryExit, ScanMissed, []Action{Detach}}, // a second exit is not delayed
+		{ExitStop, StoppedThreadGone, Traced, []Action{DetachExiting}},
 	})
 }
 
@@ -165,7 +165,7 @@ func TestTracedAndSyscallTraced(t *testing.T) {
 		check(t, f.exit, ScanDue, f.exit, ScanAtExit)
 		check(t, f.exit, SiblingsAlive, f.exit, ScheduleScan)
 		check(t, f.exit, SiblingSurvives, f.running, DetachExiting, ChangePrimary)
-		check(t, f.exit, HeldThreadGone, f.running, DetachExiting)
+		check(t, f.exit, StoppedThreadGone, f.running, DetachExiting)
 		check(t, f.exit, FinalScan, Scanned, ScanChildren, DetachExiting)
 		check(t, f.exit, ScanTimeout, ScanMissed, DetachExiting)
 		check(t, f.exit, BudgetSpent, ScanMissed, DetachExiting)
@@ -210,7 +210,7 @@ func TestEveryStateEnds(t *testing.T) {
 }
 
 // TestNoThreadStaysStopped checks that each ptrace stop ends with an action, or is in a state with
-// a timer. A transition out of such a state resumes the held thread, unless the thread is dead.
+// a timer. A transition out of such a state resumes the thread, unless it is dead.
 func TestNoThreadStaysStopped(t *testing.T) {
 	resumed := func(do []Action) (n int) {
 		for _, a := range do {
@@ -223,11 +223,11 @@ func TestNoThreadStaysStopped(t *testing.T) {
 	for _, s := range States() {
 		for _, e := range Events() {
 			to, do := Next(s, e)
-			holds := s != to && to.IsHeld() && e.IsPtraceStop() || s == FirstStop && e == EventStop
-			releases := s.IsHeld() && !to.IsHeld() &&
+			stays := s != to && to.WaitsForScan() && e.IsPtraceStop() || s == FirstStop && e == EventStop
+			releases := s.WaitsForScan() && !to.WaitsForScan() &&
 				e != End && e != ThreadsGone && !e.IsPtraceStop()
 			want := 0
-			if e.IsPtraceStop() && !holds || releases {
+			if e.IsPtraceStop() && !stays || releases {
 				want = 1
 			}
 			if n := resumed(do); n != want {
