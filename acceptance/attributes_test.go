@@ -56,10 +56,10 @@ func TestKillScope(t *testing.T) {
 	const tree = `
 import signal
 def member(name):
-    def told(*_):
-        print(name, "told")
+    def stop(*_):
+        print(name, "got SIGTERM")
         os._exit(0)
-    signal.signal(signal.SIGTERM, told)
+    signal.signal(signal.SIGTERM, stop)
     print(name, "up")
     rest()
 if os.fork() == 0:
@@ -69,7 +69,7 @@ if os.fork() == 0:
     member("other")
 member("main")
 `
-	for scope, told := range map[string][]string{
+	for scope, reached := range map[string][]string{
 		"process": {"main"}, "group": {"main", "same"}, "tree": {"main", "same", "other"},
 	} {
 		t.Run(scope, func(t *testing.T) {
@@ -80,13 +80,14 @@ member("main")
 			}
 			s.signal(unix.SIGTERM)
 			s.expectStop(0, "graceful")
-			for _, name := range told {
-				s.awaitLine("[c] " + name + " told")
+			for _, name := range reached {
+				s.awaitLine("[c] " + name + " got SIGTERM")
 			}
 			orphans := s.count("signal sent", "child", "c", "process", "python3", "step", 1)
 			// With scope "group" a member that started in the same clock tick as the main process
 			// gets the signal a second time.
-			if want := 3 - len(told); orphans != want && (scope != "group" || orphans != want+1) {
+			want := 3 - len(reached)
+			if orphans != want && (scope != "group" || orphans != want+1) {
 				t.Errorf("%d survivors got SIGTERM one by one, want %d", orphans, want)
 			}
 		})

@@ -231,17 +231,17 @@ func (s *supervisor) expectDependencyStoppedLast(child, dependency string) {
 	s.t.Helper()
 	e := s.awaitEntry("shutdown complete")
 	e.expect(s.t, "spawned", e["reaped"], "killed", 0)
-	told := false
+	stopSent := false
 	for _, e := range s.log.entries(0, s.log.count()) {
 		switch {
 		case e.matches("signal sent", "child", dependency):
-			told = true
-		case told && (e.matches("orphan reaped", "child", child) ||
+			stopSent = true
+		case stopSent && (e.matches("orphan reaped", "child", child) ||
 			e.matches("child reaped", "child", child)):
 			s.t.Errorf("%s got its stop signal before %v", dependency, e)
 		}
 	}
-	if !told {
+	if !stopSent {
 		s.t.Errorf("%s got no stop signal", dependency)
 	}
 }

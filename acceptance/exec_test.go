@@ -163,9 +163,9 @@ func TestExecWithoutACommand(t *testing.T) {
 		}
 	}
 	for _, tt := range []struct {
-		args []string
-		code int
-		says string
+		args   []string
+		code   int
+		output string
 	}{
 		{nil, 2, "requires at least 1 arg"},
 		{[]string{"--rewrite", "15", "--", "true"}, 2, "--rewrite"},
@@ -189,7 +189,7 @@ func TestExecWithoutACommand(t *testing.T) {
 		s := prepareExec(t, tt.args...)
 		out, _ := s.cmd.CombinedOutput()
 		if got := s.cmd.ProcessState.ExitCode(); got != tt.code ||
-			!strings.Contains(string(out), tt.says) {
+			!strings.Contains(string(out), tt.output) {
 			t.Errorf("%q: exit code %d, want %d\n%s", tt.args, got, tt.code, out)
 		}
 	}

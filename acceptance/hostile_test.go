@@ -116,16 +116,16 @@ func TestHostile(t *testing.T) {
 				t.Parallel()
 				free <- struct{}{}
 				defer func() { <-free }()
-				for try := 1; ; try++ {
-					again := h
-					again.draw(t)
-					again.run()
-					faults := again.judge()
+				for attempt := 1; ; attempt++ {
+					repeated := h
+					repeated.draw(t)
+					repeated.run()
+					faults := repeated.judge()
 					if faults == "" || t.Failed() {
 						return
 					}
-					if !byHand && try < hostileTries {
-						t.Logf("try %d of %d failed: %.300s", try, hostileTries, faults)
+					if !byHand && attempt < hostileAttempts {
+						t.Logf("try %d of %d failed: %.300s", attempt, hostileAttempts, faults)
 						continue
 					}
 					t.Error(faults)
@@ -139,7 +139,7 @@ func TestHostile(t *testing.T) {
 // hostileTries bounds how often the default run repeats a seed. The hostile programs take
 // every processor and pid, so a stop can miss its deadline by a few milliseconds. A fault of
 // the supervisor fails each time. A seed that is given by a variable runs once.
-const hostileTries = 3
+const hostileAttempts = 3
 
 // TestHostileSeedsDrawAll checks that hostileSeeds draw every behaviour.
 func TestHostileSeedsDrawAll(t *testing.T) {
@@ -299,39 +299,41 @@ func (h *hostile) draw(t *testing.T) {
 func (h *hostile) addChild() {
 	r := h.r
 	var more []string
-	say := func(format string, args ...any) { more = append(more, fmt.Sprintf(format, args...)) }
+	addAttribute := func(format string, args ...any) {
+		more = append(more, fmt.Sprintf(format, args...))
+	}
 	if !h.mild || r.IntN(2) == 0 { // what takes all pids starts last
 		on := []string{"honest", "outside"}
 		if h.mild {
 			on = append(on, "client")
 		}
-		say(`depends_on = ["%s"]`, strings.Join(on, `", "`))
+		addAttribute(`depends_on = ["%s"]`, strings.Join(on, `", "`))
 	}
 	if h.nobody {
-		say(`user = "65534"`)
+		addAttribute(`user = "65534"`)
 	}
 	if s := oneOf(r, "group", "process", "tree"); s != "group" {
-		say("kill_scope = %q", s)
+		addAttribute("kill_scope = %q", s)
 	}
 	if r.IntN(6) > 0 {
-		say(`on_failure = "ignore"`)
+		addAttribute(`on_failure = "ignore"`)
 	}
 	if r.IntN(8) == 0 {
-		say("kill_sequence = [\n{ signal = \"SIGTERM\", wait = \"100ms\" },\n" +
+		addAttribute("kill_sequence = [\n{ signal = \"SIGTERM\", wait = \"100ms\" },\n" +
 			"{ signal = \"SIGINT\", wait = \"50ms\" },\n]")
 	} else if r.IntN(8) == 0 {
-		say(`kill_timeout = "100ms"` + "\n" + `diagnose_signal = "SIGQUIT"`)
+		addAttribute(`kill_timeout = "100ms"` + "\n" + `diagnose_signal = "SIGQUIT"`)
 	}
-	say("restart {\non = %q\nattempts = %d\ndelay = \"20ms\"\nmax_delay = \"200ms\"\n}",
+	addAttribute("restart {\non = %q\nattempts = %d\ndelay = \"20ms\"\nmax_delay = \"200ms\"\n}",
 		oneOf(r, "always", "always", "failure"), 2+r.IntN(30))
 	logs := oneOf(r, `format = "text"`, `format = "json"`, `format = "raw"`, `format = "inherit"`,
 		`stdout = "none"`)
-	say("logs { %s }", logs)
+	addAttribute("logs { %s }", logs)
 	switch n := r.IntN(6); {
 	case n < 2:
-		say("ready {\nnotify = true\ntimeout = \"1s\"\n}")
+		addAttribute("ready {\nnotify = true\ntimeout = \"1s\"\n}")
 	case n == 2 && !strings.Contains(logs, "inherit"): // of which the supervisor sees no line
-		say(`ready { log = "hostile" }`)
+		addAttribute(`ready { log = "hostile" }`)
 	}
 	h.children = append(h.children, hostileChild{
 		name: fmt.Sprintf("hostile-%d", h.next), seed: h.next, more: strings.Join(more, "\n"),
@@ -659,14 +661,14 @@ func (h *hostile) judge() string {
 			h.t.Error(err)
 		}
 	}
-	var wrong faults
-	ours := h.judgeInit(&wrong, text)
-	h.judgeEnd(&wrong, ours)
-	h.judgeChildren(&wrong, entries(text))
-	if len(wrong) == 0 {
+	var found faults
+	ours := h.judgeInit(&found, text)
+	h.judgeEnd(&found, ours)
+	h.judgeChildren(&found, entries(text))
+	if len(found) == 0 {
 		return ""
 	}
-	return h.failure(wrong, ours)
+	return h.failure(found, ours)
 }
 
 // faults are the promises that a container did not keep.
@@ -678,16 +680,16 @@ func milliseconds(n int) time.Duration { return time.Duration(n) * time.Millisec
 
 // judgeInit judges what a PID 1 beside the supervisor prints. It returns the other lines: those
 // of the supervisor, and of the Go runtime if that exits.
-func (h *hostile) judgeInit(wrong *faults, text string) (ours []string) {
+func (h *hostile) judgeInit(found *faults, text string) (ours []string) {
 	for line := range strings.SplitSeq(text, "\n") {
 		if strings.HasPrefix(line, "init: ") {
 			var code, stop, left int
 			n, _ := fmt.Sscanf(line, "init: code=%d stop_ms=%d left=%d", &code, &stop, &left)
 			switch late := hostileDeadline + hostileOutside + h.lateWakeUp; {
 			case n != 3:
-				wrong.add("%s", line)
+				found.add("%s", line)
 			case milliseconds(stop) > late:
-				wrong.add("over %d ms after the request, later than %v", stop, late)
+				found.add("over %d ms after the request, later than %v", stop, late)
 			}
 		} else if line != "" {
 			ours = append(ours, line)
@@ -697,8 +699,8 @@ func (h *hostile) judgeInit(wrong *faults, text string) (ours []string) {
 }
 
 // judgeEnd judges the last line, the exit code and the duration.
-func (h *hostile) judgeEnd(wrong *faults, ours []string) {
-	fault := wrong.add
+func (h *hostile) judgeEnd(found *faults, ours []string) {
+	fault := found.add
 	if h.asked && h.took > hostileDeadline+hostileDocker {
 		fault("the container took %v to end", h.took)
 	}
@@ -727,11 +729,11 @@ func (h *hostile) judgeEnd(wrong *faults, ours []string) {
 }
 
 // judgeChildren judges each honest child, and that no process is left.
-func (h *hostile) judgeChildren(wrong *faults, log []entry) {
-	fault := wrong.add
+func (h *hostile) judgeChildren(found *faults, log []entry) {
+	fault := found.add
 	began, left := false, 0
-	spawned, ended, told := map[string]int{}, map[string]bool{}, map[string]time.Time{}
-	var again time.Time // the last further request
+	spawned, ended, stopSentAt := map[string]int{}, map[string]bool{}, map[string]time.Time{}
+	var escalatedAt time.Time // the last further request
 	for _, e := range log {
 		name, _ := e["child"].(string)
 		began = began || e.startsStop()
@@ -748,17 +750,18 @@ func (h *hostile) judgeChildren(wrong *faults, log []entry) {
 		case e.matches("child spawned"):
 			spawned[name]++
 		case e.matches("signal sent", "signal", "SIGTERM"):
-			told[name] = e.at(h.t)
+			stopSentAt[name] = e.at(h.t)
 		case e.matches("signal received") && strings.HasPrefix(fmt.Sprint(e["meaning"]), "again"):
-			again = e.at(h.t)
+			escalatedAt = e.at(h.t)
 		case e.matches("child reaped") && slices.Contains(h.honestInstances(), name):
 			ended[name] = true
-			switch at, ok := told[name]; {
+			switch at, ok := stopSentAt[name]; {
 			case !began:
 				fault("%s ended before the stop: code=%v signal=%v", name, e["code"], e["signal"])
 			case !ok:
 				fault("%s ended without a stop signal", name)
-			case e["signal"] == "SIGKILL" && again.After(at) && again.Sub(at) < hostileReaction:
+			case e["signal"] == "SIGKILL" && escalatedAt.After(at) &&
+				escalatedAt.Sub(at) < hostileReaction:
 				// The second request escalated before the child had the time to stop.
 			case fmt.Sprint(e["code"]) != "0":
 				fault("%s ended with code=%v signal=%v", name, e["code"], e["signal"])

@@ -22,8 +22,8 @@ func TestServiceManager(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer manager.Close()
-	beats := 0
-	hears := func(what ...string) {
+	keepAlives := 0
+	expectNotification := func(what ...string) {
 		t.Helper()
 		b := make([]byte, 4096)
 		_ = manager.SetReadDeadline(time.Now().Add(limit))
@@ -34,7 +34,7 @@ func TestServiceManager(t *testing.T) {
 			}
 			got := string(b[:n])
 			if got == "WATCHDOG=1" {
-				if beats++; what[0] == got {
+				if keepAlives++; what[0] == got {
 					return
 				}
 				continue
@@ -53,18 +53,18 @@ func TestServiceManager(t *testing.T) {
 		"depends_on = [\"a\"]\n  ready { log = \"at rest\" }"))
 	s.cmd.Env = append(s.cmd.Environ(), "NOTIFY_SOCKET="+name, "WATCHDOG_USEC=100000")
 	s.launch()
-	hears("READY=1", "STATUS=2 children ready")
+	expectNotification("READY=1", "STATUS=2 children ready")
 	s.awaitLine("[b] 0")
-	hears("WATCHDOG=1")
-	hears("WATCHDOG=1")
+	expectNotification("WATCHDOG=1")
+	expectNotification("WATCHDOG=1")
 	if at := s.awaitEntry("all children ready", "children", 2); at == nil {
 		t.Error("no entry \"all children ready\"")
 	}
 	s.signal(unix.SIGHUP)
-	hears("RELOADING=1", "STATUS=reloading")
-	hears("READY=1", "STATUS=reloaded")
+	expectNotification("RELOADING=1", "STATUS=reloading")
+	expectNotification("READY=1", "STATUS=reloaded")
 	s.signal(unix.SIGTERM)
-	hears("STOPPING=1", "STATUS=stopping: SIGTERM")
-	hears("STATUS=graceful: 2 spawned, 2 reaped, 0 killed, 0 descriptors leaked")
+	expectNotification("STOPPING=1", "STATUS=stopping: SIGTERM")
+	expectNotification("STATUS=graceful: 2 spawned, 2 reaped, 0 killed, 0 descriptors leaked")
 	s.expectStop(0, "graceful")
 }

@@ -205,17 +205,17 @@ type result struct {
 
 // judgement compares the log with the output of the fixtures.
 type judgement struct {
-	proof     string // the wanted proof
-	printed   map[int]fdCounts
-	unproven  map[int]string   // reasons, by pid
-	wrong     map[int][]string // mismatches, by pid
-	ended     map[int]string   // kinds of exit, by pid
-	instances map[string]int   // reaped instances, by kind of exit
-	result    result
+	proof      string // the wanted proof
+	printed    map[int]fdCounts
+	unproven   map[int]string   // reasons, by pid
+	mismatches map[int][]string // mismatches, by pid
+	ended      map[int]string   // kinds of exit, by pid
+	instances  map[string]int   // reaped instances, by kind of exit
+	result     result
 }
 
 func (j *judgement) add(pid int, format string, args ...any) {
-	j.wrong[pid] = append(j.wrong[pid], fmt.Sprintf(format, args...))
+	j.mismatches[pid] = append(j.mismatches[pid], fmt.Sprintf(format, args...))
 }
 
 // check compares one value of an entry.
@@ -280,7 +280,7 @@ func (m matrix) judge(log []entry, output, proof string) result {
 	logged := loggedFDs(log, proof)
 	j := judgement{
 		proof: proof, printed: printedFDs(output), unproven: proofTimeouts(log),
-		wrong: map[int][]string{}, ended: map[int]string{}, instances: map[string]int{},
+		mismatches: map[int][]string{}, ended: map[int]string{}, instances: map[string]int{},
 	}
 	j.ends(log, m.mayMissExec)
 	for pid, printed := range j.printed {
@@ -303,7 +303,7 @@ func (m matrix) judge(log []entry, output, proof string) result {
 			j.add(0, "%s: %d instances were reaped, want %d", kind, got, n)
 		}
 	}
-	for pid, all := range j.wrong {
+	for pid, all := range j.mismatches {
 		j.result.mismatches = append(j.result.mismatches, fmt.Sprintf("%s, pid %d: %s",
 			cmp.Or(j.ended[pid], "?"), pid, strings.Join(all, "; ")))
 	}
@@ -429,7 +429,7 @@ func TestMatrix(t *testing.T) {
 					m := matrix{program: programOf(t, language), seed: 100 * round,
 						mayMissExec: language == "Go" && os.Geteuid() != 0,
 						counts:      spread(matrixSize, rough)}
-					for try := 1; ; try++ {
+					for attempt := 1; ; attempt++ {
 						r := m.round(t)
 						sum.stops += r.stops
 						sum.mismatches = append(sum.mismatches, r.mismatches...)
@@ -437,8 +437,8 @@ func TestMatrix(t *testing.T) {
 						if len(r.unproven) == 0 || t.Failed() {
 							return
 						}
-						if try == matrixTries {
-							t.Errorf("not proven in %d tries: %q", try, r.unproven)
+						if attempt == matrixAttempts {
+							t.Errorf("not proven in %d tries: %q", attempt, r.unproven)
 							return
 						}
 					}
@@ -451,8 +451,8 @@ func TestMatrix(t *testing.T) {
 }
 
 const (
-	matrixSize  = 100
-	matrixTries = 4
+	matrixSize     = 100
+	matrixAttempts = 4
 )
 
 // round runs one stop of the matrix and judges it.
@@ -480,15 +480,15 @@ func TestMatrixOfReloads(t *testing.T) {
 				m := matrix{program: programOf(t, language), seed: 100 * round,
 					mayMissExec: language == "Go" && os.Geteuid() != 0,
 					counts:      spread(matrixSize/2, false)}
-				for try := 1; ; try++ {
+				for attempt := 1; ; attempt++ {
 					r := m.replace(t)
 					sum.stops += r.stops
 					sum.mismatches = append(sum.mismatches, r.mismatches...)
 					if len(r.unproven) == 0 || t.Failed() {
 						return
 					}
-					if try == matrixTries {
-						t.Errorf("not proven in %d tries: %q", try, r.unproven)
+					if attempt == matrixAttempts {
+						t.Errorf("not proven in %d tries: %q", attempt, r.unproven)
 						return
 					}
 				}

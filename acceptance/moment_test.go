@@ -14,11 +14,11 @@ import (
 // Tests of stops that find a process or the supervisor in an unusual state, and of the details
 // that are logged for a descriptor.
 
-// await polls until holds returns true. what describes the condition.
-func await(t *testing.T, what string, holds func() bool) {
+// await polls until condition returns true. what describes the condition.
+func await(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for began := time.Now(); !holds(); {
-		if time.Since(began) > limit {
+	for start := time.Now(); !condition(); {
+		if time.Since(start) > limit {
 			t.Fatalf("not within %v: %s", limit, what)
 		}
 		time.Sleep(time.Millisecond)

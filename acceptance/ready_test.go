@@ -141,12 +141,12 @@ func TestNotify(t *testing.T) {
 	said, _, _ := s.output.find(0, func(line string) bool {
 		return strings.Contains(line, "socket @")
 	})
-	stranger, err := net.Dial("unixgram", strings.TrimPrefix(said, "[c] socket "))
+	outsider, err := net.Dial("unixgram", strings.TrimPrefix(said, "[c] socket "))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer stranger.Close()
-	if _, err := stranger.Write([]byte("READY=1")); err != nil {
+	defer outsider.Close()
+	if _, err := outsider.Write([]byte("READY=1")); err != nil {
 		t.Fatal(err)
 	}
 	s.awaitEntry("notification rejected", "reason",

@@ -227,9 +227,9 @@ rest()
 	s.signal(unix.SIGTERM)
 	s.expectStop(0, "graceful")
 	s.awaitEntry("child reaped", "child", "c", "code", 4, "forked", n, "proof", "exact")
-	if told := s.count("process ended", "child", "c", "command", "true", "in_stop", true, "code", 0,
-		"proof", "exact", "fds_left", 0); told != n {
-		t.Errorf("%d exits are logged, want %d", told, n)
+	if logged := s.count("process ended", "child", "c", "command", "true", "in_stop", true,
+		"code", 0, "proof", "exact", "fds_left", 0); logged != n {
+		t.Errorf("%d exits are logged, want %d", logged, n)
 	}
 }
 

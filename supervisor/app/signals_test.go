@@ -14,15 +14,14 @@ func TestRepeats(t *testing.T) {
 	for name, arrivals := range map[string][]struct {
 		at     time.Duration
 		signal unix.Signal
-		again  bool
+		repeat bool
 	}{
 		"at once": {
 			{0, unix.SIGTERM, false}, {0, unix.SIGTERM, true}, {499 * ms, unix.SIGTERM, true},
 		},
 		"after the window": {
-			{0, unix.SIGTERM, false}, {
-				500 * ms, unix.SIGTERM, false,
-			}, {999 * ms, unix.SIGTERM, true},
+			{0, unix.SIGTERM, false}, {500 * ms, unix.SIGTERM, false},
+			{999 * ms, unix.SIGTERM, true},
 		},
 		"every 400 ms": {
 			{0, unix.SIGINT, false}, {400 * ms, unix.SIGINT, true}, {800 * ms, unix.SIGINT, false},
@@ -42,8 +41,8 @@ func TestRepeats(t *testing.T) {
 		var r repeats
 		start := time.Now()
 		for i, a := range arrivals {
-			if again := r.isRepeat(a.signal, start.Add(a.at)); again != a.again {
-				t.Errorf("%s: signal %d: repetition %v, want %v", name, i+1, again, a.again)
+			if repeat := r.isRepeat(a.signal, start.Add(a.at)); repeat != a.repeat {
+				t.Errorf("%s: signal %d: repetition %v, want %v", name, i+1, repeat, a.repeat)
 			}
 		}
 	}

@@ -97,10 +97,10 @@ func TestWriteErrors(t *testing.T) {
 	fifo := filepath.Join(dir, "fifo")
 	check(t, unix.Mkfifo(fifo, 0o600))
 	for path, want := range map[string]syscall.Errno{
-		dir: unix.EISDIR, fifo: unix.ENXIO, "/dev/full": unix.ENOSPC, filepath.Join(
-			dir, "none", "stop.json",
-		): unix.ENOENT,
-		"/proc/version": unix.EACCES, "/proc/stop.json": unix.ENOENT,
+		dir: unix.EISDIR, fifo: unix.ENXIO, "/dev/full": unix.ENOSPC,
+		filepath.Join(dir, "none", "stop.json"): unix.ENOENT,
+		"/proc/version":                         unix.EACCES,
+		"/proc/stop.json":                       unix.ENOENT,
 	} {
 		if err := writeReport(t, path); !errors.Is(err, want) && !errors.Is(err, unix.EROFS) &&
 			!(path == "/proc/version" && errors.Is(err, unix.EIO)) {

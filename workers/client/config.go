@@ -58,8 +58,8 @@ func isID(text string) bool {
 
 func isAddress(text string) bool {
 	host, port, err := net.SplitHostPort(text)
-	number, wrong := strconv.ParseUint(port, 10, 16)
-	return err == nil && wrong == nil && host != "" && number > 0
+	number, portErr := strconv.ParseUint(port, 10, 16)
+	return err == nil && portErr == nil && host != "" && number > 0
 }
 
 // load reads the settings into c and logs them. It returns false if one is invalid.

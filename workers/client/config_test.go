@@ -18,8 +18,8 @@ func TestSettings(t *testing.T) {
 		"defaults": {"loop:\n  amount: 0\n", []string{"CLI_ID=1"},
 			"client_id: 1 | server_address: 127.0.0.1:12345 | loop_amount: 0 | loop_period: 5s " +
 				"| log_level: INFO"},
-		"file over defaults": {"id: 01\nserver:\n  address: \"server:12345\"\nloop:\n  amount: " +
-			"0\n  period: \"0s\"\nlog:\n  level: \"debug\"\n", nil,
+		"file over defaults": {"id: 01\nserver:\n  address: \"server:12345\"\nloop:\n" +
+			"  amount: 0\n  period: \"0s\"\nlog:\n  level: \"debug\"\n", nil,
 			"client_id: 01 | server_address: server:12345 | loop_amount: 0 | loop_period: 0s | " +
 				"log_level: DEBUG"},
 		"environment over file": {"id: 1\nloop: {amount: many, period: 1s}\n",

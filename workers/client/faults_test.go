@@ -42,7 +42,7 @@ func TestStopWithoutAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			asked, never := make(chan struct{}), make(chan struct{})
-			address := serve(t, hold(asked, never))
+			address := serve(t, echoAfter(asked, never))
 			t.Cleanup(func() { close(never) }) // before serve's cleanup waits for its goroutine
 			p := runClient(t, address, "CLI_DRAIN_TIMEOUT="+drain)
 			<-asked
@@ -63,7 +63,7 @@ func TestStopWithoutAnswer(t *testing.T) {
 func TestAnswerTimeout(t *testing.T) {
 	t.Parallel()
 	asked, never := make(chan struct{}), make(chan struct{})
-	address := serve(t, hold(asked, never))
+	address := serve(t, echoAfter(asked, never))
 	t.Cleanup(func() { close(never) })
 	p := runClient(t, address)
 	p.Await("action: receive_message | result: fail | client_id: 1 | error: no whole answer " +
@@ -75,7 +75,8 @@ func TestAnswerTimeout(t *testing.T) {
 func TestStopFinishesRequest(t *testing.T) {
 	t.Parallel()
 	asked, may := make(chan struct{}), make(chan struct{})
-	p := runClient(t, serve(t, hold(asked, may)), "CLI_LOOP_AMOUNT=2", "CLI_DRAIN_TIMEOUT="+hour)
+	p := runClient(t, serve(t, echoAfter(asked, may)),
+		"CLI_LOOP_AMOUNT=2", "CLI_DRAIN_TIMEOUT="+hour)
 	<-asked
 	p.Signal(term)
 	p.Await("action: stop | result: in_progress | reason: SIGTERM")
@@ -141,7 +142,7 @@ func connecting(t *testing.T, p *trial.Process) {
 			const state, inode, synSent = 3, 9, "02"
 			fields := strings.Fields(line)
 			if len(fields) > inode && fields[state] == synSent &&
-				holds(p.Process.Pid, "socket:["+fields[inode]+"]") {
+				hasDescriptor(p.Process.Pid, "socket:["+fields[inode]+"]") {
 				return
 			}
 		}
@@ -153,8 +154,8 @@ func connecting(t *testing.T, p *trial.Process) {
 	}
 }
 
-// holds reports whether a process has a descriptor whose link is target.
-func holds(pid int, target string) bool {
+// hasDescriptor reports whether a process has a descriptor whose link is target.
+func hasDescriptor(pid int, target string) bool {
 	dir := fmt.Sprintf("/proc/%d/fd/", pid)
 	entries, _ := os.ReadDir(dir)
 	for _, entry := range entries {
@@ -176,8 +177,8 @@ func TestConnectionRefused(t *testing.T) {
 	p.Await("action: receive_message | result: fail | client_id: 1 | error: ", "connection refused")
 	p.Await("action: loop_finished | result: fail | client_id: 1")
 	ends(t, p, 1)
-	if n := p.Count("action: close | result: success | resource: socket | fd: "); n != tries {
-		t.Errorf("%d sockets were closed, want %d", n, tries)
+	if n := p.Count("action: close | result: success | resource: socket | fd: "); n != maxAttempts {
+		t.Errorf("%d sockets were closed, want %d", n, maxAttempts)
 	}
 }
 
@@ -217,7 +218,7 @@ func TestServerStartsLate(t *testing.T) {
 
 func TestWrongAnswers(t *testing.T) {
 	t.Parallel()
-	fixed := func(text string) answer { return says(func(string) string { return text }) }
+	fixed := func(text string) answer { return respondWith(func(string) string { return text }) }
 	for name, test := range map[string]struct {
 		answers     []answer
 		code        int
@@ -235,13 +236,15 @@ func TestWrongAnswers(t *testing.T) {
 			`\x7c result: success \x7c`},
 		"trimmed": {[]answer{fixed("[CLIENT 1] Message N°1 \n")}, 1, 1,
 			"receive_message | result: fail"},
-		"cut": {[]answer{cut}, 1, tries,
+		"cut": {[]answer{cut}, 1, maxAttempts,
 			"receive_message | result: fail | client_id: 1 | error: the answer was cut after 12 " +
 				"bytes"},
 		"cut once":   {[]answer{cut, echo}, 0, 2, "receive_message | result: success"},
-		"reset":      {[]answer{reset}, 1, tries, "receive_message | result: fail"},
+		"reset":      {[]answer{reset}, 1, maxAttempts, "receive_message | result: fail"},
 		"reset once": {[]answer{reset, echo}, 0, 2, "receive_message | result: success"},
-		"closed":     {[]answer{func(*net.TCPConn) {}}, 1, tries, "receive_message | result: fail"},
+		"closed": {
+			[]answer{func(*net.TCPConn) {}}, 1, maxAttempts, "receive_message | result: fail",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

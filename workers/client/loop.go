@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	tries = 3
+	maxAttempts = 3
 
 	// firstPause is the pause before the second attempt, doubled before the third. Up to a quarter
 	// is added at random, so that clients that failed together do not retry together.
@@ -55,7 +55,7 @@ func (l *loop) sendAll() error {
 func (l *loop) deliver(message string) error {
 	until := time.Now().Add(budget)
 	pause := firstPause
-	for try := 1; ; try++ {
+	for attempt := 1; ; attempt++ {
 		err := l.request(message, until)
 		switch {
 		case err == nil:
@@ -68,10 +68,10 @@ func (l *loop) deliver(message string) error {
 			return nil
 		}
 		pause += rand.N(pause / 4)
-		if try == tries || time.Now().Add(pause).After(until) {
+		if attempt == maxAttempts || time.Now().Add(pause).After(until) {
 			return l.failed(err)
 		}
-		l.log.Progress("retry", "client_id", l.id, "try", try+1, "pause",
+		l.log.Progress("retry", "client_id", l.id, "try", attempt+1, "pause",
 			pause.Round(time.Millisecond), "error", err)
 		wait(l.stopping, pause)
 		if l.stopping.Err() != nil {

@@ -65,8 +65,8 @@ func serve(t *testing.T, answers ...answer) (address string) {
 // answer handles a connection, which the server then closes.
 type answer func(*net.TCPConn)
 
-// says returns an answer that reads the message and writes of(message).
-func says(of func(message string) string) answer {
+// respondWith returns an answer that reads the message and writes of(message).
+func respondWith(of func(message string) string) answer {
 	return func(conn *net.TCPConn) {
 		message, _ := bufio.NewReader(conn).ReadString('\n')
 		_, _ = io.WriteString(conn, of(message))
@@ -74,9 +74,9 @@ func says(of func(message string) string) answer {
 }
 
 var (
-	echo = says(func(message string) string { return message })
+	echo = respondWith(func(message string) string { return message })
 
-	cut = says(func(message string) string { return message[:len(message)/2] })
+	cut = respondWith(func(message string) string { return message[:len(message)/2] })
 
 	reset = func(conn *net.TCPConn) {
 		cut(conn)
@@ -84,12 +84,13 @@ var (
 	}
 )
 
-// hold returns an answer that reads the message, closes asked, and echoes once may is closed.
-func hold(asked chan<- struct{}, may <-chan struct{}) answer {
+// echoAfter returns an answer that reads the message, closes received, and echoes the message once
+// release is closed.
+func echoAfter(received chan<- struct{}, release <-chan struct{}) answer {
 	return func(conn *net.TCPConn) {
 		message, _ := bufio.NewReader(conn).ReadString('\n')
-		close(asked)
-		<-may
+		close(received)
+		<-release
 		_, _ = io.WriteString(conn, message)
 	}
 }

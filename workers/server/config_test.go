@@ -17,8 +17,8 @@ func TestSettings(t *testing.T) {
 		env  []string
 		want string
 	}{
-		"file over defaults": {"[DEFAULT]\nSERVER_PORT = 0\nSERVER_IP = " +
-			"server\nSERVER_LISTEN_BACKLOG = 7\nLOGGING_LEVEL = info\n", nil,
+		"file over defaults": {"[DEFAULT]\nSERVER_PORT = 0\nSERVER_IP = server\n" +
+			"SERVER_LISTEN_BACKLOG = 7\nLOGGING_LEVEL = info\n", nil,
 			"port: 0 | listen_backlog: 7 | logging_level: INFO" + rest},
 		"environment over file": {"[DEFAULT]\nSERVER_PORT = 1\nSERVER_LISTEN_BACKLOG = 7\n",
 			[]string{"SERVER_PORT=0", "LOGGING_LEVEL=DEBUG"},

@@ -95,11 +95,11 @@ func TestOutOfDescriptors(t *testing.T) {
 	p, address := start(t)
 	ask(t, address, "before")
 	p.Await("resource: connection")
-	held, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Process.Pid))
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	limit := unix.Rlimit{Cur: uint64(len(held) + 2), Max: uint64(len(held) + 2)}
+	limit := unix.Rlimit{Cur: uint64(len(open) + 2), Max: uint64(len(open) + 2)}
 	if err := unix.Prlimit(p.Process.Pid, unix.RLIMIT_NOFILE, &limit, nil); err != nil {
 		t.Fatal(err)
 	}

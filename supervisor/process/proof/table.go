@@ -17,12 +17,12 @@ func to(s State, do ...Action) transition { return transition{s, do} }
 //
 //   - A process is seized once: in Found, or after its execve in DetachedForExec. PTRACE_SEIZE
 //     waits for a thread in execve, and execve waits for siblings that are in a ptrace stop.
-//   - Only the primary thread has an exit stop. If a sibling continues to run, the primary thread is
-//     detached and the sibling becomes the primary thread. A sibling in execve waits for the thread
-//     in the exit stop.
+//   - Only the primary thread has an exit stop. If a sibling continues to run, the primary thread
+//     is detached and the sibling becomes the primary thread. A sibling in execve waits for the
+//     thread in the exit stop.
 //   - A process that is syscall-traced stays so through a group stop and an exit stop.
-//   - After ScanTimeout no later exit of the process is delayed. A second one would delay its end by
-//     another second and prove nothing.
+//   - After ScanTimeout no later exit of the process is delayed. A second delay would take another
+//     second and prove nothing.
 //   - The final scan lists the children before the thread is detached. Afterwards they have
 //     another parent.
 var table = map[State]row{

@@ -223,7 +223,8 @@ func TestNoThreadStaysStopped(t *testing.T) {
 	for _, s := range States() {
 		for _, e := range Events() {
 			to, do := Next(s, e)
-			stays := s != to && to.WaitsForScan() && e.IsPtraceStop() || s == FirstStop && e == EventStop
+			stays := s != to && to.WaitsForScan() && e.IsPtraceStop() ||
+				s == FirstStop && e == EventStop
 			releases := s.WaitsForScan() && !to.WaitsForScan() &&
 				e != End && e != ThreadsGone && !e.IsPtraceStop()
 			want := 0

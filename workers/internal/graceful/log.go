@@ -71,11 +71,11 @@ func (l *Log) Close(resource string, what io.Closer, fields ...any) error {
 // Number returns the log field with the descriptor of what, or nil if what has none. Call it while
 // what is open.
 func Number(what any) (field []any) {
-	holder, ok := what.(syscall.Conn)
+	conn, ok := what.(syscall.Conn)
 	if !ok {
 		return nil
 	}
-	raw, err := holder.SyscallConn()
+	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil
 	}

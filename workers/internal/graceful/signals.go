@@ -110,14 +110,14 @@ func (s *Signals) Main(body func() int) int {
 func (s *Signals) Actor(log *Log) (execute func() error, interrupt func(error)) {
 	done := make(chan struct{})
 	execute = func() error {
-		for _, begin := range []struct {
+		for _, step := range []struct {
 			action string
 			cancel context.CancelFunc
 		}{{"stop", s.stop}, {"hurry", s.hurry}} {
 			select {
 			case why := <-s.steps:
-				log.Progress(begin.action, "reason", why)
-				begin.cancel()
+				log.Progress(step.action, "reason", why)
+				step.cancel()
 			case <-done:
 				return nil
 			}
