@@ -265,6 +265,7 @@ child "api" {
   restart {
     strategy     = "overlap"
     max_parallel = 2
+    min_ready    = "10s"
   }
 }
 `

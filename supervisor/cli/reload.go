@@ -5,7 +5,9 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/mitchellh/go-wordwrap"
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/config"
@@ -50,7 +52,9 @@ func writeReload(w io.Writer, old, cfg *config.Config) {
 		(len(changes.Added) > 0 || slices.ContainsFunc(
 			changes.Changed, func(c plan.Change) bool { return c.Restart },
 		)) {
-		fmt.Fprintln(w, "If one of them does not become ready, the old configuration is restored.")
+		fmt.Fprintln(w, wordwrap.WrapString(
+			"If one of them does not become ready, or fails within its min_ready, the old "+
+				"configuration is restored.", columns))
 	}
 	if len(globals) > 0 {
 		fmt.Fprintln(w, "For the supervisor, without a restart:")
@@ -92,15 +96,29 @@ func writeUpdateSlots(
 		if n < 2 {
 			continue
 		}
-		if most := c.Instances[0].Policy.MaxParallel; most < n {
-			fmt.Fprintf(
-				w,
-				"Rolling update of the %[1]d instances of %[2]s: %[3]d at a time, each until it "+
-					"is ready.\n",
-				n, c.Name, most,
-			)
+		p := &c.Instances[0].Policy
+		if p.MaxParallel >= n {
+			continue
 		}
+		text := fmt.Sprintf(
+			"Rolling update of the %d instances of %s: %d at a time, each until it %s",
+			n, c.Name, p.MaxParallel, isUpdated(p),
+		)
+		if p.MinReady > 0 {
+			groups := (n + p.MaxParallel - 1) / p.MaxParallel
+			text += fmt.Sprintf("; at least %v in all", time.Duration(groups)*p.MinReady)
+			text = wordwrap.WrapString(text, columns)
+		}
+		fmt.Fprintln(w, text+".")
 	}
+}
+
+// isUpdated tells when a new process counts as updated.
+func isUpdated(p *config.Policy) string {
+	if p.MinReady == 0 {
+		return "is ready"
+	}
+	return fmt.Sprintf("has been ready for %v", p.MinReady)
 }
 
 // namesOf returns the names of the changed instances.
@@ -130,7 +148,7 @@ func verdict(
 	case down[i.Child]:
 		how = "is restarted together with its dependencies"
 	case i.Policy.OverlapUpdate:
-		how = "is replaced, and the old process is stopped when the new one is ready"
+		how = "is replaced, and the old process is stopped when the new one " + isUpdated(&i.Policy)
 	}
 	return how + ", for its " + strings.Join(why, ", ")
 }

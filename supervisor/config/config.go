@@ -153,8 +153,11 @@ type Policy struct {
 	Restart        Restart
 	OverlapUpdate  bool // a reload stops the old process only when the new one is ready
 	MaxParallel    int  // instances of the child that a reload replaces at a time
-	OnSuccess      Action
-	OnFailure      Action
+	// MinReady is how long a new process must have been ready before its instance counts as
+	// updated.
+	MinReady  time.Duration
+	OnSuccess Action
+	OnFailure Action
 	// DefaultOnFailure says that the configuration has no on_failure.
 	DefaultOnFailure bool
 }
@@ -236,6 +239,10 @@ func (c *Child) Sidecar() bool { return len(c.Instances) > 0 && c.Instances[0].P
 func Reserve(deadline time.Duration) time.Duration {
 	return min(deadline/20, 500*time.Millisecond)
 }
+
+// DefaultMinReady is the value of Policy.MinReady of a child with a ready block where the
+// configuration sets none. Without a ready block it is 0.
+const DefaultMinReady = 2 * time.Second
 
 // DefaultKillHold is the value of Policy.KillHold where the configuration sets none.
 const DefaultKillHold = 250 * time.Millisecond

@@ -119,6 +119,10 @@ func maxParallel(n int) change {
 	return policy(func(p *config.Policy) { p.MaxParallel = n })
 }
 
+func minReady(d time.Duration) change {
+	return policy(func(p *config.Policy) { p.MinReady = d })
+}
+
 func restart(on string) change {
 	return policy(func(p *config.Policy) { p.Restart.On = on })
 }

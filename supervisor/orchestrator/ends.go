@@ -133,6 +133,9 @@ func exitCode(status unix.WaitStatus) int {
 
 // ended decides by the restart policy what follows a process, and applies the event.
 func (o *Orchestrator) ended(inst *instance, out outcome) {
+	if inst.goal == rollout.Run && inst.update.givenUp && inst.next != nil {
+		inst.goal = rollout.Replace // no process of a rejected configuration follows
+	}
 	if inst.goal != rollout.Run {
 		o.judgeOlderFailure(inst, out)
 		o.apply(inst, lifecycle.EndedUnwanted)
@@ -142,13 +145,11 @@ func (o *Orchestrator) ended(inst *instance, out outcome) {
 	case lifecycle.Starting, lifecycle.Ready, lifecycle.Unready, lifecycle.Ending:
 		d := inst.decideRestart(out)
 		inst.restarts.last = d
-		completed := d.Event == lifecycle.EndedWell && inst.spec.Policy.Oneshot
-		if !completed && o.prepareRollback(inst) {
-			o.apply(inst, lifecycle.EndedUnwanted)
-			o.rollBack(inst, out.reason)
+		if d.Event == lifecycle.EndedWell && inst.spec.Policy.Oneshot {
+			o.apply(inst, d.Event)
 			return
 		}
-		o.apply(inst, d.Event)
+		o.applyFailure(inst, d.Event, out.reason+inst.sinceReady(out.at))
 	default:
 		o.apply(inst, lifecycle.EndedWell)
 	}

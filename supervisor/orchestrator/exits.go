@@ -68,6 +68,7 @@ func (o *Orchestrator) handleExit(inst *instance, x process.Exited) {
 func (o *Orchestrator) judgeExit(inst *instance, x process.Exited) *outcome {
 	out := &outcome{
 		success: inst.succeeded(x.Status), reason: fmt.Sprintf("exited with code %d", x.Exit.Code),
+		at:     x.At,
 		wanted: inst.goal == rollout.Run && inst.state != lifecycle.Replacing,
 	}
 	if x.Exit.Signal != "" {

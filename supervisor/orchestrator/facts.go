@@ -181,10 +181,13 @@ func (o *Orchestrator) onDelayedAction(m delayedAction) {
 	}
 	switch m.kind {
 	case inspectReady:
+		inst.health.steady = inst.state == lifecycle.Ready
 		o.opt.Processes.Inspect(m.process, inst.spec.Policy.KillSignal)
 	case reloadSignalDue:
 		inst.process.reloadDue = false
 		o.sendReloadSignal(inst)
+	case minReadyOver:
+		o.awaitMinReady(inst)
 	case diagnoseStop:
 		if s, ok := inst.stopSequence().Step(inst.stop.step); ok {
 			o.opt.Processes.Diagnose(m.process, s.Signal)

@@ -11,8 +11,8 @@ import (
 
 // currentHealth returns what is not healthy. An instance that is being restarted is not ready. An
 // instance that failed makes the supervisor dead, since nothing restarts it, unless a stop has
-// begun. A halted reload is only a note: the instances that were not replaced serve as before, and
-// a bad edit must not take every replica of a service down.
+// begun. A halted reload is only a note while other instances of the child serve: a bad edit must
+// not take every replica of a service down.
 func (o *Orchestrator) currentHealth() (h control.Health) {
 	h.Note = o.haltedReload()
 	if o.shutdown.phase != running {
@@ -28,12 +28,21 @@ func (o *Orchestrator) currentHealth() (h control.Health) {
 		if reason != "" && h.Unready == "" {
 			h.Unready = reason
 		}
-		// While a reload is halted, a restart of the supervisor would start with the bad edit.
-		if dead && h.Dead == "" && h.Note == "" {
+		if dead && h.Dead == "" && (h.Note == "" || !o.survivesFailure(inst)) {
 			h.Dead = reason
+			if h.Note != "" {
+				h.Dead += "; " + h.Note
+			}
 		}
 	}
 	return h
+}
+
+// survivesFailure reports whether a restart of the supervisor would make a failure in a halted
+// reload worse: the supervisor would start with the bad edit. Another instance serves, or a oneshot
+// keeps its dependents as they are.
+func (o *Orchestrator) survivesFailure(inst *instance) bool {
+	return inst.state != lifecycle.Failed || inst.spec.Policy.Oneshot || o.anotherReady(inst)
 }
 
 // unhealthy returns why an instance is not healthy; empty: it is. dead says that it is not
@@ -59,7 +68,9 @@ func (o *Orchestrator) unhealthy(inst *instance) (reason string, dead bool) {
 }
 
 // reportAllReady reports when all instances become ready or completed, for the first time and
-// later. During a reload it reports nothing: the next instance to be replaced is still ready.
+// later. During a reload it reports nothing: the next instance to be replaced is still ready. After
+// the first report, an instance that was restarted counts once it has been ready for inspectAfter:
+// a child without a ready block is ready at each start of a crash loop.
 func (o *Orchestrator) reportAllReady() {
 	unhealthy := func(inst *instance) bool {
 		reason, _ := o.unhealthy(inst)
@@ -69,7 +80,16 @@ func (o *Orchestrator) reportAllReady() {
 	if ready && o.updating() {
 		return // some instances are about to be replaced
 	}
-	if ready && !o.allReady {
+	unsteady := func(inst *instance) bool {
+		return inst.restarts.history.Count() > 0 && inst.state == lifecycle.Ready &&
+			!inst.health.steady
+	}
+	if ready && o.allReady.reported && !o.allReady.now &&
+		slices.ContainsFunc(o.instances, unsteady) {
+		return
+	}
+	if ready && !o.allReady.now {
+		o.allReady.reported = true
 		e := event.AllReady{Children: len(o.instances)}
 		for _, inst := range o.instances {
 			if inst.state == lifecycle.Succeeded {
@@ -78,7 +98,7 @@ func (o *Orchestrator) reportAllReady() {
 		}
 		o.opt.Sink.Emit(e)
 	}
-	o.allReady = ready
+	o.allReady.now = ready
 }
 
 // updating reports whether a reload is being applied and not halted.

@@ -109,6 +109,7 @@ type endReport struct {
 type outcome struct {
 	success bool
 	reason  string
+	at      time.Time
 	wanted  bool   // no stop or replacement of the instance was requested before
 	before  counts // the counts before the end
 }
@@ -130,6 +131,8 @@ type health struct {
 	cancelChecks context.CancelFunc // nil: no check runs
 	line         *probe.LineMatcher // nil: the ready block has no log pattern
 	failure      string             // why the instance is Unready
+	readyAt      time.Time          // the process became ready; zero: it did not
+	steady       bool               // it was still ready inspectAfter later
 }
 
 // inspection is what the fd scans and the signal dispositions of a process have shown.
@@ -151,7 +154,8 @@ type notifications struct {
 // update is the state of an instance in a reload.
 type update struct {
 	hasSlot       bool
-	unconfirmed   bool // a reload brought spec, and no process was ready by it yet
+	unconfirmed   bool // a reload brought spec, and no process was ready by it for min_ready
+	givenUp       bool // its update was halted: spec is that of an older configuration
 	gotNewProcess bool // it got another process since the last reload was reported
 	surge         *instance
 	surgeOf       *instance // nil: the instance is no surge
@@ -188,6 +192,9 @@ func (inst *instance) current() bool { return inst.update.surgeOf == nil && !ins
 // satisfies reports whether the instance has reached a condition of its dependents, and is not
 // about to end.
 func (inst *instance) satisfies(until config.Until) bool {
+	if surge := inst.update.surge; surge != nil {
+		return surge.satisfies(until) // it need not have been ready for min_ready
+	}
 	if inst.goal != rollout.Run {
 		return false
 	}
@@ -202,11 +209,10 @@ func (inst *instance) satisfies(until config.Until) bool {
 	}
 }
 
-// updated reports whether the instance is ready, or has completed, by spec. The answer says nothing
-// about next: it concerns the reload only if the goal is Run and next is nil.
-func (inst *instance) updated() bool {
-	return inst.state == lifecycle.Ready && !inst.spec.Policy.Oneshot ||
-		inst.state.Satisfied() && !inst.update.unconfirmed
+// confirmed reports whether the process has proved spec: it is ready, and was ready for min_ready,
+// or it has completed.
+func (inst *instance) confirmed() bool {
+	return inst.state.Satisfied() && !inst.update.unconfirmed
 }
 
 // launchedLike reports whether the process is launched as spec says.

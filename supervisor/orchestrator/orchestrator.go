@@ -46,7 +46,7 @@ type Orchestrator struct {
 	reloads   reloads
 	shutdown  shutdown
 	notify    notifySocket
-	allReady  bool // AllReady was reported
+	allReady  allReady
 	pauses    pauses
 	totals    totals
 }
@@ -131,6 +131,12 @@ type shutdown struct {
 // last output, and the rest for the last line.
 func (s *shutdown) at(reserve, divisor time.Duration) time.Time {
 	return s.deadline.Add(-reserve / divisor)
+}
+
+// allReady says whether all instances are ready or completed.
+type allReady struct {
+	now      bool // it was so, and was reported
+	reported bool // it was reported once
 }
 
 // notifySocket is the notification socket.

@@ -192,8 +192,8 @@ func (o *Orchestrator) snapshotOf(inst *instance) rollout.Instance {
 	p := &inst.wanted().Policy
 	i := rollout.Instance{
 		Name: inst.spec.Name, Child: inst.child(), State: inst.state, Goal: inst.goal,
-		HasSlot: inst.update.hasSlot, Updated: inst.updated(),
-		AllowSurge: p.OverlapUpdate, MaxParallel: p.MaxParallel,
+		HasSlot: inst.update.hasSlot, Unconfirmed: inst.update.unconfirmed,
+		GivenUp: inst.update.givenUp, AllowSurge: p.OverlapUpdate, MaxParallel: p.MaxParallel,
 		FailedDependency: o.failedDependency(inst), MayStart: o.mayStart(inst),
 	}
 	switch {
@@ -204,7 +204,7 @@ func (o *Orchestrator) snapshotOf(inst *instance) rollout.Instance {
 	}
 	if surge := inst.update.surge; surge != nil {
 		switch {
-		case surge.updated():
+		case surge.confirmed():
 			i.Surge = rollout.SurgeUpdated
 		case surge.goal == rollout.Run && surge.state.Final():
 			i.Surge = rollout.SurgeFailed

@@ -47,6 +47,7 @@ func randomConfig(r *rand.Rand) *config.Config {
 				p.ReloadSignal = unix.SIGHUP
 			}
 			p.OverlapUpdate, p.MaxParallel = !oneshot && strategy == 0, 1+strategy
+			p.MinReady = delay / 2 * time.Duration(r.IntN(2))
 		})
 		children = append(children, child(pick(name, name+"*1", name+"*2", name+"*3"),
 			after(deps...), listenOn(pick("", ":"+name, ":1"+name)), args(pick("", "", "+")),

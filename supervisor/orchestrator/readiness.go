@@ -34,7 +34,7 @@ func (o *Orchestrator) becomeReady(inst *instance) {
 			o.opt.Sink.Emit(event.Ready{Child: inst.spec.Name, Pid: p.pid, Elapsed: elapsed})
 		}
 		o.actLater(inst, inspectAfter, inspectReady)
-		inst.update.unconfirmed = inst.update.unconfirmed && inst.spec.Policy.Oneshot
+		inst.health.readyAt = time.Now()
 		if o.shutdown.phase == running {
 			o.startChecks(inst)
 			o.startWatchdog(inst)
@@ -45,6 +45,7 @@ func (o *Orchestrator) becomeReady(inst *instance) {
 		inst.process.reloadDue = false
 		o.sendReloadSignal(inst)
 	}
+	o.awaitMinReady(inst)
 }
 
 func (o *Orchestrator) onProbeDone(m probeDone) {
@@ -85,11 +86,7 @@ func (o *Orchestrator) readyTimedOut(inst *instance, timeout time.Duration, reas
 		Child: inst.spec.Name, Pid: inst.process.pid, Timeout: timeout, Reason: reason,
 	})
 	inst.health.failure = fmt.Sprintf("not ready within %v", timeout)
-	rollBack := o.prepareRollback(inst)
-	o.apply(inst, lifecycle.ReadyTimedOut)
-	if rollBack {
-		o.rollBack(inst, inst.health.failure)
-	}
+	o.applyFailure(inst, lifecycle.ReadyTimedOut, inst.health.failure)
 }
 
 func (o *Orchestrator) onCheckDone(m checkDone) {
@@ -123,7 +120,7 @@ func (o *Orchestrator) becomeUnhealthy(inst *instance, reason string) {
 	o.opt.Sink.Emit(event.Unhealthy{
 		Child: inst.spec.Name, Pid: inst.process.pid, Reason: reason,
 	})
-	o.apply(inst, lifecycle.CheckFailed)
+	o.applyFailure(inst, lifecycle.CheckFailed, reason+inst.sinceReady(time.Now()))
 }
 
 func (o *Orchestrator) onTimer(m timerFired) {

@@ -109,11 +109,14 @@ func (o *Orchestrator) endRemoved(removed map[string]*instance) (ending []*insta
 }
 
 // setWanted gives an instance the specification of a new configuration. A process that was launched
-// as the new specification says goes on, whatever an earlier reload had planned for it.
+// as the new specification says goes on, whatever an earlier reload had planned for it. An instance
+// that failed in its update is started again.
 func (o *Orchestrator) setWanted(inst *instance, spec *config.Instance) {
+	inst.update.givenUp = false
 	surge := inst.update.surge
 	surgeSame := surge != nil && surge.launchedLike(spec)
-	change := rollout.ChangeOf(inst.state, inst.launchedLike(spec), surgeSame)
+	retry := inst.state.Final() && inst.update.unconfirmed
+	change := rollout.ChangeOf(inst.state, inst.launchedLike(spec) && !retry, surgeSame)
 	if change == rollout.KeepSurge {
 		inst.next = spec
 		o.setPolicy(surge, spec)
@@ -150,31 +153,8 @@ func (o *Orchestrator) setPolicy(inst *instance, spec *config.Instance) {
 		o.opt.Processes.SetScope(inst.process.id, now.KillScope, leave)
 	}
 	inst.spec = spec
+	o.awaitMinReady(inst)
 	o.restartChecks(inst, was.Checks)
-}
-
-// prepareRollback reports whether the failure of an instance takes the active reload back. If so,
-// it has opened the sockets of the previous configuration. If a socket cannot be opened, it emits a
-// warning and reports false.
-func (o *Orchestrator) prepareRollback(inst *instance) bool {
-	r := o.reloads.active
-	if r == nil || o.shutdown.phase != running {
-		return false
-	}
-	state := rollout.Reload{
-		Enabled:     o.cfg.Reload.Rollback,
-		RollingBack: r.rollbackReason != "",
-		Impossible:  r.cannotRollBack,
-	}
-	if !rollout.RollsBack(state, inst.goal, inst.update.unconfirmed) {
-		return false
-	}
-	if err := o.openSockets(r.lastApplied); err != nil {
-		r.cannotRollBack = true
-		o.opt.Sink.Emit(event.Warning{What: "cannot roll back", Reason: err.Error()})
-		return false
-	}
-	return true
 }
 
 // rollBack restores the configuration that was in force before the reload.
@@ -188,10 +168,16 @@ func (o *Orchestrator) rollBack(inst *instance, reason string) {
 // finishReload reports a reload once it is fully applied.
 func (o *Orchestrator) finishReload() {
 	r := o.reloads.active
-	if r == nil || o.shutdown.phase != running || len(r.halted) > 0 {
+	if r == nil || o.shutdown.phase != running {
 		return
 	}
-	if !rollout.Finished(o.snapshot()) {
+	snapshot := o.snapshot()
+	for child := range r.halted { // a restart may have completed its update
+		if !rollout.StaysHalted(snapshot, child) {
+			delete(r.halted, child)
+		}
+	}
+	if len(r.halted) > 0 || !rollout.Finished(snapshot) {
 		return
 	}
 	if r.rollbackReason != "" {

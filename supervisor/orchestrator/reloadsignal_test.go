@@ -123,8 +123,8 @@ func TestReloadSignalDuringReplacement(t *testing.T) {
 			{"spawned a2", "a2 ready"},
 			{"reload-later 1", "SIGTERM a1"},
 			{"exit a1", "spawn a1+"},
-			{"spawn-failed a1", "a1 not spawned, a1 failed, reload by SIGHUP a2, " +
-				"halted a: the new a1 has failed"},
+			{"spawn-failed a1", "a1 not spawned, " + halted("a1", notSpawned) +
+				", a1 failed, reload by SIGHUP a2"},
 		}},
 	})
 }

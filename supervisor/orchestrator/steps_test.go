@@ -234,7 +234,7 @@ func (h *harness) signal(s unix.Signal) {
 // health returns the first text of the health: a note, what is dead, or what is not ready.
 func (h *harness) health() string {
 	health := h.o.Health(h.t.Context())
-	for _, text := range []string{health.Note, health.Dead, health.Unready} {
+	for _, text := range []string{health.Dead, health.Note, health.Unready} {
 		if text != "" && (text != health.Note || health.Unready != "stopping") {
 			return text
 		}

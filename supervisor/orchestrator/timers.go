@@ -23,6 +23,7 @@ const (
 	inspectReady    delayedKind = iota // inspect descriptors and signal dispositions, for a crash
 	diagnoseStop                       // find out why a stop is slow
 	reloadSignalDue                    // send the reload_signal
+	minReadyOver                       // the process may have been ready for min_ready
 )
 
 const (

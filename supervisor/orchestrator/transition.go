@@ -48,6 +48,9 @@ func (o *Orchestrator) complete(inst *instance) {
 	p := &inst.spec.Policy
 	inst.update.unconfirmed = inst.update.unconfirmed && !p.Oneshot
 	o.opt.Sink.Emit(event.Completed{Child: inst.spec.Name})
+	if o.isBadUpdate(inst) {
+		return
+	}
 	o.stopIfCritical(inst, 0)
 	if p.OnSuccess == config.ShutDown && o.groups[inst.child()].allSucceeded() {
 		o.beginStop(inst.spec.Child + " completed, and on_success is \"shutdown\"")
@@ -60,6 +63,9 @@ func (o *Orchestrator) fail(inst *instance) {
 		Child: inst.spec.Name, Attempts: inst.restarts.history.Count(),
 		Reason: inst.restarts.last.Reason,
 	})
+	if o.isBadUpdate(inst) {
+		return
+	}
 	o.stopIfCritical(inst, inst.exit.code)
 	if inst.spec.Policy.OnFailure == config.ShutDown {
 		reason := inst.spec.Name + " failed, and on_failure is \"shutdown\""

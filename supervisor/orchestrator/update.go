@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"tp0/supervisor/event"
 	"tp0/supervisor/lifecycle"
@@ -13,12 +14,13 @@ import (
 // planUpdates has the planner decide which instances are updated now, and applies the decisions.
 func (o *Orchestrator) planUpdates() {
 	o.reloads.childrenGoingDown = nil
-	if o.reloads.active == nil {
+	r := o.reloads.active
+	if r == nil {
 		return
 	}
 	snapshot := o.snapshot()
 	o.reloads.childrenGoingDown = rollout.Down(snapshot)
-	for _, d := range rollout.Plan(snapshot, o.reloads.childrenGoingDown) {
+	for _, d := range rollout.Plan(snapshot, o.reloads.childrenGoingDown, r.halted) {
 		inst := o.instances[d.Index]
 		switch d.Action {
 		case rollout.GrantSlot:
@@ -26,31 +28,102 @@ func (o *Orchestrator) planUpdates() {
 		case rollout.ReturnSlot:
 			inst.update.hasSlot = false
 		case rollout.Halt:
-			o.haltUpdate(inst, d.Reason)
+			o.haltChild(inst.child(), d.Reason)
+			o.giveUpUpdate(inst)
 		}
 	}
 }
 
-// haltUpdate gives the update of an instance up. It keeps its process.
-func (o *Orchestrator) haltUpdate(inst *instance, reason string) {
-	child := inst.child()
-	inst.dropSurge()
-	inst.goal, inst.next, inst.update.hasSlot = rollout.Run, nil, false
-	o.sendReloadSignal(inst)
-	if o.reloads.active.halted[child] == "" {
-		o.reloads.active.halted[child] = reason
-		o.opt.Sink.Emit(event.ReloadHalted{Child: child, Reason: reason})
+// haltChild halts the update of a child.
+func (o *Orchestrator) haltChild(child, reason string) {
+	r := o.reloads.active
+	if r.halted[child] != "" {
+		return
 	}
+	kept := rollout.KeptAtHalt(o.snapshot(), child)
+	if len(kept) > 0 && r.rollbackReason != "" {
+		reason += "; the rollback is not complete: the rejected configuration still runs in " +
+			strings.Join(kept, ", ")
+	}
+	r.halted[child] = reason
+	o.opt.Sink.Emit(event.ReloadHalted{Child: child, Reason: reason})
+}
+
+// giveUpUpdate gives the update of an instance up. It keeps its process. In a rollback that process
+// is one of the rejected configuration: after its end the instance is replaced all the same.
+func (o *Orchestrator) giveUpUpdate(inst *instance) {
+	inst.dropSurge()
+	inst.goal, inst.update.hasSlot, inst.update.givenUp = rollout.Run, false, true
+	if o.reloads.active.rollbackReason == "" {
+		inst.next = nil
+	}
+	o.sendReloadSignal(inst)
+}
+
+// applyFailure applies the event of a failure of an instance: its process ended, was not ready in
+// time, or failed a check. The failure of a new process takes the active reload back, or halts the
+// update of its child.
+func (o *Orchestrator) applyFailure(inst *instance, e lifecycle.Event, reason string) {
+	ended, final := e.Ended(), e == lifecycle.EndedBadly || e == lifecycle.EndedWell
+	verdict := o.judgeFailure(inst, !final)
+	switch {
+	case verdict == rollout.RollBack:
+		if ended {
+			e = lifecycle.EndedUnwanted
+		}
+		o.apply(inst, e)
+		o.rollBack(inst, reason)
+		return
+	case verdict == rollout.HaltUpdate:
+		o.haltChild(inst.child(), fmt.Sprintf("the new %s has failed: %s", inst.spec.Name, reason))
+		old := inst.update.surgeOf
+		if ended && old != nil && old.state == lifecycle.Ready {
+			e = lifecycle.EndedUnwanted // the old process stays
+		}
+	}
+	o.apply(inst, e)
+}
+
+// judgeFailure returns what the failure of an instance means for the active reload. Before a
+// rollback it opens the sockets of the previous configuration. If a socket cannot be opened, it
+// emits a warning, and no rollback is possible.
+func (o *Orchestrator) judgeFailure(inst *instance, restarts bool) rollout.Verdict {
+	r := o.reloads.active
+	if r == nil || o.shutdown.phase != running {
+		return rollout.Unaffected
+	}
+	judge := func() rollout.Verdict {
+		return rollout.Judge(rollout.Reload{
+			Enabled: o.cfg.Reload.Rollback, RollingBack: r.rollbackReason != "",
+			Impossible: r.cannotRollBack,
+		}, rollout.Failure{
+			Goal: inst.goal, Unconfirmed: inst.update.unconfirmed, Restarts: restarts,
+			Oneshot: inst.spec.Policy.Oneshot,
+		})
+	}
+	verdict := judge()
+	if verdict != rollout.RollBack {
+		return verdict
+	}
+	if err := o.openSockets(r.lastApplied); err != nil {
+		r.cannotRollBack = true
+		o.opt.Sink.Emit(event.Warning{What: "cannot roll back", Reason: err.Error()})
+	}
+	return judge()
 }
 
 // haltedReload says why the reload is halted. Empty: it is not.
 func (o *Orchestrator) haltedReload() string {
-	if o.reloads.active == nil {
+	r := o.reloads.active
+	if r == nil {
 		return ""
 	}
-	halted := o.reloads.active.halted
-	for _, child := range slices.Sorted(maps.Keys(halted)) {
-		return fmt.Sprintf("the reload of %s is halted: %s", child, halted[child])
+	what := "reload"
+	if r.rollbackReason != "" {
+		what = "rollback"
+	}
+	for _, child := range slices.Sorted(maps.Keys(r.halted)) {
+		return fmt.Sprintf("the %s of %s is halted: %s", what, child, r.halted[child])
 	}
 	return ""
 }
@@ -87,7 +160,7 @@ func (o *Orchestrator) startSurge(inst *instance) {
 // promoteSurge puts the surge in the place of the instance, which is stopped.
 func (o *Orchestrator) promoteSurge(inst *instance) {
 	surge := inst.update.surge
-	surge.update.surgeOf, surge.update.hasSlot = nil, !surge.updated()
+	surge.update.surgeOf, surge.update.hasSlot = nil, !surge.confirmed()
 	inst.update.surge, inst.next = nil, nil
 	inst.retire()
 	o.regroup()

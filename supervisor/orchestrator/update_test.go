@@ -1,8 +1,24 @@
 package orchestrator
 
 import (
+	"strings"
 	"testing"
 )
+
+// notSpawned is the reason of a failed spawn of the harness.
+const notSpawned = "it could not be spawned: no such file"
+
+// halted returns the text of the event that the failure of an instance halts its child.
+func halted(instance, reason string) string {
+	child := strings.TrimRight(instance, "0123456789")
+	return "halted " + child + ": the new " + instance + " has failed: " + reason
+}
+
+// haltedHealth returns the note of a health request about the same event.
+func haltedHealth(instance, reason string) string {
+	child, why, _ := strings.Cut(halted(instance, reason), ": ")
+	return "the reload of " + strings.TrimPrefix(child, "halted ") + " is halted: " + why
+}
 
 // TestUpdateSlots replaces instances one or two at a time.
 func TestUpdateSlots(t *testing.T) {
@@ -88,9 +104,9 @@ func TestHaltedUpdate(t *testing.T) {
 			{"spawned a2", "a2 ready"},
 			{"reload 1", "SIGTERM a1"},
 			{"exit a1", "spawn a1+"},
-			{"spawn-failed a1", "a1 not spawned, a1 failed, halted a: the new a1 has failed"},
+			{"spawn-failed a1", "a1 not spawned, " + halted("a1", notSpawned) + ", a1 failed"},
 			{"wait 1h", ""},
-			{"health", "the reload of a is halted: the new a1 has failed"},
+			{"health", haltedHealth("a1", notSpawned)},
 			{"exit a2 1", "a2 restart 1"}, // by its old policy
 			{"wait 1s", "spawn a2"},
 			{"spawned a2", "a2 ready"},
@@ -105,11 +121,11 @@ func TestHaltedUpdate(t *testing.T) {
 			{"spawned a4", "a4 ready"},
 			{"reload 1", "SIGTERM a1, SIGTERM a2"},
 			{"exit a1", "spawn a1+"},
-			{"spawn-failed a1", "a1 not spawned, a1 failed, halted a: the new a1 has failed"},
+			{"spawn-failed a1", "a1 not spawned, " + halted("a1", notSpawned) + ", a1 failed"},
 			{"exit a2", "spawn a2+"},
 			{"spawned a2", "a2 ready"},
 		}},
-		{"the only instance fails: no other one is left to be halted", configs(
+		{"the only instance fails: the child is halted", configs(
 			newConfig(child("a", ignored), child("b")),
 			newConfig(child("a", args("+"), never, ignored), child("b")),
 		), []step{
@@ -117,7 +133,10 @@ func TestHaltedUpdate(t *testing.T) {
 			{"spawned b", "b ready"},
 			{"reload 1", "SIGTERM a"},
 			{"exit a", "spawn a+"},
-			{"spawn-failed a", "a not spawned, a failed, reloaded +[] -[] ~[a] =[b]"},
+			{"spawn-failed a", "a not spawned, " + halted("a", notSpawned) + ", a failed"},
+			{"health", "a is failed; " + haltedHealth("a", notSpawned)},
+			{"reload 0", "spawn a"},
+			{"spawned a", "a ready, reloaded +[] -[] ~[a] =[b]"},
 		}},
 		{"exit code 0 before ready is a failed update", configs(newConfig(
 			child("a*2", maxParallel(1)),
@@ -128,7 +147,7 @@ func TestHaltedUpdate(t *testing.T) {
 			{"reload 1", "SIGTERM a1"},
 			{"exit a1", "spawn a1+"},
 			{"spawned a1", ""},
-			{"exit a1", "a1 failed, halted a: the new a1 has failed"},
+			{"exit a1", halted("a1", "exited with code 0 before it was ready") + ", a1 failed"},
 		}},
 	})
 }
@@ -177,7 +196,26 @@ func TestUpdateAfterOneshot(t *testing.T) {
 			{"spawned a", "a ready"},
 			{"reload 1", "spawn m+"},
 			{"spawned m", ""},
-			{"exit m 1", "m failed, halted a: it needs m, which has failed"},
+			{"exit m 1", halted("m", "exited with code 1") + ", m failed, " +
+				"halted a: it needs m, which has failed"},
+			{"health", "the reload of a is halted: it needs m, which has failed"},
+		}},
+		{"a oneshot that is restarted halts nothing", configs(
+			newConfig(child("m", oneshot), child("a", after("m:completed"))),
+			newConfig(
+				child("m", oneshot, args("+")), child("a", after("m:completed"), args("+")),
+			)), []step{
+			{"spawned m", "spawn m"},
+			{"exit m", "m completed, spawn a"},
+			{"spawned a", "a ready"},
+			{"reload 1", "spawn m+"},
+			{"spawned m", ""},
+			{"exit m 1", "m restart 1"},
+			{"wait 1s", "spawn m+"},
+			{"spawned m", ""},
+			{"exit m", "m completed, SIGTERM a"},
+			{"exit a", "spawn a+"},
+			{"spawned a", "a ready, reloaded +[] -[] ~[m a] =[]"},
 		}},
 	})
 }
@@ -299,30 +337,30 @@ func TestSurgeFails(t *testing.T) {
 			up,
 			{"reload 1", "spawn a+"},
 			{"spawned a", ""},
-			{"exit-new a", "a failed, halted a: the new a has failed"},
-			{"health", "the reload of a is halted: the new a has failed"},
+			{"exit-new a", halted("a", "exited with code 0 before it was ready")},
+			{"health", haltedHealth("a", "exited with code 0 before it was ready")},
 		}},
-		{"the surge fails and is restarted", configs(one, new), []step{
+		{"the surge fails: the old process stays", configs(one, new), []step{
 			up,
 			{"reload 1", "spawn a+"},
-			{"spawn-failed a", "a not spawned, a restart 1"},
-			{"wait 1s", "spawn a+"},
-			{"spawned a", "a ready, SIGTERM a"},
-		}},
-		{"the surge fails for good: the old process stays", configs(
-			newConfig(child("a", overlap)),
-			newConfig(child("a", overlap, args("+"), never, ignored)),
-		), []step{
-			up,
-			{"reload 1", "spawn a+"},
-			{"spawn-failed a", "a not spawned, a failed, halted a: the new a has failed"},
-			{"health", "the reload of a is halted: the new a has failed"},
+			{"spawn-failed a", "a not spawned, " + halted("a", notSpawned)},
+			{"health", haltedHealth("a", notSpawned)},
 			{"exit a 1", "a restart 1"},
 			{"wait 1s", "spawn a"},
 			{"spawned a", "a ready"},
 			{"wait 1h", ""},
-			{"reload 0", "reloaded +[] -[] ~[] =[a]"},
+			{"reload 1", "spawn a+"}, // another try
+			{"spawned a", "a ready, SIGTERM a"},
+			{"exit a", "reloaded +[] -[] ~[a] =[]"},
 			{"health", ""},
+		}},
+		{"both processes fail: the new one is restarted", configs(one, new), []step{
+			up,
+			{"reload 1", "spawn a+"},
+			{"exit a 1", ""},
+			{"spawn-failed a", "a not spawned, " + halted("a", notSpawned) + ", a restart 1"},
+			{"wait 1s", "spawn a+"},
+			{"spawned a", "a ready, reloaded +[] -[] ~[a] =[]"},
 		}},
 	})
 }
@@ -421,6 +459,9 @@ func TestRollback(t *testing.T) {
 	})
 }
 
+// incomplete is the end of the reason of a halted rollback.
+const incomplete = "; the rollback is not complete: the rejected configuration still runs in a1"
+
 // TestHaltedRollback checks that a rollback is halted if an old process fails too.
 func TestHaltedRollback(t *testing.T) {
 	old := newConfig(child("a*2", maxParallel(1), never, ignored))
@@ -434,9 +475,32 @@ func TestHaltedRollback(t *testing.T) {
 			{"spawned a1", "a1 ready, SIGTERM a2"},
 			{"exit a2", "spawn a2+"},
 			{"spawn-failed a2", "a2 not spawned, rollback for a2, spawn a2"},
-			{"spawn-failed a2", "a2 not spawned, a2 failed, halted a: the new a2 has failed"},
+			{"spawn-failed a2", "a2 not spawned, " + halted("a2", notSpawned) + incomplete +
+				", a2 failed"},
 			{"wait 1h", ""},
-			{"health", "the reload of a is halted: the new a2 has failed"},
+			{"health", "the rollback of a is halted: the new a2 has failed: " + notSpawned +
+				incomplete},
+			{"exit a1 1", "spawn a1"}, // by the restored configuration
+			{"spawned a1", "a1 ready"},
+			{"reload 0", "spawn a2"},
+			{"spawned a2", "a2 ready, reloaded +[] -[] ~[a1 a2] =[]"},
+		}},
+		{"a restored process is restarted by its policy", configs(
+			newConfig(child("a*2", maxParallel(1))),
+			withRollback(newConfig(child("a*2", maxParallel(1), args("+")))),
+		), []step{
+			{"spawned a1", "spawn a1, spawn a2, a1 ready"},
+			{"spawned a2", "a2 ready"},
+			{"reload 1", "SIGTERM a1"},
+			{"exit a1", "spawn a1+"},
+			{"spawned a1", "a1 ready, SIGTERM a2"},
+			{"exit a2", "spawn a2+"},
+			{"spawn-failed a2", "a2 not spawned, rollback for a2, spawn a2"},
+			{"spawn-failed a2", "a2 not spawned, a2 restart 1"},
+			{"wait 1s", "spawn a2"},
+			{"spawned a2", "a2 ready, SIGTERM a1"},
+			{"exit a1", "spawn a1"},
+			{"spawned a1", "a1 ready, rejected: a2: " + notSpawned + restored},
 		}},
 	})
 }

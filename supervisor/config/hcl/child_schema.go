@@ -274,12 +274,21 @@ var restartSchema = block[childValues]{
 			oneOf(config.StopFirst, config.Overlap), `"overlap"`,
 			"How a reload replaces a ready process whose configuration has changed. `stop-first` "+
 				"stops the old process, then starts the new one. `overlap` starts the new process "+
-				"and stops the old one when the new one is ready. Both run for a moment, so they "+
-				"must share their address, for example through a `listen` block."),
+				"and stops the old one when the new one has been ready for `min_ready`. Both run "+
+				"until then, so they must share their address, for example through a `listen` "+
+				"block."),
 		field("max_parallel", func(v *childValues) *int { return &v.policy.MaxParallel },
 			positiveKind, "2",
 			"The number of instances that a rolling update replaces at a time. It replaces the "+
-				"next ones when these are ready. If one fails for good, the other instances stay "+
-				"unchanged. If a dependency of the child is replaced too, the whole child stops."),
+				"next ones when these have been ready for `min_ready`. If one fails before, the "+
+				"other instances stay unchanged. If a dependency of the child is replaced too, "+
+				"the whole child stops."),
+		field("min_ready", func(v *childValues) *time.Duration { return &v.policy.MinReady },
+			duration(0), `"10s"`,
+			"How long a new process must be ready before a reload counts its instance as "+
+				"updated. An end, a failed check or a missed `ready.timeout` before that halts "+
+				"the update, or rolls it back. With `overlap` the old process runs until then. "+
+				"The default is 2s with a `ready` block, else 0s. Not for a oneshot: it is "+
+				"updated when it completes."),
 	},
 }

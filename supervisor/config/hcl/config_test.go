@@ -115,6 +115,8 @@ func TestContractExample(t *testing.T) {
 		Descendants: config.EndDescendants, SuccessCodes: []int{0}, Restart: restart,
 		MaxParallel: 1, OnSuccess: config.Ignore, OnFailure: config.ShutDown,
 		DefaultOnFailure: true}
+	server := policy
+	server.MinReady = 2 * time.Second
 	shared := policy
 	shared.KillTimeout, shared.SharedTimeout = 3550*time.Millisecond, true
 	shared.DefaultOnFailure = false
@@ -144,7 +146,7 @@ func TestContractExample(t *testing.T) {
 						Timeout: 5 * time.Second},
 					Logs: logs,
 				},
-				Policy: policy,
+				Policy: server,
 			}}},
 			{Name: "client",
 				DependsOn: []config.Dependency{{Child: "server", Until: config.UntilReady}},
@@ -154,6 +156,11 @@ func TestContractExample(t *testing.T) {
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %s\nwant %s", dump(c), dump(want))
 	}
+}
+
+func TestChild(t *testing.T) {
+	_, opt := machine(t)
+	c := good(t, example, opt)
 	if got := c.Child("client"); got != c.Children[1] {
 		t.Errorf("Child(client): got %v, want %v", got, c.Children[1])
 	}

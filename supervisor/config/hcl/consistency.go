@@ -22,6 +22,14 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 		diags = diags.Append(fault(c.at("restart.strategy"), "Oneshot with overlap",
 			"A oneshot cannot be replaced with `strategy = \"overlap\"`. Remove `strategy`."))
 	}
+	_, given = c.setting("restart.min_ready")
+	switch {
+	case given && v.policy.Oneshot && !c.failed["restart.min_ready"]:
+		diags = diags.Append(fault(c.at("restart.min_ready"), "Oneshot with min_ready",
+			"A oneshot counts as updated when it completes. Remove `min_ready`."))
+	case !given && c.hasReady() && !v.policy.Oneshot:
+		v.policy.MinReady = config.DefaultMinReady
+	}
 	if _, ok := c.setting("kill_sequence"); ok {
 		for _, path := range []string{"kill_signal", "kill_timeout", "diagnose_signal"} {
 			if _, ok := c.setting(path); ok {

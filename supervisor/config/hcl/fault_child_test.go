@@ -313,6 +313,11 @@ var faultsOfSockets = []faultCase{
 			`block: All instances share the socket of this address because of a`),
 	inChild("oneshot with overlap", "oneshot = true\nrestart { strategy = \"overlap\" }",
 		"4:22 Oneshot with overlap: A oneshot cannot be replaced with `strategy = \"overlap\"`."),
+	inChild("oneshot with min_ready", "oneshot = true\nrestart { min_ready = \"1s\" }",
+		"4:23 Oneshot with min_ready: A oneshot counts as updated when it completes. Remove "+
+			"`min_ready`."),
+	inChild("negative min_ready", "restart { min_ready = \"-1s\" }",
+		`3:23 Invalid value for restart.min_ready: `),
 	inChild("max_parallel 0", "restart { max_parallel = 0 }",
 		`3:26 Invalid value for restart.max_parallel: The number must be at least 1.`),
 	inChild("tcp probe of a listen address",

@@ -8,12 +8,34 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"tp0/supervisor/config"
 	"tp0/supervisor/fixture/needs"
 
 	"golang.org/x/sys/unix"
 	"tp0/supervisor/program"
 )
+
+// TestMinReady checks the default of min_ready, which depends on the ready block.
+func TestMinReady(t *testing.T) {
+	for _, tt := range []struct {
+		body string
+		want time.Duration
+	}{
+		{"", 0},
+		{"ready { log = \"up\" }", config.DefaultMinReady},
+		{"oneshot = true\nready { log = \"up\" }", 0},
+		{"ready { log = \"up\" }\nrestart { min_ready = \"0s\" }", 0},
+		{"ready { log = \"up\" }\nrestart { min_ready = \"10s\" }", 10 * time.Second},
+		{"restart { min_ready = \"3s\" }", 3 * time.Second},
+	} {
+		_, opt := machine(t)
+		c := good(t, "child \"a\" {\ncommand = \"server\"\n"+tt.body+"\n}\n", opt)
+		if got := c.Instances()[0].Policy.MinReady; got != tt.want {
+			t.Errorf("%q: got %v, want %v", tt.body, got, tt.want)
+		}
+	}
+}
 
 func pointer[T any](v T) *T { return &v }
 

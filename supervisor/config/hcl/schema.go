@@ -178,10 +178,11 @@ var fileSchema = block[config.Config]{
 			field("rollback", func(c *config.Config) *bool { return &c.Reload.Rollback },
 				boolKind, "true",
 				"Return to the old configuration if the reload fails: an instance that it starts "+
-					"is not ready in time or ends before it is ready, or a oneshot fails. The "+
-					"message `config rejected` reports the rollback. A child without a `ready` "+
-					"block is ready as soon as it is executed, so it can never trigger a "+
-					"rollback. The value in the new file counts."),
+					"is not ready in time, or ends or fails a check before it has been ready for "+
+					"`min_ready`, or a oneshot fails. The message `config rejected` reports the "+
+					"rollback. A child without a `ready` block and without `min_ready` is updated "+
+					"as soon as it is executed, so only a failed spawn triggers a rollback. The "+
+					"value in the new file counts."),
 		},
 	}, {
 		name: "shutdown",

@@ -214,6 +214,7 @@ var attributes = append([]compared[instance]{
 		return config.StopFirst
 	}),
 	compare("restart.max_parallel", func(p *instance) any { return p.Policy.MaxParallel }),
+	compare("restart.min_ready", func(p *instance) any { return p.Policy.MinReady }),
 	compare("logs.format", func(p *instance) any { return p.Launch.Logs.Format }),
 	compare("logs.stdout", func(p *instance) any { return p.Launch.Logs.Stdout }),
 	compare("logs.stderr", func(p *instance) any { return p.Launch.Logs.Stderr }),

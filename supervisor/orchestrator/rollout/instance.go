@@ -39,8 +39,8 @@ type SurgeState uint8
 // The states of a surge.
 const (
 	NoSurge       SurgeState = iota
-	SurgeStarting            // it is not updated yet
-	SurgeUpdated             // it has become ready
+	SurgeStarting            // it has not been ready for min_ready yet
+	SurgeUpdated             // it has been ready for min_ready
 	SurgeFailed              // it ended and is not started again
 )
 
@@ -52,10 +52,11 @@ type Instance struct {
 	Goal    Goal
 	Role    Role
 	HasSlot bool // it holds an update slot of its child
-	// Updated says that the instance is ready, or has completed, by the specification of its
-	// process. It has a meaning only with the goal Run: with the goal Replace that specification
-	// is the old one.
-	Updated     bool
+	// Unconfirmed says that a reload brought the specification of the process, and that no process
+	// of that specification has been ready for min_ready, or has completed. With the goal Replace
+	// that specification is the old one.
+	Unconfirmed bool
+	GivenUp     bool // its update was halted, so its process is one of an older specification
 	Surge       SurgeState
 	AllowSurge  bool // the next specification asks for an overlapping update
 	MaxParallel int  // update slots of the child, by the next specification
@@ -66,6 +67,6 @@ type Instance struct {
 	MayStart         bool // it is waiting, and its dependencies allow the start
 }
 
-// Failed reports whether the instance has ended, is not started again, and is not updated. The exit
-// code does not matter: a process that ends with code 0 before it is ready has failed.
-func (i Instance) Failed() bool { return i.Goal == Run && i.State.Final() && !i.Updated }
+// Updated reports whether the process has proved its specification: it is ready, and was ready for
+// min_ready, or it has completed.
+func (i Instance) Updated() bool { return i.State.Satisfied() && !i.Unconfirmed }

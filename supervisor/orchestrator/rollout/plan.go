@@ -20,42 +20,37 @@ type Decision struct {
 }
 
 // Plan returns the decisions about a snapshot, in the order in which they are to be applied. down
-// is the result of Down for the same snapshot.
+// is the result of Down for the same snapshot. halted says, by child, why its update is halted.
 //
 // An instance that is not ready gets a slot at once, even above MaxParallel: its replacement makes
 // nothing worse. An instance with a dependency that goes down gets one at once too: see the package
 // comment. Both slots count, so the other instances of the child wait until they are returned.
 //
-// The update of a child is halted if a new process of the child has failed and is not restarted,
-// or if a dependency has failed. Halt concerns only instances that are ready or have completed: the
-// others are still replaced. A surge that runs may still become ready and take its place.
-func Plan(instances []Instance, down map[string]bool) []Decision {
+// Halt concerns only instances that are ready or have completed: they keep their process, and a
+// surge that is not confirmed yet is dropped. The others are still replaced.
+func Plan(instances []Instance, down map[string]bool, halted map[string]string) []Decision {
 	var decisions []Decision
-	used, failed := map[string]int{}, map[string]string{}
+	used := map[string]int{}
 	for index, i := range instances {
-		if i.HasSlot && i.Goal == Run && i.Updated {
+		if i.HasSlot && i.Goal == Run && i.Updated() {
 			i.HasSlot = false
 			decisions = append(decisions, Decision{Index: index, Action: ReturnSlot})
 		}
 		if i.HasSlot && i.Goal != End {
 			used[i.Child]++
 		}
-		if i.Failed() && (i.HasSlot || i.Role == Surge) {
-			failed[i.Child] = "the new " + i.Name + " has failed"
-		}
 	}
 	for index, i := range instances {
 		if i.Goal != Replace {
 			continue
 		}
-		reason := failed[i.Child]
+		reason := halted[i.Child]
 		if reason == "" && i.FailedDependency != "" {
 			reason = "it needs " + i.FailedDependency + ", which has failed"
 		}
-		surging := i.HasSlot && (i.Surge == SurgeStarting || i.Surge == SurgeUpdated)
 		free := used[i.Child] < i.MaxParallel
 		switch {
-		case reason != "" && i.State.Satisfied() && !surging:
+		case reason != "" && i.State.Satisfied() && i.Surge != SurgeUpdated:
 			decisions = append(decisions, Decision{Index: index, Action: Halt, Reason: reason})
 		case !i.HasSlot && (free || !i.State.Satisfied() || DependsOnDown(i, down)):
 			used[i.Child]++
@@ -66,8 +61,8 @@ func Plan(instances []Instance, down map[string]bool) []Decision {
 }
 
 // Finished reports whether a reload is fully applied: removed instances have ended, and all others
-// are updated, have ended for good (also by a failure), or wait for a dependency that is not ready.
-// The caller checks before whether the reload is halted.
+// are updated, have ended for good, or wait for a dependency that is not ready. The caller checks
+// before whether the reload is halted.
 func Finished(instances []Instance) bool {
 	for _, i := range instances {
 		switch {
@@ -75,7 +70,7 @@ func Finished(instances []Instance) bool {
 			return false
 		case i.State == lifecycle.Waiting && i.MayStart:
 			return false
-		case i.State == lifecycle.Ready && !i.Updated:
+		case i.State == lifecycle.Ready && !i.Updated():
 			return false
 		case i.State == lifecycle.BackingOff, i.State.HasProcess() && i.State != lifecycle.Ready:
 			return false

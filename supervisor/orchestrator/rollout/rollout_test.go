@@ -13,8 +13,7 @@ type change func(*Instance)
 // ready returns a ready instance "a1" of child "a" that is to be replaced.
 func ready(changes ...change) Instance {
 	i := Instance{
-		Name: "a1", Child: "a", State: lifecycle.Ready, Goal: Replace, Updated: true,
-		MaxParallel: 1,
+		Name: "a1", Child: "a", State: lifecycle.Ready, Goal: Replace, MaxParallel: 1,
 	}
 	for _, change := range changes {
 		change(&i)
@@ -30,7 +29,8 @@ func parallel(n int) change          { return func(i *Instance) { i.MaxParallel 
 func state(s lifecycle.State) change { return func(i *Instance) { i.State = s } }
 func slot(i *Instance)               { i.HasSlot = true }
 func allowSurge(i *Instance)         { i.AllowSurge = true }
-func notUpdated(i *Instance)         { i.Updated = false }
+func unconfirmed(i *Instance)        { i.Unconfirmed = true }
+func givenUp(i *Instance)            { i.GivenUp = true }
 
 func ofChild(name string) change {
 	return func(i *Instance) { i.Name, i.Child = name, name }
@@ -45,57 +45,91 @@ func failedDependency(name string) change {
 }
 
 func TestPlan(t *testing.T) {
-	newFailed := ready(goal(Run), state(lifecycle.Failed), notUpdated, slot)
-	const failed = "the new a1 has failed"
+	const bad = "the new a1 has failed"
+	halted := map[string]string{"a": bad}
 	for _, tt := range []struct {
 		name      string
 		instances []Instance
+		halted    map[string]string
 		want      []Decision
 	}{
 		{"one slot: the first instance gets it", []Instance{ready(), ready(named("a2"))},
-			[]Decision{{Index: 0, Action: GrantSlot}}},
+			nil, []Decision{{Index: 0, Action: GrantSlot}}},
 		{"two slots", []Instance{ready(parallel(2)), ready(parallel(2)), ready(parallel(2))},
-			[]Decision{{Index: 0, Action: GrantSlot}, {Index: 1, Action: GrantSlot}}},
+			nil, []Decision{{Index: 0, Action: GrantSlot}, {Index: 1, Action: GrantSlot}}},
 		{"each child has slots of its own", []Instance{ready(), ready(ofChild("b"))},
-			[]Decision{{Index: 0, Action: GrantSlot}, {Index: 1, Action: GrantSlot}}},
-		{"the slot is in use", []Instance{ready(slot), ready()}, nil},
+			nil, []Decision{{Index: 0, Action: GrantSlot}, {Index: 1, Action: GrantSlot}}},
+		{"the slot is in use", []Instance{ready(slot), ready()}, nil, nil},
 		{"the slot of an instance that is removed is free",
-			[]Instance{ready(slot, goal(End)), ready()}, []Decision{{Index: 1, Action: GrantSlot}}},
+			[]Instance{ready(slot, goal(End)), ready()},
+			nil, []Decision{{Index: 1, Action: GrantSlot}}},
 		{"an updated instance returns its slot, and the next one gets it",
 			[]Instance{ready(slot, goal(Run)), ready()},
-			[]Decision{{Index: 0, Action: ReturnSlot}, {Index: 1, Action: GrantSlot}}},
-		{"an instance that is not updated yet keeps its slot",
+			nil, []Decision{{Index: 0, Action: ReturnSlot}, {Index: 1, Action: GrantSlot}}},
+		{"an instance that is starting keeps its slot",
 			[]Instance{
-				ready(slot, goal(Run), notUpdated, state(lifecycle.Starting)), ready(),
-			}, nil},
+				ready(slot, goal(Run), unconfirmed, state(lifecycle.Starting)), ready(),
+			}, nil, nil},
+		{"an instance that was not ready for min_ready keeps its slot",
+			[]Instance{ready(slot, goal(Run), unconfirmed), ready()}, nil, nil},
 		{"an instance that is not ready needs no free slot",
 			[]Instance{ready(slot), ready(state(lifecycle.BackingOff))},
-			[]Decision{{Index: 1, Action: GrantSlot}}},
-		{"the goal run gets no slot", []Instance{ready(goal(Run))}, nil},
-		{"a new instance failed: the others are halted",
-			[]Instance{newFailed, ready(named("a2")), ready(named("a3"))},
-			[]Decision{
-				{Index: 1, Action: Halt, Reason: failed}, {Index: 2, Action: Halt, Reason: failed},
-			}},
-		{"a failure without a slot halts no other one",
-			[]Instance{ready(goal(Run), state(lifecycle.Failed), notUpdated), ready(named("a2"))},
-			[]Decision{{Index: 1, Action: GrantSlot}}},
-		{"a new instance failed: one that is not ready is still replaced",
-			[]Instance{newFailed, ready(state(lifecycle.BackingOff))},
-			[]Decision{{Index: 1, Action: GrantSlot}}},
-		{"a failed surge halts its own instance", []Instance{
-			ready(goal(Run), role(Surge), state(lifecycle.Failed), notUpdated),
-			ready(slot, surge(SurgeFailed)),
-		}, []Decision{{Index: 1, Action: Halt, Reason: failed}}},
-		{"a failed surge does not halt an update with a surge that may still become ready",
+			nil, []Decision{{Index: 1, Action: GrantSlot}}},
+		{"the goal run gets no slot", []Instance{ready(goal(Run))}, nil, nil},
+		{"halted: instances that are ready keep their process",
 			[]Instance{
-				newFailed, ready(slot, surge(SurgeStarting)), ready(slot, surge(SurgeUpdated)),
-			}, nil},
+				ready(goal(Run), state(lifecycle.Failed), unconfirmed, slot), ready(), ready(),
+			}, halted, []Decision{
+				{Index: 1, Action: Halt, Reason: bad}, {Index: 2, Action: Halt, Reason: bad},
+			}},
+		{"halted: another child is updated", []Instance{ready(ofChild("b"))}, halted,
+			[]Decision{{Index: 0, Action: GrantSlot}}},
+		{"halted: an instance that is not ready is still replaced",
+			[]Instance{ready(state(lifecycle.BackingOff))}, halted,
+			[]Decision{{Index: 0, Action: GrantSlot}}},
+		{"halted: surges that are not confirmed are dropped",
+			[]Instance{
+				ready(slot, surge(SurgeStarting)), ready(slot, surge(SurgeFailed)),
+				ready(slot, surge(SurgeUpdated)),
+			}, halted, []Decision{
+				{Index: 0, Action: Halt, Reason: bad}, {Index: 1, Action: Halt, Reason: bad},
+			}},
 		{"a failed dependency halts", []Instance{ready(failedDependency("db"))},
-			[]Decision{{Index: 0, Action: Halt, Reason: "it needs db, which has failed"}}},
+			nil, []Decision{{Index: 0, Action: Halt, Reason: "it needs db, which has failed"}}},
 	} {
-		if got := Plan(tt.instances, Down(tt.instances)); !slices.Equal(got, tt.want) {
+		got := Plan(tt.instances, Down(tt.instances), tt.halted)
+		if !slices.Equal(got, tt.want) {
 			t.Errorf("%s:\n got %+v\nwant %+v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestHalt(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		i     Instance
+		stays bool // the child stays halted
+		kept  bool // the instance keeps its process
+	}{
+		{"updated", ready(goal(Run)), false, false},
+		{"to be replaced", ready(), true, true},
+		{"to be replaced, and not ready", ready(state(lifecycle.Starting)), true, false},
+		{"its surge is confirmed", ready(slot, surge(SurgeUpdated)), true, false},
+		{"given up", ready(goal(Run), givenUp), true, false},
+		{"not ready for min_ready", ready(goal(Run), unconfirmed), true, false},
+		{"in its restart delay", ready(goal(Run), state(lifecycle.BackingOff), unconfirmed),
+			true, false},
+		{"failed", ready(goal(Run), state(lifecycle.Failed), unconfirmed), true, false},
+		{"removed", ready(goal(End), unconfirmed), false, false},
+		{"retired", ready(goal(End), role(Retired), unconfirmed), false, false},
+		{"another child", ready(ofChild("b")), false, false},
+	} {
+		all := []Instance{ready(goal(Run), named("a2")), tt.i}
+		if got := StaysHalted(all, "a"); got != tt.stays {
+			t.Errorf("%s: the child stays halted: got %v, want %v", tt.name, got, tt.stays)
+		}
+		if got := KeptAtHalt(all, "a"); slices.Contains(got, "a1") != tt.kept || len(got) > 1 {
+			t.Errorf("%s: got the kept instances %v", tt.name, got)
 		}
 	}
 }
@@ -104,7 +138,7 @@ func TestPlanUsesNoSlotIfADependencyGoesDown(t *testing.T) {
 	instances := []Instance{
 		ready(ofChild("db")), ready(after("db")), ready(after("db")), ready(after("db")),
 	}
-	got := Plan(instances, Down(instances))
+	got := Plan(instances, Down(instances), nil)
 	other := func(d Decision) bool { return d.Action != GrantSlot }
 	if len(got) != 4 || slices.ContainsFunc(got, other) {
 		t.Errorf("got %+v, want a slot for each of 4 instances", got)
@@ -203,24 +237,37 @@ func TestChangeOf(t *testing.T) {
 	}
 }
 
-func TestRollsBack(t *testing.T) {
-	on := Reload{Enabled: true}
+func TestJudge(t *testing.T) {
+	off, on, back := Reload{}, Reload{Enabled: true}, Reload{RollingBack: true}
+	bad := Failure{Goal: Run, Unconfirmed: true}
+	restarted := Failure{Goal: Run, Unconfirmed: true, Restarts: true}
 	for _, tt := range []struct {
-		name        string
-		reload      Reload
-		goal        Goal
-		unconfirmed bool
-		want        bool
+		name    string
+		reload  Reload
+		failure Failure
+		want    Verdict
 	}{
-		{"a new specification failed", on, Run, true, true},
-		{"an old specification failed", on, Run, false, false},
-		{"an instance that is to be replaced again failed", on, Replace, true, false},
-		{"a removed instance failed", on, End, true, false},
-		{"rollbacks are off", Reload{}, Run, true, false},
-		{"a rollback is active", Reload{Enabled: true, RollingBack: true}, Run, true, false},
-		{"the sockets are gone", Reload{Enabled: true, Impossible: true}, Run, true, false},
+		{"a new specification", on, bad, RollBack},
+		{"a restart does not help the update", on, restarted, RollBack},
+		{"an old specification", on, Failure{Goal: Run}, Unaffected},
+		{"an instance that is to be replaced again", on,
+			Failure{Goal: Replace, Unconfirmed: true}, Unaffected},
+		{"a removed instance", on, Failure{Goal: End, Unconfirmed: true}, Unaffected},
+		{"rollbacks are off", off, bad, HaltUpdate},
+		{"rollbacks are off, and a restart follows", off, restarted, HaltUpdate},
+		{"rollbacks are off, and an old specification", off, Failure{Goal: Run}, Unaffected},
+		{"the sockets are gone", Reload{Enabled: true, Impossible: true}, restarted, HaltUpdate},
+		{"a restored process is restarted", back, restarted, Unaffected},
+		{"a restored process failed for good", back, bad, HaltUpdate},
+		{"no second rollback", Reload{Enabled: true, RollingBack: true}, bad, HaltUpdate},
+		{"a oneshot", on,
+			Failure{Goal: Run, Unconfirmed: true, Oneshot: true, Restarts: true}, RollBack},
+		{"a oneshot is restarted, and rollbacks are off", off,
+			Failure{Goal: Run, Unconfirmed: true, Oneshot: true, Restarts: true}, Unaffected},
+		{"a oneshot failed for good", off,
+			Failure{Goal: Run, Unconfirmed: true, Oneshot: true}, HaltUpdate},
 	} {
-		if got := RollsBack(tt.reload, tt.goal, tt.unconfirmed); got != tt.want {
+		if got := Judge(tt.reload, tt.failure); got != tt.want {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}
 	}
@@ -228,7 +275,7 @@ func TestRollsBack(t *testing.T) {
 
 func TestFinished(t *testing.T) {
 	done := ready(goal(Run))
-	waiting := ready(goal(Run), state(lifecycle.Waiting), notUpdated)
+	waiting := ready(goal(Run), state(lifecycle.Waiting), unconfirmed)
 	mayStart := func(i *Instance) { i.MayStart = true }
 	for _, tt := range []struct {
 		name string
@@ -238,10 +285,10 @@ func TestFinished(t *testing.T) {
 		{"updated", done, true},
 		{"to be replaced", ready(), false},
 		{"to be removed", ready(goal(End), state(lifecycle.Stopping)), false},
-		{"starting", ready(goal(Run), state(lifecycle.Starting), notUpdated), false},
-		{"backing off", ready(goal(Run), state(lifecycle.BackingOff), notUpdated), false},
-		{"a oneshot that is ready has not completed", ready(goal(Run), notUpdated), false},
-		{"failed", ready(goal(Run), state(lifecycle.Failed), notUpdated), true},
+		{"starting", ready(goal(Run), state(lifecycle.Starting), unconfirmed), false},
+		{"backing off", ready(goal(Run), state(lifecycle.BackingOff), unconfirmed), false},
+		{"a oneshot that is ready has not completed", ready(goal(Run), unconfirmed), false},
+		{"failed", ready(goal(Run), state(lifecycle.Failed), unconfirmed), true},
 		{"waiting for a dependency", waiting, true},
 		{"about to start", ready(goal(Run), state(lifecycle.Waiting), mayStart), false},
 	} {

@@ -64,16 +64,3 @@ func ChangeOf(s lifecycle.State, sameLaunch, surgeSameLaunch bool) Change {
 	}
 	return Keep
 }
-
-// Reload is the state of the active reload.
-type Reload struct {
-	Enabled     bool // the configuration asks for rollbacks
-	RollingBack bool // the previous configuration is being restored already
-	Impossible  bool // the sockets of the previous configuration cannot be opened
-}
-
-// RollsBack reports whether the failure of an instance takes the reload back. unconfirmed says that
-// a reload brought the specification of the instance, and that no process was ready by it yet.
-func RollsBack(r Reload, goal Goal, unconfirmed bool) bool {
-	return r.Enabled && !r.RollingBack && !r.Impossible && goal == Run && unconfirmed
-}
