@@ -22,7 +22,10 @@ child "server" {
   env     = { EDITION = "%d" }
   listen "echo" { tcp = %q }
   ready { log = "inherited: true" }
-  restart { strategy = "overlap" }
+  restart {
+    strategy  = "overlap"
+    min_ready = "50ms"
+  }
   %s
 }
 `, edition, address, more)
@@ -42,9 +45,9 @@ func repetitions(t *testing.T, variable string, usual int) int {
 	return n
 }
 
-// TestRollingUnderLoad replaces four replicas one after the other, 20 times, under full load.
-// Other reloads change attributes that replace nothing. No request may be lost, and the fd
-// ledger must balance.
+// TestRollingUnderLoad replaces four replicas one after the other, 20 times, under full load. Five
+// of the updates are bad. Other reloads change attributes that replace nothing. No request may be
+// lost, and the fd ledger must balance.
 func TestRollingUnderLoad(t *testing.T) {
 	requests := repetitions(t, "SUPERVISOR_REQUESTS", 4000)
 	const rounds, every = 20, 4 // a reload of another sort comes after every fourth
@@ -55,23 +58,22 @@ func TestRollingUnderLoad(t *testing.T) {
 	}
 	asked, stop := load(t, address)
 	defer stop()
-	next, spawned, reloads := s.log.count(), 4, 0
+	bad, reloads := badUpdates(t), 0
 	for round := 1; round <= rounds; round++ {
 		for asked() < requests*round/rounds && !t.Failed() {
 			if err := ask("tcp", address, "and me"); err != nil {
 				t.Errorf("a request is lost: %v", err)
 			}
 		}
-		s.reload(replicas(address, round, ""))
-		e, at := s.awaitEntryFrom(next, "config reloaded")
-		if fmt.Sprint(e["changed"]) != "[server1 server2 server3 server4]" {
-			t.Fatalf("got %v, want changed=[server1 server2 server3 server4]", e)
+		if round%every == 2 {
+			s.attempt(bad[round/every], address)
+			continue
 		}
-		s.expectOneAtATime(next, at)
-		next, spawned = at, spawned+4
+		s.updateAll(replicas(address, round, ""))
 		if round%every == 0 {
+			next := s.log.count()
 			s.reload(replicas(address, round, fmt.Sprintf("kill_timeout = \"%ds\"", 1+round/every)))
-			e, next = s.awaitEntryFrom(next, "config reloaded")
+			e, _ := s.awaitEntryFrom(next, "config reloaded")
 			if fmt.Sprint(e["changed"]) != "[server1 server2 server3 server4]" {
 				t.Fatalf("got %v, want changed=[server1 server2 server3 server4]", e)
 			}
@@ -79,9 +81,10 @@ func TestRollingUnderLoad(t *testing.T) {
 		}
 	}
 	stop()
-	t.Logf("%d requests, %d rolling restarts, %d reloads", asked(), rounds, reloads)
+	t.Logf("%d requests, %d rolling updates, %d of them bad, %d reloads", asked(), rounds, len(bad),
+		reloads)
 	s.signal(unix.SIGTERM)
-	e := s.expectStop(0, "graceful")
+	e, spawned := s.expectStop(0, "graceful"), s.count("child spawned")
 	if e.int("spawned") != spawned || e.int("reaped") != spawned ||
 		e.int("fds_opened") != e.int("fds_closed") || e.int("fds_left") != 0 {
 		t.Errorf("got %[2]v, want %[1]d spawned and reaped, and a balanced fd ledger", spawned, e)
@@ -90,6 +93,18 @@ func TestRollingUnderLoad(t *testing.T) {
 		"tcp "+address+" listen"); n != 1 {
 		t.Errorf("the socket was closed %d times, want 1", n)
 	}
+}
+
+// updateAll replaces four replicas by those of a good configuration.
+func (s *supervisor) updateAll(config string) {
+	s.t.Helper()
+	from := s.log.count()
+	s.reload(config)
+	e, at := s.awaitEntryFrom(from, "config reloaded")
+	if fmt.Sprint(e["changed"]) != "[server1 server2 server3 server4]" {
+		s.t.Fatalf("got %v, want changed=[server1 server2 server3 server4]", e)
+	}
+	s.expectOneAtATime(from, at)
 }
 
 // expectOneAtATime checks the log of an update: each new process is ready before the old one
