@@ -3,6 +3,7 @@ package acceptance
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,6 +71,26 @@ func checkOwnStream(t *testing.T, stream int, path string, flags int) {
 		len(found) != 3 || !strings.Contains(string(text), "shutdown complete") {
 		t.Errorf("the file has %.2000v", found)
 	}
+}
+
+// TestPathOfOwnSocket checks that a path to a standard stream is that stream if it is a socket, which
+// cannot be opened.
+func TestPathOfOwnSocket(t *testing.T) {
+	s := prepare(t, "child \"a\" {\n command = \"echo\"\n args = [\"hello\"]\n"+
+		"logs { stdout = \"/dev/stdout\" }\n}\n")
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.cmd.Stdout = os.NewFile(uintptr(pair[0]), "stdout")
+	r := os.NewFile(uintptr(pair[1]), "reader")
+	defer r.Close()
+	s.launch()
+	text, err := io.ReadAll(r)
+	if string(text) != "[a] hello\n" {
+		t.Errorf("got %q and error %v", text, err)
+	}
+	s.expectStop(0, "graceful")
 }
 
 // TestLogFileRenamed renames a log file of two instances, as logrotate does, and deletes it. One

@@ -211,19 +211,19 @@ func TestLogFileKeepsOwnerAndMode(t *testing.T) {
 func TestPartOfALineIsWrittenAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left := 6
-		b := newBench(t, func(size int) (int, error) {
+		look := func(asked, _ bool) bool {
+			if asked {
+				left = 1000
+			}
+			return asked
+		}
+		b := newHookedBench(t, hooks{look: look}, func(size int) (int, error) {
 			if n := min(size, left); n > 0 {
 				left -= n
 				return n, nil
 			}
 			return 0, unix.ENOSPC
 		})
-		b.look = func(asked, _ bool) bool {
-			if asked {
-				left = 1000
-			}
-			return asked
-		}
 		b.send("one\ntwo\nthree\n", &origin{})
 		pass(time.Millisecond)
 		b.askLook()

@@ -42,8 +42,13 @@ type bench struct {
 }
 
 func newBench(t *testing.T, take func(size int) (int, error)) *bench {
+	return newHookedBench(t, hooks{}, take)
+}
+
+func newHookedBench(t *testing.T, h hooks, take func(size int) (int, error)) *bench {
 	b := &bench{target: &fakeTarget{take: take}, drops: &drops{first: make(chan struct{})}}
 	b.sink = newSink("stdout", b.target, b.drops.add)
+	b.look = h.look
 	go b.write()
 	t.Cleanup(func() {
 		close(b.quit)

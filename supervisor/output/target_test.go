@@ -219,3 +219,42 @@ func TestTerminalWrite(t *testing.T) {
 		t.Errorf("a stopped terminal accepted %d bytes", n)
 	}
 }
+
+// TestFileWithoutAppend checks that a file that a shell opened without O_APPEND is appended to all
+// the same: others write to it, and it can be truncated after a copy.
+func TestFileWithoutAppend(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "out")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	d := newDescriptor(int(f.Fd()), -1, f)
+	steps := []func() error{
+		func() error { _, err := d.write([][]byte{[]byte("1\n")}); return err },
+		func() error { return appendTo(path, "other\n") },
+		func() error { _, err := d.write([][]byte{[]byte("2\n"), []byte("3\n")}); return err },
+		func() error { return os.Truncate(path, 2) },
+		func() error { _, err := d.write([][]byte{[]byte("4\n")}); return err },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+		text, _ := os.ReadFile(path)
+		t.Logf("%q", text)
+	}
+	if text, err := os.ReadFile(path); string(text) != "1\n4\n" {
+		t.Errorf("got %q and error %v", text, err)
+	}
+}
+
+func appendTo(path, text string) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = f.WriteString(text)
+	return err
+}
