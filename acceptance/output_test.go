@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/needs"
 )
 
 // ownStreams are the paths that lead to standard output and standard error.
@@ -73,8 +75,8 @@ func checkOwnStream(t *testing.T, stream int, path string, flags int) {
 	}
 }
 
-// TestPathOfOwnSocket checks that a path to a standard stream is that stream if it is a socket, which
-// cannot be opened.
+// TestPathOfOwnSocket checks that a path to a standard stream is that stream if it is a socket,
+// which cannot be opened.
 func TestPathOfOwnSocket(t *testing.T) {
 	s := prepare(t, "child \"a\" {\n command = \"echo\"\n args = [\"hello\"]\n"+
 		"logs { stdout = \"/dev/stdout\" }\n}\n")
@@ -141,6 +143,31 @@ func awaitFile(t *testing.T, path string, lines ...string) {
 		}
 		return true
 	})
+}
+
+// TestStreamsAreOpenedByPath checks that a process of another user can open its own streams by
+// their paths, in every format: nginx and others log to /dev/stderr. So can one that changes its
+// user itself, if the supervisor reads its output.
+func TestStreamsAreOpenedByPath(t *testing.T) {
+	needs.Check(t, "root")
+	const script = "echo alpha > /dev/stdout && echo beta > /dev/stderr"
+	for _, format := range []string{"text", "json", "raw", "inherit"} {
+		logs := fmt.Sprintf("logs {\n format = %q\n stderr = \"stdout\"\n}\n}\n", format)
+		hcl := fmt.Sprintf("child \"a\" {\n command = \"sh\"\n args = [\"-c\", %q]\n"+
+			"user = \"nobody\"\n", script) + logs
+		if format != "inherit" {
+			hcl += fmt.Sprintf("child \"b\" {\n command = \"setpriv\"\n args = [\"--reuid\", "+
+				"\"65534\", \"sh\", \"-c\", %q]\n", script) + logs
+		}
+		s := start(t, hcl)
+		s.expectStop(0, "graceful")
+		want := strings.Count(hcl, "child ")
+		for _, word := range []string{"alpha", "beta"} {
+			if n := strings.Count(s.output.text(), word); n != want {
+				t.Errorf("%s: %d lines with %q, want %d", format, n, word, want)
+			}
+		}
+	}
 }
 
 // TestEveryLostLineIsCounted closes the reader of standard output after some lines. All other lines

@@ -46,7 +46,7 @@ func (o *Orchestrator) processSpec(inst *instance) (process.Spec, error) {
 	}
 	lines := output.Spec{
 		Instance: inst.spec.Name, Format: l.Logs.Format,
-		Stdout: l.Logs.Stdout, Stderr: l.Logs.Stderr,
+		Stdout: l.Logs.Stdout, Stderr: l.Logs.Stderr, UID: l.Attributes.UID,
 	}
 	if l.Ready != nil && l.Ready.Log != "" {
 		// The pattern was compiled before, when the configuration was checked.

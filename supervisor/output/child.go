@@ -29,6 +29,9 @@ type Spec struct {
 	// is created (mode 0644) if it does not exist, and appended to. A FIFO without a reader is
 	// an error.
 	Stdout, Stderr string
+	// UID is the user of the process; nil is our own. The process can open /dev/stdout and
+	// /dev/stderr all the same.
+	UID *uint32
 	// Lines, if not nil, is called with the lines of both streams before they are formatted:
 	// whole lines, or the pieces of a split line. It is called by two goroutines, which read
 	// nothing meanwhile, and must not keep the slice.
@@ -101,6 +104,7 @@ func (c *ChildOutput) inherit(dest string) (childEnd, error) {
 		return openDirect(dest)
 	}
 	if fd := number(f); fd >= 0 {
+		letReopenInherited(fd, c.spec.UID)
 		return childEnd{fd: fd}, nil
 	}
 	return childEnd{}, fmt.Errorf("%s is not open", dest)
@@ -132,6 +136,7 @@ func (c *ChildOutput) openPipe(name, dest string) (childEnd, error) {
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
 		return childEnd{}, os.NewSyscallError("pipe2", err)
 	}
+	letReopen(p[1], c.spec.UID)
 	target := c.spec.Instance + " " + name
 	c.sinks.opt.FDs.Opened(p[0], "pipe", target)
 	err = unix.SetNonblock(p[0], true)

@@ -150,9 +150,8 @@ func (d *descriptor) wait(timeout int, events int16) (bool, error) {
 // accepted it, but nobody reads it. The result is empty for anything else, and for a FIFO of a file
 // system, which a later reader can open.
 func (d *descriptor) takeUnread() []byte {
-	var fs unix.Statfs_t
 	size, err := unix.IoctlGetInt(d.fd, unix.TIOCINQ) // FIONREAD, pipe(7)
-	if err != nil || size <= 0 || unix.Fstatfs(d.fd, &fs) != nil || fs.Type != unix.PIPEFS_MAGIC {
+	if err != nil || size <= 0 || !isAnonymousPipe(d.fd) {
 		return nil
 	}
 	fds := []unix.PollFd{{Fd: int32(d.fd), Events: unix.POLLOUT}}
