@@ -373,7 +373,7 @@ func TestPageNeedsNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, bad := range []string{
-		"http:", "https:", "//", "@import", "url(", "<link", "<img", "<iframe", " onload=", 
+		"http:", "https:", "//", "@import", "url(", "<link", "<img", "<iframe", " onload=",
 		"javascript",
 	} {
 		for line := range strings.SplitSeq(page.String(), "\n") {
