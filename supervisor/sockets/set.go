@@ -47,7 +47,8 @@ func (s *Set) Open(want []config.Listen) error {
 	return nil
 }
 
-// Take calls Open and returns the descriptors in the order of want. The set keeps them open.
+// Take calls Open and returns the descriptors in the order of want. The set still owns them: the
+// caller must not close them.
 func (s *Set) Take(want []config.Listen) ([]int, error) {
 	if err := s.Open(want); err != nil {
 		return nil, err

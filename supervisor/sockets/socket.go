@@ -12,8 +12,9 @@ import (
 	"tp0/supervisor/config"
 )
 
-// socket is an open listening socket. It is opened with system calls, none of which blocks:
-// package net would make it non-blocking, which children inherit, and add it to its poller.
+// socket is an open listening socket. The system calls of this file do not block. Package net is
+// not used: it would make the socket non-blocking, which children inherit, and add it to its
+// poller.
 type socket struct {
 	config.Listen
 	fd int
@@ -126,7 +127,8 @@ func (k *socket) listen(family int, address unix.Sockaddr) error {
 	return nil
 }
 
-// update sets another mode and backlog. listen(2) on a listening socket only sets its backlog.
+// update sets another name, mode and backlog. listen(2) on a listening socket only sets its
+// backlog.
 func (k *socket) update(l config.Listen) error {
 	if l.Unix != "" && l.Mode != k.Mode {
 		if !k.ownsFile() {
