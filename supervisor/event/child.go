@@ -24,6 +24,7 @@ const (
 	MsgCompleted        = "child completed"
 	MsgFailed           = "child failed"
 	MsgDependencyFailed = "dependency failed"
+	MsgStartWaits       = "start waits for end"
 )
 
 // Spawned reports that a process of a child was started.
@@ -272,4 +273,20 @@ func (e DependencyFailed) Record() Record {
 	return Record{Warn, MsgDependencyFailed, []any{
 		"child", e.Child, "for", e.For, "reason", e.For + " failed permanently",
 	}}
+}
+
+// StartWaits reports that an instance is started only when other instances have ended, because it
+// needs something that they give up.
+type StartWaits struct {
+	Child, For, Reason string
+	Halted             bool // they do not end: their update is halted
+}
+
+// Record implements [Event].
+func (e StartWaits) Record() Record {
+	level, reason := Info, e.Reason
+	if e.Halted {
+		level, reason = Warn, e.Reason+", and the update of "+e.For+" is halted"
+	}
+	return Record{level, MsgStartWaits, []any{"child", e.Child, "for", e.For, "reason", reason}}
 }

@@ -12,7 +12,7 @@ import (
 // all has every event, with the values that add optional keys.
 var all = []Event{
 	AllReady{}, CheckFailed{}, CheckPassed{}, Completed{}, ConfigEdited{}, ConfigRejected{},
-	ConfigReloaded{}, DependencyFailed{}, DescendantEnded{Child: "c", Reason: "r"},
+	ConfigReloaded{}, DependencyFailed{}, StartWaits{}, DescendantEnded{Child: "c", Reason: "r"},
 	DescendantsOutlive{}, FDOpened{}, Failed{}, Fault{}, Leftover{}, LedgerEntry{},
 	FDClosed{
 		Pid:        1,

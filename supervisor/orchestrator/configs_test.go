@@ -65,7 +65,7 @@ func defaultInstance(child string, index int) *config.Instance {
 	return &config.Instance{
 		Name: child, Child: child, Index: index,
 		Launch: config.Launch{
-			Command: "cmd", Path: "/bin/cmd",
+			Command: "cmd", Path: "/bin/" + strings.TrimRight(child, "0123456789"),
 			Logs: config.Logs{Format: "text", Stdout: "none", Stderr: "none"},
 		},
 		Policy: config.Policy{

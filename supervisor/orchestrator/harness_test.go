@@ -99,6 +99,7 @@ type harness struct {
 	loader     loader
 	probes     probeResult
 	sockets    fakeSockets
+	listeners  map[string][]string // by instance
 	take       func([]int, notify.Message)
 	unhandled  bool              // a reload signal would end the processes
 	onSpawn    func(name string) // called with the lock; may be nil
@@ -395,6 +396,21 @@ func (h *harness) RunProbe(ctx context.Context, s spawn.Spec) error {
 	return nil
 }
 
+// Listeners answers with the addresses of listeners that a test has set.
+func (h *harness) Listeners(
+	_ context.Context, ids []process.ID,
+) (map[process.ID][]string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	found := map[process.ID][]string{}
+	for _, id := range ids {
+		if p := h.processByID(id); p != nil {
+			found[id] = h.listeners[p.name]
+		}
+	}
+	return found, nil
+}
+
 func (h *harness) CleanUpOrphans(killAt, giveUp time.Time, _ event.Proof) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -474,6 +490,11 @@ func describe(e event.Event) string {
 		return fmt.Sprintf("%s blocked by %s", e.Child, e.For)
 	case event.Paused:
 		return "paused"
+	case event.StartWaits:
+		if e.Halted {
+			return fmt.Sprintf("%s waits for halted %s: %s", e.Child, e.For, e.Reason)
+		}
+		return fmt.Sprintf("%s waits for %s: %s", e.Child, e.For, e.Reason)
 	case event.ShutdownBegun:
 		return "stop: " + e.Reason
 	case event.Leftover:

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/config"
+	"tp0/supervisor/config/plan"
 	"tp0/supervisor/event"
 	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/orchestrator/rollout"
@@ -37,6 +38,7 @@ type instance struct {
 	inspect  inspection
 	notified notifications
 	update   update
+	handOver handOver
 	timer    timer
 }
 
@@ -70,6 +72,7 @@ type currentProcess struct {
 	pid       int             // 0: the spawn is not reported yet
 	successor int             // the pid that MAINPID named last; 0: none
 	sockets   []config.Listen // that it inherits
+	listens   []string        // the addresses of its own listeners, if a reload looked for them
 	output    *output.ChildOutput
 	spawned   time.Time
 	ready     time.Time // zero: it was not ready yet
@@ -160,6 +163,35 @@ type update struct {
 	surge         *instance
 	surgeOf       *instance // nil: the instance is no surge
 	retired       bool      // another instance took its place
+}
+
+// handOver is the part of an instance in the hand-overs of the last reload: see plan.HandOvers.
+type handOver struct {
+	takes   []takeOver // the next process waits for them
+	gives   bool       // an instance takes something over from the process
+	awaited bool       // that instance has no process, or has an update slot
+	blocks  bool       // the end of an awaited process waits for the end of this one
+	// reported is the reason of the wait that was reported last.
+	reported string
+}
+
+// takeOver is something that the next process of an instance takes over.
+type takeOver struct {
+	plan.HandOver
+	claim *claim
+}
+
+// claim is what one or more processes give up. It is free once all of them have ended.
+type claim struct {
+	givers  []giver // those at the front that have ended are removed
+	awaited bool    // the givers have awaited set
+}
+
+// giver is a process that gives something up, and its instance.
+type giver struct {
+	inst    *instance
+	process process.ID
+	spec    *config.Instance // of the process
 }
 
 // timer is the one timer of an instance.

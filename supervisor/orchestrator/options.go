@@ -15,7 +15,7 @@ import (
 	"tp0/supervisor/process/spawn"
 )
 
-// Processes is the process loop. Only RunProbe waits.
+// Processes is the process loop. Only RunProbe and Listeners wait.
 type Processes interface {
 	Spawn(process.ID, process.Spec)
 	Signal(id process.ID, sig unix.Signal, step int, proof event.Proof)
@@ -27,6 +27,7 @@ type Processes interface {
 	Forward(id process.ID, came, sig unix.Signal)
 	Reload(id process.ID, sig unix.Signal)
 	RunProbe(context.Context, spawn.Spec) error
+	Listeners(context.Context, []process.ID) (map[process.ID][]string, error)
 	SetDeadline(time.Time)
 	CleanUpOrphans(killAt, giveUp time.Time, proof event.Proof)
 }

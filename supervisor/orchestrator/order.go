@@ -11,7 +11,7 @@ import (
 
 // mayStart reports whether an instance waits for nothing but its start.
 func (o *Orchestrator) mayStart(inst *instance) bool {
-	return inst.state == lifecycle.Waiting && o.dependenciesReady(inst)
+	return inst.state == lifecycle.Waiting && o.dependenciesReady(inst) && !inst.waits()
 }
 
 // dependenciesReady reports whether all dependencies have reached their conditions.
@@ -88,17 +88,84 @@ func (o *Orchestrator) mayStop(inst *instance) bool {
 // findBlockers finds the instances that are about to end, by the children that they depend on.
 func (o *Orchestrator) findBlockers() {
 	o.blockers = blockers{byApps: dependents{}, bySidecars: dependents{}}
+	var all []blocker
 	for _, inst := range o.instances {
 		if !o.aboutToEnd(inst) || o.killOverdue(inst) {
 			continue
 		}
+		b := blocker{inst, o.neededBy(inst)}
+		all = append(all, b)
 		dependents := o.blockers.bySidecars
 		if !inst.sidecar() {
 			dependents, o.blockers.apps = o.blockers.byApps, true
 		}
-		for _, child := range o.neededBy(inst) {
+		for _, child := range b.needs {
 			if oldest, found := dependents[child]; !found || inst.revision < oldest {
 				dependents[child] = inst.revision
+			}
+		}
+	}
+	if o.reloads.active != nil {
+		findBlocking(all, o.neededByWaiting())
+	}
+}
+
+// neededByWaiting returns the children that instances without a process depend on.
+func (o *Orchestrator) neededByWaiting() map[string]bool {
+	needed := map[string]bool{}
+	for _, inst := range o.instances {
+		if inst.state == lifecycle.Waiting && inst.goal == rollout.Run {
+			for _, d := range inst.dependsOn {
+				needed[d.Child] = true
+			}
+		}
+	}
+	return needed
+}
+
+// blocker is an instance that is about to end, with the children that it needs.
+type blocker struct {
+	*instance
+	needs []string
+}
+
+// blocks reports whether the stop of another instance waits for the end of b: see mayStop.
+func (b blocker) blocks(other *instance) bool {
+	if other.sidecar() && !b.sidecar() {
+		return true
+	}
+	return b.sidecar() == other.sidecar() && b.revision <= other.revision &&
+		slices.Contains(b.needs, other.child())
+}
+
+// findBlocking marks the instances whose end the stop of an awaited instance waits for, also by way
+// of other instances. An instance is awaited by a hand-over, or since its child is needed.
+func findBlocking(all []blocker, needed map[string]bool) {
+	type place struct { // what blocks one instance blocks the others of the same place
+		child    string
+		revision int
+		sidecar  bool
+	}
+	seen := map[place]bool{}
+	var blocked []*instance
+	add := func(inst *instance) {
+		p := place{inst.child(), inst.revision, inst.sidecar()}
+		if inst.state.HasProcess() && !seen[p] {
+			seen[p] = true
+			blocked = append(blocked, inst)
+		}
+	}
+	for _, b := range all {
+		b.handOver.blocks = false
+		if b.handOver.awaited || needed[b.child()] {
+			add(b.instance)
+		}
+	}
+	for i := 0; i < len(blocked); i++ {
+		for _, b := range all {
+			if b.instance != blocked[i] && b.blocks(blocked[i]) {
+				b.handOver.blocks = true
+				add(b.instance)
 			}
 		}
 	}
@@ -195,6 +262,12 @@ func (o *Orchestrator) snapshotOf(inst *instance) rollout.Instance {
 		HasSlot: inst.update.hasSlot, Unconfirmed: inst.update.unconfirmed,
 		GivenUp: inst.update.givenUp, AllowSurge: p.OverlapUpdate, MaxParallel: p.MaxParallel,
 		FailedDependency: o.failedDependency(inst), MayStart: o.mayStart(inst),
+	}
+	if h := &inst.handOver; o.reloads.active != nil {
+		i.Gives, i.Awaited, i.Blocks, i.Takes = h.gives, h.awaited, h.blocks, inst.waits()
+		if len(o.reloads.active.halted) > 0 {
+			i.NotGiven = inst.notGiven()
+		}
 	}
 	switch {
 	case inst.update.retired:

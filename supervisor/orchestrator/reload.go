@@ -1,13 +1,16 @@
 package orchestrator
 
 import (
+	"context"
 	"fmt"
+	"time"
 
 	"tp0/supervisor/config"
 	"tp0/supervisor/config/plan"
 	"tp0/supervisor/event"
 	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/orchestrator/rollout"
+	"tp0/supervisor/process"
 )
 
 // configLoaded is a configuration that was read for a reload.
@@ -31,14 +34,60 @@ func (o *Orchestrator) onReloadRequest() {
 	}
 }
 
-// onConfigLoaded applies a configuration. A configuration with a fault changes nothing.
+// onConfigLoaded handles a configuration that was read. One with a fault changes nothing.
 func (o *Orchestrator) onConfigLoaded(m configLoaded) {
+	if m.err == nil && o.shutdown.phase == running {
+		d := o.differenceTo(m.cfg)
+		if ids := d.ids(); len(ids) > 0 && len(d.starting) > 0 {
+			o.findListeners(m.cfg, ids)
+			return
+		}
+	}
+	o.finishLoad(m)
+}
+
+// listenersTimeout bounds the search for the listeners of the processes that a reload ends.
+const listenersTimeout = 500 * time.Millisecond
+
+// listenersFound is the result of that search.
+type listenersFound struct {
+	cfg       *config.Config
+	addresses map[process.ID][]string
+	err       error
+}
+
+// findListeners finds out where the processes that a reload ends listen: a process that the reload
+// starts may need the same addresses. The reload continues with onListenersFound.
+func (o *Orchestrator) findListeners(cfg *config.Config, ids []process.ID) {
+	ctx, cancel := context.WithTimeout(o.ctx, listenersTimeout)
+	go func() {
+		defer cancel()
+		addresses, err := o.opt.Processes.Listeners(ctx, ids)
+		o.mail.Put(listenersFound{cfg, addresses, err})
+	}()
+}
+
+func (o *Orchestrator) onListenersFound(m listenersFound) {
+	for _, inst := range o.instances {
+		if addresses, ok := m.addresses[inst.process.id]; ok {
+			inst.process.listens = addresses
+		}
+	}
+	if m.err != nil && o.shutdown.phase == running {
+		o.opt.Sink.Emit(event.Warning{What: "listeners unknown", Reason: fmt.Sprintf(
+			"the search for the listeners of the processes that the reload ends: %v", m.err)})
+	}
+	o.finishLoad(configLoaded{cfg: m.cfg})
+}
+
+// finishLoad applies a configuration that was read, or reports its fault.
+func (o *Orchestrator) finishLoad(m configLoaded) {
 	o.reloads.loading = false
 	switch {
 	case o.shutdown.phase != running:
 		return // beginStop has reported it
 	case m.err == nil:
-		m.err = o.openSockets(m.cfg)
+		m.err = o.openSockets(m.cfg, o.differenceTo(m.cfg).deferred())
 	}
 	if m.err != nil {
 		o.opt.Sink.Emit(event.ConfigRejected{Diagnostics: m.err.Error()})
@@ -59,6 +108,7 @@ func (o *Orchestrator) applyConfig(cfg *config.Config) {
 	}
 	r := o.reloads.active
 	r.rollbackReason, r.cannotRollBack, r.halted = "", false, map[string]string{}
+	d := o.differenceTo(cfg)
 	o.cfg = cfg
 	o.revision++
 	o.opt.Configure(cfg)
@@ -78,7 +128,7 @@ func (o *Orchestrator) applyConfig(cfg *config.Config) {
 			if inst == nil {
 				inst = &instance{spec: spec, update: update{unconfirmed: true}}
 			} else {
-				o.setWanted(inst, spec)
+				o.setWanted(inst, spec, d.noSurge[inst])
 			}
 			if surge := inst.update.surge; surge != nil {
 				surge.order = order
@@ -89,6 +139,7 @@ func (o *Orchestrator) applyConfig(cfg *config.Config) {
 		}
 	}
 	o.instances = append(instances, o.endRemoved(removed)...)
+	d.apply(o.instances)
 	o.regroup()
 }
 
@@ -110,15 +161,13 @@ func (o *Orchestrator) endRemoved(removed map[string]*instance) (ending []*insta
 
 // setWanted gives an instance the specification of a new configuration. A process that was launched
 // as the new specification says goes on, whatever an earlier reload had planned for it. An instance
-// that failed in its update is started again.
-func (o *Orchestrator) setWanted(inst *instance, spec *config.Instance) {
+// that failed in its update is started again. With noSurge a surge of the instance is ended.
+func (o *Orchestrator) setWanted(inst *instance, spec *config.Instance, noSurge bool) {
+	change := inst.changeTo(spec, noSurge)
 	inst.update.givenUp = false
-	surge := inst.update.surge
-	surgeSame := surge != nil && surge.launchedLike(spec)
-	retry := inst.state.Final() && inst.update.unconfirmed
-	change := rollout.ChangeOf(inst.state, inst.launchedLike(spec) && !retry, surgeSame)
 	if change == rollout.KeepSurge {
 		inst.next = spec
+		surge := inst.update.surge
 		o.setPolicy(surge, spec)
 		o.sendReloadSignal(inst) // it serves until the surge is ready
 		o.sendReloadSignal(surge)

@@ -62,6 +62,8 @@ func (o *Orchestrator) handle(m any) {
 		o.onReloadRequest()
 	case configLoaded:
 		o.onConfigLoaded(m)
+	case listenersFound:
+		o.onListenersFound(m)
 	case budgetTimerFired:
 		o.onBudgetTimer(m.timer)
 	case outputDrained:
@@ -105,6 +107,9 @@ func (o *Orchestrator) advance() {
 			return
 		}
 		o.removeEnded()
+		if o.reloads.active != nil {
+			o.closeSockets() // an instance may need an address that another one gave up
+		}
 		o.findFailed()
 		o.planUpdates()
 		o.findBlockers()
@@ -143,6 +148,7 @@ func (o *Orchestrator) advanceInstance(inst *instance) bool {
 			o.apply(inst, lifecycle.Start)
 		}
 		o.reportBlocked(inst)
+		o.reportWait(inst)
 	case rollout.End:
 		if before != lifecycle.Stopping && !before.Final() && o.mayStop(inst) {
 			o.apply(inst, lifecycle.Stop)

@@ -1,6 +1,8 @@
 package orchestrator
 
 import (
+	"slices"
+
 	"tp0/supervisor/config"
 	"tp0/supervisor/config/plan"
 	"tp0/supervisor/orchestrator/rollout"
@@ -27,8 +29,9 @@ func (o *Orchestrator) takeSockets(inst *instance) ([]spawn.Socket, error) {
 }
 
 // openSockets opens the sockets of a new configuration, except those of children that have ended
-// and are not restarted by it.
-func (o *Orchestrator) openSockets(cfg *config.Config) error {
+// and are not restarted by it. deferred has the addresses that a process must give up first: they
+// are opened for the first process that inherits them.
+func (o *Orchestrator) openSockets(cfg *config.Config, deferred map[string]bool) error {
 	ended := map[string]bool{}
 	for _, inst := range o.instances {
 		over := inst.current() && inst.state.Final() && inst.goal == rollout.Run
@@ -46,6 +49,7 @@ func (o *Orchestrator) openSockets(cfg *config.Config) error {
 			}
 		}
 	}
+	listen = slices.DeleteFunc(listen, func(l config.Listen) bool { return deferred[l.Address()] })
 	if len(listen) == 0 {
 		return nil
 	}

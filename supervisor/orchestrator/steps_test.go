@@ -128,6 +128,8 @@ func (h *harness) doSetting(c command) bool {
 		h.unhandled = false
 	case "probe-short":
 		h.probes = probeResult{short: true}
+	case "listens": // listens NAME ADDRESS: its process listens there
+		h.listeners = map[string][]string{c.arg(1): {c.arg(2)}}
 	case "address-taken":
 		h.sockets.taken = c.arg(1)
 	default:

@@ -18,18 +18,23 @@ func (o *Orchestrator) planUpdates() {
 	if r == nil {
 		return
 	}
-	snapshot := o.snapshot()
-	o.reloads.childrenGoingDown = rollout.Down(snapshot)
-	for _, d := range rollout.Plan(snapshot, o.reloads.childrenGoingDown, r.halted) {
-		inst := o.instances[d.Index]
-		switch d.Action {
-		case rollout.GrantSlot:
-			inst.update.hasSlot = true
-		case rollout.ReturnSlot:
-			inst.update.hasSlot = false
-		case rollout.Halt:
-			o.haltChild(inst.child(), d.Reason)
-			o.giveUpUpdate(inst)
+	for halted := true; halted; { // a halt can halt other instances: see rollout.HandOver
+		halted = false
+		o.findAwaited()
+		snapshot := o.snapshot()
+		o.reloads.childrenGoingDown = rollout.Down(snapshot)
+		for _, d := range rollout.Plan(snapshot, o.reloads.childrenGoingDown, r.halted) {
+			inst := o.instances[d.Index]
+			switch d.Action {
+			case rollout.GrantSlot:
+				inst.update.hasSlot = true
+			case rollout.ReturnSlot:
+				inst.update.hasSlot = false
+			case rollout.Halt:
+				o.haltChild(inst.child(), d.Reason)
+				o.giveUpUpdate(inst)
+				halted = true
+			}
 		}
 	}
 }
@@ -55,7 +60,7 @@ func (o *Orchestrator) giveUpUpdate(inst *instance) {
 	inst.dropSurge()
 	inst.goal, inst.update.hasSlot, inst.update.givenUp = rollout.Run, false, true
 	if o.reloads.active.rollbackReason == "" {
-		inst.next = nil
+		inst.next, inst.handOver.takes = nil, nil
 	}
 	o.sendReloadSignal(inst)
 }
@@ -105,7 +110,8 @@ func (o *Orchestrator) judgeFailure(inst *instance, restarts bool) rollout.Verdi
 	if verdict != rollout.RollBack {
 		return verdict
 	}
-	if err := o.openSockets(r.lastApplied); err != nil {
+	deferred := o.differenceTo(r.lastApplied).deferred()
+	if err := o.openSockets(r.lastApplied, deferred); err != nil {
 		r.cannotRollBack = true
 		o.opt.Sink.Emit(event.Warning{What: "cannot roll back", Reason: err.Error()})
 	}
@@ -152,6 +158,7 @@ func (o *Orchestrator) advanceUpdate(inst *instance) bool {
 func (o *Orchestrator) startSurge(inst *instance) {
 	surge := &instance{spec: inst.next, order: inst.order}
 	surge.update = update{unconfirmed: true, gotNewProcess: true, surgeOf: inst}
+	surge.handOver.takes = inst.handOver.takes
 	inst.update.surge = surge
 	at := slices.Index(o.instances, inst)
 	o.instances = slices.Insert(slices.Clone(o.instances), at, surge)

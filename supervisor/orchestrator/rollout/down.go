@@ -45,7 +45,8 @@ func DependsOnDown(i Instance, down map[string]bool) bool {
 }
 
 // UsesSurge reports whether the next process of an instance is ready before the present one is
-// stopped.
+// stopped. An instance that gives an address to another one, or takes one over, is not updated with
+// an overlap: see the package comment.
 func UsesSurge(i Instance, down map[string]bool) bool {
 	return usesSurge(i, func(child string) bool { return down[child] })
 }
@@ -60,6 +61,6 @@ func dependsOnDown(i Instance, down func(child string) bool) bool {
 }
 
 func usesSurge(i Instance, down func(child string) bool) bool {
-	ready := i.State == lifecycle.Ready
-	return i.Surge != NoSurge || ready && i.AllowSurge && !dependsOnDown(i, down)
+	possible := i.State == lifecycle.Ready && !i.Gives && !i.Takes
+	return i.Surge != NoSurge || possible && i.AllowSurge && !dependsOnDown(i, down)
 }

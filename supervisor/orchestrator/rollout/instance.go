@@ -8,6 +8,16 @@
 // instance without an update slot waits for instances of its own child that have one, and these
 // wait only to be stopped or to be started. So no other instance may wait for the end of an
 // instance without a slot: an instance gets a slot at once if a child that it depends on goes down.
+//
+// An instance to be started also waits for the end of processes that have an address it needs (a
+// hand-over, see plan.HandOvers). So the end of such a process never waits for a start:
+//   - its instance gets a slot at once, once another instance waits for it;
+//   - it is not replaced with an overlap, in which the end waits for the next process;
+//   - it does not wait until a oneshot has completed, and neither do its dependents that are to be
+//     stopped before it.
+//
+// What remains is the order of the stops, which has no circle. A start then waits for ends, which
+// wait only for ends, and for the starts of its dependencies.
 package rollout
 
 import "tp0/supervisor/lifecycle"
@@ -64,7 +74,22 @@ type Instance struct {
 	Needs []string
 	// FailedDependency names a failed instance of a child that this one depends on.
 	FailedDependency string
-	MayStart         bool // it is waiting, and its dependencies allow the start
+	MayStart         bool // it is waiting, and neither a dependency nor an address is missing
+	HandOver
+}
+
+// HandOver is the part of an instance in the hand-overs of addresses from processes that end to
+// processes that start.
+type HandOver struct {
+	Gives bool // the process has an address that the process of another instance needs
+	// Awaited says that this other instance waits already: it has no process, or an update slot.
+	Awaited bool
+	Takes   bool // the next process needs an address that another process still has
+	// NotGiven names an instance that has such an address and keeps it, since its update is
+	// halted.
+	NotGiven string
+	// Blocks says that another instance which is about to end waits for the end of this one.
+	Blocks bool
 }
 
 // Updated reports whether the process has proved its specification: it is ready, and was ready for

@@ -23,8 +23,11 @@ type Decision struct {
 // is the result of Down for the same snapshot. halted says, by child, why its update is halted.
 //
 // An instance that is not ready gets a slot at once, even above MaxParallel: its replacement makes
-// nothing worse. An instance with a dependency that goes down gets one at once too: see the package
-// comment. Both slots count, so the other instances of the child wait until they are returned.
+// nothing worse. An instance with a dependency that goes down gets one at once too, and so does an
+// instance whose address another one waits for: see the package comment. These slots count, so the
+// other instances of the child wait until they are returned. The free slots go first to instances
+// that need not wait for an address: of three that each move to the port of the next one, the last
+// one begins.
 //
 // Halt concerns only instances that are ready or have completed: they keep their process, and a
 // surge that is not confirmed yet is dropped. The others are still replaced.
@@ -40,24 +43,36 @@ func Plan(instances []Instance, down map[string]bool, halted map[string]string) 
 			used[i.Child]++
 		}
 	}
-	for index, i := range instances {
-		if i.Goal != Replace {
-			continue
-		}
-		reason := halted[i.Child]
-		if reason == "" && i.FailedDependency != "" {
-			reason = "it needs " + i.FailedDependency + ", which has failed"
-		}
-		free := used[i.Child] < i.MaxParallel
-		switch {
-		case reason != "" && i.State.Satisfied() && i.Surge != SurgeUpdated:
-			decisions = append(decisions, Decision{Index: index, Action: Halt, Reason: reason})
-		case !i.HasSlot && (free || !i.State.Satisfied() || DependsOnDown(i, down)):
-			used[i.Child]++
-			decisions = append(decisions, Decision{Index: index, Action: GrantSlot})
+	for _, takes := range []bool{false, true} {
+		for index, i := range instances {
+			if i.Goal != Replace || i.Takes != takes {
+				continue
+			}
+			reason := haltReason(i, halted)
+			atOnce := !i.State.Satisfied() || i.Awaited || DependsOnDown(i, down)
+			switch {
+			case reason != "" && i.State.Satisfied() && i.Surge != SurgeUpdated:
+				decisions = append(decisions, Decision{Index: index, Action: Halt, Reason: reason})
+			case !i.HasSlot && (atOnce || used[i.Child] < i.MaxParallel):
+				used[i.Child]++
+				decisions = append(decisions, Decision{Index: index, Action: GrantSlot})
+			}
 		}
 	}
 	return decisions
+}
+
+// haltReason says why the update of an instance is to be halted. Empty: it is not.
+func haltReason(i Instance, halted map[string]string) string {
+	switch {
+	case halted[i.Child] != "":
+		return halted[i.Child]
+	case i.FailedDependency != "":
+		return "it needs " + i.FailedDependency + ", which has failed"
+	case i.NotGiven != "":
+		return "it needs an address of " + i.NotGiven + ", whose update is halted"
+	}
+	return ""
 }
 
 // Finished reports whether a reload is fully applied: removed instances have ended, and all others

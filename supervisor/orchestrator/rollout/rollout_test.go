@@ -32,6 +32,13 @@ func allowSurge(i *Instance)         { i.AllowSurge = true }
 func unconfirmed(i *Instance)        { i.Unconfirmed = true }
 func givenUp(i *Instance)            { i.GivenUp = true }
 
+func gives(i *Instance)   { i.Gives = true }
+func awaited(i *Instance) { i.Gives, i.Awaited = true, true }
+func takes(i *Instance)   { i.Takes = true }
+func blocks(i *Instance)  { i.Blocks = true }
+
+func notGiven(by string) change { return func(i *Instance) { i.NotGiven = by } }
+
 func ofChild(name string) change {
 	return func(i *Instance) { i.Name, i.Child = name, name }
 }
@@ -134,6 +141,33 @@ func TestHalt(t *testing.T) {
 	}
 }
 
+func TestPlanOfHandOvers(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		instances []Instance
+		want      []Decision
+	}{
+		{"an awaited instance needs no free slot",
+			[]Instance{ready(slot), ready(awaited)}, []Decision{{Index: 1, Action: GrantSlot}}},
+		{"an instance that gives an address up later waits for a slot",
+			[]Instance{ready(slot), ready(gives)}, nil},
+		{"the first slot is for an instance that takes no address over",
+			[]Instance{ready(takes), ready(takes, gives), ready(gives)},
+			[]Decision{{Index: 2, Action: GrantSlot}}},
+		{"all take an address over", []Instance{ready(takes), ready(takes)},
+			[]Decision{{Index: 0, Action: GrantSlot}}},
+		{"an address that is not given up halts", []Instance{ready(notGiven("b"), takes)},
+			[]Decision{{
+				Index: 0, Action: Halt,
+				Reason: "it needs an address of b, whose update is halted",
+			}}},
+	} {
+		if got := Plan(tt.instances, Down(tt.instances), nil); !slices.Equal(got, tt.want) {
+			t.Errorf("%s:\n got %+v\nwant %+v", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestPlanUsesNoSlotIfADependencyGoesDown(t *testing.T) {
 	instances := []Instance{
 		ready(ofChild("db")), ready(after("db")), ready(after("db")), ready(after("db")),
@@ -164,6 +198,12 @@ func TestDown(t *testing.T) {
 		{"a dependency that is not replaced", []Instance{ready(allowSurge, after("b"))}, nil},
 		{"an instance without a process", []Instance{ready(state(lifecycle.BackingOff))}, nil},
 		{"a retired instance", []Instance{ready(role(Retired), goal(End))}, nil},
+		{"no surge for an instance that gives an address up", []Instance{ready(allowSurge, gives)},
+			[]string{"a"}},
+		{"no surge for an instance that takes an address over",
+			[]Instance{ready(allowSurge, takes)}, []string{"a"}},
+		{"a surge exists, though an address is given up",
+			[]Instance{ready(surge(SurgeStarting), gives)}, nil},
 		{"a circle of old and new dependencies", []Instance{
 			ready(allowSurge, after("b")), ready(ofChild("b"), allowSurge, after("a")),
 		}, nil},
@@ -193,6 +233,13 @@ func TestNextStep(t *testing.T) {
 		{"a oneshot must complete first", ready(slot), nil, Conditions{MayStop: true}, Wait},
 		{"a dependency goes down, so no oneshot has to complete", ready(slot, after("db")),
 			[]string{"db"}, Conditions{MayStop: true}, StopForReplacement},
+		{"an awaited instance waits for no oneshot", ready(slot, awaited), nil,
+			Conditions{MayStop: true}, StopForReplacement},
+		{"nor does one that blocks an awaited one", ready(slot, blocks), nil,
+			Conditions{MayStop: true}, StopForReplacement},
+		{"an awaited instance waits for dependents", ready(slot, awaited), nil, Conditions{}, Wait},
+		{"no surge to take an address over", ready(slot, allowSurge, takes), nil, all,
+			StopForReplacement},
 		{"an instance without a process", ready(slot, state(lifecycle.BackingOff)), nil,
 			Conditions{MayStop: true}, StopForReplacement},
 		{"start a surge", ready(slot, allowSurge), nil, all, StartSurge},

@@ -36,7 +36,9 @@ func NextStep(i Instance, down map[string]bool, c Conditions) Step {
 			return PromoteSurge
 		}
 		return Wait
-	case c.MayStop && (c.DependenciesCompleted || DependsOnDown(i, down) || !hasProcess):
+	case !c.MayStop:
+		return Wait
+	case c.DependenciesCompleted, DependsOnDown(i, down), i.Awaited, i.Blocks, !hasProcess:
 		return StopForReplacement
 	}
 	return Wait
