@@ -173,7 +173,7 @@ func (e Unhealthy) Record() Record {
 type Notified struct {
 	Child  string
 	Pid    int
-	What   string // status, reloading, reloaded, stopping or ignored
+	What   string // status, reloading, reloaded, stopping, running, main process or ignored
 	Detail string
 }
 
@@ -184,8 +184,9 @@ func (e Notified) Record() Record {
 		f = append(f, "detail", e.Detail)
 	}
 	level := Info
-	if e.What == "status" || e.What == "stopping" {
-		level = Debug // a program may send its status with every request
+	// A program may send its status with every request. In a stop, STOPPING=1 is expected.
+	if e.What == "status" || e.What == "stopping" && e.Detail == "" {
+		level = Debug
 	}
 	return Record{level, MsgNotified, f}
 }

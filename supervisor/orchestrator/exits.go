@@ -51,6 +51,9 @@ func (o *Orchestrator) handleExit(inst *instance, x process.Exited) {
 	inst.exit.code = exitCode(x.Status)
 	inst.cancelProbe()
 	inst.stopMonitoring()
+	if inst.state == lifecycle.Ready {
+		inst.stopTimer() // of an announced stop
+	}
 	defer inst.cancelDelayedActions()
 	o.reportReaped(inst, x)
 	inst.exit.outcome = o.judgeExit(inst, x)

@@ -172,6 +172,7 @@ func (o *Orchestrator) onMainChanged(x process.MainChanged) {
 		inst.cancelChecks()
 		o.startChecks(inst)
 	}
+	o.takeBackStop(inst) // the former main process announced it
 }
 
 func (o *Orchestrator) onDelayedAction(m delayedAction) {
@@ -184,8 +185,7 @@ func (o *Orchestrator) onDelayedAction(m delayedAction) {
 		inst.health.steady = inst.state == lifecycle.Ready
 		o.opt.Processes.Inspect(m.process, inst.spec.Policy.KillSignal)
 	case reloadSignalDue:
-		inst.process.reloadDue = false
-		o.sendReloadSignal(inst)
+		o.sendDueReloadSignal(inst)
 	case minReadyOver:
 		o.awaitMinReady(inst)
 	case diagnoseStop:

@@ -149,9 +149,16 @@ type inspection struct {
 type notifications struct {
 	status          string
 	reloading       bool
-	stopping        bool
+	stop            announcedStop
 	ignoredReported bool
 	watchdog        *timeout.Timer // nil: the watchdog is off
+}
+
+// announcedStop is the stop of a process that has sent STOPPING=1 while the supervisor did not stop
+// it.
+type announcedStop struct {
+	at    time.Time     // zero: the process has announced no stop
+	limit time.Duration // from at; 0 disables it
 }
 
 // update is the state of an instance in a reload.
@@ -227,7 +234,7 @@ func (inst *instance) satisfies(until config.Until) bool {
 	if surge := inst.update.surge; surge != nil {
 		return surge.satisfies(until) // it need not have been ready for min_ready
 	}
-	if inst.goal != rollout.Run {
+	if inst.goal != rollout.Run || inst.state == lifecycle.Ready && !inst.goesOn() {
 		return false
 	}
 	switch until {
@@ -245,6 +252,11 @@ func (inst *instance) satisfies(until config.Until) bool {
 // or it has completed.
 func (inst *instance) confirmed() bool {
 	return inst.state.Satisfied() && !inst.update.unconfirmed
+}
+
+// goesOn reports whether the process is ready and has not announced its stop.
+func (inst *instance) goesOn() bool {
+	return inst.state == lifecycle.Ready && inst.notified.stop.at.IsZero()
 }
 
 // launchedLike reports whether the process is launched as spec says.

@@ -80,10 +80,8 @@ func (o *Orchestrator) handleNotification(inst *instance, m notify.Message) {
 		n.reloading = true
 		o.reportNotified(inst, "reloading", "")
 	}
-	if m.Stopping && !n.stopping {
-		n.stopping = true
-		inst.stopMonitoring() // a process that is stopping may not answer checks
-		o.reportNotified(inst, "stopping", "")
+	if m.Stopping {
+		o.announceStop(inst)
 	}
 	if m.ExtendTimeout > 0 {
 		o.extendTimeout(inst, m.ExtendTimeout)
@@ -100,12 +98,6 @@ func (o *Orchestrator) handleNotification(inst *instance, m notify.Message) {
 	if m.WatchdogTrigger {
 		o.becomeUnhealthy(inst, "it triggered its watchdog")
 	}
-}
-
-func (o *Orchestrator) reportNotified(inst *instance, what, detail string) {
-	o.opt.Sink.Emit(event.Notified{
-		Child: inst.spec.Name, Pid: inst.process.pid, What: what, Detail: detail,
-	})
 }
 
 // setSuccessor notes that pid becomes the main process once the present one has ended.
@@ -127,6 +119,7 @@ func (o *Orchestrator) notifiedReady(inst *instance, reloading bool) {
 		inst.notified.reloading = false
 		o.reportNotified(inst, "reloaded", "")
 	}
+	o.takeBackStop(inst)
 	if inst.state == lifecycle.Starting {
 		inst.stopTimer()
 		o.becomeReady(inst)
@@ -143,6 +136,9 @@ func (o *Orchestrator) extendTimeout(inst *instance, d time.Duration) {
 	case inst.stop.step > 0:
 		kind = stepTimer
 		d = min(d, time.Until(inst.stop.began.Add(o.cfg.Shutdown.Deadline)))
+	case inst.state == lifecycle.Ready:
+		o.extendAnnounced(inst, d)
+		return
 	case inst.state != lifecycle.Starting:
 		return
 	}

@@ -7,7 +7,6 @@ import (
 
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
-	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/limits"
 	"tp0/supervisor/probe"
 	"tp0/supervisor/process"
@@ -108,6 +107,12 @@ func (inst *instance) cancelProbe() {
 	}
 }
 
+// startMonitoring starts the checks and the watchdog of a process that is ready.
+func (o *Orchestrator) startMonitoring(inst *instance) {
+	o.startChecks(inst)
+	o.startWatchdog(inst)
+}
+
 // startChecks starts the checks of a process that is ready.
 func (o *Orchestrator) startChecks(inst *instance) {
 	checks := inst.spec.Policy.Checks
@@ -141,7 +146,7 @@ func (inst *instance) cancelChecks() {
 // restartChecks restarts the checks of a process if a reload changed them.
 func (o *Orchestrator) restartChecks(inst *instance, old []config.Check) {
 	off := inst.health.cancelChecks == nil && len(old) > 0
-	if off || inst.state != lifecycle.Ready || reflect.DeepEqual(old, inst.spec.Policy.Checks) {
+	if off || !inst.goesOn() || reflect.DeepEqual(old, inst.spec.Policy.Checks) {
 		return
 	}
 	inst.cancelChecks()

@@ -36,15 +36,11 @@ func (o *Orchestrator) becomeReady(inst *instance) {
 		o.actLater(inst, inspectAfter, inspectReady)
 		inst.health.readyAt = time.Now()
 		if o.shutdown.phase == running {
-			o.startChecks(inst)
-			o.startWatchdog(inst)
+			o.startMonitoring(inst)
 		}
 	}
 	o.apply(inst, lifecycle.BecameReady)
-	if inst.process.reloadDue {
-		inst.process.reloadDue = false
-		o.sendReloadSignal(inst)
-	}
+	o.sendDueReloadSignal(inst)
 	o.awaitMinReady(inst)
 }
 
@@ -134,7 +130,16 @@ func (o *Orchestrator) onTimer(m timerFired) {
 	case m.kind == notifyTimer:
 		timeout := inst.timer.readyLimit.Round(time.Millisecond)
 		o.readyTimedOut(inst, timeout, "no READY=1 came")
+	case m.kind == announcedTimer:
+		o.announcedTooLate(inst)
 	case m.kind == killTimer:
 		inst.stopTimer() // advance then stops its dependencies
 	}
+}
+
+// announcedTooLate stops a process that has announced its stop and has not ended.
+func (o *Orchestrator) announcedTooLate(inst *instance) {
+	limit := inst.notified.stop.limit.Round(time.Millisecond)
+	o.becomeUnhealthy(inst, fmt.Sprintf(
+		"it announced its stop with STOPPING=1 and did not end within %v", limit))
 }

@@ -22,6 +22,10 @@ func (o *Orchestrator) sendReloadSignal(inst *instance) {
 	case lifecycle.Starting:
 		p.reloadDue = true
 	case lifecycle.Ready:
+		if !inst.goesOn() {
+			p.reloadDue = true
+			return
+		}
 		wait := handlerDelay - time.Since(p.spawned)
 		switch {
 		case sig == 0:
@@ -30,6 +34,14 @@ func (o *Orchestrator) sendReloadSignal(inst *instance) {
 		default:
 			o.opt.Processes.Reload(p.id, sig)
 		}
+	}
+}
+
+// sendDueReloadSignal sends the reload_signal that waited until the process is ready.
+func (o *Orchestrator) sendDueReloadSignal(inst *instance) {
+	if inst.process.reloadDue {
+		inst.process.reloadDue = false
+		o.sendReloadSignal(inst)
 	}
 }
 

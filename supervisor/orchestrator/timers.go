@@ -10,10 +10,11 @@ import (
 type timerKind uint8
 
 const (
-	restartTimer timerKind = iota
-	stepTimer              // the timeout of a step of the stop sequence
-	notifyTimer            // the timeout of a ready block with notify
-	killTimer              // see killPatience
+	restartTimer   timerKind = iota
+	stepTimer                // the timeout of a step of the stop sequence
+	notifyTimer              // the timeout of a ready block with notify
+	killTimer                // see killPatience
+	announcedTimer           // the time that a process has to end after STOPPING=1
 )
 
 // delayedKind says what is done with a process after a delay.
@@ -53,13 +54,13 @@ type (
 )
 
 // startTimer starts the timer of an instance. It replaces the one that runs. A step of the stop
-// sequence and a ready block are limits for the child, so they do not count pauses.
+// sequence, an announced stop and a ready block are limits for the child: they do not count pauses.
 func (o *Orchestrator) startTimer(inst *instance, kind timerKind, d time.Duration) {
 	inst.stopTimer()
 	m := timerFired{inst, inst.timer.generation, kind}
 	fire := func() { o.mail.Put(m) }
 	switch kind {
-	case stepTimer, notifyTimer:
+	case stepTimer, notifyTimer, announcedTimer:
 		t := o.clock.AfterFunc(d, fire)
 		inst.timer.stop, inst.timer.left = t.Stop, t.Left
 	default:
