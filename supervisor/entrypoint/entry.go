@@ -1,4 +1,4 @@
-// Package entrypoint records how the process that started us left our signals,
+// Package entrypoint records which signals the parent process left ignored or blocked,
 // before Go's runtime installs its own handlers.
 //
 // It works only where the linker puts the program's entry point here

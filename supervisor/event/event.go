@@ -17,7 +17,7 @@ type Event interface {
 // Sink takes events. Emit never blocks, and any goroutine may call it.
 type Sink interface{ Emit(Event) }
 
-// Record is what an event tells a log: a constant message, and its values as pairs of a key
+// Record is an event as a log has it: a constant message, and its values as pairs of a key
 // and a value. Keys and messages are stable, because scripts and dashboards search for them.
 type Record struct {
 	Level   Level

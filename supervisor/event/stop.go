@@ -64,7 +64,7 @@ type SignalSent struct {
 	Step    int // of the stop sequence, from 1; 0: outside it, as SIGCONT for a stopped child
 }
 
-// Record implements [Event]. The signal to a child is told once, not for each descendant.
+// Record implements [Event]. A signal to a child is logged once, not for each descendant.
 func (e SignalSent) Record() Record {
 	f := []any{"child", e.Child}
 	if e.Orphan != "" {

@@ -1,5 +1,5 @@
-// Package fdledger records the descriptors that the supervisor has open, tells which descriptors
-// a child closed and which it leaked, and judges the stop by both.
+// Package fdledger records the descriptors that the supervisor has open, determines which
+// descriptors a child closed and which it leaked, and judges the stop by both.
 package fdledger
 
 import (

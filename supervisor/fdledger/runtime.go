@@ -19,8 +19,8 @@ import (
 // any goroutine.
 type Runtimes struct{ known sync.Map } // path → Runtime
 
-// Of returns the runtime of the program that a process executes. It fails if the process has
-// ended or we may not read its program. If the main thread has ended, it reads the program of
+// Of returns the runtime of the program that a process executes. It fails if the process has ended
+// or the supervisor may not read its program. If the main thread has ended, it reads the program of
 // another thread.
 func (r *Runtimes) Of(pid int) (Runtime, error) {
 	link := fmt.Sprintf("/proc/%d/exe", pid)

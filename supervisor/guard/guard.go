@@ -1,5 +1,5 @@
 // Package guard ends the supervisor if a stop is not over by its deadline. 100 ms after the
-// deadline, the guard kills all our descendants, writes the last line and exits.
+// deadline, the guard kills all descendants of the supervisor, writes the last line and exits.
 //
 // The guard is one goroutine on a thread of its own, which exists before the first child. It needs
 // nothing from the process loop or the orchestrator: it reads the process tree from /proc, and

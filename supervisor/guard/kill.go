@@ -14,9 +14,9 @@ const (
 	killInterval  = 2 * time.Millisecond // between two passes of SIGKILL
 )
 
-// killTree kills all our descendants and counts them in t. It returns once none is left, and at end
-// at the latest. SIGSTOP comes first, until a pass finds no new process: killing alone never ends
-// while a process forks faster than it is killed.
+// killTree kills all descendants of the supervisor and counts them in t. It returns once none is
+// left, and at end at the latest. SIGSTOP comes first, until a pass finds no new process: killing
+// alone never ends while a process forks faster than it is killed.
 func killTree(t *totals, now, end time.Time) {
 	freeDescriptor()
 	stopEnd := now.Add(end.Sub(now) / 3)
@@ -36,7 +36,7 @@ func killTree(t *totals, now, end time.Time) {
 	}
 	for time.Now().Before(end) {
 		found := false
-		walk(end, func(pid int) { // its children become ours and are found in the next pass
+		walk(end, func(pid int) { // the next pass finds its children, which are then adopted
 			found = true
 			if signal(pid, unix.SIGKILL) == nil {
 				t.addKill(pid)
@@ -62,8 +62,8 @@ func killChildren(t *totals, end time.Time) {
 	}
 }
 
-// walk visits each living descendant of ours, parents first. It ends early at end. It reads only
-// /proc.
+// walk visits each living descendant of the supervisor, parents first. It ends early at end. It
+// reads only /proc.
 func walk(end time.Time, visit func(pid int)) {
 	self := os.Getpid()
 	seen := map[int]bool{self: true}
@@ -118,7 +118,7 @@ func signal(pid int, sig unix.Signal) error {
 	return unix.PidfdSendSignal(fd, sig, nil, 0)
 }
 
-// maxAncestors bounds the way from a process to us.
+// maxAncestors bounds the way from a process to the supervisor.
 const maxAncestors = 10_000
 
 func isDescendant(pid int) bool {
@@ -136,7 +136,7 @@ func isDescendant(pid int) bool {
 	return false
 }
 
-// reap collects every status that is available, and reports whether we have a child that has not
+// reap collects every status that is available, and reports whether there is a child that has not
 // ended.
 func reap(t *totals) bool {
 	for {
@@ -155,7 +155,7 @@ func reap(t *totals) bool {
 }
 
 // freeDescriptor makes sure that a file of /proc can be opened. If all descriptors are in use, it
-// closes our standard input.
+// closes the supervisor's standard input.
 func freeDescriptor() {
 	fd, err := unix.Open("/proc/self/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	switch err {

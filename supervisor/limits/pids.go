@@ -1,5 +1,6 @@
-// Package limits reads how many processes, threads and descriptors the kernel allows us, creates
-// the threads that we need before the first child, and names the resource that a spawn lacked.
+// Package limits reads how many processes, threads and descriptors the kernel allows the
+// supervisor, creates the threads that the supervisor needs before the first child, and names the
+// resource that a spawn lacked.
 package limits
 
 import (
@@ -16,7 +17,8 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// Limit is a limit on the number of processes that applies to us. Threads count as processes.
+// Limit is a limit on the number of processes that applies to the supervisor. Threads count as
+// processes.
 type Limit struct {
 	Max   int
 	Used  int    // also by others; -1 if it cannot be read
@@ -30,7 +32,7 @@ func (l *Limit) String() string {
 	return fmt.Sprintf("%s is %d, %d are in use", l.Where, l.Max, l.Used)
 }
 
-// free returns how many processes the limit allows us, including our own threads.
+// free returns how many processes the limit allows, including the supervisor's own threads.
 func (l *Limit) free(own int) int {
 	if l.Used < 0 {
 		return l.Max
@@ -38,8 +40,8 @@ func (l *Limit) free(own int) int {
 	return max(l.Max-l.Used, 0) + own
 }
 
-// FreeProcesses returns how many threads and processes we can have, including those that exist, and
-// the limit that allows the fewest. tightest is nil if there is no limit.
+// FreeProcesses returns how many threads and processes the supervisor can have, including its own
+// threads, and the limit that allows the fewest. tightest is nil if there is no limit.
 func FreeProcesses() (free int, tightest *Limit) {
 	free = math.MaxInt
 	limits := pidLimits()
@@ -64,10 +66,10 @@ func pidLimits() []Limit {
 	return limits
 }
 
-// cgroupLimits reads the pids controller of our control group and of its ancestors up to the root
-// of the mount; all these limits apply. Version 1 has a tree for each controller, version 2 has one
-// tree (cgroups(7)). In a container the path can be that of the host although the mount starts at
-// our group, so names that do not exist are skipped.
+// cgroupLimits reads the pids controller of the supervisor's control group and of its ancestors up
+// to the root of the mount; all these limits apply. Version 1 has a tree for each controller,
+// version 2 has one tree (cgroups(7)). In a container the path can be that of the host although the
+// mount starts at this group, so names that do not exist are skipped.
 func cgroupLimits(cgroups, mounts string) (limits []Limit) {
 	for line := range strings.Lines(cgroups) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -123,8 +125,8 @@ func readNumber(name string) (int, error) {
 // a file of each process, which is not worth it for a limit that is not tight.
 const maxUserLimit = 1024
 
-// userLimit returns RLIMIT_NPROC, unless we are exempt: as root in the initial user namespace, or
-// with CAP_SYS_RESOURCE or CAP_SYS_ADMIN there (setrlimit(2)).
+// userLimit returns RLIMIT_NPROC, unless the supervisor is exempt: as root in the initial user
+// namespace, or with CAP_SYS_RESOURCE or CAP_SYS_ADMIN there (setrlimit(2)).
 func userLimit() (Limit, bool) {
 	var r unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NPROC, &r) != nil || r.Cur > maxUserLimit {

@@ -21,7 +21,7 @@ const (
 	runtimeThreads = 4 // sysmon, the template thread, signal_recv, the poller
 	loopThread     = 1 // the process loop is locked to its thread
 	guardThread    = 1 // the last guard is locked to its thread
-	streamWriters  = 2 // of our standard output and standard error
+	streamWriters  = 2 // of the supervisor's standard output and standard error
 	actors         = 2 // the orchestrator; and a reload, the report, or the guard's last line
 )
 
@@ -100,7 +100,7 @@ func Reserve(extra ThreadNeeds) (*Reservation, error) {
 	return r, nil
 }
 
-// Spawned tells the reservation that a child was spawned.
+// Spawned must be called after each spawn. The first call can start the creation of threads.
 func (r *Reservation) Spawned() {
 	if r == nil || r.done == nil {
 		return

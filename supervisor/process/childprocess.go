@@ -24,7 +24,7 @@ type childProcess struct {
 	scope     lifecycle.Scope
 	traceFrom event.Proof // Exact: traced from its first instruction on
 	sockets   []procfs.FD // inherited, of the listen blocks
-	terminal  bool        // its process group is in the foreground of our terminal
+	terminal  bool        // its process group is in the foreground of the supervisor's terminal
 
 	phase  phase.Phase
 	exited Exited // how the main process ended; the zero value before

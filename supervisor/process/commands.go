@@ -72,7 +72,7 @@ func (l *Loop) Reload(id ID, sig unix.Signal) {
 	})
 }
 
-// MarkReady tells that a child process is ready. Its program has installed its signal handlers
+// MarkReady records that a child process is ready. Its program has installed its signal handlers
 // then.
 func (l *Loop) MarkReady(id ID) {
 	l.commands.Put(func() {

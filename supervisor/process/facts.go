@@ -20,18 +20,18 @@ type ID uint64
 type Fact interface{ fact() }
 
 type (
-	// Spawned tells that the process has a pid.
+	// Spawned reports that the process has a pid.
 	Spawned struct {
 		Process ID
 		Pid     int
 		At      time.Time
 	}
-	// SpawnFailed tells that the process does not exist. It is the last fact of a process.
+	// SpawnFailed reports that the process does not exist. It is the last fact of a process.
 	SpawnFailed struct {
 		Process ID
 		Err     error
 	}
-	// Signalled tells that a signal was sent to a process, or that it could not be sent.
+	// Signalled reports that a signal was sent to a process, or that it could not be sent.
 	Signalled struct {
 		Process ID
 		Pid     int
@@ -42,13 +42,13 @@ type (
 		Step       int
 		Err        error
 	}
-	// Withheld tells that a signal of [Loop.Reload] was not sent: it would end the main process.
+	// Withheld reports that a signal of [Loop.Reload] was not sent: it would end the main process.
 	Withheld struct {
 		Process ID
 		Pid     int
 		Signal  unix.Signal
 	}
-	// Exited tells that the main process was reaped. Without survivors it is the last
+	// Exited reports that the main process was reaped. Without survivors it is the last
 	// fact of a process; else TreeEnded is.
 	Exited struct {
 		Process ID
@@ -65,12 +65,12 @@ type (
 		Untraced              int // descendants beyond the limit, which were not traced
 		Survivors             []Survivor
 	}
-	// TreeEnded tells that all processes of a process tree are reaped. It is the last fact
+	// TreeEnded reports that all processes of a process tree are reaped. It is the last fact
 	// with the ID of a process with survivors. DescendantEnded of a descendant can follow:
 	// the next process does not wait for the fd scans and the search for holders that it
 	// needs. It comes before OrphanCleanupDone.
 	TreeEnded struct{ Process ID }
-	// MainChanged tells that a main process ended, and that its successor is the main
+	// MainChanged reports that a main process ended, and that its successor is the main
 	// process now (sd_notify(3), MAINPID).
 	MainChanged struct {
 		Process ID
@@ -78,7 +78,7 @@ type (
 		Exit    event.Exit
 		Pid     int
 	}
-	// DescendantEnded tells that an observed descendant or orphan ended. OrphanReaped tells
+	// DescendantEnded reports that an observed descendant or orphan ended. OrphanReaped reports
 	// that its status was collected, and can come earlier.
 	DescendantEnded struct {
 		Child    string // the instance; empty if it is unknown
@@ -92,7 +92,7 @@ type (
 		Lifetime time.Duration // since its first scan
 		FDs      FDResult
 	}
-	// Diagnosed tells what a process does while its stop takes long.
+	// Diagnosed reports what a process does while its stop takes long.
 	Diagnosed struct {
 		Process     ID
 		Pid         int
@@ -101,7 +101,7 @@ type (
 		CPU         time.Duration // since the first signal
 		Threads     []string      // a description of each thread, of descendants too
 	}
-	// Inspected tells the open descriptors of a process that is ready.
+	// Inspected has the open descriptors of a process that is ready.
 	Inspected struct {
 		Process     ID
 		Pid         int
@@ -109,21 +109,21 @@ type (
 		Disposition string // of the stop signal; empty if it is unknown
 		FDs         []procfs.FD
 	}
-	// OrphanSignalled tells that the orphan cleanup signalled an adopted process.
+	// OrphanSignalled reports that the orphan cleanup signalled an adopted process.
 	OrphanSignalled struct {
 		Pid     int
 		Command string
 		Signal  unix.Signal
 		Step    int
 	}
-	// OrphanReaped tells that an adopted process ended.
+	// OrphanReaped reports that an adopted process ended.
 	OrphanReaped struct {
 		Child   string // the instance of its process tree; empty if it is unknown
 		Pid     int
 		Command string
 		Exit    event.Exit
 	}
-	// OrphanCleanupDone tells that the orphan cleanup is over.
+	// OrphanCleanupDone reports that the orphan cleanup is over.
 	OrphanCleanupDone struct{ Left []procfs.Stat } // processes that are still below the supervisor
 )
 

@@ -192,12 +192,12 @@ func (m scannedProcess) liveThread() int {
 	return m.stat.Pid
 }
 
-// PTRACE_SEIZE waits while a thread of the process is in execve(2), which can take forever: another
-// tracer may keep a sibling stopped, or a file system may not answer. The loop must not wait. So an
-// fd scan, which runs on a worker, waits a short time for such a thread. It records a process whose
-// execve does not end, and the loop does not trace that one. If a thread enters execve between the
-// check and PTRACE_SEIZE, the loop may wait for ever. Package guard then ends the stop at its
-// deadline.
+// PTRACE_SEIZE waits while a thread of the process is in execve(2), which may never return:
+// another tracer may keep a sibling stopped, or a file system may not answer. The loop must not
+// wait. So an fd scan, which runs on a worker, waits a short time for such a thread. It records a
+// process whose execve does not end, and the loop does not trace that one. If a thread enters
+// execve between the check and PTRACE_SEIZE, the loop may wait without a limit. Package guard then
+// ends the stop at its deadline.
 const (
 	execveLimit = 50 * time.Millisecond // for all processes of a scan
 	execvePoll  = time.Millisecond

@@ -6,7 +6,7 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// A mark tells the process tree of an adopted process after its parent has ended: the kernel
+// A mark identifies the process tree of an adopted process after its parent has ended: the kernel
 // keeps no other trace. The mark is the soft limit RLIMIT_LOCKS, which Linux has ignored since
 // 2.4.25 (getrlimit(2)). Every process inherits it over fork, execve, setuid, setsid, an empty
 // environment and closed descriptors, and every process can read it. Only a program that sets

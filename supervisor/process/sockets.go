@@ -32,7 +32,7 @@ func (s *socketCache) listedSince(part int, t time.Time) map[uint64]sockdiag.Soc
 }
 
 // maxSocketAge is the highest age of a listing that names the sockets before a stop. At an exit
-// stop the listing has to be of that time, since it tells the unread bytes.
+// stop the listing has to be of that time, since it has the unread bytes.
 const maxSocketAge = 100 * time.Millisecond
 
 // recently returns the time maxSocketAge ago.

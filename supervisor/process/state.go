@@ -89,7 +89,7 @@ type outbox struct {
 type registry struct {
 	processes map[ID]*childProcess
 	byPid     map[int]*childProcess // by the pid of a main process that is not reaped
-	terminal  bool                  // a child process has, or had, our terminal
+	terminal  bool                  // a child process has, or had, the supervisor's terminal
 }
 
 func newRegistry() registry {
@@ -166,7 +166,7 @@ type tracing struct {
 	orphanSet   traceSet // of the orphans without a known process tree
 	// orphanSockets are the sockets of these orphans.
 	orphanSockets treeSockets
-	privileged    bool // we have CAP_SYS_PTRACE
+	privileged    bool // the supervisor has CAP_SYS_PTRACE
 	// perform is performAction, and tryReportExit is reportExit. They are fields because both
 	// functions call handleEvent, and the files of the package form no cycle.
 	//

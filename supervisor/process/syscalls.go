@@ -25,7 +25,7 @@ type siginfo struct {
 func (i *siginfo) dead() bool { return i.Code >= 1 && i.Code <= 3 }
 
 // waitid returns the pid, which the function of x/sys does not. It never waits (WNOHANG), so
-// the raw call is safe: Go's scheduler is not told of it.
+// the raw call is safe: Go's scheduler does not see it.
 func waitid(kind, id int, info *siginfo, options int) error {
 	_, _, e := unix.RawSyscall6(unix.SYS_WAITID, uintptr(kind), uintptr(id),
 		uintptr(unsafe.Pointer(info)), uintptr(options|unix.WNOHANG), 0, 0)

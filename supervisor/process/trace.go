@@ -21,7 +21,7 @@ func (l *Loop) handlePtraceStop(tid int, status unix.WaitStatus) {
 	l.handleEvent(o, e, stopCause{tid: tid, sig: sig})
 }
 
-// stopEvent returns the event of a ptrace stop, and records what the stop tells. The signal, if
+// stopEvent returns the event of a ptrace stop, and records the facts of the stop. The signal, if
 // there is one, is to be delivered to the thread.
 func (l *Loop) stopEvent(o *observed, tid int, status unix.WaitStatus) (proof.Event, unix.Signal) {
 	const systemCall = unix.SIGTRAP | 0x80 // PTRACE_O_TRACESYSGOOD

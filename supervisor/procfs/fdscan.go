@@ -33,7 +33,8 @@ const maxDeviceInfo = 1024
 // empty, or cannot be read.
 //
 // ReadFDs opens no file of the process and asks no file system that the process may serve itself,
-// as with FUSE: that would block us. The caller needs PTRACE_MODE_READ_FSCREDS (proc_pid_fd(5)).
+// as with FUSE: that would block the supervisor. The caller needs PTRACE_MODE_READ_FSCREDS
+// (proc_pid_fd(5)).
 func ReadFDs(pid, tid int) ([]FD, error) { return ReadFDsUntil(pid, tid, nil) }
 
 // ReadFDsUntil is [ReadFDs] until over returns true. Then the error is ErrScanAborted, and the
@@ -116,7 +117,7 @@ func readFDs(dir string, over func(read int) bool) ([]FD, error) {
 	return fds, err
 }
 
-// needsInfo reports whether the fdinfo of f has something that we use.
+// needsInfo reports whether the fdinfo of f has something that the supervisor uses.
 func (f FD) needsInfo() bool {
 	switch f.Kind {
 	case "file":

@@ -22,9 +22,9 @@ const maxHolderTime = 100 * time.Millisecond
 
 // FindHolders returns, by index in leaked, another process that has open what a process leaked: the
 // same socket or pipe, or the same file, which the other process may have opened itself. It skips
-// the processes of except, which are about to end, and processes whose tables we may not read. It
-// skips standard streams and devices, since every process may have /dev/null open. It ends early
-// after 100 ms, or once ctx ends.
+// the processes of except, which are about to end, and processes whose tables the supervisor may
+// not read. It skips standard streams and devices, since every process may have /dev/null open. It
+// ends early after 100 ms, or once ctx ends.
 func FindHolders(ctx context.Context, leaked []FD, except []int) map[int]Holder {
 	ctx, cancel := context.WithTimeout(ctx, maxHolderTime)
 	defer cancel()

@@ -39,9 +39,9 @@ func parseFileLocks(limits []byte) (uint64, error) {
 	return n, nil
 }
 
-// LastPid returns the pid that the kernel assigned last in our pid namespace: the last field of
-// /proc/loadavg (proc_loadavg(5)). It returns 0 if the file cannot be read. Pids are assigned in
-// ascending order, and start again after pid_max.
+// LastPid returns the pid that the kernel assigned last in the supervisor's pid namespace: the last
+// field of /proc/loadavg (proc_loadavg(5)). It returns 0 if the file cannot be read. Pids are
+// assigned in ascending order, and start again after pid_max.
 func LastPid() int {
 	fd, err := unix.Open("/proc/loadavg", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

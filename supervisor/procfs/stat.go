@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stat is the part of /proc/PID/stat that we use (proc_pid_stat(5)).
+// Stat is the part of /proc/PID/stat that the supervisor uses (proc_pid_stat(5)).
 type Stat struct {
 	Pid     int
 	Comm    string // at most 15 bytes, also of a zombie; untrusted
@@ -123,7 +123,7 @@ func (s Stat) Stopped() bool { return s.State == 'T' }
 // Executed reports whether the process has executed a program since it was forked.
 func (s Stat) Executed() bool { return s.Flags&pfForkNoExec == 0 }
 
-// Uptime returns the time since boot in clock ticks (10 ms), in our time namespace
+// Uptime returns the time since boot in clock ticks (10 ms), in the supervisor's time namespace
 // (time_namespaces(7)). [Stat.StartTime] has the same clock.
 func Uptime() (uint64, error) {
 	var t unix.Timespec

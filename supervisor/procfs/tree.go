@@ -61,7 +61,7 @@ func IsWaiting(pid int) bool {
 }
 
 // HasFewFDs reports whether a process is known to have one thread, no children, and at most so many
-// descriptors. The size of the fd directory tells their number, since Linux 6.2 (proc_fd_getattr,
+// descriptors. The size of the fd directory is their number, since Linux 6.2 (proc_fd_getattr,
 // fs/proc/fd.c).
 func HasFewFDs(pid, fds int) bool {
 	dir := "/proc/" + strconv.Itoa(pid)

@@ -9,9 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// List returns the sockets of our network namespace by inode: TCP and UDP in every state but
-// time-wait, unix, netlink, packet and raw sockets. A TCP or netlink socket that is neither bound
-// nor connected is in none of the kernel's lists. An error says that a part is missing.
+// List returns the sockets of the supervisor's network namespace by inode: TCP and UDP in every
+// state but time-wait, unix, netlink, packet and raw sockets. A TCP or netlink socket that is
+// neither bound nor connected is in none of the kernel's lists. An error says that a part is
+// missing.
 func List() (map[uint64]Socket, error) {
 	all := map[uint64]Socket{}
 	var errs []error
@@ -84,8 +85,8 @@ func InPart(protocol string, part int) bool {
 }
 
 // ListForeign returns the sockets of the network namespace of a process. The result is empty if
-// that is our own namespace. sock_diag has no request for another namespace, so the files of
-// /proc/PID/net are read. No two sockets of a machine have the same inode.
+// that is the supervisor's own namespace. sock_diag has no request for another namespace, so the
+// files of /proc/PID/net are read. No two sockets of a machine have the same inode.
 func ListForeign(pid int) (map[uint64]Socket, error) {
 	sockets := map[uint64]Socket{}
 	own, err := os.Readlink("/proc/self/ns/net")
@@ -100,7 +101,7 @@ func ListForeign(pid int) (map[uint64]Socket, error) {
 	return sockets, readNetFiles(process, sockets, netFileNames...)
 }
 
-// Listeners returns the TCP sockets of our network namespace that listen.
+// Listeners returns the TCP sockets of the supervisor's network namespace that listen.
 func Listeners() ([]InetSocket, error) {
 	c, err := dial()
 	if err != nil {

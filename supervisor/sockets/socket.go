@@ -19,7 +19,7 @@ type socket struct {
 	config.Listen
 	fd int
 
-	// device and inode identify the file that we created for a unix socket.
+	// device and inode identify the file that the supervisor created for a unix socket.
 	device, inode uint64
 }
 
@@ -150,7 +150,8 @@ func (k *socket) target() string {
 	return "tcp " + k.TCP + " listen"
 }
 
-// ownsFile reports whether the path of a unix socket still leads to the file that we created.
+// ownsFile reports whether the path of a unix socket still leads to the file that the supervisor
+// created.
 func (k *socket) ownsFile() bool {
 	var st unix.Stat_t
 	return k.inode != 0 && unix.Lstat(k.Unix, &st) == nil &&

@@ -3,7 +3,7 @@ package proof
 import "time"
 
 // The limits of fd scans while no final stop is under way. A thread that stays in a ptrace stop
-// ignores even SIGKILL, so every stop of ours has a limit.
+// ignores even SIGKILL, so every such stop has a limit.
 const (
 	// MaxSignalDelay bounds how long a signal waits for the fd scan before it. Such a scan takes
 	// about 60 µs, but it queues for a worker when a thousand processes are stopped at once. After

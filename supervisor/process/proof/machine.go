@@ -11,8 +11,8 @@ import "time"
 type Machine struct {
 	State State
 	Data  StateData // nil if the state has no data
-	own   bool      // we reap the process, so its end is not polled in /proc
-	// privileged says that what the process executes keeps its privileges although we trace it.
+	own   bool      // the supervisor reaps the process, so its end is not polled
+	// privileged says that what the process executes keeps its privileges although it is traced.
 	privileged bool
 	budget     Budget
 }

@@ -20,7 +20,8 @@ type Result struct {
 	Runtime   fdledger.Runtime // of the program that it ran
 	// Holders are the other processes that have an fd open, by its number in After: "sh (pid 20)".
 	Holders map[int]string
-	// Sockets tells more of the sockets in After, by number. It is nil if nobody looked.
+	// Sockets has more facts about the sockets in After, by number. It is nil if they were not
+	// examined.
 	Sockets map[int]Socket
 }
 

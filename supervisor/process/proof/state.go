@@ -100,7 +100,7 @@ const (
 	AlreadyTraced       // it was forked by a traced thread; its first stop is to come
 	SampleOnly          // it is to be sampled
 	StopStarted         // it has been traced since its spawn, and its stop starts
-	KeepsPrivileges     // programs that it executes have the same privileges though we trace it
+	KeepsPrivileges     // programs that it executes have the same privileges although it is traced
 	CouldGainPrivileges // it could execute a program with more privileges
 	NewThread           // a thread stops that was not known
 	ThreadsGone         // no thread of it is traced any more

@@ -34,7 +34,7 @@ func newBarrier(name string, ledger fdledger.Registrar) (b *Barrier, childEnd in
 		return nil, 0, fmt.Errorf("cannot create a socket pair: %w", err)
 	}
 	ledger.OpenedInternal(pair[0], "socket", name+" start")
-	// Our end does not block. This call fails only for a descriptor that is closed.
+	// The supervisor's end does not block. This call fails only for a descriptor that is closed.
 	_ = unix.SetNonblock(pair[0], true)
 	file := os.NewFile(uintptr(pair[0]), "barrier")
 	return &Barrier{ledger: ledger, file: file, fd: pair[0]}, pair[1], nil

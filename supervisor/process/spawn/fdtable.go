@@ -12,15 +12,16 @@ import (
 )
 
 // UnshareTable gives the calling thread, which must be the loop's, an fd table of its own
-// (CLOSE_RANGE_UNSHARE, close_range(2)). The table has the standard streams, our end of the
-// handover, and the descriptors with which Go's runtime wakes its poller from any thread: see
-// [OpenPoller].
+// (CLOSE_RANGE_UNSHARE, close_range(2)). The table has the standard streams, the supervisor's end
+// of the handover, and the descriptors with which Go's runtime wakes its poller from any thread:
+// see [OpenPoller].
 //
 // A fork copies the table of the calling thread, and the exec of the child closes the copies one by
-// one. With a thousand children, whose pipes we read, that took longer than the rest of a spawn
-// (docs/decisions/0014). A child also cannot inherit a descriptor that this thread does not have.
+// one. With a thousand children, whose pipes the supervisor reads, that took longer than the rest
+// of a spawn (docs/decisions/0014). A child also cannot inherit a descriptor that this thread does
+// not have.
 //
-// UnshareTable fails before Linux 5.9, or if our descriptors cannot be listed. Then all threads
+// UnshareTable fails before Linux 5.9, or if the descriptors cannot be listed. Then all threads
 // share one table, and a spawn is slower.
 func (h *Handover) UnshareTable() error {
 	own, err := procfs.OwnFDs()
