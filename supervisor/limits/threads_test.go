@@ -126,12 +126,14 @@ func TestDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	first := Threads(1, 0) + spareThreads
+	further := Threads(2, 0) - Threads(1, 0) + spareThreads
 	for _, want := range []string{
-		"The minimum limit is " + strconv.Itoa(Threads(1, 0)+spareThreads+1) + "**",
-		"| supervisor, one processor | " + strconv.Itoa(Threads(1, 0)) + " |",
-		fmt.Sprintf("up to %d | %d |", maxProcs, Threads(2, 0)-Threads(1, 0)),
-		"| a child logs to a file | " + strconv.Itoa(ThreadNeeds{LogFiles: true}.Threads()) + " |",
-		"below 1,024, unless",
+		fmt.Sprintf("The minimum limit is %d**", first+1),
+		fmt.Sprintf("| supervisor with one processor | %d |", first),
+		fmt.Sprintf("(the supervisor uses %d at most) | %d |", maxProcs, further),
+		fmt.Sprintf("| any child logs to a file | %d |", ThreadNeeds{LogFiles: true}.Threads()),
+		"if it is 1,024 or less",
 	} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("docs/limits.md lacks the text %q", want)
