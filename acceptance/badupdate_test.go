@@ -49,7 +49,7 @@ os._exit(7)
 		{block("server", "exec sleep 1000"), "stop-first", true, "300ms",
 			"config rejected", "not ready within 300ms"},
 		{fmt.Sprintf("child \"server\" {\n  command = %q\n", noProgram), "overlap", false, "5s",
-			"reload halted", "exec format error"},
+			"reload halted", "it could not be spawned"},
 		{block("server", "echo inherited: true; exit 1"), "stop-first", false, "5s",
 			"reload halted", "exited with code 1"},
 		{strings.TrimSuffix(answers, "}\n"), "overlap", false, "5s",

@@ -85,15 +85,26 @@ func absolute(paths []string) ([]string, error) {
 }
 
 // load loads a configuration for a verb that starts nothing. If it has faults, they are printed,
-// the exit code is set, and the result is nil.
-func (c *cli) load(path string) (*config.Config, error) {
-	cfg, err := hclconfig.Load(
-		path, hclconfig.Options{Environ: os.Environ(), Vars: c.vars, VarFiles: c.varFiles},
-	)
+// the exit code is set, and the result is nil. Warnings are printed, unless warnings is nil.
+func (c *cli) load(path string, warnings io.Writer) (*config.Config, error) {
+	cfg, warned, err := c.read(path)
 	var faults *hclconfig.Faults
 	if errors.As(err, &faults) {
 		c.code = exitcode.Usage
 		return nil, faults.Write(c.Stderr, 0, false)
 	}
+	if err == nil && warnings != nil {
+		err = warned.Write(warnings, columns, false)
+	}
 	return cfg, err
+}
+
+// read loads a configuration and its warnings.
+func (c *cli) read(path string) (cfg *config.Config, warned *hclconfig.Faults, err error) {
+	warned = &hclconfig.Faults{}
+	cfg, err = hclconfig.Load(path, hclconfig.Options{
+		Environ: os.Environ(), Vars: c.vars, VarFiles: c.varFiles,
+		OnWarnings: func(w *hclconfig.Faults) { warned = w },
+	})
+	return cfg, warned, err
 }

@@ -25,7 +25,7 @@ Exit codes: 0 done, 2 the configuration has faults.`,
 			if err != nil {
 				return err
 			}
-			cfg, err := c.load(path)
+			cfg, err := c.load(path, c.Stderr)
 			if cfg == nil {
 				return err
 			}
@@ -35,7 +35,7 @@ Exit codes: 0 done, 2 the configuration has faults.`,
 			case from == "":
 				writeOrder(c.Stdout, cfg)
 			default:
-				old, err := c.load(from)
+				old, err := c.load(from, nil)
 				if old == nil {
 					return err
 				}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +16,8 @@ func (c *cli) validateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate",
 		Short: "Check a configuration and start nothing",
-		Long: `Check a configuration and start nothing. All faults are printed at once.
+		Long: `Check a configuration and start nothing. All faults are printed at once. A
+configuration with warnings is valid.
 
 Exit codes: 0 the configuration is valid, 2 it is not.`,
 		Args: cobra.NoArgs,
@@ -26,20 +26,21 @@ Exit codes: 0 the configuration is valid, 2 it is not.`,
 			if err != nil {
 				return err
 			}
-			cfg, err := hclconfig.Load(
-				path, hclconfig.Options{Environ: os.Environ(), Vars: c.vars, VarFiles: c.varFiles},
-			)
+			cfg, warned, err := c.read(path)
 			if err != nil {
 				c.code = exitcode.Usage
 			}
 			if asJSON {
-				return c.validity(path, err)
+				return c.validity(path, warned, err)
 			}
 			var faults *hclconfig.Faults
 			if errors.As(err, &faults) {
 				return faults.Write(c.Stderr, 0, false)
 			}
 			if err != nil {
+				return err
+			}
+			if err := warned.Write(c.Stderr, columns, false); err != nil {
 				return err
 			}
 			fmt.Fprintf(
@@ -58,11 +59,11 @@ Exit codes: 0 the configuration is valid, 2 it is not.`,
 }
 
 // validity prints the diagnostics for an editor, in the format of terraform validate -json.
-func (c *cli) validity(path string, err error) error {
+func (c *cli) validity(path string, warned *hclconfig.Faults, err error) error {
 	document := struct {
 		Valid       bool                   `json:"valid"`
 		Diagnostics []hclconfig.Diagnostic `json:"diagnostics"`
-	}{err == nil, []hclconfig.Diagnostic{}}
+	}{err == nil, warned.Diagnostics()}
 	var faults *hclconfig.Faults
 	switch {
 	case errors.As(err, &faults):

@@ -204,6 +204,31 @@ func TestSharedTimeout(t *testing.T) {
 			step{"reload-later 1", "SIGTERM a"},
 			step{"wait 4999ms", ""},
 			step{"wait 1ms", "SIGKILL a"})},
+		{"a removal, with a short share", configs(
+			newConfig(child("a", short)), newConfig(child("b")),
+		), append(up[:2:2],
+			step{"reload-later 1", "spawn b, SIGTERM a"},
+			step{"spawned b", "b ready"},
+			step{"wait 4999ms", ""},
+			step{"wait 1ms", "SIGKILL a"})},
+		{"a failed check", configs(newConfig(child("a", short, checkBy("1ms")))), append(up[:2:2],
+			step{"probe-fails", ""},
+			step{"wait 6s", "probe a, a check alive failed"},
+			step{"wait 11s", "probe a, a unhealthy, SIGTERM a"}, // 1 s to 3 s ago
+			step{"wait 1900ms", ""},
+			step{"wait 3s", "SIGKILL a"})},
+		{"not ready in time", configs(newConfig(child("a", short, neverReady))), []step{
+			{"spawned a", "spawn a"},
+			{"wait 1s", "a not ready, SIGTERM a"},
+			{"wait 4999ms", ""},
+			{"wait 1ms", "SIGKILL a"}}},
+		{"the old process of an overlap", configs(
+			newConfig(child("a", short, overlap)), newConfig(child("a", short, overlap, args("2"))),
+		), append(up[:2:2],
+			step{"reload-later 1", "spawn a2"},
+			step{"spawned a", "a ready, SIGTERM a"},
+			step{"wait 4999ms", ""},
+			step{"wait 1ms", "SIGKILL a"})},
 		{"a stop during a replacement", configs(
 			newConfig(child("a", short)),
 			newConfig(child("a", short, args("2"))),

@@ -2,6 +2,7 @@ package hclconfig
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ func shareDeadline(children []*childBlock, shutdown config.Shutdown) hcl.Diagnos
 		draft.Children = append(draft.Children, c.draft())
 	}
 	b := plan.NewBudget(draft)
-	diags := overBudget(children, draft, b)
+	diags := append(overBudget(children, draft, b), shortShares(children, shutdown, b)...)
 	available := shutdown.Deadline - shutdown.Reserve
 	for i, c := range children {
 		if c.timeoutGiven() || len(c.numbers) == 0 {
@@ -36,6 +37,71 @@ func shareDeadline(children []*childBlock, shutdown config.Shutdown) hcl.Diagnos
 		}
 	}
 	return diags
+}
+
+// shortShare is the shortest share of the deadline without a warning. Many programs need about a
+// second to end gracefully, and twice as much on a loaded machine.
+const shortShare = 2 * time.Second
+
+// shortShares warns about children without a kill_timeout whose share of the deadline is short. A
+// timeout that the file gives is short on purpose. Children with equal shares have one warning.
+func shortShares(
+	children []*childBlock, shutdown config.Shutdown, b plan.Budget,
+) hcl.Diagnostics {
+	var shares []time.Duration
+	names, first := map[time.Duration][]string{}, map[time.Duration]int{}
+	for i, c := range children {
+		share := b.Timeouts[i]
+		if c.timeoutGiven() || len(c.numbers) == 0 || share >= shortShare {
+			continue
+		}
+		if len(names[share]) == 0 {
+			shares, first[share] = append(shares, share), i
+		}
+		names[share] = append(names[share], c.name)
+	}
+	var diags hcl.Diagnostics
+	for _, share := range shares {
+		i := first[share]
+		w := fault(&children[i].place, "Short time to stop",
+			"In the final stop %s %v from `kill_signal` to SIGKILL, and many programs need %v. "+
+				"That is a share of the deadline of %v: %v are reserved%s%s. Raise `deadline`, "+
+				"shorten the timeouts of other children, or set a `kill_timeout` here if the time "+
+				"is enough.",
+			have(names[share]), share.Round(time.Millisecond), shortShare, shutdown.Deadline,
+			shutdown.Reserve, takenBefore(b.Longest[i]), dividedBy(b.Sharing))
+		w.Severity = hcl.DiagWarning
+		diags = diags.Append(w)
+	}
+	return diags
+}
+
+// have names children as the subject of a sentence.
+func have(names []string) string {
+	const most = 5
+	n := len(names)
+	switch {
+	case n == 1:
+		return "the child " + quote(names[0]) + " has"
+	case n > most:
+		names = append(slices.Clone(names[:most]), fmt.Sprintf("%d more", n-most))
+		n = most + 1
+	}
+	return "the children " + strings.Join(names[:n-1], ", ") + " and " + names[n-1] + " have each"
+}
+
+func takenBefore(given time.Duration) string {
+	if given == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", timeouts that the file gives take %v in its chain of dependencies", given)
+}
+
+func dividedBy(layers int) string {
+	if layers < 2 {
+		return ""
+	}
+	return fmt.Sprintf(", and %d layers of the stop order divide the rest", layers)
 }
 
 // draft is the child for the budget. A child whose instances have a fault takes part in the

@@ -27,6 +27,9 @@ type Options struct {
 	// a name in the directory belongs to the configuration. Both can be nil.
 	OnRead func(path string)
 	OnList func(dir string, matches func(name string) bool)
+
+	// OnWarnings is called with the warnings of a valid configuration if it has any. Can be nil.
+	OnWarnings func(*Faults)
 }
 
 func (o *Options) reportRead(path string) {

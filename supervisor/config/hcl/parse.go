@@ -63,7 +63,13 @@ func parse(src []byte, filename string, opt Options) (*config.Config, error) {
 	}
 	c, diags := d.decode()
 	if diags.HasErrors() {
+		diags = slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool {
+			return d.Severity == hcl.DiagWarning
+		})
 		return nil, newFaults(d.sources, diags)
+	}
+	if len(diags) > 0 && opt.OnWarnings != nil {
+		opt.OnWarnings(newFaults(d.sources, diags))
 	}
 	c.Path = path
 	return c, nil

@@ -15,6 +15,7 @@ type Budget struct {
 	Timeouts []time.Duration // of each child: its own one, or its share
 	Longest  []time.Duration // the sum of given timeouts in the longest chain through the child
 	Over     [][]int         // chains whose given timeouts alone exceed the deadline
+	Sharing  int             // the layers of the stop order that have a child with a share
 }
 
 // NewBudget divides the deadline of c, without its reserve, between the children. Children
@@ -65,10 +66,11 @@ func newBudget(nodes []stopNode, available time.Duration) Budget {
 			sharing[longest.layer[i]] = true
 		}
 	}
+	b.Sharing = len(sharing)
 	for i, n := range nodes {
 		b.Timeouts[i] = n.timeout
 		if !n.given {
-			b.Timeouts[i] = max(0, available-b.Longest[i]) / time.Duration(len(sharing))
+			b.Timeouts[i] = max(0, available-b.Longest[i]) / time.Duration(b.Sharing)
 		}
 	}
 	return b
