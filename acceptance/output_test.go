@@ -204,3 +204,51 @@ func TestEveryLostLineIsCounted(t *testing.T) {
 		t.Errorf("%d lines were read, %d are told as lost, %d in the last line", read, sum, got)
 	}
 }
+
+// TestColorsOnTerminal checks what reaches a terminal: colors of a child and of its prefix, unless
+// the environment or the configuration says otherwise, and no other escape sequence.
+func TestColorsOnTerminal(t *testing.T) {
+	const (
+		kept       = " \x1b[31mred\x1b[0m"
+		cleared    = `\x1b[2J`
+		cyan, gold = "\x1b[36m[a]\x1b[0m", "\x1b[33m[b]\x1b[0m"
+	)
+	for _, tt := range []struct {
+		name, env, logs string
+		want            []string
+		colored         bool
+	}{
+		{
+			"colors", "TERM=xterm", "",
+			[]string{cyan + kept + "\r", cyan + " " + cleared, gold}, true,
+		},
+		{"strip", "TERM=xterm", `logs { colors = "strip" }`, []string{cyan + " red", gold}, true},
+		{"json", "TERM=xterm", `logs { format = "json" }`, []string{`"\u001b[31mred"`}, true},
+		{"NO_COLOR", "NO_COLOR=1", "", []string{"[a] red", "[a] " + cleared, "[b] "}, false},
+		{"dumb", "TERM=dumb", "", []string{"[a] red", "[b] "}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			config := filepath.Join(t.TempDir(), "supervisor.hcl")
+			child := "child %q {\n command = \"printf\"\n args = [\"" +
+				`\\033[31mred\\n\\033[2J\\n` + "\"]\n%s\n%s\n}\n"
+			second := `depends_on = [{ child = "a", until = "started" }]`
+			hcl := fmt.Sprintf(child, "a", tt.logs, "") + fmt.Sprintf(child, "b", tt.logs, second)
+			if err := os.WriteFile(config, []byte(hcl), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s := atTerminal(t, "supervisor", "run", "--config", config)
+			s.cmd.Env = append(s.cmd.Env, "NO_COLOR=", tt.env)
+			s.launch()
+			s.expectExit(0)
+			got := s.output.text()
+			for _, want := range tt.want {
+				if !strings.Contains(got, want) {
+					t.Errorf("there is no %q", want)
+				}
+			}
+			if strings.Contains(got, "\x1b[2J") || strings.Contains(got, "\x1b") != tt.colored {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+}

@@ -118,7 +118,7 @@ func (a *app) openLedger() error {
 	a.relay = output.NewRelay(
 		output.Options{
 			Stdout: os.Stdout, Stderr: os.Stderr, FDs: a.ledger, Dropped: a.outputDropped,
-			Reopened: a.logReopened, Lost: &a.lostLines,
+			Reopened: a.logReopened, Lost: &a.lostLines, Color: terminalsHaveColor(),
 		},
 	)
 	if err := spawn.OpenPoller(); err != nil {

@@ -6,9 +6,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wantsColor reports whether a file gets colors: it is a terminal and NO_COLOR is not set
-// (no-color.org).
-func wantsColor(f *os.File) bool { return os.Getenv("NO_COLOR") == "" && isTerminal(f) }
+// terminalsHaveColor reports whether terminals get colors: NO_COLOR is not set (no-color.org), and
+// TERM is not that of a terminal without colors.
+func terminalsHaveColor() bool {
+	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+// wantsColor reports whether a file gets colors.
+func wantsColor(f *os.File) bool { return terminalsHaveColor() && isTerminal(f) }
 
 // isTerminal reports whether a file is a terminal.
 func isTerminal(f *os.File) bool {

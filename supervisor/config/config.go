@@ -121,6 +121,7 @@ type Check struct {
 // Logs says where the output of a child goes.
 type Logs struct {
 	Format string // text, json, raw, inherit
+	Colors string // keep, strip
 	Stdout string // stdout, stderr, none, or a path
 	Stderr string // as Stdout
 }

@@ -19,6 +19,14 @@ type Settings struct {
 	Color  bool // whether the text format has colors, for a terminal
 }
 
+// jsonWriter escapes what encoding/json leaves in strings and a terminal acts upon.
+type jsonWriter struct{ io.Writer }
+
+func (w jsonWriter) Write(p []byte) (int, error) {
+	_, err := w.Writer.Write(termtext.AppendEncoded(nil, p))
+	return len(p), err
+}
+
 // Line returns an event as the lines of a log. The result is empty if the level excludes the
 // event. It is for callers that cannot wait for a [Log].
 func Line(s Settings, e event.Event) []byte {
@@ -34,10 +42,14 @@ type logger struct {
 }
 
 func newLogger(w io.Writer, s Settings) logger {
+	out := w
+	if s.Format == "json" {
+		out = jsonWriter{w}
+	}
 	o := &hclog.LoggerOptions{
 		Name:       "supervisor",
 		Level:      hclog.LevelFromString(s.Level),
-		Output:     w,
+		Output:     out,
 		JSONFormat: s.Format == "json",
 		TimeFn:     func() time.Time { return time.Now().UTC() },
 	}

@@ -206,7 +206,7 @@ func TestLines(t *testing.T) {
 // TestUntrustedTextIsEscaped checks that no value brings an escape sequence or a line of its own
 // into the log.
 func TestUntrustedTextIsEscaped(t *testing.T) {
-	hostile := "\x1b[2J\x9b31m\u202e\r\nsupervisor: shutdown complete\x07"
+	hostile := "\x1b[2J\x9b31m\u009b\x7f\u2028\u202e\r\nsupervisor: shutdown complete\x07"
 	for _, e := range []event.Event{
 		event.Spawned{Child: hostile, Command: hostile},
 		event.OrphanReaped{Command: hostile},
@@ -231,6 +231,10 @@ func TestUntrustedTextIsEscaped(t *testing.T) {
 		if strings.ContainsAny(got, "\x1b\r\x07\u202e\u009b") || strings.Count(got, "\n") != 1 {
 			t.Errorf("%T: %q", e, got)
 		}
+	}
+	encoded := text(t, Settings{Level: "info", Format: "json"}, event.Spawned{Child: hostile})
+	if strings.ContainsAny(encoded, "\x1b\r\x07\x7f\u202e\u009b\u2028") {
+		t.Errorf("JSON: %q", encoded)
 	}
 	got := text(t, Settings{Level: "info"}, event.ConfigRejected{Diagnostics: "one\n\x1b[2Jtwo"})
 	if strings.ContainsAny(got, "\x1b") || strings.Count(got, "\n") < 2 {

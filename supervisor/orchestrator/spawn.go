@@ -45,7 +45,8 @@ func (o *Orchestrator) processSpec(inst *instance) (process.Spec, error) {
 		}
 	}
 	lines := output.Spec{
-		Instance: inst.spec.Name, Format: l.Logs.Format,
+		Instance: inst.spec.Name, Child: inst.spec.Child,
+		Format: l.Logs.Format, Colors: l.Logs.Colors,
 		Stdout: l.Logs.Stdout, Stderr: l.Logs.Stderr, UID: l.Attributes.UID,
 	}
 	if l.Ready != nil && l.Ready.Log != "" {

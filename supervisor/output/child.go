@@ -11,33 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Spec describes the output of one process of a child.
-type Spec struct {
-	Instance string
-	// Format is one of
-	//
-	//	text     `[instance] line`, control characters made visible (\x1b, \u009b)
-	//	json     one object a line: @timestamp (of the read), @module, stream, @message
-	//	raw      the bytes as they were read, control characters included
-	//	inherit  no relay: the process gets the descriptor itself
-	//
-	// A line above 64 KiB is split. Each piece but the last ends with … in text and has
-	// "partial": true in json. A last line without a newline gets one in text and json. In raw
-	// it gets one only if a line of another stream follows.
-	Format string
-	// Stdout and Stderr are the destinations: stdout, stderr, none (/dev/null) or a path. A file
-	// is created (mode 0644) if it does not exist, and appended to. A FIFO without a reader is
-	// an error.
-	Stdout, Stderr string
-	// UID is the user of the process; nil is our own. The process can open /dev/stdout and
-	// /dev/stderr all the same.
-	UID *uint32
-	// Lines, if not nil, is called with the lines of both streams before they are formatted:
-	// whole lines, or the pieces of a split line. It is called by two goroutines, which read
-	// nothing meanwhile, and must not keep the slice.
-	Lines func([]byte)
-}
-
 // A ChildOutput relays the output of one process of a child.
 type ChildOutput struct {
 	sinks   *sinkSet
@@ -140,7 +113,8 @@ func (c *ChildOutput) openPipe(name, dest string) (childEnd, error) {
 	target := c.spec.Instance + " " + name
 	c.sinks.opt.FDs.Opened(p[0], "pipe", target)
 	err = unix.SetNonblock(p[0], true)
-	st := newStream(p[0], target, s, newFormatter(c.spec.Format, c.spec.Instance, name))
+	st := newStream(p[0], target, s, newFormatter(
+		c.spec.Format, c.spec.Instance, name, c.sinks.styleOf(&c.spec, s.to)))
 	st.from.closing, st.ledger = c.closing, c.sinks.opt.FDs
 	st.observe, st.onEnd = c.recordLines, c.streamEnded
 	c.streams = append(c.streams, st)

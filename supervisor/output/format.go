@@ -32,9 +32,16 @@ const (
 
 // A formatter formats the lines of one stream. The goroutine of the stream owns it.
 type formatter struct {
-	kind string
+	kind   string
+	colors termtext.Colors
 	// head is written before each line: `[client1] ` in text, everything up to the message in json.
 	head []byte
+}
+
+// A style says what becomes of the colors of a child, and which color its prefix has.
+type style struct {
+	colors termtext.Colors
+	prefix string // an SGR sequence; empty: no color
 }
 
 // stampLayout has a fixed width: a new time overwrites the old one in head.
@@ -43,13 +50,17 @@ const (
 	stampHead   = `{"@timestamp":"`
 )
 
-func newFormatter(kind, instance, streamName string) *formatter {
-	f := &formatter{kind: kind}
+func newFormatter(kind, instance, streamName string, s style) *formatter {
+	f := &formatter{kind: kind, colors: s.colors}
 	switch kind {
 	case formatText:
-		f.head = append(f.head, '[')
+		f.head = append(f.head, s.prefix+"["...)
 		f.head = termtext.AppendText(f.head, []byte(instance))
-		f.head = append(f.head, "] "...)
+		f.head = append(f.head, ']')
+		if s.prefix != "" {
+			f.head = append(f.head, "\x1b[0m"...)
+		}
+		f.head = append(f.head, ' ')
 	case formatJSON:
 		f.head = append(f.head, stampHead+stampLayout+`","@module":"`...)
 		f.head = termtext.AppendJSON(f.head, []byte(instance))
@@ -76,14 +87,17 @@ func (f *formatter) append(dst, line []byte, end ending) []byte {
 	case formatText:
 		dst = append(dst, f.head...)
 		if end == more {
-			return append(termtext.AppendText(dst, line), "…\n"...)
+			return append(termtext.AppendColors(dst, line, f.colors), "…\n"...)
 		}
 		if n := len(line) - 1; n >= 0 && line[n] == '\r' { // CR LF ends the line
-			return append(termtext.AppendText(dst, line[:n]), "\r\n"...)
+			return append(termtext.AppendColors(dst, line[:n], f.colors), "\r\n"...)
 		}
-		return append(termtext.AppendText(dst, line), '\n')
+		return append(termtext.AppendColors(dst, line, f.colors), '\n')
 	case formatJSON:
 		dst = append(dst, f.head...)
+		if f.colors == termtext.StripColors {
+			line = termtext.WithoutColors(line)
+		}
 		dst = termtext.AppendJSON(dst, line)
 		if end == more {
 			return append(dst, "\",\"partial\":true}\n"...)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"tp0/supervisor/termtext"
@@ -27,7 +28,14 @@ func TestText(t *testing.T) {
 		{"c1", "a\u009b31m\u0080\u009f", "[c1] a\\u009b31m\\u0080\\u009f\n", newline},
 		{"beside c1", "N°1 \u00a0é", "[c1] N°1 \u00a0é\n", newline},
 		{"lone c2", "a\xc2", "[c1] a\xc2\n", newline},
-		{"invalid", "\xff\x9b\xc0\xe2\x82", "[c1] \xff\x9b\xc0\xe2\x82\n", newline},
+		{"invalid", "\xff\xc0\xe2\xa2", "[c1] \xff\xc0\xe2\xa2\n", newline},
+		{"c1 as a byte", "a\x9b31m \xe2\x82", "[c1] a\\x9b31m \xe2\\x82\n", newline},
+		{"c1 in another character", "日\u069b\U0001f61b", "[c1] 日\u069b\U0001f61b\n", newline},
+		{
+			"bidirectional marks", "\u061c\u200d\u200e\u200f\u202a\u202e\u2066\u2069\u206a",
+			"[c1] \\u061c\u200d\\u200e\\u200f\\u202a\\u202e\\u2066\\u2069\u206a\n", newline,
+		},
+		{"separators", "\u2027\u2028\u2029\u202f", "[c1] \u2027\\u2028\\u2029\u202f\n", newline},
 		{"cr lf", "dos\r", "[c1] dos\r\n", newline},
 		{"cr alone", "\r", "[c1] \r\n", newline},
 		{"cr inside", "10%\r20%\r", "[c1] 10%\\x0d20%\r\n", newline},
@@ -36,7 +44,7 @@ func TestText(t *testing.T) {
 		{"no newline", "abc", "[c1] abc\n", eof},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := newFormatter(formatText, "c1", "stdout")
+			f := newFormatter(formatText, "c1", "stdout", style{})
 			if got := string(f.append(nil, []byte(c.in), c.end)); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
@@ -45,7 +53,7 @@ func TestText(t *testing.T) {
 }
 
 func TestRaw(t *testing.T) {
-	f := newFormatter(formatRaw, "c1", "stdout")
+	f := newFormatter(formatRaw, "c1", "stdout", style{})
 	for end, want := range map[ending]string{newline: "a\x1b\n", more: "a\x1b", eof: "a\x1b"} {
 		if got := string(f.append(nil, []byte("a\x1b"), end)); got != want {
 			t.Errorf("ending %d: got %q, want %q", end, got, want)
@@ -64,11 +72,12 @@ func TestJSON(t *testing.T) {
 		{`say "\"`, `"say \"\\\""}`, newline},
 		{"a\tb\rc\x1b\x7f\n", `"a\tb\rc\u001b\u007f\n"}`, newline},
 		{"N°1 日本 \u009b", `"N°1 日本 \u009b"}`, newline},
+		{"\u202e \u2028 \u061c \u200d", `"\u202e \u2028 \u061c ` + "\u200d\"}", newline},
 		{"\xff\xe6\x97é", `"\ufffd\ufffd\ufffdé"}`, newline},
 		{"half", `"half","partial":true}`, more},
 		{"rest", `"rest"}`, eof},
 	} {
-		f := newFormatter(formatJSON, `c"1`, "stderr")
+		f := newFormatter(formatJSON, `c"1`, "stderr", style{})
 		f.stamp(now)
 		want := `{"@timestamp":"2026-01-02T02:04:05.006789Z","@module":"c\"1",` +
 			`"stream":"stderr","@message":` + c.want + "\n"
@@ -98,7 +107,10 @@ func FuzzFormats(f *testing.F) {
 		for rest := line; len(rest) > 0; {
 			c, size := utf8.DecodeRune(rest)
 			switch {
-			case c == '\t' || c == utf8.RuneError || c >= 0x20 && c < 0x7f || c > 0x9f:
+			case c == utf8.RuneError && size == 1 && rest[0] <= 0x9f:
+				fmt.Fprintf(&want, `\x%02x`, rest[0])
+			case c == '\t' || c == utf8.RuneError || c >= 0x20 && c < 0x7f || c > 0x9f &&
+				!unicode.Is(unicode.Bidi_Control, c) && c != '\u2028' && c != '\u2029':
 				want.Write(rest[:size])
 			case c < 0x80:
 				fmt.Fprintf(&want, `\x%02x`, c)
@@ -114,7 +126,7 @@ func FuzzFormats(f *testing.F) {
 		var object struct {
 			Message string `json:"@message"`
 		}
-		text := newFormatter(formatJSON, "c1", "stdout").append(nil, line, newline)
+		text := newFormatter(formatJSON, "c1", "stdout", style{}).append(nil, line, newline)
 		if err := json.Unmarshal(text, &object); err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
@@ -122,7 +134,7 @@ func FuzzFormats(f *testing.F) {
 			t.Errorf("json: got %q, want %q", object.Message, want)
 		}
 		for _, r := range string(bytes.TrimSuffix(text, []byte("\n"))) {
-			if r < 0x20 || r >= 0x7f && r <= 0x9f {
+			if r < 0x20 || r >= 0x7f && r <= 0x9f || unicode.Is(unicode.Bidi_Control, r) {
 				t.Errorf("json: %q has a control character", text)
 			}
 		}
@@ -168,7 +180,7 @@ func TestFormatAllocates(t *testing.T) {
 	}
 	dst := make([]byte, 0, 4096)
 	for _, kind := range []string{formatText, formatJSON, formatRaw} {
-		f := newFormatter(kind, "client1", "stdout")
+		f := newFormatter(kind, "client1", "stdout", style{})
 		now := time.Now()
 		if n := testing.AllocsPerRun(200, func() {
 			f.stamp(now)
@@ -186,7 +198,7 @@ func BenchmarkFormat(b *testing.B) {
 	line := numbered("m", 1)[:lineWidth-1]
 	for _, kind := range []string{formatText, formatJSON, formatRaw} {
 		b.Run(kind, func(b *testing.B) {
-			f := newFormatter(kind, "client1", "stdout")
+			f := newFormatter(kind, "client1", "stdout", style{})
 			dst := make([]byte, 0, 4096)
 			b.SetBytes(lineWidth)
 			for b.Loop() {

@@ -16,6 +16,9 @@ type Options struct {
 
 	FDs fdledger.Registrar
 
+	// Color says that terminals get colors.
+	Color bool
+
 	// Dropped is called when output for dest (stdout, stderr or a path) was not delivered, with
 	// the number of lines and bytes lost since the last call for dest. The reason is "stalled",
 	// "too slow" (lines of a closed child or of the supervisor did not fit), "not taken before

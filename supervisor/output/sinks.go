@@ -38,6 +38,7 @@ type sinkSet struct {
 
 	mu     sync.Mutex
 	sinks  []*sink              // those whose writer runs
+	colors map[string]int       // number of each child with a colored prefix
 	files  map[string]*fileSink // by path
 	closed bool                 // no further file is opened
 }
@@ -49,7 +50,7 @@ type fileSink struct {
 }
 
 func newSinkSet(opt Options) *sinkSet {
-	set := &sinkSet{opt: opt, files: make(map[string]*fileSink)}
+	set := &sinkSet{opt: opt, files: make(map[string]*fileSink), colors: make(map[string]int)}
 	out, log := number(opt.Stdout), number(opt.Stderr)
 	set.std[0] = set.startStandard(destStdout, out, opt.Stdout)
 	set.std[1] = set.std[0]

@@ -1,6 +1,7 @@
 package termtext
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"unicode/utf8"
@@ -9,37 +10,133 @@ import (
 // The functions of this file work on bytes, because all output of all children goes through
 // them.
 
-const hexDigits = "0123456789abcdef"
+const (
+	esc       = 0x1b
+	hexDigits = "0123456789abcdef"
+)
 
-// AppendText appends a line of output to dst and escapes its control characters, so that no
-// escape sequence of a child reaches a terminal: C0 apart from the tab, DEL, and C1 in its
-// UTF-8 encoding. All other bytes stay as they are, invalid UTF-8 too, unlike in [Escape].
-func AppendText(dst, line []byte) []byte {
-	for len(line) > 0 {
-		n := plainText(line)
-		dst = append(dst, line[:n]...)
-		if line = line[n:]; len(line) == 0 {
-			break
+// Colors says what becomes of the colors of a line: of the SGR sequences of ECMA-48, as ESC[31m.
+type Colors uint8
+
+// The values of Colors.
+const (
+	EscapeColors Colors = iota // they become visible, as every other escape sequence
+	KeepColors                 // they stay, for a terminal
+	StripColors                // they are removed
+)
+
+// reset ends all colors.
+const reset = "\x1b[0m"
+
+// AppendText appends a line of output to dst and escapes what a terminal or a viewer acts upon: C0
+// apart from the tab, DEL, C1 (encoded or as a single byte), marks that change the direction of the
+// text, and the separators of lines and paragraphs. All other bytes stay as they are, invalid UTF-8
+// too, unlike in [Escape].
+func AppendText(dst, line []byte) []byte { return AppendColors(dst, line, EscapeColors) }
+
+// AppendColors is [AppendText] with another treatment of colors. Colors that are kept end with the
+// line.
+func AppendColors(dst, line []byte, colors Colors) []byte {
+	done := 0 // bytes of line that are in dst
+	colored := false
+	for i := plainText(line); i < len(line); i += plainText(line[i:]) {
+		c, size := line[i], 1
+		if c == '\t' {
+			i++
+			continue
 		}
-		used := 1
-		switch c := line[0]; {
-		case c == '\t':
-			dst = append(dst, c)
-		case c < 0x20 || c == 0x7f:
+		if n := colorSize(line[i:]); n > 0 && colors != EscapeColors {
+			if colors == KeepColors {
+				colored = !isReset(line[i : i+n])
+			} else {
+				dst = append(dst, line[done:i]...)
+				done = i + n
+			}
+			i += n
+			continue
+		}
+		r := rune(c)
+		if c >= utf8.RuneSelf {
+			if r, size = utf8.DecodeRune(line[i:]); size == 1 {
+				r = rune(c) // it is not UTF-8
+			}
+			if !isActive(r) {
+				i += size
+				continue
+			}
+		}
+		dst = append(dst, line[done:i]...)
+		if size == 1 {
 			dst = append(dst, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
-		case len(line) > 1 && line[1] >= 0x80 && line[1] <= 0x9f: // c is 0xc2
-			dst = appendU(dst, line[1])
-			used = 2
-		default:
-			dst = append(dst, c)
+		} else {
+			dst = appendU(dst, r)
 		}
-		line = line[used:]
+		i += size
+		done = i
+	}
+	dst = append(dst, line[done:]...)
+	if colored {
+		dst = append(dst, reset...)
 	}
 	return dst
 }
 
+// isActive reports whether a character beyond ASCII is more than a sign to show: C1, a mark of the
+// bidirectional algorithm (Unicode Standard Annex 9), or a separator of lines or paragraphs.
+func isActive(r rune) bool {
+	switch {
+	case r <= 0x9f:
+		return true
+	case r < 0x61c:
+		return false
+	}
+	return r == 0x61c || r == 0x200e || r == 0x200f || 0x2028 <= r && r <= 0x202e ||
+		0x2066 <= r && r <= 0x2069
+}
+
+// maxColor is the largest size of an SGR sequence, in bytes.
+const maxColor = 64
+
+// colorSize returns the size of the SGR sequence at the start of line; 0 is none.
+func colorSize(line []byte) int {
+	if len(line) < 3 || line[0] != esc || line[1] != '[' {
+		return 0
+	}
+	for i, c := range line[2:min(len(line), maxColor)] {
+		switch {
+		case c == 'm':
+			return 2 + i + 1
+		case c < '0' || c > ';': // digits, colon and semicolon
+			return 0
+		}
+	}
+	return 0
+}
+
+// WithoutColors returns line without its SGR sequences.
+func WithoutColors(line []byte) []byte {
+	if bytes.IndexByte(line, esc) < 0 {
+		return line
+	}
+	plain := make([]byte, 0, len(line))
+	for i := 0; i < len(line); {
+		if n := colorSize(line[i:]); n > 0 {
+			i += n
+			continue
+		}
+		plain = append(plain, line[i])
+		i++
+	}
+	return plain
+}
+
+// isReset reports whether an SGR sequence ends all colors.
+func isReset(sequence []byte) bool {
+	return len(bytes.Trim(sequence[2:len(sequence)-1], "0")) == 0
+}
+
 // AppendJSON appends a line of output to dst as the inside of a JSON string. It escapes what
-// JSON requires, and DEL and C1. A byte that is not UTF-8 becomes U+FFFD.
+// JSON requires, DEL, and what [AppendText] escapes. A byte that is not UTF-8 becomes U+FFFD.
 func AppendJSON(dst, line []byte) []byte {
 	for len(line) > 0 {
 		n := plainJSON(line)
@@ -57,12 +154,30 @@ func AppendJSON(dst, line []byte) []byte {
 		switch {
 		case r == utf8.RuneError && size == 1:
 			dst = append(dst, `\ufffd`...)
-		case r <= 0x9f:
-			dst = appendU(dst, byte(r))
+		case isActive(r):
+			dst = appendU(dst, r)
 		default:
 			dst = append(dst, line[:size]...)
 		}
 		line = line[size:]
+	}
+	return dst
+}
+
+// AppendEncoded appends text in which JSON is encoded already, and escapes what [AppendJSON] does
+// and another encoder does not: DEL and the characters beyond ASCII.
+func AppendEncoded(dst, text []byte) []byte {
+	for len(text) > 0 {
+		r, size := rune(text[0]), 1
+		if r >= utf8.RuneSelf {
+			r, size = utf8.DecodeRune(text)
+		}
+		if r == 0x7f || r >= utf8.RuneSelf && isActive(r) {
+			dst = appendU(dst, r)
+		} else {
+			dst = append(dst, text[:size]...)
+		}
+		text = text[size:]
 	}
 	return dst
 }
@@ -79,12 +194,14 @@ func appendEscape(dst []byte, c byte) []byte {
 	case '\n':
 		return append(dst, `\n`...)
 	default:
-		return appendU(dst, c)
+		return appendU(dst, rune(c))
 	}
 }
 
-func appendU(dst []byte, c byte) []byte {
-	return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+// appendU appends the escape of a character up to U+FFFF.
+func appendU(dst []byte, r rune) []byte {
+	return append(dst, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15],
+		hexDigits[r&15])
 }
 
 // plainText and plainJSON test eight bytes in one word ("Bit Twiddling Hacks", determine if a
@@ -99,18 +216,17 @@ func below(word uint64, n byte) uint64 { return (word - ones*uint64(n)) &^ word 
 
 func equal(word uint64, c byte) uint64 { return below(word^ones*uint64(c), 1) }
 
-// plainText returns how many bytes at the start of line are neither control characters nor
-// 0xc2, the first byte of an encoded C1.
+// plainText returns how many bytes at the start of line are ASCII without control characters.
 func plainText(line []byte) int {
 	i := 0
 	for ; len(line)-i >= 8; i += 8 {
 		w := binary.LittleEndian.Uint64(line[i:])
-		if hit := below(w, 0x20) | equal(w, 0x7f) | equal(w, 0xc2); hit != 0 {
+		if hit := below(w, 0x20) | equal(w, 0x7f) | w&highs; hit != 0 {
 			return i + bits.TrailingZeros64(hit)/8
 		}
 	}
 	for ; i < len(line); i++ {
-		if c := line[i]; c < 0x20 || c == 0x7f || c == 0xc2 {
+		if c := line[i]; c < 0x20 || c >= 0x7f {
 			break
 		}
 	}

@@ -3,6 +3,7 @@ package termtext
 import (
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -62,4 +63,37 @@ func FuzzEscape(f *testing.F) {
 	})
 }
 
-func isControl(r rune) bool { return r != '\t' && r < 0x20 || r >= 0x7f && r <= 0x9f }
+func isControl(r rune) bool {
+	return r != '\t' && r < 0x20 || r >= 0x7f && r <= 0x9f || unicode.Is(unicode.Bidi_Control, r) ||
+		r == '\u2028' || r == '\u2029'
+}
+
+func TestAppendColors(t *testing.T) {
+	ones90 := strings.Repeat("1", 90)
+	for _, tt := range []struct{ name, in, keep, strip string }{
+		{"none", "a", "a", "a"},
+		{"ended", "\x1b[31mred\x1b[0m b", "\x1b[31mred\x1b[0m b", "red b"},
+		{"ended by nothing", "\x1b[1;38:5:9mx\x1b[m", "\x1b[1;38:5:9mx\x1b[m", "x"},
+		{"open", "\x1b[31mred", "\x1b[31mred\x1b[0m", "red"},
+		{"again", "\x1b[31ma\x1b[0m\x1b[32m", "\x1b[31ma\x1b[0m\x1b[32m\x1b[0m", "a"},
+		{"reset and a color", "\x1b[0;31ma", "\x1b[0;31ma\x1b[0m", "a"},
+		{"cursor", "\x1b[2J\x1b[31;5H", `\x1b[2J\x1b[31;5H`, `\x1b[2J\x1b[31;5H`},
+		{"private", "\x1b[?25m\x1b[>4m", `\x1b[?25m\x1b[>4m`, `\x1b[?25m\x1b[>4m`},
+		{"title", "\x1b]0;x\a", `\x1b]0;x\x07`, `\x1b]0;x\x07`},
+		{"C1", "\u009b31m\x9b31m", `\u009b31m\x9b31m`, `\u009b31m\x9b31m`},
+		{"cut", "a\x1b[31", `a\x1b[31`, `a\x1b[31`},
+		{"too long", "\x1b[" + ones90 + "m", `\x1b[` + ones90 + "m", `\x1b[` + ones90 + "m"},
+		{"within another", "\x1b\x1b[31mx", `\x1b` + "\x1b[31mx\x1b[0m", `\x1bx`},
+	} {
+		if got := string(AppendColors(nil, []byte(tt.in), KeepColors)); got != tt.keep {
+			t.Errorf("%s: kept %q, want %q", tt.name, got, tt.keep)
+		}
+		if got := string(AppendColors(nil, []byte(tt.in), StripColors)); got != tt.strip {
+			t.Errorf("%s: stripped %q, want %q", tt.name, got, tt.strip)
+		}
+		plain := string(AppendText(nil, WithoutColors([]byte(tt.in))))
+		if plain != tt.strip {
+			t.Errorf("%s: without colors %q, want %q", tt.name, plain, tt.strip)
+		}
+	}
+}

@@ -37,6 +37,11 @@ var childSchema = block[childValues]{
 					"`text` writes the name of the instance before each line. `json` writes an "+
 						"object for each line. `raw` writes the lines unchanged. `inherit` gives "+
 						"the supervisor's own descriptor to the child, so a file is not possible."),
+				field("colors", func(v *childValues) *string { return &v.launch.Logs.Colors },
+					oneOf("keep", "strip"), `"strip"`,
+					"`keep` passes the [colors of the child](output.md#colors) on to a terminal. "+
+						"In files and pipes they are visible as `\\x1b[31m`. `strip` removes "+
+						"them, also in `json`."),
 				field("stdout", func(v *childValues) *string { return &v.launch.Logs.Stdout },
 					sinkKind, `"/var/log/server.log"`,
 					"Where standard output goes. The path of a file is relative to `cwd`. The "+

@@ -107,7 +107,7 @@ func TestContractExample(t *testing.T) {
 	wd, err := os.Getwd()
 	must(t, err)
 	base := []string{"EMPTY=", "HOME=/root", "PATH=" + filepath.Join(dir, "bin")}
-	logs := config.Logs{Format: "text", Stdout: "stdout", Stderr: "stdout"}
+	logs := config.Logs{Format: "text", Colors: "keep", Stdout: "stdout", Stderr: "stdout"}
 	restart := config.Restart{On: "failure", Attempts: 5, Interval: time.Minute,
 		Delay: 200 * time.Millisecond, MaxDelay: 30 * time.Second}
 	policy := config.Policy{KillSignal: syscall.SIGTERM, KillTimeout: 5 * time.Second,
@@ -302,10 +302,12 @@ func TestLaunchValues(t *testing.T) {
 		"log file relative to cwd": {
 			`cwd = "` + sub + `"` + "\nlogs {\n stdout = \"./x.log\"\n stderr = \"none\"\n}",
 			func(i *config.Instance) any { return i.Launch.Logs },
-			config.Logs{Format: "text", Stdout: filepath.Join(sub, "x.log"), Stderr: "none"}},
+			config.Logs{
+				Format: "text", Colors: "keep", Stdout: filepath.Join(sub, "x.log"), Stderr: "none",
+			}},
 		"inherit none": {"logs {\n format = \"inherit\"\n stderr = \"none\"\n}",
 			func(i *config.Instance) any { return i.Launch.Logs },
-			config.Logs{Format: "inherit", Stdout: "stdout", Stderr: "none"}},
+			config.Logs{Format: "inherit", Colors: "keep", Stdout: "stdout", Stderr: "none"}},
 		"IPv6 address": {"ready {\n tcp = \"[fe80::1%eth0]:80\"\n}",
 			func(i *config.Instance) any { return i.Launch.Ready.TCP }, "[fe80::1%eth0]:80"},
 	} {

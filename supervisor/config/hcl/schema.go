@@ -123,7 +123,10 @@ func defaultChild() childValues {
 		ready:    config.Ready{Timeout: 5 * time.Second},
 		strategy: config.StopFirst,
 		launch: config.Launch{
-			Logs: config.Logs{Format: "text", Stdout: config.LogStdout, Stderr: config.LogStdout},
+			Logs: config.Logs{
+				Format: "text", Colors: "keep",
+				Stdout: config.LogStdout, Stderr: config.LogStdout,
+			},
 		},
 		policy: config.Policy{
 			KillSignal:   syscall.SIGTERM,

@@ -216,6 +216,7 @@ var attributes = append([]compared[instance]{
 	compare("restart.max_parallel", func(p *instance) any { return p.Policy.MaxParallel }),
 	compare("restart.min_ready", func(p *instance) any { return p.Policy.MinReady }),
 	compare("logs.format", func(p *instance) any { return p.Launch.Logs.Format }),
+	compare("logs.colors", func(p *instance) any { return p.Launch.Logs.Colors }),
 	compare("logs.stdout", func(p *instance) any { return p.Launch.Logs.Stdout }),
 	compare("logs.stderr", func(p *instance) any { return p.Launch.Logs.Stderr }),
 }, comparedLimits()...)
