@@ -130,9 +130,13 @@ func (a *app) openLedger() error {
 // build creates the other parts and connects them. It sets the options that run and exec have in
 // common. p are the options of the process loop, f those of the orchestrator.
 func (a *app) build(p process.Options, f orchestrator.Options) (err error) {
-	f.ListenNotify = func(take func([]int, notify.Message)) (orchestrator.Notifier, error) {
-		return notify.Listen(a.ledger, take)
-	}
+	f.Notify = notifications{notify.NewReceiver(
+		notify.Places(os.Geteuid(), os.Getenv), a.ledger, func(err error) {
+			a.Emit(event.Warning{
+				What: "directory of notification sockets not usable", Reason: err.Error(),
+			})
+		},
+	)}
 	p.FDs, p.Deliver = a.ledger, func(f []process.Fact) { a.orchestrator.Deliver(f...) }
 	if a.loop, err = process.New(p); err != nil {
 		return err
@@ -153,6 +157,18 @@ func (a *app) build(p process.Options, f orchestrator.Options) (err error) {
 	a.orchestrator = orchestrator.New(f)
 	a.log.Start(a.relay.Writer("stderr"), logSettingsOf(f.Config.Log))
 	return nil
+}
+
+// notifications lets the orchestrator open notification sockets.
+type notifications struct{ *notify.Receiver }
+
+// Open implements [orchestrator.Notifications].
+func (n notifications) Open(p notify.Process) (orchestrator.NotifySocket, error) {
+	s, err := n.Receiver.Open(p)
+	if err != nil {
+		return nil, err // a nil *Inbox would not be a nil interface
+	}
+	return s, nil
 }
 
 // Emit passes an event on to all sinks.

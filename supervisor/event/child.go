@@ -175,6 +175,7 @@ type Notified struct {
 	Pid    int
 	What   string // status, reloading, reloaded, stopping, running, main process or ignored
 	Detail string
+	Count  int // of the messages that the detail stands for, if there are more than one
 }
 
 // Record implements [Event].
@@ -182,6 +183,9 @@ func (e Notified) Record() Record {
 	f := []any{"child", e.Child, "pid", e.Pid, "what", e.What}
 	if e.Detail != "" {
 		f = append(f, "detail", e.Detail)
+	}
+	if e.Count > 1 {
+		f = append(f, "count", e.Count)
 	}
 	level := Info
 	// A program may send its status with every request. In a stop, STOPPING=1 is expected.

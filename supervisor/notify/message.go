@@ -2,6 +2,7 @@ package notify
 
 import (
 	"bytes"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ type Message struct {
 	WatchdogTrigger            bool          // WATCHDOG=trigger: the child reports its own failure
 	Status                     string        // at most maxStatus bytes
 	HasStatus                  bool          // STATUS= was sent, possibly with an empty value
+	Statuses                   int           // STATUS texts since the last one that was passed on
 	ExtendTimeout              time.Duration // 0 if not sent; at most maxExtend
 	MainPID                    int           // the new main process; 0 if not sent
 	Unsupported                []string      // known names that have no effect; at most 3
@@ -62,6 +64,16 @@ func Parse(datagram []byte) (m Message) {
 	}
 	return m
 }
+
+// effective reports whether a message says anything but WATCHDOG=1 and STATUS: it is limited by
+// effectLimit.
+func effective(m Message) bool {
+	m.KeepAlive, m.HasStatus, m.Status, m.Statuses = false, false, "", 0
+	return !reflect.DeepEqual(m, Message{})
+}
+
+// empty reports whether a message says nothing.
+func (m *Message) empty() bool { return !m.KeepAlive && !m.HasStatus && !effective(*m) }
 
 // printable returns s with every character that is not printable replaced by a space, cut to
 // maxStatus bytes.

@@ -12,13 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const limit = 10 * time.Second
 

@@ -17,6 +17,7 @@ import (
 // exit of a process that is not ready waits for that.
 func (o *Orchestrator) onExited(x process.Exited) {
 	inst := o.processes.byID[x.Process]
+	o.handleNotifications(inst, NotifySocket.Drain) // what it sent before its end counts
 	if inst.state == lifecycle.Starting && o.awaitLastWords(inst, x.Process) {
 		inst.exit.held = &heldExit{exited: x}
 		return
@@ -112,6 +113,7 @@ func (o *Orchestrator) onTreeEnded(x process.TreeEnded) {
 		return
 	}
 	delete(o.processes.byID, x.Process)
+	inst.closeNotify()
 	if inst.exit.deferred != nil {
 		o.deferredTreeEnded(inst)
 		return

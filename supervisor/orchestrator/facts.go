@@ -67,14 +67,14 @@ func (o *Orchestrator) onSpawned(x process.Spawned) {
 	if inst.state == lifecycle.Starting {
 		o.awaitReady(inst)
 	}
-	o.retryEarlyNotification()
+	o.handleNotifications(inst, NotifySocket.Messages)
 }
 
 func (o *Orchestrator) onSpawnFailed(x process.SpawnFailed) {
-	defer o.retryEarlyNotification()
 	o.processes.pending--
 	inst := o.processes.byID[x.Process]
 	delete(o.processes.byID, x.Process)
+	inst.closeNotify()
 	if inst.process.output != nil {
 		inst.process.output.Started()
 		inst.process.output = nil
@@ -165,6 +165,7 @@ func (o *Orchestrator) onSignalled(x process.Signalled) {
 func (o *Orchestrator) onMainChanged(x process.MainChanged) {
 	inst := o.processes.byID[x.Process]
 	inst.process.pid, inst.process.successor = x.Pid, 0
+	o.handleNotifications(inst, NotifySocket.Messages) // tells the socket of the pid
 	o.opt.Sink.Emit(event.MainChanged{
 		Child: inst.spec.Name, Pid: x.Pid, From: x.From, Exit: x.Exit,
 	})

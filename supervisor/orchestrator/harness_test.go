@@ -100,7 +100,7 @@ type harness struct {
 	probes     probeResult
 	sockets    fakeSockets
 	listeners  map[string][]string // by instance
-	take       func([]int, notify.Message)
+	notify     map[process.ID]*fakeNotify
 	unhandled  bool              // a reload signal would end the processes
 	onSpawn    func(name string) // called with the lock; may be nil
 	onSignal   func(name string) // called with the lock; may be nil
@@ -130,12 +130,13 @@ type fakeSockets struct {
 // newHarness starts an orchestrator of the first configuration, in a synctest bubble.
 func newHarness(t *testing.T, relays OutputRelay, configs ...*config.Config) *harness {
 	h := &harness{t: t, configs: configs, done: make(chan error, 1), began: time.Now()}
+	h.notify = map[process.ID]*fakeNotify{}
 	h.sockets.open = map[string]int{}
 	h.loader.gate = make(chan struct{})
 	close(h.loader.gate)
 	h.o = New(Options{
 		Config: configs[0], Load: h.load, Configure: func(*config.Config) {}, Processes: h,
-		Relays: relays, Sockets: h, Sink: h, ListenNotify: h.listen,
+		Relays: relays, Sockets: h, Sink: h, Notify: fakeReceiver{h},
 		ProcessDefaults: process.Spec{Spec: spawn.Spec{Stdin: -1}}, Terminal: true, Now: h.now,
 	})
 	if err := h.Open(configs[0].Listens()); err != nil {
@@ -265,16 +266,67 @@ func (h *harness) Keep(needed func(string) bool) {
 
 func (h *harness) Empty() bool { return len(h.sockets.open) == 0 }
 
-// The methods of Notifier.
+// fakeReceiver opens notification sockets.
+type fakeReceiver struct{ h *harness }
 
-func (h *harness) listen(take func([]int, notify.Message)) (Notifier, error) {
-	h.take = take
-	return h, nil
+func (r fakeReceiver) Open(p notify.Process) (NotifySocket, error) {
+	r.h.mu.Lock()
+	defer r.h.mu.Unlock()
+	s := &fakeNotify{h: r.h, arrived: p.Arrived}
+	r.h.notify[process.ID(p.Number)] = s
+	return s, nil
 }
 
-func (h *harness) Name() string { return "@test" }
+func (r fakeReceiver) Close() {
+	r.h.mu.Lock()
+	defer r.h.mu.Unlock()
+	for id, s := range r.h.notify {
+		if !s.closed && r.h.processByID(id) == nil {
+			r.h.t.Errorf("the notification socket of process %d is still open", id)
+		}
+	}
+}
 
-func (h *harness) Close() {}
+// fakeNotify is the notification socket of a process.
+type fakeNotify struct {
+	h        *harness
+	arrived  func()
+	queued   []notify.Message // read by Drain only
+	messages []notify.Message
+	rejected string
+	closed   bool
+}
+
+func (s *fakeNotify) Address() string { return "/run/test" }
+
+// say queues a message, or why one was rejected.
+func (s *fakeNotify) say(m notify.Message, rejected string) {
+	s.h.mu.Lock()
+	s.messages, s.rejected = append(s.messages, m), rejected
+	s.h.mu.Unlock()
+	s.arrived()
+}
+
+func (s *fakeNotify) Messages(int) ([]notify.Message, string) {
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	m, rejected := s.messages, s.rejected
+	s.messages, s.rejected = nil, ""
+	return m, rejected
+}
+
+func (s *fakeNotify) Drain(main int) ([]notify.Message, string) {
+	s.h.mu.Lock()
+	s.messages, s.queued = append(s.messages, s.queued...), nil
+	s.h.mu.Unlock()
+	return s.Messages(main)
+}
+
+func (s *fakeNotify) Close() {
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	s.closed = true
+}
 
 // The methods of Processes.
 

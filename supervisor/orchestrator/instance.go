@@ -73,6 +73,7 @@ type currentProcess struct {
 	successor int             // the pid that MAINPID named last; 0: none
 	sockets   []config.Listen // that it inherits
 	listens   []string        // the addresses of its own listeners, if a reload looked for them
+	notify    NotifySocket    // nil: it does not notify
 	output    *output.ChildOutput
 	spawned   time.Time
 	ready     time.Time // zero: it was not ready yet

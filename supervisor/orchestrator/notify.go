@@ -2,7 +2,6 @@ package orchestrator
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,63 +13,50 @@ import (
 // rejectedInterval is the least time between two reports of rejected notifications.
 const rejectedInterval = time.Second
 
-// onNotification handles a notification if a process of an instance that notifies, or a descendant
-// of one, sent it. A notification can arrive before the fact that its process was spawned: then it
-// is kept until that fact comes.
-func (o *Orchestrator) onNotification(n notification) {
-	inst := o.sender(n.pids)
-	unknownPid := func(inst *instance) bool {
-		return inst.usesNotify() && inst.state.HasProcess() && inst.process.pid == 0
+func (o *Orchestrator) onNotification(m notification) {
+	// Before the fact Spawned the pid is not known: onSpawned takes the messages then.
+	if inst := o.processes.byID[m.process]; inst != nil && inst.process.pid != 0 {
+		o.handleNotifications(inst, NotifySocket.Messages)
 	}
-	if inst == nil && slices.ContainsFunc(o.instances, unknownPid) {
-		o.notify.early = &n
+}
+
+// handleNotifications handles the messages that wait for an instance. take is how they are taken.
+func (o *Orchestrator) handleNotifications(
+	inst *instance, take func(NotifySocket, int) ([]notify.Message, string),
+) {
+	if inst.process.notify == nil {
 		return
 	}
-	defer close(n.done)
-	if inst != nil {
-		o.handleNotification(inst, n.message)
-		return
+	messages, rejected := take(inst.process.notify, inst.process.pid)
+	for _, m := range messages {
+		if inst.exit.outcome == nil { // the main process has not ended
+			o.handleNotification(inst, m)
+		}
 	}
-	if now := time.Now(); now.Sub(o.notify.rejected) >= rejectedInterval {
-		o.notify.rejected = now
+	if now := time.Now(); rejected != "" && now.Sub(o.rejected) >= rejectedInterval {
+		o.rejected = now
 		o.opt.Sink.Emit(event.Warning{
-			What:   "notification rejected",
-			Reason: fmt.Sprintf("pid %d belongs to no child that notifies", n.pids[0]),
+			What: "notification rejected", Reason: inst.spec.Name + ": " + rejected,
 		})
 	}
 }
 
-// retryEarlyNotification handles the notification that was kept, if there is one.
-func (o *Orchestrator) retryEarlyNotification() {
-	if n := o.notify.early; n != nil {
-		o.notify.early = nil
-		o.onNotification(*n)
+// closeNotify closes the notification socket of a process.
+func (inst *instance) closeNotify() {
+	if inst.process.notify != nil {
+		inst.process.notify.Close()
+		inst.process.notify = nil
 	}
-}
-
-// sender returns the instance whose main process is the first of the pids that is one. It returns
-// nil if that instance does not notify.
-func (o *Orchestrator) sender(pids []int) *instance {
-	for _, pid := range pids {
-		for _, inst := range o.instances {
-			alive := inst.state.HasProcess() && inst.exit.outcome == nil
-			if pid == 0 || inst.process.pid != pid || !alive {
-				continue
-			}
-			if inst.usesNotify() {
-				return inst
-			}
-			return nil
-		}
-	}
-	return nil
 }
 
 func (o *Orchestrator) handleNotification(inst *instance, m notify.Message) {
 	n := &inst.notified
-	if m.HasStatus && m.Status != n.status {
+	if m.HasStatus {
 		n.status = m.Status
-		o.reportNotified(inst, "status", m.Status)
+		o.opt.Sink.Emit(event.Notified{
+			Child: inst.spec.Name, Pid: inst.process.pid, What: "status", Detail: m.Status,
+			Count: m.Statuses,
+		})
 	}
 	if len(m.Unsupported) > 0 && !n.ignoredReported {
 		n.ignoredReported = true

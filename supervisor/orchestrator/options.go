@@ -45,9 +45,17 @@ type Sockets interface {
 	Empty() bool
 }
 
-// Notifier receives the notifications of children (sd_notify(3)).
-type Notifier interface {
-	Name() string // the value of NOTIFY_SOCKET
+// Notifications opens the sockets for the notifications of processes (sd_notify(3)).
+type Notifications interface {
+	Open(notify.Process) (NotifySocket, error)
+	Close() // closes what is open, and waits for that
+}
+
+// NotifySocket is the notification socket of one process; see [notify.Inbox].
+type NotifySocket interface {
+	Address() string // the value of NOTIFY_SOCKET
+	Messages(main int) (messages []notify.Message, rejected string)
+	Drain(main int) (messages []notify.Message, rejected string)
 	Close()
 }
 
@@ -58,11 +66,9 @@ type Options struct {
 	Configure func(*config.Config)           // applies the global part of a reloaded configuration
 	Processes Processes
 	Relays    OutputRelay
-	Sockets   Sockets // nil: no child inherits a socket
+	Sockets   Sockets       // nil: no child inherits a socket
+	Notify    Notifications // nil: no child notifies
 	Sink      event.Sink
-	// ListenNotify opens the notification socket. take is called for each notification with the
-	// pid of the sender first, followed by the pids of its ancestors.
-	ListenNotify func(take func(pids []int, m notify.Message)) (Notifier, error)
 	// ProcessDefaults is what all processes have in common: standard input, kill scope, and more.
 	ProcessDefaults process.Spec
 	// Now returns the time since a fixed moment, with which pauses of the supervisor are found.

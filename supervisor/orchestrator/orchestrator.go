@@ -16,7 +16,6 @@ import (
 	"tp0/supervisor/config/plan"
 	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/mailbox"
-	"tp0/supervisor/notify"
 	"tp0/supervisor/orchestrator/rollout"
 	"tp0/supervisor/output"
 	"tp0/supervisor/process"
@@ -45,7 +44,7 @@ type Orchestrator struct {
 	outputs   outputs
 	reloads   reloads
 	shutdown  shutdown
-	notify    notifySocket
+	rejected  time.Time // the last report of a rejected notification
 	allReady  allReady
 	pauses    pauses
 	totals    totals
@@ -139,19 +138,8 @@ type allReady struct {
 	reported bool // it was reported once
 }
 
-// notifySocket is the notification socket.
-type notifySocket struct {
-	socket   Notifier      // nil: no child has needed it yet
-	early    *notification // its sender's spawn may not be reported yet; nil: none
-	rejected time.Time     // the last report of a rejected notification
-}
-
-// notification is a notification of a child.
-type notification struct {
-	pids    []int // the sender, followed by its ancestors
-	message notify.Message
-	done    chan struct{} // the next notification is read once it is closed
-}
+// notification says that messages of a process wait in its notification socket.
+type notification struct{ process process.ID }
 
 // blockers are the instances that others have to wait for before they may be stopped.
 type blockers struct {

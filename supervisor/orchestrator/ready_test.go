@@ -131,19 +131,22 @@ func TestNotifyReady(t *testing.T) {
 	}
 	runScripts(t, []script{
 		{"ready", cfg, ready},
-		{"a process that is no child's", cfg, with(up,
-			step{"notify 7 READY=1", "warning: pid 7 belongs to no child that notifies"},
-			step{"notify 8 READY=1", ""}, // reported once a second
+		{"a rejected message", cfg, with(up,
+			step{"notify-rejected a foreign", "warning: a: foreign"},
+			step{"notify-rejected a foreign", ""}, // reported once a second
 			step{"wait 1s", "a not ready, SIGTERM a"})},
-		{"a child without notify", cfg, with(
-			ready,
-			step{"notify b STOPPING=1", "warning: pid 4194306 belongs to no child that notifies"},
-		)},
 		{"a notification before Spawned", cfg, []step{
 			{"", "spawn a"},
-			{"notify 4194305 READY=1", ""},
+			{"notify a READY=1", ""},
 			{"spawned a", "a ready, spawn b"},
 		}},
+		{"a spawn that fails", cfg, []step{
+			{"", "spawn a"},
+			{"spawn-failed a", "a not spawned, a restart 1"},
+		}},
+		{"a message that nobody has read when the process ends", cfg, with(up,
+			step{"notify-queued a READY=1", ""},
+			step{"exit a 1", "a ready, spawn b, a restart 1"})},
 	})
 }
 
@@ -194,7 +197,6 @@ func TestNotifyOthers(t *testing.T) {
 	runScripts(t, []script{
 		{"other notifications", cfg, with(ready,
 			step{"notify a STATUS=one", "a status one"},
-			step{"notify a STATUS=one", ""},
 			step{"notify a RELOADING=1", "a reloading"},
 			step{"notify a READY=1", "a reloaded"},
 			step{"notify a FDSTORE=1", "a ignored FDSTORE"},

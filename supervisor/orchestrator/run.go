@@ -15,7 +15,11 @@ import (
 // over. It must be called once.
 func (o *Orchestrator) Supervise() error {
 	defer o.wg.Wait()
-	defer o.closeNotifySocket()
+	defer func() {
+		if o.opt.Notify != nil {
+			o.opt.Notify.Close()
+		}
+	}()
 	defer o.cancel()
 	o.advance()
 	for o.shutdown.phase != finished {

@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -40,7 +41,7 @@ func (o *Orchestrator) processSpec(inst *instance) (process.Spec, error) {
 	}
 	s.Env = l.Env
 	if inst.usesNotify() {
-		if s.Env, err = o.notifyEnv(l); err != nil {
+		if s.Env, err = o.openNotify(inst); err != nil {
 			return s, err
 		}
 	}
@@ -92,37 +93,30 @@ func (o *outputs) add(c *output.ChildOutput) {
 	o.open = append(o.open, c)
 }
 
-// notifyEnv returns the environment of a process that notifies. It replaces the variables that the
-// supervisor got from its own service manager.
-func (o *Orchestrator) notifyEnv(l *config.Launch) ([]string, error) {
-	if o.notify.socket == nil {
-		n, err := o.opt.ListenNotify(func(pids []int, m notify.Message) {
-			done := make(chan struct{})
-			o.mail.Put(notification{pids, m, done})
-			select {
-			case <-done:
-			case <-o.ctx.Done():
-			}
-		})
-		if err != nil {
-			return nil, err
-		}
-		o.notify.socket = n
+// openNotify opens the notification socket of the next process, and returns its environment. The
+// environment of a child can have the variables of another service manager.
+func (o *Orchestrator) openNotify(inst *instance) ([]string, error) {
+	l, p := &inst.spec.Launch, &inst.process
+	m := notification{p.id}
+	uid := os.Geteuid()
+	if l.Attributes.UID != nil {
+		uid = int(*l.Attributes.UID)
+	}
+	var err error
+	p.notify, err = o.opt.Notify.Open(notify.Process{
+		Name: inst.spec.Name, Number: uint64(p.id), UID: uid, Arrived: func() { o.mail.Put(m) },
+	})
+	if err != nil {
+		return nil, err
 	}
 	env := slices.DeleteFunc(slices.Clone(l.Env), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
 		return name == "NOTIFY_SOCKET" || name == "WATCHDOG_USEC" || name == "WATCHDOG_PID"
 	})
-	env = append(env, "NOTIFY_SOCKET="+o.notify.socket.Name())
+	env = append(env, "NOTIFY_SOCKET="+p.notify.Address())
 	if l.Ready.Watchdog > 0 {
 		usec := strconv.FormatInt(l.Ready.Watchdog.Microseconds(), 10)
 		env = append(env, "WATCHDOG_USEC="+usec)
 	}
 	return env, nil
-}
-
-func (o *Orchestrator) closeNotifySocket() {
-	if o.notify.socket != nil {
-		o.notify.socket.Close()
-	}
 }

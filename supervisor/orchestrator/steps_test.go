@@ -101,12 +101,15 @@ func (h *harness) doProcess(c command) bool {
 		})
 	case "main-exit": // main-exit NAME [CODE]: a descendant outlives the main process
 		h.mainExit(h.target(c), event.Exit{Code: c.number(2)})
-	case "notify", "notify-new": // notify NAME|PID MESSAGE; notify-new: as exit-new
-		pid, err := strconv.Atoi(c.arg(1))
-		if err != nil {
-			pid = h.target(c).pid
-		}
-		go h.take([]int{pid, 1}, notify.Parse([]byte(c.arg(2))))
+	case "notify", "notify-new": // notify NAME MESSAGE; notify-new: the newest process of that name
+		h.socketOf(c).say(notify.Parse([]byte(c.arg(2))), "")
+	case "notify-rejected": // notify-rejected NAME REASON
+		h.socketOf(c).say(notify.Message{}, c.arg(2))
+	case "notify-queued": // as notify, but nothing has read the socket
+		s := h.socketOf(c)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		s.queued = append(s.queued, notify.Parse([]byte(c.arg(2))))
 	default:
 		return false
 	}
@@ -156,6 +159,18 @@ func (h *harness) target(c command) *fakeProcess {
 		h.t.Fatalf("%s: the instance has no process", c.text)
 	}
 	return found
+}
+
+// socketOf returns the notification socket of the process that a step is about.
+func (h *harness) socketOf(c command) *fakeNotify {
+	p := h.target(c)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.notify[p.id]
+	if s == nil {
+		h.t.Fatalf("%s: the process has no notification socket", c.text)
+	}
+	return s
 }
 
 // spawned delivers that a process has a pid. 0 stands for a pid that no process has.

@@ -147,6 +147,9 @@ func (c *childBlock) descriptors() (n uint64) {
 			n++
 		}
 	}
+	if c.values.ready.Notify {
+		n++
+	}
 	return n
 }
 

@@ -234,9 +234,9 @@ var readySchema = block[childValues]{
 				"first 4 KiB of a line are matched."),
 		field("notify", func(v *childValues) *bool { return &v.ready.Notify },
 			trueKind, "true",
-			"The child sends `READY=1` to `NOTIFY_SOCKET`, see sd_notify(3). The socket is "+
-				"an abstract unix socket in the network namespace of the supervisor. Messages "+
-				"from processes outside of the child's process tree are refused and logged. "+
+			"The child sends `READY=1` to `NOTIFY_SOCKET`, see sd_notify(3). Each process has "+
+				"a socket of its own, which only its user and root may write to. See "+
+				"[Notifications](notify.md). "+
 				"`STATUS`, `STOPPING`, `RELOADING` and `EXTEND_TIMEOUT_USEC` are supported; "+
 				"the last one never exceeds the deadline of a stop. `MAINPID` names the "+
 				"descendant that becomes the main process when the present one ends. `FDSTORE` "+

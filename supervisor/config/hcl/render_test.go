@@ -113,6 +113,12 @@ func TestNoFile(t *testing.T) {
 	src := "child \"a\" {\ncommand = \"server\"\ncount = 12\n}"
 	opt.NoFile = 120 // 48 + 4*12 + 2*12
 	good(t, src, opt)
+	good(t, strings.Replace(src, "12", "8\nready { notify = true }", 1), opt) // 48 + 4*8 + 3*8
+	opt.NoFile = 103
+	if f := faultsOf(t, strings.Replace(src, "12", "8\nready { notify = true }", 1),
+		opt).List()[0]; !strings.Contains(f.Detail, "104 descriptors") {
+		t.Errorf("got %+v, want 104 descriptors", f)
+	}
 	opt.NoFile = 119
 	f := faultsOf(t, src, opt).List()[0]
 	const want = "12 instances need 120 descriptors, but the limit (ulimit -n) is 119."
