@@ -295,6 +295,29 @@ func TestPidFile(t *testing.T) {
 	}
 }
 
+// TestConfigFromAPipe checks that a configuration is read from standard input, also by two
+// supervisors at the same time, and that a reload says why it cannot be done.
+func TestConfigFromAPipe(t *testing.T) {
+	var all []*supervisor
+	for range 2 {
+		s := prepare(t, "")
+		s.cmd.Args = []string{"supervisor", "run", "--config", "-"}
+		s.cmd.Stdin = strings.NewReader(withHeader(fixture("a", "sleep", "")))
+		s.launch()
+		s.awaitLine("[a] ready")
+		all = append(all, s)
+	}
+	for _, s := range all {
+		s.signal(unix.SIGHUP)
+		e := s.awaitEntry("config rejected")
+		if text := fmt.Sprint(e["diagnostics"]); !strings.Contains(text, "cannot be read again") {
+			t.Errorf("got %s", text)
+		}
+		s.signal(unix.SIGTERM)
+		s.expectStop(0, "graceful")
+	}
+}
+
 // TestSecondStart checks that a second supervisor of the same file is refused if both run a child,
 // and that it does nothing to the first one.
 func TestSecondStart(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/config"
+	hclconfig "tp0/supervisor/config/hcl"
 	"tp0/supervisor/control"
 	"tp0/supervisor/event"
 	"tp0/supervisor/eventlog"
@@ -63,6 +64,7 @@ type parts struct {
 // loader is the state of loading a configuration.
 type loader struct {
 	files        *files.Reader
+	streams      hclconfig.Streams
 	pendingLoads atomic.Int32
 	threadNeeds  limits.ThreadNeeds // of the configuration in force
 	threads      *limits.Reservation

@@ -35,7 +35,7 @@ func (a *app) load(o cli.RunOptions) (l loadResult) {
 	}
 	opt := hclconfig.Options{
 		Files: a.files, Environ: os.Environ(), Only: o.Only, NoFile: limit.Cur,
-		Vars: o.Vars, VarFiles: o.VarFiles,
+		Vars: o.Vars, VarFiles: o.VarFiles, Streams: &a.streams,
 	}
 	if o.Watch {
 		l.sources = watch.NewSources(a.files)
@@ -57,6 +57,10 @@ func setFindings(p *findings.Policy, flags findings.Policy) {
 
 // reload loads the configuration again. The text of its error is for the log.
 func (a *app) reload(o cli.RunOptions) (*config.Config, error) {
+	if _, once := hclconfig.Stream(o.Config); once {
+		return nil, fmt.Errorf("the configuration was read from %s, a pipe, which cannot be read "+
+			"again. Use a file if you need reloads", o.Config)
+	}
 	l := a.load(o)
 	if l.sources != nil {
 		a.watcher.SetSources(l.sources, l.err != nil)

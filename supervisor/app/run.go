@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"tp0/supervisor/cli"
 	"tp0/supervisor/config"
+	hclconfig "tp0/supervisor/config/hcl"
 	"tp0/supervisor/control"
 	"tp0/supervisor/event"
 	"tp0/supervisor/eventlog"
@@ -128,8 +130,12 @@ func (a *app) claim(o cli.RunOptions, cfg *config.Config) (err error) {
 	if o.AllowSecond {
 		overlap = nil
 	}
+	id := cfg.Path
+	if hclconfig.IsDescriptor(id) { // not the same file as that of another process
+		id = fmt.Sprintf("%s of process %d", id, os.Getpid())
+	}
 	a.control, err = control.Claim(a.ledger, control.Subject{
-		Config: cfg.Path, Only: o.Only,
+		Config: id, Only: o.Only,
 		Health: func(ctx context.Context) control.Health { return a.orchestrator.Health(ctx) },
 	}, overlap)
 	if errors.As(err, new(*control.SecondError)) {

@@ -37,8 +37,8 @@ type cli struct {
 func (c *cli) addConfig(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(
 		&c.config, "config", "c", "",
-		"read the configuration from this `file` (default $SUPERVISOR_CONFIG, else "+
-			"./supervisor.hcl)",
+		"read the configuration from this `file`, or from standard input for - (default "+
+			"$SUPERVISOR_CONFIG, else ./supervisor.hcl)",
 	)
 }
 
@@ -61,8 +61,11 @@ func (c *cli) path() (string, error) {
 	if path == "" {
 		path = os.Getenv("SUPERVISOR_CONFIG")
 	}
-	if path == "" {
+	switch path {
+	case "":
 		path = "supervisor.hcl"
+	case "-":
+		return hclconfig.StandardInput, nil
 	}
 	paths, err := absolute([]string{path})
 	if err != nil {

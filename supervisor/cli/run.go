@@ -1,6 +1,12 @@
 package cli
 
-import "github.com/spf13/cobra"
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	hclconfig "tp0/supervisor/config/hcl"
+)
 
 const runVerb = "run"
 
@@ -26,6 +32,10 @@ Exit codes:
 		RunE: func(*cobra.Command, []string) (err error) {
 			if o.Config, err = c.path(); err != nil {
 				return err
+			}
+			if _, once := hclconfig.Stream(o.Config); once && o.Watch {
+				return fmt.Errorf("--watch needs a file: %s is a pipe, which is read once",
+					o.Config)
 			}
 			if o.VarFiles, err = absolute(c.varFiles); err != nil {
 				return err

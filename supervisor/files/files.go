@@ -39,7 +39,35 @@ func (r *Reader) Read(path string, limit int) ([]byte, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
-	src := make([]byte, 0, min(max(int(st.Size), 0), limit)+1)
+	src, err := r.readAll(fd, min(max(int(st.Size), 0), limit)+1, limit, func() error {
+		return fmt.Errorf("%s has no end: a read would wait for more", path)
+	})
+	if errno, ok := err.(unix.Errno); ok {
+		err = &fs.PathError{Op: "read", Path: path, Err: errno}
+	}
+	return src, err
+}
+
+// ReadStream returns the content of a pipe, a socket or a terminal up to its end, at most limit+1
+// bytes. It waits for the writer, and leaves the descriptor open.
+func (r *Reader) ReadStream(fd, limit int) ([]byte, error) {
+	src, err := r.readAll(fd, 4096, limit, func() error {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
+		if errors.Is(err, unix.EINTR) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot read descriptor %d: %w", fd, err)
+	}
+	return src, nil
+}
+
+// readAll reads to the end, at most limit+1 bytes. size is the capacity of the first buffer.
+// mustWait is called when a read would wait; its error ends the read.
+func (r *Reader) readAll(fd, size, limit int, mustWait func() error) ([]byte, error) {
+	src := make([]byte, 0, size)
 	for len(src) <= limit {
 		if len(src) == cap(src) {
 			src = append(src, 0)[:len(src)]
@@ -48,9 +76,11 @@ func (r *Reader) Read(path string, limit int) ([]byte, error) {
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):
-			return nil, fmt.Errorf("%s has no end: a read would wait for more", path)
+			if err := mustWait(); err != nil {
+				return nil, err
+			}
 		case err != nil:
-			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+			return nil, err
 		case n == 0:
 			return src, nil
 		default:

@@ -79,7 +79,7 @@ func newDecoder(opt Options, wd string) *decoder {
 	}
 	d.environ = slices.DeleteFunc(envfile.Assign(nil, d.env), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
-		return isListenVariable(name)
+		return isOwnVariable(name)
 	})
 	d.strict, d.lenient = map[string]function.Function{}, map[string]function.Function{}
 	for name, f := range library {
@@ -90,10 +90,15 @@ func newDecoder(opt Options, wd string) *decoder {
 	return d
 }
 
-// isListenVariable reports whether a variable describes sockets that were passed to the
-// supervisor. Children do not get these variables.
-func isListenVariable(name string) bool {
-	return name == "LISTEN_FDS" || name == "LISTEN_FDNAMES" || name == "LISTEN_PID"
+// variableEnv is the prefix of the environment variables with values of variables.
+const variableEnv = "SUPERVISOR_VAR_"
+
+// isOwnVariable reports whether a variable is for the supervisor: the sockets that were passed to
+// it (sd_listen_fds(3)), the values of its variables, which can be secret, and its control socket.
+// Children do not get these variables.
+func isOwnVariable(name string) bool {
+	return name == "LISTEN_FDS" || name == "LISTEN_FDNAMES" || name == "LISTEN_PID" ||
+		name == "SUPERVISOR_SOCKET" || strings.HasPrefix(name, variableEnv)
 }
 
 // context returns the context in which expressions are evaluated.

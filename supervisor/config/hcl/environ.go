@@ -3,7 +3,6 @@ package hclconfig
 import (
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -56,7 +55,7 @@ func (d *decoder) environmentOf(
 func (d *decoder) setEnviron(
 	c *childBlock, v *childValues, login map[string]string,
 ) (diags hcl.Diagnostics) {
-	dir := absolute(d.wd, filepath.Dir(c.at("env_file").Filename))
+	dir := absolute(d.wd, directoryOf(c.at("env_file").Filename))
 	paths := v.envFile
 	if c.late {
 		v.launch.LateEnv, paths = lateEnv(v, dir), nil

@@ -31,7 +31,8 @@ const (
 // source is one file of a configuration.
 type source struct {
 	name string
-	src  []byte
+	src  []byte    // see withoutMarks
+	json bool      // the file is JSON, not HCL's native syntax
 	file *hcl.File // nil if it cannot be parsed
 }
 

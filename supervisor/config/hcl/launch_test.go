@@ -224,3 +224,18 @@ func TestAfterOneshot(t *testing.T) {
 		}
 	}
 }
+
+// TestOwnVariables checks that children do not get the variables that are for the supervisor.
+func TestOwnVariables(t *testing.T) {
+	const src = "variable \"secret\" {}\nchild \"a\" {\n  command = \"/bin/true\"\n}\n"
+	cfg, err := Parse([]byte(src), "s.hcl", Options{Environ: []string{
+		"A=a", "LISTEN_FDS=1", "SUPERVISOR_CONFIG=x", "SUPERVISOR_SOCKET=/s", "SUPERVISOR_VAR_secret=s", "SUPERVISOR_VAR_other=o",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := cfg.Children[0].Instances[0].Launch.Env
+	if want := []string{"A=a", "SUPERVISOR_CONFIG=x"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -22,6 +22,9 @@ type Options struct {
 	// reader of its own.
 	Files *files.Reader
 
+	// Streams keeps what a load reads from pipes, for the next load. If it is nil, nothing is kept.
+	Streams *Streams
+
 	// OnRead is called with the path of each file before the file is read, also if the file does
 	// not exist. OnList is called with each directory before it is listed; matches reports whether
 	// a name in the directory belongs to the configuration. Both can be nil.
@@ -33,7 +36,7 @@ type Options struct {
 }
 
 func (o *Options) reportRead(path string) {
-	if o.OnRead != nil {
+	if _, once := Stream(path); o.OnRead != nil && !once {
 		o.OnRead(path)
 	}
 }
@@ -43,7 +46,11 @@ func (o *Options) read(path string) ([]byte, error) { return o.readAtMost(path, 
 // readAtMost reads a file of at most most bytes. A load opens all files here and all directories in
 // matches, so that [files.Reader.Abandon] ends all reads of the load.
 func (o *Options) readAtMost(path string, most int) ([]byte, error) {
-	src, err := o.reader().Read(path, most)
+	read := func() ([]byte, error) { return o.reader().Read(path, most) }
+	if fd, ok := Stream(path); ok {
+		read = func() ([]byte, error) { return o.Streams.read(o.reader(), fd, most) }
+	}
+	src, err := read()
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 // Load reads the file at path and returns its configuration, which is valid. If the content has
 // faults, the error is a [*Faults] with all of them. If the file cannot be read, is larger than
 // 4 MiB or is not a regular file, the error has another type. Load does not block, also not on a
-// FIFO.
+// FIFO, with one exception: it reads a [Stream] to its end.
 func Load(path string, opt Options) (*config.Config, error) {
 	opt.reportRead(path)
 	src, err := opt.read(path)

@@ -106,6 +106,9 @@ func checkOneOf(names []string, given hcl.Attributes, missing hcl.Range) hcl.Dia
 	return diags
 }
 
+// maxElementFaults is the number of faults that are reported for a list or an object.
+const maxElementFaults = 20
+
 // evaluate stores the value of a setting in the target. It returns false if the setting has a fault
 // or depends on a value that has one. The latter fault is not reported again.
 func evaluate[T any](
@@ -123,10 +126,18 @@ func evaluate[T any](
 	if diags.HasErrors() || !v.IsWhollyKnown() {
 		return false, diags
 	}
-	if err := s.set(target, v); err != nil {
-		return false, hcl.Diagnostics{s.explain(err, ctx)}
+	err := s.set(target, v)
+	if err == nil {
+		return true, nil
 	}
-	return true, nil
+	errs, several := err.(elementErrors)
+	if !several {
+		errs = elementErrors{err}
+	}
+	for _, err := range errs[:min(len(errs), maxElementFaults)] {
+		diags = diags.Append(s.explain(err, ctx))
+	}
+	return false, diags
 }
 
 // value evaluates an expression, see [evaluation.prepare].

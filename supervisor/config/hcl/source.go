@@ -1,6 +1,7 @@
 package hclconfig
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -50,7 +51,9 @@ func (d *decoder) open(name string, src []byte, chain []string) hcl.Diagnostics 
 
 // parseSource parses a file and adds it to the sources that faults refer to.
 func (d *decoder) parseSource(name string, src []byte) (*source, hcl.Diagnostics) {
+	src = withoutMarks(src)
 	s := &source{name: name, src: src}
+	s.json = isJSON(name) || IsDescriptor(name) && looksLikeJSON(src)
 	d.sources = append(d.sources, s)
 	if d.total += len(src); d.total > maxFile {
 		d.total = 0 // report it once
@@ -58,7 +61,7 @@ func (d *decoder) parseSource(name string, src []byte) (*source, hcl.Diagnostics
 			"With this file, the configuration has more than %d MiB in total.", maxFile>>20)}
 	}
 	checkSyntax := checkShape
-	if isJSON(name) {
+	if s.json {
 		checkSyntax = checkJSON
 	}
 	for _, check := range []func([]byte, string) *hcl.Diagnostic{checkText, checkSyntax} {
@@ -67,12 +70,24 @@ func (d *decoder) parseSource(name string, src []byte) (*source, hcl.Diagnostics
 		}
 	}
 	var diags hcl.Diagnostics
-	if isJSON(name) {
+	if s.json {
 		s.file, diags = json.Parse(src, name)
 	} else {
 		s.file, diags = hclsyntax.ParseConfig(src, name, hcl.InitialPos)
 	}
 	return s, diags
+}
+
+// withoutMarks returns a file without the byte order mark at its start, and with the line ends of
+// Unix, so that the lines of a heredoc have no carriage return.
+func withoutMarks(src []byte) []byte {
+	src = bytes.TrimPrefix(src, []byte("\ufeff"))
+	return bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n"))
+}
+
+// looksLikeJSON reports whether a file without a name is JSON. HCL does not begin with a brace.
+func looksLikeJSON(src []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(src, " \t\n"), []byte("{"))
 }
 
 // fileID returns the path of a file without symbolic links. It is the same for all its names.
@@ -115,7 +130,7 @@ func (d *decoder) include(s *source, chain []string) hcl.Diagnostics {
 		if tuple, ok := set.expr.(*hclsyntax.TupleConsExpr); ok && i < len(tuple.Exprs) {
 			place = tuple.Exprs[i].Range()
 		}
-		pattern = absolute(filepath.Dir(s.name), pattern)
+		pattern = absolute(directoryOf(s.name), pattern)
 		diags = append(diags, d.includePattern(pattern, &place, chain)...)
 	}
 	return diags

@@ -13,6 +13,9 @@ import (
 func checkText(src []byte, filename string) *hcl.Diagnostic {
 	at := bytes.IndexByte(src, 0)
 	what := "The file contains a NUL byte, so it is not a text file."
+	if bytes.HasPrefix(src, []byte("\xff\xfe")) || bytes.HasPrefix(src, []byte("\xfe\xff")) {
+		at, what = 0, "The file is UTF-16. Save it as UTF-8."
+	}
 	if at < 0 && !utf8.Valid(src) {
 		at, what = 0, "The file must be UTF-8. This byte is not."
 		for at < len(src) {

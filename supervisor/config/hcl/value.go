@@ -101,6 +101,19 @@ func (e *elementError) Error() string { return e.err.Error() }
 // Unwrap returns the error of the element.
 func (e *elementError) Unwrap() error { return e.err }
 
+// elementErrors are the errors of several elements.
+type elementErrors []error
+
+func (e elementErrors) Error() string { return e[0].Error() }
+
+// orNil returns the errors as one error, or nil if there are none.
+func (e elementErrors) orNil() error {
+	if len(e) == 0 {
+		return nil
+	}
+	return e
+}
+
 // kind is a kind of value that an attribute can have. read converts an evaluated value that has
 // no unknown parts.
 type kind[V any] struct {
@@ -385,14 +398,15 @@ func readStrings(v cty.Value) ([]string, error) {
 		return nil, wrongType(`a list of strings, such as ["a", "b"]`, v)
 	}
 	var list []string
+	var errs elementErrors
 	for _, element := range v.Elements() {
 		s, err := readString(element)
 		if err != nil {
-			return nil, &elementError{index: len(list), err: err}
+			errs = append(errs, &elementError{index: len(list), err: err})
 		}
 		list = append(list, s)
 	}
-	return list, nil
+	return list, errs.orNil()
 }
 
 // readPaths reads a path or a list of paths.
@@ -518,22 +532,22 @@ func readVariables(v cty.Value) (map[string]string, error) {
 		return nil, wrongType(`an object, such as { NAME = "value" }`, v)
 	}
 	env := make(map[string]string, v.LengthInt())
+	var errs elementErrors
 	for key, element := range v.Elements() { // sorted by name
 		name := key.AsString()
-		if name == "" {
-			return nil, &elementError{err: invalid("The name of a variable must not be empty.")}
-		}
-		if strings.ContainsAny(name, "=\x00") {
-			err := invalid(`The name of a variable must not contain "=" or a NUL byte.`)
-			return nil, &elementError{key: name, err: err}
-		}
 		s, err := readString(element)
+		switch {
+		case name == "":
+			err = invalid("The name of a variable must not be empty.")
+		case strings.ContainsAny(name, "=\x00"):
+			err = invalid(`The name of a variable must not contain "=" or a NUL byte.`)
+		}
 		if err != nil {
-			return nil, &elementError{key: name, err: err}
+			errs = append(errs, &elementError{key: name, err: err})
 		}
 		env[name] = s
 	}
-	return env, nil
+	return env, errs.orNil()
 }
 
 var hostname = regexp.MustCompile(`^[A-Za-z0-9._-]*$`)

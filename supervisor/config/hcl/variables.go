@@ -11,9 +11,6 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 )
 
-// variableEnv is the prefix of the environment variables with values of variables.
-const variableEnv = "SUPERVISOR_VAR_"
-
 // variable is a variable block. A variable without a type can have any value; a value from the
 // command line or the environment is then a string.
 type variable struct {
