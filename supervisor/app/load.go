@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -43,6 +44,8 @@ func (a *app) load(o cli.RunOptions) (l loadResult) {
 	}
 	if l.cfg, l.err = hclconfig.Load(o.Config, opt); l.err == nil {
 		setFindings(&l.cfg.Shutdown.Findings, o.Findings)
+		l.cfg.Log.Level = cmp.Or(o.LogLevel, l.cfg.Log.Level)
+		l.cfg.Log.Format = cmp.Or(o.LogFormat, l.cfg.Log.Format)
 	}
 	return l
 }

@@ -42,6 +42,9 @@ func run(o cli.RunOptions, s *signals, version string) int {
 		return a.endEarly(sig, start)
 	}
 	if first.err != nil {
+		if o.DefaultConfig {
+			first.err = cli.MissingConfig(o.Config, first.err)
+		}
 		return refuse(first.err, exitcode.Usage)
 	}
 	a.configure(first.cfg)

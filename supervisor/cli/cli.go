@@ -17,7 +17,8 @@ func Main(args []string, p Program) int {
 		Short:         "Run programs, end them gracefully, and prove it",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          checkVerb,
+		Version:       c.version(),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
 			if cmd.Name() != runVerb && cmd.Name() != execVerb {
@@ -25,12 +26,14 @@ func Main(args []string, p Program) int {
 			}
 		},
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetFlagErrorFunc(explainFlag)
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
 	root.SetArgs(longFlags(args))
 	root.AddCommand(
 		c.runCommand(), c.execCommand(), c.validateCommand(), c.planCommand(), c.fmtCommand(),
-		c.healthCommand(), c.reportCommand(), c.versionCommand(),
+		c.healthCommand(), c.reportCommand(), c.initCommand(), c.versionCommand(),
 	)
 	if err := root.Execute(); err != nil {
 		fmt.Fprintf(p.Stderr, "supervisor: %v\nSee 'supervisor --help'.\n", err)

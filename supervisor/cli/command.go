@@ -30,6 +30,7 @@ type cli struct {
 	config   string
 	vars     []string
 	varFiles []string
+	usual    bool // the path is the default one
 	code     int
 }
 
@@ -61,6 +62,7 @@ func (c *cli) path() (string, error) {
 	if path == "" {
 		path = os.Getenv("SUPERVISOR_CONFIG")
 	}
+	c.usual = path == ""
 	switch path {
 	case "":
 		path = "supervisor.hcl"
@@ -102,6 +104,14 @@ func (c *cli) load(path string, warnings io.Writer) (*config.Config, error) {
 	return cfg, err
 }
 
+// explain returns an error of a load. If the default file does not exist, it says so.
+func (c *cli) explain(path string, err error) error {
+	if c.usual {
+		return MissingConfig(path, err)
+	}
+	return err
+}
+
 // read loads a configuration and its warnings.
 func (c *cli) read(path string) (cfg *config.Config, warned *hclconfig.Faults, err error) {
 	warned = &hclconfig.Faults{}
@@ -109,5 +119,5 @@ func (c *cli) read(path string) (cfg *config.Config, warned *hclconfig.Faults, e
 		Environ: os.Environ(), Vars: c.vars, VarFiles: c.varFiles,
 		OnWarnings: func(w *hclconfig.Faults) { warned = w },
 	})
-	return cfg, warned, err
+	return cfg, warned, c.explain(path, err)
 }

@@ -62,3 +62,26 @@ func (f *allowFlag) Set(text string) error {
 	*f = append(*f, p)
 	return nil
 }
+
+// addChoice adds a flag that has one of some values.
+func addChoice(cmd *cobra.Command, to *string, name string, values []string, usage string) {
+	cmd.Flags().Var(&choiceFlag{to, values}, name, usage)
+}
+
+// choiceFlag is the value of a flag that has one of some values.
+type choiceFlag struct {
+	to     *string
+	values []string
+}
+
+func (f *choiceFlag) String() string { return "" } // its default is in its description
+
+func (f *choiceFlag) Type() string { return "value" }
+
+func (f *choiceFlag) Set(text string) error {
+	if !slices.Contains(f.values, text) {
+		return fmt.Errorf("%q is not one of %s", text, strings.Join(f.values, ", "))
+	}
+	*f.to = text
+	return nil
+}

@@ -11,17 +11,21 @@ import (
 
 // RunOptions are the flags of run.
 type RunOptions struct {
-	Config  string   // absolute path
-	Only    []string // children or instances; empty: all
-	Watch   bool     // reload when a file of the configuration changes
-	PidFile string   // empty: none
-	Strict  bool     // as shutdown { strict = true }
+	Config string // absolute path
+	// DefaultConfig says that the path is the default one.
+	DefaultConfig bool
+	Only          []string // children or instances; empty: all
+	Watch         bool     // reload when a file of the configuration changes
+	PidFile       string   // empty: none
+	Strict        bool     // as shutdown { strict = true }
 	// AllowSecond starts although another supervisor runs children of the same file.
 	AllowSecond bool
 	// Findings replaces shutdown { findings } unless its level is empty, and its patterns are
 	// added to shutdown { allow }.
 	Findings findings.Policy
 	Report   string // instead of shutdown { report = … }; empty: as the file says
+	// LogLevel and LogFormat replace log_level and log_format; empty: as the file says.
+	LogLevel, LogFormat string
 
 	Vars, VarFiles []string // as in [config.Options]; VarFiles are absolute paths
 }

@@ -40,13 +40,18 @@ Exit codes:
 			if o.VarFiles, err = absolute(c.varFiles); err != nil {
 				return err
 			}
-			o.Vars = c.vars
+			o.Vars, o.DefaultConfig = c.vars, c.usual
 			c.code = c.Run(o)
 			return nil
 		},
 	}
 	c.addConfig(cmd)
 	c.addVars(cmd)
+	addRunFlags(cmd, &o)
+	return cmd
+}
+
+func addRunFlags(cmd *cobra.Command, o *RunOptions) {
 	cmd.Flags().StringSliceVar(
 		&o.Only, "only", nil,
 		"run only these `children` or instances, separated by commas (default all); their other "+
@@ -69,5 +74,12 @@ Exit codes:
 		&o.Report, "report", "",
 		"write the report of the stop to this `file`: HTML if the name ends in .html, else JSON",
 	)
-	return cmd
+	addChoice(
+		cmd, &o.LogLevel, "log-level", []string{"trace", "debug", "info", "warn", "error"},
+		"log lines of this `level` and above (default as the configuration says)",
+	)
+	addChoice(
+		cmd, &o.LogFormat, "log-format", []string{"text", "json"},
+		"log in this `format` (default as the configuration says)",
+	)
 }

@@ -13,10 +13,14 @@ func (c *cli) versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		Run: func(*cobra.Command, []string) {
-			fmt.Fprintf(
-				c.Stdout, "supervisor %s (%s %s/%s)\n", c.Version, runtime.Version(), runtime.GOOS,
-				runtime.GOARCH,
-			)
+			fmt.Fprintln(c.Stdout, c.version())
 		},
 	}
+}
+
+// version returns the line that `version` and --version print.
+func (c *cli) version() string {
+	return fmt.Sprintf(
+		"supervisor %s (%s %s/%s)", c.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH,
+	)
 }

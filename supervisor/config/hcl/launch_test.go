@@ -229,7 +229,8 @@ func TestAfterOneshot(t *testing.T) {
 func TestOwnVariables(t *testing.T) {
 	const src = "variable \"secret\" {}\nchild \"a\" {\n  command = \"/bin/true\"\n}\n"
 	cfg, err := Parse([]byte(src), "s.hcl", Options{Environ: []string{
-		"A=a", "LISTEN_FDS=1", "SUPERVISOR_CONFIG=x", "SUPERVISOR_SOCKET=/s", "SUPERVISOR_VAR_secret=s", "SUPERVISOR_VAR_other=o",
+		"A=a", "LISTEN_FDS=1", "SUPERVISOR_CONFIG=x", "SUPERVISOR_SOCKET=/s",
+		"SUPERVISOR_VAR_secret=s", "SUPERVISOR_VAR_other=o",
 	}})
 	if err != nil {
 		t.Fatal(err)
