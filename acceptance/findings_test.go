@@ -160,9 +160,9 @@ func TestPeerInTheTree(t *testing.T) {
 	}
 }
 
-// TestHarmToAHeldSocket checks that a listener which a process outside of the tree holds too is
+// TestHarmToASharedSocket checks that a listener which a process outside of the tree holds too is
 // no finding, even with clients in its accept queue: the other process can serve them.
-func TestHarmToAHeldSocket(t *testing.T) {
+func TestHarmToASharedSocket(t *testing.T) {
 	s := startHarm(t, "waiting", "tcp", 1, "--findings", "sockets")
 	pid := s.awaitEntry("child spawned", "child", "c").int("pid")
 	holdListener(t, pid)

@@ -136,7 +136,7 @@ func TestHostile(t *testing.T) {
 	})
 }
 
-// hostileTries bounds how often the default run repeats a seed. The hostile programs take
+// hostileAttempts bounds how often the default run repeats a seed. The hostile programs take
 // every processor and pid, so a stop can miss its deadline by a few milliseconds. A fault of
 // the supervisor fails each time. A seed that is given by a variable runs once.
 const hostileAttempts = 3
@@ -671,7 +671,7 @@ func (h *hostile) judge() string {
 	return h.failure(found, ours)
 }
 
-// faults are the promises that a container did not keep.
+// faults are the conditions that a container violated.
 type faults []string
 
 func (f *faults) add(format string, args ...any) { *f = append(*f, fmt.Sprintf(format, args...)) }

@@ -126,9 +126,9 @@ func TestCountsOfTheStopAlone(t *testing.T) {
 // descriptors, and that an earlier end is not.
 func TestEndThatBeginsTheStop(t *testing.T) {
 	for wait, want := range map[float64]int{1: 1, 500: 0} {
-		tape := newTimedRecorder()
+		r := newTimedRecorder()
 		for i, name := range []string{"early", "job"} {
-			tape.after(
+			r.after(
 				1, event.Spawned{Child: name, Pid: i + 1},
 				event.FDClosed{
 					Owner: name, Pid: i + 1, FD: 3, By: event.ByKernel,
@@ -137,20 +137,20 @@ func TestEndThatBeginsTheStop(t *testing.T) {
 				event.Reaped{Child: name, Pid: i + 1, Left: 1},
 			)
 		}
-		tape.after(wait, event.ShutdownBegun{Reason: "nothing runs"})
-		d := tape.Report(facts(time.Millisecond))
+		r.after(wait, event.ShutdownBegun{Reason: "nothing runs"})
+		d := r.Report(facts(time.Millisecond))
 		if len(d.Children) != want || len(d.Findings) != want || len(d.Before) != 2-want {
 			t.Errorf("after %v ms: got %+v, %+v and before %+v, want %d process in the stop",
 				wait, d.Children, d.Findings, d.Before, want)
 		}
-		if tape.instances["early"].latest.fds != nil {
+		if r.instances["early"].latest.fds != nil {
 			t.Error("the descriptors of an earlier end are kept")
 		}
 	}
 }
 
-// TestTimeThenFindingsThenRest checks the order of the page and of the tables.
-func TestTimeThenFindingsThenRest(t *testing.T) {
+// TestOrderOfTheParts checks the order of the page and of the tables.
+func TestOrderOfTheParts(t *testing.T) {
 	d := stopWithLeaks(listening, logFile, lost)
 	inOrder(t, page(t, d), "<h1>shop/supervisor.hcl</h1>", "<h2>Timeline", "<h2>Who took the time",
 		"<h3>Why", "<h2>Findings", "<details><summary>Children",

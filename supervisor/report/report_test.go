@@ -193,17 +193,17 @@ func TestBudget(t *testing.T) {
 // TestBudgetOfParallelStops checks that the budget lists only the slower one of two children that
 // are stopped at the same time.
 func TestBudgetOfParallelStops(t *testing.T) {
-	tape := newTimedRecorder()
-	tape.after(
+	r := newTimedRecorder()
+	r.after(
 		0, event.Spawned{Child: "a", Pid: 1}, event.Spawned{Child: "b", Pid: 2},
 		event.SignalReceived{Signal: "SIGINT"},
 	)
-	tape.after(1, event.SignalSent{Child: "a", Pid: 1, Signal: "SIGTERM", Step: 1})
-	tape.after(1, event.Reaped{Child: "a", Pid: 1})
-	tape.after(1, event.SignalSent{Child: "b", Pid: 2, Signal: "SIGTERM", Step: 1})
+	r.after(1, event.SignalSent{Child: "a", Pid: 1, Signal: "SIGTERM", Step: 1})
+	r.after(1, event.Reaped{Child: "a", Pid: 1})
+	r.after(1, event.SignalSent{Child: "b", Pid: 2, Signal: "SIGTERM", Step: 1})
 	f := facts(9 * time.Millisecond)
 	f.Group = map[string]string{"a": "a", "b": "b"}
-	d := tape.Report(f) // b was never reaped
+	d := r.Report(f) // b was never reaped
 	if len(d.Budget) != 2 || d.Budget[1].Who != "b" || d.Budget[1].From != 3 ||
 		d.Budget[1].To != 9 || d.Children[1].Ended != nil {
 		t.Errorf("%+v", d.Budget)

@@ -121,7 +121,7 @@ func thread(text string) string {
 const maxExplained = 20
 
 // explanations returns the sentences about each child, the slowest child first, and the number of
-// explanations beyond [mostExplained]. Children with the same single sentence share it.
+// explanations beyond [maxExplained]. Children with the same single sentence share it.
 func explanations(d *Document) (all [][]string, more int) {
 	order := make([]*Child, 0, len(d.Children))
 	for i := range d.Children {
