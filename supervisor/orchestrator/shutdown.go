@@ -33,10 +33,10 @@ func (o *Orchestrator) beginStop(reason string) {
 	if o.reloads.loading {
 		o.opt.Sink.Emit(event.ReloadIgnored{Reason: "a stop began while the file was read"})
 	}
-	if o.reloads.active != nil {
+	if o.updating() { // else ReloadHalted has said that it is not fully applied
 		o.opt.Sink.Emit(event.ReloadIgnored{Reason: "a stop began before it was fully applied"})
-		o.reloads.active = nil
 	}
+	o.reloads.active = nil
 	for _, inst := range o.instances {
 		inst.goal = rollout.End
 		inst.stopMonitoring()
