@@ -80,7 +80,12 @@ func (o *Orchestrator) applyFailure(inst *instance, e lifecycle.Event, reason st
 		o.rollBack(inst, reason)
 		return
 	case verdict == rollout.HaltUpdate:
-		o.haltChild(inst.child(), fmt.Sprintf("the new %s has failed: %s", inst.spec.Name, reason))
+		which := "new"
+		if o.reloads.active.rollbackReason != "" {
+			which = "restored"
+		}
+		o.haltChild(inst.child(),
+			fmt.Sprintf("the %s %s has failed: %s", which, inst.spec.Name, reason))
 		old := inst.update.surgeOf
 		if ended && old != nil && old.state == lifecycle.Ready {
 			e = lifecycle.EndedUnwanted // the old process stays

@@ -475,10 +475,10 @@ func TestHaltedRollback(t *testing.T) {
 			{"spawned a1", "a1 ready, SIGTERM a2"},
 			{"exit a2", "spawn a2+"},
 			{"spawn-failed a2", "a2 not spawned, rollback for a2, spawn a2"},
-			{"spawn-failed a2", "a2 not spawned, " + halted("a2", notSpawned) + incomplete +
-				", a2 failed"},
+			{"spawn-failed a2", "a2 not spawned, halted a: the restored a2 has failed: " +
+				notSpawned + incomplete + ", a2 failed"},
 			{"wait 1h", ""},
-			{"health", "the rollback of a is halted: the new a2 has failed: " + notSpawned +
+			{"health", "the rollback of a is halted: the restored a2 has failed: " + notSpawned +
 				incomplete},
 			{"exit a1 1", "spawn a1"}, // by the restored configuration
 			{"spawned a1", "a1 ready"},
