@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -127,13 +129,29 @@ func (f *logFile) openMoved() (fd int, deleted bool, err error) {
 	if err != nil && !missing {
 		return -1, false, &os.PathError{Op: "stat", Path: f.path, Err: err}
 	}
-	deleted = unix.Fstat(f.fd, &st) == nil && st.Nlink == 0
+	deleted = isDeleted(f.fd)
 	if missing {
 		fd, err = f.create()
 	} else {
 		fd, err = openFile(f.path)
 	}
 	return fd, deleted, err
+}
+
+// isDeleted reports whether an open file has no name any more. A FUSE file system, such as the
+// layers of a container of another user, may report one link for ever; there the name decides by
+// which the file was opened (proc_pid_fd(5)).
+func isDeleted(fd int) bool {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil || st.Nlink > 1 {
+		return false
+	}
+	var fs unix.Statfs_t
+	if st.Nlink == 0 || unix.Fstatfs(fd, &fs) != nil || fs.Type != unix.FUSE_SUPER_MAGIC {
+		return st.Nlink == 0
+	}
+	name, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	return err == nil && strings.HasSuffix(name, " (deleted)")
 }
 
 // create creates the file again, with the owner and the mode of the first one. Without the right to

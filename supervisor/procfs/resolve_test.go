@@ -285,7 +285,7 @@ func TestOtherFamilies(t *testing.T) {
 // TestForeignNamespace resolves the socket of a child in a network namespace of its own, which
 // sock_diag does not list.
 func TestForeignNamespace(t *testing.T) {
-	needs.Check(t, "root")
+	needs.Check(t, "admin")
 	cmd, line := start(t, "listen", func(cmd *exec.Cmd) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	})

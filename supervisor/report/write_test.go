@@ -52,7 +52,10 @@ func check(t *testing.T, err error) {
 
 func TestWrite(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"stop.json", "stop.html", strings.Repeat("ñ", 125) + ".html"} {
+	var file unix.Statfs_t
+	check(t, unix.Statfs(dir, &file))
+	longest := strings.Repeat("ñ", (int(file.Namelen)-len(".html"))/len("ñ")) + ".html"
+	for _, name := range []string{"stop.json", "stop.html", longest} {
 		path := filepath.Join(dir, name)
 		for _, mode := range []fs.FileMode{0, 0o640} { // a new file, then a replaced one
 			check(t, writeReport(t, path))

@@ -207,7 +207,7 @@ func TestLinksOnPath(t *testing.T) {
 
 // TestMountedFile changes a file that is mounted alone (docker run -v) through its other directory.
 func TestMountedFile(t *testing.T) {
-	needs.Check(t, "root")
+	needs.Check(t, "admin")
 	x := start(t, func(dir string) {
 		must(t, os.MkdirAll(filepath.Join(dir, "host"), 0o755))
 		must(t, os.MkdirAll(filepath.Join(dir, "guest"), 0o755))
