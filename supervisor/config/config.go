@@ -32,7 +32,7 @@ type Log struct {
 
 // Shutdown is the budget of a stop, and the rules for its verdict.
 type Shutdown struct {
-	Deadline time.Duration // from the signal to an empty process table
+	Deadline time.Duration // from the start of the stop to its end
 	Reserve  time.Duration // the part of Deadline for orphan cleanup and the flush, see [Reserve]
 	Proof    event.Proof
 	Strict   bool            // exit 3 if the stop has a finding

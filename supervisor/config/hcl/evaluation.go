@@ -11,8 +11,8 @@ import (
 // evaluation counts the steps of the evaluation of a configuration: one for each expression, for
 // each element of its value, and for each 8 bytes of its strings. It refuses to go beyond maxWork
 // steps. A few lines of HCL can otherwise take any time and memory: nested loops, strings that
-// double in each local, a format of a million columns. A deadline does not replace it, because Go
-// cannot interrupt a function that is running.
+// double in each local, a format of a million columns. A deadline does not replace the count,
+// because Go cannot interrupt a running function.
 type evaluation struct{ steps float64 }
 
 func (m *evaluation) over() bool { return m.steps > maxWork }
@@ -29,8 +29,8 @@ func (m *evaluation) charge(v cty.Value) error {
 	return s.err
 }
 
-// convertible counts a value that can be converted. To unify the types of the elements of a tuple
-// takes the square of their number.
+// convertible counts a value that can be converted. The time to unify the types of the elements
+// of a tuple grows with the square of their number.
 func (m *evaluation) convertible(v cty.Value) error {
 	s := m.measure(v)
 	m.steps += 1 + s.elements + s.text + s.elements*s.elements/64

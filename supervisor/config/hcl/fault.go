@@ -99,7 +99,8 @@ func (f *Faults) Write(w io.Writer, width int, color bool) error {
 	return nil
 }
 
-// newFaults converts diagnostics. A diagnostic that is in none of the sources gets the first one.
+// newFaults converts diagnostics. A diagnostic without one of the sources gets the first
+// source.
 func newFaults(sources []*source, diags hcl.Diagnostics) *Faults {
 	faults := &Faults{}
 	order := map[*source]int{}

@@ -6,7 +6,7 @@ import (
 	"tp0/supervisor/findings"
 )
 
-// maxPatterns is the largest number of patterns of an attribute allow.
+// maxPatterns is the largest number of patterns in an attribute `allow`.
 const maxPatterns = 256
 
 var patternsKind = kind[[]findings.Pattern]{

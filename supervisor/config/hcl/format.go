@@ -8,8 +8,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclwrite"
 )
 
-// Format lays a file out as all HCL is laid out. It changes nothing but blanks
-// within lines. Faults of the syntax come back as [*Faults].
+// Format returns a file in the canonical layout of HCL. It changes only the spaces and tabs within
+// lines. If the syntax has faults, the error is a [*Faults].
 func Format(src []byte, filename string) (out []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {

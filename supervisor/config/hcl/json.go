@@ -66,7 +66,7 @@ func keyword(expr hcl.Expression) (hclsyntax.Expression, hcl.Diagnostics) {
 	return inside(v.AsString(), expr.Range(), hclsyntax.LexExpression, hclsyntax.ParseExpression)
 }
 
-// inside parses a string at a place of a file.
+// inside parses the text of a string that has a place in a file.
 func inside(text string, place hcl.Range,
 	lexer func([]byte, string, hcl.Pos) (hclsyntax.Tokens, hcl.Diagnostics),
 	parser func([]byte, string, hcl.Pos) (hclsyntax.Expression, hcl.Diagnostics),

@@ -7,8 +7,8 @@ const (
 	maxFile    = 4 << 20 // bytes; the lexer takes up to 120 bytes of memory for each
 	maxNesting = 400     // nested brackets, blocks and operators; each takes 10 KB of stack
 	maxName    = 256     // bytes of an identifier
-	maxDigits  = 100     // bytes of a number; the parser takes the square
-	maxHeredoc = 1000    // lines of a heredoc; the parser takes the square
+	maxDigits  = 100     // bytes of a number; the time to parse it grows with the square
+	maxHeredoc = 1000    // lines of a heredoc; likewise
 	maxBits    = 4096    // the largest binary exponent of a number
 	maxWork    = 2e6     // steps to evaluate a configuration, see [evaluation]
 	maxFiles   = 1000    // of a configuration

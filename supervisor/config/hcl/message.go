@@ -27,7 +27,8 @@ func fileRange(name string) *hcl.Range {
 	return &hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}
 }
 
-// lineOf names the line of a place in a diagnostic that has the place from.
+// lineOf returns the line of a place in words, for a diagnostic at from. It names the file if that
+// is another one.
 func lineOf(place, from hcl.Range) string {
 	if place.Filename == from.Filename {
 		return fmt.Sprintf("line %d", place.Start.Line)
@@ -69,7 +70,7 @@ func quotedList[V ~string](values []V) string {
 	return b.String()
 }
 
-// arrows joins names by arrows. It leaves out the middle of a long chain.
+// arrows joins the names of a chain by arrows. It leaves out the middle of a long one.
 func arrows(chain []string) string {
 	const most = 12
 	if n := len(chain); n > most {

@@ -20,8 +20,8 @@ func enormous(v cty.Value) bool {
 	return exponent > maxBits || exponent < -maxBits
 }
 
-// bounded is an operation on numbers that refuses enormous ones: cty writes a
-// number with all its digits, and computes a remainder with an integer.
+// bounded returns an operation that refuses enormous numbers: cty writes a number with all its
+// digits, and computes a remainder with an integer.
 func bounded(op *hclsyntax.Operation) *hclsyntax.Operation {
 	switch op {
 	case hclsyntax.OpAdd, hclsyntax.OpSubtract, hclsyntax.OpMultiply, hclsyntax.OpDivide,
@@ -48,8 +48,8 @@ func bounded(op *hclsyntax.Operation) *hclsyntax.Operation {
 	})}
 }
 
-// digits returns the number of digits at the start of a text. The conversion to a number takes the
-// square of it.
+// digits returns the number of digits at the start of a text. The time of the conversion to a
+// number grows with the square of it.
 func digits(text string) int {
 	n := 0
 	if n < len(text) && (text[n] == '-' || text[n] == '+') {

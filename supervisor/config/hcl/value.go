@@ -608,8 +608,8 @@ func readURL(v cty.Value) (string, error) {
 const (
 	maxExpression = 1024 // bytes
 	maxProgram    = 500  // instructions; x{100} has those of x a hundred times
-	// maxUnrolled limits what is compiled at all. It counts the ranges of character classes;
-	// \pL has several hundred.
+	// maxUnrolled limits the size of an expression before it is compiled. The size includes the
+	// ranges of character classes; \pL has several hundred.
 	maxUnrolled = 100_000
 )
 
