@@ -60,6 +60,8 @@ type Instance struct {
 	Index  int // from 1
 	Launch Launch
 	Policy Policy
+	// Sensitive are the attributes whose value no message shows, by the names of package plan.
+	Sensitive []string
 }
 
 // Launch has the attributes that a running process cannot change: a reload that changes one of

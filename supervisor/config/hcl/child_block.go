@@ -124,6 +124,8 @@ func (c *childBlock) addInstance(index int, v childValues) {
 		Index:  index,
 		Launch: v.launch,
 		Policy: v.policy,
+
+		Sensitive: v.sensitive,
 	})
 }
 
@@ -182,8 +184,14 @@ func (v *childValues) check(name string) *config.Check {
 // ofCheck returns a setting of a check as a setting of the child.
 func ofCheck(name string, s setting[config.Check]) setting[childValues] {
 	set := func(v *childValues, value cty.Value) error { return s.set(v.check(name), value) }
+	a := attribute[childValues]{
+		name: s.name, typ: s.typ, allowed: s.allowed, doc: s.doc, set: set,
+	}
+	if s.markSensitive != nil {
+		a = canBeSecret(a, "check")
+	}
 	return setting[childValues]{
-		attribute: &attribute[childValues]{name: s.name, doc: s.doc, set: set},
+		attribute: &a,
 		path:      s.path,
 		expr:      s.expr,
 		place:     s.place,

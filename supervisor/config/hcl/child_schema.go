@@ -93,12 +93,13 @@ var launchAttributes = []attribute[childValues]{
 		"The program. A path with a slash is relative to `cwd`; a name is looked up in the `PATH` "+
 			"of the child. A child that depends on a oneshot, directly or not, can have a program "+
 			"and a `cwd` that the oneshot creates: they are checked when the child starts.")),
-	field("args", func(v *childValues) *[]string { return &v.launch.Args },
+	canBeSecret(field("args", func(v *childValues) *[]string { return &v.launch.Args },
 		stringsKind, `["-v", "--port=80"]`,
-		"The arguments of the program."),
-	field("env", func(v *childValues) *map[string]string { return &v.env },
+		"The arguments of the program."), "args"),
+	canBeSecret(field("env", func(v *childValues) *map[string]string { return &v.env },
 		variablesKind, `{ SERVER_PORT = "12345" }`,
 		"Environment variables of the child. They override `env_file` and the supervisor's own."),
+		"env"),
 	field("env_file", func(v *childValues) *[]string { return &v.envFile },
 		pathsKind, `["a.env", "b.env"]`,
 		"Files with environment variables, relative to the directory of the configuration file. A "+
@@ -223,11 +224,11 @@ var readySchema = block[childValues]{
 			urlKind, `"http://127.0.0.1:8080/ready"`,
 			"The URL that must answer a GET with a status from 200 to 399. Redirects are not "+
 				"followed, the certificate of `https` is verified, and no proxy is used."),
-		field("exec", func(v *childValues) *[]string { return &v.ready.Exec },
+		canBeSecret(field("exec", func(v *childValues) *[]string { return &v.ready.Exec },
 			commandLineKind, `["pg_isready", "-q"]`,
 			"The command that must exit with code 0. It has the environment and the "+
 				"working directory of the child. Its process group is killed at the timeout or "+
-				"when a stop begins."),
+				"when a stop begins."), "ready.exec"),
 		field("log", func(v *childValues) *string { return &v.ready.Log },
 			regexpKind, `"listening on .*"`,
 			"A regular expression (RE2) that must match a line of the child's output. Only the "+

@@ -2,6 +2,7 @@ package hclconfig
 
 import (
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -87,6 +88,8 @@ func newDecoder(opt Options, wd string) *decoder {
 		d.lenient[name] = d.strict[name]
 	}
 	d.strict["env"], d.lenient["env"] = d.envFunction(false), d.envFunction(true)
+	d.strict[secretFunction] = d.secretFunctionOf(false)
+	d.lenient[secretFunction] = d.secretFunctionOf(true)
 	return d
 }
 
@@ -136,6 +139,37 @@ func (d *decoder) envFunction(lenient bool) function.Function {
 			return cty.NilVal, function.NewArgErrorf(0,
 				"the environment has no variable %s; to set a default write env(%s, \"…\")",
 				quote(name), quote(name))
+		},
+	})
+}
+
+const maxSecret = 64 << 10 // bytes of a file that secret reads
+
+// secretFunctionOf returns the function secret(path).
+func (d *decoder) secretFunctionOf(lenient bool) function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "path", Type: cty.String}},
+		Type:   function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			path := args[0].AsString()
+			if !filepath.IsAbs(path) {
+				path = filepath.Join(d.wd, path)
+			}
+			d.opt.reportRead(path)
+			src, err := d.opt.readAtMost(path, maxSecret)
+			if err != nil && lenient {
+				return cty.UnknownVal(cty.String), nil
+			}
+			if err != nil {
+				return cty.NilVal, function.NewArgErrorf(0, "%v", err)
+			}
+			text := strings.TrimSuffix(strings.TrimSuffix(string(src), "\n"), "\r")
+			value := cty.StringVal(text)
+			if value.AsString() != text {
+				return cty.NilVal, function.NewArgErrorf(0,
+					"the content of %s is not a string in the Unicode form NFC", quote(path))
+			}
+			return value.Mark(sensitive), nil
 		},
 	})
 }

@@ -232,16 +232,25 @@ var examples = []struct{ title, doc, src string }{
 		"name=value`, the last `--var-file` that has it, the environment variable " +
 		"`SUPERVISOR_VAR_name`, the attribute `default`. A variable without a value is a fault. " +
 		"For a string, a number, a bool or a variable without a type, the value is the given " +
-		"text; for other types it is an expression. A reload reads the files again.",
+		"text; for other types it is an expression. A reload reads the files again. " +
+		"`sensitive = true` hides the value: no message, plan, report or log shows it, nor a " +
+		"value that is computed from it. A sensitive value is allowed in `env`, in `args` and in " +
+		"the `exec` of a probe, where a plan shows `(sensitive)`. `secret(\"/run/secrets/x\")` " +
+		"is the content of a file, without the newline at its end, as a sensitive value.",
 		`variable "port" {
   type        = number # string, bool, list(string), map(string), object({ … }); any if unset
   default     = 12345
   description = "Where the server listens."
 }
 
+variable "password" {
+  sensitive = true
+  default   = "" # in practice none: it comes from --var-file, or from secret("/run/secrets/x")
+}
+
 child "server" {
   command = "server"
-  env     = { SERVER_PORT = var.port }
+  env     = { SERVER_PORT = var.port, PASSWORD = var.password }
 }
 `},
 	{"locals", "Named values. They can refer to variables and to each other, in any order, but " +
@@ -284,10 +293,11 @@ func documentLanguage(w *strings.Builder) {
 		}
 		fmt.Fprintf(w, "\n## %s\n\n%s\n\n```%s\n%s```\n", title, e.doc, fence, e.src)
 	}
-	fmt.Fprintf(w, "\n## Functions\n\nThe functions are `env` and the following, which are those "+
-		"of Nomad. `length` also takes strings. No function reads a file, the network or the "+
-		"time. The evaluation of a configuration has a limit of 2 million steps.\n\n"+
-		"`%s`.\n", strings.Join(functionNames()[1:], "`, `"))
+	fmt.Fprintf(w, "\n## Functions\n\nThe functions are `env`, `secret` and the following, which "+
+		"are those of Nomad. `length` also takes strings. No function but `secret` reads a file, "+
+		"and none the network or the time. The evaluation of a configuration has a limit of "+
+		"2 million steps.\n\n"+
+		"`%s`.\n", strings.Join(functionNames()[2:], "`, `"))
 }
 
 // TestExamples checks that each example of the page is valid and formatted.

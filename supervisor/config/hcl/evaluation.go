@@ -54,6 +54,7 @@ func (s *valueSize) add(v cty.Value, most float64) {
 	if s.elements+s.text > most || s.err != nil {
 		return
 	}
+	v, _ = v.Unmark()
 	if v.IsNull() || !v.IsKnown() {
 		s.elements++
 		return

@@ -30,10 +30,11 @@ const (
 
 // source is one file of a configuration.
 type source struct {
-	name string
-	src  []byte    // see withoutMarks
-	json bool      // the file is JSON, not HCL's native syntax
-	file *hcl.File // nil if it cannot be parsed
+	name   string
+	src    []byte    // see withoutMarks
+	secret bool      // no line of the file is shown: the values of variables can be sensitive
+	json   bool      // the file is JSON, not HCL's native syntax
+	file   *hcl.File // nil if it cannot be parsed
 }
 
 // Fault is a fault of a configuration. Control characters in its texts are escaped, so the texts
@@ -49,6 +50,7 @@ type Fault struct {
 	block      string  // the header of the enclosing block, such as `child "server"`
 	start, end int     // bytes of the source
 	until      hcl.Pos // the end of the range
+	hidden     bool    // the source line can have a sensitive value
 }
 
 // Faults are all faults of a configuration, in the order of the files. Faults without a position
@@ -138,6 +140,8 @@ func newFault(from *source, d *hcl.Diagnostic) Fault {
 		Detail:   escape(detail),
 		source:   from,
 	}
+	_, ft.hidden = d.Extra.(hidden)
+	ft.hidden = ft.hidden || from.secret
 	if d.Severity == hcl.DiagWarning {
 		ft.Severity = SeverityWarning
 	}
@@ -211,6 +215,9 @@ func (ft *Fault) render(b *bytes.Buffer, columns int, color bool) {
 // the number of the carets. It reads only the part of the file that it returns, because a line can
 // have megabytes.
 func (ft *Fault) snippet(room int) (line string, indent, carets int) {
+	if ft.hidden {
+		return "(sensitive)", 0, 1
+	}
 	src := ft.source.src
 	const most = 200 // columns if the width is unknown
 	if room <= 0 || room > most {

@@ -149,7 +149,7 @@ func (m *evaluation) bound(name string, f function.Function) function.Function {
 		Type: func(args []cty.Value) (cty.Type, error) {
 			m.steps++
 			if cost != nil {
-				m.steps += cost(args)
+				m.steps += cost(unmarked(args))
 			}
 			if m.over() {
 				return cty.NilType, errOver
@@ -164,6 +164,15 @@ func (m *evaluation) bound(name string, f function.Function) function.Function {
 			return v, m.charge(v)
 		},
 	})
+}
+
+// unmarked returns values without their marks. Some functions take marked arguments.
+func unmarked(values []cty.Value) []cty.Value {
+	plain := make([]cty.Value, len(values))
+	for i, v := range values {
+		plain[i], _ = v.UnmarkDeep()
+	}
+	return plain
 }
 
 // isKnown reports whether argument i has a value of a type.
@@ -290,5 +299,5 @@ func jsonCost(text string) float64 {
 
 // functionNames returns the names of all functions, with env first.
 func functionNames() []string {
-	return append([]string{"env"}, slices.Sorted(maps.Keys(library))...)
+	return append([]string{"env", secretFunction}, slices.Sorted(maps.Keys(library))...)
 }

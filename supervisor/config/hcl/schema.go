@@ -1,6 +1,7 @@
 package hclconfig
 
 import (
+	"slices"
 	"syscall"
 	"time"
 
@@ -23,7 +24,9 @@ type attribute[T any] struct {
 	required bool
 	shared   bool // all instances have the same value, so `index` is not available
 	set      func(*T, cty.Value) error
-	get      func(*T) any
+	// markSensitive records that the value is sensitive; nil: no such value is allowed.
+	markSensitive func(*T)
+	get           func(*T) any
 }
 
 // block is a kind of block, or the top level of a file.
@@ -80,6 +83,15 @@ func mandatory[T any](a attribute[T]) attribute[T] {
 	return a
 }
 
+// canBeSecret returns an attribute of a child that can have a sensitive value. compared is its name
+// in a plan.
+func canBeSecret(a attribute[childValues], compared string) attribute[childValues] {
+	a.markSensitive = func(v *childValues) {
+		v.sensitive = append(slices.Clip(v.sensitive), compared)
+	}
+	return a
+}
+
 func shared[T any](a attribute[T]) attribute[T] {
 	a.shared = true
 	return a
@@ -97,6 +109,7 @@ type childValues struct {
 	group     string
 	ready     config.Ready
 	strategy  config.Strategy
+	sensitive []string // see config.Instance
 	launch    config.Launch
 	policy    config.Policy
 }
@@ -232,9 +245,9 @@ var checkSchema = block[config.Check]{
 		field("http", func(c *config.Check) *string { return &c.HTTP },
 			urlKind, `"http://127.0.0.1:8080/healthz"`,
 			"The URL that must answer, as in `ready`."),
-		field("exec", func(c *config.Check) *[]string { return &c.Exec },
+		secretCheck(field("exec", func(c *config.Check) *[]string { return &c.Exec },
 			commandLineKind, `["pg_isready", "-q"]`,
-			"The command that must exit with code 0, as in `ready`."),
+			"The command that must exit with code 0, as in `ready`.")),
 		field("grace", func(c *config.Check) *time.Duration { return &c.Grace },
 			duration(0), `"5s"`,
 			"The time from ready to the first probe."),
@@ -253,6 +266,13 @@ var checkSchema = block[config.Check]{
 			"`watchdog` for repeated notifications, or tcp, http or exec here."),
 	},
 	oneOf: []string{"tcp", "http", "exec"},
+}
+
+// secretCheck returns an attribute of a check that can have a sensitive value. ofCheck marks the
+// child.
+func secretCheck(a attribute[config.Check]) attribute[config.Check] {
+	a.markSensitive = func(*config.Check) {}
+	return a
 }
 
 // unsupported returns an attribute that a check does not have, and says what to use instead.

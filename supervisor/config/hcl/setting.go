@@ -126,6 +126,10 @@ func evaluate[T any](
 	if diags.HasErrors() || !v.IsWhollyKnown() {
 		return false, diags
 	}
+	v, marks := v.UnmarkDeep()
+	if len(marks) > 0 {
+		return s.setSensitive(target, v)
+	}
 	err := s.set(target, v)
 	if err == nil {
 		return true, nil
@@ -138,6 +142,21 @@ func evaluate[T any](
 		diags = diags.Append(s.explain(err, ctx))
 	}
 	return false, diags
+}
+
+// setSensitive stores a sensitive value, if the attribute can have one. No fault shows the value.
+func (s *setting[T]) setSensitive(target *T, v cty.Value) (bool, hcl.Diagnostics) {
+	if s.markSensitive == nil {
+		return false, hcl.Diagnostics{fault(&s.place, "Sensitive value not allowed",
+			"`%s` is shown in messages, so it cannot have a sensitive value. Use the value in "+
+				"`env`, or in the arguments of a command.", s.path)}
+	}
+	if s.set(target, v) != nil {
+		return false, hcl.Diagnostics{fault(&s.place, "Invalid value for "+s.path,
+			"The value is sensitive, so it is not shown. It must be a %s: %s.", s.typ, s.allowed)}
+	}
+	s.markSensitive(target)
+	return true, nil
 }
 
 // value evaluates an expression, see [evaluation.prepare].
@@ -157,6 +176,8 @@ func (d *decoder) value(
 		return cty.DynamicVal, hcl.Diagnostics{fault(&place, "Too many evaluation steps",
 			"The evaluation of the configuration exceeds %d steps here. Simplify the expression.",
 			int(maxWork))}
+	case diags.HasErrors() && usesSensitive(expr, ctx):
+		return cty.DynamicVal, withoutDetails(diags, ctx)
 	case diags.HasErrors():
 		return cty.DynamicVal, addHints(diags)
 	case err != nil:
@@ -198,6 +219,7 @@ func (s *setting[T]) element(err error, ctx *hcl.EvalContext) hcl.Range {
 	case *hclsyntax.ObjectConsExpr:
 		for _, item := range expr.Items {
 			v, diags := item.KeyExpr.Value(ctx)
+			v, _ = v.Unmark()
 			if !diags.HasErrors() && v.IsKnown() && !v.IsNull() && v.Type() == cty.String &&
 				v.AsString() == e.key {
 				return hcl.RangeBetween(item.KeyExpr.Range(), item.ValueExpr.Range())
@@ -220,22 +242,6 @@ func addHints(diags hcl.Diagnostics) hcl.Diagnostics {
 		}
 	}
 	return diags
-}
-
-// referredName returns the name after the root of a reference, such as port in var.port.
-func referredName(t hcl.Traversal) (string, bool) {
-	if len(t) < 2 {
-		return "", false
-	}
-	switch s := t[1].(type) {
-	case hcl.TraverseAttr:
-		return s.Name, true
-	case hcl.TraverseIndex:
-		if s.Key.Type() == cty.String && s.Key.IsKnown() && !s.Key.IsNull() {
-			return s.Key.AsString(), true
-		}
-	}
-	return "", false
 }
 
 // refers returns the place of the first reference to one of the roots, or nil.

@@ -21,6 +21,8 @@ type variable struct {
 	defaults *typeexpr.Defaults
 	fallback cty.Value // the default; NilVal if there is none
 	refused  bool      // the block has a fault
+	// sensitive says that no message shows the value.
+	sensitive bool
 }
 
 // openVarFiles reads the files with values of variables. They have only attributes.
@@ -33,6 +35,10 @@ func (d *decoder) openVarFiles() (hcl.Diagnostics, error) {
 			return nil, fmt.Errorf("cannot read variables: %w", err)
 		}
 		s, more := d.parseSource(path, src)
+		s.secret = len(d.files) == 0 // the variables are not known
+		for _, of := range d.files {
+			s.secret = s.secret || declaresSensitive(of.file.Body)
+		}
 		if diags = append(diags, more...); more.HasErrors() {
 			continue
 		}
@@ -66,9 +72,14 @@ func (d *decoder) decodeVariables(blocks hcl.Blocks) hcl.Diagnostics {
 		}
 		declared[v.name] = v.place
 		names = append(names, v.name)
-		if d.vars[v.name], more = d.valueOf(v, texts); more.HasErrors() {
-			d.vars[v.name] = cty.DynamicVal
+		value, more := d.valueOf(v, texts)
+		if more.HasErrors() {
+			value = cty.DynamicVal
 		}
+		if v.sensitive {
+			value = value.Mark(sensitive)
+		}
+		d.vars[v.name] = value
 		diags = append(diags, more...)
 	}
 	for _, text := range d.opt.Vars {
@@ -97,7 +108,8 @@ func (d *decoder) givenTexts() (map[string]string, hcl.Diagnostics) {
 		name, value, ok := strings.Cut(text, "=")
 		if !ok || name == "" {
 			diags = diags.Append(fault(nil, "Invalid --var",
-				"The form is --var name=value, but the argument is %s.", quote(text)))
+				"The form is --var name=value, but an argument has %d bytes and no name.",
+				len(text)))
 			continue
 		}
 		texts[name] = value
@@ -106,7 +118,8 @@ func (d *decoder) givenTexts() (map[string]string, hcl.Diagnostics) {
 }
 
 var variableSchema = &hcl.BodySchema{
-	Attributes: []hcl.AttributeSchema{{Name: "type"}, {Name: "default"}, {Name: "description"}},
+	Attributes: []hcl.AttributeSchema{{Name: "type"}, {Name: "default"}, {Name: "description"},
+		{Name: sensitiveAttribute.name}},
 }
 
 func (d *decoder) decodeVariable(block *hcl.Block) (*variable, hcl.Diagnostics) {
@@ -129,6 +142,11 @@ func (d *decoder) decodeVariable(block *hcl.Block) (*variable, hcl.Diagnostics) 
 		var ignored string
 		s := newSetting(d, &descriptionAttribute, "", attr)
 		_, more := evaluate(d, s, &hcl.EvalContext{}, &ignored)
+		diags = append(diags, more...)
+	}
+	if attr, ok := content.Attributes[sensitiveAttribute.name]; ok {
+		s := newSetting(d, &sensitiveAttribute, "", attr)
+		_, more := evaluate(d, s, &hcl.EvalContext{}, &v.sensitive)
 		diags = append(diags, more...)
 	}
 	if attr, ok := content.Attributes["default"]; ok && !diags.HasErrors() {
@@ -196,6 +214,26 @@ func (d *decoder) evaluateValue(
 	from hcl.Expression, v *variable, ctx *hcl.EvalContext,
 ) (cty.Value, hcl.Diagnostics) {
 	place := from.Range()
+	value, diags := d.plainValue(from, ctx)
+	if !diags.HasErrors() {
+		var err error
+		if value, err = d.convert(value, v); err != nil {
+			diags = hcl.Diagnostics{d.invalidValue(v, &place, "", err.Error())}
+		}
+	}
+	if diags.HasErrors() {
+		value = cty.DynamicVal
+		if v.sensitive {
+			diags = hide(diags)
+		}
+	}
+	return value, diags
+}
+
+// plainValue returns the value of an expression in a file.
+func (d *decoder) plainValue(
+	from hcl.Expression, ctx *hcl.EvalContext,
+) (cty.Value, hcl.Diagnostics) {
 	expr, diags := native(from)
 	if !diags.HasErrors() {
 		diags = d.prepare(expr)
@@ -203,15 +241,7 @@ func (d *decoder) evaluateValue(
 	if diags.HasErrors() {
 		return cty.DynamicVal, diags
 	}
-	value, diags := d.value(expr, place, ctx)
-	if diags.HasErrors() {
-		return cty.DynamicVal, diags
-	}
-	value, err := d.convert(value, v)
-	if err != nil {
-		return cty.DynamicVal, hcl.Diagnostics{d.invalidValue(v, &place, "", err.Error())}
-	}
-	return value, nil
+	return d.value(expr, from.Range(), ctx)
 }
 
 // invalidValue returns the fault of a value that does not have the type of its variable. from is
@@ -219,6 +249,9 @@ func (d *decoder) evaluateValue(
 func (d *decoder) invalidValue(v *variable, place *hcl.Range, from, why string) *hcl.Diagnostic {
 	if from != "" {
 		from = " from " + from
+	}
+	if v.sensitive {
+		why = "it is sensitive, so the details are not shown"
 	}
 	return fault(place, "Invalid value for variable",
 		"The value of the variable %s%s cannot be converted to its type, %s: %s.", quote(
@@ -228,6 +261,7 @@ func (d *decoder) invalidValue(v *variable, place *hcl.Range, from, why string) 
 
 // convert converts a value to the type of a variable.
 func (d *decoder) convert(value cty.Value, v *variable) (cty.Value, error) {
+	value, marks := value.UnmarkDeep()
 	if err := d.convertible(value); err != nil {
 		return value, err
 	}
@@ -237,5 +271,35 @@ func (d *decoder) convert(value cty.Value, v *variable) (cty.Value, error) {
 	if v.defaults != nil && !value.IsNull() {
 		value = v.defaults.Apply(value)
 	}
-	return convert.Convert(value, v.typ)
+	value, err := convert.Convert(value, v.typ)
+	if err != nil {
+		return value, err
+	}
+	return value.WithMarks(marks), nil
 }
+
+// declaresSensitive reports whether a file has a variable that is sensitive. Then no source line of
+// a file with values is shown.
+func declaresSensitive(body hcl.Body) bool {
+	content, _, _ := body.PartialContent(&hcl.BodySchema{
+		Blocks: []hcl.BlockHeaderSchema{{Type: "variable", LabelNames: []string{"name"}}},
+	})
+	if content == nil {
+		return false
+	}
+	for _, b := range content.Blocks {
+		attrs, _, _ := b.Body.PartialContent(&hcl.BodySchema{
+			Attributes: []hcl.AttributeSchema{{Name: sensitiveAttribute.name}},
+		})
+		if attrs != nil && len(attrs.Attributes) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+const sensitiveDoc = "No message, plan, report or log shows the value, nor a value that is " +
+	"computed from it."
+
+var sensitiveAttribute = field("sensitive", func(b *bool) *bool { return b },
+	boolKind, "true", sensitiveDoc)

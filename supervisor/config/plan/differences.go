@@ -57,12 +57,25 @@ func describe[T any](table []compared[T], a, b *T) []Difference {
 			continue
 		}
 		d := Difference{Attribute: c.name, Old: formatValue(c.of(a)), New: formatValue(c.of(b))}
+		if isSensitive(a, c.name) || isSensitive(b, c.name) {
+			d.Old, d.New = sensitiveText, sensitiveText
+		}
 		if c.name == "env" {
 			d.Old, d.New = changedNames(c.of(a).([]string), c.of(b).([]string))
 		}
 		all = append(all, d)
 	}
 	return all
+}
+
+// sensitiveText is shown in place of a sensitive value.
+const sensitiveText = "(sensitive)"
+
+// isSensitive reports whether an attribute of an instance has a sensitive value. Attributes outside
+// of children cannot have one.
+func isSensitive(of any, attribute string) bool {
+	i, ok := of.(*instance)
+	return ok && slices.Contains(i.Sensitive, attribute)
 }
 
 func formatValue(v any) string {
