@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -140,12 +141,15 @@ func (s *Inbox) run() {
 		var b batch
 		err := s.raw.Read(func(fd uintptr) bool {
 			b = s.readBatch(int(fd))
-			return b.read > 0
+			return !b.empty // false waits for the next datagram, so none may be queued then
 		})
 		if err != nil {
 			break // Close was called: a datagram socket has no end of file
 		}
-		wait := max(batchPause, latePenalty*b.late, effects.add(b.effective, time.Now()))
+		wait := max(
+			readInterval, time.Duration(b.read)*readInterval+time.Duration(b.bytes)*byteInterval,
+			latePenalty*b.late, effects.add(b.effective, time.Now()),
+		)
 		if !s.pause(wait) {
 			break
 		}
@@ -194,8 +198,10 @@ func (s *Inbox) full() bool {
 // batch is the result of readBatch.
 type batch struct {
 	read      int           // datagrams
+	bytes     int           // their size
 	effective int           // messages that effectLimit counts
-	late      time.Duration // by how much what was passed delayed a receive; 0: it did not
+	late      time.Duration // how long what was passed delayed a receive; 0: it did not
+	empty     bool          // the first receive found no datagram
 }
 
 // readBatch reads the datagrams that are queued, at most batchSize of them.
@@ -203,22 +209,31 @@ func (s *Inbox) readBatch(fd int) (b batch) {
 	defer s.slot.take()()
 	s.reading.Lock()
 	defer s.reading.Unlock()
-	arrived := false
-	for b.read < batchSize && b.late == 0 {
-		var d rawMessage
-		begun := time.Now()
-		if interruptible(func() { d = receive(fd, s.abstract) }) {
-			b.late = time.Since(begun)
+	buffer := buffers.Get().(*buffer)
+	defer buffers.Put(buffer)
+	arrived, passed, begun := false, false, time.Now()
+	late := interruptible(func() {
+		for b.read == 0 || b.read < batchSize && time.Since(begun) < interruptAfter {
+			d := receive(fd, buffer, s.abstract)
+			if d.err != nil {
+				b.empty = b.read == 0 && errors.Is(d.err, unix.EAGAIN)
+				if !errors.Is(d.err, unix.EAGAIN) {
+					b.late = interruptAfter // the kernel lacks memory: not at once again
+				}
+				return
+			}
+			b.read++
+			b.bytes += len(d.content)
+			m, fault := d.decode()
+			if fault == "" && effective(m) {
+				b.effective++
+			}
+			arrived = s.add(m, fault, d.sender) || arrived
+			passed = passed || d.passed
 		}
-		if d.err != nil {
-			break
-		}
-		b.read++
-		m, fault := d.decode()
-		if fault == "" && effective(m) {
-			b.effective++
-		}
-		arrived = s.add(m, fault, d) || arrived
+	})
+	if late && passed { // otherwise the machine is busy
+		b.late = time.Since(begun)
 	}
 	if arrived {
 		s.process.Arrived()
@@ -227,10 +242,10 @@ func (s *Inbox) readBatch(fd int) (b batch) {
 }
 
 // add adds a message to the entries. It reports whether the orchestrator has something to take.
-func (s *Inbox) add(m Message, fault string, d rawMessage) bool {
+func (s *Inbox) add(m Message, fault string, sender unix.Ucred) bool {
 	var e entry
-	if s.abstract && fault == "" && int(d.sender.Uid) != s.process.UID {
-		e.pids = ancestry(int(d.sender.Pid))
+	if s.abstract && fault == "" && int(sender.Uid) != s.process.UID {
+		e.pids = ancestry(int(sender.Pid))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,9 +5,10 @@ import "time"
 // What a child sends is limited in rate. A child that sends more waits: its socket is not read, and
 // the queue of the kernel is short (net.unix.max_dgram_qlen, 10 by default). No other child waits.
 const (
-	batchPause     = time.Millisecond // the least time between two batches of a socket
-	batchSize      = 20               // datagrams
-	maxBurst       = 50               // messages with an effect at once
+	readInterval   = 200 * time.Microsecond // for each datagram: 5,000 in a second are read
+	byteInterval   = time.Microsecond       // for each byte: a megabyte in a second is read
+	batchSize      = 20                     // datagrams that are read at once
+	maxBurst       = 50                     // messages with an effect at once
 	effectInterval = 100 * time.Millisecond
 	statusInterval = time.Second // the least time between two STATUS texts
 	rejectInterval = time.Second // the least time between two reports of rejected datagrams

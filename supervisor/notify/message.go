@@ -34,7 +34,11 @@ const (
 // know, as sd_notify(3) demands.
 func Parse(datagram []byte) (m Message) {
 	for line := range bytes.SplitSeq(datagram, []byte("\n")) {
-		name, value, _ := strings.Cut(string(line), "=")
+		key, text, found := bytes.Cut(line, []byte("="))
+		if !found {
+			continue
+		}
+		name, value := string(key), string(text)
 		switch name {
 		case "READY":
 			m.Ready = m.Ready || value == "1"

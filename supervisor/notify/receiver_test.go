@@ -107,7 +107,9 @@ func TestUnreachableDirectory(t *testing.T) {
 // TestRejected checks the messages that are rejected for their content, one a second at most.
 func TestRejected(t *testing.T) {
 	for name, text := range map[string]string{
-		"long": "READY=1\n" + strings.Repeat("x", maxDatagram), "NUL": "READY=1\x00\nSTATUS=x",
+		"long":  "READY=1\n" + strings.Repeat("x", maxDatagram),
+		"lines": "READY=1\n" + strings.Repeat("X=1\n", maxLines),
+		"NUL":   "READY=1\x00\nSTATUS=x",
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newReceiver(t, place(t))
