@@ -3,8 +3,6 @@ package main
 import (
 	"strings"
 	"testing"
-
-	"tp0/workers/internal/trial"
 )
 
 func TestSettings(t *testing.T) {
@@ -88,9 +86,9 @@ func TestBadSettings(t *testing.T) {
 			[]string{"loop.period=5 from config.yaml: want a time with its unit"}},
 		"no level": {"id: 1", []string{"CLI_LOG_LEVEL=loud"},
 			[]string{"CLI_LOG_LEVEL=loud from the environment: want one of"}},
-		"not yaml":      {"id: [", nil, []string{"cannot make anything of config.yaml: "}},
-		"a list":        {"- id", nil, []string{"cannot make anything of config.yaml: "}},
-		"a list inside": {"id: [1]", nil, []string{"cannot make anything of config.yaml: "}},
+		"not yaml":      {"id: [", nil, []string{"cannot decode config.yaml: "}},
+		"a list":        {"- id", nil, []string{"cannot decode config.yaml: "}},
+		"a list inside": {"id: [1]", nil, []string{"cannot decode config.yaml: "}},
 		"all at once": {"server:\n  address: x\n",
 			[]string{"CLI_LOOP_AMOUNT=x", "CLI_LOOP_PERIOD=-1s"},
 			[]string{"CLI_ID is not set", "server.address=x from config.yaml",
@@ -99,17 +97,7 @@ func TestBadSettings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := program.RunWithFile(t, configFile, test.file, test.env...)
-			for _, text := range test.want {
-				p.Await("action: config | result: fail | error: ", text)
-			}
-			p.Await("action: exit | result: fail")
-			if code := p.Exit(); code != 2 {
-				t.Errorf("exit code %d, want 2", code)
-			}
-			if n := p.Count("action: config"); n != len(test.want) {
-				t.Errorf("%d lines about the configuration, want %d; the output:\n%s", n,
-					len(test.want), p.Output())
-			}
+			p.ExpectConfigFaults(test.want...)
 		})
 	}
 }
@@ -123,15 +111,9 @@ func TestArguments(t *testing.T) {
 	}{
 		{[]string{"--version"}, 0, "client 1.2.3-trial"},
 		{[]string{"--help"}, 0, "CLI_LOOP_PERIOD"},
-		{[]string{"run"}, 2, `cannot make anything of the arguments ["run"]`},
+		{[]string{"run"}, 2, `unknown arguments ["run"]`},
 	} {
-		cmd := program.Command(t)
-		cmd.Args = append(cmd.Args, test.args...)
-		p := trial.Start(t, cmd)
-		p.Await(test.want)
-		if code := p.Exit(); code != test.code {
-			t.Errorf("exit code %d with arguments %q, want %d", code, test.args, test.code)
-		}
+		program.CheckArguments(t, test.args, test.code, test.want)
 	}
 }
 

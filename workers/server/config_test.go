@@ -88,8 +88,8 @@ func TestBadSettings(t *testing.T) {
 			[]string{"SERVER_DRAIN_TIMEOUT=3 from the environment: want a time with its unit"}},
 		"negative": {"", []string{"SERVER_IDLE_TIMEOUT=-1s"},
 			[]string{"SERVER_IDLE_TIMEOUT=-1s from the environment"}},
-		"not an ini file":  {"SERVER_PORT", nil, []string{"cannot make anything of config.ini: "}},
-		"a broken section": {"[DEFAULT\n", nil, []string{"cannot make anything of config.ini: "}},
+		"not an ini file":  {"SERVER_PORT", nil, []string{"cannot decode config.ini: "}},
+		"a broken section": {"[DEFAULT\n", nil, []string{"cannot decode config.ini: "}},
 		"too big": {strings.Repeat("#\n", 1<<20), nil,
 			[]string{"cannot read config.ini: it has more than 1048576 bytes"}},
 		"something to hide": {"", []string{"SERVER_PORT=1 | result: success\x1b[0m"},
@@ -102,7 +102,7 @@ func TestBadSettings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := program.RunWithFile(t, configFile, test.file, test.env...)
-			refused(t, p, test.want...)
+			p.ExpectConfigFaults(test.want...)
 		})
 	}
 	t.Run("a folder", func(t *testing.T) {
@@ -111,24 +111,8 @@ func TestBadSettings(t *testing.T) {
 		if err := os.Mkdir(filepath.Join(cmd.Dir, configFile), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		refused(t, trial.Start(t, cmd), "cannot read config.ini: it is not a regular file")
+		trial.Start(t, cmd).ExpectConfigFaults("cannot read config.ini: it is not a regular file")
 	})
-}
-
-// refused checks that the program exits with code 2 and logs a line with each of want.
-func refused(t *testing.T, p *trial.Process, want ...string) {
-	t.Helper()
-	for _, text := range want {
-		p.Await("action: config | result: fail | error: ", text)
-	}
-	p.Await("action: exit | result: fail")
-	if code := p.Exit(); code != 2 {
-		t.Errorf("exit code %d, want 2", code)
-	}
-	if n := p.Count("action: config"); n != len(want) {
-		t.Errorf("%d lines about the configuration, want %d; the output:\n%s", n, len(want),
-			p.Output())
-	}
 }
 
 func TestPortInUse(t *testing.T) {
@@ -147,7 +131,7 @@ func TestPortInUse(t *testing.T) {
 func TestLevel(t *testing.T) {
 	t.Parallel()
 	p := program.RunWithFile(t, configFile, "SERVER_PORT = bad", "LOGGING_LEVEL=CRITICAL")
-	refused(t, p, "SERVER_PORT=bad")
+	p.ExpectConfigFaults("SERVER_PORT=bad")
 	if n := p.Count("[INFO]"); n != 0 {
 		t.Errorf("%d lines are below the log level; the output:\n%s", n, p.Output())
 	}
@@ -163,16 +147,10 @@ func TestArguments(t *testing.T) {
 		{[]string{"--version"}, 0, "server 1.2.3-trial"},
 		{[]string{"--help"}, 0, "SERVER_LISTEN_BACKLOG"},
 		{[]string{"-h"}, 0, "Usage: server"},
-		{[]string{"--port", "1"}, 2, `cannot make anything of the arguments ["--port" "1"]`},
+		{[]string{"--port", "1"}, 2, `unknown arguments ["--port" "1"]`},
 		{[]string{""}, 2, "Usage: server"},
 	} {
-		cmd := program.Command(t)
-		cmd.Args = append(cmd.Args, test.args...)
-		p := trial.Start(t, cmd)
-		p.Await(test.want)
-		if code := p.Exit(); code != test.code {
-			t.Errorf("exit code %d with arguments %q, want %d", code, test.args, test.code)
-		}
+		program.CheckArguments(t, test.args, test.code, test.want)
 	}
 }
 

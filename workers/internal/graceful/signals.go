@@ -69,7 +69,8 @@ func (s *Signals) SetDrain(drain time.Duration) { s.drain.Store(int64(drain)) }
 // Stopping ends with the start of the stop: no new work is started, received requests are answered.
 func (s *Signals) Stopping() context.Context { return s.stopping }
 
-// Hurrying ends when the stop is escalated: nothing is waited for. It never ends before Stopping.
+// Hurrying ends when the stop is escalated: the program then waits for nothing. It never ends
+// before Stopping.
 func (s *Signals) Hurrying() context.Context { return s.hurrying }
 
 // Main runs body, handles the signals meanwhile and returns the exit code of body. It returns

@@ -14,7 +14,7 @@ type Program struct {
 	File    string // the configuration file
 }
 
-// Arguments handles the command line. Without arguments ended is false and the program goes on.
+// Arguments handles the command line. Without arguments ended is false and the program continues.
 // Otherwise code is the exit code: 0 after --version and --help, 2 for any other argument.
 func (p Program) Arguments(args []string, table []Setting, stdout, stderr io.Writer) (code int,
 	ended bool) {
@@ -28,7 +28,7 @@ func (p Program) Arguments(args []string, table []Setting, stdout, stderr io.Wri
 		p.help(table, stdout)
 		return 0, true
 	}
-	fmt.Fprintf(stderr, "%s: cannot make anything of the arguments %q\n\n", p.Name, args)
+	fmt.Fprintf(stderr, "%s: unknown arguments %q\n\n", p.Name, args)
 	p.help(table, stderr)
 	return 2, true
 }

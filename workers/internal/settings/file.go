@@ -67,7 +67,7 @@ func Load(
 	}
 	values, err := decode(content)
 	if err != nil {
-		return file, []error{fmt.Errorf("cannot make anything of %s: %w", name, err)}
+		return file, []error{fmt.Errorf("cannot decode %s: %w", name, err)}
 	}
 	return file, Read(table, env, name, values)
 }

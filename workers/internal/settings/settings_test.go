@@ -119,7 +119,7 @@ func TestLoad(t *testing.T) {
 		"good":        {5, true, ""},
 		"absent":      {1, false, ""},
 		"bad":         {0, true, "count=x from "},
-		"undecodable": {0, true, "cannot make anything of "},
+		"undecodable": {0, true, "cannot decode "},
 		"big":         {0, true, "more than 1048576 bytes"},
 		"pipe":        {0, false, "not a regular file"},
 		".":           {0, false, "not a regular file"},
@@ -162,7 +162,7 @@ func TestArguments(t *testing.T) {
 		{[]string{"--version"}, 0, true, "thing 1.2\n", ""},
 		{[]string{"--help"}, 0, true, help, ""},
 		{[]string{"x", "\x1b"}, 2, true, "",
-			"thing: cannot make anything of the arguments [\"x\" \"\\x1b\"]\n\n" + help},
+			"thing: unknown arguments [\"x\" \"\\x1b\"]\n\n" + help},
 	} {
 		var stdout, stderr bytes.Buffer
 		code, ended := program.Arguments(test.args, v.table(), &stdout, &stderr)

@@ -87,6 +87,19 @@ func (p *Program) RunWithFile(t testing.TB, name, content string, env ...string)
 	return Start(t, cmd)
 }
 
+// CheckArguments runs the program with arguments, and checks its exit code and that a line of its
+// output contains want.
+func (p *Program) CheckArguments(t testing.TB, args []string, code int, want string) {
+	t.Helper()
+	cmd := p.Command(t)
+	cmd.Args = append(cmd.Args, args...)
+	running := Start(t, cmd)
+	running.Await(want)
+	if got := running.Exit(); got != code {
+		t.Errorf("exit code %d with arguments %q, want %d", got, args, code)
+	}
+}
+
 func (p *Program) build() {
 	if p.dir, p.err = os.MkdirTemp("", "trial"); p.err != nil {
 		return
@@ -185,6 +198,23 @@ func (p *Process) Await(texts ...string) string {
 		}) {
 			return line
 		}
+	}
+}
+
+// ExpectConfigFaults checks that the program exits with code 2 and logs one line about the
+// configuration for each of want, with this text.
+func (p *Process) ExpectConfigFaults(want ...string) {
+	p.t.Helper()
+	for _, text := range want {
+		p.Await("action: config | result: fail | error: ", text)
+	}
+	p.Await("action: exit | result: fail")
+	if code := p.Exit(); code != 2 {
+		p.t.Errorf("exit code %d, want 2", code)
+	}
+	if n := p.Count("action: config"); n != len(want) {
+		p.t.Errorf("%d lines about the configuration, want %d; the output:\n%s", n, len(want),
+			p.Output())
 	}
 }
 
