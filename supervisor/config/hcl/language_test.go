@@ -228,7 +228,7 @@ var languageFaults = []struct {
 		[]string{`5:10 Duplicate variable: The variable "port" is already declared in line 1.`}},
 	{"invalid type", "variable \"port\" {\ntype = strin\n}", Options{},
 		[]string{"2:8 Invalid type specification"}},
-	{"unknown attribute of a variable", "variable \"port\" {\nsensitive = true\n}", Options{},
+	{"unknown attribute of a variable", "variable \"port\" {\nsecret = true\n}", Options{},
 		[]string{"2:1 Unsupported argument"}},
 	{"invalid variable name", "variable \"a b\" {\ndefault = 1\n}", Options{},
 		[]string{"1:10 Invalid name"}},

@@ -2,6 +2,7 @@ package hclconfig
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -35,10 +36,7 @@ func (d *decoder) openVarFiles() (hcl.Diagnostics, error) {
 			return nil, fmt.Errorf("cannot read variables: %w", err)
 		}
 		s, more := d.parseSource(path, src)
-		s.secret = len(d.files) == 0 // the variables are not known
-		for _, of := range d.files {
-			s.secret = s.secret || declaresSensitive(of.file.Body)
-		}
+		s.secret = d.hasSensitive()
 		if diags = append(diags, more...); more.HasErrors() {
 			continue
 		}
@@ -108,8 +106,7 @@ func (d *decoder) givenTexts() (map[string]string, hcl.Diagnostics) {
 		name, value, ok := strings.Cut(text, "=")
 		if !ok || name == "" {
 			diags = diags.Append(fault(nil, "Invalid --var",
-				"The form is --var name=value, but an argument has %d bytes and no name.",
-				len(text)))
+				"The form is --var name=value, but the argument is %s.", d.shown(text)))
 			continue
 		}
 		texts[name] = value
@@ -276,6 +273,21 @@ func (d *decoder) convert(value cty.Value, v *variable) (cty.Value, error) {
 		return value, err
 	}
 	return value.WithMarks(marks), nil
+}
+
+// hasSensitive reports whether the configuration has a sensitive variable, or could not be parsed.
+func (d *decoder) hasSensitive() bool {
+	return len(d.files) == 0 || slices.ContainsFunc(d.files, func(s *source) bool {
+		return declaresSensitive(s.file.Body)
+	})
+}
+
+// shown returns an argument for a message, which can be the value of a sensitive variable.
+func (d *decoder) shown(argument string) string {
+	if d.hasSensitive() {
+		return "(sensitive)"
+	}
+	return quote(argument)
 }
 
 // declaresSensitive reports whether a file has a variable that is sensitive. Then no source line of
