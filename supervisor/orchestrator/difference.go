@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"slices"
+	"time"
 
 	"tp0/supervisor/config"
 	"tp0/supervisor/config/plan"
@@ -84,13 +85,19 @@ func (d *difference) compareInstance(inst *instance, spec *config.Instance) {
 	}
 }
 
+// listenDelay is the age from which on a process is taken to have opened its listeners.
+const listenDelay = 5 * time.Second
+
 // ends adds the process of an instance, if there is one. next is the specification of the next
 // process; nil if none follows.
 func (d *difference) ends(inst *instance, next *config.Instance) {
 	if inst == nil || !inst.state.HasProcess() {
 		return
 	}
-	d.ending = append(d.ending, plan.Ending{Spec: inst.spec, Next: next, Listens: inst.listens()})
+	d.ending = append(d.ending, plan.Ending{
+		Spec: inst.spec, Next: next, Listens: inst.listens(),
+		New: inst.process.pid == 0 || time.Since(inst.process.spawned) < listenDelay,
+	})
 	d.givers = append(d.givers, giver{inst, inst.process.id, inst.spec})
 }
 
@@ -169,10 +176,10 @@ func (d *difference) ids() (all []process.ID) {
 }
 
 // changeTo returns what a new specification means for an instance. One that failed in its update is
-// started again. With noSurge a surge is not kept.
+// started again, and so is its surge. With noSurge a surge is not kept.
 func (inst *instance) changeTo(spec *config.Instance, noSurge bool) rollout.Change {
 	surge := inst.update.surge
-	surgeSame := surge != nil && !noSurge && surge.launchedLike(spec)
+	surgeSame := surge != nil && !noSurge && !surge.state.Final() && surge.launchedLike(spec)
 	retry := inst.state.Final() && inst.update.unconfirmed
 	return rollout.ChangeOf(inst.state, inst.launchedLike(spec) && !retry, surgeSame)
 }

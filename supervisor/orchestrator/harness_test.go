@@ -24,6 +24,8 @@ import (
 	"tp0/supervisor/output"
 	"tp0/supervisor/process"
 	"tp0/supervisor/process/spawn"
+	"tp0/supervisor/procfs"
+	"tp0/supervisor/sockdiag"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -70,12 +72,14 @@ func newRelay(t *testing.T) *output.Relay {
 type fakeProcess struct {
 	id        process.ID
 	name      string              // of the instance
+	spec      process.Spec        // it was spawned by it
 	pid       int                 // 0: its Spawned is not delivered yet
 	signalled bool                // it got a signal of its stop sequence
 	killed    bool                // it got SIGKILL
 	queued    []process.Signalled // delivered once it has a pid
 	sockets   []spawn.Socket
-	mainEnded bool // its main process ended, and descendants outlive it
+	addresses []string // of sockets
+	mainEnded bool     // its main process ended, and descendants outlive it
 }
 
 // harness plays the surroundings of an orchestrator: the process loop, the sockets, the
@@ -99,11 +103,12 @@ type harness struct {
 	loader     loader
 	probes     probeResult
 	sockets    fakeSockets
-	listeners  map[string][]string // by instance
+	listeners  func(*fakeProcess) []string // where it listens; may be nil
 	notify     map[process.ID]*fakeNotify
-	unhandled  bool              // a reload signal would end the processes
-	onSpawn    func(name string) // called with the lock; may be nil
-	onSignal   func(name string) // called with the lock; may be nil
+	unhandled  bool               // a reload signal would end the processes
+	onSpawn    func(name string)  // called with the lock; may be nil
+	onFork     func(*fakeProcess) // called with the lock; may be nil
+	onSignal   func(name string)  // called with the lock; may be nil
 }
 
 // loader plays the reading of the configuration file.
@@ -122,9 +127,10 @@ type probeResult struct {
 
 // fakeSockets are listening sockets.
 type fakeSockets struct {
-	open  map[string]int // descriptors by address
-	last  int            // no descriptor is used twice, so that a stale one is noticed
-	taken string         // an address that cannot be opened
+	open  map[string]int            // descriptors by address
+	last  int                       // no descriptor is used twice, so that a stale one is noticed
+	taken string                    // an address that cannot be opened
+	inUse func(address string) bool // a process has the address; may be nil
 }
 
 // newHarness starts an orchestrator of the first configuration, in a synctest bubble.
@@ -231,7 +237,7 @@ func (h *harness) Take(listen []config.Listen) (fds []int, err error) {
 	defer h.mu.Unlock()
 	s := &h.sockets
 	for _, l := range listen {
-		if l.TCP == s.taken {
+		if l.TCP == s.taken || s.open[l.TCP] == 0 && s.inUse != nil && s.inUse(l.TCP) {
 			return nil, errors.New("address in use")
 		}
 	}
@@ -342,7 +348,16 @@ func (h *harness) Spawn(id process.ID, s process.Spec) {
 	if h.onSpawn != nil {
 		h.onSpawn(s.Name)
 	}
-	h.processes = append(h.processes, &fakeProcess{id: id, name: s.Name, sockets: s.Sockets})
+	p := &fakeProcess{id: id, name: s.Name, spec: s, sockets: s.Sockets}
+	for address, fd := range h.sockets.open {
+		if slices.ContainsFunc(s.Sockets, func(s spawn.Socket) bool { return s.FD == fd }) {
+			p.addresses = append(p.addresses, address)
+		}
+	}
+	if h.onFork != nil {
+		h.onFork(p)
+	}
+	h.processes = append(h.processes, p)
 	for _, socket := range s.Sockets {
 		if !slices.Contains(slices.Collect(maps.Values(h.sockets.open)), socket.FD) {
 			h.t.Errorf("%s inherits a socket that is closed", s.Name)
@@ -448,6 +463,24 @@ func (h *harness) RunProbe(ctx context.Context, s spawn.Spec) error {
 	return nil
 }
 
+// Inspect finds the listeners of a process, if a test has set them.
+func (h *harness) Inspect(id process.ID, _ unix.Signal) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.processByID(id)
+	if h.listeners == nil || p == nil {
+		return
+	}
+	found := process.Inspected{Process: id, Pid: p.pid, At: time.Now()}
+	for _, address := range h.listeners(p) {
+		found.FDs = append(found.FDs, procfs.FD{
+			Num: 3, Kind: "socket", Target: "tcp " + address + " listen",
+			Socket: &sockdiag.Endpoint{Listener: true},
+		})
+	}
+	h.o.Deliver(found)
+}
+
 // Listeners answers with the addresses of listeners that a test has set.
 func (h *harness) Listeners(
 	_ context.Context, ids []process.ID,
@@ -456,8 +489,8 @@ func (h *harness) Listeners(
 	defer h.mu.Unlock()
 	found := map[process.ID][]string{}
 	for _, id := range ids {
-		if p := h.processByID(id); p != nil {
-			found[id] = h.listeners[p.name]
+		if p := h.processByID(id); p != nil && h.listeners != nil {
+			found[id] = h.listeners(p)
 		}
 	}
 	return found, nil
@@ -473,7 +506,6 @@ func (h *harness) CleanUpOrphans(killAt, giveUp time.Time, _ event.Proof) {
 }
 
 func (h *harness) MarkReady(process.ID)             {}
-func (h *harness) Inspect(process.ID, unix.Signal)  {}
 func (h *harness) Diagnose(process.ID, unix.Signal) {}
 func (h *harness) SetDeadline(time.Time)            {}
 

@@ -87,7 +87,7 @@ func (o *Orchestrator) finishLoad(m configLoaded) {
 	case o.shutdown.phase != running:
 		return // beginStop has reported it
 	case m.err == nil:
-		m.err = o.openSockets(m.cfg, o.differenceTo(m.cfg).deferred())
+		m.err = o.openSockets(m.cfg, o.differenceTo(m.cfg))
 	}
 	if m.err != nil {
 		o.opt.Sink.Emit(event.ConfigRejected{Diagnostics: m.err.Error()})

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"tp0/supervisor/config"
-	"tp0/supervisor/config/plan"
 	"tp0/supervisor/orchestrator/rollout"
 	"tp0/supervisor/process/spawn"
 )
@@ -29,16 +28,17 @@ func (o *Orchestrator) takeSockets(inst *instance) ([]spawn.Socket, error) {
 }
 
 // openSockets opens the sockets of a new configuration, except those of children that have ended
-// and are not restarted by it. deferred has the addresses that a process must give up first: they
-// are opened for the first process that inherits them.
-func (o *Orchestrator) openSockets(cfg *config.Config, deferred map[string]bool) error {
+// and are not started by it. The sockets with an address that a process must give up first are
+// opened for the first process that inherits them.
+func (o *Orchestrator) openSockets(cfg *config.Config, d *difference) error {
 	ended := map[string]bool{}
 	for _, inst := range o.instances {
-		over := inst.current() && inst.state.Final() && inst.goal == rollout.Run
-		ended[inst.spec.Name] = ended[inst.spec.Name] || over
+		if inst.current() && inst.state.Final() && inst.goal == rollout.Run {
+			ended[inst.spec.Name] = true
+		}
 	}
-	for _, c := range plan.Compare(o.cfg, cfg).Changed {
-		ended[c.Name] = ended[c.Name] && !c.Restart
+	for _, s := range d.starting {
+		delete(ended, s.Spec.Name)
 	}
 	var listen []config.Listen
 	for _, c := range cfg.Children {
@@ -49,6 +49,7 @@ func (o *Orchestrator) openSockets(cfg *config.Config, deferred map[string]bool)
 			}
 		}
 	}
+	deferred := d.deferred()
 	listen = slices.DeleteFunc(listen, func(l config.Listen) bool { return deferred[l.Address()] })
 	if len(listen) == 0 {
 		return nil

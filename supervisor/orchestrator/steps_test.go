@@ -132,7 +132,13 @@ func (h *harness) doSetting(c command) bool {
 	case "probe-short":
 		h.probes = probeResult{short: true}
 	case "listens": // listens NAME ADDRESS: its process listens there
-		h.listeners = map[string][]string{c.arg(1): {c.arg(2)}}
+		name, address := c.arg(1), c.arg(2)
+		h.listeners = func(p *fakeProcess) []string {
+			if p.name != name {
+				return nil
+			}
+			return []string{address}
+		}
 	case "address-taken":
 		h.sockets.taken = c.arg(1)
 	default:

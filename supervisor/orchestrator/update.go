@@ -115,8 +115,7 @@ func (o *Orchestrator) judgeFailure(inst *instance, restarts bool) rollout.Verdi
 	if verdict != rollout.RollBack {
 		return verdict
 	}
-	deferred := o.differenceTo(r.lastApplied).deferred()
-	if err := o.openSockets(r.lastApplied, deferred); err != nil {
+	if err := o.openSockets(r.lastApplied, o.differenceTo(r.lastApplied)); err != nil {
 		r.cannotRollBack = true
 		o.opt.Sink.Emit(event.Warning{What: "cannot roll back", Reason: err.Error()})
 	}

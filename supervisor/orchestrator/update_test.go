@@ -377,6 +377,15 @@ func TestSurgeReverted(t *testing.T) {
 			{"reload 0", "spawn a"},
 			{"spawned a", "a ready, SIGTERM a"},
 		}},
+		{"the surge of a reverted reload fails", configs(
+			withRollback(newConfig(child("a", overlap))),
+			withRollback(newConfig(child("a", overlap, args("+"))))), []step{
+			{"spawned a", "spawn a, a ready"},
+			{"reload 1", "spawn a+"},
+			{"spawned a", "a ready, SIGTERM a"},
+			{"reload 0", "spawn a"},
+			{"spawn-failed a", "a not spawned, rollback for a, spawn a"},
+		}},
 		{"reverted before the surge is ready", configs(one, new), []step{
 			up,
 			{"reload 1", "spawn a+"},

@@ -13,6 +13,9 @@ type Ending struct {
 	Spec    *config.Instance // the process was started by it
 	Next    *config.Instance // the next process of the instance; nil if none follows
 	Listens []string         // where the process listens now, as in [ParseAddress]; nil if unknown
+	// New says that the process may not listen yet. The numbers in its arguments then stand for
+	// its listeners, if the configuration has no address.
+	New bool
 }
 
 // Starting is a process that a reload starts.
@@ -27,7 +30,7 @@ type Starting struct {
 type Claim struct {
 	Givers  []int // indices of the processes that give it up
 	Address Address
-	live    bool // a listener was seen that is certainly given up
+	certain bool // a process has the address, and the next one does not listen there
 	socket  bool // it is of a listen block, and no giver listens with a socket of its own
 }
 
@@ -51,8 +54,8 @@ const (
 func (h HandOver) Reason() string {
 	switch h.kind {
 	case byMention:
-		return fmt.Sprintf("%v is in use, and the arguments or the environment have its port",
-			h.Address)
+		return fmt.Sprintf("port %d is in use, and the arguments or the environment have it",
+			h.Address.port)
 	case byProgram:
 		return "both run the same command with the same arguments"
 	}
@@ -76,11 +79,11 @@ func HandOvers(starting []Starting, ending []Ending) [][]HandOver {
 
 // given are the claims that a reload gives up.
 type given struct {
-	ending    []Ending
-	byProgram map[string]*Claim
-	byAddress map[Address]*Claim
-	byPort    map[uint16][]*Claim
-	anyLive   bool // one of byAddress is live
+	ending     []Ending
+	byProgram  map[string]*Claim
+	byAddress  map[Address]*Claim
+	byPort     map[uint16][]*Claim
+	anyCertain bool // one of byAddress is certain
 }
 
 func givenUp(ending []Ending) given {
@@ -103,14 +106,17 @@ func givenUp(ending []Ending) given {
 		}
 		for _, a := range c.sockets {
 			if !slices.Contains(next.sockets, a) {
-				g.add(a, i, false, true)
+				g.add(a, i, true, true)
 			}
 		}
 		kept := next.listeners()
 		for _, a := range c.listeners() {
 			if !overlapsAny(a, kept) {
-				g.add(a, i, false, false)
+				g.add(a, i, slices.Contains(c.own, a), false)
 			}
+		}
+		if e.New && c.empty() {
+			e.Listens = append(slices.Clone(e.Listens), portsOf(e.Spec)...)
 		}
 		for _, l := range liveListeners(e, c) {
 			if !overlapsAny(l.Address, kept) {
@@ -122,7 +128,7 @@ func givenUp(ending []Ending) given {
 }
 
 // add records that an ending process gives an address up.
-func (g *given) add(a Address, giver int, live, socket bool) {
+func (g *given) add(a Address, giver int, certain, socket bool) {
 	c := g.byAddress[a]
 	if c == nil {
 		c = &Claim{Address: a, socket: true}
@@ -132,8 +138,17 @@ func (g *given) add(a Address, giver int, live, socket bool) {
 	if n := len(c.Givers); n == 0 || c.Givers[n-1] != giver {
 		c.Givers = append(c.Givers, giver)
 	}
-	c.live, c.socket = c.live || live, c.socket && socket
-	g.anyLive = g.anyLive || live
+	c.certain, c.socket = c.certain || certain, c.socket && socket
+	g.anyCertain = g.anyCertain || certain
+}
+
+// portsOf returns the addresses that the arguments of an instance can stand for.
+func portsOf(i *config.Instance) (all []string) {
+	only := config.Instance{Launch: config.Launch{Args: i.Launch.Args}}
+	for port := range portsIn(&only) {
+		all = append(all, fmt.Sprintf(":%d", port))
+	}
+	return all
 }
 
 // listener is an address on which a process was seen to listen.
@@ -192,7 +207,7 @@ func (g *given) handOvers(s Starting) (all []HandOver) {
 			}
 		}
 	}
-	if g.anyLive {
+	if g.anyCertain {
 		g.addMentions(s, add)
 	}
 	c := g.byProgram[program(s.Spec)]
@@ -206,8 +221,8 @@ func (g *given) handOvers(s Starting) (all []HandOver) {
 	return all
 }
 
-// addMentions adds the listeners of which the new arguments or the new environment have the port.
-// That is a guess, so it concerns only listeners that are certainly given up.
+// addMentions adds the addresses of which the new arguments or the new environment have the port.
+// That is a guess, so it concerns only addresses that are certainly given up.
 func (g *given) addMentions(s Starting, add func(HandOver)) {
 	ports := portsIn(s.Spec)
 	if s.Before != nil {
@@ -217,7 +232,7 @@ func (g *given) addMentions(s Starting, add func(HandOver)) {
 	}
 	for port := range ports {
 		for _, c := range g.byPort[port] {
-			if c.live {
+			if c.certain {
 				add(HandOver{Claim: c, kind: byMention})
 			}
 		}

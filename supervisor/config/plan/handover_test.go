@@ -79,7 +79,7 @@ func handOvers(starting []plan.Starting, ending []plan.Ending) string {
 
 const (
 	sameCommand = "both run the same command with the same arguments"
-	inUse       = " is in use, and the arguments or the environment have its port"
+	inUse       = " is in use, and the arguments or the environment have it"
 )
 
 func TestHandOvers(t *testing.T) {
@@ -152,9 +152,9 @@ func TestHandOverOfListeners(t *testing.T) {
 			[]plan.Starting{starts(runs("b", "ready:127.0.0.1:80"))},
 			[]plan.Ending{ends(runs("a", "x"), "[::]:80", "127.0.0.1:9")}, "b<a [::]:80"},
 		{"the arguments have the port", []plan.Starting{starts(runs("b", "--port=8080"))},
-			[]plan.Ending{ends(runs("a", "x"), "127.0.0.1:8080")}, "b<a 127.0.0.1:8080" + inUse},
+			[]plan.Ending{ends(runs("a", "x"), "127.0.0.1:8080")}, "b<a port 8080" + inUse},
 		{"the environment has the port", []plan.Starting{starts(runs("b", "PORT=8080"))},
-			[]plan.Ending{ends(runs("a", "x"), "127.0.0.1:8080")}, "b<a 127.0.0.1:8080" + inUse},
+			[]plan.Ending{ends(runs("a", "x"), "127.0.0.1:8080")}, "b<a port 8080" + inUse},
 		{"a part of a number", []plan.Starting{starts(runs("b", "18080"))},
 			[]plan.Ending{ends(runs("a", "x"), "127.0.0.1:8080")}, ""},
 		{"the arguments had the port before",
@@ -165,7 +165,11 @@ func TestHandOverOfListeners(t *testing.T) {
 				replaces(runs("b", "81"), runs("b", "80"))},
 			[]plan.Ending{becomes(runs("a", "80"), runs("a", "81"), "0.0.0.0:80"),
 				becomes(runs("b", "81"), runs("b", "80"), "0.0.0.0:81")},
-			"a<b 0.0.0.0:81" + inUse + ", b<a 0.0.0.0:80" + inUse},
+			"a<b port 81" + inUse + ", b<a port 80" + inUse},
+		{"a new process may not listen yet", []plan.Starting{starts(runs("b", "-p8080"))},
+			[]plan.Ending{{Spec: runs("a", "8080"), New: true}}, "b<a port 8080" + inUse},
+		{"a new process with an address", []plan.Starting{starts(runs("b", "-p8080"))},
+			[]plan.Ending{{Spec: runs("a", "8080", "ready::80"), New: true}}, ""},
 		{"a replaced process may listen there again", []plan.Starting{starts(runs("b", "80"))},
 			[]plan.Ending{becomes(runs("a", "x"), runs("a", "y"), "0.0.0.0:80")}, ""},
 		{"a replaced process that keeps the port", []plan.Starting{starts(runs("b", "ready::80"))},
