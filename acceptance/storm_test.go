@@ -33,6 +33,8 @@ func randomConfig(r *rand.Rand) (hcl string, instances []string) {
 		} else {
 			instances = append(instances, name)
 		}
+		more += []string{"", "  restart { min_ready = \"20ms\" }\n",
+			"  restart {\n    strategy = \"overlap\"\n    min_ready = \"50ms\"\n  }\n"}[r.IntN(3)]
 		hcl += fixture(name, []string{"sleep", "print 3", "print 30"}[r.IntN(3)], more)
 	}
 	return hcl, instances
