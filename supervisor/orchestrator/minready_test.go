@@ -4,7 +4,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"tp0/supervisor/config"
+	"tp0/supervisor/process"
 )
 
 // replicas returns a child "a" with three instances, one update slot and a min_ready of 10 s.
@@ -320,5 +323,33 @@ func TestMinReadyOfACheck(t *testing.T) {
 			{"wait 1s", "a1 not ready, " + halted("a1", "not ready within 1s") + ", SIGTERM a1"},
 			{"exit a1", "a1 restart 1"},
 		}},
+	})
+}
+
+// TestBothProcessesEndAtOnce ends the new and the old process of an overlap, and the orchestrator
+// learns of both before it does anything about the first. A process must follow.
+func TestBothProcessesEndAtOnce(t *testing.T) {
+	ten := minReady(10 * time.Second)
+	withHarness(t, configs(
+		newConfig(child("a", overlap, ten)), newConfig(child("a", overlap, ten, args("+"))),
+	), func(h *harness) {
+		h.want("spawned a", "spawn a, a ready")
+		h.want("reload 1", "spawn a+")
+		h.want("spawned a", "a ready")
+		end := func(step string) process.Exited {
+			p := h.target(command{step, []string{step, "a"}})
+			h.remove(p)
+			return process.Exited{Process: p.id, Pid: p.pid, At: time.Now()}
+		}
+		newEnd, oldEnd := end("exit-new"), end("exit")
+		h.mu.Lock()
+		h.o.Forward(unix.SIGUSR2, 0) // its event waits for the lock, so both ends come at once
+		h.o.Deliver(newEnd)
+		h.o.Deliver(oldEnd)
+		h.mu.Unlock()
+		const early = "exited with code 0 0s after it was ready; its min_ready is 10s"
+		h.want("", halted("a", early)+", spawn a+")
+		h.want("spawned a", "a ready")
+		h.want("wait 10s", "reloaded +[] -[] ~[a] =[]")
 	})
 }

@@ -174,5 +174,8 @@ func (o *Orchestrator) promoteSurge(inst *instance) {
 	surge.update.surgeOf, surge.update.hasSlot = nil, !surge.confirmed()
 	inst.update.surge, inst.next = nil, nil
 	inst.retire()
+	if surge.state == lifecycle.Stopped { // it failed just before the old process ended
+		o.apply(surge, lifecycle.Replace)
+	}
 	o.regroup()
 }
