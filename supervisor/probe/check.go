@@ -26,7 +26,7 @@ const jitter = 0.1
 
 // maxExcused is the number of failures in a row that a pause of the supervisor can excuse. Without
 // it, a machine that never has time for the supervisor would hide the failure of a child.
-const maxExcused = 3
+const maxExcused = 10
 
 // Run repeats the probe until ctx ends or Limit consecutive attempts have failed. It returns nil
 // if ctx ended, and the error of the last attempt otherwise.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -65,7 +66,7 @@ func TestCheck(t *testing.T) {
 		{"ttt", []string{"no answer"}, "failed 3 times: no answer"},
 		{"FsFFs", nil, "<nil>"},
 		{"fFfFf", []string{"fault 1"}, "failed 3 times: fault 5"},
-		{"FFFFFFFFFFFF", []string{"fault 4"}, "failed 3 times: fault 12"},
+		{strings.Repeat("F", 33), []string{"fault 11"}, "failed 3 times: fault 33"},
 		{"TTT", []string{"no answer"}, "failed 3 times: no answer"},
 	} {
 		changes, took, err := runCheck(t, tt.attempts)
