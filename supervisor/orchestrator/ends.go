@@ -1,7 +1,6 @@
 package orchestrator
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -201,12 +200,7 @@ func (o *Orchestrator) reportUnexpectedEnd(inst *instance, e event.UnexpectedEnd
 	inst.exit.report = &endReport{event: e, output: out}
 	m := lastOutputRead{inst, inst.process.id}
 	o.wg.Go(func() {
-		ctx, cancel := o.clock.WithTimeout(context.Background(), lastOutputTimeout)
-		defer cancel()
-		select {
-		case <-out.Done():
-		case <-ctx.Done():
-		}
+		o.awaitOutput(out, lastOutputTimeout)
 		o.mail.Put(m)
 	})
 }

@@ -59,6 +59,7 @@ func (o *Orchestrator) onSpawned(x process.Spawned) {
 	o.processes.pending--
 	o.totals.spawned++
 	inst.process.pid, inst.process.spawned = x.Pid, x.At
+	inst.process.ran.spawned = o.clock.Ran()
 	inst.restarts.shortage, o.totals.spawnError = shortage{}, nil
 	o.opt.Sink.Emit(event.Spawned{
 		Child: inst.spec.Name, Pid: x.Pid, Command: inst.spec.Launch.Command,

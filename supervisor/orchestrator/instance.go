@@ -77,8 +77,12 @@ type currentProcess struct {
 	output    *output.ChildOutput
 	spawned   time.Time
 	ready     time.Time // zero: it was not ready yet
-	reloadDue bool      // it gets its reload_signal once it is ready and has its handlers
+	ran       ran
+	reloadDue bool // it gets its reload_signal once it is ready and has its handlers
 }
+
+// ran has moments in the life of a process, by the time for which the supervisor ran until then.
+type ran struct{ spawned, ready time.Duration }
 
 // stopProgress is the progress of the stop sequence.
 type stopProgress struct {

@@ -1,8 +1,10 @@
 package orchestrator
 
 import (
+	"context"
 	"time"
 
+	"tp0/supervisor/output"
 	"tp0/supervisor/process"
 )
 
@@ -26,11 +28,18 @@ func (o *Orchestrator) awaitLastWords(inst *instance, id process.ID) bool {
 	}
 	m, out := lastWordsRead{inst, id}, inst.process.output
 	o.wg.Go(func() {
-		select {
-		case <-out.Done():
-		case <-time.After(lastWordsTimeout):
-		}
+		o.awaitOutput(out, lastWordsTimeout)
 		o.mail.Put(m)
 	})
 	return true
+}
+
+// awaitOutput waits until the output of a process is read to its end, or the time is over.
+func (o *Orchestrator) awaitOutput(out *output.ChildOutput, d time.Duration) {
+	ctx, cancel := o.clock.WithTimeout(context.Background(), d)
+	defer cancel()
+	select {
+	case <-out.Done():
+	case <-ctx.Done():
+	}
 }

@@ -15,7 +15,7 @@ func (o *Orchestrator) awaitMinReady(inst *instance) {
 	if inst.state != lifecycle.Ready || !inst.update.unconfirmed || p.Oneshot {
 		return
 	}
-	left := time.Until(inst.health.readyAt.Add(p.MinReady))
+	left := p.MinReady - (o.clock.Ran() - inst.process.ran.ready)
 	if left > 0 {
 		o.actLater(inst, left, minReadyOver)
 		return

@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -90,6 +91,18 @@ func TestPauseInCheck(t *testing.T) {
 		script{"a failure after a pause", configs(newConfig(child("a", checkBy("1500ms")))), []step{
 			{"probe-fails", ""}, {"wait 5s", "probe a"}, {"wait 1s", ""}, {"pause 1m", ""},
 			{"wait 1s", "paused"}, {"wait 12s", "probe a, a check alive failed"}}},
+	))
+}
+
+// TestPauseInMinReady checks that a pause is no time for which an instance was ready.
+func TestPauseInMinReady(t *testing.T) {
+	all := configs(replicas(), replicas(args("+")))
+	updating := []step{{"reload 1", "SIGTERM a1"}, {"exit a1", "spawn a1+"},
+		{"spawned a1", "a1 ready"}, {"wait 5s", ""}, {"pause 1m", ""}}
+	runScripts(t, beginWith(slices.Concat(replicasUp, updating),
+		script{"a pause", all, []step{{"wait 6s", "paused"}, {"wait 5s", "SIGTERM a2"}}},
+		script{"a reload after the pause", all, []step{{"wait 4s", "paused"}, {"reload 1", ""},
+			{"wait 2s", "SIGTERM a2"}}},
 	))
 }
 

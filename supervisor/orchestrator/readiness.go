@@ -28,7 +28,7 @@ func (o *Orchestrator) awaitReady(inst *instance) {
 func (o *Orchestrator) becomeReady(inst *instance) {
 	if inst.state == lifecycle.Starting {
 		p := &inst.process
-		p.ready = time.Now()
+		p.ready, p.ran.ready = time.Now(), o.clock.Ran()
 		elapsed := p.ready.Sub(p.spawned)
 		if !inst.spec.Policy.Oneshot { // of a oneshot only its completion is told
 			o.opt.Sink.Emit(event.Ready{Child: inst.spec.Name, Pid: p.pid, Elapsed: elapsed})

@@ -26,7 +26,7 @@ func (o *Orchestrator) sendReloadSignal(inst *instance) {
 			p.reloadDue = true
 			return
 		}
-		wait := handlerDelay - time.Since(p.spawned)
+		wait := handlerDelay - (o.clock.Ran() - p.ran.spawned)
 		switch {
 		case sig == 0:
 		case wait > 0 && inst.spec.Launch.Ready == nil:
@@ -57,7 +57,7 @@ func (o *Orchestrator) onWithheld(x process.Withheld) {
 	if inst.state != lifecycle.Ready || inst.process.reloadDue {
 		return
 	}
-	if wait := handlerDelay - time.Since(inst.process.ready); wait > 0 {
+	if wait := handlerDelay - (o.clock.Ran() - inst.process.ran.ready); wait > 0 {
 		o.delayReloadSignal(inst, wait)
 		return
 	}

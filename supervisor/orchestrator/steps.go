@@ -36,7 +36,7 @@ func (o *Orchestrator) takeStep(inst *instance, n int) {
 	}
 	// The process loop may hold the first signal back until the probe reports that the process is
 	// ready. A probe that runs a command does not release the signal.
-	young := time.Since(inst.process.spawned) <= handlerDelay
+	young := o.clock.Ran()-inst.process.ran.spawned <= handlerDelay
 	if inst.stop.step > 0 || !young || inst.usesExecProbe() {
 		inst.cancelProbe()
 	}

@@ -37,6 +37,13 @@ func Boottime() time.Duration {
 	return time.Duration(t.Nano())
 }
 
+// Ran returns for how long the supervisor ran. The clock finds only pauses during a timeout.
+func (c *Clock) Ran() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.read().ran
+}
+
 // Paused returns the length of all pauses so far. The clock finds only pauses during a timeout.
 func (c *Clock) Paused() time.Duration {
 	c.mu.Lock()
