@@ -99,6 +99,8 @@ func TestSenderReportsEvents(t *testing.T) {
 			{event.SignalReceived{Signal: "SIGHUP"}, `RELOADING=1\n(?s:.*)`},
 			{event.ReloadHalted{Child: "a", Reason: "it failed"},
 				`READY=1\nSTATUS=reload halted at a: it failed`},
+			{event.ConfigReloaded{}, `STATUS=reloaded`}, // a restart completed the update
+			{event.ConfigReloaded{}, ""},
 			{event.Failed{Child: "a", Reason: "too often"}, `STATUS=a failed: too often`},
 			{event.SignalReceived{Signal: "SIGTERM"}, `STOPPING=1\nSTATUS=stopping: SIGTERM`},
 			{event.SignalReceived{Signal: "SIGTERM"}, ""}, // already stopping

@@ -14,6 +14,7 @@ import (
 type state struct {
 	ready     bool // READY=1 was queued
 	reloading bool
+	halted    bool // the status says that a reload is halted, which a restart can complete
 	stopping  bool
 }
 
@@ -43,6 +44,7 @@ func (s *state) datagram(e event.Event) string {
 	case event.ReloadIgnored:
 		return s.reloaded("reload ignored: " + e.Reason)
 	case event.ReloadHalted:
+		defer func() { s.halted = true }()
 		return s.reloaded("reload halted at " + e.Child + ": " + e.Reason)
 	case event.SignalReceived:
 		switch e.Signal {
@@ -81,11 +83,12 @@ func (s *state) reload() string {
 }
 
 func (s *state) reloaded(result string) string {
-	if !s.reloading || s.stopping {
+	if !s.reloading && !s.halted || s.stopping {
 		return ""
 	}
-	s.reloading = false
-	if !s.ready {
+	awaited := s.reloading // the service manager waits for READY=1
+	s.reloading, s.halted = false, false
+	if !s.ready || !awaited {
 		return status("%s", result)
 	}
 	return "READY=1\n" + status("%s", result)
