@@ -80,7 +80,7 @@ func TestDescriptorLimitAtStart(t *testing.T) {
 		s.awaitEntry("all children ready", "children", n)
 		s.signal(unix.SIGTERM)
 		if e := s.expectStop(0, "graceful"); e.int("spawned") != n || s.count("spawn failed") > 0 {
-			t.Errorf("%q: %v", more, e)
+			t.Errorf("%q: got %v, want %d spawned and no failed spawn", more, e, n)
 		}
 	}
 }

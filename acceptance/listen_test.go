@@ -199,7 +199,7 @@ rest()
 	s.awaitLine("[py] given 2 echo:other 6") // the standard streams, both sockets, and the listing
 	s.awaitLine("[none] env [] 4")
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", info, err)
+		t.Errorf("got %v, %v, want the mode 0600", info, err)
 	}
 	if err := ask("unix", path, "one"); err != nil {
 		t.Error(err)

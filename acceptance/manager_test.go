@@ -30,7 +30,7 @@ func TestServiceManager(t *testing.T) {
 		for {
 			n, err := manager.Read(b)
 			if err != nil {
-				t.Fatalf("%v: %v", what, err)
+				t.Fatalf("no notification %v: %v", what, err)
 			}
 			got := string(b[:n])
 			if got == "WATCHDOG=1" {

@@ -212,7 +212,7 @@ func TestPlan(t *testing.T) {
 		out, err := exec.Command(filepath.Join(bin, "supervisor"),
 			append([]string{"plan"}, args...)...).Output()
 		if err != nil {
-			t.Errorf("%v: %v", args, err)
+			t.Errorf("plan %v: %v", args, err)
 		}
 		golden(t, filepath.Join("testdata", name), string(out))
 	}

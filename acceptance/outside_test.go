@@ -124,7 +124,7 @@ func TestTerminalEscapesAreEscaped(t *testing.T) {
 	s.expectStop(1, "graceful")
 	if text := s.output.text() + s.log.text(); strings.ContainsAny(text, "\x1b\x07") ||
 		!strings.Contains(text, `\x1b[2J`) {
-		t.Errorf("%q", text)
+		t.Errorf("got %q, want escaped control characters", text)
 	}
 }
 
@@ -135,7 +135,7 @@ func TestOutputToFile(t *testing.T) {
 		"    stdout = \"%s/out\"\n    stderr = \"none\"\n  }\n}\n", dir))
 	s.expectStop(0, "graceful")
 	if b, err := os.ReadFile(dir + "/out"); err != nil || string(b) != "out\n" {
-		t.Errorf("%q %v", b, err)
+		t.Errorf("the log file has %q, %v, want out", b, err)
 	}
 	if s.output.text() != "" {
 		t.Error(s.output.text())

@@ -91,7 +91,7 @@ func TestCheckRestarts(t *testing.T) {
   }`, port, port)))
 			first := s.awaitEntry("check failed", "child", "web", "check", "alive")
 			if reason, _ := first["reason"].(string); !strings.Contains(reason, want) {
-				t.Errorf("%v", first)
+				t.Errorf("got the reason %q, want %q", reason, want)
 			}
 			if e := s.awaitEntry("child unhealthy", "pid",
 				first.int("pid")); !strings.HasPrefix(e["reason"].(string),

@@ -70,7 +70,7 @@ func TestReport(t *testing.T) {
 	}
 	if d.Schema != 1 || d.Signal != "SIGTERM" || d.Code != 124 || d.Verdict != "forced" ||
 		int(d.Deadline) != e.int("deadline_ms") || int(d.Elapsed) > e.int("elapsed_ms") {
-		t.Errorf("%.600s", b)
+		t.Errorf("the report differs from %v: %.600s", e, b)
 	}
 	for key, n := range d.Balance {
 		if n != e.int(key) {
@@ -79,7 +79,7 @@ func TestReport(t *testing.T) {
 	}
 	if len(d.Balance) != 11 || len(d.Children) != 3 || len(d.Orphans) != 1 ||
 		d.Orphans[0].Command != "fixture" {
-		t.Errorf("%.600s", b)
+		t.Errorf("got %.600s, want 11 totals, 3 children and the orphan fixture", b)
 	}
 	s.expectReportedChildren(d)
 	_, begin := s.awaitEntryFrom(0, "signal received")
@@ -147,7 +147,7 @@ func TestReportPage(t *testing.T) {
 		strings.Count(page, "<script") != 1 ||
 		!strings.Contains(page, `<script type="application/json"`) ||
 		!strings.Contains(page, "default-src 'none'") {
-		t.Errorf("%.2000s", page)
+		t.Errorf("the page has a URL or a script: %.2000s", page)
 	}
 	text, code := runReport(t, path)
 	for _, want := range []string{"forced: exit code 124", "LEFT OPEN, NO FINDING", "ignores",
@@ -190,7 +190,7 @@ func TestReportThatCannotBeWritten(t *testing.T) {
 		s.expectStop(0, "graceful")
 		if w := s.awaitEntry("report not written", "@level",
 			"warn"); !strings.Contains(fmt.Sprint(w["reason"]), reason) {
-			t.Errorf("%s: %v", path, w)
+			t.Errorf("%s: got %v, want the reason %q", path, w, reason)
 		}
 	}
 	if all, _ := os.ReadDir(dir); len(all) != 1 {
@@ -252,7 +252,7 @@ func TestReportRejectsOtherFiles(t *testing.T) {
 	} {
 		if text, code := runReport(t, path); code != 1 || !strings.Contains(text, want) ||
 			strings.Count(text, "\n") != 1 {
-			t.Errorf("%s: %d, %q", path, code, text)
+			t.Errorf("%s: got %d, %q, want 1 and %q", path, code, text, want)
 		}
 	}
 }

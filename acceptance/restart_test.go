@@ -234,26 +234,26 @@ func TestHealth(t *testing.T) {
 	}
 	s.awaitEntry("child restarting", "child", "bad")
 	if out, code := health("--ready"); code != 1 || !strings.Contains(out, "bad is ") {
-		t.Errorf("%d %s", code, out)
+		t.Errorf("health --ready: got %d %s, want 1 and the child bad", code, out)
 	}
 	if out, code := health(); code != 0 || out != "ok\n" { // it is being mended
-		t.Errorf("%d %s", code, out)
+		t.Errorf("health: got %d %s, want 0 ok", code, out)
 	}
 	s.reload(fixture("ok", "sleep", ""))
 	s.awaitEntry("config reloaded")
 	s.awaitEntry("all children ready", "children", 1)
 	if out, code := health("--ready"); code != 0 {
-		t.Errorf("%d %s", code, out)
+		t.Errorf("health --ready: got %d %s, want 0", code, out)
 	}
 	// A supervisor that is stopped by job control does not answer. The command must still return
 	// within its timeout.
 	s.signal(unix.SIGSTOP)
 	if out, code := health("--timeout", "100ms"); code != 1 || !strings.Contains(out, "no answer") {
-		t.Errorf("%d %s", code, out)
+		t.Errorf("health of a stopped supervisor: got %d %s, want 1", code, out)
 	}
 	s.signal(unix.SIGCONT)
 	if out, code := health(); code != 0 {
-		t.Errorf("%d %s", code, out)
+		t.Errorf("health: got %d %s, want 0", code, out)
 	}
 	s.signal(unix.SIGTERM)
 	s.expectStop(0, "graceful")

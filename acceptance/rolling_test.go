@@ -174,7 +174,7 @@ rest()
 		}
 		if out, err := exec.Command(filepath.Join(bin, "supervisor"), "health", "--ready",
 			"--config", s.config).CombinedOutput(); err != nil {
-			t.Errorf("%v: %s", err, out)
+			t.Errorf("health --ready: got %v, %s, want exit code 0", err, out)
 		}
 	}
 	s.signal(unix.SIGTERM)
@@ -203,7 +203,7 @@ func TestHaltedUpdate(t *testing.T) {
 		out, err := exec.Command(filepath.Join(bin, "supervisor"), "health", "--ready", "--config",
 			s.config).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "is halted") { // the old ones serve
-			t.Errorf("%v: %s", err, out)
+			t.Errorf("health --ready: got %v, %s, want a halted reload", err, out)
 		}
 		old, _ := s.awaitEntryFrom(0, "child ready", "child", "c2")
 		if end == "os._exit(7)" {

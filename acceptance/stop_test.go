@@ -260,7 +260,7 @@ func TestPidFile(t *testing.T) {
 	s.awaitLine("ready")
 	b, err := os.ReadFile(path)
 	if err != nil || strings.TrimSpace(string(b)) != fmt.Sprint(s.pid) {
-		t.Errorf("%q, %v", b, err)
+		t.Errorf("the pid file has %q, %v, want pid %d", b, err, s.pid)
 	}
 	// A second start that fails must not remove the file of the first, and must leave no file.
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -273,7 +273,7 @@ func TestPidFile(t *testing.T) {
 		t.Errorf("exit code %d, want 1", code)
 	}
 	if again, err := os.ReadFile(path); err != nil || string(again) != string(b) {
-		t.Errorf("%q, %v", again, err)
+		t.Errorf("the pid file has %q, %v, want %q", again, err, b)
 	}
 	socket := filepath.Join(t.TempDir(), "s")
 	nowhere := start(t, fixture("c", "sleep", fmt.Sprintf("listen \"x\" { unix = %q }\n", socket)),

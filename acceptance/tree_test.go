@@ -28,7 +28,7 @@ func (s *supervisor) printedNumber(word string) (n int) {
 	}
 	_, rest, _ := strings.Cut(line, word+" ")
 	if _, err := fmt.Sscanf(rest, "%d", &n); err != nil {
-		s.t.Fatalf("%q: %v", line, err)
+		s.t.Fatalf("no number after %q in %q: %v", word, line, err)
 	}
 	return n
 }

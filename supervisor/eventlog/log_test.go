@@ -229,7 +229,7 @@ func TestUntrustedTextIsEscaped(t *testing.T) {
 	} {
 		got := text(t, Settings{Level: "debug"}, e)
 		if strings.ContainsAny(got, "\x1b\r\x07\u202e\u009b") || strings.Count(got, "\n") != 1 {
-			t.Errorf("%T: %q", e, got)
+			t.Errorf("%T: got %q, want one line without control characters", e, got)
 		}
 	}
 	encoded := text(t, Settings{Level: "info", Format: "json"}, event.Spawned{Child: hostile})
@@ -260,7 +260,7 @@ func TestJSON(t *testing.T) {
 	if m["@message"] != event.MsgReady || m["@level"] != "info" || m["@module"] != "supervisor" ||
 		m["child"] != "a\nb" ||
 		m["elapsed_ms"] != 1000.0 {
-		t.Errorf("%v", m)
+		t.Errorf("got %v, want the record of a ready child", m)
 	}
 	if _, err := time.Parse(time.RFC3339Nano, m["@timestamp"].(string)); err != nil {
 		t.Error(err)
@@ -325,7 +325,7 @@ func TestCloseDropsQueuedEvents(t *testing.T) {
 	got := w.String()
 	if strings.Contains(got, "child=late") || !strings.Contains(got, "lines=1000") ||
 		!strings.HasSuffix(got, "verdict=graceful\n") {
-		t.Errorf("%.400s", got)
+		t.Errorf("got %.400s, want 1000 dropped lines, then the last line", got)
 	}
 }
 

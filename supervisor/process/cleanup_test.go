@@ -32,7 +32,7 @@ func TestOrphanCleanupEndsExitStops(t *testing.T) {
 		if e, ok := f.(Exited); ok && e.Process == id {
 			if e.FDs.Proof != event.ProofNone || !e.Killed ||
 				!strings.Contains(e.FDs.Reason, "deadline") {
-				t.Errorf("%+v", e)
+				t.Errorf("got %+v, want a kill and no proof by the deadline", e)
 			}
 			return
 		}
@@ -67,18 +67,18 @@ func TestOrphanCleanupKillsPending(t *testing.T) {
 				t.Errorf("left: %+v", s.Left)
 			}
 			if e := b.exited(id); !e.Killed || e.FDs.Proof == event.ProofExact {
-				t.Errorf("%+v", e)
+				t.Errorf("got %+v, want a kill without an exact proof", e)
 			}
 			var sent []unix.Signal
 			for _, f := range b.passed {
 				switch s := f.(type) {
 				case OrphanSignalled:
-					t.Errorf("%+v", s)
+					t.Errorf("the orphan cleanup sent %+v, want no signal", s)
 				case Signalled:
 					sent = append(sent, s.Signal)
 					steps := map[unix.Signal]int{unix.SIGTERM: 1, unix.SIGKILL: 2}
 					if s.Err != nil || s.Step != steps[s.Signal] {
-						t.Errorf("%+v", s)
+						t.Errorf("got %+v, want step 1 SIGTERM or step 2 SIGKILL", s)
 					}
 				}
 			}
@@ -115,7 +115,7 @@ func TestOrphanCleanupKillsSurvivorOnce(t *testing.T) {
 	for _, f := range b.passed {
 		switch s := f.(type) {
 		case OrphanSignalled:
-			t.Errorf("%+v", s)
+			t.Errorf("the orphan cleanup sent %+v, want no signal", s)
 		case Signalled:
 			if s.Signal == unix.SIGKILL {
 				t.Errorf("once more: %+v", s)

@@ -53,7 +53,7 @@ func TestMainEndsInQueue(t *testing.T) {
 	unblock()
 	s := wait(b, func(s Signalled) bool { return s.Pid == pid })
 	if s.Signal != unix.SIGINT || s.Step != 1 {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want SIGINT as step 1", s)
 	}
 }
 

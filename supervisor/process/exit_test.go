@@ -27,7 +27,7 @@ func TestStartVerbFailure(t *testing.T) {
 	} {
 		err := (&childProcess{exited: tt.exited}).startVerbFailure()
 		if errors.Is(err, ErrRevoked) != tt.revoked || errors.Is(err, unix.EAGAIN) != tt.short {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want revoked %v, shortage %v", name, err, tt.revoked, tt.short)
 		}
 	}
 }
@@ -43,7 +43,7 @@ func TestKillBeforeExecve(t *testing.T) {
 	b.Signal(b.next, unix.SIGKILL, 1, event.ProofNone)
 	f := wait(b, func(f SpawnFailed) bool { return f.Process == b.next })
 	if !errors.Is(f.Err, ErrRevoked) {
-		t.Errorf("%v", f.Err)
+		t.Errorf("got %v, want %v", f.Err, ErrRevoked)
 	}
 }
 
@@ -54,10 +54,10 @@ func TestProbeWithoutDescriptors(t *testing.T) {
 	none := spawn.Spec{Name: "x", Path: "/bin/true", Argv: []string{"true"}, Stdin: -1}
 	err := b.RunProbe(t.Context(), none)
 	if !errors.Is(err, ErrProbeNotStarted) {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want %v", err, ErrProbeNotStarted)
 	}
 	err = b.RunProbe(t.Context(), spawn.Spec{Name: "x", Path: "/not/there", Argv: []string{"x"}})
 	if err == nil || errors.Is(err, ErrProbeNotStarted) {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want another error than %v", err, ErrProbeNotStarted)
 	}
 }

@@ -46,7 +46,7 @@ func TestKillInExitStop(t *testing.T) {
 	b.Spawn(1, s)
 	w.Close()
 	if line, err := bufio.NewReader(r).ReadString('\n'); line != "ready\n" {
-		t.Fatalf("%q %v", line, err)
+		t.Fatalf("got %q, %v, want ready", line, err)
 	}
 	b.Signal(1, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(s Signalled) bool { return s.Step == 1 })

@@ -258,7 +258,7 @@ func TestForkDuringStop(t *testing.T) {
 	id, _ := b.spawn("fork-on-term")
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	if e := b.exited(id); e.Exit.Code != 33 || e.FDs.Proof != event.ProofExact {
-		t.Errorf("%+v", e)
+		t.Errorf("got %+v, want code 33 and an exact proof", e)
 	}
 }
 
@@ -288,7 +288,7 @@ func TestJobStoppedProcess(t *testing.T) {
 			}
 			b.Signal(id, unix.SIGTERM, 1, proof)
 			if e := b.exited(id); e.Exit != (event.Exit{}) {
-				t.Errorf("%+v", e.Exit)
+				t.Errorf("got %+v, want code 0", e.Exit)
 			}
 			wait(b, func(s Signalled) bool { return s.Signal == unix.SIGCONT })
 		})
@@ -309,7 +309,7 @@ func TestSIGKILLAfterIgnoredSIGTERM(t *testing.T) {
 	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
 	if e := b.exited(id); !e.Killed || e.Exit.Signal != "SIGKILL" ||
 		e.FDs.Proof != event.ProofExact {
-		t.Errorf("%+v", e)
+		t.Errorf("got %+v, want SIGKILL and an exact proof", e)
 	}
 }
 
@@ -337,7 +337,7 @@ func TestOrphanIgnoresSIGTERM(t *testing.T) {
 	b.exited(id)
 	b.CleanUpOrphans(time.Now(), time.Now().Add(timeout), event.ProofExact)
 	if o := wait(b, func(o OrphanReaped) bool { return true }); o.Exit.Signal != "SIGKILL" {
-		t.Errorf("%+v", o)
+		t.Errorf("got %+v, want an end by SIGKILL", o)
 	}
 }
 
@@ -354,7 +354,7 @@ func TestLateOrphanCleanupKills(t *testing.T) {
 		}
 	})
 	if o := wait(b, func(o OrphanReaped) bool { return true }); o.Exit.Signal != "SIGKILL" {
-		t.Errorf("%+v", o)
+		t.Errorf("got %+v, want an end by SIGKILL", o)
 	}
 	if s := wait(b, func(s OrphanCleanupDone) bool { return true }); len(s.Left) > 0 {
 		t.Errorf("left: %+v", s.Left)
@@ -457,7 +457,7 @@ func TestOrphanCleanupKillsOnce(t *testing.T) {
 	wait(b, func(OrphanCleanupDone) bool { return true })
 	for _, f := range b.passed {
 		if s, ok := f.(OrphanSignalled); ok {
-			t.Errorf("%+v", s)
+			t.Errorf("the orphan cleanup sent %+v, want no signal", s)
 		}
 	}
 }

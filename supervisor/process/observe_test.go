@@ -44,7 +44,7 @@ func TestDetachFromSurvivors(t *testing.T) {
 	b.CleanUpOrphans(time.Now().Add(timeout), time.Now().Add(2*timeout), event.ProofExact)
 	e := wait(b, func(e DescendantEnded) bool { return e.Pid == pid })
 	if e.FDs.Proof != event.ProofExact || !e.Exit.OK() || strings.Contains(e.Command, " ") {
-		t.Errorf("%+v", e)
+		t.Errorf("got %+v, want code 0, an exact proof and the name of one process", e)
 	}
 	wait(b, func(s OrphanCleanupDone) bool { return true })
 }

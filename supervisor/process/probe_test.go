@@ -35,7 +35,7 @@ func TestRunProbe(t *testing.T) {
 	} {
 		err := b.runProbe(t.Context(), program)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", program, err)
+			t.Errorf("%s: got %v, want %q", program, err, want)
 		}
 	}
 	err := b.RunProbe(t.Context(), spawn.Spec{Path: "/not/there", Argv: []string{"x"}})
@@ -60,7 +60,7 @@ func TestProbeTimeout(t *testing.T) {
 		t.Fatal(err)
 	}
 	if o := wait(b, func(o OrphanReaped) bool { return o.Pid == pid }); o.Exit.Signal != "SIGKILL" {
-		t.Errorf("%+v", o)
+		t.Errorf("got %+v, want an end by SIGKILL", o)
 	}
 }
 
@@ -79,6 +79,6 @@ func TestProbeKillsItsGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	if o := wait(b, func(o OrphanReaped) bool { return o.Pid == pid }); o.Exit.Signal != "SIGKILL" {
-		t.Errorf("%+v", o)
+		t.Errorf("got %+v, want an end by SIGKILL", o)
 	}
 }

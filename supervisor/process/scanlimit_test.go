@@ -184,7 +184,7 @@ func TestTraceLimit(t *testing.T) {
 	b.Spawn(1, s)
 	w.Close()
 	if line, err := bufio.NewReader(r).ReadString('\n'); line != "ready\n" {
-		t.Fatalf("%q %v", line, err)
+		t.Fatalf("got %q, %v, want ready", line, err)
 	}
 	b.SetDeadline(time.Now().Add(minTraced * tracedShare))
 	b.Signal(1, unix.SIGTERM, 1, event.ProofExact)

@@ -109,7 +109,7 @@ func TestNoListenVariables(t *testing.T) {
 	id, pid := b.spawnWith(Spec{TraceFrom: event.ProofExact})
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	if err != nil || strings.Contains(string(environ), "LISTEN_") {
-		t.Errorf("%q, %v", environ, err)
+		t.Errorf("got %q, %v, want no variable LISTEN_*", environ, err)
 	}
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	b.exited(id)

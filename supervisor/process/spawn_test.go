@@ -50,7 +50,7 @@ func TestSignalsWaitForExecve(t *testing.T) {
 		})
 		s := wait(b, func(s Signalled) bool { return s.Process == id })
 		if s.Signal != unix.SIGUSR2 || s.Step != 0 || s.Err != nil {
-			t.Fatalf("%+v", s)
+			t.Fatalf("got %+v, want SIGUSR2 without a step", s)
 		}
 		b.Signal(id, unix.SIGKILL, 1, event.ProofNone)
 		if e := b.exited(id); e.Exit.Signal != "SIGKILL" {
@@ -66,7 +66,7 @@ func TestTraceFromSpawn(t *testing.T) {
 	for range 20 {
 		id := b.startAnd(Spec{TraceFrom: event.ProofExact}, "exit 9", func(ID) {})
 		if e := b.exited(id); e.Exit.Code != 9 || e.FDs.Proof != event.ProofExact {
-			t.Fatalf("%+v", e)
+			t.Fatalf("got %+v, want code 9 and an exact proof", e)
 		}
 	}
 }

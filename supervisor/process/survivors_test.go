@@ -26,7 +26,7 @@ func startDaemon(t *testing.T, b *testLoop, program string) (ID, int) {
 	}
 	var pid int
 	if _, err := fmt.Sscanf(line, "daemon %d", &pid); err != nil {
-		t.Fatalf("%q: %v", line, err)
+		t.Fatalf("no pid in %q: %v", line, err)
 	}
 	return id, pid
 }
@@ -47,7 +47,7 @@ func TestProcessEndsWithItsTree(t *testing.T) {
 	}
 	e := wait(b, func(e DescendantEnded) bool { return e.Pid == pid })
 	if e.Child != "daemon sleep" || e.FDs.Proof != event.ProofExact || !e.Exit.OK() {
-		t.Errorf("%+v", e)
+		t.Errorf("got %+v, want code 0 and an exact proof", e)
 	}
 	o := wait(b, func(o OrphanReaped) bool { return o.Pid == pid })
 	if o.Child != "daemon sleep" {
@@ -61,7 +61,7 @@ func TestProcessEndsWithItsTree(t *testing.T) {
 	}
 	b.Signal(other, unix.SIGTERM, 1, event.ProofExact)
 	if e := b.exited(other); len(e.Survivors) > 0 {
-		t.Errorf("%+v", e)
+		t.Errorf("got %+v, want no survivors", e)
 	}
 }
 
@@ -77,7 +77,7 @@ func TestSurvivorIsKilled(t *testing.T) {
 		return s.Process == id && s.Pid == pid && s.Signal == unix.SIGKILL
 	})
 	if o := wait(b, func(o OrphanReaped) bool { return o.Pid == pid }); o.Exit.Signal != "SIGKILL" {
-		t.Errorf("%+v", o)
+		t.Errorf("got %+v, want an end by SIGKILL", o)
 	}
 	wait(b, func(e TreeEnded) bool { return e.Process == id })
 }
@@ -95,7 +95,7 @@ func TestSurvivorGetsCurrentStep(t *testing.T) {
 	b.exited(id)
 	s := wait(b, func(s Signalled) bool { return s.Process == id && s.Pid == pid })
 	if s.Signal != unix.SIGTERM || s.Step != 1 {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want SIGTERM as step 1", s)
 	}
 	wait(b, func(e TreeEnded) bool { return e.Process == id })
 }
@@ -110,7 +110,7 @@ func TestLeaveDescendants(t *testing.T) {
 	id := b.next
 	b.Spawn(id, s)
 	if e := b.exited(id); len(e.Survivors) > 0 {
-		t.Errorf("%+v", e)
+		t.Errorf("got %+v, want no survivors", e)
 	}
 	left := procfs.Children(os.Getpid())
 	if len(left) != 1 {
@@ -190,7 +190,7 @@ func TestSuccessor(t *testing.T) {
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	e := b.exited(id)
 	if e.Pid != pid || !e.Exit.OK() || e.FDs.Proof != event.ProofExact || len(e.Survivors) > 0 {
-		t.Errorf("%+v", e)
+		t.Errorf("got %+v, want pid %d, code 0, an exact proof, no survivors", e, pid)
 	}
 }
 
@@ -268,7 +268,7 @@ func TestSuccessorOutsideOfTree(t *testing.T) {
 	b.SetMainProcess(id, os.Getppid())
 	e := b.exited(id)
 	if len(e.Survivors) != 1 {
-		t.Errorf("%+v", e)
+		t.Errorf("got %+v, want one survivor", e)
 	}
 	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 	wait(b, func(e TreeEnded) bool { return e.Process == id })
@@ -329,7 +329,7 @@ func TestForkBombIsKilled(t *testing.T) {
 	}
 	for _, f := range b.passed {
 		if s, ok := f.(Signalled); ok && strings.Contains(s.Descendant, " ") {
-			t.Errorf("%+v", s)
+			t.Errorf("got %+v, want the name of one process", s)
 		}
 	}
 }

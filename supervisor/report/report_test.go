@@ -127,7 +127,7 @@ func TestDocument(t *testing.T) {
 	d := fullStop()
 	if d.Signal != "SIGTERM" || d.Elapsed != 30 || d.Deadline != 1000 || d.Verdict != event.Leaky ||
 		d.Omitted != 0 {
-		t.Errorf("%+v", d)
+		t.Errorf("got the document %+v", d)
 	}
 	if len(d.Children) != 2 || d.Children[0].Child != "client" || d.Children[1].Child != "server" {
 		t.Fatalf("children: %+v", d.Children)
@@ -149,7 +149,7 @@ func TestDocument(t *testing.T) {
 	}
 	if f := s.Left[1]; f.Pid != 15 || f.HeldBy != "sh (pid 20)" || f.Mode != "w" || f.Unread != 3 ||
 		!f.Deleted || f.At != 25 {
-		t.Errorf("%+v", f)
+		t.Errorf("got the descriptor %+v of a descendant", f)
 	}
 	if len(d.Before) != 1 || d.Before[0] != (EarlierEnd{"job", 12, 0, -100, event.Exit{Code: 3}}) {
 		t.Errorf("before: %+v", d.Before)
@@ -206,7 +206,7 @@ func TestBudgetOfParallelStops(t *testing.T) {
 	d := r.Report(f) // b was never reaped
 	if len(d.Budget) != 2 || d.Budget[1].Who != "b" || d.Budget[1].From != 3 ||
 		d.Budget[1].To != 9 || d.Children[1].Ended != nil {
-		t.Errorf("%+v", d.Budget)
+		t.Errorf("got the budget %+v, want b from 3 to 9 ms", d.Budget)
 	}
 }
 
@@ -235,7 +235,7 @@ func TestMemoryBeforeTheStop(t *testing.T) {
 		len(r.running)+len(r.processes)+len(r.orphans) != 0 ||
 		len(r.livingOrphans)+len(r.ownFDs)+r.entries != 0 ||
 		len(r.warnings) != maxEarlyWarnings {
-		t.Fatalf("%+v", r)
+		t.Fatalf("got %+v, want one ended instance", r)
 	}
 	lifeOf("removed", 1)
 	r.Emit(event.ConfigReloaded{Removed: []string{"removed", "unknown"}})

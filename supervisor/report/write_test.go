@@ -63,7 +63,7 @@ func TestWrite(t *testing.T) {
 			check(t, err)
 			d, err := Read(f)
 			if err != nil || len(d.Children) != 2 {
-				t.Errorf("%s: %v", name, err)
+				t.Errorf("%s: got %v, want a document with two children", name, err)
 			}
 			if info, err := f.Stat(); err != nil || mode != 0 && info.Mode() != mode {
 				t.Errorf("%s: its mode is %v, %v", name, info.Mode(), err)
@@ -90,7 +90,7 @@ func TestWriteThroughLink(t *testing.T) {
 		t.Errorf("the link is %v, %v", info.Mode(), err)
 	}
 	if b, _ := os.ReadFile(target); !strings.HasPrefix(string(b), "<!DOCTYPE html>") {
-		t.Errorf("%.40q", b)
+		t.Errorf("got %.40q, want a page", b)
 	}
 }
 
@@ -169,7 +169,7 @@ func TestWriteToDescriptorAppends(t *testing.T) {
 	b, err := os.ReadFile(f.Name())
 	check(t, err)
 	if s := string(b); !strings.HasPrefix(s, "before\n{") || !strings.HasSuffix(s, "}\n") {
-		t.Errorf("%.60q", s)
+		t.Errorf("got %.60q, want the document after the first line", s)
 	}
 }
 

@@ -108,7 +108,7 @@ func TestOpenAndKeep(t *testing.T) {
 	must(t, connects("tcp", a))
 	must(t, connects("unix", path))
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
-		t.Errorf("%v, %v", info.Mode(), err)
+		t.Errorf("got %v, %v, want the mode 0640", info.Mode(), err)
 	}
 	second, err := s.Take(want)
 	must(t, err)
@@ -173,14 +173,14 @@ func TestOpenFails(t *testing.T) {
 		t.Errorf("open: %v", b.open)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
-		t.Errorf("%v, %v", info.Mode(), err)
+		t.Errorf("got %v, %v, want the mode 0640", info.Mode(), err)
 	}
 	if _, err := os.Lstat(other); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the file of the other socket exists: %v", err)
 	}
 	must(t, s.Open([]config.Listen{file(path, 0o600)}))
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", info.Mode(), err)
+		t.Errorf("got %v, %v, want the mode 0600", info.Mode(), err)
 	}
 }
 
