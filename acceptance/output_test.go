@@ -252,3 +252,22 @@ func TestColorsOnTerminal(t *testing.T) {
 		})
 	}
 }
+
+// TestReadyLine checks lines that a person reads and that are other bytes in the pipe: with colors,
+// after a progress display, and a prompt that has no newline.
+func TestReadyLine(t *testing.T) {
+	for name, tt := range map[string]struct{ prints, pattern string }{
+		"colors":   {`\\033[32mlistening\\033[0m on 80\\n`, `^listening on [0-9]+$`},
+		"progress": {`10%%\\r50%%\\r\\033[Klistening\\r\\n`, `^listening$`},
+		"prompt":   {`loading\\n\\033[1mdb> \\033[0m`, `^db> $`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, fmt.Sprintf("child \"a\" {\n command = \"sh\"\n args = [\"-c\", "+
+				"\"printf '%s'; exec sleep 1000\"]\n ready {\n log = %q\n }\n}\n",
+				tt.prints, tt.pattern))
+			s.awaitEntry("child ready", "child", "a")
+			s.signal(unix.SIGTERM)
+			s.expectStop(0, "graceful")
+		})
+	}
+}

@@ -53,7 +53,7 @@ func (o *Orchestrator) processSpec(inst *instance) (process.Spec, error) {
 	if l.Ready != nil && l.Ready.Log != "" {
 		// The pattern was compiled before, when the configuration was checked.
 		inst.health.line = probe.NewLineMatcher(regexp.MustCompile(l.Ready.Log))
-		lines.Lines = inst.health.line.Match
+		lines.Lines, lines.Awaited = inst.health.line.Match, inst.health.line.Pending
 	}
 	if inst.process.output, err = o.opt.Relays.Prepare(lines); err != nil {
 		return s, err

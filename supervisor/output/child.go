@@ -117,6 +117,9 @@ func (c *ChildOutput) openPipe(name, dest string) (childEnd, error) {
 		c.spec.Format, c.spec.Instance, name, c.sinks.styleOf(&c.spec, s.to)))
 	st.from.closing, st.ledger = c.closing, c.sinks.opt.FDs
 	st.observe, st.onEnd = c.recordLines, c.streamEnded
+	if c.spec.Lines != nil && c.spec.Awaited != nil {
+		st.prompt = prompt{awaited: c.spec.Awaited, observe: c.spec.Lines}
+	}
 	c.streams = append(c.streams, st)
 	if err == nil {
 		// An error means that the poller did not accept the descriptor. Each read of it would

@@ -30,4 +30,8 @@ type Spec struct {
 	// whole lines, or the pieces of a split line. It is called by two goroutines, which read
 	// nothing meanwhile, and must not keep the slice.
 	Lines func([]byte)
+	// Awaited, if not nil, reports whether Lines waits for a line. Then Lines is also called with
+	// the beginning of a line after which the process is silent for a moment: a prompt. It is
+	// called again with the whole line.
+	Awaited func() bool
 }

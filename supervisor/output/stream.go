@@ -20,9 +20,22 @@ const readSize = maxLine + 4<<10
 // line's size while it waits. For a longer line it keeps its read buffer.
 const maxIdleLine = 4 << 10
 
+// silence is how long a process must write nothing after the beginning of a line before that is
+// taken for a prompt.
+const silence = 200 * time.Millisecond
+
 type readBuffer [readSize]byte
 
 var readBuffers = sync.Pool{New: func() any { return new(readBuffer) }}
+
+// A prompt is the beginning of a line after which a process is silent. The zero value looks for
+// none.
+type prompt struct {
+	awaited func() bool
+	observe func([]byte)
+	timed   bool // the deadline of the pipe is the end of the silence
+	shown   bool // the beginning of the line was observed
+}
 
 // A stream reads one pipe. Its fields belong to the goroutine in read; other goroutines use only
 // file, to set a deadline.
@@ -39,6 +52,7 @@ type stream struct {
 	ledger  fdledger.Registrar
 	observe func([]byte) // is called with the unformatted lines
 	onEnd   func()
+	prompt  prompt
 
 	in   *readBuffer
 	size int    // bytes in the buffer: the beginning of one line
@@ -67,6 +81,9 @@ func (st *stream) read() {
 	tryRead := st.tryRead // one closure for all reads
 	for {
 		err := st.conn.Read(tryRead)
+		if err != nil && st.silenceEnded() {
+			continue
+		}
 		if err != nil { // the deadline that Close has set
 			st.drain()
 			break
@@ -87,11 +104,50 @@ func (st *stream) tryRead(fd uintptr) bool {
 	st.acquire()
 	st.got, st.readErr = readOnce(int(fd), st.in[st.size:])
 	if st.readErr != unix.EAGAIN {
+		if st.prompt.timed {
+			st.endSilence()
+		}
+		st.prompt.shown = false
 		return true
 	}
 	st.enqueue()
+	begun := st.size > 0
 	st.release()
+	if p := &st.prompt; begun && p.awaited != nil && !p.shown && p.awaited() {
+		p.timed = true
+		st.setDeadline(time.Now().Add(silence))
+	}
 	return false
+}
+
+// setDeadline sets the deadline of the pipe, unless Close has set it: Close first closes closing.
+func (st *stream) setDeadline(at time.Time) {
+	// An error means that the pipe is closed, and then the read fails too.
+	_ = st.file.SetReadDeadline(at)
+	if st.from.closed() {
+		_ = st.file.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+func (st *stream) endSilence() {
+	st.prompt.timed = false
+	st.setDeadline(time.Time{})
+}
+
+// silenceEnded observes the beginning of a line if the deadline was that of its silence.
+func (st *stream) silenceEnded() bool {
+	if !st.prompt.timed {
+		return false
+	}
+	st.endSilence()
+	if st.from.closed() {
+		return false
+	}
+	st.prompt.shown = true
+	st.acquire()
+	st.prompt.observe(st.in[:st.size])
+	st.release()
+	return true
 }
 
 // readOnce does not wait for a writer. The number of concurrent calls is limited all the same: when

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"sync"
 	"sync/atomic"
+
+	"tp0/supervisor/termtext"
 )
 
 // LineMatcher waits for a line in the output of a child. Its methods may be called from any
@@ -24,23 +26,41 @@ func NewLineMatcher(re *regexp.Regexp) *LineMatcher {
 }
 
 // maxLine is the number of bytes of a line that are matched. Together with the limit of the
-// configuration on the expression it bounds the match of one line to about 30 ms.
+// configuration on the expression it bounds one match to about 30 ms, and there are two for a line
+// at most.
 const maxLine = 4096
 
-// Match takes lines of the child's output. It does nothing once a line has matched or Wait has
-// returned.
+// Match takes lines of the child's output, the last one with or without its newline. It does
+// nothing once a line has matched or Wait has returned.
 func (l *LineMatcher) Match(block []byte) {
 	for line := range bytes.Lines(block) {
 		if l.done.Load() {
 			return
 		}
-		line = bytes.TrimRight(line, "\r\n")
-		if l.re.Match(line[:min(len(line), maxLine)]) {
+		if l.matches(termtext.Plain(bytes.TrimRight(line, "\r\n"))) {
 			l.done.Store(true)
 			l.once.Do(func() { close(l.matched) })
 			return
 		}
 	}
+}
+
+// Pending reports whether a line is still waited for.
+func (l *LineMatcher) Pending() bool { return !l.done.Load() }
+
+// matches reports whether the beginning of a line matches, or what follows one of its carriage
+// returns: a program that shows its progress overwrites its line.
+func (l *LineMatcher) matches(line []byte) bool {
+	if l.re.Match(line[:min(len(line), maxLine)]) {
+		return true
+	}
+	_, last, _ := bytes.Cut(line[max(len(line)-maxLine, 0):], []byte{'\r'})
+	for part := range bytes.SplitSeq(last, []byte{'\r'}) {
+		if len(part) > 0 && l.re.Match(part) {
+			return true
+		}
+	}
+	return false
 }
 
 // Wait returns nil once a line has matched, and an error if ctx ends first. Call it once.

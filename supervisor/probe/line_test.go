@@ -22,6 +22,11 @@ func TestLineMatcher(t *testing.T) {
 		{"a\nb", []string{"a\nb\n"}, false},
 		{"x", nil, false},
 		{"x", []string{strings.Repeat("a", maxLine-1) + "x\n"}, true},
+		// colors are not matched, nor what a carriage return overwrites
+		{"^up$", []string{"\x1b[32mup\x1b[0m\n"}, true},
+		{"^up on [0-9]+$", []string{"10%\r\x1b[K20%\r\x1b[Kup on \x1b[1m80\x1b[0m\n"}, true},
+		{"^up$", []string{strings.Repeat("99%\r", maxLine) + "up\r\n"}, true},
+		{"^$", []string{"\rup\n"}, false},
 		// only the beginning of a line is matched
 		{"x", []string{strings.Repeat("a", maxLine) + "x\n"}, false},
 	} {

@@ -68,6 +68,24 @@ func isControl(r rune) bool {
 		r == '\u2028' || r == '\u2029'
 }
 
+func TestPlain(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain":                                  "plain",
+		"\x1b[1;32mready\x1b[0m\x1b[K now":       "ready now",
+		"\x1b[?25l\x1b[2K\x1b[1Gup":              "up",
+		"\x1b]0;title\aup\x1b]8;;http://x\x1b\\": "up",
+		"\x1b(B\x1b=up\x1b7":                     "up",
+		"up\x1b":                                 "up",
+		"up\x1b[31":                              "up[31",
+		"\x1b]up":                                "]up",
+		"\x1bé\x1b\x1b[mx":                       "éx",
+	} {
+		if got := string(Plain([]byte(in))); got != want {
+			t.Errorf("%q is %q, want %q", in, got, want)
+		}
+	}
+}
+
 func TestAppendColors(t *testing.T) {
 	ones90 := strings.Repeat("1", 90)
 	for _, tt := range []struct{ name, in, keep, strip string }{

@@ -231,8 +231,10 @@ var readySchema = block[childValues]{
 				"when a stop begins."), "ready.exec"),
 		field("log", func(v *childValues) *string { return &v.ready.Log },
 			regexpKind, `"listening on .*"`,
-			"A regular expression (RE2) that must match a line of the child's output. Only the "+
-				"first 4 KiB of a line are matched."),
+			"A regular expression (RE2) that must match a line of the child's output, without "+
+				"its colors and other escape sequences. What follows a carriage return counts "+
+				"as a line, and so does a prompt: the beginning of a line after which the child "+
+				"prints nothing for 200 ms. Only the first 4 KiB of a line are matched."),
 		field("notify", func(v *childValues) *bool { return &v.ready.Notify },
 			trueKind, "true",
 			"The child sends `READY=1` to `NOTIFY_SOCKET`, see sd_notify(3). Each process has "+
