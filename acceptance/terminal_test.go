@@ -165,3 +165,27 @@ func TestExecSessionAtTerminal(t *testing.T) {
 	_ = unix.Kill(s.awaitPID("cmd"), unix.SIGTERM)
 	s.expectExit(0)
 }
+
+// TestRunAtTheTerminal checks run at a terminal: SIGHUP reloads while the terminal is there, Ctrl-Z
+// is refused, and the end of the terminal stops the children gracefully.
+func TestRunAtTheTerminal(t *testing.T) {
+	file := prepare(t, fixture("a", "sleep", "logs { stdout = \"none\" }")+
+		fixture("b", "sleep", "logs { stdout = \"none\" }"))
+	report := filepath.Join(t.TempDir(), "report.json")
+	s := atTerminal(t, "supervisor", "run", "--config", file.config, "--report", report)
+	s.launch()
+	s.awaitLine("all children ready")
+	s.signal(unix.SIGHUP)
+	s.awaitLine("config reloaded")
+	s.types(ctrlZ)
+	s.awaitLine("SIGTSTP")
+	s.master.Close()
+	if code := s.exitCode(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	b, err := os.ReadFile(report)
+	if text := string(b); err != nil || !strings.Contains(text, `"signal": "SIGHUP"`) ||
+		!strings.Contains(text, `"verdict": "graceful"`) {
+		t.Errorf("the report is not that of a graceful stop by SIGHUP: %v\n%.1000s", err, text)
+	}
+}

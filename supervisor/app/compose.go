@@ -74,6 +74,7 @@ type loader struct {
 type settings struct {
 	version    string
 	strict     bool
+	atTerminal bool     // the supervisor was started with a controlling terminal
 	pidFile    *pidFile // nil: none was written
 	reportPath string   // empty: the path of the configuration
 	// terminationLog is the path of the file that gets the summary of the stop, if it exists.

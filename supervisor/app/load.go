@@ -65,7 +65,7 @@ func (a *app) reload(o cli.RunOptions) (*config.Config, error) {
 			"again. Use a file if you need reloads", o.Config)
 	}
 	l := a.load(o)
-	if l.sources != nil {
+	if l.sources != nil && a.watcher != nil {
 		a.watcher.SetSources(l.sources, l.err != nil)
 	}
 	if l.err == nil {

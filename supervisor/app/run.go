@@ -32,6 +32,8 @@ func run(o cli.RunOptions, s *signals, version string) int {
 	manager, managerErr := notify.TakeEnvironment()
 	a := newApp(false, version)
 	a.reportPath, a.strict = o.Report, o.Strict
+	a.atTerminal = hasControllingTerminal()
+	s.catchTerminalStop()
 	var first loadResult
 	done := make(chan struct{})
 	go func() { // a file system can block the load, and a stop signal must not wait for it
@@ -104,9 +106,7 @@ func (a *app) prepare(
 		}
 	}
 	if err == nil && o.Watch {
-		a.watcher, err = watch.New(a.ledger, a.files, a.configEdited, func(err error) {
-			a.Emit(event.Warning{What: "edits can be missed", Reason: err.Error()})
-		})
+		a.watch()
 	}
 	if err != nil {
 		return a.refuse(err, exitcode.Failed), false
@@ -124,6 +124,19 @@ func (a *app) prepare(
 		a.watcher.SetSources(first.sources, false)
 	}
 	return exitcode.OK, true
+}
+
+// watch creates the watcher. A limit of inotify is no reason not to run the children, so a failure
+// is a warning: SIGHUP still reloads.
+func (a *app) watch() {
+	warn := func(err error) {
+		a.Emit(event.Warning{What: "edits can be missed", Reason: err.Error()})
+	}
+	var err error
+	if a.watcher, err = watch.New(a.ledger, a.files, a.configEdited, warn); err != nil {
+		a.watcher = nil
+		warn(fmt.Errorf("%w. No file is watched: send SIGHUP after an edit", err))
+	}
 }
 
 // claim opens the control socket. It returns an error if another supervisor runs children of the
@@ -180,11 +193,19 @@ func (a *app) endEarly(sig os.Signal, start time.Time) int {
 func (a *app) handleSignal(sig unix.Signal) {
 	switch sig {
 	case unix.SIGHUP:
+		if a.atTerminal && !hasControllingTerminal() {
+			a.guard.Arm()
+			a.orchestrator.Signal(sig)
+			return
+		}
 		a.Emit(event.SignalReceived{
 			Signal: "SIGHUP", Meaning: "reload, and reopen the log files",
 		})
 		a.relay.Reopen()
 		a.orchestrator.Reload()
+	case unix.SIGTSTP:
+		a.Emit(event.SignalReceived{Signal: "SIGTSTP", Meaning: "ignored: nobody would read the " +
+			"output of the children while the supervisor is stopped. Press Ctrl-C to stop them"})
 	case unix.SIGUSR1:
 		a.Emit(event.SignalReceived{
 			Signal: "SIGUSR1", Meaning: "reopen the log files, and log the open descriptors",

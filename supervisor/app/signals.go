@@ -42,6 +42,14 @@ func catchSignals() *signals {
 	return s
 }
 
+// catchTerminalStop catches SIGTSTP, the Ctrl-Z of a terminal. It would stop the supervisor and not
+// the children, whose output would then fill the pipes. A shell without job control ignores it.
+func (s *signals) catchTerminalStop() {
+	if !signal.Ignored(unix.SIGTSTP) {
+		signal.Notify(s.in, unix.SIGTSTP)
+	}
+}
+
 // inheritedSignals returns the signals that were ignored and blocked when the supervisor started.
 // Children inherit them. It must be called before any signal is caught. Without the record of
 // package entrypoint, ignored has only the signals that Go's runtime leaves alone (HUP, INT and

@@ -15,6 +15,18 @@ func terminalsHaveColor() bool {
 // wantsColor reports whether a file gets colors.
 func wantsColor(f *os.File) bool { return terminalsHaveColor() && isTerminal(f) }
 
+// hasControllingTerminal reports whether the session of the supervisor has a terminal. The kernel
+// takes it away when the terminal is closed and when the session leader ends (tty(4)).
+func hasControllingTerminal() bool {
+	const flags = unix.O_RDWR | unix.O_NOCTTY | unix.O_NONBLOCK | unix.O_CLOEXEC
+	fd, err := unix.Open("/dev/tty", flags, 0)
+	if err != nil {
+		return false
+	}
+	_ = unix.Close(fd)
+	return true
+}
+
 // isTerminal reports whether a file is a terminal.
 func isTerminal(f *os.File) bool {
 	raw, err := f.SyscallConn()

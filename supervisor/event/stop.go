@@ -32,6 +32,7 @@ func (e Paused) Record() Record {
 type SignalReceived struct {
 	Signal, Meaning string
 	Passed          bool // to the command of exec; it is not a request to the supervisor
+	Hangup          bool // a SIGHUP that begins the stop, because the terminal is closed
 }
 
 // Record implements [Event].

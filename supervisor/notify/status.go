@@ -47,10 +47,10 @@ func (s *state) datagram(e event.Event) string {
 		defer func() { s.halted = true }()
 		return s.reloaded("reload halted at " + e.Child + ": " + e.Reason)
 	case event.SignalReceived:
-		switch e.Signal {
-		case "SIGHUP":
+		switch {
+		case e.Signal == "SIGHUP" && !e.Hangup:
 			return s.reload()
-		case "SIGUSR1":
+		case e.Signal == "SIGUSR1", e.Signal == "SIGTSTP":
 			return ""
 		}
 		return s.stop(e.Signal)

@@ -22,10 +22,16 @@ func (o *Orchestrator) onStopRequest(m stopRequest) {
 		o.totals.fault = true
 		return
 	}
+	if m.signal == unix.SIGHUP && o.shutdown.requests > 0 {
+		return // the kernel and the shell both tell that the terminal is closed
+	}
 	o.shutdown.requests++
 	meaning := ""
 	switch {
 	case o.shutdown.requests == 1:
+		if m.signal == unix.SIGHUP {
+			meaning = "stop; the terminal is closed"
+		}
 		o.shutdown.signal, o.shutdown.signalAt = m.signal, m.at
 		o.judgeAllDeferred()
 		if o.opt.Terminal && m.signal == unix.SIGINT {
@@ -39,7 +45,9 @@ func (o *Orchestrator) onStopRequest(m stopRequest) {
 		meaning = "again: SIGKILL now"
 		defer o.escalate(lifecycle.Kill)
 	}
-	o.opt.Sink.Emit(event.SignalReceived{Signal: signalName(m.signal), Meaning: meaning})
+	o.opt.Sink.Emit(event.SignalReceived{
+		Signal: signalName(m.signal), Meaning: meaning, Hangup: m.signal == unix.SIGHUP,
+	})
 }
 
 // escalate applies Escalate or Kill to all instances.
