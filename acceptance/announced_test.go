@@ -47,3 +47,18 @@ rest()
 		t.Error("the process that went on was stopped")
 	}
 }
+
+// TestWatchdogOfChild checks that the variables of the watchdog are for the main process of a
+// child, and that the child can change the interval.
+func TestWatchdogOfChild(t *testing.T) {
+	s := start(t, python(t, "c", notifier+`
+print("watchdog", os.environ["WATCHDOG_USEC"], int(os.environ["WATCHDOG_PID"]) == os.getpid())
+notify("READY=1\nWATCHDOG_USEC=300000")
+rest()
+`, "ready {\n  notify = true\n  watchdog = \"40s\"\n}\nrestart { delay = \"1ms\" }"))
+	s.awaitLine("[c] watchdog 40000000 True")
+	s.awaitEntry("child notified", "child", "c", "what", "watchdog")
+	s.awaitEntry("child unhealthy", "child", "c", "reason", "no WATCHDOG=1 came within 300ms")
+	s.signal(unix.SIGTERM)
+	s.expectStop(0, "graceful")
+}

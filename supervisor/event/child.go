@@ -173,7 +173,7 @@ func (e Unhealthy) Record() Record {
 type Notified struct {
 	Child  string
 	Pid    int
-	What   string // status, reloading, reloaded, stopping, running, main process or ignored
+	What   string // status, reloading, reloaded, stopping, running, watchdog, …
 	Detail string
 	Count  int // of the messages that the detail stands for, if there are more than one
 }

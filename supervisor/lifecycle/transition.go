@@ -8,7 +8,7 @@ const (
 	Start          Event = iota // its dependencies allow the start
 	BecameReady                 // its process is ready
 	ReadyTimedOut               // its process was not ready in time
-	CheckFailed                 // its process was ready, and a check or the watchdog failed
+	CheckFailed                 // a check or the watchdog of its process failed
 	MainEnded                   // its main process ended, and descendants outlive it
 	EndedWell                   // its process ended; no other one follows
 	EndedBadly                  // its process failed; no other one follows
@@ -86,6 +86,7 @@ var table = map[State]map[Event]transition{
 	Starting: {
 		BecameReady:    {Ready, Nothing},
 		ReadyTimedOut:  {Unready, NextStep},
+		CheckFailed:    {Unready, NextStep}, // by WATCHDOG=trigger
 		MainEnded:      {Ending, NextStep},
 		EndedWell:      {Succeeded, Complete},
 		EndedBadly:     {Failed, Fail},

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"bytes"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -21,6 +22,8 @@ type Message struct {
 	Statuses                   int           // STATUS texts since the last one that was passed on
 	ExtendTimeout              time.Duration // 0 if not sent; at most maxExtend
 	MainPID                    int           // the new main process; 0 if not sent
+	HasWatchdog                bool          // WATCHDOG_USEC was sent
+	Watchdog                   time.Duration // by WATCHDOG_USEC; 0 disables the watchdog
 	Unsupported                []string      // known names that have no effect; at most 3
 }
 
@@ -28,6 +31,8 @@ const (
 	maxStatus      = 200 // bytes
 	maxExtend      = 24 * time.Hour
 	maxUnsupported = 3
+	minWatchdog    = time.Millisecond // as in the configuration
+	maxWatchdog    = 24 * time.Hour
 )
 
 // Parse reads a datagram: lines of NAME=value. It skips names and values that it does not
@@ -53,14 +58,17 @@ func Parse(datagram []byte) (m Message) {
 			m.Status, m.HasStatus = printable(value), true
 		case "EXTEND_TIMEOUT_USEC":
 			if n, err := strconv.ParseUint(value, 10, 64); err == nil {
-				n = min(n, uint64(maxExtend/time.Microsecond))
-				m.ExtendTimeout = time.Duration(n) * time.Microsecond
+				m.ExtendTimeout = microseconds(n, maxExtend)
+			}
+		case "WATCHDOG_USEC":
+			if n, err := strconv.ParseUint(value, 10, 64); err == nil {
+				m.HasWatchdog, m.Watchdog = true, watchdogInterval(n)
 			}
 		case "MAINPID":
 			if n, err := strconv.ParseUint(value, 10, 31); err == nil {
 				m.MainPID = int(n)
 			}
-		case "WATCHDOG_USEC", "FDSTORE":
+		case "FDSTORE":
 			if len(m.Unsupported) < maxUnsupported {
 				m.Unsupported = append(m.Unsupported, name)
 			}
@@ -78,6 +86,19 @@ func effective(m Message) bool {
 
 // empty reports whether a message says nothing.
 func (m *Message) empty() bool { return !m.KeepAlive && !m.HasStatus && !effective(*m) }
+
+func microseconds(n uint64, most time.Duration) time.Duration {
+	return time.Duration(min(n, uint64(most/time.Microsecond))) * time.Microsecond
+}
+
+// watchdogInterval returns the interval that WATCHDOG_USEC asks for. As with systemd, 0 and the
+// largest number disable the watchdog.
+func watchdogInterval(n uint64) time.Duration {
+	if n == 0 || n == math.MaxUint64 {
+		return 0
+	}
+	return max(microseconds(n, maxWatchdog), minWatchdog)
+}
 
 // printable returns s with every character that is not printable replaced by a space, cut to
 // maxStatus bytes.

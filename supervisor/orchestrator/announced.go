@@ -57,6 +57,8 @@ func (o *Orchestrator) takeBackStop(inst *instance) {
 	if o.shutdown.phase == running {
 		o.startMonitoring(inst)
 	}
+	inst.health.readyAt, inst.process.ran.ready = time.Now(), o.clock.Ran()
+	o.awaitMinReady(inst)
 	o.sendDueReloadSignal(inst)
 }
 

@@ -76,7 +76,6 @@ type currentProcess struct {
 	notify    NotifySocket    // nil: it does not notify
 	output    *output.ChildOutput
 	spawned   time.Time
-	ready     time.Time // zero: it was not ready yet
 	ran       ran
 	reloadDue bool // it gets its reload_signal once it is ready and has its handlers
 }
@@ -157,6 +156,7 @@ type notifications struct {
 	stop            announcedStop
 	ignoredReported bool
 	watchdog        *timeout.Timer // nil: the watchdog is off
+	interval        *time.Duration // of the watchdog, by WATCHDOG_USEC; nil: by the ready block
 }
 
 // announcedStop is the stop of a process that has sent STOPPING=1 while the supervisor did not stop

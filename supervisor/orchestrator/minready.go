@@ -12,7 +12,7 @@ import (
 // oneshot is confirmed when it completes.
 func (o *Orchestrator) awaitMinReady(inst *instance) {
 	p := &inst.spec.Policy
-	if inst.state != lifecycle.Ready || !inst.update.unconfirmed || p.Oneshot {
+	if !inst.goesOn() || !inst.update.unconfirmed || p.Oneshot {
 		return
 	}
 	left := p.MinReady - (o.clock.Ran() - inst.process.ran.ready)

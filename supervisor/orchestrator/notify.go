@@ -75,6 +75,9 @@ func (o *Orchestrator) handleNotification(inst *instance, m notify.Message) {
 	if m.MainPID > 0 {
 		o.setSuccessor(inst, m.MainPID)
 	}
+	if m.HasWatchdog {
+		o.setWatchdog(inst, m.Watchdog)
+	}
 	if m.KeepAlive && n.watchdog != nil {
 		n.watchdog.Restart()
 	}
@@ -83,6 +86,23 @@ func (o *Orchestrator) handleNotification(inst *instance, m notify.Message) {
 	}
 	if m.WatchdogTrigger {
 		o.becomeUnhealthy(inst, "it triggered its watchdog")
+	}
+}
+
+// setWatchdog handles WATCHDOG_USEC: the process changes the interval of its watchdog. The message
+// counts as WATCHDOG=1.
+func (o *Orchestrator) setWatchdog(inst *instance, interval time.Duration) {
+	if interval != inst.watchdogInterval() {
+		detail := fmt.Sprintf("the child has set its interval to %v", interval)
+		if interval == 0 {
+			detail = "the child has disabled it"
+		}
+		o.reportNotified(inst, "watchdog", detail)
+	}
+	inst.notified.interval = &interval
+	if inst.goesOn() && o.shutdown.phase == running {
+		inst.stopWatchdog()
+		o.startWatchdog(inst)
 	}
 }
 
@@ -139,9 +159,8 @@ func (o *Orchestrator) onWatchdog(m watchdogFired) {
 	if inst.process.id != m.process || inst.notified.watchdog == nil {
 		return // stale
 	}
-	limit := inst.spec.Launch.Ready.Watchdog
 	if inst.notified.watchdog.Left() > 0 {
 		return // WATCHDOG=1 came before this message
 	}
-	o.becomeUnhealthy(inst, fmt.Sprintf("no WATCHDOG=1 came within %v", limit))
+	o.becomeUnhealthy(inst, fmt.Sprintf("no WATCHDOG=1 came within %v", inst.watchdogInterval()))
 }

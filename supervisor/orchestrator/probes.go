@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"time"
 
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
@@ -153,19 +154,34 @@ func (o *Orchestrator) restartChecks(inst *instance, old []config.Check) {
 	o.startChecks(inst)
 }
 
+// watchdogInterval returns the longest time between two WATCHDOG=1; 0 disables the watchdog.
+func (inst *instance) watchdogInterval() time.Duration {
+	switch r := inst.spec.Launch.Ready; {
+	case inst.notified.interval != nil:
+		return *inst.notified.interval
+	case r != nil:
+		return r.Watchdog
+	}
+	return 0
+}
+
 // startWatchdog starts the watchdog of a process that is ready.
 func (o *Orchestrator) startWatchdog(inst *instance) {
-	r := inst.spec.Launch.Ready
-	if r == nil || r.Watchdog == 0 {
+	interval := inst.watchdogInterval()
+	if interval == 0 {
 		return
 	}
 	m := watchdogFired{inst, inst.process.id}
-	inst.notified.watchdog = o.clock.Watchdog(r.Watchdog, func() { o.mail.Put(m) })
+	inst.notified.watchdog = o.clock.Watchdog(interval, func() { o.mail.Put(m) })
 }
 
 // stopMonitoring stops the checks and the watchdog of a process.
 func (inst *instance) stopMonitoring() {
 	inst.cancelChecks()
+	inst.stopWatchdog()
+}
+
+func (inst *instance) stopWatchdog() {
 	if inst.notified.watchdog != nil {
 		inst.notified.watchdog.Stop()
 		inst.notified.watchdog = nil

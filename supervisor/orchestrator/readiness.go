@@ -28,13 +28,12 @@ func (o *Orchestrator) awaitReady(inst *instance) {
 func (o *Orchestrator) becomeReady(inst *instance) {
 	if inst.state == lifecycle.Starting {
 		p := &inst.process
-		p.ready, p.ran.ready = time.Now(), o.clock.Ran()
-		elapsed := p.ready.Sub(p.spawned)
+		inst.health.readyAt, p.ran.ready = time.Now(), o.clock.Ran()
+		elapsed := inst.health.readyAt.Sub(p.spawned)
 		if !inst.spec.Policy.Oneshot { // of a oneshot only its completion is told
 			o.opt.Sink.Emit(event.Ready{Child: inst.spec.Name, Pid: p.pid, Elapsed: elapsed})
 		}
 		o.actLater(inst, inspectAfter, inspectReady)
-		inst.health.readyAt = time.Now()
 		if o.shutdown.phase == running {
 			o.startMonitoring(inst)
 		}
@@ -105,11 +104,11 @@ func (o *Orchestrator) onCheckDone(m checkDone) {
 	}
 }
 
-// becomeUnhealthy stops a process that was ready. Its end counts as a failure, whatever its exit
-// code is.
+// becomeUnhealthy stops a process that was ready, or that triggered its watchdog before. Its end
+// counts as a failure, whatever its exit code is.
 func (o *Orchestrator) becomeUnhealthy(inst *instance, reason string) {
 	wanted := inst.goal != rollout.End && o.shutdown.phase == running
-	if inst.state != lifecycle.Ready || !wanted {
+	if inst.state != lifecycle.Ready && inst.state != lifecycle.Starting || !wanted {
 		return
 	}
 	inst.health.failure = reason

@@ -231,9 +231,64 @@ func TestWatchdog(t *testing.T) {
 			step{"notify a WATCHDOG=trigger", "a unhealthy, SIGTERM a"},
 			step{"exit a", "a restart 1"},
 		)},
+		{"WATCHDOG=trigger before READY=1", cfg, []step{
+			{"spawned a", "spawn a"},
+			{"notify a WATCHDOG=trigger", "a unhealthy, SIGTERM a"},
+			{"exit a", "a restart 1"},
+		}},
 		{"the end of the process stops the watchdog", cfg, with(
 			step{"exit a 1", "a restart 1"}, step{"wait 500ms", ""}, step{"wait 500ms", "spawn a"},
 			step{"spawned a", ""}, step{"wait 999ms", ""},
 		)},
 	})
+}
+
+// TestWatchdogInterval checks WATCHDOG_USEC, which changes the interval of the watchdog until the
+// end of the process.
+func TestWatchdogInterval(t *testing.T) {
+	watched := configs(
+		newConfig(child("a", readyBy(config.Ready{Notify: true, Watchdog: 10 * time.Second}))),
+	)
+	without := configs(newConfig(child("a", notifying)))
+	up := []step{
+		{"spawned a", "spawn a"},
+		{"notify a READY=1", "a ready"},
+		{"wait 9s", ""},
+	}
+	set := func(d string) string { return "a watchdog the child has set its interval to " + d }
+	runScripts(t, append(beginWith(up, []script{
+		{"longer", watched, []step{
+			{"notify a WATCHDOG_USEC=20000000", set("20s")},
+			{"notify a WATCHDOG_USEC=20000000", ""},
+			{"wait 19s", ""},
+			{"wait 1s", "a unhealthy, SIGTERM a"},
+			{"exit a", "a restart 1"},
+			{"wait 1s", "spawn a"},
+			{"spawned a", ""},
+			{"notify a READY=1", "a ready"},
+			{"wait 10s", "a unhealthy, SIGTERM a"},
+		}},
+		{"off and on", watched, []step{
+			{"notify a WATCHDOG_USEC=0", "a watchdog the child has disabled it"},
+			{"wait 1h", ""},
+			{"notify a WATCHDOG_USEC=1", set("1ms")},
+			{"wait 1ms", "a unhealthy, SIGTERM a"},
+		}},
+		{"the ready block has none", without, []step{
+			{"notify a WATCHDOG_USEC=5000000", set("5s")},
+			{"wait 5s", "a unhealthy, SIGTERM a"},
+		}},
+		{"while it stops by itself", watched, []step{
+			{"notify a STOPPING=1", "a stopping" + announced("2s")},
+			{"notify a WATCHDOG_USEC=1000000", set("1s")},
+			{"wait 1s", ""},
+			{"notify a READY=1", resumed},
+			{"wait 1s", "a unhealthy, SIGTERM a"},
+		}},
+	}...), script{"before it is ready", watched, []step{
+		{"spawned a", "spawn a"},
+		{"notify a WATCHDOG_USEC=2000000", set("2s")},
+		{"notify a READY=1", "a ready"},
+		{"wait 2s", "a unhealthy, SIGTERM a"},
+	}}))
 }

@@ -45,6 +45,9 @@ func (o *Orchestrator) processSpec(inst *instance) (process.Spec, error) {
 			return s, err
 		}
 	}
+	if l.Ready != nil && l.Ready.Watchdog > 0 {
+		s.PidVariables = []string{"WATCHDOG_PID"}
+	}
 	lines := output.Spec{
 		Instance: inst.spec.Name, Child: inst.spec.Child,
 		Format: l.Logs.Format, Colors: l.Logs.Colors,

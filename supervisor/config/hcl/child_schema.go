@@ -248,8 +248,10 @@ var readySchema = block[childValues]{
 			duration(time.Millisecond), `"10s"`,
 			"The longest time between two `WATCHDOG=1` messages of an instance that is "+
 				"ready. After it the instance has failed and is stopped. It requires `notify`. "+
-				"The child reads the value from `WATCHDOG_USEC`. Without the attribute there "+
-				"is no watchdog."),
+				"The child reads the value from `WATCHDOG_USEC`; `WATCHDOG_PID` is its pid. The "+
+				"child can change the value with a `WATCHDOG_USEC=` message: 1ms to 24h, or 0 "+
+				"to disable the watchdog. Without the attribute there is no watchdog unless "+
+				"the child sends such a message."),
 		field("timeout", func(v *childValues) *time.Duration { return &v.ready.Timeout },
 			duration(time.Millisecond), `"30s"`,
 			"The time from the start after which an instance that is not ready has failed."),

@@ -2,6 +2,7 @@ package spawn
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -57,6 +58,7 @@ func (p *Prepared) addSockets() {
 		}
 	}
 	p.spec.Env = listenEnv(p.spec.Env, names)
+	p.spec.PidVariables = append(slices.Clip(p.spec.PidVariables), listenPid)
 }
 
 // Files returns the supervisor's descriptors that Fork needs duplicates of, in this order. The

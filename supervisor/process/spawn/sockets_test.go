@@ -12,12 +12,12 @@ func TestListenEnv(t *testing.T) {
 	for name, tt := range map[string]struct{ env, names, want []string }{
 		"one": {
 			[]string{"A=b"}, []string{"s"},
-			[]string{"A=b", "LISTEN_FDS=1", "LISTEN_FDNAMES=s", "LISTEN_PID=?"},
+			[]string{"A=b", "LISTEN_FDS=1", "LISTEN_FDNAMES=s"},
 		},
 		"ours are replaced": {
 			[]string{"LISTEN_PID=1", "A=b", "LISTEN_FDS=7", "LISTEN_FDNAMES=x", "LISTEN_FDSX=y"},
 			[]string{"s", "t"},
-			[]string{"A=b", "LISTEN_FDSX=y", "LISTEN_FDS=2", "LISTEN_FDNAMES=s:t", "LISTEN_PID=?"},
+			[]string{"A=b", "LISTEN_FDSX=y", "LISTEN_FDS=2", "LISTEN_FDNAMES=s:t"},
 		},
 	} {
 		before := slices.Clone(tt.env)
@@ -30,15 +30,31 @@ func TestListenEnv(t *testing.T) {
 	}
 }
 
-func TestSetListenPid(t *testing.T) {
-	for _, tt := range []struct{ give, want []string }{
-		{[]string{"A=b", "LISTEN_PID=?"}, []string{"A=b", "LISTEN_PID=42"}},
-		{[]string{"LISTEN_PID=1"}, []string{"LISTEN_PID=1"}}, // the start verb replaces only "?"
-		{nil, nil},
+func TestSetPid(t *testing.T) {
+	for _, tt := range []struct{ give, names, want []string }{
+		{[]string{"A=b"}, []string{"LISTEN_PID"}, []string{"A=b", "LISTEN_PID=42"}},
+		{[]string{"P=1", "A=b", "PQ=2"}, []string{"P", "Q"},
+			[]string{"A=b", "PQ=2", "P=42", "Q=42"}},
+		{[]string{"LISTEN_PID=1"}, nil, []string{"LISTEN_PID=1"}},
+		{nil, nil, nil},
 	} {
-		if got := setListenPid(slices.Clone(tt.give), 42); !slices.Equal(got, tt.want) {
+		if got := setPid(slices.Clone(tt.give), tt.names, 42); !slices.Equal(got, tt.want) {
 			t.Errorf("got %q, want %q", got, tt.want)
 		}
+	}
+}
+
+// TestPidVariables checks that a child has its own pid in a variable.
+func TestPidVariables(t *testing.T) {
+	s := sleep(t, Attributes{})
+	s.PidVariables = []string{"WATCHDOG_PID"}
+	pid := mustStart(t, s)
+	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("A=b\x00WATCHDOG_PID=%d\x00", pid); string(environ) != want {
+		t.Errorf("the environment is %q, want %q", environ, want)
 	}
 }
 

@@ -30,6 +30,8 @@ type Spec struct {
 	Path string   // the executable; empty: it is found from Argv[0] when the process starts
 	Argv []string // starts with the name of the command
 	Env  []string
+	// PidVariables are names of variables that get the pid of the process as their value.
+	PidVariables []string
 	// LateEnv are files with variables that are read when the process starts.
 	LateEnv envfile.Late
 	Dir     string // working directory; empty for that of the supervisor
@@ -67,7 +69,7 @@ func (s *Spec) needsStartVerb() bool {
 	return s.Barrier || s.Path == "" || len(s.LateEnv.Paths) > 0 ||
 		!reflect.DeepEqual(s.Attributes, Attributes{}) ||
 		s.Ignored&^libcSignals != 0 || s.Blocked != nil ||
-		len(s.Sockets) > 0 ||
+		len(s.Sockets) > 0 || len(s.PidVariables) > 0 ||
 		s.Terminal && !s.Session // the group gets the terminal before the command runs
 }
 

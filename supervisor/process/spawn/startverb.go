@@ -31,6 +31,8 @@ type startRequest struct {
 	Attributes Attributes
 	Dir        string // the working directory; empty for that of the supervisor
 	LateEnv    envfile.Late
+	// PidVariables get the pid of the process.
+	PidVariables []string
 
 	environ []string // of the command
 }
@@ -41,6 +43,7 @@ func (s *Spec) throughStartVerb(barrier int) (path string, argv []string, err er
 	request, err := json.Marshal(startRequest{
 		Ignored: s.Ignored, Blocked: s.Blocked, Barrier: barrier, Parent: os.Getpid(),
 		Attributes: s.Attributes, Dir: s.Dir, LateEnv: s.LateEnv,
+		PidVariables: s.PidVariables,
 	})
 	if err != nil {
 		return "", nil, fmt.Errorf("cannot encode the start request: %w", err)
@@ -121,7 +124,7 @@ func (r *startRequest) setEnviron() error {
 	if err != nil {
 		return &startError{step: "set the environment", why: err.Error()}
 	}
-	r.environ = setListenPid(environ, os.Getpid())
+	r.environ = setPid(environ, r.PidVariables, os.Getpid())
 	return nil
 }
 
