@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tp0/supervisor/lifecycle"
+	"tp0/supervisor/orchestrator/rollout"
 )
 
 // awaitMinReady confirms the update of an instance once its process has been ready for min_ready. A
@@ -41,9 +42,10 @@ func (o *Orchestrator) isBadUpdate(inst *instance) bool {
 	return inst.update.unconfirmed && !inst.spec.Policy.Oneshot && o.anotherReady(inst)
 }
 
-// anotherReady reports whether another instance of the child is ready.
+// anotherReady reports whether another instance of the child is ready and stays.
 func (o *Orchestrator) anotherReady(inst *instance) bool {
 	return slices.ContainsFunc(o.instances, func(other *instance) bool {
-		return other != inst && other.child() == inst.child() && other.state == lifecycle.Ready
+		return other != inst && other.child() == inst.child() &&
+			other.state == lifecycle.Ready && other.goal != rollout.End
 	})
 }

@@ -326,6 +326,23 @@ func TestMinReadyOfACheck(t *testing.T) {
 	})
 }
 
+// TestMinReadyBesideARemovedInstance fails an update while the only other instance of the child is
+// ready, but is being removed.
+func TestMinReadyBesideARemovedInstance(t *testing.T) {
+	runScript(t, configs(
+		newConfig(child("a*2", overlap, never), child("b", after("a"))),
+		newConfig(child("a*1", overlap, never, args("+"))),
+	), []step{
+		{"spawned a1", "spawn a1, spawn a2, a1 ready"},
+		{"spawned a2", "a2 ready, spawn b"},
+		{"spawned b", "b ready"},
+		{"reload 1", "SIGTERM b, spawn a1+"}, // a2 waits for the end of b
+		{"exit a1 1", ""},
+		{"spawn-failed a1", "a1 not spawned, " + halted("a1", notSpawned) + ", a1 failed, " +
+			`stop: a1 failed, and on_failure is "shutdown"`},
+	})
+}
+
 // TestBothProcessesEndAtOnce ends the new and the old process of an overlap, and the orchestrator
 // learns of both before it does anything about the first. A process must follow.
 func TestBothProcessesEndAtOnce(t *testing.T) {
