@@ -27,7 +27,7 @@ const (
 // supervisor.
 func Places(uid int, getenv func(string) string) (places []string) {
 	if uid == 0 {
-		places = append(places, "/run/"+ownName)
+		places = append(places, filepath.Join(runDirectory, ownName))
 	}
 	runtime, _, _ := strings.Cut(getenv("RUNTIME_DIRECTORY"), ":") // systemd.exec(5): a list
 	if filepath.IsAbs(runtime) {
@@ -47,11 +47,14 @@ type directory struct {
 	parent string
 	fd     int
 	shared bool // every user can reach its files
+	run    bool // it created /run
 	ledger fdledger.Registrar
 }
 
-// ownName is the name of the directories that the supervisor creates for its files.
-const ownName = "supervisor"
+const (
+	ownName      = "supervisor" // of the directories that the supervisor creates for its files
+	runDirectory = "/run"
+)
 
 // openDirectory creates a directory in the first place where that is possible. It returns nil with
 // the reasons if there is none, and no error for a place that does not exist or is read-only.
@@ -77,12 +80,12 @@ func openDirectory(places []string, ledger fdledger.Registrar) (*directory, erro
 
 func openDirectoryIn(place string, ledger fdledger.Registrar) (d *directory, err error) {
 	for range directoryTries { // another supervisor can remove what it takes for stale
+		d = &directory{ledger: ledger, fd: -1}
 		if filepath.Base(place) == ownName {
-			if err = makeOwn(place); err != nil {
+			if err = d.makeParent(place); err != nil {
 				return nil, err
 			}
 		}
-		d = &directory{ledger: ledger, fd: -1}
 		if d.parent, d.shared, err = trusted(place); err != nil {
 			return nil, err
 		}
@@ -97,29 +100,26 @@ func openDirectoryIn(place string, ledger fdledger.Registrar) (d *directory, err
 	return nil, fmt.Errorf("cannot create a directory in %s: %w", place, err)
 }
 
-// makeOwn creates a directory with ownName, and /run in an image that has none.
-func makeOwn(place string) error {
-	if parent := filepath.Dir(place); parent == "/run" {
-		if err := mkdir(parent); err != nil {
+// makeParent creates a place with ownName, and /run in an image that has none.
+func (d *directory) makeParent(place string) (err error) {
+	if parent := filepath.Dir(place); parent == runDirectory {
+		if d.run, err = mkdir(parent); err != nil {
 			return err
 		}
 	}
-	return mkdir(place)
+	_, err = mkdir(place)
+	return err
 }
 
 // mkdir creates a directory that every user may read, unless the path exists.
-func mkdir(path string) error {
-	err := os.Mkdir(path, 0o755)
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		return nil
-	case err != nil:
-		if _, e := os.Lstat(path); e == nil { // a read-only file system says EROFS for it
-			return nil
-		}
-		return err
+func mkdir(path string) (created bool, err error) {
+	if err = os.Mkdir(path, 0o755); err == nil {
+		return true, os.Chmod(path, 0o755) // whatever the umask is
 	}
-	return os.Chmod(path, 0o755) // whatever the umask is
+	if _, e := os.Lstat(path); e == nil { // a read-only file system says EROFS for it
+		return false, nil
+	}
+	return false, err
 }
 
 // trusted returns the path of a directory without symbolic links. It fails if somebody other than
@@ -245,6 +245,9 @@ func (d *directory) remove() {
 	if filepath.Base(d.parent) == ownName && unix.Lstat(d.parent, &st) == nil &&
 		int(st.Uid) == os.Geteuid() && st.Mode&0o7777 == 0o755 {
 		_ = unix.Rmdir(d.parent) // it fails while another supervisor uses the directory
+	}
+	if d.run {
+		_ = unix.Rmdir(runDirectory)
 	}
 }
 

@@ -20,7 +20,9 @@ type Receiver struct {
 	ledger fdledger.Registrar
 	warn   func(error)
 	slot   slot
-	wg     sync.WaitGroup
+
+	warnOnce sync.Once // about a socket
+	wg       sync.WaitGroup
 
 	mu        sync.Mutex
 	looked    bool       // for a directory
@@ -51,7 +53,7 @@ func (r *Receiver) Open(p Process) (*Inbox, error) {
 	}
 	fd, address, err := openSocket(d, p)
 	if err != nil && d != nil && !limits.MeansShortage(err) {
-		r.warn(err)
+		r.warnOnce.Do(func() { r.warn(err) }) // the next process may have the same reason
 		d = nil
 		fd, address, err = openSocket(d, p)
 	}
