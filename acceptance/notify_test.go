@@ -187,3 +187,18 @@ func TestNotifyFlood(t *testing.T) {
 		}
 	}
 }
+
+// TestNotifyHandOver checks that a process that names its successor and ends at once is succeeded.
+func TestNotifyHandOver(t *testing.T) {
+	const count = 20
+	s := start(t, fixture("c", "handover",
+		fmt.Sprintf("count = %d\nready { notify = true }", count)))
+	for i := range count {
+		name := fmt.Sprint("c", i+1)
+		s.awaitEntry("child ready", "child", name)
+		s.awaitEntry("main process changed", "child", name)
+		s.awaitLine("[" + name + "] ready")
+	}
+	s.signal(unix.SIGTERM)
+	s.expectStop(0, "graceful").expect(t, "spawned", count, "orphans", 0)
+}

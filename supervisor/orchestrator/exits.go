@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,11 @@ import (
 func (o *Orchestrator) onExited(x process.Exited) {
 	inst := o.processes.byID[x.Process]
 	o.handleNotifications(inst, NotifySocket.Drain) // what it sent before its end counts
+	if inst.hasLateSuccessor(x) {
+		inst.exit.held = &heldExit{exited: x}
+		o.opt.Processes.HandOver(x.Process, inst.process.successor)
+		return
+	}
 	if inst.state == lifecycle.Starting && o.awaitLastWords(inst, x.Process) {
 		inst.exit.held = &heldExit{exited: x}
 		return
@@ -25,20 +31,41 @@ func (o *Orchestrator) onExited(x process.Exited) {
 	o.handleExit(inst, x)
 }
 
+// hasLateSuccessor reports whether a process named one of its survivors as its successor (MAINPID
+// of sd_notify(3)) so shortly before its end that the process loop did not know of it.
+func (inst *instance) hasLateSuccessor(x process.Exited) bool {
+	return inst.stop.step == 0 && slices.ContainsFunc(x.Survivors, func(s process.Survivor) bool {
+		return s.Pid == inst.process.successor
+	})
+}
+
+// onNotHandedOver handles an exit that waited for the hand-over to a successor.
+func (o *Orchestrator) onNotHandedOver(x process.NotHandedOver) {
+	if inst := o.processes.byID[x.Process]; inst != nil && inst.exit.held != nil {
+		o.handleHeld(inst)
+	}
+}
+
 // onLastWordsRead handles the exit that waited for the last words of its process.
 func (o *Orchestrator) onLastWordsRead(m lastWordsRead) {
-	inst, held := m.inst, m.inst.exit.held
-	if held == nil || inst.process.id != m.process {
+	inst := m.inst
+	if inst.exit.held == nil || inst.process.id != m.process {
 		return
 	}
-	inst.exit.held = nil
 	if inst.state == lifecycle.Starting && inst.health.line.Matched() {
 		inst.cancelProbe()
 		o.becomeReady(inst)
 	}
+	o.handleHeld(inst)
+}
+
+// handleHeld handles the exit that was held.
+func (o *Orchestrator) handleHeld(inst *instance) {
+	held := inst.exit.held
+	inst.exit.held = nil
 	o.handleExit(inst, held.exited)
 	if held.treeEnded {
-		o.onTreeEnded(process.TreeEnded{Process: m.process})
+		o.onTreeEnded(process.TreeEnded{Process: held.exited.Process})
 	}
 }
 

@@ -31,6 +31,8 @@ func (o *Orchestrator) onFact(fact process.Fact) {
 		o.onTreeEnded(x)
 	case process.MainChanged:
 		o.onMainChanged(x)
+	case process.NotHandedOver:
+		o.onNotHandedOver(x)
 	case process.Inspected:
 		o.onInspected(x)
 	case process.Diagnosed:
@@ -165,7 +167,7 @@ func (o *Orchestrator) onSignalled(x process.Signalled) {
 // onMainChanged makes the successor of a main process the main process.
 func (o *Orchestrator) onMainChanged(x process.MainChanged) {
 	inst := o.processes.byID[x.Process]
-	inst.process.pid, inst.process.successor = x.Pid, 0
+	inst.process.pid, inst.process.successor, inst.exit.held = x.Pid, 0, nil
 	o.handleNotifications(inst, NotifySocket.Messages) // tells the socket of the pid
 	o.opt.Sink.Emit(event.MainChanged{
 		Child: inst.spec.Name, Pid: x.Pid, From: x.From, Exit: x.Exit,

@@ -408,6 +408,10 @@ func (h *harness) SetMainProcess(id process.ID, pid int) {
 	h.recordFor(id, "successor %d", pid)
 }
 
+func (h *harness) HandOver(id process.ID, pid int) {
+	h.recordFor(id, "hand over to %d", pid)
+}
+
 func (h *harness) SetScope(id process.ID, s lifecycle.Scope, _ bool) {
 	h.recordFor(id, "scope %s", s)
 }

@@ -93,13 +93,13 @@ type stopProgress struct {
 // exitStatus is how the process of an instance ended.
 type exitStatus struct {
 	code     int          // of the last process, 128+n for signal n; 0 also if none ended
-	held     *heldExit    // nil: no exit waits for the last words of its process
+	held     *heldExit    // nil: no exit waits for the last words or the successor of its process
 	outcome  *outcome     // nil: the main process has not ended
 	deferred *deferredEnd // nil: the judgement of the end is not deferred
 	report   *endReport   // nil: no report of the end waits for the last output
 }
 
-// heldExit is the exit of a process that is not handled yet: see Orchestrator.awaitLastWords.
+// heldExit is the exit of a process that is not handled yet: see Orchestrator.onExited.
 type heldExit struct {
 	exited    process.Exited
 	treeEnded bool

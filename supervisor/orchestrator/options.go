@@ -22,6 +22,7 @@ type Processes interface {
 	MarkReady(process.ID)
 	SetScope(id process.ID, scope lifecycle.Scope, leave bool)
 	SetMainProcess(id process.ID, pid int)
+	HandOver(id process.ID, pid int)
 	Inspect(process.ID, unix.Signal)
 	Diagnose(process.ID, unix.Signal)
 	Forward(id process.ID, came, sig unix.Signal)

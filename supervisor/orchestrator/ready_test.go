@@ -210,6 +210,33 @@ func TestNotifyOthers(t *testing.T) {
 	})
 }
 
+// TestLateSuccessor checks that a process that names its successor and ends at once is succeeded.
+func TestLateSuccessor(t *testing.T) {
+	cfg := configs(newConfig(child("a", readyBy(config.Ready{Notify: true}))))
+	const says = "successor 77 a, " +
+		"a main process pid 77 is to take over once pid 4194305 has ended, hand over to 77 a"
+	up := []step{
+		{"", "spawn a"},
+		{"spawned a", ""},
+		{"notify a READY=1", "a ready"},
+		{"notify-queued a MAINPID=77", ""},
+		{"main-exit a", says},
+	}
+	with := func(more ...step) []step { return append(up[:len(up):len(up)], more...) }
+	runScripts(t, []script{
+		{"it takes over", cfg, with(
+			step{"main-changed a", ""}, step{"wait 1h", ""},
+			step{"TERM", "SIGTERM a"}, step{"exit a", "cleanup"})},
+		{"it has ended", cfg, with(
+			step{"not-handed-over a", "a outlived by [worker (pid 77)], SIGTERM a"},
+			step{"exit a", "a completed, stop: nothing runs and nothing is due, cleanup"})},
+		{"a stop", cfg, with(
+			step{"TERM", "SIGTERM a"},
+			step{"not-handed-over a", "a outlived by [worker (pid 77)]"},
+			step{"exit a", "cleanup"})},
+	})
+}
+
 func TestWatchdog(t *testing.T) {
 	cfg := configs(
 		newConfig(child("a", readyBy(config.Ready{Notify: true, Watchdog: 10 * time.Second}))),

@@ -101,6 +101,15 @@ func (h *harness) doProcess(c command) bool {
 		})
 	case "main-exit": // main-exit NAME [CODE]: a descendant outlives the main process
 		h.mainExit(h.target(c), event.Exit{Code: c.number(2)})
+	case "main-changed": // main-changed NAME: its descendant is the main process
+		p := h.target(c)
+		h.mu.Lock()
+		from := p.pid
+		p.pid, p.mainEnded = survivorPid, false
+		h.mu.Unlock()
+		h.o.Deliver(process.MainChanged{Process: p.id, From: from, Pid: survivorPid})
+	case "not-handed-over": // not-handed-over NAME
+		h.o.Deliver(process.NotHandedOver{Process: h.target(c).id})
 	case "notify", "notify-new": // notify NAME MESSAGE; notify-new: the newest process of that name
 		h.socketOf(c).say(notify.Parse([]byte(c.arg(2))), "")
 	case "notify-rejected": // notify-rejected NAME REASON
@@ -221,6 +230,9 @@ func (h *harness) exit(p *fakeProcess, e event.Exit, fds process.FDResult) {
 	})
 }
 
+// survivorPid is the pid of the descendant in mainExit.
+const survivorPid = 77
+
 // mainExit ends a main process that a descendant outlives. The next exit is that of its tree.
 func (h *harness) mainExit(p *fakeProcess, e event.Exit) {
 	h.mu.Lock()
@@ -229,7 +241,7 @@ func (h *harness) mainExit(p *fakeProcess, e event.Exit) {
 	h.o.Deliver(process.Exited{
 		Process: p.id, Pid: p.pid, Exit: e, Status: waitStatus(e), At: time.Now(),
 		FDs:       process.FDResult{Proof: event.ProofNone},
-		Survivors: []process.Survivor{{Pid: 77, Command: "worker"}},
+		Survivors: []process.Survivor{{Pid: survivorPid, Command: "worker"}},
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"tp0/supervisor/event"
 	"tp0/supervisor/lifecycle"
+	"tp0/supervisor/process/phase"
 	"tp0/supervisor/process/spawn"
 )
 
@@ -107,6 +108,20 @@ func (l *Loop) SetMainProcess(id ID, pid int) {
 				c.successor = 0
 			}
 		}
+	})
+}
+
+// HandOver makes a survivor the main process: the process named it as SetMainProcess does, but the
+// loop had reported the end of the process before. [MainChanged] or [NotHandedOver] follows.
+func (l *Loop) HandOver(id ID, pid int) {
+	l.commands.Put(func() {
+		if c := l.processes[id]; c != nil && c.phase == phase.Outlived {
+			c.successor = pid
+			if l.promoteSuccessor(c) {
+				return
+			}
+		}
+		l.report(NotHandedOver{Process: id})
 	})
 }
 

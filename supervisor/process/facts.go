@@ -70,6 +70,9 @@ type (
 	// the next process does not wait for the fd scans and the search for holders that it
 	// needs. It comes before OrphanCleanupDone.
 	TreeEnded struct{ Process ID }
+	// NotHandedOver reports that a survivor did not become the main process: it has ended, or the
+	// stop has started.
+	NotHandedOver struct{ Process ID }
 	// MainChanged reports that a main process ended, and that its successor is the main
 	// process now (sd_notify(3), MAINPID).
 	MainChanged struct {
@@ -138,6 +141,8 @@ func (Withheld) fact() {}
 func (Exited) fact() {}
 
 func (TreeEnded) fact() {}
+
+func (NotHandedOver) fact() {}
 
 func (MainChanged) fact() {}
 

@@ -194,6 +194,45 @@ func TestSuccessor(t *testing.T) {
 	}
 }
 
+// TestLateSuccessor: a survivor becomes the main process after the end of the main process was
+// reported, but not once the stop has started or the survivor has ended.
+func TestLateSuccessor(t *testing.T) {
+	for _, c := range []struct{ name string }{{"takes over"}, {"stopped"}, {"gone"}} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newTestLoop(t)
+			id, pid := startDaemon(t, b, "sleep")
+			e := b.exited(id)
+			if len(e.Survivors) != 1 || e.Survivors[0].Pid != pid {
+				t.Fatalf("got %+v, want the survivor %d", e, pid)
+			}
+			switch c.name {
+			case "takes over":
+				b.HandOver(id, pid)
+				m := wait(b, func(m MainChanged) bool { return m.Process == id })
+				if m.From != e.Pid || m.Pid != pid {
+					t.Errorf("got %+v, want %d after %d", m, pid, e.Pid)
+				}
+				b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
+				e = b.exited(id)
+				if e.Pid != pid || !e.Exit.OK() || e.FDs.Proof != event.ProofExact {
+					t.Errorf("got %+v, want a clean exit of %d", e, pid)
+				}
+				return
+			case "stopped":
+				b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
+			case "gone":
+				_ = unix.Kill(pid, unix.SIGKILL)
+				wait(b, func(e TreeEnded) bool { return e.Process == id })
+			}
+			b.HandOver(id, pid)
+			wait(b, func(n NotHandedOver) bool { return n.Process == id })
+			if c.name == "stopped" {
+				wait(b, func(e TreeEnded) bool { return e.Process == id })
+			}
+		})
+	}
+}
+
 // TestNoSuccessorIfTracedFromStart: a process that is traced from its first instruction on gets no
 // successor. The process that it named ends as a survivor.
 func TestNoSuccessorIfTracedFromStart(t *testing.T) {

@@ -85,6 +85,7 @@ var phases = map[Phase]map[Change]Phase{
 		Survived:         Outlived,
 	},
 	Outlived: {
+		Succeeded: Running, // the process had named its successor, but the loop learns of it now
 		TreeEnded: Over,
 	},
 	Over: {},

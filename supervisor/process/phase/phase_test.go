@@ -48,6 +48,9 @@ func TestPhases(t *testing.T) {
 			[]Change{MainReaped, Succeeded, MainReaped, TreeListed, Succeeded},
 			[]Phase{Ended, Running, Ended, Listed, Listed},
 		},
+		"with a late successor": {
+			Outlived, []Change{Succeeded, MainReaped}, []Phase{Running, Ended},
+		},
 		"with a successor at the barrier": {
 			AtBarrier,
 			[]Change{MainReaped, Succeeded, Executed},
@@ -99,7 +102,7 @@ func TestPhasesAtRandom(t *testing.T) {
 			c := Change(r.IntN(len(changeNames)))
 			to := p.Next(c)
 			switch {
-			case p.MainEnded() && !to.MainEnded() && (c != Succeeded || !p.Unlisted()),
+			case p.MainEnded() && !to.MainEnded() && c != Succeeded,
 				p.MainEnded() && !p.Unlisted() && to.Unlisted(),
 				!p.Unexecuted() && to.Unexecuted(),
 				!p.MainEnded() && to.MainEnded() && c != MainReaped,
