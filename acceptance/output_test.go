@@ -170,38 +170,49 @@ func TestStreamsAreOpenedByPath(t *testing.T) {
 	}
 }
 
-// TestEveryLostLineIsCounted closes the reader of standard output after some lines. All other lines
-// are told as lost: those that the pipe still has too.
+// TestEveryLostLineIsCounted closes the reader of standard output after some lines, or stops it.
+// All other lines are told as lost: also those that are in the pipe when its reader goes, and those
+// that still wait at the end.
 func TestEveryLostLineIsCounted(t *testing.T) {
-	const count = 20_000
-	s := prepare(t, fmt.Sprintf("child \"a\" {\n command = \"seq\"\n args = [\"%d\"]\n"+
-		"logs { format = \"raw\" }\n}\n", count))
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.cmd.Stdout = w
-	s.launch()
-	in := bufio.NewReaderSize(r, 16) // it takes few lines more than it returns
-	read := 0
-	for range 5 {
-		if _, err := in.ReadString('\n'); err != nil {
+	for _, closes := range []bool{true, false} {
+		const count = 300_000
+		s := prepare(t, fmt.Sprintf("child \"a\" {\n command = \"seq\"\n args = [\"%d\"]\n"+
+			"logs { format = \"raw\" }\n}\n", count))
+		r, w, err := os.Pipe()
+		if err != nil {
 			t.Fatal(err)
 		}
-		read++
-	}
-	rest, _ := in.Peek(in.Buffered())
-	read += strings.Count(string(rest), "\n")
-	r.Close()
-	e := s.expectStop(0, "graceful")
-	sum := 0
-	for _, e := range s.log.entries(0, s.log.count()) {
-		if e.matches("lines dropped") {
-			sum += e.int("lines")
+		defer r.Close()
+		s.cmd.Stdout = w
+		s.launch()
+		in := bufio.NewReaderSize(r, 16) // it takes few lines more than it returns
+		read := 0
+		for range 5 {
+			if _, err := in.ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+			read++
 		}
-	}
-	if got := e.int("lines_dropped"); got+read != count || got != sum {
-		t.Errorf("%d lines were read, %d are told as lost, %d in the last line", read, sum, got)
+		rest, _ := in.Peek(in.Buffered())
+		read += strings.Count(string(rest), "\n")
+		if closes {
+			r.Close()
+		}
+		e := s.expectStop(0, "graceful")
+		if !closes { // what the pipe has can be read
+			rest, _ := io.ReadAll(r)
+			read += strings.Count(string(rest), "\n")
+		}
+		sum := 0
+		for _, e := range s.log.entries(0, s.log.count()) {
+			if e.matches("lines dropped") {
+				sum += e.int("lines")
+			}
+		}
+		if got := e.int("lines_dropped"); got+read != count || got != sum {
+			t.Errorf("closed %t: %d lines were read, %d are told as lost, %d in the last line",
+				closes, read, sum, got)
+		}
 	}
 }
 

@@ -8,9 +8,13 @@ import (
 	"time"
 )
 
+// flushTimeout is how long a destination may accept no byte at the end. It is longer than
+// stallTimeout, because the rest is lost then.
+const flushTimeout = 2 * stallTimeout
+
 // Flush waits until all lines that were passed to the sinks before the call are written, or
 // dropped and counted, and until the files that no child uses are closed. It gives up on a sink
-// that accepts no byte for a second, and on all sinks when ctx ends. The error contains the
+// that accepts no byte for two seconds, and on all sinks when ctx ends. The error contains the
 // number of bytes that were not written. The log of the supervisor is flushed first.
 func (set *sinkSet) Flush(ctx context.Context) error {
 	sinks := set.allSinks()
@@ -20,7 +24,7 @@ func (set *sinkSet) Flush(ctx context.Context) error {
 	}
 	var errs []error
 	for i, s := range slices.Backward(sinks) {
-		if left, err := flush(ctx, s, marks[i]); left > 0 {
+		if left, err := flush(ctx, s, marks[i], flushTimeout); left > 0 {
 			errs = append(errs, flushError(s, left, err))
 		}
 	}
@@ -34,9 +38,12 @@ func flushError(s *sink, left uint64, why error) error {
 	return fmt.Errorf("cannot flush %s, %d bytes left: %w", s.dest, left, why)
 }
 
-// flush returns the number of bytes before mark that are not written, and why it gave up.
-func flush(ctx context.Context, s *sink, mark uint64) (uint64, error) {
-	idle := time.NewTimer(stallTimeout)
+// flush returns the number of bytes before mark that are not written, and why it gave up. It gives
+// up on a sink that accepts no byte for patience.
+func flush(
+	ctx context.Context, s *sink, mark uint64, patience time.Duration,
+) (uint64, error) {
+	idle := time.NewTimer(patience)
 	defer idle.Stop()
 	before, _ := s.left(mark) // when idle was set
 	for {
@@ -51,7 +58,7 @@ func flush(ctx context.Context, s *sink, mark uint64) (uint64, error) {
 				return left, errStalled
 			}
 			before = left
-			idle.Reset(stallTimeout)
+			idle.Reset(patience)
 		case <-ctx.Done():
 			left, _ = s.left(mark)
 			return left, ctx.Err()

@@ -183,7 +183,11 @@ func (h *Relay) Close(ctx context.Context) error {
 	if h.ended.Swap(true) {
 		return err
 	}
-	left, why := flush(ctx, log, log.mark())
+	patience := stallTimeout
+	if err != nil {
+		patience = writerTimeout // the log was waited for, or the time is up
+	}
+	left, why := flush(ctx, log, log.mark(), patience)
 	if left > 0 && err == nil {
 		err = flushError(log, left, why)
 	}

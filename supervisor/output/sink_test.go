@@ -107,7 +107,7 @@ func TestSlowTargetLosesNothing(t *testing.T) {
 			})
 		}
 		writers.Wait()
-		if left, _ := flush(t.Context(), b.sink, b.mark()); left != 0 {
+		if left, _ := flush(t.Context(), b.sink, b.mark(), stallTimeout); left != 0 {
 			t.Errorf("got %d bytes left, want none", left)
 		}
 		if b.target.text() != block(2*n*64<<10) {
@@ -282,11 +282,12 @@ func TestFullDiskIsRetried(t *testing.T) {
 		b.send("first line\n", &origin{})
 		synctest.Wait()
 		b.send("second line\n", &origin{})
-		if left, err := flush(t.Context(), b.sink, b.mark()); left == 0 || err != errStalled {
+		left, err := flush(t.Context(), b.sink, b.mark(), stallTimeout)
+		if left == 0 || err != errStalled {
 			t.Errorf("%d bytes left, %v: the disk is still full", left, err)
 		}
 		for left := uint64(1); left != 0; {
-			left, _ = flush(t.Context(), b.sink, b.mark())
+			left, _ = flush(t.Context(), b.sink, b.mark(), stallTimeout)
 		}
 		if got := b.target.text(); got != "first line\nsecond line\n" {
 			t.Errorf("got %q", got)
