@@ -27,6 +27,12 @@ func (c *claim) taken() bool {
 	return len(c.givers) > 0
 }
 
+// takenFrom reports whether another instance than inst keeps what is to be given up.
+func (c *claim) takenFrom(inst *instance) bool {
+	other := func(g giver) bool { return g.inst != inst && g.keeps() }
+	return c.taken() && slices.ContainsFunc(c.givers, other)
+}
+
 // waits reports whether the next process of an instance waits for a process that is to end first.
 func (inst *instance) waits() bool {
 	taken := func(t takeOver) bool { return t.claim.taken() }
@@ -73,14 +79,17 @@ func (o *Orchestrator) findAwaited() {
 // reportWait reports that an instance cannot start before other processes have ended, once for each
 // reason.
 func (o *Orchestrator) reportWait(inst *instance) {
-	if inst.state != lifecycle.Waiting || o.shutdown.phase != running {
+	waits := inst.state == lifecycle.Waiting || inst.state == lifecycle.Replacing
+	if !waits || o.shutdown.phase != running {
 		return
 	}
 	for _, t := range inst.handOver.takes {
-		if !t.claim.taken() {
+		if !t.claim.takenFrom(inst) {
 			continue
 		}
-		e := event.StartWaits{Child: inst.spec.Name, For: giverNames(t.claim), Reason: t.Reason()}
+		e := event.StartWaits{
+			Child: inst.spec.Name, For: inst.giverNames(t.claim), Reason: t.Reason(),
+		}
 		if kept := inst.notGiven(); kept != "" {
 			e.For, e.Halted = kept, true
 		}
@@ -95,12 +104,13 @@ func (o *Orchestrator) reportWait(inst *instance) {
 // maxGivers bounds how many instances a report of a wait names.
 const maxGivers = 8
 
-func giverNames(c *claim) string {
+// giverNames returns the instances that a claim is taken over from, without the instance itself.
+func (inst *instance) giverNames(c *claim) string {
 	var names []string
 	more := 0
 	for _, g := range c.givers {
 		switch {
-		case !g.keeps() || slices.Contains(names, g.inst.spec.Name):
+		case g.inst == inst || !g.keeps() || slices.Contains(names, g.inst.spec.Name):
 		case len(names) == maxGivers:
 			more++
 		default:

@@ -39,16 +39,18 @@ func TestHandOver(t *testing.T) {
 		{"swapped ports", configs(newConfig(child("a", at("1")), child("b", at("2"))),
 			newConfig(child("a", at("2")), child("b", at("1")))),
 			append(start("a", "b"), []step{
-				{"reload 1", "SIGTERM a, SIGTERM b"},
-				{"exit a", "a waits for b: both claim 127.0.0.1:2"},
+				{"reload 1", "SIGTERM a, a waits for b: both claim 127.0.0.1:2, " +
+					"SIGTERM b, b waits for a: both claim 127.0.0.1:1"},
+				{"exit a", ""},
 				{"exit b", "spawn a, spawn b"},
 			}...)},
 		{"a chain", configs(
 			newConfig(child("a", at("1")), child("b", at("2")), child("c", at("3"))),
 			newConfig(child("a", at("2")), child("b", at("3")))),
 			append(start("a", "b", "c"), []step{
-				{"reload 1", "SIGTERM a, SIGTERM b, SIGTERM c"},
-				{"exit b", "b waits for c: both claim 127.0.0.1:3"},
+				{"reload 1", "SIGTERM a, a waits for b: both claim 127.0.0.1:2, " +
+					"SIGTERM b, b waits for c: both claim 127.0.0.1:3, SIGTERM c"},
+				{"exit b", ""},
 				{"exit a", "spawn a"},
 				{"exit c", "spawn b"},
 			}...)},
@@ -104,15 +106,16 @@ func TestHandOverSlots(t *testing.T) {
 			newConfig(child("a*3", each("1", "2", "3"), maxParallel(1))),
 			newConfig(child("a*3", each("2", "1", "3"), maxParallel(1)))),
 			append(start("a1", "a2", "a3"), []step{
-				{"reload 1", "SIGTERM a1, SIGTERM a2"},
-				{"exit a1", "a1 waits for a2: both claim 127.0.0.1:2"},
+				{"reload 1", "SIGTERM a1, a1 waits for a2: both claim 127.0.0.1:2, " +
+					"SIGTERM a2, a2 waits for a1: both claim 127.0.0.1:1"},
+				{"exit a1", ""},
 				{"exit a2", "spawn a1, spawn a2"},
 			}...)},
 		{"no overlap", configs(newConfig(child("a", at("1"), overlap), child("b", at("2"))),
 			newConfig(child("a", at("2"), overlap))),
 			append(start("a", "b"), []step{
-				{"reload 1", "SIGTERM a, SIGTERM b"},
-				{"exit a", "a waits for b: both claim 127.0.0.1:2"},
+				{"reload 1", "SIGTERM a, a waits for b: both claim 127.0.0.1:2, SIGTERM b"},
+				{"exit a", ""},
 				{"exit b", "spawn a"},
 			}...)},
 		{"an overlap that hands nothing over", configs(newConfig(child("a", at("1"), overlap)),

@@ -145,6 +145,7 @@ func (o *Orchestrator) advanceInstance(inst *instance) bool {
 	case rollout.Run:
 		if before != lifecycle.Waiting {
 			inst.failedDependency = ""
+			o.reportWait(inst)
 			break
 		}
 		free := o.processes.pending < config.MaxStarting
