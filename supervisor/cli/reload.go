@@ -27,18 +27,20 @@ func writeReload(w io.Writer, old, cfg *config.Config) {
 	for _, c := range changes.Changed {
 		changed[c.Name] = c
 	}
-	down := goingDown(cfg, changed)
+	h := findHandOvers(old, cfg)
+	down := goingDown(cfg, changed, h)
 	names := slices.Concat(changes.Added, changes.Removed, changes.Kept, namesOf(changes.Changed))
 	r := newRows(w, names)
 	for _, name := range changes.Added {
-		r.row("  + ", name, "is started")
+		r.row("  + ", name, "is started"+h.waits[name])
 	}
 	for _, name := range changes.Removed {
 		r.row("  - ", name, "is stopped")
 	}
 	for _, i := range cfg.Instances() {
 		if c, ok := changed[i.Name]; ok {
-			r.row("  ~ ", c.Name, verdict(i, c, differences[c.Name], down)+told(i, c.Restart))
+			how := verdict(i, c, differences[c.Name], down, h)
+			r.row("  ~ ", c.Name, how+h.waits[c.Name]+told(i, c.Restart))
 			writeDifferences(w, differences[c.Name])
 		}
 	}
@@ -48,6 +50,7 @@ func writeReload(w io.Writer, old, cfg *config.Config) {
 		}
 	}
 	writeUpdateSlots(w, cfg, changed, down)
+	h.writeTwice(w)
 	if cfg.Reload.Rollback &&
 		(len(changes.Added) > 0 || slices.ContainsFunc(
 			changes.Changed, func(c plan.Change) bool { return c.Restart },
@@ -64,7 +67,9 @@ func writeReload(w io.Writer, old, cfg *config.Config) {
 
 // goingDown returns the children that are stopped as a whole, because the update stops a child that
 // they depend on.
-func goingDown(cfg *config.Config, changed map[string]plan.Change) map[string]bool {
+func goingDown(
+	cfg *config.Config, changed map[string]plan.Change, h handOvers,
+) map[string]bool {
 	down, stops := map[string]bool{}, map[string]bool{}
 	for _, layer := range plan.StartLayers(cfg) { // dependencies come first
 		for _, c := range layer {
@@ -72,7 +77,8 @@ func goingDown(cfg *config.Config, changed map[string]plan.Change) map[string]bo
 				down[c.Name] = down[c.Name] || d.StopsAfterDependent() && stops[d.Child]
 			}
 			stops[c.Name] = slices.ContainsFunc(c.Instances, func(i *config.Instance) bool {
-				return changed[i.Name].Restart && (!i.Policy.OverlapUpdate || down[c.Name])
+				overlap := i.Policy.OverlapUpdate && !h.part[i.Name]
+				return changed[i.Name].Restart && (!overlap || down[c.Name])
 			})
 		}
 	}
@@ -132,7 +138,7 @@ func namesOf(changes []plan.Change) []string {
 
 // verdict tells whether a change restarts an instance, and why.
 func verdict(
-	i *config.Instance, c plan.Change, all []plan.Difference, down map[string]bool,
+	i *config.Instance, c plan.Change, all []plan.Difference, down map[string]bool, h handOvers,
 ) string {
 	if !c.Restart {
 		return "keeps running: the change does not concern its process"
@@ -147,6 +153,8 @@ func verdict(
 	switch {
 	case down[i.Child]:
 		how = "is restarted together with its dependencies"
+	case i.Policy.OverlapUpdate && h.part[i.Name]:
+		how = "is restarted without an overlap, because an address is handed over"
 	case i.Policy.OverlapUpdate:
 		how = "is replaced, and the old process is stopped when the new one " + isUpdated(&i.Policy)
 	}

@@ -282,3 +282,24 @@ func ClaimedTwice(kept, starting []*config.Instance) (all []Twice) {
 	}
 	return all
 }
+
+// Processes returns the processes that a reload from old to new starts and ends, if each instance
+// has a process that is ready.
+func Processes(old, new *config.Config) (starting []Starting, ending []Ending) {
+	changes := Compare(old, new)
+	before, after := instancesOf(old).byName, instancesOf(new).byName
+	for _, name := range changes.Added {
+		starting = append(starting, Starting{Spec: after[name].Instance})
+	}
+	for _, name := range changes.Removed {
+		ending = append(ending, Ending{Spec: before[name].Instance})
+	}
+	for _, c := range changes.Changed {
+		if c.Restart {
+			was, next := before[c.Name].Instance, after[c.Name].Instance
+			starting = append(starting, Starting{Spec: next, Before: was})
+			ending = append(ending, Ending{Spec: was, Next: next})
+		}
+	}
+	return starting, ending
+}
