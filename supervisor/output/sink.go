@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/timeout"
 )
 
 const (
@@ -119,26 +121,31 @@ type sink struct {
 
 	mu sync.Mutex
 	backlog
-	last    *origin   // of the last accepted byte; nil if some of its lines were lost
-	open    bool      // the last accepted byte was not a newline
-	since   time.Time // of the last written byte, or of the queue being full
-	stalled string    // the reason for dropping lines that do not fit; empty if none
-	broken  error     // of a write; it ends all delivery
-	ended   bool      // the writer has ended
+	last    *origin // of the last accepted byte; nil if some of its lines were lost
+	open    bool    // the last accepted byte was not a newline
+	clock   *timeout.Clock
+	since   time.Duration // of the last written byte, or of the queue being full, by clock
+	stalled string        // the reason for dropping lines that do not fit; empty if none
+	broken  error         // of a write; it ends all delivery
+	ended   bool          // the writer has ended
 	losses
 	changed chan struct{} // closed when room or state has changed; nil if nothing waits
 }
 
 func newSink(dest string, to target, report func(string, uint64, uint64, string)) *sink {
+	base := time.Now()
+	now := func() time.Duration { return time.Since(base) }
 	return &sink{
-		dest: dest, to: to, hooks: hooks{report: report}, quit: make(chan struct{}),
+		clock: timeout.New(now, func(time.Duration) {}), // the pause is reported elsewhere
+		dest:  dest, to: to, hooks: hooks{report: report}, quit: make(chan struct{}),
 		wake: make(chan struct{}, 1), gone: make(chan struct{}),
 	}
 }
 
-// put queues b, and waits while the sink is full but accepts bytes. The sink owns b afterwards.
+// put queues b, and waits while the sink is full but accepts bytes. The sink owns b afterwards. A
+// pause of the supervisor does not count, since no byte is written in it.
 func (s *sink) put(b *batch, from *origin) {
-	start := time.Time{}
+	start := time.Duration(-1)
 	for {
 		closing := from.closed()
 		s.mu.Lock()
@@ -148,35 +155,45 @@ func (s *sink) put(b *batch, from *origin) {
 			s.wakeWriter()
 			return
 		}
-		now := time.Now()
-		if start.IsZero() {
+		now := s.clock.Ran()
+		if start < 0 {
 			start = now
 		}
-		if s.dropping(now) || closing || from.own && now.Sub(start) >= stallTimeout {
-			l := s.drop(b, from, now)
+		if s.dropping(now) || closing || from.own && now-start >= stallTimeout {
+			l := s.drop(b, from, time.Now())
 			s.mu.Unlock()
 			b.free()
 			s.reportLoss(l)
 			return
 		}
-		wait := s.since.Add(stallTimeout).Sub(now)
+		wait := s.since + stallTimeout - now
 		changed := s.awaitChange()
 		s.mu.Unlock()
 		if from.own {
-			wait = min(wait, start.Add(stallTimeout).Sub(now))
+			wait = min(wait, start+stallTimeout-now)
 		}
-		pause(wait, changed, from.closing)
+		s.awaitRoom(wait, changed, from.closing)
 	}
 }
 
-// pause waits for d, or until one of the channels is closed.
-func pause(d time.Duration, a, b <-chan struct{}) {
+// awaitRoom waits until one of the channels is closed, or until d is over. Pauses do not count.
+func (s *sink) awaitRoom(d time.Duration, changed, closing <-chan struct{}) {
+	over := make(chan struct{})
+	defer s.clock.AfterFunc(d, func() { close(over) }).Stop()
+	select {
+	case <-over:
+	case <-changed:
+	case <-closing:
+	}
+}
+
+// waitFor waits for d, or until the channel is closed.
+func waitFor(d time.Duration, quit <-chan struct{}) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-a:
-	case <-b:
+	case <-quit:
 	}
 }
 
@@ -194,11 +211,11 @@ func (s *sink) admits(from *origin, closing bool) bool {
 
 // dropping reports whether lines that do not fit are dropped. It makes a full sink a stalled one
 // after stallTimeout.
-func (s *sink) dropping(now time.Time) bool {
+func (s *sink) dropping(now time.Duration) bool {
 	if s.ended || s.broken != nil || s.stalled != "" {
 		return true
 	}
-	if now.Sub(s.since) < stallTimeout {
+	if now-s.since < stallTimeout {
 		return false
 	}
 	s.stalled = reasonStalled
@@ -229,7 +246,7 @@ func (s *sink) push(b *batch) {
 		}
 	}
 	if s.held < queueLimit && s.held+cap(b.b) >= queueLimit {
-		s.since = time.Now() // the queue is full from now on
+		s.since = s.clock.Ran() // the queue is full from now on
 	}
 	s.queue = append(s.queue, b)
 	s.held += cap(b.b)
@@ -420,7 +437,7 @@ func (s *sink) written(work []*batch, n int) []*batch {
 	s.held -= freed
 	s.pending -= lines
 	s.finished += uint64(n)
-	s.since = now
+	s.since = s.clock.Ran()
 	if s.stalled != "" && s.lost.bytes > 0 {
 		l = s.takeLoss(s.stalled, now)
 	}
@@ -444,7 +461,7 @@ func (s *sink) diskFull(err error) {
 	}
 	s.mu.Unlock()
 	s.reportLoss(l)
-	pause(diskRetry, s.quit, nil)
+	waitFor(diskRetry, s.quit)
 }
 
 // fail drops the queue and all later lines.

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/timeout"
 )
 
 // A fakeTarget accepts as many bytes as its function returns, and records them.
@@ -201,6 +204,46 @@ func TestStallTimeout(t *testing.T) {
 			t.Errorf("put took %v in a stalled sink", d)
 		}
 	})
+}
+
+// TestPauseDropsNothing checks that a pause of the supervisor does not count as a stall, and that a
+// stalled destination is noticed after it.
+func TestPauseDropsNothing(t *testing.T) {
+	for accepts, want := range map[bool]time.Duration{
+		true: 1300 * time.Millisecond, false: 1500 * time.Millisecond,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			quit, open := make(chan struct{}), make(chan struct{})
+			defer close(quit)
+			b := newBench(t, gated(open, quit))
+			var paused atomic.Int64
+			base := time.Now()
+			b.clock = timeout.New(func() time.Duration {
+				return time.Since(base) + time.Duration(paused.Load())
+			}, func(time.Duration) {})
+			for b.memory() < queueLimit {
+				b.send(block(64<<10), &origin{})
+			}
+			go func() {
+				pass(500 * time.Millisecond)
+				synctest.Wait()
+				paused.Add(int64(time.Hour))
+				pass(800 * time.Millisecond)
+				if accepts {
+					close(open)
+				}
+			}()
+			waited := b.send("x\n", &origin{})
+			if waited < want || waited > want+200*time.Millisecond {
+				t.Errorf("accepts %t: waited %v, want %v to 200ms more", accepts, waited, want)
+			}
+			b.drops.mu.Lock()
+			defer b.drops.mu.Unlock()
+			if lost := len(b.drops.all) > 0; lost == accepts {
+				t.Errorf("accepts %t: dropped %v", accepts, b.drops.all)
+			}
+		})
+	}
 }
 
 // TestPriorityLimit checks that the lines of a closed output do not wait and have a higher limit,
