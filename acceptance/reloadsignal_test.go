@@ -1,6 +1,8 @@
 package acceptance
 
 import (
+	"fmt"
+	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -98,4 +100,27 @@ func TestReloadSignalWithoutHandler(t *testing.T) {
 			s.expectStop(0, "graceful").expect(t, "spawned", 1)
 		})
 	}
+}
+
+// TestReloadSignalOfGoProgram checks that a signal that a runtime catches, and that ends the
+// program all the same, is sent once.
+func TestReloadSignalOfGoProgram(t *testing.T) {
+	port := freePort(t)
+	file := fmt.Sprintf(`child "c" {
+  command       = %q
+  env           = { SERVER_PORT = %q }
+  reload_signal = "SIGHUP"
+  ready { tcp = "127.0.0.1:%s" }
+  restart { delay = "1ms" }
+}
+`, filepath.Join(bin, "server"), port, port)
+	s := start(t, file)
+	s.awaitEntry("child ready")
+	s.reload(file)
+	_, i := s.awaitEntryFrom(0, "child restarting", "reason", "ended by SIGHUP")
+	s.awaitEntryFrom(i, "child ready")
+	s.reload(file)
+	s.awaitEntry("reload signal not sent", "child", "c", "signal", "SIGHUP")
+	s.signal(unix.SIGTERM)
+	s.expectStop(0, "graceful").expect(t, "spawned", 2)
 }

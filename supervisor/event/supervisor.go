@@ -55,14 +55,19 @@ type ReloadSignalWithheld struct {
 	Child  string
 	Pid    int
 	Signal string
+	Ended  bool // the signal has ended the last process of the child
 }
 
 // Record implements [Event].
 func (e ReloadSignalWithheld) Record() Record {
+	reason := "the main process of " + e.Child + " has no " + e.Signal +
+		" handler: the signal would end it"
+	if e.Ended {
+		reason = e.Signal + " ended the last process of " + e.Child +
+			" that got it: the program does not handle it"
+	}
 	return Record{Warn, MsgReloadWithheld, []any{
-		"child", e.Child, "pid", e.Pid, "signal", e.Signal,
-		"reason", "the main process of " + e.Child + " has no " + e.Signal +
-			" handler: the signal would end it",
+		"child", e.Child, "pid", e.Pid, "signal", e.Signal, "reason", reason,
 		"advice", "restart the child so that it reads its files again, and install a handler, " +
 			"start the program with exec if a shell runs it, or remove reload_signal",
 	}}

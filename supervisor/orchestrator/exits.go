@@ -77,6 +77,7 @@ func (o *Orchestrator) handleExit(inst *instance, x process.Exited) {
 		o.totals.killed++
 	}
 	inst.exit.code = exitCode(x.Status)
+	inst.learnFromEnd()
 	inst.cancelProbe()
 	inst.stopMonitoring()
 	if inst.state == lifecycle.Ready {

@@ -26,7 +26,8 @@ type instance struct {
 	order
 	goal     rollout.Goal
 	state    lifecycle.State
-	failed   bool // its last process failed, and no restart follows
+	failed   bool        // its last process failed, and no restart follows
+	endedBy  unix.Signal // the reload_signal that ended its last process; 0: none did
 	restarts restarts
 	// failedDependency is the failed instance that was reported last as the reason of the wait.
 	failedDependency string
@@ -78,6 +79,7 @@ type currentProcess struct {
 	spawned   time.Time
 	ran       ran
 	reloadDue bool // it gets its reload_signal once it is ready and has its handlers
+	reloaded  bool // the process loop was asked to send its reload_signal
 }
 
 // ran has moments in the life of a process, by the time for which the supervisor ran until then.
@@ -277,7 +279,7 @@ func (inst *instance) adoptNext() {
 	}
 	inst.spec, inst.next = inst.next, nil
 	inst.update.unconfirmed, inst.update.gotNewProcess = true, true
-	inst.failed, inst.restarts.history = false, lifecycle.RestartHistory{}
+	inst.failed, inst.endedBy, inst.restarts.history = false, 0, lifecycle.RestartHistory{}
 }
 
 // retire ends an instance whose place another one has.

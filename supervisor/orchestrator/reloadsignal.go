@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/exitcode"
 	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/orchestrator/rollout"
 	"tp0/supervisor/process"
@@ -31,9 +32,24 @@ func (o *Orchestrator) sendReloadSignal(inst *instance) {
 		case sig == 0:
 		case wait > 0 && inst.spec.Launch.Ready == nil:
 			o.delayReloadSignal(inst, wait)
+		case sig == inst.endedBy:
+			o.opt.Sink.Emit(event.ReloadSignalWithheld{
+				Child: inst.spec.Name, Pid: p.pid, Signal: signalName(sig), Ended: true,
+			})
 		default:
+			p.reloaded = true
 			o.opt.Processes.Reload(p.id, sig)
 		}
+	}
+}
+
+// learnFromEnd notes that the reload_signal ended a process. A runtime can catch a signal for a
+// program that does not handle it, as that of Go does, so the disposition does not show it before.
+// The next process of the same specification does not get the signal.
+func (inst *instance) learnFromEnd() {
+	sig := inst.spec.Policy.ReloadSignal
+	if inst.process.reloaded && inst.stop.step == 0 && inst.exit.code == exitcode.OfSignal(sig) {
+		inst.endedBy = sig
 	}
 }
 

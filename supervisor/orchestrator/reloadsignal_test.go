@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -156,5 +157,40 @@ func TestReloadSignalNotHandled(t *testing.T) {
 			{"TERM", "SIGTERM a"},
 			{"wait 1ms", ""},
 		}},
+	}...))
+}
+
+// TestReloadSignalThatEndedAProcess checks that a signal that ended a process, although the kernel
+// showed a handler, is not sent to the next process.
+func TestReloadSignalThatEndedAProcess(t *testing.T) {
+	kept := "reloaded +[] -[] ~[] =[a]"
+	up := []step{
+		{"spawned a", "spawn a"},
+		{"notify a READY=1", "a ready"},
+		{"reload 0", "reload by SIGHUP a, " + kept},
+	}
+	again := []step{
+		{"wait 1s", "spawn a"},
+		{"spawned a", ""},
+		{"notify a READY=1", "a ready"},
+	}
+	cfg := configs(
+		newConfig(child("a", byHUP, notifying)), newConfig(child("a", byHUP, notifying, args("+"))),
+	)
+	runScripts(t, beginWith(up, []script{
+		{"by the signal", cfg, slices.Concat(
+			[]step{{"exit-by a SIGHUP", "a restart 1"}}, again,
+			[]step{{"reload 0", "a told of SIGHUP, " + kept}, {"reload 1", "SIGTERM a"}},
+			[]step{
+				{"exit a", "spawn a+"},
+				{"spawned a", ""},
+				{"notify a READY=1", "a ready, reloaded +[] -[] ~[a] =[]"},
+				{"reload 1", "reload by SIGHUP a, reloaded +[] -[] ~[] =[a]"},
+			},
+		)},
+		{"in another way", cfg, slices.Concat(
+			[]step{{"exit a 1", "a restart 1"}}, again,
+			[]step{{"reload 0", "reload by SIGHUP a, " + kept}},
+		)},
 	}...))
 }
