@@ -103,8 +103,13 @@ clean: ## remove bin and dist
 docker-compose-up: image ## start the exercise in the containers server and client1
 	$(COMPOSE) --profile exercise up -d server client1
 
-docker-compose-logs: ## follow the logs of the containers
-	$(COMPOSE) --profile exercise logs -f server client1
+# Job control (set -m) gives Ctrl-C to compose alone, because make would end with a failure. The
+# code of compose depends on its version: 130, or 1 as for other errors, which ps reports before.
+docker-compose-logs: ## follow the logs of the containers, until Ctrl-C
+	@$(COMPOSE) --profile exercise ps >/dev/null
+	@trap : INT; test ! -t 0 || set -m; $(COMPOSE) --profile exercise logs -f server client1 || true
 
-docker-compose-down: ## stop and remove the containers
+docker-compose-down: ## stop the containers, print the end of their logs, and remove them
+	$(COMPOSE) --profile exercise stop -t 12 server client1
+	@$(COMPOSE) --profile exercise logs --tail 20 server client1
 	$(COMPOSE) --profile exercise down -t 12

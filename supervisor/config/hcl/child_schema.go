@@ -4,6 +4,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/zclconf/go-cty/cty"
+
 	"tp0/supervisor/config"
 	"tp0/supervisor/findings"
 	"tp0/supervisor/lifecycle"
@@ -15,6 +17,7 @@ var childSchema = block[childValues]{
 	name:       "child",
 	label:      "name",
 	doc:        "A program that the supervisor runs, with one or more instances.",
+	foreign:    foreignInChild,
 	attributes: append(append(sharedAttributes, launchAttributes...), stopAttributes...),
 	blocks: []block[childValues]{
 		readySchema,
@@ -88,11 +91,11 @@ var sharedAttributes = []attribute[childValues]{
 }
 
 var launchAttributes = []attribute[childValues]{
-	mandatory(field("command", func(v *childValues) *string { return &v.launch.Command },
-		programKind, `"server"`,
-		"The program. A path with a slash is relative to `cwd`; a name is looked up in the `PATH` "+
-			"of the child. A child that depends on a oneshot, directly or not, can have a program "+
-			"and a `cwd` that the oneshot creates: they are checked when the child starts.")),
+	mandatory(commandAttribute(`"server"`,
+		"The program, or a list of the program and its first arguments. No shell reads them. A "+
+			"path with a slash is relative to `cwd`; a name is looked up in the `PATH` of the "+
+			"child. A child that depends on a oneshot, directly or not, can have a program and a "+
+			"`cwd` that the oneshot creates: they are checked when the child starts.")),
 	canBeSecret(field("args", func(v *childValues) *[]string { return &v.launch.Args },
 		stringsKind, `["-v", "--port=80"]`,
 		"The arguments of the program."), "args"),
@@ -141,6 +144,22 @@ var launchAttributes = []attribute[childValues]{
 	field("no_new_privs", func(v *childValues) *bool { return &v.launch.Attributes.NoNewPrivs },
 		boolKind, "true",
 		"Programs with the set-user-ID bit give the process no privileges, see prctl(2)."),
+}
+
+// commandAttribute returns the attribute command, which sets the program and arguments.
+func commandAttribute(example, doc string) attribute[childValues] {
+	return attribute[childValues]{
+		name: "command", typ: "string, or list of strings", allowed: "not empty",
+		example: example, doc: doc,
+		get: func(v *childValues) any { return v.launch.Command },
+		set: func(v *childValues, value cty.Value) error {
+			words, err := readProgram(value)
+			if err == nil {
+				v.launch.Command, v.commandArgs = words[0], words[1:]
+			}
+			return err
+		},
+	}
 }
 
 var stopAttributes = []attribute[childValues]{

@@ -81,6 +81,7 @@ func inside(text string, place hcl.Range,
 	}
 	e, diags := parser([]byte(text), place.Filename, start)
 	if diags.HasErrors() {
+		hintAtTemplates(diags)
 		return nil, moveInto(diags, place)
 	}
 	return e, nil

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -22,6 +23,9 @@ func (d *decoder) finish(
 	c *childBlock, v *childValues, env []string, lenient bool,
 ) hcl.Diagnostics {
 	diags := c.checkTogether(v)
+	if len(v.commandArgs) > 0 { // else the instances share the arguments
+		v.launch.Args = slices.Concat(v.commandArgs, v.launch.Args)
+	}
 	if c.hasReady() {
 		ready := v.ready
 		v.launch.Ready = &ready
@@ -106,7 +110,7 @@ func (d *decoder) findCommands(c *childBlock, v *childValues, dir string) hcl.Di
 		path, err := d.find(v.launch.Command, dir, program.SearchPath(v.launch.Env))
 		v.launch.OnRemoteFS = err == nil && d.remote(path)
 		if err != nil {
-			diags = diags.Append(notFound(c.at("command"), err))
+			diags = diags.Append(notFound(c.at("command"), withArgs(v.launch.Command, err)))
 		}
 		v.launch.Path = path
 	}
@@ -134,6 +138,31 @@ func (d *decoder) findProbe(
 		return hcl.Diagnostics{notFound(c.at(path), err)}
 	}
 	return nil
+}
+
+// withArgs returns the error of a command that was not found. If the command looks like a line of a
+// shell, the error says where the arguments go.
+func withArgs(command string, err error) error {
+	words := strings.Fields(command)
+	if len(words) < 2 || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	list := quotedWords(words)
+	if strings.ContainsAny(command, "\"'|&;<>$`*\\(") {
+		list = quotedWords([]string{"sh", "-c", command})
+	}
+	return invalid("No shell reads the command, so %s is the name of a program. Put the arguments "+
+		"in `args`, or write a list: command = [%s].", quote(command), list)
+}
+
+// quotedWords returns words as the elements of a list in HCL.
+func quotedWords(words []string) string {
+	escape := strings.NewReplacer("${", "$${", "%{", "%%{")
+	quoted := make([]string, len(words))
+	for i, word := range words {
+		quoted[i] = escape.Replace(strconv.Quote(word))
+	}
+	return strings.Join(quoted, ", ")
 }
 
 // notFound returns the fault of a command whose executable was not found.

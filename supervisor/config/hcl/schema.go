@@ -37,6 +37,7 @@ type block[T any] struct {
 	attributes []attribute[T]
 	oneOf      []string // exactly one of these attributes must be set
 	blocks     []block[T]
+	foreign    map[string]string // hints at names of other programs, see plainName
 }
 
 func (b *block[T]) header() hcl.BlockHeaderSchema {
@@ -110,8 +111,10 @@ type childValues struct {
 	ready     config.Ready
 	strategy  config.Strategy
 	sensitive []string // see config.Instance
-	launch    config.Launch
-	policy    config.Policy
+	// commandArgs are the arguments in command, which come before those in args.
+	commandArgs []string
+	launch      config.Launch
+	policy      config.Policy
 }
 
 // noCount is the count of a child without the attribute count.
@@ -172,7 +175,8 @@ func defaultCheck() config.Check {
 
 // fileSchema is the top level of a file, without its children.
 var fileSchema = block[config.Config]{
-	doc: "The attributes outside of blocks concern the supervisor itself.",
+	doc:     "The attributes outside of blocks concern the supervisor itself.",
+	foreign: foreignInFile,
 	attributes: []attribute[config.Config]{
 		field("log_level", func(c *config.Config) *string { return &c.Log.Level },
 			oneOf("trace", "debug", "info", "warn", "error"), `"debug"`,

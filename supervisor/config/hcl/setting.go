@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -45,6 +46,7 @@ func bind[T any](
 		schema.Blocks = append(schema.Blocks, others.Blocks...)
 	}
 	content, diags := body.Content(schema)
+	hintAtForeign(diags, b.foreign)
 	var settings []setting[T]
 	for i := range b.attributes {
 		attr, ok := content.Attributes[b.attributes[i].name]
@@ -179,7 +181,7 @@ func (d *decoder) value(
 	case diags.HasErrors() && usesSensitive(expr, ctx):
 		return cty.DynamicVal, withoutDetails(diags, ctx)
 	case diags.HasErrors():
-		return cty.DynamicVal, addHints(diags)
+		return cty.DynamicVal, d.addHints(diags)
 	case err != nil:
 		return cty.DynamicVal, hcl.Diagnostics{fault(&place, "Operation failed",
 			"The expression cannot be evaluated: %v.", err)}
@@ -231,14 +233,23 @@ func (s *setting[T]) element(err error, ctx *hcl.EvalContext) hcl.Range {
 
 // addHints adds the most frequent cause to diagnostics of HCL. It replaces the proposal of a
 // function: if several names are equally similar, HCL proposes a random one.
-func addHints(diags hcl.Diagnostics) hcl.Diagnostics {
-	for _, d := range diags {
-		switch call, _ := d.Expression.(*hclsyntax.FunctionCallExpr); {
-		case d.Summary == "Unknown variable":
-			d.Detail += " A string needs quotes."
-		case d.Summary == "Call to unknown function" && call != nil:
-			d.Detail = fmt.Sprintf("There is no function named %s.%s", quote(call.Name),
-				didYouMean(call.Name, functionNames()))
+func (d *decoder) addHints(diags hcl.Diagnostics) hcl.Diagnostics {
+	for _, diag := range diags {
+		switch e := diag.Expression.(type) {
+		case *hclsyntax.ScopeTraversalExpr:
+			if diag.Summary == "Unknown variable" && !strings.Contains(diag.Detail, "Did you") {
+				name := e.Traversal.RootName()
+				_, isVariable := d.vars[name]
+				_, isLocal := d.locals[name]
+				diag.Detail = fmt.Sprintf("There is no variable named %s.%s", quote(name),
+					unknownNameHint(name, isVariable, isLocal))
+			}
+		case *hclsyntax.FunctionCallExpr:
+			if diag.Summary != "Call to unknown function" {
+				continue
+			}
+			diag.Detail = fmt.Sprintf("There is no function named %s.%s", quote(e.Name),
+				didYouMean(e.Name, functionNames()))
 		}
 	}
 	return diags

@@ -75,6 +75,12 @@ func (d *decoder) parseSource(name string, src []byte) (*source, hcl.Diagnostics
 	} else {
 		s.file, diags = hclsyntax.ParseConfig(src, name, hcl.InitialPos)
 	}
+	if diags.HasErrors() && !s.json {
+		if d := foreignFormat(name, src); d != nil {
+			return s, hcl.Diagnostics{d}
+		}
+	}
+	hintAtTemplates(diags)
 	return s, diags
 }
 

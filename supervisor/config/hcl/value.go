@@ -136,7 +136,6 @@ func optional[V any](k kind[V]) kind[*V] {
 var (
 	stringKind   = kind[string]{"string", "any", readString}
 	notEmptyKind = kind[string]{"string", "not empty", readNotEmpty}
-	programKind  = kind[string]{"string", "not empty", readProgram}
 	boolKind     = kind[bool]{"bool", "`true`, `false`", readBool}
 	trueKind     = kind[bool]{"bool", "`true`", readTrue}
 	positiveKind = kind[int]{"number", fmt.Sprintf("1 to %d", maxAttempts), readPositive}
@@ -195,12 +194,13 @@ func readNotEmpty(v cty.Value) (string, error) {
 	return s, err
 }
 
-// readProgram reads the value of command.
-func readProgram(v cty.Value) (string, error) {
+// readProgram reads the value of command: a program, or a list of a program and arguments.
+func readProgram(v cty.Value) ([]string, error) {
 	if isList(v) {
-		return "", &typeError{"a string", typeName(v), "Use `args` for the arguments."}
+		return readCommandLine(v)
 	}
-	return readNotEmpty(v)
+	s, err := readNotEmpty(v)
+	return []string{s}, err
 }
 
 func readBool(v cty.Value) (bool, error) {
