@@ -370,11 +370,11 @@ func TestLastGuard(t *testing.T) {
 	defer free()
 	const deadline = 2 * time.Second
 	a := fmt.Sprintf("shutdown { deadline = \"%v\" }\n", deadline) +
-		shell("a", "trap '' TERM; (trap '' TERM; setsid sleep 1000 & echo below $!); "+
+		shell("a", "trap '' TERM; (trap '' TERM; setsid sleep 1000 & echo descendant $!); "+
 			"echo up; sleep 1000 & wait", "")
 	s := start(t, a+fixture("b", "sleep", "depends_on = [\"a\"]\nready { exec = [\""+file+"\"] }"))
 	s.awaitLine("[a] up")
-	below := s.printedNumber("below")
+	descendant := s.printedNumber("descendant")
 	await(t, "its program is read", s.childInExecve)
 	s.expectStopWithin(deadline, func() {
 		if code := s.exitCode(); code != 124 {
@@ -385,7 +385,7 @@ func TestLastGuard(t *testing.T) {
 	if e.int("spawned") != e.int("reaped") || e.int("deadline_ms") != int(deadline.Milliseconds()) {
 		t.Errorf("got %v, want spawned = reaped and deadline_ms=2000", e)
 	}
-	if err := unix.Kill(below, 0); err != unix.ESRCH {
+	if err := unix.Kill(descendant, 0); err != unix.ESRCH {
 		t.Errorf("the process in another session has not ended: %v", err)
 	}
 }

@@ -35,9 +35,9 @@ signal.signal(signal.SIGINT, stop)
 print("ready")
 rest()`
 
-// TestBelowTimeoutCommand checks that timeout(1), which signals its command and then its
+// TestUnderTimeoutCommand checks that timeout(1), which signals its command and then its
 // group, makes one request: nothing is killed, and no process gets a signal twice.
-func TestBelowTimeoutCommand(t *testing.T) {
+func TestUnderTimeoutCommand(t *testing.T) {
 	timeout, err := exec.LookPath("timeout")
 	if err != nil {
 		t.Fatal(err)
@@ -157,13 +157,15 @@ child "client" {
 // TestSignalToAllProcessesAtOnce sends SIGTERM to all processes in any order, as systemd's
 // KillMode=control-group does. The stop must be graceful.
 func TestSignalToAllProcessesAtOnce(t *testing.T) {
-	orders := map[string]func(pid int, below []int) []int{
-		"supervisor first": func(pid int, below []int) []int {
-			return append([]int{pid}, below...)
+	orders := map[string]func(pid int, descendants []int) []int{
+		"supervisor first": func(pid int, descendants []int) []int {
+			return append([]int{pid}, descendants...)
 		},
-		"supervisor last": func(pid int, below []int) []int { return append(below, pid) },
-		"shuffled": func(pid int, below []int) []int {
-			all := append(below, pid)
+		"supervisor last": func(pid int, descendants []int) []int {
+			return append(descendants, pid)
+		},
+		"shuffled": func(pid int, descendants []int) []int {
+			all := append(descendants, pid)
 			rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 			return all
 		},

@@ -183,7 +183,7 @@ func TestSpawnFails(t *testing.T) {
 		Path: "/does/not/exist", Argv: []string{"x"}, Stdin: 0, Stdout: 1, Stderr: 2,
 	}})
 	if f := wait(b, func(f SpawnFailed) bool { return f.Process == 1 }); f.Err != unix.ENOENT {
-		t.Errorf("got %v", f.Err)
+		t.Errorf("got %v, want %v", f.Err, unix.ENOENT)
 	}
 }
 

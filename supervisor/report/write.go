@@ -61,7 +61,7 @@ func (f *File) create() error {
 	return nil
 }
 
-var errLate = errors.New("the report was not written in time")
+var errTimeout = errors.New("the report was not written in time")
 
 // runBounded calls do, and abandons it if it does not return in time: a system call that waits for
 // a file system ends with the process only.
@@ -77,7 +77,7 @@ func runBounded(ctx context.Context, do func() error) error {
 	case err := <-done: // do has ended at the deadline by itself
 		return err
 	case <-time.After(pollInterval):
-		return errLate
+		return errTimeout
 	}
 }
 
@@ -119,7 +119,7 @@ func (f *File) Write(ctx context.Context, d *Document) error {
 	if err == nil {
 		err = runBounded(ctx, func() error { return f.write(ctx, b) })
 	}
-	if err == errLate {
+	if err == errTimeout {
 		return err
 	}
 	if e := f.ledger.Close(f.fd, func() error { return unix.Close(f.fd) }); err == nil && e != nil {

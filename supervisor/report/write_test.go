@@ -153,7 +153,7 @@ func TestWriteToSlowReader(t *testing.T) {
 		_, err = unix.Write(fd, make([]byte, 4096))
 	}
 	if err := writeReport(t, fifo); err == nil || !strings.Contains(err.Error(), "too slow") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about a slow reader", err)
 	}
 }
 
@@ -180,7 +180,7 @@ func TestRunBounded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	hang := make(chan struct{})
 	cancel()
-	if err := runBounded(ctx, func() error { <-hang; return nil }); err != errLate {
+	if err := runBounded(ctx, func() error { <-hang; return nil }); err != errTimeout {
 		t.Errorf("got %v", err)
 	}
 	close(hang)
