@@ -19,7 +19,7 @@ const (
 
 	// firstByteTimeout is how long, from its accept on, a client that has sent nothing at the stop
 	// is waited for. A client that is connected for longer is idle.
-	firstByteTimeout = 100 * time.Millisecond
+	firstByteTimeout = 500 * time.Millisecond
 
 	// lastWriteTimeout is the timeout of an answer after the stop was escalated.
 	lastWriteTimeout = 50 * time.Millisecond
