@@ -162,7 +162,8 @@ func (s *Inbox) closeFile() {
 	if !s.abstract {
 		_ = unix.Unlink(s.address)
 	}
-	// close(2) releases what is queued, so it can block as a receive can.
+	// close(2) releases what is queued, so it can block as a receive can, and takes a slot too.
+	defer s.slot.take()()
 	_ = s.ledger.Close(s.fd, func() (err error) {
 		interruptible(func() { err = s.file.Close() })
 		return err

@@ -33,7 +33,7 @@ func TestSendersThatHaveEnded(t *testing.T) {
 // TestFile checks who may write to the file of a socket.
 func TestFile(t *testing.T) {
 	needsRoot(t)
-	defer unix.Umask(unix.Umask(0o077))
+	defer unix.Umask(unix.Umask(0o277)) // which takes rights from the owner too
 	dir := place(t)
 	r := newReceiver(t, dir)
 	own, other := r.socket(0), r.socket(nobody)
