@@ -93,8 +93,8 @@ func (o *Orchestrator) reportWait(inst *instance) {
 		if kept := inst.notGiven(); kept != "" {
 			e.For, e.Halted = kept, true
 		}
-		if reason := e.For + e.Reason; reason != inst.handOver.reported {
-			inst.handOver.reported = reason
+		if e != inst.handOver.reported {
+			inst.handOver.reported = e
 			o.opt.Sink.Emit(e)
 		}
 		return

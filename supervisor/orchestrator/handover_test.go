@@ -124,6 +124,44 @@ func TestHandOverSlots(t *testing.T) {
 	})
 }
 
+// TestHandOverHalted has updates that need an address of an instance whose update is halted.
+func TestHandOverHalted(t *testing.T) {
+	db := func(word string) *config.Child { return child("db", args(word), never, ignored) }
+	needs := after("db")
+	runScripts(t, []script{
+		{"before the stop", configs(
+			newConfig(db(""), child("a", at("1")), child("b", at("2"), needs)),
+			newConfig(db(""), child("a", at("2")), child("b", at("1"), needs))),
+			[]step{
+				{"", "spawn db, spawn a"},
+				{"spawned db", "db ready, spawn b"},
+				{"spawned a", "a ready"},
+				{"spawned b", "b ready"},
+				{"exit db 1", "db failed"},
+				{"reload 1", "halted b: it needs db, which has failed, " +
+					"halted a: it needs an address of b, whose update is halted"},
+			}},
+		{"after the stop", configs(
+			newConfig(db(""), child("a", at("1")), child("b", at("2"), needs),
+				child("c", after("b"))),
+			newConfig(db(""), child("a", at("2")), child("b", at("1"), needs),
+				child("c", after("b"), args("+")))),
+			[]step{
+				{"", "spawn db, spawn a"},
+				{"spawned db", "db ready, spawn b"},
+				{"spawned a", "a ready"},
+				{"spawned b", "b ready, spawn c"},
+				{"spawned c", "c ready"},
+				{"reload 1", "SIGTERM a, a waits for b: both claim 127.0.0.1:2, SIGTERM c"},
+				{"exit db 1", "db failed, halted b: it needs db, which has failed, " +
+					"a waits for halted b: both claim 127.0.0.1:2"},
+				{"exit a", ""},
+				{"exit c", "spawn c+"},
+				{"reload 0", "SIGTERM c, spawn a"},
+			}},
+	})
+}
+
 // TestHandOverChangesItsMind has reloads and failures in the middle of a hand-over.
 func TestHandOverChangesItsMind(t *testing.T) {
 	a, b := newConfig(child("a", at("1"))), newConfig(child("b", at("1")))

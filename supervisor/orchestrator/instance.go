@@ -181,12 +181,11 @@ type update struct {
 
 // handOver is the part of an instance in the hand-overs of the last reload: see plan.HandOvers.
 type handOver struct {
-	takes   []takeOver // the next process waits for them
-	gives   bool       // an instance takes something over from the process
-	awaited bool       // that instance has no process, or has an update slot
-	blocks  bool       // the end of an awaited process waits for the end of this one
-	// reported is the reason of the wait that was reported last.
-	reported string
+	takes    []takeOver       // the next process waits for them
+	gives    bool             // an instance takes something over from the process
+	awaited  bool             // that instance has no process, or has an update slot
+	blocks   bool             // the end of an awaited process waits for the end of this one
+	reported event.StartWaits // the wait that was reported last
 }
 
 // takeOver is something that the next process of an instance takes over.

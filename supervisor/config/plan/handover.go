@@ -13,8 +13,8 @@ type Ending struct {
 	Spec    *config.Instance // the process was started by it
 	Next    *config.Instance // the next process of the instance; nil if none follows
 	Listens []string         // where the process listens now, as in [ParseAddress]; nil if unknown
-	// New says that the process may not listen yet. The numbers in its arguments then stand for
-	// its listeners, if the configuration has no address.
+	// New says that the process may not listen yet. If neither the configuration nor Listens has
+	// an address, the numbers in its arguments stand for its listeners.
 	New bool
 }
 
@@ -115,8 +115,8 @@ func givenUp(ending []Ending) given {
 				g.add(a, i, slices.Contains(c.own, a), false)
 			}
 		}
-		if e.New && c.empty() {
-			e.Listens = append(slices.Clone(e.Listens), portsOf(e.Spec)...)
+		if e.New && c.empty() && len(e.Listens) == 0 {
+			e.Listens = portsOf(e.Spec)
 		}
 		for _, l := range liveListeners(e, c) {
 			if !overlapsAny(l.Address, kept) {

@@ -168,6 +168,8 @@ func TestHandOverOfListeners(t *testing.T) {
 			"a<b port 81" + inUse + ", b<a port 80" + inUse},
 		{"a new process may not listen yet", []plan.Starting{starts(runs("b", "-p8080"))},
 			[]plan.Ending{{Spec: runs("a", "8080"), New: true}}, "b<a port 8080" + inUse},
+		{"a new process that listens already", []plan.Starting{starts(runs("b", "-p8080"))},
+			[]plan.Ending{{Spec: runs("a", "8080"), Listens: []string{"[::]:9"}, New: true}}, ""},
 		{"a new process with an address", []plan.Starting{starts(runs("b", "-p8080"))},
 			[]plan.Ending{{Spec: runs("a", "8080", "ready::80"), New: true}}, ""},
 		{"a replaced process may listen there again", []plan.Starting{starts(runs("b", "80"))},
