@@ -37,9 +37,13 @@ func AppendText(dst, line []byte) []byte { return AppendColors(dst, line, Escape
 // AppendColors is [AppendText] with another treatment of colors. Colors that are kept end with the
 // line.
 func AppendColors(dst, line []byte, colors Colors) []byte {
+	i, next := plainText(line), plainText
+	if utf8.Valid(line[i:]) {
+		next = plainUTF8
+	}
 	done := 0 // bytes of line that are in dst
 	colored := false
-	for i := plainText(line); i < len(line); i += plainText(line[i:]) {
+	for ; i < len(line); i += next(line[i:]) {
 		c, size := line[i], 1
 		if c == '\t' {
 			i++
@@ -227,6 +231,25 @@ func plainText(line []byte) int {
 	}
 	for ; i < len(line); i++ {
 		if c := line[i]; c < 0x20 || c >= 0x7f {
+			break
+		}
+	}
+	return i
+}
+
+// plainUTF8 returns how many bytes at the start of line are neither control characters nor the
+// first byte of a character for which isActive can be true. The line must be UTF-8.
+func plainUTF8(line []byte) int {
+	i := 0
+	for ; len(line)-i >= 8; i += 8 {
+		w := binary.LittleEndian.Uint64(line[i:])
+		hit := below(w, 0x20) | equal(w, 0x7f) | equal(w, 0xc2) | equal(w, 0xd8) | equal(w, 0xe2)
+		if hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8
+		}
+	}
+	for ; i < len(line); i++ {
+		if c := line[i]; c < 0x20 || c == 0x7f || c == 0xc2 || c == 0xd8 || c == 0xe2 {
 			break
 		}
 	}
