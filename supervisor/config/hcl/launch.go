@@ -180,12 +180,23 @@ func (d *decoder) find(command, dir, path string) (string, error) {
 	key := search{command, dir, path}
 	result, ok := d.commands[key]
 	if !ok {
-		f := program.Finder{Dir: dir, Path: path, Read: d.opt.reader().Read}
+		f := program.Finder{Dir: dir, Path: path, Read: d.readProgram}
 		result.path, result.err = f.Find(command)
 		d.commands[key] = result
 	}
 	return result.path, result.err
 }
+
+// readProgram reads the start of a program, to check its interpreter. It does not read a program on
+// a remote file system, because the read can block and the load with it.
+func (d *decoder) readProgram(path string, most int) ([]byte, error) {
+	if d.remote(path) {
+		return nil, errRemoteProgram
+	}
+	return d.opt.reader().Read(path, most)
+}
+
+var errRemoteProgram = errors.New("the program is on a remote file system")
 
 // remote returns [config.IsRemote] of a program. The result is cached for other instances.
 func (d *decoder) remote(path string) bool {
