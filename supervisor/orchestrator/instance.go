@@ -3,7 +3,6 @@ package orchestrator
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -267,7 +266,7 @@ func (inst *instance) goesOn() bool {
 
 // launchedLike reports whether the process is launched as spec says.
 func (inst *instance) launchedLike(spec *config.Instance) bool {
-	return reflect.DeepEqual(inst.spec.Launch, spec.Launch)
+	return plan.SameLaunch(inst.spec, spec)
 }
 
 // adoptNext makes the next specification the present one. An instance keeps the specification of

@@ -34,7 +34,8 @@ func TestHints(t *testing.T) {
 	for src, want := range map[string]string{
 		child("sh -x y"):                             `write a list: command = ["sh", "-x", "y"].`,
 		child("/no/sh x"):                            `write a list: command = ["/no/sh", "x"].`,
-		child("sh -c 'a $${B}'"):                     `["sh", "-c", "sh -c 'a $${B}'"].`,
+		child("sh -c 'a $${B}'"):                     `["sh", "-c", "a $${B}"].`,
+		child("a | b $${C}"):                         `["sh", "-c", "a | b $${C}"].`,
 		withChild(`args = ["${HOME}"]`):              `env("HOME"). For a shell write $${HOME}`,
 		withChild(`args = ["${home}"]`):              "$${home} stands for the text ${home}.",
 		withChild(`args = [x]`):                      "A string needs quotes.",

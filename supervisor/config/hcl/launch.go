@@ -143,16 +143,46 @@ func (d *decoder) findProbe(
 // withArgs returns the error of a command that was not found. If the command looks like a line of a
 // shell, the error says where the arguments go.
 func withArgs(command string, err error) error {
-	words := strings.Fields(command)
-	if len(words) < 2 || !errors.Is(err, fs.ErrNotExist) {
+	if len(strings.Fields(command)) < 2 || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	list := quotedWords(words)
-	if strings.ContainsAny(command, "\"'|&;<>$`*\\(") {
-		list = quotedWords([]string{"sh", "-c", command})
+	words, ok := splitWords(command)
+	if !ok {
+		words = []string{"sh", "-c", command}
 	}
+	list := quotedWords(words)
 	return invalid("No shell reads the command, so %s is the name of a program. Put the arguments "+
 		"in `args`, or write a list: command = [%s].", quote(command), list)
+}
+
+// splitWords splits a line at its blanks, as a shell does. ok is false if it needs a shell.
+func splitWords(line string) (words []string, ok bool) {
+	var word strings.Builder
+	inWord, quoted := false, rune(0)
+	for _, r := range line {
+		switch {
+		case quoted != 0 && r == quoted:
+			quoted = 0
+		case quoted == 0 && (r == '\'' || r == '"'):
+			quoted, inWord = r, true
+		case quoted == 0 && strings.ContainsRune("|&;<>$`*?\\()#~", r), quoted == '"' &&
+			strings.ContainsRune("$`\\", r):
+			return nil, false
+		case quoted == 0 && (r == ' ' || r == '\t'):
+			if inWord {
+				words = append(words, word.String())
+				word.Reset()
+			}
+			inWord = false
+		default:
+			word.WriteRune(r)
+			inWord = true
+		}
+	}
+	if inWord {
+		words = append(words, word.String())
+	}
+	return words, quoted == 0
 }
 
 // quotedWords returns words as the elements of a list in HCL.

@@ -49,9 +49,10 @@ func Compare(old, new *config.Config) Plan {
 			plan.Added = append(plan.Added, i.Name)
 			continue
 		}
+		previous, i := withoutPaths(previous, i)
 		change := Change{
 			Name:       i.Name,
-			Restart:    !reflect.DeepEqual(previous.Launch, i.Launch),
+			Restart:    !SameLaunch(previous.Instance, i.Instance),
 			Attributes: differences(attributes, previous, i),
 		}
 		if len(change.Attributes) > 0 {
@@ -66,6 +67,36 @@ func Compare(old, new *config.Config) Plan {
 		}
 	}
 	return plan
+}
+
+// SameLaunch reports whether a process of the instance a needs no replacement for b.
+func SameLaunch(a, b *config.Instance) bool {
+	x, y := withoutPaths(&instance{a, nil}, &instance{b, nil})
+	return reflect.DeepEqual(x.Launch, y.Launch)
+}
+
+// withoutPaths returns two instances without the executables if only one of them has these: a child
+// that depends on a oneshot finds its executables when it starts. A new dependency is no reason to
+// replace a process.
+func withoutPaths(a, b *instance) (*instance, *instance) {
+	if (a.Launch.Path == "") == (b.Launch.Path == "") {
+		return a, b
+	}
+	without := func(i *instance) *instance {
+		plain := *i.Instance
+		plain.Launch.Path, plain.Launch.OnRemoteFS = "", false
+		if r := plain.Launch.Ready; r != nil {
+			ready := *r
+			ready.ExecPath = ""
+			plain.Launch.Ready = &ready
+		}
+		plain.Policy.Checks = slices.Clone(plain.Policy.Checks)
+		for at := range plain.Policy.Checks {
+			plain.Policy.Checks[at].ExecPath = ""
+		}
+		return &instance{&plain, i.dependsOn}
+	}
+	return without(a), without(b)
 }
 
 // instance is an instance with the dependencies of its child.

@@ -111,6 +111,11 @@ var policies = map[string]compareCase{
 			kept("server", "kill_signal", "kill_timeout", "kill_sequence")}, Kept: clientNames}},
 	"depends_on": {edit(`depends_on   = ["server"]`, ""), plan.Plan{Changed: []plan.Change{
 		kept("client1", "depends_on"), kept("client2", "depends_on")}, Kept: serverName}},
+	"a dependency on a oneshot": {
+		edit(`depends_on   = ["server"]`, `depends_on = ["server", "one"]`) +
+			"child \"one\" {\n  command = \"client\"\n  oneshot = true\n}\n",
+		plan.Plan{Added: []string{"one"}, Changed: []plan.Change{
+			kept("client1", "depends_on"), kept("client2", "depends_on")}, Kept: serverName}},
 	"globals": {"log_level = \"debug\"\n" + edit(`"9s"`, `"8s"`),
 		plan.Plan{Globals: []string{"log_level", "shutdown.deadline"}, Kept: allNames}},
 }

@@ -34,6 +34,7 @@ func Differences(old, new *config.Config) (global []Difference, byName map[strin
 		if previous == nil {
 			continue
 		}
+		previous, i := withoutPaths(previous, i)
 		// The attributes of Launch are those that differ if only Launch is replaced.
 		relaunched := *previous.Instance
 		relaunched.Launch = i.Launch
