@@ -143,7 +143,8 @@ func TestOutputToFile(t *testing.T) {
 	s.awaitEntry("fd closed", "owner", "supervisor", "kind", "file", "target", dir+"/out")
 }
 
-// TestTerminalHangsUp checks that a hangup of the terminal loses the output and nothing else.
+// TestTerminalHangsUp checks that the close of the terminal stops the supervisor gracefully, also if
+// its standard output is that terminal.
 func TestTerminalHangsUp(t *testing.T) {
 	control, terminal := openTerminal(t)
 	s := prepare(t, fixture("c", "sleep", ""))
@@ -152,8 +153,7 @@ func TestTerminalHangsUp(t *testing.T) {
 	s.launch()
 	s.awaitEntry("child ready")
 	control.Close()
-	s.awaitEntry("config reloaded") // the SIGHUP that comes with it
-	s.signal(unix.SIGTERM)
+	s.awaitEntry("signal received", "meaning", "stop; the terminal is closed")
 	s.expectStop(0, "graceful")
 }
 
