@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"context"
 	"errors"
+	"os"
 	"reflect"
 	"time"
 
@@ -75,7 +76,11 @@ func (o *Orchestrator) newProbe(inst *instance, p *config.Probe) probe.Probe {
 			return o.opt.Processes.RunProbe(ctx, resolved)
 		})
 	}
-	return markNotStarted(probe.TCP(p.TCP, inst.process.pid))
+	c := probe.Child{Pid: inst.process.pid, UID: uint32(os.Geteuid())}
+	if uid := inst.spec.Launch.Attributes.UID; uid != nil {
+		c.UID = *uid
+	}
+	return markNotStarted(probe.TCP(p.TCP, c))
 }
 
 // markNotStarted wraps the error of a probe that could not be started for lack of a resource: that

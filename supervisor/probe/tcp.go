@@ -2,10 +2,10 @@ package probe
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 
@@ -15,10 +15,10 @@ import (
 )
 
 // TCP returns a probe of address (host:port). For an address of this machine it looks up the
-// listening sockets and succeeds if the process pid or a descendant holds one: a connection
-// would be a message to the server, and the listener of a foreign process would pass. For any
-// other address it connects and disconnects.
-func TCP(address string, pid int) Probe {
+// listening sockets and succeeds if the child or a descendant holds one: a connection would be a
+// message to the server, and the listener of a foreign process would pass. For any other address it
+// connects and disconnects.
+func TCP(address string, c Child) Probe {
 	return func(ctx context.Context) error {
 		host, service, err := net.SplitHostPort(address)
 		if err != nil {
@@ -28,11 +28,11 @@ func TCP(address string, pid int) Probe {
 		if err != nil {
 			return fmt.Errorf("cannot probe %q: %w", address, err)
 		}
-		return probeTCP(ctx, host, uint16(port), pid)
+		return probeTCP(ctx, host, uint16(port), c)
 	}
 }
 
-func probeTCP(ctx context.Context, host string, port uint16, pid int) error {
+func probeTCP(ctx context.Context, host string, port uint16, c Child) error {
 	addrs, local, err := resolve(ctx, host)
 	if err != nil {
 		return err
@@ -40,38 +40,48 @@ func probeTCP(ctx context.Context, host string, port uint16, pid int) error {
 	if !local {
 		return dial(ctx, net.JoinHostPort(host, strconv.Itoa(int(port))))
 	}
-	limits.ReadSlots.Run(func() { err = checkListener(addrs, port, pid) })
+	limits.ReadSlots.Run(func() { err = checkListener(ctx, addrs, port, c) })
 	return err
 }
 
-// checkListener returns nil if the process pid or a descendant holds a listening socket that
-// accepts connections to one of addrs.
-func checkListener(addrs []netip.Addr, port uint16, pid int) error {
-	listeners, err := sockdiag.Listeners()
+// checkListener returns nil if the child or a descendant holds a listening socket that accepts
+// connections to one of addrs, in the network namespace of the supervisor or in its own.
+func checkListener(ctx context.Context, addrs []netip.Addr, port uint16, c Child) error {
+	t := processTree{pids: append([]int{c.Pid}, procfs.Descendants(c.Pid)...)}
+	own := sockdiag.Namespace(os.Getpid())
+	sockets, err := sockdiag.Listeners()
 	if err != nil {
 		return err
 	}
-	var inodes []uint64
-	for _, s := range listeners {
-		match := func(a netip.Addr) bool { return accepts(s.Local.Addr(), a) }
-		if s.Local.Port() == port && slices.ContainsFunc(addrs, match) {
-			inodes = append(inodes, s.Inode)
-		}
-	}
-	if len(inodes) == 0 {
-		return fmt.Errorf("no process listens on port %d", port)
-	}
-	held := func(f procfs.FD) bool { return f.Inode() != 0 && slices.Contains(inodes, f.Inode()) }
-	for _, p := range append([]int{pid}, procfs.Descendants(pid)...) {
-		fds, err := procfs.ReadProcessFDs(p)
-		if err != nil && !errors.Is(err, procfs.ErrTableChanged) {
+	found := matching(sockets, own, addrs, port)
+	seen := map[uint64]bool{0: true, own: true}
+	for _, pid := range t.pids {
+		namespace := sockdiag.Namespace(pid)
+		if seen[namespace] {
 			continue
 		}
-		if slices.ContainsFunc(fds, held) {
-			return nil
+		seen[namespace] = true
+		if sockets, err = sockdiag.ListenersOf(pid); err == nil {
+			found = append(found, matching(sockets, namespace, addrs, port)...)
 		}
 	}
-	return fmt.Errorf("a process listens on port %d, but none of this child", port)
+	if len(found) == 0 {
+		return fmt.Errorf("no process listens on port %d", port)
+	}
+	return ownsOne(ctx, c, t, found)
+}
+
+// matching returns the sockets of a network namespace that accept connections to one of addrs.
+func matching(
+	sockets []sockdiag.InetSocket, namespace uint64, addrs []netip.Addr, port uint16,
+) (found []candidate) {
+	for _, s := range sockets {
+		match := func(a netip.Addr) bool { return accepts(s.Local.Addr(), a) }
+		if s.Local.Port() == port && slices.ContainsFunc(addrs, match) {
+			found = append(found, candidate{s, namespace})
+		}
+	}
+	return found
 }
 
 // accepts reports whether a socket that is bound to bound accepts connections to wanted. A

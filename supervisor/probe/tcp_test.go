@@ -25,6 +25,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// own is this process.
+func own() Child { return Child{Pid: os.Getpid(), UID: uint32(os.Geteuid())} }
+
 const limit = 10 * time.Second
 
 // shortLimit is long enough for one attempt.
@@ -41,7 +44,7 @@ func TestOwnListener(t *testing.T) {
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	for _, address := range []string{l.Addr().String(), ":" + port, "localhost:" + port,
 		"0.0.0.0:" + port} {
-		if err := TCP(address, os.Getpid()).Poll(ctx, MaxPollInterval); err != nil {
+		if err := TCP(address, own()).Poll(ctx, MaxPollInterval); err != nil {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
@@ -67,7 +70,7 @@ func TestForeignListener(t *testing.T) {
 	defer func() { _ = c.Process.Kill(); _ = c.Wait() }()
 	ctx, cancel := context.WithTimeout(t.Context(), shortLimit)
 	defer cancel()
-	err = TCP(l.Addr().String(), c.Process.Pid).Poll(ctx, MaxPollInterval)
+	err = TCP(l.Addr().String(), Child{Pid: c.Process.Pid}).Poll(ctx, MaxPollInterval)
 	if err == nil || !strings.Contains(err.Error(), "none of this child") {
 		t.Errorf("error %v, want one about a foreign listener", err)
 	}
@@ -94,7 +97,7 @@ func TestListenerOfDescendant(t *testing.T) {
 	defer cancel()
 	address := strings.TrimSpace(strings.TrimPrefix(line, "listens "))
 	// the listener is our child
-	if err := TCP(address, os.Getpid()).Poll(ctx, MaxPollInterval); err != nil {
+	if err := TCP(address, own()).Poll(ctx, MaxPollInterval); err != nil {
 		t.Error(err)
 	}
 }
@@ -123,7 +126,8 @@ func TestListenerWithoutMainThread(t *testing.T) {
 			t.Fatalf("the main thread has not ended: %v", err)
 		}
 	}
-	if err := TCP(strings.TrimSpace(line), c.Process.Pid).Poll(ctx, MaxPollInterval); err != nil {
+	p := TCP(strings.TrimSpace(line), Child{Pid: c.Process.Pid})
+	if err := p.Poll(ctx, MaxPollInterval); err != nil {
 		t.Error(err)
 	}
 }
@@ -156,7 +160,7 @@ func TestNoListener(t *testing.T) {
 	l.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), shortLimit)
 	defer cancel()
-	if err := TCP(address, os.Getpid()).Poll(ctx, MaxPollInterval); err == nil ||
+	if err := TCP(address, own()).Poll(ctx, MaxPollInterval); err == nil ||
 		!strings.Contains(err.Error(), "no process listens") {
 		t.Errorf("error %v, want one about a missing listener", err)
 	}

@@ -39,7 +39,7 @@ func (l *Loop) readFDs(pid, tid int, limit *scanLimit) (fds []procfs.FD, err err
 	}
 	defer end()
 	over := l.scanPacer(limit)
-	err = readAs(pid, func() (err error) {
+	err = procfs.ReadAs(pid, func() (err error) {
 		for range 3 {
 			if fds, err = procfs.ReadFDsUntil(pid, tid, over); err != procfs.ErrTableChanged {
 				return err
@@ -86,7 +86,7 @@ func (l *Loop) resolve(pid int, fds []procfs.FD, since time.Time, limit *scanLim
 
 // runtimeOf returns the language runtime of the program of a process.
 func (l *Loop) runtimeOf(pid int) (r fdledger.Runtime) {
-	_ = readAs(pid, func() (err error) {
+	_ = procfs.ReadAs(pid, func() (err error) {
 		r, err = l.runtimes.Of(pid)
 		return err
 	})

@@ -77,7 +77,11 @@ func readListeners(ctx context.Context, trees map[ID]listeningTree) map[ID][]str
 				if ctx.Err() != nil {
 					return all
 				}
-				fds, _ := procfs.ReadFDsUntil(p, procfs.LiveThread(p), over)
+				var fds []procfs.FD
+				_ = procfs.ReadAs(p, func() (err error) {
+					fds, err = procfs.ReadFDsUntil(p, procfs.LiveThread(p), over)
+					return err
+				})
 				for _, f := range fds {
 					address := listenerAddress(sockets, f.Inode())
 					if address != "" && !t.given[f.Inode()] && !slices.Contains(all[id], address) {

@@ -1,9 +1,6 @@
 package process
 
 import (
-	"errors"
-	"io/fs"
-	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -137,29 +134,6 @@ func attachAs(pid int, attach func() error) error {
 	}
 	defer func() { _ = rawCall(unix.SYS_SETRESUID, uintptr(uid), unchangedID, unchangedID) }()
 	return attach()
-}
-
-// readAs runs read. If that fails for lack of permission, it runs read again with the file
-// system ids of the process. setfsuid(2) makes the supervisor undumpable, so readAs makes it
-// dumpable again.
-func readAs(pid int, read func() error) error {
-	err := read()
-	if !errors.Is(err, fs.ErrPermission) || unix.Geteuid() != 0 {
-		return err
-	}
-	s, e := procfs.ReadStatus(pid)
-	if e != nil {
-		return err
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	_ = rawCall(unix.SYS_SETFSGID, uintptr(s.GID), 0, 0)
-	_ = rawCall(unix.SYS_SETFSUID, uintptr(s.UID), 0, 0)
-	err = read()
-	_ = rawCall(unix.SYS_SETFSUID, uintptr(unix.Geteuid()), 0, 0)
-	_ = rawCall(unix.SYS_SETFSGID, uintptr(unix.Getegid()), 0, 0)
-	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
-	return err
 }
 
 func rawCall(call, a, b, c uintptr) error {

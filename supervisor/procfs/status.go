@@ -12,9 +12,10 @@ import (
 type Status struct {
 	Tgid      int // the process that the thread belongs to
 	PPid      int
-	Dead      bool   // a zombie or gone
-	Tracer    int    // pid of its tracer, 0 if there is none
-	UID, GID  uint32 // effective
+	Dead      bool      // a zombie or gone
+	Tracer    int       // pid of its tracer, 0 if there is none
+	UID, GID  uint32    // effective
+	UIDs      [4]uint32 // real, effective, saved, file system
 	NoNewPriv bool
 	Permitted uint64 // capability sets
 	Effective uint64
@@ -55,7 +56,7 @@ func parseStatus(b []byte) (s Status) {
 				id = uint32(number(all[1], 10))
 			}
 			if name == "Uid" {
-				s.UID = id
+				s.UID, s.UIDs = id, idsIn(value)
 			} else {
 				s.GID = id
 			}
@@ -70,4 +71,16 @@ func parseStatus(b []byte) (s Status) {
 		}
 	}
 	return s
+}
+
+// idsIn parses the four ids of a line.
+func idsIn(value string) (ids [4]uint32) {
+	for i, word := range strings.Fields(value) {
+		n, err := strconv.ParseUint(word, 10, 32)
+		if err != nil || i == len(ids) {
+			break
+		}
+		ids[i] = uint32(n)
+	}
+	return ids
 }

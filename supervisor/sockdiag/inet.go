@@ -69,7 +69,7 @@ func parseInet(b []byte, protocol string) InetSocket {
 		Protocol: protocol, State: b[1], Inode: inetInode(b),
 		Local:    parseAddr(b[0], b[8:24], b[4:6]),
 		Remote:   parseAddr(b[0], b[24:40], b[6:8]),
-		received: order.Uint32(b[56:]), sent: order.Uint32(b[60:]),
+		received: order.Uint32(b[56:]), sent: order.Uint32(b[60:]), UID: order.Uint32(b[64:]),
 	}
 }
 

@@ -12,6 +12,7 @@ type InetSocket struct {
 	Local    netip.AddrPort
 	Remote   netip.AddrPort // the port is 0 if the socket is not connected
 	State    uint8          // TCP_*, include/net/tcp_states.h
+	UID      uint32         // the file system uid of the process that created it
 
 	// received and sent are the bytes in the queues as the kernel counts them; see
 	// [InetSocket.describe]. Of a listener, received is the number of connections that are not

@@ -100,25 +100,3 @@ func ListForeign(pid int) (map[uint64]Socket, error) {
 	}
 	return sockets, readNetFiles(process, sockets, netFileNames...)
 }
-
-// Listeners returns the TCP sockets of the supervisor's network namespace that listen.
-func Listeners() ([]InetSocket, error) {
-	c, err := dial()
-	if err != nil {
-		return nil, err
-	}
-	defer c.close()
-	var all []InetSocket
-	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		request := inetRequest(family, unix.IPPROTO_TCP, 1<<tcpListen)
-		err := c.dump(unix.SOCK_DIAG_BY_FAMILY, request, func(message []byte) {
-			if len(message) >= inetMessageSize {
-				all = append(all, parseInet(message, "tcp"))
-			}
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
-}

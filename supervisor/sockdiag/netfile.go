@@ -71,14 +71,20 @@ func column(line []byte, n int) string {
 
 // inetLineDecoder decodes "sl local_address rem_address st tx_queue:rx_queue …".
 func inetLineDecoder(protocol string) decoder {
-	return func(line []byte) Description {
-		w := strings.Fields(string(line))
-		s := InetSocket{Protocol: protocol, Local: hexAddr(w[1]), Remote: hexAddr(w[2])}
-		state, _ := strconv.ParseUint(w[3], 16, 8)
-		s.State = uint8(state)
-		s.sent, s.received = hexQueues(w[4])
-		return s.describe()
-	}
+	return func(line []byte) Description { return parseInetLine(line, protocol).describe() }
+}
+
+// parseInetLine parses a line that has an inode.
+func parseInetLine(line []byte, protocol string) InetSocket {
+	w := strings.Fields(string(line))
+	s := InetSocket{Protocol: protocol, Local: hexAddr(w[1]), Remote: hexAddr(w[2])}
+	state, _ := strconv.ParseUint(w[3], 16, 8)
+	s.State = uint8(state)
+	s.sent, s.received = hexQueues(w[4])
+	uid, _ := strconv.ParseUint(w[7], 10, 32)
+	s.UID = uint32(uid)
+	s.Inode, _ = strconv.ParseUint(w[9], 10, 64)
+	return s
 }
 
 // decodeRawLine decodes a line of the form of TCP's, where the local port is the protocol number

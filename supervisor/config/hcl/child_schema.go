@@ -238,11 +238,14 @@ var readySchema = block[childValues]{
 		field("tcp", func(v *childValues) *string { return &v.ready.TCP },
 			addressKind, `"127.0.0.1:12345"`,
 			"The address on which the child must listen. Without a host it is any address of this "+
-				"machine."),
+				"machine. If the descriptors of a process cannot be read, because it changed its "+
+				"user itself, a listener of the same user counts, unless another process is "+
+				"known to have it."),
 		field("http", func(v *childValues) *string { return &v.ready.HTTP },
 			urlKind, `"http://127.0.0.1:8080/ready"`,
 			"The URL that must answer a GET with a status from 200 to 399. Redirects are not "+
-				"followed, the certificate of `https` is verified, and no proxy is used."),
+				"followed, the certificate of `https` is verified, and no proxy is used. The "+
+				"body is read, 1 MiB of it and one second at most."),
 		canBeSecret(field("exec", func(v *childValues) *[]string { return &v.ready.Exec },
 			commandLineKind, `["pg_isready", "-q"]`,
 			"The command that must exit with code 0. It has the environment and the "+

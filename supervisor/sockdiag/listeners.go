@@ -1,0 +1,63 @@
+package sockdiag
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Listeners returns the TCP sockets of the supervisor's network namespace that listen.
+func Listeners() ([]InetSocket, error) {
+	c, err := dial()
+	if err != nil { // there is no sock_diag, as in gVisor
+		return listenersIn("self")
+	}
+	defer c.close()
+	var all []InetSocket
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		request := inetRequest(family, unix.IPPROTO_TCP, 1<<tcpListen)
+		err := c.dump(unix.SOCK_DIAG_BY_FAMILY, request, func(message []byte) {
+			if len(message) >= inetMessageSize {
+				all = append(all, parseInet(message, "tcp"))
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// ListenersOf returns the TCP sockets that listen in the network namespace of a process. Every user
+// may read the list (proc_pid_net(5)).
+func ListenersOf(pid int) ([]InetSocket, error) { return listenersIn(strconv.Itoa(pid)) }
+
+func listenersIn(process string) (all []InetSocket, err error) {
+	for _, name := range []string{"tcp", "tcp6"} {
+		b, err := os.ReadFile("/proc/" + process + "/net/" + name)
+		if err != nil && !os.IsNotExist(err) { // else the kernel has no IPv6
+			return nil, err
+		}
+		for line := range bytes.Lines(b) {
+			if inode := column(line, 9); inode == "" || inode == "inode" {
+				continue
+			}
+			if s := parseInetLine(line, "tcp"); s.State == tcpListen {
+				all = append(all, s)
+			}
+		}
+	}
+	return all, nil
+}
+
+// Namespace identifies the network namespace of a process; 0 is unknown. It is the inode of a file
+// of /proc/PID/net, because /proc/PID/ns/net cannot be read without the right to trace the process.
+func Namespace(pid int) uint64 {
+	var st unix.Stat_t
+	if unix.Stat("/proc/"+strconv.Itoa(pid)+"/net/tcp", &st) != nil {
+		return 0
+	}
+	return st.Ino
+}
