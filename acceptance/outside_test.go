@@ -143,8 +143,8 @@ func TestOutputToFile(t *testing.T) {
 	s.awaitEntry("fd closed", "owner", "supervisor", "kind", "file", "target", dir+"/out")
 }
 
-// TestTerminalHangsUp checks that the close of the terminal stops the supervisor gracefully, also if
-// its standard output is that terminal.
+// TestTerminalHangsUp checks that the close of the terminal stops the supervisor gracefully, also
+// if its standard output is that terminal.
 func TestTerminalHangsUp(t *testing.T) {
 	control, terminal := openTerminal(t)
 	s := prepare(t, fixture("c", "sleep", ""))
