@@ -15,7 +15,7 @@ import (
 type handOvers struct {
 	waits map[string]string // by instance: a text that says what its start waits for
 	part  map[string]bool   // the instances that give or take an address
-	twice []plan.Twice
+	twice []plan.DoubleClaim
 }
 
 func findHandOvers(old, cfg *config.Config) handOvers {
@@ -49,13 +49,13 @@ func findHandOvers(old, cfg *config.Config) handOvers {
 		}
 	}
 	if old != nil {
-		h.twice = plan.ClaimedTwice(kept, next)
+		h.twice = plan.DoubleClaims(kept, next)
 	}
 	return h
 }
 
-// writeTwice prints warnings about addresses that cannot be handed over.
-func (h handOvers) writeTwice(w io.Writer) {
+// writeDoubleClaims prints warnings about addresses that cannot be handed over.
+func (h handOvers) writeDoubleClaims(w io.Writer) {
 	for _, t := range slices.Compact(h.twice) {
 		fmt.Fprintf(w, "Warning: %s and %s both claim %v, and %s is not ended.\n",
 			t.Next, t.Kept, t.Address, t.Kept)

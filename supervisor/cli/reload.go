@@ -40,17 +40,17 @@ func writeReload(w io.Writer, old, cfg *config.Config) {
 	for _, i := range cfg.Instances() {
 		if c, ok := changed[i.Name]; ok {
 			how := verdict(i, c, differences[c.Name], down, h)
-			r.row("  ~ ", c.Name, how+h.waits[c.Name]+told(i, c.Restart))
+			r.row("  ~ ", c.Name, how+h.waits[c.Name]+reloadSignalNote(i, c.Restart))
 			writeDifferences(w, differences[c.Name])
 		}
 	}
 	for _, i := range cfg.Instances() {
 		if slices.Contains(changes.Kept, i.Name) {
-			r.row("  = ", i.Name, "is kept"+told(i, false))
+			r.row("  = ", i.Name, "is kept"+reloadSignalNote(i, false))
 		}
 	}
 	writeUpdateSlots(w, cfg, changed, down)
-	h.writeTwice(w)
+	h.writeDoubleClaims(w)
 	if cfg.Reload.Rollback &&
 		(len(changes.Added) > 0 || slices.ContainsFunc(
 			changes.Changed, func(c plan.Change) bool { return c.Restart },
@@ -119,7 +119,7 @@ func writeUpdateSlots(
 	}
 }
 
-// isUpdated tells when a new process counts as updated.
+// isUpdated says when a new process counts as updated.
 func isUpdated(p *config.Policy) string {
 	if p.MinReady == 0 {
 		return "is ready"
@@ -136,7 +136,7 @@ func namesOf(changes []plan.Change) []string {
 	return names
 }
 
-// verdict tells whether a change restarts an instance, and why.
+// verdict says whether a change restarts an instance, and why.
 func verdict(
 	i *config.Instance, c plan.Change, all []plan.Difference, down map[string]bool, h handOvers,
 ) string {
@@ -161,8 +161,9 @@ func verdict(
 	return how + ", for its " + strings.Join(why, ", ")
 }
 
-// told tells whether an instance that keeps running gets the reload signal.
-func told(i *config.Instance, restart bool) string {
+// reloadSignalNote says whether an instance that keeps running gets the reload signal. Empty: it
+// gets none.
+func reloadSignalNote(i *config.Instance, restart bool) string {
 	sig := i.Policy.ReloadSignal
 	if sig == 0 || restart {
 		return ""

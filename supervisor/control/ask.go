@@ -21,14 +21,14 @@ import (
 // ended.
 func Ask(ctx context.Context, config string, q Question) (string, error) {
 	answer, err := askSlots(ctx, Name(config), q)
-	if !errors.Is(err, errNobody) {
+	if !errors.Is(err, errNoSupervisor) {
 		return answer, err
 	}
 	for _, name := range otherSupervisors() {
 		if !runs(ctx, name, config) {
 			continue
 		}
-		if answer, e := ask(ctx, name, q); !errors.Is(e, errNobody) {
+		if answer, e := ask(ctx, name, q); !errors.Is(e, errNoSupervisor) {
 			return answer, e
 		}
 	}
@@ -41,13 +41,13 @@ func Ask(ctx context.Context, config string, q Question) (string, error) {
 	return "", errors.New(text)
 }
 
-// askSlots asks the supervisors of all slots. Without any, the error is errNobody.
+// askSlots asks the supervisors of all slots. Without any, the error is errNoSupervisor.
 func askSlots(ctx context.Context, name string, q Question) (answer string, err error) {
-	nobody := errNobody
+	nobody := errNoSupervisor
 	for slot := range maxSlots {
 		one, err := ask(ctx, slotName(name, slot), q)
 		switch {
-		case errors.Is(err, errNobody):
+		case errors.Is(err, errNoSupervisor):
 			if errors.As(err, new(*foreignError)) {
 				nobody = err
 			}
@@ -63,19 +63,19 @@ func askSlots(ctx context.Context, name string, q Question) (answer string, err 
 	return answer, nil
 }
 
-// errNobody says that no supervisor has the name of a socket.
-var errNobody = errors.New("no supervisor has this name")
+// errNoSupervisor says that no supervisor has the name of a socket.
+var errNoSupervisor = errors.New("no supervisor has this name")
 
-// foreignError says that a user whom this process does not trust has the name of a socket. Anybody
-// can open an abstract name.
+// foreignError says that a user whom this process does not trust has the name of a socket. Every
+// user can open an abstract name.
 type foreignError struct{ pid, uid int }
 
 func (e *foreignError) Error() string {
 	return fmt.Sprintf("the control socket belongs to another user (pid %d, uid %d)", e.pid, e.uid)
 }
 
-// Is makes it equal to errNobody.
-func (*foreignError) Is(target error) bool { return target == errNobody }
+// Is makes it equal to errNoSupervisor.
+func (*foreignError) Is(target error) bool { return target == errNoSupervisor }
 
 // ask sends a question to the supervisor that has a name.
 func ask(ctx context.Context, name string, q Question) (string, error) {
@@ -110,7 +110,7 @@ func dial(ctx context.Context, name string) (*net.UnixConn, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", name)
 	if errors.Is(err, unix.ECONNREFUSED) {
-		return nil, errNobody
+		return nil, errNoSupervisor
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot reach the supervisor: %w", err)
@@ -151,8 +151,8 @@ func otherSupervisors() (names []string) {
 	return names
 }
 
-// otherTimeout is the time for the answer of one of the other supervisors: anybody can have such a
-// name and not answer.
+// otherTimeout is the time for the answer of one of the other supervisors: a process of any user
+// can have such a name and not answer.
 const otherTimeout = 200 * time.Millisecond
 
 // acceptsConnections are the flags of a listener (__SO_ACCEPTCON) in /proc/net/unix.

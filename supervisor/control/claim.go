@@ -39,7 +39,7 @@ func (e *SecondError) Error() string {
 // are among our children and instances. A nil overlap allows a second supervisor. With any other
 // error there is no control socket, and it is not known whether there is another supervisor.
 //
-// A process of a user whom we do not trust does not count: anybody can have an abstract name.
+// A process of a user whom we do not trust does not count: every user can open an abstract name.
 func Claim(
 	fds fdledger.Registrar, subject Subject, overlap func(only []string) []string,
 ) (*Server, error) {
@@ -65,7 +65,7 @@ func Claim(
 
 // lockClaims makes claims of the same name wait for each other, so that of two supervisors that are
 // started at the same time one starts. It returns a function that ends the claim. A claim waits for
-// claimTimeout at most: anybody can have the name of the lock.
+// claimTimeout at most: every user can open the name of the lock.
 func lockClaims(name string) (unlock func()) {
 	end := time.Now().Add(claimTimeout)
 	for {
@@ -93,7 +93,7 @@ func checkSlot(name, config string, overlap func([]string) []string) error {
 	defer cancel()
 	c, err := dial(ctx, name)
 	if err != nil {
-		return nil // nobody, or [Listen] fails too
+		return nil // no supervisor has the name, or [Listen] fails too
 	}
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })()
@@ -123,7 +123,7 @@ func (e *SecondError) unlessEnded(name string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), slotTimeout)
 	defer cancel()
 	c, err := dial(ctx, name)
-	if errors.Is(err, errNobody) {
+	if errors.Is(err, errNoSupervisor) {
 		return nil
 	}
 	if err == nil {

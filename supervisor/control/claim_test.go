@@ -134,6 +134,6 @@ func TestOtherPaths(t *testing.T) {
 	unready := func(context.Context) Health { return Health{Unready: "c is starting"} }
 	claim(t, Subject{Config: file, Only: []string{"c"}, Health: unready}, nil)
 	if got := answerOf(t, file, Ready); got != "not ok: c is starting" {
-		t.Errorf("the second supervisor is not asked: %q", got)
+		t.Errorf("the second supervisor got no question: answer %q", got)
 	}
 }

@@ -31,7 +31,7 @@ func (e Paused) Record() Record {
 // SignalReceived reports a signal to the supervisor.
 type SignalReceived struct {
 	Signal, Meaning string
-	Passed          bool // to the command of exec; it is not a request to the supervisor
+	Forwarded       bool // to the command of exec; it is no request to the supervisor
 	Hangup          bool // a SIGHUP that begins the stop, because the terminal is closed
 }
 

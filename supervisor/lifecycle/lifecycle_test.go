@@ -27,7 +27,7 @@ func TestNext(t *testing.T) {
 		{Ready, Stop, Stopping, NextStep},
 		{Ready, MainEnded, Ending, NextStep},
 		{Starting, MainEnded, Ending, NextStep},
-		{Unready, MainEnded, Unready, Nothing}, // the stop sequence goes on with the descendants
+		{Unready, MainEnded, Unready, Nothing}, // the stop sequence continues with the descendants
 		{Stopping, MainEnded, Stopping, Nothing},
 		{Replacing, MainEnded, Replacing, Nothing},
 		{Ending, StepTimedOut, Ending, NextStep},
@@ -37,7 +37,7 @@ func TestNext(t *testing.T) {
 		{Ready, CheckFailed, Unready, NextStep},
 		{Stopping, CheckFailed, Stopping, Nothing},
 		{Ready, Replace, Replacing, NextStep},
-		{Unready, Stop, Stopping, Nothing}, // the stop sequence goes on
+		{Unready, Stop, Stopping, Nothing}, // the stop sequence continues
 		{Unready, EndedWell, Failed, Fail},
 		{BackingOff, DelayElapsed, Waiting, Nothing},
 		{BackingOff, Stop, Stopped, Nothing},

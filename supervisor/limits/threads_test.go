@@ -82,7 +82,8 @@ func await(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// TestSlots runs more calls than there are slots. A call waits for a slot, but not forever.
+// TestSlots runs more calls than there are slots. A call waits for a slot, but only for a limited
+// time.
 func TestSlots(t *testing.T) {
 	s := make(Slots, 2)
 	var running, highest atomic.Int32

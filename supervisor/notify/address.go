@@ -44,14 +44,14 @@ func (d *directory) file(p Process) string {
 
 // bindFile binds a socket to a path that only a user can write to.
 func bindFile(fd int, path string, uid int) error {
-	// bind(2) creates the file with the mode of the socket, so nobody else can ever write to it.
+	// bind(2) creates the file with the mode of the socket, so no other user can ever write to it.
 	if err := unix.Fchmod(fd, 0o600); err != nil {
 		return err
 	}
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		return err
 	}
-	err := unix.Chmod(path, 0o600) // whatever the umask is
+	err := unix.Chmod(path, 0o600) // the umask applies to bind(2)
 	if err == nil && uid != os.Geteuid() {
 		err = unix.Lchown(path, uid, -1)
 	}

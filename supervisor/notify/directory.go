@@ -41,7 +41,7 @@ func Places(uid int, getenv func(string) string) (places []string) {
 
 // directory is the directory with the sockets of one supervisor. Only the supervisor may write it,
 // and others can pass through it but not list it. The supervisor holds a lock on it (flock(2)),
-// which ends with the supervisor: so another one knows which directories are stale.
+// which ends with the supervisor. So another supervisor finds out which directories are stale.
 type directory struct {
 	path   string
 	parent string
@@ -114,7 +114,7 @@ func (d *directory) makeParent(place string) (err error) {
 // mkdir creates a directory that every user may read, unless the path exists.
 func mkdir(path string) (created bool, err error) {
 	if err = os.Mkdir(path, 0o755); err == nil {
-		return true, os.Chmod(path, 0o755) // whatever the umask is
+		return true, os.Chmod(path, 0o755) // the umask applies to mkdir(2)
 	}
 	if _, e := os.Lstat(path); e == nil { // a read-only file system says EROFS for it
 		return false, nil
@@ -122,8 +122,8 @@ func mkdir(path string) (created bool, err error) {
 	return false, err
 }
 
-// trusted returns the path of a directory without symbolic links. It fails if somebody other than
-// root and the user of the supervisor could replace an element of the path. shared reports whether
+// trusted returns the path of a directory without symbolic links. It fails if a user other than
+// root and that of the supervisor could replace an element of the path. shared reports whether
 // every user may pass through all of them.
 func trusted(place string) (path string, shared bool, err error) {
 	if path, err = filepath.EvalSymlinks(place); err != nil {

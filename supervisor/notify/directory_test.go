@@ -69,7 +69,7 @@ func TestStaleDirectories(t *testing.T) {
 	must(t, os.RemoveAll(kept))
 }
 
-// TestUntrustedPlaces checks that a directory in which somebody else could replace a file is not
+// TestUntrustedPlaces checks that a directory in which another user could replace a file is not
 // used, and why.
 func TestUntrustedPlaces(t *testing.T) {
 	dir := t.TempDir()
@@ -87,7 +87,7 @@ func TestUntrustedPlaces(t *testing.T) {
 	missing := filepath.Join(dir, "missing", "web")
 	for place, want := range map[string]string{
 		writable: "others than its owner may write to " + writable,
-		below:    "", // nobody else may rename it: its parent has the sticky bit
+		below:    "", // no other user can rename it: its parent has the sticky bit
 		open:     "others than its owner may write to " + open,
 		file:     "is not a directory",
 		long:     "is too long for a socket",

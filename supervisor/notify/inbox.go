@@ -281,7 +281,7 @@ func (s *Inbox) limitStatus(m Message, now time.Time) Message {
 	return m
 }
 
-// statusDue passes the STATUS text on that waits.
+// statusDue passes on the STATUS text that waits.
 func (s *Inbox) statusDue() {
 	s.mu.Lock()
 	s.timer = nil

@@ -18,7 +18,7 @@ const interruptAfter = 5 * time.Millisecond
 // in the thread that made the call, before the call returns. That can take as long as the sender
 // wants: a TCP socket with SO_LINGER waits until its peer has read everything, and a passed unix
 // socket can have such sockets in its own queue. The wait ends when the thread has a signal, and
-// the release goes on without the thread. So a late call gets SIGURG, with which Go's runtime
+// the release continues without the thread. So a late call gets SIGURG, with which Go's runtime
 // preempts its threads and which no program sees. interruptible reports whether the call was late.
 func interruptible(call func()) (late bool) {
 	runtime.LockOSThread()

@@ -93,7 +93,7 @@ func TestLingeringDescriptors(t *testing.T) {
 func TestLingeringAtTheEnd(t *testing.T) {
 	r := newReceiver(t, place(t))
 	s, c := r.socket(os.Geteuid()), client(t)
-	free := s.slot.take() // nobody reads the socket
+	free := s.slot.take() // the socket is not read
 	passLingering(t, c, s, 6)
 	s.Close()
 	free()

@@ -13,13 +13,13 @@ const (
 	statusInterval = time.Second // the least time between two STATUS texts
 	rejectInterval = time.Second // the least time between two reports of rejected datagrams
 	maxEntries     = 64          // messages that wait for the orchestrator
-	latePenalty    = 10          // times a delay by a socket: so long it is not read then
+	latePenalty    = 10          // factor: a receive of 1 ms delays the next one by 10 ms
 )
 
 // effectLimit limits the messages that change something: READY, RELOADING and others, but neither
 // WATCHDOG=1 nor STATUS. It permits maxBurst at once, and one in each effectInterval.
 type effectLimit struct {
-	next time.Time // when the messages so far are paid for
+	next time.Time // when the next message is permitted without a wait
 }
 
 // add counts n messages, and returns how long the socket must not be read.

@@ -70,7 +70,7 @@ func NewSender(
 	return m, nil
 }
 
-// Emit queues what the service manager is told about an event. It does not block.
+// Emit queues the message about an event. It does not block.
 func (m *Sender) Emit(e event.Event) {
 	if m == nil {
 		return

@@ -10,7 +10,7 @@ import (
 	"tp0/supervisor/event"
 )
 
-// state is what the service manager was told last. It turns events into datagrams.
+// state is the last reported state. It converts events to datagrams for the service manager.
 type state struct {
 	ready     bool // READY=1 was queued
 	reloading bool
@@ -18,7 +18,7 @@ type state struct {
 	stopping  bool
 }
 
-// datagram returns what the service manager is told about an event; empty for nothing.
+// datagram returns the message about an event; empty: there is none.
 func (s *state) datagram(e event.Event) string {
 	switch e := e.(type) {
 	case event.AllReady:

@@ -42,7 +42,7 @@ func (o *Orchestrator) extendAnnounced(inst *instance, d time.Duration) {
 	}
 }
 
-// takeBackStop handles that a process that has announced its stop goes on.
+// takeBackStop handles READY=1 of a process that has announced its stop: it does not stop.
 func (o *Orchestrator) takeBackStop(inst *instance) {
 	if inst.notified.stop.at.IsZero() {
 		return
@@ -53,7 +53,7 @@ func (o *Orchestrator) takeBackStop(inst *instance) {
 	}
 	inst.stopTimer()
 	o.reportNotified(inst, "running",
-		"it goes on after STOPPING=1: its checks and its watchdog are on again")
+		"READY=1 came after STOPPING=1: its checks and its watchdog are on again")
 	if o.shutdown.phase == running {
 		o.startMonitoring(inst)
 	}

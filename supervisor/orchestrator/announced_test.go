@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	resumed = "a running it goes on after STOPPING=1: its checks and its watchdog are on again"
+	resumed = "a running READY=1 came after STOPPING=1: its checks and its watchdog are on again"
 	tooLate = "a unhealthy, SIGTERM a"
 )
 
@@ -53,7 +53,7 @@ func TestAnnouncedStop(t *testing.T) {
 			{"wait 1999ms", ""},
 			{"exit a", "a completed, stop: nothing runs and nothing is due, cleanup"},
 		}},
-		{"it goes on", configs(watched()), []step{
+		{"it does not stop", configs(watched()), []step{
 			{"notify a STOPPING=1", "a stopping" + announced("2s")},
 			{"wait 1s", ""},
 			{"notify a READY=1", resumed},
@@ -61,7 +61,7 @@ func TestAnnouncedStop(t *testing.T) {
 			{"wait 6s", "probe a"},
 			{"wait 4s", "a unhealthy, SIGTERM a"}, // the watchdog
 		}},
-		{"it goes on after its own reload", configs(watched()), []step{
+		{"it does not stop after its own reload", configs(watched()), []step{
 			{"notify a STOPPING=1", "a stopping" + announced("2s")},
 			{"notify a RELOADING=1", "a reloading"},
 			{"wait 1s", ""},

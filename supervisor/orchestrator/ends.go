@@ -29,8 +29,8 @@ type deferOver struct {
 	process process.ID
 }
 
-// stopSignal returns the signal that asked a process to end and ended it, by its exit code; 0: none
-// did.
+// stopSignal returns the stop signal (SIGTERM, SIGINT or SIGQUIT) that ended a process, by its exit
+// code. It returns 0 if none did.
 func stopSignal(code int) unix.Signal {
 	switch sig := unix.Signal(code - 128); sig {
 	case unix.SIGTERM, unix.SIGINT, unix.SIGQUIT:
@@ -39,8 +39,8 @@ func stopSignal(code int) unix.Signal {
 	return 0
 }
 
-// isStopSignal reports whether a signal that ended a process at a time, and the signal that asked
-// the supervisor to stop, are one request.
+// isStopSignal reports whether the signal that ended a process at a time, and the stop signal of
+// the supervisor, are one request.
 func (s *shutdown) isStopSignal(sig unix.Signal, at time.Time) bool {
 	return sig != 0 && sig == s.signal && s.signalAt.Sub(at).Abs() < deferWindow
 }
@@ -189,7 +189,7 @@ type lastOutputRead struct {
 }
 
 // lastOutputTimeout bounds the wait for the last lines of a process that crashed: its output can be
-// read after its exit is seen, and a descendant can hold the pipe open for ever.
+// read after its exit is seen, and a descendant can keep the pipe open without limit.
 const lastOutputTimeout = 200 * time.Millisecond
 
 // reportUnexpectedEnd reports an unexpected end once the output of the process is read. What

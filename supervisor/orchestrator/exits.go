@@ -14,18 +14,18 @@ import (
 	"tp0/supervisor/process"
 )
 
-// onExited handles the exit of a main process. What the process said before its exit counts, so the
-// exit of a process that is not ready waits for that.
+// onExited handles the exit of a main process. Notifications and output from before the exit count,
+// so the exit of a process that is not ready waits until they are read.
 func (o *Orchestrator) onExited(x process.Exited) {
 	inst := o.processes.byID[x.Process]
 	o.handleNotifications(inst, NotifySocket.Drain) // what it sent before its end counts
 	if inst.hasLateSuccessor(x) {
-		inst.exit.held = &heldExit{exited: x}
+		inst.exit.waiting = &waitingExit{exited: x}
 		o.opt.Processes.HandOver(x.Process, inst.process.successor)
 		return
 	}
-	if inst.state == lifecycle.Starting && o.awaitLastWords(inst, x.Process) {
-		inst.exit.held = &heldExit{exited: x}
+	if inst.state == lifecycle.Starting && o.awaitReadyOutput(inst, x.Process) {
+		inst.exit.waiting = &waitingExit{exited: x}
 		return
 	}
 	o.handleExit(inst, x)
@@ -41,31 +41,31 @@ func (inst *instance) hasLateSuccessor(x process.Exited) bool {
 
 // onNotHandedOver handles an exit that waited for the hand-over to a successor.
 func (o *Orchestrator) onNotHandedOver(x process.NotHandedOver) {
-	if inst := o.processes.byID[x.Process]; inst != nil && inst.exit.held != nil {
-		o.handleHeld(inst)
+	if inst := o.processes.byID[x.Process]; inst != nil && inst.exit.waiting != nil {
+		o.handleWaitingExit(inst)
 	}
 }
 
-// onLastWordsRead handles the exit that waited for the last words of its process.
-func (o *Orchestrator) onLastWordsRead(m lastWordsRead) {
+// onReadyOutputRead handles the exit that waited for the output of its process.
+func (o *Orchestrator) onReadyOutputRead(m readyOutputRead) {
 	inst := m.inst
-	if inst.exit.held == nil || inst.process.id != m.process {
+	if inst.exit.waiting == nil || inst.process.id != m.process {
 		return
 	}
 	if inst.state == lifecycle.Starting && inst.health.line.Matched() {
 		inst.cancelProbe()
 		o.becomeReady(inst)
 	}
-	o.handleHeld(inst)
+	o.handleWaitingExit(inst)
 }
 
-// handleHeld handles the exit that was held.
-func (o *Orchestrator) handleHeld(inst *instance) {
-	held := inst.exit.held
-	inst.exit.held = nil
-	o.handleExit(inst, held.exited)
-	if held.treeEnded {
-		o.onTreeEnded(process.TreeEnded{Process: held.exited.Process})
+// handleWaitingExit handles the exit that waited.
+func (o *Orchestrator) handleWaitingExit(inst *instance) {
+	waiting := inst.exit.waiting
+	inst.exit.waiting = nil
+	o.handleExit(inst, waiting.exited)
+	if waiting.treeEnded {
+		o.onTreeEnded(process.TreeEnded{Process: waiting.exited.Process})
 	}
 }
 
@@ -126,8 +126,8 @@ func (o *Orchestrator) judgeExit(inst *instance, x process.Exited) *outcome {
 	return out
 }
 
-// failsItsStart reports whether the end of the process now is a failure whatever its exit code is:
-// the process is not ready yet. Only a oneshot may end before it is ready, since it completes by
+// failsItsStart reports whether an end of the process now is a failure with every exit code: the
+// process is not ready yet. Only a oneshot may end before it is ready, since it completes by
 // its exit code.
 func (inst *instance) failsItsStart() bool {
 	return inst.state == lifecycle.Starting && !inst.spec.Policy.Oneshot
@@ -136,8 +136,8 @@ func (inst *instance) failsItsStart() bool {
 // onTreeEnded handles the end of a process tree: only now may anything follow the process.
 func (o *Orchestrator) onTreeEnded(x process.TreeEnded) {
 	inst := o.processes.byID[x.Process]
-	if inst.exit.held != nil {
-		inst.exit.held.treeEnded = true
+	if inst.exit.waiting != nil {
+		inst.exit.waiting.treeEnded = true
 		return
 	}
 	delete(o.processes.byID, x.Process)
@@ -189,7 +189,7 @@ func (o *Orchestrator) reportReaped(inst *instance, x process.Exited) {
 		Closed: fds.closed, Left: fds.left, Findings: fds.findings, Proof: x.FDs.Proof,
 	}
 	if stopped {
-		e.Stop = max(x.At.Sub(inst.stop.began), 0) // the exit can be handled after the first step
+		e.Stop = max(x.At.Sub(inst.stop.beganAt), 0) // the exit can be handled after the first step
 		e.Tree = event.TreeCounts{
 			Known: x.Threads > 0, Threads: x.Threads, ThreadsAtEnd: x.ThreadsAtEnd,
 			Processes: x.Processes, Forked: x.Forked,

@@ -167,7 +167,7 @@ func (o *Orchestrator) onSignalled(x process.Signalled) {
 // onMainChanged makes the successor of a main process the main process.
 func (o *Orchestrator) onMainChanged(x process.MainChanged) {
 	inst := o.processes.byID[x.Process]
-	inst.process.pid, inst.process.successor, inst.exit.held = x.Pid, 0, nil
+	inst.process.pid, inst.process.successor, inst.exit.waiting = x.Pid, 0, nil
 	o.handleNotifications(inst, NotifySocket.Messages) // tells the socket of the pid
 	o.opt.Sink.Emit(event.MainChanged{
 		Child: inst.spec.Name, Pid: x.Pid, From: x.From, Exit: x.Exit,
@@ -223,7 +223,7 @@ func (o *Orchestrator) onDiagnosed(x process.Diagnosed) {
 		step-- // the next step was taken during the diagnosis
 	}
 	o.opt.Sink.Emit(event.SlowStop{
-		Child: inst.spec.Name, Pid: x.Pid, Stop: time.Since(inst.stop.began), Step: step,
+		Child: inst.spec.Name, Pid: x.Pid, Stop: time.Since(inst.stop.beganAt), Step: step,
 		Signal: signalName(x.Signal), Disposition: x.Disposition, CPU: x.CPU, Threads: x.Threads,
 	})
 }

@@ -504,7 +504,7 @@ func (h *harness) CleanUpOrphans(killAt, giveUp time.Time, _ event.Proof) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.cleanupDue = true
-	began := h.o.shutdown.began
+	began := h.o.shutdown.beganAt
 	h.cleanups = append(h.cleanups, [2]time.Duration{killAt.Sub(began), giveUp.Sub(began)})
 	h.record("cleanup")
 }
@@ -609,7 +609,7 @@ func describeReload(e event.Event) string {
 	case event.ReloadIgnored:
 		return "ignored: " + e.Reason
 	case event.ReloadSignalWithheld:
-		return fmt.Sprintf("%s told of %s", e.Child, e.Signal)
+		return fmt.Sprintf("%s does not get %s", e.Child, e.Signal)
 	}
 	return ""
 }

@@ -61,7 +61,7 @@ func (o *Orchestrator) unhealthy(inst *instance) (reason string, dead bool) {
 			reason += ": " + status
 		}
 		return reason, state == lifecycle.Failed
-	case state == lifecycle.Ready && !inst.goesOn():
+	case state == lifecycle.Ready && !inst.serves():
 		return name + " stops by itself: it sent STOPPING=1", false
 	case inst.spec.Policy.Oneshot && state != lifecycle.Succeeded:
 		return fmt.Sprintf("%s has not completed", name), false

@@ -20,8 +20,8 @@ import (
 
 // instance is one replica of a child.
 type instance struct {
-	spec *config.Instance // its process was spawned by it
-	next *config.Instance // takes the place of spec once the process has ended; nil: none
+	spec *config.Instance // the specification of its process
+	next *config.Instance // replaces spec once the process has ended; nil: nothing does
 	order
 	goal     rollout.Goal
 	state    lifecycle.State
@@ -77,31 +77,31 @@ type currentProcess struct {
 	output    *output.ChildOutput
 	spawned   time.Time
 	ran       ran
-	reloadDue bool // it gets its reload_signal once it is ready and has its handlers
-	reloaded  bool // the process loop was asked to send its reload_signal
+	reloadDue bool // its reload_signal is sent once it is ready and has its handlers
+	reloaded  bool // the process loop got the request to send its reload_signal
 }
 
-// ran has moments in the life of a process, by the time for which the supervisor ran until then.
+// ran contains points in time of a process: for how long the supervisor had run by then.
 type ran struct{ spawned, ready time.Duration }
 
 // stopProgress is the progress of the stop sequence.
 type stopProgress struct {
 	step     int       // 0: the stop sequence has not begun
-	began    time.Time // zero: the stop sequence has not begun
+	beganAt  time.Time // zero: the stop sequence has not begun
 	killedAt time.Time // SIGKILL was requested; zero: it was not
 }
 
 // exitStatus is how the process of an instance ended.
 type exitStatus struct {
 	code     int          // of the last process, 128+n for signal n; 0 also if none ended
-	held     *heldExit    // nil: no exit waits for the last words or the successor of its process
+	waiting  *waitingExit // nil: no exit waits for the output or the successor of its process
 	outcome  *outcome     // nil: the main process has not ended
 	deferred *deferredEnd // nil: the judgement of the end is not deferred
 	report   *endReport   // nil: no report of the end waits for the last output
 }
 
-// heldExit is the exit of a process that is not handled yet: see Orchestrator.onExited.
-type heldExit struct {
+// waitingExit is the exit of a process that is not handled yet: see Orchestrator.onExited.
+type waitingExit struct {
 	exited    process.Exited
 	treeEnded bool
 }
@@ -143,14 +143,14 @@ type health struct {
 	steady       bool               // it was still ready inspectAfter later
 }
 
-// inspection is what the fd scans and the signal dispositions of a process have shown.
+// inspection is the result of the fd scans and of the signal dispositions of a process.
 type inspection struct {
 	timers      []*timeout.Timer // of the scheduled actions
 	last        *process.Inspected
 	disposition string // of kill_signal, as it was reported last
 }
 
-// notifications are what a process said by sd_notify(3).
+// notifications are the state of a process by its messages (sd_notify(3)).
 type notifications struct {
 	status          string
 	reloading       bool
@@ -170,8 +170,8 @@ type announcedStop struct {
 // update is the state of an instance in a reload.
 type update struct {
 	hasSlot       bool
-	unconfirmed   bool // a reload brought spec, and no process was ready by it for min_ready
-	givenUp       bool // its update was halted: spec is that of an older configuration
+	unconfirmed   bool // a reload changed spec, and no process of it was ready for min_ready yet
+	givenUp       bool // its update was halted: spec is of an older configuration
 	gotNewProcess bool // it got another process since the last reload was reported
 	surge         *instance
 	surgeOf       *instance // nil: the instance is no surge
@@ -239,7 +239,7 @@ func (inst *instance) satisfies(until config.Until) bool {
 	if surge := inst.update.surge; surge != nil {
 		return surge.satisfies(until) // it need not have been ready for min_ready
 	}
-	if inst.goal != rollout.Run || inst.state == lifecycle.Ready && !inst.goesOn() {
+	if inst.goal != rollout.Run || inst.state == lifecycle.Ready && !inst.serves() {
 		return false
 	}
 	switch until {
@@ -259,8 +259,8 @@ func (inst *instance) confirmed() bool {
 	return inst.state.Satisfied() && !inst.update.unconfirmed
 }
 
-// goesOn reports whether the process is ready and has not announced its stop.
-func (inst *instance) goesOn() bool {
+// serves reports whether the process is ready and has not announced its stop.
+func (inst *instance) serves() bool {
 	return inst.state == lifecycle.Ready && inst.notified.stop.at.IsZero()
 }
 
@@ -280,7 +280,7 @@ func (inst *instance) adoptNext() {
 	inst.failed, inst.endedBy, inst.restarts.history = false, 0, lifecycle.RestartHistory{}
 }
 
-// retire ends an instance whose place another one has.
+// retire ends an instance that another one replaces.
 func (inst *instance) retire() {
 	inst.goal = rollout.End
 	inst.update.hasSlot, inst.update.surgeOf, inst.update.retired = false, nil, true

@@ -462,7 +462,7 @@ func TestReloadDuringReload(t *testing.T) {
 		), []step{
 			{"reload 1", "SIGTERM b"},
 			{"TERM", "ignored: a stop began before it was fully applied"},
-			{"wait 2s", "SIGKILL b"}, // its stop sequence goes on
+			{"wait 2s", "SIGKILL b"}, // its stop sequence continues
 			{"exit b", "SIGTERM a"},
 			{"reload 1", "ignored: a stop is under way"},
 			{"exit a", "cleanup"},

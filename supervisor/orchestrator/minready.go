@@ -13,7 +13,7 @@ import (
 // oneshot is confirmed when it completes.
 func (o *Orchestrator) awaitMinReady(inst *instance) {
 	p := &inst.spec.Policy
-	if !inst.goesOn() || !inst.update.unconfirmed || p.Oneshot {
+	if !inst.serves() || !inst.update.unconfirmed || p.Oneshot {
 		return
 	}
 	left := p.MinReady - (o.clock.Ran() - inst.process.ran.ready)
@@ -36,8 +36,8 @@ func (inst *instance) sinceReady(at time.Time) string {
 }
 
 // isBadUpdate reports whether the end of an instance concerns only an update: a reload brought its
-// specification, no process has proved that, and another instance of the child is ready. Such an
-// end stops nothing, whatever on_failure says.
+// specification, no process has proved it, and another instance of the child is ready. on_failure
+// and critical do not apply to such an end.
 func (o *Orchestrator) isBadUpdate(inst *instance) bool {
 	return inst.update.unconfirmed && !inst.spec.Policy.Oneshot && o.anotherReady(inst)
 }

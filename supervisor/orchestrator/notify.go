@@ -100,7 +100,7 @@ func (o *Orchestrator) setWatchdog(inst *instance, interval time.Duration) {
 		o.reportNotified(inst, "watchdog", detail)
 	}
 	inst.notified.interval = &interval
-	if inst.goesOn() && o.shutdown.phase == running {
+	if inst.serves() && o.shutdown.phase == running {
 		inst.stopWatchdog()
 		o.startWatchdog(inst)
 	}
@@ -141,7 +141,7 @@ func (o *Orchestrator) extendTimeout(inst *instance, d time.Duration) {
 		return
 	case inst.stop.step > 0:
 		kind = stepTimer
-		d = min(d, time.Until(inst.stop.began.Add(o.cfg.Shutdown.Deadline)))
+		d = min(d, time.Until(inst.stop.beganAt.Add(o.cfg.Shutdown.Deadline)))
 	case inst.state == lifecycle.Ready:
 		o.extendAnnounced(inst, d)
 		return

@@ -116,10 +116,10 @@ const (
 // shutdown is the stop of everything.
 type shutdown struct {
 	phase    phase
-	requests int         // signals that asked for the stop
+	requests int         // signals that requested the stop
 	signal   unix.Signal // the first of them
 	signalAt time.Time   // its arrival
-	began    time.Time
+	beganAt  time.Time
 	deadline time.Time
 	timers   []*time.Timer
 }

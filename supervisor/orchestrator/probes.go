@@ -152,7 +152,7 @@ func (inst *instance) cancelChecks() {
 // restartChecks restarts the checks of a process if a reload changed them.
 func (o *Orchestrator) restartChecks(inst *instance, old []config.Check) {
 	off := inst.health.cancelChecks == nil && len(old) > 0
-	if off || !inst.goesOn() || reflect.DeepEqual(old, inst.spec.Policy.Checks) {
+	if off || !inst.serves() || reflect.DeepEqual(old, inst.spec.Policy.Checks) {
 		return
 	}
 	inst.cancelChecks()

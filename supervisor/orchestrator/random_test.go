@@ -247,7 +247,7 @@ func (h *harness) checkOrder(cfg *config.Config) {
 	}
 	h.onSignal = func(name string) {
 		s := &h.o.shutdown
-		if s.requests >= 2 || time.Since(s.began) >= deadline-reserve {
+		if s.requests >= 2 || time.Since(s.beganAt) >= deadline-reserve {
 			return // all are killed
 		}
 		for _, other := range h.processes {

@@ -30,7 +30,7 @@ func (o *Orchestrator) becomeReady(inst *instance) {
 		p := &inst.process
 		inst.health.readyAt, p.ran.ready = time.Now(), o.clock.Ran()
 		elapsed := inst.health.readyAt.Sub(p.spawned)
-		if !inst.spec.Policy.Oneshot { // of a oneshot only its completion is told
+		if !inst.spec.Policy.Oneshot { // of a oneshot only its completion is reported
 			o.opt.Sink.Emit(event.Ready{Child: inst.spec.Name, Pid: p.pid, Elapsed: elapsed})
 		}
 		o.actLater(inst, inspectAfter, inspectReady)
@@ -105,7 +105,7 @@ func (o *Orchestrator) onCheckDone(m checkDone) {
 }
 
 // becomeUnhealthy stops a process that was ready, or that triggered its watchdog before. Its end
-// counts as a failure, whatever its exit code is.
+// counts as a failure with every exit code.
 func (o *Orchestrator) becomeUnhealthy(inst *instance, reason string) {
 	wanted := inst.goal != rollout.End && o.shutdown.phase == running
 	if inst.state != lifecycle.Ready && inst.state != lifecycle.Starting || !wanted {

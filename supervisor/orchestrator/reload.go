@@ -27,7 +27,7 @@ func (o *Orchestrator) onReloadRequest() {
 		o.reloads.requested = true // the file may have changed since it was read
 	default:
 		o.reloads.loading = true
-		go func() { // no one waits for it: a file system may never answer
+		go func() { // no goroutine waits for it: a file system may never answer
 			cfg, err := o.opt.Load()
 			o.mail.Put(configLoaded{cfg, err})
 		}()
@@ -160,8 +160,9 @@ func (o *Orchestrator) endRemoved(removed map[string]*instance) (ending []*insta
 }
 
 // setWanted gives an instance the specification of a new configuration. A process that was launched
-// as the new specification says goes on, whatever an earlier reload had planned for it. An instance
-// that failed in its update is started again. With noSurge a surge of the instance is ended.
+// as the new specification says is kept, even if an earlier reload was about to replace it. An
+// instance that failed in its update is started again. With noSurge a surge of the instance is
+// ended.
 func (o *Orchestrator) setWanted(inst *instance, spec *config.Instance, noSurge bool) {
 	change := inst.changeTo(spec, noSurge)
 	inst.update.givenUp = false
@@ -183,7 +184,7 @@ func (o *Orchestrator) setWanted(inst *instance, spec *config.Instance, noSurge 
 	o.sendReloadSignal(inst)
 }
 
-// setPolicy applies a new policy to a process that goes on.
+// setPolicy applies a new policy to a process that is kept.
 func (o *Orchestrator) setPolicy(inst *instance, spec *config.Instance) {
 	if inst.next != nil { // its process is being stopped, by the policy that it was started with
 		inst.next = spec

@@ -23,7 +23,7 @@ func (o *Orchestrator) sendReloadSignal(inst *instance) {
 	case lifecycle.Starting:
 		p.reloadDue = true
 	case lifecycle.Ready:
-		if !inst.goesOn() {
+		if !inst.serves() {
 			p.reloadDue = true
 			return
 		}

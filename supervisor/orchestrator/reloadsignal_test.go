@@ -145,9 +145,9 @@ func TestReloadSignalNotHandled(t *testing.T) {
 	}
 	runScripts(t, beginWith(up, []script{
 		{"never", cfg, []step{
-			{"wait 1ms", "withhold SIGHUP a, a told of SIGHUP"},
+			{"wait 1ms", "withhold SIGHUP a, a does not get SIGHUP"},
 			{"wait 1h", ""},
-			{"reload 0", "withhold SIGHUP a, a told of SIGHUP | " + kept},
+			{"reload 0", "withhold SIGHUP a, a does not get SIGHUP | " + kept},
 		}},
 		{"later", cfg, []step{
 			{"signal-handled", ""},
@@ -180,7 +180,7 @@ func TestReloadSignalThatEndedAProcess(t *testing.T) {
 	runScripts(t, beginWith(up, []script{
 		{"by the signal", cfg, slices.Concat(
 			[]step{{"exit-by a SIGHUP", "a restart 1"}}, again,
-			[]step{{"reload 0", "a told of SIGHUP, " + kept}, {"reload 1", "SIGTERM a"}},
+			[]step{{"reload 0", "a does not get SIGHUP, " + kept}, {"reload 1", "SIGTERM a"}},
 			[]step{
 				{"exit a", "spawn a+"},
 				{"spawned a", ""},

@@ -54,8 +54,8 @@ func (o *Orchestrator) handle(m any) {
 		o.onDelayedAction(m)
 	case stopRequest:
 		o.onStopRequest(m)
-	case lastWordsRead:
-		o.onLastWordsRead(m)
+	case readyOutputRead:
+		o.onReadyOutputRead(m)
 	case lastOutputRead:
 		o.onLastOutputRead(m)
 	case deferOver:
@@ -93,7 +93,7 @@ func (o *Orchestrator) onForwardRequest(m forwardRequest) {
 		meaning = "forwarded as " + signalName(m.sent)
 	}
 	o.opt.Sink.Emit(event.SignalReceived{
-		Signal: signalName(m.received), Meaning: meaning, Passed: true,
+		Signal: signalName(m.received), Meaning: meaning, Forwarded: true,
 	})
 	for _, inst := range o.instances {
 		if inst.state.HasProcess() {

@@ -50,8 +50,8 @@ func (o *Orchestrator) beginStop(reason string) {
 // startBudget computes the deadline and starts the timers of the budget.
 func (o *Orchestrator) startBudget() {
 	s, reserve := &o.shutdown, o.cfg.Shutdown.Reserve
-	s.began = time.Now()
-	s.deadline = s.began.Add(o.cfg.Shutdown.Deadline)
+	s.beganAt = time.Now()
+	s.deadline = s.beganAt.Add(o.cfg.Shutdown.Deadline)
 	o.opt.Processes.SetDeadline(s.deadline)
 	for timer, at := range map[budgetTimer]time.Time{
 		killAll: s.at(reserve, 1), cleanUpAtAll: s.at(reserve, 2),

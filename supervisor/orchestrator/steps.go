@@ -10,11 +10,11 @@ import (
 // of the deadline is for the final stop.
 const restartTimeout = 5 * time.Second
 
-// killPatience is the time after the SIGKILL of an instance after which a stop no longer waits for
-// its end. A process that got SIGKILL runs no more code, so it needs none of its dependencies. Its
-// tree may still exist: a tracer holds it at its exit, it sleeps in the kernel, or the supervisor
-// may not signal it.
-const killPatience = 100 * time.Millisecond
+// killedTimeout bounds how long a stop waits for the end of an instance after its SIGKILL. A
+// process that got SIGKILL runs no more code, so it needs none of its dependencies. Its tree can
+// still exist: a tracer stops it at its exit, it sleeps in the kernel, or the supervisor has no
+// permission to signal it.
+const killedTimeout = 100 * time.Millisecond
 
 // presentStopSequence returns the stop sequence of the present phase.
 func (o *Orchestrator) presentStopSequence(inst *instance) lifecycle.StopSequence {
@@ -32,7 +32,7 @@ func (o *Orchestrator) takeStep(inst *instance, n int) {
 		return
 	}
 	if inst.stop.step == 0 {
-		inst.stop.began = time.Now()
+		inst.stop.beganAt = time.Now()
 	}
 	// The process loop may hold the first signal back until the probe reports that the process is
 	// ready. A probe that runs a command does not release the signal.
@@ -50,7 +50,7 @@ func (o *Orchestrator) takeStep(inst *instance, n int) {
 		return
 	}
 	inst.stop.killedAt = time.Now()
-	o.startTimer(inst, killTimer, killPatience) // its dependencies may be stopped then
+	o.startTimer(inst, killTimer, killedTimeout) // its dependencies may be stopped then
 }
 
 // diagnoseSlowStop schedules the diagnosis of a stop that takes long.
@@ -61,9 +61,9 @@ func (o *Orchestrator) diagnoseSlowStop(inst *instance, wait time.Duration) {
 	o.actLater(inst, max(wait-diagnoseBefore, wait/2), diagnoseStop)
 }
 
-// killOverdue reports whether an instance got SIGKILL so long ago that the stop goes on without its
-// end.
+// killOverdue reports whether an instance got SIGKILL so long ago that the stop continues without
+// its end.
 func (o *Orchestrator) killOverdue(inst *instance) bool {
 	killed := inst.stop.killedAt
-	return o.shutdown.phase == stopping && !killed.IsZero() && time.Since(killed) >= killPatience
+	return o.shutdown.phase == stopping && !killed.IsZero() && time.Since(killed) >= killedTimeout
 }

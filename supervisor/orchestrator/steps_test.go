@@ -51,7 +51,7 @@ func (h *harness) do(text string) (answer string) {
 			h.t.Fatal(err)
 		}
 		<-time.After(d)
-	case "pause": // pause DURATION: the clock of the timeouts goes on, and nothing happens
+	case "pause": // pause DURATION: the clock of the timeouts advances, and nothing happens
 		d, err := time.ParseDuration(c.arg(1))
 		if err != nil {
 			h.t.Fatal(err)
@@ -321,5 +321,5 @@ func (h *harness) finish() {
 			h.o.Deliver(process.OrphanCleanupDone{})
 		}
 	}
-	panic("the orchestrator does not end") // else the bubble would wait for ever
+	panic("the orchestrator does not end") // else the bubble would wait without end
 }

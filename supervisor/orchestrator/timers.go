@@ -13,7 +13,7 @@ const (
 	restartTimer   timerKind = iota
 	stepTimer                // the timeout of a step of the stop sequence
 	notifyTimer              // the timeout of a ready block with notify
-	killTimer                // see killPatience
+	killTimer                // see killedTimeout
 	announcedTimer           // the time that a process has to end after STOPPING=1
 )
 

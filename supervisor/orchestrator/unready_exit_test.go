@@ -8,7 +8,7 @@ import (
 )
 
 // TestExitBeforeReady checks that a process with a ready block that ends before it is ready has
-// failed to start, whatever its exit code and its restart policy are.
+// failed to start, with every exit code and every restart policy.
 func TestExitBeforeReady(t *testing.T) {
 	up := []step{{"", "spawn a"}, {"spawned a", ""}}
 	stopped := `stop: a failed, and on_failure is "shutdown", cleanup`

@@ -13,17 +13,17 @@ import (
 
 // A ChildOutput relays the output of one process of a child.
 type ChildOutput struct {
-	sinks   *sinkSet
-	spec    Spec
-	ends    [2]childEnd
-	streams []*stream
-	reading atomic.Int32 // streams that have not ended
-	paths   []string     // the acquired files; a path is listed once for each stream
-	tail    tail
-	closing chan struct{} // closed by Close
-	once    sync.Once     // closes closing
-	onEnd   func()
-	done    chan struct{}
+	sinks     *sinkSet
+	spec      Spec
+	ends      [2]childEnd
+	streams   []*stream
+	reading   atomic.Int32 // streams that have not ended
+	paths     []string     // the acquired files; a path is listed once for each stream
+	tail      tail
+	closing   chan struct{} // closed by Close
+	closeOnce sync.Once     // closes closing
+	onEnd     func()
+	done      chan struct{}
 }
 
 // A childEnd is a descriptor for the process.
@@ -209,7 +209,7 @@ func (c *ChildOutput) Tail() []string { return c.tail.list() }
 // do not fit into 4 MiB of its queue are dropped and counted. So Done is closed shortly after
 // Close, if Started was called. Close does not wait for Done, and may be called repeatedly.
 func (c *ChildOutput) Close() {
-	c.once.Do(func() {
+	c.closeOnce.Do(func() {
 		close(c.closing)
 		for _, st := range c.streams {
 			// An error means that the stream has ended already.

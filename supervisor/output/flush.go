@@ -39,11 +39,11 @@ func flushError(s *sink, left uint64, why error) error {
 }
 
 // flush returns the number of bytes before mark that are not written, and why it gave up. It gives
-// up on a sink that accepts no byte for patience.
+// up on a sink that accepts no byte for timeout.
 func flush(
-	ctx context.Context, s *sink, mark uint64, patience time.Duration,
+	ctx context.Context, s *sink, mark uint64, timeout time.Duration,
 ) (uint64, error) {
-	idle := time.NewTimer(patience)
+	idle := time.NewTimer(timeout)
 	defer idle.Stop()
 	before, _ := s.left(mark) // when idle was set
 	for {
@@ -58,7 +58,7 @@ func flush(
 				return left, errStalled
 			}
 			before = left
-			idle.Reset(patience)
+			idle.Reset(timeout)
 		case <-ctx.Done():
 			left, _ = s.left(mark)
 			return left, ctx.Err()

@@ -78,8 +78,8 @@ func (f *formatter) stamp(now time.Time) {
 	}
 }
 
-// room returns the size of a formatted line that has few characters to escape.
-func (f *formatter) room(line []byte) int { return len(f.head) + len(line) + 20 }
+// formattedSize returns the size of a formatted line that has few characters to escape.
+func (f *formatter) formattedSize(line []byte) int { return len(f.head) + len(line) + 20 }
 
 // append appends one line, or a piece of one, to dst.
 func (f *formatter) append(dst, line []byte, end ending) []byte {

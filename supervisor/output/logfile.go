@@ -17,9 +17,9 @@ import (
 const (
 	// fileRetry is the pause after a write to a file that accepted nothing.
 	fileRetry = 10 * time.Millisecond
-	// lookInterval is the shortest time between two looks at the path of a file that is written
-	// to. One stat(2) a second costs nothing, and a file that nobody writes to needs none.
-	lookInterval = time.Second
+	// checkInterval is the shortest time between two checks of the path of a file that is written
+	// to. One stat(2) a second costs nothing, and a file without writes needs none.
+	checkInterval = time.Second
 	// newFileMode is the mode of a file that did not exist.
 	newFileMode = 0o644
 )
@@ -36,17 +36,17 @@ type Reopened struct {
 // after a pause and not waited for in poll(2).
 //
 // A regular file that is renamed or deleted is replaced by the one at its path, which is created if
-// necessary. The writer of the sink looks for that: see [sink.askLook] and lookInterval.
+// necessary. The writer of the sink checks that: see [sink.requestCheck] and checkInterval.
 type logFile struct {
 	descriptor
 	path   string
 	ledger fdledger.Registrar
 	report func(Reopened)
 
-	first   unix.Stat_t // of the first file: its owner and its mode
-	current identity    // of the open file
-	looked  time.Time
-	failure string // the reason of the last failed attempt; empty: it succeeded
+	first     unix.Stat_t // of the first file: its owner and its mode
+	current   identity    // of the open file
+	checkedAt time.Time
+	failure   string // the reason of the last failed attempt; empty: it succeeded
 }
 
 // openLogFile opens the file at a path.
@@ -56,7 +56,7 @@ func openLogFile(path string, ledger fdledger.Registrar, report func(Reopened)) 
 		return nil, err
 	}
 	ledger.Opened(fd, "file", path)
-	f := &logFile{path: path, ledger: ledger, report: report, looked: time.Now()}
+	f := &logFile{path: path, ledger: ledger, report: report, checkedAt: time.Now()}
 	f.use(fd)
 	_ = unix.Fstat(fd, &f.first) // after an error f is no regular file, and is not replaced
 	return f, nil
@@ -84,18 +84,18 @@ func (f *logFile) write(bufs [][]byte) (n int, err error) {
 	return n, err
 }
 
-// look compares the open file with the one at the path, if it is asked to, or if writing and the
-// last look is lookInterval ago. It returns true if it opened another file. If that fails the lines
-// go to the old file, and each later look tries again.
-func (f *logFile) look(asked, writing bool) bool {
+// checkPath compares the open file with the one at the path. It does so if a check is requested, or
+// before a write if the last check is checkInterval ago. It returns true if it opened another file.
+// If that fails, the lines go to the old file, and each later check tries again.
+func (f *logFile) checkPath(requested, writing bool) bool {
 	if f.first.Mode&unix.S_IFMT != unix.S_IFREG {
 		return false
 	}
 	now := time.Now()
-	if !asked && (!writing || now.Sub(f.looked) < lookInterval) {
+	if !requested && (!writing || now.Sub(f.checkedAt) < checkInterval) {
 		return false
 	}
-	f.looked = now
+	f.checkedAt = now
 	fd, deleted := -1, false
 	var err error
 	limits.FileSlots.Run(func() { fd, deleted, err = f.openMoved() })
@@ -139,8 +139,8 @@ func (f *logFile) openMoved() (fd int, deleted bool, err error) {
 }
 
 // isDeleted reports whether an open file has no name any more. A FUSE file system, such as the
-// layers of a container of another user, may report one link for ever; there the name decides by
-// which the file was opened (proc_pid_fd(5)).
+// layers of a container of another user, can report one link for a deleted file too. There the link
+// in /proc/self/fd decides (proc_pid_fd(5)).
 func isDeleted(fd int) bool {
 	var st unix.Stat_t
 	if unix.Fstat(fd, &st) != nil || st.Nlink > 1 {
@@ -158,7 +158,7 @@ func isDeleted(fd int) bool {
 // change the owner, the file is ours.
 func (f *logFile) create() (int, error) {
 	fd, err := openWith(f.path, unix.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) { // somebody was faster, or it is a link to a missing file
+	if errors.Is(err, fs.ErrExist) { // created meanwhile, or a link to a missing file
 		return openFile(f.path)
 	}
 	if err != nil {

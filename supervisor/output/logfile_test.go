@@ -91,7 +91,7 @@ var movedLogFiles = []struct {
 	{"within the interval, then after it", func(b *logBench) {
 		b.rename()
 		b.line("2")
-		pass(lookInterval)
+		pass(checkInterval)
 		b.line("3")
 	}, "1 2 ", "3 ", []string{"deleted false"}},
 	{"for a new process", func(b *logBench) {
@@ -101,7 +101,7 @@ var movedLogFiles = []struct {
 		b.line("2")
 		b.release(path)
 	}, "1 ", "2 ", []string{"deleted false"}},
-	{"somebody else created it", func(b *logBench) {
+	{"another process created it", func(b *logBench) {
 		b.rename()
 		b.must(os.WriteFile(b.path("log"), []byte("0\n"), 0o640))
 		b.reopen()
@@ -112,7 +112,7 @@ var movedLogFiles = []struct {
 		b.must(os.Remove(b.path("log")))
 		b.must(os.Remove(b.path("old")))
 		b.must(os.WriteFile(b.path("old"), nil, 0o600))
-		pass(lookInterval)
+		pass(checkInterval)
 		b.line("2")
 	}, "", "2 ", []string{"deleted true"}},
 	{"truncated by a copy", func(b *logBench) {
@@ -124,7 +124,7 @@ var movedLogFiles = []struct {
 	{"where it was", func(b *logBench) {
 		b.must(os.WriteFile(b.path("old"), nil, 0o600))
 		b.reopen()
-		pass(lookInterval)
+		pass(checkInterval)
 		b.line("2")
 	}, "", "1 2 ", nil},
 }
@@ -150,7 +150,7 @@ func TestLogFileMoved(t *testing.T) {
 }
 
 // TestLogFileNotReopened checks that the lines go to the old file while no other can be opened,
-// that each reason is told once, and that each look tries again.
+// that each reason is reported once, and that each check tries again.
 func TestLogFileNotReopened(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -159,7 +159,7 @@ func TestLogFileNotReopened(t *testing.T) {
 		b.rename()
 		b.must(os.Mkdir(b.path("log"), 0o700))
 		for _, text := range []string{"2", "3"} {
-			pass(lookInterval)
+			pass(checkInterval)
 			b.line(text)
 		}
 		if !slices.Equal(b.reopened, []string{"open /log: is a directory"}) {
@@ -167,7 +167,7 @@ func TestLogFileNotReopened(t *testing.T) {
 		}
 		b.expect("old", "1 2 3 ")
 		b.must(os.Remove(b.path("log")))
-		pass(lookInterval)
+		pass(checkInterval)
 		b.line("4")
 		b.expect("old", "1 2 3 ")
 		b.expect("log", "4 ")
@@ -194,7 +194,7 @@ func TestLogFileKeepsOwnerAndMode(t *testing.T) {
 		var err error
 		b.sink, _, err = b.acquire(b.path("log"))
 		b.must(err)
-		b.must(os.Chmod(b.path("log"), 0o666)) // by somebody else, later
+		b.must(os.Chmod(b.path("log"), 0o666)) // by another process, later
 		b.rename()
 		b.reopen()
 		var st unix.Stat_t
@@ -211,13 +211,13 @@ func TestLogFileKeepsOwnerAndMode(t *testing.T) {
 func TestPartOfALineIsWrittenAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left := 6
-		look := func(asked, _ bool) bool {
-			if asked {
+		checkPath := func(requested, _ bool) bool {
+			if requested {
 				left = 1000
 			}
-			return asked
+			return requested
 		}
-		b := newHookedBench(t, hooks{look: look}, func(size int) (int, error) {
+		b := newHookedBench(t, hooks{checkPath: checkPath}, func(size int) (int, error) {
 			if n := min(size, left); n > 0 {
 				left -= n
 				return n, nil
@@ -226,7 +226,7 @@ func TestPartOfALineIsWrittenAgain(t *testing.T) {
 		})
 		b.send("one\ntwo\nthree\n", &origin{})
 		pass(time.Millisecond)
-		b.askLook()
+		b.requestCheck()
 		pass(diskRetry)
 		if got := b.target.text(); got != "one\ntwtwo\nthree\n" {
 			t.Errorf("got %q", got)

@@ -47,11 +47,11 @@ func environ(role string) []string {
 }
 
 var roles = map[string]func(args []string) int{
-	"lines":  playLines,
-	"flood":  playFlood,
-	"parent": playParent,
-	"holder": playHolder,
-	"relay":  playRelay,
+	"lines":       playLines,
+	"flood":       playFlood,
+	"parent":      playParent,
+	"keep-stdout": keepStdoutOpen,
+	"relay":       playRelay,
 }
 
 const lineWidth = 100 // bytes, newline included
@@ -86,10 +86,10 @@ func numbered(mark string, i int) []byte {
 	return fmt.Appendf(nil, "%s %08d %s\n", mark, i, strings.Repeat("x", lineWidth-len(mark)-11))
 }
 
-// playParent starts a holder that inherits everything, and exits.
+// playParent starts keepStdoutOpen, which inherits everything, and exits.
 func playParent([]string) int {
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = environ("holder")
+	cmd.Env = environ("keep-stdout")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := cmd.Start(); err != nil {
 		return 1
@@ -98,9 +98,9 @@ func playParent([]string) int {
 	return 0
 }
 
-// playHolder keeps its standard output open until EOF on its standard input.
-func playHolder([]string) int {
-	fmt.Print("the holder runs")
+// keepStdoutOpen keeps its standard output open until EOF on its standard input.
+func keepStdoutOpen([]string) int {
+	fmt.Print("keep-stdout runs")
 	io.Copy(io.Discard, os.Stdin)
 	return 0
 }

@@ -183,11 +183,11 @@ func (h *Relay) Close(ctx context.Context) error {
 	if h.ended.Swap(true) {
 		return err
 	}
-	patience := stallTimeout
+	timeout := stallTimeout
 	if err != nil {
-		patience = writerTimeout // the log was waited for, or the time is up
+		timeout = writerTimeout // Settle has waited for the log, or its time is over
 	}
-	left, why := flush(ctx, log, log.mark(), patience)
+	left, why := flush(ctx, log, log.mark(), timeout)
 	if left > 0 && err == nil {
 		err = flushError(log, left, why)
 	}

@@ -424,7 +424,7 @@ func TestCloseWithOpenPipe(t *testing.T) {
 	r.Close()
 	waitDone(t, r)
 	s.shut()
-	let.Close() // ends the holder
+	let.Close() // ends keep-stdout
 	text := got()
 	if want := "[a] the parent is done\n"; !strings.HasPrefix(text, want) {
 		t.Errorf("got %q", text)

@@ -99,12 +99,12 @@ type backlog struct {
 
 // hooks adapt a sink to its destination. Each may be nil, and the writer calls them.
 type hooks struct {
-	// look is called before a write, and when the writer is asked to. It returns true if the
+	// checkPath is called before a write, and when a check is requested. It returns true if the
 	// destination was replaced: a log file was renamed.
-	look   func(asked, writing bool) (replaced bool)
-	retire func() bool // called when the queue is empty; true ends the writer
-	finish func()      // called when the writer ends
-	report func(dest string, lines, bytes uint64, reason string)
+	checkPath func(requested, writing bool) (replaced bool)
+	retire    func() bool // called when the queue is empty; true ends the writer
+	finish    func()      // called when the writer ends
+	report    func(dest string, lines, bytes uint64, reason string)
 }
 
 // A sink is one destination: a bounded queue and the goroutine that writes it. The lines of all
@@ -113,11 +113,11 @@ type sink struct {
 	dest string
 	to   target
 	hooks
-	quit   chan struct{} // closed when the writer has to drop the queue and end
-	offset int           // bytes written of the first batch; used by the writer only
-	asked  atomic.Bool   // the writer has to look
-	wake   chan struct{} // wakes the writer; capacity 1
-	gone   chan struct{} // closed when the writer has ended
+	quit           chan struct{} // closed when the writer has to drop the queue and end
+	offset         int           // bytes written of the first batch; used by the writer only
+	checkRequested atomic.Bool   // the writer has to call checkPath
+	wake           chan struct{} // wakes the writer; capacity 1
+	gone           chan struct{} // closed when the writer has ended
 
 	mu sync.Mutex
 	backlog
@@ -129,7 +129,7 @@ type sink struct {
 	broken  error         // of a write; it ends all delivery
 	ended   bool          // the writer has ended
 	losses
-	changed chan struct{} // closed when room or state has changed; nil if nothing waits
+	changed chan struct{} // closed when space or state has changed; nil if nothing waits
 }
 
 func newSink(dest string, to target, report func(string, uint64, uint64, string)) *sink {
@@ -172,12 +172,12 @@ func (s *sink) put(b *batch, from *origin) {
 		if from.own {
 			wait = min(wait, start+stallTimeout-now)
 		}
-		s.awaitRoom(wait, changed, from.closing)
+		s.awaitSpace(wait, changed, from.closing)
 	}
 }
 
-// awaitRoom waits until one of the channels is closed, or until d is over. Pauses do not count.
-func (s *sink) awaitRoom(d time.Duration, changed, closing <-chan struct{}) {
+// awaitSpace waits until one of the channels is closed, or until d is over. Pauses do not count.
+func (s *sink) awaitSpace(d time.Duration, changed, closing <-chan struct{}) {
 	over := make(chan struct{})
 	defer s.clock.AfterFunc(d, func() { close(over) }).Stop()
 	select {
@@ -197,7 +197,7 @@ func waitFor(d time.Duration, quit <-chan struct{}) {
 	}
 }
 
-// admits reports whether there is room. The caller holds s.mu here and in all methods up to
+// admits reports whether the queue has space. The caller holds s.mu here and in all methods up to
 // notifyChange.
 func (s *sink) admits(from *origin, closing bool) bool {
 	if s.ended || s.broken != nil {
@@ -343,7 +343,7 @@ func (s *sink) write() {
 		if len(work) == 0 {
 			work = s.take()
 		}
-		if s.look != nil && s.look(s.asked.Swap(false), len(work) > 0) {
+		if s.checkPath != nil && s.checkPath(s.checkRequested.Swap(false), len(work) > 0) {
 			s.restart(work)
 		}
 		if len(work) > 0 {
@@ -364,8 +364,8 @@ func (s *sink) write() {
 	}
 }
 
-// askLook makes the writer look at its destination before the next write.
-func (s *sink) askLook() { s.asked.Store(true) }
+// requestCheck makes the writer call checkPath before the next write.
+func (s *sink) requestCheck() { s.checkRequested.Store(true) }
 
 // restart prepares the first write to a new destination. A line that is partly in the old one is
 // written again, from its beginning. A write error of the old one does not matter any more.

@@ -51,7 +51,7 @@ func newBench(t *testing.T, take func(size int) (int, error)) *bench {
 func newHookedBench(t *testing.T, h hooks, take func(size int) (int, error)) *bench {
 	b := &bench{target: &fakeTarget{take: take}, drops: &drops{first: make(chan struct{})}}
 	b.sink = newSink("stdout", b.target, b.drops.add)
-	b.look = h.look
+	b.checkPath = h.checkPath
 	go b.write()
 	t.Cleanup(func() {
 		close(b.quit)

@@ -94,7 +94,7 @@ func (set *sinkSet) acquire(dest string) (*sink, string, error) {
 	}
 	if f := set.files[dest]; f != nil {
 		f.users++
-		f.askLook() // a new process does not write to a renamed file
+		f.requestCheck() // a new process does not write to a renamed file
 		return f.sink, dest, nil
 	}
 	to, err := openLogFile(dest, set.opt.FDs, set.reopened)
@@ -102,7 +102,7 @@ func (set *sinkSet) acquire(dest string) (*sink, string, error) {
 		return nil, "", err
 	}
 	f := &fileSink{newSink(dest, to, set.opt.Dropped), 1}
-	f.look, f.total = to.look, set.opt.Lost
+	f.checkPath, f.total = to.checkPath, set.opt.Lost
 	f.retire = func() bool { return set.closeIfUnused(dest, f) }
 	f.finish = func() {
 		to.close()
@@ -140,7 +140,7 @@ func (set *sinkSet) reopened(r Reopened) {
 // that have begun return. A log file that is still at its path stays open.
 func (set *sinkSet) Reopen() {
 	for _, s := range set.allSinks() {
-		s.askLook()
+		s.requestCheck()
 		s.wakeWriter()
 	}
 }

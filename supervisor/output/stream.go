@@ -161,9 +161,8 @@ func readOnce(fd int, p []byte) (n int, err error) {
 	}
 }
 
-// drain reads the bytes that are in the pipe at the time of the close, and no later ones, so it
-// ends
-// even if a process writes without pause.
+// drain reads the bytes that are in the pipe at the time of the close, and no later ones. So it
+// ends even if a process writes without pause.
 func (st *stream) drain() {
 	left, err := unix.IoctlGetInt(st.fd, unix.TIOCINQ) // FIONREAD, pipe(7)
 	if err != nil {
@@ -243,7 +242,7 @@ func (st *stream) appendRaw(data []byte) (rest []byte) {
 
 // append formats a line into the current batch.
 func (st *stream) append(line []byte, end ending) {
-	if st.out != nil && cap(st.out.b)-len(st.out.b) < st.form.room(line) {
+	if st.out != nil && cap(st.out.b)-len(st.out.b) < st.form.formattedSize(line) {
 		st.enqueue()
 	}
 	if st.out == nil {

@@ -182,7 +182,7 @@ func number(f *os.File) int {
 	return fd
 }
 
-// An identity tells pipes, terminals and files apart, whatever their paths and descriptors are.
+// An identity is the same for all paths and descriptors of one pipe, terminal or file.
 type identity struct{ dev, inode uint64 }
 
 func identityOf(st *unix.Stat_t) identity { return identity{st.Dev, st.Ino} }

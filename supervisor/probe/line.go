@@ -14,10 +14,10 @@ import (
 // LineMatcher waits for a line in the output of a child. Its methods may be called from any
 // goroutine.
 type LineMatcher struct {
-	re      *regexp.Regexp
-	done    atomic.Bool // a line has matched, or Wait has returned
-	matched chan struct{}
-	once    sync.Once // closes matched
+	re          *regexp.Regexp
+	done        atomic.Bool // a line has matched, or Wait has returned
+	matched     chan struct{}
+	matchedOnce sync.Once // closes matched
 }
 
 // NewLineMatcher returns a LineMatcher for lines that match re.
@@ -39,7 +39,7 @@ func (l *LineMatcher) Match(block []byte) {
 		}
 		if l.matches(termtext.Plain(bytes.TrimRight(line, "\r\n"))) {
 			l.done.Store(true)
-			l.once.Do(func() { close(l.matched) })
+			l.matchedOnce.Do(func() { close(l.matched) })
 			return
 		}
 	}

@@ -12,7 +12,7 @@ import (
 const dialTimeout = time.Second
 
 // lookup resolves a host and leaves no goroutine and no socket behind. net.DefaultResolver
-// does: when its context ends, it goes on in a goroutine until the name server's timeout.
+// does: when its context ends, it continues in a goroutine until the timeout of the name server.
 func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	var s sockets
 	defer s.close()

@@ -129,10 +129,10 @@ func (r *Recorder) Emit(e event.Event) {
 
 // recordSignal records a signal to the supervisor. A stop signal begins the stop.
 func (r *Recorder) recordSignal(e event.SignalReceived, at time.Time) {
-	r.forwarding = e.Passed
+	r.forwarding = e.Forwarded
 	switch {
 	case e.Hangup, e.Signal == "SIGTERM", e.Signal == "SIGINT", e.Signal == "SIGQUIT":
-		if r.stopBegan.IsZero() && !e.Passed {
+		if r.stopBegan.IsZero() && !e.Forwarded {
 			r.signal = e.Signal
 			r.beginStop(at)
 		}

@@ -266,7 +266,7 @@ func TestSignalsOutsideTheStop(t *testing.T) {
 	for _, passed := range []bool{false, true} {
 		r := NewRecorder()
 		r.Emit(event.Spawned{Child: "c", Pid: 1})
-		r.Emit(event.SignalReceived{Signal: "SIGHUP", Passed: passed})
+		r.Emit(event.SignalReceived{Signal: "SIGHUP", Forwarded: passed})
 		r.Emit(event.SignalSent{Child: "c", Pid: 1, Signal: "SIGHUP"})
 		r.Emit(event.SignalReceived{Signal: "SIGTERM"})
 		r.Emit(event.SignalSent{Child: "c", Pid: 1, Signal: "SIGTERM", Step: 1})

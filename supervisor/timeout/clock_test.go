@@ -161,7 +161,7 @@ func TestWithTimeout(t *testing.T) {
 	})
 }
 
-// TestBoottime checks that the clock goes on.
+// TestBoottime checks that the clock advances.
 func TestBoottime(t *testing.T) {
 	a, b := Boottime(), time.Duration(0)
 	for b = Boottime(); b == a; b = Boottime() {

@@ -255,14 +255,14 @@ func (d *decoder) decodeInstances(c *childBlock) hcl.Diagnostics {
 	return nil
 }
 
-// evaluateInstance evaluates the attributes of an instance. If again is set it evaluates only
+// evaluateInstance evaluates the attributes of an instance. With indexedOnly it evaluates only
 // those that use index.
 func (d *decoder) evaluateInstance(
-	c *childBlock, ctx *hcl.EvalContext, v *childValues, again bool,
+	c *childBlock, ctx *hcl.EvalContext, v *childValues, indexedOnly bool,
 ) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, s := range c.settings {
-		if s.shared || again && !s.indexed {
+		if s.shared || indexedOnly && !s.indexed {
 			continue
 		}
 		ok, more := evaluate(d, s, ctx, v)

@@ -211,26 +211,26 @@ func (ft *Fault) render(b *bytes.Buffer, columns int, color bool) {
 	}
 }
 
-// snippet returns the source line of a fault, escaped and cut to room columns, with the column and
+// snippet returns the source line of a fault, escaped and cut to width columns, with the column and
 // the number of the carets. It reads only the part of the file that it returns, because a line can
 // have megabytes.
-func (ft *Fault) snippet(room int) (line string, indent, carets int) {
+func (ft *Fault) snippet(width int) (line string, indent, carets int) {
 	if ft.hidden {
 		return "(sensitive)", 0, 1
 	}
 	src := ft.source.src
 	const most = 200 // columns if the width is unknown
-	if room <= 0 || room > most {
-		room = most
+	if width <= 0 || width > most {
+		width = most
 	}
-	room = max(room, 20)
+	width = max(width, 20)
 
 	var before []string
 	at, full := ft.start, false
 	for at > 0 && src[at-1] != '\n' {
 		r, size := utf8.DecodeLastRune(src[:at])
 		text, columns := cell(r, src[at-size:at])
-		if indent+columns > room/2 {
+		if indent+columns > width/2 {
 			full = true
 			break
 		}
@@ -249,7 +249,7 @@ func (ft *Fault) snippet(room int) (line string, indent, carets int) {
 	for at = ft.start; at < len(src) && !lineEnds(src[at:]); {
 		r, size := utf8.DecodeRune(src[at:])
 		text, columns := cell(r, src[at:at+size])
-		if used+columns > room-1 {
+		if used+columns > width-1 {
 			after.WriteString("…")
 			break
 		}

@@ -278,9 +278,9 @@ func FuzzFormat(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := Format(out, "f.hcl")
+		formatted, err := Format(out, "f.hcl")
 		if err != nil || bytes.Count(out, []byte("\n")) != strings.Count(src, "\n") {
-			t.Errorf("%q became %q, and then %q: %v", src, out, again, err)
+			t.Errorf("%q became %q, and then %q: %v", src, out, formatted, err)
 		}
 	})
 }

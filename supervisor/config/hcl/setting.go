@@ -192,8 +192,8 @@ func (d *decoder) value(
 // explain returns the diagnostic for an error of the value.
 func (s *setting[T]) explain(err error, ctx *hcl.EvalContext) *hcl.Diagnostic {
 	place := s.element(err, ctx)
-	var wrong *typeError
-	if !errors.As(err, &wrong) {
+	var typeErr *typeError
+	if !errors.As(err, &typeErr) {
 		return fault(&place, "Invalid value for "+s.path, "%v", err)
 	}
 	subject := "`" + s.path + "`"
@@ -203,7 +203,7 @@ func (s *setting[T]) explain(err error, ctx *hcl.EvalContext) *hcl.Diagnostic {
 			subject = "`" + s.path + "." + shorten(e.key) + "`"
 		}
 	}
-	return fault(&place, "Incorrect attribute value type", "%s", wrong.describe(subject))
+	return fault(&place, "Incorrect attribute value type", "%s", typeErr.describe(subject))
 }
 
 // element returns the place of an error of the value. It is the place of the element if the file

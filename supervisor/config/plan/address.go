@@ -30,8 +30,8 @@ func (a Address) String() string {
 }
 
 // overlaps reports whether the kernel refuses a second listener on one of two addresses. Without
-// the option IPV6_V6ONLY, [::] is every address of both families (ipv6(7)). A name may stand for
-// each address: it is not resolved.
+// the option IPV6_V6ONLY, [::] is every address of both families (ipv6(7)). A host name is
+// not resolved, so it overlaps each address.
 func (a Address) overlaps(b Address) bool {
 	switch {
 	case a.port != b.port:
@@ -81,7 +81,7 @@ func ParseAddress(text string) []Address {
 	return []Address{{name: host, port: uint16(port)}}
 }
 
-// parseURL returns the address that a URL asks.
+// parseURL returns the address of the server of a URL.
 func parseURL(text string) []Address {
 	u, err := url.Parse(text)
 	if text == "" || err != nil {
@@ -98,7 +98,7 @@ func parseURL(text string) []Address {
 type claims struct {
 	sockets []Address // of listen blocks: the supervisor opens them
 	own     []Address // of tcp probes: they succeed only for a listener of the process itself
-	asked   []Address // of http probes: another process may answer
+	probed  []Address // of http probes: another process may answer
 }
 
 // claimsOf returns what an instance claims. A probe of an address of a listen block claims nothing
@@ -116,19 +116,19 @@ func claimsOf(i *config.Instance) (c claims) {
 	}
 	if r := i.Launch.Ready; r != nil {
 		add(&c.own, ParseAddress(r.TCP))
-		add(&c.asked, parseURL(r.HTTP))
+		add(&c.probed, parseURL(r.HTTP))
 	}
 	for _, check := range i.Policy.Checks {
 		add(&c.own, ParseAddress(check.TCP))
-		add(&c.asked, parseURL(check.HTTP))
+		add(&c.probed, parseURL(check.HTTP))
 	}
 	return c
 }
 
 // listeners returns the addresses of the sockets that the process opens itself.
-func (c claims) listeners() []Address { return slices.Concat(c.own, c.asked) }
+func (c claims) listeners() []Address { return slices.Concat(c.own, c.probed) }
 
-func (c claims) empty() bool { return len(c.sockets)+len(c.own)+len(c.asked) == 0 }
+func (c claims) empty() bool { return len(c.sockets)+len(c.own)+len(c.probed) == 0 }
 
 func overlapsAny(a Address, list []Address) bool {
 	for _, b := range list {

@@ -66,7 +66,7 @@ func (h HandOver) Reason() string {
 // not wait for an address that is kept: an ending process gives up what its next process does not
 // claim.
 func HandOvers(starting []Starting, ending []Ending) [][]HandOver {
-	given := givenUp(ending)
+	given := newClaimsGivenUp(ending)
 	all := make([][]HandOver, len(starting))
 	if len(given.byProgram) == 0 && len(given.byAddress) == 0 {
 		return all
@@ -77,8 +77,8 @@ func HandOvers(starting []Starting, ending []Ending) [][]HandOver {
 	return all
 }
 
-// given are the claims that a reload gives up.
-type given struct {
+// claimsGivenUp are the claims that the processes give up which a reload ends.
+type claimsGivenUp struct {
 	ending     []Ending
 	byProgram  map[string]*Claim
 	byAddress  map[Address]*Claim
@@ -86,8 +86,8 @@ type given struct {
 	anyCertain bool // one of byAddress is certain
 }
 
-func givenUp(ending []Ending) given {
-	g := given{
+func newClaimsGivenUp(ending []Ending) claimsGivenUp {
+	g := claimsGivenUp{
 		ending: ending, byProgram: map[string]*Claim{}, byAddress: map[Address]*Claim{},
 		byPort: map[uint16][]*Claim{},
 	}
@@ -128,7 +128,7 @@ func givenUp(ending []Ending) given {
 }
 
 // add records that an ending process gives an address up.
-func (g *given) add(a Address, giver int, certain, socket bool) {
+func (g *claimsGivenUp) add(a Address, giver int, certain, socket bool) {
 	c := g.byAddress[a]
 	if c == nil {
 		c = &Claim{Address: a, socket: true}
@@ -142,7 +142,7 @@ func (g *given) add(a Address, giver int, certain, socket bool) {
 	g.anyCertain = g.anyCertain || certain
 }
 
-// portsOf returns the addresses that the arguments of an instance can stand for.
+// portsOf returns an address for each number in the arguments of an instance that can be a port.
 func portsOf(i *config.Instance) (all []string) {
 	only := config.Instance{Launch: config.Launch{Args: i.Launch.Args}}
 	for port := range portsIn(&only) {
@@ -179,7 +179,7 @@ func liveListeners(e Ending, c claims) (all []listener) {
 }
 
 // handOvers returns the hand-overs of a process that starts.
-func (g *given) handOvers(s Starting) (all []HandOver) {
+func (g *claimsGivenUp) handOvers(s Starting) (all []HandOver) {
 	var before claims
 	if s.Before != nil {
 		before = claimsOf(s.Before)
@@ -221,9 +221,9 @@ func (g *given) handOvers(s Starting) (all []HandOver) {
 	return all
 }
 
-// addMentions adds the addresses of which the new arguments or the new environment have the port.
-// That is a guess, so it concerns only addresses that are certainly given up.
-func (g *given) addMentions(s Starting, add func(HandOver)) {
+// addMentions adds the addresses whose port is in the new arguments or the new environment. That is
+// a guess, so it concerns only addresses that are certainly given up.
+func (g *claimsGivenUp) addMentions(s Starting, add func(HandOver)) {
 	ports := portsIn(s.Spec)
 	if s.Before != nil {
 		for port := range portsIn(s.Before) {
@@ -244,28 +244,28 @@ func program(i *config.Instance) string {
 	return strings.Join(append([]string{i.Launch.Command, i.Launch.Path}, i.Launch.Args...), "\x00")
 }
 
-// Twice is an address that a process which keeps running and one that starts both claim.
-type Twice struct {
+// DoubleClaim is an address that two processes claim: one that keeps running, and one that starts.
+type DoubleClaim struct {
 	Address    Address
 	Kept, Next string // instances
 }
 
-// ClaimedTwice returns the addresses that a reload cannot hand over, because a process of another
-// child keeps them. An address that is only asked by an http probe does not count.
-func ClaimedTwice(kept, starting []*config.Instance) (all []Twice) {
-	type holder struct {
+// DoubleClaims returns the addresses that a reload cannot hand over, because a process of another
+// child keeps them. An address of an http probe alone does not count.
+func DoubleClaims(kept, starting []*config.Instance) (all []DoubleClaim) {
+	type keeper struct {
 		*config.Instance
 		address Address
 		socket  bool
 	}
-	byPort := map[uint16][]holder{}
+	byPort := map[uint16][]keeper{}
 	for _, i := range kept {
 		c := claimsOf(i)
 		for _, a := range c.sockets {
-			byPort[a.port] = append(byPort[a.port], holder{i, a, true})
+			byPort[a.port] = append(byPort[a.port], keeper{i, a, true})
 		}
 		for _, a := range c.own {
-			byPort[a.port] = append(byPort[a.port], holder{i, a, false})
+			byPort[a.port] = append(byPort[a.port], keeper{i, a, false})
 		}
 	}
 	for _, i := range starting {
@@ -275,7 +275,7 @@ func ClaimedTwice(kept, starting []*config.Instance) (all []Twice) {
 			for _, h := range byPort[a.port] {
 				same := h.socket && socket && h.address == a
 				if h.Child != i.Child && !same && a.overlaps(h.address) {
-					all = append(all, Twice{a, h.Name, i.Name})
+					all = append(all, DoubleClaim{a, h.Name, i.Name})
 				}
 			}
 		}

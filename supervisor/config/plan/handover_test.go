@@ -115,7 +115,7 @@ func TestHandOvers(t *testing.T) {
 				becomes(runs("a1", "1", "ready::1"), runs("a1", "2", "ready::2")),
 				becomes(runs("a2", "2", "ready::2"), runs("a2", "3", "ready::3"))},
 			"a1<a2 [::]:2"},
-		{"a process that asked the address of another one before",
+		{"a process that probed the address of another one before",
 			[]plan.Starting{replaces(runs("web", "http:http://127.0.0.1:80/"),
 				runs("web", "-v", "http:http://127.0.0.1:80/"))},
 			[]plan.Ending{ends(a80)}, ""},
@@ -260,7 +260,7 @@ func TestAddressesOverlap(t *testing.T) {
 	}
 }
 
-func TestClaimedTwice(t *testing.T) {
+func TestDoubleClaims(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		kept, next *config.Instance
@@ -275,7 +275,7 @@ func TestClaimedTwice(t *testing.T) {
 		{"one child", runs("a1", "ready::80"), runs("a2", "ready::80"), ""},
 	} {
 		got := ""
-		for _, c := range plan.ClaimedTwice([]*config.Instance{tt.kept},
+		for _, c := range plan.DoubleClaims([]*config.Instance{tt.kept},
 			[]*config.Instance{tt.next}) {
 			got += fmt.Sprint(c.Address, " ", c.Kept, " ", c.Next)
 		}

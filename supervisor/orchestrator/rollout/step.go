@@ -49,7 +49,7 @@ type Change uint8
 
 // The changes.
 const (
-	Keep           Change = iota // the process goes on; only its policy may be new
+	Keep           Change = iota // the process is kept; only its policy may be new
 	KeepSurge                    // the surge is what the new configuration wants
 	ReplaceProcess               // the process is replaced
 )
