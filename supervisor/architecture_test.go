@@ -25,6 +25,7 @@ var layers = [][]string{
 	{"config/plan"},
 	{"config"},
 	{"process/phase", "process/proof", "process/spawn", "lifecycle"},
+	{"cause"},
 	{"fdledger", "mailbox", "limits", "program", "envfile"},
 	{"timeout", "procfs", "event", "files", "entrypoint", "exitcode", "termtext", "findings"},
 	{"sockdiag"},

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/cause"
 	"tp0/supervisor/config"
 	hclconfig "tp0/supervisor/config/hcl"
 	"tp0/supervisor/control"
@@ -156,7 +157,7 @@ func (a *app) build(p process.Options, f orchestrator.Options) (err error) {
 		return err
 	}
 	f.Processes, f.Relays, f.Sockets, f.Sink = a.loop, a.relay, a.sockets, a
-	f.Now = timeout.Boottime
+	f.Now, f.FindCause = timeout.Boottime, cause.NewFinder().Find
 	a.orchestrator = orchestrator.New(f)
 	a.log.Start(a.relay.Writer("stderr"), logSettingsOf(f.Config.Log))
 	return nil

@@ -148,7 +148,7 @@ func (o *Orchestrator) ended(inst *instance, out outcome) {
 			o.apply(inst, d.Event)
 			return
 		}
-		o.applyFailure(inst, d.Event, out.reason+inst.sinceReady(out.at))
+		o.applyFailure(inst, d.Event, out.reason+inst.sinceReady(out.at)+out.cause)
 	default:
 		o.apply(inst, lifecycle.EndedWell)
 	}
@@ -156,7 +156,8 @@ func (o *Orchestrator) ended(inst *instance, out outcome) {
 
 func (inst *instance) decideRestart(out outcome) lifecycle.Decision {
 	policy := lifecycle.RestartPolicy(inst.spec.Policy.Restart)
-	return inst.restarts.history.Decide(policy, time.Now(), out.success, out.reason, random())
+	reason := out.reason + out.cause
+	return inst.restarts.history.Decide(policy, time.Now(), out.success, reason, random())
 }
 
 // judgeOlderFailure judges a main process that failed before the stop began, while its descendants
@@ -186,6 +187,7 @@ func (o *Orchestrator) failedBeforeStop(inst *instance, reason string) {
 type lastOutputRead struct {
 	inst    *instance
 	process process.ID
+	cause   string // see outcome
 }
 
 // lastOutputTimeout bounds the wait for the last lines of a process that crashed: its output can be
@@ -195,12 +197,16 @@ const lastOutputTimeout = 200 * time.Millisecond
 // reportUnexpectedEnd reports an unexpected end once the output of the process is read. What
 // follows the end, such as a restart, waits for the report: a reader of the log learns first why
 // the process ended.
-func (o *Orchestrator) reportUnexpectedEnd(inst *instance, e event.UnexpectedEnd) {
+func (o *Orchestrator) reportUnexpectedEnd(
+	inst *instance, e event.UnexpectedEnd, x process.Exited,
+) {
 	out := inst.process.output
 	inst.exit.report = &endReport{event: e, output: out}
-	m := lastOutputRead{inst, inst.process.id}
+	m := lastOutputRead{inst: inst, process: inst.process.id}
+	end := o.endOf(inst, x)
 	o.wg.Go(func() {
 		o.awaitOutput(out, lastOutputTimeout)
+		m.cause = o.findCause(end, out)
 		o.mail.Put(m)
 	})
 }
@@ -211,6 +217,10 @@ func (o *Orchestrator) onLastOutputRead(m lastOutputRead) {
 		return
 	}
 	m.inst.exit.report = nil
+	r.event.Reason += m.cause
+	if out := m.inst.exit.outcome; out != nil {
+		out.cause = m.cause
+	}
 	o.emitUnexpectedEnd(r)
 	if r.treeEnded {
 		o.handleOutcome(m.inst)

@@ -117,7 +117,7 @@ func (o *Orchestrator) judgeExit(inst *instance, x process.Exited) *outcome {
 		inst.exit.deferred = o.deferEnd(inst, x.At, e)
 		stopped := o.shutdown.isStopSignal(stopSignal(inst.exit.code), x.At)
 		if inst.exit.deferred == nil && !stopped {
-			o.reportUnexpectedEnd(inst, e)
+			o.reportUnexpectedEnd(inst, e, x)
 		}
 	}
 	if inst.state == lifecycle.Unready {

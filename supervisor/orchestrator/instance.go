@@ -117,6 +117,7 @@ type endReport struct {
 type outcome struct {
 	success bool
 	reason  string
+	cause   string // "; killed by …"; empty: nothing is known beside the reason
 	at      time.Time
 	wanted  bool   // no stop or replacement of the instance was requested before
 	before  counts // the counts before the end

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/cause"
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
 	"tp0/supervisor/lifecycle"
@@ -70,6 +71,9 @@ type Options struct {
 	Sockets   Sockets       // nil: no child inherits a socket
 	Notify    Notifications // nil: no child notifies
 	Sink      event.Sink
+	// FindCause returns what is known about an unexpected end beside its exit status; empty:
+	// nothing. It may wait for a bounded time. nil: nothing is ever known.
+	FindCause func(cause.End) string
 	// ProcessDefaults is what all processes have in common: standard input, kill scope, and more.
 	ProcessDefaults process.Spec
 	// Now returns the time since a fixed moment, with which pauses of the supervisor are found.

@@ -113,6 +113,28 @@ func findHeldBy(
 	}
 }
 
+// SocketOwner returns the process with the lowest pid that has one of some sockets open. It
+// returns 0 if there is none whose table the supervisor may read, or ctx has ended before.
+func SocketOwner(ctx context.Context, inodes []uint64) int {
+	wanted := map[string]bool{}
+	for _, inode := range inodes {
+		wanted["socket:["+strconv.FormatUint(inode, 10)+"]"] = true
+	}
+	over := func(int) bool { return ctx.Err() != nil }
+	for _, pid := range listNumbers("/proc") {
+		if ctx.Err() != nil {
+			return 0
+		}
+		found := false
+		visit := func(_ *fdDir, _ int, _, link string) { found = found || wanted[link] }
+		dir := taskPath(pid, LiveThread(pid), "fd")
+		if _ = walkFDs(dir, over, visit); found {
+			return pid
+		}
+	}
+	return 0
+}
+
 func comm(pid int) string {
 	b, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
 	return strings.TrimSuffix(string(b), "\n")

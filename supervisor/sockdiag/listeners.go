@@ -30,6 +30,35 @@ func Listeners() ([]InetSocket, error) {
 	return all, nil
 }
 
+// Bound returns the sockets of the supervisor's network namespace that keep an address for
+// themselves: TCP sockets that listen, and UDP sockets that are not connected.
+func Bound() ([]InetSocket, error) {
+	all, err := Listeners()
+	if err != nil {
+		return nil, err
+	}
+	c, err := dial()
+	if err != nil {
+		return all, nil // there is no sock_diag, as in gVisor
+	}
+	defer c.close()
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		request := inetRequest(family, unix.IPPROTO_UDP, openStates)
+		err := c.dump(unix.SOCK_DIAG_BY_FAMILY, request, func(message []byte) {
+			if len(message) < inetMessageSize {
+				return
+			}
+			if s := parseInet(message, "udp"); s.Remote.Port() == 0 {
+				all = append(all, s)
+			}
+		})
+		if err != nil {
+			return all, nil // the kernel has no udp_diag
+		}
+	}
+	return all, nil
+}
+
 // ListenersOf returns the TCP sockets that listen in the network namespace of a process. Every user
 // may read the list (proc_pid_net(5)).
 func ListenersOf(pid int) ([]InetSocket, error) { return listenersIn(strconv.Itoa(pid)) }
