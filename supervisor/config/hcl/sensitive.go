@@ -51,16 +51,28 @@ func usesSensitive(expr hclsyntax.Expression, ctx *hcl.EvalContext) bool {
 }
 
 // withoutDetails replaces the details of diagnostics, which can quote a sensitive value.
-func withoutDetails(diags hcl.Diagnostics, ctx *hcl.EvalContext) hcl.Diagnostics {
+func withoutDetails(diags hcl.Diagnostics) hcl.Diagnostics {
 	for _, d := range diags {
-		call, _ := d.Expression.(*hclsyntax.FunctionCallExpr)
-		ofFile := call != nil && call.Name == secretFunction && len(call.Args) > 0 &&
-			!usesSensitive(call.Args[0], ctx)
-		if ofFile || d.Summary == "Unknown variable" {
-			continue // the fault of a file, or of a name
+		if d.Summary == "Unknown variable" || d.Summary == "Call to unknown function" ||
+			isFaultOfFile(d) {
+			continue // the fault of a name or of a file
 		}
 		d.Detail = "The expression cannot be evaluated. It uses a sensitive value, so the " +
 			"details are not shown."
 	}
 	return diags
+}
+
+// isFaultOfFile reports whether a diagnostic is about the file of a call of secret. HCL reports the
+// fault with the argument of the call as its expression.
+func isFaultOfFile(d *hcl.Diagnostic) bool {
+	call, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d)
+	if !ok || call.CalledFunctionName() != secretFunction {
+		return false
+	}
+	if d.Expression == nil || d.EvalContext == nil {
+		return false
+	}
+	path, diags := d.Expression.Value(d.EvalContext) // it can be the variable of a for expression
+	return !diags.HasErrors() && !path.ContainsMarked()
 }

@@ -64,17 +64,16 @@ func sameElements(a, b []string) bool {
 	return slices.Equal(a, b)
 }
 
-// TestSensitiveFaults checks that no fault shows a sensitive value: not in its text, not in its
-// source line, and not as JSON.
-func TestSensitiveFaults(t *testing.T) {
-	dir := t.TempDir()
-	file, vars := filepath.Join(dir, "secret"), filepath.Join(dir, "vars.hcl")
-	must(t, os.WriteFile(file, []byte(hunter+"\n"), 0o600))
-	ofFile := "args = [env(secret(\"" + file + "\"))]"
-	for name, c := range map[string]struct {
-		src, vars string
-		summary   string
-	}{
+type sensitiveFault struct {
+	src, vars string
+	summary   string // a part of the faults
+}
+
+// sensitiveFaults returns faulty uses of a sensitive value. The content of the file secret is
+// sensitive.
+func sensitiveFaults(secret string) map[string]sensitiveFault {
+	ofFile := "args = [env(secret(\"" + secret + "\"))]"
+	return map[string]sensitiveFault{
 		"not allowed":      {sensitiveSource("cwd = var.x"), "", "Sensitive value not"},
 		"kill_timeout":     {sensitiveSource("kill_timeout = var.x"), "", "Sensitive value not"},
 		"a list":           {sensitiveSource("args = var.x"), "", "Invalid value for args"},
@@ -87,7 +86,6 @@ func TestSensitiveFaults(t *testing.T) {
 		"an index":         {sensitiveSource("args = [{ a = 1 }[var.x]]"), "", "Invalid index"},
 		"secret":           {sensitiveSource(ofFile), "", "Invalid"},
 		"a secret path":    {sensitiveSource("args = [secret(var.x)]"), "", "Invalid function"},
-		"no such file":     {sensitiveSource("args = [secret(\"/none\")]"), "", "Invalid function"},
 		"listen":           {sensitiveSource("listen \"l\" { tcp = var.x }"), "", "Sensitive"},
 		"misspelt":         {sensitiveSource(""), "xy = \"hunter2\"\n", "Unknown variable"},
 		"syntax":           {sensitiveSource(""), "x = \"hunter2\n", "Invalid multi-line"},
@@ -98,7 +96,24 @@ func TestSensitiveFaults(t *testing.T) {
 			"Invalid value for variable"},
 		"the type": {"variable \"x\" {\n  sensitive = true\n  type = list(number)\n" +
 			"}\nchild \"a\" {\n  command = \"/bin/true\"\n}\n", "", "Invalid value for variable"},
-	} {
+		"no such file": {sensitiveSource("args = [secret(\"/none\")]"), "",
+			"open /none: no such file"},
+		"no file in a template": {sensitiveSource("env = { A = \"${secret(\"/n\")}\" }"), "",
+			"open /n: no such file"},
+		"an unknown function": {sensitiveSource("args = [uper(var.x)]"), "",
+			"Did you mean \"upper\"?"},
+		"a secret path in for": {sensitiveSource("args = [for p in [var.x] : secret(p)]"), "",
+			"It uses a sensitive value"},
+	}
+}
+
+// TestSensitiveFaults checks that no fault shows a sensitive value: not in its text, not in its
+// source line, and not as JSON.
+func TestSensitiveFaults(t *testing.T) {
+	dir := t.TempDir()
+	file, vars := filepath.Join(dir, "secret"), filepath.Join(dir, "vars.hcl")
+	must(t, os.WriteFile(file, []byte(hunter+"\n"), 0o600))
+	for name, c := range sensitiveFaults(file) {
 		opt := Options{Environ: []string{variableEnv + "x=" + hunter}}
 		if c.vars != "" {
 			must(t, os.WriteFile(vars, []byte(c.vars), 0o600))

@@ -179,7 +179,7 @@ func (d *decoder) value(
 			"The evaluation of the configuration exceeds %d steps here. Simplify the expression.",
 			int(maxWork))}
 	case diags.HasErrors() && usesSensitive(expr, ctx):
-		return cty.DynamicVal, withoutDetails(diags, ctx)
+		return cty.DynamicVal, withoutDetails(d.addHints(diags))
 	case diags.HasErrors():
 		return cty.DynamicVal, d.addHints(diags)
 	case err != nil:
