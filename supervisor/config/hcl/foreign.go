@@ -23,7 +23,7 @@ var foreignInChild = namesOf([][2]string{
 	{"autorestart restartpolicy respawn availability", "Use `restart { on = \"failure\" }`."},
 	{"startretries maxrestarts startlimitburst retries", "Use `restart { attempts = 5 }`."},
 	{"restartsec restartdelay backoffseconds backoff", "Use `restart { delay = \"200ms\" }`."},
-	{"autostart enabled enable", "Use `disabled = true`."},
+	{"autostart enabled enable", "Every child is started, except with `disabled = true`."},
 	{"priority requires wants after bindsto needs dependencies", "Use `depends_on`."},
 	{"exitcodes successexitstatus successexitcodes", "Use `success_codes`."},
 	{"stdoutlogfile standardoutput loglocation logfile stdout",

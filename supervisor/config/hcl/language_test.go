@@ -195,6 +195,14 @@ var languageFaults = []struct {
 			`1:1 No value for variable: The variable "port" has no default. Set it with ` +
 				`--var port=…, in a file for --var-file, or in the environment as ` +
 				`SUPERVISOR_VAR_port.`}},
+	{"leading zeros", "child \"z\" {\ncommand = \"/bin/true\"\n" +
+		"args = [007, 0, 00, 0.5, 10, \"08\"]\n" +
+		"env = { P = 08080, Q = \"${1 + 01.5}\" } # 09\n}", Options{}, []string{
+		`3:9 Number with a leading zero: The number 007 is decimal, so its value is 7. Write ` +
+			`"007" to keep the zero, or 7 for the number.`,
+		"3:17 Number with a leading zero: The number 00 is decimal, so its value is 0.",
+		"4:13 Number with a leading zero: The number 08080 is decimal, so its value is 8080.",
+		"4:31 Number with a leading zero: The number 01.5 is decimal, so its value is 1.5."}},
 	{"invalid default", "variable \"port\" {\ntype = number\ndefault = \"x\"\n}", Options{},
 		[]string{
 			`3:11 Invalid value for variable: The value of the variable "port" cannot be ` +

@@ -62,6 +62,9 @@ func parse(src []byte, filename string, opt Options) (*config.Config, error) {
 		return nil, newFaults(d.sources, diags)
 	}
 	c, diags := d.decode()
+	for _, s := range d.sources {
+		diags = append(diags, leadingZeros(s, diags)...)
+	}
 	if diags.HasErrors() {
 		diags = slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool {
 			return d.Severity == hcl.DiagWarning
