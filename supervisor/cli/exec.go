@@ -35,7 +35,7 @@ Exit codes:
   124  a process had to be killed
   126  the command is not executable
   127  the command was not found`,
-		Args: cobra.MinimumNArgs(1),
+		Args: checkCommand,
 		RunE: func(_ *cobra.Command, args []string) error {
 			o.Command = args
 			err := errors.Join(

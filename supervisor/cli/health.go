@@ -24,7 +24,7 @@ the timeout, whatever state the supervisor is in.
 Exit code 0: the supervisor responds and no child has failed permanently. With
 --ready also: every child is ready or completed, every oneshot child is completed,
 and no stop has begun. Exit code 1: one of these is not so.`,
-		Args: cobra.NoArgs,
+		Args: checkNoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if timeout <= 0 {
 				return fmt.Errorf("--timeout is %v: it must be above 0, such as 2s", timeout)

@@ -20,7 +20,7 @@ func (c *cli) initCommand() *cobra.Command {
 --config. An existing file is not changed.
 
 Exit codes: 0 the file is written, 1 it exists or cannot be written.`,
-		Args: cobra.NoArgs,
+		Args: checkNoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			if show || c.config == "-" {
 				_, err := fmt.Fprint(c.Stdout, firstConfig)

@@ -70,6 +70,17 @@ func TestSuggestions(t *testing.T) {
 		"run --confg x":         "unknown flag: --confg. Did you mean --config?",
 		"run -f x":              "Did you mean --config?",
 		"run --nothing-like-it": "unknown flag: --nothing-like-it\n",
+		"run x.hcl":             `there is "x.hcl". Did you mean --config x.hcl?`,
+		"validate conf/x":       "Did you mean --config conf/x?",
+		"run password=hunter2":  "run takes no arguments. Did you mean --var password=…?\n",
+		"version x":             "version takes no arguments, but there is \"x\"\n",
+		"supervisor.hcl":        "Did you mean run --config supervisor.hcl?",
+		"-c x.hcl":              "Give a command first, such as supervisor run --config",
+		"status":                "Did you mean health?",
+		"stop web":              "send SIGTERM to its process",
+		"reload":                "send SIGHUP to its process",
+		"run -d":                "The supervisor runs in the foreground",
+		"exec":                  "exec needs a command, such as supervisor exec -- server",
 		"run --log-level loud":  `"loud" is not one of trace, debug`,
 	} {
 		code, _, errs := runMain(strings.Fields(args)...)

@@ -16,7 +16,7 @@ func (c *cli) planCommand() *cobra.Command {
 --from, show the effect of a reload from that file. Nothing is started.
 
 Exit codes: 0 done, 2 the configuration has faults.`,
-		Args: cobra.NoArgs,
+		Args: checkNoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			if from != "" && mermaid {
 				return errors.New("--from and --mermaid exclude each other")

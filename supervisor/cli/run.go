@@ -28,7 +28,7 @@ Exit codes:
     2  the command line or the configuration is wrong
     3  the stop has a finding, see --findings (with --strict)
   124  a process had to be killed`,
-		Args: cobra.NoArgs,
+		Args: checkNoArguments,
 		RunE: func(*cobra.Command, []string) (err error) {
 			if o.Config, err = c.path(); err != nil {
 				return err

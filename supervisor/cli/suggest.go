@@ -15,14 +15,37 @@ var otherVerbs = map[string]string{
 	"up": runVerb, "serve": runVerb, "daemon": runVerb, "foreground": runVerb, "start": runVerb,
 	"check": "validate", "config": "validate", "verify": "validate", "lint": "validate",
 	"configtest": "validate", "ready": "health", "healthcheck": "health", "ping": "health",
+	"status": "health", "ps": "health", "list": "health", "test": "validate",
 	"format": fmtVerb, "new": "init", "graph": "plan", "show": "plan", "--": execVerb,
+}
+
+// Requests to a running supervisor are signals.
+const (
+	stopHint   = "To stop a supervisor, send SIGTERM to its process"
+	reloadHint = "To reload the configuration of a supervisor, send SIGHUP to its process"
+	outputHint = "The output of the children is on the standard output of supervisor run"
+	daemonHint = "The supervisor runs in the foreground. Start it from a service manager, or with &"
+)
+
+// verbHints are verbs of other programs that this one does not have, with what to do instead.
+var verbHints = map[string]string{
+	"stop": stopHint, "down": stopHint, "kill": stopHint, "shutdown": stopHint, "quit": stopHint,
+	"reload": reloadHint, "restart": reloadHint, "reread": reloadHint, "update": reloadHint,
+	"logs": outputHint, "tail": outputHint, "attach": outputHint,
+}
+
+// flagHints are flags of other programs that this one does not have, with what to do instead.
+var flagHints = map[string]string{
+	"d": daemonHint, "daemon": daemonHint, "daemonize": daemonHint, "detach": daemonHint,
+	"background": daemonHint, "nodaemon": daemonHint, "n": daemonHint,
 }
 
 // otherFlags are flags of other programs, with ours.
 var otherFlags = map[string]string{
 	"file": "config", "configuration": "config", "conf": "config", "f": "config", "C": "config",
 	"variable": "var", "variables": "var-file", "env-file": "var-file", "pidfile": "pid-file",
-	"loglevel": "log-level", "logformat": "log-format", "services": "only", "service": "only",
+	"V": "version", "loglevel": "log-level", "logformat": "log-format",
+	"services": "only", "service": "only",
 }
 
 // checkVerb is the check of the arguments of the root command. They are an unknown verb.
@@ -31,6 +54,12 @@ func checkVerb(root *cobra.Command, args []string) error {
 		return nil
 	}
 	given := args[0]
+	if hint := verbHints[given]; hint != "" {
+		return fmt.Errorf("unknown command %q. %s", given, hint)
+	}
+	if isConfiguration(given) {
+		return fmt.Errorf("unknown command %q. Did you mean run --config %s?", given, given)
+	}
 	meant := otherVerbs[given]
 	if meant == "" {
 		var names []string
@@ -51,6 +80,12 @@ func explainFlag(cmd *cobra.Command, err error) error {
 		return err
 	}
 	given := unknown.GetSpecifiedName()
+	if hint := flagHints[given]; hint != "" {
+		return fmt.Errorf("%w. %s", err, hint)
+	}
+	if !cmd.HasParent() && (given == "c" || given == "config") {
+		return fmt.Errorf("%w. Give a command first, such as supervisor run --config", err)
+	}
 	var names []string
 	known := map[string]bool{}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {

@@ -20,7 +20,7 @@ func (c *cli) validateCommand() *cobra.Command {
 configuration with warnings is valid.
 
 Exit codes: 0 the configuration is valid, 2 it is not.`,
-		Args: cobra.NoArgs,
+		Args: checkNoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			path, err := c.path()
 			if err != nil {

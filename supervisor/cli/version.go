@@ -11,7 +11,7 @@ func (c *cli) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Args:  checkNoArguments,
 		Run: func(*cobra.Command, []string) {
 			fmt.Fprintln(c.Stdout, c.version())
 		},
