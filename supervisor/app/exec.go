@@ -17,6 +17,7 @@ import (
 	"tp0/supervisor/orchestrator"
 	"tp0/supervisor/process"
 	"tp0/supervisor/process/spawn"
+	"tp0/supervisor/procfs"
 )
 
 // execute runs one command without a configuration file, as the only child of a configuration that
@@ -28,6 +29,7 @@ func execute(o cli.ExecOptions, s *signals, version string) int {
 		atTerminal = s.ignoring([]os.Signal{unix.SIGHUP, unix.SIGCONT}, spawn.GiveUpTerminal)
 	}
 	e := &execution{app: newApp(o.MainOnly, version), opt: o}
+	e.opt.Report = absolute(o.Report)
 	caught := s.catchAll()
 	var path string
 	var remote bool
@@ -52,6 +54,11 @@ func execute(o cli.ExecOptions, s *signals, version string) int {
 	}
 	<-caught
 	e.runActors(s, e.handleSignal)
+	if o.SignalRest {
+		for _, pid := range procfs.Descendants(os.Getpid()) {
+			_ = unix.Kill(pid, unix.SIGTERM)
+		}
+	}
 	if e.termTimer != nil {
 		e.termTimer.Stop()
 	}
@@ -77,6 +84,7 @@ func (e *execution) prepare(
 			}
 		}
 	}
+	e.app.atTerminal = atTerminal
 	e.logSink = &execFilter{e}
 	e.reportPath, e.exitCode = o.Report, e.code
 	cfg := e.config(path, remote)
@@ -93,6 +101,7 @@ func (e *execution) prepare(
 		ProcessDefaults: process.Spec{
 			Spec: spawn.Spec{
 				Session: o.Session, Terminal: atTerminal, Ignored: s.ignored, Blocked: s.blocked,
+				PidVariables: pidVariables(),
 			},
 			// Descendants are ended by the orphan cleanup of the stop.
 			Scope: o.Scope, LeaveDescendants: true, TraceFrom: e.traceFrom(),
@@ -109,7 +118,7 @@ func (e *execution) config(path string, remote bool) *config.Config {
 	level := []string{"warn", "info", "debug"}[min(o.Verbose, 2)]
 	launch := config.Launch{
 		Command: o.Command[0], Path: path, OnRemoteFS: remote,
-		Args: o.Command[1:], Env: os.Environ(),
+		Args: o.Command[1:], Env: commandEnv(os.Environ()),
 		Logs: config.Logs{Format: "inherit", Stdout: "stdout", Stderr: "stderr"},
 	}
 	if o.ReadyTCP != "" {

@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -22,6 +23,13 @@ type execFilter struct{ *execution }
 // Emit implements [event.Sink].
 func (s *execFilter) Emit(e event.Event) {
 	switch x := e.(type) {
+	case event.Spawned:
+		// The supervisor keeps no mount busy. A relative path of the report is absolute by now.
+		_ = os.Chdir("/")
+	case event.SignalNotHandled:
+		if s.app.atTerminal && s.opt.Verbose == 0 && x.Disposition == "ignored" {
+			return // an interactive shell ignores SIGTERM
+		}
 	case event.Ready:
 		s.termAfter()
 	case event.NotReady:

@@ -38,6 +38,12 @@ func catchSignals() *signals {
 	if !signal.Ignored(unix.SIGHUP) {
 		signal.Notify(s.in, unix.SIGHUP)
 	}
+	if s.ignored.Has(unix.SIGPIPE) {
+		// The runtime drops a SIGPIPE that it finds ignored and that arrives at an idle thread
+		// (sigfwdgo). Notify reads the disposition again.
+		signal.Ignore(unix.SIGPIPE)
+		spawn.RestoreSIGPIPE()
+	}
 	signal.Notify(s.sigpipe, unix.SIGPIPE)
 	return s
 }

@@ -84,7 +84,8 @@ func (o *ExecOptions) addFlags(cmd *cobra.Command, texts *execTexts) {
 	)
 	f.StringVar(
 		&texts.wait, "wait", "all",
-		"wait for `all` processes, or for main: the descendants of the command are left alone",
+		"wait for `all` processes, or for main: the descendants of the command are left alone; "+
+			"with signal they get SIGTERM, and nothing waits for them",
 	)
 	f.BoolVar(&o.Session, "setsid", false, "run the command in a session of its own")
 	f.BoolVar(
@@ -113,15 +114,34 @@ func (o *ExecOptions) setRewrite(rules []string) error {
 		if !ok || err != nil {
 			return fmt.Errorf("--rewrite %q: it must be two signals, as 15:3", rule)
 		}
+		if _, given := o.Rewrite[came]; given {
+			return fmt.Errorf("--rewrite %q: there is a rule for signal %d already", rule, came)
+		}
+		if neverForwarded(came) {
+			return fmt.Errorf("--rewrite %q: signal %d is never forwarded", rule, came)
+		}
 		var sig unix.Signal
 		if to != "0" {
 			if sig, err = config.ParseSignal(to); err != nil {
 				return fmt.Errorf("--rewrite %q: %w", rule, err)
 			}
 		}
+		if sig == came {
+			return fmt.Errorf("--rewrite %q: it changes nothing", rule)
+		}
 		o.Rewrite[came] = sig
 	}
 	return nil
+}
+
+// neverForwarded reports whether exec does not forward a signal: nobody can catch it, or the
+// supervisor, the C library (32, 33) or the Go runtime need it.
+func neverForwarded(sig unix.Signal) bool {
+	switch sig {
+	case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGURG, unix.SIGPROF, 32, 33, 34:
+		return true
+	}
+	return false
 }
 
 func (o *ExecOptions) setScope(scope string) error {
@@ -134,9 +154,14 @@ func (o *ExecOptions) setScope(scope string) error {
 }
 
 func (o *ExecOptions) setWait(wait string) error {
-	o.MainOnly = wait == "main"
-	if !o.MainOnly && wait != "all" {
-		return fmt.Errorf("--wait %q: it must be all or main", wait)
+	switch wait {
+	case "all":
+	case "main":
+		o.MainOnly = true
+	case "signal":
+		o.MainOnly, o.SignalRest = true, true
+	default:
+		return fmt.Errorf("--wait %q: it must be all, main or signal", wait)
 	}
 	return nil
 }

@@ -38,7 +38,8 @@ type ExecOptions struct {
 	Scope       lifecycle.Scope
 	ParentDeath unix.Signal // to the supervisor when its parent dies; 0: none
 	Success     []int       // exit codes of the command that count as 0
-	MainOnly    bool        // the descendants of the command are left alone
+	MainOnly    bool        // nothing waits for the descendants of the command
+	SignalRest  bool        // with MainOnly: they get SIGTERM
 	Session     bool
 	Strict      bool
 	Findings    findings.Policy

@@ -46,7 +46,7 @@ func (o *Orchestrator) processSpec(inst *instance) (process.Spec, error) {
 		}
 	}
 	if l.Ready != nil && l.Ready.Watchdog > 0 {
-		s.PidVariables = []string{"WATCHDOG_PID"}
+		s.PidVariables = append(slices.Clip(s.PidVariables), "WATCHDOG_PID")
 	}
 	lines := output.Spec{
 		Instance: inst.spec.Name, Child: inst.spec.Child,

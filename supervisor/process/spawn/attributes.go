@@ -87,6 +87,15 @@ func (a *Attributes) setNoNewPrivs() error {
 	return stepError(err, "set no_new_privs")
 }
 
+// RestoreSIGPIPE gives SIGPIPE its default disposition. The Go runtime must not handle the signal,
+// see [signal.Ignore].
+func RestoreSIGPIPE() {
+	action := struct{ handler, flags, restorer, mask uint64 }{}
+	const size = 8 // bytes of the kernel's sigset_t
+	_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGPIPE),
+		uintptr(unsafe.Pointer(&action)), 0, size, 0, 0)
+}
+
 // setSignals sets the dispositions and the mask with raw system calls, because Go's runtime keeps
 // handlers for some signals and never blocks others. execve(2) resets handlers and keeps ignored
 // signals ignored (signal(7)).

@@ -15,7 +15,10 @@ import (
 
 // HasTerminal reports whether standard input is the controlling terminal. Any goroutine may call
 // it.
-func HasTerminal() bool { return foreground() > 0 }
+func HasTerminal() bool {
+	_, err := foreground()
+	return err == nil
+}
 
 // GiveUpTerminal detaches the supervisor from its controlling terminal, so that another session can
 // use it. It returns false if that failed: only a session leader can do it. The kernel then sends
@@ -31,17 +34,33 @@ func GiveUpTerminal() bool {
 // group is the foreground group now. Call it on a locked thread, because it changes the signal mask
 // temporarily.
 func GiveForeground(group int) {
-	if foreground() == unix.Getpgrp() {
+	if inForeground() {
 		setForeground(group)
 	}
+}
+
+// inForeground reports whether the supervisor's group is the foreground group. In a pid namespace
+// whose first process was started from outside, as by unshare(1) and nsenter(1), both groups can be
+// outside: the kernel reports 0 for them. There only a read can tell: in the background it fails if
+// SIGTTIN is blocked (tty_ioctl(4)). The read of no bytes changes nothing.
+func inForeground() bool {
+	group, err := foreground()
+	switch {
+	case err != nil:
+		return false
+	case group != 0 || unix.Getpgrp() != 0:
+		return group == unix.Getpgrp()
+	}
+	blocking(unix.SIGTTIN, func() { _, err = unix.Read(0, nil) })
+	return err == nil
 }
 
 // TakeForeground makes the supervisor's group the foreground group again, if the foreground group
 // is group or has no members any more. A shell that took the terminal keeps it. Call it on a locked
 // thread, as GiveForeground.
 func TakeForeground(group int) {
-	now := foreground()
-	if now == group || now > 0 && errors.Is(unix.Kill(-now, 0), unix.ESRCH) {
+	now, err := foreground()
+	if err == nil && now == group || now > 0 && errors.Is(unix.Kill(-now, 0), unix.ESRCH) {
 		setForeground(unix.Getpgrp())
 	}
 }
@@ -77,25 +96,24 @@ func GroupOrphaned() bool {
 	return true
 }
 
-// foreground returns the foreground group of the terminal at standard input. It returns 0 if
-// standard input is not the controlling terminal.
-func foreground() int {
-	group, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
-	if err != nil {
-		return 0
-	}
-	return group
-}
+// foreground returns the foreground group of the terminal at standard input; 0 is a group of
+// another pid namespace. It fails if standard input is not the controlling terminal.
+func foreground() (group int, err error) { return unix.IoctlGetInt(0, unix.TIOCGPGRP) }
 
 // setForeground makes a group the foreground group. If the supervisor's group is in the background,
 // the kernel sends it SIGTTOU unless this thread blocks the signal (tcsetpgrp(3)).
 func setForeground(group int) {
+	blocking(unix.SIGTTOU, func() { _ = unix.IoctlSetPointerInt(0, unix.TIOCSPGRP, group) })
+}
+
+// blocking calls do while this thread blocks a signal.
+func blocking(sig unix.Signal, do func()) {
 	old := unix.Sigset_t{}
 	block := unix.Sigset_t{}
-	block.Val[0] = 1 << (unix.SIGTTOU - 1)
+	block.Val[0] = 1 << (sig - 1)
 	if unix.PthreadSigmask(unix.SIG_BLOCK, &block, &old) != nil {
 		return
 	}
-	_ = unix.IoctlSetPointerInt(0, unix.TIOCSPGRP, group)
+	do()
 	_ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
 }
