@@ -19,7 +19,7 @@ signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 `
 
 // TestAnnouncedStop checks that a process that sends STOPPING=1 and hangs is stopped after its
-// kill_timeout, and restarted by its policy. One that sends READY=1 again goes on.
+// kill_timeout, and restarted by its policy. A process that sends READY=1 again is not stopped.
 func TestAnnouncedStop(t *testing.T) {
 	s := start(t, python(t, "hangs", notifier+`
 notify("READY=1")

@@ -225,7 +225,7 @@ func commandWords(command string) []string {
 	return words
 }
 
-// reader has the directory of somebody who follows a page. Its commands see the files that
+// reader has the directory of a person who follows a page. Its commands see the files that
 // the commands before them made.
 type reader struct {
 	t    *testing.T

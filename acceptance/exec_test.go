@@ -143,7 +143,7 @@ func TestExecCodesOfSignals(t *testing.T) {
 		switch sig {
 		case unix.SIGCHLD, unix.SIGURG, unix.SIGWINCH, unix.SIGCONT, unix.SIGSTOP, unix.SIGTSTP,
 			unix.SIGTTIN, unix.SIGTTOU, 32, 33:
-			continue // those end nobody; two are the C library's
+			continue // those end no process; two are the C library's
 		}
 		s := prepareExec(t, "--", "/bin/sh", "-c", fmt.Sprintf("ulimit -c 0; kill -%d $$", sig))
 		if out, _ := s.cmd.CombinedOutput(); s.cmd.ProcessState.ExitCode() != 128+int(sig) {
@@ -656,7 +656,7 @@ func TestExecStrictSeesFastExit(t *testing.T) {
 func TestExecEarlySignals(t *testing.T) {
 	for range 20 {
 		s := startExec(t, "--strict", "--", "fixture", "signals", "cmd")
-		s.signal(unix.SIGWINCH) // caught by now or not yet: it ends nobody
+		s.signal(unix.SIGWINCH) // caught by now or not yet: it ends no process
 		s.awaitPID("cmd")
 		s.signal(unix.SIGTERM)
 		s.expectExit(0)

@@ -220,7 +220,7 @@ func TestHoldDuration(t *testing.T) {
 	}
 	t.Run("older than a second", func(t *testing.T) {
 		s := start(t, fmt.Sprintf(sleeps, "kill_hold = \"30s\"\nkill_timeout = \"8s\""))
-		s.awaitEntry("stop signal not handled") // which is told a second after the start
+		s.awaitEntry("stop signal not handled") // which is logged a second after the start
 		s.signal(unix.SIGTERM)
 		s.expectStop(0, "graceful")
 		if held := s.signalDelay("c"); held > 2*time.Second {

@@ -100,7 +100,7 @@ func TestPathOfOwnSocket(t *testing.T) {
 func TestLogFileRenamed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "web.log")
 	s := start(t, fmt.Sprintf("child \"web\" {\n count = 2\n command = \"sh\"\n args = [\"-c\", "+
-		"\"trap 'echo told' USR2; echo up; while :; do sleep 0.05; done\"]\n"+
+		"\"trap 'echo trapped' USR2; echo up; while :; do sleep 0.05; done\"]\n"+
 		"logs { stdout = %q }\n}\n", file))
 	s.awaitEntry("all children ready")
 	awaitFile(t, file, "[web1] up", "[web2] up")
@@ -114,7 +114,7 @@ func TestLogFileRenamed(t *testing.T) {
 	if err := unix.Kill(first.int("pid"), unix.SIGUSR2); err != nil {
 		t.Fatal(err)
 	}
-	awaitFile(t, file, "[web1] told")
+	awaitFile(t, file, "[web1] trapped")
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
@@ -171,19 +171,14 @@ func TestStreamsAreOpenedByPath(t *testing.T) {
 }
 
 // TestEveryLostLineIsCounted closes the reader of standard output after some lines, or stops it.
-// All other lines are told as lost: also those that are in the pipe when its reader goes, and those
-// that still wait at the end.
+// All other lines are reported as lost: also those in the pipe when its reader ends, and those that
+// still wait at the end.
 func TestEveryLostLineIsCounted(t *testing.T) {
 	for _, closes := range []bool{true, false} {
 		const count = 300_000
 		s := prepare(t, fmt.Sprintf("child \"a\" {\n command = \"seq\"\n args = [\"%d\"]\n"+
 			"logs { format = \"raw\" }\n}\n", count))
-		r, w, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		s.cmd.Stdout = w
+		r := s.pipeOutput()
 		s.launch()
 		in := bufio.NewReaderSize(r, 16) // it takes few lines more than it returns
 		read := 0
@@ -210,7 +205,7 @@ func TestEveryLostLineIsCounted(t *testing.T) {
 			}
 		}
 		if got := e.int("lines_dropped"); got+read != count || got != sum {
-			t.Errorf("closed %t: %d lines were read, %d are told as lost, %d in the last line",
+			t.Errorf("closed %t: %d lines were read, %d are reported as lost, %d in the last line",
 				closes, read, sum, got)
 		}
 	}

@@ -22,11 +22,7 @@ const flood = "child \"flood\" {\n  command = \"/bin/sh\"\n" +
 // does. The children continue, and the log reports the dropped lines.
 func TestOutputReaderCloses(t *testing.T) {
 	s := prepare(t, flood+fixture("good", "sleep", ""))
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.cmd.Stdout = w
+	r := s.pipeOutput()
 	s.launch()
 	if _, err := bufio.NewReader(r).ReadString('\n'); err != nil {
 		t.Fatal(err)
@@ -41,12 +37,7 @@ func TestOutputReaderCloses(t *testing.T) {
 // neither the children nor the stop.
 func TestOutputReaderStalls(t *testing.T) {
 	s := prepare(t, `shutdown { deadline = "3s" }`+"\n"+flood)
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	s.cmd.Stdout = w
+	s.pipeOutput() // is not read
 	s.launch()
 	s.awaitEntry("lines dropped", "dest", "stdout", "reason", "stalled")
 	s.signal(unix.SIGTERM)

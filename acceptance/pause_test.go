@@ -155,7 +155,7 @@ func TestPauseOfChild(t *testing.T) {
 	s.exitCode()
 }
 
-// TestDockerPause checks that a container that was paused goes on with its processes.
+// TestDockerPause checks that a container continues with its processes after a pause.
 func TestDockerPause(t *testing.T) {
 	image := quickImage(t)
 	c := runContainer(t, image, fixture("a", "work 0 0", watched)+

@@ -76,7 +76,7 @@ func (s *supervisor) expectRunning(hcl string, want []string) {
 	s.awaitEntryFrom(log, "config reloaded")
 	slices.Sort(want)
 	var got []string
-	for range 1000 { // one reload more can be told of before the last one is
+	for range 1000 { // one more reload can be logged before the last one
 		if got = s.runningInstances(); slices.Equal(got, want) {
 			return
 		}

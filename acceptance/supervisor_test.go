@@ -220,6 +220,17 @@ func (s *supervisor) launch() {
 	})
 }
 
+// pipeOutput makes standard output a pipe, and returns its read end.
+func (s *supervisor) pipeOutput() *os.File {
+	r, w, err := os.Pipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { r.Close() })
+	s.cmd.Stdout = w
+	return r
+}
+
 // readInto returns a pipe to write to. Its lines are read into l.
 func (s *supervisor) readInto(l *lines) *os.File {
 	r, w, err := os.Pipe()

@@ -50,7 +50,7 @@ func atTerminal(t *testing.T, args ...string) *terminal {
 	s.log.done = true
 	done := make(chan struct{})
 	go func() {
-		s.output.read(master) // until nobody has the terminal open
+		s.output.read(master) // until no process has the terminal open
 		close(done)
 	}()
 	t.Cleanup(func() { master.Close() })

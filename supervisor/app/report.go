@@ -62,7 +62,7 @@ func (a *app) openReport() *report.File {
 	return file
 }
 
-// reportTimeout limits the write of the report: its file can be a pipe that nobody reads.
+// reportTimeout limits the write of the report: its file can be a pipe without a reader.
 const reportTimeout = time.Second
 
 // writeReport writes the report and closes its file. A nil file is no report. openFDs is as for

@@ -204,8 +204,8 @@ func (a *app) handleSignal(sig unix.Signal) {
 		a.relay.Reopen()
 		a.orchestrator.Reload()
 	case unix.SIGTSTP:
-		a.Emit(event.SignalReceived{Signal: "SIGTSTP", Meaning: "ignored: nobody would read the " +
-			"output of the children while the supervisor is stopped. Press Ctrl-C to stop them"})
+		a.Emit(event.SignalReceived{Signal: "SIGTSTP", Meaning: "ignored: the output of the " +
+			"children is not read while the supervisor is stopped. Press Ctrl-C to stop them"})
 	case unix.SIGUSR1:
 		a.Emit(event.SignalReceived{
 			Signal: "SIGUSR1", Meaning: "reopen the log files, and log the open descriptors",

@@ -19,7 +19,7 @@ func (c *cli) healthCommand() *cobra.Command {
 		Use:   "health",
 		Short: "Check the supervisor that runs a configuration",
 		Long: `Check the supervisor that runs a configuration. The result is the exit code, within
-the timeout, whatever state the supervisor is in.
+the timeout, in every state of the supervisor.
 
 Exit code 0: the supervisor responds and no child has failed permanently. With
 --ready also: every child is ready or completed, every oneshot child is completed,

@@ -136,7 +136,7 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// TestFloodWithoutMessages checks that the messages that nobody takes are limited.
+// TestFloodWithoutMessages checks that the messages that are not taken are limited.
 func TestFloodWithoutMessages(t *testing.T) {
 	r := newReceiver(t, place(t))
 	s := r.socket(os.Geteuid())

@@ -119,19 +119,25 @@ func TestCheckThatHangs(t *testing.T) {
 	})
 }
 
-func TestNotifyReady(t *testing.T) {
-	cfg := configs(
+// notifyingPair returns a child that notifies and its dependent. up are the steps until the child has a
+// process, ready those until both are ready.
+func notifyingPair() (cfg []*config.Config, up, ready []step) {
+	cfg = configs(
 		newConfig(child("a", readyBy(config.Ready{Notify: true})), child("b", after("a"))),
 	)
-	up := []step{{"", "spawn a"}, {"spawned a", ""}}
-	ready := append(up[:2:2],
+	up = []step{{"", "spawn a"}, {"spawned a", ""}}
+	ready = concat(up,
 		step{"notify a READY=1", "a ready, spawn b"}, step{"spawned b", "b ready"})
-	with := func(first []step, more ...step) []step {
-		return slices.Concat(first, more)
-	}
+	return cfg, up, ready
+}
+
+func concat(first []step, more ...step) []step { return slices.Concat(first, more) }
+
+func TestNotifyReady(t *testing.T) {
+	cfg, up, ready := notifyingPair()
 	runScripts(t, []script{
 		{"ready", cfg, ready},
-		{"a rejected message", cfg, with(up,
+		{"a rejected message", cfg, concat(up,
 			step{"notify-rejected a foreign", "warning: a: foreign"},
 			step{"notify-rejected a foreign", ""}, // reported once a second
 			step{"wait 1s", "a not ready, SIGTERM a"})},
@@ -144,37 +150,29 @@ func TestNotifyReady(t *testing.T) {
 			{"", "spawn a"},
 			{"spawn-failed a", "a not spawned, a restart 1"},
 		}},
-		{"a message that nobody has read when the process ends", cfg, with(up,
+		{"a message that is not read when the process ends", cfg, concat(up,
 			step{"notify-queued a READY=1", ""},
 			step{"exit a 1", "a ready, spawn b, a restart 1"})},
 	})
 }
 
 func TestNotifyExtendTimeout(t *testing.T) {
-	cfg := configs(
-		newConfig(child("a", readyBy(config.Ready{Notify: true})), child("b", after("a"))),
-	)
-	up := []step{{"", "spawn a"}, {"spawned a", ""}}
-	ready := append(up[:2:2],
-		step{"notify a READY=1", "a ready, spawn b"}, step{"spawned b", "b ready"})
-	with := func(first []step, more ...step) []step {
-		return slices.Concat(first, more)
-	}
+	cfg, up, ready := notifyingPair()
 	runScripts(t, []script{
-		{"EXTEND_TIMEOUT_USEC during the start", cfg, with(up,
+		{"EXTEND_TIMEOUT_USEC during the start", cfg, concat(up,
 			step{"wait 900ms", ""},
 			step{"notify a EXTEND_TIMEOUT_USEC=500000", ""},
 			step{"wait 499ms", ""},
 			step{"notify a EXTEND_TIMEOUT_USEC=500", ""}, // less time than is left changes nothing
 			step{"wait 1ms", "a not ready, SIGTERM a"})},
-		{"EXTEND_TIMEOUT_USEC during a stop", cfg, with(ready,
+		{"EXTEND_TIMEOUT_USEC during a stop", cfg, concat(ready,
 			step{"TERM", "SIGTERM b"},
 			step{"exit b", "SIGTERM a"},
 			step{"notify a EXTEND_TIMEOUT_USEC=5000000", ""},
 			step{"wait 4999ms", ""},
 			step{"wait 1ms", "SIGKILL a"},
 			step{"exit a", "cleanup"})},
-		{"EXTEND_TIMEOUT_USEC does not extend the deadline", cfg, with(ready,
+		{"EXTEND_TIMEOUT_USEC does not extend the deadline", cfg, concat(ready,
 			step{"TERM", "SIGTERM b"},
 			step{"exit b", "SIGTERM a"},
 			step{"notify a EXTEND_TIMEOUT_USEC=3600000000", ""},
@@ -185,17 +183,9 @@ func TestNotifyExtendTimeout(t *testing.T) {
 }
 
 func TestNotifyOthers(t *testing.T) {
-	cfg := configs(
-		newConfig(child("a", readyBy(config.Ready{Notify: true})), child("b", after("a"))),
-	)
-	up := []step{{"", "spawn a"}, {"spawned a", ""}}
-	ready := append(up[:2:2],
-		step{"notify a READY=1", "a ready, spawn b"}, step{"spawned b", "b ready"})
-	with := func(first []step, more ...step) []step {
-		return slices.Concat(first, more)
-	}
+	cfg, _, ready := notifyingPair()
 	runScripts(t, []script{
-		{"other notifications", cfg, with(ready,
+		{"other notifications", cfg, concat(ready,
 			step{"notify a STATUS=one", "a status one"},
 			step{"notify a RELOADING=1", "a reloading"},
 			step{"notify a READY=1", "a reloaded"},

@@ -175,7 +175,7 @@ func TestFailureBeforeTheStopCounts(t *testing.T) {
 }
 
 // TestReplacedProcessDoesNotFail checks that a process that a reload stops does not count as failed
-// if a shutdown begins while its descendants end, whatever its exit code is.
+// if a shutdown begins while its descendants end, with every exit code.
 func TestReplacedProcessDoesNotFail(t *testing.T) {
 	runScript(t, configs(newConfig(child("a", never)), newConfig(child("a", never, args("2")))),
 		[]step{

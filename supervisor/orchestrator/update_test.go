@@ -170,46 +170,37 @@ func TestUpdateWithoutSlot(t *testing.T) {
 }
 
 func TestUpdateAfterOneshot(t *testing.T) {
-	runScripts(t, []script{
-		{"an instance is stopped once its oneshot has completed", configs(
+	runScripts(t, beginWith([]step{
+		{"spawned m", "spawn m"},
+		{"exit m", "m completed, spawn a"},
+		{"spawned a", "a ready"},
+		{"reload 1", "spawn m+"},
+		{"spawned m", ""},
+	},
+		script{"an instance is stopped once its oneshot has completed", configs(
 			newConfig(child("m", oneshot), child("a", after("m:completed"))),
 			newConfig(
 				child("m", oneshot, args("+")), child("a", after("m:completed"), args("+")),
 			)), []step{
-			{"spawned m", "spawn m"},
-			{"exit m", "m completed, spawn a"},
-			{"spawned a", "a ready"},
-			{"reload 1", "spawn m+"},
-			{"spawned m", ""},
 			{"exit m", "m completed, SIGTERM a"},
 			{"exit a", "spawn a+"},
 			{"spawned a", "a ready, reloaded +[] -[] ~[m a] =[]"},
 		}},
-		{"a failed oneshot halts its dependents", configs(
+		script{"a failed oneshot halts its dependents", configs(
 			newConfig(child("m", oneshot, ignored, never), child("a", after("m:completed"))),
 			newConfig(
 				child("m", oneshot, ignored, never, args("+")),
 				child("a", after("m:completed"), args("+")),
 			)), []step{
-			{"spawned m", "spawn m"},
-			{"exit m", "m completed, spawn a"},
-			{"spawned a", "a ready"},
-			{"reload 1", "spawn m+"},
-			{"spawned m", ""},
 			{"exit m 1", halted("m", "exited with code 1") + ", m failed, " +
 				"halted a: it needs m, which has failed"},
 			{"health", "the reload of a is halted: it needs m, which has failed"},
 		}},
-		{"a oneshot that is restarted halts nothing", configs(
+		script{"a oneshot that is restarted halts nothing", configs(
 			newConfig(child("m", oneshot), child("a", after("m:completed"))),
 			newConfig(
 				child("m", oneshot, args("+")), child("a", after("m:completed"), args("+")),
 			)), []step{
-			{"spawned m", "spawn m"},
-			{"exit m", "m completed, spawn a"},
-			{"spawned a", "a ready"},
-			{"reload 1", "spawn m+"},
-			{"spawned m", ""},
 			{"exit m 1", "m restart 1"},
 			{"wait 1s", "spawn m+"},
 			{"spawned m", ""},
@@ -217,7 +208,7 @@ func TestUpdateAfterOneshot(t *testing.T) {
 			{"exit a", "spawn a+"},
 			{"spawned a", "a ready, reloaded +[] -[] ~[m a] =[]"},
 		}},
-	})
+	))
 }
 
 func TestUpdateOfDependents(t *testing.T) {

@@ -476,7 +476,7 @@ func (s *sink) fail(work []*batch, err error) {
 	s.reportLoss(l)
 }
 
-// unreadLoss returns the lines and bytes that the destination accepted and nobody will read. The
+// unreadLoss returns the lines and bytes that the destination accepted and no reader will take. The
 // end of a line that is there in part is still to be written, and is counted then.
 func (s *sink) unreadLoss() (lines, size uint64) {
 	d, ok := s.to.(*descriptor)

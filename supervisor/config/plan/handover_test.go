@@ -77,6 +77,22 @@ func handOvers(starting []plan.Starting, ending []plan.Ending) string {
 	return strings.Join(all, ", ")
 }
 
+type handOverCase struct {
+	name     string
+	starting []plan.Starting
+	ending   []plan.Ending
+	want     string
+}
+
+func checkHandOvers(t *testing.T, cases []handOverCase) {
+	t.Helper()
+	for _, c := range cases {
+		if got := handOvers(c.starting, c.ending); got != c.want {
+			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)
+		}
+	}
+}
+
 const (
 	sameCommand = "both run the same command with the same arguments"
 	inUse       = " is in use, and the arguments or the environment have it"
@@ -85,12 +101,7 @@ const (
 func TestHandOvers(t *testing.T) {
 	a80, a81 := runs("a", "80", "ready:127.0.0.1:80"), runs("a", "81", "ready:127.0.0.1:81")
 	b80, b81 := runs("b", "80", "ready:127.0.0.1:80"), runs("b", "81", "ready:127.0.0.1:81")
-	for _, tt := range []struct {
-		name     string
-		starting []plan.Starting
-		ending   []plan.Ending
-		want     string
-	}{
+	checkHandOvers(t, []handOverCase{
 		{"nothing ends", []plan.Starting{starts(a80)}, nil, ""},
 		{"a renamed child", []plan.Starting{starts(b80)}, []plan.Ending{ends(a80)},
 			"b<a 127.0.0.1:80"},
@@ -121,21 +132,12 @@ func TestHandOvers(t *testing.T) {
 			[]plan.Ending{ends(a80)}, ""},
 		{"an http probe", []plan.Starting{starts(runs("web", "http:http://localhost/ready"))},
 			[]plan.Ending{ends(a80)}, "web<a 127.0.0.1:80"},
-	} {
-		if got := handOvers(tt.starting, tt.ending); got != tt.want {
-			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, tt.want)
-		}
-	}
+	})
 }
 
 // TestHandOverOfListeners has processes whose addresses the configuration does not tell.
 func TestHandOverOfListeners(t *testing.T) {
-	for _, tt := range []struct {
-		name     string
-		starting []plan.Starting
-		ending   []plan.Ending
-		want     string
-	}{
+	checkHandOvers(t, []handOverCase{
 		{"a renamed child without an address", []plan.Starting{starts(runs("b", "x"))},
 			[]plan.Ending{ends(runs("a", "x"))}, "b<a " + sameCommand},
 		{"the same command with other arguments", []plan.Starting{starts(runs("b", "y"))},
@@ -176,21 +178,12 @@ func TestHandOverOfListeners(t *testing.T) {
 			[]plan.Ending{becomes(runs("a", "x"), runs("a", "y"), "0.0.0.0:80")}, ""},
 		{"a replaced process that keeps the port", []plan.Starting{starts(runs("b", "ready::80"))},
 			[]plan.Ending{becomes(runs("a", "80", "x"), runs("a", "80", "y"), "0.0.0.0:80")}, ""},
-	} {
-		if got := handOvers(tt.starting, tt.ending); got != tt.want {
-			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, tt.want)
-		}
-	}
+	})
 }
 
 // TestHandOverOfSockets has sockets of listen blocks, which the supervisor holds.
 func TestHandOverOfSockets(t *testing.T) {
-	for _, tt := range []struct {
-		name     string
-		starting []plan.Starting
-		ending   []plan.Ending
-		want     string
-	}{
+	checkHandOvers(t, []handOverCase{
 		{"the same socket of another child", []plan.Starting{starts(runs("b", "listen::80"))},
 			[]plan.Ending{ends(runs("a", "listen::80"), "[::]:80")}, ""},
 		{"a probe of the own socket",
@@ -213,11 +206,7 @@ func TestHandOverOfSockets(t *testing.T) {
 		{"unix sockets", []plan.Starting{starts(runs("b", "listen:/run/x.sock"))},
 			[]plan.Ending{ends(runs("a", "x"), "/run/x.sock"), ends(runs("c", "y"), "/run/y.sock")},
 			"b<a /run/x.sock deferred"},
-	} {
-		if got := handOvers(tt.starting, tt.ending); got != tt.want {
-			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, tt.want)
-		}
-	}
+	})
 }
 
 // TestAddressesOverlap compares pairs of addresses as bind(2) does.
