@@ -60,8 +60,8 @@ func notifiers(more string) string {
 	return hcl.String()
 }
 
-// TestNotifyByShortProcesses checks that messages count if their sender ends at once, is adopted, or is
-// the main process itself, with every user.
+// TestNotifyByShortProcesses checks that messages count if their sender ends at once, is adopted,
+// or is the main process itself, with every user.
 func TestNotifyByShortProcesses(t *testing.T) {
 	for name, run := range map[string]func(t *testing.T) *supervisor{
 		"own user": func(t *testing.T) *supervisor { return start(t, notifiers("")) },

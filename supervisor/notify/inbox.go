@@ -32,7 +32,7 @@ type Inbox struct {
 	fd       int
 	file     *os.File
 	raw      syscall.RawConn
-	taken    chan struct{} // Messages made room
+	taken    chan struct{} // Messages has taken entries
 	quit     chan struct{} // Close was called
 
 	reading sync.Mutex // from the receive of a datagram until its message is in entries

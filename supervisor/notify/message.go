@@ -91,7 +91,7 @@ func microseconds(n uint64, most time.Duration) time.Duration {
 	return time.Duration(min(n, uint64(most/time.Microsecond))) * time.Microsecond
 }
 
-// watchdogInterval returns the interval that WATCHDOG_USEC asks for. As with systemd, 0 and the
+// watchdogInterval returns the interval of a WATCHDOG_USEC message. As with systemd, 0 and the
 // largest number disable the watchdog.
 func watchdogInterval(n uint64) time.Duration {
 	if n == 0 || n == math.MaxUint64 {

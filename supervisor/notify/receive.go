@@ -27,7 +27,7 @@ type rawMessage struct {
 	err       error      // EAGAIN: none is queued
 }
 
-// buffer has room for one datagram.
+// buffer holds one datagram.
 type buffer struct {
 	content [maxDatagram]byte
 	control [64]byte // for the credentials, 32 bytes
@@ -36,8 +36,8 @@ type buffer struct {
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
 // receive receives a datagram without waiting for one. The descriptors that come with it are not
-// received: without room in the control buffer the kernel releases them, so none of them ever has a
-// number here. For the sender of BARRIER=1, which waits until its descriptor is closed, that is
+// received: without space in the control buffer the kernel releases them, so none of them ever has
+// a number here. For the sender of BARRIER=1, which waits until its descriptor is closed, that is
 // the confirmation. The release can block: see interruptible.
 func receive(fd int, b *buffer, credentials bool) (d rawMessage) {
 	var control []byte

@@ -25,7 +25,7 @@ type Receiver struct {
 	wg       sync.WaitGroup
 
 	mu        sync.Mutex
-	looked    bool       // for a directory
+	searched  bool       // for a directory
 	directory *directory // nil: the names of the sockets are abstract
 	open      map[*Inbox]bool
 }
@@ -76,7 +76,7 @@ func (r *Receiver) Open(p Process) (*Inbox, error) {
 
 // findDirectory opens the directory, once. The caller holds r.mu.
 func (r *Receiver) findDirectory() error {
-	if r.looked {
+	if r.searched {
 		return nil
 	}
 	d, err := openDirectory(r.places, r.ledger)
@@ -86,7 +86,7 @@ func (r *Receiver) findDirectory() error {
 	if err != nil {
 		r.warn(err)
 	}
-	r.directory, r.looked = d, true
+	r.directory, r.searched = d, true
 	return nil
 }
 

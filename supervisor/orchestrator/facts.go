@@ -168,7 +168,7 @@ func (o *Orchestrator) onSignalled(x process.Signalled) {
 func (o *Orchestrator) onMainChanged(x process.MainChanged) {
 	inst := o.processes.byID[x.Process]
 	inst.process.pid, inst.process.successor, inst.exit.waiting = x.Pid, 0, nil
-	o.handleNotifications(inst, NotifySocket.Messages) // tells the socket of the pid
+	o.handleNotifications(inst, NotifySocket.Messages) // passes the new pid to the socket
 	o.opt.Sink.Emit(event.MainChanged{
 		Child: inst.spec.Name, Pid: x.Pid, From: x.From, Exit: x.Exit,
 	})

@@ -162,8 +162,8 @@ func TestHandOverHalted(t *testing.T) {
 	})
 }
 
-// TestHandOverChangesItsMind has reloads and failures in the middle of a hand-over.
-func TestHandOverChangesItsMind(t *testing.T) {
+// TestHandOverInterrupted has reloads and failures in the middle of a hand-over.
+func TestHandOverInterrupted(t *testing.T) {
 	a, b := newConfig(child("a", at("1"))), newConfig(child("b", at("1")))
 	bad := child("bad", readyAt("127.0.0.1:9"), never, ignored)
 	runScripts(t, []script{

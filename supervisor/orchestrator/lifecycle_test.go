@@ -582,9 +582,9 @@ func TestReloadOrder(t *testing.T) {
 	}...))
 }
 
-// TestStopGoesOnAfterKill checks that a dependency is stopped even if SIGKILL does not end its
+// TestStopContinuesAfterKill checks that a dependency is stopped even if SIGKILL does not end its
 // dependent.
-func TestStopGoesOnAfterKill(t *testing.T) {
+func TestStopContinuesAfterKill(t *testing.T) {
 	runScripts(t, []script{
 		{"a stop", configs(
 			newConfig(child("a", after("b")), child("b", after("c")), child("c")),

@@ -11,8 +11,8 @@ import (
 	"tp0/supervisor/lifecycle"
 )
 
-// TestPause checks that a pause of the supervisor is no fault of a child, and that a child that
-// hangs is found nevertheless.
+// TestPause checks that a pause of the supervisor does not count against a child, and that a child
+// that hangs is still found.
 func TestPause(t *testing.T) {
 	byNotify := config.Ready{Notify: true, Watchdog: 10 * time.Second}
 	notifies := configs(newConfig(child("a", readyBy(byNotify))))

@@ -119,8 +119,8 @@ func TestCheckThatHangs(t *testing.T) {
 	})
 }
 
-// notifyingPair returns a child that notifies and its dependent. up are the steps until the child has a
-// process, ready those until both are ready.
+// notifyingPair returns a child that notifies and its dependent. up are the steps until the child
+// has a process, ready those until both are ready.
 func notifyingPair() (cfg []*config.Config, up, ready []step) {
 	cfg = configs(
 		newConfig(child("a", readyBy(config.Ready{Notify: true})), child("b", after("a"))),

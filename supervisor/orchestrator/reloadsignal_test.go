@@ -131,7 +131,7 @@ func TestReloadSignalDuringReplacement(t *testing.T) {
 }
 
 // TestReloadSignalNotHandled checks that a process that would end by its reload_signal is named,
-// and that one that has just become ready gets a second chance.
+// and that the signal is tried again for one that has just become ready.
 func TestReloadSignalNotHandled(t *testing.T) {
 	cfg := configs(newConfig(child("a", byHUP, notifying)))
 	kept := "reloaded +[] -[] ~[] =[a]"

@@ -36,7 +36,7 @@ func (c command) number(i int) int {
 	return n
 }
 
-// do does a step. It returns an answer if the step asks for one: health and end.
+// do does a step. It returns the answer of the steps health and end.
 func (h *harness) do(text string) (answer string) {
 	c := command{text, strings.Fields(text)}
 	switch c.arg(0) {
@@ -257,7 +257,7 @@ func (h *harness) reload(index int) {
 	h.o.Reload()
 }
 
-// signal asks for the stop. No goroutine is busy at this moment, so no spawn may follow.
+// signal requests the stop. No goroutine is busy at this moment, so no spawn may follow.
 func (h *harness) signal(s unix.Signal) {
 	synctest.Wait()
 	h.mu.Lock()

@@ -23,7 +23,7 @@ func (o *Orchestrator) onStopRequest(m stopRequest) {
 		return
 	}
 	if m.signal == unix.SIGHUP && o.shutdown.requests > 0 {
-		return // the kernel and the shell both tell that the terminal is closed
+		return // the kernel and the shell both report that the terminal is closed
 	}
 	o.shutdown.requests++
 	meaning := ""

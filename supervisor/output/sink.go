@@ -29,7 +29,7 @@ const (
 	// supervisor, and those of a closed ChildOutput.
 	priorityLimit = 4 << 20
 
-	// batchSize has room for one full pipe with short prefixes, and for a line of maxLine bytes
+	// batchSize holds one full pipe with short prefixes, and for a line of maxLine bytes
 	// with its prefix.
 	batchSize = 72 << 10
 )
@@ -412,7 +412,7 @@ func (s *sink) deliver(work []*batch, vector [][]byte) []*batch {
 		return s.written(work, n)
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		// Keep the queue, including a line that was written in part, and write it again: there may
-		// be room later.
+		// be space later.
 		s.diskFull(err)
 		return work
 	default:

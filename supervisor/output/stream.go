@@ -13,7 +13,7 @@ import (
 	"tp0/supervisor/limits"
 )
 
-// readSize has room for the longest line that is not split and for a further read of 4 KiB.
+// readSize holds the longest line that is not split, and a further read of 4 KiB.
 const readSize = maxLine + 4<<10
 
 // maxIdleLine is the largest unterminated line, in bytes, that a stream copies to a buffer of the

@@ -147,8 +147,8 @@ func (d *descriptor) wait(timeout int, events int16) (bool, error) {
 }
 
 // takeUnread takes and returns what is left in a pipe that has no reader any more: the pipe
-// accepted it, but no reader takes it. The result is empty for anything else, and for a FIFO of a file
-// system, which a later reader can open.
+// accepted it, but no reader takes it. The result is empty for anything else, and for a FIFO of a
+// file system, which a later reader can open.
 func (d *descriptor) takeUnread() []byte {
 	size, err := unix.IoctlGetInt(d.fd, unix.TIOCINQ) // FIONREAD, pipe(7)
 	if err != nil || size <= 0 || !isAnonymousPipe(d.fd) {
