@@ -85,9 +85,9 @@ var sharedAttributes = []attribute[childValues]{
 			"applies only to the start.")),
 	field("critical", func(v *childValues) *bool { return &v.policy.Critical },
 		boolKind, "true",
-		"The supervisor stops when the child has ended and is not restarted, also after a success. "+
-			"`on_success` and `on_failure` do not apply. The supervisor then exits with the "+
-			"child's exit code (128+n for signal n) instead of 1."),
+		"The supervisor stops when the child has ended and is not restarted, also after a "+
+			"success. `on_success` and `on_failure` do not apply. The supervisor then exits "+
+			"with the child's exit code (128+n for signal n) instead of 1."),
 }
 
 var launchAttributes = []attribute[childValues]{
