@@ -167,7 +167,7 @@ func TestExecWithoutACommand(t *testing.T) {
 		code   int
 		output string
 	}{
-		{nil, 2, "requires at least 1 arg"},
+		{nil, 2, "exec needs a command"},
 		{[]string{"--rewrite", "15", "--", "true"}, 2, "--rewrite"},
 		{[]string{"--rewrite", "15:NOSUCH", "--", "true"}, 2, "not a signal"},
 		{[]string{"--rewrite", "99:15", "--", "true"}, 2, "two signals"},
