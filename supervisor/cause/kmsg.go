@@ -10,7 +10,7 @@ import (
 )
 
 // maxRecords bounds how many records of the kernel log are read. The log has 1 MiB at most unless
-// the kernel was told otherwise.
+// the kernel is configured otherwise.
 const maxRecords = 20_000
 
 // inInitialPidNamespace reports whether pids are those of the kernel log. The inode of the initial
