@@ -102,6 +102,34 @@ func TestReloadSignalWithoutHandler(t *testing.T) {
 	}
 }
 
+// TestReloadSignalSparesDescendants checks that the reload_signal goes to the main process alone: a
+// worker in its process group has no handler, and lives on.
+func TestReloadSignalSparesDescendants(t *testing.T) {
+	for _, scope := range []string{"process", "group", "tree"} {
+		t.Run(scope, func(t *testing.T) {
+			file := python(t, "c", `
+import signal, time
+worker = os.fork()
+if worker == 0: rest()
+def again(*_):
+    time.sleep(0.1) # a signal to the worker would have ended it by now
+    print("again, worker:", os.waitpid(worker, os.WNOHANG))
+signal.signal(signal.SIGTERM, lambda *_: (os.kill(worker, 9), os.wait(), os._exit(0)))
+signal.signal(signal.SIGHUP, again)
+print("serving")
+while True: signal.pause()
+`, readyByLine+fmt.Sprintf("kill_scope = %q\n", scope))
+			s := start(t, file)
+			s.awaitEntry("child ready")
+			s.reload(file)
+			s.awaitEntry("signal sent", "child", "c", "signal", "SIGHUP")
+			s.awaitLine("[c] again, worker: (0, 0)")
+			s.signal(unix.SIGTERM)
+			s.expectStop(0, "graceful")
+		})
+	}
+}
+
 // TestReloadSignalOfGoProgram checks that a signal that a runtime catches, and that ends the
 // program all the same, is sent once.
 func TestReloadSignalOfGoProgram(t *testing.T) {

@@ -62,8 +62,8 @@ func (l *Loop) Forward(id ID, came, sig unix.Signal) {
 	})
 }
 
-// Reload sends a child process the signal that makes it read its files again, unless the signal
-// would end the main process. It does nothing after the start of a stop. [Signalled] or [Withheld]
+// Reload sends a main process the signal that makes it read its files again, unless the signal
+// would end it. It does nothing after the start of a stop. [Signalled] or [Withheld]
 // follows.
 func (l *Loop) Reload(id ID, sig unix.Signal) {
 	l.commands.Put(func() {

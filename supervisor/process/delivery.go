@@ -272,15 +272,18 @@ func (l *Loop) forward(c *childProcess, came, sig unix.Signal) {
 	}
 }
 
-// reload sends the signal of [Loop.Reload]. The disposition is read at the last moment, since a
-// program can install its handlers at any time. If it cannot be read, the signal is sent.
+// reload sends the signal of [Loop.Reload] to the main process alone, whatever the scope of a stop
+// is: the signal would end a worker in the group that has no handler. The disposition is read at
+// the last moment, since a program can install its handlers at any time. If it cannot be read, the
+// signal is sent.
 func (l *Loop) reload(c *childProcess, sig unix.Signal) {
 	switch {
 	case c.stop.started():
 	case defaultIsHarmful(sig) && l.disposition(c.pid, sig) == "default":
 		l.report(Withheld{Process: c.id, Pid: c.pid, Signal: sig})
-	default:
-		l.sendNow(c, pendingSignal{signal: sig})
+	case !c.phase.MainEnded():
+		err := unix.Kill(c.pid, sig)
+		l.report(Signalled{Process: c.id, Pid: c.pid, Signal: sig, Err: err})
 	}
 }
 

@@ -204,10 +204,10 @@ var stopAttributes = []attribute[childValues]{
 			"before its end. The default sends no signal."),
 	field("reload_signal", func(v *childValues) *syscall.Signal { return &v.policy.ReloadSignal },
 		anySignalKind, `"SIGHUP"`,
-		"The signal to a process that a reload of the supervisor does not replace, so that it "+
-			"reads its own files again. A process that is not ready yet gets the signal once it "+
-			"is ready. A process without a handler, which the signal would end, does not get it: "+
-			"`reload signal not sent`. The default sends no signal."),
+		"The signal to a main process that a reload of the supervisor does not replace, so "+
+			"that it reads its own files again. A process that is not ready yet gets the signal "+
+			"once it is ready. A process without a handler, which the signal would end, does not "+
+			"get it: `reload signal not sent`. The default sends no signal."),
 	field("findings", func(v *childValues) *findings.Level { return &v.policy.Findings.Level },
 		oneOf(findings.Levels()...), `"all"`,
 		"Which descriptors of this child are findings, as in the `shutdown` block. The default is "+
