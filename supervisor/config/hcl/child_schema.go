@@ -182,7 +182,8 @@ var stopAttributes = []attribute[childValues]{
 		oneOf(lifecycle.ScopeProcess, lifecycle.ScopeGroup, lifecycle.ScopeTree), `"tree"`,
 		"Which processes get these signals: the main process, its process group, or its "+
 			"whole process tree. Descendants that outlive the main process get them one by "+
-			"one, with any scope; see `descendants`."),
+			"one, with any scope; see `descendants`. [Which programs]"+
+			"(process-tree.md#which-programs-need-kill_scope--process) need `process`."),
 	field("descendants", func(v *childValues) *config.Descendants { return &v.policy.Descendants },
 		oneOf(config.EndDescendants, config.LeaveDescendants), `"leave"`,
 		"What happens to descendants that outlive the main process. With `end` they go "+
