@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,28 +25,55 @@ func Ask(ctx context.Context, config string, q Question) (string, error) {
 	if !errors.Is(err, errNoSupervisor) {
 		return answer, err
 	}
+	var others []string // configurations of supervisors that run another file
 	for _, name := range otherSupervisors() {
-		if !runs(ctx, name, config) {
+		path := runs(ctx, name)
+		if path == "" {
+			continue
+		}
+		if !sameFile(path, config) {
+			others = append(others, path)
 			continue
 		}
 		if answer, e := ask(ctx, name, q); !errors.Is(e, errNoSupervisor) {
 			return answer, e
 		}
 	}
+	return "", noAnswer(config, others, err)
+}
+
+// noAnswer returns the error of a question that no supervisor answered, with the paths that were
+// tried. It is not errNoSupervisor: the search is over.
+func noAnswer(config string, others []string, err error) error {
 	text := "no supervisor runs with this configuration here: no process answers for " + config +
 		" or for another path to that file"
+	slices.Sort(others)
+	others = slices.Compact(others)
+	if more := len(others) - maxOthers; more > 0 {
+		others = append(others[:maxOthers], fmt.Sprintf("%d more", more))
+	}
+	if len(others) > 0 {
+		text += "; the supervisors here run " + strings.Join(others, ", ")
+	}
 	var foreign *foreignError
 	if errors.As(err, &foreign) {
 		text += "; " + foreign.Error()
 	}
-	return "", errors.New(text)
+	return errors.New(text)
 }
+
+// maxOthers is the number of other configurations that an error names.
+const maxOthers = 5
 
 // askSlots asks the supervisors of all slots. Without any, the error is errNoSupervisor.
 func askSlots(ctx context.Context, name string, q Question) (answer string, err error) {
 	nobody := errNoSupervisor
 	for slot := range maxSlots {
-		one, err := ask(ctx, slotName(name, slot), q)
+		var one string
+		_, err := configOf(ctx, slotName(name, slot))
+		if err == nil {
+			one, err = ask(ctx, slotName(name, slot), q)
+		}
 		switch {
 		case errors.Is(err, errNoSupervisor):
 			if errors.As(err, new(*foreignError)) {
@@ -66,13 +94,11 @@ func askSlots(ctx context.Context, name string, q Question) (answer string, err 
 // errNoSupervisor says that no supervisor has the name of a socket.
 var errNoSupervisor = errors.New("no supervisor has this name")
 
-// foreignError says that a user whom this process does not trust has the name of a socket. Every
-// user can open an abstract name.
-type foreignError struct{ pid, uid int }
+// foreignError says that the process that has the name of a socket is not the supervisor. Every
+// process can open an abstract name.
+type foreignError struct{ reason string }
 
-func (e *foreignError) Error() string {
-	return fmt.Sprintf("the control socket belongs to another user (pid %d, uid %d)", e.pid, e.uid)
-}
+func (e *foreignError) Error() string { return e.reason }
 
 // Is makes it equal to errNoSupervisor.
 func (*foreignError) Is(target error) bool { return target == errNoSupervisor }
@@ -90,9 +116,32 @@ func ask(ctx context.Context, name string, q Question) (string, error) {
 		return "", fmt.Errorf("cannot read the peer of the control socket: %w", err)
 	}
 	if !trusts(peer) && (os.Geteuid() != 0 || !sameProgram(int(peer.Pid))) {
-		return "", &foreignError{int(peer.Pid), int(peer.Uid)}
+		return "", &foreignError{fmt.Sprintf("the control socket belongs to another user "+
+			"(pid %d, uid %d)", peer.Pid, peer.Uid)}
 	}
-	return converse(c, q)
+	answer, err := converse(c, q)
+	if refused := errors.Is(err, unix.ECONNRESET) || errors.Is(err, io.EOF); refused &&
+		os.Geteuid() != 0 && os.Geteuid() != int(peer.Uid) {
+		err = fmt.Errorf("the supervisor (pid %d) answers only root and its own user (uid %d)",
+			peer.Pid, peer.Uid)
+	}
+	return answer, err
+}
+
+// configOf returns the path of the configuration of the supervisor that has a name. The name proves
+// the path: a supervisor of another pid namespace or root directory has another name. A process
+// that answers anything else is not a supervisor.
+func configOf(ctx context.Context, name string) (string, error) {
+	answer, err := ask(ctx, name, askConfig)
+	if err != nil {
+		return "", err
+	}
+	path, err := strconv.Unquote(strings.TrimPrefix(answer, answerOK+": "))
+	if err != nil || Name(path) != ofSlot(name) {
+		return "", &foreignError{"the process that has the control socket is no supervisor of " +
+			"this configuration"}
+	}
+	return path, nil
 }
 
 // sameProgram reports whether a process executes our own program. So root can ask the supervisor of
@@ -158,23 +207,23 @@ const otherTimeout = 200 * time.Millisecond
 // acceptsConnections are the flags of a listener (__SO_ACCEPTCON) in /proc/net/unix.
 const acceptsConnections = "00010000"
 
-// runs reports whether the supervisor with a name runs the configuration file at a path. Its name
-// proves its path: a supervisor of another pid namespace or root directory has another name.
-func runs(ctx context.Context, name, config string) bool {
+// runs returns the path of the configuration of the supervisor that has a name. It is empty if no
+// supervisor of this pid namespace and root directory has the name.
+func runs(ctx context.Context, name string) string {
 	ctx, cancel := context.WithTimeout(ctx, otherTimeout)
 	defer cancel()
-	answer, err := ask(ctx, name, askConfig)
+	path, err := configOf(ctx, name)
+	if err != nil {
+		return ""
+	}
+	return path
+}
+
+func sameFile(a, b string) bool {
+	first, err := os.Stat(a)
 	if err != nil {
 		return false
 	}
-	path, err := strconv.Unquote(strings.TrimPrefix(answer, answerOK+": "))
-	if err != nil || Name(path) != ofSlot(name) {
-		return false
-	}
-	theirs, err := os.Stat(path)
-	if err != nil {
-		return false
-	}
-	ours, err := os.Stat(config)
-	return err == nil && os.SameFile(theirs, ours)
+	second, err := os.Stat(b)
+	return err == nil && os.SameFile(first, second)
 }

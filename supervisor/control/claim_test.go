@@ -125,10 +125,10 @@ func TestOtherPaths(t *testing.T) {
 	}
 	claim(t, Subject{Config: file, Health: healthy}, nil)
 	for path, want := range map[string]string{
-		file: "ok", link: "ok", copied: "not ok: no supervisor",
+		file: "ok", link: "ok", copied: "the supervisors here run " + file,
 	} {
-		if got := answerOf(t, path, Ready); !strings.HasPrefix(got, want) {
-			t.Errorf("%s: got %q, want %q", path, got, want)
+		if got := answerOf(t, path, Ready); !strings.Contains(got, want) {
+			t.Errorf("%s: got %q, want %q in it", path, got, want)
 		}
 	}
 	unready := func(context.Context) Health { return Health{Unready: "c is starting"} }
@@ -136,4 +136,33 @@ func TestOtherPaths(t *testing.T) {
 	if got := answerOf(t, file, Ready); got != "not ok: c is starting" {
 		t.Errorf("the second supervisor got no question: answer %q", got)
 	}
+}
+
+// TestImpostor checks that a process that has the name of a supervisor and answers "ok" to every
+// question is not believed.
+func TestImpostor(t *testing.T) {
+	config := fmt.Sprintf("/%s-%d", t.Name(), os.Getpid())
+	l, err := net.Listen("unix", Name(config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Read(make([]byte, maxRequest))
+			_, _ = c.Write([]byte("ok: \x1b[31mfaked\n"))
+			c.Close()
+		}
+	}()
+	const want = "the process that has the control socket is no supervisor of this configuration"
+	if got := answerOf(t, config, Ready); !strings.Contains(got, want) {
+		t.Errorf("got %q, want %q in it", got, want)
+	}
+	l.Close()
+	<-done
 }
