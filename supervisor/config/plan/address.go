@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"iter"
 	"net"
 	"net/netip"
 	"net/url"
@@ -143,12 +144,9 @@ func overlapsAny(a Address, list []Address) bool {
 // ports.
 func portsIn(i *config.Instance) map[uint16]bool {
 	ports := map[uint16]bool{}
-	notDigit := func(r rune) bool { return r < '0' || r > '9' }
 	add := func(text string) {
-		for digits := range strings.FieldsFuncSeq(text, notDigit) {
-			if n, err := strconv.ParseUint(digits, 10, 16); err == nil && n > 0 {
-				ports[uint16(n)] = true
-			}
+		for port := range numbersIn(text) {
+			ports[port] = true
 		}
 	}
 	for _, arg := range i.Launch.Args {
@@ -159,4 +157,24 @@ func portsIn(i *config.Instance) map[uint16]bool {
 		add(value)
 	}
 	return ports
+}
+
+// numbersIn yields the numbers from 1 to 65535 in a text, each with the byte before it, which is 0
+// at the begin of the text.
+func numbersIn(text string) iter.Seq2[uint16, byte] {
+	return func(yield func(uint16, byte) bool) {
+		var before byte
+		for text != "" {
+			rest := strings.TrimLeft(text, "0123456789")
+			digits := text[:len(text)-len(rest)]
+			n, err := strconv.ParseUint(digits, 10, 16)
+			if err == nil && n > 0 && !yield(uint16(n), before) {
+				return
+			}
+			if rest != "" {
+				before, rest = rest[0], rest[1:]
+			}
+			text = rest
+		}
+	}
 }

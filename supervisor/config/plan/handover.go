@@ -143,10 +143,14 @@ func (g *claimsGivenUp) add(a Address, giver int, certain, socket bool) {
 }
 
 // portsOf returns an address for each number in the arguments of an instance that can be a port.
+// Most numbers below 1024 are none (--workers=3): they count only after a colon.
 func portsOf(i *config.Instance) (all []string) {
-	only := config.Instance{Launch: config.Launch{Args: i.Launch.Args}}
-	for port := range portsIn(&only) {
-		all = append(all, fmt.Sprintf(":%d", port))
+	for _, arg := range i.Launch.Args {
+		for port, before := range numbersIn(arg) {
+			if port >= 1024 || before == ':' {
+				all = append(all, fmt.Sprintf(":%d", port))
+			}
+		}
 	}
 	return all
 }
