@@ -202,6 +202,18 @@ func TestExecWithoutACommand(t *testing.T) {
 }
 
 // TestExecWithoutDashes checks that exec finds the command in PATH and passes its flags on.
+// TestExecEnvironment checks that the command gets the environment without the variables that are
+// for a supervisor.
+func TestExecEnvironment(t *testing.T) {
+	c := exec.Command(filepath.Join(bin, "supervisor"), "exec", "--", "/usr/bin/env")
+	c.Env = []string{"A=1", "SUPERVISOR_VAR_password=hunter2", "SUPERVISOR_SOCKET=/run/s",
+		"SUPERVISOR_VARIABLE=x"}
+	out, err := c.CombinedOutput()
+	if want := "A=1\nSUPERVISOR_VARIABLE=x\n"; err != nil || string(out) != want {
+		t.Errorf("got %q, %v, want %q", out, err, want)
+	}
+}
+
 func TestExecWithoutDashes(t *testing.T) {
 	s := startExec(t, "sh", "-c", "echo $0 $1", "-v", "--strict")
 	s.expectExit(0)

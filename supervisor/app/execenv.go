@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"tp0/supervisor/envfile"
 )
 
 // A service manager names the process that its variables are for by its pid: that of the
@@ -23,9 +25,11 @@ func pidVariables() (names []string) {
 	return names
 }
 
-// commandEnv returns the environment of the command: without LISTEN_PIDFDID, which also names the
-// process of the supervisor, if LISTEN_PID changes.
+// commandEnv returns the environment of the command: without the variables that are for a
+// supervisor alone, and without LISTEN_PIDFDID, which also names the process of the supervisor, if
+// LISTEN_PID changes.
 func commandEnv(environ []string) []string {
+	environ = envfile.WithoutOwn(environ)
 	if !slices.Contains(pidVariables(), "LISTEN_PID") {
 		return environ
 	}

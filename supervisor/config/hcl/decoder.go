@@ -94,14 +94,13 @@ func newDecoder(opt Options, wd string) *decoder {
 }
 
 // variableEnv is the prefix of the environment variables with values of variables.
-const variableEnv = "SUPERVISOR_VAR_"
+const variableEnv = envfile.VariablePrefix
 
 // isOwnVariable reports whether a variable is for the supervisor: the sockets that were passed to
-// it (sd_listen_fds(3)), the values of its variables, which can be secret, and its control socket.
-// Children do not get these variables.
+// it (sd_listen_fds(3)), and see [envfile.IsOwn]. Children do not get these variables.
 func isOwnVariable(name string) bool {
 	return name == "LISTEN_FDS" || name == "LISTEN_FDNAMES" || name == "LISTEN_PID" ||
-		name == "SUPERVISOR_SOCKET" || strings.HasPrefix(name, variableEnv)
+		envfile.IsOwn(name)
 }
 
 // context returns the context in which expressions are evaluated.
