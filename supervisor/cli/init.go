@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -30,12 +31,20 @@ Exit codes: 0 the file is written, 1 it exists or cannot be written.`,
 			if err != nil {
 				return err
 			}
+			if strings.HasSuffix(path, ".json") {
+				return fmt.Errorf("init writes HCL, and %s is for JSON. Use a name such as %s",
+					path, strings.TrimSuffix(path, "json")+"hcl")
+			}
 			if err := writeNew(path, firstConfig); err != nil {
 				fmt.Fprintf(c.Stderr, "supervisor: %v\n", err)
 				c.code = exitcode.Failed
 				return nil
 			}
-			fmt.Fprintf(c.Stdout, "%s is written. `supervisor run` starts it.\n", path)
+			run := "supervisor run"
+			if c.config != "" {
+				run += " --config " + c.config
+			}
+			fmt.Fprintf(c.Stdout, "%s is written. `%s` starts it.\n", path, run)
 			return nil
 		},
 	}

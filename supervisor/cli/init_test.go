@@ -73,6 +73,7 @@ func TestSuggestions(t *testing.T) {
 		"run x.hcl":             `there is "x.hcl". Did you mean --config x.hcl?`,
 		"validate conf/x":       "Did you mean --config conf/x?",
 		"run password=hunter2":  "run takes no arguments. Did you mean --var password=…?\n",
+		"init --config x.json":  "Use a name such as ",
 		"version x":             "version takes no arguments, but there is \"x\"\n",
 		"supervisor.hcl":        "Did you mean run --config supervisor.hcl?",
 		"-c x.hcl":              "Give a command first, such as supervisor run --config",
