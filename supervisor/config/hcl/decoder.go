@@ -100,6 +100,7 @@ const variableEnv = envfile.VariablePrefix
 // it (sd_listen_fds(3)), and see [envfile.IsOwn]. Children do not get these variables.
 func isOwnVariable(name string) bool {
 	return name == "LISTEN_FDS" || name == "LISTEN_FDNAMES" || name == "LISTEN_PID" ||
+		name == "LISTEN_PIDFDID" ||
 		envfile.IsOwn(name)
 }
 

@@ -234,7 +234,8 @@ var examples = []struct{ title, doc, src string }{
 		"For a string, a number, a bool or a variable without a type, the value is the given " +
 		"text; for other types it is an expression. A reload reads the files again. " +
 		"`sensitive = true` hides the value: no message, plan, report or log shows it, nor a " +
-		"value that is computed from it. A sensitive value is allowed in `env`, in `args` and in " +
+		"value that is computed from it. The output of a child is not searched for it, so a " +
+		"child must not print it. A sensitive value is allowed in `env`, in `args` and in " +
 		"the `exec` of a probe, where a plan shows `(sensitive)`. `secret(\"/run/secrets/x\")` " +
 		"is the content of a file, without the newline at its end, as a sensitive value.",
 		`variable "port" {

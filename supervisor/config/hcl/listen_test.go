@@ -64,7 +64,7 @@ child "none" {
 func TestListenVariablesAreNotInherited(t *testing.T) {
 	_, opt := machine(t)
 	opt.Environ = append(opt.Environ, "LISTEN_FDS=1", "LISTEN_PID=7", "LISTEN_FDNAMES=x",
-		"LISTEN_FD=1")
+		"LISTEN_PIDFDID=8", "LISTEN_FD=1")
 	env := good(t, `child "a" { command = "server" }`, opt).Instances()[0].Launch.Env
 	if all := strings.Join(env, " "); strings.Contains(all, "LISTEN_FDS") ||
 		strings.Contains(all, "LISTEN_PID") ||

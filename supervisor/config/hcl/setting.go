@@ -155,7 +155,8 @@ func (s *setting[T]) setSensitive(target *T, v cty.Value) (bool, hcl.Diagnostics
 	}
 	if s.set(target, v) != nil {
 		return false, hcl.Diagnostics{fault(&s.place, "Invalid value for "+s.path,
-			"The value is sensitive, so it is not shown. It must be a %s: %s.", s.typ, s.allowed)}
+			"The value is sensitive, so it is not shown. The type is %s, and allowed is: %s.",
+			s.typ, s.allowed)}
 	}
 	s.markSensitive(target)
 	return true, nil
