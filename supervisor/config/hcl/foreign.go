@@ -198,6 +198,10 @@ func unknownNameHint(name string, variables, locals bool) string {
 		return fmt.Sprintf(" Did you mean var.%s?", name)
 	case locals:
 		return fmt.Sprintf(" Did you mean local.%s?", name)
+	case name == "env":
+		return ` env is a function: write env("HOME").`
+	case name == "count" || name == "each":
+		return " The number of an instance is index."
 	case upperName.MatchString(name):
 		return fmt.Sprintf(" For an environment variable of the supervisor write env(%q). For a "+
 			"shell write $${%s}, or $%s without braces.", name, name, name)

@@ -203,6 +203,12 @@ var languageFaults = []struct {
 		"3:17 Number with a leading zero: The number 00 is decimal, so its value is 0.",
 		"4:13 Number with a leading zero: The number 08080 is decimal, so its value is 8080.",
 		"4:31 Number with a leading zero: The number 01.5 is decimal, so its value is 1.5."}},
+	{"env as an object", "child \"z\" {\ncommand = \"/bin/true\"\n" +
+		"args = [\"${env.HOME}\", \"${count.index}\"]\n}", Options{}, []string{
+		`3:12 Unknown variable: There is no variable named "env". env is a function: write ` +
+			`env("HOME").`,
+		`3:25 Unknown variable: There is no variable named "count". The number of an ` +
+			`instance is index.`}},
 	{"invalid default", "variable \"port\" {\ntype = number\ndefault = \"x\"\n}", Options{},
 		[]string{
 			`3:11 Invalid value for variable: The value of the variable "port" cannot be ` +
