@@ -135,7 +135,7 @@ func notifyingChild(name, mode, more string) string {
 
 func TestNotify(t *testing.T) {
 	s := start(t, notifyingChild("c", "", "")+fixture("after", "sleep", `depends_on = ["c"]`))
-	s.awaitLine("[c] socket /")
+	s.awaitLine("[c] socket ")
 	if n := s.count("child ready"); n > 0 {
 		t.Error("the child is ready before it sent anything")
 	}
@@ -153,7 +153,7 @@ func TestNotify(t *testing.T) {
 
 func TestNotifyByADescendant(t *testing.T) {
 	s := start(t, notifyingChild("c", "child", ""))
-	s.awaitLine("[c] socket /")
+	s.awaitLine("[c] socket ")
 	if err := unix.Kill(s.awaitEntry("child spawned").int("pid"), unix.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestNotifyByADescendant(t *testing.T) {
 // TestNotifyExtendsTheStop checks that EXTEND_TIMEOUT_USEC extends kill_timeout.
 func TestNotifyExtendsTheStop(t *testing.T) {
 	s := start(t, notifyingChild("c", "slow", ""))
-	s.awaitLine("[c] socket /")
+	s.awaitLine("[c] socket ")
 	if err := unix.Kill(s.awaitEntry("child spawned").int("pid"), unix.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestNotifyExtendsTheStop(t *testing.T) {
 
 func TestWatchdog(t *testing.T) {
 	s := start(t, notifyingChild("c", "watchdog", "  watchdog = \"300ms\"\n  "))
-	s.awaitLine("[c] socket /")
+	s.awaitLine("[c] socket ")
 	if err := unix.Kill(s.awaitEntry("child spawned").int("pid"), unix.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
