@@ -18,8 +18,8 @@ const (
 	// fileRetry is the pause after a write to a file that accepted nothing.
 	fileRetry = 10 * time.Millisecond
 	// checkInterval is the shortest time between two checks of the path of a file that is written
-	// to. One stat(2) a second costs nothing, and a file without writes needs none.
-	checkInterval = time.Second
+	// to. Twenty stat(2) a second cost nothing, and a file without writes needs none.
+	checkInterval = 50 * time.Millisecond
 	// newFileMode is the mode of a file that did not exist.
 	newFileMode = 0o644
 )
