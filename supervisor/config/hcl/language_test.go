@@ -207,7 +207,7 @@ var languageFaults = []struct {
 		"args = [\"${env.HOME}\", \"${count.index}\"]\n}", Options{}, []string{
 		`3:12 Unknown variable: There is no variable named "env". env is a function: write ` +
 			`env("HOME").`,
-		`3:25 Unknown variable: There is no variable named "count". The number of an ` +
+		`3:27 Unknown variable: There is no variable named "count". The number of an ` +
 			`instance is index.`}},
 	{"invalid default", "variable \"port\" {\ntype = number\ndefault = \"x\"\n}", Options{},
 		[]string{
