@@ -196,7 +196,7 @@ func TestCommandLine(t *testing.T) {
 		{"version", 0, "supervisor "},
 		{"nonsense", 2, "unknown command"},
 		{"run --nonsense", 2, "unknown flag"},
-		{"run extra", 2, "unknown command"},
+		{"run extra", 2, "run takes no arguments"},
 		{"run", 2, "supervisor.hcl"},
 		{"validate", 2, "supervisor.hcl"},
 		{"validate --config " + valid, 0, "1 children, 2 instances"},
