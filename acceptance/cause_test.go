@@ -38,7 +38,7 @@ child "eater" {
 	c.awaitEntry("child ended unexpectedly", "child", "eater", "reason", reason)
 	c.awaitEntry("child restarting", "child", "eater", "reason", reason)
 	c.awaitEntry("child failed", "child", "eater", "reason", reason+
-		"; it was restarted 1 times within 1m0s, the limit of its restart policy")
+		"; it was restarted 1 time within 1m0s, the limit of its restart policy")
 	docker(t, "kill", "--signal=SIGTERM", c.id)
 	if code, complete := c.awaitExit(); code != 1 || complete["verdict"] != "graceful" {
 		t.Errorf("exit code %d: %v", code, complete)

@@ -199,7 +199,7 @@ func TestCommandLine(t *testing.T) {
 		{"run extra", 2, "run takes no arguments"},
 		{"run", 2, "supervisor.hcl"},
 		{"validate", 2, "supervisor.hcl"},
-		{"validate --config " + valid, 0, "1 children, 2 instances"},
+		{"validate --config " + valid, 0, "1 child, 2 instances"},
 		{"run --config " + valid + " --only b", 2, "b"},
 		{"health --config " + valid, 1, "no supervisor runs"},
 	} {

@@ -27,8 +27,8 @@ var layers = [][]string{
 	{"process/phase", "process/proof", "process/spawn", "lifecycle"},
 	{"cause"},
 	{"fdledger", "mailbox", "limits", "program", "envfile"},
-	{"timeout", "procfs", "event", "files", "entrypoint", "exitcode", "termtext", "findings"},
-	{"sockdiag"},
+	{"timeout", "procfs", "event", "files", "entrypoint", "exitcode", "findings"},
+	{"sockdiag", "termtext"},
 }
 
 const (

@@ -9,6 +9,7 @@ import (
 
 	hclconfig "tp0/supervisor/config/hcl"
 	"tp0/supervisor/exitcode"
+	"tp0/supervisor/termtext"
 )
 
 func (c *cli) validateCommand() *cobra.Command {
@@ -44,8 +45,9 @@ Exit codes: 0 the configuration is valid, 2 it is not.`,
 				return err
 			}
 			fmt.Fprintf(
-				c.Stdout, "%s is valid: %d children, %d instances\n", path, len(cfg.Children),
-				len(cfg.Instances()),
+				c.Stdout, "%s is valid: %s, %s\n", path,
+				termtext.Count(len(cfg.Children), "child", "children"),
+				termtext.Count(len(cfg.Instances()), "instance", "instances"),
 			)
 			return nil
 		},

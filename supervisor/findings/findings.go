@@ -6,6 +6,8 @@ package findings
 import (
 	"fmt"
 	"strings"
+
+	"tp0/supervisor/termtext"
 )
 
 // Level says what counts as a finding.
@@ -91,13 +93,13 @@ func (k Kind) Harm(fd FD) string {
 	switch k {
 	case UnreadData:
 		return fmt.Sprintf("%s arrived on %s and were never read",
-			count(fd.Unread, "byte"), fd.Target)
+			termtext.Count(fd.Unread, "byte", "bytes"), fd.Target)
 	case UnsentData:
 		return fmt.Sprintf("%s for the peer of %s were not delivered when the process ended",
-			count(fd.Unsent, "byte"), fd.Target)
+			termtext.Count(fd.Unsent, "byte", "bytes"), fd.Target)
 	case ClientsWaiting:
 		return fmt.Sprintf("%s waited in the accept queue of %s and were reset",
-			count(fd.Waiting, "client"), fd.Target)
+			termtext.Count(fd.Waiting, "client", "clients"), fd.Target)
 	case ListenerOpen:
 		return fmt.Sprintf("clients could still connect to %s until the process ended", fd.Target)
 	case ConnectionOpen:
@@ -133,11 +135,4 @@ func (k Kind) Advice(fd FD) string {
 		accepted = "every " + pattern
 	}
 	return fmt.Sprintf("%s; to accept %s: --allow '%s'", advice, accepted, pattern)
-}
-
-func count(n uint64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

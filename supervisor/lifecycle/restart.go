@@ -3,6 +3,8 @@ package lifecycle
 import (
 	"fmt"
 	"time"
+
+	"tp0/supervisor/termtext"
 )
 
 // The values of "on" in a restart block.
@@ -52,8 +54,8 @@ func (h *RestartHistory) Decide(
 	n := len(h.at)
 	if n >= p.Attempts {
 		return Decision{Event: EndedBadly, Attempt: n, Reason: fmt.Sprintf(
-			"%s; it was restarted %d times within %v, the limit of its restart policy",
-			reason, n, p.Interval)}
+			"%s; it was restarted %s within %v, the limit of its restart policy",
+			reason, termtext.Count(n, "time", "times"), p.Interval)}
 	}
 	h.at = append(h.at, now)
 	delay := p.MaxDelay

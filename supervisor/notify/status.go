@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/termtext"
 )
 
 // state is the last reported state. It converts events to datagrams for the service manager.
@@ -22,9 +23,10 @@ type state struct {
 func (s *state) datagram(e event.Event) string {
 	switch e := e.(type) {
 	case event.AllReady:
-		text := status("%s ready", count(e.Children-e.Completed))
+		ready := termtext.Count(e.Children-e.Completed, "child", "children")
+		text := status("%s ready", ready)
 		if e.Completed > 0 {
-			text = status("%s ready, %d completed", count(e.Children-e.Completed), e.Completed)
+			text = status("%s ready, %d completed", ready, e.Completed)
 		}
 		if !s.ready {
 			s.ready = true
@@ -61,13 +63,6 @@ func (s *state) datagram(e event.Event) string {
 			e.Verdict, e.Spawned, e.Reaped, e.Killed, e.Left)
 	}
 	return ""
-}
-
-func count(n int) string {
-	if n == 1 {
-		return "1 child"
-	}
-	return fmt.Sprint(n, " children")
 }
 
 // reload starts a reload. The time tells the service manager which reload a later READY=1

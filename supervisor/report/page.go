@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"tp0/supervisor/event"
+
+	"tp0/supervisor/termtext"
 )
 
 //go:embed page.html
@@ -17,7 +19,7 @@ var pageSource string
 // pageTemplate is parsed when it is first needed: most verbs and most supervisors write no page.
 var pageTemplate = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page").Funcs(template.FuncMap{
-		"num": formatMS, "shown": escaped, "plural": plural, "processes": processes,
+		"num": formatMS, "shown": escaped, "count": termtext.Count[int],
 		"pct":    func(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) },
 		"column": func(s sheet, i int) column { return s.Columns[i] },
 	}).Parse(pageSource))

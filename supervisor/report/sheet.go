@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"tp0/supervisor/termtext"
 )
 
 type (
@@ -132,7 +134,7 @@ func (d *Document) childSheet() sheet {
 		}
 	}
 	if n := s.Total - len(d.Children); n > 0 {
-		s.Summary += " and " + plural(n, "descendant")
+		s.Summary += " and " + termtext.Count(n, "descendant", "descendants")
 	}
 	return s
 }
@@ -210,7 +212,7 @@ func (d *Document) uncountedSheet() sheet {
 func (d *Document) totalSheet() sheet {
 	b := d.Balance
 	s := sheet{Title: "Since the start", Columns: columns("of the supervisor", "~total")}
-	s.Summary = processes(b.Spawned)
+	s.Summary = termtext.Count(b.Spawned, "process", "processes")
 	s.add(cells("processes", fmt.Sprintf("%d started, %d reaped", b.Spawned, b.Reaped)))
 	s.add(cells("orphans", fmt.Sprintf("%d reaped", b.Orphans)))
 	s.add(cells("killed", fmt.Sprintf("%d before this stop, %d in it", b.KilledBefore, b.Killed)))

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+
+	"tp0/supervisor/termtext"
 )
 
 // Text prints the document: who took the time and why, then the findings, then the other tables.
@@ -25,11 +27,13 @@ func Text(w io.Writer, d *Document) error {
 	)
 	t.line(
 		"in this stop: %s, %d ended, %d killed, %s, %s, %d left open",
-		processes(d.Stop.Processes), d.Stop.Ended, d.Stop.Killed, plural(d.Stop.Orphans, "orphan"),
-		plural(d.Stop.Findings, "finding"), d.Stop.Left,
+		termtext.Count(d.Stop.Processes, "process", "processes"), d.Stop.Ended, d.Stop.Killed,
+		termtext.Count(d.Stop.Orphans, "orphan", "orphans"),
+		termtext.Count(d.Stop.Findings, "finding", "findings"), d.Stop.Left,
 	)
 	if d.Stop.Unproven > 0 {
-		t.line("without an exact proof: %s", processes(d.Stop.Unproven))
+		unproven := termtext.Count(d.Stop.Unproven, "process", "processes")
+		t.line("without an exact proof: %s", unproven)
 	}
 	if len(d.Failed) > 0 {
 		t.line("failed: %s", strings.Join(d.Failed, ", "))

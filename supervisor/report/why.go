@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"tp0/supervisor/termtext"
 )
 
 // maxThreads is the number of threads that an explanation names.
@@ -75,7 +77,7 @@ func (c *Child) explainSlow(s Slow, elapsed float64) []string {
 		sentences = append(sentences, thread(t))
 	}
 	if more := len(s.Threads) - maxThreads; more > 0 {
-		sentences = append(sentences, plural(more, "more thread"))
+		sentences = append(sentences, termtext.Count(more, "more thread", "more threads"))
 	}
 	return sentences
 }

@@ -177,23 +177,7 @@ func worstTone(fds []FD) (tone string) {
 	return tone
 }
 
-// plural returns a number with its noun.
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 // percent returns the part that ms is of a time, from 0 to 100.
 func percent(ms, of float64) float64 {
 	return math.Round(1e5*min(1, max(0, ms/max(of, 0.001)))) / 1e3
-}
-
-// processes returns a number of processes.
-func processes(n int) string {
-	if n == 1 {
-		return "1 process"
-	}
-	return fmt.Sprint(n, " processes")
 }

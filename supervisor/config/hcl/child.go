@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"tp0/supervisor/config"
+	"tp0/supervisor/termtext"
 )
 
 // decodeHeaders decodes the name and the shared attributes of each child, such as count and
@@ -287,7 +288,7 @@ func (d *decoder) checkDescriptors(children []*childBlock) hcl.Diagnostics {
 	if need > d.opt.NoFile {
 		return hcl.Diagnostics{fault(nil, "Too few descriptors",
 			"%s need %d descriptors, but the limit (ulimit -n) is %d.",
-			plural(int(total), "instance"), need, d.opt.NoFile)}
+			termtext.Count(int(total), "instance", "instances"), need, d.opt.NoFile)}
 	}
 	return nil
 }

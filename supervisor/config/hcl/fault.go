@@ -75,7 +75,7 @@ func (f *Faults) Error() string {
 		text = first.File + ": " + text
 	}
 	if more := len(f.list) - 1; more > 0 {
-		text += fmt.Sprintf(" (and %s)", plural(more, "more fault"))
+		text += fmt.Sprintf(" (and %s)", termtext.Count(more, "more fault", "more faults"))
 	}
 	return text
 }

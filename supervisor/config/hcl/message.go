@@ -79,13 +79,6 @@ func arrows(chain []string) string {
 	return strings.Join(chain, " → ")
 }
 
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.Itoa(n) + " " + noun + "s"
-}
-
 // quote returns a text of the file in quotes, shortened for a message.
 func quote(s string) string { return strconv.Quote(shorten(s)) }
 
