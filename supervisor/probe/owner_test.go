@@ -88,7 +88,7 @@ func TestHiddenListener(t *testing.T) {
 
 // TestListenerInOwnNamespace checks a child with a network namespace of its own.
 func TestListenerInOwnNamespace(t *testing.T) {
-	needs.Check(t, "root")
+	needs.Check(t, "admin")
 	c := listenerCommand("plain", "0.0.0.0:0")
 	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}
 	address := runListener(t, c)
