@@ -318,7 +318,7 @@ func TestRestartsWithDescendantsLeakNoDescriptor(t *testing.T) {
 // limits and starts a session, so that the mark in RLIMIT_LOCKS is lost.
 func TestTreeThroughSu(t *testing.T) {
 	t.Parallel()
-	needs.Check(t, "root")
+	needs.Check(t, "root", "tracer")
 	if out, err := exec.Command("su", "-s", "/bin/sh", "nobody", "-c",
 		"true").CombinedOutput(); err != nil {
 		t.Fatalf("su does not work: %v: %s", err, out)
