@@ -27,7 +27,7 @@ var layers = [][]string{
 	{"process/phase", "process/proof", "process/spawn", "lifecycle"},
 	{"cause"},
 	{"fdledger", "mailbox", "limits", "program", "envfile"},
-	{"timeout", "procfs", "event", "files", "entrypoint", "exitcode", "findings"},
+	{"timeout", "procfs", "event", "files", "entrypoint", "exitcode", "findings", "api"},
 	{"sockdiag", "termtext"},
 }
 
