@@ -1,5 +1,6 @@
-// Package files reads small files for a caller that can abandon the reads. A read from a file
-// system that does not respond never returns.
+// Package files opens files by name. [Reader] reads small files for a caller that can abandon the
+// reads: a read from a file system that does not respond never returns. [Dir] opens, creates,
+// renames and removes files in directories that other users may write to.
 package files
 
 import (
