@@ -7,10 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mitchellh/go-wordwrap"
-
 	"tp0/supervisor/config"
 	"tp0/supervisor/config/plan"
+	"tp0/supervisor/termtext"
 )
 
 // writeOrder prints the layers of the start and of the stop, and how long the stop can take.
@@ -47,7 +46,7 @@ func writeOrder(w io.Writer, cfg *config.Config) {
 	if len(chain) == 0 {
 		worst = "Nothing has to be stopped."
 	}
-	fmt.Fprintf(w, "\n%s\n", wordwrap.WrapString(worst, columns))
+	fmt.Fprintf(w, "\n%s\n", termtext.Wrap(worst, columns))
 }
 
 // lead returns the prefix of a row: the number of the layer in its first row.

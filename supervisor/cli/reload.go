@@ -7,11 +7,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mitchellh/go-wordwrap"
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/config"
 	"tp0/supervisor/config/plan"
+	"tp0/supervisor/termtext"
 )
 
 // writeReload prints the effect of a reload from old to cfg.
@@ -55,7 +55,7 @@ func writeReload(w io.Writer, old, cfg *config.Config) {
 		(len(changes.Added) > 0 || slices.ContainsFunc(
 			changes.Changed, func(c plan.Change) bool { return c.Restart },
 		)) {
-		fmt.Fprintln(w, wordwrap.WrapString(
+		fmt.Fprintln(w, termtext.Wrap(
 			"If one of them does not become ready, or fails within its min_ready, the old "+
 				"configuration is restored.", columns))
 	}
@@ -113,7 +113,7 @@ func writeUpdateSlots(
 		if p.MinReady > 0 {
 			groups := (n + p.MaxParallel - 1) / p.MaxParallel
 			text += fmt.Sprintf("; at least %v in all", time.Duration(groups)*p.MinReady)
-			text = wordwrap.WrapString(text, columns)
+			text = termtext.Wrap(text, columns)
 		}
 		fmt.Fprintln(w, text+".")
 	}

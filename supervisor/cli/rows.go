@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/mitchellh/go-wordwrap"
+	"tp0/supervisor/termtext"
 )
 
 // columns is the width at which the output is wrapped.
@@ -32,7 +32,7 @@ func newRows(w io.Writer, names []string) rows {
 
 func (r rows) row(prefix, name, text string) {
 	indent := len(prefix) + r.width + 2
-	text = wordwrap.WrapString(text, uint(columns-indent))
+	text = termtext.Wrap(text, columns-indent)
 	text = strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", indent))
 	if utf8.RuneCountInString(name) > r.width && text != "" {
 		text = "\n" + strings.Repeat(" ", indent) + text

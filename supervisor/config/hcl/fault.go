@@ -13,7 +13,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/mitchellh/go-wordwrap"
 	"golang.org/x/text/width"
 
 	"tp0/supervisor/termtext"
@@ -205,7 +204,7 @@ func (ft *Fault) render(b *bytes.Buffer, columns int, color bool) {
 	}
 	if detail := ft.Detail; detail != "" {
 		if columns > 0 {
-			detail = wordwrap.WrapString(detail, uint(columns))
+			detail = termtext.Wrap(detail, columns)
 		}
 		fmt.Fprintf(b, "%s\n\n", detail)
 	}
