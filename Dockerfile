@@ -6,10 +6,10 @@ RUN go mod download
 COPY supervisor supervisor
 COPY workers workers
 ARG VERSION=dev
-# The supervisor has a custom entry point: docs/decisions/0009-custom-entry-point.md.
+# supervisor and supervisorctl have a custom entry point: docs/decisions/0009-custom-entry-point.md.
 RUN CGO_ENABLED=0 GOFLAGS=-buildvcs=false go build -trimpath -ldflags="-s -w -X main.version=$VERSION" \
-    -ldflags="tp0/supervisor=-s -w -X main.version=$VERSION -E=tp0/supervisor/entrypoint.entry" \
-    -o /out/bin/ ./supervisor ./workers/server ./workers/client
+    -ldflags="tp0/supervisor/...=-s -w -X main.version=$VERSION -E=tp0/supervisor/entrypoint.entry" \
+    -o /out/bin/ ./supervisor ./supervisor/supervisorctl ./workers/server ./workers/client
 
 FROM scratch
 COPY --from=build /out/bin /bin

@@ -6,9 +6,9 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-# The supervisor has an entry point of its own, docs/decisions/0009.
+# supervisor and supervisorctl have an entry point of their own, docs/decisions/0009.
 LDFLAGS = -s -w -X main.version=$(VERSION)
-BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags="$(LDFLAGS)" -ldflags="tp0/supervisor=$(LDFLAGS) -E=tp0/supervisor/entrypoint.entry"
+BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags="$(LDFLAGS)" -ldflags="tp0/supervisor/...=$(LDFLAGS) -E=tp0/supervisor/entrypoint.entry"
 
 # The directories of make install; DESTDIR is put before each.
 BIN        ?= bin/
@@ -25,8 +25,8 @@ UNITDIR    ?= $(if $(filter /usr,$(PREFIX)),/usr/lib/systemd/system,/etc/systemd
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## build bin/supervisor, bin/server and bin/client
-	$(BUILD) -o $(BIN) ./supervisor ./workers/server ./workers/client
+build: ## build bin/supervisor, bin/supervisorctl, bin/server and bin/client
+	$(BUILD) -o $(BIN) ./supervisor ./supervisor/supervisorctl ./workers/server ./workers/client
 
 run: build ## run the demo, an echo server and a client, until Ctrl-C
 	PATH="$(CURDIR)/bin:$$PATH" exec bin/supervisor run
@@ -36,6 +36,7 @@ install: build install-files ## install the programs and the systemd unit (DESTD
 # An existing configuration is kept.
 install-files:
 	install -D -m 755 $(BIN)supervisor $(DESTDIR)$(BINDIR)/supervisor
+	install -D -m 755 $(BIN)supervisorctl $(DESTDIR)$(BINDIR)/supervisorctl
 	install -D -m 755 $(BIN)server $(DESTDIR)$(LIBEXECDIR)/supervisor/server
 	install -D -m 755 $(BIN)client $(DESTDIR)$(LIBEXECDIR)/supervisor/client
 	test -e $(DESTDIR)$(SYSCONFDIR)/supervisor/supervisor.hcl || install -D -m 644 supervisor.hcl $(DESTDIR)$(SYSCONFDIR)/supervisor/supervisor.hcl
@@ -44,7 +45,7 @@ install-files:
 	chmod 644 $(DESTDIR)$(UNITDIR)/supervisor.service
 
 uninstall: ## remove what make install installed, except the configuration
-	rm -f $(DESTDIR)$(BINDIR)/supervisor $(DESTDIR)$(UNITDIR)/supervisor.service
+	rm -f $(DESTDIR)$(BINDIR)/supervisor $(DESTDIR)$(BINDIR)/supervisorctl $(DESTDIR)$(UNITDIR)/supervisor.service
 	rm -rf $(DESTDIR)$(LIBEXECDIR)/supervisor
 
 dist: ## release archives and Debian packages for amd64 and arm64, in dist/

@@ -16,8 +16,8 @@ import (
 	"tp0/supervisor/fixture/needs"
 )
 
-// bin is the directory of the programs: supervisor, server, client and fixture, built as in
-// the Makefile and the Dockerfile, and the C fixture truth.
+// bin is the directory of the programs: supervisor, supervisorctl, server, client and fixture,
+// built as in the Makefile and the Dockerfile, and the C fixture truth.
 var bin string
 
 func TestMain(m *testing.M) {
@@ -50,13 +50,14 @@ func TestMain(m *testing.M) {
 
 func buildPrograms() error {
 	for name, source := range map[string]string{
-		"supervisor": "tp0/supervisor", "server": "tp0/workers/server",
-		"client":  "tp0/workers/client",
+		"supervisor": "tp0/supervisor", "supervisorctl": "tp0/supervisor/supervisorctl",
+		"server": "tp0/workers/server", "client": "tp0/workers/client",
 		"fixture": "tp0/supervisor/fixture/program",
 	} {
 		c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w",
-			"-ldflags=tp0/supervisor=-s -w -E=tp0/supervisor/entrypoint.entry", "-o",
-			filepath.Join(bin, name), source)
+			"-ldflags=tp0/supervisor=-s -w -E=tp0/supervisor/entrypoint.entry",
+			"-ldflags=tp0/supervisor/supervisorctl=-s -w -E=tp0/supervisor/entrypoint.entry",
+			"-o", filepath.Join(bin, name), source)
 		c.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := c.CombinedOutput(); err != nil {
 			return fmt.Errorf("cannot build %s: %w\n%s", source, err, out)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds a release in dist: an archive and a Debian package with the three programs for each
+# Builds a release in dist: an archive and a Debian package with the four programs for each
 # architecture, and the checksums. Two builds of a commit are equal byte for byte: all times are
 # that of the commit, the owner is root, and the files are sorted.
 #
@@ -30,7 +30,7 @@ for arch in amd64 arm64; do
   GOOS=linux GOARCH=$arch make -s build VERSION="$version" BIN="$work/$name/"
   cp README.md CHANGELOG.md LICENSE supervisor.hcl "$work/$name/"
   chmod 644 "$work/$name"/*
-  chmod 755 "$work/$name/supervisor" "$work/$name/server" "$work/$name/client"
+  chmod 755 "$work/$name/supervisor" "$work/$name/supervisorctl" "$work/$name/server" "$work/$name/client"
   tar -C "$work" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --format=ustar -cf - "$name" |
     gzip -9n >"dist/$name.tar.gz"
 

@@ -5,7 +5,9 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,11 +15,11 @@ import (
 // layers are the packages of the supervisor, from the top down. A package imports only packages of
 // the layers below its own.
 var layers = [][]string{
-	{"."},
-	{"app"},
-	{"cli"},
+	{".", "supervisorctl"},
+	{"app", "cli"},
+	{"verb"},
 	{"orchestrator"},
-	{"sockets", "orchestrator/rollout"},
+	{"sockets", "orchestrator/rollout", "config/format"},
 	{
 		"process", "config/hcl", "control", "output", "probe", "eventlog", "report",
 		"watch", "notify", "guard",
@@ -26,14 +28,14 @@ var layers = [][]string{
 	{"config"},
 	{"process/phase", "process/proof", "process/spawn", "lifecycle"},
 	{"cause"},
-	{"fdledger", "mailbox", "limits", "program", "envfile"},
+	{"fdledger", "mailbox", "limits", "program", "envfile", "sibling"},
 	{"timeout", "procfs", "event", "files", "entrypoint", "exitcode", "findings", "api"},
 	{"sockdiag", "termtext"},
 }
 
 const (
 	modulePath = "tp0/supervisor/"
-	// hclPath is the module of HCL. Only package config/hcl may import it.
+	// hclPath is the module of HCL. Only packages of the folder config may import it.
 	hclPath = "github.com/hashicorp/hcl/v2"
 )
 
@@ -65,8 +67,9 @@ func TestImportsPointDown(t *testing.T) {
 		}
 		for _, i := range f.Imports {
 			imported := strings.Trim(i.Path.Value, `"`)
-			if strings.HasPrefix(imported, hclPath) && importer != "config/hcl" {
-				t.Errorf("%s imports %s: only package config/hcl may", path, imported)
+			if strings.HasPrefix(imported, hclPath) && importer != "config/hcl" &&
+				importer != "config/format" {
+				t.Errorf("%s imports %s: only packages of config may", path, imported)
 			}
 			name, internal := strings.CutPrefix(imported, modulePath)
 			if internal && layerOf[name] <= own {
@@ -77,6 +80,47 @@ func TestImportsPointDown(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// notLinked are packages that only the command line needs. They are not a part of the program
+// supervisor, which is the process with pid 1: their init functions and tables cost time and memory
+// in each start. A path ends with "/..." if the packages below it are meant too.
+var notLinked = []string{
+	"tp0/supervisor/cli", "tp0/supervisor/config/format",
+	"github.com/spf13/cobra/...", "github.com/hashicorp/hcl/v2/hclwrite",
+	"github.com/google/go-cmp/...",
+}
+
+// TestSupervisorLinks checks that the program supervisor has none of the packages of notLinked, and
+// that supervisorctl has nothing that starts a process.
+func TestSupervisorLinks(t *testing.T) {
+	checkLinked(t, "tp0/supervisor", notLinked)
+	checkLinked(t, "tp0/supervisor/supervisorctl", []string{
+		"tp0/supervisor/app", "tp0/supervisor/orchestrator/...", "tp0/supervisor/process",
+		"tp0/supervisor/process/spawn",
+	})
+}
+
+// checkLinked checks that none of some packages is a part of a program.
+func checkLinked(t *testing.T, program string, forbidden []string) {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-deps", program).Output()
+	if err != nil {
+		t.Fatalf("cannot list the packages of %s: %v", program, err)
+	}
+	linked := strings.Fields(string(out))
+	if !slices.Contains(linked, "tp0/supervisor/verb") {
+		t.Errorf("%s has no package verb: got %d packages", program, len(linked))
+	}
+	for _, name := range linked {
+		for _, f := range forbidden {
+			below, tree := strings.CutSuffix(f, "/...")
+			if name == below || tree && strings.HasPrefix(name, below+"/") {
+				t.Errorf("%s has the package %s: `go list -deps %s` finds what imports it", program,
+					name, program)
+			}
+		}
 	}
 }
 

@@ -52,7 +52,8 @@ func TestDistIsReproducible(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, list)
 	}
-	for _, want := range []string{"-rwxr-xr-x root/root", "./usr/bin/supervisor",
+	for _, want := range []string{"-rwxr-xr-x root/root", "./usr/bin/supervisor\n",
+		"./usr/bin/supervisorctl\n",
 		"./usr/libexec/supervisor/server", "./etc/supervisor/supervisor.hcl",
 		"./usr/lib/systemd/system/supervisor.service"} {
 		if !strings.Contains(string(list), want) {

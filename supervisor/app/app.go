@@ -6,8 +6,8 @@ import (
 	"os"
 	"runtime"
 
-	"tp0/supervisor/cli"
 	"tp0/supervisor/process/spawn"
+	"tp0/supervisor/verb"
 )
 
 // init locks the main thread for the start verb, which must run on it. Only an init
@@ -21,14 +21,19 @@ func Main(args []string, version string) int {
 		return spawn.RunStartVerb(args[1:])
 	}
 	runtime.UnlockOSThread()
-	signals := catchSignals() // first: a signal before this call ends the process
-	return cli.Main(args, cli.Program{
+	var s *signals
+	if len(args) > 0 && (args[0] == verb.Run || args[0] == verb.Exec) {
+		s = catchSignals() // first: a signal before this call ends the process
+	}
+	p := verb.Program{
 		Version: version,
-		Stdin:   os.Stdin,
 		Stdout:  os.Stdout,
 		Stderr:  os.Stderr,
-		Run:     func(o cli.RunOptions) int { return run(o, signals, version) },
-		Exec:    func(o cli.ExecOptions) int { return execute(o, signals, version) },
-		Brief:   signals.release,
-	})
+		Run:     func(o verb.RunOptions) int { return run(o, s, version) },
+		Exec:    func(o verb.ExecOptions) int { return execute(o, s, version) },
+	}
+	if code, ok := verb.Main(args, p); ok {
+		return code
+	}
+	return delegate(args, p)
 }

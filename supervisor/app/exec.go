@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/cli"
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
 	"tp0/supervisor/exitcode"
@@ -18,11 +17,12 @@ import (
 	"tp0/supervisor/process"
 	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/procfs"
+	"tp0/supervisor/verb"
 )
 
 // execute runs one command without a configuration file, as the only child of a configuration that
 // config makes. The command inherits the standard streams.
-func execute(o cli.ExecOptions, s *signals, version string) int {
+func execute(o verb.ExecOptions, s *signals, version string) int {
 	parent := os.Getppid()
 	atTerminal := spawn.HasTerminal()
 	if o.Session && atTerminal {

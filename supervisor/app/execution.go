@@ -8,15 +8,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/cli"
 	"tp0/supervisor/exitcode"
 	"tp0/supervisor/fdledger"
+	"tp0/supervisor/verb"
 )
 
 // execution is the app of exec.
 type execution struct {
 	*app
-	opt cli.ExecOptions
+	opt verb.ExecOptions
 
 	// The goroutine of the orchestrator owns the fields below until it ends.
 	rows      []row       // of the table of --strict

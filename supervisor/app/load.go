@@ -9,12 +9,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/cli"
 	"tp0/supervisor/config"
 	hclconfig "tp0/supervisor/config/hcl"
 	"tp0/supervisor/event"
 	"tp0/supervisor/findings"
 	"tp0/supervisor/limits"
+	"tp0/supervisor/verb"
 	"tp0/supervisor/watch"
 )
 
@@ -26,7 +26,7 @@ type loadResult struct {
 }
 
 // load loads the configuration. It blocks as long as the file system does.
-func (a *app) load(o cli.RunOptions) (l loadResult) {
+func (a *app) load(o verb.RunOptions) (l loadResult) {
 	a.pendingLoads.Add(1)
 	defer a.pendingLoads.Add(-1)
 	var limit unix.Rlimit
@@ -59,7 +59,7 @@ func setFindings(p *findings.Policy, flags findings.Policy) {
 }
 
 // reload loads the configuration again. The text of its error is for the log.
-func (a *app) reload(o cli.RunOptions) (*config.Config, error) {
+func (a *app) reload(o verb.RunOptions) (*config.Config, error) {
 	if _, once := hclconfig.Stream(o.Config); once {
 		return nil, fmt.Errorf("the configuration was read from %s, a pipe, which cannot be read "+
 			"again. Use a file if you need reloads", o.Config)

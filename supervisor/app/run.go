@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/cli"
 	"tp0/supervisor/config"
 	hclconfig "tp0/supervisor/config/hcl"
 	"tp0/supervisor/control"
@@ -23,11 +22,12 @@ import (
 	"tp0/supervisor/orchestrator"
 	"tp0/supervisor/process"
 	"tp0/supervisor/process/spawn"
+	"tp0/supervisor/verb"
 	"tp0/supervisor/watch"
 )
 
 // run runs the children of a configuration until the stop has ended, and returns the exit code.
-func run(o cli.RunOptions, s *signals, version string) int {
+func run(o verb.RunOptions, s *signals, version string) int {
 	start := time.Now()
 	manager, managerErr := notify.TakeEnvironment()
 	a := newApp(false, version)
@@ -45,7 +45,7 @@ func run(o cli.RunOptions, s *signals, version string) int {
 	}
 	if first.err != nil {
 		if o.DefaultConfig {
-			first.err = cli.MissingConfig(o.Config, first.err)
+			first.err = verb.MissingConfig(o.Config, first.err)
 		}
 		return refuse(first.err, exitcode.Usage)
 	}
@@ -73,7 +73,7 @@ const loadGrace = 200 * time.Millisecond
 // prepare creates all parts of the app and writes the pid file. manager is the environment of the
 // service manager, managerErr the fault in it. If ready is false, code is the exit code.
 func (a *app) prepare(
-	o cli.RunOptions, s *signals, first loadResult, manager notify.Environment, managerErr error,
+	o verb.RunOptions, s *signals, first loadResult, manager notify.Environment, managerErr error,
 ) (code int, ready bool) {
 	a.threadNeeds = threadNeedsOf(
 		first.cfg, limits.ThreadNeeds{Watch: o.Watch, Manager: manager.Socket != ""},
@@ -141,7 +141,7 @@ func (a *app) watch() {
 
 // claim opens the control socket. It returns an error if another supervisor runs children of the
 // same configuration. Without a socket `supervisor health` gets no answer, which is a warning.
-func (a *app) claim(o cli.RunOptions, cfg *config.Config) (err error) {
+func (a *app) claim(o verb.RunOptions, cfg *config.Config) (err error) {
 	overlap := func(only []string) []string { return overlapping(cfg, only) }
 	if o.AllowSecond {
 		overlap = nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tp0/supervisor/config/format"
 	hclconfig "tp0/supervisor/config/hcl"
 	"tp0/supervisor/exitcode"
 )
@@ -120,7 +121,7 @@ func escaped(path string) string {
 }
 
 func (f *formatter) format(name string, src []byte, write func([]byte) error) error {
-	out, err := hclconfig.Format(src, name)
+	out, err := format.Format(src, name)
 	var faults *hclconfig.Faults
 	if errors.As(err, &faults) {
 		f.code = exitcode.Usage

@@ -2,23 +2,17 @@ package cli
 
 import (
 	"bytes"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-
-	hclconfig "tp0/supervisor/config/hcl"
 )
 
 // supervisor runs a command line in the process of the test.
 func supervisor(stdin string, args ...string) (code int, stdout, stderr string) {
 	var out, err bytes.Buffer
-	code = Main(
-		args,
-		Program{Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &err, Brief: func() {}},
-	)
+	code = Main(args, Program{Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &err})
 	return code, out.String(), err.String()
 }
 
@@ -115,66 +109,5 @@ func checkNoDamage(t *testing.T, dir, link, broken string) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, ".fmt-*")); len(left) > 0 {
 		t.Errorf("temporary files: %q", left)
-	}
-}
-
-func TestValidateJSON(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s.hcl")
-	const src = "variable \"v\" {}\nchild \"a\" {\n  command = var.v\n  cwd = \"/\\u001b\"\n}\n"
-	write(t, path, src, 0o600)
-	for _, test := range []struct {
-		args []string
-		code int
-		want string // the first diagnostic
-	}{
-		{
-			[]string{"-c", path}, 2,
-			`{"severity":"error","summary":"No value for variable","detail":"The variable \"v\" ` +
-				`has no default. Set it with --var v=…, in a file for --var-file, or in the ` +
-				`environment as SUPERVISOR_VAR_v.",` +
-				`"range":{"filename":"PATH","start":{"line":1,"column":1,` +
-				`"byte":0},"end":{"line":1,"column":13,"byte":12}},"snippet":` +
-				`{"context":"variable \"v\"","code":"variable \"v\" {}"}}`,
-		},
-		{
-			[]string{"-c", path, "--var", "v=sh"}, 2,
-			`{"severity":"error","summary":"Invalid value for cwd","detail":"The directory ` +
-				`\"/\\x1b\" does not ` +
-				`exist.","range":{"filename":"PATH","start":{"line":4,"column":9,"byte":54},` +
-				`"end":{"line":4,"column":18,"byte":63}},"snippet":{"context":"child \"a\"",` +
-				`"code":"  cwd = \"/\\u001b\""}}`,
-		},
-		{
-			[]string{"-c", "/dev/null"}, 2,
-			`{"severity":"error","summary":"Cannot read","detail":"cannot read configuration: ` +
-				`/dev/null is not a regular file"}`,
-		},
-	} {
-		code, stdout, stderr := supervisor(
-			"", append([]string{"validate", "--json"}, test.args...)...,
-		)
-		var got struct {
-			Valid       bool
-			Diagnostics []hclconfig.Diagnostic
-		}
-		if err := json.Unmarshal([]byte(stdout), &got); err != nil || len(got.Diagnostics) == 0 {
-			t.Fatalf("%v: %s%s", err, stdout, stderr)
-		}
-		var first bytes.Buffer
-		encoder := json.NewEncoder(&first)
-		encoder.SetEscapeHTML(false)
-		if err := encoder.Encode(got.Diagnostics[0]); err != nil {
-			t.Fatal(err)
-		}
-		if text := strings.ReplaceAll(
-			strings.TrimSpace(first.String()), path, "PATH",
-		); code != test.code || got.Valid || text != test.want {
-			t.Errorf("code %d\ngot  %s\nwant %s", code, text, test.want)
-		}
-	}
-	write(t, path, "child \"a\" { command = \"sh\" }\n", 0o600)
-	if code, stdout, _ := supervisor("", "validate", "--json", "-c", path); code != 0 ||
-		stdout != "{\n  \"valid\": true,\n  \"diagnostics\": []\n}\n" {
-		t.Errorf("code %d: %s", code, stdout)
 	}
 }

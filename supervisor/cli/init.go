@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tp0/supervisor/exitcode"
+	"tp0/supervisor/verb"
 )
 
 func (c *cli) initCommand() *cobra.Command {
@@ -23,11 +24,11 @@ func (c *cli) initCommand() *cobra.Command {
 Exit codes: 0 the file is written, 1 it exists or cannot be written.`,
 		Args: checkNoArguments,
 		RunE: func(*cobra.Command, []string) error {
-			if show || c.config == "-" {
-				_, err := fmt.Fprint(c.Stdout, firstConfig)
+			if show || c.config.File == "-" {
+				_, err := fmt.Fprint(c.Stdout, verb.FirstConfig)
 				return err
 			}
-			path, err := c.path()
+			path, err := c.config.Locate()
 			if err != nil {
 				return err
 			}
@@ -35,20 +36,20 @@ Exit codes: 0 the file is written, 1 it exists or cannot be written.`,
 				return fmt.Errorf("init writes HCL, and %s is for JSON. Use a name such as %s",
 					path, strings.TrimSuffix(path, "json")+"hcl")
 			}
-			if err := writeNew(path, firstConfig); err != nil {
+			if err := writeNew(path, verb.FirstConfig); err != nil {
 				fmt.Fprintf(c.Stderr, "supervisor: %v\n", err)
 				c.code = exitcode.Failed
 				return nil
 			}
 			run := "supervisor run"
-			if c.config != "" {
-				run += " --config " + c.config
+			if c.config.File != "" {
+				run += " --config " + c.config.File
 			}
 			fmt.Fprintf(c.Stdout, "%s is written. `%s` starts it.\n", path, run)
 			return nil
 		},
 	}
-	c.addConfig(cmd)
+	c.config.AddFile(cmd.Flags())
 	cmd.Flags().BoolVar(&show, "print", false, "print the configuration and write no file")
 	return cmd
 }

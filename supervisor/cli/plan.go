@@ -21,7 +21,7 @@ Exit codes: 0 done, 2 the configuration has faults.`,
 			if from != "" && mermaid {
 				return errors.New("--from and --mermaid exclude each other")
 			}
-			path, err := c.path()
+			path, err := c.config.Locate()
 			if err != nil {
 				return err
 			}
@@ -44,8 +44,8 @@ Exit codes: 0 done, 2 the configuration has faults.`,
 			return nil
 		},
 	}
-	c.addConfig(cmd)
-	c.addVars(cmd)
+	c.config.AddFile(cmd.Flags())
+	c.config.AddVars(cmd.Flags())
 	cmd.Flags().StringVar(&from, "from", "", "show the effect of a reload from this `file`")
 	cmd.Flags().BoolVar(
 		&mermaid, "mermaid", false, "print the dependencies as a flowchart of mermaid",

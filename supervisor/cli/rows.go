@@ -7,10 +7,11 @@ import (
 	"unicode/utf8"
 
 	"tp0/supervisor/termtext"
+	"tp0/supervisor/verb"
 )
 
 // columns is the width at which the output is wrapped.
-const columns = 80
+const columns = verb.Columns
 
 // rows writes a table of two columns. Each row starts with a prefix, such as the number of a
 // layer.

@@ -311,7 +311,7 @@ func TestExamples(t *testing.T) {
 		if !strings.Contains(src, name+" ") {
 			t.Errorf("the example of the block %s has no such block", name)
 		}
-		if out, err := Format([]byte(src), "s.hcl"); err != nil || string(out) != src {
+		if out, err := formatted(src, "s.hcl"); err != nil || out != src {
 			t.Errorf("%s: the example is not formatted: got the error %v, want\n%s", name, err,
 				out)
 		}
@@ -327,7 +327,7 @@ func TestExamples(t *testing.T) {
 		if name == "s.json" {
 			continue
 		}
-		if out, err := Format([]byte(e.src), name); err != nil || string(out) != e.src {
+		if out, err := formatted(e.src, name); err != nil || out != e.src {
 			t.Errorf("%s: the example is not formatted: got the error %v, want\n%s", e.title, err,
 				out)
 		}

@@ -269,22 +269,6 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// FuzzFormat checks that Format changes blanks within lines only.
-func FuzzFormat(f *testing.F) {
-	f.Add(example)
-	f.Add("\ufeffa=1\r\nbc  =<<-E\r\n  x\r\n  E\r\n")
-	f.Fuzz(func(t *testing.T, src string) {
-		out, err := Format([]byte(src), "f.hcl")
-		if err != nil {
-			return
-		}
-		formatted, err := Format(out, "f.hcl")
-		if err != nil || bytes.Count(out, []byte("\n")) != strings.Count(src, "\n") {
-			t.Errorf("%q became %q, and then %q: %v", src, out, formatted, err)
-		}
-	})
-}
-
 func BenchmarkCount1000(b *testing.B) {
 	_, opt := machine(b)
 	src := []byte(

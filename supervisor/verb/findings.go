@@ -1,19 +1,18 @@
-package cli
+package verb
 
 import (
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"tp0/supervisor/findings"
 )
 
 // addFindings adds the flags that say what counts as a finding. usual is the level without the
 // flag.
-func addFindings(cmd *cobra.Command, p *findings.Policy, usual string) {
-	f := cmd.Flags()
+func addFindings(f *pflag.FlagSet, p *findings.Policy, usual string) {
 	f.Var(
 		(*levelFlag)(&p.Level), "findings",
 		"count leaked descriptors of this `level` as findings: data, sockets or all (default "+
@@ -64,8 +63,8 @@ func (f *allowFlag) Set(text string) error {
 }
 
 // addChoice adds a flag that has one of some values.
-func addChoice(cmd *cobra.Command, to *string, name string, values []string, usage string) {
-	cmd.Flags().Var(&choiceFlag{to, values}, name, usage)
+func addChoice(f *pflag.FlagSet, to *string, name string, values []string, usage string) {
+	f.Var(&choiceFlag{to, values}, name, usage)
 }
 
 // choiceFlag is the value of a flag that has one of some values.

@@ -1,4 +1,4 @@
-package cli
+package verb
 
 import (
 	_ "embed"
@@ -8,10 +8,10 @@ import (
 	"path/filepath"
 )
 
-// firstConfig is the configuration that init writes.
+// FirstConfig is the configuration that init writes.
 //
 //go:embed init.hcl
-var firstConfig string
+var FirstConfig string
 
 // MissingConfig returns an error that says where the configuration was searched, if err says that
 // the default file does not exist. Other errors stay.
@@ -22,5 +22,5 @@ func MissingConfig(path string, err error) error {
 	}
 	return fmt.Errorf("there is no configuration: --config is not given, $SUPERVISOR_CONFIG is "+
 		"not set, and %s does not exist. `supervisor init` writes this commented file to it:\n\n%s",
-		filepath.Clean(path), firstConfig)
+		filepath.Clean(path), FirstConfig)
 }

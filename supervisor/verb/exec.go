@@ -1,4 +1,4 @@
-package cli
+package verb
 
 import (
 	"errors"
@@ -7,22 +7,18 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/config"
 	"tp0/supervisor/lifecycle"
 )
 
-const execVerb = "exec"
-
-func (c *cli) execCommand() *cobra.Command {
+func execVerb(p Program) *Verb {
 	o := ExecOptions{Rewrite: map[unix.Signal]unix.Signal{}, TermAfter: -1}
 	var texts execTexts
-	cmd := &cobra.Command{
-		Use:   execVerb + " [flags] -- command [argument]...",
-		Short: "Run one command without a configuration, as init or below it",
-		Long: `Run one command without a configuration, instead of tini or dumb-init.
+	v := newVerb(Exec, "Run one command without a configuration, as init or below it",
+		`Run one command without a configuration, instead of tini or dumb-init.
 
 Every signal is forwarded to the command. SIGTERM also starts the deadline, and a
 second SIGTERM sends SIGKILL. When the command has ended, its descendants are
@@ -34,24 +30,22 @@ Exit codes:
     3  there is a finding, see --findings (with --strict)
   124  a process had to be killed
   126  the command is not executable
-  127  the command was not found`,
-		Args: checkCommand,
-		RunE: func(_ *cobra.Command, args []string) error {
-			o.Command = args
-			err := errors.Join(
-				o.setRewrite(texts.rewrite), o.setScope(texts.scope), o.setWait(texts.wait),
-				o.setParentDeath(texts.parentDeath), o.setTermAfter(texts.termAfter),
-				o.checkRanges(),
-			)
-			if err != nil {
-				return err
-			}
-			c.code = c.Exec(o)
-			return nil
-		},
+  127  the command was not found`)
+	v.Args, v.check = "[flags] -- command [argument]...", checkCommand
+	v.run = func(args []string) (int, error) {
+		o.Command = args
+		err := errors.Join(
+			o.setRewrite(texts.rewrite), o.setScope(texts.scope), o.setWait(texts.wait),
+			o.setParentDeath(texts.parentDeath), o.setTermAfter(texts.termAfter),
+			o.checkRanges(),
+		)
+		if err != nil {
+			return 0, err
+		}
+		return p.Exec(o), nil
 	}
-	o.addFlags(cmd, &texts)
-	return cmd
+	o.addFlags(v.Flags, &texts)
+	return v
 }
 
 // execTexts are the flags that are parsed after the command line.
@@ -61,8 +55,7 @@ type execTexts struct {
 }
 
 // addFlags adds the flags of exec.
-func (o *ExecOptions) addFlags(cmd *cobra.Command, texts *execTexts) {
-	f := cmd.Flags()
+func (o *ExecOptions) addFlags(f *pflag.FlagSet, texts *execTexts) {
 	f.SetInterspersed(false) // flags after the command belong to it
 	f.DurationVar(
 		&o.Deadline, "deadline", 9*time.Second, "stop within this `time`; docker stop allows 10s",
@@ -92,7 +85,7 @@ func (o *ExecOptions) addFlags(cmd *cobra.Command, texts *execTexts) {
 		&o.Strict, "strict", false,
 		"exit with code 3 if there is a finding, and print a table of the findings",
 	)
-	addFindings(cmd, &o.Findings, "data")
+	addFindings(f, &o.Findings, "data")
 	f.StringVar(
 		&o.Report, "report", "",
 		"write the report of the stop to this `file`: HTML if the name ends in .html, else JSON",

@@ -1,0 +1,54 @@
+package verb
+
+import "fmt"
+
+// All returns the verbs of the program supervisor.
+func All(p Program) []*Verb {
+	return []*Verb{runVerb(p), execVerb(p), validateVerb(p), healthVerb(p), versionVerb(p)}
+}
+
+// Main runs the verb that args name. ok is false if args name none of this package.
+func Main(args []string, p Program) (code int, ok bool) {
+	if len(args) == 1 && (args[0] == "--version" || args[0] == "-v") {
+		args = []string{Version}
+	}
+	v := find(args, p)
+	if v == nil {
+		return 0, false
+	}
+	return v.start(args[1:], p), true
+}
+
+// find returns the verb that args name, or nil.
+func find(args []string, p Program) *Verb {
+	for _, v := range All(p) {
+		if len(args) > 0 && args[0] == v.Name {
+			return v
+		}
+	}
+	return nil
+}
+
+// Overview prints a help for the case that supervisorctl, which has the whole help, is missing:
+// that of a verb for "help VERB", else a list of the verbs of this package. It reports whether args
+// ask for help.
+func Overview(args []string, p Program) bool {
+	if len(args) == 2 && args[0] == helpFlag {
+		if v := find(args[1:], p); v != nil {
+			fmt.Fprint(p.Stdout, v.Help())
+			return true
+		}
+	}
+	if len(args) > 1 || len(args) == 1 && args[0] != helpFlag && args[0] != "--help" &&
+		args[0] != "-h" {
+		return false
+	}
+	fmt.Fprint(p.Stdout, "Run programs, end them gracefully, and prove it\n\n"+
+		"Usage:\n  supervisor [command]\n\nAvailable Commands:\n")
+	for _, v := range All(p) {
+		fmt.Fprintf(p.Stdout, "  %-11s %s\n", v.Name, v.Short)
+	}
+	fmt.Fprint(p.Stdout, "\nUse \"supervisor [command] --help\" for more information about a "+
+		"command.\nAll other commands need the program supervisorctl, which is not installed.\n")
+	return true
+}
