@@ -36,9 +36,9 @@ type ReloadState struct {
 
 // Instance is the state of one instance.
 type Instance struct {
-	Name    string   `json:"name"`
-	Child   string   `json:"child"`
-	Command []string `json:"command"`
+	Name    string `json:"name"`
+	Child   string `json:"child"`
+	Command string `json:"command"` // as the configuration has it, without the arguments
 	// State is waiting, starting, ready, unready, ending, backing_off, replacing, stopping,
 	// succeeded, failed or stopped: see the state machine in docs/architecture.md.
 	State  string `json:"state"`

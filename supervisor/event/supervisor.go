@@ -6,6 +6,8 @@ const (
 	MsgConfigReloaded  = "config reloaded"
 	MsgConfigRejected  = "config rejected"
 	MsgReloadHalted    = "reload halted"
+	MsgRestartHalted   = "restart halted"
+	MsgOperation       = "operation requested"
 	MsgReloadIgnored   = "reload ignored"
 	MsgReloadWithheld  = "reload signal not sent"
 	MsgRollbackStarted = "config rolling back"
@@ -40,13 +42,40 @@ func (e ConfigRejected) Record() Record {
 	return Record{Error, MsgConfigRejected, []any{"diagnostics", e.Diagnostics}}
 }
 
-// ReloadHalted reports that a reload replaces no more instances of a child. Those that were
-// not replaced keep their old configuration.
-type ReloadHalted struct{ Child, Reason string }
+// ReloadHalted reports that a reload, or a restart that was requested, replaces no more instances
+// of a child. Those that were not replaced keep their process, and so their old configuration.
+type ReloadHalted struct {
+	Child, Reason string
+	Restart       bool
+}
 
 // Record implements [Event].
 func (e ReloadHalted) Record() Record {
-	return Record{Error, MsgReloadHalted, []any{"child", e.Child, "reason", e.Reason}}
+	msg := MsgReloadHalted
+	if e.Restart {
+		msg = MsgRestartHalted
+	}
+	return Record{Error, msg, []any{"child", e.Child, "reason", e.Reason}}
+}
+
+// OperationRequested reports a request over the control socket that changes something.
+type OperationRequested struct {
+	Verb   string   // start, stop, restart, signal, reload or shutdown
+	Names  []string // of children and instances; empty for reload and shutdown
+	Signal string   // of signal
+	By     string   // the requester: uid 0 (pid 4711)
+}
+
+// Record implements [Event].
+func (e OperationRequested) Record() Record {
+	kv := []any{"verb", e.Verb}
+	if len(e.Names) > 0 {
+		kv = append(kv, "names", list(e.Names))
+	}
+	if e.Signal != "" {
+		kv = append(kv, "signal", e.Signal)
+	}
+	return Record{Info, MsgOperation, append(kv, "by", e.By)}
 }
 
 // ReloadSignalWithheld reports that a process did not get its reload_signal, because it has no

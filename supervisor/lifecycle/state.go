@@ -2,6 +2,8 @@
 // sequence, and the restart policy. The package knows no process and no clock.
 package lifecycle
 
+import "strings"
+
 // State is the state of an instance.
 type State uint8
 
@@ -27,6 +29,9 @@ var stateNames = [...]string{
 }
 
 func (s State) String() string { return stateNames[s] }
+
+// ID returns the name of the state for programs: backing_off.
+func (s State) ID() string { return strings.ReplaceAll(s.String(), " ", "_") }
 
 // States lists all states.
 func States() []State {

@@ -47,7 +47,11 @@ func (s *state) datagram(e event.Event) string {
 		return s.reloaded("reload ignored: " + e.Reason)
 	case event.ReloadHalted:
 		defer func() { s.halted = true }()
-		return s.reloaded("reload halted at " + e.Child + ": " + e.Reason)
+		what := "reload"
+		if e.Restart {
+			what = "restart"
+		}
+		return s.reloaded(what + " halted at " + e.Child + ": " + e.Reason)
 	case event.SignalReceived:
 		switch {
 		case e.Signal == "SIGHUP" && !e.Hangup:

@@ -6,7 +6,6 @@ import (
 
 	"tp0/supervisor/event"
 	"tp0/supervisor/lifecycle"
-	"tp0/supervisor/orchestrator/rollout"
 )
 
 // announceStop handles STOPPING=1. A process that is stopping may not answer checks, so they and
@@ -19,7 +18,7 @@ func (o *Orchestrator) announceStop(inst *instance) {
 	a.at = time.Now()
 	inst.stopMonitoring()
 	ready := inst.state == lifecycle.Ready && o.shutdown.phase == running
-	if !ready || inst.goal == rollout.End { // a limit runs, or the stop sequence is about to begin
+	if !ready || inst.stops() { // a limit runs, or the stop sequence is about to begin
 		o.reportNotified(inst, "stopping", "")
 		return
 	}

@@ -43,6 +43,9 @@ func (o *Orchestrator) compare(cfg *config.Config, noSurge map[*instance]bool) *
 		case inst.update.surgeOf != nil: // below, with its instance
 		case inst.update.retired:
 			d.ends(inst, nil)
+		case inst.goal == rollout.Hold:
+			d.ends(inst, nil)
+			delete(wanted, inst.spec.Name)
 		case wanted[inst.spec.Name] == nil:
 			d.ends(inst, nil)
 			d.ends(inst.update.surge, nil)
@@ -181,7 +184,8 @@ func (inst *instance) changeTo(spec *config.Instance, noSurge bool) rollout.Chan
 	surge := inst.update.surge
 	surgeSame := surge != nil && !noSurge && !surge.state.Final() && surge.launchedLike(spec)
 	retry := inst.state.Final() && inst.update.unconfirmed
-	return rollout.ChangeOf(inst.state, inst.launchedLike(spec) && !retry, surgeSame)
+	same := inst.launchedLike(spec) && !retry && !inst.update.restart
+	return rollout.ChangeOf(inst.state, same, surgeSame)
 }
 
 // listens returns where the process is known to listen: by the search before a reload, and by its

@@ -218,6 +218,11 @@ func (o *Orchestrator) onLastOutputRead(m lastOutputRead) {
 	}
 	m.inst.exit.report = nil
 	r.event.Reason += m.cause
+	if last := m.inst.restarts.lastExit; last != nil && m.cause != "" {
+		withCause := *last // an answer can refer to the old value
+		withCause.Reason += m.cause
+		m.inst.restarts.lastExit = &withCause
+	}
 	if out := m.inst.exit.outcome; out != nil {
 		out.cause = m.cause
 	}

@@ -77,6 +77,7 @@ func (o *Orchestrator) handleExit(inst *instance, x process.Exited) {
 		o.totals.killed++
 	}
 	inst.exit.code = exitCode(x.Status)
+	o.noteExit(inst, x)
 	inst.learnFromEnd()
 	inst.cancelProbe()
 	inst.stopMonitoring()
@@ -99,12 +100,9 @@ func (o *Orchestrator) handleExit(inst *instance, x process.Exited) {
 // judgeExit returns the outcome of a main process. It reports an unexpected end, or defers that.
 func (o *Orchestrator) judgeExit(inst *instance, x process.Exited) *outcome {
 	out := &outcome{
-		success: inst.succeeded(x.Status), reason: fmt.Sprintf("exited with code %d", x.Exit.Code),
+		success: inst.succeeded(x.Status), reason: exitReason(x),
 		at:     x.At,
 		wanted: inst.goal == rollout.Run && inst.state != lifecycle.Replacing,
-	}
-	if x.Exit.Signal != "" {
-		out.reason = "ended by " + x.Exit.Signal
 	}
 	if out.wanted && inst.failsItsStart() {
 		out.success, out.reason = false, out.reason+" before it was ready"

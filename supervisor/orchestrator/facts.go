@@ -60,6 +60,7 @@ func (o *Orchestrator) onSpawned(x process.Spawned) {
 	inst := o.processes.byID[x.Process]
 	o.processes.pending--
 	o.totals.spawned++
+	inst.restarts.spawned++
 	inst.process.pid, inst.process.spawned = x.Pid, x.At
 	inst.process.ran.spawned = o.clock.Ran()
 	inst.restarts.shortage, o.totals.spawnError = shortage{}, nil

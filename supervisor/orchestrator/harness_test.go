@@ -420,6 +420,10 @@ func (h *harness) Forward(id process.ID, _, sig unix.Signal) {
 	h.recordFor(id, "forward %s", signalName(sig))
 }
 
+func (h *harness) Send(id process.ID, sig unix.Signal) {
+	h.recordFor(id, "send %s", signalName(sig))
+}
+
 func (h *harness) Reload(id process.ID, sig unix.Signal) {
 	h.mu.Lock()
 	p := h.processByID(id)
@@ -599,6 +603,9 @@ func describe(e event.Event) string {
 func describeReload(e event.Event) string {
 	switch e := e.(type) {
 	case event.ReloadHalted:
+		if e.Restart {
+			return fmt.Sprintf("restart halted %s: %s", e.Child, e.Reason)
+		}
 		return fmt.Sprintf("halted %s: %s", e.Child, e.Reason)
 	case event.RollbackStarted:
 		return "rollback for " + e.Child

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/api"
 	"tp0/supervisor/config"
 	"tp0/supervisor/config/plan"
 	"tp0/supervisor/event"
@@ -25,8 +26,9 @@ type instance struct {
 	order
 	goal     rollout.Goal
 	state    lifecycle.State
-	failed   bool        // its last process failed, and no restart follows
-	endedBy  unix.Signal // the reload_signal that ended its last process; 0: none did
+	held     *api.Requester // who stopped it, and keeps it stopped; nil: the goal is not Hold
+	failed   bool           // its last process failed, and no restart follows
+	endedBy  unix.Signal    // the reload_signal that ended its last process; 0: none did
 	restarts restarts
 	// failedDependency is the failed instance that was reported last as the reason of the wait.
 	failedDependency string
@@ -55,6 +57,8 @@ type order struct {
 type restarts struct {
 	history  lifecycle.RestartHistory
 	last     lifecycle.Decision // about the last process that ended
+	spawned  int                // processes of the instance since the supervisor started
+	lastExit *api.Exit          // of its last process that ended; nil: none ended
 	shortage shortage
 }
 
@@ -142,6 +146,7 @@ type health struct {
 	failure      string             // why the instance is Unready
 	readyAt      time.Time          // the process became ready; zero: it did not
 	steady       bool               // it was still ready inspectAfter later
+	checks       map[string]*api.Check
 }
 
 // inspection is the result of the fd scans and of the signal dispositions of a process.
@@ -177,6 +182,7 @@ type update struct {
 	surge         *instance
 	surgeOf       *instance // nil: the instance is no surge
 	retired       bool      // another instance took its place
+	restart       bool      // a request restarts it, so its process is replaced
 }
 
 // handOver is the part of an instance in the hand-overs of the last reload: see plan.HandOvers.
@@ -278,7 +284,18 @@ func (inst *instance) adoptNext() {
 	}
 	inst.spec, inst.next = inst.next, nil
 	inst.update.unconfirmed, inst.update.gotNewProcess = true, true
+	inst.forgetEnds()
+}
+
+// forgetEnds makes the restart policy begin anew.
+func (inst *instance) forgetEnds() {
 	inst.failed, inst.endedBy, inst.restarts.history = false, 0, lifecycle.RestartHistory{}
+	inst.update.restart = false
+}
+
+// stops reports whether no process is to follow the present one.
+func (inst *instance) stops() bool {
+	return inst.goal == rollout.End || inst.goal == rollout.Hold
 }
 
 // retire ends an instance that another one replaces.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"tp0/supervisor/lifecycle"
-	"tp0/supervisor/orchestrator/rollout"
 )
 
 // awaitMinReady confirms the update of an instance once its process has been ready for min_ready. A
@@ -46,6 +45,6 @@ func (o *Orchestrator) isBadUpdate(inst *instance) bool {
 func (o *Orchestrator) anotherReady(inst *instance) bool {
 	return slices.ContainsFunc(o.instances, func(other *instance) bool {
 		return other != inst && other.child() == inst.child() &&
-			other.state == lifecycle.Ready && other.goal != rollout.End
+			other.state == lifecycle.Ready && !other.stops()
 	})
 }

@@ -28,6 +28,7 @@ type Processes interface {
 	Diagnose(process.ID, unix.Signal)
 	Forward(id process.ID, came, sig unix.Signal)
 	Reload(id process.ID, sig unix.Signal)
+	Send(id process.ID, sig unix.Signal)
 	RunProbe(context.Context, spawn.Spec) error
 	Listeners(context.Context, []process.ID) (map[process.ID][]string, error)
 	SetDeadline(time.Time)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/api"
 	"tp0/supervisor/config"
 	"tp0/supervisor/config/plan"
 	"tp0/supervisor/lifecycle"
@@ -26,6 +27,7 @@ import (
 // unless its comment says so.
 type Orchestrator struct {
 	opt       Options
+	startedAt time.Time
 	mail      *mailbox.Queue[any]
 	wg        sync.WaitGroup // bounded work: probes, checks, last output; a load is not part of it
 	ctx       context.Context
@@ -48,6 +50,8 @@ type Orchestrator struct {
 	allReady  allReady
 	pauses    pauses
 	totals    totals
+
+	operations operations
 }
 
 // group is the current instances of one child.
@@ -82,6 +86,8 @@ type reloads struct {
 	loading           bool            // a configuration is being read
 	requested         bool            // another reload was requested meanwhile
 	active            *reload         // nil: none is being applied
+	loads             int             // the number of loads that were started
+	last              api.Result      // of the reload that was fully applied last
 	childrenGoingDown map[string]bool // see rollout.Down; nil: no reload is active
 }
 
@@ -91,6 +97,7 @@ type reload struct {
 	rollbackReason string            // why lastApplied is being restored; empty: it is not
 	halted         map[string]string // by child: why its update is halted
 	cannotRollBack bool
+	restartOnly    bool // no configuration is applied: a request restarts instances
 }
 
 // pauseOver says that the supervisor was paused: see package timeout.
@@ -121,6 +128,8 @@ type shutdown struct {
 	signalAt time.Time   // its arrival
 	beganAt  time.Time
 	deadline time.Time
+	length   time.Duration // from beganAt to deadline; 0: neither a stop nor a request set it
+	reserve  time.Duration // see at
 	timers   []*time.Timer
 }
 
@@ -128,8 +137,8 @@ type shutdown struct {
 // 500 ms at most: the time that is left if the stop sequences use all of theirs. A half of the
 // reserve is for the end of killed processes, a quarter for the orphan cleanup, an eighth for the
 // last output, and the rest for the last line.
-func (s *shutdown) at(reserve, divisor time.Duration) time.Time {
-	return s.deadline.Add(-reserve / divisor)
+func (s *shutdown) at(divisor time.Duration) time.Time {
+	return s.deadline.Add(-s.reserve / divisor)
 }
 
 // allReady says whether all instances are ready or completed.
@@ -161,7 +170,7 @@ func (d dependents) block(inst *instance) bool {
 // New returns an Orchestrator. [Orchestrator.Supervise] starts the children.
 func New(opt Options) *Orchestrator {
 	o := &Orchestrator{
-		opt: opt, mail: mailbox.New[any](), cfg: opt.Config,
+		opt: opt, startedAt: time.Now(), mail: mailbox.New[any](), cfg: opt.Config,
 		processes: processTable{byID: map[process.ID]*instance{}},
 	}
 	o.ctx, o.cancel = context.WithCancel(context.Background())

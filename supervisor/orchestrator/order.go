@@ -196,9 +196,12 @@ func (o *Orchestrator) neededBy(inst *instance) []string {
 }
 
 // busy reports whether an instance has a process or will have one. Sidecars alone do not count,
-// unless all instances are sidecars, as with --only.
+// unless all instances are sidecars, as with --only. An instance that a request stopped counts: a
+// request can start it again.
 func (o *Orchestrator) busy() bool {
-	if o.reloads.loading && o.shutdown.phase == running {
+	held := func(inst *instance) bool { return inst.goal == rollout.Hold }
+	if o.shutdown.phase == running &&
+		(o.reloads.loading || slices.ContainsFunc(o.instances, held)) {
 		return true
 	}
 	isApp := func(inst *instance) bool { return !inst.sidecar() }
@@ -242,7 +245,7 @@ func (o *Orchestrator) aboutToEnd(inst *instance) bool {
 		return false
 	}
 	replaced := inst.goal == rollout.Replace && inst.update.hasSlot
-	return inst.goal == rollout.End ||
+	return inst.stops() ||
 		replaced && !rollout.UsesSurge(o.snapshotOf(inst), o.reloads.childrenGoingDown)
 }
 

@@ -40,7 +40,7 @@ func (o *Orchestrator) onPauseOver(m pauseOver) {
 // the pause, and the children that are stopped later need their part of the rest.
 func (o *Orchestrator) shareRest() {
 	after := plan.StopsAfter(o.cfg)
-	rest := max(0, time.Until(o.shutdown.at(o.cfg.Shutdown.Reserve, 1)))
+	rest := max(0, time.Until(o.shutdown.at(1)))
 	for _, inst := range o.instances {
 		steps, n := inst.stopSequence(), inst.stop.step
 		if n == 0 || n >= len(steps) || inst.timer.left == nil {

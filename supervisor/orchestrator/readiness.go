@@ -94,8 +94,10 @@ func (o *Orchestrator) onCheckDone(m checkDone) {
 	case errors.As(m.err, &notStarted):
 		o.opt.Sink.Emit(probeSkipped(m.inst, m.name, notStarted.Err))
 	case m.err == nil:
+		m.inst.noteCheck(m.name, nil)
 		o.opt.Sink.Emit(event.CheckPassed{Child: child, Pid: pid, Check: m.name})
 	case !m.fatal:
+		m.inst.noteCheck(m.name, m.err)
 		o.opt.Sink.Emit(event.CheckFailed{
 			Child: child, Pid: pid, Check: m.name, Reason: m.err.Error(),
 		})
@@ -107,7 +109,7 @@ func (o *Orchestrator) onCheckDone(m checkDone) {
 // becomeUnhealthy stops a process that was ready, or that triggered its watchdog before. Its end
 // counts as a failure with every exit code.
 func (o *Orchestrator) becomeUnhealthy(inst *instance, reason string) {
-	wanted := inst.goal != rollout.End && o.shutdown.phase == running
+	wanted := !inst.stops() && o.shutdown.phase == running
 	if inst.state != lifecycle.Ready && inst.state != lifecycle.Starting || !wanted {
 		return
 	}

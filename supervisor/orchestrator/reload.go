@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"tp0/supervisor/api"
 	"tp0/supervisor/config"
 	"tp0/supervisor/config/plan"
 	"tp0/supervisor/event"
@@ -27,6 +28,7 @@ func (o *Orchestrator) onReloadRequest() {
 		o.reloads.requested = true // the file may have changed since it was read
 	default:
 		o.reloads.loading = true
+		o.reloads.loads++
 		go func() { // no goroutine waits for it: a file system may never answer
 			cfg, err := o.opt.Load()
 			o.mail.Put(configLoaded{cfg, err})
@@ -94,6 +96,7 @@ func (o *Orchestrator) finishLoad(m configLoaded) {
 	} else {
 		o.applyConfig(m.cfg)
 	}
+	o.operations.onLoaded(o.reloads.loads, m.err)
 	if o.reloads.requested {
 		o.reloads.requested = false
 		o.onReloadRequest()
@@ -108,6 +111,7 @@ func (o *Orchestrator) applyConfig(cfg *config.Config) {
 	}
 	r := o.reloads.active
 	r.rollbackReason, r.cannotRollBack, r.halted = "", false, map[string]string{}
+	r.restartOnly = false
 	d := o.differenceTo(cfg)
 	o.cfg = cfg
 	o.revision++
@@ -164,6 +168,10 @@ func (o *Orchestrator) endRemoved(removed map[string]*instance) (ending []*insta
 // instance that failed in its update is started again. With noSurge a surge of the instance is
 // ended.
 func (o *Orchestrator) setWanted(inst *instance, spec *config.Instance, noSurge bool) {
+	if inst.goal == rollout.Hold {
+		o.setHeldWanted(inst, spec)
+		return
+	}
 	change := inst.changeTo(spec, noSurge)
 	inst.update.givenUp = false
 	if change == rollout.KeepSurge {
@@ -182,6 +190,20 @@ func (o *Orchestrator) setWanted(inst *instance, spec *config.Instance, noSurge 
 	inst.goal, inst.next = rollout.Run, nil
 	o.setPolicy(inst, spec)
 	o.sendReloadSignal(inst)
+}
+
+// setHeldWanted gives an instance that a request stopped the specification of a new configuration.
+// It stays stopped.
+func (o *Orchestrator) setHeldWanted(inst *instance, spec *config.Instance) {
+	inst.update.givenUp = false
+	if inst.next == nil && inst.launchedLike(spec) {
+		o.setPolicy(inst, spec)
+		return
+	}
+	inst.next = spec
+	if !inst.state.HasProcess() {
+		inst.adoptNext()
+	}
 }
 
 // setPolicy applies a new policy to a process that is kept.
@@ -230,12 +252,28 @@ func (o *Orchestrator) finishReload() {
 	if len(r.halted) > 0 || !rollout.Finished(snapshot) {
 		return
 	}
-	if r.rollbackReason != "" {
-		o.opt.Sink.Emit(event.ConfigRejected{Diagnostics: r.rollbackReason})
-	} else {
-		o.opt.Sink.Emit(o.configReloaded())
-	}
+	o.reloads.last = o.reloadResult()
 	o.reloads.active = nil
+}
+
+// reloadResult reports the end of a reload, and returns it as the result of an operation. The end
+// of a restart is reported by each instance.
+func (o *Orchestrator) reloadResult() api.Result {
+	r, e := o.reloads.active, o.configReloaded()
+	switch {
+	case r.restartOnly:
+		return api.Result{OK: true}
+	case r.rollbackReason != "":
+		o.opt.Sink.Emit(event.ConfigRejected{Diagnostics: r.rollbackReason})
+		return api.Result{Message: "the configuration was rejected: " + r.rollbackReason}
+	}
+	o.opt.Sink.Emit(e)
+	difference := &api.Difference{
+		Added: e.Added, Removed: e.Removed, Changed: e.Changed, Kept: e.Kept,
+	}
+	return api.Result{
+		OK: true, Message: "the configuration is in force", Difference: difference,
+	}
 }
 
 // configReloaded returns the report of a reload. An instance that got another process during the

@@ -6,7 +6,6 @@ import (
 	"tp0/supervisor/event"
 	"tp0/supervisor/exitcode"
 	"tp0/supervisor/lifecycle"
-	"tp0/supervisor/orchestrator/rollout"
 	"tp0/supervisor/process"
 )
 
@@ -16,7 +15,7 @@ import (
 // then further reloads add no signal. A process that is spawned later reads the new files.
 func (o *Orchestrator) sendReloadSignal(inst *instance) {
 	p, sig := &inst.process, inst.spec.Policy.ReloadSignal
-	if inst.goal == rollout.End || o.shutdown.phase != running || p.reloadDue {
+	if inst.stops() || o.shutdown.phase != running || p.reloadDue {
 		return
 	}
 	switch inst.state {

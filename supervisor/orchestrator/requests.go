@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/api"
 	"tp0/supervisor/control"
 	"tp0/supervisor/process"
 )
@@ -18,6 +19,7 @@ type (
 	}
 	reloadRequest  struct{}
 	healthRequest  struct{ answer chan<- control.Health }
+	statusRequest  struct{ answer chan<- api.Status }
 	forwardRequest struct{ received, sent unix.Signal }
 )
 
@@ -57,5 +59,22 @@ func (o *Orchestrator) Health(ctx context.Context) control.Health {
 		return control.Health{Dead: "the supervisor has ended"}
 	case <-ctx.Done():
 		return control.Health{Dead: "the supervisor is busy"}
+	}
+}
+
+var errEnded = &api.Error{Kind: api.Conflict, Detail: "the supervisor has ended"}
+
+// Status returns the state of all instances. It waits for the goroutine of Supervise, or until ctx
+// ends. The fields Usage, Version and Config are left to the caller.
+func (o *Orchestrator) Status(ctx context.Context) (api.Status, error) {
+	answer := make(chan api.Status, 1)
+	o.mail.Put(statusRequest{answer})
+	select {
+	case s := <-answer:
+		return s, nil
+	case <-o.ctx.Done():
+		return api.Status{}, errEnded
+	case <-ctx.Done():
+		return api.Status{}, &api.Error{Kind: api.Unavailable, Detail: "the supervisor is busy"}
 	}
 }

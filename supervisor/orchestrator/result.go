@@ -32,7 +32,7 @@ func (o *Orchestrator) Summary() event.ShutdownComplete {
 		Killed: stop.killed, Left: stop.left, Findings: stop.findings,
 		Unproven: stop.unproven, UnprovenNames: t.unprovenInStop(),
 		KilledBefore: t.beforeStop.killed, LeftBefore: t.beforeStop.left,
-		Elapsed: time.Since(o.shutdown.beganAt), Deadline: o.cfg.Shutdown.Deadline,
+		Elapsed: time.Since(o.shutdown.beganAt), Deadline: o.shutdown.length,
 	}
 	for _, inst := range o.instances {
 		if inst.failed {

@@ -28,8 +28,10 @@ func (o *Orchestrator) Supervise() error {
 			o.handle(m)
 		}
 		o.advance()
+		o.answerOperations()
 	}
 	o.reportLateEnds()
+	o.answerOperations()
 	o.closeSockets()
 	return nil
 }
@@ -72,6 +74,12 @@ func (o *Orchestrator) handle(m any) {
 		o.onBudgetTimer(m.timer)
 	case outputDrained:
 		o.shutdown.phase = finished
+	case operationRequest:
+		o.onOperation(m.operation)
+	case operationAbandoned:
+		o.operations.remove(m.operation)
+	case statusRequest:
+		m.answer <- o.currentStatus()
 	case healthRequest:
 		m.answer <- o.currentHealth()
 	default:
@@ -154,7 +162,7 @@ func (o *Orchestrator) advanceInstance(inst *instance) bool {
 		}
 		o.reportBlocked(inst)
 		o.reportWait(inst)
-	case rollout.End:
+	case rollout.Hold, rollout.End:
 		if before != lifecycle.Stopping && !before.Final() && o.mayStop(inst) {
 			o.apply(inst, lifecycle.Stop)
 		}

@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"time"
 
+	"tp0/supervisor/config"
 	"tp0/supervisor/event"
 	"tp0/supervisor/orchestrator/rollout"
 )
@@ -27,13 +28,14 @@ func (o *Orchestrator) beginStop(reason string) {
 	o.totals.startStop()
 	o.startBudget()
 	if reason != "" {
-		o.opt.Sink.Emit(event.ShutdownBegun{Reason: reason, Deadline: o.cfg.Shutdown.Deadline})
+		o.opt.Sink.Emit(event.ShutdownBegun{Reason: reason, Deadline: o.shutdown.length})
 	}
 	o.shutdown.phase = stopping
 	if o.reloads.loading {
 		o.opt.Sink.Emit(event.ReloadIgnored{Reason: "a stop began while the file was read"})
 	}
-	if o.updating() { // else ReloadHalted has said that it is not fully applied
+	// A halt, which ReloadHalted has reported, is the other reason why it is not fully applied.
+	if o.updating() && !o.reloads.active.restartOnly {
 		o.opt.Sink.Emit(event.ReloadIgnored{Reason: "a stop began before it was fully applied"})
 	}
 	o.reloads.active = nil
@@ -49,17 +51,24 @@ func (o *Orchestrator) beginStop(reason string) {
 
 // startBudget computes the deadline and starts the timers of the budget.
 func (o *Orchestrator) startBudget() {
-	s, reserve := &o.shutdown, o.cfg.Shutdown.Reserve
+	s := &o.shutdown
 	s.beganAt = time.Now()
-	s.deadline = s.beganAt.Add(o.cfg.Shutdown.Deadline)
+	if s.length == 0 {
+		s.length, s.reserve = o.cfg.Shutdown.Deadline, o.cfg.Shutdown.Reserve
+	}
+	s.deadline = s.beganAt.Add(s.length)
 	o.opt.Processes.SetDeadline(s.deadline)
 	for timer, at := range map[budgetTimer]time.Time{
-		killAll: s.at(reserve, 1), cleanUpAtAll: s.at(reserve, 2),
+		killAll: s.at(1), cleanUpAtAll: s.at(2),
 	} {
 		fire := func() { o.mail.Put(budgetTimerFired{timer}) }
 		s.timers = append(s.timers, time.AfterFunc(time.Until(at), fire))
 	}
 }
+
+// setLength sets the time from the begin of the stop to its deadline, in place of that of the
+// configuration.
+func (s *shutdown) setLength(d time.Duration) { s.length, s.reserve = d, config.Reserve(d) }
 
 // limitStep gives an instance that is already being stopped no more than its share of the deadline,
 // like the instances that are stopped from now on.

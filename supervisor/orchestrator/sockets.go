@@ -82,7 +82,8 @@ func (inst *instance) neededSockets() (all []config.Listen) {
 	if inst.state.HasProcess() && inst.stop.step == 0 {
 		all = append(all, inst.spec.Launch.Listen...)
 	}
-	if inst.goal != rollout.End && (inst.next != nil || !inst.state.Final()) {
+	if inst.goal != rollout.End &&
+		(inst.next != nil || !inst.state.Final() || inst.goal == rollout.Hold) {
 		all = append(all, inst.wanted().Launch.Listen...) // of the next process
 	}
 	return all

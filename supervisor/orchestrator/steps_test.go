@@ -59,6 +59,8 @@ func (h *harness) do(text string) (answer string) {
 		h.paused.Add(int64(d))
 	case "TERM", "INT":
 		h.signal(unix.SignalNum("SIG" + c.arg(0)))
+	case "op": // op VERB [NAME...]: its result is an action
+		h.operate(c)
 	case "fault":
 		h.o.Stop()
 	case "reload-later": // reload N, once all processes have their signal handlers
@@ -148,6 +150,10 @@ func (h *harness) doSetting(c command) bool {
 			}
 			return []string{address}
 		}
+	case "load": // load N: the next load reads that configuration
+		h.loader.next, h.loader.err = h.configs[c.number(1)], nil
+	case "load-fails":
+		h.loader.err = errors.New("a fault")
 	case "address-taken":
 		h.sockets.taken = c.arg(1)
 	default:

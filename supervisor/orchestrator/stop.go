@@ -96,11 +96,11 @@ func (o *Orchestrator) startCleanup() {
 		o.onCleanupDone(process.OrphanCleanupDone{})
 		return
 	}
-	o.cleanUpOrphans(o.shutdown.at(o.cfg.Shutdown.Reserve, 1))
+	o.cleanUpOrphans(o.shutdown.at(1))
 }
 
 func (o *Orchestrator) cleanUpOrphans(killAt time.Time) {
-	giveUp := o.shutdown.at(o.cfg.Shutdown.Reserve, 4)
+	giveUp := o.shutdown.at(4)
 	o.opt.Processes.CleanUpOrphans(killAt, giveUp, o.cfg.Shutdown.Proof)
 }
 
@@ -124,7 +124,7 @@ func (o *Orchestrator) onCleanupDone(x process.OrphanCleanupDone) {
 // drainOutput waits until the output of all processes is read to its end, or the time for it is
 // over: a process that survived may hold a pipe open.
 func (o *Orchestrator) drainOutput() {
-	outputs, until := o.outputs.open, o.shutdown.at(o.cfg.Shutdown.Reserve, 8)
+	outputs, until := o.outputs.open, o.shutdown.at(8)
 	o.wg.Go(func() {
 		defer o.mail.Put(outputDrained{})
 		timeout := time.NewTimer(time.Until(until))

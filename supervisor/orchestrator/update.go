@@ -51,7 +51,9 @@ func (o *Orchestrator) haltChild(child, reason string) {
 			strings.Join(kept, ", ")
 	}
 	r.halted[child] = reason
-	o.opt.Sink.Emit(event.ReloadHalted{Child: child, Reason: reason})
+	o.opt.Sink.Emit(event.ReloadHalted{
+		Child: child, Reason: reason, Restart: r.restartOnly,
+	})
 }
 
 // giveUpUpdate gives the update of an instance up. It keeps its process. In a rollback that process
@@ -129,7 +131,10 @@ func (o *Orchestrator) haltedReload() string {
 		return ""
 	}
 	what := "reload"
-	if r.rollbackReason != "" {
+	switch {
+	case r.restartOnly:
+		what = "restart"
+	case r.rollbackReason != "":
 		what = "rollback"
 	}
 	for _, child := range slices.Sorted(maps.Keys(r.halted)) {
@@ -172,6 +177,8 @@ func (o *Orchestrator) startSurge(inst *instance) {
 func (o *Orchestrator) promoteSurge(inst *instance) {
 	surge := inst.update.surge
 	surge.update.surgeOf, surge.update.hasSlot = nil, !surge.confirmed()
+	surge.restarts.spawned += inst.restarts.spawned
+	surge.restarts.lastExit = inst.restarts.lastExit
 	inst.update.surge, inst.next = nil, nil
 	inst.retire()
 	if surge.state == lifecycle.Stopped { // it failed just before the old process ended

@@ -73,6 +73,16 @@ func (l *Loop) Reload(id ID, sig unix.Signal) {
 	})
 }
 
+// Send sends a signal to a main process because a user asks for it. It is not a step of the stop
+// sequence. [Signalled] follows.
+func (l *Loop) Send(id ID, sig unix.Signal) {
+	l.commands.Put(func() {
+		if c := l.processes[id]; c != nil && !c.phase.MainEnded() {
+			l.afterExecve(c, sig, func() { l.send(c, sig) })
+		}
+	})
+}
+
 // MarkReady records that a child process is ready. Its program has installed its signal handlers
 // then.
 func (l *Loop) MarkReady(id ID) {

@@ -281,7 +281,14 @@ func (l *Loop) reload(c *childProcess, sig unix.Signal) {
 	case c.stop.started():
 	case defaultIsHarmful(sig) && l.disposition(c.pid, sig) == "default":
 		l.report(Withheld{Process: c.id, Pid: c.pid, Signal: sig})
-	case !c.phase.MainEnded():
+	default:
+		l.send(c, sig)
+	}
+}
+
+// send sends a signal to a main process that has not ended.
+func (l *Loop) send(c *childProcess, sig unix.Signal) {
+	if !c.phase.MainEnded() {
 		err := unix.Kill(c.pid, sig)
 		l.report(Signalled{Process: c.id, Pid: c.pid, Signal: sig, Err: err})
 	}

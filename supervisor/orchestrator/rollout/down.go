@@ -30,7 +30,7 @@ func (s downSearch) goesDown(child string) bool {
 	}
 	s.down[child] = false
 	for _, i := range s.current[child] {
-		if i.State.HasProcess() && (i.Goal == End || i.State == lifecycle.Replacing ||
+		if i.State.HasProcess() && (i.Goal.stops() || i.State == lifecycle.Replacing ||
 			i.Goal == Replace && !usesSurge(i, s.goesDown)) {
 			s.down[child] = true
 			break

@@ -5,7 +5,7 @@ package rollout
 // restarted and none was given up, the update is complete after all.
 func StaysHalted(instances []Instance, child string) bool {
 	for _, i := range instances {
-		present := i.Child == child && i.Role != Retired && i.Goal != End
+		present := i.Child == child && i.Role != Retired && !i.Goal.stops()
 		if present && (i.GivenUp || i.Goal == Replace || !i.Updated()) {
 			return true
 		}

@@ -22,15 +22,17 @@ package rollout
 
 import "tp0/supervisor/lifecycle"
 
-// Goal is what the configuration wants of an instance. While a process is stopped to be replaced,
-// the goal is Run again: the state is then lifecycle.Replacing, and the next process follows.
+// Goal is what the configuration, or a request, wants of an instance. While a process is stopped to
+// be replaced, the goal is Run again: the state is then lifecycle.Replacing, and the next process
+// follows.
 type Goal uint8
 
 // The goals.
 const (
 	Run     Goal = iota
 	Replace      // the process is to be replaced by one of the next specification
-	End
+	Hold         // a request stopped the instance: no process follows until a request starts it
+	End          // the instance is to be stopped and removed
 )
 
 // Role says which of the processes of one name an instance is.
@@ -91,6 +93,9 @@ type HandOver struct {
 	// Blocks says that another instance which is about to end waits for the end of this one.
 	Blocks bool
 }
+
+// stops reports whether the goal is that no process follows the present one.
+func (g Goal) stops() bool { return g == Hold || g == End }
 
 // Updated reports whether the process has proved its specification: it is ready, and was ready for
 // min_ready, or it has completed.

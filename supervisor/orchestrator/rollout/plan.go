@@ -39,7 +39,7 @@ func Plan(instances []Instance, down map[string]bool, halted map[string]string) 
 			i.HasSlot = false
 			decisions = append(decisions, Decision{Index: index, Action: ReturnSlot})
 		}
-		if i.HasSlot && i.Goal != End {
+		if i.HasSlot && !i.Goal.stops() {
 			used[i.Child]++
 		}
 	}
@@ -75,12 +75,15 @@ func haltReason(i Instance, halted map[string]string) string {
 	return ""
 }
 
-// Finished reports whether a reload is fully applied: removed instances have ended, and all others
-// are updated, have ended for good, or wait for a dependency that is not ready. The caller checks
+// Finished reports whether a reload is fully applied: instances that are removed or were stopped by
+// a request have ended, and all others are updated, have ended for good, or wait for a dependency
+// that is not ready. The caller checks
 // before whether the reload is halted.
 func Finished(instances []Instance) bool {
 	for _, i := range instances {
 		switch {
+		case i.Goal == Hold && !i.State.HasProcess():
+			continue
 		case i.Goal != Run:
 			return false
 		case i.State == lifecycle.Waiting && i.MayStart:

@@ -1,0 +1,74 @@
+package orchestrator
+
+import (
+	"tp0/supervisor/api"
+	"tp0/supervisor/config"
+	"tp0/supervisor/lifecycle"
+	"tp0/supervisor/orchestrator/rollout"
+)
+
+// holdInstances stops instances and keeps them stopped, also over reloads, until a request starts
+// them. Their dependents keep their processes. An instance that has ended for good stays as it is.
+func (o *Orchestrator) holdInstances(instances []*instance, by api.Requester) {
+	for _, inst := range instances {
+		ended := inst.state == lifecycle.Succeeded || inst.state == lifecycle.Failed
+		if ended || inst.goal == rollout.Hold {
+			continue
+		}
+		inst.dropSurge()
+		inst.goal, inst.held = rollout.Hold, &by
+		inst.update.hasSlot, inst.update.restart = false, false
+		inst.stopMonitoring()
+	}
+}
+
+// startInstances starts the instances that are stopped or have ended for good. A restart delay ends
+// at once. An instance that runs keeps its process.
+func (o *Orchestrator) startInstances(instances []*instance) {
+	for _, inst := range instances {
+		held := inst.goal == rollout.Hold
+		inst.goal, inst.held = rollout.Run, nil
+		switch {
+		case inst.state.Final(), inst.state == lifecycle.BackingOff:
+			inst.forgetEnds()
+			o.apply(inst, lifecycle.Replace)
+		case inst.state == lifecycle.Stopping:
+			o.apply(inst, lifecycle.Replace) // the next process follows the present one
+		case held && inst.state.HasProcess() && inst.next != nil:
+			o.replaceProcess(inst, inst.next) // a reload changed it meanwhile
+		case held && inst.state == lifecycle.Ready:
+			o.startMonitoring(inst) // its stop waited for that of its dependents
+		}
+	}
+}
+
+// restartInstances replaces the processes of instances, like a reload that changes their
+// specification: by update slots, with an overlap if the child has one, and not further than the
+// first failure. An instance without a process is started.
+func (o *Orchestrator) restartInstances(instances []*instance) {
+	var stopped []*instance
+	for _, inst := range instances {
+		if !inst.state.HasProcess() || inst.goal == rollout.Hold {
+			stopped = append(stopped, inst)
+			continue
+		}
+		if inst.state != lifecycle.Replacing && inst.update.surge == nil {
+			o.replaceProcess(inst, inst.wanted())
+		}
+	}
+	o.startInstances(stopped)
+}
+
+// replaceProcess replaces the process of an instance by one of the given specification, as a part
+// of the reload that is being applied, or of one that changes nothing else.
+func (o *Orchestrator) replaceProcess(inst *instance, spec *config.Instance) {
+	if o.reloads.active == nil {
+		o.reloads.active = &reload{
+			lastApplied: o.cfg, restartOnly: true, cannotRollBack: true,
+			halted: map[string]string{},
+		}
+	}
+	delete(o.reloads.active.halted, inst.child())
+	inst.goal, inst.next = rollout.Replace, spec
+	inst.update.givenUp, inst.update.restart = false, true
+}
