@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/files"
 	"tp0/supervisor/procfs"
 )
 
@@ -38,45 +40,39 @@ func (e *pidFileInUse) Error() string {
 // content, by a rename(2), so no reader sees a part of it and no symbolic link is followed. An
 // existing file is replaced only if it is the pid file of a process that has ended.
 func writePidFile(path string) (*pidFile, error) {
-	exists, err := checkPidFile(path)
+	dir, name, err := files.OpenEntry(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot write the pid file: %w", err)
+	}
+	defer dir.Close()
+	exists, err := checkPidFile(dir, name)
 	if err != nil {
 		return nil, err
 	}
 	p := &pidFile{path: path}
-	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	temporary := fmt.Sprintf(".supervisor-pid-%016x", rand.Uint64())
+	fd, err := dir.Create(temporary, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("cannot write the pid file: %w", err)
 	}
-	_, err = fmt.Fprintf(temporary, "%d\n", os.Getpid())
+	f := os.NewFile(uintptr(fd), path)
+	_, err = fmt.Fprintf(f, "%d\n", os.Getpid())
 	if err == nil {
-		err = temporary.Chmod(0o644)
+		p.info, err = f.Stat()
 	}
-	if err == nil {
-		p.info, err = temporary.Stat()
-	}
-	err = errors.Join(err, temporary.Close())
-	if err == nil {
-		err = renamePidFile(temporary.Name(), path, exists)
+	err = errors.Join(err, f.Close())
+	switch {
+	case err != nil:
+	case exists:
+		err = dir.Rename(temporary, name)
+	default: // of two supervisors that start at the same time, one fails
+		err = dir.RenameNew(temporary, name)
 	}
 	if err != nil {
-		_ = os.Remove(temporary.Name())
+		_ = dir.Remove(temporary)
 		return nil, fmt.Errorf("cannot write the pid file: %w", err)
 	}
 	return p, nil
-}
-
-// renamePidFile renames a file. If none existed under the new name, none is replaced: of two
-// supervisors that start at the same time, one fails. A file system without RENAME_NOREPLACE gets a
-// plain rename.
-func renamePidFile(from, to string, exists bool) error {
-	if !exists {
-		const flags = unix.RENAME_NOREPLACE
-		err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, flags)
-		if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
-			return err
-		}
-	}
-	return os.Rename(from, to)
 }
 
 // maxPidFile is more than the size in bytes of any pid file.
@@ -84,31 +80,23 @@ const maxPidFile = 64
 
 // checkPidFile reports whether there is a file under the name of a pid file. The error is a
 // [*pidFileInUse] if it belongs to another process that is alive.
-func checkPidFile(path string) (exists bool, err error) {
-	const flags = unix.O_NOFOLLOW | unix.O_NONBLOCK // of a FIFO no open waits for the writer
-	f, err := os.OpenFile(path, os.O_RDONLY|flags, 0)
+func checkPidFile(dir *files.Dir, name string) (exists bool, err error) {
+	path := filepath.Join(dir.Path(), name)
+	f, info, err := openPidFile(dir, name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
-	case errors.Is(err, unix.ELOOP):
-		return true, nil // the rename replaces the link, not the file behind it
 	case err != nil:
-		return false, fmt.Errorf("cannot read the pid file: %w", err)
+		return false, err
+	case f == nil:
+		return true, nil // the rename replaces the link, not the file behind it
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		return false, fmt.Errorf("cannot write the pid file: %s is not a regular file", path)
-	}
-	content := make([]byte, maxPidFile)
-	n, e := io.ReadFull(f, content)
-	if err == nil && !errors.Is(e, io.EOF) && !errors.Is(e, io.ErrUnexpectedEOF) {
-		err = e
-	}
-	content = bytes.TrimSpace(content[:n])
+	content, err := io.ReadAll(io.LimitReader(f, maxPidFile))
 	if err != nil {
 		return false, fmt.Errorf("cannot read the pid file: %w", err)
 	}
+	content = bytes.TrimSpace(content)
 	pid, err := strconv.Atoi(string(content))
 	if len(content) == 0 {
 		return true, nil // a crash left it
@@ -143,21 +131,57 @@ func livedAt(pid int, at time.Time) bool {
 	return !time.Now().Add(-age).After(at.Add(slack))
 }
 
+// openPidFile opens an existing regular file to read. The file is nil if it is a symbolic link. It
+// can belong to any user: the supervisor only reads a pid from it.
+func openPidFile(dir *files.Dir, name string) (*os.File, fs.FileInfo, error) {
+	failed := func(err error) error { return fmt.Errorf("cannot read the pid file: %w", err) }
+	st, err := dir.Stat(name)
+	if err != nil {
+		return nil, nil, failed(err)
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+		return nil, nil, nil
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, nil, fmt.Errorf("cannot write the pid file: %s is not a regular file",
+			filepath.Join(dir.Path(), name))
+	}
+	fd, err := dir.OpenRead(name, st.Uid)
+	if err != nil {
+		return nil, nil, failed(err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, errors.Join(failed(err), f.Close())
+	}
+	return f, info, nil
+}
+
 // remove removes the file if it is still the one that this supervisor wrote.
 func (p *pidFile) remove() error {
-	info, err := os.Lstat(p.path)
+	dir, name, err := files.OpenEntry(p.path)
 	if err != nil {
 		return err
 	}
+	defer dir.Close()
+	f, info, err := openPidFile(dir, name)
+	if err != nil {
+		return err
+	}
+	if f == nil {
+		return fmt.Errorf("another process has replaced %s", p.path)
+	}
+	defer f.Close()
 	if !os.SameFile(info, p.info) {
 		return fmt.Errorf("another process has replaced %s", p.path)
 	}
-	content, err := os.ReadFile(p.path)
+	content, err := io.ReadAll(io.LimitReader(f, maxPidFile))
 	if err == nil && string(bytes.TrimSpace(content)) != strconv.Itoa(os.Getpid()) {
 		err = fmt.Errorf("another process has written to %s", p.path)
 	}
 	if err != nil {
 		return err
 	}
-	return os.Remove(p.path)
+	return dir.Remove(name)
 }

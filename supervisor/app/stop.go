@@ -36,7 +36,10 @@ func (a *app) close() fdledger.Result {
 	file := a.openReport()
 	summary := a.openTerminationLog()
 	a.checkLedger()
-	openFDs := 1 // the file of the report
+	openFDs := 0
+	if file != nil {
+		openFDs += file.Descriptors()
+	}
 	if summary != nil {
 		openFDs++
 	}

@@ -9,6 +9,7 @@ import (
 	"tp0/supervisor/event"
 	"tp0/supervisor/eventlog"
 	"tp0/supervisor/fdledger"
+	"tp0/supervisor/files"
 )
 
 // terminationLogPath is the file that Kubernetes gives a container. Its end is shown as the message
@@ -50,17 +51,20 @@ func openTerminationLog(
 // create a file, does not follow a symbolic link, and opens no device. It appends, because a child
 // may have written a message of its own.
 func openRegular(path string) int {
-	regular := func(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFREG }
-	var st unix.Stat_t
-	if unix.Lstat(path, &st) != nil || !regular(&st) {
-		return -1
-	}
-	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK|
-		unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	dir, name, err := files.OpenEntry(path)
 	if err != nil {
 		return -1
 	}
-	if unix.Fstat(fd, &st) != nil || !regular(&st) { // the file was replaced meanwhile
+	defer dir.Close()
+	if st, err := dir.Stat(name); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return -1
+	}
+	fd, err := dir.AppendExisting(name)
+	if err != nil {
+		return -1
+	}
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG { // it was replaced
 		_ = unix.Close(fd)
 		return -1
 	}

@@ -18,6 +18,7 @@ type Dir struct {
 	fd   int
 	path string // absolute, without symbolic links
 	uid  uint32 // the owner
+	dev  uint64 // the file system
 	// fixed: others cannot put another directory in the place of this one or of one above it.
 	fixed bool
 	// trusted: fixed, and others cannot create, rename or remove a file in it.
@@ -204,9 +205,14 @@ func (d *Dir) failed(op, name string, err error) error {
 
 // enter returns a directory in d, which fd refers to.
 func (d *Dir) enter(name string, fd int, st *unix.Stat_t) Dir {
-	own := isOurs(st.Uid)
-	c := Dir{fd: fd, path: join(d.path, name), uid: st.Uid}
-	c.fixed = d.trusted || d.sticky && own
+	own, mounted := isOurs(st.Uid), st.Dev != d.dev
+	c := Dir{fd: fd, path: join(d.path, name), uid: st.Uid, dev: st.Dev}
+	c.fixed = d.trusted
+	if mounted && isFUSE(fd) { // a user can mount one, which invents owners and modes
+		return c
+	}
+	// A mount point cannot be replaced, and the root directory has no parent.
+	c.fixed = c.fixed || d.sticky && own || mounted && d.path == "/"
 	c.trusted = c.fixed && own && !othersMayWrite(fd, st)
 	c.sticky = c.fixed && own && st.Mode&unix.S_ISVTX != 0
 	return c

@@ -57,6 +57,11 @@ func isReadOnly(fd int) bool {
 	return unix.Fstatfs(fd, &fs) == nil && fs.Flags&unix.ST_RDONLY != 0
 }
 
+func isFUSE(fd int) bool {
+	var fs unix.Statfs_t
+	return unix.Fstatfs(fd, &fs) == nil && fs.Type == unix.FUSE_SUPER_MAGIC
+}
+
 // hasACL reports whether a file has an access control list, or this cannot be found out.
 func hasACL(fd int) bool {
 	_, err := unix.Getxattr(ThroughFD(fd), "system.posix_acl_access", nil)

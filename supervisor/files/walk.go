@@ -106,7 +106,7 @@ func (w *walk) root() error {
 		_ = unix.Close(fd)
 		return err
 	}
-	top := Dir{trusted: true} // no user can replace the root directory
+	top := Dir{trusted: true, dev: st.Dev} // no user can replace the root directory
 	w.dir = top.enter("", fd, &st)
 	return nil
 }
@@ -146,7 +146,9 @@ func (w *walk) descend(path string, follow bool) (name, target string, err error
 }
 
 // untrusted reports whether no directory below can be trusted.
-func (w *walk) untrusted() bool { return !w.dir.trusted && !w.dir.sticky }
+func (w *walk) untrusted() bool {
+	return !w.dir.trusted && !w.dir.sticky && w.dir.path != "/"
+}
 
 // mayLeave returns an error if ".." can lead to another directory than the path says.
 func (w *walk) mayLeave() error {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/files"
 )
 
 // A ChildOutput relays the output of one process of a child.
@@ -52,7 +54,7 @@ func (c *ChildOutput) prepare() error {
 		case dest == "":
 			err = fmt.Errorf("no destination for %s", streamNames[i])
 		case dest == destNone:
-			c.ends[i], err = openDirect(os.DevNull)
+			c.ends[i], err = openDirect(openNull())
 		case c.spec.Format == formatInherit:
 			c.ends[i], err = c.inherit(dest)
 		default:
@@ -74,7 +76,7 @@ func (c *ChildOutput) inherit(dest string) (childEnd, error) {
 	case destStderr:
 		f = c.sinks.opt.Stderr
 	default:
-		return openDirect(dest)
+		return openDirect(files.Append(dest, newFileMode, ownersOf(c.spec.UID)...))
 	}
 	if fd := number(f); fd >= 0 {
 		letReopenInherited(fd, c.spec.UID)
@@ -83,9 +85,15 @@ func (c *ChildOutput) inherit(dest string) (childEnd, error) {
 	return childEnd{}, fmt.Errorf("%s is not open", dest)
 }
 
-// openDirect opens a path for the process. Programs expect blocking writes.
-func openDirect(path string) (childEnd, error) {
-	fd, err := openFile(path)
+// openNull opens /dev/null to write.
+func openNull() (int, error) {
+	fd, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	return fd, os.NewSyscallError("open", err)
+}
+
+// openDirect passes on a descriptor that was opened for the process. Programs expect blocking
+// writes.
+func openDirect(fd int, err error) (childEnd, error) {
 	if err != nil {
 		return childEnd{}, err
 	}
@@ -98,7 +106,7 @@ func openDirect(path string) (childEnd, error) {
 // openPipe opens the pipe of one stream. Only our end is non-blocking: the flag belongs to each
 // end (open file description), and programs expect blocking writes.
 func (c *ChildOutput) openPipe(name, dest string) (childEnd, error) {
-	s, path, err := c.sinks.acquire(dest)
+	s, path, err := c.sinks.acquire(dest, c.spec.UID)
 	if err != nil {
 		return childEnd{}, err
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/fdledger"
+	"tp0/supervisor/files"
 	"tp0/supervisor/limits"
 )
 
@@ -21,7 +22,7 @@ const (
 	// to. Twenty stat(2) a second cost nothing, and a file without writes needs none.
 	checkInterval = 50 * time.Millisecond
 	// newFileMode is the mode of a file that did not exist.
-	newFileMode = 0o644
+	newFileMode = 0o640
 )
 
 // A Reopened says what became of a log file that is not at its path any more.
@@ -40,6 +41,7 @@ type Reopened struct {
 type logFile struct {
 	descriptor
 	path   string
+	owners []uint32 // the users besides our own whose files are opened, see [files.Dir.Append]
 	ledger fdledger.Registrar
 	report func(Reopened)
 
@@ -49,14 +51,17 @@ type logFile struct {
 	failure   string // the reason of the last failed attempt; empty: it succeeded
 }
 
-// openLogFile opens the file at a path.
-func openLogFile(path string, ledger fdledger.Registrar, report func(Reopened)) (*logFile, error) {
-	fd, err := openFile(path)
+// openLogFile opens the file at a path. uid is the user of the child, nil for our own.
+func openLogFile(
+	path string, uid *uint32, ledger fdledger.Registrar, report func(Reopened),
+) (*logFile, error) {
+	fd, err := files.Append(path, newFileMode, ownersOf(uid)...)
 	if err != nil {
 		return nil, err
 	}
 	ledger.Opened(fd, "file", path)
 	f := &logFile{path: path, ledger: ledger, report: report, checkedAt: time.Now()}
+	f.owners = ownersOf(uid)
 	f.use(fd)
 	_ = unix.Fstat(fd, &f.first) // after an error f is no regular file, and is not replaced
 	return f, nil
@@ -125,15 +130,13 @@ func (f *logFile) openMoved() (fd int, deleted bool, err error) {
 	if err == nil && identityOf(&st) == f.current {
 		return -1, false, nil
 	}
-	missing := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !missing {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return -1, false, &os.PathError{Op: "stat", Path: f.path, Err: err}
 	}
 	deleted = isDeleted(f.fd)
-	if missing {
-		fd, err = f.create()
-	} else {
-		fd, err = openFile(f.path)
+	fd, err = f.openAgain()
+	if err == nil && sameFile(fd, f.fd) { // it was renamed back meanwhile
+		return -1, false, unix.Close(fd)
 	}
 	return fd, deleted, err
 }
@@ -154,15 +157,17 @@ func isDeleted(fd int) bool {
 	return err == nil && strings.HasSuffix(name, " (deleted)")
 }
 
-// create creates the file again, with the owner and the mode of the first one. Without the right to
-// change the owner, the file is ours.
-func (f *logFile) create() (int, error) {
-	fd, err := openWith(f.path, unix.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) { // created meanwhile, or a link to a missing file
-		return openFile(f.path)
-	}
+// openAgain opens the file at the path. It creates the file with the owner and the mode of the first
+// one. Without the right to change the owner, the file is ours.
+func (f *logFile) openAgain() (int, error) {
+	d, name, err := files.OpenParent(f.path)
 	if err != nil {
 		return -1, err
+	}
+	defer d.Close()
+	fd, created, err := d.Append(name, 0o600, f.owners...)
+	if err != nil || !created {
+		return fd, err
 	}
 	_ = unix.Fchown(fd, int(f.first.Uid), int(f.first.Gid))
 	if err := unix.Fchmod(fd, f.first.Mode&0o777); err != nil {
@@ -171,21 +176,10 @@ func (f *logFile) create() (int, error) {
 	return fd, nil
 }
 
-// openFile opens a path to append to.
-func openFile(path string) (int, error) { return openWith(path, 0, newFileMode) }
-
-// openWith opens a path to append to, with additional flags. It does not block: O_NONBLOCK makes
-// the open of a FIFO without a reader fail (ENXIO), and has no effect on regular files.
-func openWith(path string, more int, mode uint32) (int, error) {
-	const flags = unix.O_APPEND | unix.O_CREAT | unix.O_WRONLY |
-		unix.O_CLOEXEC | unix.O_NOCTTY | unix.O_NONBLOCK
-	for {
-		fd, err := unix.Open(path, flags|more, mode)
-		if err == nil {
-			return fd, nil
-		}
-		if err != unix.EINTR {
-			return -1, &os.PathError{Op: "open", Path: path, Err: err}
-		}
+// ownersOf returns the users besides our own that the log file of a child can belong to.
+func ownersOf(uid *uint32) []uint32 {
+	if uid == nil {
+		return nil
 	}
+	return []uint32{*uid}
 }

@@ -37,7 +37,7 @@ func newLogBench(t *testing.T, dir string) *logBench {
 			b.reopened = append(b.reopened, text)
 		}})
 	t.Cleanup(func() { null.Close() })
-	if b.sink, _, err = b.acquire(b.path("log")); err != nil {
+	if b.sink, _, err = b.acquire(b.path("log"), nil); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -96,7 +96,7 @@ var movedLogFiles = []struct {
 	}, "1 2 ", "3 ", []string{"deleted false"}},
 	{"for a new process", func(b *logBench) {
 		b.rename()
-		_, path, err := b.acquire(b.path("log"))
+		_, path, err := b.acquire(b.path("log"), nil)
 		b.must(err)
 		b.line("2")
 		b.release(path)
@@ -192,7 +192,7 @@ func TestLogFileKeepsOwnerAndMode(t *testing.T) {
 			b.must(os.Chown(b.path("log"), owner, owner))
 		}
 		var err error
-		b.sink, _, err = b.acquire(b.path("log"))
+		b.sink, _, err = b.acquire(b.path("log"), nil)
 		b.must(err)
 		b.must(os.Chmod(b.path("log"), 0o666)) // by another process, later
 		b.rename()

@@ -18,10 +18,13 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/attacker"
 )
 
 // TestMain also runs the processes of the tests: RELAY_TEST_ROLE selects one.
 func TestMain(m *testing.M) {
+	attacker.Run()
 	if role := os.Getenv("RELAY_TEST_ROLE"); role != "" {
 		play, ok := roles[role]
 		if !ok {

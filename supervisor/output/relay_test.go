@@ -599,7 +599,7 @@ func TestFiles(t *testing.T) {
 	waitDone(t, c)
 	s.shut()
 	checkFile(t, path, "[a] 1\n", "[a] 2\n", "[b] 3\n", "[b] 4\n")
-	if st, err := os.Stat(path); err != nil || st.Mode().Perm()&^0o644 != 0 {
+	if st, err := os.Stat(path); err != nil || st.Mode().Perm()&^0o640 != 0 {
 		t.Errorf("got the file mode %v and error %v", st.Mode(), err)
 	}
 }

@@ -82,8 +82,8 @@ func (set *sinkSet) standard(dest string) *sink {
 }
 
 // acquire returns the sink of a destination. For a file it also returns the path, and release
-// must be called.
-func (set *sinkSet) acquire(dest string) (*sink, string, error) {
+// must be called. uid is the user of the child, nil for our own.
+func (set *sinkSet) acquire(dest string, uid *uint32) (*sink, string, error) {
 	if name := set.standardName(dest); name != "" {
 		return set.standard(name), "", nil
 	}
@@ -97,7 +97,7 @@ func (set *sinkSet) acquire(dest string) (*sink, string, error) {
 		f.requestCheck() // a new process does not write to a renamed file
 		return f.sink, dest, nil
 	}
-	to, err := openLogFile(dest, set.opt.FDs, set.reopened)
+	to, err := openLogFile(dest, uid, set.opt.FDs, set.reopened)
 	if err != nil {
 		return nil, "", err
 	}

@@ -20,8 +20,8 @@ type Spec struct {
 	// in text and json.
 	Colors string
 	// Stdout and Stderr are the destinations: stdout, stderr, none (/dev/null) or a path. A file
-	// is created (mode 0644) if it does not exist, and appended to. A FIFO without a reader is
-	// an error.
+	// is created (mode 0640) if it does not exist, and appended to. A FIFO without a reader is
+	// an error, and so is a file that another user may have prepared, see [files.Dir.Append].
 	Stdout, Stderr string
 	// UID is the user of the process; nil is our own. The process can open /dev/stdout and
 	// /dev/stderr all the same.

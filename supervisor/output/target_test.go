@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/files"
 	"tp0/supervisor/fixture/needs"
 )
 
@@ -167,7 +168,7 @@ func TestWriteKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(r)
-	w, err := openFile(path)
+	w, err := files.Append(path, newFileMode)
 	if err != nil {
 		t.Fatal(err)
 	}

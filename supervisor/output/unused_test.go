@@ -32,7 +32,7 @@ func TestFlushClosesUnusedFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ledger := gatedLedger{make(chan struct{})}
 		h := NewRelay(Options{Stdout: null, Stderr: null, FDs: ledger})
-		s, file, err := h.acquire(path)
+		s, file, err := h.acquire(path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

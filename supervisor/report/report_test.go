@@ -14,9 +14,13 @@ import (
 	"go.uber.org/goleak"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/fixture/attacker"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	attacker.Run()
+	goleak.VerifyTestMain(m)
+}
 
 // timedRecorder is a recorder whose clock the test moves.
 type timedRecorder struct {

@@ -9,25 +9,33 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/fdledger"
+	"tp0/supervisor/files"
 )
+
+// newFileMode is the mode of a report that did not exist. A report has command lines and output of
+// children.
+const newFileMode = 0o640
 
 // File is a report that is being written.
 type File struct {
-	path, temp string // temp is renamed to path at the end; empty: path is written directly
-	page       bool
-	fd         int
-	ledger     fdledger.Registrar
+	path   string
+	page   bool
+	dir    *files.Dir // the directory of a file that is replaced; nil: the file is written directly
+	name   string     // in dir
+	temp   string     // in dir; it is renamed to name at the end
+	fd     int
+	ledger fdledger.Registrar
 }
 
 // Create opens the file of a report. A regular file gets its name when it is complete, so that
 // nobody reads a part of it. Other files, such as /dev/stdout or a FIFO, are written directly.
+// A file that another user may have prepared is replaced, or refused if it is a FIFO or a device.
 // Create returns when ctx ends at the latest, because a file system can block.
 func Create(ctx context.Context, path string, ledger fdledger.Registrar) (*File, error) {
 	f := &File{path: path, page: strings.HasSuffix(path, ".html"), ledger: ledger}
@@ -35,30 +43,66 @@ func Create(ctx context.Context, path string, ledger fdledger.Registrar) (*File,
 		return nil, err
 	}
 	ledger.Opened(f.fd, "file", path)
+	if f.dir != nil {
+		ledger.Opened(f.dir.FD(), "file", f.dir.Path())
+	}
 	return f, nil
 }
 
+// Descriptors returns the number of descriptors that are open until [File.Write] returns.
+func (f *File) Descriptors() int {
+	if f.dir == nil {
+		return 1
+	}
+	return 2
+}
+
 func (f *File) create() error {
-	info, err := os.Stat(f.path)
-	switch {
+	// A symbolic link stays, if no other user can have made it; its target is replaced.
+	dir, name, err := files.OpenParent(f.path)
+	if err != nil {
+		return err
+	}
+	if err = f.open(dir, name); err != nil || f.dir == nil {
+		err = errors.Join(err, dir.Close())
+	}
+	return err
+}
+
+// open opens the file, or a new one in its directory. Then it sets f.dir.
+func (f *File) open(dir *files.Dir, name string) error {
+	mode := uint32(newFileMode)
+	st, err := dir.Stat(name)
+	switch kind := st.Mode & unix.S_IFMT; {
 	case errors.Is(err, fs.ErrNotExist):
-		return f.openTemp()
 	case err != nil:
 		return err
-	case info.IsDir():
+	case kind == unix.S_IFDIR:
 		return &fs.PathError{Op: "open", Path: f.path, Err: unix.EISDIR}
-	case !info.Mode().IsRegular() || isStandardStream(f.path):
-		return f.open(f.path, unix.O_APPEND)
+	case isDevice(dir.Path()), kind != unix.S_IFREG && kind != unix.S_IFLNK:
+		f.fd, err = dir.AppendExisting(name)
+		return err
+	case kind == unix.S_IFREG && (dir.Trusted() || int(st.Uid) == os.Geteuid() && st.Nlink == 1):
+		mode = st.Mode & 0o777
 	}
-	// A symbolic link stays; the file that it refers to is replaced.
-	if f.path, err = filepath.EvalSymlinks(f.path); err != nil {
+	// The name is random. A pid is not unique: in each container the supervisor has pid 1.
+	f.temp = fmt.Sprintf(".report-%016x", rand.Uint64())
+	if f.fd, err = dir.Create(f.temp, mode); err != nil {
+		var named *fs.PathError
+		if errors.As(err, &named) {
+			named.Path = f.path
+		}
 		return err
 	}
-	if err := f.openTemp(); err != nil {
-		return err
-	}
-	_ = unix.Fchmod(f.fd, uint32(info.Mode().Perm())) // not every file system has modes
+	f.dir, f.name = dir, name
 	return nil
+}
+
+// isDevice reports whether the files of a directory can be open descriptors, such as /dev/stdout.
+// The file of the descriptor has other writers, so it must not be replaced.
+func isDevice(dir string) bool {
+	dir += "/"
+	return strings.HasPrefix(dir, "/dev/") || strings.HasPrefix(dir, "/proc/")
 }
 
 var errTimeout = errors.New("the report was not written in time")
@@ -81,39 +125,9 @@ func runBounded(ctx context.Context, do func() error) error {
 	}
 }
 
-// isStandardStream reports whether a path can name an open descriptor, such as /dev/stdout. The
-// file of the descriptor has other writers, so it must not be replaced.
-func isStandardStream(path string) bool {
-	abs, err := filepath.Abs(path)
-	return err != nil || strings.HasPrefix(abs, "/dev/") || strings.HasPrefix(abs, "/proc/")
-}
-
-func (f *File) openTemp() error {
-	// The name is random. A pid is not unique: in each container the supervisor has pid 1.
-	f.temp = filepath.Join(filepath.Dir(f.path), fmt.Sprintf(".report-%016x", rand.Uint64()))
-	return f.open(f.temp, unix.O_CREAT|unix.O_EXCL)
-}
-
-// open opens a file and does not block: with O_NONBLOCK the open of a FIFO without a reader fails
-// (ENXIO, fifo(7)).
-func (f *File) open(path string, how int) error {
-	for {
-		fd, err := unix.Open(
-			path, how|unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK, 0o644,
-		)
-		if err == nil {
-			f.fd = fd
-			return nil
-		}
-		if err != unix.EINTR {
-			return &fs.PathError{Op: "open", Path: f.path, Err: err}
-		}
-	}
-}
-
 // Write writes the document, as a page if the name ends in .html, closes the file and gives it its
-// name. An incomplete file is removed. If ctx ends while the file system blocks, the descriptor
-// stays open, and the fd ledger has it.
+// name. An incomplete file is removed. If ctx ends while the file system blocks, the descriptors
+// stay open, and the fd ledger has them.
 func (f *File) Write(ctx context.Context, d *Document) error {
 	b, err := encode(d, f.page)
 	if err == nil {
@@ -125,15 +139,16 @@ func (f *File) Write(ctx context.Context, d *Document) error {
 	if e := f.ledger.Close(f.fd, func() error { return unix.Close(f.fd) }); err == nil && e != nil {
 		err = &fs.PathError{Op: "close", Path: f.path, Err: e}
 	}
-	if f.temp == "" {
+	if f.dir == nil {
 		return err
 	}
 	if err == nil {
-		err = os.Rename(f.temp, f.path)
+		err = f.dir.Rename(f.temp, f.name)
 	}
 	if err != nil {
-		_ = os.Remove(f.temp)
+		_ = f.dir.Remove(f.temp)
 	}
+	_ = f.ledger.Close(f.dir.FD(), f.dir.Close) // a directory has nothing to write
 	return err
 }
 
