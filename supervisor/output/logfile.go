@@ -157,7 +157,7 @@ func isDeleted(fd int) bool {
 	return err == nil && strings.HasSuffix(name, " (deleted)")
 }
 
-// openAgain opens the file at the path. It creates the file with the owner and the mode of the first
+// openAgain opens the file at the path. It creates it with the owner and the mode of the first
 // one. Without the right to change the owner, the file is ours.
 func (f *logFile) openAgain() (int, error) {
 	d, name, err := files.OpenParent(f.path)

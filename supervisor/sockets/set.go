@@ -22,7 +22,8 @@ func New(ledger fdledger.Registrar) *Set {
 	return &Set{ledger: ledger, open: map[string]*socket{}}
 }
 
-// Open opens the sockets that are not open yet, and sets the mode and the backlog of the others.
+// Open opens the sockets that are not open yet, and sets the mode, the owner and the backlog of
+// the others.
 // On an error it restores the previous state of all of them.
 func (s *Set) Open(want []config.Listen) error {
 	var undo []func()
@@ -86,6 +87,6 @@ func (s *Set) add(l config.Listen) error {
 func (s *Set) close(address string) {
 	k := s.open[address]
 	delete(s.open, address)
-	k.unlink()
+	k.file.remove()
 	_ = s.ledger.Close(k.fd, func() error { return unix.Close(k.fd) })
 }
