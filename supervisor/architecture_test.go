@@ -19,10 +19,12 @@ var layers = [][]string{
 	{"app", "cli"},
 	{"verb"},
 	{"orchestrator"},
-	{"sockets", "orchestrator/rollout", "config/format"},
+	{
+		"sockets", "orchestrator/rollout", "config/format", "api/server", "api/client",
+	},
 	{
 		"process", "config/hcl", "control", "output", "probe", "eventlog", "report",
-		"watch", "notify", "guard",
+		"watch", "notify", "guard", "usage",
 	},
 	{"config/plan"},
 	{"config"},

@@ -22,7 +22,7 @@ func (a *app) runActors(s *signals, handle func(unix.Signal)) {
 	g.Add(func() error { return s.deliver(a.withoutRepeats(s, handle)) }, func(error) { s.close() })
 	g.Add(a.loop.Run, func(error) { a.loop.Close() })
 	if a.control != nil {
-		g.Add(a.control.Run, func(error) { a.control.Close() })
+		g.Add(a.control.server.Run, func(error) { a.control.server.Close() })
 	}
 	if a.watcher != nil {
 		g.Add(a.watcher.Run, func(error) { a.watcher.Close() })

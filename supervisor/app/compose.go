@@ -7,10 +7,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/api/server"
 	"tp0/supervisor/cause"
 	"tp0/supervisor/config"
 	hclconfig "tp0/supervisor/config/hcl"
-	"tp0/supervisor/control"
 	"tp0/supervisor/event"
 	"tp0/supervisor/eventlog"
 	"tp0/supervisor/fdledger"
@@ -47,6 +47,7 @@ type sinks struct {
 	logSettings   atomic.Pointer[eventlog.Settings]
 	lostLines     atomic.Uint64 // of the output of children and of the log
 	recorder      *report.Recorder
+	events        *server.Events
 	startupMemory *startupMemory
 }
 
@@ -57,8 +58,8 @@ type parts struct {
 	loop           *process.Loop
 	sockets        *sockets.Set
 	orchestrator   *orchestrator.Orchestrator
-	control        *control.Server // nil: the socket could not be opened
-	watcher        *watch.Watcher  // nil: --watch is not set
+	control        *controlSocket // nil: exec
+	watcher        *watch.Watcher // nil: --watch is not set
 	serviceManager *notify.Sender
 }
 
@@ -90,6 +91,7 @@ func newApp(leaveDescendants bool, version string) *app {
 	a := &app{
 		sinks: sinks{
 			log: log, logSink: log, recorder: report.NewRecorder(),
+			events:        &server.Events{},
 			startupMemory: newStartupMemory(releaseMappings),
 		},
 		loader: loader{files: &files.Reader{}},
@@ -180,6 +182,7 @@ func (a *app) Emit(e event.Event) {
 	a.guard.Emit(e)
 	a.logSink.Emit(e)
 	a.recorder.Emit(e)
+	a.events.Emit(e)
 	a.serviceManager.Emit(e)
 	a.startupMemory.emit(e)
 	if _, ok := e.(event.Spawned); ok {
@@ -213,6 +216,7 @@ func (a *app) configure(cfg *config.Config) {
 	a.log.Set(s)
 	a.logSettings.Store(&s)
 	a.guard.SetDeadline(cfg.Shutdown.Deadline)
+	a.control.configure(cfg)
 }
 
 // logSettingsOf returns the settings of the log on standard error.

@@ -58,11 +58,10 @@ func setFindings(p *findings.Policy, flags findings.Policy) {
 	p.Allow = append(p.Allow, flags.Allow...)
 }
 
-// reload loads the configuration again. The text of its error is for the log.
+// reload loads the configuration again for a reload. The text of its error is for the log.
 func (a *app) reload(o verb.RunOptions) (*config.Config, error) {
-	if _, once := hclconfig.Stream(o.Config); once {
-		return nil, fmt.Errorf("the configuration was read from %s, a pipe, which cannot be read "+
-			"again. Use a file if you need reloads", o.Config)
+	if err := checkRepeatable(o); err != nil {
+		return nil, err
 	}
 	l := a.load(o)
 	if l.sources != nil && a.watcher != nil {
@@ -71,13 +70,42 @@ func (a *app) reload(o verb.RunOptions) (*config.Config, error) {
 	if l.err == nil {
 		l.err = a.reserveThreads(l.cfg)
 	}
-	var faults *hclconfig.Faults
-	if errors.As(l.err, &faults) {
-		var text strings.Builder
-		_ = faults.Write(&text, 0, false)
-		return nil, errors.New(text.String())
+	if l.err != nil {
+		return nil, errors.New(faultText(l.err))
 	}
-	return l.cfg, l.err
+	return l.cfg, nil
+}
+
+// loadAgain loads the configuration again and applies nothing.
+func (a *app) loadAgain(o verb.RunOptions) (*config.Config, error) {
+	if err := checkRepeatable(o); err != nil {
+		return nil, err
+	}
+	l := a.load(o)
+	if l.err != nil {
+		return nil, errors.New(faultText(l.err))
+	}
+	return l.cfg, nil
+}
+
+// checkRepeatable returns an error if the configuration cannot be read twice.
+func checkRepeatable(o verb.RunOptions) error {
+	if _, once := hclconfig.Stream(o.Config); once {
+		return fmt.Errorf("the configuration was read from %s, a pipe, which cannot be read "+
+			"again. Use a file if you need reloads", o.Config)
+	}
+	return nil
+}
+
+// faultText returns the text of an error of a load, with all faults of the configuration.
+func faultText(err error) string {
+	var faults *hclconfig.Faults
+	if !errors.As(err, &faults) {
+		return err.Error()
+	}
+	var text strings.Builder
+	_ = faults.Write(&text, 0, false)
+	return text.String()
 }
 
 // reserveThreads reserves the threads that a new configuration needs.

@@ -22,6 +22,9 @@ func refuse(err error, code int) int {
 // refuse does the same for an app of which only some parts exist. It also closes the sockets, which
 // removes the files of unix sockets.
 func (a *app) refuse(err error, code int) int {
+	if a.control != nil {
+		a.control.server.Close()
+	}
 	if a.sockets != nil {
 		a.sockets.Keep(func(string) bool { return false })
 	}

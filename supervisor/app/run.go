@@ -1,18 +1,14 @@
 package app
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/config"
-	hclconfig "tp0/supervisor/config/hcl"
-	"tp0/supervisor/control"
 	"tp0/supervisor/event"
 	"tp0/supervisor/eventlog"
 	"tp0/supervisor/exitcode"
@@ -83,7 +79,8 @@ func (a *app) prepare(
 		err = a.openLedger()
 	}
 	if err == nil {
-		err = a.claim(o, first.cfg) // before the sockets of another supervisor are touched
+		// First, before the sockets of another supervisor are touched.
+		a.control, err = a.openControl(o, first.cfg)
 	}
 	if err != nil {
 		return refuse(err, exitcode.Failed), false
@@ -137,41 +134,6 @@ func (a *app) watch() {
 		a.watcher = nil
 		warn(fmt.Errorf("%w. No file is watched: send SIGHUP after an edit", err))
 	}
-}
-
-// claim opens the control socket. It returns an error if another supervisor runs children of the
-// same configuration. Without a socket `supervisor health` gets no answer, which is a warning.
-func (a *app) claim(o verb.RunOptions, cfg *config.Config) (err error) {
-	overlap := func(only []string) []string { return overlapping(cfg, only) }
-	if o.AllowSecond {
-		overlap = nil
-	}
-	id := cfg.Path
-	if hclconfig.IsDescriptor(id) { // not the same file as that of another process
-		id = fmt.Sprintf("%s of process %d", id, os.Getpid())
-	}
-	a.control, err = control.Claim(a.ledger, control.Subject{
-		Config: id, Only: o.Only,
-		Health: func(ctx context.Context) control.Health { return a.orchestrator.Health(ctx) },
-	}, overlap)
-	if errors.As(err, new(*control.SecondError)) {
-		return err
-	}
-	if err != nil {
-		a.Emit(event.Warning{What: "health socket not opened", Reason: err.Error()})
-	}
-	return nil
-}
-
-// overlapping returns the names of --only that are children or instances of a configuration.
-func overlapping(cfg *config.Config, only []string) (common []string) {
-	for _, name := range only {
-		isInstance := func(i *config.Instance) bool { return i.Name == name }
-		if cfg.Child(name) != nil || slices.ContainsFunc(cfg.Instances(), isInstance) {
-			common = append(common, name)
-		}
-	}
-	return common
 }
 
 // endEarly writes the last lines of a supervisor that was stopped while it loaded its

@@ -20,6 +20,7 @@ type Config struct {
 	Log      Log
 	Shutdown Shutdown
 	Reload   Reload
+	Control  Control
 	Children []*Child // in the order of the file, without the children that --only excludes
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/fdledger"
+	"tp0/supervisor/api"
 )
 
 // SecondError says that a supervisor already runs children of the configuration.
@@ -34,33 +34,41 @@ func (e *SecondError) Error() string {
 	return text
 }
 
-// Claim opens the control socket of a configuration. The error is a [*SecondError] if another
-// supervisor already runs a child that this one runs: overlap returns those of its arguments that
-// are among our children and instances. A nil overlap allows a second supervisor. With any other
-// error there is no control socket, and it is not known whether there is another supervisor.
+// Claimant is a supervisor that is about to run a configuration.
+type Claimant struct {
+	Config string // the absolute path
+	// Overlap returns those of its arguments that are among the children and instances of the
+	// claimant. nil allows a second supervisor.
+	Overlap func(only []string) []string
+	// Ask returns the identity of the supervisor at the other end of a connection.
+	Ask func(context.Context, *net.UnixConn) (api.Identity, error)
+}
+
+// Claim opens the abstract control socket of a configuration. The error is a [*SecondError] if
+// another supervisor already runs a child of the claimant. With any other error there is no control
+// socket, and it is not known whether there is another supervisor.
 //
 // A process of a user whom we do not trust does not count: every user can open an abstract name.
-func Claim(
-	fds fdledger.Registrar, subject Subject, overlap func(only []string) []string,
-) (*Server, error) {
-	name := Name(subject.Config)
+func Claim(c Claimant) (*net.UnixListener, error) {
+	name := Name(c.Config)
 	defer lockClaims(name)()
-	if overlap != nil {
-		for slot := range maxSlots {
-			if err := checkSlot(slotName(name, slot), subject.Config, overlap); err != nil {
-				return nil, err
-			}
+	if c.Overlap != nil {
+		if err := c.checkSlots(name); err != nil {
+			return nil, err
 		}
 	}
-	var s *Server
+	var l *net.UnixListener
 	var err error
-	for slot := range maxSlots {
-		s, err = Listen(slotName(name, slot), fds, subject)
+	for slot := range MaxSlots {
+		l, err = net.ListenUnix("unix", &net.UnixAddr{Name: SlotName(name, slot), Net: "unix"})
 		if !errors.Is(err, unix.EADDRINUSE) {
 			break
 		}
 	}
-	return s, err
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the control socket: %w", err)
+	}
+	return l, nil
 }
 
 // lockClaims makes claims of the same name wait for each other, so that of two supervisors that are
@@ -86,44 +94,55 @@ const (
 	slotTimeout   = 2 * time.Second // of the answer of one supervisor
 )
 
+// checkSlots asks the supervisors of all slots. Without another supervisor it takes one socket and
+// MaxSlots calls of connect(2).
+func (c *Claimant) checkSlots(name string) error {
+	d := newDialer()
+	defer d.close()
+	for slot := range MaxSlots {
+		address := SlotName(name, slot)
+		conn, err := d.dial(address)
+		if err != nil {
+			continue // no supervisor has the name, or Claim fails too
+		}
+		err = c.checkSlot(conn, address)
+		conn.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // checkSlot returns a [*SecondError] if the supervisor of a slot runs a child of ours. A supervisor
 // that does not answer counts as one that does.
-func checkSlot(name, config string, overlap func([]string) []string) error {
+func (c *Claimant) checkSlot(conn *net.UnixConn, address string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), slotTimeout)
 	defer cancel()
-	c, err := dial(ctx, name)
-	if err != nil {
-		return nil // no supervisor has the name, or [Listen] fails too
-	}
-	defer c.Close()
-	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })()
-	peer, err := peerOf(c)
-	if err != nil || !trusts(peer) {
+	peer, err := PeerOf(conn)
+	if err != nil || !peer.Trusted() {
 		return nil
 	}
-	second := &SecondError{Pid: int(peer.Pid), Config: config}
-	answer, err := converse(c, askOnly)
+	second := &SecondError{Pid: peer.Pid, Config: c.Config}
+	id, err := c.Ask(ctx, conn)
 	if err != nil {
 		second.Reason = err.Error()
-		return second.unlessEnded(name)
+		return second.unlessEnded(address)
 	}
-	only := strings.TrimPrefix(strings.TrimPrefix(answer, answerOK), ": ")
-	if only == "" {
+	if len(id.Only) == 0 {
 		return second
 	}
-	if common := overlap(strings.Split(only, ",")); len(common) > 0 {
+	if common := c.Overlap(id.Only); len(common) > 0 {
 		second.Only = strings.Join(common, ", ")
 		return second
 	}
 	return nil
 }
 
-// unlessEnded returns the error, or nil if no process has the name any more.
-func (e *SecondError) unlessEnded(name string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), slotTimeout)
-	defer cancel()
-	c, err := dial(ctx, name)
-	if errors.Is(err, errNoSupervisor) {
+// unlessEnded returns the error, or nil if no process has the address any more.
+func (e *SecondError) unlessEnded(address string) error {
+	c, err := Dial(address)
+	if errors.Is(err, ErrNoSupervisor) {
 		return nil
 	}
 	if err == nil {

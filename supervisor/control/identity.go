@@ -13,9 +13,9 @@ import (
 // namePrefix is the start of the name of every control socket.
 const namePrefix = "@supervisor/"
 
-// maxSlots is the number of supervisors that can run one configuration at the same time: with parts
+// MaxSlots is the number of supervisors that can run one configuration at the same time: with parts
 // of it (--only), or with --allow-second. Each has a socket of its own.
-const maxSlots = 16
+const MaxSlots = 16
 
 // Name returns the name of the socket of the supervisor that runs the configuration at an
 // absolute path. The pid namespace and the root directory are parts of the name: containers that
@@ -29,16 +29,16 @@ func Name(config string) string {
 	return namePrefix + hex.EncodeToString(sum[:8])
 }
 
-// slotName returns the name of a slot of a configuration. The slots count from 0.
-func slotName(name string, slot int) string {
+// SlotName returns the name of a slot of a configuration. The slots count from 0.
+func SlotName(name string, slot int) string {
 	if slot == 0 {
 		return name
 	}
 	return fmt.Sprintf("%s-%d", name, slot)
 }
 
-// ofSlot returns the name of the configuration that a slot belongs to.
-func ofSlot(name string) string {
+// OfSlot returns the name of the configuration that a slot belongs to.
+func OfSlot(name string) string {
 	base, _, _ := strings.Cut(name, "-")
 	return base
 }

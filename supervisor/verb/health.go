@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"tp0/supervisor/api/client"
 	"tp0/supervisor/control"
 	"tp0/supervisor/exitcode"
 	"tp0/supervisor/termtext"
@@ -35,10 +36,14 @@ and no stop has begun. Exit code 1: one of these is not so.`)
 		if ready {
 			question = control.Ready
 		}
-		answer, err := control.Ask(ctx, path, question)
+		note, err := client.AskHealth(ctx, client.Options{Config: path}, question)
 		if err != nil {
 			fmt.Fprintf(p.Stderr, "supervisor: %s\n", termtext.Escape(err.Error()))
 			return exitcode.Failed, nil
+		}
+		answer := "ok"
+		if note != "" {
+			answer += ": " + note
 		}
 		fmt.Fprintln(p.Stdout, termtext.Escape(answer))
 		return exitcode.OK, nil

@@ -1,4 +1,4 @@
-package control
+package client
 
 import (
 	"context"
@@ -11,9 +11,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"tp0/supervisor/control"
 )
 
-func healthy(context.Context) Health { return Health{} }
+func healthy(context.Context) control.Health { return control.Health{} }
 
 // among returns an overlap with the names of ours.
 func among(ours ...string) func([]string) []string {
@@ -40,25 +42,25 @@ func TestSecondSupervisor(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			config := fmt.Sprintf("/%s-%d", t.Name(), os.Getpid())
-			first := Subject{Config: config, Only: c.first, Health: healthy}
+			first := subject{config: config, only: c.first, health: healthy}
 			claim(t, first, among())
 			overlap := among(c.ours...)
 			if c.allow {
 				overlap = nil
 			}
-			err := tryClaim(t, Subject{Config: config, Only: c.ours, Health: healthy}, overlap)
+			err := tryClaim(t, subject{config: config, only: c.ours, health: healthy}, overlap)
 			if c.want == "" {
 				if err != nil {
 					t.Fatal(err)
 				}
 				return
 			}
-			var second *SecondError
+			var second *control.SecondError
 			if !errors.As(err, &second) || second.Pid != os.Getpid() ||
 				!strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
-			claim(t, Subject{Config: config + "-other", Health: healthy}, among())
+			claim(t, subject{config: config + "-other", health: healthy}, among())
 		})
 	}
 }
@@ -71,13 +73,13 @@ func TestClaimsAtTheSameTime(t *testing.T) {
 	errs := make(chan error, many)
 	for range many {
 		wg.Go(func() {
-			errs <- tryClaim(t, Subject{Config: config, Health: healthy}, among())
+			errs <- tryClaim(t, subject{config: config, health: healthy}, among())
 		})
 	}
 	wg.Wait()
 	refused := 0
 	for range many {
-		if errors.As(<-errs, new(*SecondError)) {
+		if errors.As(<-errs, new(*control.SecondError)) {
 			refused++
 		}
 	}
@@ -90,7 +92,7 @@ func TestClaimsAtTheSameTime(t *testing.T) {
 // not.
 func TestSilentSupervisor(t *testing.T) {
 	config := fmt.Sprintf("/%s-%d", t.Name(), os.Getpid())
-	silent, err := net.Listen("unix", Name(config))
+	silent, err := net.Listen("unix", control.Name(config))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,13 +103,13 @@ func TestSilentSupervisor(t *testing.T) {
 			c.Close()
 		}
 	}()
-	err = tryClaim(t, Subject{Config: config, Health: healthy}, among("a"))
-	if !errors.As(err, new(*SecondError)) {
+	err = tryClaim(t, subject{config: config, health: healthy}, among("a"))
+	if !errors.As(err, new(*control.SecondError)) {
 		t.Errorf("got %v, want a second supervisor", err)
 	}
 	<-accepted
 	silent.Close()
-	claim(t, Subject{Config: config, Health: healthy}, among("a"))
+	claim(t, subject{config: config, health: healthy}, among("a"))
 }
 
 // TestOtherPaths checks that a supervisor is found through other paths to its file, and that it is
@@ -123,17 +125,19 @@ func TestOtherPaths(t *testing.T) {
 	if err := os.Symlink(file, link); err != nil {
 		t.Fatal(err)
 	}
-	claim(t, Subject{Config: file, Health: healthy}, nil)
+	claim(t, subject{config: file, health: healthy}, nil)
 	for path, want := range map[string]string{
 		file: "ok", link: "ok", copied: "the supervisors here run " + file,
 	} {
-		if got := answerOf(t, path, Ready); !strings.Contains(got, want) {
+		if got := answerOf(t, path, control.Ready); !strings.Contains(got, want) {
 			t.Errorf("%s: got %q, want %q in it", path, got, want)
 		}
 	}
-	unready := func(context.Context) Health { return Health{Unready: "c is starting"} }
-	claim(t, Subject{Config: file, Only: []string{"c"}, Health: unready}, nil)
-	if got := answerOf(t, file, Ready); got != "not ok: c is starting" {
+	unready := func(context.Context) control.Health {
+		return control.Health{Unready: "c is starting"}
+	}
+	claim(t, subject{config: file, only: []string{"c"}, health: unready}, nil)
+	if got := answerOf(t, file, control.Ready); got != "not ok: c is starting" {
 		t.Errorf("the second supervisor got no question: answer %q", got)
 	}
 }
@@ -142,7 +146,7 @@ func TestOtherPaths(t *testing.T) {
 // question is not believed.
 func TestImpostor(t *testing.T) {
 	config := fmt.Sprintf("/%s-%d", t.Name(), os.Getpid())
-	l, err := net.Listen("unix", Name(config))
+	l, err := net.Listen("unix", control.Name(config))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,13 +158,13 @@ func TestImpostor(t *testing.T) {
 			if err != nil {
 				return
 			}
-			_, _ = c.Read(make([]byte, maxRequest))
+			_, _ = c.Read(make([]byte, 64))
 			_, _ = c.Write([]byte("ok: \x1b[31mfaked\n"))
 			c.Close()
 		}
 	}()
 	const want = "the process that has the control socket is no supervisor of this configuration"
-	if got := answerOf(t, config, Ready); !strings.Contains(got, want) {
+	if got := answerOf(t, config, control.Ready); !strings.Contains(got, want) {
 		t.Errorf("got %q, want %q in it", got, want)
 	}
 	l.Close()

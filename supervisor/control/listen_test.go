@@ -1,0 +1,153 @@
+package control
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestListenPath checks that a socket has its mode from the start, replaces an unused socket of our
+// own, and nothing else.
+func TestListenPath(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	old := unix.Umask(0)
+	defer unix.Umask(old)
+	first, err := ListenPath(at("live"), NoGroup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(at("live")); err != nil || info.Mode() != os.ModeSocket|0o600 {
+		t.Errorf("got %v, %v, want the mode 0600", info.Mode(), err)
+	}
+	makeStale(t, at("stale"))
+	if err := os.WriteFile(at("file"), []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(at("stale"), at("link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ path, want string }{
+		{at("live"), "a process listens on it already (pid"},
+		{at("file"), "not a socket"},
+		{at("link"), "not a socket"},
+		{at("none/s"), "no such file"},
+		{"relative", "must be absolute"},
+		{at(strings.Repeat("x", 200)), "a socket can have 107 at most"},
+	} {
+		l, err := ListenPath(c.path, NoGroup)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", c.path, err, c.want)
+			l.Close()
+		}
+	}
+	if text, err := os.ReadFile(at("file")); err != nil || string(text) != "text" {
+		t.Errorf("the file has %q, %v", text, err)
+	}
+	again, err := ListenPath(at("stale"), NoGroup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Dial(at("stale"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := PeerOf(c); err != nil || p.Pid != os.Getpid() || !p.Trusted() {
+		t.Errorf("the peer is %+v, %v", p, err)
+	}
+	c.Close()
+	again.Close()
+	again.Remove()
+	first.Close()
+	first.Remove()
+	for _, name := range []string{"live", "stale"} {
+		if _, err := os.Lstat(at(name)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still there: %v", name, err)
+		}
+	}
+}
+
+// makeStale leaves a socket on which no process listens.
+func makeStale(t *testing.T, path string) {
+	t.Helper()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+}
+
+// TestReplacedFile checks that a file which replaced that of a socket keeps its mode and stays.
+func TestReplacedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := ListenPath(path, NoGroup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, nil, 0o604); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.SetGroup(os.Getgid()); err == nil {
+		t.Error("the group of a foreign file was changed")
+	}
+	l.Remove()
+	if info, err := os.Lstat(path); err != nil || info.Mode() != 0o604 {
+		t.Errorf("got %v, %v, want the file as it was", info, err)
+	}
+}
+
+// TestGroup checks the mode of a socket for a group, and that it can be taken away again.
+func TestGroup(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	gid := os.Getgid()
+	if os.Geteuid() == 0 {
+		gid = 4711
+	}
+	l, err := ListenPath(path, gid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	check := func(mode uint32, gid int) {
+		t.Helper()
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil || st.Mode&0o777 != mode || int(st.Gid) != gid {
+			t.Errorf("got %o of group %d, %v, want %o of group %d", st.Mode&0o777, st.Gid, err,
+				mode, gid)
+		}
+	}
+	check(0o660, gid)
+	if err := l.SetGroup(NoGroup); err != nil {
+		t.Fatal(err)
+	}
+	check(0o600, gid)
+}
+
+// TestSharedDirectory checks that no socket is opened by default where another user may create
+// files.
+func TestSharedDirectory(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	own := filepath.Join(dir, "own")
+	l := ListenIn([]string{filepath.Join(dir, "no", "such"), dir, own}, Name("/x"), NoGroup)
+	if l == nil {
+		t.Fatal("no socket was opened")
+	}
+	defer l.Remove()
+	defer l.Close()
+	if want := filepath.Join(own, FileName(Name("/x"))); l.Path != want {
+		t.Errorf("got %s, want %s", l.Path, want)
+	}
+}
