@@ -78,11 +78,17 @@ func (l logger) shows(e event.Event) bool { return l.level(e) >= l.GetLevel() }
 // write logs an event. The values are untrusted. hclog encodes them for JSON; in its text format it
 // quotes values and escapes neither backslashes nor all that is in quotes, so the fields of that
 // are written by [appendFields].
-func (l logger) write(e event.Event) {
+func (l logger) write(e event.Event) { l.writeAfter(e, 0) }
+
+// writeAfter is write for an event before which lines of its class were suppressed.
+func (l logger) writeAfter(e event.Event, suppressed int) {
 	if !l.shows(e) {
 		return
 	}
 	r := e.Record()
+	if suppressed > 0 {
+		r.Fields = append(r.Fields, "suppressed", suppressed)
+	}
 	if l.json {
 		l.Log(l.level(e), r.Message, r.Fields...)
 		return
