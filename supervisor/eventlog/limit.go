@@ -12,7 +12,7 @@ import (
 const (
 	lineBurst    = 50
 	lineInterval = time.Second
-	maxClasses   = 1000 // of lines, above which those that are not limited at the time are forgotten
+	maxClasses   = 1000 // of lines; above it those that are not limited now are forgotten
 )
 
 // class is what a limit is for: the lines of one message about one child.

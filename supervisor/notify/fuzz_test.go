@@ -11,7 +11,8 @@ import (
 // FuzzDecode checks what a datagram of a child becomes.
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{
-		"", "READY=1", "READY=1\n", "READY=1\x00", "READY=1\x00STATUS=x", "STATUS=\x1b[2J\xff\u202e",
+		"", "READY=1", "READY=1\n", "READY=1\x00", "READY=1\x00STATUS=x",
+		"STATUS=\x1b[2J\xff\u202e",
 		"EXTEND_TIMEOUT_USEC=18446744073709551615", "WATCHDOG_USEC=18446744073709551615",
 		"WATCHDOG_USEC=1\nWATCHDOG=1\nWATCHDOG=trigger", "MAINPID=-1", "MAINPID=2147483647",
 		"MAINPID=2147483648", "FDSTORE=1\nFDSTORE=1\nFDSTORE=1\nFDSTORE=1", "BARRIER=1",

@@ -94,7 +94,8 @@ func (f *Finder) search(name string) (string, error) {
 		path = path[:maxShown] + "…"
 	}
 	if len(ignored) > 0 {
-		return "", notFound("No program %s is in PATH (%s). %s", quote(name), path, Ignored(ignored))
+		return "", notFound("No program %s is in PATH (%s). %s", quote(name), path,
+			Ignored(ignored))
 	}
 	return "", notFound("No program %s is in PATH (%s).", quote(name), path)
 }

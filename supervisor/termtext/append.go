@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -76,7 +77,8 @@ func AppendColors(dst, line []byte, colors Colors) []byte {
 			dst = appendU(dst, r)
 		default:
 			dst = append(dst, '\\', 'U', '0', '0', '0', hexDigits[r>>16&15])
-			dst = append(dst, hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
+			dst = append(dst, hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15],
+				hexDigits[r&15])
 		}
 		i += size
 		done = i
@@ -218,6 +220,15 @@ func appendEscape(dst []byte, c byte) []byte {
 func appendU(dst []byte, r rune) []byte {
 	return append(dst, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15],
 		hexDigits[r&15])
+}
+
+// appendJSONRune appends the escape of a character beyond ASCII in JSON.
+func appendJSONRune(dst []byte, r rune) []byte {
+	if r <= 0xffff {
+		return appendU(dst, r)
+	}
+	high, low := utf16.EncodeRune(r)
+	return appendU(appendU(dst, high), low)
 }
 
 // plainText and plainJSON test eight bytes in one word ("Bit Twiddling Hacks", determine if a

@@ -14,7 +14,8 @@ import (
 var hostile = []string{
 	"", "plain", "a b", `a\b`, "a=b", `"`, `\`, `\\"`, `C:\new\x1b`, "\x00",
 	"a\x1b[1m\u0085\xc2 \u2028", "\x1b]0;title\a", "\u009b31m\x9b31m", "\x7f", "\r\n\t",
-	"\u202e\u2066\u200e\u200f\u061c", "\ufeff\u200b\u200d\u2060\u180e\ufff9", "\U000e0041\U0001f600",
+	"\u202e\u2066\u200e\u200f\u061c", "\ufeff\u200b\u200d\u2060\u180e\ufff9",
+	"\U000e0041\U0001f600",
 	"\xff\xfe", "\xed\xa0\x80", "\xc2", "\xef\x1b[m\xbb\xbf", "\xe2\x80\x1b[31m\xae", "\ufffd",
 	"12:00:00 [INFO] all is well\nsupervisor: shutdown complete: verdict=graceful",
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
-	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -50,13 +49,4 @@ func appendLogfmtEscape(dst []byte, r rune, first byte, invalid bool) []byte {
 	default:
 		return appendJSONRune(dst, r)
 	}
-}
-
-// appendJSONRune appends the escape of a character beyond ASCII in JSON.
-func appendJSONRune(dst []byte, r rune) []byte {
-	if r <= 0xffff {
-		return appendU(dst, r)
-	}
-	high, low := utf16.EncodeRune(r)
-	return appendU(appendU(dst, high), low)
 }
