@@ -163,15 +163,16 @@ func FuzzWriter(f *testing.F) {
 		if n, err := NewWriter(&b).Write([]byte(s)); n != len(s) || err != nil {
 			t.Fatalf("got %d, %v", n, err)
 		}
-		if got := strings.NewReplacer("\n", "", "\t", "").Replace(b.String()); !utf8.ValidString(got) ||
-			strings.ContainsFunc(got, acts) {
+		got := strings.NewReplacer("\n", "", "\t", "").Replace(b.String())
+		if !utf8.ValidString(got) || strings.ContainsFunc(got, acts) {
 			t.Errorf("%q became %q", s, b.String())
 		}
 		encoded, _ := json.Marshal(s)
 		b.Reset()
 		_, _ = NewWriter(&b).Write(encoded)
 		var back string
-		if err := json.Unmarshal([]byte(b.String()), &back); err != nil || back != string([]rune(s)) {
+		err := json.Unmarshal([]byte(b.String()), &back)
+		if err != nil || back != string([]rune(s)) {
 			t.Errorf("%s became %s, %v", encoded, b.String(), err)
 		}
 	})
