@@ -11,15 +11,12 @@ import (
 
 	"tp0/supervisor/exitcode"
 	"tp0/supervisor/sibling"
-	"tp0/supervisor/termtext"
 	"tp0/supervisor/verb"
 )
 
 // Main runs the verb that args name and returns the exit code.
 func Main(args []string, p Program) int {
-	c := &cli{Program: p, exact: p.Stdout}
-	// Names of files, arguments and contents of files are in what the verbs print.
-	c.Stdout, c.Stderr = termtext.NewWriter(p.Stdout), termtext.NewWriter(p.Stderr)
+	c := &cli{Program: p}
 	c.warnMismatch()
 	args = longFlags(args)
 	root := c.root()
@@ -28,7 +25,7 @@ func Main(args []string, p Program) int {
 		return c.callSupervisor(append([]string{name}, rest...))
 	}
 	if err := root.Execute(); err != nil {
-		verb.WriteError(c.Stderr, err)
+		verb.WriteError(p.Stderr, err)
 		return exitcode.Usage
 	}
 	return c.code
@@ -50,7 +47,11 @@ func (c *cli) root() *cobra.Command {
 	root.SetFlagErrorFunc(explainFlag)
 	root.SetOut(c.Stdout)
 	root.SetErr(c.Stderr)
-	root.AddCommand(c.planCommand(), c.fmtCommand(), c.reportCommand(), c.initCommand())
+	root.AddCommand(
+		c.planCommand(), c.fmtCommand(), c.reportCommand(), c.initCommand(), c.statusCommand(),
+		c.startCommand(), c.stopCommand(), c.restartCommand(), c.signalCommand(),
+		c.reloadCommand(), c.waitCommand(), c.shutdownCommand(), c.eventsCommand(),
+	)
 	for _, v := range verb.All(verb.Program{}) {
 		cmd := &cobra.Command{
 			Use: v.UseLine(), Short: v.Short, Long: v.Long, Annotations: atSupervisor,

@@ -58,9 +58,9 @@ func TestSuggestions(t *testing.T) {
 		"init --config x.json": "Use a name such as ",
 		"supervisor.hcl":       "Did you mean run --config supervisor.hcl?",
 		"-c x.hcl":             "Give a command first, such as supervisor run --config",
-		"status":               "Did you mean health?",
-		"stop web":             "send SIGTERM to its process",
-		"reload":               "send SIGHUP to its process",
+		"statsu":               "Did you mean status?",
+		"down":                 "Did you mean shutdown?",
+		"reread":               "Did you mean reload?",
 		"plan --confg x":       "unknown flag: --confg. Did you mean --config?",
 		"plan x.hcl":           `there is "x.hcl". Did you mean --config x.hcl?`,
 	} {

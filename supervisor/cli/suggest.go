@@ -13,25 +13,12 @@ import (
 // otherVerbs are verbs of other programs, with ours.
 var otherVerbs = map[string]string{
 	"up": verb.Run, "serve": verb.Run, "daemon": verb.Run, "foreground": verb.Run,
-	"start": verb.Run,
 	"check": "validate", "config": "validate", "verify": "validate", "lint": "validate",
 	"configtest": "validate", "ready": "health", "healthcheck": "health", "ping": "health",
-	"status": "health", "ps": "health", "list": "health", "test": "validate",
+	"list": "status", "ls": "status", "state": "status", "test": "validate",
+	"down": "shutdown", "quit": "shutdown", "halt": "shutdown", "kill": "signal",
+	"reread": "reload", "update": "reload", "tail": "logs", "attach": "logs",
 	"format": fmtVerb, "new": "init", "graph": "plan", "show": "plan", "--": verb.Exec,
-}
-
-// Requests to a running supervisor are signals.
-const (
-	stopHint   = "To stop a supervisor, send SIGTERM to its process"
-	reloadHint = "To reload the configuration of a supervisor, send SIGHUP to its process"
-	outputHint = "The output of the children is on the standard output of supervisor run"
-)
-
-// verbHints are verbs of other programs that this one does not have, with what to do instead.
-var verbHints = map[string]string{
-	"stop": stopHint, "down": stopHint, "kill": stopHint, "shutdown": stopHint, "quit": stopHint,
-	"reload": reloadHint, "restart": reloadHint, "reread": reloadHint, "update": reloadHint,
-	"logs": outputHint, "tail": outputHint, "attach": outputHint,
 }
 
 // checkVerb is the check of the arguments of the root command. They are an unknown verb.
@@ -40,9 +27,6 @@ func checkVerb(root *cobra.Command, args []string) error {
 		return nil
 	}
 	given := args[0]
-	if hint := verbHints[given]; hint != "" {
-		return fmt.Errorf("unknown command %q. %s", given, hint)
-	}
 	if verb.IsConfiguration(given) {
 		return fmt.Errorf("unknown command %q. Did you mean run --config %s?", given, given)
 	}

@@ -60,9 +60,6 @@ func (l *Loop) startStop(c *childProcess, asked event.Proof) {
 	if c.main == nil {
 		l.observeMain(c)
 	}
-	if asked == event.ProofExact {
-		l.prepareHelper(c)
-	}
 }
 
 // observeMain starts to observe a main process.
@@ -203,7 +200,6 @@ func (l *Loop) sendNow(c *childProcess, d pendingSignal) {
 		return
 	}
 	l.recordStep(c, d, at)
-	l.pingHelpers()
 	if d.signal == unix.SIGKILL && len(c.tree.steps) > 1 && !c.tree.leave {
 		l.killDescendants(c)
 	}
@@ -355,10 +351,8 @@ func (l *Loop) scanBeforeStop(c *childProcess, asked event.Proof) {
 				return
 			}
 			l.observeTree(o, tree, func() {
-				l.afterSeizes(func() {
-					l.observeNewChildren(o)
-					l.afterSeizes(func() { l.handleDelivery(c, phase.Scanned) })
-				})
+				l.observeNewChildren(o)
+				l.handleDelivery(c, phase.Scanned)
 			})
 		}
 	})
@@ -379,7 +373,9 @@ func (l *Loop) attach(o *observed, asked event.Proof) {
 	case !o.inState(proof.Found):
 	case asked == event.ProofExact:
 		l.handleEvent(o, proof.Attach, stopCause{})
-		l.sampleIfRefused(o)
+		if o.inState(proof.Untraceable) && o.evidence.Reason != reasonEnded {
+			l.handleEvent(o, proof.SampleOnly, stopCause{})
+		}
 	case asked == event.ProofSampled:
 		o.evidence.Reason = ""
 		l.handleEvent(o, proof.SampleOnly, stopCause{})

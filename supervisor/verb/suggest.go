@@ -54,7 +54,8 @@ func ExplainFlag(f *pflag.FlagSet, err error) error {
 	return fmt.Errorf("%w%s", err, Question(meant))
 }
 
-// Nearest returns the name that is most similar to a given one, or "" if none is similar.
+// Nearest returns the name that is most similar to a given one, or "" if none is similar. Of two
+// that are equally similar, the one that begins as the given one does is returned.
 func Nearest(given string, names []string) (best string) {
 	const most = 64 // bytes; the comparison takes the square
 	distance := 3
@@ -63,7 +64,8 @@ func Nearest(given string, names []string) (best string) {
 	}
 	for _, name := range names {
 		d := levenshtein.Distance(given, name, nil)
-		if d < distance && d < len(given) {
+		begins := best != "" && best[0] != given[0] && name != "" && name[0] == given[0]
+		if d < len(given) && (d < distance || d == distance && begins) {
 			best, distance = name, d
 		}
 	}

@@ -1,0 +1,97 @@
+package acceptance
+
+import (
+	"encoding/json"
+	"errors"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tp0/supervisor/api"
+)
+
+// ctl runs a verb about a running supervisor and returns its exit code and its outputs.
+func (s *supervisor) ctl(verb string, args ...string) (code int, out, errs string) {
+	s.t.Helper()
+	var stdout, stderr strings.Builder
+	c := exec.Command(filepath.Join(bin, "supervisor"),
+		append([]string{verb, "--config", s.config}, args...)...)
+	c.Stdout, c.Stderr = &stdout, &stderr
+	if err := c.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
+		s.t.Fatal(err)
+	}
+	return c.ProcessState.ExitCode(), stdout.String(), stderr.String()
+}
+
+// expectCtl runs a verb and compares its exit code and a part of each output.
+func (s *supervisor) expectCtl(line string, code int, out, errs string) {
+	s.t.Helper()
+	words := strings.Fields(line)
+	gotCode, gotOut, gotErrs := s.ctl(words[0], words[1:]...)
+	if gotCode != code || !strings.Contains(gotOut, out) || !strings.Contains(gotErrs, errs) {
+		s.t.Errorf("%s: got code %d, output %q, errors %q; want %d, %q, %q", line, gotCode, gotOut,
+			gotErrs, code, out, errs)
+	}
+}
+
+// instances returns the state of all instances by name.
+func (s *supervisor) instances() map[string]api.Instance {
+	s.t.Helper()
+	code, out, errs := s.ctl("status", "--output", "json")
+	var status api.Status
+	if err := json.Unmarshal([]byte(out), &status); err != nil || code != 0 {
+		s.t.Fatalf("status: code %d, %v, errors %q, output %q", code, err, errs, out)
+	}
+	all := map[string]api.Instance{}
+	for _, inst := range status.Instances {
+		all[inst.Name] = inst
+	}
+	return all
+}
+
+// TestOperate uses each verb about a running supervisor.
+func TestOperate(t *testing.T) {
+	hcl := fixture("db", "sleep", "") + fixture("web", "sleep", "  count = 2\n")
+	s := start(t, hcl)
+	s.awaitEntry("all children ready")
+	first := s.instances()
+	s.expectCtl("wait --for ready", 0, "db, web1, web2 ready", "")
+	s.expectCtl("stop db", 0, "db stopped", "")
+	if db := s.instances()["db"]; db.State != "stopped" || db.StoppedBy == nil || db.Pid != 0 ||
+		db.StoppedBy.Pid == 0 {
+		t.Errorf("got %+v, want db stopped by a process", db)
+	}
+	s.expectCtl("wait --for ready db", 1, "", "it is stopped, by uid")
+	s.write(hcl + fixture("new", "sleep", ""))
+	s.expectCtl("reload", 0, "+ added    new", "")
+	if db := s.instances()["db"]; db.State != "stopped" {
+		t.Errorf("a reload started a stopped child: %+v", db)
+	}
+	s.expectCtl("start db", 0, "db started", "")
+	s.expectCtl("restart web2", 0, "web2 restarted", "")
+	now := s.instances()
+	if now["web1"].Pid != first["web1"].Pid || now["web2"].Pid == first["web2"].Pid ||
+		now["web2"].Restarts != 1 {
+		t.Errorf("got %+v, want another process of web2 alone", now)
+	}
+	if u := now["web1"].Usage; u == nil || u.MemoryBytes == 0 || u.FDs < 3 || u.Processes != 1 {
+		t.Errorf("got the usage %+v", u)
+	}
+	s.expectCtl("signal KILL web1", 0, "web1 signalled", "")
+	s.awaitEntry("child ended unexpectedly", "child", "web1")
+	s.expectCtl("events --output json", 0, `"message":"operation requested"`, "")
+	s.write("child \"db\" { comand = 1 }")
+	s.expectCtl("reload", 1, "", `Did you mean "command"?`)
+	s.write(hcl)
+	s.expectCtl("status", 0, "db", "")
+	s.expectCtl("stop wbe", 5, "", `no child or instance is named "wbe". Did you mean web?`)
+	s.expectCtl("stop", 2, "", "stop needs the name of a child or of an instance")
+	s.expectCtl("signal FOO db", 2, "", `"FOO" is not a signal`)
+	s.expectCtl("wait --for born", 2, "", "born")
+	s.expectCtl("status --output yaml", 2, "", "it must be text or json")
+	s.expectCtl("shutdown --deadline 3s", 0, "all children have ended", "")
+	e := s.expectStop(0, "graceful")
+	e.expect(t, "deadline_ms", 3000.0)
+	s.expectCtl("status", 4, "", "no supervisor")
+}
