@@ -26,6 +26,8 @@ var layers = [][]string{
 		"process", "config/hcl", "control", "output", "probe", "eventlog", "report",
 		"watch", "notify", "guard", "usage",
 	},
+	{"output/retain"},
+	{"output/lines"},
 	{"config/plan"},
 	{"config"},
 	{"process/phase", "process/proof", "process/spawn", "lifecycle"},

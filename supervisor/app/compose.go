@@ -158,6 +158,7 @@ func (a *app) build(p process.Options, f orchestrator.Options) (err error) {
 	if err := a.sockets.Open(f.Config.Listens()); err != nil {
 		return err
 	}
+	a.relay.Configure(outputSettingsOf(f.Config))
 	f.Processes, f.Relays, f.Sockets, f.Sink = a.loop, a.relay, a.sockets, a
 	f.Now, f.FindCause = timeout.Boottime, cause.NewFinder().Find
 	a.orchestrator = orchestrator.New(f)
@@ -214,6 +215,9 @@ func (a *app) logReopened(r output.Reopened) {
 func (a *app) configure(cfg *config.Config) {
 	s := logSettingsOf(cfg.Log)
 	a.log.Set(s)
+	if a.relay != nil { // nil: the first configuration, which build applies
+		a.relay.Configure(outputSettingsOf(cfg))
+	}
 	a.logSettings.Store(&s)
 	a.guard.SetDeadline(cfg.Shutdown.Deadline)
 	a.control.configure(cfg)
@@ -224,4 +228,19 @@ func logSettingsOf(l config.Log) eventlog.Settings {
 	return eventlog.Settings{
 		Level: l.Level, Format: l.Format, FDs: l.FDs, Color: wantsColor(os.Stderr),
 	}
+}
+
+// outputSettingsOf returns the settings of the relay.
+func outputSettingsOf(cfg *config.Config) output.Settings {
+	s := output.Settings{
+		RetainTotal: int(cfg.Log.RetainTotal),
+		Instances:   map[string]output.InstanceSettings{},
+	}
+	for _, i := range cfg.Instances() {
+		l := i.Policy.Logs
+		s.Instances[i.Name] = output.InstanceSettings{
+			Retain: int(l.Retain), Timestamps: l.Timestamps,
+		}
+	}
+	return s
 }

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"strings"
 	"syscall"
 	"time"
 
@@ -29,6 +30,8 @@ type Log struct {
 	Level  string // trace, debug, info, warn, error
 	Format string // text or json
 	FDs    event.LogFDs
+	// RetainTotal is how much of the output of all instances are kept in memory.
+	RetainTotal Bytes
 }
 
 // Shutdown is the budget of a stop, and the rules for its verdict.
@@ -129,6 +132,16 @@ type Logs struct {
 	Stderr string // as Stdout
 }
 
+// Files returns the log files of a child, once for each stream.
+func (l Logs) Files() (paths []string) {
+	for _, dest := range []string{l.Stdout, l.Stderr} {
+		if strings.Contains(dest, "/") {
+			paths = append(paths, dest)
+		}
+	}
+	return paths
+}
+
 // Policy says how processes are stopped and restarted. A change of it restarts no process.
 type Policy struct {
 	KillSignal    syscall.Signal
@@ -162,6 +175,7 @@ type Policy struct {
 	MinReady  time.Duration
 	OnSuccess Action
 	OnFailure Action
+	Logs      LogPolicy
 	// DefaultOnFailure says that the configuration has no on_failure.
 	DefaultOnFailure bool
 }
@@ -274,3 +288,6 @@ const (
 // LogInherit is the value of Logs.Format with which a child writes to the supervisor's own
 // descriptors.
 const LogInherit = "inherit"
+
+// LogRaw is the value of Logs.Format that leaves the lines of a child unchanged.
+const LogRaw = "raw"

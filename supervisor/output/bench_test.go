@@ -14,6 +14,9 @@ import (
 // benchLines is the number of lines, of 100 bytes each, that one iteration relays.
 const benchLines = 1_000_000
 
+// benchRetain is how many bytes of output are kept of each child, as by default.
+const benchRetain = 256 << 10
+
 // playFlood prints args[0] equal lines as fast as it can.
 func playFlood(args []string) int {
 	n, _ := strconv.Atoi(args[0])
@@ -84,6 +87,11 @@ func relayOnce(b *testing.B, format string, children int) {
 // relayAll starts children whose lines a relay writes to sink, and waits until all are relayed.
 func relayAll(b *testing.B, sink *os.File, format string, children int) (pids []int) {
 	h := NewRelay(Options{Stdout: sink, Stderr: sink, FDs: noLedger{}})
+	settings := Settings{RetainTotal: 16 << 20, Instances: map[string]InstanceSettings{}}
+	for i := range children {
+		settings.Instances[fmt.Sprint("client", i)] = InstanceSettings{Retain: benchRetain}
+	}
+	h.Configure(settings)
 	var outputs []*ChildOutput
 	for i := range children {
 		r, err := h.Prepare(Spec{Instance: fmt.Sprint("client", i), Format: format,

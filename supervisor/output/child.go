@@ -11,17 +11,23 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/files"
+	"tp0/supervisor/output/retain"
 )
 
 // A ChildOutput relays the output of one process of a child.
 type ChildOutput struct {
-	sinks     *sinkSet
-	spec      Spec
-	ends      [2]childEnd
-	streams   []*stream
-	reading   atomic.Int32 // streams that have not ended
-	paths     []string     // the acquired files; a path is listed once for each stream
-	tail      tail
+	sinks   *sinkSet
+	spec    Spec
+	ends    [2]childEnd
+	streams []*stream
+	reading atomic.Int32 // streams that have not ended
+	paths   []string     // the acquired files; a path is listed once for each stream
+	tail    tail
+
+	lines      *retain.Store
+	instance   *retain.Instance // nil: the process has no stream
+	timestamps atomic.Bool
+
 	closing   chan struct{} // closed by Close
 	closeOnce sync.Once     // closes closing
 	onEnd     func()
@@ -36,9 +42,10 @@ type childEnd struct {
 
 var streamNames = [2]string{"stdout", "stderr"}
 
-func newChildOutput(sinks *sinkSet, spec Spec) *ChildOutput {
+func newChildOutput(sinks *sinkSet, lines *retain.Store, spec Spec) *ChildOutput {
 	return &ChildOutput{
-		sinks: sinks, spec: spec, closing: make(chan struct{}), done: make(chan struct{}),
+		sinks: sinks, lines: lines, spec: spec,
+		closing: make(chan struct{}), done: make(chan struct{}),
 	}
 }
 
@@ -58,7 +65,7 @@ func (c *ChildOutput) prepare() error {
 		case c.spec.Format == formatInherit:
 			c.ends[i], err = c.inherit(dest)
 		default:
-			c.ends[i], err = c.openPipe(streamNames[i], dest)
+			c.ends[i], err = c.openPipe(retain.Stream(i), dest)
 		}
 		if err != nil {
 			return err
@@ -105,7 +112,7 @@ func openDirect(fd int, err error) (childEnd, error) {
 
 // openPipe opens the pipe of one stream. Only our end is non-blocking: the flag belongs to each
 // end (open file description), and programs expect blocking writes.
-func (c *ChildOutput) openPipe(name, dest string) (childEnd, error) {
+func (c *ChildOutput) openPipe(of retain.Stream, dest string) (childEnd, error) {
 	s, path, err := c.sinks.acquire(dest, c.spec.UID)
 	if err != nil {
 		return childEnd{}, err
@@ -118,11 +125,13 @@ func (c *ChildOutput) openPipe(name, dest string) (childEnd, error) {
 		return childEnd{}, os.NewSyscallError("pipe2", err)
 	}
 	letReopen(p[1], c.spec.UID)
-	target := c.spec.Instance + " " + name
+	target := c.spec.Instance + " " + of.String()
 	c.sinks.opt.FDs.Opened(p[0], "pipe", target)
 	err = unix.SetNonblock(p[0], true)
 	st := newStream(p[0], target, s, newFormatter(
-		c.spec.Format, c.spec.Instance, name, c.sinks.styleOf(&c.spec, s.to)))
+		c.spec.Format, c.spec.Instance, of.String(), c.sinks.styleOf(&c.spec, s.to),
+		c.timestamps.Load))
+	st.retain.stream = of
 	st.from.closing, st.ledger = c.closing, c.sinks.opt.FDs
 	st.observe, st.onEnd = c.recordLines, c.streamEnded
 	if c.spec.Lines != nil && c.spec.Awaited != nil {
@@ -153,6 +162,14 @@ func (c *ChildOutput) Started() {
 		c.end()
 		return
 	}
+	var number uint32
+	c.instance, number = c.lines.Open(c.spec.Instance, c.spec.Child)
+	for _, st := range c.streams {
+		st.retain = retained{
+			store: c.lines, instance: c.instance, process: number, stream: st.retain.stream,
+			budget: keepBurst,
+		}
+	}
 	c.reading.Store(int32(len(c.streams)))
 	for _, st := range c.streams {
 		go st.read()
@@ -166,6 +183,9 @@ func (c *ChildOutput) streamEnded() {
 }
 
 func (c *ChildOutput) end() {
+	if c.instance != nil {
+		c.lines.Release(c.instance)
+	}
 	c.releaseFiles()
 	c.onEnd()
 	close(c.done)

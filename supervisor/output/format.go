@@ -3,8 +3,8 @@ package output
 import (
 	"bytes"
 	"time"
-	"unicode/utf8"
 
+	"tp0/supervisor/output/lines"
 	"tp0/supervisor/termtext"
 )
 
@@ -17,25 +17,27 @@ const (
 )
 
 // maxLine is the largest line, in bytes without its newline, that is not split.
-const maxLine = 64 << 10
+const maxLine = lines.Max
 
 var newlineByte = []byte{'\n'}
 
-// An ending is what follows the bytes of a line.
-type ending uint8
+type ending = lines.Ending
 
 const (
-	newline ending = iota // the line is complete
-	more                  // the line was split: its next piece follows
-	eof                   // the stream ended without a newline
+	newline = lines.Newline
+	more    = lines.More
+	eof     = lines.EOF
 )
 
 // A formatter formats the lines of one stream. The goroutine of the stream owns it.
 type formatter struct {
 	kind   string
 	colors termtext.Colors
-	// head is written before each line: `[client1] ` in text, everything up to the message in json.
-	head []byte
+	// head is written before each line: `[client1] ` in text, with the time before it if timed is
+	// true, and everything up to the message in json.
+	head  []byte
+	full  []byte // head with the time
+	timed func() bool
 }
 
 // A style says what becomes of the colors of a child, and which color its prefix has.
@@ -44,23 +46,26 @@ type style struct {
 	prefix string // an SGR sequence; empty: no color
 }
 
-// stampLayout has a fixed width: a new time overwrites the old one in head.
+// The layouts have a fixed width: a new time overwrites the old one in head.
 const (
 	stampLayout = "2006-01-02T15:04:05.000000Z"
 	stampHead   = `{"@timestamp":"`
+	textStamp   = "2006-01-02T15:04:05.000Z"
 )
 
-func newFormatter(kind, instance, streamName string, s style) *formatter {
-	f := &formatter{kind: kind, colors: s.colors}
+// newFormatter returns a formatter. timed reports whether the lines have the time, in text.
+func newFormatter(kind, instance, streamName string, s style, timed func() bool) *formatter {
+	f := &formatter{kind: kind, colors: s.colors, timed: timed}
 	switch kind {
 	case formatText:
-		f.head = append(f.head, s.prefix+"["...)
+		f.head = append(f.head, textStamp+" "+s.prefix+"["...)
 		f.head = termtext.AppendText(f.head, []byte(instance))
 		f.head = append(f.head, ']')
 		if s.prefix != "" {
 			f.head = append(f.head, "\x1b[0m"...)
 		}
-		f.head = append(f.head, ' ')
+		f.full = append(f.head, ' ')
+		f.head = f.full[len(textStamp)+1:]
 	case formatJSON:
 		f.head = append(f.head, stampHead+stampLayout+`","@module":"`...)
 		f.head = termtext.AppendJSON(f.head, []byte(instance))
@@ -72,9 +77,17 @@ func newFormatter(kind, instance, streamName string, s style) *formatter {
 // stamp sets the time of the following lines. All lines of one read get the same time: formatting
 // a time costs as much as formatting a line.
 func (f *formatter) stamp(now time.Time) {
-	if f.kind == formatJSON {
-		var text [48]byte // AppendFormat into head would overwrite the bytes after the time
+	var text [48]byte // AppendFormat into head would overwrite the bytes after the time
+	switch f.kind {
+	case formatJSON:
 		copy(f.head[len(stampHead):], now.UTC().AppendFormat(text[:0], stampLayout))
+	case formatText:
+		if !f.timed() {
+			f.head = f.full[len(textStamp)+1:]
+			return
+		}
+		copy(f.full, now.UTC().AppendFormat(text[:0], textStamp))
+		f.head = f.full
 	}
 }
 
@@ -122,25 +135,4 @@ func (f *formatter) newlines(line []byte, end ending) int {
 	default:
 		return bytes.Count(line, newlineByte)
 	}
-}
-
-// cut returns the next line of data without its newline, or the next piece of a line above maxLine
-// bytes. rest is the data after it. ok is false if data has neither.
-func cut(data []byte) (line, rest []byte, end ending, ok bool) {
-	i := bytes.IndexByte(data, '\n')
-	switch {
-	case i >= 0 && i <= maxLine:
-		return data[:i], data[i+1:], newline, true
-	case len(data) <= maxLine:
-		return nil, data, 0, false
-	}
-	n := maxLine
-	// Do not split a UTF-8 character. If the data is not UTF-8, split at maxLine.
-	for back := 0; back < utf8.UTFMax && !utf8.RuneStart(data[n]); back++ {
-		n--
-	}
-	if !utf8.RuneStart(data[n]) {
-		n = maxLine
-	}
-	return data[:n], data[n:], more, true
 }

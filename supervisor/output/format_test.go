@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"tp0/supervisor/output/lines"
 	"tp0/supervisor/termtext"
 )
 
@@ -44,7 +45,7 @@ func TestText(t *testing.T) {
 		{"no newline", "abc", "[c1] abc\n", eof},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := newFormatter(formatText, "c1", "stdout", style{})
+			f := newFormatter(formatText, "c1", "stdout", style{}, untimed)
 			if got := string(f.append(nil, []byte(c.in), c.end)); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
@@ -53,7 +54,7 @@ func TestText(t *testing.T) {
 }
 
 func TestRaw(t *testing.T) {
-	f := newFormatter(formatRaw, "c1", "stdout", style{})
+	f := newFormatter(formatRaw, "c1", "stdout", style{}, untimed)
 	for end, want := range map[ending]string{newline: "a\x1b\n", more: "a\x1b", eof: "a\x1b"} {
 		if got := string(f.append(nil, []byte("a\x1b"), end)); got != want {
 			t.Errorf("ending %d: got %q, want %q", end, got, want)
@@ -77,7 +78,7 @@ func TestJSON(t *testing.T) {
 		{"half", `"half","partial":true}`, more},
 		{"rest", `"rest"}`, eof},
 	} {
-		f := newFormatter(formatJSON, `c"1`, "stderr", style{})
+		f := newFormatter(formatJSON, `c"1`, "stderr", style{}, untimed)
 		f.stamp(now)
 		want := `{"@timestamp":"2026-01-02T02:04:05.006789Z","@module":"c\"1",` +
 			`"stream":"stderr","@message":` + c.want + "\n"
@@ -126,7 +127,8 @@ func FuzzFormats(f *testing.F) {
 		var object struct {
 			Message string `json:"@message"`
 		}
-		text := newFormatter(formatJSON, "c1", "stdout", style{}).append(nil, line, newline)
+		f := newFormatter(formatJSON, "c1", "stdout", style{}, untimed)
+		text := f.append(nil, line, newline)
 		if err := json.Unmarshal(text, &object); err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
@@ -163,7 +165,7 @@ func TestCut(t *testing.T) {
 			strings.Repeat("\x80", 15), more, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			line, rest, end, ok := cut([]byte(c.in))
+			line, rest, end, ok := lines.Cut([]byte(c.in))
 			if string(line) != c.line || string(rest) != c.rest || end != c.end || ok != c.ok {
 				t.Errorf("got %d bytes, %q…, %d, %t", len(line), rest[:min(len(rest), 20)], end, ok)
 			}
@@ -180,7 +182,7 @@ func TestFormatAllocates(t *testing.T) {
 	}
 	dst := make([]byte, 0, 4096)
 	for _, kind := range []string{formatText, formatJSON, formatRaw} {
-		f := newFormatter(kind, "client1", "stdout", style{})
+		f := newFormatter(kind, "client1", "stdout", style{}, untimed)
 		now := time.Now()
 		if n := testing.AllocsPerRun(200, func() {
 			f.stamp(now)
@@ -198,7 +200,7 @@ func BenchmarkFormat(b *testing.B) {
 	line := numbered("m", 1)[:lineWidth-1]
 	for _, kind := range []string{formatText, formatJSON, formatRaw} {
 		b.Run(kind, func(b *testing.B) {
-			f := newFormatter(kind, "client1", "stdout", style{})
+			f := newFormatter(kind, "client1", "stdout", style{}, untimed)
 			dst := make([]byte, 0, 4096)
 			b.SetBytes(lineWidth)
 			for b.Loop() {
@@ -230,6 +232,26 @@ func TestTail(t *testing.T) {
 		}
 		if i >= 3 && len(line) < tailWidth-8 {
 			t.Errorf("line %d has only %d bytes", i, len(line))
+		}
+	}
+}
+
+func untimed() bool { return false }
+
+// TestTimestamps checks the time in front of a line, which a reload can switch on and off.
+func TestTimestamps(t *testing.T) {
+	timed := false
+	f := newFormatter(formatText, "c1", "stdout", style{prefix: "\x1b[36m"},
+		func() bool { return timed })
+	at := time.Date(2026, 11, 29, 10, 0, 0, 7_999_999, time.FixedZone("", 3600))
+	const plain = "\x1b[36m[c1]\x1b[0m a\n"
+	for i, want := range []string{
+		plain, "2026-11-29T09:00:00.007Z " + plain, "2026-11-29T09:00:01.007Z " + plain, plain,
+	} {
+		timed = i == 1 || i == 2
+		f.stamp(at.Add(time.Duration(max(i-1, 0)) * time.Second))
+		if got := string(f.append(nil, []byte("a"), newline)); got != want {
+			t.Errorf("step %d: got %q, want %q", i, got, want)
 		}
 	}
 }

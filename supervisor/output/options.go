@@ -7,6 +7,21 @@ import (
 	"tp0/supervisor/fdledger"
 )
 
+// Settings are the part of the configuration that a reload changes while lines are relayed.
+type Settings struct {
+	// RetainTotal is how many bytes of output are kept in memory. 0 disables it.
+	RetainTotal int
+	// Instances are the settings of each instance, by its name. An instance that is not there
+	// loses its lines in memory at the end of its last output.
+	Instances map[string]InstanceSettings
+}
+
+// InstanceSettings are the settings of the output of an instance.
+type InstanceSettings struct {
+	Retain     int  // bytes of output that are kept in memory
+	Timestamps bool // in front of lines with the format text
+}
+
 // Options configure a [Relay].
 type Options struct {
 	// Stdout and Stderr are the standard streams of the supervisor. They must stay open until

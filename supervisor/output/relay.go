@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/output/retain"
 )
 
 // WaitDrained waits at most drainTimeout.
@@ -25,9 +27,11 @@ const (
 // goroutine.
 type Relay struct {
 	*sinkSet
+	lines *retain.Store
 
 	mu       sync.Mutex
 	children map[*ChildOutput]struct{}
+	settings Settings
 	closed   bool        // Settle was called
 	ended    atomic.Bool // Close was called
 }
@@ -36,8 +40,30 @@ type Relay struct {
 // [Relay.Close] closes. The eventfd is not in the fd ledger: it is needed until the last line of
 // the log is written, and that line contains the totals of the ledger.
 func NewRelay(opt Options) *Relay {
-	return &Relay{sinkSet: newSinkSet(opt), children: make(map[*ChildOutput]struct{})}
+	return &Relay{
+		sinkSet: newSinkSet(opt), children: make(map[*ChildOutput]struct{}),
+		lines: retain.NewStore(recycle),
+	}
 }
+
+// Configure applies settings to all outputs, those that are open too.
+func (h *Relay) Configure(s Settings) {
+	limits := make(map[string]int, len(s.Instances))
+	for name, i := range s.Instances {
+		limits[name] = i.Retain
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.settings = s
+	for c := range h.children {
+		c.timestamps.Store(s.Instances[c.spec.Instance].Timestamps)
+	}
+	h.lines.Configure(s.RetainTotal, limits)
+}
+
+// Lines returns a reader of the lines in memory, which never delays a child. A child whose format
+// is inherit has no lines. The text is not escaped, see [retain.Line].
+func (h *Relay) Lines(q retain.Query) (*retain.Reader, error) { return h.lines.Read(q) }
 
 // Prepare opens what a process of a child needs: at most two descriptors for the supervisor and
 // two for the process, and the files that are not open yet. After an error everything is closed
@@ -46,7 +72,7 @@ func NewRelay(opt Options) *Relay {
 // The read ends of the pipes and the files are entered in the fd ledger. The ends of the process
 // are not, since they are ours only until Started.
 func (h *Relay) Prepare(spec Spec) (*ChildOutput, error) {
-	c := newChildOutput(h.sinkSet, spec)
+	c := newChildOutput(h.sinkSet, h.lines, spec)
 	c.onEnd = func() { h.remove(c) }
 	err := c.prepare()
 	if err == nil && !h.add(c) {
@@ -64,6 +90,7 @@ func (h *Relay) add(c *ChildOutput) bool {
 	defer h.mu.Unlock()
 	if !h.closed {
 		h.children[c] = struct{}{}
+		c.timestamps.Store(h.settings.Instances[c.spec.Instance].Timestamps)
 	}
 	return !h.closed
 }
@@ -163,6 +190,7 @@ func (h *Relay) Settle(ctx context.Context) error {
 		}
 	}
 	errs = append(errs, h.Flush(ctx))
+	h.lines.Close()
 	log := h.std[1]
 	others := slices.DeleteFunc(h.allSinks(), func(s *sink) bool { return s == log })
 	errs = append(errs, endWriters(others))

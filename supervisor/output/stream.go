@@ -3,7 +3,6 @@ package output
 import (
 	"bytes"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 
@@ -11,10 +10,8 @@ import (
 
 	"tp0/supervisor/fdledger"
 	"tp0/supervisor/limits"
+	"tp0/supervisor/output/lines"
 )
-
-// readSize holds the longest line that is not split, and a further read of 4 KiB.
-const readSize = maxLine + 4<<10
 
 // maxIdleLine is the largest unterminated line, in bytes, that a stream copies to a buffer of the
 // line's size while it waits. For a longer line it keeps its read buffer.
@@ -23,10 +20,6 @@ const maxIdleLine = 4 << 10
 // silence is how long a process must write nothing after the beginning of a line before that is
 // taken for a prompt.
 const silence = 200 * time.Millisecond
-
-type readBuffer [readSize]byte
-
-var readBuffers = sync.Pool{New: func() any { return new(readBuffer) }}
 
 // A prompt is the beginning of a line after which a process is silent. The zero value looks for
 // none.
@@ -53,6 +46,7 @@ type stream struct {
 	observe func([]byte) // is called with the unformatted lines
 	onEnd   func()
 	prompt  prompt
+	retain  retained
 
 	in   *readBuffer
 	size int    // bytes in the buffer: the beginning of one line
@@ -62,6 +56,7 @@ type stream struct {
 	// Of the last read.
 	got     int
 	readErr error
+	lines   lineCount
 }
 
 func newStream(fd int, target string, s *sink, form *formatter) *stream {
@@ -150,6 +145,12 @@ func (st *stream) silenceEnded() bool {
 	return true
 }
 
+// moreWaits reports whether another large read can follow at once.
+func (st *stream) moreWaits() bool {
+	n, err := unix.IoctlGetInt(st.fd, unix.TIOCINQ) // FIONREAD, pipe(7)
+	return err == nil && n >= readSize/2
+}
+
 // readOnce does not wait for a writer. The number of concurrent calls is limited all the same: when
 // a thread is preempted in a system call, the runtime starts another one.
 func readOnce(fd int, p []byte) (n int, err error) {
@@ -202,22 +203,44 @@ func (st *stream) release() {
 // the front.
 func (st *stream) consume(n int) {
 	data := st.in[:st.size+n]
+	now := time.Now()
+	st.lines = lineCount{}
 	var rest []byte
 	if st.form.kind == formatRaw {
 		rest = st.appendRaw(data)
 	} else {
-		rest = st.appendLines(data)
+		rest = st.appendLines(data, now)
 	}
-	if complete := len(data) - len(rest); complete > 0 {
-		st.observe(data[:complete])
+	complete := len(data) - len(rest)
+	if complete == 0 {
+		st.size = copy(st.in[:], rest)
+		return
+	}
+	st.observe(data[:complete])
+	switch {
+	case complete < readSize/2:
+		st.retain.keep(data[:complete], nil, st.lines, now)
+	case st.retain.affords(complete, now):
+		// The store can keep the whole buffer, which costs less than a copy.
+		next := readBuffers.Get().(*readBuffer)
+		st.size = copy(next[:], rest)
+		if !st.retain.keep(data[:complete], st.in[:], st.lines, now) {
+			readBuffers.Put(st.in)
+		}
+		st.in = next
+		return
+	case st.moreWaits():
+		st.retain.skip(st.lines)
+	default: // these can be the last lines for some time
+		st.retain.keepTail(data[:complete], st.lines, now)
 	}
 	st.size = copy(st.in[:], rest)
 }
 
-func (st *stream) appendLines(data []byte) (rest []byte) {
-	st.form.stamp(time.Now())
+func (st *stream) appendLines(data []byte, now time.Time) (rest []byte) {
+	st.form.stamp(now)
 	for {
-		line, rest, end, ok := cut(data)
+		line, rest, end, ok := lines.Cut(data)
 		if !ok {
 			return rest
 		}
@@ -249,7 +272,10 @@ func (st *stream) append(line []byte, end ending) {
 		st.out = newBatch()
 	}
 	st.out.b = st.form.append(st.out.b, line, end)
-	st.out.lines += st.form.newlines(line, end)
+	n := st.form.newlines(line, end)
+	st.out.lines += n
+	st.lines.n += max(n, 1)
+	st.lines.end = end
 }
 
 // enqueue passes the current batch to the sink. It blocks while the queue of the sink is full.
@@ -264,9 +290,12 @@ func (st *stream) enqueue() {
 func (st *stream) formatRest() {
 	st.acquire()
 	if st.size > 0 {
-		st.form.stamp(time.Now())
+		now := time.Now()
+		st.form.stamp(now)
+		st.lines = lineCount{}
 		st.append(st.in[:st.size], eof)
 		st.observe(st.in[:st.size])
+		st.retain.keep(st.in[:st.size], nil, st.lines, now)
 	}
 	st.enqueue()
 	readBuffers.Put(st.in)

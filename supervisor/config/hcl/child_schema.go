@@ -31,31 +31,7 @@ var childSchema = block[childValues]{
 			attributes: rlimitAttributes(),
 		},
 		restartSchema,
-		{
-			name: "logs",
-			doc:  "Where the output of the child goes, and in which format.",
-			attributes: []attribute[childValues]{
-				field("format", func(v *childValues) *string { return &v.launch.Logs.Format },
-					oneOf("text", "json", "raw", config.LogInherit), `"json"`,
-					"`text` writes the name of the instance before each line. `json` writes an "+
-						"object for each line. `raw` writes the lines unchanged. `inherit` gives "+
-						"the supervisor's own descriptor to the child, so a file is not possible."),
-				field("colors", func(v *childValues) *string { return &v.launch.Logs.Colors },
-					oneOf("keep", "strip"), `"strip"`,
-					"`keep` passes the [colors of the child](output.md#colors) on to a terminal. "+
-						"In files and pipes they are visible as `\\x1b[31m`. `strip` removes "+
-						"them, also in `json`."),
-				field("stdout", func(v *childValues) *string { return &v.launch.Logs.Stdout },
-					sinkKind, `"/var/log/server.log"`,
-					"Where standard output goes. The path of a file is relative to `cwd`. The "+
-						"file is [opened again](output.md#rotated-log-files) after it was "+
-						"renamed. A path that leads to the supervisor's own stream, as "+
-						"`/dev/stdout`, is that stream."),
-				field("stderr", func(v *childValues) *string { return &v.launch.Logs.Stderr },
-					sinkKind, `"none"`,
-					"Where standard error goes, as for `stdout`."),
-			},
-		},
+		logsSchema,
 	},
 }
 

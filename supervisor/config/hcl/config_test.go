@@ -114,6 +114,9 @@ func TestContractExample(t *testing.T) {
 		KillHold: 250 * time.Millisecond, KillScope: lifecycle.ScopeGroup,
 		Descendants: config.EndDescendants, SuccessCodes: []int{0}, Restart: restart,
 		MaxParallel: 1, OnSuccess: config.Ignore, OnFailure: config.ShutDown,
+		Logs: config.LogPolicy{
+			Retain: config.DefaultRetain, Rotate: config.Rotate{Keep: 5},
+		},
 		DefaultOnFailure: true}
 	server := policy
 	server.MinReady = 2 * time.Second
@@ -133,7 +136,7 @@ func TestContractExample(t *testing.T) {
 	}
 	want := &config.Config{
 		Path: filepath.Join(wd, "supervisor.hcl"),
-		Log:  config.Log{Level: "info", Format: "text", FDs: event.LogChildren},
+		Log:  defaultConfig().Log,
 		Shutdown: config.Shutdown{Deadline: 9 * time.Second, Reserve: 450 * time.Millisecond,
 			Proof: event.ProofExact, Findings: findings.Policy{Level: findings.Data}},
 		Children: []*config.Child{

@@ -15,6 +15,7 @@ import (
 // the policy that depend on more than one attribute.
 func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 	diags := append(c.checkReady(v), c.checkPolicy(v)...)
+	diags = append(diags, c.checkLogs(v)...)
 	_, given := c.setting("on_failure")
 	v.policy.DefaultOnFailure = !given
 	v.policy.OverlapUpdate = v.strategy == config.Overlap
@@ -45,16 +46,46 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 			v.policy.KillTimeout += r.Wait
 		}
 	}
-	if v.launch.Logs.Format == config.LogInherit && !c.failed["logs.format"] {
-		for _, s := range v.sinks() {
-			if strings.Contains(*s.sink, "/") {
-				diags = diags.Append(fault(c.at(s.path), "Invalid value for "+s.path,
-					"With `format = \"inherit\"` a child cannot write to a file. Use another "+
-						"format, or \"stdout\", \"stderr\" or \"none\"."))
-			}
+	return diags
+}
+
+// checkLogs checks that the destinations, the timestamps and the rotation fit the format.
+func (c *childBlock) checkLogs(v *childValues) hcl.Diagnostics {
+	if c.failed["logs.format"] {
+		return nil
+	}
+	var diags hcl.Diagnostics
+	format := v.launch.Logs.Format
+	files := false
+	for _, s := range v.sinks() {
+		isFile := strings.Contains(*s.sink, "/")
+		files = files || isFile || c.failed[s.path]
+		if isFile && format == config.LogInherit {
+			diags = diags.Append(fault(c.at(s.path), "Invalid value for "+s.path,
+				"With `format = \"inherit\"` a child cannot write to a file. Use another "+
+					"format, or \"stdout\", \"stderr\" or \"none\"."))
 		}
 	}
+	if v.policy.Logs.Timestamps && (format == config.LogInherit || format == config.LogRaw) {
+		diags = diags.Append(fault(c.at("logs.timestamps"), "Timestamps without a format",
+			"`format = %s` leaves the lines unchanged, so they have no timestamps. Use "+
+				"`format = \"text\"`, or remove `timestamps`.", quote(format)))
+	}
+	if place := c.rotatePlace(); place != nil && !files {
+		diags = diags.Append(fault(place, "Rotation without a log file",
+			"`rotate` requires that `logs.stdout` or `logs.stderr` is the path of a file."))
+	}
 	return diags
+}
+
+// rotatePlace returns the place of the first value in the rotate block, or nil.
+func (c *childBlock) rotatePlace() *hcl.Range {
+	for _, s := range c.settings {
+		if strings.HasPrefix(s.path, "logs.rotate.") {
+			return &s.place
+		}
+	}
+	return nil
 }
 
 // checkReady checks the conditions of a ready block.
@@ -123,4 +154,37 @@ func hostPort(address string) string {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
 	return net.JoinHostPort(u.Hostname(), port)
+}
+
+// checkRotation finds log files of two children with different rotate blocks. Both children write
+// through one open file, so it has one rotation. A child without a rotate block follows the other.
+func checkRotation(children []*childBlock) hcl.Diagnostics {
+	type owner struct {
+		block  *childBlock
+		rotate config.Rotate
+	}
+	var diags hcl.Diagnostics
+	owners := map[string]owner{} // by path
+	for _, c := range children {
+		place, reported := c.rotatePlace(), false
+		for _, inst := range c.instances {
+			rotate := inst.Policy.Logs.Rotate
+			for _, path := range inst.Launch.Logs.Files() {
+				before, ok := owners[path]
+				if place == nil || reported || ok && before.rotate == rotate {
+					continue
+				}
+				if !ok {
+					owners[path] = owner{c, rotate}
+					continue
+				}
+				reported = true
+				diags = diags.Append(fault(place, "Different rotations of a file",
+					"The log file %s already has another rotation in %s. Use the same values, or "+
+						"remove one of the rotate blocks.", quote(path),
+					lineOf(*before.block.rotatePlace(), *place)))
+			}
+		}
+	}
+	return diags
 }

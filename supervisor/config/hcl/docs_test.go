@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/config"
 )
 
 // TestDocs checks that the generated part of the configuration page matches the schema.
@@ -123,6 +125,18 @@ child "client" {
   on_success = "ignore"
 }
 `,
+	"rotate": `child "server" {
+  command = "server"
+  logs {
+    stdout = "/var/log/server.log"
+    rotate {
+      size     = "10MiB"
+      keep     = 5
+      compress = true
+    }
+  }
+}
+`,
 	"ready": `child "server" {
   command = "server"
   ready {
@@ -212,6 +226,11 @@ func shown(v any) string {
 			return "one instance"
 		}
 		return fmt.Sprintf("`%d`", v)
+	case config.Bytes:
+		if v == 0 {
+			return "none"
+		}
+		return fmt.Sprintf("`\"%v\"`", v)
 	case []int:
 		return fmt.Sprintf("`%v`", v)
 	case bool:

@@ -74,6 +74,7 @@ func TestFaults(t *testing.T) {
 		"durations":    faultsOfDurations,
 		"signals":      faultsOfSignals,
 		"stop":         faultsOfStops,
+		"retention":    faultsOfRetention,
 		"attributes":   faultsOfAttributes,
 		"count":        faultsOfCounts,
 		"child names":  faultsOfChildNames,

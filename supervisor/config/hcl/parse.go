@@ -117,6 +117,7 @@ func (d *decoder) decode() (*config.Config, hcl.Diagnostics) {
 	}
 	diags = append(diags, checkListen(children)...)
 	diags = append(diags, checkCompletion(children)...)
+	diags = append(diags, checkRotation(children)...)
 	kept := slices.DeleteFunc(slices.Clone(children),
 		func(c *childBlock) bool { return c.excluded })
 	diags = append(diags, d.checkDescriptors(kept)...)

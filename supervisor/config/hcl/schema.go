@@ -36,6 +36,7 @@ type block[T any] struct {
 	doc        string
 	attributes []attribute[T]
 	oneOf      []string // exactly one of these attributes must be set
+	anyOf      []string // at least one of these attributes must be set
 	blocks     []block[T]
 	foreign    map[string]string // hints at names of other programs, see plainName
 }
@@ -124,7 +125,10 @@ const maxCount = 10_000 // instances of a child
 
 func defaultConfig() *config.Config {
 	return &config.Config{
-		Log: config.Log{Level: "info", Format: "text", FDs: event.LogChildren},
+		Log: config.Log{
+			Level: "info", Format: "text", FDs: event.LogChildren,
+			RetainTotal: config.DefaultRetainTotal,
+		},
 		Shutdown: config.Shutdown{
 			Deadline: 9 * time.Second,
 			Proof:    event.ProofExact,
@@ -152,7 +156,10 @@ func defaultChild() childValues {
 			SuccessCodes: []int{0},
 			OnSuccess:    config.Ignore,
 			OnFailure:    config.ShutDown,
-			MaxParallel:  1,
+			Logs: config.LogPolicy{
+				Retain: config.DefaultRetain, Rotate: config.Rotate{Keep: 5},
+			},
+			MaxParallel: 1,
 			Restart: config.Restart{
 				On:       "failure",
 				Attempts: 5,
@@ -189,6 +196,13 @@ var fileSchema = block[config.Config]{
 			"Which descriptors are logged at level info. `findings`: only findings, as warnings. "+
 				"`children`: also those that children closed or left open. `all`: also those of "+
 				"the supervisor itself. The others are logged at level debug."),
+		field("log_retain_total", func(c *config.Config) *config.Bytes {
+			return &c.Log.RetainTotal
+		},
+			size(0, maxRetain), `"16MiB"`,
+			"How much output of all children together is kept in memory, see `logs.retain`. If "+
+				"the children print more, the instances with the most lines lose their oldest "+
+				"ones. \"0B\" disables it."),
 	},
 	blocks: []block[config.Config]{{
 		name: "reload",

@@ -63,6 +63,7 @@ func bind[T any](
 		settings = append(settings, newSetting(d, &b.attributes[i], prefix, attr))
 	}
 	diags = append(diags, checkOneOf(b.oneOf, content.Attributes, body.MissingItemRange())...)
+	diags = append(diags, checkAnyOf(b.anyOf, content.Attributes, body.MissingItemRange())...)
 	var rest hcl.Blocks
 	for _, found := range content.Blocks {
 		i := slices.IndexFunc(b.blocks, func(sub block[T]) bool { return sub.name == found.Type })
@@ -106,6 +107,17 @@ func checkOneOf(names []string, given hcl.Attributes, missing hcl.Range) hcl.Dia
 			quotedList(names), found[0].Name, lineOf(found[0].Range, found[i].Range)))
 	}
 	return diags
+}
+
+// checkAnyOf checks that at least one of the attributes is set. missing is the place of the fault.
+func checkAnyOf(names []string, given hcl.Attributes, missing hcl.Range) hcl.Diagnostics {
+	if len(names) == 0 || slices.ContainsFunc(names, func(name string) bool {
+		return given[name] != nil
+	}) {
+		return nil
+	}
+	return hcl.Diagnostics{fault(&missing, "Missing required argument",
+		"At least one of %s is required.", quotedList(names))}
 }
 
 // maxElementFaults is the number of faults that are reported for a list or an object.

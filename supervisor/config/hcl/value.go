@@ -289,10 +289,16 @@ var bareNumber = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
 // duration is the kind of durations from least to 24 hours.
 func duration(least time.Duration) kind[time.Duration] {
 	allowed := fmt.Sprintf("`\"%v\"` to `\"24h\"`", least)
-	return kind[time.Duration]{"duration", allowed, readDuration(least)}
+	return kind[time.Duration]{"duration", allowed, readDuration(least, maxDuration)}
 }
 
-func readDuration(least time.Duration) func(cty.Value) (time.Duration, error) {
+// durationBetween is the kind of durations from least to most, which is in hours.
+func durationBetween(least, most time.Duration) kind[time.Duration] {
+	allowed := fmt.Sprintf("`\"%v\"` to `\"%dh\"`", least, int(most.Hours()))
+	return kind[time.Duration]{"duration", allowed, readDuration(least, most)}
+}
+
+func readDuration(least, most time.Duration) func(cty.Value) (time.Duration, error) {
 	return func(v cty.Value) (time.Duration, error) {
 		s, err := readString(v)
 		if err != nil {
@@ -311,8 +317,8 @@ func readDuration(least time.Duration) func(cty.Value) (time.Duration, error) {
 			return 0, invalid("The duration must not be negative.")
 		case d < least:
 			return 0, invalid("The duration must be at least %v.", least)
-		case d > maxDuration:
-			return 0, invalid("The duration must be at most %v.", maxDuration)
+		case d > most:
+			return 0, invalid("The duration must be at most %v.", most)
 		default:
 			return d, nil
 		}
@@ -503,7 +509,7 @@ func readStep(v cty.Value) (step lifecycle.Step, err error) {
 	if step.Signal == syscall.SIGKILL {
 		return step, invalid("SIGKILL always follows the last step. Remove this step.")
 	}
-	step.Wait, err = readDuration(time.Millisecond)(v.GetAttr("wait"))
+	step.Wait, err = readDuration(time.Millisecond, maxDuration)(v.GetAttr("wait"))
 	return step, err
 }
 

@@ -168,6 +168,7 @@ var globals = []compared[config.Config]{
 	compare("log_level", func(c *config.Config) string { return c.Log.Level }),
 	compare("log_format", func(c *config.Config) string { return c.Log.Format }),
 	compare("log_fds", func(c *config.Config) any { return c.Log.FDs }),
+	compare("log_retain_total", func(c *config.Config) any { return c.Log.RetainTotal }),
 	compare("reload.rollback", func(c *config.Config) any { return c.Reload.Rollback }),
 	compare("shutdown.deadline", func(c *config.Config) any { return c.Shutdown.Deadline }),
 	compare("shutdown.proof", func(c *config.Config) any { return c.Shutdown.Proof }),
@@ -250,6 +251,13 @@ var attributes = append([]compared[instance]{
 	compare("logs.colors", func(p *instance) any { return p.Launch.Logs.Colors }),
 	compare("logs.stdout", func(p *instance) any { return p.Launch.Logs.Stdout }),
 	compare("logs.stderr", func(p *instance) any { return p.Launch.Logs.Stderr }),
+	compare("logs.timestamps", func(p *instance) any { return p.Policy.Logs.Timestamps }),
+	compare("logs.retain", func(p *instance) any { return p.Policy.Logs.Retain }),
+	compare("logs.rotate.size", func(p *instance) any { return p.Policy.Logs.Rotate.Size }),
+	compare("logs.rotate.age", func(p *instance) any { return p.Policy.Logs.Rotate.Age }),
+	compare("logs.rotate.keep", func(p *instance) any { return p.Policy.Logs.Rotate.Keep }),
+	compare("logs.rotate.compress",
+		func(p *instance) any { return p.Policy.Logs.Rotate.Compress }),
 }, comparedLimits()...)
 
 func (p *instance) ready() config.Ready {
