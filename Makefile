@@ -20,7 +20,7 @@ SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 UNITDIR    ?= $(if $(filter /usr,$(PREFIX)),/usr/lib/systemd/system,/etc/systemd/system)
 
 .DEFAULT_GOAL := help
-.PHONY: help build install install-files uninstall dist run test check preflight deps format lint audit bench bench-quick bench-peers bench-proof image clean docker-compose-up docker-compose-logs docker-compose-down
+.PHONY: help build install install-files uninstall dist run test check fuzz preflight deps format lint audit bench bench-quick bench-peers bench-proof image clean docker-compose-up docker-compose-logs docker-compose-down
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ test: preflight lint build ## run every check and test; what this machine lacks 
 check: format ## format, vet and unit tests, in under a minute
 	go vet ./...
 	@$(TESTRUN) check
+
+FUZZTIME ?= 1m
+fuzz: ## run every fuzz target for FUZZTIME (1m), one after the other, until one fails
+	go run ./supervisor/fixture/fuzzrun -time $(FUZZTIME) ./...
 
 preflight: ## print what the tests need and this machine lacks
 	@$(PREFLIGHT)

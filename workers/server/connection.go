@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"tp0/workers/internal/graceful"
@@ -35,6 +38,7 @@ var (
 	errNoRequest = errors.New("the client sent nothing")
 	errTooLong   = fmt.Errorf("the line has more than %d bytes", maxLine)
 	errHurried   = errors.New("the stop was escalated before the whole line arrived")
+	errEvicted   = errors.New("evicted: every place is taken, and another client needs one")
 )
 
 // shared is what the server and its connections have in common.
@@ -44,22 +48,37 @@ type shared struct {
 	stopping, hurry context.Context // end with the stop, and when the stop is escalated
 }
 
-// connection is the connection of one client.
-type connection struct {
-	shared
-	conn     *net.TCPConn
-	ip       string
-	accepted time.Time
+// stream is a connection of package net.
+type stream interface {
+	net.Conn
+	syscall.Conn
+	CloseWrite() error
 }
 
-func newConnection(s shared, conn *net.TCPConn) *connection {
-	return &connection{shared: s, conn: conn, ip: conn.RemoteAddr().(*net.TCPAddr).IP.String(),
-		accepted: time.Now()}
+// connection is the connection of one client. Its hurry ends when it is evicted, too.
+type connection struct {
+	shared
+	conn     stream
+	ip       string
+	network  netip.Prefix
+	accepted time.Time               // when it got its place
+	whole    atomic.Bool             // the whole line has arrived
+	cancel   context.CancelCauseFunc // ends hurry; serve calls it
+}
+
+func newConnection(s shared, conn stream) *connection {
+	c := &connection{shared: s, conn: conn, network: network(conn.RemoteAddr())}
+	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		c.ip = tcp.IP.String()
+	}
+	c.hurry, c.cancel = context.WithCancelCause(s.hurry)
+	return c
 }
 
 // serve answers the client and closes the connection.
 func (c *connection) serve() {
 	defer c.log.Close("connection", c.conn, "address", c.conn.RemoteAddr())
+	defer c.cancel(nil)
 	defer context.AfterFunc(c.stopping, func() { _ = c.conn.SetReadDeadline(past) })()
 	defer context.AfterFunc(c.hurry, func() {
 		_ = c.conn.SetReadDeadline(past)
@@ -74,6 +93,7 @@ func (c *connection) serve() {
 	case err != nil:
 		c.log.Fail("receive_message", "ip", c.ip, "error", err)
 	default:
+		c.whole.Store(true)
 		c.log.Success("receive_message", "ip", c.ip, "msg", string(message))
 		if err := c.answer(message); err != nil {
 			c.log.Fail("send_message", "ip", c.ip, "error", err)
@@ -119,6 +139,8 @@ func (c *connection) receive() ([]byte, error) {
 func (c *connection) extendRead(got int, idle time.Time) error {
 	now, firstByte := time.Now(), c.accepted.Add(firstByteTimeout)
 	switch {
+	case errors.Is(context.Cause(c.hurry), errEvicted):
+		return errEvicted
 	case !now.Before(idle):
 		return fmt.Errorf("no whole line within %v", c.idleTimeout)
 	case got > 0, ready(c.conn):
@@ -135,7 +157,10 @@ func (c *connection) readUntil(deadline time.Time) error {
 	if err := c.conn.SetReadDeadline(deadline); err != nil {
 		return err
 	}
-	if c.hurry.Err() != nil {
+	switch {
+	case errors.Is(context.Cause(c.hurry), errEvicted):
+		return errEvicted
+	case c.hurry.Err() != nil:
 		return errHurried
 	}
 	return nil
@@ -149,6 +174,9 @@ func (c *connection) answer(message []byte) error {
 		_ = c.conn.SetWriteDeadline(time.Now().Add(lastWriteTimeout))
 	}
 	_, err := c.conn.Write(append(message, '\n'))
+	if err != nil && errors.Is(context.Cause(c.hurry), errEvicted) {
+		return errEvicted
+	}
 	return err
 }
 

@@ -48,20 +48,25 @@ func TestManyClientsAtOnce(t *testing.T) {
 	stop(t, p)
 }
 
+// TestConnectionLimit checks that a connection above the limit waits for evictAfter at least, and
+// then gets the place of the oldest client that has sent no line.
 func TestConnectionLimit(t *testing.T) {
 	t.Parallel()
-	p, address := start(t, "SERVER_MAX_CONNECTIONS=2")
+	p, address := start(t, "SERVER_MAX_CONNECTIONS=2", "SERVER_IDLE_TIMEOUT="+hour)
+	began := time.Now()
 	first := connect(t, address)
-	connect(t, address)
+	p.Await("accept_connections | result: success")
+	second := connect(t, address)
 	third := connect(t, address)
 	send(t, third, "third\n")
-	silent(t, third)
-	if n := p.Count("accept_connections | result: success"); n != 2 {
-		t.Errorf("%d connections were accepted, want 2", n)
-	}
-	send(t, first, "first\n")
-	answered(t, first, "first\n")
 	answered(t, third, "third\n")
+	if waited := time.Since(began); waited < evictAfter {
+		t.Errorf("the third client was answered after %v, want %v at least", waited, evictAfter)
+	}
+	answered(t, first, "")
+	p.Await("receive_message | result: fail | ip: 127.0.0.1 | error: evicted")
+	send(t, second, "second\n")
+	answered(t, second, "second\n")
 	p.Signal(term)
 	stop(t, p)
 }
@@ -103,22 +108,20 @@ func TestOutOfDescriptors(t *testing.T) {
 	if err := unix.Prlimit(p.Process.Pid, unix.RLIMIT_NOFILE, &limit, nil); err != nil {
 		t.Fatal(err)
 	}
-	first, second, third := connect(t, address), connect(t, address), connect(t, address)
-	send(t, third, "third\n")
+	// Silent clients use up the descriptors. The oldest lose theirs to the client with a message.
+	var silents []*net.TCPConn
+	for range 5 {
+		silents = append(silents, connect(t, address))
+	}
 	p.Await("accept_connections | result: fail", "too many open files")
-	send(t, first, "first\n")
-	answered(t, first, "first\n")
-	answered(t, third, "third\n")
-	ask(t, address, "after")
+	ask(t, address, "now")
+	answered(t, silents[0], "")
 
 	// Stop the server while it has no free descriptor and a message is in the queue.
-	fourth, fifth := connect(t, address), connect(t, address)
-	send(t, fifth, "fifth\n")
-	p.Await("accept_connections | result: fail", "too many open files")
+	last := connect(t, address)
+	send(t, last, "last\n")
 	p.Signal(term)
-	answered(t, second, "")
-	answered(t, fourth, "")
-	answered(t, fifth, "fifth\n")
+	answered(t, last, "last\n")
 	stop(t, p)
 }
 

@@ -24,16 +24,16 @@ const (
 type server struct {
 	shared
 	listener    *net.TCPListener
-	slots       chan struct{} // one element for each open connection
+	admission   *admission
 	connections sync.WaitGroup
 }
 
 func newServer(c config, log *graceful.Log, listener *net.TCPListener, stopping,
 	hurry context.Context) *server {
 	return &server{
-		shared:   shared{config: c, log: log, stopping: stopping, hurry: hurry},
-		listener: listener,
-		slots:    make(chan struct{}, c.maxConnections),
+		shared:    shared{config: c, log: log, stopping: stopping, hurry: hurry},
+		listener:  listener,
+		admission: newAdmission(c.maxConnections),
 	}
 }
 
@@ -58,26 +58,27 @@ func (s *server) serve() error {
 	return err
 }
 
-// accept accepts connections until the stop. Connections above the limit wait in the backlog. It
-// returns an error only if the listener can never accept again.
+// accept accepts connections until the stop. While one connection waits for a place, the next ones
+// wait in the backlog. It returns an error only if the listener can never accept again.
 func (s *server) accept() error {
 	interrupted := context.AfterFunc(s.stopping, func() { _ = s.listener.SetDeadline(past) })
 	defer interrupted()
 	pause := firstPause
-	for s.takeSlot(s.stopping) {
+	for s.stopping.Err() == nil {
 		conn, err := s.listener.AcceptTCP()
 		if err == nil {
 			pause = firstPause
 			s.handle(conn)
 			continue
 		}
-		<-s.slots
 		switch {
 		case s.stopping.Err() != nil:
 			return nil
 		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EBADF), errors.Is(err, unix.ENOTSOCK),
 			errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("cannot accept on this listener: %w", err)
+		case ready(s.listener) && (errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)):
+			s.admission.relieve()
 		}
 		s.log.Fail("accept_connections", "error", err, "next_try", pause)
 		wait(s.stopping, pause)
@@ -96,9 +97,8 @@ func (s *server) acceptQueued() {
 	if s.inherited { // another process may accept the later ones
 		most = queued(s.listener)
 	}
-	for taken := 0; taken < most && s.takeSlot(s.hurry); {
+	for taken := 0; taken < most && s.hurry.Err() == nil; {
 		if !ready(s.listener) {
-			<-s.slots
 			return
 		}
 		// each time: the callback of accept may set its deadline late
@@ -108,31 +108,18 @@ func (s *server) acceptQueued() {
 			taken++
 			continue
 		}
-		<-s.slots
 		wait(s.hurry, firstPause) // until a descriptor is free: idle connections are being closed
 	}
 }
 
-// takeSlot waits until one more connection is allowed. It returns false if until ends first.
-func (s *server) takeSlot(until context.Context) bool {
-	if until.Err() != nil {
-		return false
-	}
-	select {
-	case s.slots <- struct{}{}:
-		return true
-	case <-until.Done():
-		return false
-	}
-}
-
-// handle serves conn in a goroutine, which releases the slot at its end.
+// handle waits for a place for conn and serves it in a goroutine, which releases the place.
 func (s *server) handle(conn *net.TCPConn) {
 	c := newConnection(s.shared, conn)
+	s.admission.admit(c, s.hurry)
 	s.log.Success("accept_connections", "ip", c.ip)
 	s.connections.Go(func() {
 		c.serve()
-		<-s.slots
+		s.admission.release(c)
 	})
 }
 

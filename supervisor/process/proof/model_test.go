@@ -1,7 +1,9 @@
 package proof
 
 import (
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -10,6 +12,7 @@ import (
 // which carries out the actions of the machine.
 type model struct {
 	t        *testing.T
+	pick     func(n int) int // returns a number from 0 to n-1, which decides what happens
 	m        Machine
 	now      time.Time
 	last     int          // number of the newest thread
@@ -38,7 +41,7 @@ func (k *model) handle(e Event, tid int) {
 			}
 			k.seize()
 		case ChangePrimary:
-			for t := range k.running {
+			for _, t := range k.threads() {
 				k.primary = t
 			}
 		case JudgeEvidence:
@@ -63,13 +66,13 @@ func (k *model) detached(tid int) {
 }
 
 func (k *model) seize() {
-	switch rand.N(4) {
+	switch k.pick(4) {
 	case 0:
 		k.handle(Refused, 0)
 	case 1:
 		k.handle(Gone, 0)
 	default:
-		for range 1 + rand.N(3) {
+		for range 1 + k.pick(3) {
 			k.addThread()
 		}
 		k.handle(Seized, 0)
@@ -85,15 +88,18 @@ func (k *model) addThread() int {
 	return k.last
 }
 
-// stop stops a running thread.
+// threads returns the traced threads in the order of their numbers.
+func (k *model) threads() []int { return slices.Sorted(maps.Keys(k.running)) }
+
+// stop stops a running thread, or none.
 func (k *model) stop() {
-	for tid, runs := range k.running {
-		if !runs {
+	for _, tid := range k.threads() {
+		if !k.running[tid] || k.pick(3) == 0 {
 			continue
 		}
-		e := []Event{ThreadStop, EventStop, GroupStop, SiblingExit, Executed, EventStop}[rand.N(6)]
-		if rand.N(8) == 0 {
-			e = k.m.CountSyscall(rand.N(4) == 0)
+		e := []Event{ThreadStop, EventStop, GroupStop, SiblingExit, Executed, EventStop}[k.pick(6)]
+		if k.pick(8) == 0 {
+			e = k.m.CountSyscall(k.pick(4) == 0)
 		}
 		if e == SiblingExit && k.primary == 0 {
 			k.primary = tid
@@ -129,10 +135,10 @@ func (k *model) tick() {
 func (k *model) scan() {
 	switch v := k.m.Data.(type) {
 	case *FirstStopData:
-		k.handle([]Event{KeepsPrivileges, CouldGainPrivileges}[rand.N(2)], v.Thread)
+		k.handle([]Event{KeepsPrivileges, CouldGainPrivileges}[k.pick(2)], v.Thread)
 	case *ExitStopData:
 		final, _ := v.StartScan(k.now)
-		s := Siblings{Alive: rand.N(3), Survivor: rand.N(2), InExecve: rand.N(5) == 0}
+		s := Siblings{Alive: k.pick(3), Survivor: k.pick(2), InExecve: k.pick(5) == 0}
 		k.handle(v.ScanDone(s, final), v.Thread)
 		if v.next.IsZero() {
 			v.ScheduleScan(k.now)
@@ -141,7 +147,7 @@ func (k *model) scan() {
 		v.SampleDone(k.now)
 	case *PollData, *EndData:
 		k.m.SchedulePoll(k.now)
-		if k.m.State == DetachedForExec && rand.N(2) == 0 {
+		if k.m.State == DetachedForExec && k.pick(2) == 0 {
 			k.handle(ExecSeen, 0)
 		}
 	}
@@ -149,7 +155,7 @@ func (k *model) scan() {
 
 // start puts the process into its first state.
 func (k *model) start() {
-	switch rand.N(3) {
+	switch k.pick(3) {
 	case 0:
 		tid := k.addThread()
 		k.running[tid] = false
@@ -164,7 +170,7 @@ func (k *model) start() {
 
 // happen lets one thing happen to the process.
 func (k *model) happen() {
-	switch rand.N(8) {
+	switch k.pick(8) {
 	case 0:
 		k.tick()
 	case 1:
@@ -175,7 +181,7 @@ func (k *model) happen() {
 		}
 	case 3:
 		events := Events()
-		if e := events[rand.N(len(events))]; canHappenAnytime(e) {
+		if e := events[k.pick(len(events))]; canHappenAnytime(e) {
 			k.handle(e, k.m.Thread())
 		}
 	default:
@@ -217,33 +223,58 @@ func (k *model) expireScans() {
 	}
 }
 
-// TestEveryProcessIsReportedOnce runs random processes. No thread stays stopped except the one that
-// waits for a scan. A process is seized only while no thread of it is traced. When it ends, it is
-// judged once, reported once, and forgotten.
+// TestEveryProcessIsReportedOnce runs random processes.
 func TestEveryProcessIsReportedOnce(t *testing.T) {
 	for range 5_000 {
-		k := &model{t: t, now: time.Unix(1, 0), running: map[int]bool{}}
-		k.m = New(rand.N(2) == 0, rand.N(2) == 0)
-		k.start()
-		for range rand.N(60) {
-			k.happen()
-		}
-		k.expireScans()
-		want := 1
-		if k.m.State == Detaching || k.m.State == Forgotten {
-			want = 0
-		}
-		for tid := range k.running {
-			k.detached(tid)
-		}
-		for _, e := range []Event{
-			End, ScansDone, HoldersFound, End, ScansDone, HoldersFound, Reaped,
-		} {
-			k.handle(e, 0)
-		}
-		if k.m.State != Forgotten || k.judged != want || k.reported != want {
-			t.Fatalf("got state %s, judged %d times, reported %d times; want %s, %d, %d",
-				k.m.State, k.judged, k.reported, Forgotten, want, want)
-		}
+		play(t, func(n int) int { return rand.N(n) }, rand.N(60))
+	}
+}
+
+// FuzzPtraceEvents runs processes whose events the input decides, one byte for each decision. Once
+// the input is used up, the first possibility happens.
+func FuzzPtraceEvents(f *testing.F) {
+	f.Add([]byte{})
+	f.Add([]byte{1, 1, 0, 2, 4, 5, 6, 7, 0, 3, 9, 1, 1})
+	f.Add([]byte{0, 1, 1, 4, 1, 3, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14})
+	f.Fuzz(func(t *testing.T, input []byte) {
+		const most = 4096 // steps
+		steps := min(len(input), most)
+		play(t, func(n int) int {
+			if len(input) == 0 {
+				return 0
+			}
+			choice := int(input[0]) % n
+			input = input[1:]
+			return choice
+		}, steps)
+	})
+}
+
+// play runs one process for the given number of steps, and then to its end. No thread stays stopped
+// except the one that waits for a scan. A process is seized only while no thread of it is traced.
+// When it ends, it is judged once, reported once, and forgotten.
+func play(t *testing.T, pick func(n int) int, steps int) {
+	k := &model{t: t, pick: pick, now: time.Unix(1, 0), running: map[int]bool{}}
+	k.m = New(k.pick(2) == 0, k.pick(2) == 0)
+	k.start()
+	for range steps {
+		k.happen()
+	}
+	k.expireScans()
+	want := 1
+	if k.m.State == Detaching || k.m.State == Forgotten {
+		want = 0
+	}
+	for _, tid := range k.threads() {
+		k.detached(tid)
+	}
+	for _, e := range []Event{
+		End, ScansDone, HoldersFound, End, ScansDone, HoldersFound, Reaped,
+	} {
+		k.handle(e, 0)
+	}
+	if k.m.State != Forgotten || k.judged != want || k.reported != want {
+		t.Fatalf("got state %s, judged %d times, reported %d times; want %s, %d, %d",
+			k.m.State, k.judged, k.reported, Forgotten, want, want)
 	}
 }
