@@ -56,7 +56,8 @@ func TestHostileServers(t *testing.T) {
 	}{
 		"NULs":            {fixed("\x00\x00\x00\n"), "wrong answer"},
 		"NUL in the echo": {fixed(message + "\x00\n"), "wrong answer"},
-		"too long":        {fixed(message + strings.Repeat("x", maxExcess/2) + "\n"), "wrong answer"},
+		"too long": {fixed(message + strings.Repeat("x", maxExcess/2) + "\n"),
+			"wrong answer"},
 		"too short":       {fixed(message[:len(message)-1] + "\n"), "wrong answer"},
 		"carriage return": {fixed(message + "\r\n"), "wrong answer"},
 		"one byte at a time": {func(conn *net.TCPConn) {
