@@ -20,10 +20,10 @@ var raws = map[string]string{
 	"process/spawn/syscall.go call":                  "changes the ids of its thread",
 	"process/spawn/attributes.go SYS_RT_SIGACTION":   "changes a table of the start verb's process",
 	"process/spawn/attributes.go SYS_RT_SIGPROCMASK": "changes a mask of the start verb's thread",
-	"process/syscalls.go call":                       "changes the ids of a thread",
-	"process/syscalls.go SYS_WAITID":                 "has WNOHANG",
-	"process/syscalls.go SYS_WAIT4":                  "has WNOHANG",
-	"process/syscalls.go SYS_PTRACE":                 "waits for no thread",
+	"process/tracehelper/ids.go call":                "changes the ids of the helper's thread",
+	"process/ptrace/calls.go SYS_WAITID":             "has WNOHANG",
+	"process/ptrace/calls.go SYS_WAIT4":              "has WNOHANG",
+	"process/ptrace/calls.go SYS_PTRACE":             "waits for no thread",
 	"procfs/stat.go SYS_OPENAT":                      "/proc is in memory",
 	"procfs/stat.go SYS_READ":                        "/proc is in memory",
 	"procfs/stat.go SYS_CLOSE":                       "/proc is in memory",
@@ -68,8 +68,7 @@ func TestRawCallsCannotBlock(t *testing.T) {
 							use)
 					}
 				}
-				if f, ok := n.Fun.(*ast.Ident); ok && f.Name == "ptrace" &&
-					contains(n, "PTRACE_SEIZE", "PTRACE_ATTACH") {
+				if contains(n.Fun, "Request") && contains(n, "PTRACE_SEIZE", "PTRACE_ATTACH") {
 					seized = true
 				}
 			case *ast.SelectorExpr:
@@ -81,7 +80,7 @@ func TestRawCallsCannotBlock(t *testing.T) {
 			return true
 		})
 		if seized {
-			t.Errorf("%s attaches with the raw function ptrace, which can block: use ptraceSeize",
+			t.Errorf("%s attaches with ptrace.Request, which can block: use ptrace.Attach",
 				path)
 		}
 		return nil

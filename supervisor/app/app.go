@@ -7,11 +7,12 @@ import (
 	"runtime"
 
 	"tp0/supervisor/process/spawn"
+	"tp0/supervisor/process/tracehelper"
 	"tp0/supervisor/verb"
 )
 
-// init locks the main thread for the start verb, which must run on it. Only an init
-// function runs on the main thread for certain.
+// init locks the main thread for the start verb and the trace helper, which must run on it. Only an
+// init function runs on the main thread for certain.
 func init() { runtime.LockOSThread() }
 
 // Main runs the verb that args name, without the name of the program, and returns the exit
@@ -19,6 +20,9 @@ func init() { runtime.LockOSThread() }
 func Main(args []string, version string) int {
 	if len(args) > 0 && args[0] == spawn.StartVerb {
 		return spawn.RunStartVerb(args[1:])
+	}
+	if len(args) > 0 && args[0] == tracehelper.Verb {
+		return tracehelper.Run(args[1:])
 	}
 	runtime.UnlockOSThread()
 	var s *signals

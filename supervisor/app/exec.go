@@ -17,6 +17,7 @@ import (
 	"tp0/supervisor/process"
 	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/procfs"
+	"tp0/supervisor/program"
 	"tp0/supervisor/verb"
 )
 
@@ -32,11 +33,12 @@ func execute(o verb.ExecOptions, s *signals, version string) int {
 	e.opt.Report = absolute(o.Report)
 	caught := s.catchAll()
 	var path string
+	var ignored []string // entries of PATH
 	var remote bool
 	var err error
 	e.guard.SetDeadline(o.Deadline)
 	s.during(func() { // a file system can block the look-up
-		if path, err = lookPath(o.Command[0]); err == nil {
+		if path, ignored, err = lookPath(o.Command[0], program.ByRoot()); err == nil {
 			remote = config.IsRemote(path)
 		}
 	}, func(sig os.Signal) {
@@ -45,12 +47,20 @@ func execute(o verb.ExecOptions, s *signals, version string) int {
 		}
 	})
 	if err != nil {
-		return refuse(fmt.Errorf("cannot execute %q: %w", o.Command[0], err), startErrorCode(err))
+		err = fmt.Errorf("cannot execute %q: %w", o.Command[0], err)
+		code := startErrorCode(err)
+		if len(ignored) > 0 {
+			err = fmt.Errorf("%w. %s", err, program.Ignored(ignored))
+		}
+		return refuse(err, code)
 	}
 	if err := e.prepare(s, path, remote, process.Options{
 		Inherit: true, Parent: parent, ParentDeath: o.ParentDeath,
 	}, atTerminal); err != nil {
 		return refuse(err, exitcode.Failed)
+	}
+	if len(ignored) > 0 {
+		e.Emit(event.Warning{What: "PATH entry ignored", Reason: program.Ignored(ignored)})
 	}
 	<-caught
 	e.runActors(s, e.handleSignal)
@@ -142,16 +152,17 @@ func (e *execution) traceFrom() event.Proof {
 
 // lookPath looks up a command as execvp(3) does. A command with a slash is returned as it is, and
 // execve(2) fails if it does not exist.
-func lookPath(command string) (string, error) {
+func lookPath(command string, root bool) (path string, ignored []string, err error) {
 	if strings.Contains(command, "/") {
-		return command, nil
+		return command, nil, nil
 	}
 	search, ok := os.LookupEnv("PATH")
 	if !ok {
 		search = "/usr/local/bin:/bin:/usr/bin"
 	}
 	var result error = unix.ENOENT
-	for _, dir := range filepath.SplitList(search) {
+	entries, ignored := program.Entries(search, root)
+	for _, dir := range entries {
 		path := filepath.Join(dir, command)
 		if !strings.Contains(path, "/") {
 			path = "./" + path // an empty entry is the current directory
@@ -162,9 +173,9 @@ func lookPath(command string) (string, error) {
 		}
 		if st.Mode&unix.S_IFMT == unix.S_IFREG &&
 			unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS) == nil {
-			return path, nil
+			return path, ignored, nil
 		}
 		result = unix.EACCES
 	}
-	return "", result
+	return "", ignored, result
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	hclconfig "tp0/supervisor/config/hcl"
+	"tp0/supervisor/termtext"
 )
 
 // refuse prints the error that prevents the start of the children, and returns code.
@@ -15,7 +16,7 @@ func refuse(err error, code int) int {
 		_ = faults.Write(os.Stderr, 0, wantsColor(os.Stderr))
 		return code
 	}
-	fmt.Fprintf(os.Stderr, "supervisor: %v\n", err)
+	fmt.Fprintf(os.Stderr, "supervisor: %s\n", termtext.EscapeLines(err.Error()))
 	return code
 }
 

@@ -79,7 +79,7 @@ func describeOwner(ctx context.Context, e End, inodes []uint64, uid uint32) stri
 	if err != nil {
 		return fmt.Sprintf("pid %d, which has just ended", pid)
 	}
-	text := fmt.Sprintf("%s (pid %d)", termtext.Escape(termtext.Cut(s.Comm, maxComm)), pid)
+	text := fmt.Sprintf("%s (pid %d)", termtext.Cut(s.Comm, maxComm), pid)
 	child, below := ownerOf(pid, e.Children, parentOf)
 	switch {
 	case child != "":

@@ -11,12 +11,15 @@ import (
 
 	"tp0/supervisor/exitcode"
 	"tp0/supervisor/sibling"
+	"tp0/supervisor/termtext"
 	"tp0/supervisor/verb"
 )
 
 // Main runs the verb that args name and returns the exit code.
 func Main(args []string, p Program) int {
-	c := &cli{Program: p}
+	c := &cli{Program: p, exact: p.Stdout}
+	// Names of files, arguments and contents of files are in what the verbs print.
+	c.Stdout, c.Stderr = termtext.NewWriter(p.Stdout), termtext.NewWriter(p.Stderr)
 	c.warnMismatch()
 	args = longFlags(args)
 	root := c.root()
@@ -25,7 +28,7 @@ func Main(args []string, p Program) int {
 		return c.callSupervisor(append([]string{name}, rest...))
 	}
 	if err := root.Execute(); err != nil {
-		verb.WriteError(p.Stderr, err)
+		verb.WriteError(c.Stderr, err)
 		return exitcode.Usage
 	}
 	return c.code

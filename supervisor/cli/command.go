@@ -24,6 +24,7 @@ type Program struct {
 // cli is one parse of a command line.
 type cli struct {
 	Program
+	exact  io.Writer // standard output as it is: Stdout and Stderr escape what is written
 	config verb.Config
 	code   int
 }

@@ -26,6 +26,7 @@ var all = []Event{
 		},
 	},
 	MainChanged{}, NotReady{}, Notified{Detail: "d"}, OrphanReaped{Child: "c"}, OutputDropped{},
+	LinesLimited{},
 	LogReopened{}, Paused{},
 	ProbeSkipped{Resource: "r"}, ProofUnavailable{}, Ready{},
 	Reaped{Stopped: true, Tree: TreeCounts{Known: true}}, ReloadHalted{Restart: true},

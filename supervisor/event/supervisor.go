@@ -12,6 +12,7 @@ const (
 	MsgReloadWithheld  = "reload signal not sent"
 	MsgRollbackStarted = "config rolling back"
 	MsgOutputDropped   = "lines dropped"
+	MsgLinesLimited    = "lines suppressed"
 	MsgLogReopened     = "log file reopened"
 	MsgLogNotReopened  = "log file not reopened"
 	MsgFault           = "internal fault"
@@ -131,6 +132,25 @@ func (e OutputDropped) Record() Record {
 	return Record{Warn, MsgOutputDropped, []any{
 		"dest", e.Dest, "lines", e.Lines, "bytes", e.Bytes, "reason", e.Reason,
 	}}
+}
+
+// LinesLimited reports lines of the log that were left out, because a child caused too many.
+type LinesLimited struct {
+	Of          string // the message of the lines
+	Child, What string // as in the lines; empty: they have no such key
+	Suppressed  int
+}
+
+// Record implements [Event].
+func (e LinesLimited) Record() Record {
+	f := []any{"of", e.Of}
+	if e.Child != "" {
+		f = append(f, "child", e.Child)
+	}
+	if e.What != "" {
+		f = append(f, "what", e.What)
+	}
+	return Record{Info, MsgLinesLimited, append(f, "suppressed", e.Suppressed)}
 }
 
 // LogReopened reports that a log file of children is not at its path any more. With an empty

@@ -37,8 +37,8 @@ func Line(s Settings, e event.Event) []byte {
 
 type logger struct {
 	hclog.Logger
-	json bool
-	fds  event.LogFDs
+	json, color bool
+	fds         event.LogFDs
 }
 
 func newLogger(w io.Writer, s Settings) logger {
@@ -57,10 +57,10 @@ func newLogger(w io.Writer, s Settings) logger {
 		o.TimeFormat = "15:04:05.000Z07:00"
 		if s.Color {
 			o.Color = hclog.ForceColor
-			o.ColorHeaderAndFields = true
+			o.ColorHeaderOnly = true
 		}
 	}
-	return logger{hclog.New(o), o.JSONFormat, s.FDs}
+	return logger{hclog.New(o), o.JSONFormat, s.Color, s.FDs}
 }
 
 var levels = map[event.Level]hclog.Level{
@@ -70,31 +70,28 @@ var levels = map[event.Level]hclog.Level{
 	event.Error: hclog.Error,
 }
 
-// multiline is the one key whose value keeps its line breaks in the text format.
-const multiline = "diagnostics"
-
 func (l logger) level(e event.Event) hclog.Level { return levels[l.fds.Level(e)] }
 
 // shows reports whether the log has an event.
 func (l logger) shows(e event.Event) bool { return l.level(e) >= l.GetLevel() }
 
-// write logs an event. The values are untrusted: JSON escapes them by itself, the text format
-// needs it done. hclog quotes the elements of lists.
-func (l logger) write(e event.Event) {
+// write logs an event. The values are untrusted. hclog encodes them for JSON; in its text format it
+// quotes values and escapes neither backslashes nor all that is in quotes, so the fields of that
+// are written by [appendFields].
+func (l logger) write(e event.Event) { l.writeAfter(e, 0) }
+
+// writeAfter is write for an event before which lines of its class were suppressed.
+func (l logger) writeAfter(e event.Event, suppressed int) {
 	if !l.shows(e) {
 		return
 	}
 	r := e.Record()
-	if !l.json {
-		for i := 1; i < len(r.Fields); i += 2 {
-			if s, ok := r.Fields[i].(string); !ok {
-				continue
-			} else if r.Fields[i-1] == multiline {
-				r.Fields[i] = termtext.EscapeLines(s)
-			} else {
-				r.Fields[i] = termtext.Escape(s)
-			}
-		}
+	if suppressed > 0 {
+		r.Fields = append(r.Fields, "suppressed", suppressed)
 	}
-	l.Log(l.level(e), r.Message, r.Fields...)
+	if l.json {
+		l.Log(l.level(e), r.Message, r.Fields...)
+		return
+	}
+	l.Log(l.level(e), string(appendFields([]byte(r.Message), r.Fields, l.color)))
 }

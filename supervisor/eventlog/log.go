@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"tp0/supervisor/event"
 	"tp0/supervisor/mailbox"
@@ -64,6 +65,7 @@ func (l *Log) run(w io.Writer, s Settings) {
 	out := newLogger(w, s)
 	fdLines := map[int]uint64{} // by pid, until the process has ended
 	var omitted uint64          // of all processes
+	var limit lineLimit
 	for open := true; open; {
 		select {
 		case <-l.queue.Wake():
@@ -81,6 +83,7 @@ func (l *Log) run(w io.Writer, s Settings) {
 						Dest: "log", Lines: dropped, Reason: "the deadline passed",
 					})
 				}
+				limit.writeRest(out)
 				m.LinesDropped += dropped + omitted
 				out.write(m)
 			case event.Event:
@@ -94,9 +97,29 @@ func (l *Log) run(w io.Writer, s Settings) {
 					}
 				}
 				omitted += writeOmitted(out, fdLines, m)
-				out.write(m)
+				limit.write(out, m, time.Now())
 			}
 		}
+	}
+	limit.writeRest(out)
+}
+
+// write logs an event if the limit of its class permits it.
+func (l *lineLimit) write(out logger, e event.Event, now time.Time) {
+	c, limited := classOf(e)
+	if !limited || !out.shows(e) {
+		out.write(e)
+		return
+	}
+	if omitted, ok := l.permit(c, now); ok {
+		out.writeAfter(e, omitted)
+	}
+}
+
+// writeRest logs how many lines were suppressed since the last one of their class.
+func (l *lineLimit) writeRest(out logger) {
+	for _, e := range l.rest() {
+		out.write(e)
 	}
 }
 

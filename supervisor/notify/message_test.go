@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode"
-	"unicode/utf8"
 )
 
 func TestParse(t *testing.T) {
@@ -31,19 +29,4 @@ func TestParse(t *testing.T) {
 			t.Errorf("%q: %+v", text, got)
 		}
 	}
-}
-
-func FuzzParse(f *testing.F) {
-	f.Add([]byte("READY=1\nSTATUS=\x1b\xff"))
-	f.Add([]byte("EXTEND_TIMEOUT_USEC=18446744073709551615"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		m := Parse(b)
-		if len(m.Status) > maxStatus || !utf8.ValidString(m.Status) ||
-			strings.ContainsFunc(m.Status, func(r rune) bool { return !unicode.IsPrint(r) }) {
-			t.Errorf("status %q", m.Status)
-		}
-		if m.ExtendTimeout < 0 || m.ExtendTimeout > maxExtend || len(m.Unsupported) > 3 {
-			t.Errorf("%+v", m)
-		}
-	})
 }

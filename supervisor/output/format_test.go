@@ -34,7 +34,11 @@ func TestText(t *testing.T) {
 		{"c1 in another character", "日\u069b\U0001f61b", "[c1] 日\u069b\U0001f61b\n", newline},
 		{
 			"bidirectional marks", "\u061c\u200d\u200e\u200f\u202a\u202e\u2066\u2069\u206a",
-			"[c1] \\u061c\u200d\\u200e\\u200f\\u202a\\u202e\\u2066\\u2069\u206a\n", newline,
+			"[c1] \\u061c\u200d\\u200e\\u200f\\u202a\\u202e\\u2066\\u2069\\u206a\n", newline,
+		},
+		{
+			"invisible", "\ufeffa\u200b\u200c\u2060\u180e\ufff9\U000e0041\U0001f600",
+			"[c1] \\ufeffa\\u200b\u200c\\u2060\\u180e\\ufff9\\U000e0041\U0001f600\n", newline,
 		},
 		{"separators", "\u2027\u2028\u2029\u202f", "[c1] \u2027\\u2028\\u2029\u202f\n", newline},
 		{"cr lf", "dos\r", "[c1] dos\r\n", newline},
@@ -88,10 +92,20 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+// active are the characters that are escaped in the lines of children.
+var active = []*unicode.RangeTable{
+	unicode.Bidi_Control, unicode.Zl, unicode.Zp, {
+		R16: []unicode.Range16{{0x180e, 0x180e, 1}, {0x200b, 0x200f, 1}, {0x2060, 0x206f, 1},
+			{0xfeff, 0xfeff, 1}, {0xfff9, 0xfffb, 1}},
+		R32: []unicode.Range32{{0xe0000, 0xe007f, 1}},
+	},
+}
+
 // FuzzFormats compares both formats with slow and simple implementations.
 func FuzzFormats(f *testing.F) {
 	for _, seed := range []string{"", "plain text", "a\x1b[1mb\u0085\xc2", "\xff\xfe日本\u2028",
-		strings.Repeat("1234567\x7f", 9), "\xc2\x80\xc2\xa0"} {
+		strings.Repeat("1234567\x7f", 9), "\xc2\x80\xc2\xa0", "\ufeffa\u200bb\u200d",
+		"\U000e0041\u180e\ufff9", "\xef\x1b[m\xbb\xbf"} {
 		f.Add([]byte(seed))
 	}
 	r := rand.New(rand.NewPCG(1, 2))
@@ -111,10 +125,12 @@ func FuzzFormats(f *testing.F) {
 			case c == utf8.RuneError && size == 1 && rest[0] <= 0x9f:
 				fmt.Fprintf(&want, `\x%02x`, rest[0])
 			case c == '\t' || c == utf8.RuneError || c >= 0x20 && c < 0x7f || c > 0x9f &&
-				!unicode.Is(unicode.Bidi_Control, c) && c != '\u2028' && c != '\u2029':
+				!unicode.In(c, active...) || c == '\u200c' || c == '\u200d':
 				want.Write(rest[:size])
 			case c < 0x80:
 				fmt.Fprintf(&want, `\x%02x`, c)
+			case c > 0xffff:
+				fmt.Fprintf(&want, `\U%08x`, c)
 			default:
 				fmt.Fprintf(&want, `\u%04x`, c)
 			}
@@ -217,17 +233,17 @@ func TestTail(t *testing.T) {
 	}
 	tl.add([]byte("one\n\n  \ntwo\r\n"))
 	tl.add([]byte("three\x1b[1m\n"))
-	if got, want := fmt.Sprintf("%q", tl.list()), `["one" "two" "three\\x1b[1m"]`; got != want {
+	if got, want := fmt.Sprintf("%q", tl.list()), `["one" "two" "three\x1b[1m"]`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	tl.add([]byte("x1\nx2\nx3\nx4\nx5\nx6\n\xff7"))
-	if got, want := fmt.Sprintf("%q", tl.list()), `["x3" "x4" "x5" "x6" "�7"]`; got != want {
+	if got, want := fmt.Sprintf("%q", tl.list()), `["x3" "x4" "x5" "x6" "\xff7"]`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	tl.add([]byte(strings.Repeat("\x1b日", 1000)))
 	tl.add([]byte(strings.Repeat("a", 70000) + "\n"))
 	for i, line := range tl.list() {
-		if len(line) > tailWidth || !utf8.ValidString(line) || strings.ContainsRune(line, 0x1b) {
+		if len(line) > tailWidth || i > 2 && !utf8.ValidString(line) {
 			t.Errorf("line %d is %q", i, line)
 		}
 		if i >= 3 && len(line) < tailWidth-8 {

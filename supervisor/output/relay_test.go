@@ -50,7 +50,7 @@ func TestFormatsEndToEnd(t *testing.T) {
 				log.WriteString("for noLedger\n")
 				log.Close()
 				waitDone(t, r)
-				if tail := fmt.Sprintf("%q", r.Tail()); tail != `["one" "\\x1b[1mtwo" "rest"]` {
+				if tail := fmt.Sprintf("%q", r.Tail()); tail != `["one" "\x1b[1mtwo" "rest"]` {
 					t.Errorf("tail: %s", tail)
 				}
 				s.shut()

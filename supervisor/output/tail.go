@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"sync"
 	"unicode/utf8"
-
-	"tp0/supervisor/termtext"
 )
 
 // What is kept of a child's output for the log line of an unexpected exit.
@@ -44,8 +42,8 @@ func (t *tail) add(block []byte) {
 	}
 }
 
-// list returns the lines, oldest first, with control characters escaped, in valid UTF-8 and cut to
-// tailWidth bytes.
+// list returns the lines, oldest first, cut to tailWidth bytes. They are not escaped: each sink of
+// events escapes text once, in its own form.
 func (t *tail) list() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -53,19 +51,20 @@ func (t *tail) list() []string {
 	lines := make([]string, 0, kept)
 	for i := t.total - kept; i < t.total; i++ {
 		raw := t.lines[i%tailLines][:t.sizes[i%tailLines]]
-		lines = append(lines, escapeLine(bytes.TrimRight(raw, "\r\n")))
+		lines = append(lines, wholeCharacters(bytes.TrimRight(raw, "\r\n")))
 	}
 	return lines
 }
 
-func escapeLine(raw []byte) string {
-	s := termtext.Valid(string(termtext.AppendText(nil, raw)))
-	if len(s) > tailWidth {
-		n := tailWidth
-		for !utf8.RuneStart(s[n]) {
-			n--
+// wholeCharacters returns a line without an incomplete character at its end, where it was cut.
+func wholeCharacters(line []byte) string {
+	for back := 1; back < utf8.UTFMax && back <= len(line); back++ {
+		if last := line[len(line)-back:]; utf8.RuneStart(last[0]) {
+			if !utf8.FullRune(last) {
+				line = line[:len(line)-back]
+			}
+			break
 		}
-		s = s[:n]
 	}
-	return s
+	return string(line)
 }

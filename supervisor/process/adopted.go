@@ -48,7 +48,7 @@ func (l *Loop) scanAdopted() {
 	for found := true; found; {
 		found = false
 		for _, pid := range l.notForked() {
-			if t.adopted[pid] != nil || l.byPid[pid] != nil || l.running[pid] != nil ||
+			if t.adopted[pid] != nil || l.byPid[pid] != nil || l.isOwnTool(pid) ||
 				t.zombies[pid] || gone[pid] {
 				continue
 			}

@@ -9,9 +9,11 @@ import (
 	"tp0/supervisor/event"
 	"tp0/supervisor/fdledger"
 	"tp0/supervisor/lifecycle"
+	"tp0/supervisor/mailbox"
 	"tp0/supervisor/process/phase"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/process/spawn"
+	"tp0/supervisor/process/tracehelper"
 	"tp0/supervisor/procfs"
 )
 
@@ -213,6 +215,7 @@ func (o *observed) hasEnded() bool {
 
 // tracees are the threads of a process that the loop traces.
 type tracees struct {
+	helper  *traceHelper // that traces them; nil if the loop's thread does
 	traced  []int
 	primary int   // the thread in its exit stop; 0 without one
 	exiting []int // released in their exit stop: they use no descriptors any more
@@ -296,3 +299,31 @@ func (t *treeState) lastGroupStep(p procfs.Stat) int {
 	}
 	return step
 }
+
+// helperIDs are the ids of the processes that a trace helper traces.
+type helperIDs struct{ uid, gid uint32 }
+
+// traceHelper is a trace helper. The loop's thread owns it, except for commands and closed.
+type traceHelper struct {
+	ids      helperIDs
+	pid      int  // 0 before the fork
+	started  bool // it has answered
+	over     bool // it ended, or was given up
+	commands *mailbox.Queue[tracehelper.Command]
+	closed   chan struct{} // closed when it is over
+	seizing  map[int]*observed
+	pings    []helperPing // that are not answered, the oldest first
+	lastPing uint64
+	// idleSince is when it had nothing to do for the first time.
+	idleSince time.Time
+}
+
+// helperPing is a question whose answer says that all commands before it are done.
+type helperPing struct {
+	number uint64
+	due    time.Time
+	then   func() // called after the answer, or when the helper is over; may be nil
+}
+
+// reasonEnded is the reason of a process that ended before it was scanned or traced.
+const reasonEnded = "it had ended already"

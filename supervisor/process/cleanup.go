@@ -3,11 +3,13 @@ package process
 import (
 	"errors"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/process/ptrace"
 	"tp0/supervisor/procfs"
 )
 
@@ -85,6 +87,9 @@ func (l *Loop) tickOrphanCleanup(now time.Time) time.Time {
 		l.giveUpScans(now)
 		return now // processes in their exit stop continue first
 	}
+	if l.onlyHelpersLeft() {
+		l.killHelpers() // their end wakes the loop
+	}
 	if !l.hasChildren() {
 		if l.hasPendingScans() && !s.scansGivenUp {
 			return s.giveUp // the end of a scan wakes the loop
@@ -118,7 +123,7 @@ func (l *Loop) tickOrphanCleanup(now time.Time) time.Time {
 	}
 	for _, pid := range procfs.Children(os.Getpid()) {
 		p, err := procfs.ReadStat(pid)
-		if err != nil || allThreadsDead(p) || l.running[pid] != nil ||
+		if err != nil || allThreadsDead(p) || l.isOwnTool(pid) ||
 			s.sentSteps[identityOf(p)] > 0 {
 			continue
 		}
@@ -165,14 +170,26 @@ func (l *Loop) terminateOrphan(p procfs.Stat) {
 
 // allDescendants returns all live processes below the supervisor.
 func (l *Loop) allDescendants() []procfs.Stat {
-	return appendTree(nil, os.Getpid())[1:]
+	return slices.DeleteFunc(appendTree(nil, os.Getpid())[1:], func(p procfs.Stat) bool {
+		return l.helpers.byPid[p.Pid] != nil
+	})
+}
+
+// onlyHelpersLeft reports whether the supervisor has no other children than its trace helpers.
+func (l *Loop) onlyHelpersLeft() bool {
+	if len(l.helpers.byPid) == 0 || l.hasPendingScans() && !l.cleanup.scansGivenUp {
+		return false
+	}
+	return !slices.ContainsFunc(procfs.Children(os.Getpid()), func(pid int) bool {
+		return l.helpers.byPid[pid] == nil
+	})
 }
 
 // hasChildren reports whether the supervisor has a child, including dead children that are not
 // reaped.
 func (l *Loop) hasChildren() bool {
-	var info siginfo
-	err := waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT|unix.WALL)
+	var info ptrace.Siginfo
+	err := ptrace.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT|unix.WALL)
 	return !errors.Is(err, unix.ECHILD)
 }
 

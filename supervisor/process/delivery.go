@@ -60,6 +60,9 @@ func (l *Loop) startStop(c *childProcess, asked event.Proof) {
 	if c.main == nil {
 		l.observeMain(c)
 	}
+	if asked == event.ProofExact {
+		l.prepareHelper(c)
+	}
 }
 
 // observeMain starts to observe a main process.
@@ -200,6 +203,7 @@ func (l *Loop) sendNow(c *childProcess, d pendingSignal) {
 		return
 	}
 	l.recordStep(c, d, at)
+	l.pingHelpers()
 	if d.signal == unix.SIGKILL && len(c.tree.steps) > 1 && !c.tree.leave {
 		l.killDescendants(c)
 	}
@@ -351,8 +355,10 @@ func (l *Loop) scanBeforeStop(c *childProcess, asked event.Proof) {
 				return
 			}
 			l.observeTree(o, tree, func() {
-				l.observeNewChildren(o)
-				l.handleDelivery(c, phase.Scanned)
+				l.afterSeizes(func() {
+					l.observeNewChildren(o)
+					l.afterSeizes(func() { l.handleDelivery(c, phase.Scanned) })
+				})
 			})
 		}
 	})
@@ -373,9 +379,7 @@ func (l *Loop) attach(o *observed, asked event.Proof) {
 	case !o.inState(proof.Found):
 	case asked == event.ProofExact:
 		l.handleEvent(o, proof.Attach, stopCause{})
-		if o.inState(proof.Untraceable) && o.evidence.Reason != reasonEnded {
-			l.handleEvent(o, proof.SampleOnly, stopCause{})
-		}
+		l.sampleIfRefused(o)
 	case asked == event.ProofSampled:
 		o.evidence.Reason = ""
 		l.handleEvent(o, proof.SampleOnly, stopCause{})

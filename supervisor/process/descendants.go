@@ -38,11 +38,12 @@ func (l *Loop) observeAdopted(owner *childProcess, s procfs.Stat) *observed {
 
 // observeForked starts to observe a process that was just forked, and is stopped before its
 // first instruction. All its descriptors are inherited.
-func (l *Loop) observeForked(pid int, parent *observed) *observed {
+func (l *Loop) observeForked(h *traceHelper, pid int, parent *observed) *observed {
 	o := &observed{pid: pid, forkedInStop: true, threads: 1}
 	if parent != nil {
 		o.owner, o.parentPid, o.comm = parent.owner, parent.pid, parent.comm
 	}
+	o.helper = h
 	l.observe(o)
 	if o.owner != nil {
 		o.owner.stop.forked++
@@ -153,7 +154,7 @@ func (l *Loop) scanDescendant(o *observed, parentFDs []procfs.FD, then func()) {
 				return
 			}
 			o.recordFirstScan(tree[0])
-			l.observeTree(o, tree[1:], o.runAfterScan)
+			l.observeTree(o, tree[1:], func() { l.afterSeizes(o.runAfterScan) })
 		}
 	})
 }

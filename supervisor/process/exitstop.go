@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"tp0/supervisor/process/proof"
+	"tp0/supervisor/process/ptrace"
 	"tp0/supervisor/procfs"
 )
 
@@ -53,8 +54,7 @@ func (l *Loop) scannedAtExit(o *observed, x *proof.ExitStopData, v exitScan) {
 	if o.machine.Data != proof.StateData(x) {
 		return // the exit stop is over
 	}
-	var message uintptr
-	if ptraceMessage(x.Thread, &message) != nil { // only a stopped thread has a message
+	if !o.isStopped(x.Thread) {
 		l.handleEvent(o, proof.StoppedThreadGone, stopCause{tid: x.Thread})
 		return
 	}
@@ -72,6 +72,17 @@ func (l *Loop) scannedAtExit(o *observed, x *proof.ExitStopData, v exitScan) {
 	if e == proof.FinalScan && !o.isMain() { // its parent reaps it
 		l.observedEnded(o)
 	}
+}
+
+// isStopped reports whether a traced thread is in a ptrace stop. Only a stopped thread has a
+// message. Of a thread that a trace helper traces, /proc tells it.
+func (o *observed) isStopped(tid int) bool {
+	if o.helper == nil {
+		_, err := ptrace.Message(tid)
+		return err == nil
+	}
+	s, err := procfs.ReadThread(o.pid, tid)
+	return err == nil && s.Traced()
 }
 
 // recordFinalScan records what a process had open in its exit stop.

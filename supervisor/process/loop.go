@@ -40,6 +40,7 @@ func New(opt Options) (*Loop, error) {
 		trees:    newTrees(),
 	}
 	l.perform, l.tryReportExit = l.performAction, l.reportExit
+	l.helpers.handle, l.helpers.giveUp = l.handleReport, l.giveUpHelper
 	if err := spawn.OpenPoller(); err != nil {
 		return nil, err
 	}
@@ -143,6 +144,7 @@ func (l *Loop) runDue(now time.Time) time.Time {
 	for _, o := range l.observations {
 		due(l.tickObserved(o, now))
 	}
+	due(l.tickHelpers(now))
 	if l.cleanup != nil {
 		due(l.tickOrphanCleanup(now))
 	}
@@ -173,6 +175,7 @@ func (l *Loop) shutDown() {
 	for _, c := range l.processes {
 		l.closeBarrier(c)
 	}
+	l.killHelpers()
 	l.workers.goroutines.Go(l.handover.Close)
 	l.workers.goroutines.Wait()
 }

@@ -149,3 +149,10 @@ func lateReason(limit time.Duration) string {
 	return fmt.Sprintf("the fd scan before the signal took more than %v",
 		limit.Round(time.Millisecond))
 }
+
+// sampleIfRefused samples a main process that cannot be traced.
+func (l *Loop) sampleIfRefused(o *observed) {
+	if o.isMain() && o.inState(proof.Untraceable) && o.evidence.Reason != reasonEnded {
+		l.handleEvent(o, proof.SampleOnly, stopCause{})
+	}
+}

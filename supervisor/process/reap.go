@@ -9,6 +9,7 @@ import (
 
 	"tp0/supervisor/process/phase"
 	"tp0/supervisor/process/proof"
+	"tp0/supervisor/process/ptrace"
 	"tp0/supervisor/procfs"
 )
 
@@ -21,18 +22,19 @@ const maxStatuses = 64
 // pid.
 func (l *Loop) reap() {
 	l.checkJobStops()
+	l.checkHelpers()
 	defer l.checkTrees()
 	l.moreStatuses = false
 	for range maxStatuses {
-		var info siginfo
-		err := waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT|unix.WALL)
+		var info ptrace.Siginfo
+		err := ptrace.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT|unix.WALL)
 		if err != nil || info.Pid == 0 {
 			return
 		}
 		pid := int(info.Pid)
 		var orphan procfs.Stat
 		// A process in a ptrace stop can be killed before wait4, so its stat is read, too.
-		if o := l.tids[pid]; l.byPid[pid] == nil && (o == nil || o.pid == pid && info.dead()) {
+		if o := l.tids[pid]; l.byPid[pid] == nil && (o == nil || o.pid == pid && info.Dead()) {
 			orphan, _ = procfs.ReadStat(pid)
 		}
 		if p := l.running[pid]; p != nil {
@@ -40,13 +42,13 @@ func (l *Loop) reap() {
 		}
 		var status unix.WaitStatus
 		var usage unix.Rusage
-		got, err := wait4(pid, &status, &usage)
+		got, err := ptrace.Wait4(pid, &status, &usage)
 		switch {
 		case err != nil || got != pid:
 			return // a process in a ptrace stop was killed; another SIGCHLD follows
 		case status.Stopped():
 			l.checkTracedJobStop(pid, status)
-			l.handlePtraceStop(pid, status)
+			l.handlePtraceStop(nil, localStop(pid, status))
 		default:
 			l.reaped(pid, status, usage, orphan)
 		}
@@ -59,6 +61,10 @@ func (l *Loop) reaped(pid int, status unix.WaitStatus, usage unix.Rusage, orphan
 	exit := exitOf(status)
 	if p := l.running[pid]; p != nil {
 		l.probeEnded(p, exit)
+		return
+	}
+	if h := l.helpers.byPid[pid]; h != nil {
+		l.helperReaped(h)
 		return
 	}
 	c := l.byPid[pid]

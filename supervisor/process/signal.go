@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/lifecycle"
+	"tp0/supervisor/process/ptrace"
 	"tp0/supervisor/procfs"
 )
 
@@ -116,6 +117,7 @@ func (c *childProcess) stopped() bool {
 		s, err := procfs.ReadStat(c.pid)
 		return err == nil && s.Stopped()
 	}
-	var info siginfo
-	return waitid(unix.P_PID, c.pid, &info, unix.WSTOPPED|unix.WNOWAIT) == nil && info.Pid != 0
+	var info ptrace.Siginfo
+	err := ptrace.Waitid(unix.P_PID, c.pid, &info, unix.WSTOPPED|unix.WNOWAIT)
+	return err == nil && info.Pid != 0
 }

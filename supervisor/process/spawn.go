@@ -12,6 +12,7 @@ import (
 	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/process/phase"
 	"tp0/supervisor/process/proof"
+	"tp0/supervisor/process/ptrace"
 	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/program"
 )
@@ -138,7 +139,7 @@ func (l *Loop) attachAtSpawn(c *childProcess) {
 	if c.traceFrom != event.ProofExact {
 		return
 	}
-	if ptraceSeize(c.pid, spawnOptions) != nil {
+	if ptrace.Attach(c.pid, spawnOptions) != nil {
 		return
 	}
 	l.observeMain(c)

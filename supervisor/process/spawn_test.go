@@ -9,6 +9,7 @@ import (
 	"tp0/supervisor/event"
 	"tp0/supervisor/fixture"
 	"tp0/supervisor/process/spawn"
+	"tp0/supervisor/process/tracehelper"
 )
 
 // The start verb executes /proc/self/exe, which is the test binary here. An
@@ -16,6 +17,9 @@ import (
 func init() {
 	if len(os.Args) > 1 && os.Args[1] == spawn.StartVerb {
 		os.Exit(spawn.RunStartVerb(os.Args[2:]))
+	}
+	if len(os.Args) > 1 && os.Args[1] == tracehelper.Verb {
+		os.Exit(tracehelper.Run(os.Args[2:]))
 	}
 }
 

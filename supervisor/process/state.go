@@ -167,6 +167,7 @@ type tracing struct {
 	// orphanSockets are the sockets of these orphans.
 	orphanSockets treeSockets
 	privileged    bool // the supervisor has CAP_SYS_PTRACE
+	helpers       helpers
 	// perform is performAction, and tryReportExit is reportExit. They are fields because both
 	// functions call handleEvent, and the files of the package form no cycle.
 	//
@@ -181,6 +182,7 @@ func newTracing() tracing {
 		observations: map[int]*observed{},
 		tids:         map[int]*observed{},
 		forkParents:  map[int]*observed{},
+		helpers:      newHelpers(),
 	}
 }
 

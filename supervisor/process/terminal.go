@@ -3,6 +3,7 @@ package process
 import (
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/process/ptrace"
 	"tp0/supervisor/process/spawn"
 )
 
@@ -21,8 +22,8 @@ func (l *Loop) checkJobStops() {
 		if o := c.main; !c.terminal || o != nil && len(o.traced) > 0 { // see checkTracedJobStop
 			continue
 		}
-		var info siginfo
-		if waitid(unix.P_PID, pid, &info, unix.WSTOPPED) == nil && info.Pid != 0 {
+		var info ptrace.Siginfo
+		if ptrace.Waitid(unix.P_PID, pid, &info, unix.WSTOPPED) == nil && info.Pid != 0 {
 			l.jobStopped(c, unix.Signal(info.Status))
 		}
 	}
@@ -31,7 +32,7 @@ func (l *Loop) checkJobStops() {
 // checkTracedJobStop handles the job control stop of a traced process, which is a ptrace stop.
 func (l *Loop) checkTracedJobStop(tid int, status unix.WaitStatus) {
 	o, what, sig := l.tids[tid], int(status>>16)&0xff, status.StopSignal()
-	if o != nil && o.isMain() && tid == o.pid && what == eventStop && sig != unix.SIGTRAP {
+	if o != nil && o.isMain() && tid == o.pid && what == ptrace.EventStop && sig != unix.SIGTRAP {
 		l.jobStopped(o.owner, sig)
 	}
 }

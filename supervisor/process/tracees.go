@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/process/proof"
+	"tp0/supervisor/process/ptrace"
 )
 
 // The exit stop makes the final fd scan exact. A thread that is traced with PTRACE_O_TRACEEXIT
@@ -21,12 +22,7 @@ import (
 // Nothing is traced before a stop starts, unless the child asks for it. The loop never sets
 // PTRACE_O_EXITKILL: if the supervisor dies, the kernel detaches, and the processes end as they
 // would have without it.
-const (
-	siblingOptions = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACEEXEC |
-		unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK | unix.PTRACE_O_TRACECLONE
-	primaryOptions = siblingOptions | unix.PTRACE_O_TRACEEXIT
-)
-
+//
 // spawnOptions are for a process that is traced from its spawn on. Its threads are traced; what
 // it forks is not traced before its stop.
 const spawnOptions = unix.PTRACE_O_TRACEEXIT | unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_TRACECLONE
@@ -61,22 +57,22 @@ func (l *Loop) removeTracee(tid int) {
 
 // detach detaches from a stopped thread, which continues with a signal, or without one if sig
 // is 0.
-func (l *Loop) detach(tid int, sig unix.Signal) {
+func (l *Loop) detach(o *observed, tid int, sig unix.Signal) {
 	l.removeTracee(tid)
-	_ = ptrace(unix.PTRACE_DETACH, tid, 0, uintptr(sig))
+	o.helper.request(unix.PTRACE_DETACH, tid, uintptr(sig))
 }
 
 // setOptions gives a stopped thread its options. It may have become the primary thread, or may
 // have the options of the thread that created it, or those from before the stop.
 func (l *Loop) setOptions(o *observed, tid int) {
-	options := uintptr(siblingOptions)
+	options := uintptr(ptrace.SiblingOptions)
 	if tid == o.primary {
-		options = primaryOptions
+		options = ptrace.PrimaryOptions
 	}
 	if o.isMain() && !o.owner.stop.started() {
 		options = spawnOptions
 	}
-	_ = ptrace(unix.PTRACE_SETOPTIONS, tid, 0, options)
+	o.helper.request(unix.PTRACE_SETOPTIONS, tid, options)
 }
 
 // changePrimary makes another thread the primary thread, after the primary thread ended alone.
@@ -86,5 +82,5 @@ func (l *Loop) changePrimary(o *observed, survivor int) {
 		return // it was created while seize ran
 	}
 	o.primary = survivor
-	_ = ptrace(unix.PTRACE_INTERRUPT, survivor, 0, 0)
+	o.helper.request(unix.PTRACE_INTERRUPT, survivor, 0)
 }

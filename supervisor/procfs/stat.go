@@ -120,6 +120,9 @@ func (s Stat) Dead() bool { return s.State == 'Z' || s.State == 'X' }
 // Stopped reports whether job control stopped the process.
 func (s Stat) Stopped() bool { return s.State == 'T' }
 
+// Traced reports whether the thread is in a ptrace stop.
+func (s Stat) Traced() bool { return s.State == 't' }
+
 // Executed reports whether the process has executed a program since it was forked.
 func (s Stat) Executed() bool { return s.Flags&pfForkNoExec == 0 }
 

@@ -98,6 +98,40 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestRootIgnoresRelativeEntries checks that only root ignores empty and relative entries of PATH.
+func TestRootIgnoresRelativeEntries(t *testing.T) {
+	dir := write(t, map[string]string{"here": "", "bin/below": "", "abs/there": ""})
+	for _, entry := range []struct{ path, name string }{
+		{"", "here"}, {".", "here"}, {"bin", "below"}, {"../" + filepath.Base(dir), "here"},
+	} {
+		for _, path := range []string{entry.path + ":/none", "/none:" + entry.path,
+			"/none:" + entry.path + ":/none2"} {
+			f := finder(dir)
+			f.Path = path
+			if _, err := f.Find(entry.name); err != nil {
+				t.Errorf("PATH=%s: an ordinary user gets %v", path, err)
+			}
+			f.Root = true
+			if file, err := f.Find(entry.name); !errors.Is(err, fs.ErrNotExist) ||
+				!strings.Contains(err.Error(), quote(entry.path)) {
+				t.Errorf("PATH=%s: root finds %q, %v, want an error that names the entry", path,
+					file, err)
+			}
+		}
+	}
+	f := finder(dir)
+	f.Root, f.Path = true, ":."+":"+filepath.Join(dir, "abs")+":bin"
+	if file, err := f.Find("there"); err != nil || file != filepath.Join(dir, "abs/there") {
+		t.Errorf("got %q, %v", file, err)
+	}
+	if file, err := f.Find("./here"); err != nil || file != filepath.Join(dir, "here") {
+		t.Errorf("a command with a slash: got %q, %v", file, err)
+	}
+	if _, ignored := Entries("", true); len(ignored) != 0 {
+		t.Errorf("an empty PATH has no entry, got %q", ignored)
+	}
+}
+
 func TestExplain(t *testing.T) {
 	dir := write(t, map[string]string{"script": "#!/no/such\n", "plain": "echo"})
 	for _, c := range []struct {

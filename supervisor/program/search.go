@@ -21,6 +21,9 @@ const DefaultPath = "/usr/local/bin:/usr/bin:/bin"
 type Finder struct {
 	Dir  string // an absolute path
 	Path string // the variable PATH of the process
+	// Root says that the supervisor is root, so entries of Path that are not absolute are ignored:
+	// see [Entries].
+	Root bool
 	// Read returns the start of a file, at most limit+1 bytes. It reads the line `#!` of scripts.
 	Read func(file string, limit int) ([]byte, error)
 }
@@ -35,10 +38,45 @@ func SearchPath(environ []string) string {
 	return DefaultPath
 }
 
+// ByRoot reports whether the supervisor is root. The start verb is one of its processes, and asks
+// after it has changed its ids.
+func ByRoot() bool { return startedByRoot }
+
+var startedByRoot = os.Geteuid() == 0
+
+// Entries returns the entries of a variable PATH in which programs are looked up. POSIX takes an
+// empty entry for the working directory, and a relative one is below it. Root ignores both: another
+// user may be able to put a program there.
+func Entries(path string, root bool) (used, ignored []string) {
+	for _, entry := range filepath.SplitList(path) {
+		if root && !filepath.IsAbs(entry) {
+			ignored = append(ignored, entry)
+		} else {
+			used = append(used, entry)
+		}
+	}
+	return used, ignored
+}
+
+// Ignored returns the sentence about ignored entries.
+func Ignored(entries []string) string {
+	const most = 3
+	var quoted []string
+	for _, entry := range entries[:min(len(entries), most)] {
+		quoted = append(quoted, quote(entry))
+	}
+	if more := len(entries) - most; more > 0 {
+		quoted = append(quoted, fmt.Sprintf("%d more", more))
+	}
+	return "For root, entries of PATH that are not absolute are ignored: " +
+		strings.Join(quoted, ", ") + ". Write absolute paths."
+}
+
 // search looks a name up in PATH.
 func (f *Finder) search(name string) (string, error) {
 	var seen error
-	for _, entry := range filepath.SplitList(f.Path) {
+	entries, ignored := Entries(f.Path, f.Root)
+	for _, entry := range entries {
 		file := filepath.Join(f.absolute(entry), name)
 		err := checkExecutable(file)
 		if err == nil {
@@ -54,6 +92,10 @@ func (f *Finder) search(name string) (string, error) {
 	path := f.Path
 	if len(path) > maxShown {
 		path = path[:maxShown] + "…"
+	}
+	if len(ignored) > 0 {
+		return "", notFound("No program %s is in PATH (%s). %s", quote(name), path,
+			Ignored(ignored))
 	}
 	return "", notFound("No program %s is in PATH (%s).", quote(name), path)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -30,13 +31,17 @@ const reset = "\x1b[0m"
 
 // AppendText appends a line of output to dst and escapes what a terminal or a viewer acts upon: C0
 // apart from the tab, DEL, C1 (encoded or as a single byte), marks that change the direction of the
-// text, and the separators of lines and paragraphs. All other bytes stay as they are, invalid UTF-8
-// too, unlike in [Escape].
+// text, the separators of lines and paragraphs, and invisible characters. The two joiners stay,
+// because words of some languages and many emoji need them. All other bytes stay as they are,
+// invalid UTF-8 too, unlike in [Escape].
 func AppendText(dst, line []byte) []byte { return AppendColors(dst, line, EscapeColors) }
 
 // AppendColors is [AppendText] with another treatment of colors. Colors that are kept end with the
 // line.
 func AppendColors(dst, line []byte, colors Colors) []byte {
+	if colors == StripColors { // first, because the bytes around a color can be one character
+		line, colors = WithoutColors(line), EscapeColors
+	}
 	i, next := plainText(line), plainText
 	if utf8.Valid(line[i:]) {
 		next = plainUTF8
@@ -49,13 +54,8 @@ func AppendColors(dst, line []byte, colors Colors) []byte {
 			i++
 			continue
 		}
-		if n := colorSize(line[i:]); n > 0 && colors != EscapeColors {
-			if colors == KeepColors {
-				colored = !isReset(line[i : i+n])
-			} else {
-				dst = append(dst, line[done:i]...)
-				done = i + n
-			}
+		if n := colorSize(line[i:]); n > 0 && colors == KeepColors {
+			colored = !isReset(line[i : i+n])
 			i += n
 			continue
 		}
@@ -64,16 +64,21 @@ func AppendColors(dst, line []byte, colors Colors) []byte {
 			if r, size = utf8.DecodeRune(line[i:]); size == 1 {
 				r = rune(c) // it is not UTF-8
 			}
-			if !isActive(r) {
+			if !isActive(r) || isJoiner(r) {
 				i += size
 				continue
 			}
 		}
 		dst = append(dst, line[done:i]...)
-		if size == 1 {
+		switch {
+		case size == 1:
 			dst = append(dst, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
-		} else {
+		case r <= 0xffff:
 			dst = appendU(dst, r)
+		default:
+			dst = append(dst, '\\', 'U', '0', '0', '0', hexDigits[r>>16&15])
+			dst = append(dst, hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15],
+				hexDigits[r&15])
 		}
 		i += size
 		done = i
@@ -86,17 +91,25 @@ func AppendColors(dst, line []byte, colors Colors) []byte {
 }
 
 // isActive reports whether a character beyond ASCII is more than a sign to show: C1, a mark of the
-// bidirectional algorithm (Unicode Standard Annex 9), or a separator of lines or paragraphs.
+// bidirectional algorithm (Unicode Standard Annex 9), a separator of lines or paragraphs, or a
+// character that is invisible: the byte order mark, characters of no width, annotations and tags.
+// Invisible text can be read by machines, and can make two names look equal.
 func isActive(r rune) bool {
 	switch {
 	case r <= 0x9f:
 		return true
 	case r < 0x61c:
 		return false
+	case 0x200b <= r && r <= 0x206f:
+		return r <= 0x200f || 0x2028 <= r && r <= 0x202e || 0x2060 <= r
+	case r >= 0xe0000:
+		return r <= 0xe007f
 	}
-	return r == 0x61c || r == 0x200e || r == 0x200f || 0x2028 <= r && r <= 0x202e ||
-		0x2066 <= r && r <= 0x2069
+	return r == 0x61c || r == 0x180e || r == 0xfeff || 0xfff9 <= r && r <= 0xfffb
 }
+
+// isJoiner reports whether a character is the zero width non-joiner or the zero width joiner.
+func isJoiner(r rune) bool { return r == 0x200c || r == 0x200d }
 
 // maxColor is the largest size of an SGR sequence, in bytes.
 const maxColor = 64
@@ -158,8 +171,8 @@ func AppendJSON(dst, line []byte) []byte {
 		switch {
 		case r == utf8.RuneError && size == 1:
 			dst = append(dst, `\ufffd`...)
-		case isActive(r):
-			dst = appendU(dst, r)
+		case isActive(r) && !isJoiner(r):
+			dst = appendJSONRune(dst, r)
 		default:
 			dst = append(dst, line[:size]...)
 		}
@@ -169,7 +182,8 @@ func AppendJSON(dst, line []byte) []byte {
 }
 
 // AppendEncoded appends text in which JSON is encoded already, and escapes what [AppendJSON] does
-// and another encoder does not: DEL and the characters beyond ASCII.
+// and another encoder does not: DEL and the characters beyond ASCII. It escapes joiners too: the
+// text is that of the supervisor.
 func AppendEncoded(dst, text []byte) []byte {
 	for len(text) > 0 {
 		r, size := rune(text[0]), 1
@@ -177,7 +191,7 @@ func AppendEncoded(dst, text []byte) []byte {
 			r, size = utf8.DecodeRune(text)
 		}
 		if r == 0x7f || r >= utf8.RuneSelf && isActive(r) {
-			dst = appendU(dst, r)
+			dst = appendJSONRune(dst, r)
 		} else {
 			dst = append(dst, text[:size]...)
 		}
@@ -206,6 +220,15 @@ func appendEscape(dst []byte, c byte) []byte {
 func appendU(dst []byte, r rune) []byte {
 	return append(dst, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15],
 		hexDigits[r&15])
+}
+
+// appendJSONRune appends the escape of a character beyond ASCII in JSON.
+func appendJSONRune(dst []byte, r rune) []byte {
+	if r <= 0xffff {
+		return appendU(dst, r)
+	}
+	high, low := utf16.EncodeRune(r)
+	return appendU(appendU(dst, high), low)
 }
 
 // plainText and plainJSON test eight bytes in one word ("Bit Twiddling Hacks", determine if a
@@ -243,14 +266,20 @@ func plainUTF8(line []byte) int {
 	i := 0
 	for ; len(line)-i >= 8; i += 8 {
 		w := binary.LittleEndian.Uint64(line[i:])
-		hit := below(w, 0x20) | equal(w, 0x7f) | equal(w, 0xc2) | equal(w, 0xd8) | equal(w, 0xe2)
+		hit := below(w, 0x20) | equal(w, 0x7f) | equal(w, 0xc2) | equal(w, 0xd8) | equal(w, 0xe1) |
+			equal(w, 0xe2) | equal(w, 0xef) | equal(w, 0xf3)
 		if hit != 0 {
 			return i + bits.TrailingZeros64(hit)/8
 		}
 	}
 	for ; i < len(line); i++ {
-		if c := line[i]; c < 0x20 || c == 0x7f || c == 0xc2 || c == 0xd8 || c == 0xe2 {
-			break
+		switch c := line[i]; c {
+		case 0x7f, 0xc2, 0xd8, 0xe1, 0xe2, 0xef, 0xf3:
+			return i
+		default:
+			if c < 0x20 {
+				return i
+			}
 		}
 	}
 	return i

@@ -5,6 +5,7 @@ package termtext
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -18,6 +19,33 @@ func Escape(s string) string { return escape(s, false) }
 
 // EscapeLines is [Escape] for a text of several lines: line breaks and tabs stay.
 func EscapeLines(s string) string { return escape(s, true) }
+
+// NewWriter returns a writer that escapes what is written to w. Line breaks and tabs stay. The
+// escapes are those of JSON, so a JSON document keeps its meaning; a byte that is not UTF-8 becomes
+// `\x9b`. Each write must end with a complete character.
+func NewWriter(w io.Writer) io.Writer { return writer{w} }
+
+type writer struct{ io.Writer }
+
+func (w writer) Write(p []byte) (int, error) {
+	text := make([]byte, 0, len(p))
+	for i := 0; i < len(p); {
+		r, size := utf8.DecodeRune(p[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			text = fmt.Appendf(text, `\x%02x`, p[i])
+		case r == '\n' || r == '\t' || unicode.IsPrint(r):
+			text = append(text, p[i:i+size]...)
+		default:
+			text = appendJSONRune(text, r)
+		}
+		i += size
+	}
+	if _, err := w.Writer.Write(text); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
 
 func escape(s string, lines bool) string {
 	safe := func(r rune, size int) bool {

@@ -3,8 +3,6 @@ package termtext
 import (
 	"strings"
 	"testing"
-	"unicode"
-	"unicode/utf8"
 )
 
 func TestEscape(t *testing.T) {
@@ -48,24 +46,6 @@ func TestCut(t *testing.T) {
 			t.Errorf("Cut(%q, %d) returned %q, want %q", tt.in, tt.limit, got, tt.want)
 		}
 	}
-}
-
-// FuzzEscape checks that no input brings a character that a terminal acts upon through.
-func FuzzEscape(f *testing.F) {
-	f.Add("a\x1b[1m\u0085\xc2 \u2028")
-	f.Fuzz(func(t *testing.T, s string) {
-		relayed := string(AppendText(nil, []byte(Valid(s))))
-		for _, got := range []string{Escape(s), Spaces(s), relayed} {
-			if !utf8.ValidString(got) || strings.ContainsFunc(got, isControl) {
-				t.Errorf("%q became %q", s, got)
-			}
-		}
-	})
-}
-
-func isControl(r rune) bool {
-	return r != '\t' && r < 0x20 || r >= 0x7f && r <= 0x9f || unicode.Is(unicode.Bidi_Control, r) ||
-		r == '\u2028' || r == '\u2029'
 }
 
 func TestPlain(t *testing.T) {

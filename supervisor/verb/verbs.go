@@ -1,6 +1,10 @@
 package verb
 
-import "fmt"
+import (
+	"fmt"
+
+	"tp0/supervisor/termtext"
+)
 
 // All returns the verbs of the program supervisor.
 func All(p Program) []*Verb {
@@ -12,6 +16,8 @@ func Main(args []string, p Program) (code int, ok bool) {
 	if len(args) == 1 && (args[0] == "--version" || args[0] == "-v") {
 		args = []string{Version}
 	}
+	// Names of files, arguments and contents of files are in what the verbs print.
+	p.Stdout, p.Stderr = termtext.NewWriter(p.Stdout), termtext.NewWriter(p.Stderr)
 	v := find(args, p)
 	if v == nil {
 		return 0, false

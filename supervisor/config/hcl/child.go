@@ -227,6 +227,7 @@ func (d *decoder) decodeInstances(c *childBlock) hcl.Diagnostics {
 	if diags.HasErrors() {
 		return diags
 	}
+	warnings := diags
 	c.addInstance(c.numbers[0], first)
 	differ := slices.ContainsFunc(c.settings,
 		func(s setting[childValues]) bool { return s.indexed })
@@ -238,6 +239,7 @@ func (d *decoder) decodeInstances(c *childBlock) hcl.Diagnostics {
 	}
 	for _, index := range c.numbers[1:] {
 		next := first
+		diags = nil
 		if differ {
 			next = c.values
 			diags = d.evaluateInstance(c, d.indexed(d.strict, index), &next, true)
@@ -251,9 +253,10 @@ func (d *decoder) decodeInstances(c *childBlock) hcl.Diagnostics {
 			}
 			return diags
 		}
+		warnings = append(warnings, diags...)
 		c.addInstance(index, next)
 	}
-	return nil
+	return warnings
 }
 
 // evaluateInstance evaluates the attributes of an instance. With indexedOnly it evaluates only

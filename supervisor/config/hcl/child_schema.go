@@ -70,8 +70,9 @@ var launchAttributes = []attribute[childValues]{
 	mandatory(commandAttribute(`"server"`,
 		"The program, or a list of the program and its first arguments. No shell reads them. A "+
 			"path with a slash is relative to `cwd`; a name is looked up in the `PATH` of the "+
-			"child. A child that depends on a oneshot, directly or not, can have a program and a "+
-			"`cwd` that the oneshot creates: they are checked when the child starts.")),
+			"child. Root ignores entries of `PATH` that are empty or relative. A child that "+
+			"depends on a oneshot, directly or not, can have a program and a `cwd` that the "+
+			"oneshot creates: they are checked when the child starts.")),
 	canBeSecret(field("args", func(v *childValues) *[]string { return &v.launch.Args },
 		stringsKind, `["-v", "--port=80"]`,
 		"The arguments of the program."), "args"),

@@ -281,6 +281,10 @@ func TestLaunchValues(t *testing.T) {
 	sub := filepath.Join(dir, "bin", "sub")
 	bin := filepath.Join(dir, "bin")
 	opt.Environ = append(opt.Environ, "PORT=7000", "HOME=/twice")
+	path := "..:"
+	if os.Geteuid() == 0 {
+		path += bin // root ignores relative entries
+	}
 	for name, test := range map[string]valueCase{
 		"args of several types": {`args = ["a", 1, true, "${index}"]`,
 			func(i *config.Instance) any { return i.Launch.Args }, []string{"a", "1", "true", "1"}},
@@ -300,7 +304,7 @@ func TestLaunchValues(t *testing.T) {
 		"cwd and a relative path": {`cwd = "` + sub + `"` + "\n" + `command = "../client"`,
 			func(i *config.Instance) any { return [2]string{i.Launch.Dir, i.Launch.Path} },
 			[2]string{sub, filepath.Join(bin, "client")}},
-		"PATH relative to cwd": {`cwd = "` + sub + `"` + "\n" + `env = { PATH = "..:" }`,
+		"PATH relative to cwd": {`cwd = "` + sub + `"` + "\n" + `env = { PATH = "` + path + `" }`,
 			func(i *config.Instance) any { return i.Launch.Path }, filepath.Join(bin, "server")},
 		"log file relative to cwd": {
 			`cwd = "` + sub + `"` + "\nlogs {\n stdout = \"./x.log\"\n stderr = \"none\"\n}",

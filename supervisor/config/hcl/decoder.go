@@ -46,6 +46,7 @@ type machineState struct {
 	environ      []string          // the supervisor's own, sorted, each name once
 	env          map[string]string // the same
 	commands     map[search]lookup
+	ignored      map[string]bool         // entries of PATH that a warning has named
 	remotes      map[string]bool         // results of [config.IsRemote]
 	environments map[string]*environment // see environmentOf
 	users        accounts                // nil if not yet read, or if there are none
@@ -75,6 +76,7 @@ func newDecoder(opt Options, wd string) *decoder {
 		wd:           wd,
 		env:          envfile.Map(opt.Environ),
 		commands:     map[search]lookup{},
+		ignored:      map[string]bool{},
 		remotes:      map[string]bool{},
 		environments: map[string]*environment{},
 	}

@@ -113,6 +113,7 @@ func (d *decoder) findCommands(c *childBlock, v *childValues, dir string) hcl.Di
 			diags = diags.Append(notFound(c.at("command"), withArgs(v.launch.Command, err)))
 		}
 		v.launch.Path = path
+		diags = append(diags, d.warnIgnored(c.at("command"), v.launch.Command, v.launch.Env)...)
 	}
 	if r := v.launch.Ready; r != nil {
 		diags = append(diags, d.findProbe(c, v, &r.Probe, "ready.exec", dir)...)
@@ -137,7 +138,26 @@ func (d *decoder) findProbe(
 	if p.ExecPath, err = d.find(p.Exec[0], dir, program.SearchPath(v.launch.Env)); err != nil {
 		return hcl.Diagnostics{notFound(c.at(path), err)}
 	}
-	return nil
+	return d.warnIgnored(c.at(path), p.Exec[0], v.launch.Env)
+}
+
+// warnIgnored warns of the entries of PATH that a look-up has ignored, once of each.
+func (d *decoder) warnIgnored(place *hcl.Range, command string, environ []string) hcl.Diagnostics {
+	if strings.Contains(command, "/") {
+		return nil
+	}
+	_, ignored := program.Entries(program.SearchPath(environ), program.ByRoot())
+	ignored = slices.DeleteFunc(ignored, func(entry string) bool {
+		known := d.ignored[entry]
+		d.ignored[entry] = true
+		return known
+	})
+	if len(ignored) == 0 {
+		return nil
+	}
+	w := fault(place, "Relative entry in PATH", "%s", program.Ignored(ignored))
+	w.Severity = hcl.DiagWarning
+	return hcl.Diagnostics{w}
 }
 
 // withArgs returns the error of a command that was not found. If the command looks like a line of a
@@ -210,7 +230,7 @@ func (d *decoder) find(command, dir, path string) (string, error) {
 	key := search{command, dir, path}
 	result, ok := d.commands[key]
 	if !ok {
-		f := program.Finder{Dir: dir, Path: path, Read: d.readProgram}
+		f := program.Finder{Dir: dir, Path: path, Root: program.ByRoot(), Read: d.readProgram}
 		result.path, result.err = f.Find(command)
 		d.commands[key] = result
 	}

@@ -15,6 +15,7 @@ func to(s State, do ...Action) transition { return transition{s, do} }
 //
 // The reasons of some rows:
 //
+//   - Seizing lasts for a system call, or until a trace helper answers (package tracehelper).
 //   - A process is seized once: in Found, or after its execve in DetachedForExec. PTRACE_SEIZE
 //     waits for a thread in execve, and execve waits for siblings that are in a ptrace stop.
 //   - Only the primary thread has an exit stop. If a sibling continues to run, the primary thread
@@ -38,6 +39,7 @@ var table = map[State]row{
 		Refused:       to(Untraceable),
 		Gone:          to(Untraceable),
 		AlreadyTraced: to(Forgotten, Forget),
+		End:           to(Ended), // while a trace helper seizes it
 	},
 	FirstStop: {
 		EventStop:           to(FirstStop, SetOptions, ScanAtFirstStop),
@@ -153,10 +155,11 @@ var table = map[State]row{
 		End:       to(Ended),
 	},
 	TraceLost: {
-		PollDue:   to(TraceLost, Poll),
-		NewThread: to(Traced),
-		DetachDue: to(Detaching, InterruptThreads),
-		End:       to(Ended),
+		PollDue:    to(TraceLost, Poll),
+		NewThread:  to(Traced),
+		SampleOnly: to(Sampling), // its trace helper ended
+		DetachDue:  to(Detaching, InterruptThreads),
+		End:        to(Ended),
 	},
 	Untraceable: {
 		PollDue:    to(Untraceable, Poll),

@@ -198,7 +198,6 @@ func TestBudgetSpent(t *testing.T) {
 func TestEveryStateEnds(t *testing.T) {
 	for _, s := range States() {
 		switch s {
-		case Seizing: // lasts for a system call, whose result can be Gone
 		case Ended, Judged, Reported, Forgotten:
 			check(t, s, End, s)
 		case Detaching:

@@ -102,3 +102,15 @@ func descriptors(own []int) []uintptr {
 	}
 	return files
 }
+
+// ForkTraceHelper forks the trace helper for a user and a group: see package tracehelper. verb is
+// its verb. own are its standard streams and its end of the socket. It gets SIGKILL when the loop's
+// thread ends. Call ForkTraceHelper on the loop's thread only.
+func ForkTraceHelper(verb string, uid, gid uint32, own []int) (pid int, err error) {
+	argv := []string{"supervisor", verb, fmt.Sprint(uid), fmt.Sprint(gid)}
+	return forkExec("/proc/self/exe", argv, &syscall.ProcAttr{
+		Env:   []string{"GOMAXPROCS=2"}, // of its threads, one traces and one reads the socket
+		Files: descriptors(own),
+		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+	})
+}

@@ -97,7 +97,8 @@ func find(command, dir string, environ []string) (string, error) {
 		}
 	}
 	f := program.Finder{
-		Dir: dir, Path: program.SearchPath(environ), Read: (&files.Reader{}).Read,
+		Dir: dir, Path: program.SearchPath(environ), Root: program.ByRoot(),
+		Read: (&files.Reader{}).Read,
 	}
 	return f.Find(command)
 }
