@@ -37,6 +37,7 @@ type sourceFiles struct {
 	files   []*source // without the files of variables
 	opened  map[string]bool
 	total   int // bytes of the sources
+	tokens  int // of the sources, see countTokens
 	entries int // directory entries that were read, see maxEntries
 }
 

@@ -288,7 +288,7 @@ child "server" {
 `},
 	{"include", includeDoc + " A pattern matches hidden files only if it begins with a dot. All " +
 		"files form one configuration: a child or an attribute that two files have is a fault. " +
-		"The limit is 1,000 files with 4 MiB in total.",
+		"The limit is 1,000 files with 4 MiB, and 600,000 words and symbols, in total.",
 		`include = ["conf.d/*.hcl", "conf.d/*.json"]
 
 child "server" {

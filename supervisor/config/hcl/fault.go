@@ -104,6 +104,8 @@ func (f *Faults) Write(w io.Writer, width int, color bool) error {
 // source.
 func newFaults(sources []*source, diags hcl.Diagnostics) *Faults {
 	faults := &Faults{}
+	more := max(len(diags)-maxFaults, 0)
+	diags = diags[:len(diags)-more]
 	order := map[*source]int{}
 	for i, s := range sources {
 		order[s] = i
@@ -124,6 +126,10 @@ func newFaults(sources []*source, diags hcl.Diagnostics) *Faults {
 		}
 		return cmp.Or(order[a.source]-order[b.source], a.start-b.start)
 	})
+	if more > 0 {
+		faults.list = append(faults.list, newFault(sources[0], fault(fileRange(sources[0].name),
+			"Too many faults", "%d more faults are not shown.", more)))
+	}
 	return faults
 }
 

@@ -14,6 +14,10 @@ func CheckFormattable(src []byte, filename string) error {
 		return fmt.Errorf("cannot format %s: it is JSON", filename)
 	}
 	s := &source{name: filename, src: src}
+	if len(src) > maxFile || countTokens(src) > maxTokens {
+		return fmt.Errorf("cannot format %s: it is too large: the limits are %d MiB, and %d "+
+			"words and symbols", filename, maxFile>>20, maxTokens)
+	}
 	for _, check := range []func([]byte, string) *hcl.Diagnostic{checkText, checkShape} {
 		if d := check(src, filename); d != nil {
 			return newFaults([]*source{s}, hcl.Diagnostics{d})

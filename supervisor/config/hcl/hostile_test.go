@@ -3,12 +3,11 @@ package hclconfig
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
 	"time"
-
-	"tp0/supervisor/config/plan"
 )
 
 // hostileFile is a file that needs more stack, memory or time than there is, unless a limit of the
@@ -121,6 +120,14 @@ func largeFiles() map[string]hostileFile {
 		"one line": {"child \"a\" { args = [" + many("null,", manyItems) + "] }", ""},
 		"many dependencies": {"child \"a\" { depends_on = [" + many("\"b\",", manyItems) + "] }",
 			""},
+		"many words":  {many("a ", maxTokens+1), "Configuration too large"},
+		"many commas": {many(",", maxTokens+1), "Configuration too large"},
+		"many small blocks": {many("child \"b\" {\nlisten \"x\" {\n}\n}\n", maxTokens/10),
+			"Configuration too large"},
+		"defaults for many objects": {"variable \"v\" {\n type = list(object({" +
+			manyOptional(3000) + "}))\n" +
+			" default = [for i in range(1000): {}]\n}\nchild \"a\" { command = \"server\" }\n",
+			"Invalid value for variable"},
 		"long label": {"child \"" + many("é", manyItems) + "\" { command = \"server\" }",
 			"Invalid name"},
 		"long texts": {"child \"a\" {\n args = [\"" + many("a", maxFile/16) + "\"]\n}", ""},
@@ -140,6 +147,15 @@ func manyAttributes(n int) string {
 	return b.String()
 }
 
+// manyOptional returns n optional attributes of an object type.
+func manyOptional(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "a%d = optional(string, \"x\"), ", i)
+	}
+	return b.String()
+}
+
 // maxHostileTime is far more than a hostile file takes. Without the limits of the parser such a
 // file takes hours, or ends the process.
 const maxHostileTime = 60 * time.Second
@@ -150,6 +166,21 @@ func TestHostileFiles(t *testing.T) {
 		for name, test := range files {
 			t.Run(name, func(t *testing.T) { testHostileFile(t, test, opt) })
 		}
+	}
+}
+
+// TestManyFaults checks that a limited number of faults is reported, and that the last one has the
+// number of the others.
+func TestManyFaults(t *testing.T) {
+	_, opt := machine(t)
+	list := faultsOf(t, many("a{}\n", manyItems), opt).List()
+	if last := list[len(list)-1]; len(list) != maxFaults+1 ||
+		last.Detail != fmt.Sprintf("%d more faults are not shown.", manyItems-maxFaults) {
+		t.Errorf("got %d faults, the last is %s", len(list), brief(last))
+	}
+	if err := CheckFormattable([]byte(many(",", maxTokens+1)), "f.hcl"); err == nil ||
+		!strings.Contains(err.Error(), "too large") {
+		t.Errorf("the format of many commas: got the error %v", err)
 	}
 }
 
@@ -194,79 +225,6 @@ func TestDeepestNesting(t *testing.T) {
 	if d := checkShape(lines.Bytes(), "f"); d != nil {
 		t.Errorf("an ordinary file is nested too deeply: %v", d)
 	}
-}
-
-func FuzzParse(f *testing.F) {
-	_, opt := machine(f)
-	f.Add(example)
-	f.Add("\ufeff" + strings.ReplaceAll(example, "\n", "\r\n"))
-	f.Add(
-		"child \"a\" {\n command = \"server\"\n args = [for x in [1, 2] : \"${x}%{if x > " +
-			"1}a%{else}b%{endif}\"]\n}\n")
-	f.Add(
-		"child \"a\" {\n count = 3\n command = <<-E\n  server\n  E\n env = { (index) = " +
-			"env(\"X\", {a = 1}[\"a\"]), \"b\" = [1][0] }\n}\n")
-	f.Add(
-		"child a {\n args = [[1, 2][*], {}.*.b, -index % 2, 1e9 / 3]\n depends_on = [\"a\", " +
-			"\"b\"]\n ready {\n tcp = \":1\"\n}\n}\nchild b {\n depends_on = [\"a\"]\n}\n")
-	f.Add("a = \x00\xff\u202e")
-	f.Add(
-		"variable \"p\" {\n type = list(any)\n default = [1, \"a\"]\n}\nlocals {\n" +
-			" a = join(\"\", [for x in range(3) : local.b])\n b = var.p[1]\n}\n" +
-			"child \"a\" {\n command = \"server\"\n args = [local.a]\n}\n")
-	f.Add(
-		"include = [\"none*\", \"\\u0000\"]\nlocals {\n a = local.a\n b = local[local.c].d\n" +
-			"}\nlog_level = format(\"%*[1]d%999s\", -1, regex(\"(a+)+\", \"aaa\"))\n")
-	f.Fuzz(func(t *testing.T, src string) {
-		c, err := parse([]byte(src), "f", opt)
-		var faults *Faults
-		switch {
-		case errors.As(err, &faults):
-			var b bytes.Buffer
-			must(t, faults.Write(&b, 40, false))
-			harmlessText(t, b.String()+faults.Error())
-			if c != nil || faults.Len() == 0 {
-				t.Errorf("got the configuration %v and %d faults, want faults only", c,
-					faults.Len())
-			}
-		case err != nil:
-			if len(src) <= maxFile {
-				t.Error(err)
-			}
-		default:
-			if len(c.Children) == 0 || !plan.Compare(c, c).Empty() {
-				t.Errorf("%+v differs from itself: %+v", c, plan.Compare(c, c))
-			}
-			for _, i := range c.Instances() {
-				if i.Launch.Path == "" || i.Policy.KillTimeout <= 0 ||
-					i.Policy.KillTimeout > c.Shutdown.Deadline-c.Shutdown.Reserve {
-					t.Errorf("%+v", i)
-				}
-			}
-		}
-	})
-}
-
-func FuzzJSON(f *testing.F) {
-	_, opt := machine(f)
-	f.Add(
-		`{"variable": {"p": {"type": "list(string)", "default": ["${1 + 1}"]}}, "locals": ` +
-			`{"l": "${var.p[0]}"}, "child": {"a": {"command": "server", "args": ` +
-			`["${local.l}\\n", null]}}}`)
-	f.Add(
-		`{"child": [{"a": {"command": "${format(\"%9999999d\", 1)}"}}, {"b": {}}], "include": ` +
-			`["none*"], "log_level": {"${x}": [1e9]}}`)
-	f.Fuzz(func(t *testing.T, src string) {
-		_, err := parse([]byte(src), "f.json", opt)
-		var faults *Faults
-		if errors.As(err, &faults) {
-			var b bytes.Buffer
-			must(t, faults.Write(&b, 40, false))
-			harmlessText(t, b.String()+faults.Error())
-		} else if err != nil && len(src) <= maxFile {
-			t.Error(err)
-		}
-	})
 }
 
 func BenchmarkCount1000(b *testing.B) {

@@ -4,7 +4,9 @@ package hclconfig
 // process, and `"${1e99999999}"` makes a string of 100 MB. A running supervisor reads files in a
 // reload and must survive each of them.
 const (
-	maxFile    = 4 << 20 // bytes; the lexer takes up to 120 bytes of memory for each
+	maxFile    = 4 << 20 // bytes
+	maxTokens  = 600_000 // of a configuration; each takes 400 bytes of memory in the parser
+	maxFaults  = 500     // that are reported; a fault for each of 200,000 blocks takes 68 MB
 	maxNesting = 400     // nested brackets, blocks and operators; each takes 10 KB of stack
 	maxName    = 256     // bytes of an identifier
 	maxDigits  = 100     // bytes of a number; the time to parse it grows with the square

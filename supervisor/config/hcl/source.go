@@ -60,6 +60,12 @@ func (d *decoder) parseSource(name string, src []byte) (*source, hcl.Diagnostics
 		return nil, hcl.Diagnostics{fault(fileRange(name), "Configuration too large",
 			"With this file, the configuration has more than %d MiB in total.", maxFile>>20)}
 	}
+	if d.tokens += countTokens(src); d.tokens > maxTokens {
+		d.tokens = 0 // report it once
+		return nil, hcl.Diagnostics{fault(fileRange(name), "Configuration too large",
+			"With this file, the configuration has more than %d words and symbols in total.",
+			maxTokens)}
+	}
 	checkSyntax := checkShape
 	if s.json {
 		checkSyntax = checkJSON

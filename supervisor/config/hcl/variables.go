@@ -262,6 +262,8 @@ func (d *decoder) convert(value cty.Value, v *variable) (cty.Value, error) {
 	if err := d.convertible(value); err != nil {
 		return value, err
 	}
+	// Each object of a list gets all optional attributes of its type.
+	d.steps += typeSize(v.typ) * (1 + d.measure(value).elements)
 	if d.over() {
 		return cty.DynamicVal, errOver
 	}
@@ -273,6 +275,24 @@ func (d *decoder) convert(value cty.Value, v *variable) (cty.Value, error) {
 		return value, err
 	}
 	return value.WithMarks(marks), nil
+}
+
+// typeSize returns the number of types that a type consists of, such as those of its attributes.
+func typeSize(t cty.Type) float64 {
+	n := 1.0
+	switch {
+	case t.IsObjectType():
+		for _, attr := range t.AttributeTypes() {
+			n += typeSize(attr)
+		}
+	case t.IsTupleType():
+		for _, element := range t.TupleElementTypes() {
+			n += typeSize(element)
+		}
+	case t.IsCollectionType():
+		n += typeSize(t.ElementType())
+	}
+	return n
 }
 
 // hasSensitive reports whether the configuration has a sensitive variable, or could not be parsed.
