@@ -99,6 +99,7 @@ func (e *execution) prepare(
 	e.reportPath, e.exitCode = o.Report, e.code
 	cfg := e.config(path, remote)
 	e.configure(cfg)
+	limits.BoundMemory()
 	if e.threads, err = limits.Reserve(limits.ThreadNeeds{}); err != nil {
 		return err
 	}

@@ -71,6 +71,7 @@ const loadGrace = 200 * time.Millisecond
 func (a *app) prepare(
 	o verb.RunOptions, s *signals, first loadResult, manager notify.Environment, managerErr error,
 ) (code int, ready bool) {
+	limits.BoundMemory()
 	a.threadNeeds = threadNeedsOf(
 		first.cfg, limits.ThreadNeeds{Watch: o.Watch, Manager: manager.Socket != ""},
 	)

@@ -66,11 +66,21 @@ func pidLimits() []Limit {
 	return limits
 }
 
-// cgroupLimits reads the pids controller of the supervisor's control group and of its ancestors up
-// to the root of the mount; all these limits apply. Version 1 has a tree for each controller,
-// version 2 has one tree (cgroups(7)). In a container the path can be that of the host although the
-// mount starts at this group, so names that do not exist are skipped.
+// cgroupLimits reads the pids controller of the supervisor's control group and of its ancestors.
 func cgroupLimits(cgroups, mounts string) (limits []Limit) {
+	for _, dir := range cgroupDirs(cgroups, mounts, "pids") {
+		if l, ok := cgroupLimit(dir); ok {
+			limits = append(limits, l)
+		}
+	}
+	return limits
+}
+
+// cgroupDirs returns the directories of the control group and of its ancestors, up to the root of
+// the mount, for a controller; the limits of all apply. Version 1 has a tree for each controller,
+// version 2 has one tree (cgroups(7)). In a container the path can be that of the host although the
+// mount starts at this group, so some directories may not exist.
+func cgroupDirs(cgroups, mounts, controller string) (dirs []string) {
 	for line := range strings.Lines(cgroups) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
 		if len(fields) != 3 {
@@ -80,24 +90,20 @@ func cgroupLimits(cgroups, mounts string) (limits []Limit) {
 		switch controllers := strings.Split(fields[1], ","); {
 		case fields[1] == "":
 			roots = []string{mounts, filepath.Join(mounts, "unified")}
-		case slices.Contains(controllers, "pids"):
+		case slices.Contains(controllers, controller):
 			roots = slices.Compact([]string{
-				filepath.Join(mounts, "pids"), filepath.Join(mounts, fields[1]),
+				filepath.Join(mounts, controller), filepath.Join(mounts, fields[1]),
 			})
 		}
 		for _, root := range roots {
 			group := filepath.Clean("/" + fields[2])
-			for ; ; group = filepath.Dir(group) {
-				if l, ok := cgroupLimit(root + group); ok {
-					limits = append(limits, l)
-				}
-				if group == "/" {
-					break
-				}
+			for ; group != "/"; group = filepath.Dir(group) {
+				dirs = append(dirs, root+group)
 			}
+			dirs = append(dirs, root)
 		}
 	}
-	return limits
+	return dirs
 }
 
 func cgroupLimit(dir string) (Limit, bool) {
