@@ -28,6 +28,8 @@ type Reaped struct {
 	Findings int           // those of Left that are findings
 	Proof    Proof
 	Tree     TreeCounts
+
+	FDsOmitted int // descriptors of which no FDClosed was emitted, because there are too many
 }
 
 // TreeCounts counts the threads of a process and its descendants.
@@ -80,6 +82,7 @@ type DescendantEnded struct {
 	Proof       Proof
 	Reason      string // why the proof is not exact
 	Lifetime    time.Duration
+	FDsOmitted  int // as in Reaped
 }
 
 // Record implements [Event].

@@ -126,18 +126,18 @@ func (l *lineLimit) writeRest(out logger) {
 // writeOmitted logs and returns how many lines about the descriptors of a process were omitted, if
 // e is its end.
 func writeOmitted(out logger, fdLines map[int]uint64, e event.Event) (omitted uint64) {
-	pid := 0
+	pid, notEmitted := 0, 0
 	switch e := e.(type) {
 	case event.Reaped:
-		pid = e.Pid
+		pid, notEmitted = e.Pid, e.FDsOmitted
 	case event.DescendantEnded:
-		pid = e.Pid
+		pid, notEmitted = e.Pid, e.FDsOmitted
 	default:
 		return 0
 	}
 	defer delete(fdLines, pid)
 	if n := fdLines[pid]; n > maxFDLines {
-		omitted = n - maxFDLines
+		omitted = n - maxFDLines + uint64(notEmitted)
 		out.write(event.OutputDropped{
 			Dest: "log", Lines: omitted,
 			Reason: fmt.Sprintf("pid %d had more than %d descriptors", pid, maxFDLines),

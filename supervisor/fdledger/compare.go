@@ -1,9 +1,15 @@
 package fdledger
 
-import "tp0/supervisor/procfs"
+import (
+	"cmp"
+	"slices"
 
-// ownedByRuntime returns the descriptors of a runtime: number → reason.
-func ownedByRuntime(fds []procfs.FD, r Runtime) map[int]string {
+	"tp0/supervisor/procfs"
+)
+
+// ownedByRuntime returns the descriptors of a runtime: number → reason. It leaves out those that
+// the process inherited.
+func ownedByRuntime(fds, inherited []procfs.FD, r Runtime) map[int]string {
 	own := map[int]string{}
 	for _, rule := range rules {
 		if rule.runtime != r && rule.runtime != cLibrary {
@@ -11,7 +17,10 @@ func ownedByRuntime(fds []procfs.FD, r Runtime) map[int]string {
 		}
 		n := 0
 		for _, f := range fds {
-			if n < rule.limit && !f.IsStandard() && rule.matches(f) {
+			if n == rule.limit {
+				break
+			}
+			if !f.IsStandard() && rule.matches(f) && !contains(inherited, f) {
 				own[f.Num] = string(rule.runtime) + " runtime"
 				n++
 			}
@@ -23,23 +32,26 @@ func ownedByRuntime(fds []procfs.FD, r Runtime) map[int]string {
 // Inherited is the reason of a descriptor that does not count because its process inherited it.
 const Inherited = "inherited"
 
-// notCounted returns the descriptors that do not count: number → reason. They are inherited from
-// the parent process, or of the runtime.
-func notCounted(fds []procfs.FD, from map[int]procfs.FD, r Runtime) map[int]string {
-	var rest []procfs.FD
-	var inherited []int
-	for _, f := range fds {
-		if g, ok := from[f.Num]; ok && f.Same(g) {
-			inherited = append(inherited, f.Num)
-			continue
+// byNumber returns descriptors sorted by number. Those of an fd scan are sorted already.
+func byNumber(fds []procfs.FD) []procfs.FD {
+	compare := func(a, b procfs.FD) int { return cmp.Compare(a.Num, b.Num) }
+	if !slices.IsSortedFunc(fds, compare) {
+		fds = slices.Clone(fds)
+		slices.SortStableFunc(fds, compare)
+	}
+	return fds
+}
+
+// contains reports whether sorted descriptors contain one. A map of a large table would take more
+// memory than the table.
+func contains(sorted []procfs.FD, f procfs.FD) bool {
+	i, _ := procfs.SearchFD(sorted, f.Num)
+	for ; i < len(sorted) && sorted[i].Num == f.Num; i++ {
+		if f.Same(sorted[i]) {
+			return true
 		}
-		rest = append(rest, f)
 	}
-	own := ownedByRuntime(rest, r)
-	for _, n := range inherited {
-		own[n] = Inherited
-	}
-	return own
+	return false
 }
 
 // Line is what happened to one descriptor of a process.
@@ -51,41 +63,39 @@ type Line struct {
 
 // Compare compares the descriptors of a process at the start of its stop (before) with those at
 // its exit (after). The process closed those that are missing in after, and leaked the others.
+// visit gets a line for each descriptor, because a list for 100,000 descriptors would take 20 MB.
+// It may be nil.
 // Standard streams, descriptors of the runtime and inherited ones have a line but are not
 // counted. An inherited descriptor counts in the process that it came from.
-func Compare(before, after, inherited []procfs.FD, r Runtime) (lines []Line, closed, left int) {
-	from := map[int]procfs.FD{}
-	for _, f := range inherited {
-		from[f.Num] = f
-	}
-	uncounted := func(f procfs.FD, own map[int]string) string {
-		if f.IsStandard() {
-			return "standard stream"
+func Compare(
+	before, after, inherited []procfs.FD, r Runtime, visit func(Line),
+) (closed, left int) {
+	before, after, inherited = byNumber(before), byNumber(after), byNumber(inherited)
+	add := func(f procfs.FD, own map[int]string, byChild bool) (counts int) {
+		l := Line{FD: f, ByChild: byChild, Uncounted: own[f.Num]}
+		switch {
+		case f.IsStandard():
+			l.Uncounted = "standard stream"
+		case contains(inherited, f):
+			l.Uncounted = Inherited
 		}
-		return own[f.Num]
+		if visit != nil {
+			visit(l)
+		}
+		if l.Uncounted == "" {
+			return 1
+		}
+		return 0
 	}
-	leaked := map[int]procfs.FD{}
-	for _, f := range after {
-		leaked[f.Num] = f
-	}
-	own := notCounted(before, from, r)
+	own := ownedByRuntime(before, inherited, r)
 	for _, f := range before {
-		if g, ok := leaked[f.Num]; ok && f.Same(g) {
-			continue // it leaked
+		if !contains(after, f) {
+			closed += add(f, own, true)
 		}
-		line := Line{FD: f, ByChild: true, Uncounted: uncounted(f, own)}
-		if line.Uncounted == "" {
-			closed++
-		}
-		lines = append(lines, line)
 	}
-	own = notCounted(after, from, r)
+	own = ownedByRuntime(after, inherited, r)
 	for _, f := range after {
-		line := Line{FD: f, Uncounted: uncounted(f, own)}
-		if line.Uncounted == "" {
-			left++
-		}
-		lines = append(lines, line)
+		left += add(f, own, false)
 	}
-	return lines, closed, left
+	return closed, left
 }

@@ -28,7 +28,7 @@ func ExampleCompare() {
 	log := procfs.FD{Num: 3, Kind: "file", Target: "/var/log/app"}
 	client := procfs.FD{Num: 4, Kind: "socket", Target: "tcp 10.0.0.1:80 -> 10.0.0.2:4711"}
 	before, after := []procfs.FD{log, client}, []procfs.FD{log}
-	_, closed, leaked := fdledger.Compare(before, after, nil, fdledger.Unknown)
+	closed, leaked := fdledger.Compare(before, after, nil, fdledger.Unknown, nil)
 	fmt.Println(closed, "closed,", leaked, "leaked")
 	// Output: 1 closed, 1 leaked
 }

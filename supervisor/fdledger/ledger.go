@@ -137,7 +137,7 @@ func (l *Ledger) Check() ([]string, error) {
 	defer l.mu.Unlock()
 	diff := slices.Clone(l.faults)
 	seen := map[int]bool{}
-	own := ownedByRuntime(fds, Go)
+	own := ownedByRuntime(fds, nil, Go)
 	for _, f := range fds {
 		seen[f.Num] = true
 		before, old := l.baseline[f.Num]

@@ -91,6 +91,12 @@ func fd(num int, kind, target string) procfs.FD {
 	return procfs.FD{Num: num, Kind: kind, Target: target}
 }
 
+// compared returns the lines and the results of Compare.
+func compared(before, after []procfs.FD, r Runtime) (lines []Line, closed, left int) {
+	closed, left = Compare(before, after, nil, r, func(l Line) { lines = append(lines, l) })
+	return lines, closed, left
+}
+
 func TestCompare(t *testing.T) {
 	std := []procfs.FD{
 		fd(0, "file", "/dev/null"), fd(1, "pipe", "pipe:[1]"), fd(2, "pipe", "pipe:[2]"),
@@ -121,7 +127,7 @@ func TestCompare(t *testing.T) {
 		{"closed and left", own, own[:1], Unknown, 2, 1},
 		{"opened after the stop began", nil, own[:1], Unknown, 0, 1},
 	} {
-		lines, closed, left := Compare(tt.before, tt.after, nil, tt.runtime)
+		lines, closed, left := compared(tt.before, tt.after, tt.runtime)
 		if closed != tt.closed || left != tt.left {
 			t.Errorf(
 				"%s: %d closed and %d left, want %d and %d; %+v", tt.name, closed, left, tt.closed,
@@ -171,5 +177,39 @@ func TestInternalEntries(t *testing.T) {
 	}
 	if opened, closed := b.Counts(); opened != 1 || closed != 1 {
 		t.Errorf("opened %d, closed %d, want 1 of each", opened, closed)
+	}
+}
+
+// TestCompareLarge compares tables of 20,000 descriptors. It allocates nothing for each descriptor.
+func TestCompareLarge(t *testing.T) {
+	const n = 20_000
+	before := make([]procfs.FD, 0, n)
+	for i := range n {
+		before = append(before, fd(i, "file", "/a"))
+	}
+	after, inherited := before[n/2:], before[:n/4]
+	lines := 0
+	allocs := testing.AllocsPerRun(1, func() {
+		closed, left := Compare(before, after, inherited, Go, func(Line) { lines++ })
+		if closed != n/4 || left != n/2 {
+			t.Errorf("%d closed and %d left, want %d and %d", closed, left, n/4, n/2)
+		}
+	})
+	if lines != 2*n { // AllocsPerRun runs the function twice
+		t.Errorf("%d lines, want %d", lines/2, n)
+	}
+	if allocs > 100 {
+		t.Errorf("%v allocations, want 100 at most", allocs)
+	}
+}
+
+func BenchmarkCompare20000(b *testing.B) {
+	var before []procfs.FD
+	for i := range 20_000 {
+		before = append(before, fd(i, "file", "/a"))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		Compare(before, before, nil, Go, func(Line) {})
 	}
 }

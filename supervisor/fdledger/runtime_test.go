@@ -100,7 +100,7 @@ func TestIdleInterpreters(t *testing.T) {
 			}
 			// Other threads can still start, with a file open for a moment.
 			for tries := 0; ; tries++ {
-				lines, _, left := Compare(nil, tableOf(t, pid), nil, tt.runtime)
+				lines, _, left := compared(nil, tableOf(t, pid), tt.runtime)
 				if left == 0 {
 					break
 				}
@@ -310,7 +310,7 @@ var programs = []struct {
 // its runtime has too.
 func TestProgramDescriptors(t *testing.T) {
 	for _, tt := range programs {
-		if lines, _, left := Compare(nil, tt.fds, nil, tt.runtime); left != tt.left {
+		if lines, _, left := compared(nil, tt.fds, tt.runtime); left != tt.left {
 			t.Errorf("%s: %d left, want %d: %+v", tt.runtime, left, tt.left, lines)
 		}
 	}

@@ -185,6 +185,7 @@ func (o *Orchestrator) reportReaped(inst *instance, x process.Exited) {
 		System: time.Duration(x.Rusage.Stime.Nano()),
 		MaxRSS: x.Rusage.Maxrss,
 		Closed: fds.closed, Left: fds.left, Findings: fds.findings, Proof: x.FDs.Proof,
+		FDsOmitted: fds.omitted,
 	}
 	if stopped {
 		e.Stop = max(x.At.Sub(inst.stop.beganAt), 0) // the exit can be handled after the first step
@@ -239,13 +240,22 @@ func (o *Orchestrator) onDescendantEnded(x process.DescendantEnded) {
 	closed := event.FDClosed{Owner: owner, Pid: x.Pid, Process: x.Command}
 	fds := o.reportFDs(o.policyOf(o.named(x.Child)), closed, x.FDs)
 	e.Closed, e.Left, e.Findings = fds.closed, fds.left, fds.findings
+	e.FDsOmitted = fds.omitted
 	o.opt.Sink.Emit(e)
 }
 
 // fdCounts counts the descriptors of a process that ended.
-type fdCounts struct{ closed, left, findings int }
+type fdCounts struct {
+	closed, left, findings int
+	omitted                int // those without an event
+}
 
-// reportFDs reports each descriptor of a process that ended, and counts those that it left open. e
+// maxFDEvents is the number of descriptors of a process that have an event of their own; findings
+// are counted apart. An event takes 320 bytes until all sinks have it, which are 32 MB for 100,000
+// descriptors. The counts in the event on the end of the process have all.
+const maxFDEvents = 4096
+
+// reportFDs reports the descriptors of a process that ended, and counts those that it left open. e
 // has the fields that all the events have in common.
 func (o *Orchestrator) reportFDs(
 	p findings.Policy, e event.FDClosed, fds process.FDResult,
@@ -255,10 +265,9 @@ func (o *Orchestrator) reportFDs(
 		return fdCounts{}
 	}
 	var n fdCounts
-	var lines []fdledger.Line
-	lines, n.closed, n.left = fdledger.Compare(fds.Before, fds.After, fds.Inherited, fds.Runtime)
+	var emitted, emittedFindings int
 	e.Proof = fds.Proof
-	for _, l := range lines {
+	report := func(l fdledger.Line) {
 		e := e
 		e.FD, e.Kind, e.Target, e.NotCounted = l.Num, l.Kind, l.Target, l.Uncounted
 		e.Detail = event.FDDetail(l.Detail)
@@ -267,11 +276,19 @@ func (o *Orchestrator) reportFDs(
 			e.By, e.HeldBy = event.ByChild, ""
 		}
 		judgeLeak(&e, l, fds, p)
+		count := &emitted
 		if e.Finding != "" {
 			n.findings++
+			count = &emittedFindings
+		}
+		if *count++; *count > maxFDEvents {
+			n.omitted++
+			return
 		}
 		o.opt.Sink.Emit(e)
 	}
+	n.closed, n.left = fdledger.Compare(
+		fds.Before, fds.After, fds.Inherited, fds.Runtime, report)
 	o.totals.left += n.left
 	o.totals.findings += n.findings
 	return n

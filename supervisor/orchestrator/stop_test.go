@@ -17,6 +17,7 @@ import (
 
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
+	"tp0/supervisor/findings"
 	"tp0/supervisor/output"
 	"tp0/supervisor/process"
 	"tp0/supervisor/procfs"
@@ -360,5 +361,41 @@ func TestCutConnections(t *testing.T) {
 	}
 	if n := cutConnections(fds); n != 1 {
 		t.Errorf("%d connections were cut, want 1", n)
+	}
+}
+
+// countingSink counts the events about descriptors.
+type countingSink struct{ all, findings int }
+
+func (s *countingSink) Emit(e event.Event) {
+	f := e.(event.FDClosed)
+	if s.all++; f.Finding != "" {
+		s.findings++
+	}
+}
+
+// TestManyFDEvents checks that the events about the descriptors of a process are bounded, that each
+// finding has one before, and that the counts have all descriptors.
+func TestManyFDEvents(t *testing.T) {
+	const n = 3 * maxFDEvents
+	fds := process.FDResult{Proof: event.ProofExact}
+	for i := range n {
+		f := procfs.FD{Num: i + 3, Kind: "file", Target: "/f"}
+		if i >= n-10 {
+			f.Target = "/finding"
+		}
+		fds.After = append(fds.After, f)
+	}
+	var sink countingSink
+	o := &Orchestrator{opt: Options{Sink: &sink}}
+	allowed, err := findings.ParsePattern("file:/f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := findings.Policy{Level: findings.All, Allow: []findings.Pattern{allowed}}
+	got := o.reportFDs(policy, event.FDClosed{Owner: "a", Pid: 7}, fds)
+	want := fdCounts{left: n, findings: 10, omitted: n - 10 - maxFDEvents}
+	if got != want || sink.all != maxFDEvents+10 || sink.findings != 10 {
+		t.Errorf("got %+v and %+v, want %+v", got, sink, want)
 	}
 }

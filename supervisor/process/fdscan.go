@@ -165,15 +165,12 @@ func inheritedFrom(parent, m scannedProcess, limit *scanLimit) (same []procfs.FD
 	if errors.As(parent.err, &tooManyFDsError{}) {
 		return nil, fmt.Errorf("what it inherited is unknown: its parent: %w", parent.err)
 	}
-	numbers := map[int]procfs.FD{}
-	for _, f := range parent.fds {
-		numbers[f.Num] = f
-	}
 	for i, f := range m.fds {
 		if i%minScannedFDs == 0 && limit.exceeded(i) {
 			return nil, procfs.ErrScanAborted
 		}
-		if g, ok := numbers[f.Num]; ok && f.Same(g) && !f.IsStandard() {
+		at, ok := procfs.SearchFD(parent.fds, f.Num)
+		if ok && f.Same(parent.fds[at]) && !f.IsStandard() {
 			shared, err := procfs.SameFile(parent.stat.Pid, m.stat.Pid, f)
 			if err == nil && shared || err != nil && !f.Anonymous() {
 				same = append(same, f)

@@ -204,7 +204,9 @@ func TestExactProof(t *testing.T) {
 
 func checkFDs(t *testing.T, fds FDResult, truth []string) {
 	t.Helper()
-	lines, closed, left := fdledger.Compare(fds.Before, fds.After, nil, fds.Runtime)
+	var lines []fdledger.Line
+	closed, left := fdledger.Compare(fds.Before, fds.After, nil, fds.Runtime,
+		func(l fdledger.Line) { lines = append(lines, l) })
 	var got []string
 	for _, l := range lines {
 		if l.Uncounted != "" {

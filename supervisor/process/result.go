@@ -49,7 +49,7 @@ func mayLeak(main bool, r proof.Result) bool {
 	if !main && slices.ContainsFunc(r.After, isSocket) {
 		return true
 	}
-	_, _, left := fdledger.Compare(r.Before, r.After, r.Inherited, r.Runtime)
+	_, left := fdledger.Compare(r.Before, r.After, r.Inherited, r.Runtime, nil)
 	return left > 0
 }
 

@@ -93,7 +93,7 @@ func TestSocketsAreInherited(t *testing.T) {
 			}
 			b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
 			fds := b.exited(id).FDs
-			_, _, left := fdledger.Compare(fds.Before, fds.After, fds.Inherited, fds.Runtime)
+			_, left := fdledger.Compare(fds.Before, fds.After, fds.Inherited, fds.Runtime, nil)
 			if fds.Proof != event.ProofExact || left != 0 {
 				t.Errorf("proof %s (%s), %d left: %v", fds.Proof, fds.Reason, left, fds.After)
 			}

@@ -5,6 +5,9 @@
 package procfs
 
 import (
+	"cmp"
+	"hash/maphash"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,6 +43,12 @@ type FDDetail struct {
 // Same reports whether two scans of one process saw the same open file at the same number.
 func (f FD) Same(g FD) bool { return f.Num == g.Num && f.id == g.id }
 
+// SearchFD returns the index of the descriptor with a number in the result of an fd scan.
+func SearchFD(fds []FD, num int) (int, bool) {
+	return slices.BinarySearchFunc(fds, num,
+		func(f FD, num int) int { return cmp.Compare(f.Num, num) })
+}
+
 // IsStandard reports whether f is one of the three standard streams.
 func (f FD) IsStandard() bool { return f.Num <= 2 }
 
@@ -63,6 +72,34 @@ func (f FD) Anonymous() bool { return strings.HasPrefix(f.link, "anon_inode:") }
 
 // deletedSuffix is what d_path() appends to the name of an unlinked file.
 const deletedSuffix = " (deleted)"
+
+// maxDeviceInfo is the number from which on the fdinfo of a device is not read. A process with so
+// many descriptors has thousands of the same device, and fdinfo takes two thirds of the time of a
+// scan. The mode of these descriptors stays unknown. The limit is on the number of the descriptor,
+// so that two scans see the same descriptor alike.
+const maxDeviceInfo = 1024
+
+// maxLink is the number of bytes that are kept of the path of a descriptor with a high number. A
+// path has up to 4 KiB, and 20,000 descriptors with such paths would take 80 MB for each scan.
+const maxLink = 255
+
+// linkSeed makes hashes of paths that no process can predict.
+var linkSeed = maphash.MakeSeed()
+
+// shorten cuts a long path, unless the number of the descriptor is low. A search for other holders
+// of the file does not find it then. The limit is on the number, so that two scans see the same
+// descriptor alike.
+func (f *FD) shorten() {
+	if f.Num < maxDeviceInfo || len(f.link) <= maxLink {
+		return
+	}
+	f.id = strconv.FormatUint(maphash.String(linkSeed, f.link), 16)
+	cut := strings.ToValidUTF8(f.link[:maxLink], "") + "…"
+	if strings.HasSuffix(f.link, deletedSuffix) {
+		cut += deletedSuffix
+	}
+	f.link, f.Target = cut, cut
+}
 
 // isDevice reports whether f is most likely a device: a file in /dev itself. Files in /dev that can
 // be locked or deleted are in subdirectories of it.

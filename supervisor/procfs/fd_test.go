@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -152,5 +153,61 @@ func TestResolve(t *testing.T) {
 	defer x.Close()
 	if got, want := target(x.(*net.UnixListener)), "unix "+path+" listen"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestLongPaths checks that a scan keeps a part of the long paths of high descriptors only, and
+// that two files whose paths differ after this part are not the same.
+func TestLongPaths(t *testing.T) {
+	path := "/" + strings.Repeat("d", 4000)
+	f, g, low := newFD(5000, path+"1"), newFD(5000, path+"2"), newFD(5, path+"1")
+	deleted := newFD(5000, path+deletedSuffix)
+	for _, f := range []*FD{&f, &g, &low, &deleted} {
+		f.shorten()
+	}
+	switch {
+	case len(f.Target) > maxLink+10 || len(f.link) > maxLink+10 ||
+		!strings.HasSuffix(f.Target, "…"):
+		t.Errorf("got a path of %d bytes, want %d and an ellipsis", len(f.Target), maxLink)
+	case f.Same(g):
+		t.Error("two files are the same")
+	case low.Target != path+"1":
+		t.Errorf("the path of descriptor 5 has %d bytes, want all", len(low.Target))
+	case !strings.HasSuffix(deleted.link, "…"+deletedSuffix):
+		t.Errorf("got %q, want a deleted file", deleted.link)
+	}
+	again := newFD(5000, path+"1")
+	if again.shorten(); !f.Same(again) {
+		t.Error("two scans of a file differ")
+	}
+}
+
+// TestManyFDs scans a table that does not fit into the first list.
+func TestManyFDs(t *testing.T) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < 4000 {
+		t.Skipf("the limit of descriptors is %d, %v", limit.Cur, err)
+	}
+	null, err := os.Open("/dev/null")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	for range 3000 {
+		fd, err := unix.FcntlInt(null.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+	}
+	fds, err := ReadFDs(os.Getpid(), os.Getpid())
+	if err != nil || len(fds) < 3000 || cap(fds) > len(fds)+100 {
+		t.Errorf("got %d descriptors, room for %d, %v, want 3000 or more and little room", len(fds),
+			cap(fds), err)
+	}
+	for i, f := range fds {
+		if at, ok := SearchFD(fds, f.Num); !ok || at != i {
+			t.Fatalf("descriptor %d is found at %d, want %d", f.Num, at, i)
+		}
 	}
 }

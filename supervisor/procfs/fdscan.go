@@ -22,12 +22,6 @@ var ErrScanAborted = errors.New("the fd scan took too long and was aborted")
 // checkInterval is the number of descriptors between two calls of over, about half a millisecond.
 const checkInterval = 64
 
-// maxDeviceInfo is the number from which on the fdinfo of a device is not read. A process with so
-// many descriptors has thousands of the same device, and fdinfo takes two thirds of the time of a
-// scan. The mode of these descriptors stays unknown. The limit is on the number of the descriptor,
-// so that two scans see the same descriptor alike.
-const maxDeviceInfo = 1024
-
 // ReadFDs returns the open descriptors of a thread, sorted by number. The threads of a process
 // share one table unless a thread unshared it (unshare(2), CLONE_FILES). The table of a zombie is
 // empty, or cannot be read.
@@ -105,8 +99,12 @@ func readFDs(dir string, over func(read int) bool) ([]FD, error) {
 	fds := make([]FD, 0, 16) // suffices for most processes
 	err := walkFDs(dir, over, func(d *fdDir, num int, name, link string) {
 		f := newFD(num, link)
+		f.shorten()
 		if f.needsInfo() {
 			d.addInfo(&f, name)
+		}
+		if len(fds) == cap(fds) && len(fds) >= maxDeviceInfo {
+			fds = slices.Grow(fds, d.unread(len(fds))) // instead of several larger copies
 		}
 		fds = append(fds, f)
 	})
@@ -115,6 +113,17 @@ func readFDs(dir string, over func(read int) bool) ([]FD, error) {
 	}
 	slices.SortFunc(fds, func(a, b FD) int { return cmp.Compare(a.Num, b.Num) })
 	return fds, err
+}
+
+// unread returns how many descriptors a scan probably still finds, at least 1. The size of an fd
+// directory is the number of descriptors (proc_pid_fd(5), Linux 6.2).
+func (t *fdDir) unread(read int) int {
+	const most = 1 << 20 // entries, the default of fs.nr_open
+	var s unix.Stat_t
+	if unix.Fstat(t.dir, &s) != nil {
+		return 1
+	}
+	return int(min(max(s.Size-int64(read), 1), most))
 }
 
 // needsInfo reports whether the fdinfo of f has something that the supervisor uses.

@@ -102,7 +102,8 @@ func checkOrder(t *testing.T, c *config.Config) {
 	start, stop := layerOf(t, c, plan.StartLayers(c)), layerOf(t, c, plan.StopLayers(c))
 	for _, child := range c.Children {
 		for _, d := range child.DependsOn {
-			i := slices.IndexFunc(c.Children, func(c *config.Child) bool { return c.Name == d.Child })
+			named := func(c *config.Child) bool { return c.Name == d.Child }
+			i := slices.IndexFunc(c.Children, named)
 			if i < 0 {
 				continue // --only excludes it
 			}
@@ -181,7 +182,8 @@ func FuzzReload(f *testing.F) {
 	f.Add(child(""), child(" count = 3\n"))
 	f.Add(child(" env = { PORT = \"8080\" }\n"), child(" env = { PORT = \"8081\" }\n"))
 	f.Add(child(" listen \"l\" {\n tcp = \":8080\"\n}\n"), strings.ReplaceAll(
-		child(" args = [\"-p\", \"8080\"]\n ready {\n tcp = \"127.0.0.1:8080\"\n}\n"), "\"a\"", "\"b\""))
+		child(" args = [\"-p\", \"8080\"]\n ready {\n tcp = \"127.0.0.1:8080\"\n}\n"),
+		"\"a\"", "\"b\""))
 	f.Add(example, strings.ReplaceAll(example, "server", "client"))
 	addExamples(f, func(src string) { f.Add(src, example) })
 	f.Fuzz(func(t *testing.T, old, new string) {

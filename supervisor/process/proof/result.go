@@ -120,26 +120,19 @@ func (s State) wasTraced() bool {
 // resolved returns fds in which an unresolved socket has the description that it had when the stop
 // started. The kernel does not list every socket at the exit, such as a connection that was reset.
 func resolved(fds, before []procfs.FD) []procfs.FD {
-	var byNumber map[int]procfs.FD
 	copied := false
 	for i, f := range fds {
 		if f.Kind != "socket" || f.Resolved() {
 			continue
 		}
-		if byNumber == nil {
-			byNumber = make(map[int]procfs.FD, len(before))
-			for _, b := range before {
-				byNumber[b.Num] = b
-			}
-		}
-		b, ok := byNumber[f.Num]
-		if !ok || !b.Same(f) {
+		at, ok := procfs.SearchFD(before, f.Num)
+		if !ok || !before[at].Same(f) {
 			continue
 		}
 		if !copied {
 			fds, copied = slices.Clone(fds), true
 		}
-		fds[i].Target = b.Target
+		fds[i].Target = before[at].Target
 	}
 	return fds
 }
