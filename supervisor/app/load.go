@@ -22,6 +22,7 @@ import (
 type loadResult struct {
 	cfg     *config.Config
 	sources *watch.Sources // the files that were read; nil: --watch is not set
+	doubts  []error        // files that other users can change
 	err     error
 }
 
@@ -36,7 +37,11 @@ func (a *app) load(o verb.RunOptions) (l loadResult) {
 	}
 	opt := hclconfig.Options{
 		Files: a.files, Environ: os.Environ(), Only: o.Only, NoFile: limit.Cur,
-		Vars: o.Vars, VarFiles: o.VarFiles, Streams: &a.streams,
+		Vars: o.Vars, VarFiles: o.VarFiles, Streams: &a.streams, RefuseDoubts: o.StrictConfig,
+		OnDoubt: func(path string, reasons []string) {
+			l.doubts = append(l.doubts, fmt.Errorf("%s can be changed by other users: %s", path,
+				strings.Join(reasons, "; ")))
+		},
 	}
 	if o.Watch {
 		l.sources = watch.NewSources(a.files)
@@ -48,6 +53,13 @@ func (a *app) load(o verb.RunOptions) (l loadResult) {
 		l.cfg.Log.Format = cmp.Or(o.LogFormat, l.cfg.Log.Format)
 	}
 	return l
+}
+
+// warnOfDoubts logs which files of a configuration other users can change.
+func (a *app) warnOfDoubts(doubts []error) {
+	for _, err := range doubts {
+		a.Emit(event.Warning{What: "configuration not protected", Reason: err.Error()})
+	}
 }
 
 // setFindings applies --findings and --allow to the policy of the file.
@@ -64,6 +76,7 @@ func (a *app) reload(o verb.RunOptions) (*config.Config, error) {
 		return nil, err
 	}
 	l := a.load(o)
+	a.warnOfDoubts(l.doubts)
 	if l.sources != nil && a.watcher != nil {
 		a.watcher.SetSources(l.sources, l.err != nil)
 	}

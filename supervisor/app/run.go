@@ -103,6 +103,9 @@ func (a *app) prepare(
 			warn(managerErr)
 		}
 	}
+	if err == nil {
+		a.warnOfDoubts(first.doubts)
+	}
 	if err == nil && o.Watch {
 		a.watch()
 	}

@@ -15,6 +15,7 @@ import (
 type Config struct {
 	File     string // of --config; empty: not given
 	Default  bool   // Locate returned the default one
+	Strict   bool   // refuse files that other users can change
 	vars     []string
 	varFiles []string
 }
@@ -79,7 +80,7 @@ func absolute(paths []string) ([]string, error) {
 func (c *Config) Read(path string) (cfg *config.Config, warned *hclconfig.Faults, err error) {
 	warned = &hclconfig.Faults{}
 	cfg, err = hclconfig.Load(path, hclconfig.Options{
-		Environ: os.Environ(), Vars: c.vars, VarFiles: c.varFiles,
+		Environ: os.Environ(), Vars: c.vars, VarFiles: c.varFiles, RefuseDoubts: c.Strict,
 		OnWarnings: func(w *hclconfig.Faults) { warned = w },
 	})
 	if c.Default {

@@ -18,6 +18,8 @@ type RunOptions struct {
 	Watch         bool     // reload when a file of the configuration changes
 	PidFile       string   // empty: none
 	Strict        bool     // as shutdown { strict = true }
+	// StrictConfig refuses a configuration that other users can change.
+	StrictConfig bool
 	// AllowSecond starts although another supervisor runs children of the same file.
 	AllowSecond bool
 	// Findings replaces shutdown { findings } unless its level is empty, and its patterns are

@@ -62,6 +62,7 @@ func (o *RunOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(
 		&o.Strict, "strict", false, "exit with code 3 if the stop has a finding",
 	)
+	addStrictConfig(f, &o.StrictConfig)
 	addFindings(f, &o.Findings, "as the configuration says")
 	f.StringVar(
 		&o.Report, "report", "",
@@ -74,5 +75,13 @@ func (o *RunOptions) addFlags(f *pflag.FlagSet) {
 	addChoice(
 		f, &o.LogFormat, "log-format", []string{"text", "json"},
 		"log in this `format` (default as the configuration says)",
+	)
+}
+
+// addStrictConfig adds --strict-config.
+func addStrictConfig(f *pflag.FlagSet, strict *bool) {
+	f.BoolVar(
+		strict, "strict-config", false,
+		"refuse a configuration that users other than root and yours can change",
 	)
 }

@@ -53,6 +53,7 @@ Exit codes: 0 the configuration is valid, 2 it is not.`)
 	}
 	c.AddFile(v.Flags)
 	c.AddVars(v.Flags)
+	addStrictConfig(v.Flags, &c.Strict)
 	v.Flags.BoolVar(
 		&asJSON, "json", false, "print the result and the diagnostics as one JSON document",
 	)

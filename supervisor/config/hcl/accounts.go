@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/config"
 	"tp0/supervisor/procfs"
 )
 
@@ -144,4 +145,18 @@ func (id *identity) allow() error {
 	}
 	return invalid("The supervisor runs as user %d and has no privilege to change the user. It "+
 		"needs CAP_SETUID, CAP_SETGID and CAP_KILL, or root.", s.UID)
+}
+
+// mayGive returns an error if the supervisor has no privilege to give a file to an owner.
+func mayGive(o *config.SocketOwner) error {
+	s, err := procfs.ReadStatus(os.Getpid())
+	if err != nil || s.Effective&(1<<unix.CAP_CHOWN) != 0 {
+		return nil // the start reports the fault
+	}
+	groups, err := unix.Getgroups()
+	if o.UID == s.UID && (o.GID == s.GID || err == nil && slices.Contains(groups, int(o.GID))) {
+		return nil
+	}
+	return invalid("The supervisor runs as user %d and has no privilege to give a socket to user "+
+		"%d and group %d. It needs CAP_CHOWN, or root.", s.UID, o.UID, o.GID)
 }

@@ -274,6 +274,13 @@ var faultsOfSockets = []faultCase{
 		`5:8 Conflicting arguments: Only one of `+"`tcp` and `unix`"+``),
 	inBlock("TCP socket with a mode", `listen "x"`, `tcp = ":1"`+"\n"+`mode = "0600"`,
 		`5:8 Mode of a TCP socket`),
+	inBlock("TCP socket with an owner", `listen "x"`, `tcp = ":1"`+"\n"+`group = "root"`,
+		`5:9 Owner of a TCP socket`),
+	inBlock("socket of an unknown user", `listen "x"`, `unix = "/x"`+"\n"+`user = "rot"`,
+		`5:8 Invalid value for listen.user: /etc/passwd has no user "rot". Did you mean "root"?`),
+	inBlock("socket of an unknown group", `listen "x"`, `unix = "/x"`+"\n"+`group = "rooot"`,
+		`5:9 Invalid value for listen.group: /etc/group has no group "rooot". Did you mean `+
+			`"root"?`),
 	inBlock("invalid socket name", `listen "X:y"`, `tcp = ":1"`,
 		`3:8 Invalid name: The name of a socket must have only lowercase`),
 	inChild("two sockets with one name",

@@ -76,13 +76,8 @@ func (d *decoder) identify(user, group string) (id identity, attribute string, e
 	if user == "" && group == "" {
 		return id, "", nil
 	}
-	if d.users == nil {
-		if d.users, err = d.opt.readAccounts(passwdFile, 6); err != nil {
-			return id, "user", err
-		}
-		if d.groups, err = d.opt.readAccounts(groupFile, 4); err != nil {
-			return id, "group", err
-		}
+	if attribute, err = d.loadAccounts(); err != nil {
+		return id, attribute, err
 	}
 	attribute = "group"
 	if user != "" {
@@ -98,6 +93,49 @@ func (d *decoder) identify(user, group string) (id identity, attribute string, e
 	}
 	id.groups = d.groups.of(id.login["USER"], *id.gid)
 	return id, attribute, id.allow()
+}
+
+// loadAccounts reads the names of users and groups once. With an error it returns the name of the
+// attribute that needs them.
+func (d *decoder) loadAccounts() (attribute string, err error) {
+	if d.users != nil {
+		return "", nil
+	}
+	if d.users, err = d.opt.readAccounts(passwdFile, 6); err != nil {
+		return "user", err
+	}
+	if d.groups, err = d.opt.readAccounts(groupFile, 4); err != nil {
+		return "group", err
+	}
+	return "", nil
+}
+
+// resolveOwner resolves the user and the group of a unix socket. Each can be empty. With an error
+// it returns the name of the attribute that has the fault.
+func (d *decoder) resolveOwner(o *config.SocketOwner) (attribute string, err error) {
+	if o.User == "" && o.Group == "" {
+		return "", nil
+	}
+	if attribute, err = d.loadAccounts(); err != nil {
+		return attribute, err
+	}
+	attribute, o.UID = "group", uint32(os.Geteuid())
+	if o.User != "" {
+		attribute = "user"
+		id, err := d.users.user(o.User)
+		if err != nil {
+			return attribute, err
+		}
+		o.UID, o.GID = *id.uid, *id.gid
+	}
+	if o.Group != "" {
+		gid, err := d.groups.group(o.Group)
+		if err != nil {
+			return "group", err
+		}
+		o.GID = *gid
+	}
+	return attribute, mayGive(o)
 }
 
 // findCommands resolves the command of the child and those of its probes.

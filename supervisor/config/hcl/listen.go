@@ -1,6 +1,7 @@
 package hclconfig
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -40,6 +41,12 @@ func (d *decoder) decodeListen(c *childBlock) hcl.Diagnostics {
 			more = append(more, faults...)
 		}
 		more = append(more, b.check(given)...)
+		if !c.excluded && !more.HasErrors() {
+			if name, err := d.resolveOwner(&b.Owner); err != nil {
+				place := cmp.Or(given[name], given["user"], given["group"])
+				more = more.Append(fault(place, "Invalid value for listen."+name, "%v", err))
+			}
+		}
 		diags = append(diags, more...)
 		if b.Unix != "" && !more.HasErrors() {
 			if b.Unix = absolute(d.wd, b.Unix); len(b.Unix) > maxUnixPath {
@@ -65,6 +72,14 @@ func (b *listenBlock) check(given map[string]*hcl.Range) hcl.Diagnostics {
 	case tcp != nil && mode != nil:
 		return hcl.Diagnostics{fault(mode, "Mode of a TCP socket",
 			"Only a unix socket has a mode. Remove `mode`.")}
+	case tcp == nil:
+		return nil
+	}
+	for _, name := range []string{"user", "group"} {
+		if place := given[name]; place != nil {
+			return hcl.Diagnostics{fault(place, "Owner of a TCP socket",
+				"Only a unix socket has an owner. Remove `%s`.", name)}
+		}
 	}
 	return nil
 }

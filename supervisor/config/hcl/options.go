@@ -2,6 +2,10 @@ package hclconfig
 
 import (
 	"fmt"
+	"os"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
 
 	"tp0/supervisor/files"
 )
@@ -31,6 +35,15 @@ type Options struct {
 	OnRead func(path string)
 	OnList func(dir string, matches func(name string) bool)
 
+	// OnDoubt is called, for root only, with each file of the configuration that other users can
+	// change, and the reasons. Can be nil.
+	OnDoubt func(path string, reasons []string)
+	// RefuseDoubts makes the read of such a file fail, also without root.
+	RefuseDoubts bool
+
+	checked map[string]error // by path: why the file is refused
+	doubts  *[]doubt
+
 	// OnWarnings is called with the warnings of a valid configuration if it has any. Can be nil.
 	OnWarnings func(*Faults)
 }
@@ -57,7 +70,60 @@ func (o *Options) readAtMost(path string, most int) ([]byte, error) {
 	if len(src) > most {
 		return nil, fmt.Errorf("%s is larger than %s", path, sizeText(most))
 	}
-	return src, nil
+	if _, once := Stream(path); once {
+		return src, nil
+	}
+	return src, o.check(path)
+}
+
+// A doubt is a file of the configuration that other users can change.
+type doubt struct {
+	path    string
+	reasons []string
+}
+
+func (o *Options) prepare() {
+	if o.checked == nil {
+		o.checked, o.doubts = map[string]error{}, &[]doubt{}
+	}
+}
+
+// check looks for doubts about a file once.
+func (o *Options) check(path string) error {
+	if !o.RefuseDoubts && os.Geteuid() != 0 || o.checked == nil {
+		return nil
+	}
+	err, done := o.checked[path]
+	if done {
+		return err
+	}
+	reasons, err := files.Doubts(path)
+	switch {
+	case !o.RefuseDoubts:
+		if err = nil; len(reasons) > 0 {
+			*o.doubts = append(*o.doubts, doubt{path, reasons})
+			if o.OnDoubt != nil {
+				o.OnDoubt(path, reasons)
+			}
+		}
+	case err == nil && len(reasons) > 0:
+		err = fmt.Errorf("%s can be changed by other users (--strict-config): %s", path,
+			strings.Join(reasons, "; "))
+	}
+	o.checked[path] = err
+	return err
+}
+
+// doubtWarnings returns a warning for each file that other users can change.
+func (o *Options) doubtWarnings() (diags hcl.Diagnostics) {
+	for _, d := range *o.doubts {
+		diags = diags.Append(&hcl.Diagnostic{
+			Severity: hcl.DiagWarning, Summary: "Other users can change the configuration",
+			Detail: fmt.Sprintf("The supervisor runs commands of %s as root, but %s.",
+				quote(d.path), strings.Join(d.reasons, "; ")),
+		})
+	}
+	return diags
 }
 
 func (o *Options) reader() *files.Reader {

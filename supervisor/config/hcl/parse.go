@@ -17,6 +17,7 @@ import (
 // 4 MiB or is not a regular file, the error has another type. Load does not block, also not on a
 // FIFO, with one exception: it reads a [Stream] to its end.
 func Load(path string, opt Options) (*config.Config, error) {
+	opt.prepare()
 	opt.reportRead(path)
 	src, err := opt.read(path)
 	if err != nil {
@@ -52,6 +53,7 @@ func parse(src []byte, filename string, opt Options) (*config.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot parse %s: %w", filename, err)
 	}
+	opt.prepare()
 	d := newDecoder(opt, wd)
 	diags := d.open(filename, src, nil)
 	more, err := d.openVarFiles()
@@ -71,6 +73,7 @@ func parse(src []byte, filename string, opt Options) (*config.Config, error) {
 		})
 		return nil, newFaults(d.sources, diags)
 	}
+	diags = append(diags, opt.doubtWarnings()...)
 	if len(diags) > 0 && opt.OnWarnings != nil {
 		opt.OnWarnings(newFaults(d.sources, diags))
 	}
