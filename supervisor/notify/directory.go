@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/fdledger"
+	"tp0/supervisor/files"
 	"tp0/supervisor/limits"
 )
 
@@ -113,10 +114,16 @@ func (d *directory) makeParent(place string) (err error) {
 
 // mkdir creates a directory that every user may read, unless the path exists.
 func mkdir(path string) (created bool, err error) {
-	if err = os.Mkdir(path, 0o755); err == nil {
-		return true, os.Chmod(path, 0o755) // the umask applies to mkdir(2)
+	dir, name, err := files.OpenEntry(path)
+	if err != nil {
+		return false, err
 	}
-	if _, e := os.Lstat(path); e == nil { // a read-only file system says EROFS for it
+	defer dir.Close()
+	made, err := dir.Mkdir(name, 0o755)
+	if err == nil {
+		return true, made.Close()
+	}
+	if _, e := dir.Stat(name); e == nil { // a read-only file system says EROFS for it
 		return false, nil
 	}
 	return false, err

@@ -93,8 +93,8 @@ func (o *Options) check(path string) error {
 	if !o.RefuseDoubts && os.Geteuid() != 0 || o.checked == nil {
 		return nil
 	}
-	err, done := o.checked[path]
-	if done {
+	err, known := o.checked[path]
+	if known {
 		return err
 	}
 	reasons, err := files.Doubts(path)
