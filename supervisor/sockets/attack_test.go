@@ -1,6 +1,7 @@
 package sockets
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,6 +80,39 @@ func TestOpenRace(t *testing.T) {
 	t.Logf("opened %d times, failed %d times", opened, failed)
 	if opened == 0 || failed == 0 {
 		t.Errorf("opened %d times, failed %d times, want both", opened, failed)
+	}
+}
+
+// TestAdopt puts other files in the place of a socket that was just created. Their mode stays.
+func TestAdopt(t *testing.T) {
+	root, foreign := attackedDir(t)
+	bind := func(path string, mode os.FileMode) {
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+		must(t, err)
+		t.Cleanup(func() { l.Close() })
+		must(t, os.Chmod(path, mode))
+	}
+	at := func(name string) string { return filepath.Join(foreign, name) }
+	private, empty := filepath.Join(root, "private"), filepath.Join(root, "empty")
+	bind(private, 0o600)
+	bind(empty, 0)
+	bind(at("other"), 0o600)
+	bind(at("foreign"), 0)
+	attacker.Own(t, at("foreign"))
+	must(t, os.Link(private, at("hard"))) // as with fs.protected_hardlinks=0
+	must(t, os.Link(empty, at("hard without mode")))
+	must(t, os.Symlink(private, at("link")))
+	dir, err := files.OpenDir(foreign)
+	must(t, err)
+	defer dir.Close()
+	for _, name := range []string{"other", "foreign", "hard", "hard without mode", "link"} {
+		before := mode(t, at(name))
+		if _, err := adopt(dir, name, file(at(name), 0o666)); err != errReplaced {
+			t.Errorf("%s: got error %v, want %v", name, err, errReplaced)
+		}
+		if after := mode(t, at(name)); after != before || mode(t, private) != 0o600 {
+			t.Errorf("%s: the mode was %04o and is %04o", name, before, after)
+		}
 	}
 }
 

@@ -46,6 +46,12 @@ func bindFile(fd int, l config.Listen) (*socketFile, error) {
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: l.Unix}); err != nil {
 		return nil, err
 	}
+	return adopt(dir, name, l)
+}
+
+// adopt sets the mode and the owner of the file that bind(2) has just created, and of no other file
+// that has its name by now.
+func adopt(dir *files.Dir, name string, l config.Listen) (*socketFile, error) {
 	at, st, err := dir.OpenPath(name)
 	if err != nil {
 		return nil, err
