@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"tp0/supervisor/output/lines"
 )
 
 // pipeReads reads data as a stream does, with reads of the sizes that steps gives in turn, and
@@ -14,7 +16,7 @@ func pipeReads(data, steps []byte) (pieces []string, ends []ending) {
 	least := len(data) / 64 // each read looks at all bytes of an open line
 	take := func() {
 		for {
-			line, rest, end, ok := cut(pending)
+			line, rest, end, ok := lines.Cut(pending)
 			if !ok {
 				pending = rest
 				return
