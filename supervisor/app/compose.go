@@ -124,7 +124,8 @@ func (a *app) openLedger() error {
 	a.relay = output.NewRelay(
 		output.Options{
 			Stdout: os.Stdout, Stderr: os.Stderr, FDs: a.ledger, Dropped: a.outputDropped,
-			Reopened: a.logReopened, Lost: &a.lostLines, Color: terminalsHaveColor(),
+			Reopened: a.logReopened,
+			NotRotated: a.logNotRotated, Lost: &a.lostLines, Color: terminalsHaveColor(),
 		},
 	)
 	if err := spawn.OpenPoller(); err != nil {
@@ -211,6 +212,11 @@ func (a *app) logReopened(r output.Reopened) {
 	a.Emit(e)
 }
 
+// logNotRotated reports that a log file could not be rotated.
+func (a *app) logNotRotated(path string, err error) {
+	a.Emit(event.Warning{What: "log file not rotated", Reason: path + ": " + err.Error()})
+}
+
 // configure applies the settings of a configuration that concern the supervisor itself.
 func (a *app) configure(cfg *config.Config) {
 	s := logSettingsOf(cfg.Log)
@@ -235,11 +241,19 @@ func outputSettingsOf(cfg *config.Config) output.Settings {
 	s := output.Settings{
 		RetainTotal: int(cfg.Log.RetainTotal),
 		Instances:   map[string]output.InstanceSettings{},
+		Rotations:   map[string]output.Rotation{},
 	}
 	for _, i := range cfg.Instances() {
 		l := i.Policy.Logs
 		s.Instances[i.Name] = output.InstanceSettings{
 			Retain: int(l.Retain), Timestamps: l.Timestamps,
+		}
+		for _, path := range i.Launch.Logs.Files() {
+			if l.Rotate.Enabled() {
+				s.Rotations[path] = output.Rotation{
+					Size: int64(l.Rotate.Size), Age: l.Rotate.Age, Keep: l.Rotate.Keep,
+				}
+			}
 		}
 	}
 	return s

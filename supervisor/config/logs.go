@@ -33,13 +33,12 @@ type LogPolicy struct {
 	Rotate     Rotate
 }
 
-// Rotate says when a log file is renamed and replaced, and what becomes of the renamed files. The
+// Rotate says when a log file is renamed and replaced, and how many renamed files are kept. The
 // zero value never does so.
 type Rotate struct {
-	Size     Bytes         // 0 for no limit
-	Age      time.Duration // of the first line; 0 for no limit
-	Keep     int           // the number of renamed files
-	Compress bool          // with gzip
+	Size Bytes         // 0 for no limit
+	Age  time.Duration // of the first line; 0 for no limit
+	Keep int           // the number of renamed files
 }
 
 // Enabled reports whether the file is ever rotated.

@@ -49,6 +49,7 @@ type logFile struct {
 	current   identity    // of the open file
 	checkedAt time.Time
 	failure   string // the reason of the last failed attempt; empty: it succeeded
+	rotator   rotator
 }
 
 // openLogFile opens the file at a path. uid is the user of the child, nil for our own.
@@ -73,6 +74,7 @@ func (f *logFile) use(fd int) {
 	_ = unix.Fstat(fd, &st) // it cannot fail: fd was just opened
 	f.descriptor, f.current = *newDescriptor(fd, -1, nil), identityOf(&st)
 	f.noWait = true
+	f.rotator.opened(fd)
 }
 
 func (f *logFile) close() {
@@ -82,11 +84,60 @@ func (f *logFile) close() {
 }
 
 func (f *logFile) write(bufs [][]byte) (n int, err error) {
-	limits.FileSlots.Run(func() { n, err = f.descriptor.write(bufs) })
+	limits.FileSlots.Run(func() {
+		bufs = f.rotateBefore(bufs)
+		n, err = f.descriptor.write(bufs)
+	})
+	f.rotator.wrote(bufs, n)
 	if n == 0 && err == nil {
 		time.Sleep(fileRetry)
 	}
 	return n, err
+}
+
+// rotateBefore rotates the file if that is due, and returns the lines that fit into it. If the
+// rotation fails, the file grows, and a later write tries again.
+func (f *logFile) rotateBefore(bufs [][]byte) [][]byte {
+	r := &f.rotator
+	if r.rules == nil || f.first.Mode&unix.S_IFMT != unix.S_IFREG {
+		return bufs
+	}
+	rules, now := r.rules(), time.Now()
+	if r.isDue(rules, int64(lineLength(bufs)), now) {
+		var st unix.Stat_t
+		if unix.Fstat(f.fd, &st) == nil && st.Size < r.size {
+			r.opened(f.fd) // another program has truncated it
+		}
+	}
+	if r.isDue(rules, int64(lineLength(bufs)), now) {
+		fd, err := rotate(f.path, f.current, &f.first, rules.Keep)
+		if err != nil {
+			f.notRotated(err, now)
+			return bufs
+		}
+		f.ledger.Opened(fd, "file", f.path)
+		f.close()
+		f.use(fd)
+		r.failure = ""
+	}
+	if rules.Size > 0 && !now.Before(r.retryAt) {
+		return wholeLines(bufs, rules.Size-r.size)
+	}
+	return bufs
+}
+
+// notRotated reports each reason once.
+func (f *logFile) notRotated(err error, now time.Time) {
+	r := &f.rotator
+	r.retryAt = now.Add(rotateRetry)
+	if errors.Is(err, errMoved) { // the check of the path opens the other file
+		r.retryAt = now.Add(checkInterval)
+		return
+	}
+	if r.failure != err.Error() {
+		r.failure = err.Error()
+		r.report(err)
+	}
 }
 
 // checkPath compares the open file with the one at the path. It does so if a check is requested, or

@@ -14,6 +14,7 @@ type Settings struct {
 	// Instances are the settings of each instance, by its name. An instance that is not there
 	// loses its lines in memory at the end of its last output.
 	Instances map[string]InstanceSettings
+	Rotations map[string]Rotation // of log files, by path
 }
 
 // InstanceSettings are the settings of the output of an instance.
@@ -52,4 +53,8 @@ type Options struct {
 	// place, and when that failed for a new reason. The calls come from several goroutines.
 	// Reopened must not block. It may be nil.
 	Reopened func(Reopened)
+	// NotRotated is called when a log file could not be rotated, once for each reason. The lines
+	// go to the file as before, and the rotation is tried again after a second. NotRotated must not
+	// block. It may be nil.
+	NotRotated func(path string, err error)
 }

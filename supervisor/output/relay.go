@@ -59,6 +59,7 @@ func (h *Relay) Configure(s Settings) {
 		c.timestamps.Store(s.Instances[c.spec.Instance].Timestamps)
 	}
 	h.lines.Configure(s.RetainTotal, limits)
+	h.rotations.Store(&s.Rotations)
 }
 
 // Lines returns a reader of the lines in memory, which never delays a child. A child whose format

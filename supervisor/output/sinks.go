@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,6 +37,8 @@ type sinkSet struct {
 	opt Options
 	std [2]*sink // stdout, stderr; the same sink if both are the same file
 
+	rotations atomic.Pointer[map[string]Rotation] // by path; never nil
+
 	mu     sync.Mutex
 	sinks  []*sink              // those whose writer runs
 	colors map[string]int       // number of each child with a colored prefix
@@ -51,6 +54,7 @@ type fileSink struct {
 
 func newSinkSet(opt Options) *sinkSet {
 	set := &sinkSet{opt: opt, files: make(map[string]*fileSink), colors: make(map[string]int)}
+	set.rotations.Store(&map[string]Rotation{})
 	out, log := number(opt.Stdout), number(opt.Stderr)
 	set.std[0] = set.startStandard(destStdout, out, opt.Stdout)
 	set.std[1] = set.std[0]
@@ -100,6 +104,12 @@ func (set *sinkSet) acquire(dest string, uid *uint32) (*sink, string, error) {
 	to, err := openLogFile(dest, uid, set.opt.FDs, set.reopened)
 	if err != nil {
 		return nil, "", err
+	}
+	to.rotator.rules = func() Rotation { return (*set.rotations.Load())[dest] }
+	to.rotator.report = func(err error) {
+		if set.opt.NotRotated != nil {
+			set.opt.NotRotated(dest, err)
+		}
 	}
 	f := &fileSink{newSink(dest, to, set.opt.Dropped), 1}
 	f.checkPath, f.total = to.checkPath, set.opt.Lost

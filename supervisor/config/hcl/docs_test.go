@@ -130,9 +130,8 @@ child "client" {
   logs {
     stdout = "/var/log/server.log"
     rotate {
-      size     = "10MiB"
-      keep     = 5
-      compress = true
+      size = "10MiB"
+      keep = 5
     }
   }
 }

@@ -69,9 +69,6 @@ var rotateSchema = block[childValues]{
 		field("keep", func(v *childValues) *int { return &v.policy.Logs.Rotate.Keep },
 			keepKind, "5",
 			"The number of renamed files. The oldest one is deleted."),
-		field("compress", func(v *childValues) *bool { return &v.policy.Logs.Rotate.Compress },
-			boolKind, "true",
-			"Compress renamed files with gzip, all but the newest one."),
 	},
 	anyOf: []string{"size", "age"},
 }

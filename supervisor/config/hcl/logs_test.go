@@ -78,7 +78,6 @@ child "a" {
       size     = "10 MiB"
       age      = "168h"
       keep     = 3
-      compress = true
     }
   }
 }
@@ -94,7 +93,7 @@ child "b" {
 	if c.Log.RetainTotal != 1_000_000 {
 		t.Errorf("the sum is %v", c.Log.RetainTotal)
 	}
-	rotate := config.Rotate{Size: 10 << 20, Age: 168 * time.Hour, Keep: 3, Compress: true}
+	rotate := config.Rotate{Size: 10 << 20, Age: 168 * time.Hour, Keep: 3}
 	for i, want := range []config.LogPolicy{
 		{Retain: 1024, Rotate: rotate},
 		{Retain: 2048, Rotate: rotate, Timestamps: true},

@@ -1,0 +1,213 @@
+package output
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// rotateBy makes the log file of a bench rotate.
+func (b *logBench) rotateBy(r Rotation) {
+	b.Configure(Settings{Rotations: map[string]Rotation{b.path("log"): r}})
+}
+
+// files returns the files of the directory with their contents.
+func (b *logBench) files() string {
+	names, err := os.ReadDir(b.dir)
+	b.must(err)
+	var list []string
+	for _, n := range names {
+		text, err := os.ReadFile(b.path(n.Name()))
+		b.must(err)
+		list = append(list, n.Name()+"="+strings.ReplaceAll(string(text), "\n", ","))
+	}
+	return strings.Join(list, " ")
+}
+
+// TestRotate checks which files there are after a line, also if a crash between two steps of a
+// rotation left the state before.
+func TestRotate(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		before map[string]string
+		after  string
+	}{
+		{"first", map[string]string{"log": "1\n"}, "log=x, log.1=1,"},
+		{"empty", map[string]string{"log": ""}, "log=x,"},
+		{"room", map[string]string{"log": "1\n", "log.2": "0\n"}, "log=x, log.1=1, log.2=0,"},
+		{"full", map[string]string{"log": "4\n", "log.1": "3\n", "log.2": "2\n"},
+			"log=x, log.1=4, log.2=3,"},
+		{"keep was larger", map[string]string{"log": "4\n", "log.1": "3\n", "log.2": "2\n",
+			"log.3": "1\n", "log.4": "0\n"}, "log=x, log.1=4, log.2=3,"},
+		{"crash after the new file", map[string]string{"log": "3\n", "log.1": "2\n",
+			"log.new": ""}, "log=x, log.1=3, log.2=2,"},
+		{"crash after the shift", map[string]string{"log": "3\n", "log.2": "2\n"},
+			"log=x, log.1=3, log.2=2,"},
+		{"crash after the rename", map[string]string{"log.1": "3\n", "log.2": "2\n",
+			"log.new": ""}, "log=x, log.1=3, log.2=2, log.new="},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			for name, text := range tt.before {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Test(t, func(t *testing.T) {
+				b := newLogBench(t, dir)
+				b.rotateBy(Rotation{Size: 3, Keep: 2})
+				b.line("x")
+				if got := b.files(); got != tt.after {
+					t.Errorf("got %s, want %s", got, tt.after)
+				}
+				b.must(b.Close(t.Context()))
+			})
+		})
+	}
+}
+
+// TestRotateByAge checks that an old file is renamed before the next line, and that nothing happens
+// without a line.
+func TestRotateByAge(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := newLogBench(t, dir)
+		b.rotateBy(Rotation{Age: time.Hour, Keep: 3})
+		for _, step := range []struct {
+			pause time.Duration
+			line  string
+			want  string
+		}{
+			{2 * time.Hour, "1", "log=1,"}, // it was empty
+			{30 * time.Minute, "2", "log=1,2,"},
+			{30 * time.Minute, "3", "log=3, log.1=1,2,"},
+			{59 * time.Minute, "4", "log=3,4, log.1=1,2,"},
+			{5 * time.Hour, "5", "log=5, log.1=3,4, log.2=1,2,"},
+		} {
+			before := b.files()
+			pass(step.pause)
+			if got := b.files(); got != before {
+				t.Errorf("without a line: got %s, want %s", got, before)
+			}
+			b.line(step.line)
+			if got := b.files(); got != step.want {
+				t.Errorf("after line %s: got %s, want %s", step.line, got, step.want)
+			}
+		}
+		b.must(b.Close(t.Context()))
+	})
+}
+
+// TestRotationFails checks that the lines go to the open file, that the reason is reported once,
+// and that the rotation is tried again.
+func TestRotationFails(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := newLogBench(t, dir)
+		var reports []string
+		b.opt.NotRotated = func(path string, err error) {
+			reports = append(reports, strings.ReplaceAll(err.Error(), dir, ""))
+		}
+		b.rotateBy(Rotation{Size: 3, Keep: 2})
+		b.must(os.Mkdir(b.path("log.new"), 0o700)) // no file can be created
+		for _, line := range []string{"1", "2", "3"} {
+			b.line(line)
+			pass(rotateRetry)
+		}
+		b.expect("log", "1 2 3 ")
+		if len(reports) != 1 || !strings.HasPrefix(reports[0], "remove /log.new: ") {
+			t.Errorf("reported %q", reports)
+		}
+		b.must(os.Remove(b.path("log.new")))
+		b.line("4")
+		if got := b.files(); got != "log=4, log.1=1,2,3," {
+			t.Errorf("got %s", got)
+		}
+		b.must(b.Close(t.Context()))
+	})
+}
+
+// TestRotationBesideOtherPrograms checks a file that another program renames or truncates.
+func TestRotationBesideOtherPrograms(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := newLogBench(t, dir)
+		b.rotateBy(Rotation{Size: 5, Keep: 2})
+		b.line("1")
+		b.line("2")
+		b.must(os.Truncate(b.path("log"), 0))
+		b.line("3")
+		b.expect("log", "3 ")
+		b.line("4")
+		b.rename()
+		b.line("5") // within checkInterval
+		pass(checkInterval)
+		b.line("6")
+		if got := b.files(); got != "log=6, old=3,4,5," {
+			t.Errorf("got %s", got)
+		}
+		b.must(b.Close(t.Context()))
+	})
+}
+
+// TestRotationUnderLoad has three processes that write to one file as fast as they can. Each line
+// is whole and in one of the files, in order, and no file is larger than the limit.
+func TestRotationUnderLoad(t *testing.T) {
+	const each, size = 20_000, 256 << 10
+	path := filepath.Join(t.TempDir(), "log")
+	s := newTestRelay(t, true)
+	out, log := reading(s.out), reading(s.log)
+	s.Configure(Settings{Rotations: map[string]Rotation{path: {Size: size, Keep: 1000}}})
+	var outputs []*ChildOutput
+	var waits []func() int
+	for _, mark := range []string{"a", "b", "c"} {
+		r := s.prepare(Spec{Instance: mark, Format: "raw", Stdout: path, Stderr: "stderr"})
+		outputs = append(outputs, r)
+		waits = append(waits, s.spawn(r, "lines", nil, fmt.Sprint(each), "1", mark))
+	}
+	for i, wait := range waits {
+		if code := wait(); code != 0 {
+			t.Errorf("a process exited with %d", code)
+		}
+		waitDone(t, outputs[i])
+	}
+	s.shut()
+	out()
+	log()
+	names, err := filepath.Glob(path + "*")
+	if err != nil || len(names) < 3*each*lineWidth/size {
+		t.Errorf("there are %d files (error %v)", len(names), err)
+	}
+	next := map[string]int{}
+	for n := len(names) - 1; n >= 0; n-- {
+		name := path
+		if n > 0 {
+			name = fmt.Sprint(path, ".", n)
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(text) > size || len(text) == 0 {
+			t.Errorf("%s has %d bytes", name, len(text))
+		}
+		for line := range bytes.Lines(text) {
+			mark := string(line[:1])
+			if !slices.Equal(line, numbered(mark, next[mark])) {
+				t.Fatalf("%s: got %.30q, want line %d", name, line, next[mark])
+			}
+			next[mark]++
+		}
+	}
+	for _, mark := range []string{"a", "b", "c"} {
+		if next[mark] != each {
+			t.Errorf("%s has %d of %d lines", mark, next[mark], each)
+		}
+	}
+}
