@@ -31,11 +31,14 @@ func (l *Loop) askHelper(o *observed, s procfs.Status) bool {
 		return false
 	}
 	o.helper, h.seizing[o.pid] = h, o
-	o.evidence.Reason = reasonEnded // if it ends before the answer
+	o.evidence.Reason = reasonNotSeized
 	h.commands.Put(tracehelper.Command{Op: tracehelper.Seize, Tid: int32(o.pid)})
 	l.ping(h, nil)
 	return true
 }
+
+// reasonNotSeized is the reason of a process that ended while its trace helper was asked.
+const reasonNotSeized = "it ended before the trace helper of its user traced it"
 
 // needsHelper reports whether a trace helper could trace a process that the loop may not trace. A
 // tracer without CAP_SYS_PTRACE needs a process whose real, effective and saved ids are the same.

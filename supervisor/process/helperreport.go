@@ -79,6 +79,7 @@ func (l *Loop) seizeAnswered(o *observed, r tracehelper.Report) {
 func (l *Loop) seizeRefused(o *observed, reason string) {
 	o.helper = nil
 	if procfs.IsGone(o.pid) {
+		o.evidence.Reason = reasonEnded
 		l.handleEvent(o, proof.Gone, stopCause{})
 		return
 	}

@@ -11,7 +11,6 @@
 package process
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -58,11 +57,16 @@ func New(opt Options) (*Loop, error) {
 	if opt.Inherit {
 		return l, nil
 	}
-	// Linux before 5.11 does not know the flag. Inherited descriptors stay as they are
-	// then.
-	err = unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
-	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
+	if unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return l, nil
+	}
+	// Linux before 5.11 does not know the flag, and a seccomp profile can forbid the call.
+	inherited, err := spawn.NotCloseOnExec()
+	if err != nil {
 		return nil, fmt.Errorf("cannot mark inherited descriptors close-on-exec: %w", err)
+	}
+	for _, f := range inherited {
+		unix.CloseOnExec(f.Num)
 	}
 	return l, nil
 }
