@@ -69,11 +69,8 @@ func (a *app) openControl(o verb.RunOptions, cfg *config.Config) (*controlSocket
 	return c, nil
 }
 
-// operations returns the orchestrator, as far as it can answer.
-func (a *app) operations() server.Orchestrator {
-	o, _ := any(a.orchestrator).(server.Orchestrator)
-	return o
-}
+// operations returns the orchestrator, which is younger than the socket.
+func (a *app) operations() server.Orchestrator { return a.orchestrator }
 
 // measure adds what the process tree of each instance uses.
 func measure(ctx context.Context, s *api.Status) {

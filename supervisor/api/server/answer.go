@@ -80,6 +80,16 @@ func asError(err error) *api.Error {
 	return &api.Error{Kind: api.Internal, Detail: err.Error()}
 }
 
+// withLists returns a difference without nil slices, for which JSON has null.
+func withLists(d api.Difference) api.Difference {
+	for _, names := range []*[]string{&d.Added, &d.Removed, &d.Changed, &d.Kept} {
+		if *names == nil {
+			*names = []string{}
+		}
+	}
+	return d
+}
+
 // isSet reports whether a parameter is there and not false.
 func isSet(query map[string][]string, name string) bool {
 	values, ok := query[name]

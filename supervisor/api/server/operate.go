@@ -52,7 +52,7 @@ type outcome struct {
 func (s *Server) begin(ctx context.Context, op api.Operation) (*steps, <-chan outcome) {
 	all, end := newSteps(), make(chan outcome, 1)
 	s.loops.run(func() {
-		result, err := s.operation(ctx, op, all.put)
+		result, err := s.opt.Orchestrator().Operate(ctx, op, all.put)
 		end <- outcome{result, err}
 	})
 	return all, end
@@ -109,6 +109,10 @@ func writeSteps(out *stream, all *steps) error {
 func writeResult(out *stream, o outcome) {
 	switch {
 	case o.err == nil:
+		if d := o.result.Difference; d != nil {
+			lists := withLists(*d)
+			o.result.Difference = &lists
+		}
 		_ = out.write(o.result)
 	case out.started:
 		_ = out.write(api.Result{Message: asError(o.err).Detail})
@@ -131,7 +135,7 @@ func (s *Server) operateInBackground(
 	all, end := newSteps(), make(chan outcome, 1)
 	s.loops.run(func() {
 		defer s.shares.endBackground()
-		result, err := s.operation(s.ctx, op, all.put)
+		result, err := s.opt.Orchestrator().Operate(s.ctx, op, all.put)
 		end <- outcome{result, err}
 	})
 	select {
@@ -151,14 +155,4 @@ func (s *Server) operateInBackground(
 
 func accepted(w http.ResponseWriter) {
 	writeJSON(w, http.StatusAccepted, api.Result{OK: true, Message: "accepted"})
-}
-
-func (s *Server) operation(
-	ctx context.Context, op api.Operation, progress func(api.Progress),
-) (api.Result, error) {
-	o, err := s.orchestrator()
-	if err != nil {
-		return api.Result{}, err
-	}
-	return o.Operate(ctx, op, progress)
 }

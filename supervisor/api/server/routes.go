@@ -92,11 +92,7 @@ func (s *Server) status(w http.ResponseWriter, q *http.Request) {
 		writeError(w, err)
 		return
 	}
-	var all api.Status
-	o, err := s.orchestrator()
-	if err == nil {
-		all, err = o.Status(ctx)
-	}
+	all, err := s.opt.Orchestrator().Status(ctx)
 	if err == nil && len(names) > 0 {
 		all.Instances, err = named(all.Instances, names)
 	}
@@ -107,6 +103,8 @@ func (s *Server) status(w http.ResponseWriter, q *http.Request) {
 	if all.Instances == nil {
 		all.Instances = []api.Instance{}
 	}
+	all.Supervisor.Version = s.opt.Identity.Version
+	all.Supervisor.Config = s.opt.Identity.Config
 	if q.URL.Query().Get("usage") != "false" {
 		s.opt.Measure(ctx, &all)
 	}
@@ -141,7 +139,7 @@ func (s *Server) plan(w http.ResponseWriter, q *http.Request) {
 		writeError(w, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, d)
+	writeJSON(w, http.StatusOK, withLists(d))
 }
 
 // events answers with a stream of the events after the number of the parameter after.

@@ -191,13 +191,3 @@ func (s *Server) Close() {
 	s.mu.Unlock()
 	s.setEnding()
 }
-
-// orchestrator returns the orchestrator, or an error if there is none.
-func (s *Server) orchestrator() (Orchestrator, error) {
-	if o := s.opt.Orchestrator(); o != nil {
-		return o, nil
-	}
-	return nil, &api.Error{
-		Kind: api.Unavailable, Detail: "this supervisor has no orchestrator that answers",
-	}
-}

@@ -87,6 +87,15 @@ func document[T any](w *strings.Builder, around string, b *block[T], defaults *T
 
 // blockExamples has an example of each block for the page. TestExamples parses them.
 var blockExamples = map[string]string{
+	"control": `control {
+  socket = "/run/supervisor/echo.sock"
+  group  = "1000" # a name, such as "ops", must be in /etc/group
+}
+
+child "server" {
+  command = "server"
+}
+`,
 	"reload": `reload {
   rollback = true
 }

@@ -109,6 +109,9 @@ func (d *decoder) decode() (*config.Config, hcl.Diagnostics) {
 		ok, more := evaluate(d, s, ctx, c)
 		failed[s.path] = !ok
 		diags = append(diags, more...)
+		if ok && s.path == "control.group" {
+			diags = append(diags, d.findGroup(&c.Control, s.place)...)
+		}
 	}
 	children, more := d.decodeHeaders(blocks)
 	diags = append(diags, more...)

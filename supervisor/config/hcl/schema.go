@@ -204,7 +204,7 @@ var fileSchema = block[config.Config]{
 				"the children print more, the instances with the most lines lose their oldest "+
 				"ones. \"0B\" disables it."),
 	},
-	blocks: []block[config.Config]{{
+	blocks: []block[config.Config]{controlSchema, {
 		name: "reload",
 		doc: "How a reload replaces what runs. `SIGHUP` and `--watch` start " +
 			"a reload. It does not restart processes whose configuration is unchanged.",
@@ -246,6 +246,26 @@ var fileSchema = block[config.Config]{
 					"supervisor."),
 		},
 	}},
+}
+
+// controlSchema is the control block.
+var controlSchema = block[config.Config]{
+	name: "control",
+	doc: "The control socket, through which clients ask and operate the running supervisor. Root " +
+		"and the user of the supervisor may always use it.",
+	attributes: []attribute[config.Config]{
+		field("socket", func(c *config.Config) *string { return &c.Control.Socket },
+			socketPathKind, `"/run/supervisor/echo.sock"`,
+			"The path of the socket, with the mode 0600. Without it the path is "+
+				"`$SUPERVISOR_SOCKET`, or is in `/run/supervisor` for root, and in "+
+				"`$RUNTIME_DIRECTORY` or `$XDG_RUNTIME_DIR/supervisor` for others. Where no "+
+				"directory is writable, there is only an abstract socket, which clients find by "+
+				"the path of the configuration."),
+		field("group", func(c *config.Config) *string { return &c.Control.Group },
+			notEmptyKind, `"ops"`,
+			"The name or number of a group whose members may use the socket too. The mode is "+
+				"0660 then."),
+	},
 }
 
 // checkSchema is a check block of a child. A child can have several.

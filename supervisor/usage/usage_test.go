@@ -1,0 +1,42 @@
+package usage
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// TestOf measures this process with a child, a process that has ended, and no process.
+func TestOf(t *testing.T) {
+	child := exec.Command("cat")
+	in, err := child.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	alone := Of(t.Context(), []int{child.Process.Pid})[0]
+	if alone == nil || alone.Processes != 1 || alone.Threads != 1 || alone.MemoryBytes <= 0 ||
+		alone.FDs < 3 {
+		t.Errorf("the child uses %+v", alone)
+	}
+	both := Of(t.Context(), []int{0, os.Getpid()})
+	if u := both[1]; both[0] != nil || u == nil || u.Processes != 2 || u.Threads < 2 ||
+		u.CPUSeconds <= 0 {
+		t.Errorf("got %+v, want nothing and two processes", both)
+	}
+	in.Close()
+	if err := child.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if u := Of(t.Context(), []int{child.Process.Pid})[0]; u != nil {
+		t.Errorf("a process that has ended uses %+v", u)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if u := Of(ended, []int{os.Getpid()})[0]; u != nil {
+		t.Errorf("after the end of the context: %+v", u)
+	}
+}
