@@ -14,6 +14,7 @@ RUN CGO_ENABLED=0 GOFLAGS=-buildvcs=false go build -trimpath -ldflags="-s -w -X 
 FROM scratch
 COPY --from=build /out/bin /bin
 COPY supervisor.hcl /supervisor.hcl
+COPY LICENSE NOTICE /usr/share/doc/supervisor/
 ENV PATH=/bin
 USER 65532:65532
 WORKDIR /

@@ -20,7 +20,7 @@ SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 UNITDIR    ?= $(if $(filter /usr,$(PREFIX)),/usr/lib/systemd/system,/etc/systemd/system)
 
 .DEFAULT_GOAL := help
-.PHONY: help build install install-files uninstall dist run test check fuzz preflight deps format lint audit bench bench-quick bench-peers bench-proof image clean docker-compose-up docker-compose-logs docker-compose-down
+.PHONY: help build install install-files uninstall dist notice run test check fuzz preflight deps format lint audit bench bench-quick bench-peers bench-proof image clean docker-compose-up docker-compose-logs docker-compose-down
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ uninstall: ## remove what make install installed, except the configuration
 
 dist: ## release archives and Debian packages for amd64 and arm64, in dist/
 	deploy/dist.sh $(VERSION)
+
+notice: ## write NOTICE, the licences of everything that is linked into the programs
+	go run ./supervisor/fixture/notice >NOTICE.new && mv NOTICE.new NOTICE
 
 PREFLIGHT = supervisor/fixture/needs/preflight.sh
 TESTRUN   = go run ./supervisor/fixture/testrun

@@ -28,7 +28,7 @@ for arch in amd64 arm64; do
   name=supervisor_${version}_linux_$arch
   mkdir "$work/$name"
   GOOS=linux GOARCH=$arch make -s build VERSION="$version" BIN="$work/$name/"
-  cp README.md CHANGELOG.md LICENSE supervisor.hcl "$work/$name/"
+  cp README.md CHANGELOG.md LICENSE NOTICE supervisor.hcl "$work/$name/"
   chmod 644 "$work/$name"/*
   chmod 755 "$work/$name/supervisor" "$work/$name/supervisorctl" "$work/$name/server" "$work/$name/client"
   tar -C "$work" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --format=ustar -cf - "$name" |
@@ -37,6 +37,7 @@ for arch in amd64 arm64; do
   root=$work/deb-$arch
   make -s install-files DESTDIR="$root" PREFIX=/usr SYSCONFDIR=/etc UNITDIR=/usr/lib/systemd/system BIN="$work/$name/"
   install -D -m 644 LICENSE "$root/usr/share/doc/supervisor/copyright"
+  install -D -m 644 NOTICE "$root/usr/share/doc/supervisor/NOTICE"
   gzip -9nc CHANGELOG.md >"$root/usr/share/doc/supervisor/changelog.gz"
   chmod 644 "$root/usr/share/doc/supervisor/changelog.gz"
   mkdir -p "$root/DEBIAN"

@@ -18,7 +18,7 @@ func TestDistIsReproducible(t *testing.T) {
 		t.Helper()
 		dir = t.TempDir()
 		copied := exec.Command("cp", "-r", "Makefile", "go.mod", "go.sum", "README.md",
-			"CHANGELOG.md", "LICENSE", "supervisor.hcl", "supervisor", "workers", "deploy", dir)
+			"CHANGELOG.md", "LICENSE", "NOTICE", "supervisor.hcl", "supervisor", "workers", "deploy", dir)
 		copied.Dir = root
 		if out, err := copied.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
@@ -55,7 +55,7 @@ func TestDistIsReproducible(t *testing.T) {
 	for _, want := range []string{"-rwxr-xr-x root/root", "./usr/bin/supervisor\n",
 		"./usr/bin/supervisorctl\n",
 		"./usr/libexec/supervisor/server", "./etc/supervisor/supervisor.hcl",
-		"./usr/lib/systemd/system/supervisor.service"} {
+		"./usr/lib/systemd/system/supervisor.service", "./usr/share/doc/supervisor/NOTICE"} {
 		if !strings.Contains(string(list), want) {
 			t.Errorf("no %s in\n%s", want, list)
 		}
