@@ -18,7 +18,8 @@ func TestDistIsReproducible(t *testing.T) {
 		t.Helper()
 		dir = t.TempDir()
 		copied := exec.Command("cp", "-r", "Makefile", "go.mod", "go.sum", "README.md",
-			"CHANGELOG.md", "LICENSE", "NOTICE", "supervisor.hcl", "supervisor", "workers", "deploy", dir)
+			"CHANGELOG.md", "LICENSE", "NOTICE", "supervisor.hcl", "supervisor", "workers",
+			"deploy", dir)
 		copied.Dir = root
 		if out, err := copied.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
