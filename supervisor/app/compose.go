@@ -124,7 +124,7 @@ func (a *app) openLedger() error {
 	a.relay = output.NewRelay(
 		output.Options{
 			Stdout: os.Stdout, Stderr: os.Stderr, FDs: a.ledger, Dropped: a.outputDropped,
-			Reopened: a.logReopened,
+			Reopened:   a.logReopened,
 			NotRotated: a.logNotRotated, Lost: &a.lostLines, Color: terminalsHaveColor(),
 		},
 	)
