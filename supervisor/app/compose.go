@@ -198,8 +198,13 @@ func (a *app) fault(what string, err error) {
 	a.Emit(event.Fault{What: what, Reason: err.Error()})
 }
 
-// outputDropped reports output that could not be delivered.
+// outputDropped reports output that could not be delivered. Without a lost line it waits: the disk
+// is full.
 func (a *app) outputDropped(dest string, lines, bytes uint64, reason string) {
+	if bytes == 0 {
+		a.Emit(event.Warning{What: "output waits", Reason: dest + ": " + reason})
+		return
+	}
 	a.Emit(event.OutputDropped{Dest: dest, Lines: lines, Bytes: bytes, Reason: reason})
 }
 
