@@ -50,7 +50,7 @@ func (a *app) openControl(o verb.RunOptions, cfg *config.Config) (*controlSocket
 		Identity: api.Identity{
 			ID: rand.Text(), Pid: os.Getpid(), Version: a.version, Only: o.Only,
 		}.WithConfig(id),
-		Orchestrator: a.operations,
+		Orchestrator: a.operations, Logs: a.readLogs,
 		Health: func(ctx context.Context) control.Health {
 			return a.orchestrator.Health(ctx)
 		},

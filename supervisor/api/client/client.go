@@ -97,6 +97,33 @@ func (s *Supervisor) Events(
 		})
 }
 
+// Logs calls each for the lines of output that a query selects. With q.Follow it goes on until ctx
+// ends, each returns an error, or the supervisor ends. The text is untrusted.
+func (s *Supervisor) Logs(
+	ctx context.Context, q api.LogQuery, each func(api.LogLine) error,
+) error {
+	query := url.Values{"name": q.Names, "last": {strconv.Itoa(q.Last)}}
+	if q.Stream != "" {
+		query.Set("stream", q.Stream)
+	}
+	if !q.Since.IsZero() {
+		query.Set("since", q.Since.Format(time.RFC3339Nano))
+	}
+	for name, set := range map[string]bool{"previous": q.Previous, "follow": q.Follow} {
+		if set {
+			query.Set(name, "true")
+		}
+	}
+	return s.stream(ctx, http.MethodGet, "/v1/logs?"+query.Encode(), nil,
+		func(line []byte) error {
+			var l api.LogLine
+			if err := json.Unmarshal(line, &l); err != nil {
+				return err
+			}
+			return each(l)
+		})
+}
+
 // Operate does an operation and waits for its end. It calls progress for each step. The error is an
 // [*api.Error] if the operation was refused.
 func (s *Supervisor) Operate(

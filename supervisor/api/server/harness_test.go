@@ -98,6 +98,11 @@ func start(t *testing.T) *harness {
 		Plan: func(context.Context) (api.Difference, error) {
 			return api.Difference{Added: []string{"new"}}, nil
 		},
+		Logs: func(
+			_ context.Context, q api.LogQuery, each func(api.LogLine) error,
+		) error {
+			return each(api.LogLine{Instance: q.Names[0], Stream: q.Stream, Text: "line"})
+		},
 		Measure: func(context.Context, *api.Status) {},
 	})
 	l, err := control.ListenPath(h.path, control.NoGroup)

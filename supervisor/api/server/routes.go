@@ -25,6 +25,7 @@ func routeTable() []route {
 		{"GET", "/v1/health/alive", healthHandler(control.Alive)},
 		{"GET", "/v1/health/ready", healthHandler(control.Ready)},
 		{"GET", "/v1/events", (*Server).events},
+		{"GET", "/v1/logs", (*Server).logs},
 		{"GET", "/v1/plan", (*Server).plan},
 	}
 	for _, verb := range []api.Verb{

@@ -35,6 +35,8 @@ type Options struct {
 	Health       func(context.Context) control.Health
 	// Plan returns what the configuration on disk would change. Nothing is applied.
 	Plan func(context.Context) (api.Difference, error)
+	// Logs calls each for the lines that a query selects. It ends with ctx.
+	Logs func(ctx context.Context, query api.LogQuery, each func(api.LogLine) error) error
 	// Measure adds what the process trees use. It ends with ctx.
 	Measure func(context.Context, *api.Status)
 }
