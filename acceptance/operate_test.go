@@ -69,6 +69,10 @@ func TestOperate(t *testing.T) {
 		t.Errorf("a reload started a stopped child: %+v", db)
 	}
 	s.expectCtl("start db", 0, "db started", "")
+	s.expectCtl("logs --lines 1 db", 0, "[db] ready\n", "")
+	s.expectCtl("logs --previous --timestamps db", 0, "Z [db] ready\n", "")
+	s.expectCtl("logs --since soon", 2, "", `--since is "soon": write a duration`)
+	s.expectCtl("logs nobody", 5, "", "no child or instance")
 	s.expectCtl("restart web2", 0, "web2 restarted", "")
 	now := s.instances()
 	if now["web1"].Pid != first["web1"].Pid || now["web2"].Pid == first["web2"].Pid ||

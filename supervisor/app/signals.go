@@ -108,20 +108,6 @@ func (s *signals) catchAll() <-chan struct{} {
 	return caught
 }
 
-// release restores the default dispositions, for a verb that ends soon. If a stop signal arrived
-// before, release sends it again, and it ends the process.
-func (s *signals) release() {
-	signal.Stop(s.in)
-	signal.Stop(s.sigpipe)
-	select {
-	case sig := <-s.in:
-		if sig != unix.SIGHUP && sig != unix.SIGUSR1 {
-			_ = unix.Kill(os.Getpid(), sig.(unix.Signal))
-		}
-	default:
-	}
-}
-
 // await waits for done and returns nil. If a stop signal arrives first, await continues for grace
 // at most, and returns that signal if done is not closed by then. The signals are kept for deliver.
 func (s *signals) await(done <-chan struct{}, grace time.Duration) os.Signal {

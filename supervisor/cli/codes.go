@@ -8,6 +8,7 @@ import (
 
 // The exit codes of the verbs about a running supervisor, beside 0, 1 and 2.
 const (
+	usage        = exitcode.Usage
 	noSupervisor = 4
 	noSuchChild  = 5
 )
