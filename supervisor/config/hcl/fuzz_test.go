@@ -84,8 +84,12 @@ func checkPlan(t *testing.T, c *config.Config) {
 	if global, byName := plan.Differences(c, c); len(global)+len(byName) > 0 {
 		t.Errorf("%+v differs from itself: %+v %+v", c, global, byName)
 	}
+	// A oneshot can create the command of a child that is started after it.
+	oneshot := slices.ContainsFunc(c.Instances(), func(i *config.Instance) bool {
+		return i.Policy.Oneshot
+	})
 	for _, i := range c.Instances() {
-		if i.Launch.Path == "" || i.Policy.KillTimeout <= 0 ||
+		if i.Launch.Path == "" && !oneshot || i.Policy.KillTimeout <= 0 ||
 			i.Policy.KillTimeout > c.Shutdown.Deadline-c.Shutdown.Reserve {
 			t.Errorf("%+v", i)
 		}
@@ -96,7 +100,8 @@ func checkPlan(t *testing.T, c *config.Config) {
 	}
 }
 
-// checkOrder checks that each child starts after its dependencies, and stops before them.
+// checkOrder checks that each child starts after its dependencies, and stops before them unless it
+// waited for their completion.
 func checkOrder(t *testing.T, c *config.Config) {
 	t.Helper()
 	start, stop := layerOf(t, c, plan.StartLayers(c)), layerOf(t, c, plan.StopLayers(c))
@@ -110,7 +115,8 @@ func checkOrder(t *testing.T, c *config.Config) {
 			if start[child.Name] <= start[d.Child] {
 				t.Errorf("%s starts before %s, on which it depends", child.Name, d.Child)
 			}
-			if sameKind := child.Sidecar() == c.Children[i].Sidecar(); sameKind &&
+			sameKind := child.Sidecar() == c.Children[i].Sidecar()
+			if sameKind && d.StopsAfterDependent() &&
 				stop[child.Name] >= stop[d.Child] {
 				t.Errorf("%s stops after %s, on which it depends", child.Name, d.Child)
 			}
