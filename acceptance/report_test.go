@@ -91,7 +91,8 @@ func TestReport(t *testing.T) {
 			inStop++
 		}
 	}
-	if n := inStop - 1; len(d.Own) != n { // the descriptor of the report is closed after it
+	// The descriptors of the report and of its directory are closed after it is written.
+	if n := inStop - 2; len(d.Own) != n {
 		t.Errorf("%d descriptors of the supervisor, want %d", len(d.Own), n)
 	}
 	spender, most := "", 0.0
