@@ -19,15 +19,8 @@ func TestBuildModes(t *testing.T) {
 	needs.Check(t, "gcc")
 	for _, mode := range []string{"exe", "pie"} {
 		t.Run(mode, func(t *testing.T) {
-			program := filepath.Join(t.TempDir(), "supervisor")
-			build := exec.Command("go", "build", "-buildvcs=false", "-buildmode="+mode, "-o",
-				program, "tp0/supervisor")
-			build.Env = append(os.Environ(), "CGO_ENABLED=1")
-			if out, err := build.CombinedOutput(); err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
 			s := prepareExec(t, "-v", "--", "sleep", "1000")
-			s.cmd.Path = program
+			s.cmd.Path = buildWithCgo(t, mode)
 			s.launch()
 			s.awaitLogLine("child ready")
 			awaitReleasedMemory(t, s.cmd.Process.Pid)
@@ -36,6 +29,19 @@ func TestBuildModes(t *testing.T) {
 			s.awaitLogLine("shutdown complete")
 		})
 	}
+}
+
+// buildWithCgo builds a supervisor that a dynamic linker starts, and returns its path.
+func buildWithCgo(t *testing.T, mode string) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "supervisor")
+	build := exec.Command("go", "build", "-buildvcs=false", "-buildmode="+mode, "-o", program,
+		"tp0/supervisor")
+	build.Env = append(os.Environ(), "CGO_ENABLED=1")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return program
 }
 
 // awaitReleasedMemory returns once a process has a third less memory of files than at its most.

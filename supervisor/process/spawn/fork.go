@@ -38,13 +38,14 @@ func (p *Prepared) Fork(own []int, keepInherited bool) (pid int, err error) {
 		}
 	}
 	s := &p.spec
-	dir := s.Dir
+	dir, env := s.Dir, s.Env
 	if p.Barrier != nil {
 		dir = "" // the start verb changes to it, with the rights of the command
+		env = hideEnviron(env)
 	}
 	return forkExec(path, argv, &syscall.ProcAttr{
 		Dir:   dir,
-		Env:   s.Env,
+		Env:   env,
 		Files: descriptors(own),
 		Sys: &syscall.SysProcAttr{
 			Setsid:    s.Session,

@@ -120,7 +120,7 @@ func (r *startRequest) apply() error {
 
 // setEnviron computes the environment of the command.
 func (r *startRequest) setEnviron() error {
-	environ, err := r.LateEnv.Apply(os.Environ(), r.Parent)
+	environ, err := r.LateEnv.Apply(showEnviron(os.Environ()), r.Parent)
 	if err != nil {
 		return &startError{step: "set the environment", why: err.Error()}
 	}

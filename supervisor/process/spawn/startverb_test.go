@@ -94,6 +94,31 @@ func TestStartRequest(t *testing.T) {
 	}
 }
 
+// TestHiddenEnvironment checks that the variables of a child have no effect on the start verb, which
+// runs with the rights of the supervisor, and that the child gets them. With inittrace=1 Go's
+// runtime writes to standard error.
+func TestHiddenEnvironment(t *testing.T) {
+	out, err := os.Create(t.TempDir() + "/out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	s := sleep(t, Attributes{Umask: is(0)})
+	s.Env = []string{"GODEBUG=inittrace=1", "LD_PRELOAD=", "EMPTY=", "+A=b", "E=F=G", "no value"}
+	s.Stderr = int(out.Fd())
+	pid := mustStart(t, s)
+	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.Join(s.Env, "\x00") + "\x00"; string(environ) != want {
+		t.Errorf("got the environment %q, want %q", environ, want)
+	}
+	if text, err := os.ReadFile(out.Name()); err != nil || len(text) > 0 {
+		t.Errorf("the start verb wrote %q, %v, want nothing", text, err)
+	}
+}
+
 // TestEncodeStartError checks that an error is the same after encoding and decoding. A long error
 // is truncated.
 func TestEncodeStartError(t *testing.T) {
