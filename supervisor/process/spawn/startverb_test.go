@@ -94,7 +94,7 @@ func TestStartRequest(t *testing.T) {
 	}
 }
 
-// TestHiddenEnvironment checks that the variables of a child have no effect on the start verb, which
+// TestHiddenEnvironment checks that the variables of a child do not act on the start verb, which
 // runs with the rights of the supervisor, and that the child gets them. With inittrace=1 Go's
 // runtime writes to standard error.
 func TestHiddenEnvironment(t *testing.T) {
