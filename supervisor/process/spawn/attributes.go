@@ -71,6 +71,9 @@ func (a *Attributes) setIDs() error {
 		}
 	}
 	if a.UID != nil {
+		if int(*a.UID) != os.Getuid() {
+			clearAmbient()
+		}
 		uid := uintptr(*a.UID)
 		if err := rawSyscall(unix.SYS_SETRESUID, uid, uid, uid); err != nil {
 			return stepError(err, "change to user %d", uid)

@@ -61,7 +61,7 @@ func (p *Prepared) Fork(own []int, keepInherited bool) (pid int, err error) {
 // of its own and gets SIGKILL when the loop's thread ends. The error is that of fork(2) or
 // execve(2). Call ForkProbe on the loop's thread only.
 func ForkProbe(s Spec, own []int) (pid int, err error) {
-	return forkExec(s.Path, s.Argv, &syscall.ProcAttr{
+	attr := &syscall.ProcAttr{
 		Dir:   s.Dir,
 		Env:   s.Env,
 		Files: descriptors(own[:3]),
@@ -70,7 +70,11 @@ func ForkProbe(s Spec, own []int) (pid int, err error) {
 			Pdeathsig:  syscall.SIGKILL,
 			Credential: s.Attributes.credential(os.Getuid(), os.Getgid()),
 		},
-	})
+	}
+	if c := attr.Sys.Credential; c != nil && int(c.Uid) != os.Getuid() {
+		return withoutAmbient(func() (int, error) { return forkExec(s.Path, s.Argv, attr) })
+	}
+	return forkExec(s.Path, s.Argv, attr)
 }
 
 // forkExec is the only fork of the supervisor. It runs on the loop's thread. An attribute that the
