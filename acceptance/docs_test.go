@@ -162,6 +162,35 @@ func TestDocsFiles(t *testing.T) {
 	}
 }
 
+// TestDocsTests checks that each test which docs/security.md names exists.
+func TestDocsTests(t *testing.T) {
+	page, err := os.ReadFile("../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sources strings.Builder
+	err = filepath.WalkDir("..", func(path string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		sources.Write(source)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile("`(Test[A-Z]\\w+)`").FindAllSubmatch(page, -1)
+	if len(names) < 30 {
+		t.Errorf("the page names %d tests, want 30 at least", len(names))
+	}
+	for _, m := range names {
+		if !strings.Contains(sources.String(), fmt.Sprintf("\nfunc %s(", m[1])) {
+			t.Errorf("the page names %s, which does not exist", m[1])
+		}
+	}
+}
+
 // TestDocsLogEvents checks that docs/reference/log-events.md has a row for each message of
 // package event, and no other row but those of warnings.
 func TestDocsLogEvents(t *testing.T) {

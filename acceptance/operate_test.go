@@ -3,12 +3,16 @@ package acceptance
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"tp0/supervisor/api"
+	"tp0/supervisor/fixture/needs"
 )
 
 // ctl runs a verb about a running supervisor and returns its exit code and its outputs.
@@ -98,4 +102,47 @@ func TestOperate(t *testing.T) {
 	e := s.expectStop(0, "graceful")
 	e.expect(t, "deadline_ms", 3000.0)
 	s.expectCtl("status", 4, "", "no supervisor")
+}
+
+// TestPeers checks who may use the control socket: root, the members of its group, and nobody else.
+func TestPeers(t *testing.T) {
+	needs.Check(t, "root")
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "s.sock")
+	s := start(t, fmt.Sprintf("control {\n  socket = %q\n  group = \"4711\"\n}\n", socket)+
+		fixture("a", "sleep", ""))
+	s.awaitEntry("all children ready")
+	for _, path := range []string{bin, dir, filepath.Dir(dir)} {
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		uid, gid uint32
+		groups   []uint32
+		code     int
+		want     string
+	}{
+		{0, 0, nil, 0, "a stopped"},
+		{65533, 65533, nil, 4, ""},
+		{65533, 65533, []uint32{4711}, 0, "a stopped"},
+		{65533, 4711, nil, 0, "a stopped"},
+	} {
+		c := exec.Command(filepath.Join(bin, "supervisor"), "stop", "--socket", socket, "a")
+		c.Dir = "/"
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{
+			Uid: tt.uid, Gid: tt.gid, Groups: tt.groups,
+		}}
+		out, err := c.CombinedOutput()
+		if err != nil && !errors.As(err, new(*exec.ExitError)) {
+			t.Fatal(err)
+		}
+		if code := c.ProcessState.ExitCode(); code != tt.code ||
+			!strings.Contains(string(out), tt.want) {
+			t.Errorf("uid %d, gid %d, groups %v: got code %d, %q, want %d, %q", tt.uid, tt.gid,
+				tt.groups, code, out, tt.code, tt.want)
+		}
+	}
+	s.expectCtl("shutdown", 0, "all children have ended", "")
+	s.expectStop(0, "graceful")
 }
