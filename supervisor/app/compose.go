@@ -257,6 +257,7 @@ func outputSettingsOf(cfg *config.Config) output.Settings {
 			if l.Rotate.Enabled() {
 				s.Rotations[path] = output.Rotation{
 					Size: int64(l.Rotate.Size), Age: l.Rotate.Age, Keep: l.Rotate.Keep,
+					Compress: l.Rotate.Compress,
 				}
 			}
 		}

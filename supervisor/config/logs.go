@@ -39,6 +39,8 @@ type Rotate struct {
 	Size Bytes         // 0 for no limit
 	Age  time.Duration // of the first line; 0 for no limit
 	Keep int           // the number of renamed files
+	// Compress says that the renamed files but the newest one are compressed.
+	Compress bool
 }
 
 // Enabled reports whether the file is ever rotated.

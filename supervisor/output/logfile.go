@@ -50,6 +50,7 @@ type logFile struct {
 	checkedAt time.Time
 	failure   string // the reason of the last failed attempt; empty: it succeeded
 	rotator   rotator
+	compress  compressor
 }
 
 // openLogFile opens the file at a path. uid is the user of the child, nil for our own.
@@ -77,7 +78,13 @@ func (f *logFile) use(fd int) {
 	f.rotator.opened(fd)
 }
 
+// close closes the open file. The renamed ones are compressed no further.
 func (f *logFile) close() {
+	f.compress.stop()
+	f.closeFD()
+}
+
+func (f *logFile) closeFD() {
 	fd := f.fd
 	// A failed close(2) loses nothing that a write did not report.
 	_ = f.ledger.Close(fd, func() error { return unix.Close(fd) })
@@ -110,15 +117,20 @@ func (f *logFile) rotateBefore(bufs [][]byte) [][]byte {
 		}
 	}
 	if r.isDue(rules, int64(lineLength(bufs)), now) {
+		f.compress.names.Lock()
 		fd, err := rotate(f.path, f.current, &f.first, rules.Keep)
+		f.compress.names.Unlock()
 		if err != nil {
 			f.notRotated(err, now)
 			return bufs
 		}
 		f.ledger.Opened(fd, "file", f.path)
-		f.close()
+		f.closeFD()
 		f.use(fd)
 		r.failure = ""
+		if rules.Compress {
+			f.compress.start(rules.Keep)
+		}
 	}
 	if rules.Size > 0 && !now.Before(r.retryAt) {
 		return wholeLines(bufs, rules.Size-r.size)
@@ -167,7 +179,7 @@ func (f *logFile) checkPath(requested, writing bool) bool {
 		return false
 	}
 	f.ledger.Opened(fd, "file", f.path)
-	f.close()
+	f.closeFD()
 	f.use(fd)
 	f.failure = ""
 	f.report(Reopened{f.path, deleted, nil})

@@ -3,7 +3,7 @@ package output
 import (
 	"bytes"
 	"errors"
-	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,9 +17,10 @@ const rotateRetry = time.Second
 // Rotation says when a log file is renamed to NAME.1 and replaced by a new one. The zero value
 // never does so.
 type Rotation struct {
-	Size int64         // bytes; 0 for no limit
-	Age  time.Duration // of the first line; 0 for no limit
-	Keep int           // the number of renamed files
+	Size     int64         // bytes; 0 for no limit
+	Age      time.Duration // of the first line; 0 for no limit
+	Keep     int           // the number of renamed files
+	Compress bool          // the renamed files but the newest one
 }
 
 // rotator decides when the open file is rotated. The writer of the sink owns it.
@@ -155,26 +156,46 @@ func rotate(path string, current identity, first *unix.Stat_t, keep int) (fd int
 }
 
 // shift makes the number 1 free: each file up to the first free number gets the next number. The
-// files above keep are removed.
+// files above keep are removed. A compressed file counts as the plain one.
 func shift(d *files.Dir, name string, keep int) error {
-	numbered := func(n int) string { return fmt.Sprintf("%s.%d", name, n) }
-	exists := func(n int) bool {
-		_, err := d.Stat(numbered(n))
-		return err == nil
-	}
-	for n := keep + 1; exists(n); n++ { // keep was larger before
-		if err := d.Remove(numbered(n)); err != nil {
-			return err
+	for n := keep + 1; ; n++ { // keep was larger before
+		found := existing(d, numberedName(name, n))
+		if len(found) == 0 {
+			break
+		}
+		for _, file := range found {
+			if err := d.Remove(file); err != nil {
+				return err
+			}
 		}
 	}
 	free := 1
-	for free < keep && exists(free) {
+	for free < keep && len(existing(d, numberedName(name, free))) > 0 {
 		free++
 	}
+	// What has the last number is replaced. A file of the other kind would stay there.
 	for n := free; n > 1; n-- {
-		if err := d.Rename(numbered(n-1), numbered(n)); err != nil {
-			return err
+		for _, file := range existing(d, numberedName(name, n)) {
+			if err := d.Remove(file); err != nil {
+				return err
+			}
+		}
+		for _, file := range existing(d, numberedName(name, n-1)) {
+			to := numberedName(name, n) + strings.TrimPrefix(file, numberedName(name, n-1))
+			if err := d.Rename(file, to); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// existing returns the names under which a renamed file exists: plain, compressed, or both.
+func existing(d *files.Dir, plain string) (names []string) {
+	for _, name := range []string{plain, plain + compressedSuffix} {
+		if _, err := d.Stat(name); err == nil {
+			names = append(names, name)
+		}
+	}
+	return names
 }

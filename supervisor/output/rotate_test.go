@@ -2,7 +2,9 @@ package output
 
 import (
 	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,8 +25,13 @@ func (b *logBench) files() string {
 	b.must(err)
 	var list []string
 	for _, n := range names {
-		text, err := os.ReadFile(b.path(n.Name()))
-		b.must(err)
+		plain := strings.TrimSuffix(n.Name(), ".gz")
+		if plain != n.Name() && slices.ContainsFunc(names, func(other os.DirEntry) bool {
+			return other.Name() == plain
+		}) {
+			b.t.Errorf("both %s and %s exist", plain, n.Name())
+		}
+		text, _ := readRotated(b.t, b.path(plain))
 		list = append(list, n.Name()+"="+strings.ReplaceAll(string(text), "\n", ","))
 	}
 	return strings.Join(list, " ")
@@ -159,11 +166,18 @@ func TestRotationBesideOtherPrograms(t *testing.T) {
 // TestRotationUnderLoad has three processes that write to one file as fast as they can. Each line
 // is whole and in one of the files, in order, and no file is larger than the limit.
 func TestRotationUnderLoad(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { rotateUnderLoad(t, false) })
+	t.Run("compressed", func(t *testing.T) { rotateUnderLoad(t, true) })
+}
+
+func rotateUnderLoad(t *testing.T, compress bool) {
 	const each, size = 20_000, 256 << 10
 	path := filepath.Join(t.TempDir(), "log")
 	s := newTestRelay(t, true)
 	out, log := reading(s.out), reading(s.log)
-	s.Configure(Settings{Rotations: map[string]Rotation{path: {Size: size, Keep: 1000}}})
+	s.Configure(Settings{Rotations: map[string]Rotation{
+		path: {Size: size, Keep: 1000, Compress: compress},
+	}})
 	var outputs []*ChildOutput
 	var waits []func() int
 	for _, mark := range []string{"a", "b", "c"} {
@@ -184,15 +198,15 @@ func TestRotationUnderLoad(t *testing.T) {
 	if err != nil || len(names) < 3*each*lineWidth/size {
 		t.Errorf("there are %d files (error %v)", len(names), err)
 	}
-	next := map[string]int{}
+	next, compressed := map[string]int{}, 0
 	for n := len(names) - 1; n >= 0; n-- {
 		name := path
 		if n > 0 {
 			name = fmt.Sprint(path, ".", n)
 		}
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
+		text, isCompressed := readRotated(t, name)
+		if isCompressed {
+			compressed++
 		}
 		if len(text) > size || len(text) == 0 {
 			t.Errorf("%s has %d bytes", name, len(text))
@@ -205,9 +219,86 @@ func TestRotationUnderLoad(t *testing.T) {
 			next[mark]++
 		}
 	}
+	if (compressed > 0) != compress {
+		t.Errorf("%d of %d files are compressed", compressed, len(names))
+	}
 	for _, mark := range []string{"a", "b", "c"} {
 		if next[mark] != each {
 			t.Errorf("%s has %d of %d lines", mark, next[mark], each)
 		}
+	}
+}
+
+// readRotated returns the text of a renamed file, which can be compressed. Both kinds can exist if
+// the end of the relay came between two steps: then both have the same text.
+func readRotated(t *testing.T, name string) (text []byte, compressed bool) {
+	t.Helper()
+	f, err := os.Open(name + ".gz")
+	if err != nil {
+		if text, err = os.ReadFile(name); err != nil {
+			t.Fatal(err)
+		}
+		return text, false
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err == nil {
+		text, err = io.ReadAll(z)
+	}
+	if err != nil {
+		t.Fatalf("%s.gz: %v", name, err)
+	}
+	return text, true
+}
+
+// TestCompress checks which renamed files are compressed after a rotation, also if a crash between
+// two steps left the state before.
+func TestCompress(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		before map[string]string // "gz:text" is compressed
+		after  string
+		keep   int
+	}{
+		{"the newest one is not", map[string]string{"log": "2\n", "log.1": "1\n"},
+			"log=x, log.1=2, log.2.gz=1,", 3},
+		{"all others", map[string]string{"log": "4\n", "log.1": "3\n", "log.2": "2\n",
+			"log.3": "1\n"}, "log=x, log.1=4, log.2.gz=3, log.3.gz=2, log.4.gz=1,", 5},
+		{"the oldest one is deleted", map[string]string{"log": "4\n", "log.1": "3\n",
+			"log.2.gz": "gz:2\n", "log.3.gz": "gz:1\n"},
+			"log=x, log.1=4, log.2.gz=3, log.3.gz=2,", 3},
+		{"keep was larger", map[string]string{"log": "4\n", "log.1": "3\n",
+			"log.2.gz": "gz:2\n", "log.3.gz": "gz:1\n", "log.4": "0\n"},
+			"log=x, log.1=4, log.2.gz=3,", 2},
+		{"crash in the compression", map[string]string{"log": "2\n", "log.1": "1\n",
+			"log.gz.new": "gz:half"}, "log=x, log.1=2, log.2.gz=1,", 3},
+		{"crash before the plain one was removed", map[string]string{"log": "3\n", "log.1": "2\n",
+			"log.2": "1\n", "log.2.gz": "gz:1\n"}, "log=x, log.1=3, log.2.gz=2, log.3.gz=1,", 4},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			for name, text := range tt.before {
+				if plain, ok := strings.CutPrefix(text, "gz:"); ok {
+					var b bytes.Buffer
+					z := gzip.NewWriter(&b)
+					_, _ = z.Write([]byte(plain))
+					_ = z.Close()
+					text = b.String()
+				}
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o640); err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Test(t, func(t *testing.T) {
+				b := newLogBench(t, dir)
+				b.rotateBy(Rotation{Size: 3, Keep: tt.keep, Compress: true})
+				b.line("x")
+				synctest.Wait()
+				if got := b.files(); got != tt.after {
+					t.Errorf("got %s, want %s", got, tt.after)
+				}
+				b.must(b.Close(t.Context()))
+			})
+		})
 	}
 }

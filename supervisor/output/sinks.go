@@ -111,6 +111,10 @@ func (set *sinkSet) acquire(dest string, uid *uint32) (*sink, string, error) {
 			set.opt.NotRotated(dest, err)
 		}
 	}
+	to.compress.path, to.compress.owners = dest, to.owners
+	to.compress.ledger, to.compress.report = set.opt.FDs, func(err error) {
+		to.rotator.report(fmt.Errorf("cannot compress a renamed file: %w", err))
+	}
 	f := &fileSink{newSink(dest, to, set.opt.Dropped), 1}
 	f.checkPath, f.total = to.checkPath, set.opt.Lost
 	f.retire = func() bool { return set.closeIfUnused(dest, f) }

@@ -69,6 +69,10 @@ var rotateSchema = block[childValues]{
 		field("keep", func(v *childValues) *int { return &v.policy.Logs.Rotate.Keep },
 			keepKind, "5",
 			"The number of renamed files. The oldest one is deleted."),
+		field("compress", func(v *childValues) *bool { return &v.policy.Logs.Rotate.Compress },
+			boolKind, "true",
+			"Compress the renamed files with gzip, but for the newest one, which a log shipper "+
+				"may still be reading."),
 	},
 	anyOf: []string{"size", "age"},
 }

@@ -258,6 +258,9 @@ var attributes = append([]compared[instance]{
 	compare("logs.rotate.size", func(p *instance) any { return p.Policy.Logs.Rotate.Size }),
 	compare("logs.rotate.age", func(p *instance) any { return p.Policy.Logs.Rotate.Age }),
 	compare("logs.rotate.keep", func(p *instance) any { return p.Policy.Logs.Rotate.Keep }),
+	compare("logs.rotate.compress", func(p *instance) any {
+		return p.Policy.Logs.Rotate.Compress
+	}),
 }, comparedLimits()...)
 
 func (p *instance) ready() config.Ready {
