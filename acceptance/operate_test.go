@@ -21,7 +21,7 @@ func (s *supervisor) ctl(verb string, args ...string) (code int, out, errs strin
 	var stdout, stderr strings.Builder
 	c := exec.Command(filepath.Join(bin, "supervisor"),
 		append([]string{verb, "--config", s.config}, args...)...)
-	c.Stdout, c.Stderr = &stdout, &stderr
+	c.Env, c.Stdout, c.Stderr = s.cmd.Env, &stdout, &stderr
 	if err := c.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
 		s.t.Fatal(err)
 	}
@@ -68,6 +68,8 @@ func TestOperate(t *testing.T) {
 	}
 	s.expectCtl("wait --for ready db", 1, "", "it is stopped, by uid")
 	s.write(hcl + fixture("new", "sleep", ""))
+	s.expectCtl("plan", 0, "A reload would change this about the supervisor (pid", "")
+	s.expectCtl("plan", 0, "+ added    new\n= kept     db, web1, web2\n", "")
 	s.expectCtl("reload", 0, "+ added    new", "")
 	if db := s.instances()["db"]; db.State != "stopped" {
 		t.Errorf("a reload started a stopped child: %+v", db)
