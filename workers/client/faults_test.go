@@ -276,23 +276,25 @@ func TestEndlessAnswer(t *testing.T) {
 }
 
 func TestSignalDuringStart(t *testing.T) {
-	// Not in parallel, so that other tests do not delay the start. A process that has not reached
-	// main at the signal dies of it, so several tries are allowed. A program that installs its
-	// handler late fails all of them.
 	l := listener(t, "127.0.0.1:0") // never accepts, so the message stays in its queue
-	for _, delay := range []time.Duration{20, 50, 100, 150} {
-		var code int
-		for range 10 {
-			p := plain.Run(t, "CLI_ID=1", "CLI_SERVER_ADDRESS="+l.Addr().String(),
-				"CLI_DRAIN_TIMEOUT=10ms")
-			<-time.After(delay * time.Millisecond)
-			p.Signal(term)
-			if code = p.Exit(); code == 0 {
-				break
-			}
-		}
-		if code != 0 {
+	// A process that has not reached main at the signal dies of it. Its handler is there before its
+	// first line.
+	for _, delay := range []time.Duration{0, 5, 20, 50, 100} {
+		p := plain.Run(t, "CLI_ID=1", "CLI_SERVER_ADDRESS="+l.Addr().String(),
+			"CLI_DRAIN_TIMEOUT=10ms")
+		<-time.After(delay * time.Millisecond)
+		p.Signal(term)
+		if code := p.Exit(); code != 0 && code != -int(term) {
 			t.Errorf("exit code %d after a signal %d ms after the start", code, delay)
+		}
+	}
+	for range 10 {
+		p := plain.Run(t, "CLI_ID=1", "CLI_SERVER_ADDRESS="+l.Addr().String(),
+			"CLI_DRAIN_TIMEOUT=10ms")
+		p.Await("action: config")
+		p.Signal(term)
+		if code := p.Exit(); code != 0 {
+			t.Errorf("exit code %d after a signal at the first line", code)
 		}
 	}
 }
