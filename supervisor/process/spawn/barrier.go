@@ -1,6 +1,7 @@
 package spawn
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -42,11 +43,18 @@ func newBarrier(name string, ledger fdledger.Registrar) (b *Barrier, childEnd in
 
 // Release lets the child continue and waits for the outcome. It returns nil once the child has
 // executed its command, and ErrNotExecuted if the child died before that. If the child cannot
-// execute the command, the error names the step that failed and wraps its errno. [Barrier.Cancel]
-// ends the wait. Release closes the barrier. Call it once.
+// execute the command, the error names the step that failed and wraps its errno. If the child
+// cannot be released, it exits when the barrier is closed. [Barrier.Cancel] ends the wait. Release
+// closes the barrier. Call it once.
 func (b *Barrier) Release() error {
 	defer b.Close()
-	_, _ = b.file.Write([]byte{1}) // it fails only if the child is dead
+	_, err := b.file.Write([]byte{1})
+	if err != nil && !errors.Is(err, unix.EPIPE) {
+		return fmt.Errorf("cannot release the process from the barrier: %w", err)
+	}
+	if err != nil {
+		b.Cancel() // the child is dead, or exits
+	}
 	return receiveStartError(b.file)
 }
 
