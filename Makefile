@@ -20,7 +20,7 @@ SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 UNITDIR    ?= $(if $(filter /usr,$(PREFIX)),/usr/lib/systemd/system,/etc/systemd/system)
 
 .DEFAULT_GOAL := help
-.PHONY: help build install install-files uninstall dist notice run test check fuzz preflight deps format lint audit bench bench-quick bench-peers bench-proof image clean docker-compose-up docker-compose-logs docker-compose-down
+.PHONY: help build install install-files uninstall dist notice run test check fuzz faults preflight deps format lint audit bench bench-quick bench-peers bench-proof image clean docker-compose-up docker-compose-logs docker-compose-down
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ FUZZTIME ?= 1m
 fuzz: ## run every fuzz target for FUZZTIME (1m), one after the other, until one fails
 	go run ./supervisor/fixture/fuzzrun -time $(FUZZTIME) ./...
 
+faults: ## let system calls of the supervisor fail, one case for each; SUPERVISOR_FAULTS=all for every case
+	go test -tags faults ./acceptance -run TestFaults -v -count=1
+
 preflight: ## print what the tests need and this machine lacks
 	@$(PREFLIGHT)
 
@@ -81,6 +84,7 @@ format: ## check the format of the Go files
 
 lint: format ## check formatting, vet and staticcheck
 	go vet ./...
+	go vet -tags faults ./acceptance
 	cd deploy/check && go vet ./...
 	go run $(STATICCHECK) ./...
 
