@@ -69,7 +69,7 @@ fuzz: ## run every fuzz target for FUZZTIME (1m), one after the other, until one
 	go run ./supervisor/fixture/fuzzrun -time $(FUZZTIME) ./...
 
 faults: ## let system calls of the supervisor fail, one case for each; SUPERVISOR_FAULTS=all for every case
-	go test -tags faults ./acceptance -run TestFaults -v -count=1
+	go test -tags faults ./acceptance -run TestFaults -v -count=1 -timeout 60m
 
 preflight: ## print what the tests need and this machine lacks
 	@$(PREFLIGHT)
