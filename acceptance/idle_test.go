@@ -15,54 +15,60 @@ import (
 func TestIdle(t *testing.T) {
 	t.Parallel()
 	const few, many = 5, 40
-	cost := func(n int, more string) (fds, threads int, s *supervisor) {
-		s = start(t, fixture("c", "sleep", fmt.Sprintf("count = %d\n%s", n, more)), "--watch")
-		for i := range n {
-			s.awaitEntry("child ready", "child", fmt.Sprint("c", i+1))
-		}
-		proc := fmt.Sprintf("/proc/%d", s.cmd.Process.Pid)
-		all, err := os.ReadDir(proc + "/fd")
-		if err != nil {
-			t.Fatal(err)
-		}
-		tasks, err := os.ReadDir(proc + "/task")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(all), len(tasks), s
-	}
 	for _, c := range []struct {
 		more string
 		each int
 	}{{"", 2}, {"logs { format = \"inherit\" }", 0}} {
-		fds1, _, s1 := cost(few, c.more)
-		fds2, threads, s2 := cost(many, c.more)
-		if got := fds2 - fds1; got != c.each*(many-few) {
+		var descriptors, threads []int
+		var all []*supervisor
+		for _, n := range []int{few, many} {
+			more := fmt.Sprintf("count = %d\n%s", n, c.more)
+			s := start(t, fixture("c", "sleep", more), "--watch")
+			s.awaitEntry("all children ready", "children", n)
+			all = append(all, s)
+		}
+		for _, s := range all {
+			awaitIdle(t, s.cmd.Process.Pid)
+			proc := fmt.Sprintf("/proc/%d/", s.cmd.Process.Pid)
+			descriptors = append(descriptors, len(readDir(t, proc+"fd")))
+			threads = append(threads, len(readDir(t, proc+"task")))
+		}
+		if got := descriptors[1] - descriptors[0]; got != c.each*(many-few) {
 			t.Errorf("%q: %d more children take %d descriptors, want %d each", c.more, many-few,
-				got,
-				c.each)
+				got, c.each)
 		}
-		if threads > 24 {
-			t.Errorf("%d threads for %d children, want at most 24", threads, many)
+		if threads[1] > 24 {
+			t.Errorf("%d threads for %d children, want at most 24", threads[1], many)
 		}
-		// For some seconds after a start the supervisor has work: the descriptors of each child are
-		// sampled, and memory is returned. Go's runtime needs a while longer.
-		quiet := false
-		for range 30 {
-			before := contextSwitches(t, s2.cmd.Process.Pid)
-			time.Sleep(time.Second)
-			if quiet = contextSwitches(t, s2.cmd.Process.Pid) == before; quiet {
-				break
-			}
-		}
-		if !quiet {
-			t.Errorf("%q: no second without a wake-up in 30, want one", c.more)
-		}
-		for _, s := range []*supervisor{s1, s2} {
+		for _, s := range all {
 			s.signal(unix.SIGTERM)
 			s.expectStop(0, "graceful")
 		}
 	}
+}
+
+// awaitIdle waits for a second in which the process has no wake-up. For some seconds after a start
+// a supervisor has work: the descriptors of each child are sampled, and memory is returned. Go's
+// runtime needs a while longer.
+func awaitIdle(t *testing.T, pid int) {
+	t.Helper()
+	for range 30 {
+		before := contextSwitches(t, pid)
+		time.Sleep(time.Second)
+		if contextSwitches(t, pid) == before {
+			return
+		}
+	}
+	t.Errorf("no second without a wake-up in 30, want one")
+}
+
+func readDir(t *testing.T, path string) []os.DirEntry {
+	t.Helper()
+	all, err := os.ReadDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // TestDescriptorLimitAtStart checks that a file that is accepted can be started within the
