@@ -35,7 +35,7 @@ var layers = [][]string{
 	{"cause"},
 	{"fdledger", "mailbox", "limits", "program", "envfile", "sibling"},
 	{"timeout", "procfs", "event", "files", "entrypoint", "exitcode", "findings", "api"},
-	{"sockdiag", "termtext"},
+	{"sockdiag", "termtext", "similar"},
 }
 
 const (

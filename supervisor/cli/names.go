@@ -8,7 +8,7 @@ import (
 
 	"tp0/supervisor/api"
 	"tp0/supervisor/api/client"
-	"tp0/supervisor/verb"
+	"tp0/supervisor/similar"
 )
 
 // answerTimeout bounds the search for a supervisor, and a question to it.
@@ -50,7 +50,7 @@ func checkNames(all []api.Status, names []string) error {
 	for _, name := range names {
 		if !slices.Contains(known, name) {
 			err := fmt.Errorf("no child or instance is named %q%s", name,
-				verb.Question(verb.Nearest(name, known)))
+				similar.Question(similar.Name(name, known)))
 			return &codedError{noSuchChild, err}
 		}
 	}

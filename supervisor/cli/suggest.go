@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"tp0/supervisor/similar"
 	"tp0/supervisor/verb"
 )
 
@@ -38,9 +39,9 @@ func checkVerb(root *cobra.Command, args []string) error {
 				names = append(names, sub.Name())
 			}
 		}
-		meant = verb.Nearest(given, names)
+		meant = similar.Name(given, names)
 	}
-	return fmt.Errorf("unknown command %q%s", given, verb.Question(meant))
+	return fmt.Errorf("unknown command %q%s", given, similar.Question(meant))
 }
 
 // explainFlag adds to the error of an unknown flag which flag was probably meant.

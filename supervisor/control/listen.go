@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/files"
 )
 
 // NoGroup is the group of a socket that only root and our own user may use.
@@ -43,13 +45,43 @@ func listenPath(path string, gid int) (*PathListener, error) {
 		return nil, fmt.Errorf("the path has %d bytes, a socket can have %d at most", len(path),
 			MaxPath)
 	}
-	if err := removeStale(path); err != nil {
+	dir, name, err := files.OpenEntry(path)
+	if err != nil {
 		return nil, err
 	}
+	defer dir.Close()
+	if !dir.Fixed() {
+		return nil, fmt.Errorf("other users can replace the directory %s or one above it. Use a "+
+			"directory whose parent directories only root may write to, such as one in /run",
+			dir.Path())
+	}
+	if err := replaceStale(dir, name); err != nil {
+		return nil, err
+	}
+	opened, err := listenUnbound(path)
+	if err != nil {
+		return nil, err
+	}
+	l := &PathListener{UnixListener: opened, Path: path}
+	l.SetUnlinkOnClose(false) // the file can be another one by then, see Remove
+	if err := l.adopt(dir, name, gid); err != nil {
+		l.Close()
+		l.Remove()
+		return nil, err
+	}
+	return l, nil
+}
+
+// unbound is the mode of the file between bind(2) and adopt. No other file has it, so one that
+// another user exchanges for the file is noticed. Only root can connect meanwhile.
+const unbound = 0
+
+// listenUnbound opens a socket whose file has the mode unbound. bind(2) gives the file the mode of
+// the socket.
+func listenUnbound(path string) (*net.UnixListener, error) {
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		var err error
-		// bind(2) gives the file the mode of the socket, so no process can connect before a chmod.
-		e := raw.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) })
+		e := raw.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), unbound) })
 		return errors.Join(e, err)
 	}}
 	opened, err := config.Listen(context.Background(), "unix", path)
@@ -59,34 +91,47 @@ func listenPath(path string, gid int) (*PathListener, error) {
 	if err != nil {
 		return nil, errors.Unwrap(err)
 	}
-	l := &PathListener{UnixListener: opened.(*net.UnixListener), Path: path}
-	l.SetUnlinkOnClose(false) // the file can be another one by then, see Remove
-	if err := l.SetGroup(gid); err != nil {
-		l.Close()
-		l.Remove()
-		return nil, err
-	}
-	return l, nil
+	return opened.(*net.UnixListener), nil
 }
 
-// SetGroup gives the file to a group, or takes it from all groups. The file is opened once, so that
-// another file that replaces it keeps its mode.
-func (l *PathListener) SetGroup(gid int) error {
-	fd, err := unix.Open(l.Path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+// adopt takes the file that bind(2) has just created, and sets its mode and its group.
+func (l *PathListener) adopt(dir *files.Dir, name string, gid int) error {
+	fd, st, err := dir.OpenPath(name)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return err
-	}
-	ours := l.inode == 0 || st.Dev == l.device && st.Ino == l.inode
-	if !ours || st.Mode&unix.S_IFMT != unix.S_IFSOCK || int(st.Uid) != os.Geteuid() {
-		return errors.New("another file replaced the socket")
+	isNew := st.Mode == unix.S_IFSOCK|unbound && int(st.Uid) == os.Geteuid() && st.Nlink == 1
+	if !isNew && !dir.Trusted() {
+		return errReplaced
 	}
 	l.device, l.inode = st.Dev, st.Ino
-	path := fmt.Sprintf("/proc/self/fd/%d", fd)
+	return setGroup(fd, gid)
+}
+
+var errReplaced = errors.New("another file replaced the socket")
+
+// SetGroup gives the file to a group, or takes it from all groups.
+func (l *PathListener) SetGroup(gid int) error {
+	dir, name, err := files.OpenEntry(l.Path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	fd, st, err := dir.OpenPath(name)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if !l.is(&st) {
+		return errReplaced
+	}
+	return setGroup(fd, gid)
+}
+
+// setGroup sets the group and the mode of an open file.
+func setGroup(fd, gid int) error {
+	path := files.ThroughFD(fd)
 	if gid == NoGroup {
 		return unix.Chmod(path, 0o600)
 	}
@@ -96,34 +141,47 @@ func (l *PathListener) SetGroup(gid int) error {
 	return unix.Chmod(path, 0o660) // after the change of the group, which is the old one before
 }
 
+// is reports whether a file is that of the listener. Its inode is not reused while the listener is
+// open.
+func (l *PathListener) is(st *unix.Stat_t) bool {
+	return l.inode != 0 && st.Dev == l.device && st.Ino == l.inode &&
+		st.Mode&unix.S_IFMT == unix.S_IFSOCK
+}
+
 // Remove removes the file, if it is still that of the listener.
 func (l *PathListener) Remove() {
-	var st unix.Stat_t
-	if l.inode != 0 && unix.Lstat(l.Path, &st) == nil && st.Dev == l.device && st.Ino == l.inode {
-		_ = unix.Unlink(l.Path)
+	dir, name, err := files.OpenEntry(l.Path)
+	if err != nil {
+		return
+	}
+	defer dir.Close()
+	if st, err := dir.Stat(name); err == nil && l.is(&st) {
+		_ = dir.Remove(name) // an error means that it was removed meanwhile
 	}
 }
 
-// removeStale removes the file of a socket of our own user that no process listens on. Any other
+// replaceStale removes the file of a socket of our own user that no process listens on. Any other
 // file is an error.
-func removeStale(path string) error {
-	var st unix.Stat_t
-	switch err := unix.Lstat(path, &st); {
+func replaceStale(dir *files.Dir, name string) error {
+	at, st, err := dir.OpenPath(name)
+	switch {
 	case errors.Is(err, unix.ENOENT):
 		return nil
 	case err != nil:
 		return err
-	case st.Mode&unix.S_IFMT != unix.S_IFSOCK:
+	}
+	defer unix.Close(at)
+	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
 		return errors.New("the path exists and is not a socket. Remove the file, or use another " +
 			"path")
 	}
-	c, err := Dial(path)
+	c, err := Dial(files.ThroughFD(at)) // the name can be a link by now
 	switch {
 	case errors.Is(err, ErrNoSupervisor) && int(st.Uid) != os.Geteuid():
 		return fmt.Errorf("the path has a socket of another user (uid %d) that no process "+
 			"listens on. Remove it, or use another path", st.Uid)
 	case errors.Is(err, ErrNoSupervisor):
-		return unix.Unlink(path)
+		return dir.Remove(name)
 	case err != nil:
 		return err
 	}
@@ -132,33 +190,4 @@ func removeStale(path string) error {
 		return fmt.Errorf("%w (pid %d, uid %d)", ErrInUse, p.Pid, p.UID)
 	}
 	return ErrInUse
-}
-
-// ListenIn opens a control socket in the first directory that is usable, with the name of an
-// abstract socket. It creates the directories, for our own user; that of root can be searched by
-// all, because a socket can be for a group. It returns nil if none is usable.
-func ListenIn(dirs []string, name string, gid int) *PathListener {
-	for _, dir := range dirs {
-		mode := os.FileMode(0o700)
-		if os.Geteuid() == 0 {
-			mode = 0o755
-		}
-		if err := os.Mkdir(dir, mode); err != nil && !errors.Is(err, os.ErrExist) {
-			continue
-		}
-		if !isPrivate(dir) {
-			continue
-		}
-		if l, err := ListenPath(filepath.Join(dir, FileName(name)), gid); err == nil {
-			return l
-		}
-	}
-	return nil
-}
-
-// isPrivate reports whether only our own user can create files in a directory.
-func isPrivate(dir string) bool {
-	var st unix.Stat_t
-	return unix.Lstat(dir, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR &&
-		int(st.Uid) == os.Geteuid() && st.Mode&0o022 == 0
 }

@@ -2,10 +2,12 @@ package control
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -140,7 +142,7 @@ func TestSharedDirectory(t *testing.T) {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	own := filepath.Join(dir, "own")
+	own := filepath.Join(t.TempDir(), "own")
 	l := ListenIn([]string{filepath.Join(dir, "no", "such"), dir, own}, Name("/x"), NoGroup)
 	if l == nil {
 		t.Fatal("no socket was opened")
@@ -150,4 +152,67 @@ func TestSharedDirectory(t *testing.T) {
 	if want := filepath.Join(own, FileName(Name("/x"))); l.Path != want {
 		t.Errorf("got %s, want %s", l.Path, want)
 	}
+}
+
+// TestStaleSockets checks that a start removes the sockets of supervisors that were killed, and no
+// other file.
+func TestStaleSockets(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	live, err := ListenPath(at("0123456789abcdef.sock"), NoGroup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer live.Close()
+	stale := []string{"0000000000000001.sock", "0000000000000002-15.sock"}
+	kept := []string{"echo.sock", "0000000000000003.sock.d", "0123456789abcdef.sock"}
+	for _, name := range append(stale, kept[:2]...) {
+		makeStale(t, at(name))
+	}
+	if err := os.WriteFile(at("0000000000000004.sock"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := ListenIn([]string{dir}, Name("/x"), NoGroup)
+	if l == nil {
+		t.Fatal("no socket was opened")
+	}
+	defer l.Close()
+	for _, name := range stale {
+		if _, err := os.Lstat(at(name)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still there: %v", name, err)
+		}
+	}
+	for _, name := range append(kept, "0000000000000004.sock", FileName(Name("/x"))) {
+		if _, err := os.Lstat(at(name)); err != nil {
+			t.Errorf("%s was removed: %v", name, err)
+		}
+	}
+}
+
+// TestStaleSocketsAtTheSameTime checks that no start removes the socket of another one: a socket
+// that is bound and does not listen yet looks like a stale one.
+func TestStaleSocketsAtTheSameTime(t *testing.T) {
+	dir := t.TempDir()
+	var starts sync.WaitGroup
+	for i := range 50 {
+		starts.Go(func() {
+			l := ListenIn([]string{dir}, Name(fmt.Sprint(i)), NoGroup)
+			if l == nil {
+				t.Errorf("start %d: no socket was opened", i)
+				return
+			}
+			if _, err := os.Lstat(l.Path); err != nil {
+				t.Errorf("start %d: %v", i, err)
+			}
+			t.Cleanup(func() {
+				if c, err := Dial(l.Path); err != nil {
+					t.Errorf("start %d: %v", i, err)
+				} else {
+					c.Close()
+				}
+				l.Close()
+			})
+		})
+	}
+	starts.Wait()
 }

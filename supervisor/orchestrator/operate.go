@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
 	"tp0/supervisor/orchestrator/rollout"
+	"tp0/supervisor/similar"
 )
 
 // Requests about operations to the goroutine of Supervise.
@@ -186,10 +188,15 @@ func (o *Orchestrator) instancesOf(names []string) (found []*instance, err error
 		}
 	}
 	if len(unknown) > 0 {
-		return nil, &api.Error{
+		e := &api.Error{
 			Kind:   api.UnknownName,
 			Detail: "no child or instance is named " + strings.Join(unknown, " or "),
 		}
+		if len(names) == 1 {
+			meant := similar.Name(names[0], slices.Sorted(maps.Keys(known)))
+			e.Detail += similar.Question(meant)
+		}
+		return nil, e
 	}
 	return found, nil
 }

@@ -16,6 +16,10 @@ func (s *Server) logs(w http.ResponseWriter, q *http.Request) {
 		writeError(w, err)
 		return
 	}
+	if err := s.checkKnown(q.Context(), query.Names); err != nil {
+		writeError(w, err)
+		return
+	}
 	if !s.shares.startStream(connOf(q).seat) {
 		writeError(w, &api.Error{Kind: api.TooMany, Detail: tooMany.Detail})
 		return

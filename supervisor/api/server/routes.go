@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -110,26 +109,6 @@ func (s *Server) status(w http.ResponseWriter, q *http.Request) {
 		s.opt.Measure(ctx, &all)
 	}
 	writeJSON(w, http.StatusOK, all)
-}
-
-// named returns the instances with a name, of a child or of an instance.
-func named(all []api.Instance, names []string) (found []api.Instance, err error) {
-	known := map[string]bool{}
-	for _, i := range all {
-		known[i.Name], known[i.Child] = true, true
-		if slices.Contains(names, i.Name) || slices.Contains(names, i.Child) {
-			found = append(found, i)
-		}
-	}
-	for _, name := range names {
-		if !known[name] {
-			return nil, &api.Error{
-				Kind:   api.UnknownName,
-				Detail: "no child and no instance has the name " + strconv.Quote(name),
-			}
-		}
-	}
-	return found, nil
 }
 
 func (s *Server) plan(w http.ResponseWriter, q *http.Request) {
