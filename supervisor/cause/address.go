@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // address is an address of this machine. The zero ip stands for every address.
@@ -29,12 +30,18 @@ const (
 )
 
 // The forms of an address in a line: 127.0.0.1:80, [::]:80, :::80, *:80, :80; ('127.0.0.1', 80);
-// port 80.
+// port 80. They are compiled at their first use: few supervisors see such a line.
 var (
-	hostPort = regexp.MustCompile(`(?:\[[0-9a-fA-F:.]*\]|\b\d{1,3}(?:\.\d{1,3}){3}|` +
-		`\blocalhost|::1|::|\*|^|[\s'"(,=/]):[0-9]{1,5}\b`)
-	pair       = regexp.MustCompile(`['"]([0-9a-fA-F:.]+|localhost)?['"],\s*([0-9]{1,5})\b`)
-	portNumber = regexp.MustCompile(`(?i)\bport[ =:]+([0-9]{1,5})\b`)
+	hostPort = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?:\[[0-9a-fA-F:.]*\]|\b\d{1,3}(?:\.\d{1,3}){3}|` +
+			`\blocalhost|::1|::|\*|^|[\s'"(,=/]):[0-9]{1,5}\b`)
+	})
+	pair = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`['"]([0-9a-fA-F:.]+|localhost)?['"],\s*([0-9]{1,5})\b`)
+	})
+	portNumber = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)\bport[ =:]+([0-9]{1,5})\b`)
+	})
 )
 
 // addressesIn returns the addresses in the last lines of a process, if a line says that an address
@@ -62,17 +69,17 @@ func addressesIn(lines []string) (all []address, said bool) {
 
 // addressesOf appends the addresses in a line.
 func addressesOf(all []address, line string) []address {
-	for _, text := range hostPort.FindAllString(line, maxAddresses) {
+	for _, text := range hostPort().FindAllString(line, maxAddresses) {
 		all = appendAddress(all, strings.TrimLeft(text, " \t'\"(,=/"))
 	}
-	for _, m := range pair.FindAllStringSubmatch(line, maxAddresses) {
+	for _, m := range pair().FindAllStringSubmatch(line, maxAddresses) {
 		host := m[1]
 		if strings.Contains(host, ":") {
 			host = "[" + host + "]"
 		}
 		all = appendAddress(all, host+":"+m[2])
 	}
-	for _, m := range portNumber.FindAllStringSubmatch(line, maxAddresses) {
+	for _, m := range portNumber().FindAllStringSubmatch(line, maxAddresses) {
 		all = appendAddress(all, m[1])
 	}
 	return all

@@ -6,9 +6,22 @@ import (
 	"tp0/supervisor/termtext"
 )
 
+// verbs are the verbs of the program supervisor. Only the verb that runs is made: the flags of all
+// verbs take 25 pages of memory.
+var verbs = [...]struct {
+	name string
+	make func(Program) *Verb
+}{
+	{Run, runVerb}, {Exec, execVerb}, {Validate, validateVerb}, {Health, healthVerb},
+	{Version, versionVerb},
+}
+
 // All returns the verbs of the program supervisor.
-func All(p Program) []*Verb {
-	return []*Verb{runVerb(p), execVerb(p), validateVerb(p), healthVerb(p), versionVerb(p)}
+func All(p Program) (all []*Verb) {
+	for _, v := range verbs {
+		all = append(all, v.make(p))
+	}
+	return all
 }
 
 // Main runs the verb that args name. ok is false if args name none of this package.
@@ -27,9 +40,9 @@ func Main(args []string, p Program) (code int, ok bool) {
 
 // find returns the verb that args name, or nil.
 func find(args []string, p Program) *Verb {
-	for _, v := range All(p) {
-		if len(args) > 0 && args[0] == v.Name {
-			return v
+	for _, v := range verbs {
+		if len(args) > 0 && args[0] == v.name {
+			return v.make(p)
 		}
 	}
 	return nil

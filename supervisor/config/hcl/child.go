@@ -57,19 +57,19 @@ func (d *decoder) decodeHeader(block *hcl.Block) (*childBlock, hcl.Diagnostics) 
 	case len(c.name) > maxNameLength:
 		diags = diags.Append(fault(&block.LabelRanges[0], "Invalid name",
 			"The name of a child must have at most %d characters.", maxNameLength))
-	case !nameForm.MatchString(c.name):
+	case !nameForm().MatchString(c.name):
 		diags = diags.Append(fault(&block.LabelRanges[0], "Invalid name",
 			"The name of a child must have only letters, digits, dots, underscores and dashes, "+
 				"and must not begin with a dot or a dash."))
 	}
-	others := []hcl.BlockHeaderSchema{listenSchema.header(), checkSchema.header()}
-	settings, blocks, more := bind(d, block.Body, &childSchema, "", map[string]hcl.Range{},
+	others := []hcl.BlockHeaderSchema{listenSchema().header(), checkSchema().header()}
+	settings, blocks, more := bind(d, block.Body, childSchema(), "", map[string]hcl.Range{},
 		&hcl.BodySchema{Blocks: others})
 	diags = append(diags, more...)
 	c.settings = settings
 	var checks hcl.Blocks
 	for _, block := range blocks {
-		if block.Type == listenSchema.name {
+		if block.Type == listenSchema().name {
 			c.listens = append(c.listens, listenBlock{block, defaultListen()})
 		} else {
 			checks = append(checks, block)
@@ -100,14 +100,14 @@ func (d *decoder) bindChecks(c *childBlock, blocks hcl.Blocks) hcl.Diagnostics {
 			diags = diags.Append(fault(&b.LabelRanges[0], "Duplicate check",
 				"The check %s is already defined in line %d.", quote(name), line))
 			continue
-		case len(name) > maxNameLength || !nameForm.MatchString(name):
+		case len(name) > maxNameLength || !nameForm().MatchString(name):
 			diags = diags.Append(fault(&b.LabelRanges[0], "Invalid name",
 				"The name of a check must have only letters, digits, dots, underscores and "+
 					"dashes, must not begin with a dot or a dash, and must have at most %d "+
 					"characters.", maxNameLength))
 		}
 		first[name] = b.LabelRanges[0].Start.Line
-		settings, _, more := bind(d, b.Body, &checkSchema, "check."+name+".",
+		settings, _, more := bind(d, b.Body, checkSchema(), "check."+name+".",
 			map[string]hcl.Range{}, nil)
 		diags = append(diags, more...)
 		for _, s := range settings {

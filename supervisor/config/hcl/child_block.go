@@ -3,7 +3,6 @@ package hclconfig
 import (
 	"net"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +21,7 @@ const (
 	startNoFile   = 4      // descriptors of a spawn: the child's ends of two pipes, and a gate pipe
 )
 
-var nameForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+var nameForm = lazyPattern(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
 
 // childBlock is a child block while it is decoded.
 type childBlock struct {

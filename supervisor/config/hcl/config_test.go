@@ -457,19 +457,19 @@ func TestLoad(t *testing.T) {
 
 func TestSchemaIsDocumentedAndCompared(t *testing.T) {
 	names, childNames := plan.AttributeNames()
-	walk(t, &fileSchema, "", func(path string) {
+	walk(t, fileSchema(), "", func(path string) {
 		if !slices.Contains(names, path) {
 			t.Errorf("plan.Compare does not compare %s", path)
 		}
 	})
 	names = append(childNames, "count", "disabled", "env_file",
 		"env_clear") // Compare sees these in the instances and in env
-	walk(t, &childSchema, "", func(path string) {
+	walk(t, childSchema(), "", func(path string) {
 		if !slices.Contains(names, path) {
 			t.Errorf("plan.Compare does not compare %s", path)
 		}
 	})
-	walk(t, &listenSchema, "", func(string) {}) // Compare compares the whole list
+	walk(t, listenSchema(), "", func(string) {}) // Compare compares the whole list
 }
 
 // walk calls visit for each attribute of a block and of the blocks in it.

@@ -86,7 +86,7 @@ func newDecoder(opt Options, wd string) *decoder {
 		return isOwnVariable(name)
 	})
 	d.strict, d.lenient = map[string]function.Function{}, map[string]function.Function{}
-	for name, f := range library {
+	for name, f := range library() {
 		d.strict[name] = d.bound(name, f)
 		d.lenient[name] = d.strict[name]
 	}

@@ -27,7 +27,9 @@ func readDependencies(v cty.Value) ([]config.Dependency, error) {
 	return list, nil
 }
 
-var untilKind = oneOf(config.UntilStarted, config.UntilReady, config.UntilCompleted)
+func untilKind() kind[config.Until] {
+	return oneOf(config.UntilStarted, config.UntilReady, config.UntilCompleted)
+}
 
 func readDependency(v cty.Value) (d config.Dependency, err error) {
 	if v.IsNull() || !(v.Type().IsObjectType() || v.Type().IsMapType()) {
@@ -39,7 +41,7 @@ func readDependency(v cty.Value) (d config.Dependency, err error) {
 		case "child":
 			d.Child, err = readString(value)
 		case "until":
-			d.Until, err = untilKind.read(value)
+			d.Until, err = untilKind().read(value)
 		default:
 			err = invalid("%s is not one of \"child\" and \"until\".%s", quote(key),
 				didYouMean(key, []string{"child", "until"}))

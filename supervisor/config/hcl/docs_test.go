@@ -28,12 +28,12 @@ func TestDocs(t *testing.T) {
 	}
 	child := defaultChild()
 	var tables strings.Builder
-	document(&tables, "", &fileSchema, defaultConfig())
-	document(&tables, "", &childSchema, &child)
+	document(&tables, "", fileSchema(), defaultConfig())
+	document(&tables, "", childSchema(), &child)
 	socket := defaultListen()
-	document(&tables, "child › ", &listenSchema, &socket)
+	document(&tables, "child › ", listenSchema(), &socket)
 	check := defaultCheck()
-	document(&tables, "child › ", &checkSchema, &check)
+	document(&tables, "child › ", checkSchema(), &check)
 	documentLanguage(&tables)
 	if strings.Contains(tables.String(), "```hcl\n```") {
 		t.Error("a block has no example")

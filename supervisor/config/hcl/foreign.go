@@ -4,83 +4,88 @@ import (
 	"bytes"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 )
 
 // foreignInChild are names of other programs for what a child block has, in the form of plainName.
 // They are those of systemd, Docker Compose, supervisord, process-compose, Nomad and Kubernetes.
-var foreignInChild = namesOf([][2]string{
-	{"environment environments envs envvars environ", "Use `env = { NAME = \"value\" }`."},
-	{"environmentfile envfiles", "Use `env_file`."},
-	{"workingdir workingdirectory workdir directory dir chdir pwd", "Use `cwd`."},
-	{"stopsignal shutdownsignal", "Use `kill_signal`."},
-	{"stopgraceperiod stopwaitsecs timeoutstopsec stoptimeout killdelay timeoutseconds " +
-		"terminationgraceperiodseconds gracefultimeout", "Use `kill_timeout = \"10s\"`."},
-	{"killmode stopasgroup killasgroup", "Use `kill_scope`."},
-	{"autorestart restartpolicy respawn availability", "Use `restart { on = \"failure\" }`."},
-	{"startretries maxrestarts startlimitburst retries", "Use `restart { attempts = 5 }`."},
-	{"restartsec restartdelay backoffseconds backoff", "Use `restart { delay = \"200ms\" }`."},
-	{"autostart enabled enable", "Every child is started, except with `disabled = true`."},
-	{"priority requires wants after bindsto needs dependencies", "Use `depends_on`."},
-	{"exitcodes successexitstatus successexitcodes", "Use `success_codes`."},
-	{"stdoutlogfile standardoutput loglocation logfile stdout",
-		"Use `logs { stdout = \"/var/log/x.log\" }`."},
-	{"stderrlogfile standarderror stderr", "Use `logs { stderr = \"/var/log/x.log\" }`."},
-	{"redirectstderr", "Use `logs { stderr = \"stdout\" }`, the default."},
-	{"numprocs replicas scale instances numproc processes", "Use `count`."},
-	{"execstart exec cmd program entrypoint executable run script binary",
-		"Use `command = \"server\"`, with the arguments in `args`."},
-	{"arguments argv params parameters", "Use `args`."},
-	{"execstartpre prestart init initcontainer",
-		"Use a child with `oneshot = true`, and `depends_on`."},
-	{"execreload reload", "Use `reload_signal`."},
-	{"execstop execstoppost prestop shutdown", "Use `kill_signal` or `kill_sequence`."},
-	{"type", "Use `oneshot = true`, or `ready { notify = true }`."},
-	{"image build dockerfile", "A child is a program and no image. Use `command`."},
-	{"nicelevel niceness", "Use `nice`."},
-	{"oomscoreadjust", "Use `oom_score_adj`."},
-	{"limitnofile ulimits ulimit limits nofile", "Use `rlimits { nofile = 4096 }`."},
-	{"watchdogsec watchdog", "Use `ready { notify = true, watchdog = \"10s\" }`, in lines."},
-	{"healthcheck health livenessprobe liveness probe",
-		"Use `check \"alive\" { http = \"http://…\" }`, or tcp or exec."},
-	{"readinessprobe readiness startupprobe startsecs readylogline",
-		"Use a `ready` block, with tcp, http, exec, log or notify."},
-	{"ports expose port",
-		"A child opens its ports itself. For a socket that stays open use `listen`."},
-	{"volumes networks network",
-		"A child runs in the container of the supervisor, so it needs none."},
-	{"driver config task", "Write `command` and `args` in the child block itself."},
-	{"leader main essential", "Use `critical = true`."},
-	{"uid username runas", "Use `user`."},
-	{"gid groupname", "Use `group`."},
-	{"isdaemon daemon daemonize", "Start the program in the foreground; see also `descendants`."},
-	{"processname", "The name is the label of the block, as in child \"server\" { … }."},
-	{"shell", "No shell runs by itself. Use `command = [\"sh\", \"-c\", \"…\"]`."},
-	{"resources", "Use an `rlimits` block."},
-	{"template", "Use `env` or `env_file`."},
+var foreignInChild = sync.OnceValue(func() map[string]string {
+	return namesOf([][2]string{
+		{"environment environments envs envvars environ", "Use `env = { NAME = \"value\" }`."},
+		{"environmentfile envfiles", "Use `env_file`."},
+		{"workingdir workingdirectory workdir directory dir chdir pwd", "Use `cwd`."},
+		{"stopsignal shutdownsignal", "Use `kill_signal`."},
+		{"stopgraceperiod stopwaitsecs timeoutstopsec stoptimeout killdelay timeoutseconds " +
+			"terminationgraceperiodseconds gracefultimeout", "Use `kill_timeout = \"10s\"`."},
+		{"killmode stopasgroup killasgroup", "Use `kill_scope`."},
+		{"autorestart restartpolicy respawn availability", "Use `restart { on = \"failure\" }`."},
+		{"startretries maxrestarts startlimitburst retries", "Use `restart { attempts = 5 }`."},
+		{"restartsec restartdelay backoffseconds backoff", "Use `restart { delay = \"200ms\" }`."},
+		{"autostart enabled enable", "Every child is started, except with `disabled = true`."},
+		{"priority requires wants after bindsto needs dependencies", "Use `depends_on`."},
+		{"exitcodes successexitstatus successexitcodes", "Use `success_codes`."},
+		{"stdoutlogfile standardoutput loglocation logfile stdout",
+			"Use `logs { stdout = \"/var/log/x.log\" }`."},
+		{"stderrlogfile standarderror stderr", "Use `logs { stderr = \"/var/log/x.log\" }`."},
+		{"redirectstderr", "Use `logs { stderr = \"stdout\" }`, the default."},
+		{"numprocs replicas scale instances numproc processes", "Use `count`."},
+		{"execstart exec cmd program entrypoint executable run script binary",
+			"Use `command = \"server\"`, with the arguments in `args`."},
+		{"arguments argv params parameters", "Use `args`."},
+		{"execstartpre prestart init initcontainer",
+			"Use a child with `oneshot = true`, and `depends_on`."},
+		{"execreload reload", "Use `reload_signal`."},
+		{"execstop execstoppost prestop shutdown", "Use `kill_signal` or `kill_sequence`."},
+		{"type", "Use `oneshot = true`, or `ready { notify = true }`."},
+		{"image build dockerfile", "A child is a program and no image. Use `command`."},
+		{"nicelevel niceness", "Use `nice`."},
+		{"oomscoreadjust", "Use `oom_score_adj`."},
+		{"limitnofile ulimits ulimit limits nofile", "Use `rlimits { nofile = 4096 }`."},
+		{"watchdogsec watchdog", "Use `ready { notify = true, watchdog = \"10s\" }`, in lines."},
+		{"healthcheck health livenessprobe liveness probe",
+			"Use `check \"alive\" { http = \"http://…\" }`, or tcp or exec."},
+		{"readinessprobe readiness startupprobe startsecs readylogline",
+			"Use a `ready` block, with tcp, http, exec, log or notify."},
+		{"ports expose port",
+			"A child opens its ports itself. For a socket that stays open use `listen`."},
+		{"volumes networks network",
+			"A child runs in the container of the supervisor, so it needs none."},
+		{"driver config task", "Write `command` and `args` in the child block itself."},
+		{"leader main essential", "Use `critical = true`."},
+		{"uid username runas", "Use `user`."},
+		{"gid groupname", "Use `group`."},
+		{"isdaemon daemon daemonize",
+			"Start the program in the foreground; see also `descendants`."},
+		{"processname", "The name is the label of the block, as in child \"server\" { … }."},
+		{"shell", "No shell runs by itself. Use `command = [\"sh\", \"-c\", \"…\"]`."},
+		{"resources", "Use an `rlimits` block."},
+		{"template", "Use `env` or `env_file`."},
+	})
 })
 
 const useChild = "Use `child \"server\" { … }` for each program."
 
 // foreignInFile are names of other programs for what a file has.
-var foreignInFile = namesOf([][2]string{
-	{"service services program programs process processes task tasks job group unit " +
-		"worker app apps command container containers children", useChild},
-	{"loglevel", "Use `log_level`."},
-	{"logformat", "Use `log_format`."},
-	{"deadline stoptimeout graceperiod timeout killtimeout",
-		"Use `shutdown { deadline = \"9s\" }`."},
-	{"pidfile", "Use the flag --pid-file."},
-	{"nodaemon daemon foreground", "The supervisor always runs in the foreground."},
-	{"environment env", "Use `env` in each child block."},
-	{"var vars variables", "Use `variable \"name\" { default = … }`."},
-	{"local", "Use `locals { … }`."},
-	{"includes import files", "Use `include = [\"conf.d/*.hcl\"]`."},
-	{"supervisord supervisor", "The attributes of the supervisor stand outside of blocks."},
-	{"version", "A configuration has no version."},
+var foreignInFile = sync.OnceValue(func() map[string]string {
+	return namesOf([][2]string{
+		{"service services program programs process processes task tasks job group unit " +
+			"worker app apps command container containers children", useChild},
+		{"loglevel", "Use `log_level`."},
+		{"logformat", "Use `log_format`."},
+		{"deadline stoptimeout graceperiod timeout killtimeout",
+			"Use `shutdown { deadline = \"9s\" }`."},
+		{"pidfile", "Use the flag --pid-file."},
+		{"nodaemon daemon foreground", "The supervisor always runs in the foreground."},
+		{"environment env", "Use `env` in each child block."},
+		{"var vars variables", "Use `variable \"name\" { default = … }`."},
+		{"local", "Use `locals { … }`."},
+		{"includes import files", "Use `include = [\"conf.d/*.hcl\"]`."},
+		{"supervisord supervisor", "The attributes of the supervisor stand outside of blocks."},
+		{"version", "A configuration has no version."},
+	})
 })
 
 // namesOf returns a table with one entry for each name. A group has names and their hint.
@@ -99,16 +104,16 @@ func plainName(name string) string {
 	return strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(name))
 }
 
-var unexpectedName = regexp.MustCompile(`^(?:An argument named|Blocks of type) "([^"]+)"`)
+var unexpectedName = lazyPattern(`^(?:An argument named|Blocks of type) "([^"]+)"`)
 
 // hintAtForeign replaces the proposals of HCL for names of other programs.
-func hintAtForeign(diags hcl.Diagnostics, table map[string]string) {
+func hintAtForeign(diags hcl.Diagnostics, table func() map[string]string) {
 	for _, d := range diags {
-		m := unexpectedName.FindStringSubmatch(d.Detail)
-		if m == nil {
+		m := unexpectedName().FindStringSubmatch(d.Detail)
+		if m == nil || table == nil {
 			continue
 		}
-		if hint := table[plainName(m[1])]; hint != "" {
+		if hint := table()[plainName(m[1])]; hint != "" {
 			d.Detail = m[0] + " are not expected here. " + hint
 			if strings.HasPrefix(m[0], "An argument") {
 				d.Detail = m[0] + " is not expected here. " + hint
@@ -118,9 +123,9 @@ func hintAtForeign(diags hcl.Diagnostics, table map[string]string) {
 }
 
 var (
-	sectionLine  = regexp.MustCompile(`^\[([A-Za-z][\w:. -]*)\]\s*$`)
-	keyLine      = regexp.MustCompile(`^([A-Za-z][\w.-]*):(\s+\S.*)?$`)
-	procfileLine = regexp.MustCompile(`^[A-Za-z][\w-]*:\s*[^\s|>&*\[{"'].*$`)
+	sectionLine  = lazyPattern(`^\[([A-Za-z][\w:. -]*)\]\s*$`)
+	keyLine      = lazyPattern(`^([A-Za-z][\w.-]*):(\s+\S.*)?$`)
+	procfileLine = lazyPattern(`^[A-Za-z][\w-]*:\s*[^\s|>&*\[{"'].*$`)
 )
 
 // foreignFormat returns the fault of a file that has another format than HCL, or nil. The file has
@@ -138,11 +143,11 @@ func foreignFormat(name string, src []byte) *hcl.Diagnostic {
 		if first == "" {
 			first = text
 		}
-		procfile = procfile && procfileLine.MatchString(text)
+		procfile = procfile && procfileLine().MatchString(text)
 	}
 	what := ""
-	section := sectionLine.FindStringSubmatch(first)
-	key := keyLine.FindStringSubmatch(first)
+	section := sectionLine().FindStringSubmatch(first)
+	key := keyLine().FindStringSubmatch(first)
 	switch {
 	case section != nil:
 		what = iniFormat(section[1])
@@ -189,7 +194,7 @@ func yamlFormat(src []byte) string {
 	return "YAML"
 }
 
-var upperName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
+var upperName = lazyPattern(`^[A-Z_][A-Z0-9_]*$`)
 
 // unknownNameHint returns what to write in place of a name that HCL does not know.
 func unknownNameHint(name string, variables, locals bool) string {
@@ -202,7 +207,7 @@ func unknownNameHint(name string, variables, locals bool) string {
 		return ` env is a function: write env("HOME").`
 	case name == "count" || name == "each":
 		return " The number of an instance is index."
-	case upperName.MatchString(name):
+	case upperName().MatchString(name):
 		return fmt.Sprintf(" For an environment variable of the supervisor write env(%q). For a "+
 			"shell write $${%s}, or $%s without braces.", name, name, name)
 	}

@@ -69,11 +69,11 @@ func TestHints(t *testing.T) {
 			t.Errorf("%s:\ngot %s\nwant %s", src, got, want)
 		}
 	}
-	if n := len(foreignInChild) + len(foreignInFile); n < 30 {
+	if n := len(foreignInChild()) + len(foreignInFile()); n < 30 {
 		t.Errorf("%d names of other programs, want 30 or more", n)
 	}
-	walk(t, &childSchema, "", func(path string) {
-		if hint := foreignInChild[plainName(path)]; hint != "" && !strings.Contains(path, "_") {
+	walk(t, childSchema(), "", func(path string) {
+		if hint := foreignInChild()[plainName(path)]; hint != "" && !strings.Contains(path, "_") {
 			t.Errorf("%s is an attribute and has the hint %q", path, hint)
 		}
 	})

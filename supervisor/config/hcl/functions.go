@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
@@ -15,66 +16,68 @@ import (
 
 // library has the functions of the language except env, with the names of Nomad. They do not read
 // files, the network or the time, so that the meaning of a file does not depend on when it is read.
-var library = map[string]function.Function{
-	"abs":             stdlib.AbsoluteFunc,
-	"ceil":            stdlib.CeilFunc,
-	"floor":           stdlib.FloorFunc,
-	"max":             stdlib.MaxFunc,
-	"min":             stdlib.MinFunc,
-	"parseint":        stdlib.ParseIntFunc,
-	"signum":          stdlib.SignumFunc,
-	"chomp":           stdlib.ChompFunc,
-	"format":          stdlib.FormatFunc,
-	"formatlist":      stdlib.FormatListFunc,
-	"indent":          stdlib.IndentFunc,
-	"join":            stdlib.JoinFunc,
-	"lower":           stdlib.LowerFunc,
-	"regex":           stdlib.RegexFunc,
-	"regex_replace":   stdlib.RegexReplaceFunc,
-	"regexall":        stdlib.RegexAllFunc,
-	"replace":         stdlib.ReplaceFunc,
-	"split":           stdlib.SplitFunc,
-	"strlen":          stdlib.StrlenFunc,
-	"strrev":          stdlib.ReverseFunc,
-	"substr":          stdlib.SubstrFunc,
-	"title":           stdlib.TitleFunc,
-	"trim":            stdlib.TrimFunc,
-	"trimprefix":      stdlib.TrimPrefixFunc,
-	"trimspace":       stdlib.TrimSpaceFunc,
-	"trimsuffix":      stdlib.TrimSuffixFunc,
-	"upper":           stdlib.UpperFunc,
-	"chunklist":       stdlib.ChunklistFunc,
-	"coalesce":        stdlib.CoalesceFunc,
-	"coalescelist":    stdlib.CoalesceListFunc,
-	"compact":         stdlib.CompactFunc,
-	"concat":          stdlib.ConcatFunc,
-	"contains":        stdlib.ContainsFunc,
-	"distinct":        stdlib.DistinctFunc,
-	"element":         stdlib.ElementFunc,
-	"flatten":         stdlib.FlattenFunc,
-	"keys":            stdlib.KeysFunc,
-	"length":          lengthFunction,
-	"lookup":          stdlib.LookupFunc,
-	"merge":           stdlib.MergeFunc,
-	"range":           stdlib.RangeFunc,
-	"reverse":         stdlib.ReverseListFunc,
-	"setintersection": stdlib.SetIntersectionFunc,
-	"setproduct":      stdlib.SetProductFunc,
-	"setsubtract":     stdlib.SetSubtractFunc,
-	"setunion":        stdlib.SetUnionFunc,
-	"slice":           stdlib.SliceFunc,
-	"sort":            stdlib.SortFunc,
-	"values":          stdlib.ValuesFunc,
-	"zipmap":          stdlib.ZipmapFunc,
-	"jsondecode":      stdlib.JSONDecodeFunc,
-	"jsonencode":      stdlib.JSONEncodeFunc,
-	"tobool":          stdlib.MakeToFunc(cty.Bool),
-	"tolist":          stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType)),
-	"tomap":           stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)),
-	"tonumber":        stdlib.MakeToFunc(cty.Number),
-	"toset":           stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)),
-	"tostring":        stdlib.MakeToFunc(cty.String),
-}
+var library = sync.OnceValue(func() map[string]function.Function {
+	return map[string]function.Function{
+		"abs":             stdlib.AbsoluteFunc,
+		"ceil":            stdlib.CeilFunc,
+		"floor":           stdlib.FloorFunc,
+		"max":             stdlib.MaxFunc,
+		"min":             stdlib.MinFunc,
+		"parseint":        stdlib.ParseIntFunc,
+		"signum":          stdlib.SignumFunc,
+		"chomp":           stdlib.ChompFunc,
+		"format":          stdlib.FormatFunc,
+		"formatlist":      stdlib.FormatListFunc,
+		"indent":          stdlib.IndentFunc,
+		"join":            stdlib.JoinFunc,
+		"lower":           stdlib.LowerFunc,
+		"regex":           stdlib.RegexFunc,
+		"regex_replace":   stdlib.RegexReplaceFunc,
+		"regexall":        stdlib.RegexAllFunc,
+		"replace":         stdlib.ReplaceFunc,
+		"split":           stdlib.SplitFunc,
+		"strlen":          stdlib.StrlenFunc,
+		"strrev":          stdlib.ReverseFunc,
+		"substr":          stdlib.SubstrFunc,
+		"title":           stdlib.TitleFunc,
+		"trim":            stdlib.TrimFunc,
+		"trimprefix":      stdlib.TrimPrefixFunc,
+		"trimspace":       stdlib.TrimSpaceFunc,
+		"trimsuffix":      stdlib.TrimSuffixFunc,
+		"upper":           stdlib.UpperFunc,
+		"chunklist":       stdlib.ChunklistFunc,
+		"coalesce":        stdlib.CoalesceFunc,
+		"coalescelist":    stdlib.CoalesceListFunc,
+		"compact":         stdlib.CompactFunc,
+		"concat":          stdlib.ConcatFunc,
+		"contains":        stdlib.ContainsFunc,
+		"distinct":        stdlib.DistinctFunc,
+		"element":         stdlib.ElementFunc,
+		"flatten":         stdlib.FlattenFunc,
+		"keys":            stdlib.KeysFunc,
+		"length":          lengthFunction,
+		"lookup":          stdlib.LookupFunc,
+		"merge":           stdlib.MergeFunc,
+		"range":           stdlib.RangeFunc,
+		"reverse":         stdlib.ReverseListFunc,
+		"setintersection": stdlib.SetIntersectionFunc,
+		"setproduct":      stdlib.SetProductFunc,
+		"setsubtract":     stdlib.SetSubtractFunc,
+		"setunion":        stdlib.SetUnionFunc,
+		"slice":           stdlib.SliceFunc,
+		"sort":            stdlib.SortFunc,
+		"values":          stdlib.ValuesFunc,
+		"zipmap":          stdlib.ZipmapFunc,
+		"jsondecode":      stdlib.JSONDecodeFunc,
+		"jsonencode":      stdlib.JSONEncodeFunc,
+		"tobool":          stdlib.MakeToFunc(cty.Bool),
+		"tolist":          stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType)),
+		"tomap":           stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)),
+		"tonumber":        stdlib.MakeToFunc(cty.Number),
+		"toset":           stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)),
+		"tostring":        stdlib.MakeToFunc(cty.String),
+	}
+})
 
 // lengthFunction is Terraform's length, which also takes strings and objects.
 var lengthFunction = function.New(&function.Spec{
@@ -100,49 +103,51 @@ var lengthFunction = function.New(&function.Spec{
 
 // costs returns the steps of the functions whose work or result can be larger than their arguments.
 // The arguments are already counted. stdlib limits range to 1024 elements.
-var costs = map[string]func(args []cty.Value) float64{
-	"distinct": square,
-	"format":   formats,
-	"formatlist": func(args []cty.Value) float64 {
-		return formats(args) * float64(longestList(args))
-	},
-	"indent": func(args []cty.Value) float64 {
-		return magnitude(args, 0) * float64(1+strings.Count(textOf(args, 1), "\n")) / 8
-	},
-	"join": func(args []cty.Value) float64 {
-		return float64(len(textOf(args, 0))) * sizeOf(args).elements / 8
-	},
-	"jsondecode": func(args []cty.Value) float64 { return jsonCost(textOf(args, 0)) },
-	"parseint": func(args []cty.Value) float64 {
-		return math.Pow(float64(len(textOf(args, 0))), 2) / 64
-	},
-	"regex": func(args []cty.Value) float64 {
-		return regexCost(textOf(args, 0), textOf(args, 1))
-	},
-	"regexall": func(args []cty.Value) float64 {
-		return regexAllCost(textOf(args, 0), textOf(args, 1))
-	},
-	"regex_replace": regexReplaceCost,
-	"replace": func(args []cty.Value) float64 {
-		matches := strings.Count(textOf(args, 0), textOf(args, 1))
-		return float64(matches) * float64(8+len(textOf(args, 2))) / 8
-	},
-	"setintersection": buckets,
-	"setproduct":      product,
-	"setsubtract":     buckets,
-	"setunion":        buckets,
-	"split":           func(args []cty.Value) float64 { return float64(len(textOf(args, 1))) },
-	"toset":           buckets,
-	// For each byte of the string, trim can search the whole cutset.
-	"trim": func(args []cty.Value) float64 {
-		return float64(len(textOf(args, 0))) * float64(len(textOf(args, 1))) / 8
-	},
-}
+var costs = sync.OnceValue(func() map[string]func(args []cty.Value) float64 {
+	return map[string]func(args []cty.Value) float64{
+		"distinct": square,
+		"format":   formats,
+		"formatlist": func(args []cty.Value) float64 {
+			return formats(args) * float64(longestList(args))
+		},
+		"indent": func(args []cty.Value) float64 {
+			return magnitude(args, 0) * float64(1+strings.Count(textOf(args, 1), "\n")) / 8
+		},
+		"join": func(args []cty.Value) float64 {
+			return float64(len(textOf(args, 0))) * sizeOf(args).elements / 8
+		},
+		"jsondecode": func(args []cty.Value) float64 { return jsonCost(textOf(args, 0)) },
+		"parseint": func(args []cty.Value) float64 {
+			return math.Pow(float64(len(textOf(args, 0))), 2) / 64
+		},
+		"regex": func(args []cty.Value) float64 {
+			return regexCost(textOf(args, 0), textOf(args, 1))
+		},
+		"regexall": func(args []cty.Value) float64 {
+			return regexAllCost(textOf(args, 0), textOf(args, 1))
+		},
+		"regex_replace": regexReplaceCost,
+		"replace": func(args []cty.Value) float64 {
+			matches := strings.Count(textOf(args, 0), textOf(args, 1))
+			return float64(matches) * float64(8+len(textOf(args, 2))) / 8
+		},
+		"setintersection": buckets,
+		"setproduct":      product,
+		"setsubtract":     buckets,
+		"setunion":        buckets,
+		"split":           func(args []cty.Value) float64 { return float64(len(textOf(args, 1))) },
+		"toset":           buckets,
+		// For each byte of the string, trim can search the whole cutset.
+		"trim": func(args []cty.Value) float64 {
+			return float64(len(textOf(args, 0))) * float64(len(textOf(args, 1))) / 8
+		},
+	}
+})
 
 // bound returns a function that fails if it takes too many steps. It counts the steps before stdlib
 // computes the type of the result, which can take as long as the result itself.
 func (m *evaluation) bound(name string, f function.Function) function.Function {
-	cost := costs[name]
+	cost := costs()[name]
 	return function.New(&function.Spec{
 		Params:   f.Params(),
 		VarParam: f.VarParam(),
@@ -299,5 +304,5 @@ func jsonCost(text string) float64 {
 
 // functionNames returns the names of all functions, with env first.
 func functionNames() []string {
-	return append([]string{"env", secretFunction}, slices.Sorted(maps.Keys(library))...)
+	return append([]string{"env", secretFunction}, slices.Sorted(maps.Keys(library()))...)
 }

@@ -12,8 +12,9 @@ import (
 	"tp0/supervisor/config"
 	"tp0/supervisor/fixture/needs"
 
-	"golang.org/x/sys/unix"
 	"tp0/supervisor/program"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestMinReady checks the default of min_ready, which depends on the ready block.

@@ -24,7 +24,7 @@ func (d *decoder) decodeListen(c *childBlock) hcl.Diagnostics {
 		b := &c.listens[i]
 		b.Name = b.Labels[0]
 		switch {
-		case len(b.Name) > maxNameLength || !listenName.MatchString(b.Name):
+		case len(b.Name) > maxNameLength || !listenName().MatchString(b.Name):
 			diags = diags.Append(fault(&b.LabelRanges[0], "Invalid name",
 				"The name of a socket must have only lowercase letters, digits, underscores and "+
 					"dashes, and at most %d characters.", maxNameLength))
@@ -33,7 +33,7 @@ func (d *decoder) decodeListen(c *childBlock) hcl.Diagnostics {
 				"The child already has a socket %s.", quote(b.Name)))
 		}
 		names[b.Name] = true
-		settings, _, more := bind(d, b.Body, &listenSchema, "listen.", map[string]hcl.Range{}, nil)
+		settings, _, more := bind(d, b.Body, listenSchema(), "listen.", map[string]hcl.Range{}, nil)
 		given := map[string]*hcl.Range{}
 		for _, s := range settings {
 			given[s.name] = &s.place

@@ -88,14 +88,14 @@ func (d *decoder) decode() (*config.Config, hcl.Diagnostics) {
 	others := map[string]hcl.Blocks{} // by type
 	first := map[string]hcl.Range{}
 	for _, s := range d.files {
-		set, rest, more := bind(d, s.file.Body, &fileSchema, "", first, languageSchema())
+		set, rest, more := bind(d, s.file.Body, fileSchema(), "", first, languageSchema())
 		settings = append(settings, set...)
 		diags = append(diags, more...)
 		for _, b := range rest {
 			others[b.Type] = append(others[b.Type], b)
 		}
 	}
-	blocks := others[childSchema.name]
+	blocks := others[childSchema().name]
 	if len(blocks) == 0 && !diags.HasErrors() { // a misspelt block is already reported
 		diags = diags.Append(fault(d.files[0].file.Body.MissingItemRange().Ptr(), "No child",
 			`The file must have at least one child block, such as child "server" { command = `+

@@ -3,7 +3,6 @@ package hclconfig
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -15,7 +14,7 @@ import (
 // maxRetain is the largest size of what is kept in memory.
 const maxRetain config.Bytes = 1 << 30
 
-var sizeForm = regexp.MustCompile(`^([0-9]+) ?([A-Za-z]*)$`)
+var sizeForm = lazyPattern(`^([0-9]+) ?([A-Za-z]*)$`)
 
 // sizeUnits are the units of sizes, in bytes.
 var sizeUnits = map[string]float64{
@@ -46,7 +45,7 @@ func readSize(v cty.Value) (float64, error) {
 	if err != nil {
 		return 0, requires(err, `a size, such as "256KiB" or "10MiB"`)
 	}
-	parts := sizeForm.FindStringSubmatch(s)
+	parts := sizeForm().FindStringSubmatch(s)
 	if parts == nil || len(s) > 32 {
 		return 0, invalid(`%s is not a size. Examples are "256KiB", "10MiB" and "1GB".`, quote(s))
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/hashicorp/hcl/v2"
@@ -18,15 +19,18 @@ import (
 const includeDoc = "Paths or patterns of more files, relative to the file with the attribute. A " +
 	"path must exist; a pattern may match no file. These files can include other files."
 
-var includeAttribute = field("include", func(paths *[]string) *[]string { return paths },
-	stringsKind, `["conf.d/*.hcl"]`, includeDoc)
+var includeAttribute = sync.OnceValue(func() *attribute[[]string] {
+	a := field("include", func(paths *[]string) *[]string { return paths },
+		stringsKind, `["conf.d/*.hcl"]`, includeDoc)
+	return &a
+})
 
 // languageSchema has the attributes and blocks of a file that are not in [fileSchema].
 func languageSchema() *hcl.BodySchema {
 	return &hcl.BodySchema{
-		Attributes: []hcl.AttributeSchema{{Name: includeAttribute.name}},
+		Attributes: []hcl.AttributeSchema{{Name: includeAttribute().name}},
 		Blocks: []hcl.BlockHeaderSchema{
-			childSchema.header(),
+			childSchema().header(),
 			{Type: "variable", LabelNames: []string{"name"}},
 			{Type: "locals"},
 		},
@@ -117,13 +121,13 @@ func fileID(name string) string {
 // include opens the files that a file includes.
 func (d *decoder) include(s *source, chain []string) hcl.Diagnostics {
 	content, _, _ := s.file.Body.PartialContent(&hcl.BodySchema{
-		Attributes: []hcl.AttributeSchema{{Name: includeAttribute.name}},
+		Attributes: []hcl.AttributeSchema{{Name: includeAttribute().name}},
 	})
-	attr, ok := content.Attributes[includeAttribute.name]
+	attr, ok := content.Attributes[includeAttribute().name]
 	if !ok {
 		return nil
 	}
-	set := newSetting(d, &includeAttribute, "", attr)
+	set := newSetting(d, includeAttribute(), "", attr)
 	var patterns []string
 	ctx := &hcl.EvalContext{Functions: d.strict}
 	if set.expr != nil {

@@ -2,7 +2,6 @@ package hclconfig
 
 import (
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"sync"
 
@@ -14,14 +13,14 @@ import (
 // StandardInput is the path of a configuration on standard input.
 const StandardInput = "/dev/stdin"
 
-var descriptorPath = regexp.MustCompile(`^(?:/dev/fd|/proc/self/fd)/([0-9]{1,9})$`)
+var descriptorPath = lazyPattern(`^(?:/dev/fd|/proc/self/fd)/([0-9]{1,9})$`)
 
 // Stream returns the descriptor that a path names, such as /dev/stdin or the /dev/fd/63 of a
 // process substitution, unless it is a regular file. The content of a stream can be read once.
 func Stream(path string) (fd int, ok bool) {
 	if path == StandardInput {
 		fd = unix.Stdin
-	} else if m := descriptorPath.FindStringSubmatch(path); m != nil {
+	} else if m := descriptorPath().FindStringSubmatch(path); m != nil {
 		fd, _ = strconv.Atoi(m[1])
 	} else {
 		return 0, false
@@ -33,7 +32,7 @@ func Stream(path string) (fd int, ok bool) {
 // IsDescriptor reports whether a path names a descriptor of the process that opens it. Two
 // processes with such a path have two files.
 func IsDescriptor(path string) bool {
-	return path == StandardInput || descriptorPath.MatchString(path)
+	return path == StandardInput || descriptorPath().MatchString(path)
 }
 
 // directoryOf returns the directory to which the paths in a configuration file are relative. It is

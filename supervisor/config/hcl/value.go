@@ -6,7 +6,6 @@ import (
 	"math/big"
 	"net"
 	"net/url"
-	"regexp"
 	"regexp/syntax"
 	"slices"
 	"strconv"
@@ -138,7 +137,6 @@ var (
 	notEmptyKind = kind[string]{"string", "not empty", readNotEmpty}
 	boolKind     = kind[bool]{"bool", "`true`, `false`", readBool}
 	trueKind     = kind[bool]{"bool", "`true`", readTrue}
-	positiveKind = kind[int]{"number", fmt.Sprintf("1 to %d", maxAttempts), readPositive}
 	umaskKind    = kind[int]{"string", "`\"0000\"` to `\"0777\"`, octal", readUmask}
 	stringsKind  = kind[[]string]{"list of strings", "any", readStrings}
 	pathsKind    = kind[[]string]{"string, or list of strings", "1 to 64 paths", readPaths}
@@ -163,10 +161,17 @@ var (
 	}
 	addressKind = kind[string]{"string", "`host:port`, with a port from 1 to 65535", readAddress}
 	urlKind     = kind[string]{"string", "an `http` or `https` URL without a user", readURL}
-	regexpKind  = kind[string]{
+)
+
+func positiveKind() kind[int] {
+	return kind[int]{"number", fmt.Sprintf("1 to %d", maxAttempts), readPositive}
+}
+
+func regexpKind() kind[string] {
+	return kind[string]{
 		"string", fmt.Sprintf("a regular expression of 1 to %d bytes", maxExpression), readRegexp,
 	}
-)
+}
 
 func readString(v cty.Value) (string, error) {
 	if v.IsNull() || !v.Type().IsPrimitiveType() {
@@ -284,7 +289,7 @@ func readUmask(v cty.Value) (int, error) {
 	return int(mask), nil
 }
 
-var bareNumber = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
+var bareNumber = lazyPattern(`^[0-9]+(\.[0-9]+)?$`)
 
 // duration is the kind of durations from least to 24 hours.
 func duration(least time.Duration) kind[time.Duration] {
@@ -304,7 +309,7 @@ func readDuration(least, most time.Duration) func(cty.Value) (time.Duration, err
 		if err != nil {
 			return 0, requires(err, `a duration, such as "5s" or "1m30s"`)
 		}
-		if bareNumber.MatchString(s) && s != "0" {
+		if bareNumber().MatchString(s) && s != "0" {
 			return 0, invalid("The duration has no unit. Write %q for seconds, %q for "+
 				"milliseconds.",
 				shorten(s)+"s", shorten(s)+"ms")
@@ -556,7 +561,7 @@ func readVariables(v cty.Value) (map[string]string, error) {
 	return env, errs.orNil()
 }
 
-var hostname = regexp.MustCompile(`^[A-Za-z0-9._-]*$`)
+var hostname = lazyPattern(`^[A-Za-z0-9._-]*$`)
 
 // readAddress reads host:port. Without a host it means any address of this machine.
 func readAddress(v cty.Value) (string, error) {
@@ -578,7 +583,7 @@ func readAddress(v cty.Value) (string, error) {
 		return "", invalid("The port must be a number from 1 to 65535, not %s.", quote(port))
 	}
 	ip, _, _ := strings.Cut(host, "%") // the zone of a link-local address
-	if len(host) > 255 || !hostname.MatchString(host) && net.ParseIP(ip) == nil {
+	if len(host) > 255 || !hostname().MatchString(host) && net.ParseIP(ip) == nil {
 		return "", invalid("%s is neither a host name nor an IP address.", quote(host))
 	}
 	return s, nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
@@ -114,14 +115,15 @@ func (d *decoder) givenTexts() (map[string]string, hcl.Diagnostics) {
 	return texts, diags
 }
 
-var variableSchema = &hcl.BodySchema{
-	Attributes: []hcl.AttributeSchema{{Name: "type"}, {Name: "default"}, {Name: "description"},
-		{Name: sensitiveAttribute.name}},
+func variableSchema() *hcl.BodySchema {
+	return &hcl.BodySchema{Attributes: []hcl.AttributeSchema{
+		{Name: "type"}, {Name: "default"}, {Name: "description"}, {Name: sensitiveAttribute().name},
+	}}
 }
 
 func (d *decoder) decodeVariable(block *hcl.Block) (*variable, hcl.Diagnostics) {
 	v := &variable{name: block.Labels[0], place: block.DefRange, typ: cty.DynamicPseudoType}
-	content, diags := block.Body.Content(variableSchema)
+	content, diags := block.Body.Content(variableSchema())
 	if !hclsyntax.ValidIdentifier(v.name) || len(v.name) > maxNameLength {
 		diags = diags.Append(fault(&block.LabelRanges[0], "Invalid name",
 			"The name of a variable must have only letters, digits, underscores and dashes, "+
@@ -141,8 +143,8 @@ func (d *decoder) decodeVariable(block *hcl.Block) (*variable, hcl.Diagnostics) 
 		_, more := evaluate(d, s, &hcl.EvalContext{}, &ignored)
 		diags = append(diags, more...)
 	}
-	if attr, ok := content.Attributes[sensitiveAttribute.name]; ok {
-		s := newSetting(d, &sensitiveAttribute, "", attr)
+	if attr, ok := content.Attributes[sensitiveAttribute().name]; ok {
+		s := newSetting(d, sensitiveAttribute(), "", attr)
 		_, more := evaluate(d, s, &hcl.EvalContext{}, &v.sensitive)
 		diags = append(diags, more...)
 	}
@@ -321,7 +323,7 @@ func declaresSensitive(body hcl.Body) bool {
 	}
 	for _, b := range content.Blocks {
 		attrs, _, _ := b.Body.PartialContent(&hcl.BodySchema{
-			Attributes: []hcl.AttributeSchema{{Name: sensitiveAttribute.name}},
+			Attributes: []hcl.AttributeSchema{{Name: sensitiveAttribute().name}},
 		})
 		if attrs != nil && len(attrs.Attributes) > 0 {
 			return true
@@ -333,5 +335,7 @@ func declaresSensitive(body hcl.Body) bool {
 const sensitiveDoc = "No message, plan, report or log shows the value, nor a value that is " +
 	"computed from it."
 
-var sensitiveAttribute = field("sensitive", func(b *bool) *bool { return b },
-	boolKind, "true", sensitiveDoc)
+var sensitiveAttribute = sync.OnceValue(func() *attribute[bool] {
+	a := field("sensitive", func(b *bool) *bool { return b }, boolKind, "true", sensitiveDoc)
+	return &a
+})

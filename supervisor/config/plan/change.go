@@ -3,6 +3,7 @@ package plan
 import (
 	"reflect"
 	"slices"
+	"sync"
 	"tp0/supervisor/config"
 
 	"golang.org/x/sys/unix"
@@ -53,7 +54,7 @@ func Compare(old, new *config.Config) Plan {
 		change := Change{
 			Name:       i.Name,
 			Restart:    !SameLaunch(previous.Instance, i.Instance),
-			Attributes: differences(attributes, previous, i),
+			Attributes: differences(attributes(), previous, i),
 		}
 		if len(change.Attributes) > 0 {
 			plan.Changed = append(plan.Changed, change)
@@ -148,7 +149,7 @@ func AttributeNames() (global, child []string) {
 	for _, c := range globals {
 		global = append(global, c.name)
 	}
-	for _, c := range attributes {
+	for _, c := range attributes() {
 		child = append(child, c.name)
 	}
 	return global, child
@@ -181,87 +182,90 @@ var globals = []compared[config.Config]{
 }
 
 // attributes are the attributes of an instance. A test asserts that it has every attribute of the
-// schema. "child" differs if an instance with the same name has another child or index.
-var attributes = append([]compared[instance]{
-	compare("child", func(p *instance) any { return [2]any{p.Child, p.Index} }),
-	compare("command", func(p *instance) any {
-		return []any{p.Launch.Command, p.Launch.Path, p.Launch.OnRemoteFS}
-	}),
-	compare("args", func(p *instance) any { return p.Launch.Args }),
-	compare("env", func(p *instance) any { return p.Launch.Env }),
-	compare("env_file", func(p *instance) any { return p.Launch.LateEnv }),
-	compare("cwd", func(p *instance) any { return p.Launch.Dir }),
-	compare("listen", func(p *instance) any { return p.Launch.Listen }),
-	compare("user", func(p *instance) any {
-		return []any{p.Launch.Attributes.UID, p.Launch.Attributes.Groups}
-	}),
-	compare("group", func(p *instance) any { return p.Launch.Attributes.GID }),
-	compare("umask", func(p *instance) any { return p.Launch.Attributes.Umask }),
-	compare("nice", func(p *instance) any { return p.Launch.Attributes.Nice }),
-	compare("oom_score_adj", func(p *instance) any { return p.Launch.Attributes.OOMScoreAdj }),
-	compare("no_new_privs", func(p *instance) any { return p.Launch.Attributes.NoNewPrivs }),
-	compare("depends_on", func(p *instance) any { return p.dependsOn }),
-	compare("kill_signal", func(p *instance) any {
-		if p.Policy.KillSequence != nil { // computed from kill_sequence
-			return nil
-		}
-		return p.Policy.KillSignal
-	}),
-	compare("kill_timeout", func(p *instance) any {
-		if p.Policy.SharedTimeout || p.Policy.KillSequence != nil { // not in the file
-			return nil
-		}
-		return p.Policy.KillTimeout
-	}),
-	compare("kill_sequence", func(p *instance) any { return p.Policy.KillSequence }),
-	compare("kill_scope", func(p *instance) any { return p.Policy.KillScope }),
-	compare("descendants", func(p *instance) any { return p.Policy.Descendants }),
-	compare("kill_hold", func(p *instance) any { return p.Policy.KillHold }),
-	compare("diagnose_signal", func(p *instance) any { return p.Policy.DiagnoseSignal }),
-	compare("findings", func(p *instance) any { return p.Policy.Findings.Level }),
-	compare("allow", func(p *instance) any { return p.Policy.Findings.Allow }),
-	compare("reload_signal", func(p *instance) any { return p.Policy.ReloadSignal }),
-	compare("oneshot", func(p *instance) any { return p.Policy.Oneshot }),
-	compare("sidecar", func(p *instance) any { return p.Policy.Sidecar }),
-	compare("critical", func(p *instance) any { return p.Policy.Critical }),
-	compare("success_codes", func(p *instance) any { return p.Policy.SuccessCodes }),
-	compare("on_success", func(p *instance) any { return p.Policy.OnSuccess }),
-	compare("on_failure", func(p *instance) any { return p.Policy.OnFailure }),
-	compare("ready.tcp", func(p *instance) any { return p.ready().TCP }),
-	compare("ready.http", func(p *instance) any { return p.ready().HTTP }),
-	compare("ready.exec",
-		func(p *instance) any { return [2]any{p.ready().Exec, p.ready().ExecPath} }),
-	compare("ready.log", func(p *instance) any { return p.ready().Log }),
-	compare("ready.notify", func(p *instance) any { return p.ready().Notify }),
-	compare("ready.watchdog", func(p *instance) any { return p.ready().Watchdog }),
-	compare("ready.timeout", func(p *instance) any { return p.ready().Timeout }),
-	compare("check", func(p *instance) any { return p.Policy.Checks }),
-	compare("restart.on", func(p *instance) any { return p.Policy.Restart.On }),
-	compare("restart.attempts", func(p *instance) any { return p.Policy.Restart.Attempts }),
-	compare("restart.interval", func(p *instance) any { return p.Policy.Restart.Interval }),
-	compare("restart.delay", func(p *instance) any { return p.Policy.Restart.Delay }),
-	compare("restart.max_delay", func(p *instance) any { return p.Policy.Restart.MaxDelay }),
-	compare("restart.strategy", func(p *instance) any {
-		if p.Policy.OverlapUpdate {
-			return config.Overlap
-		}
-		return config.StopFirst
-	}),
-	compare("restart.max_parallel", func(p *instance) any { return p.Policy.MaxParallel }),
-	compare("restart.min_ready", func(p *instance) any { return p.Policy.MinReady }),
-	compare("logs.format", func(p *instance) any { return p.Launch.Logs.Format }),
-	compare("logs.colors", func(p *instance) any { return p.Launch.Logs.Colors }),
-	compare("logs.stdout", func(p *instance) any { return p.Launch.Logs.Stdout }),
-	compare("logs.stderr", func(p *instance) any { return p.Launch.Logs.Stderr }),
-	compare("logs.timestamps", func(p *instance) any { return p.Policy.Logs.Timestamps }),
-	compare("logs.retain", func(p *instance) any { return p.Policy.Logs.Retain }),
-	compare("logs.rotate.size", func(p *instance) any { return p.Policy.Logs.Rotate.Size }),
-	compare("logs.rotate.age", func(p *instance) any { return p.Policy.Logs.Rotate.Age }),
-	compare("logs.rotate.keep", func(p *instance) any { return p.Policy.Logs.Rotate.Keep }),
-	compare("logs.rotate.compress", func(p *instance) any {
-		return p.Policy.Logs.Rotate.Compress
-	}),
-}, comparedLimits()...)
+// schema. "child" differs if an instance with the same name has another child or index. It is made
+// at its first use, a reload, because exec and the start verb never need it.
+var attributes = sync.OnceValue(func() []compared[instance] {
+	return append([]compared[instance]{
+		compare("child", func(p *instance) any { return [2]any{p.Child, p.Index} }),
+		compare("command", func(p *instance) any {
+			return []any{p.Launch.Command, p.Launch.Path, p.Launch.OnRemoteFS}
+		}),
+		compare("args", func(p *instance) any { return p.Launch.Args }),
+		compare("env", func(p *instance) any { return p.Launch.Env }),
+		compare("env_file", func(p *instance) any { return p.Launch.LateEnv }),
+		compare("cwd", func(p *instance) any { return p.Launch.Dir }),
+		compare("listen", func(p *instance) any { return p.Launch.Listen }),
+		compare("user", func(p *instance) any {
+			return []any{p.Launch.Attributes.UID, p.Launch.Attributes.Groups}
+		}),
+		compare("group", func(p *instance) any { return p.Launch.Attributes.GID }),
+		compare("umask", func(p *instance) any { return p.Launch.Attributes.Umask }),
+		compare("nice", func(p *instance) any { return p.Launch.Attributes.Nice }),
+		compare("oom_score_adj", func(p *instance) any { return p.Launch.Attributes.OOMScoreAdj }),
+		compare("no_new_privs", func(p *instance) any { return p.Launch.Attributes.NoNewPrivs }),
+		compare("depends_on", func(p *instance) any { return p.dependsOn }),
+		compare("kill_signal", func(p *instance) any {
+			if p.Policy.KillSequence != nil { // computed from kill_sequence
+				return nil
+			}
+			return p.Policy.KillSignal
+		}),
+		compare("kill_timeout", func(p *instance) any {
+			if p.Policy.SharedTimeout || p.Policy.KillSequence != nil { // not in the file
+				return nil
+			}
+			return p.Policy.KillTimeout
+		}),
+		compare("kill_sequence", func(p *instance) any { return p.Policy.KillSequence }),
+		compare("kill_scope", func(p *instance) any { return p.Policy.KillScope }),
+		compare("descendants", func(p *instance) any { return p.Policy.Descendants }),
+		compare("kill_hold", func(p *instance) any { return p.Policy.KillHold }),
+		compare("diagnose_signal", func(p *instance) any { return p.Policy.DiagnoseSignal }),
+		compare("findings", func(p *instance) any { return p.Policy.Findings.Level }),
+		compare("allow", func(p *instance) any { return p.Policy.Findings.Allow }),
+		compare("reload_signal", func(p *instance) any { return p.Policy.ReloadSignal }),
+		compare("oneshot", func(p *instance) any { return p.Policy.Oneshot }),
+		compare("sidecar", func(p *instance) any { return p.Policy.Sidecar }),
+		compare("critical", func(p *instance) any { return p.Policy.Critical }),
+		compare("success_codes", func(p *instance) any { return p.Policy.SuccessCodes }),
+		compare("on_success", func(p *instance) any { return p.Policy.OnSuccess }),
+		compare("on_failure", func(p *instance) any { return p.Policy.OnFailure }),
+		compare("ready.tcp", func(p *instance) any { return p.ready().TCP }),
+		compare("ready.http", func(p *instance) any { return p.ready().HTTP }),
+		compare("ready.exec",
+			func(p *instance) any { return [2]any{p.ready().Exec, p.ready().ExecPath} }),
+		compare("ready.log", func(p *instance) any { return p.ready().Log }),
+		compare("ready.notify", func(p *instance) any { return p.ready().Notify }),
+		compare("ready.watchdog", func(p *instance) any { return p.ready().Watchdog }),
+		compare("ready.timeout", func(p *instance) any { return p.ready().Timeout }),
+		compare("check", func(p *instance) any { return p.Policy.Checks }),
+		compare("restart.on", func(p *instance) any { return p.Policy.Restart.On }),
+		compare("restart.attempts", func(p *instance) any { return p.Policy.Restart.Attempts }),
+		compare("restart.interval", func(p *instance) any { return p.Policy.Restart.Interval }),
+		compare("restart.delay", func(p *instance) any { return p.Policy.Restart.Delay }),
+		compare("restart.max_delay", func(p *instance) any { return p.Policy.Restart.MaxDelay }),
+		compare("restart.strategy", func(p *instance) any {
+			if p.Policy.OverlapUpdate {
+				return config.Overlap
+			}
+			return config.StopFirst
+		}),
+		compare("restart.max_parallel", func(p *instance) any { return p.Policy.MaxParallel }),
+		compare("restart.min_ready", func(p *instance) any { return p.Policy.MinReady }),
+		compare("logs.format", func(p *instance) any { return p.Launch.Logs.Format }),
+		compare("logs.colors", func(p *instance) any { return p.Launch.Logs.Colors }),
+		compare("logs.stdout", func(p *instance) any { return p.Launch.Logs.Stdout }),
+		compare("logs.stderr", func(p *instance) any { return p.Launch.Logs.Stderr }),
+		compare("logs.timestamps", func(p *instance) any { return p.Policy.Logs.Timestamps }),
+		compare("logs.retain", func(p *instance) any { return p.Policy.Logs.Retain }),
+		compare("logs.rotate.size", func(p *instance) any { return p.Policy.Logs.Rotate.Size }),
+		compare("logs.rotate.age", func(p *instance) any { return p.Policy.Logs.Rotate.Age }),
+		compare("logs.rotate.keep", func(p *instance) any { return p.Policy.Logs.Rotate.Keep }),
+		compare("logs.rotate.compress", func(p *instance) any {
+			return p.Policy.Logs.Rotate.Compress
+		}),
+	}, comparedLimits()...)
+})
 
 func (p *instance) ready() config.Ready {
 	if p.Launch.Ready == nil {

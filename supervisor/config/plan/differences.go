@@ -38,9 +38,9 @@ func Differences(old, new *config.Config) (global []Difference, byName map[strin
 		// The attributes of Launch are those that differ if only Launch is replaced.
 		relaunched := *previous.Instance
 		relaunched.Launch = i.Launch
-		restarts := differences(attributes, previous,
+		restarts := differences(attributes(), previous,
 			&instance{&relaunched, previous.dependsOn})
-		all := describe(attributes, previous, i)
+		all := describe(attributes(), previous, i)
 		for at := range all {
 			all[at].Restart = slices.Contains(restarts, all[at].Attribute)
 		}
