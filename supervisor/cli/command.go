@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -47,4 +49,24 @@ func (c *cli) load(path string, warnings io.Writer) (*config.Config, error) {
 		err = warned.Write(warnings, verb.Columns, false)
 	}
 	return cfg, err
+}
+
+// addOutput adds the flag --output.
+func addOutput(cmd *cobra.Command, output *string) {
+	cmd.Flags().StringVarP(output, "output", "o", "text", "print `text` or json")
+}
+
+// checkOutput checks the value of the flag --output.
+func checkOutput(output string) error {
+	if output != "text" && output != "json" {
+		return fmt.Errorf("--output is %q: it must be text or json", output)
+	}
+	return nil
+}
+
+// writeJSON writes a value as one JSON document, indented.
+func (c *cli) writeJSON(v any) error {
+	e := json.NewEncoder(c.Stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
 }

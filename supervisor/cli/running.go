@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -38,8 +37,8 @@ func (c *cli) command(
 	r := &running{cli: c}
 	cmd := &cobra.Command{Use: use, Short: short, Long: long + "\n\n" + exitCodes}
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		if r.output != "text" && r.output != "json" {
-			return fmt.Errorf("--output is %q: it must be text or json", r.output)
+		if err := checkOutput(r.output); err != nil {
+			return err
 		}
 		found, err := r.find()
 		if err == nil {
@@ -52,7 +51,7 @@ func (c *cli) command(
 	c.config.AddFile(f)
 	f.StringVar(
 		&r.socket, "socket", "", "ask the supervisor with the control socket at this `path`")
-	f.StringVarP(&r.output, "output", "o", "text", "print `text` or json")
+	addOutput(cmd, &r.output)
 	return cmd, r
 }
 
@@ -117,13 +116,6 @@ func (r *running) finish(err error) error {
 		fmt.Fprintf(r.Stderr, "supervisor: %s\n", termtext.EscapeLines(text))
 	}
 	return nil
-}
-
-// writeJSON writes a value as one JSON document, indented.
-func (r *running) writeJSON(v any) error {
-	e := json.NewEncoder(r.Stdout)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }
 
 // completeNames completes the names of children and instances.

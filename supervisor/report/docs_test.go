@@ -33,7 +33,9 @@ func TestDocs(t *testing.T) {
 		t.Fatalf("%s has no line %q", docsPage, begin)
 	}
 	var tables strings.Builder
-	for _, of := range types(reflect.TypeFor[Document](), nil) {
+	documented := types(reflect.TypeFor[Document](), nil)
+	documented = types(reflect.TypeFor[Summary](), documented)
+	for _, of := range types(reflect.TypeFor[Comparison](), documented) {
 		tabulate(&tables, of)
 	}
 	compareFile(t, docsPage, head+begin+tables.String())

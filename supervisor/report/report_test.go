@@ -440,6 +440,8 @@ func TestRead(t *testing.T) {
 			"written by a newer supervisor: it has schema 2, and this one reads 1",
 		},
 		{`{"schema": 1, "children": 7}`, "no report of a stop"},
+		{`{"schema": 1, "layers": []}`, "no report of a stop: it has no children"},
+		{`{"schema": 1, "children": [`, "no report of a stop, or a truncated one"},
 		{`<html>` + jsonElement + `{"schema": 1</script>`, "no report of a stop"},
 		{strings.Repeat("[", 1e6), "no report of a stop"},
 	} {
