@@ -24,7 +24,7 @@ var layers = [][]string{
 	},
 	{
 		"process", "config/hcl", "control", "output", "probe", "eventlog", "report",
-		"watch", "notify", "guard", "usage",
+		"watch", "notify", "guard", "usage", "openfds",
 	},
 	{"output/retain"},
 	{"output/lines"},

@@ -58,6 +58,9 @@ type Instance struct {
 	Usage *Usage `json:"usage,omitempty"`
 	// Surge says that the process starts beside the one that it is about to replace.
 	Surge bool `json:"surge,omitempty"`
+	// FDsAtReady are the descriptors of the main process one second after it was ready. It is nil
+	// if the process is younger, or had too many descriptors to be counted then.
+	FDsAtReady *FDCount `json:"fds_at_ready,omitempty"`
 }
 
 // Check is the state of a check block.

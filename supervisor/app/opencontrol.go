@@ -15,6 +15,7 @@ import (
 	hclconfig "tp0/supervisor/config/hcl"
 	"tp0/supervisor/control"
 	"tp0/supervisor/event"
+	"tp0/supervisor/openfds"
 	"tp0/supervisor/usage"
 	"tp0/supervisor/verb"
 )
@@ -46,7 +47,7 @@ func (a *app) openControl(o verb.RunOptions, cfg *config.Config) (*controlSocket
 		},
 	}
 	c.server = server.New(server.Options{
-		FDs: a.ledger, Events: a.events, Measure: measure,
+		FDs: a.ledger, Events: a.events, Measure: measure, ReadFDs: openfds.List,
 		Identity: api.Identity{
 			ID: rand.Text(), Pid: os.Getpid(), Version: a.version, Only: o.Only,
 		}.WithConfig(id),

@@ -205,6 +205,7 @@ func (o *Orchestrator) onDelayedAction(m delayedAction) {
 func (o *Orchestrator) onInspected(x process.Inspected) {
 	inst := o.processes.byID[x.Process]
 	inst.inspect.last = &x
+	inst.countAtReady(&x)
 	if x.Disposition == inst.inspect.disposition {
 		return
 	}

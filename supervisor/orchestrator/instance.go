@@ -153,7 +153,8 @@ type health struct {
 type inspection struct {
 	timers      []*timeout.Timer // of the scheduled actions
 	last        *process.Inspected
-	disposition string // of kill_signal, as it was reported last
+	disposition string       // of kill_signal, as it was reported last
+	atReady     *api.FDCount // by the first inspection; nil: there was none
 }
 
 // notifications are the state of a process by its messages (sd_notify(3)).

@@ -55,7 +55,7 @@ func (o *Orchestrator) statusOf(inst *instance) api.Instance {
 		State: inst.state.ID(), Reason: o.reasonOf(inst), Ready: inst.serves(),
 		Restarts: max(0, inst.restarts.spawned-1), Status: inst.notified.status,
 		StoppedBy: inst.held, LastExit: inst.restarts.lastExit,
-		Surge: inst.update.surgeOf != nil,
+		Surge: inst.update.surgeOf != nil, FDsAtReady: inst.inspect.atReady,
 	}
 	if inst.state.HasProcess() {
 		if s.Pid = inst.process.pid; s.Pid != 0 {
@@ -125,6 +125,19 @@ func untilName(u config.Until) string {
 		return "started"
 	}
 	return "ready"
+}
+
+// countAtReady counts the descriptors that the first inspection of a process found. So the growth
+// since then costs no scan of its own.
+func (inst *instance) countAtReady(x *process.Inspected) {
+	if inst.inspect.atReady != nil || len(x.FDs) == 0 {
+		return
+	}
+	c := &api.FDCount{Pid: x.Pid, At: x.At.UTC(), Kinds: map[string]int{}}
+	for _, f := range x.FDs {
+		c.Kinds[f.Kind]++
+	}
+	inst.inspect.atReady = c
 }
 
 // noteExit notes the end of a main process for the status. The instance that took the place of a

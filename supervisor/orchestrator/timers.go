@@ -89,5 +89,5 @@ func (inst *instance) cancelDelayedActions() {
 	for _, t := range inst.inspect.timers {
 		t.Stop()
 	}
-	inst.inspect.timers, inst.inspect.last = nil, nil
+	inst.inspect.timers, inst.inspect.last, inst.inspect.atReady = nil, nil, nil
 }

@@ -39,6 +39,31 @@ func parseFileLocks(limits []byte) (uint64, error) {
 	return n, nil
 }
 
+// ErrOpenFiles is returned for a limits file without a valid line "Max open files".
+var ErrOpenFiles = errors.New("no line \"Max open files\"")
+
+// OpenFiles returns the soft RLIMIT_NOFILE of a process: the number of descriptors that it may have
+// open. Every user may read it.
+func OpenFiles(pid int) (uint64, error) {
+	b, err := readFile("/proc/" + strconv.Itoa(pid) + "/limits")
+	if err != nil {
+		return 0, err
+	}
+	_, rest, ok := bytes.Cut(b, []byte("\nMax open files"))
+	fields := strings.Fields(string(rest[:min(len(rest), 64)]))
+	if !ok || len(fields) == 0 {
+		return 0, ErrOpenFiles
+	}
+	if fields[0] == "unlimited" {
+		return unix.RLIM_INFINITY, nil
+	}
+	n, err := strconv.ParseUint(fields[0], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %q", ErrOpenFiles, fields[0])
+	}
+	return n, nil
+}
+
 // LastPid returns the pid that the kernel assigned last in the supervisor's pid namespace: the last
 // field of /proc/loadavg (proc_loadavg(5)). It returns 0 if the file cannot be read. Pids are
 // assigned in ascending order, and start again after pid_max.

@@ -78,6 +78,12 @@ func (s *Supervisor) Plan(ctx context.Context) (d api.Difference, err error) {
 	return d, err
 }
 
+// FDs returns the open descriptors of instances. Their targets are untrusted.
+func (s *Supervisor) FDs(ctx context.Context, names ...string) (found api.FDs, err error) {
+	err = s.get(ctx, "/v1/fds?"+url.Values{"name": names}.Encode(), &found)
+	return found, err
+}
+
 // Events calls each for the kept events with a number above after. With follow it goes on with new
 // events until ctx ends, each returns an error, or the supervisor ends.
 func (s *Supervisor) Events(

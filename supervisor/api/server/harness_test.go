@@ -104,6 +104,12 @@ func start(t *testing.T) *harness {
 			return each(api.LogLine{Instance: q.Names[0], Stream: q.Stream, Text: "line"})
 		},
 		Measure: func(context.Context, *api.Status) {},
+		ReadFDs: func(_ context.Context, all []api.Instance) (found api.FDs, err error) {
+			for _, i := range all {
+				found.Instances = append(found.Instances, api.InstanceFDs{Name: i.Name})
+			}
+			return found, nil
+		},
 	})
 	l, err := control.ListenPath(h.path, control.NoGroup)
 	if err != nil {

@@ -26,7 +26,8 @@ const (
 var schemaTypes = []any{
 	api.Identity{}, api.Status{}, api.Supervisor{}, api.ReloadState{}, api.Instance{}, api.Check{},
 	api.Exit{}, api.Usage{}, api.Requester{}, api.Operation{}, api.Progress{}, api.Result{},
-	api.Difference{}, api.Health{}, api.Event{}, api.LogLine{}, api.Problem{},
+	api.Difference{}, api.Health{}, api.Event{}, api.LogLine{}, api.Problem{}, api.FDs{},
+	api.InstanceFDs{}, api.ProcessFDs{}, api.FDCount{}, api.FDTarget{}, api.OpenFD{},
 }
 
 // TestOpenAPI checks docs/openapi.yaml against the table of routes and the types: every route with

@@ -26,6 +26,7 @@ func routeTable() []route {
 		{"GET", "/v1/events", (*Server).events},
 		{"GET", "/v1/logs", (*Server).logs},
 		{"GET", "/v1/plan", (*Server).plan},
+		{"GET", "/v1/fds", (*Server).fds},
 	}
 	for _, verb := range []api.Verb{
 		api.Start, api.Stop, api.Restart, api.Signal, api.Reload, api.Wait, api.Shutdown,

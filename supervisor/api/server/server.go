@@ -37,6 +37,8 @@ type Options struct {
 	Plan func(context.Context) (api.Difference, error)
 	// Logs calls each for the lines that a query selects. It ends with ctx.
 	Logs func(ctx context.Context, query api.LogQuery, each func(api.LogLine) error) error
+	// ReadFDs returns the open descriptors of instances. It ends with ctx.
+	ReadFDs func(context.Context, []api.Instance) (api.FDs, error)
 	// Measure adds what the process trees use. It ends with ctx.
 	Measure func(context.Context, *api.Status)
 }

@@ -1,0 +1,51 @@
+package acceptance
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/api"
+)
+
+// TestFDs shows the descriptors of a process with sockets, of one with thousands of them, and
+// of none.
+func TestFDs(t *testing.T) {
+	s := start(t, fixture("web", "leaky", "")+fixture("many", "many-files 3000", "")+
+		fixture("gone", "exit 0", ""))
+	s.awaitEntry("child completed", "child", "gone")
+	s.awaitLine("[web] ready")
+	s.awaitLine("[many] ready")
+	_, out, _ := s.ctl("fds", "--output", "json", "web", "many")
+	var found api.FDs
+	if err := json.Unmarshal([]byte(out), &found); err != nil || len(found.Instances) != 2 {
+		t.Fatalf("got %v, %d instances in %.2000s", err, len(found.Instances), out)
+	}
+	web := found.Instances[0].Processes[0]
+	listens := func(f api.OpenFD) bool {
+		return regexp.MustCompile(`^tcp 127\.0\.0\.1:\d+ listen$`).MatchString(f.Target)
+	}
+	connected := func(f api.OpenFD) bool {
+		return strings.Contains(f.Target, " -> ") && f.State == "established"
+	}
+	if !slices.ContainsFunc(web.FDs, listens) || !slices.ContainsFunc(web.FDs, connected) {
+		t.Errorf("got %+v, want a listener and a connection", web.FDs)
+	}
+	many := found.Instances[1].Processes[0]
+	if many.Open < 3003 || len(many.FDs) != many.Open || many.Kinds["file"] < 3001 ||
+		many.Common[0].Target != "/dev/null" {
+		t.Errorf("got %d open, %d listed, kinds %v, common %v", many.Open, len(many.FDs),
+			many.Kinds, many.Common)
+	}
+	s.expectCtl("fds web", 0, "tcp 127.0.0.1:", "")
+	s.expectCtl("fds many", 0, "more descriptors are not shown: use --all.", "")
+	s.expectCtl("fds gone", 0, "gone has no process.", "")
+	s.expectCtl("fds nobody", 5, "", "no child or instance")
+	s.expectCtl("fds", 2, "", "fds needs the name of a child")
+	s.signal(unix.SIGTERM)
+	s.exitCode()
+}

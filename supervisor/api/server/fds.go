@@ -1,0 +1,41 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"tp0/supervisor/api"
+)
+
+// fds answers with the open descriptors of the instances with a name.
+func (s *Server) fds(w http.ResponseWriter, q *http.Request) {
+	ctx, cancel := context.WithTimeout(q.Context(), answerTimeout)
+	defer cancel()
+	instances, err := s.named(ctx, q)
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	found, err := s.opt.ReadFDs(ctx, instances)
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, found)
+}
+
+// named returns the state of the instances that the parameters name. One name is needed.
+func (s *Server) named(ctx context.Context, q *http.Request) ([]api.Instance, error) {
+	names := q.URL.Query()["name"]
+	if len(names) == 0 {
+		return nil, badRequest("the parameter name is missing: it must be a child or an instance")
+	}
+	if err := checkNames(names); err != nil {
+		return nil, err
+	}
+	all, err := s.opt.Orchestrator().Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return named(all.Instances, names)
+}

@@ -1,0 +1,62 @@
+package openfds
+
+import (
+	"context"
+
+	"tp0/supervisor/procfs"
+)
+
+// Counted are the numbers of open descriptors of one process.
+type Counted struct {
+	Pid       int
+	StartTime uint64 // identifies the process, together with its pid; see [procfs.Stat]
+	Command   string // untrusted
+	Limit     uint64 // the soft RLIMIT_NOFILE; 0: unknown
+	Kinds     map[string]int
+}
+
+// Open returns the number of open descriptors.
+func (c *Counted) Open() (n int) {
+	for _, k := range c.Kinds {
+		n += k
+	}
+	return n
+}
+
+// Count counts the open descriptors of each process of a tree. Processes that cannot be read are
+// missing. It returns an error if ctx ends before.
+func Count(ctx context.Context, pid int) ([]Counted, error) {
+	return inTurn(ctx, func() (all []Counted) {
+		pids, _ := tree(ctx, pid)
+		left := maxRead
+		for _, p := range pids {
+			c, err := count(ctx, p, left)
+			if err != nil {
+				continue
+			}
+			all = append(all, c)
+			if left -= c.Open(); left <= 0 {
+				break
+			}
+		}
+		return all
+	})
+}
+
+// count counts the open descriptors of a process with most descriptors at most.
+func count(ctx context.Context, pid, most int) (c Counted, err error) {
+	s, err := procfs.ReadStat(pid)
+	if err != nil {
+		return c, err
+	}
+	c = Counted{Pid: pid, StartTime: s.StartTime, Command: s.Comm}
+	over := func(read int) bool { return read > most || ctx.Err() != nil }
+	err = procfs.ReadAs(pid, func() (err error) {
+		c.Kinds, err = procfs.CountKinds(pid, procfs.LiveThread(pid), over)
+		return err
+	})
+	if err == nil {
+		c.Limit, _ = procfs.OpenFiles(pid)
+	}
+	return c, err
+}
