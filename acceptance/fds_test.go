@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -48,4 +49,31 @@ func TestFDs(t *testing.T) {
 	s.expectCtl("fds", 2, "", "fds needs the name of a child")
 	s.signal(unix.SIGTERM)
 	s.exitCode()
+}
+
+// TestWatchFDs finds a planted leak, and a process near its limit. A child that is not watched has
+// no warning.
+func TestWatchFDs(t *testing.T) {
+	t.Parallel()
+	const watch = "  watch_fds = \"1s\"\n"
+	s := start(t, fixture("leak", "leak 200ms", watch)+fixture("quiet", "leak 200ms", "")+
+		fixture("near", "many-files 100", watch+"  rlimits {\n    nofile = 120\n  }\n")+
+		fixture("steady", "many-files 100", watch))
+	near := s.awaitEntry("fd limit near", "child", "near", "limit", 120, "@level", "warn")
+	if targets := fmt.Sprint(near["targets"]); !strings.Contains(targets, "100 file /dev/null") {
+		t.Errorf("got the targets %s", targets)
+	}
+	e := s.awaitEntry("fd leak suspected", "child", "leak", "@level", "warn")
+	grown, targets := fmt.Sprint(e["grown"]), fmt.Sprint(e["targets"])
+	if !regexp.MustCompile(`^\[file from \d+ to \d+ in \d\d counts\]$`).MatchString(grown) ||
+		!strings.Contains(targets, " file /dev/null") {
+		t.Errorf("got grown %s, targets %s", grown, targets)
+	}
+	s.signal(unix.SIGTERM)
+	s.exitCode()
+	for _, message := range []string{"fd leak suspected", "fd limit near"} {
+		if n := s.count(message); n != 1 {
+			t.Errorf("%d entries %q, want 1", n, message)
+		}
+	}
 }

@@ -18,6 +18,7 @@ import (
 	"tp0/supervisor/guard"
 	"tp0/supervisor/limits"
 	"tp0/supervisor/notify"
+	"tp0/supervisor/openfds"
 	"tp0/supervisor/orchestrator"
 	"tp0/supervisor/output"
 	"tp0/supervisor/process"
@@ -162,6 +163,7 @@ func (a *app) build(p process.Options, f orchestrator.Options) (err error) {
 	a.relay.Configure(outputSettingsOf(f.Config))
 	f.Processes, f.Relays, f.Sockets, f.Sink = a.loop, a.relay, a.sockets, a
 	f.Now, f.FindCause = timeout.Boottime, cause.NewFinder().Find
+	f.CountFDs, f.CommonFDs = openfds.Count, openfds.CommonTargets
 	a.orchestrator = orchestrator.New(f)
 	a.log.Start(a.relay.Writer("stderr"), logSettingsOf(f.Config.Log))
 	return nil

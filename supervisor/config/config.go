@@ -173,6 +173,7 @@ type Policy struct {
 	// MinReady is how long a new process must have been ready before its instance counts as
 	// updated.
 	MinReady  time.Duration
+	WatchFDs  time.Duration // the time between two counts of the descriptors; 0 disables them
 	OnSuccess Action
 	OnFailure Action
 	Logs      LogPolicy

@@ -25,6 +25,7 @@ var all = []Event{
 			State: "s", Unread: 1, Unsent: 1, Mode: "r", Lock: "l", Deleted: true,
 		},
 	},
+	FDLeakSuspected{FDGrowth{Process: "p", Limit: 1, Grown: []string{"g"}}}, FDLimitNear{},
 	MainChanged{}, NotReady{}, Notified{Detail: "d"}, OrphanReaped{Child: "c"}, OutputDropped{},
 	LinesLimited{},
 	LogReopened{}, Paused{},

@@ -5,6 +5,8 @@ const (
 	MsgFDOpened    = "fd opened"
 	MsgFDClosed    = "fd closed"
 	MsgLedgerEntry = "fd held"
+	MsgFDLeak      = "fd leak suspected"
+	MsgFDLimit     = "fd limit near"
 )
 
 // Who closed a descriptor.
@@ -162,3 +164,42 @@ func (e LedgerEntry) Record() Record {
 		"owner", "supervisor", "fd", e.FD, "kind", e.Kind, "target", e.Target,
 	}}
 }
+
+// FDGrowth is what a count found about the open descriptors of a process.
+type FDGrowth struct {
+	Child   string
+	Pid     int
+	Process string // the command of a descendant; empty: the main process
+	Open    int
+	Limit   uint64   // the soft RLIMIT_NOFILE; 0: unknown
+	Grown   []string // "file from 5 to 14 in 10 counts"
+	Targets []string // what most of the descriptors refer to: "9 file /etc/hosts"
+}
+
+func (g *FDGrowth) record(message string) Record {
+	f := []any{"child", g.Child, "pid", g.Pid}
+	if g.Process != "" {
+		f = append(f, "process", g.Process)
+	}
+	if len(g.Grown) > 0 {
+		f = append(f, "grown", list(g.Grown))
+	}
+	f = append(f, "open", g.Open)
+	if g.Limit > 0 {
+		f = append(f, "limit", g.Limit)
+	}
+	return Record{Warn, message, append(f, "targets", list(g.Targets))}
+}
+
+// FDLeakSuspected reports a process whose descriptors of a kind became more and more, in ten counts
+// in a row or more.
+type FDLeakSuspected struct{ FDGrowth }
+
+// Record implements [Event].
+func (e FDLeakSuspected) Record() Record { return e.record(MsgFDLeak) }
+
+// FDLimitNear reports a process that has 80 % or more of the descriptors that it may have.
+type FDLimitNear struct{ FDGrowth }
+
+// Record implements [Event].
+func (e FDLimitNear) Record() Record { return e.record(MsgFDLimit) }

@@ -2,6 +2,7 @@ package openfds
 
 import (
 	"context"
+	"errors"
 
 	"tp0/supervisor/procfs"
 )
@@ -23,24 +24,35 @@ func (c *Counted) Open() (n int) {
 	return n
 }
 
-// Count counts the open descriptors of each process of a tree. Processes that cannot be read are
-// missing. It returns an error if ctx ends before.
+// Count counts the open descriptors of each process of a tree. Descendants that cannot be read are
+// missing. It returns an error if the main process lives and cannot be read, or if ctx ends before.
 func Count(ctx context.Context, pid int) ([]Counted, error) {
-	return inTurn(ctx, func() (all []Counted) {
+	type result struct {
+		all []Counted
+		err error
+	}
+	r, err := inTurn(ctx, func() (r result) {
 		pids, _ := tree(ctx, pid)
 		left := maxRead
-		for _, p := range pids {
+		for i, p := range pids {
 			c, err := count(ctx, p, left)
 			if err != nil {
+				if text := whyUnreadable(p, err); i == 0 && text != hasEnded {
+					r.err = errors.New(text)
+				}
 				continue
 			}
-			all = append(all, c)
+			r.all = append(r.all, c)
 			if left -= c.Open(); left <= 0 {
 				break
 			}
 		}
-		return all
+		return r
 	})
+	if err == nil {
+		err = r.err
+	}
+	return r.all, err
 }
 
 // count counts the open descriptors of a process with most descriptors at most.

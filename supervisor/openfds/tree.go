@@ -65,12 +65,14 @@ func tree(ctx context.Context, pid int) (pids []int, omitted int) {
 	return pids, omitted
 }
 
+const hasEnded = "the process has ended"
+
 // whyUnreadable says why the descriptors of a process cannot be read.
 func whyUnreadable(pid int, err error) string {
 	s, e := procfs.ReadStatus(pid)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || e != nil || s.Dead:
-		return "the process has ended"
+		return hasEnded
 	case !errors.Is(err, fs.ErrPermission):
 		return "they cannot be read: " + err.Error()
 	case int(s.UID) != os.Geteuid() && os.Geteuid() != 0:

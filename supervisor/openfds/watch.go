@@ -25,6 +25,14 @@ type Leak struct {
 	NearLimit bool
 }
 
+// GrownKinds returns the kinds that grew; nil: all kinds are meant.
+func (l *Leak) GrownKinds() (all []string) {
+	for _, g := range l.Grown {
+		all = append(all, g.Kind)
+	}
+	return all
+}
+
 // Growth is the growth of a kind.
 type Growth struct {
 	Kind     string

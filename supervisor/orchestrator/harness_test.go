@@ -105,6 +105,7 @@ type harness struct {
 	sockets    fakeSockets
 	listeners  func(*fakeProcess) []string // where it listens; may be nil
 	notify     map[process.ID]*fakeNotify
+	fds        fakeFDs
 	unhandled  bool               // a reload signal would end the processes
 	onSpawn    func(name string)  // called with the lock; may be nil
 	onFork     func(*fakeProcess) // called with the lock; may be nil
@@ -144,6 +145,7 @@ func newHarness(t *testing.T, relays OutputRelay, configs ...*config.Config) *ha
 		Config: configs[0], Load: h.load, Configure: func(*config.Config) {}, Processes: h,
 		Relays: relays, Sockets: h, Sink: h, Notify: fakeReceiver{h},
 		ProcessDefaults: process.Spec{Spec: spawn.Spec{Stdin: -1}}, Terminal: true, Now: h.now,
+		CountFDs: h.fds.count, CommonFDs: h.fds.common,
 	})
 	if err := h.Open(configs[0].Listens()); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"tp0/supervisor/config/plan"
 	"tp0/supervisor/event"
 	"tp0/supervisor/lifecycle"
+	"tp0/supervisor/openfds"
 	"tp0/supervisor/orchestrator/rollout"
 	"tp0/supervisor/output"
 	"tp0/supervisor/probe"
@@ -147,6 +148,19 @@ type health struct {
 	readyAt      time.Time          // the process became ready; zero: it did not
 	steady       bool               // it was still ready inspectAfter later
 	checks       map[string]*api.Check
+	fdWatch      *fdWatch // nil: the descriptors are not counted
+}
+
+// fdWatch is the watch_fds of a process: one timer from the end of a count to the next one. A count
+// runs beside the orchestrator, one at a time for each process.
+type fdWatch struct {
+	ctx      context.Context // a result is stale if it is done
+	cancel   context.CancelFunc
+	interval time.Duration
+	timer    *time.Timer
+	watch    openfds.Watch
+	reported bool   // that the descriptors cannot be counted
+	leak     string // the last one that was found; empty: none was
 }
 
 // inspection is the result of the fd scans and of the signal dispositions of a process.

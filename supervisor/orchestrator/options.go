@@ -6,11 +6,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/api"
 	"tp0/supervisor/cause"
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
 	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/notify"
+	"tp0/supervisor/openfds"
 	"tp0/supervisor/output"
 	"tp0/supervisor/process"
 	"tp0/supervisor/process/spawn"
@@ -75,6 +77,11 @@ type Options struct {
 	// FindCause returns what is known about an unexpected end beside its exit status; empty:
 	// nothing. It may wait for a bounded time. nil: nothing is ever known.
 	FindCause func(cause.End) string
+	// CountFDs counts the descriptors of a process tree, and CommonFDs returns what most of those
+	// of some kinds refer to; see [openfds.Count]. Both wait, until ctx ends at the latest. nil:
+	// nothing is counted.
+	CountFDs  func(ctx context.Context, pid int) ([]openfds.Counted, error)
+	CommonFDs func(ctx context.Context, pid int, kinds []string) []api.FDTarget
 	// ProcessDefaults is what all processes have in common: standard input, kill scope, and more.
 	ProcessDefaults process.Spec
 	// Now returns the time since a fixed moment, with which pauses of the supervisor are found.

@@ -113,10 +113,11 @@ func (inst *instance) cancelProbe() {
 	}
 }
 
-// startMonitoring starts the checks and the watchdog of a process that is ready.
+// startMonitoring starts the checks, the watchdog and the watch_fds of a process that is ready.
 func (o *Orchestrator) startMonitoring(inst *instance) {
 	o.startChecks(inst)
 	o.startWatchdog(inst)
+	o.startFDWatch(inst)
 }
 
 // startChecks starts the checks of a process that is ready.
@@ -180,10 +181,11 @@ func (o *Orchestrator) startWatchdog(inst *instance) {
 	inst.notified.watchdog = o.clock.Watchdog(interval, func() { o.mail.Put(m) })
 }
 
-// stopMonitoring stops the checks and the watchdog of a process.
+// stopMonitoring stops what startMonitoring started.
 func (inst *instance) stopMonitoring() {
 	inst.cancelChecks()
 	inst.stopWatchdog()
+	inst.stopFDWatch()
 }
 
 func (inst *instance) stopWatchdog() {

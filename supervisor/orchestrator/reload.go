@@ -227,6 +227,7 @@ func (o *Orchestrator) setPolicy(inst *instance, spec *config.Instance) {
 	inst.spec = spec
 	o.awaitMinReady(inst)
 	o.restartChecks(inst, was.Checks)
+	o.restartFDWatch(inst, was.WatchFDs)
 }
 
 // rollBack restores the configuration that was in force before the reload.

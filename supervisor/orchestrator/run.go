@@ -50,6 +50,12 @@ func (o *Orchestrator) handle(m any) {
 		o.onProbeDone(m)
 	case checkDone:
 		o.onCheckDone(m)
+	case fdCountDue:
+		o.onFDCountDue(m)
+	case fdsCounted:
+		o.onFDsCounted(m)
+	case fdLeakFound:
+		o.onFDLeakFound(m)
 	case pauseOver:
 		o.onPauseOver(m)
 	case delayedAction:

@@ -208,6 +208,12 @@ var stopAttributes = sync.OnceValue(func() []attribute[childValues] {
 		field("allow", func(v *childValues) *[]findings.Pattern { return &v.policy.Findings.Allow },
 			patternsKind, `["pipe"]`,
 			"Descriptors of this child that are never findings, in addition to `shutdown.allow`."),
+		field("watch_fds", func(v *childValues) *time.Duration { return &v.policy.WatchFDs },
+			duration(time.Second), `"1m"`,
+			"How often the open descriptors of an instance that is ready are counted, to find a "+
+				"leak: the message `fd leak suspected` reports growth over ten counts, `fd "+
+				"limit near` 80 % of `RLIMIT_NOFILE`. See [Leaks](operating.md#leaks). Without "+
+				"the attribute nothing is counted."),
 		field("success_codes", func(v *childValues) *[]int { return &v.policy.SuccessCodes },
 			codesKind, "[0, 143]",
 			"All exit codes that are a success, for `restart`, `on_success` and the log. An end "+

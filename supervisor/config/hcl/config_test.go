@@ -261,6 +261,8 @@ var policyValues = map[string]valueCase{
 		func(i *config.Instance) any { return i.Policy.KillTimeout }, time.Second},
 	"reload signal": {`reload_signal = "winch"`,
 		func(i *config.Instance) any { return i.Policy.ReloadSignal }, syscall.SIGWINCH},
+	"watch_fds": {`watch_fds = "90s"`,
+		func(i *config.Instance) any { return i.Policy.WatchFDs }, 90 * time.Second},
 	"critical by index": {`critical = index == 1`,
 		func(i *config.Instance) any { return i.Policy.Critical }, true},
 	"count 1": {`count = 1`, func(i *config.Instance) any { return i.Name },

@@ -223,6 +223,7 @@ var faultsOfDependencies = []faultCase{
 	inChild("index in oneshot", "oneshot = index > 1", "3:11 Invalid use of index"),
 	inChild("SIGKILL as reload_signal", `reload_signal = "kill"`,
 		`3:17 Invalid value for reload_signal: A process cannot handle SIGKILL.`),
+	inChild("short watch_fds", `watch_fds = "10ms"`, `3:13 Invalid value for watch_fds: `),
 	inChild("unknown reload_signal", `reload_signal = "SIGHPU"`,
 		`3:17 Invalid value for reload_signal: "SIGHPU" is not a signal. Did you mean "SIGHUP"?`),
 	inChild("sidecar and child exceed the deadline",

@@ -223,6 +223,7 @@ var attributes = sync.OnceValue(func() []compared[instance] {
 		compare("diagnose_signal", func(p *instance) any { return p.Policy.DiagnoseSignal }),
 		compare("findings", func(p *instance) any { return p.Policy.Findings.Level }),
 		compare("allow", func(p *instance) any { return p.Policy.Findings.Allow }),
+		compare("watch_fds", func(p *instance) any { return p.Policy.WatchFDs }),
 		compare("reload_signal", func(p *instance) any { return p.Policy.ReloadSignal }),
 		compare("oneshot", func(p *instance) any { return p.Policy.Oneshot }),
 		compare("sidecar", func(p *instance) any { return p.Policy.Sidecar }),
