@@ -33,8 +33,8 @@ func TestStartupMemoryClose(t *testing.T) {
 	})
 }
 
-// TestStartupMemoryReleases checks that memory is released once, after the last child became ready,
-// and not in a stop.
+// TestStartupMemoryReleases checks that memory is released twice after the last child became ready,
+// the second time after the inspection of its process, and not in a stop.
 func TestStartupMemoryReleases(t *testing.T) {
 	ready := func() event.Event { return event.Ready{} }
 	for _, tt := range []struct {
@@ -43,11 +43,15 @@ func TestStartupMemoryReleases(t *testing.T) {
 		times  int
 	}{
 		{"no child is ready", nil, 0},
-		{"three children become ready in turn", []event.Event{ready(), ready(), ready()}, 1},
-		{"a child becomes ready again", []event.Event{ready(), nil, nil, ready(), nil, nil}, 1},
+		{"three children become ready in turn", []event.Event{ready(), ready(), ready()}, 2},
+		{"a child becomes ready again", []event.Event{ready(), nil, nil, ready(), nil, nil}, 3},
 		{
 			"a signal arrives first",
 			[]event.Event{ready(), event.SignalReceived{Signal: "SIGTERM"}, nil}, 0,
+		},
+		{
+			"a shutdown begins after the first release",
+			[]event.Event{ready(), nil, event.ShutdownBegun{}, nil}, 1,
 		},
 		{"a shutdown begins", []event.Event{ready(), event.ShutdownBegun{}, nil}, 0},
 	} {
@@ -61,8 +65,9 @@ func TestStartupMemoryReleases(t *testing.T) {
 					}
 					time.Sleep(150 * time.Millisecond) // in the time of synctest
 				}
-				time.Sleep(time.Second)
+				time.Sleep(2 * time.Second)
 				c.close()
+				time.Sleep(2 * time.Second)
 				if times != tt.times {
 					t.Errorf("released %d times, want %d", times, tt.times)
 				}
