@@ -26,8 +26,8 @@ var ErrProbeNotStarted = errors.New("the command was not started")
 // RunProbe runs a command in a process group of its own and waits for its end. It returns nil
 // for exit code 0, else an error that says how the command ended, with the end of its output.
 // When ctx ends first, the group gets SIGKILL. When the command ends, processes that are left
-// in the group get SIGKILL. Of s only the fields up to Stdin, the user and the groups are used:
-// a probe runs with the rights of the child that it checks.
+// in the group get SIGKILL. [spawn.PrepareProbe] says which fields of s are used: a probe has the
+// rights and the attributes of the child that it checks.
 func (l *Loop) RunProbe(ctx context.Context, s spawn.Spec) error {
 	select {
 	case l.slots <- struct{}{}:
@@ -45,19 +45,53 @@ func (l *Loop) RunProbe(ctx context.Context, s spawn.Spec) error {
 	words := make(chan string, 1)
 	go func() { words <- readTail(output) }()
 
-	p := &probe{ended: make(chan error, 1)}
-	l.withFDs([]int{s.Stdin, pipe[1], pipe[1]}, func(own []int, err error) {
-		<-l.slots
-		l.startProbe(p, s, own, err)
-	})
+	s.Stdout, s.Stderr = pipe[1], pipe[1]
+	p, err := l.queueProbe(s)
 	_ = unix.Close(pipe[1])
-	err := l.awaitProbe(ctx, p)
+	if err == nil {
+		err = p.explain(l.awaitProbe(ctx, p))
+	}
 	// A process that left the group may keep the pipe open.
 	_ = output.SetReadDeadline(time.Now().Add(killWait))
 	said := <-words
 	_ = l.opt.FDs.Close(pipe[0], output.Close)
 	if err != nil && said != "" {
 		return fmt.Errorf("%w: %s", err, said)
+	}
+	return err
+}
+
+// queueProbe hands a probe command over to the loop's thread. The caller has a slot, and calls
+// explain at the end.
+func (l *Loop) queueProbe(s spawn.Spec) (*probe, error) {
+	prepared, err := spawn.PrepareProbe(s, l.opt.FDs)
+	if err != nil {
+		<-l.slots
+		return nil, fmt.Errorf("%w: %w", ErrProbeNotStarted, err)
+	}
+	defer prepared.CloseChildEnd()
+	p := &probe{prepared: prepared, ended: make(chan error, 1)}
+	if b := prepared.Barrier; b != nil {
+		p.failure = make(chan error, 1)
+		go func() { p.failure <- b.Release() }() // the release can come before the fork
+	}
+	l.withFDs(prepared.Files(), func(own []int, err error) {
+		<-l.slots
+		l.startProbe(p, own, err)
+	})
+	return p, nil
+}
+
+// explain returns the error of the start verb, if that is why the process ended with err. It ends
+// the wait for the start verb.
+func (p *probe) explain(err error) error {
+	if p.failure == nil {
+		return err
+	}
+	late := time.AfterFunc(killWait, p.prepared.Barrier.Close)
+	defer late.Stop()
+	if failure := <-p.failure; err != nil && spawn.FromStartVerb(failure) {
+		return fmt.Errorf("the command cannot be run: %w", failure)
 	}
 	return err
 }
@@ -108,7 +142,7 @@ func readTail(r io.Reader) string {
 }
 
 // startProbe forks a probe command.
-func (l *Loop) startProbe(p *probe, s spawn.Spec, own []int, err error) {
+func (l *Loop) startProbe(p *probe, own []int, err error) {
 	if p.cancelled {
 		return
 	}
@@ -116,7 +150,7 @@ func (l *Loop) startProbe(p *probe, s spawn.Spec, own []int, err error) {
 		p.ended <- fmt.Errorf("%w: %w", ErrProbeNotStarted, err)
 		return
 	}
-	pid, err := spawn.ForkProbe(s, own)
+	pid, err := p.prepared.Fork(own, l.opt.Inherit)
 	switch {
 	case limits.MeansShortage(err):
 		p.ended <- fmt.Errorf("%w: %w", ErrProbeNotStarted, err)

@@ -2,11 +2,14 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/fixture"
 	"tp0/supervisor/process/spawn"
@@ -41,6 +44,45 @@ func TestRunProbe(t *testing.T) {
 	err := b.RunProbe(t.Context(), spawn.Spec{Path: "/not/there", Argv: []string{"x"}})
 	if err == nil || !strings.Contains(err.Error(), "cannot be run") {
 		t.Error(err)
+	}
+}
+
+// TestProbeAttributes runs probes through the start verb: the command has the attributes of its
+// child, an attribute that cannot be set is the result, and a command that hangs is killed.
+func TestProbeAttributes(t *testing.T) {
+	b := newTestLoop(t)
+	umask := 0o027
+	sh := func(ctx context.Context, script string, a spawn.Attributes) error {
+		return b.RunProbe(ctx, spawn.Spec{
+			Name: "sh", Path: "/bin/sh", Argv: []string{"sh", "-c", script}, Env: os.Environ(),
+			Attributes: a,
+		})
+	}
+	for _, tt := range []struct {
+		script, want string
+		a            spawn.Attributes
+	}{
+		{"umask; exit 3", "the command exited with code 3: 0027", spawn.Attributes{Umask: &umask}},
+		{
+			"grep NoNewPrivs /proc/self/status; exit 1",
+			"the command exited with code 1: NoNewPrivs: 1", spawn.Attributes{NoNewPrivs: true},
+		},
+		{"exit 0", "<nil>", spawn.Attributes{Umask: &umask}},
+		{
+			"exit 0", "the command cannot be run: cannot set resource limit 7 to 2, 1: " +
+				"invalid argument",
+			spawn.Attributes{Limits: map[int]unix.Rlimit{unix.RLIMIT_NOFILE: {Cur: 2, Max: 1}}},
+		},
+	} {
+		if got := fmt.Sprint(sh(t.Context(), tt.script, tt.a)); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.script, got, tt.want)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	err := sh(ctx, "sleep 1000", spawn.Attributes{Umask: &umask})
+	if !errors.Is(err, errProbeTimeout) && !errors.Is(err, ErrProbeNotStarted) {
+		t.Errorf("a command that hangs: got %v", err)
 	}
 }
 

@@ -120,6 +120,8 @@ type probe struct {
 	started   atomic.Bool // every goroutine may read it
 	cancelled bool        // the caller does not wait for it
 	ended     chan error  // takes one error
+	prepared  *spawn.Prepared
+	failure   chan error // takes the error of the start verb; nil without one
 }
 
 const (

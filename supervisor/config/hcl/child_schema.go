@@ -250,9 +250,10 @@ var readySchema = sync.OnceValue(func() block[childValues] {
 					"body is read, 1 MiB of it and one second at most."),
 			canBeSecret(field("exec", func(v *childValues) *[]string { return &v.ready.Exec },
 				commandLineKind, `["pg_isready", "-q"]`,
-				"The command that must exit with code 0. It has the environment and the working "+
-					"directory of the child. Its process group is killed at the timeout or when "+
-					"a stop begins."), "ready.exec"),
+				"The command that must exit with code 0. It has the environment, the working "+
+					"directory and the attributes of the child, such as `user`, `umask` and "+
+					"`rlimits`. Its process group is killed at the timeout or when a stop "+
+					"begins."), "ready.exec"),
 			field("log", func(v *childValues) *string { return &v.ready.Log },
 				regexpKind(), `"listening on .*"`,
 				"A regular expression (RE2) that must match a line of the child's output, "+

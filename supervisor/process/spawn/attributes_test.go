@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/fixture/needs"
+	"tp0/supervisor/process/ptrace"
 )
 
 const unlimited = unix.RLIM_INFINITY
@@ -179,29 +181,91 @@ func TestForkFails(t *testing.T) {
 	}
 }
 
-// TestForkProbe checks that a probe has the user and the groups of its child, and a process group
-// of its own.
-func TestForkProbe(t *testing.T) {
+// TestProbeAttributes checks that a probe has the attributes of its child, and a process group of
+// its own.
+func TestProbeAttributes(t *testing.T) {
 	needs.Check(t, "root")
-	s := sleep(t, Attributes{UID: is(uint32(65534)), GID: is(uint32(7)), Groups: []uint32{7, 9}})
-	pid, err := ForkProbe(s, []int{s.Stdin, s.Stdout, s.Stderr})
-	if err != nil {
-		t.Fatal(err)
+	for name, tt := range attributeTests(t) {
+		t.Run(name, func(t *testing.T) {
+			pid, err := startAs(t, sleep(t, tt.give), PrepareProbe)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := lineOf(t, pid, tt.file, tt.word); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+			if group, err := unix.Getpgid(pid); err != nil || group != pid {
+				t.Errorf("got process group %d, %v, want %d", group, err, pid)
+			}
+			if got := lineOf(t, pid, "environ", ""); got != "A=b\x00" {
+				t.Errorf("got environment %q, want A=b", got)
+			}
+		})
 	}
-	defer reap(t, pid)
-	defer unix.Kill(pid, unix.SIGKILL)
-	for word, want := range map[string]string{
-		"Uid:":    "Uid: 65534 65534 65534 65534",
-		"Gid:":    "Gid: 7 7 7 7",
-		"Groups:": "Groups: 7 9",
+}
+
+// TestProbeNeedsNoStartVerb checks that a probe with a user alone is executed by the fork: the
+// start verb would cost some milliseconds for each probe.
+func TestProbeNeedsNoStartVerb(t *testing.T) {
+	for want, a := range map[bool]Attributes{
+		false: {UID: is(uint32(7)), GID: is(uint32(7)), Groups: []uint32{7}},
+		true:  {UID: is(uint32(7)), NoNewPrivs: true},
 	} {
-		if got := lineOf(t, pid, "status", word); got != want {
-			t.Errorf("got %s, want %s", got, want)
+		p, err := PrepareProbe(sleep(t, a), newLedger(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Barrier != nil {
+			p.CloseChildEnd()
+			p.Barrier.Close()
+		}
+		if got := p.Barrier != nil; got != want {
+			t.Errorf("%+v: start verb %t, want %t", a, got, want)
 		}
 	}
-	if group, err := unix.Getpgid(pid); err != nil || group != pid {
-		t.Errorf("got process group %d, %v, want %d", group, err, pid)
+}
+
+// TestParentDeathSignal ends the thread that forked a process: a child gets SIGTERM, a probe
+// SIGKILL, also if the start verb changes the user, which clears the signal.
+func TestParentDeathSignal(t *testing.T) {
+	needs.Check(t, "root")
+	for _, tt := range []struct {
+		prepare prepare
+		want    unix.Signal
+	}{{Prepare, unix.SIGTERM}, {PrepareProbe, unix.SIGKILL}} {
+		for _, a := range []Attributes{
+			{}, {Umask: is(0)}, {UID: is(uint32(65534)), Umask: is(0)}, {UID: is(uint32(65534))},
+		} {
+			var pid int
+			var err error
+			onThreadThatEnds(func() { pid, err = startAs(t, sleep(t, a), tt.prepare) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			var end ptrace.Siginfo
+			_ = unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+			err = ptrace.Waitid(unix.P_PID, pid, &end, unix.WEXITED|unix.WNOWAIT)
+			if err != nil || unix.Signal(end.Status) != tt.want {
+				t.Errorf("%+v: got %+v, %v, want %v", a, end, err, tt.want)
+			}
+		}
 	}
+}
+
+// onThreadThatEnds calls do on a thread that ends afterwards.
+func onThreadThatEnds(do func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // without an unlock, the thread ends with the goroutine
+		if unix.Gettid() == unix.Getpid() {
+			defer runtime.UnlockOSThread()
+			onThreadThatEnds(do) // the main thread never ends
+			return
+		}
+		do()
+	}()
+	<-done
 }
 
 func TestCredential(t *testing.T) {

@@ -13,68 +13,58 @@ import (
 // that the supervisor was started with, so the loop's thread has no fd table of its own.
 //
 // The child has a process group or a session of its own, a parent death signal, and the descriptors
-// of its spec. The parent death signal is SIGTERM, sent when the loop's thread ends
-// (PR_SET_PDEATHSIG, prctl(2)). Go's fork restores the signal mask and the dispositions.
+// of its spec. The parent death signal is SIGTERM, for a probe SIGKILL, sent when the loop's thread
+// ends (PR_SET_PDEATHSIG, prctl(2)). Go's fork restores the signal mask and the dispositions.
 //
 // Without a barrier Fork returns once the command is executed, with the error of fork(2) or
 // execve(2). With a barrier it returns at once, and [Barrier.Release] returns the error of
 // execve(2). Call Fork on the loop's thread only.
 func (p *Prepared) Fork(own []int, keepInherited bool) (pid int, err error) {
-	path, argv := p.spec.Path, p.spec.Argv
-	if p.Barrier != nil {
-		barrier := len(own) - 1
-		if keepInherited && len(p.spec.Sockets) == 0 {
-			// Number 3 may be a descriptor that the child inherits, so the barrier keeps the number
-			// that the kernel chose. Only this thread forks, so no other child inherits the
-			// barrier.
-			barrier = own[len(own)-1]
-			own = own[:len(own)-1]
-			if _, err := unix.FcntlInt(uintptr(barrier), unix.F_SETFD, 0); err != nil {
-				return 0, fmt.Errorf("cannot pass the barrier to the child: %w", err)
-			}
-		}
-		if path, argv, err = p.spec.throughStartVerb(barrier); err != nil {
-			return 0, err
-		}
+	path, argv, attr, err := p.command(own, keepInherited)
+	if err != nil {
+		return 0, err
 	}
 	s := &p.spec
-	dir, env := s.Dir, s.Env
-	if p.Barrier != nil {
-		dir = "" // the start verb changes to it, with the rights of the command
-		env = hideEnviron(env)
+	attr.Sys = &syscall.SysProcAttr{
+		Setsid:    s.Session,
+		Setctty:   s.Session && s.Terminal,
+		Setpgid:   !s.Session,
+		Pdeathsig: s.deathSignal(),
 	}
-	return forkExec(path, argv, &syscall.ProcAttr{
-		Dir:   dir,
-		Env:   env,
-		Files: descriptors(own),
-		Sys: &syscall.SysProcAttr{
-			Setsid:    s.Session,
-			Setctty:   s.Session && s.Terminal,
-			Setpgid:   !s.Session,
-			Pdeathsig: syscall.SIGTERM,
-		},
-	})
+	c := s.Attributes.credential(os.Getuid(), os.Getgid())
+	if p.Barrier != nil || c == nil {
+		return forkExec(path, argv, attr) // the start verb changes the ids
+	}
+	attr.Sys.Credential = c
+	if int(c.Uid) == os.Getuid() {
+		return forkExec(path, argv, attr)
+	}
+	return withoutAmbient(func() (int, error) { return forkExec(path, argv, attr) })
 }
 
-// ForkProbe forks the command of a probe. Of the spec it uses Path, Argv, Env, Dir and, of the
-// attributes, the user and the groups. own are the three standard streams. The process has a group
-// of its own and gets SIGKILL when the loop's thread ends. The error is that of fork(2) or
-// execve(2). Call ForkProbe on the loop's thread only.
-func ForkProbe(s Spec, own []int) (pid int, err error) {
-	attr := &syscall.ProcAttr{
-		Dir:   s.Dir,
-		Env:   s.Env,
-		Files: descriptors(own[:3]),
-		Sys: &syscall.SysProcAttr{
-			Setpgid:    true,
-			Pdeathsig:  syscall.SIGKILL,
-			Credential: s.Attributes.credential(os.Getuid(), os.Getgid()),
-		},
+// command returns what the fork executes: the command, or the start verb, which waits at the
+// barrier.
+func (p *Prepared) command(
+	own []int, keepInherited bool,
+) (path string, argv []string, attr *syscall.ProcAttr, err error) {
+	s := &p.spec
+	if p.Barrier == nil {
+		attr = &syscall.ProcAttr{Dir: s.Dir, Env: s.Env, Files: descriptors(own)}
+		return s.Path, s.Argv, attr, nil
 	}
-	if c := attr.Sys.Credential; c != nil && int(c.Uid) != os.Getuid() {
-		return withoutAmbient(func() (int, error) { return forkExec(s.Path, s.Argv, attr) })
+	barrier := len(own) - 1
+	if keepInherited && len(s.Sockets) == 0 {
+		// Number 3 may be a descriptor that the child inherits, so the barrier keeps the number
+		// that the kernel chose. Only this thread forks, so no other child inherits the barrier.
+		barrier = own[len(own)-1]
+		own = own[:len(own)-1]
+		if _, err := unix.FcntlInt(uintptr(barrier), unix.F_SETFD, 0); err != nil {
+			return "", nil, nil, fmt.Errorf("cannot pass the barrier to the child: %w", err)
+		}
 	}
-	return forkExec(s.Path, s.Argv, attr)
+	path, argv, err = s.throughStartVerb(barrier)
+	// The start verb changes to the directory, with the rights of the command.
+	return path, argv, &syscall.ProcAttr{Env: hideEnviron(s.Env), Files: descriptors(own)}, err
 }
 
 // forkExec is the only fork of the supervisor. It runs on the loop's thread. An attribute that the

@@ -61,6 +61,14 @@ func sleep(t *testing.T, a Attributes) Spec {
 // end of the test.
 func start(t *testing.T, s Spec) (pid int, err error) {
 	t.Helper()
+	return startAs(t, s, Prepare)
+}
+
+// prepare is Prepare or PrepareProbe.
+type prepare func(Spec, fdledger.Registrar) (*Prepared, error)
+
+func startAs(t *testing.T, s Spec, prepare prepare) (pid int, err error) {
+	t.Helper()
 	runtime.LockOSThread() // the parent death signal is sent when the thread ends
 	t.Cleanup(runtime.UnlockOSThread)
 	ledger := newLedger(t)
@@ -69,7 +77,7 @@ func start(t *testing.T, s Spec) (pid int, err error) {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.Close)
-	p, err := Prepare(s, ledger)
+	p, err := prepare(s, ledger)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package spawn
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -33,12 +34,37 @@ func Prepare(s Spec, ledger fdledger.Registrar) (*Prepared, error) {
 	if !s.needsStartVerb() {
 		return p, nil
 	}
-	var err error
-	if p.Barrier, p.childEnd, err = newBarrier(s.Name, ledger); err != nil {
-		return nil, err
+	return p, p.addBarrier(ledger)
+}
+
+// PrepareProbe is Prepare for the command of a probe. Of the spec, which must be resolved
+// ([Spec.Resolve]), it uses the fields up to Stderr and the attributes. The command has a process
+// group of its own, and gets SIGKILL when the loop's thread ends.
+//
+// Go's fork can set the user and the groups. Other attributes need the start verb, which costs some
+// milliseconds of CPU time for each probe.
+func PrepareProbe(s Spec, ledger fdledger.Registrar) (*Prepared, error) {
+	p := &Prepared{
+		spec: Spec{
+			Name: s.Name, Path: s.Path, Argv: s.Argv, Env: s.Env, Dir: s.Dir,
+			Attributes: s.Attributes, probe: true,
+		},
+		files: []int{s.Stdin, s.Stdout, s.Stderr},
+	}
+	a := &s.Attributes
+	if reflect.DeepEqual(*a, Attributes{UID: a.UID, GID: a.GID, Groups: a.Groups}) {
+		return p, nil
+	}
+	return p, p.addBarrier(ledger)
+}
+
+// addBarrier adds the barrier of the start verb.
+func (p *Prepared) addBarrier(ledger fdledger.Registrar) (err error) {
+	if p.Barrier, p.childEnd, err = newBarrier(p.spec.Name, ledger); err != nil {
+		return err
 	}
 	p.files = append(p.files, p.childEnd)
-	return p, nil
+	return nil
 }
 
 // addSockets adds the sockets of the spec to the files and to the environment of the child.

@@ -5,7 +5,7 @@
 // fd table of the child. So each function says on which thread it may be called. "The loop's
 // thread" is the one OS thread that forks, signals, traces and waits for all children.
 //
-//	Prepare             any goroutine    opens what the child needs
+//	Prepare             any goroutine    opens what the child needs; PrepareProbe for a probe
 //	Handover.Give       any goroutine    sends the descriptors to the loop's thread
 //	Handover.Take       loop's thread    receives them
 //	Prepared.Fork       loop's thread    forks
@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"syscall"
 
 	"tp0/supervisor/envfile"
 	"tp0/supervisor/files"
@@ -56,6 +57,16 @@ type Spec struct {
 	// Barrier makes the child wait at a [Barrier] even if nothing else needs one. So the caller can
 	// attach to the child before its first instruction.
 	Barrier bool
+
+	probe bool // set by PrepareProbe
+}
+
+// deathSignal is the parent death signal of the process (PR_SET_PDEATHSIG, prctl(2)).
+func (s *Spec) deathSignal() syscall.Signal {
+	if s.probe {
+		return syscall.SIGKILL
+	}
+	return syscall.SIGTERM
 }
 
 // libcSignals belong to the C library, which sets them up in every program. posix_spawn(3) leaves

@@ -25,9 +25,10 @@ const StartVerb = "__start"
 // of the verb, as JSON.
 type startRequest struct {
 	Ignored    Signals
-	Blocked    *Signals // nil for the mask that Go's fork sets
-	Barrier    int      // the descriptor of the child's end
-	Parent     int      // the pid of the supervisor
+	Blocked    *Signals       // nil for the mask that Go's fork sets
+	Barrier    int            // the descriptor of the child's end
+	Parent     int            // the pid of the supervisor
+	Death      syscall.Signal // the parent death signal
 	Attributes Attributes
 	Dir        string // the working directory; empty for that of the supervisor
 	LateEnv    envfile.Late
@@ -42,7 +43,7 @@ type startRequest struct {
 func (s *Spec) throughStartVerb(barrier int) (path string, argv []string, err error) {
 	request, err := json.Marshal(startRequest{
 		Ignored: s.Ignored, Blocked: s.Blocked, Barrier: barrier, Parent: os.Getpid(),
-		Attributes: s.Attributes, Dir: s.Dir, LateEnv: s.LateEnv,
+		Death: s.deathSignal(), Attributes: s.Attributes, Dir: s.Dir, LateEnv: s.LateEnv,
 		PidVariables: s.PidVariables,
 	})
 	if err != nil {
@@ -166,7 +167,7 @@ func (r *startRequest) setParentDeathSignal() error {
 	if r.Attributes.UID == nil && r.Attributes.GID == nil {
 		return nil
 	}
-	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGTERM), 0, 0, 0); err != nil {
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(r.Death), 0, 0, 0); err != nil {
 		return stepError(err, "set the parent death signal")
 	}
 	if os.Getppid() != r.Parent {

@@ -87,7 +87,7 @@ func TestStartRequest(t *testing.T) {
 	}
 	request := startRequest{
 		Ignored: s.Ignored, Blocked: s.Blocked, Barrier: 9, Parent: os.Getpid(),
-		Attributes: s.Attributes,
+		Death: unix.SIGTERM, Attributes: s.Attributes,
 	}
 	if !reflect.DeepEqual(got, request) {
 		t.Errorf("got %+v, want %+v", got, request)
