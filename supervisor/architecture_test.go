@@ -21,6 +21,7 @@ var layers = [][]string{
 	{"orchestrator"},
 	{
 		"sockets", "orchestrator/rollout", "config/format", "api/server", "api/client",
+		"output/history",
 	},
 	{
 		"process", "config/hcl", "control", "output", "probe", "eventlog", "report",

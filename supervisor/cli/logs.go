@@ -24,7 +24,8 @@ func (c *cli) logsCommand() *cobra.Command {
 	cmd, r := c.command("logs [NAME...]", "Show the last output of children",
 		`Show the last lines that the children printed, in the order in which they came. The
 supervisor keeps them in memory, as many as logs.retain says, also of the processes
-before. NAME is a child or an instance. With --output json, each line is one object.`,
+before. Older lines are read from the log files, renamed and compressed ones too. NAME is
+a child or an instance. With --output json, each line is one object.`,
 		func(r *running, ctx context.Context, found []*client.Supervisor, names []string) error {
 			query := q
 			if err := setQuery(&query, since, stream, all, time.Now()); err != nil {
@@ -93,9 +94,16 @@ func (r *running) writeLine(l api.LogLine, timestamp bool) error {
 		fmt.Fprintf(r.Stdout, "[%s] ... %s missed\n", termtext.Escape(l.Instance),
 			termtext.Count(l.Missed, "line", "lines"))
 	}
+	if l.Note != "" {
+		fmt.Fprintf(r.Stderr, "supervisor: %s\n", termtext.Escape(l.Note))
+		return nil
+	}
 	at, partial := "", ""
 	if timestamp {
-		at = l.At.UTC().Format("2006-01-02T15:04:05.000Z ")
+		at = "- " // a line of a file without times
+		if !l.At.IsZero() {
+			at = l.At.UTC().Format("2006-01-02T15:04:05.000Z ")
+		}
 	}
 	if l.Partial {
 		partial = "…"

@@ -66,6 +66,9 @@ func (h *Relay) Configure(s Settings) {
 // is inherit has no lines. The text is not escaped, see [retain.Line].
 func (h *Relay) Lines(q retain.Query) (*retain.Reader, error) { return h.lines.Read(q) }
 
+// State says which lines of an instance are in memory.
+func (h *Relay) State(instance string) retain.State { return h.lines.State(instance) }
+
 // Prepare opens what a process of a child needs: at most two descriptors for the supervisor and
 // two for the process, and the files that are not open yet. After an error everything is closed
 // again; otherwise [ChildOutput.Started] must be called.

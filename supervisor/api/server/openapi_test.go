@@ -93,7 +93,7 @@ func schemas() string {
 			if name == "-" {
 				continue
 			}
-			if !strings.Contains(options, "omitempty") {
+			if !strings.Contains(options, "omit") {
 				required = append(required, name)
 			}
 			fmt.Fprintf(&fields, "        %s: %s\n", name, schemaOf(f.Type))

@@ -15,6 +15,9 @@ type Batch struct {
 	runs   []selected
 }
 
+// Empty reports whether the batch has no line.
+func (b Batch) Empty() bool { return len(b.runs) == 0 }
+
 // selected is a run in a batch. skip is the number of its lines that are not selected.
 type selected struct {
 	run

@@ -1,12 +1,7 @@
 package retain
 
-import "slices"
-
 // selects reports whether the query has the name of the instance, or of its child.
-func (q *Query) selects(i *Instance) bool {
-	return len(q.Names) == 0 || slices.Contains(q.Names, i.name) ||
-		slices.Contains(q.Names, i.child)
-}
+func (q *Query) selects(i *Instance) bool { return q.Selects(i.name, i.child) }
 
 // A floor is the first line of an instance that a query selects.
 type floor struct {

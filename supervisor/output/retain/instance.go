@@ -3,6 +3,7 @@ package retain
 import (
 	"bytes"
 	"sync"
+	"time"
 	"unsafe"
 
 	"tp0/supervisor/output/lines"
@@ -42,9 +43,11 @@ func (c *chunk) last() uint64 { return c.runs[len(c.runs)-1].seq }
 // An Instance has the lines of one instance. Its fields belong to its Store.
 type Instance struct {
 	name, child string
-	users       int    // outputs that can add lines
-	processes   uint32 // started so far
-	listed      bool   // the configuration has the instance
+	users       int          // outputs that can add lines
+	processes   uint32       // started so far
+	begun       [2]time.Time // of the last process, and of the one before it
+	forgotten   bool         // some lines are not kept any more
+	listed      bool         // the configuration has the instance
 
 	limit  int      // bytes
 	bytes  int      // in use

@@ -1,6 +1,9 @@
 package retain
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A Stream is one of the two streams of a process.
 type Stream uint8
@@ -44,4 +47,10 @@ type Query struct {
 
 func (q *Query) streams(s Stream) bool {
 	return q.Stdout == q.Stderr || q.Stdout == (s == Stdout)
+}
+
+// Selects reports whether the query has the name of an instance or of its child.
+func (q *Query) Selects(instance, child string) bool {
+	return len(q.Names) == 0 || slices.Contains(q.Names, instance) ||
+		slices.Contains(q.Names, child)
 }

@@ -91,6 +91,12 @@ func (r *Reader) Next(ctx context.Context) (Batch, error) {
 	}
 }
 
+// Poll is Next without waiting: the batch is empty if there is no line now.
+func (r *Reader) Poll() Batch {
+	b, _ := r.take()
+	return b
+}
+
 // take returns the next lines without waiting. ended says that there are no later ones.
 func (r *Reader) take() (b Batch, ended bool) {
 	s, c := r.store, r.cursor

@@ -90,6 +90,7 @@ func (s *Store) Open(name, child string) (*Instance, uint32) {
 	s.configure(i)
 	i.child = child
 	i.processes++
+	i.begun = [2]time.Time{time.Now(), i.begun[0]}
 	return i, i.processes
 }
 
@@ -137,6 +138,7 @@ func (s *Store) Add(i *Instance, r Read) (kept bool) {
 	for r.Skipped > 0 && len(i.chunks) > 0 {
 		s.forget(i)
 	}
+	i.forgotten = i.forgotten || r.Skipped > 0
 	text := r.Text
 	if len(text) > limit {
 		all := x.lines
@@ -146,6 +148,7 @@ func (s *Store) Add(i *Instance, r Read) (kept bool) {
 			text, x.lines = nil, 0
 		}
 		s.countMissed(i, &x, all-min(x.lines, all))
+		i.forgotten = true
 	}
 	if len(text) > 0 {
 		x.size = uint32(len(text))
@@ -226,6 +229,7 @@ func (s *Store) trimSum(added *Instance) {
 func (s *Store) forget(i *Instance) {
 	before := i.bytes
 	c := i.removeOldest()
+	i.forgotten = true
 	s.bytes += i.bytes - before
 	if i.bytes == 0 {
 		s.filled--
