@@ -43,10 +43,10 @@ func New(opt Options) *Server {
 func (s *Server) connState(c net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
-		s.conns.add()
+		s.conns.Add()
 	case http.StateIdle:
 		s.shares.setBusy(c.(*conn).seat, false)
 	case http.StateClosed:
-		s.conns.done()
+		s.conns.Done()
 	}
 }

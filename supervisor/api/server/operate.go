@@ -51,7 +51,7 @@ type outcome struct {
 // begin starts an operation and returns its steps and its end.
 func (s *Server) begin(ctx context.Context, op api.Operation) (*steps, <-chan outcome) {
 	all, end := newSteps(), make(chan outcome, 1)
-	s.loops.run(func() {
+	s.loops.Run(func() {
 		result, err := s.opt.Orchestrator().Operate(ctx, op, all.put)
 		end <- outcome{result, err}
 	})
@@ -133,7 +133,7 @@ func (s *Server) operateInBackground(
 		return
 	}
 	all, end := newSteps(), make(chan outcome, 1)
-	s.loops.run(func() {
+	s.loops.Run(func() {
 		defer s.shares.endBackground()
 		result, err := s.opt.Orchestrator().Operate(s.ctx, op, all.put)
 		end <- outcome{result, err}

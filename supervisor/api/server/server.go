@@ -14,6 +14,7 @@ import (
 	"tp0/supervisor/api"
 	"tp0/supervisor/control"
 	"tp0/supervisor/fdledger"
+	"tp0/supervisor/tally"
 )
 
 // Orchestrator answers requests about the instances. Its errors are of the type [*api.Error], or
@@ -53,8 +54,8 @@ type Server struct {
 	cancel    context.CancelFunc
 	ending    context.Context // ends with Close; streams without an end of their own end with it
 	setEnding context.CancelFunc
-	conns     tally // connections, of which each has a goroutine of net/http
-	loops     tally // goroutines of listeners and operations
+	conns     tally.Tally // connections, of which each has a goroutine of net/http
+	loops     tally.Tally // goroutines of listeners and operations
 
 	mu        sync.Mutex
 	listeners []*listener
@@ -111,7 +112,7 @@ func (s *Server) SetGroup(gid int) error {
 }
 
 // Go runs a function in a goroutine that Run waits for.
-func (s *Server) Go(f func()) { s.loops.run(f) }
+func (s *Server) Go(f func()) { s.loops.Run(f) }
 
 // Path returns the path of the socket; empty: there is none.
 func (s *Server) Path() string {
@@ -140,7 +141,7 @@ func (s *Server) add(l *listener, gid int) {
 }
 
 // serve accepts connections until the listener closes.
-func (s *Server) serve(l *listener) { s.loops.run(func() { _ = s.http.Serve(l) }) }
+func (s *Server) serve(l *listener) { s.loops.Run(func() { _ = s.http.Serve(l) }) }
 
 // Run answers requests until Close. It returns when no request is being answered.
 func (s *Server) Run() error {
@@ -169,13 +170,13 @@ func (s *Server) finish() error {
 	for _, c := range s.shares.close() {
 		_ = c.Close()
 	}
-	if !s.conns.wait(finishTimeout) {
+	if !s.conns.Wait(finishTimeout) {
 		s.cancel()
-		s.conns.wait(finishTimeout)
+		s.conns.Wait(finishTimeout)
 	}
 	s.cancel()
 	_ = s.http.Close()
-	if !s.conns.wait(closeTimeout) || !s.loops.wait(closeTimeout) {
+	if !s.conns.Wait(closeTimeout) || !s.loops.Wait(closeTimeout) {
 		return os.ErrDeadlineExceeded
 	}
 	return nil
