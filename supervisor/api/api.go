@@ -81,9 +81,11 @@ type Exit struct {
 
 // Usage is what a process tree uses.
 type Usage struct {
-	Processes   int     `json:"processes"`
-	Threads     int     `json:"threads"`
-	CPUSeconds  float64 `json:"cpu_seconds"`  // user and system time of the living processes
+	Processes int `json:"processes"`
+	Threads   int `json:"threads"`
+	// CPUSeconds is the user and system time of the living processes, and of the descendants that
+	// they waited for.
+	CPUSeconds  float64 `json:"cpu_seconds"`
 	MemoryBytes int64   `json:"memory_bytes"` // resident memory: the sum of VmRSS
 	FDs         int     `json:"fds"`          // open descriptors; -1: they cannot be read
 }

@@ -18,6 +18,7 @@ type Reaped struct {
 	Exit     Exit
 	Elapsed  time.Duration // since the spawn
 	Stop     time.Duration // since the first signal of its stop
+	Timeout  time.Duration // from that signal to SIGKILL, by its stop sequence
 	Stopped  bool          // the process was being stopped
 	Success  bool          // its exit code is a success code
 	User     time.Duration // CPU time

@@ -188,6 +188,7 @@ func (o *Orchestrator) reportReaped(inst *instance, x process.Exited) {
 		FDsOmitted: fds.omitted,
 	}
 	if stopped {
+		e.Timeout = o.presentStopSequence(inst).Length()
 		e.Stop = max(x.At.Sub(inst.stop.beganAt), 0) // the exit can be handled after the first step
 		e.Tree = event.TreeCounts{
 			Known: x.Threads > 0, Threads: x.Threads, ThreadsAtEnd: x.ThreadsAtEnd,

@@ -82,6 +82,9 @@ type Options struct {
 	// nothing is counted.
 	CountFDs  func(ctx context.Context, pid int) ([]openfds.Counted, error)
 	CommonFDs func(ctx context.Context, pid int, kinds []string) []api.FDTarget
+	// CountCheck is called with the result of each attempt of a check of an instance. It must not
+	// block. nil: no result is counted.
+	CountCheck func(instance, check string, r event.CheckResult)
 	// ProcessDefaults is what all processes have in common: standard input, kill scope, and more.
 	ProcessDefaults process.Spec
 	// Now returns the time since a fixed moment, with which pauses of the supervisor are found.

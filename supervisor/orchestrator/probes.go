@@ -134,6 +134,10 @@ func (o *Orchestrator) startChecks(inst *instance) {
 			Clock: o.clock, Probe: o.newProbe(inst, &c.Probe),
 			Grace: c.Grace, Interval: c.Interval, Timeout: c.Timeout, Limit: c.Limit,
 		}
+		if o.opt.CountCheck != nil {
+			name := inst.spec.Name
+			check.Count = func(r event.CheckResult) { o.opt.CountCheck(name, c.Name, r) }
+		}
 		report := func(err error) { o.mail.Put(checkDone{inst, ctx, c.Name, err, false}) }
 		o.wg.Go(func() {
 			if err := check.Run(ctx, report); err != nil {

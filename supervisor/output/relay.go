@@ -31,6 +31,7 @@ type Relay struct {
 
 	mu       sync.Mutex
 	children map[*ChildOutput]struct{}
+	relayed  counts
 	settings Settings
 	closed   bool        // Settle was called
 	ended    atomic.Bool // Close was called
@@ -42,7 +43,8 @@ type Relay struct {
 func NewRelay(opt Options) *Relay {
 	return &Relay{
 		sinkSet: newSinkSet(opt), children: make(map[*ChildOutput]struct{}),
-		lines: retain.NewStore(recycle),
+		relayed: counts{},
+		lines:   retain.NewStore(recycle),
 	}
 }
 
@@ -55,6 +57,9 @@ func (h *Relay) Configure(s Settings) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.settings = s
+	for name := range h.relayed {
+		h.forget(name)
+	}
 	for c := range h.children {
 		c.timestamps.Store(s.Instances[c.spec.Instance].Timestamps)
 	}
@@ -94,6 +99,10 @@ func (h *Relay) add(c *ChildOutput) bool {
 	defer h.mu.Unlock()
 	if !h.closed {
 		h.children[c] = struct{}{}
+		n := h.relayed.of(c.spec.Instance)
+		for _, st := range c.streams {
+			st.count = &n[st.retain.stream]
+		}
 		c.timestamps.Store(h.settings.Instances[c.spec.Instance].Timestamps)
 	}
 	return !h.closed
@@ -103,6 +112,36 @@ func (h *Relay) remove(c *ChildOutput) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.children, c)
+	h.forget(c.spec.Instance)
+}
+
+// Relayed returns what was relayed of standard output and standard error of each instance that is
+// in the settings or has an open output.
+func (h *Relay) Relayed() map[string][2]Relayed {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make(map[string][2]Relayed, len(h.relayed))
+	for name, n := range h.relayed {
+		var r [2]Relayed
+		for i := range n {
+			r[i] = Relayed{n[i].lines.Load(), n[i].bytes.Load()}
+		}
+		all[name] = r
+	}
+	return all
+}
+
+// forget removes the counts of an instance that is gone. The caller holds h.mu.
+func (h *Relay) forget(instance string) {
+	if _, wanted := h.settings.Instances[instance]; wanted {
+		return
+	}
+	for c := range h.children {
+		if c.spec.Instance == instance {
+			return
+		}
+	}
+	delete(h.relayed, instance)
 }
 
 // Writer returns a writer for the supervisor's own lines to dest, "stdout" or "stderr" (every

@@ -47,6 +47,7 @@ type stream struct {
 	onEnd   func()
 	prompt  prompt
 	retain  retained
+	count   *relayed
 
 	in   *readBuffer
 	size int    // bytes in the buffer: the beginning of one line
@@ -216,6 +217,7 @@ func (st *stream) consume(n int) {
 		st.size = copy(st.in[:], rest)
 		return
 	}
+	st.count.add(st.lines.n, complete)
 	st.observe(data[:complete])
 	switch {
 	case complete < readSize/2:
@@ -294,6 +296,7 @@ func (st *stream) formatRest() {
 		st.form.stamp(now)
 		st.lines = lineCount{}
 		st.append(st.in[:st.size], eof)
+		st.count.add(st.lines.n, st.size)
 		st.observe(st.in[:st.size])
 		st.retain.keep(st.in[:st.size], nil, st.lines, now)
 	}

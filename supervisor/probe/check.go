@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"tp0/supervisor/event"
 	"tp0/supervisor/timeout"
 )
 
@@ -18,6 +19,22 @@ type Check struct {
 	Interval time.Duration // from the end of one attempt to the next, with jitter
 	Timeout  time.Duration // of one attempt
 	Limit    int           // consecutive failures that fail the check
+	// Count, if not nil, is called with the result of each attempt that ended before ctx. It must
+	// not block.
+	Count func(event.CheckResult)
+}
+
+// count calls Count.
+func (c *Check) count(err error, excused bool) {
+	switch {
+	case c.Count == nil:
+	case excused:
+		c.Count(event.CheckIsExcused)
+	case err != nil:
+		c.Count(event.CheckIsFailed)
+	default:
+		c.Count(event.CheckIsPassed)
+	}
 }
 
 // jitter is the largest change of an interval, as a fraction of it. It keeps checks that were
@@ -57,9 +74,11 @@ func (c *Check) Run(ctx context.Context, changed func(error)) error {
 		} else {
 			paused, excused = false, 0
 		}
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return nil
+		}
+		c.count(err, notStarted || paused)
+		switch {
 		case notStarted:
 			if !before {
 				changed(err)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"tp0/supervisor/api"
 	"tp0/supervisor/procfs"
@@ -25,6 +26,19 @@ func Of(ctx context.Context, pids []int) []*api.Usage {
 		}
 	}
 	return all
+}
+
+// Own returns what this process uses, without its descendants. It is nil if that cannot be read.
+func Own() *api.Usage {
+	u := &api.Usage{}
+	m := meter{page: int64(os.Getpagesize())}
+	if !m.add(u, os.Getpid()) {
+		return nil
+	}
+	if t, err := procfs.CPUTime(os.Getpid()); err == nil {
+		u.CPUSeconds = t.Seconds() // without that of the processes that it reaped
+	}
+	return u
 }
 
 type meter struct {
@@ -54,13 +68,14 @@ func (m *meter) measure(pid int) *api.Usage {
 
 // add adds a process. It reports whether the process lives.
 func (m *meter) add(u *api.Usage, pid int) bool {
-	threads, pages, err := readStat(pid)
+	s, err := readStat(pid)
 	if err != nil {
 		return false
 	}
 	u.Processes++
-	u.Threads += threads
-	u.MemoryBytes += pages * m.page
+	u.Threads += s.threads
+	u.MemoryBytes += s.pages * m.page
+	u.CPUSeconds += s.waited.Seconds()
 	if t, err := procfs.CPUTime(pid); err == nil {
 		u.CPUSeconds += t.Seconds()
 	}
@@ -93,22 +108,35 @@ func countFDs(pid int) int {
 	return len(names)
 }
 
-// readStat returns the number of threads and the resident pages of a process (proc_pid_stat(5)). It
-// is an error for a zombie.
-func readStat(pid int) (threads int, pages int64, err error) {
+// stat is a part of proc_pid_stat(5).
+type stat struct {
+	threads int
+	pages   int64         // resident
+	waited  time.Duration // CPU time of the descendants that it waited for
+}
+
+// tick is the unit of CPU time in /proc: USER_HZ is 100 on every architecture that Go supports.
+const tick = 10 * time.Millisecond
+
+// readStat reads the stat of a process. It is an error for a zombie.
+func readStat(pid int) (s stat, err error) {
 	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return 0, 0, err
+		return s, err
 	}
 	text := string(line)
 	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
-	const state, numThreads, rss = 0, 17, 21 // fields 3, 20 and 24 of the page
+	const state, cutime, cstime, numThreads, rss = 0, 13, 14, 17, 21 // fields 3, 16, 17, 20 and 24
 	if len(fields) <= rss || fields[state] == "Z" || fields[state] == "X" {
-		return 0, 0, os.ErrProcessDone
+		return s, os.ErrProcessDone
 	}
-	if threads, err = strconv.Atoi(fields[numThreads]); err != nil {
-		return 0, 0, err
+	var numbers [rss + 1]int64
+	for _, i := range []int{cutime, cstime, numThreads, rss} {
+		if numbers[i], err = strconv.ParseInt(fields[i], 10, 64); err != nil {
+			return s, err
+		}
 	}
-	pages, err = strconv.ParseInt(fields[rss], 10, 64)
-	return threads, pages, err
+	s.threads, s.pages = int(numbers[numThreads]), numbers[rss]
+	s.waited = time.Duration(numbers[cutime]+numbers[cstime]) * tick
+	return s, nil
 }
