@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestIdle checks the cost of an idle supervisor without measuring time: it has no wake-ups,
+// TestIdle checks the cost of an idle supervisor, with metrics that nobody scrapes, without
+// measuring time: it has no wake-ups,
 // no thread for each child, and two descriptors for each child (the pipes of its output), or
 // none with the format inherit.
 func TestIdle(t *testing.T) {
@@ -23,7 +24,7 @@ func TestIdle(t *testing.T) {
 		var all []*supervisor
 		for _, n := range []int{few, many} {
 			more := fmt.Sprintf("count = %d\n%s", n, c.more)
-			s := start(t, fixture("c", "sleep", more), "--watch")
+			s := start(t, metricsAt(freePort(t))+fixture("c", "sleep", more), "--watch")
 			s.awaitEntry("all children ready", "children", n)
 			all = append(all, s)
 		}

@@ -21,11 +21,11 @@ var layers = [][]string{
 	{"orchestrator"},
 	{
 		"sockets", "orchestrator/rollout", "config/format", "api/server", "api/client",
-		"output/history",
+		"output/history", "metrics/endpoint",
 	},
 	{
 		"process", "config/hcl", "control", "output", "probe", "eventlog", "report",
-		"watch", "notify", "guard", "usage", "openfds",
+		"watch", "notify", "guard", "usage", "openfds", "metrics",
 	},
 	{"output/retain"},
 	{"output/lines"},
@@ -34,7 +34,7 @@ var layers = [][]string{
 	{"process/phase", "process/proof", "process/spawn", "process/tracehelper", "lifecycle"},
 	{"process/ptrace"},
 	{"cause"},
-	{"fdledger", "mailbox", "limits", "program", "envfile", "sibling"},
+	{"fdledger", "mailbox", "tally", "limits", "program", "envfile", "sibling"},
 	{"timeout", "procfs", "event", "files", "entrypoint", "exitcode", "findings", "api"},
 	{"sockdiag", "termtext", "similar"},
 }
@@ -95,7 +95,7 @@ func TestImportsPointDown(t *testing.T) {
 var notLinked = []string{
 	"tp0/supervisor/cli", "tp0/supervisor/config/format",
 	"github.com/spf13/cobra/...", "github.com/hashicorp/hcl/v2/hclwrite",
-	"github.com/google/go-cmp/...",
+	"github.com/google/go-cmp/...", "github.com/prometheus/...", "google.golang.org/protobuf/...",
 }
 
 // TestSupervisorLinks checks that the program supervisor has none of the packages of notLinked, and

@@ -24,6 +24,9 @@ func (a *app) runActors(s *signals, handle func(unix.Signal)) {
 	if a.control != nil {
 		g.Add(a.control.server.Run, func(error) { a.control.server.Close() })
 	}
+	if m := a.observation; m != nil {
+		g.Add(m.endpoint.Run, func(error) { m.endpoint.Close() })
+	}
 	if a.watcher != nil {
 		g.Add(a.watcher.Run, func(error) { a.watcher.Close() })
 	}

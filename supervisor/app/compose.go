@@ -60,6 +60,7 @@ type parts struct {
 	sockets        *sockets.Set
 	orchestrator   *orchestrator.Orchestrator
 	control        *controlSocket // nil: exec
+	observation    *observation   // nil: exec
 	watcher        *watch.Watcher // nil: --watch is not set
 	serviceManager *notify.Sender
 }
@@ -187,6 +188,7 @@ func (a *app) Emit(e event.Event) {
 	a.logSink.Emit(e)
 	a.recorder.Emit(e)
 	a.events.Emit(e)
+	a.observation.emit(e)
 	a.serviceManager.Emit(e)
 	a.startupMemory.emit(e)
 	if _, ok := e.(event.Spawned); ok {
@@ -234,6 +236,7 @@ func (a *app) configure(cfg *config.Config) {
 	a.logSettings.Store(&s)
 	a.guard.SetDeadline(cfg.Shutdown.Deadline)
 	a.control.configure(cfg)
+	a.observation.configure(cfg)
 }
 
 // logSettingsOf returns the settings of the log on standard error.

@@ -83,6 +83,9 @@ func (a *app) reload(o verb.RunOptions) (*config.Config, error) {
 	if l.err == nil {
 		l.err = a.reserveThreads(l.cfg)
 	}
+	if l.err == nil {
+		l.err = a.observation.endpoint.Prepare(l.cfg.Metrics.Listen)
+	}
 	if l.err != nil {
 		return nil, errors.New(faultText(l.err))
 	}
@@ -133,6 +136,7 @@ func (a *app) reserveThreads(cfg *config.Config) error {
 
 // threadNeedsOf returns needs with those of a configuration added.
 func threadNeedsOf(cfg *config.Config, needs limits.ThreadNeeds) limits.ThreadNeeds {
+	needs.Metrics = needs.Metrics || cfg.Metrics.Listen != ""
 	for _, c := range cfg.Children {
 		for _, i := range c.Instances {
 			l := &i.Launch

@@ -26,6 +26,9 @@ func (a *app) refuse(err error, code int) int {
 	if a.control != nil {
 		a.control.server.Close()
 	}
+	if a.observation != nil {
+		a.observation.endpoint.Close()
+	}
 	if a.sockets != nil {
 		a.sockets.Keep(func(string) bool { return false })
 	}

@@ -83,12 +83,16 @@ func (a *app) prepare(
 		// First, before the sockets of another supervisor are touched.
 		a.control, err = a.openControl(o, first.cfg)
 	}
+	if err == nil {
+		err = a.openMetrics(first.cfg)
+	}
 	if err != nil {
-		return refuse(err, exitcode.Failed), false
+		return a.refuse(err, exitcode.Failed), false
 	}
 	err = a.build(process.Options{}, orchestrator.Options{
 		Config: first.cfg, Load: func() (*config.Config, error) { return a.reload(o) },
 		Configure: a.configure, Terminal: isTerminal(os.Stderr),
+		CountCheck: a.observation.metrics.CountCheck,
 		ProcessDefaults: process.Spec{Spec: spawn.Spec{
 			Stdin:   stdinFromNull,
 			Ignored: s.ignored.Without(unix.SIGTERM).Without(unix.SIGINT).Without(unix.SIGQUIT),
@@ -103,14 +107,12 @@ func (a *app) prepare(
 			warn(managerErr)
 		}
 	}
-	if err == nil {
-		a.warnOfDoubts(first.doubts)
-	}
-	if err == nil && o.Watch {
-		a.watch()
-	}
 	if err != nil {
 		return a.refuse(err, exitcode.Failed), false
+	}
+	a.warnOfDoubts(first.doubts)
+	if o.Watch {
+		a.watch()
 	}
 	if o.PidFile != "" { // last, so that no other error leaves the file
 		if a.pidFile, err = writePidFile(o.PidFile); err != nil {

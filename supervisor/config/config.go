@@ -22,6 +22,7 @@ type Config struct {
 	Shutdown Shutdown
 	Reload   Reload
 	Control  Control
+	Metrics  Metrics
 	Children []*Child // in the order of the file, without the children that --only excludes
 }
 

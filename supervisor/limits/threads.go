@@ -42,6 +42,7 @@ type ThreadNeeds struct {
 	Notify   bool // a child sends notifications
 	Watch    bool // the configuration files are watched
 	Manager  bool // a service manager is notified
+	Metrics  bool // metrics are served; one scrape at a time reads /proc
 }
 
 // Threads returns how many threads the parts need.
@@ -49,7 +50,7 @@ func (e ThreadNeeds) Threads() (n int) {
 	if e.LogFiles {
 		n += maxFileWrites
 	}
-	for _, used := range []bool{e.Notify, e.Watch, e.Manager} {
+	for _, used := range []bool{e.Notify, e.Watch, e.Manager, e.Metrics} {
 		if used {
 			n++
 		}

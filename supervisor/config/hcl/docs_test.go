@@ -96,6 +96,14 @@ child "server" {
   command = "server"
 }
 `,
+	"metrics": `metrics {
+  listen = "127.0.0.1:9180"
+}
+
+child "server" {
+  command = "server"
+}
+`,
 	"reload": `reload {
   rollback = true
 }

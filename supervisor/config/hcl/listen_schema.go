@@ -2,8 +2,6 @@ package hclconfig
 
 import (
 	"io/fs"
-	"net"
-	"net/netip"
 	"sync"
 
 	"github.com/zclconf/go-cty/cty"
@@ -23,9 +21,7 @@ var listenSchema = sync.OnceValue(func() *block[config.Listen] {
 			"required.",
 		attributes: []attribute[config.Listen]{
 			field("tcp", func(l *config.Listen) *string { return &l.TCP },
-				kind[string]{"string", "`host:port`; the host is an IP address or `localhost`",
-					readListenAddress},
-				`"127.0.0.1:12345"`,
+				listenAddressKind, `"127.0.0.1:12345"`,
 				"The TCP address. `localhost` is 127.0.0.1. Without a host it is any address of "+
 					"this machine, IPv4 and IPv6."),
 			field("unix", func(l *config.Listen) *string { return &l.Unix },
@@ -63,31 +59,6 @@ func defaultListen() config.Listen { return config.Listen{Mode: 0o666, Backlog: 
 
 // listenName matches the names that LISTEN_FDNAMES can hold between its colons.
 var listenName = lazyPattern(`^[a-z0-9_-]+$`)
-
-// readListenAddress reads the address of a TCP socket and returns its only canonical form. A host
-// name is refused, because the result of its resolution can change.
-func readListenAddress(v cty.Value) (string, error) {
-	s, err := readAddress(v)
-	if err != nil {
-		return "", err
-	}
-	host, port, err := net.SplitHostPort(s)
-	if err != nil {
-		return "", err
-	}
-	switch host {
-	case "":
-		host = "::"
-	case "localhost": // RFC 6761, 6.3
-		host = "127.0.0.1"
-	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return "", invalid("The host must be an IP address of this machine, but %s is a name.",
-			quote(host))
-	}
-	return net.JoinHostPort(ip.Unmap().String(), port), nil
-}
 
 var modeForm = lazyPattern(`^0?[0-7]{3}$`)
 

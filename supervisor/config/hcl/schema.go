@@ -206,7 +206,7 @@ var fileSchema = sync.OnceValue(func() *block[config.Config] {
 					"If the children print more, the instances with the most lines lose their "+
 					"oldest ones. \"0B\" disables it."),
 		},
-		blocks: []block[config.Config]{controlSchema(), {
+		blocks: []block[config.Config]{controlSchema(), metricsSchema(), {
 			name: "reload",
 			doc: "How a reload replaces what runs. `SIGHUP` and `--watch` start " +
 				"a reload. It does not restart processes whose configuration is unchanged.",
@@ -274,6 +274,23 @@ var controlSchema = sync.OnceValue(func() block[config.Config] {
 				notEmptyKind, `"ops"`,
 				"The name or number of a group whose members may use the socket too. The mode is "+
 					"0660 then."),
+		},
+	}
+})
+
+// metricsSchema is the metrics block.
+var metricsSchema = sync.OnceValue(func() block[config.Config] {
+	return block[config.Config]{
+		name: "metrics",
+		doc: "Metrics for Prometheus, and two health checks, over HTTP: `/metrics`, `/healthz` " +
+			"and `/readyz`. Everybody who reaches the address can read them. " +
+			"[Metrics](metrics.md) explains them. Without the block nothing is counted.",
+		attributes: []attribute[config.Config]{
+			mandatory(field("listen", func(c *config.Config) *string { return &c.Metrics.Listen },
+				listenAddressKind, `"127.0.0.1:9180"`,
+				"The TCP address. `localhost` is 127.0.0.1. Without a host it is any address of "+
+					"this machine, IPv4 and IPv6. A reload opens a new address before it closes "+
+					"the old one: an address that cannot be opened is a fault.")),
 		},
 	}
 })

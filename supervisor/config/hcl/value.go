@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/netip"
 	"net/url"
 	"regexp/syntax"
 	"slices"
@@ -171,6 +172,10 @@ func regexpKind() kind[string] {
 	return kind[string]{
 		"string", fmt.Sprintf("a regular expression of 1 to %d bytes", maxExpression), readRegexp,
 	}
+}
+
+var listenAddressKind = kind[string]{
+	"string", "`host:port`; the host is an IP address or `localhost`", readListenAddress,
 }
 
 func readString(v cty.Value) (string, error) {
@@ -587,6 +592,31 @@ func readAddress(v cty.Value) (string, error) {
 		return "", invalid("%s is neither a host name nor an IP address.", quote(host))
 	}
 	return s, nil
+}
+
+// readListenAddress reads the address of a TCP socket and returns its only canonical form. A host
+// name is refused, because the result of its resolution can change.
+func readListenAddress(v cty.Value) (string, error) {
+	s, err := readAddress(v)
+	if err != nil {
+		return "", err
+	}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", err
+	}
+	switch host {
+	case "":
+		host = "::"
+	case "localhost": // RFC 6761, 6.3
+		host = "127.0.0.1"
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return "", invalid("The host must be an IP address of this machine, but %s is a name.",
+			quote(host))
+	}
+	return net.JoinHostPort(ip.Unmap().String(), port), nil
 }
 
 func validPort(port string) bool {

@@ -171,6 +171,7 @@ var globals = []compared[config.Config]{
 	compare("log_fds", func(c *config.Config) any { return c.Log.FDs }),
 	compare("log_retain_total", func(c *config.Config) any { return c.Log.RetainTotal }),
 	compare("control.socket", func(c *config.Config) string { return c.Control.Socket }),
+	compare("metrics.listen", func(c *config.Config) string { return c.Metrics.Listen }),
 	compare("control.group", func(c *config.Config) any { return c.Control.GID }),
 	compare("reload.rollback", func(c *config.Config) any { return c.Reload.Rollback }),
 	compare("shutdown.deadline", func(c *config.Config) any { return c.Shutdown.Deadline }),
