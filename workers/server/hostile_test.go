@@ -2,12 +2,19 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tp0/workers/internal/trial"
 )
 
 // hang keeps n connections to address open, from the given local address, until the end of the
@@ -68,17 +75,63 @@ func TestHangingClients(t *testing.T) {
 	}
 }
 
-// TestSlowReaders checks that clients that do not read their answers lose their places.
+// sendUnread sends the longest line and reads nothing. Segments of 88 bytes and a small receive
+// buffer keep the kernel from buffering the whole answer (tcp_sndbuf_expand in net/ipv4/tcp_input.c
+// multiplies the size of a segment): it takes 42 KB of the 64 KiB.
+func sendUnread(t *testing.T, address string) {
+	t.Helper()
+	dialer := net.Dialer{Timeout: trial.Bound, Control: func(_, _ string, c syscall.RawConn) error {
+		var err error
+		_ = c.Control(func(fd uintptr) {
+			err = errors.Join(unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_MAXSEG, 88),
+				unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1))
+		})
+		return err
+	}}
+	conn, err := dialer.DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	send(t, conn.(*net.TCPConn), strings.Repeat("x", maxLine)+"\n")
+}
+
+// TestSlowReaders checks that clients that do not read their answers neither keep a place for ever,
+// nor keep other clients out, nor delay a stop.
 func TestSlowReaders(t *testing.T) {
 	t.Parallel()
-	p, address := start(t, "SERVER_MAX_CONNECTIONS=2", "SERVER_IDLE_TIMEOUT="+hour)
-	for range 2 {
-		conn := connect(t, address)
-		send(t, conn, "unread\n")
-	}
-	ask(t, address, "honest")
-	p.Signal(term)
-	stop(t, p)
+	const unsent = "send_message | result: fail | ip: 127.0.0.1 | error: "
+	t.Run("others need the place", func(t *testing.T) {
+		t.Parallel()
+		p, address := start(t, "SERVER_MAX_CONNECTIONS=2", "SERVER_IDLE_TIMEOUT="+hour,
+			"SERVER_DRAIN_TIMEOUT=200ms")
+		sendUnread(t, address)
+		sendUnread(t, address)
+		ask(t, address, "honest")
+		p.Await(unsent + errEvicted.Error())
+		p.Signal(term)
+		stop(t, p)
+	})
+	t.Run("nobody needs the place", func(t *testing.T) {
+		t.Parallel()
+		p, address := start(t, "SERVER_IDLE_TIMEOUT=300ms")
+		sendUnread(t, address)
+		p.Await(unsent + "write tcp " + address)
+		p.Await("action: close | result: success | resource: connection")
+		p.Signal(term)
+		stop(t, p)
+	})
+	t.Run("the server stops", func(t *testing.T) {
+		t.Parallel()
+		p, address := start(t, "SERVER_IDLE_TIMEOUT="+hour, "SERVER_DRAIN_TIMEOUT=200ms")
+		sendUnread(t, address)
+		p.Await("receive_message | result: success")
+		p.Signal(term)
+		stop(t, p)
+		if p.Count(unsent) != 1 {
+			t.Errorf("the server sent the whole answer; the output:\n%.2000s", p.Output())
+		}
+	})
 }
 
 // TestEvictionOrder checks which connection loses its place: the oldest without a whole line, at

@@ -38,14 +38,15 @@ func pair(t *testing.T) (one, other *net.UnixConn) {
 // FuzzWire sends bytes to the server in pieces of a given size. The answer is the first line, or
 // nothing if that line is too long, and the connection ends.
 func FuzzWire(f *testing.F) {
-	f.Add([]byte("[CLIENT 1] Message N°1\n"), uint16(3), true)
-	f.Add([]byte("\xff\x00\r\n\nmore"), uint16(0), false)
-	f.Add(bytes.Repeat([]byte{'x'}, maxLine+1), uint16(2047), true)
-	f.Add(append(bytes.Repeat([]byte{'x'}, maxLine), '\n'), uint16(4096), false)
+	f.Add(uint32(0), []byte("[CLIENT 1] Message N°1\n"), uint16(3), true)
+	f.Add(uint32(0), []byte("\xff\x00\r\n\nmore"), uint16(0), false)
+	f.Add(uint32(maxLine), []byte("x"), uint16(2047), true)
+	f.Add(uint32(maxLine), []byte("\n"), uint16(4096), false)
 	config := config{idleTimeout: time.Minute, level: "CRITICAL"}
 	log := graceful.NewLog(io.Discard)
 	never := context.Background()
-	f.Fuzz(func(t *testing.T, sent []byte, piece uint16, eof bool) {
+	f.Fuzz(func(t *testing.T, padding uint32, sent []byte, piece uint16, eof bool) {
+		sent = append(bytes.Repeat([]byte{'x'}, int(padding%(2*maxLine))), sent...)
 		line, _, whole := bytes.Cut(sent, []byte{'\n'})
 		if !whole && len(line) <= maxLine {
 			eof = true // the server would wait for the rest
