@@ -94,7 +94,7 @@ func newApp(leaveDescendants bool, version string) *app {
 		sinks: sinks{
 			log: log, logSink: log, recorder: report.NewRecorder(),
 			events:        &server.Events{},
-			startupMemory: newStartupMemory(releaseMappings),
+			startupMemory: newStartupMemory(releaseMemory),
 		},
 		loader: loader{files: &files.Reader{}},
 		settings: settings{

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,7 +13,7 @@ import (
 func TestStartupMemoryClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		started, release, closed := make(chan struct{}), make(chan struct{}), make(chan struct{})
-		c := newStartupMemory(func() {
+		c := newStartupMemory(func(bool) {
 			close(started)
 			<-release
 		})
@@ -58,7 +59,7 @@ func TestStartupMemoryReleases(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				times := 0
-				c := newStartupMemory(func() { times++ })
+				c := newStartupMemory(func(bool) { times++ })
 				for _, e := range tt.events {
 					if e != nil {
 						c.emit(e)
@@ -72,6 +73,31 @@ func TestStartupMemoryReleases(t *testing.T) {
 					t.Errorf("released %d times, want %d", times, tt.times)
 				}
 			})
+		})
+	}
+}
+
+// TestStartupMemoryCollects checks that garbage is collected only in the second release, and only
+// after the start of many children.
+func TestStartupMemoryCollects(t *testing.T) {
+	for _, tt := range []struct {
+		children int
+		want     []bool
+	}{
+		{manyChildren - 1, []bool{false, false}},
+		{manyChildren, []bool{false, true}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var got []bool
+			c := newStartupMemory(func(collect bool) { got = append(got, collect) })
+			for range tt.children {
+				c.emit(event.Ready{})
+			}
+			time.Sleep(2 * time.Second) // in the time of synctest
+			c.close()
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("%d children: collected %v, want %v", tt.children, got, tt.want)
+			}
 		})
 	}
 }

@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -204,6 +205,7 @@ func (o *Orchestrator) onDelayedAction(m delayedAction) {
 // kill_signal.
 func (o *Orchestrator) onInspected(x process.Inspected) {
 	inst := o.processes.byID[x.Process]
+	x.FDs = slices.Clone(x.FDs) // it is kept, and a scan leaves room for 16: 3 KB
 	inst.inspect.last = &x
 	inst.countAtReady(&x)
 	if x.Disposition == inst.inspect.disposition {
