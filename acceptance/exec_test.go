@@ -458,6 +458,7 @@ func TestExecPassesSignalState(t *testing.T) {
 	for _, tt := range []struct{ ignored, blocked uint64 }{
 		{0, 0},
 		{set(unix.SIGHUP, unix.SIGINT), 0},
+		{set(unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGPIPE), 0}, // without a start verb
 		{set(unix.SIGPIPE, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGQUIT, unix.SIGTERM,
 			unix.SIGSEGV, unix.SIGCHLD, 34, 40, 64), 0},
 		{0, set(unix.SIGTTIN, unix.SIGILL, unix.SIGTERM, 34, 64)},
@@ -481,21 +482,25 @@ func TestExecPassesSignalState(t *testing.T) {
 }
 
 // TestRunPassesSignalState checks that a child of run inherits the ignored signals, except the
-// stop signals.
+// stop signals: of HUP, USR1, PIPE, STKFLT, 61, INT, QUIT and TERM, and of two that need no start
+// verb.
 func TestRunPassesSignalState(t *testing.T) {
-	s := prepare(t, `child "status" {
+	for ignored, want := range map[string]string{
+		"100000000000d207": "1000000000009201", "1003": "0000000000001001",
+	} {
+		s := prepare(t, `child "status" {
   command = "/bin/cat"
   args    = ["/proc/self/status"]
 }`)
-	args := s.cmd.Args[1:]
-	s.cmd.Path = filepath.Join(bin, "fixture")
-	s.cmd.Args = append([]string{"fixture", "dispositions", "100000000000d207", "0",
-		filepath.Join(bin, "supervisor")}, args...)
-	s.launch()
-	s.awaitLine("SigBlk:\t0000000000000000")
-	// HUP, USR1, PIPE, STKFLT and 61; not INT, QUIT and TERM
-	s.awaitLine("SigIgn:\t1000000000009201")
-	s.expectStop(0, "graceful")
+		args := s.cmd.Args[1:]
+		s.cmd.Path = filepath.Join(bin, "fixture")
+		s.cmd.Args = append([]string{"fixture", "dispositions", ignored, "0",
+			filepath.Join(bin, "supervisor")}, args...)
+		s.launch()
+		s.awaitLine("SigBlk:\t0000000000000000")
+		s.awaitLine("SigIgn:\t" + want)
+		s.expectStop(0, "graceful")
+	}
 }
 
 // TestExecPassesDescriptors checks that the command inherits the descriptors beyond the

@@ -27,7 +27,8 @@ func Main(args []string, version string) int {
 	runtime.UnlockOSThread()
 	var s *signals
 	if len(args) > 0 && (args[0] == verb.Run || args[0] == verb.Exec) {
-		s = catchSignals() // first: a signal before this call ends the process
+		// First: a signal before this call ends the process.
+		s = catchSignals(args[0] == verb.Exec)
 	}
 	p := verb.Program{
 		Version: version,

@@ -29,7 +29,7 @@ func execute(o verb.ExecOptions, s *signals, version string) int {
 	if o.Session && atTerminal {
 		atTerminal = s.ignoring([]os.Signal{unix.SIGHUP, unix.SIGCONT}, spawn.GiveUpTerminal)
 	}
-	e := &execution{app: newApp(o.MainOnly, version), opt: o}
+	e := &execution{app: newApp(o.MainOnly, version), opt: o, signals: s}
 	e.opt.Report = absolute(o.Report)
 	caught := s.catchAll()
 	var path string

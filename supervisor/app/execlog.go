@@ -24,6 +24,7 @@ type execFilter struct{ *execution }
 func (s *execFilter) Emit(e event.Event) {
 	switch x := e.(type) {
 	case event.Spawned:
+		s.signals.catchLate()
 		// The supervisor keeps no mount busy. A relative path of the report is absolute by now.
 		_ = os.Chdir("/")
 	case event.SignalNotHandled:

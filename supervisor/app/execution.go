@@ -16,7 +16,8 @@ import (
 // execution is the app of exec.
 type execution struct {
 	*app
-	opt verb.ExecOptions
+	opt     verb.ExecOptions
+	signals *signals
 
 	// The goroutine of the orchestrator owns the fields below until it ends.
 	rows      []row       // of the table of --strict

@@ -3,6 +3,7 @@ package app
 import (
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,33 +20,64 @@ type signals struct {
 	in      chan os.Signal
 	kept    []os.Signal // signals that arrived before deliver, which handles them
 	repeats repeats
+	late    []unix.Signal // exec catches them in catchLate
 	sigpipe chan os.Signal
 	quit    chan struct{}
 }
 
+// keptIgnored are signals that shells, nohup(1) and service managers leave ignored. As long as this
+// process ignores them too, Go's fork passes that on, and the child needs no start verb.
+var keptIgnored = [...]unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGPIPE}
+
 // catchSignals catches the signals that are requests to run. SIGHUP stays ignored if it was ignored
-// (nohup(1)). SIGPIPE is caught too: otherwise it would kill the supervisor when the reader of its
-// standard output ends (os/signal, "SIGPIPE"). It is not ignored, because children would inherit
-// that.
-func catchSignals() *signals {
+// (nohup(1)), and so does SIGPIPE (a service of systemd). Else SIGPIPE is caught: it would kill the
+// supervisor when the reader of its standard output ends (os/signal, "SIGPIPE"). It is not ignored,
+// because children would inherit that.
+//
+// exec forwards all signals, but it forks only once: those of keptIgnored that were ignored stay
+// ignored until [signals.catchLate].
+func catchSignals(forExec bool) *signals {
 	s := &signals{
 		in:      make(chan os.Signal, 2*spawn.LastSignal),
 		sigpipe: make(chan os.Signal, 1),
 		quit:    make(chan struct{}),
 	}
 	s.ignored, s.blocked = inheritedSignals()
-	signal.Notify(s.in, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1)
-	if !signal.Ignored(unix.SIGHUP) {
-		signal.Notify(s.in, unix.SIGHUP)
-	}
 	if s.ignored.Has(unix.SIGPIPE) {
-		// The runtime drops a SIGPIPE that it finds ignored and that arrives at an idle thread
-		// (sigfwdgo). Notify reads the disposition again.
 		signal.Ignore(unix.SIGPIPE)
-		spawn.RestoreSIGPIPE()
+	} else {
+		signal.Notify(s.sigpipe, unix.SIGPIPE)
 	}
-	signal.Notify(s.sigpipe, unix.SIGPIPE)
+	if forExec {
+		for _, sig := range keptIgnored {
+			if s.ignored.Has(sig) {
+				signal.Ignore(sig)
+				s.late = append(s.late, sig)
+			}
+		}
+	}
+	for _, sig := range []unix.Signal{
+		unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1, unix.SIGHUP,
+	} {
+		if !slices.Contains(s.late, sig) && (sig != unix.SIGHUP || !signal.Ignored(sig)) {
+			signal.Notify(s.in, sig)
+		}
+	}
 	return s
+}
+
+// catchLate catches the signals that exec kept ignored until the command was executed.
+func (s *signals) catchLate() {
+	for _, sig := range s.late {
+		if sig == unix.SIGPIPE {
+			// The runtime drops a SIGPIPE that it found ignored and that arrives at an idle thread
+			// (sigfwdgo). Notify reads the disposition again. Until it returns, some 0.1 ms, a
+			// write to a broken pipe would end the supervisor. Only the log can write so early.
+			spawn.RestoreSIGPIPE()
+		}
+		signal.Notify(s.in, sig)
+	}
+	s.late = nil
 }
 
 // catchTerminalStop catches SIGTSTP, the Ctrl-Z of a terminal. It would stop the supervisor and not
@@ -94,6 +126,7 @@ func (s *signals) ignoring(sigs []os.Signal, do func() bool) bool {
 func (s *signals) catchAll() <-chan struct{} {
 	const realtime = 32
 	caught := make(chan struct{})
+	late := s.late // catchLate can run at the same time
 	go func() {
 		for sig := unix.Signal(1); sig <= spawn.LastSignal; sig++ {
 			switch sig {
@@ -101,7 +134,9 @@ func (s *signals) catchAll() <-chan struct{} {
 				close(caught)
 			case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGURG, unix.SIGPROF:
 			default:
-				signal.Notify(s.in, sig)
+				if !slices.Contains(late, sig) {
+					signal.Notify(s.in, sig)
+				}
 			}
 		}
 	}()

@@ -17,8 +17,11 @@ package spawn
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"reflect"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/envfile"
 	"tp0/supervisor/files"
@@ -50,7 +53,8 @@ type Spec struct {
 	// see [GiveUpTerminal].
 	Terminal bool
 	// Ignored are the ignored signals, Blocked is the signal mask. Go's fork loses a part of both.
-	// With a nil Blocked, the mask is what Go's fork sets.
+	// Those that the supervisor itself ignores must stay ignored until the child is forked. With a
+	// nil Blocked, the mask is what Go's fork sets.
 	Ignored    Signals
 	Blocked    *Signals
 	Attributes Attributes
@@ -79,9 +83,20 @@ const libcSignals Signals = 1<<(32-1) | 1<<(33-1)
 func (s *Spec) needsStartVerb() bool {
 	return s.Barrier || s.Path == "" || len(s.LateEnv.Paths) > 0 ||
 		!reflect.DeepEqual(s.Attributes, Attributes{}) ||
-		s.Ignored&^libcSignals != 0 || s.Blocked != nil ||
+		!passesOn(s.Ignored&^libcSignals) || s.Blocked != nil ||
 		len(s.Sockets) > 0 || len(s.PidVariables) > 0 ||
 		s.Terminal && !s.Session // the group gets the terminal before the command runs
+}
+
+// passesOn reports whether Go's fork passes on that signals are ignored: it does for those that
+// [signal.Ignore] ignores, and resets the others (clearSignalHandlers in package runtime).
+func passesOn(ignored Signals) bool {
+	for sig := unix.Signal(1); sig <= LastSignal; sig++ {
+		if ignored.Has(sig) && !signal.Ignored(sig) {
+			return false
+		}
+	}
+	return true
 }
 
 // Resolve reads LateEnv and finds Path, if they are set and empty. The start verb does the same for

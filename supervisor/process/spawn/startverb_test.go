@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"reflect"
 	"slices"
 	"strings"
@@ -31,6 +32,9 @@ func TestStartVerbRefuses(t *testing.T) {
 
 func TestNeedsStartVerb(t *testing.T) {
 	one := Signals(0).With(unix.SIGUSR1)
+	signal.Ignore(unix.SIGWINCH)
+	defer signal.Reset(unix.SIGWINCH)
+	own := Signals(0).With(unix.SIGWINCH)
 	for name, tt := range map[string]struct {
 		give Spec
 		want bool
@@ -43,6 +47,8 @@ func TestNeedsStartVerb(t *testing.T) {
 		"ignored":                  {Spec{Ignored: one}, true},
 		"ignored by the C library": {Spec{Ignored: Signals(0).With(32).With(33)}, false},
 		"ignored by both":          {Spec{Ignored: one.With(32)}, true},
+		"ignored here too":         {Spec{Ignored: own}, false},
+		"ignored, one here too":    {Spec{Ignored: own | one}, true},
 		"no mask":                  {Spec{Blocked: nil}, false},
 		"empty mask":               {Spec{Blocked: is(Signals(0))}, true},
 		"no path":                  {Spec{}, true},
