@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -15,7 +17,9 @@ import (
 // TestOOMKillIsNamed runs a child that takes more memory than the container may have. The
 // supervisor survives, and says what killed the child.
 func TestOOMKillIsNamed(t *testing.T) {
-	image := quickImage(t)
+	image := quickImage(t, map[string]string{
+		"bin/supervisorctl": filepath.Join(bin, "supervisorctl"),
+	})
 	if docker(t, "info", "--format", "{{.MemoryLimit}}") != "true" {
 		needs.Skip(t, "docker", "it cannot limit the memory of a container")
 	}
@@ -39,6 +43,11 @@ child "eater" {
 	c.awaitEntry("child restarting", "child", "eater", "reason", reason)
 	c.awaitEntry("child failed", "child", "eater", "reason", reason+
 		"; it was restarted 1 time within 1m0s, the limit of its restart policy")
+	const answer = "The kernel killed it because memory ran out: killed by the OOM killer"
+	why := docker(t, "exec", c.id, "/bin/supervisor", "why", "-o", "json", "eater")
+	if !strings.Contains(why, `"situation": "out_of_memory"`) || !strings.Contains(why, answer) {
+		t.Errorf("got %s, want %s", why, answer)
+	}
 	docker(t, "kill", "--signal=SIGTERM", c.id)
 	if code, complete := c.awaitExit(); code != 1 || complete["verdict"] != "graceful" {
 		t.Errorf("exit code %d: %v", code, complete)

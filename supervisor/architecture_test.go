@@ -21,7 +21,7 @@ var layers = [][]string{
 	{"orchestrator"},
 	{
 		"sockets", "orchestrator/rollout", "config/format", "api/server", "api/client",
-		"output/history", "metrics/endpoint",
+		"output/history", "metrics/endpoint", "examine",
 	},
 	{
 		"process", "config/hcl", "control", "output", "probe", "eventlog", "report",
@@ -34,7 +34,7 @@ var layers = [][]string{
 	{"process/phase", "process/proof", "process/spawn", "process/tracehelper", "lifecycle"},
 	{"process/ptrace"},
 	{"cause"},
-	{"fdledger", "mailbox", "tally", "limits", "program", "envfile", "sibling"},
+	{"fdledger", "mailbox", "tally", "limits", "program", "envfile", "sibling", "explain"},
 	{"timeout", "procfs", "event", "files", "entrypoint", "exitcode", "findings", "api"},
 	{"sockdiag", "termtext", "similar"},
 }

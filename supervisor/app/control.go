@@ -104,13 +104,13 @@ func (c *controlSocket) update() {
 	}
 }
 
-// plan compares the file on disk with the configuration that runs. A file system can block the
-// load, so one request loads at a time, and the request ends before the load if it must.
-func (c *controlSocket) plan(ctx context.Context) (d api.Difference, err error) {
+// loadOnce loads the configuration on disk. A file system can block the load, so one request loads
+// at a time, and the request ends before the load if it must.
+func (c *controlSocket) loadOnce(ctx context.Context) (*config.Config, error) {
 	select {
 	case c.plans <- struct{}{}:
 	default:
-		return d, &api.Error{
+		return nil, &api.Error{
 			Kind: api.Unavailable, Detail: "another plan is under way. Try again once it has ended",
 		}
 	}
@@ -127,12 +127,21 @@ func (c *controlSocket) plan(ctx context.Context) (d api.Difference, err error) 
 	select {
 	case l := <-loaded:
 		if l.err != nil {
-			return d, &api.Error{Kind: api.BadRequest, Detail: l.err.Error()}
+			return nil, &api.Error{Kind: api.BadRequest, Detail: l.err.Error()}
 		}
-		return differenceOf(plan.Compare(c.running(), l.cfg)), nil
+		return l.cfg, nil
 	case <-ctx.Done():
-		return d, ctx.Err()
+		return nil, ctx.Err()
 	}
+}
+
+// plan compares the file on disk with the configuration that runs.
+func (c *controlSocket) plan(ctx context.Context) (d api.Difference, err error) {
+	onDisk, err := c.loadOnce(ctx)
+	if err != nil {
+		return d, err
+	}
+	return differenceOf(plan.Compare(c.running(), onDisk)), nil
 }
 
 // differenceOf returns a plan in the form of the API.

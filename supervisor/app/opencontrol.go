@@ -55,7 +55,7 @@ func (a *app) openControl(o verb.RunOptions, cfg *config.Config) (*controlSocket
 		Health: func(ctx context.Context) control.Health {
 			return a.orchestrator.Health(ctx)
 		},
-		Plan: c.plan,
+		Plan: c.plan, Explain: a.explain,
 	})
 	c.first = true
 	if l != nil {

@@ -162,7 +162,11 @@ func TestOOMText(t *testing.T) {
 			"possibly killed by the OOM killer, which has killed a process of this machine"},
 		{"moved", big, before, oomCounts{dir: "/h", group: 9}, "", false, ""},
 	} {
-		if got := oomText(c.end, c.before, c.after, c.victim, c.inGroup); got != c.want {
+		got := oomText(c.end, c.before, c.after, c.victim, c.inGroup)
+		if NamesOOMKiller(got) != (c.want != "") {
+			t.Errorf("%q: names the OOM killer: %v", got, NamesOOMKiller(got))
+		}
+		if got != c.want {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}
 	}

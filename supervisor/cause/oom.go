@@ -87,6 +87,10 @@ func oomText(e End, before, now oomCounts, victim string, inGroup bool) string {
 	return ""
 }
 
+// NamesOOMKiller reports whether a text of [Finder.Find] says that the OOM killer ended the
+// process, or one of its descendants.
+func NamesOOMKiller(text string) bool { return strings.Contains(text, "by the OOM killer") }
+
 // formatSize returns a size in the largest unit that divides it.
 func formatSize(n int64) string {
 	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}

@@ -54,7 +54,7 @@ func (c *cli) root() *cobra.Command {
 		c.planCommand(), c.fmtCommand(), c.reportCommand(), c.initCommand(), c.statusCommand(),
 		c.startCommand(), c.stopCommand(), c.restartCommand(), c.signalCommand(),
 		c.reloadCommand(), c.waitCommand(), c.shutdownCommand(), c.eventsCommand(),
-		c.logsCommand(), c.fdsCommand(),
+		c.logsCommand(), c.fdsCommand(), c.whyCommand(),
 	)
 	for _, v := range verb.All(verb.Program{}) {
 		cmd := &cobra.Command{

@@ -83,7 +83,7 @@ func writeSupervisor(w io.Writer, s *api.Supervisor, now time.Time) {
 	if s.State != "running" {
 		left := ""
 		if s.Deadline != nil {
-			left = fmt.Sprintf(", %v until the deadline", shortDuration(s.Deadline.Sub(now)))
+			left = fmt.Sprintf(", %v until the deadline", termtext.Duration(s.Deadline.Sub(now)))
 		}
 		fmt.Fprintf(w, "The supervisor (pid %d) is %s%s.\n", s.Pid, s.State, left)
 	}
@@ -119,7 +119,7 @@ func cells(inst *api.Instance, wide bool, now time.Time) []string {
 		pid = fmt.Sprint(inst.Pid)
 	}
 	if inst.StartedAt != nil {
-		uptime = shortDuration(now.Sub(*inst.StartedAt))
+		uptime = termtext.Duration(now.Sub(*inst.StartedAt))
 	}
 	if u := inst.Usage; u != nil {
 		memory = size(u.MemoryBytes)
@@ -146,7 +146,7 @@ func cells(inst *api.Instance, wide bool, now time.Time) []string {
 func wideCells(inst *api.Instance, now time.Time) []string {
 	cpu, fds, processes := none, none, none
 	if u := inst.Usage; u != nil {
-		cpu = shortDuration(time.Duration(u.CPUSeconds * float64(time.Second)))
+		cpu = termtext.Duration(time.Duration(u.CPUSeconds * float64(time.Second)))
 		processes = fmt.Sprint(u.Processes)
 		if u.FDs >= 0 {
 			fds = fmt.Sprint(u.FDs)
@@ -162,7 +162,7 @@ func wideCells(inst *api.Instance, now time.Time) []string {
 	}
 	exit := none
 	if e := inst.LastExit; e != nil {
-		exit = fmt.Sprintf("%s %s ago", e.Reason, shortDuration(now.Sub(e.At)))
+		exit = fmt.Sprintf("%s %s ago", e.Reason, termtext.Duration(now.Sub(e.At)))
 	}
 	return []string{cpu, fds, processes, orNone(strings.Join(checks, ", ")), exit, inst.Command}
 }
@@ -183,7 +183,7 @@ func note(inst *api.Instance, now time.Time) string {
 		}
 	}
 	if e := inst.LastExit; e != nil && inst.Restarts > 0 && inst.State == "ready" {
-		add(fmt.Sprintf("last exit %s ago: %s", shortDuration(now.Sub(e.At)), e.Reason))
+		add(fmt.Sprintf("last exit %s ago: %s", termtext.Duration(now.Sub(e.At)), e.Reason))
 	}
 	return strings.Join(notes, "; ")
 }
@@ -193,20 +193,6 @@ func orNone(text string) string {
 		return none
 	}
 	return text
-}
-
-// shortDuration returns a duration with its two largest units at most.
-func shortDuration(d time.Duration) string {
-	const day = 24 * time.Hour
-	switch d = max(d, 0); {
-	case d < time.Minute:
-		return d.Round(100 * time.Millisecond).String()
-	case d < time.Hour:
-		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
-	case d < day:
-		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
-	}
-	return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
 }
 
 // size returns a number of bytes with a unit.

@@ -13,6 +13,13 @@ type describer struct {
 	sockets [sockdiag.Parts]map[uint64]sockdiag.Socket // nil: the part is not listed yet
 }
 
+// Describe returns the open descriptors of a process, with its sockets in plain words. It ends with
+// ctx. Unlike the other functions it does not wait for its turn.
+func Describe(ctx context.Context, pid int) ([]procfs.FD, error) {
+	d := describer{ctx: ctx}
+	return d.describe(pid)
+}
+
 // describe reads the descriptors of a process and describes its sockets.
 func (d *describer) describe(pid int) (fds []procfs.FD, err error) {
 	over := func(int) bool { return d.ctx.Err() != nil }

@@ -218,6 +218,7 @@ func (o *Orchestrator) onLastOutputRead(m lastOutputRead) {
 	}
 	m.inst.exit.report = nil
 	r.event.Reason += m.cause
+	m.inst.restarts.cause = m.cause
 	if last := m.inst.restarts.lastExit; last != nil && m.cause != "" {
 		withCause := *last // an answer can refer to the old value
 		withCause.Reason += m.cause

@@ -60,6 +60,7 @@ type restarts struct {
 	last     lifecycle.Decision // about the last process that ended
 	spawned  int                // processes of the instance since the supervisor started
 	lastExit *api.Exit          // of its last process that ended; nil: none ended
+	cause    string             // of that end, beside its exit status; empty: nothing is known
 	shortage shortage
 }
 
@@ -231,6 +232,7 @@ type giver struct {
 // timer is the one timer of an instance.
 type timer struct {
 	stop       func()               // nil: off
+	due        time.Time            // its end, unless the supervisor is paused
 	left       func() time.Duration // of a timeout; nil: none runs
 	readyLimit time.Duration        // the timeout of the ready block, from the spawn on
 	generation uint64               // a message of an older generation is stale

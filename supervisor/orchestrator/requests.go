@@ -8,6 +8,7 @@ import (
 
 	"tp0/supervisor/api"
 	"tp0/supervisor/control"
+	"tp0/supervisor/explain"
 	"tp0/supervisor/process"
 )
 
@@ -20,6 +21,10 @@ type (
 	reloadRequest  struct{}
 	healthRequest  struct{ answer chan<- control.Health }
 	statusRequest  struct{ answer chan<- api.Status }
+	explainRequest struct {
+		names  []string
+		answer chan<- explanation
+	}
 	forwardRequest struct{ received, sent unix.Signal }
 )
 
@@ -76,5 +81,27 @@ func (o *Orchestrator) Status(ctx context.Context) (api.Status, error) {
 		return api.Status{}, errEnded
 	case <-ctx.Done():
 		return api.Status{}, &api.Error{Kind: api.Unavailable, Detail: "the supervisor is busy"}
+	}
+}
+
+// explanation is the answer to Explain.
+type explanation struct {
+	facts []explain.Facts
+	err   error
+}
+
+// Explain returns what is known about the state of instances, by the names of instances and
+// children. It waits for the goroutine of Supervise, or until ctx ends. The fields Output, Process
+// and Config are left to the caller.
+func (o *Orchestrator) Explain(ctx context.Context, names []string) ([]explain.Facts, error) {
+	answer := make(chan explanation, 1)
+	o.mail.Put(explainRequest{names, answer})
+	select {
+	case e := <-answer:
+		return e.facts, e.err
+	case <-o.ctx.Done():
+		return nil, errEnded
+	case <-ctx.Done():
+		return nil, &api.Error{Kind: api.Unavailable, Detail: "the supervisor is busy"}
 	}
 }

@@ -86,6 +86,8 @@ func (o *Orchestrator) handle(m any) {
 		o.operations.remove(m.operation)
 	case statusRequest:
 		m.answer <- o.currentStatus()
+	case explainRequest:
+		m.answer <- o.explain(m.names)
 	case healthRequest:
 		m.answer <- o.currentHealth()
 	default:

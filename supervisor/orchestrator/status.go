@@ -147,7 +147,7 @@ func (o *Orchestrator) noteExit(inst *instance, x process.Exited) {
 		Pid: x.Pid, Code: inst.exit.code, Signal: x.Exit.Signal, At: x.At,
 		Reason: exitReason(x),
 	}
-	inst.restarts.lastExit = e
+	inst.restarts.lastExit, inst.restarts.cause = e, ""
 	if inst.update.retired {
 		if successor := o.currentNamed(inst.spec.Name); successor != nil {
 			successor.restarts.lastExit = e

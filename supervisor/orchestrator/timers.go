@@ -58,6 +58,7 @@ type (
 func (o *Orchestrator) startTimer(inst *instance, kind timerKind, d time.Duration) {
 	inst.stopTimer()
 	m := timerFired{inst, inst.timer.generation, kind}
+	inst.timer.due = time.Now().Add(d)
 	fire := func() { o.mail.Put(m) }
 	switch kind {
 	case stepTimer, notifyTimer, announcedTimer:
@@ -71,6 +72,7 @@ func (o *Orchestrator) startTimer(inst *instance, kind timerKind, d time.Duratio
 
 func (inst *instance) stopTimer() {
 	inst.timer.generation++
+	inst.timer.due = time.Time{}
 	if inst.timer.stop != nil {
 		inst.timer.stop()
 		inst.timer.stop, inst.timer.left = nil, nil

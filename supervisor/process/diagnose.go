@@ -3,7 +3,6 @@ package process
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -11,11 +10,8 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// These bound the threads of a diagnosis, and the descriptors of an epoll that it names.
-const (
-	maxDiagnosedThreads = 64
-	maxEpollTargets     = 8
-)
+// maxDiagnosedThreads bounds the threads of a diagnosis.
+const maxDiagnosedThreads = 64
 
 // describeLimit bounds the fd scan of each process for a diagnosis or an inspection.
 const describeLimit = 100 * time.Millisecond
@@ -72,30 +68,7 @@ func (l *Loop) describeThreads(pid int, before string) (lines []string) {
 	limit := newScanLimit(time.Now().Add(describeLimit), minScannedFDs)
 	fds, _ := l.readFDs(pid, pid, limit)
 	l.resolve(pid, fds, time.Now(), limit)
-	words := map[int]string{}
-	for _, f := range fds {
-		words[f.Num] = f.Kind
-		if f.Target != "" && f.Kind != "epoll" {
-			words[f.Num] = f.Target
-		}
-	}
-	name := func(fd int) string {
-		if words[fd] != "epoll" {
-			return words[fd]
-		}
-		targets, err := procfs.EpollTargets(pid, pid, fd)
-		if err != nil {
-			return "epoll"
-		}
-		var of []string
-		for _, t := range targets[:min(len(targets), maxEpollTargets)] {
-			of = append(of, fmt.Sprintf("%d %s", t, words[t]))
-		}
-		if len(targets) > maxEpollTargets {
-			of = append(of, fmt.Sprintf("and %d more", len(targets)-maxEpollTargets))
-		}
-		return "epoll: " + strings.Join(of, ", ")
-	}
+	name := procfs.FDNames(pid, fds)
 	for _, t := range threads {
 		if t.State == 't' {
 			// Stopped by job control: no other ptrace stop takes that long.

@@ -84,6 +84,12 @@ func (s *Supervisor) FDs(ctx context.Context, names ...string) (found api.FDs, e
 	return found, err
 }
 
+// Why returns why instances are in their states. The texts are untrusted.
+func (s *Supervisor) Why(ctx context.Context, names ...string) (answer api.WhyAnswer, err error) {
+	err = s.get(ctx, "/v1/why?"+url.Values{"name": names}.Encode(), &answer)
+	return answer, err
+}
+
 // Events calls each for the kept events with a number above after. With follow it goes on with new
 // events until ctx ends, each returns an error, or the supervisor ends.
 func (s *Supervisor) Events(

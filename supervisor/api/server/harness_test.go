@@ -104,6 +104,9 @@ func start(t *testing.T) *harness {
 			return each(api.LogLine{Instance: q.Names[0], Stream: q.Stream, Text: "line"})
 		},
 		Measure: func(context.Context, *api.Status) {},
+		Explain: func(_ context.Context, names []string) (api.WhyAnswer, error) {
+			return api.WhyAnswer{Instances: []api.Why{{Answer: strings.Join(names, " ")}}}, nil
+		},
 		ReadFDs: func(_ context.Context, all []api.Instance) (found api.FDs, err error) {
 			for _, i := range all {
 				found.Instances = append(found.Instances, api.InstanceFDs{Name: i.Name})

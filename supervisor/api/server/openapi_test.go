@@ -28,6 +28,7 @@ var schemaTypes = []any{
 	api.Exit{}, api.Usage{}, api.Requester{}, api.Operation{}, api.Progress{}, api.Result{},
 	api.Difference{}, api.Health{}, api.Event{}, api.LogLine{}, api.Problem{}, api.FDs{},
 	api.InstanceFDs{}, api.ProcessFDs{}, api.FDCount{}, api.FDTarget{}, api.OpenFD{},
+	api.WhyAnswer{}, api.Why{},
 }
 
 // TestOpenAPI checks docs/openapi.yaml against the table of routes and the types: every route with

@@ -27,6 +27,7 @@ func routeTable() []route {
 		{"GET", "/v1/logs", (*Server).logs},
 		{"GET", "/v1/plan", (*Server).plan},
 		{"GET", "/v1/fds", (*Server).fds},
+		{"GET", "/v1/why", (*Server).why},
 	}
 	for _, verb := range []api.Verb{
 		api.Start, api.Stop, api.Restart, api.Signal, api.Reload, api.Wait, api.Shutdown,

@@ -38,6 +38,8 @@ type Options struct {
 	Plan func(context.Context) (api.Difference, error)
 	// Logs calls each for the lines that a query selects. It ends with ctx.
 	Logs func(ctx context.Context, query api.LogQuery, each func(api.LogLine) error) error
+	// Explain says why instances are in their states, by the names of instances and children.
+	Explain func(ctx context.Context, names []string) (api.WhyAnswer, error)
 	// ReadFDs returns the open descriptors of instances. It ends with ctx.
 	ReadFDs func(context.Context, []api.Instance) (api.FDs, error)
 	// Measure adds what the process trees use. It ends with ctx.

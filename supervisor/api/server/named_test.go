@@ -22,6 +22,9 @@ func TestNamed(t *testing.T) {
 		{"/v1/fds?name=a2&name=b", 200, `{"name":"b",`},
 		{"/v1/fds?name=z", 404, "unknown-name"},
 		{"/v1/fds?name=%00", 400, "not a name"},
+		{"/v1/why?name=a2&name=b", 200, `"answer":"a2 b"`},
+		{"/v1/why?name=%00", 400, "not a name"},
+		{"/v1/why", 400, "the parameter name is missing"},
 		{"/v1/fds", 400, "the parameter name is missing"},
 	} {
 		status, body := h.send(get(c.path))

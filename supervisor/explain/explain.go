@@ -1,0 +1,67 @@
+package explain
+
+import (
+	"strings"
+
+	"tp0/supervisor/api"
+)
+
+// Explain returns why the instance is in its state.
+func Explain(f *Facts) api.Why {
+	a := &answer{Facts: f, Why: api.Why{
+		Name: f.Instance.Name, Child: f.Instance.Child, State: f.Instance.State,
+		Evidence: []string{}, Next: []string{},
+	}}
+	switch f.Instance.State {
+	case "waiting":
+		a.waiting()
+	case "starting":
+		a.starting()
+	case "ready":
+		a.ready()
+	case "backing_off":
+		a.backingOff()
+	case "failed":
+		a.failed()
+	case "succeeded":
+		a.say(api.Completed, "it has completed: its process succeeded, and no other one follows")
+		a.lastExit()
+	case "stopped":
+		a.stopped()
+	default: // unready, ending, replacing and stopping
+		a.stopping()
+	}
+	a.shutdown()
+	a.config()
+	return a.Why
+}
+
+// shutdown adds that everything is being stopped.
+func (a *answer) shutdown() {
+	if a.ShuttingTo != nil {
+		a.add("The supervisor stops all children; the deadline is in %s", a.in(*a.ShuttingTo))
+	}
+}
+
+// config adds what a reload would change.
+func (a *answer) config() {
+	c := &a.Config
+	names := strings.Join(c.Attributes, ", ")
+	switch {
+	case c.Fault != "":
+		a.add("The configuration on disk cannot be read: %s", c.Fault)
+		a.next("supervisor validate", "lists its faults")
+	case c.Removed:
+		a.add("The configuration on disk does not have the instance: a reload removes it")
+	case c.Restart:
+		a.add("The configuration on disk differs in %s: a reload replaces the process", names)
+	case names != "":
+		a.add("The configuration on disk differs in %s: a reload applies it without a restart",
+			names)
+	default:
+		return
+	}
+	if c.Fault == "" {
+		a.next("supervisor reload", "applies the configuration on disk")
+	}
+}
