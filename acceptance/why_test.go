@@ -99,7 +99,7 @@ func TestWhy(t *testing.T) {
 	s.expectWhy("bad", `bad has failed, and is not restarted: its last process exited with `+
 		`code 7; its restart policy is never\.`, "supervisor start bad")
 	s.expectWhy("sick", `sick is ready, but its check "alive" fails: the command exited with `+
-		`code 1\.`, "After 1000 failures in a row")
+		`code 1\.`, "in a row. After 1000 the instance is restarted.")
 	s.expectWhy("held", "held is ready, and nothing is known to be wrong.", "Its process (pid ")
 	s.expectCtl("stop held", 0, "held stopped", "")
 	s.expectWhy("held", `held is stopped: uid \d+ \(pid \d+\) stopped it .* ago\.`,

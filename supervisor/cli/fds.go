@@ -104,8 +104,11 @@ func fdsTitle(instance string, p *api.ProcessFDs) string {
 	}
 	text := who + " has " + termtext.Count(p.Open, "open descriptor", "open descriptors")
 	if p.Limit > 0 && p.Limit < 1<<62 {
-		text += fmt.Sprintf(", %.1f %% of its limit of %d", 100*float64(p.Open)/float64(p.Limit),
-			p.Limit)
+		share := fmt.Sprintf("%.1f %%", 100*float64(p.Open)/float64(p.Limit))
+		if share == "0.0 %" {
+			share = "less than 0.1 %"
+		}
+		text += fmt.Sprintf(", %s of its limit of %d", share, p.Limit)
 	}
 	return text + "."
 }

@@ -45,6 +45,10 @@ func (a *answer) lastExit() {
 	if e := a.Instance.LastExit; e != nil {
 		a.add("Its last process (pid %d) %s, %s", e.Pid, e.Reason, a.ago(e.At))
 	}
+	e := a.Instance.LastExit
+	if r := a.Restart.Reason; r != "" && (e == nil || r != e.Reason) && a.Instance.Pid != 0 {
+		a.add("The process before was followed by this one, because %s", a.process(r))
+	}
 	if n := a.Instance.Restarts; n > 0 {
 		a.add("Another process followed %s since the supervisor started",
 			termtext.Count(n, "time", "times"))
@@ -98,3 +102,11 @@ func names(all []string) string {
 }
 
 func stateWords(state string) string { return strings.ReplaceAll(state, "_", " ") }
+
+// process makes a sentence of how a process ended. Other reasons are a sentence already.
+func (a *answer) process(reason string) string {
+	if strings.HasPrefix(reason, "exited ") || strings.HasPrefix(reason, "ended by ") {
+		return "its last process " + reason
+	}
+	return reason
+}

@@ -145,7 +145,7 @@ var situations = map[string]struct {
 			i.Checks = []api.Check{{Name: "alive", Failures: 1, Reason: "status 500"}}
 		}), Limits: map[string]int{"alive": 3},
 	}, api.CheckFails, `web1 is ready, but its check "alive" fails: status 500.`,
-		`After 3 failures in a row of the check "alive" the instance is restarted.`},
+		`The check "alive" has failed 1 time in a row. After 3 the instance is restarted.`},
 	"leak": {Facts{Instance: instance("ready"), Leak: "file from 1 to 9 in 10 counts"},
 		api.LeaksFDs, "web1 leaks descriptors: file from 1 to 9 in 10 counts.", ""},
 	"fine": {Facts{Instance: instance("ready"), Config: Config{Fault: "line 3: no"}},

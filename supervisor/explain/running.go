@@ -85,10 +85,8 @@ func (a *answer) failingChecks() (all []string) {
 			continue
 		}
 		all = append(all, fmt.Sprintf("its check %q fails: %s", c.Name, c.Reason))
-		if n := a.Limits[c.Name]; n > 0 {
-			a.add("After %s in a row of the check %q the instance is restarted",
-				termtext.Count(n, "failure", "failures"), c.Name)
-		}
+		a.add("The check %q has failed %s in a row. After %d the instance is restarted", c.Name,
+			termtext.Count(c.Failures, "time", "times"), a.Limits[c.Name])
 	}
 	return all
 }

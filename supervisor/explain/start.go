@@ -114,14 +114,6 @@ func (a *answer) failed() {
 	a.next("supervisor start "+a.Name, "starts it again, once the cause is removed")
 }
 
-// process makes a sentence of how a process ended. Other reasons are a sentence already.
-func (a *answer) process(reason string) string {
-	if strings.HasPrefix(reason, "exited ") || strings.HasPrefix(reason, "ended by ") {
-		return "its last process " + reason
-	}
-	return reason
-}
-
 // memory adds what to do about the OOM killer.
 func (a *answer) memory() {
 	if !a.OOM {

@@ -150,6 +150,8 @@ func (o *Orchestrator) ended(inst *instance, out outcome) {
 		}
 		o.applyFailure(inst, d.Event, out.reason+inst.sinceReady(out.at)+out.cause)
 	default:
+		// Not by the restart policy: a reload or a request replaces the process, or stops it.
+		inst.restarts.last = lifecycle.Decision{}
 		o.apply(inst, lifecycle.EndedWell)
 	}
 }

@@ -127,7 +127,7 @@ func (o *Orchestrator) startChecks(inst *instance) {
 		return
 	}
 	ctx, cancel := context.WithCancel(o.ctx)
-	inst.health.cancelChecks = cancel
+	inst.health.cancelChecks, inst.health.checks = cancel, nil
 	for i := range checks {
 		c := &checks[i]
 		check := probe.Check{

@@ -97,10 +97,11 @@ func (o *Orchestrator) onCheckDone(m checkDone) {
 		m.inst.noteCheck(m.name, nil)
 		o.opt.Sink.Emit(event.CheckPassed{Child: child, Pid: pid, Check: m.name})
 	case !m.fatal:
-		m.inst.noteCheck(m.name, m.err)
-		o.opt.Sink.Emit(event.CheckFailed{
-			Child: child, Pid: pid, Check: m.name, Reason: m.err.Error(),
-		})
+		if m.inst.noteCheck(m.name, m.err) == 1 {
+			o.opt.Sink.Emit(event.CheckFailed{
+				Child: child, Pid: pid, Check: m.name, Reason: m.err.Error(),
+			})
+		}
 	default:
 		o.becomeUnhealthy(m.inst, fmt.Sprintf("check %q %v", m.name, m.err))
 	}

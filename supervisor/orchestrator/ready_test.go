@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/config"
+	"tp0/supervisor/event"
 )
 
 func TestReadyByCommand(t *testing.T) {
@@ -308,4 +310,31 @@ func TestWatchdogInterval(t *testing.T) {
 		{"notify a READY=1", "a ready"},
 		{"wait 2s", "a unhealthy, SIGTERM a"},
 	}}))
+}
+
+// TestCheckFailures counts the failures of a check in a row, and reports the first one.
+func TestCheckFailures(t *testing.T) {
+	patient := policy(func(p *config.Policy) { p.Checks[0].Limit = 100 })
+	withHarness(t, configs(newConfig(child("a", checkBy("0s"), patient))), func(h *harness) {
+		failures := func() int {
+			h.actions() // waits until all goroutines are blocked
+			s, err := h.o.Status(context.Background())
+			if err != nil || len(s.Instances) != 1 || len(s.Instances[0].Checks) != 1 {
+				t.Fatalf("got %+v, %v, want one check", s.Instances, err)
+			}
+			return s.Instances[0].Checks[0].Failures
+		}
+		h.do("spawned a")
+		h.do("probe-fails")
+		h.do("wait 1m")
+		n := failures()
+		if reports := len(eventsOf[event.CheckFailed](h)); n < 5 || reports != 1 {
+			t.Errorf("got %d failures, and %d reports of them, want 5 or more, and 1", n, reports)
+		}
+		h.do("probe-succeeds")
+		h.do("wait 11s")
+		if n := failures(); n != 0 {
+			t.Errorf("got %d failures after a success, want 0", n)
+		}
+	})
 }

@@ -163,8 +163,9 @@ func exitReason(x process.Exited) string {
 	return fmt.Sprintf("exited with code %d", x.Exit.Code)
 }
 
-// noteCheck notes the result of a check. A nil error is a success.
-func (inst *instance) noteCheck(name string, err error) {
+// noteCheck notes the result of a check, and returns the number of its failures in a row. A nil
+// error is a success.
+func (inst *instance) noteCheck(name string, err error) (failures int) {
 	if inst.health.checks == nil {
 		inst.health.checks = map[string]*api.Check{}
 	}
@@ -174,8 +175,9 @@ func (inst *instance) noteCheck(name string, err error) {
 		inst.health.checks[name] = c
 	}
 	if err == nil {
-		c.Failures, c.Reason = 0, ""
-		return
+		*c = api.Check{Name: name}
+		return 0
 	}
 	c.Failures, c.Reason = c.Failures+1, err.Error()
+	return c.Failures
 }

@@ -48,11 +48,11 @@ const maxExcused = 10
 // Run repeats the probe until ctx ends or Limit consecutive attempts have failed. It returns nil
 // if ctx ended, and the error of the last attempt otherwise.
 //
-// Run calls changed with the error of the first failure in a row, and with nil for the first
-// success after it. A [NotStartedError] is passed to changed the first time in a row, and
-// counts neither as a failure nor as a success. The failure of an attempt during which the
-// supervisor was paused counts neither, unless the attempt used up its timeout.
-func (c *Check) Run(ctx context.Context, changed func(error)) error {
+// Run calls ended with the error of each failure, and with nil for the first success after it. A
+// [NotStartedError] is passed to ended the first time in a row, and counts neither as a failure nor
+// as a success. The failure of an attempt during which the supervisor was paused counts neither,
+// unless the attempt used up its timeout.
+func (c *Check) Run(ctx context.Context, ended func(error)) error {
 	if !c.awaitGrace(ctx) {
 		return nil
 	}
@@ -81,15 +81,14 @@ func (c *Check) Run(ctx context.Context, changed func(error)) error {
 		switch {
 		case notStarted:
 			if !before {
-				changed(err)
+				ended(err)
 			}
 		case err == nil && failures > 0:
 			failures = 0
-			changed(nil)
+			ended(nil)
 		case err != nil && !paused:
-			if failures++; failures == 1 {
-				changed(err)
-			}
+			failures++
+			ended(err)
 			if failures >= c.Limit {
 				return fmt.Errorf("failed %s: %w", times(failures), err)
 			}

@@ -16,7 +16,7 @@ import (
 
 // runCheck runs a Check with one attempt for each letter: s succeeds, f fails, t times out. A pause
 // of the supervisor comes before the failure of F and the timeout of T. runCheck
-// returns the calls of changed, the duration and the result of Run.
+// returns the calls of ended, the duration and the result of Run.
 func runCheck(t *testing.T, attempts string) (changes []string, took time.Duration, err error) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -55,19 +55,22 @@ func runCheck(t *testing.T, attempts string) (changes []string, took time.Durati
 }
 
 func TestCheck(t *testing.T) {
+	noAnswers := []string{"no answer", "no answer", "no answer"}
 	for _, tt := range []struct {
 		attempts string
 		changes  []string
 		err      string
 	}{
 		{"sss", nil, "<nil>"},
-		{"sffsffs", []string{"fault 2", "<nil>", "fault 5", "<nil>"}, "<nil>"},
-		{"sfff", []string{"fault 2"}, "failed 3 times: fault 4"},
-		{"ttt", []string{"no answer"}, "failed 3 times: no answer"},
+		{"sffsffs", []string{"fault 2", "fault 3", "<nil>", "fault 5", "fault 6", "<nil>"},
+			"<nil>"},
+		{"sfff", []string{"fault 2", "fault 3", "fault 4"}, "failed 3 times: fault 4"},
+		{"ttt", noAnswers, "failed 3 times: no answer"},
 		{"FsFFs", nil, "<nil>"},
-		{"fFfFf", []string{"fault 1"}, "failed 3 times: fault 5"},
-		{strings.Repeat("F", 33), []string{"fault 11"}, "failed 3 times: fault 33"},
-		{"TTT", []string{"no answer"}, "failed 3 times: no answer"},
+		{"fFfFf", []string{"fault 1", "fault 3", "fault 5"}, "failed 3 times: fault 5"},
+		{strings.Repeat("F", 33), []string{"fault 11", "fault 22", "fault 33"},
+			"failed 3 times: fault 33"},
+		{"TTT", noAnswers, "failed 3 times: no answer"},
 	} {
 		changes, took, err := runCheck(t, tt.attempts)
 		if !slices.Equal(changes, tt.changes) || fmt.Sprint(err) != tt.err {
