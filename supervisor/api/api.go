@@ -39,8 +39,9 @@ type Instance struct {
 	Name    string `json:"name"`
 	Child   string `json:"child"`
 	Command string `json:"command"` // as the configuration has it, without the arguments
-	// State is waiting, starting, ready, unready, ending, backing_off, replacing, stopping,
-	// succeeded, failed or stopped: see the state machine in docs/architecture.md.
+	// State is waiting, preparing, starting, ready, unready, ending, backing_off, replacing,
+	// stopping, failing, succeeded, failed or stopped: see the state machine in
+	// docs/architecture.md.
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"` // why it is in this state; empty: nothing to add
 	Ready  bool   `json:"ready"`

@@ -20,6 +20,7 @@ type LogLine struct {
 	// file has none, and its stream and time are there only if the file has them.
 	Process int       `json:"process,omitempty"`
 	Stream  string    `json:"stream,omitempty"`
+	Hook    string    `json:"hook,omitempty"` // that printed it; empty: the main process did
 	At      time.Time `json:"at,omitzero"`
 	Text    string    `json:"text"` // bytes that are not UTF-8 are replaced
 	Partial bool      `json:"partial,omitempty"`

@@ -21,8 +21,8 @@ func (a *app) readLogs(
 	return history.Show(ctx, a.relay, a.ledger, query, files, func(l history.Line) error {
 		return each(api.LogLine{
 			Instance: l.Instance, Child: l.Child, Process: int(l.Process), Stream: l.Stream,
-			At: l.At.UTC(), Text: string(l.Text), Partial: l.Partial, Missed: l.Missed,
-			Note: l.Note,
+			Hook: l.Hook, At: l.At.UTC(), Text: string(l.Text), Partial: l.Partial,
+			Missed: l.Missed, Note: l.Note,
 		})
 	})
 }

@@ -108,7 +108,11 @@ func (r *running) writeLine(l api.LogLine, timestamp bool) error {
 	if l.Partial {
 		partial = "…"
 	}
-	_, err := fmt.Fprintf(r.Stdout, "%s[%s] %s%s\n", at, termtext.Escape(l.Instance),
+	name := l.Instance
+	if l.Hook != "" {
+		name += " " + l.Hook
+	}
+	_, err := fmt.Fprintf(r.Stdout, "%s[%s] %s%s\n", at, termtext.Escape(name),
 		termtext.Escape(l.Text), partial)
 	return err
 }

@@ -36,7 +36,7 @@ func writeOrder(w io.Writer, cfg *config.Config) {
 	chain, sum := plan.WorstCase(cfg)
 	var parts []string
 	for _, c := range chain {
-		parts = append(parts, fmt.Sprintf("%s %v", c.Name, c.KillTimeout()))
+		parts = append(parts, fmt.Sprintf("%s %v", c.Name, c.StopTime()))
 	}
 	worst := fmt.Sprintf(
 		"Worst case: %s. That is %v of the deadline of %v; %v are reserved for the orphan "+
@@ -77,6 +77,16 @@ func traits(c *config.Child) []string {
 			words = append(words, t.name)
 		}
 	}
+	return append(words, hooks(&p.Hooks)...)
+}
+
+// hooks returns the hooks of a child as properties.
+func hooks(h *config.Hooks) (words []string) {
+	for _, name := range config.HookNames {
+		if h.Named(name).Set() {
+			words = append(words, name+" hook")
+		}
+	}
 	return words
 }
 
@@ -112,14 +122,18 @@ func takes(c *config.Child, latest time.Duration) string {
 	if len(c.Instances) == 0 {
 		return "nothing to stop"
 	}
-	text := c.KillTimeout().String()
-	if c.Instances[0].Policy.SharedTimeout {
+	p := &c.Instances[0].Policy
+	text := c.StopTime().String()
+	if _, shares := c.GivenStopTime(); shares > 0 {
 		text += ", its share"
+	}
+	if p.Hooks.PostStop.Set() {
+		text += fmt.Sprintf(", with %v for post_stop", p.Hooks.StopTimeout)
 	}
 	if c.Sidecar() {
 		text += ", sidecar"
 	}
-	if latest > c.KillTimeout() {
+	if latest > c.StopTime() {
 		text += fmt.Sprintf("; ends after %v at most", latest)
 	}
 	return text

@@ -163,10 +163,11 @@ type Policy struct {
 	// DiagnoseSignal asks a process for its stacks before SIGKILL; 0 disables it.
 	DiagnoseSignal syscall.Signal
 	ReloadSignal   syscall.Signal // to a process that a reload keeps; 0 disables it
-	Oneshot        bool           // the child completes when it ends with success
-	Sidecar        bool           // stopped after all other children, and does not run without them
-	Critical       bool           // its end stops the supervisor, with its exit code
-	SuccessCodes   []int          // exit codes of a success; 128+n for signal n
+	Hooks          Hooks
+	Oneshot        bool  // the child completes when it ends with success
+	Sidecar        bool  // stopped after all other children, and does not run without them
+	Critical       bool  // its end stops the supervisor, with its exit code
+	SuccessCodes   []int // exit codes of a success; 128+n for signal n
 	Checks         []Check
 	Restart        Restart
 	OverlapUpdate  bool // a reload stops the old process only when the new one is ready
@@ -242,13 +243,59 @@ func (c *Config) Child(name string) *Child {
 	return nil
 }
 
-// KillTimeout returns the longest timeout of the instances, or 0 without instances.
-func (c *Child) KillTimeout() time.Duration {
+// StopTime returns how long the final stop of the instance may take: the stop sequence, then the
+// post_stop hook.
+func (p *Policy) StopTime() time.Duration {
+	if !p.Hooks.PostStop.Set() {
+		return p.KillTimeout
+	}
+	return p.KillTimeout + p.Hooks.StopTimeout
+}
+
+// GivenStopTime returns the part of StopTime that the configuration sets, and the number of
+// timeouts that have a share of the deadline.
+func (p *Policy) GivenStopTime() (given time.Duration, shares int) {
+	if p.SharedTimeout {
+		shares++
+	} else {
+		given = p.KillTimeout
+	}
+	switch {
+	case !p.Hooks.PostStop.Set():
+	case p.Hooks.SharedTimeout:
+		shares++
+	default:
+		given += p.Hooks.Timeout
+	}
+	return given, shares
+}
+
+// ShareDeadline sets the timeouts that have a share of the deadline.
+func (p *Policy) ShareDeadline(share time.Duration) {
+	if p.SharedTimeout {
+		p.KillTimeout = share
+	}
+	if p.Hooks.SharedTimeout && p.Hooks.PostStop.Set() {
+		p.Hooks.StopTimeout = min(share, p.Hooks.Timeout)
+	}
+}
+
+// StopTime returns the longest time of the final stop of an instance, or 0 without instances.
+func (c *Child) StopTime() time.Duration {
 	var most time.Duration
 	for _, i := range c.Instances {
-		most = max(most, i.Policy.KillTimeout)
+		most = max(most, i.Policy.StopTime())
 	}
 	return most
+}
+
+// GivenStopTime returns the longest [Policy.GivenStopTime] of the instances.
+func (c *Child) GivenStopTime() (given time.Duration, shares int) {
+	for _, i := range c.Instances {
+		g, n := i.Policy.GivenStopTime()
+		given, shares = max(given, g), max(shares, n)
+	}
+	return given, shares
 }
 
 // Sidecar reports whether the child is a sidecar that has instances.

@@ -13,7 +13,7 @@ import (
 var all = []Event{
 	AllReady{}, CheckFailed{}, CheckPassed{}, Completed{}, ConfigEdited{}, ConfigRejected{},
 	ConfigReloaded{}, DependencyFailed{}, StartWaits{}, DescendantEnded{Child: "c", Reason: "r"},
-	DescendantsOutlive{}, FDOpened{}, Failed{}, Fault{}, Leftover{}, LedgerEntry{},
+	DescendantsOutlive{Hook: "h"}, FDOpened{}, Failed{}, Fault{}, Leftover{}, LedgerEntry{},
 	FDClosed{
 		Pid:        1,
 		Proof:      ProofExact,
@@ -26,6 +26,7 @@ var all = []Event{
 		},
 	},
 	FDLeakSuspected{FDGrowth{Process: "p", Limit: 1, Grown: []string{"g"}}}, FDLimitNear{},
+	HookStarted{}, HookEnded{Failure: "f"}, HookNotStarted{},
 	MainChanged{}, NotReady{}, Notified{Detail: "d"}, OrphanReaped{Child: "c"}, OutputDropped{},
 	LinesLimited{},
 	LogReopened{}, Paused{},
@@ -36,7 +37,8 @@ var all = []Event{
 	Restarting{}, RollbackStarted{}, ShutdownBegun{}, ShutdownComplete{},
 	SignalFailed{},
 	SignalNotHandled{}, SignalReceived{Meaning: "m"}, SignalRepeated{},
-	SignalSent{Orphan: "o", Process: "p", Step: 1}, SlowStop{}, SpawnDelayed{}, SpawnFailed{},
+	SignalSent{Orphan: "o", Hook: "h", Process: "p", Step: 1},
+	SlowStop{}, SpawnDelayed{}, SpawnFailed{},
 	Spawned{}, Unhealthy{}, UnexpectedEnd{Output: []string{"o"}, Known: "k"},
 	Warning{What: "a warning"},
 }
@@ -75,7 +77,9 @@ func TestRecords(t *testing.T) {
 
 func countRecordMethods(t *testing.T) (n int) {
 	t.Helper()
-	for _, name := range []string{"child.go", "exit.go", "fd.go", "stop.go", "supervisor.go"} {
+	for _, name := range []string{
+		"child.go", "exit.go", "fd.go", "hook.go", "stop.go", "supervisor.go",
+	} {
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)

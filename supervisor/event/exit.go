@@ -121,6 +121,7 @@ type DescendantsOutlive struct {
 	Pid         int // of the main process
 	Exit        Exit
 	InStop      bool     // the child was being stopped
+	Hook        string   // the hook whose command Pid is; empty: the main process
 	Descendants []string // each as "nginx (pid 20)"
 }
 
@@ -129,6 +130,9 @@ type DescendantsOutlive struct {
 func (e DescendantsOutlive) Record() Record {
 	f := append([]any{"child", e.Child, "pid", e.Pid}, e.Exit.fields()...)
 	f = append(f, "descendants", list(e.Descendants))
+	if e.Hook != "" {
+		return Record{Info, MsgDescendantsOutlive, append(f, "hook", e.Hook)}
+	}
 	if e.InStop {
 		return Record{Info, MsgDescendantsOutlive, f}
 	}

@@ -60,6 +60,7 @@ type SignalSent struct {
 	Child   string // the instance; empty: the process is an orphan
 	Orphan  string // the command of the orphan; empty: the process is of Child
 	Pid     int
+	Hook    string // the hook whose process tree it is; empty: that of the main process
 	Process string // the command of a descendant; empty: the main process
 	Signal  string
 	Step    int // of the stop sequence, from 1; 0: outside it, as SIGCONT for a stopped child
@@ -74,6 +75,9 @@ func (e SignalSent) Record() Record {
 	f = append(f, "pid", e.Pid, "signal", e.Signal)
 	if e.Step != 0 {
 		f = append(f, "step", e.Step)
+	}
+	if e.Hook != "" {
+		f = append(f, "hook", e.Hook)
 	}
 	if e.Process != "" {
 		f = append(f, "process", e.Process)

@@ -27,6 +27,7 @@ func classOf(e event.Event) (c class, limited bool) {
 	switch e.(type) {
 	case event.Spawned, event.SpawnFailed, event.Ready, event.Reaped, event.OrphanReaped,
 		event.DescendantEnded, event.UnexpectedEnd, event.Restarting, event.Completed, event.Failed,
+		event.HookStarted, event.HookEnded, event.HookNotStarted,
 		event.FDOpened, event.FDClosed, event.LedgerEntry, event.SignalSent, event.OutputDropped,
 		event.Leftover, event.Fault, event.LinesLimited, event.ShutdownBegun,
 		event.ShutdownComplete:

@@ -12,7 +12,19 @@ func Explain(f *Facts) api.Why {
 		Name: f.Instance.Name, Child: f.Instance.Child, State: f.Instance.State,
 		Evidence: []string{}, Next: []string{},
 	}}
-	switch f.Instance.State {
+	if f.Hook != "" {
+		a.hook()
+	} else {
+		a.state(f.Instance.State)
+	}
+	a.shutdown()
+	a.config()
+	return a.Why
+}
+
+// state explains the state of an instance without a hook that runs.
+func (a *answer) state(state string) {
+	switch state {
 	case "waiting":
 		a.waiting()
 	case "starting":
@@ -31,9 +43,26 @@ func Explain(f *Facts) api.Why {
 	default: // unready, ending, replacing and stopping
 		a.stopping()
 	}
-	a.shutdown()
-	a.config()
-	return a.Why
+}
+
+// hook explains an instance whose hook runs.
+func (a *answer) hook() {
+	situation := api.TakesLongToStop
+	switch a.Instance.State {
+	case "preparing":
+		situation = api.StartsUp
+	case "failing":
+		situation = api.FailedForGood
+	}
+	a.say(situation, "it is %s: %s", stateWords(a.Instance.State), a.Hook)
+	if !a.Due.IsZero() {
+		a.add("The next signal follows in %s", a.in(a.Due))
+	}
+	if a.Instance.State == "failing" {
+		a.add("It has failed: %s", a.process(a.Restart.Reason))
+	}
+	a.lastExit()
+	a.next("supervisor logs "+a.Name, "shows what the hook printed")
 }
 
 // shutdown adds that everything is being stopped.

@@ -50,6 +50,16 @@ var situations = map[string]struct {
 		{For: "old", Until: "ended", State: "stopping", Reason: "both claim tcp :80"},
 	}}, api.WaitsForStart, "web1 waits for the end of old: old is stopping.",
 		"old is to end first: both claim tcp :80."},
+	"pre_start": {Facts{
+		Instance: instance("preparing"), Hook: "its pre_start hook runs (pid 12)",
+		Due: now.Add(3 * time.Second),
+	}, api.StartsUp, "web1 is preparing: its pre_start hook runs (pid 12).",
+		"The next signal follows in 3s."},
+	"on_failure": {Facts{
+		Instance: instance("failing"), Hook: "its on_failure hook runs (pid 12)",
+		Restart: Restart{Reason: "exited with code 1"},
+	}, api.FailedForGood, "web1 is failing: its on_failure hook runs (pid 12).",
+		"It has failed: its last process exited with code 1."},
 	"queued": {Facts{Instance: instance("waiting")}, api.WaitsForStart,
 		"web1 is about to be started.", ""},
 	"not ready": {Facts{

@@ -18,6 +18,7 @@ type Facts struct {
 	Waits      []Wait     // what its start waits for
 	Due        time.Time  // the end of its timer: a restart delay, a step, or ready.timeout
 	Restart    Restart
+	Hook       string // the hook that runs: "its pre_start hook runs (pid 12)"; empty: none does
 	Ready      string // what its ready block waits for: "a listener on 127.0.0.1:80"
 	Update     *Update
 	Stop       *Stop

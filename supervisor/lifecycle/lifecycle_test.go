@@ -56,6 +56,37 @@ func TestNext(t *testing.T) {
 	}
 }
 
+func TestNextOfHooks(t *testing.T) {
+	for _, tt := range []struct {
+		from State
+		on   Event
+		to   State
+		do   Action
+	}{
+		{Waiting, Prepare, Preparing, RunPreStart},
+		{Preparing, Prepared, Starting, Spawn},
+		{Preparing, ReadyTimedOut, Unready, NextStep},
+		{Preparing, Stop, Stopping, NextStep},
+		{Stopping, Prepared, Stopping, Nothing}, // a stop during a pre_start never spawns
+		{Replacing, Prepared, Replacing, Nothing},
+		{Preparing, MainEnded, Ending, NextStep}, // descendants of the hook
+		{Ending, Prepared, Starting, Spawn},
+		{Ready, PostStopDue, Ending, RunPostStop},
+		{Unready, PostStopDue, Ending, RunPostStop},
+		{Stopping, PostStopDue, Stopping, RunPostStop},
+		{Replacing, PostStopDue, Replacing, RunPostStop},
+		{Ending, Stop, Stopping, Nothing}, // the post_stop hook runs on
+		{Ending, FailureHookDue, Failing, Fail},
+		{Failing, Stop, Failing, Nothing}, // the on_failure hook runs on
+		{Failing, Escalate, Failing, NextStep},
+		{Failing, FailureHookEnded, Failed, Nothing},
+		{Failing, Replace, Replacing, Nothing},
+		{Replacing, FailureHookEnded, Waiting, Nothing},
+	} {
+		machine.Check(t, Next, tt.from, tt.on, tt.to, tt.do)
+	}
+}
+
 // TestStopEndsInEveryState plays random events.
 // Every stop ends, and no process is spawned after it.
 func TestStopEndsInEveryState(t *testing.T) {
@@ -76,12 +107,14 @@ func TestStopEndsInEveryState(t *testing.T) {
 				continue
 			}
 			var do Action
-			if s, do = Next(s, e); do == Spawn || do == ScheduleRestart {
+			if s, do = Next(s, e); do == Spawn || do == RunPreStart ||
+				do == ScheduleRestart {
 				t.Fatalf("%s follows a stop", do)
 			}
 		}
 		if s.HasProcess() {
 			s, _ = Next(s, ends[rand.N(len(ends))])
+			s, _ = Next(s, FailureHookEnded)
 		}
 		if !s.Final() {
 			t.Fatalf("the process ended, and the state is %s, not final", s)
@@ -89,16 +122,17 @@ func TestStopEndsInEveryState(t *testing.T) {
 	}
 }
 
-// TestHasProcessAgreesWithTable checks that only Spawn enters a state with a process, and only the
-// end of a process leaves one.
+// TestHasProcessAgreesWithTable checks that only Spawn and RunPreStart enter a state with a
+// process, and only the end of the last process or hook leaves one.
 func TestHasProcessAgreesWithTable(t *testing.T) {
 	for _, s := range States() {
 		for _, e := range Events() {
-			if e.Ended() && !s.HasProcess() {
+			if e.Ended() && (!s.HasProcess() || s == Failing) {
 				continue
 			}
 			to, do := Next(s, e)
-			want := s.HasProcess() && !e.Ended() || do == Spawn
+			ended := e.Ended() && e != FailureHookDue || e == FailureHookEnded && to != s
+			want := s.HasProcess() && !ended || do == Spawn || do == RunPreStart
 			if to.HasProcess() != want {
 				t.Errorf("%s on %s goes to %s with %q", s, e, to, do)
 			}
@@ -134,6 +168,48 @@ func TestStopSequence(t *testing.T) {
 	} {
 		if l := NewStopSequence(unix.SIGTERM, timeout, unix.SIGQUIT); !slices.Equal(l, want) {
 			t.Errorf("diagnosis within %v: got %v, want %v", timeout, l, want)
+		}
+	}
+}
+
+func TestStopSequenceWithHook(t *testing.T) {
+	kill := Step{Signal: unix.SIGKILL}
+	for _, tt := range []struct {
+		name     string
+		sequence StopSequence
+		want     StopSequence
+	}{
+		{
+			"a signal", NewStopSequence(unix.SIGTERM, 4*time.Second, 0),
+			StopSequence{{0, 3 * time.Second}, {unix.SIGTERM, time.Second}, kill},
+		},
+		{
+			"SIGKILL alone", NewStopSequence(unix.SIGKILL, 4*time.Second, 0),
+			StopSequence{{0, 4 * time.Second}, kill},
+		},
+		{
+			"a kill_sequence", CustomStopSequence([]Step{
+				{unix.SIGINT, 8 * time.Second}, {unix.SIGQUIT, time.Second},
+			}),
+			StopSequence{
+				{0, 6 * time.Second}, {unix.SIGINT, 2 * time.Second},
+				{unix.SIGQUIT, time.Second}, kill,
+			},
+		},
+	} {
+		got := tt.sequence.WithHook(4 * time.Second)
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestHookGrace(t *testing.T) {
+	for timeout, want := range map[time.Duration]time.Duration{
+		400 * time.Millisecond: 100 * time.Millisecond, 10 * time.Second: time.Second,
+	} {
+		if got := HookGrace(timeout); got != want {
+			t.Errorf("timeout %v: got %v, want %v", timeout, got, want)
 		}
 	}
 }

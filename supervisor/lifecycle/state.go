@@ -7,25 +7,28 @@ import "strings"
 // State is the state of an instance.
 type State uint8
 
-// The states. An instance has a process in Starting, Ready, Unready, Ending, Replacing and
-// Stopping, and in no other state: from the spawn until the process tree is empty.
+// The states. An instance has a process in Preparing, Starting, Ready, Unready, Ending, Replacing,
+// Stopping and Failing, and in no other state: from the spawn of its first hook or process until
+// the process tree of the last one is empty.
 const (
 	Waiting    State = iota // it starts as soon as its dependencies allow it
+	Preparing               // its pre_start hook runs
 	Starting                // its process is not ready yet
 	Ready                   // its process is ready
 	Unready                 // its process was not ready in time, or a check failed: it is stopped
-	Ending                  // its main process ended; descendants that outlive it are being stopped
+	Ending                  // its main process ended; descendants or the post_stop hook still run
 	BackingOff              // its process failed; a restart follows after a delay
 	Replacing               // its process is being stopped, and a new one follows
 	Stopping                // its process is being stopped, and none follows
+	Failing                 // its process failed, and none follows; its on_failure hook runs
 	Succeeded               // its process succeeded, and none follows
 	Failed                  // its process failed, and none follows
 	Stopped                 // it was stopped, and no process follows
 )
 
 var stateNames = [...]string{
-	"waiting", "starting", "ready", "unready", "ending", "backing off", "replacing", "stopping",
-	"succeeded", "failed", "stopped",
+	"waiting", "preparing", "starting", "ready", "unready", "ending", "backing off", "replacing",
+	"stopping", "failing", "succeeded", "failed", "stopped",
 }
 
 func (s State) String() string { return stateNames[s] }
@@ -42,10 +45,10 @@ func States() []State {
 	return all
 }
 
-// HasProcess reports whether the instance has a process, or one is being spawned.
+// HasProcess reports whether the instance has a process or a hook, or one is being spawned.
 func (s State) HasProcess() bool {
 	switch s {
-	case Starting, Ready, Unready, Ending, Replacing, Stopping:
+	case Preparing, Starting, Ready, Unready, Ending, Replacing, Stopping, Failing:
 		return true
 	}
 	return false
@@ -56,3 +59,6 @@ func (s State) Satisfied() bool { return s == Ready || s == Succeeded }
 
 // Final reports whether only a new configuration can change the state.
 func (s State) Final() bool { return s == Succeeded || s == Failed || s == Stopped }
+
+// HasFailed reports whether the process failed and none follows.
+func (s State) HasFailed() bool { return s == Failing || s == Failed }

@@ -5,26 +5,33 @@ type Event uint8
 
 // The events.
 const (
-	Start          Event = iota // its dependencies allow the start
-	BecameReady                 // its process is ready
-	ReadyTimedOut               // its process was not ready in time
-	CheckFailed                 // a check or the watchdog of its process failed
-	MainEnded                   // its main process ended, and descendants outlive it
-	EndedWell                   // its process ended; no other one follows
-	EndedBadly                  // its process failed; no other one follows
-	EndedToRestart              // its process ended; the next one follows after a delay
-	EndedUnwanted               // its process ended, and a stop, a replacement or a rollback is due
-	DelayElapsed                // the restart delay is over
-	Stop                        // it is to be stopped
-	Replace                     // its process is to be replaced by one of a new specification
-	StepTimedOut                // the timeout of a step of the stop sequence is over
-	Escalate                    // the next step is to be taken now
-	Kill                        // the last step, SIGKILL, is to be taken now
+	Start            Event = iota // its dependencies allow the start
+	Prepare                       // as Start, and it has a pre_start hook
+	Prepared                      // its pre_start hook succeeded
+	BecameReady                   // its process is ready
+	ReadyTimedOut                 // its process was not ready in time
+	CheckFailed                   // a check or the watchdog of its process failed
+	MainEnded                     // its main process ended, and descendants outlive it
+	PostStopDue                   // its process tree is empty, and its post_stop hook follows
+	EndedWell                     // its process ended; no other one follows
+	EndedBadly                    // its process failed; no other one follows
+	FailureHookDue                // as EndedBadly, and its on_failure hook follows
+	EndedToRestart                // its process ended; the next one follows after a delay
+	EndedUnwanted                 // its process ended; a stop, a replacement or a rollback is due
+	FailureHookEnded              // its on_failure hook ended
+	DelayElapsed                  // the restart delay is over
+	Stop                          // it is to be stopped
+	Replace                       // its process is to be replaced by one of a new specification
+	StepTimedOut                  // the timeout of a step of the stop sequence is over
+	Escalate                      // the next step is to be taken now
+	Kill                          // the last step, SIGKILL, is to be taken now
 )
 
 var eventNames = [...]string{
-	"start", "became ready", "ready timed out", "check failed", "main process ended", "ended well",
-	"ended badly", "ended, restart due", "ended, not wanted", "delay elapsed", "stop",
+	"start", "prepare", "prepared", "became ready", "ready timed out", "check failed",
+	"main process ended", "post_stop due", "ended well", "ended badly",
+	"on_failure due",
+	"ended, restart due", "ended, not wanted", "on_failure ended", "delay elapsed", "stop",
 	"replace", "step timed out", "escalate", "kill",
 }
 
@@ -42,7 +49,7 @@ func Events() []Event {
 // Ended reports whether the event is the end of a process.
 func (e Event) Ended() bool {
 	switch e {
-	case EndedWell, EndedBadly, EndedToRestart, EndedUnwanted:
+	case EndedWell, EndedBadly, FailureHookDue, EndedToRestart, EndedUnwanted:
 		return true
 	}
 	return false
@@ -55,15 +62,18 @@ type Action uint8
 const (
 	Nothing         Action = iota
 	Spawn                  // spawn a process
+	RunPreStart            // run the pre_start hook
+	RunPostStop            // run the post_stop hook
 	NextStep               // take the first or the next step of the stop sequence
 	LastStep               // take the last step of the stop sequence
 	ScheduleRestart        // start the timer of the restart delay
 	Complete               // report that the instance succeeded
-	Fail                   // report that the instance failed
+	Fail                   // report that the instance failed, and run an on_failure hook
 )
 
 var actionNames = [...]string{
-	"", "spawn", "next step", "last step", "schedule restart", "complete", "fail",
+	"", "spawn", "run pre_start", "run post_stop", "next step", "last step",
+	"schedule restart", "complete", "fail",
 }
 
 func (a Action) String() string { return actionNames[a] }
@@ -80,16 +90,32 @@ type transition struct {
 // lead to Starting only through Replace, which no caller sends during a shutdown.
 var table = map[State]map[Event]transition{
 	Waiting: {
-		Start: {Starting, Spawn},
-		Stop:  {Stopped, Nothing},
+		Start:   {Starting, Spawn},
+		Prepare: {Preparing, RunPreStart},
+		Stop:    {Stopped, Nothing},
+	},
+	Preparing: {
+		Prepared:       {Starting, Spawn},
+		ReadyTimedOut:  {Unready, NextStep}, // the hook takes too long
+		MainEnded:      {Ending, NextStep},  // the hook ended, and descendants outlive it
+		PostStopDue:    {Ending, RunPostStop},
+		EndedWell:      {Failed, Fail}, // a hook alone is no success
+		EndedBadly:     {Failed, Fail},
+		FailureHookDue: {Failing, Fail},
+		EndedToRestart: {BackingOff, ScheduleRestart},
+		EndedUnwanted:  {Stopped, Nothing},
+		Stop:           {Stopping, NextStep},
+		Replace:        {Replacing, NextStep},
 	},
 	Starting: {
 		BecameReady:    {Ready, Nothing},
 		ReadyTimedOut:  {Unready, NextStep},
 		CheckFailed:    {Unready, NextStep}, // by WATCHDOG=trigger
 		MainEnded:      {Ending, NextStep},
+		PostStopDue:    {Ending, RunPostStop},
 		EndedWell:      {Succeeded, Complete},
 		EndedBadly:     {Failed, Fail},
+		FailureHookDue: {Failing, Fail},
 		EndedToRestart: {BackingOff, ScheduleRestart},
 		EndedUnwanted:  {Stopped, Nothing},
 		Stop:           {Stopping, NextStep},
@@ -98,16 +124,20 @@ var table = map[State]map[Event]transition{
 	Ready: {
 		CheckFailed:    {Unready, NextStep},
 		MainEnded:      {Ending, NextStep},
+		PostStopDue:    {Ending, RunPostStop},
 		EndedWell:      {Succeeded, Complete},
 		EndedBadly:     {Failed, Fail},
+		FailureHookDue: {Failing, Fail},
 		EndedToRestart: {BackingOff, ScheduleRestart},
 		EndedUnwanted:  {Stopped, Nothing},
 		Stop:           {Stopping, NextStep},
 		Replace:        {Replacing, NextStep},
 	},
 	Unready: {
+		PostStopDue:    {Ending, RunPostStop},
 		EndedWell:      {Failed, Fail}, // exit code 0 after a failed check is no success
 		EndedBadly:     {Failed, Fail},
+		FailureHookDue: {Failing, Fail},
 		EndedToRestart: {BackingOff, ScheduleRestart},
 		EndedUnwanted:  {Stopped, Nothing},
 		Stop:           {Stopping, Nothing}, // the stop sequence has begun
@@ -117,8 +147,11 @@ var table = map[State]map[Event]transition{
 		Kill:           {Unready, LastStep},
 	},
 	Ending: {
+		Prepared:       {Starting, Spawn},
+		PostStopDue:    {Ending, RunPostStop},
 		EndedWell:      {Succeeded, Complete},
 		EndedBadly:     {Failed, Fail},
+		FailureHookDue: {Failing, Fail},
 		EndedToRestart: {BackingOff, ScheduleRestart},
 		EndedUnwanted:  {Stopped, Nothing},
 		Stop:           {Stopping, Nothing}, // the stop sequence has begun
@@ -133,24 +166,35 @@ var table = map[State]map[Event]transition{
 		Replace:      {Waiting, Nothing},
 	},
 	Replacing: {
-		EndedWell:      {Waiting, Nothing},
-		EndedBadly:     {Waiting, Nothing},
-		EndedToRestart: {Waiting, Nothing},
-		EndedUnwanted:  {Waiting, Nothing},
-		Stop:           {Stopping, Nothing},
-		StepTimedOut:   {Replacing, NextStep},
-		Escalate:       {Replacing, NextStep},
-		Kill:           {Replacing, LastStep},
+		PostStopDue:      {Replacing, RunPostStop},
+		EndedWell:        {Waiting, Nothing},
+		EndedBadly:       {Waiting, Nothing},
+		EndedToRestart:   {Waiting, Nothing},
+		EndedUnwanted:    {Waiting, Nothing},
+		FailureHookEnded: {Waiting, Nothing}, // the replacement was due while the hook ran
+		Stop:             {Stopping, Nothing},
+		StepTimedOut:     {Replacing, NextStep},
+		Escalate:         {Replacing, NextStep},
+		Kill:             {Replacing, LastStep},
 	},
 	Stopping: {
-		EndedWell:      {Stopped, Nothing},
-		EndedBadly:     {Stopped, Nothing},
-		EndedToRestart: {Stopped, Nothing},
-		EndedUnwanted:  {Stopped, Nothing},
-		Replace:        {Replacing, Nothing}, // a reload removed it, the next one has it again
-		StepTimedOut:   {Stopping, NextStep},
-		Escalate:       {Stopping, NextStep},
-		Kill:           {Stopping, LastStep},
+		PostStopDue:      {Stopping, RunPostStop},
+		EndedWell:        {Stopped, Nothing},
+		EndedBadly:       {Stopped, Nothing},
+		EndedToRestart:   {Stopped, Nothing},
+		EndedUnwanted:    {Stopped, Nothing},
+		FailureHookEnded: {Stopped, Nothing},
+		Replace:          {Replacing, Nothing}, // a reload removed it, the next one has it again
+		StepTimedOut:     {Stopping, NextStep},
+		Escalate:         {Stopping, NextStep},
+		Kill:             {Stopping, LastStep},
+	},
+	Failing: { // a stop does not end the hook: it reports the failure that may be its reason
+		FailureHookEnded: {Failed, Nothing},
+		Replace:          {Replacing, Nothing},
+		StepTimedOut:     {Failing, NextStep},
+		Escalate:         {Failing, NextStep},
+		Kill:             {Failing, LastStep},
 	},
 	Succeeded: {Replace: {Waiting, Nothing}},
 	Failed:    {Replace: {Waiting, Nothing}},

@@ -81,7 +81,7 @@ func (i *instance) emit(e event.Event) {
 	case event.Restarting:
 		i.restarts++
 	case event.SignalSent:
-		if e.Signal == "SIGKILL" && e.Step > 0 {
+		if e.Signal == "SIGKILL" && e.Step > 0 && e.Hook == "" {
 			i.killed++
 			i.latest.killed = true
 		}

@@ -107,7 +107,9 @@ func stateFamilies() []*family {
 			func(r *replica) float64 { return truth(r.Ready) }),
 		each("supervisor_child_failed", gauge,
 			"1 if the instance failed permanently and is not started again, else 0",
-			func(r *replica) float64 { return truth(r.State == "failed") }),
+			func(r *replica) float64 {
+				return truth(r.State == "failed" || r.State == "failing")
+			}),
 		each("supervisor_child_completed", gauge,
 			"1 if the process ended with success and is not started again, else 0",
 			func(r *replica) float64 { return truth(r.State == "succeeded") }),

@@ -94,27 +94,32 @@ func (o *Orchestrator) judgeDeferred(inst *instance) {
 	if d.timer != nil {
 		d.timer.Stop()
 	}
+	unwanted := func() { o.apply(inst, lifecycle.EndedUnwanted) }
 	if o.shutdown.isStopSignal(d.signal, d.at) {
-		o.apply(inst, lifecycle.EndedUnwanted)
+		o.afterPostStop(inst, out, unwanted)
 		return
 	}
 	o.emitUnexpectedEnd(&endReport{event: d.report, output: d.output})
 	if inst.goal == rollout.Run {
-		o.totals.handleEnd(out.before, func() { o.ended(inst, *out) })
+		o.afterPostStop(inst, out, func() {
+			o.totals.handleEnd(out.before, func() { o.ended(inst, *out) })
+		})
 		return
 	}
 	// Another reason began a stop, or a reload replaces the process. The failure came first.
 	if o.shutdown.phase != running {
 		o.failedBeforeStop(inst, out.reason)
 	}
-	o.apply(inst, lifecycle.EndedUnwanted)
+	o.afterPostStop(inst, out, unwanted)
 }
 
 // handleOutcome handles the end of a process that is reported.
 func (o *Orchestrator) handleOutcome(inst *instance) {
 	out := inst.exit.outcome
 	inst.exit.outcome = nil
-	o.totals.handleEnd(out.before, func() { o.ended(inst, *out) })
+	o.afterPostStop(inst, out, func() {
+		o.totals.handleEnd(out.before, func() { o.ended(inst, *out) })
+	})
 }
 
 // succeeded reports whether a wait status is a success by success_codes. Signal n counts as code
@@ -141,12 +146,16 @@ func (o *Orchestrator) ended(inst *instance, out outcome) {
 		return
 	}
 	switch inst.state {
-	case lifecycle.Starting, lifecycle.Ready, lifecycle.Unready, lifecycle.Ending:
+	case lifecycle.Preparing, lifecycle.Starting, lifecycle.Ready, lifecycle.Unready,
+		lifecycle.Ending:
 		d := inst.decideRestart(out)
 		inst.restarts.last = d
 		if d.Event == lifecycle.EndedWell && inst.spec.Policy.Oneshot {
 			o.apply(inst, d.Event)
 			return
+		}
+		if d.Event == lifecycle.EndedBadly && inst.spec.Policy.Hooks.OnFailure.Set() {
+			d.Event = lifecycle.FailureHookDue
 		}
 		o.applyFailure(inst, d.Event, out.reason+inst.sinceReady(out.at)+out.cause)
 	default:

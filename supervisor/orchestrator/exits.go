@@ -95,6 +95,7 @@ func (o *Orchestrator) handleExit(inst *instance, x process.Exited) {
 	}
 	o.reportSurvivors(inst, x)
 	o.apply(inst, lifecycle.MainEnded)
+	o.signalSurvivors(inst)
 }
 
 // judgeExit returns the outcome of a main process. It reports an unexpected end, or defers that.
@@ -136,6 +137,10 @@ func (o *Orchestrator) onTreeEnded(x process.TreeEnded) {
 	inst := o.processes.byID[x.Process]
 	if inst.exit.waiting != nil {
 		inst.exit.waiting.treeEnded = true
+		return
+	}
+	if inst.hook != nil { // the stop hook
+		inst.exit.tree = true
 		return
 	}
 	delete(o.processes.byID, x.Process)

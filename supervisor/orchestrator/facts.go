@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -95,7 +96,8 @@ func (o *Orchestrator) onSpawnFailed(x process.SpawnFailed) {
 	o.opt.Sink.Emit(event.SpawnFailed{
 		Child: inst.spec.Name, Command: inst.spec.Launch.Command, Reason: x.Err.Error(),
 	})
-	o.ended(inst, outcome{reason: "it could not be spawned: " + x.Err.Error()})
+	out := &outcome{reason: "it could not be spawned: " + x.Err.Error(), at: time.Now()}
+	o.afterPostStop(inst, out, func() { o.ended(inst, *out) })
 }
 
 // A spawn that fails for lack of a process, memory or a descriptor is retried until it succeeds.
@@ -136,7 +138,8 @@ func (o *Orchestrator) retrySpawn(inst *instance, err error) bool {
 // mayRetrySpawn reports whether a process is still wanted, and a resource was short that can become
 // available again.
 func (o *Orchestrator) mayRetrySpawn(inst *instance, err error) bool {
-	starting := inst.goal == rollout.Run && inst.state == lifecycle.Starting
+	starting := inst.goal == rollout.Run &&
+		(inst.state == lifecycle.Starting || inst.state == lifecycle.Preparing)
 	if !starting || o.shutdown.phase != running || !limits.MeansShortage(err) {
 		return false
 	}
@@ -149,11 +152,13 @@ func (o *Orchestrator) onSignalled(x process.Signalled) {
 	inst := o.processes.byID[x.Process]
 	name, sig := inst.spec.Name, signalName(x.Signal)
 	switch {
+	case x.Signal == 0:
+		o.runStopHook(inst, x)
 	case x.Err == nil:
 		if x.Descendant != "" && x.Signal == unix.SIGKILL {
 			o.totals.killed++ // a main process is counted at its exit
 		}
-		if x.Step > 1 && x.Signal != unix.SIGKILL {
+		if x.Step > inst.firstSignal() && x.Signal != unix.SIGKILL {
 			o.totals.escalated++
 		}
 		o.opt.Sink.Emit(event.SignalSent{
@@ -196,7 +201,7 @@ func (o *Orchestrator) onDelayedAction(m delayedAction) {
 		o.awaitMinReady(inst)
 	case diagnoseStop:
 		if s, ok := inst.stopSequence().Step(inst.stop.step); ok {
-			o.opt.Processes.Diagnose(m.process, s.Signal)
+			o.opt.Processes.Diagnose(m.process, cmp.Or(s.Signal, inst.spec.Policy.KillSignal))
 		}
 	}
 }
@@ -212,6 +217,9 @@ func (o *Orchestrator) onInspected(x process.Inspected) {
 		return
 	}
 	inst.inspect.disposition = x.Disposition
+	if inst.spec.Policy.Hooks.Stop.Set() {
+		return // the signal does not ask it to end
+	}
 	if x.Disposition == "ignored" || x.Disposition == "default" {
 		o.opt.Sink.Emit(event.SignalNotHandled{
 			Child: inst.spec.Name, Pid: x.Pid, Signal: signalName(inst.spec.Policy.KillSignal),
@@ -226,8 +234,12 @@ func (o *Orchestrator) onDiagnosed(x process.Diagnosed) {
 	if s, ok := inst.stopSequence().Step(step - 1); ok && s.Signal == x.Signal {
 		step-- // the next step was taken during the diagnosis
 	}
+	signal := signalName(x.Signal)
+	if inst.stop.hooked && (step == 1 || inst.stop.unsent) {
+		signal = "none"
+	}
 	o.opt.Sink.Emit(event.SlowStop{
 		Child: inst.spec.Name, Pid: x.Pid, Stop: time.Since(inst.stop.beganAt), Step: step,
-		Signal: signalName(x.Signal), Disposition: x.Disposition, CPU: x.CPU, Threads: x.Threads,
+		Signal: signal, Disposition: x.Disposition, CPU: x.CPU, Threads: x.Threads,
 	})
 }

@@ -341,7 +341,10 @@ func (s *fakeNotify) Close() {
 func (h *harness) Spawn(id process.ID, s process.Spec) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.stopping || len(h.cleanups) > 0 {
+	if hook := hookOf(s); hook != "" {
+		s.Name += "." + hook
+		h.checkHook(s.Name, hook)
+	} else if h.stopping || len(h.cleanups) > 0 {
 		h.t.Errorf("%s is spawned after a stop began", s.Name)
 	}
 	if h.processOf(s.Name) != nil && !h.mayHaveTwo(s.Name) {
@@ -368,8 +371,37 @@ func (h *harness) Spawn(id process.ID, s process.Spec) {
 	h.record("spawn %s%s", s.Name, strings.Join(s.Argv[1:], ""))
 }
 
+// hookOf returns the hook that a process is; empty: it is a main process.
+func hookOf(s process.Spec) string {
+	for _, entry := range s.Env {
+		if name, found := strings.CutPrefix(entry, "SUPERVISOR_HOOK="); found {
+			return name
+		}
+	}
+	return ""
+}
+
+// instanceOf returns the instance of a process by its name, which is that of a hook too.
+func instanceOf(name string) string {
+	name, _, _ = strings.Cut(name, ".")
+	return name
+}
+
+// checkHook checks that a hook may be spawned now. Called with the lock.
+func (h *harness) checkHook(name, hook string) {
+	instance := instanceOf(name)
+	beside := h.processOf(instance) != nil && hook != config.StopHook
+	switch {
+	case len(h.cleanups) > 0 || hook == config.PreStartHook && h.stopping:
+		h.t.Errorf("%s is spawned too late in a stop", name)
+	case beside && !h.mayHaveTwo(instance):
+		h.t.Errorf("%s is spawned beside a process of its instance", name)
+	}
+}
+
 // mayHaveTwo reports whether two processes of one name may exist: during an overlapping update.
 func (h *harness) mayHaveTwo(name string) bool {
+	name = instanceOf(name)
 	current, surges, retired := 0, 0, 0
 	for _, inst := range h.o.instances {
 		switch {

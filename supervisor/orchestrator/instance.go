@@ -35,6 +35,7 @@ type instance struct {
 	failedDependency string
 
 	process  currentProcess
+	hook     *hook // nil: none runs
 	stop     stopProgress
 	exit     exitStatus
 	health   health
@@ -93,6 +94,8 @@ type ran struct{ spawned, ready time.Duration }
 // stopProgress is the progress of the stop sequence.
 type stopProgress struct {
 	step     int       // 0: the stop sequence has not begun
+	hooked   bool      // the stop hook is the first step
+	unsent   bool      // the stop hook succeeded in place of the first signal, which was not sent
 	beganAt  time.Time // zero: the stop sequence has not begun
 	killedAt time.Time // SIGKILL was requested; zero: it was not
 }
@@ -104,6 +107,8 @@ type exitStatus struct {
 	outcome  *outcome     // nil: the main process has not ended
 	deferred *deferredEnd // nil: the judgement of the end is not deferred
 	report   *endReport   // nil: no report of the end waits for the last output
+	postStop *outcome     // nil: no post_stop hook ran
+	tree     bool         // the process tree ended while the stop hook runs
 }
 
 // waitingExit is the exit of a process that is not handled yet: see Orchestrator.onExited.
@@ -127,6 +132,7 @@ type outcome struct {
 	at      time.Time
 	wanted  bool   // no stop or replacement of the instance was requested before
 	before  counts // the counts before the end
+	after   func() // what follows the post_stop hook
 }
 
 // deferredEnd is the end of a process that is not judged yet: see deferWindow.
@@ -238,6 +244,25 @@ type timer struct {
 	generation uint64               // a message of an older generation is stale
 }
 
+// hook is a hook of an instance that runs, or waits for its spawn. An instance has at most one. The
+// stop hook runs beside the main process; each other one runs in place of it. The process loop
+// treats it as a process of a child: it has a process tree, which is ended and reaped.
+type hook struct {
+	name     string // as package config has it
+	command  config.Hook
+	inst     *instance
+	id       process.ID // 0: it waits for its spawn
+	pid      int        // 0: the spawn is not reported yet
+	spawned  time.Time
+	limit    time.Duration // of the time from its request to SIGKILL
+	timedOut bool
+	step     int                 // the last signal that the stop hook got; 0: none
+	failure  string              // why it has failed; empty: it succeeded
+	before   counts              // the counts before its end
+	then     func()              // what follows its end
+	output   *output.ChildOutput // nil: it was spawned, or the spawn failed
+}
+
 // wanted returns the specification by the last configuration.
 func (inst *instance) wanted() *config.Instance {
 	if inst.next != nil {
@@ -327,25 +352,6 @@ func (inst *instance) dropSurge() {
 		inst.update.surge.retire()
 		inst.update.surge = nil
 	}
-}
-
-// stopSequence returns the stop sequence of the final stop.
-func (inst *instance) stopSequence() lifecycle.StopSequence {
-	p := &inst.spec.Policy
-	if p.KillSequence == nil {
-		return lifecycle.NewStopSequence(p.KillSignal, p.KillTimeout, p.DiagnoseSignal)
-	}
-	return lifecycle.CustomStopSequence(p.KillSequence)
-}
-
-// signalHold returns how long the process loop may hold back the first signal: the next step must
-// not come before the first signal was sent.
-func (inst *instance) signalHold() time.Duration {
-	p := &inst.spec.Policy
-	if p.KillSequence != nil {
-		return min(p.KillHold, p.KillSequence[0].Wait/2)
-	}
-	return min(p.KillHold, p.KillTimeout/2)
 }
 
 // usesNotify reports whether the ready block of the instance says notify.

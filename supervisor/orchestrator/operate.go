@@ -149,7 +149,7 @@ func (o *Orchestrator) begin(op *operation, instances []*instance) {
 		o.restartInstances(instances)
 	case api.Signal:
 		for _, inst := range instances {
-			if inst.state.HasProcess() {
+			if inst.state.HasProcess() && !inst.runsHook() {
 				o.opt.Processes.Send(inst.process.id, op.signal)
 			}
 		}

@@ -43,6 +43,7 @@ type Orchestrator struct {
 	failed    map[string]string // by child: an instance that failed; see findFailed
 	blockers  blockers
 	processes processTable
+	hooks     hooks
 	outputs   outputs
 	reloads   reloads
 	shutdown  shutdown
@@ -73,6 +74,12 @@ type processTable struct {
 	byID    map[process.ID]*instance
 	last    process.ID
 	pending int // spawns that are not reported yet
+}
+
+// hooks are the hooks of all instances.
+type hooks struct {
+	byID   map[process.ID]*hook
+	queued []*hook // they wait for their spawn: only a few processes are spawned at a time
 }
 
 // outputs are the outputs of processes, until they are read to their end.
@@ -126,6 +133,7 @@ type shutdown struct {
 	requests int         // signals that requested the stop
 	signal   unix.Signal // the first of them
 	signalAt time.Time   // its arrival
+	forced   bool        // SIGKILL was sent to everything: no hook starts any more
 	beganAt  time.Time
 	deadline time.Time
 	length   time.Duration // from beganAt to deadline; 0: neither a stop nor a request set it
@@ -172,6 +180,7 @@ func New(opt Options) *Orchestrator {
 	o := &Orchestrator{
 		opt: opt, startedAt: time.Now(), mail: mailbox.New[any](), cfg: opt.Config,
 		processes: processTable{byID: map[process.ID]*instance{}},
+		hooks:     hooks{byID: map[process.ID]*hook{}},
 	}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	o.clock = timeout.New(opt.Now, func(d time.Duration) { o.mail.Put(pauseOver{d}) })

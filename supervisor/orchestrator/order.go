@@ -33,7 +33,7 @@ func (o *Orchestrator) dependenciesCompleted(inst *instance) bool {
 func (o *Orchestrator) findFailed() {
 	o.failed = map[string]string{}
 	for _, inst := range o.instances {
-		if inst.state == lifecycle.Failed && inst.goal == rollout.Run && inst.current() {
+		if inst.state.HasFailed() && inst.goal == rollout.Run && inst.current() {
 			o.failed[inst.child()] = inst.spec.Name
 		}
 	}

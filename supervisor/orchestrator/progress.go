@@ -101,7 +101,7 @@ func (o *Orchestrator) progressOf(op *operation, t *target) (reached bool, failu
 	inst := o.currentNamed(t.name)
 	switch {
 	case op.Verb == api.Signal:
-		if inst == nil || t.process == 0 || !inst.state.HasProcess() {
+		if inst == nil || t.process == 0 || !inst.state.HasProcess() || inst.runsHook() {
 			return false, "it has no process"
 		}
 		return true, ""
@@ -113,7 +113,7 @@ func (o *Orchestrator) progressOf(op *operation, t *target) (reached bool, failu
 		return false, "a reload removed it"
 	case inst.goal == rollout.Hold:
 		return false, "it is stopped, by " + inst.held.String()
-	case inst.state == lifecycle.Failed:
+	case inst.state.HasFailed():
 		return false, "it failed: " + inst.restarts.last.Reason
 	}
 	if dependency := o.stoppedDependency(inst); dependency != "" {

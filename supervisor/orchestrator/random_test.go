@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,7 +38,7 @@ func randomConfig(r *rand.Rand) *config.Config {
 		if r.IntN(10) == 0 {
 			on = config.ShutDown
 		}
-		strategy := r.IntN(3)
+		strategy, hooks := r.IntN(3), randomHooks(r)
 		role := policy(func(p *config.Policy) {
 			p.Oneshot, p.Sidecar, p.Critical = oneshot, sidecar, critical
 			if oneshot && p.Restart.On == "always" {
@@ -47,6 +48,7 @@ func randomConfig(r *rand.Rand) *config.Config {
 				p.ReloadSignal = unix.SIGHUP
 			}
 			p.OverlapUpdate, p.MaxParallel = !oneshot && strategy == 0, 1+strategy
+			p.Hooks = hooks
 			p.MinReady = delay / 2 * time.Duration(r.IntN(2))
 		})
 		children = append(children, child(pick(name, name+"*1", name+"*2", name+"*3"),
@@ -61,6 +63,20 @@ func randomConfig(r *rand.Rand) *config.Config {
 	cfg := newConfig(children...)
 	cfg.Reload.Rollback = r.IntN(3) == 0
 	return cfg
+}
+
+// randomHooks returns hooks for one child in two.
+func randomHooks(r *rand.Rand) config.Hooks {
+	h := config.Hooks{Timeout: 2 * time.Second, StopTimeout: time.Second}
+	if r.IntN(2) == 0 {
+		return h
+	}
+	for _, name := range config.HookNames {
+		if r.IntN(2) == 0 {
+			*h.Named(name) = config.Hook{Exec: []string{name}, Path: "/bin/hook"}
+		}
+	}
+	return h
 }
 
 // act does something random that can happen now.
@@ -118,7 +134,7 @@ func (h *harness) settle() {
 			switch {
 			case p.pid == 0:
 				spawning = append(spawning, p)
-			case p.signalled, h.isOneshot(p.name):
+			case p.signalled, h.isOneshot(p.name), hookOf(p.spec) != "":
 				ending = append(ending, p)
 			}
 		}
@@ -239,6 +255,11 @@ func (h *harness) checkOrder(cfg *config.Config) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.onSpawn = func(name string) {
+		hook, isHook := strings.CutPrefix(name, instanceOf(name)+".")
+		prepared := owner(cfg, name).Instances[0].Policy.Hooks.PreStart.Set()
+		if isHook && hook != config.PreStartHook || !isHook && prepared {
+			return // the start began with its pre_start hook, or a process was there
+		}
 		for _, inst := range h.o.instances {
 			if d := dependsOn(cfg, name, inst.spec.Name); d != nil && !reached(inst, d.Until) {
 				h.t.Errorf("%s is spawned while %s is %s", name, inst.spec.Name, inst.state)
@@ -247,6 +268,9 @@ func (h *harness) checkOrder(cfg *config.Config) {
 	}
 	h.onSignal = func(name string) {
 		s := &h.o.shutdown
+		if name != instanceOf(name) {
+			return // the hook can have taken too long
+		}
 		if s.requests >= 2 || time.Since(s.beganAt) >= deadline-reserve {
 			return // all are killed
 		}
@@ -289,6 +313,7 @@ func reached(inst *instance, until config.Until) bool {
 
 // owner returns the child of an instance.
 func owner(cfg *config.Config, instance string) *config.Child {
+	instance = instanceOf(instance)
 	for _, c := range cfg.Children {
 		for _, i := range c.Instances {
 			if i.Name == instance {

@@ -134,6 +134,8 @@ func (o *Orchestrator) onTimer(m timerFired) {
 		o.readyTimedOut(inst, timeout, "no READY=1 came")
 	case m.kind == announcedTimer:
 		o.announcedTooLate(inst)
+	case m.kind == hookTimer:
+		o.hookTimedOut(inst)
 	case m.kind == killTimer:
 		inst.stopTimer() // advance then stops its dependencies
 	}
@@ -144,4 +146,20 @@ func (o *Orchestrator) announcedTooLate(inst *instance) {
 	limit := inst.notified.stop.limit.Round(time.Millisecond)
 	o.becomeUnhealthy(inst, fmt.Sprintf(
 		"it announced its stop with STOPPING=1 and did not end within %v", limit))
+}
+
+// hookTimedOut ends the hook that runs in place of a main process: it takes too long.
+func (o *Orchestrator) hookTimedOut(inst *instance) {
+	h := inst.hook
+	if h == nil {
+		return
+	}
+	h.timedOut = true
+	h.failure = fmt.Sprintf("did not end within %v", h.limit.Round(time.Millisecond))
+	if inst.state == lifecycle.Preparing {
+		inst.health.failure = "its pre_start hook " + h.failure
+		o.applyFailure(inst, lifecycle.ReadyTimedOut, inst.health.failure)
+		return
+	}
+	o.apply(inst, lifecycle.Escalate)
 }

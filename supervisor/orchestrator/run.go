@@ -39,7 +39,7 @@ func (o *Orchestrator) Supervise() error {
 func (o *Orchestrator) handle(m any) {
 	switch m := m.(type) {
 	case process.Fact:
-		o.onFact(m)
+		o.passFact(m)
 	case timerFired:
 		o.onTimer(m)
 	case notification:
@@ -127,6 +127,7 @@ func (o *Orchestrator) advance() {
 			return
 		}
 		o.removeEnded()
+		o.startQueuedHooks()
 		if o.reloads.active != nil {
 			o.closeSockets() // an instance may need an address that another one gave up
 		}
@@ -166,7 +167,7 @@ func (o *Orchestrator) advanceInstance(inst *instance) bool {
 		}
 		free := o.processes.pending < config.MaxStarting
 		if free && o.shutdown.phase == running && o.mayStart(inst) {
-			o.apply(inst, lifecycle.Start)
+			o.apply(inst, inst.startEvent())
 		}
 		o.reportBlocked(inst)
 		o.reportWait(inst)

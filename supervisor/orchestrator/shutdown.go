@@ -43,6 +43,7 @@ func (o *Orchestrator) beginStop(reason string) {
 		inst.goal = rollout.End
 		inst.stopMonitoring()
 		o.limitStep(inst)
+		o.limitHook(inst)
 		if inst.usesExecProbe() {
 			inst.cancelProbe() // its command must not run during the stop
 		}
@@ -74,6 +75,9 @@ func (s *shutdown) setLength(d time.Duration) { s.length, s.reserve = d, config.
 // like the instances that are stopped from now on.
 func (o *Orchestrator) limitStep(inst *instance) {
 	s, ok := inst.stopSequence().Step(inst.stop.step)
+	if inst.stop.unsent { // the stop hook had a part of the time
+		s.Wait *= 4
+	}
 	if !ok || !inst.spec.Policy.SharedTimeout || inst.timer.left == nil {
 		return
 	}

@@ -18,10 +18,8 @@ import (
 // spawn starts a process. A failure before the fork is delivered as the fact that the process loop
 // would have sent, so that one path handles all failed spawns.
 func (o *Orchestrator) spawn(inst *instance) {
-	o.processes.last++
-	inst.process = currentProcess{id: o.processes.last}
-	inst.stop, inst.exit = stopProgress{}, exitStatus{}
-	inst.health, inst.notified = health{}, notifications{}
+	inst.forgetProcess()
+	inst.process.id = o.nextID()
 	o.processes.byID[inst.process.id] = inst
 	o.processes.pending++
 	s, err := o.processSpec(inst)
@@ -30,6 +28,19 @@ func (o *Orchestrator) spawn(inst *instance) {
 		return
 	}
 	o.opt.Processes.Spawn(inst.process.id, s)
+}
+
+// nextID returns the number of the next process or hook.
+func (o *Orchestrator) nextID() process.ID {
+	o.processes.last++
+	return o.processes.last
+}
+
+// forgetProcess forgets what was known of the last process.
+func (inst *instance) forgetProcess() {
+	inst.process = currentProcess{}
+	inst.stop, inst.exit = stopProgress{}, exitStatus{}
+	inst.health, inst.notified = health{}, notifications{}
 }
 
 // processSpec prepares the sockets, the environment and the output of the next process.

@@ -58,7 +58,10 @@ func (o *Orchestrator) statusOf(inst *instance) api.Instance {
 		Surge: inst.update.surgeOf != nil, FDsAtReady: inst.inspect.atReady,
 	}
 	if inst.state.HasProcess() {
-		if s.Pid = inst.process.pid; s.Pid != 0 {
+		if s.Pid = inst.process.pid; inst.runsHook() {
+			s.Pid = 0
+		}
+		if s.Pid != 0 {
 			started := inst.process.spawned
 			s.StartedAt = &started
 		}
@@ -71,6 +74,9 @@ func (o *Orchestrator) statusOf(inst *instance) api.Instance {
 
 // reasonOf says why an instance is in its state. Empty: there is nothing to add.
 func (o *Orchestrator) reasonOf(inst *instance) string {
+	if inst.hook != nil {
+		return inst.hook.describe()
+	}
 	switch inst.state {
 	case lifecycle.Waiting:
 		return o.waitReason(inst)

@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"time"
 
+	"tp0/supervisor/event"
 	"tp0/supervisor/lifecycle"
 )
 
@@ -20,19 +21,31 @@ const killedTimeout = 100 * time.Millisecond
 func (o *Orchestrator) presentStopSequence(inst *instance) lifecycle.StopSequence {
 	p := &inst.spec.Policy
 	if p.SharedTimeout && o.shutdown.phase == running {
-		return lifecycle.NewStopSequence(p.KillSignal, restartTimeout, p.DiagnoseSignal)
+		return inst.sequenceWithin(restartTimeout)
 	}
 	return inst.stopSequence()
 }
 
 // takeStep sends the signal of a step and starts its timer. After SIGKILL it does nothing.
 func (o *Orchestrator) takeStep(inst *instance, n int) {
-	s, ok := o.presentStopSequence(inst).Step(n)
+	sequence := o.presentStopSequence(inst)
+	s, ok := sequence.Step(n)
+	if ok && s.Signal == 0 && inst.exit.outcome != nil { // the stop hook is for a main process
+		n++
+		s, ok = sequence.Step(n)
+	}
 	if !ok || n == inst.stop.step {
 		return
 	}
 	if inst.stop.step == 0 {
-		inst.stop.beganAt = time.Now()
+		inst.stop.beganAt, inst.stop.hooked = time.Now(), sequence[0].Signal == 0
+	}
+	if inst.runsHook() {
+		o.takeHookStep(inst, s, n)
+		return
+	}
+	if n == 2 && inst.stop.hooked && inst.stop.step == 1 {
+		s.Wait += inst.timeLeft() // that the stop hook did not use
 	}
 	// The process loop may hold the first signal back until the probe reports that the process is
 	// ready. A probe that runs a command does not release the signal.
@@ -41,7 +54,10 @@ func (o *Orchestrator) takeStep(inst *instance, n int) {
 		inst.cancelProbe()
 	}
 	inst.stopMonitoring()
-	inst.stop.step = n
+	inst.stop.step, inst.stop.unsent = n, false
+	if n > 1 {
+		o.killHook(inst)
+	}
 	proof := o.cfg.Shutdown.Proof
 	o.opt.Processes.Signal(inst.process.id, s.Signal, n, proof)
 	if s.Wait > 0 {
@@ -49,6 +65,11 @@ func (o *Orchestrator) takeStep(inst *instance, n int) {
 		o.diagnoseSlowStop(inst, s.Wait)
 		return
 	}
+	o.noteKilled(inst)
+}
+
+// noteKilled notes that SIGKILL was requested.
+func (o *Orchestrator) noteKilled(inst *instance) {
 	inst.stop.killedAt = time.Now()
 	o.startTimer(inst, killTimer, killedTimeout) // its dependencies may be stopped then
 }
@@ -66,4 +87,35 @@ func (o *Orchestrator) diagnoseSlowStop(inst *instance, wait time.Duration) {
 func (o *Orchestrator) killOverdue(inst *instance) bool {
 	killed := inst.stop.killedAt
 	return o.shutdown.phase == stopping && !killed.IsZero() && time.Since(killed) >= killedTimeout
+}
+
+// takeHookStep takes a step of the stop sequence of a hook that runs in place of a main process.
+func (o *Orchestrator) takeHookStep(inst *instance, s lifecycle.Step, n int) {
+	h := inst.hook
+	inst.stop.step = n
+	if h.id == 0 {
+		o.cancelHook(h, "a stop came before its start")
+		return
+	}
+	o.opt.Processes.Signal(h.id, s.Signal, n, event.ProofNone)
+	if s.Wait > 0 {
+		o.startTimer(inst, stepTimer, s.Wait)
+		return
+	}
+	o.noteKilled(inst)
+}
+
+// signalSurvivors sends the descendants that outlive a main process the first signal of the stop
+// sequence, if the stop hook ran in place of it.
+func (o *Orchestrator) signalSurvivors(inst *instance) {
+	if inst.hook != nil || inst.exit.outcome == nil || !inst.stop.hooked {
+		return
+	}
+	switch s, _ := o.presentStopSequence(inst).Step(2); {
+	case inst.stop.step == 1:
+		o.apply(inst, lifecycle.Escalate)
+	case inst.stop.unsent:
+		inst.stop.unsent = false
+		o.opt.Processes.Signal(inst.process.id, s.Signal, 2, o.cfg.Shutdown.Proof)
+	}
 }

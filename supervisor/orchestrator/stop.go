@@ -53,11 +53,12 @@ func (o *Orchestrator) onStopRequest(m stopRequest) {
 // escalate applies Escalate or Kill to all instances.
 func (o *Orchestrator) escalate(e lifecycle.Event) {
 	o.beginStop("")
+	o.shutdown.forced = o.shutdown.forced || e == lifecycle.Kill
 	if o.shutdown.phase == cleaningUp {
 		o.cleanUpOrphans(time.Now())
 	}
 	for _, inst := range o.instances {
-		stopped := inst.stop.step > 0
+		stopped := inst.stop.step > 0 || inst.runsHook() && inst.state != lifecycle.Preparing
 		if !stopped { // it waits for its dependents: its next step is the first one
 			o.apply(inst, lifecycle.Stop)
 		}

@@ -14,6 +14,7 @@ const (
 	stepTimer                // the timeout of a step of the stop sequence
 	notifyTimer              // the timeout of a ready block with notify
 	killTimer                // see killedTimeout
+	hookTimer                // the timeout of a hook, without its last part
 	announcedTimer           // the time that a process has to end after STOPPING=1
 )
 
@@ -61,13 +62,21 @@ func (o *Orchestrator) startTimer(inst *instance, kind timerKind, d time.Duratio
 	inst.timer.due = time.Now().Add(d)
 	fire := func() { o.mail.Put(m) }
 	switch kind {
-	case stepTimer, notifyTimer, announcedTimer:
+	case stepTimer, notifyTimer, announcedTimer, hookTimer:
 		t := o.clock.AfterFunc(d, fire)
 		inst.timer.stop, inst.timer.left = t.Stop, t.Left
 	default:
 		t := time.AfterFunc(d, fire)
 		inst.timer.stop = func() { t.Stop() }
 	}
+}
+
+// timeLeft returns how long the timer of a timeout still runs; 0 if none does.
+func (inst *instance) timeLeft() time.Duration {
+	if inst.timer.left == nil {
+		return 0
+	}
+	return max(inst.timer.left(), 0)
 }
 
 func (inst *instance) stopTimer() {

@@ -21,16 +21,23 @@ func (o *Orchestrator) apply(inst *instance, e lifecycle.Event) {
 	switch action {
 	case lifecycle.Spawn:
 		o.spawn(inst)
+	case lifecycle.RunPreStart:
+		o.runPreStart(inst)
+	case lifecycle.RunPostStop:
+		o.runHook(inst, config.PostStopHook)
 	case lifecycle.NextStep:
 		o.takeStep(inst, inst.stop.step+1)
 	case lifecycle.LastStep:
-		o.takeStep(inst, len(inst.stopSequence()))
+		o.takeStep(inst, len(o.presentStopSequence(inst)))
 	case lifecycle.ScheduleRestart:
 		o.scheduleRestart(inst)
 	case lifecycle.Complete:
 		o.complete(inst)
 	case lifecycle.Fail:
 		o.fail(inst)
+		if next == lifecycle.Failing {
+			o.runHook(inst, config.OnFailureHook)
+		}
 	}
 }
 

@@ -71,7 +71,8 @@ func (o *Orchestrator) giveUpUpdate(inst *instance) {
 // time, or failed a check. The failure of a new process takes the active reload back, or halts the
 // update of its child.
 func (o *Orchestrator) applyFailure(inst *instance, e lifecycle.Event, reason string) {
-	ended, final := e.Ended(), e == lifecycle.EndedBadly || e == lifecycle.EndedWell
+	ended, final := e.Ended(), e == lifecycle.EndedWell || e == lifecycle.EndedBadly ||
+		e == lifecycle.FailureHookDue
 	verdict := o.judgeFailure(inst, !final)
 	switch {
 	case verdict == rollout.RollBack:

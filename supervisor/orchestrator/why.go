@@ -38,6 +38,9 @@ func (o *Orchestrator) factsAbout(inst *instance) explain.Facts {
 		Limits: map[string]int{}, Cause: inst.restarts.cause,
 		OOM: cause.NamesOOMKiller(inst.restarts.cause), Subject: o.subjectOf(inst),
 	}
+	if inst.hook != nil {
+		f.Hook = inst.hook.describe()
+	}
 	if o.shutdown.phase != running {
 		deadline := o.shutdown.deadline
 		f.ShuttingTo = &deadline
@@ -137,7 +140,7 @@ func (o *Orchestrator) updateOf(inst *instance) *explain.Update {
 
 // stopOf returns the progress of the stop sequence. It is nil before the first step.
 func (o *Orchestrator) stopOf(inst *instance) *explain.Stop {
-	if !inst.state.HasProcess() || inst.stop.step == 0 {
+	if !inst.state.HasProcess() || inst.stop.step == 0 || inst.hook != nil {
 		return nil
 	}
 	all := o.presentStopSequence(inst)
@@ -172,7 +175,8 @@ func (o *Orchestrator) stopsAfter(inst *instance) (names []string) {
 
 // subjectOf returns the process that is to be examined.
 func (o *Orchestrator) subjectOf(inst *instance) (s explain.Subject) {
-	if !inst.state.HasProcess() || inst.process.pid == 0 || inst.exit.outcome != nil {
+	gone := inst.process.pid == 0 || inst.exit.outcome != nil || inst.runsHook()
+	if !inst.state.HasProcess() || gone {
 		return s
 	}
 	l := &inst.spec.Launch

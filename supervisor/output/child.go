@@ -126,10 +126,15 @@ func (c *ChildOutput) openPipe(of retain.Stream, dest string) (childEnd, error) 
 	}
 	letReopen(p[1], c.spec.UID)
 	target := c.spec.Instance + " " + of.String()
-	c.sinks.opt.FDs.Opened(p[0], "pipe", target)
+	if hook := c.spec.Hook; hook != "" {
+		target = c.spec.Instance + " " + hook + " " + of.String()
+		c.sinks.opt.FDs.OpenedInternal(p[0], "pipe", target)
+	} else {
+		c.sinks.opt.FDs.Opened(p[0], "pipe", target)
+	}
 	err = unix.SetNonblock(p[0], true)
 	st := newStream(p[0], target, s, newFormatter(
-		c.spec.Format, c.spec.Instance, of.String(), c.sinks.styleOf(&c.spec, s.to),
+		c.spec.Format, &c.spec, of.String(), c.sinks.styleOf(&c.spec, s.to),
 		c.timestamps.Load))
 	st.retain.stream = of
 	st.from.closing, st.ledger = c.closing, c.sinks.opt.FDs
@@ -163,11 +168,16 @@ func (c *ChildOutput) Started() {
 		return
 	}
 	var number uint32
-	c.instance, number = c.lines.Open(c.spec.Instance, c.spec.Child)
+	if c.spec.Hook == "" {
+		c.instance, number = c.lines.Open(c.spec.Instance, c.spec.Child)
+	} else {
+		c.instance, number = c.lines.OpenHook(
+			c.spec.Instance, c.spec.Child, c.spec.NextProcess)
+	}
 	for _, st := range c.streams {
 		st.retain = retained{
 			store: c.lines, instance: c.instance, process: number, stream: st.retain.stream,
-			budget: keepBurst,
+			hook: retain.HookNamed(c.spec.Hook), budget: keepBurst,
 		}
 	}
 	c.reading.Store(int32(len(c.streams)))

@@ -53,13 +53,19 @@ const (
 	textStamp   = "2006-01-02T15:04:05.000Z"
 )
 
-// newFormatter returns a formatter. timed reports whether the lines have the time, in text.
-func newFormatter(kind, instance, streamName string, s style, timed func() bool) *formatter {
+// newFormatter returns a formatter for the lines of a process. timed reports whether the lines have
+// the time, in text.
+func newFormatter(
+	kind string, from *Spec, streamName string, s style, timed func() bool,
+) *formatter {
 	f := &formatter{kind: kind, colors: s.colors, timed: timed}
 	switch kind {
 	case formatText:
 		f.head = append(f.head, textStamp+" "+s.prefix+"["...)
-		f.head = termtext.AppendText(f.head, []byte(instance))
+		f.head = termtext.AppendText(f.head, []byte(from.Instance))
+		if from.Hook != "" {
+			f.head = append(f.head, " "+from.Hook...)
+		}
 		f.head = append(f.head, ']')
 		if s.prefix != "" {
 			f.head = append(f.head, "\x1b[0m"...)
@@ -68,7 +74,10 @@ func newFormatter(kind, instance, streamName string, s style, timed func() bool)
 		f.head = f.full[len(textStamp)+1:]
 	case formatJSON:
 		f.head = append(f.head, stampHead+stampLayout+`","@module":"`...)
-		f.head = termtext.AppendJSON(f.head, []byte(instance))
+		f.head = termtext.AppendJSON(f.head, []byte(from.Instance))
+		if from.Hook != "" {
+			f.head = append(f.head, `","hook":"`+from.Hook...)
+		}
 		f.head = append(f.head, `","stream":"`+streamName+`","@message":"`...)
 	}
 	return f

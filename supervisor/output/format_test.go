@@ -49,7 +49,7 @@ func TestText(t *testing.T) {
 		{"no newline", "abc", "[c1] abc\n", eof},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := newFormatter(formatText, "c1", "stdout", style{}, untimed)
+			f := newFormatter(formatText, &Spec{Instance: "c1"}, "stdout", style{}, untimed)
 			if got := string(f.append(nil, []byte(c.in), c.end)); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
@@ -58,7 +58,7 @@ func TestText(t *testing.T) {
 }
 
 func TestRaw(t *testing.T) {
-	f := newFormatter(formatRaw, "c1", "stdout", style{}, untimed)
+	f := newFormatter(formatRaw, &Spec{Instance: "c1"}, "stdout", style{}, untimed)
 	for end, want := range map[ending]string{newline: "a\x1b\n", more: "a\x1b", eof: "a\x1b"} {
 		if got := string(f.append(nil, []byte("a\x1b"), end)); got != want {
 			t.Errorf("ending %d: got %q, want %q", end, got, want)
@@ -82,7 +82,7 @@ func TestJSON(t *testing.T) {
 		{"half", `"half","partial":true}`, more},
 		{"rest", `"rest"}`, eof},
 	} {
-		f := newFormatter(formatJSON, `c"1`, "stderr", style{}, untimed)
+		f := newFormatter(formatJSON, &Spec{Instance: `c"1`}, "stderr", style{}, untimed)
 		f.stamp(now)
 		want := `{"@timestamp":"2026-01-02T02:04:05.006789Z","@module":"c\"1",` +
 			`"stream":"stderr","@message":` + c.want + "\n"
@@ -143,7 +143,7 @@ func FuzzFormats(f *testing.F) {
 		var object struct {
 			Message string `json:"@message"`
 		}
-		f := newFormatter(formatJSON, "c1", "stdout", style{}, untimed)
+		f := newFormatter(formatJSON, &Spec{Instance: "c1"}, "stdout", style{}, untimed)
 		text := f.append(nil, line, newline)
 		if err := json.Unmarshal(text, &object); err != nil {
 			t.Fatalf("%s: %v", text, err)
@@ -198,7 +198,7 @@ func TestFormatAllocates(t *testing.T) {
 	}
 	dst := make([]byte, 0, 4096)
 	for _, kind := range []string{formatText, formatJSON, formatRaw} {
-		f := newFormatter(kind, "client1", "stdout", style{}, untimed)
+		f := newFormatter(kind, &Spec{Instance: "client1"}, "stdout", style{}, untimed)
 		now := time.Now()
 		if n := testing.AllocsPerRun(200, func() {
 			f.stamp(now)
@@ -216,7 +216,7 @@ func BenchmarkFormat(b *testing.B) {
 	line := numbered("m", 1)[:lineWidth-1]
 	for _, kind := range []string{formatText, formatJSON, formatRaw} {
 		b.Run(kind, func(b *testing.B) {
-			f := newFormatter(kind, "client1", "stdout", style{}, untimed)
+			f := newFormatter(kind, &Spec{Instance: "client1"}, "stdout", style{}, untimed)
 			dst := make([]byte, 0, 4096)
 			b.SetBytes(lineWidth)
 			for b.Loop() {
@@ -257,7 +257,7 @@ func untimed() bool { return false }
 // TestTimestamps checks the time in front of a line, which a reload can switch on and off.
 func TestTimestamps(t *testing.T) {
 	timed := false
-	f := newFormatter(formatText, "c1", "stdout", style{prefix: "\x1b[36m"},
+	f := newFormatter(formatText, &Spec{Instance: "c1"}, "stdout", style{prefix: "\x1b[36m"},
 		func() bool { return timed })
 	at := time.Date(2026, 11, 29, 10, 0, 0, 7_999_999, time.FixedZone("", 3600))
 	const plain = "\x1b[36m[c1]\x1b[0m a\n"
@@ -268,6 +268,22 @@ func TestTimestamps(t *testing.T) {
 		f.stamp(at.Add(time.Duration(max(i-1, 0)) * time.Second))
 		if got := string(f.append(nil, []byte("a"), newline)); got != want {
 			t.Errorf("step %d: got %q, want %q", i, got, want)
+		}
+	}
+}
+
+// TestHookIsMarked checks that the lines of a hook are told from those of its main process.
+func TestHookIsMarked(t *testing.T) {
+	for kind, want := range map[string]string{
+		formatText: "[c1 pre_start] x\n",
+		formatJSON: `"@module":"c1","hook":"pre_start","stream":"stdout","@message":"x"}` + "\n",
+		formatRaw:  "x\n",
+	} {
+		from := &Spec{Instance: "c1", Hook: "pre_start"}
+		f := newFormatter(kind, from, "stdout", style{}, untimed)
+		f.stamp(time.Now())
+		if got := string(f.append(nil, []byte("x"), newline)); !strings.HasSuffix(got, want) {
+			t.Errorf("%s: got %q, want %q at its end", kind, got, want)
 		}
 	}
 }

@@ -41,6 +41,7 @@ type retained struct {
 	instance *retain.Instance
 	process  uint32 // its number
 	stream   retain.Stream
+	hook     retain.Hook
 
 	budget  int // bytes, see keepRate
 	updated time.Time
@@ -67,7 +68,7 @@ func (r *retained) keep(text, buffer []byte, lines lineCount, now time.Time) boo
 	skipped := r.skipped
 	r.skipped = 0
 	return r.store.Add(r.instance, retain.Read{
-		Process: r.process, Stream: r.stream, At: now, Lines: lines.n, End: lines.end,
+		Process: r.process, Stream: r.stream, Hook: r.hook, At: now, Lines: lines.n, End: lines.end,
 		Text: text, Buffer: buffer, Skipped: skipped,
 	})
 }

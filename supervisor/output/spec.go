@@ -4,6 +4,12 @@ package output
 type Spec struct {
 	Instance string
 	Child    string // its instances have one color
+	// Hook is the hook of the instance whose output it is; empty: that of its main process. Lines
+	// in text begin with `[instance hook]`, and objects in json have the key hook. The ledger has
+	// its pipes as internal ones.
+	Hook string
+	// NextProcess says that the hook runs before a process, so its lines belong to that one.
+	NextProcess bool
 	// Format is one of
 	//
 	//	text     `[instance] line`, control characters made visible (\x1b, \u009b)

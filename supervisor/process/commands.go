@@ -42,7 +42,7 @@ func (l *Loop) Responds(ctx context.Context) bool {
 
 // Signal sends a signal to a child process as a step of its stop sequence. It does nothing if
 // the process is over or was not spawned. The first step starts the fd scan that proof asks
-// for. [Signalled] follows.
+// for. [Signalled] follows. The signal 0 starts the stop and asks for nothing (kill(2)).
 func (l *Loop) Signal(id ID, sig unix.Signal, step int, proof event.Proof) {
 	l.commands.Put(func() {
 		if c := l.processes[id]; c != nil {

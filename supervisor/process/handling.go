@@ -26,7 +26,7 @@ const (
 func (l *Loop) handles(c *childProcess, sig unix.Signal, now time.Time) bool {
 	h := &c.handling
 	age := now.Sub(h.startedAt)
-	if h.ready || sig == unix.SIGKILL || age >= maxUnhandledAge ||
+	if h.ready || sig == 0 || sig == unix.SIGKILL || age >= maxUnhandledAge ||
 		now.Sub(c.stop.requestedAt) >= h.limit {
 		return true
 	}

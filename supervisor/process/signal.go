@@ -19,7 +19,7 @@ func (l *Loop) signalScope(c *childProcess, d pendingSignal) error {
 	case lifecycle.ScopeTree:
 		return l.signalTree(c, d)
 	}
-	if d.step > 0 {
+	if d.step > 0 && d.signal != 0 {
 		l.noteGroupSignalled(c.tree.group)
 	}
 	return signalGroup(c.pid, c.tree.group, d.signal)

@@ -234,6 +234,9 @@ func (r *Recorder) forgetInstance(name string) {
 }
 
 func (r *Recorder) recordStep(e event.SignalSent, at time.Time) {
+	if e.Hook != "" {
+		return
+	}
 	if e.Step == 0 && r.stopBegan.IsZero() && !r.forwarding {
 		return // not part of a stop: the reload_signal of a child, for example
 	}
@@ -370,6 +373,13 @@ func (r *Recorder) recordWarning(e event.Event, at time.Time) {
 		)
 	case event.SpawnFailed:
 		m.child, m.what, m.why = e.Child, "spawn failed", e.Reason
+	case event.HookEnded:
+		if e.Failure == "" {
+			return
+		}
+		m.child, m.what, m.why = e.Child, e.Hook+" hook failed", e.Failure
+	case event.HookNotStarted:
+		m.child, m.what, m.why = e.Child, e.Hook+" hook not started", e.Reason
 	case event.SignalFailed:
 		m.child, m.what, m.why = e.Child, "signal not sent: "+e.Signal, e.Reason
 	case event.OutputDropped:

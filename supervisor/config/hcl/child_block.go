@@ -110,6 +110,14 @@ func (c *childBlock) timeoutPath() string {
 	return "kill_timeout"
 }
 
+// timeoutPlace returns the place of the timeout that bounds the stop of the child.
+func (c *childBlock) timeoutPlace() *hcl.Range {
+	if _, given := c.setting("hooks.timeout"); given && !c.timeoutGiven() {
+		return c.at("hooks.timeout")
+	}
+	return c.at(c.timeoutPath())
+}
+
 func (c *childBlock) timeoutGiven() bool {
 	_, ok := c.setting(c.timeoutPath())
 	return ok
@@ -147,6 +155,9 @@ func (c *childBlock) descriptors() (n uint64) {
 		if c.values.launch.Logs.Format != config.LogInherit && *s.sink != config.LogNone {
 			n++
 		}
+	}
+	if c.values.policy.Hooks.Stop.Set() {
+		n *= 2 // the stop hook runs beside the process
 	}
 	if c.values.ready.Notify {
 		n++

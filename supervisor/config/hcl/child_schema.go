@@ -34,6 +34,8 @@ var childSchema = sync.OnceValue(func() *block[childValues] {
 				attributes: rlimitAttributes(),
 			},
 			restartSchema(),
+			stopSchema(),
+			hooksSchema(),
 			logsSchema(),
 		},
 	}

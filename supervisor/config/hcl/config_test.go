@@ -113,6 +113,7 @@ func TestContractExample(t *testing.T) {
 	policy := config.Policy{KillSignal: syscall.SIGTERM, KillTimeout: 5 * time.Second,
 		KillHold: 250 * time.Millisecond, KillScope: lifecycle.ScopeGroup,
 		Descendants: config.EndDescendants, SuccessCodes: []int{0}, Restart: restart,
+		Hooks:       defaultHooks,
 		MaxParallel: 1, OnSuccess: config.Ignore, OnFailure: config.ShutDown,
 		Logs: config.LogPolicy{
 			Retain: config.DefaultRetain, Rotate: config.Rotate{Keep: 5},
@@ -159,6 +160,11 @@ func TestContractExample(t *testing.T) {
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %s\nwant %s", dump(c), dump(want))
 	}
+}
+
+// defaultHooks are the hooks of a child without a hooks block.
+var defaultHooks = config.Hooks{
+	Timeout: 10 * time.Second, StopTimeout: 10 * time.Second, SharedTimeout: true,
 }
 
 func TestChild(t *testing.T) {

@@ -18,6 +18,9 @@ func (c *childBlock) checkTogether(v *childValues) hcl.Diagnostics {
 	diags = append(diags, c.checkLogs(v)...)
 	_, given := c.setting("on_failure")
 	v.policy.DefaultOnFailure = !given
+	_, given = c.setting("hooks.timeout")
+	v.policy.Hooks.SharedTimeout = !given
+	v.policy.Hooks.StopTimeout = v.policy.Hooks.Timeout
 	v.policy.OverlapUpdate = v.strategy == config.Overlap
 	if v.policy.OverlapUpdate && v.policy.Oneshot && !c.failed["restart.strategy"] {
 		diags = diags.Append(fault(c.at("restart.strategy"), "Oneshot with overlap",

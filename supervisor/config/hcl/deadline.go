@@ -12,28 +12,35 @@ import (
 	"tp0/supervisor/config/plan"
 )
 
-// shareDeadline gives each instance without a kill_timeout its share of the deadline. It
-// reports the timeouts that do not fit the deadline.
+// shareDeadline gives each instance without a kill_timeout, and each post_stop hook without a
+// timeout, its share of the deadline. It reports the timeouts that do not fit the deadline.
 func shareDeadline(children []*childBlock, shutdown config.Shutdown) hcl.Diagnostics {
 	draft := &config.Config{Shutdown: shutdown}
 	for _, c := range children {
 		draft.Children = append(draft.Children, c.draft())
 	}
 	b := plan.NewBudget(draft)
-	diags := append(overBudget(children, draft, b), shortShares(children, shutdown, b)...)
+	shares := make([]time.Duration, len(children)) // of one timeout of each child
+	for i := range children {
+		if given, n := draft.Children[i].GivenStopTime(); n > 0 {
+			shares[i] = (b.Timeouts[i] - given) / time.Duration(n)
+		}
+	}
+	diags := append(overBudget(children, draft, b), shortShares(children, shutdown, b, shares)...)
 	available := shutdown.Deadline - shutdown.Reserve
 	for i, c := range children {
-		if c.timeoutGiven() || len(c.numbers) == 0 {
+		_, n := draft.Children[i].GivenStopTime()
+		if n == 0 || len(c.numbers) == 0 {
 			continue
 		}
-		if b.Timeouts[i] < time.Millisecond && b.Longest[i] <= available {
+		if shares[i] < time.Millisecond && b.Longest[i] <= available {
 			diags = diags.Append(fault(&c.place, "No time to stop",
-				"The `kill_timeout`s in the chain of dependencies of this child take %v of the "+
+				"The timeouts in the chain of dependencies of this child take %v of the "+
 					"%v of a stop and leave no time for it. Set its `kill_timeout`, shorten the "+
 					"others, or raise `deadline`.", b.Longest[i], available))
 		}
 		for _, instance := range c.instances {
-			instance.Policy.KillTimeout = b.Timeouts[i]
+			instance.Policy.ShareDeadline(shares[i])
 		}
 	}
 	return diags
@@ -46,12 +53,12 @@ const shortShare = 2 * time.Second
 // shortShares warns about children without a kill_timeout whose share of the deadline is short. A
 // timeout that the file gives is short on purpose. Children with equal shares have one warning.
 func shortShares(
-	children []*childBlock, shutdown config.Shutdown, b plan.Budget,
+	children []*childBlock, shutdown config.Shutdown, b plan.Budget, of []time.Duration,
 ) hcl.Diagnostics {
 	var shares []time.Duration
 	names, first := map[time.Duration][]string{}, map[time.Duration]int{}
 	for i, c := range children {
-		share := b.Timeouts[i]
+		share := of[i]
 		if c.timeoutGiven() || len(c.numbers) == 0 || share >= shortShare {
 			continue
 		}
@@ -121,10 +128,8 @@ func overBudget(children []*childBlock, draft *config.Config, b plan.Budget) hcl
 	var diags hcl.Diagnostics
 	reported := map[string]bool{}
 	timeout := func(i int) time.Duration {
-		if !children[i].timeoutGiven() {
-			return 0
-		}
-		return draft.Children[i].KillTimeout()
+		given, _ := draft.Children[i].GivenStopTime()
+		return given
 	}
 	for _, chain := range b.Over {
 		var parts []string
@@ -140,7 +145,7 @@ func overBudget(children []*childBlock, draft *config.Config, b plan.Budget) hcl
 			}
 			sum += timeout(i)
 			c := children[i]
-			line := lineOf(*c.at(c.timeoutPath()), *first.at(first.timeoutPath()))
+			line := lineOf(*c.timeoutPlace(), *first.timeoutPlace())
 			parts = append(parts, fmt.Sprintf("%s %v (%s)", c.name, timeout(i), line))
 		}
 		text := strings.Join(parts, " → ")
@@ -150,7 +155,7 @@ func overBudget(children []*childBlock, draft *config.Config, b plan.Budget) hcl
 		reported[text] = true
 		shutdown := draft.Shutdown
 		slowest := children[longest]
-		diags = diags.Append(fault(slowest.at(slowest.timeoutPath()),
+		diags = diags.Append(fault(slowest.timeoutPlace(),
 			"Timeouts exceed the deadline",
 			"These children stop one after the other: %s. They take up to %v, but the deadline "+
 				"of %v leaves %v for them. The rest of %v is for orphan cleanup and output.",

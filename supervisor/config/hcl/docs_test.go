@@ -189,6 +189,24 @@ child "client" {
   }
 }
 `,
+	"stop": `child "server" {
+  command      = "server"
+  kill_timeout = "5s"
+  stop {
+    exec = ["/bin/sh", "-c", "kill -QUIT $SUPERVISOR_PID"]
+  }
+}
+`,
+	"hooks": `child "server" {
+  command = "server"
+  hooks {
+    pre_start  = ["/bin/sh", "-c", "rm -f /tmp/server.lock"]
+    post_stop  = ["/bin/sh", "-c", "echo $SUPERVISOR_RESULT: $SUPERVISOR_REASON"]
+    on_failure = ["/bin/sh", "-c", "echo $SUPERVISOR_INSTANCE has failed"]
+    timeout    = "2s"
+  }
+}
+`,
 	"logs": `child "server" {
   command = "server"
   logs {

@@ -11,7 +11,7 @@ import (
 // TestExampleFiles loads each file of examples/ with programs of these names in PATH.
 func TestExampleFiles(t *testing.T) {
 	bin := t.TempDir()
-	for _, name := range []string{"api", "app", "migrate", "nginx"} {
+	for _, name := range []string{"api", "app", "migrate", "nginx", "notify-ops"} {
 		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}

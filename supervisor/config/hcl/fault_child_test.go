@@ -428,6 +428,26 @@ var faultsOfRestart = []faultCase{
 		`4:12 Invalid value for restart.interval: The duration must be at least 1ms.`),
 }
 
+// faultsOfHooks are the faults of stop and hooks blocks.
+var faultsOfHooks = []faultCase{
+	inBlock("stop hook as a string", "stop", `exec = "server"`,
+		"4:8 Incorrect attribute value type: `stop.exec` must be a list of strings"),
+	inBlock("empty stop hook", "stop", `exec = []`, `4:8 Invalid value for stop.exec: `),
+	inBlock("stop block without a command", "stop", "",
+		`3:6 Missing required argument`),
+	inBlock("hook that does not exist", "hooks", `pre_start = ["not-there"]`,
+		`4:13 Command not found: `),
+	inBlock("hooks block without a hook", "hooks", `timeout = "1s"`, `3:7 `),
+	inBlock("misspelled hook", "hooks", "pre_start = [\"server\"]\npoststop = [\"server\"]",
+		`5:1 Unsupported argument: An argument named "poststop" is not expected here. `+
+			`Did you mean "post_stop"?`),
+	inBlock("timeout too short", "hooks", "pre_start = [\"server\"]\ntimeout = \"1ms\"",
+		`5:11 Invalid value for hooks.timeout: The duration must be at least 10ms.`),
+	inChild("hook outside its block", `post_stop = ["server"]`,
+		"3:1 Unsupported argument: An argument named \"post_stop\" is not expected here. Use "+
+			"`hooks { post_stop = [\"./cleanup\"] }`."),
+}
+
 // faultsOfDeadlines are the faults of timeouts that exceed the deadline.
 var faultsOfDeadlines = []faultCase{
 	inChild("fault at one index", "count = 3\nkill_timeout = \"${2 - index}s\"",
@@ -443,6 +463,13 @@ var faultsOfDeadlines = []faultCase{
 			`5s (line 4) → b 6s (line 8).`),
 	inChild("no time left for a child",
 		"depends_on = [\"b\"]\n}\nchild \"b\" {\ncommand = \"server\"\nkill_timeout = \"8.55s\"",
-		"1:1 No time to stop: The `kill_timeout`s in the chain of dependencies of this "+
-			`child take`),
+		"1:1 No time to stop: The timeouts in the chain of dependencies of this child take"),
+	inChild("post_stop and kill_timeout longer than the deadline", "kill_timeout = \"5s\"\n"+
+		"hooks {\n  timeout = \"4s\"\n  post_stop = [\"server\"]\n}",
+		`3:16 Timeouts exceed the deadline: These children stop one after the other: a `+
+			`9s (line 3). They take up to 9s, but the deadline of 9s leaves 8.55s`),
+	inChild("post_stop longer than the deadline",
+		"hooks {\n  timeout = \"9s\"\n  post_stop = [\"server\"]\n}",
+		`4:13 Timeouts exceed the deadline: These children stop one after the other: a `+
+			`9s (line 4).`),
 }

@@ -85,6 +85,7 @@ func TestFaults(t *testing.T) {
 		"check":        faultsOfChecks,
 		"logs":         faultsOfLogs,
 		"restart":      faultsOfRestart,
+		"hooks":        faultsOfHooks,
 		"deadline":     faultsOfDeadlines,
 	} {
 		for _, test := range cases {

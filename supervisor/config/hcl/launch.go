@@ -162,7 +162,7 @@ func (d *decoder) findCommands(c *childBlock, v *childValues, dir string) hcl.Di
 		path := "check." + check.Name + ".exec"
 		diags = append(diags, d.findProbe(c, v, &check.Probe, path, dir)...)
 	}
-	return diags
+	return append(diags, d.findHooks(c, v, dir)...)
 }
 
 // findProbe resolves the command of a probe, if it has one.
@@ -177,6 +177,24 @@ func (d *decoder) findProbe(
 		return hcl.Diagnostics{notFound(c.at(path), err)}
 	}
 	return d.warnIgnored(c.at(path), p.Exec[0], v.launch.Env)
+}
+
+// findHooks resolves the commands of the hooks.
+func (d *decoder) findHooks(c *childBlock, v *childValues, dir string) (diags hcl.Diagnostics) {
+	for _, name := range config.HookNames {
+		h := v.policy.Hooks.Named(name)
+		path := hookPaths[name]
+		if !h.Set() || c.failed[path] {
+			continue
+		}
+		var err error
+		if h.Path, err = d.find(h.Exec[0], dir, program.SearchPath(v.launch.Env)); err != nil {
+			diags = diags.Append(notFound(c.at(path), err))
+			continue
+		}
+		diags = append(diags, d.warnIgnored(c.at(path), h.Exec[0], v.launch.Env)...)
+	}
+	return diags
 }
 
 // warnIgnored warns of the entries of PATH that a look-up has ignored, once of each.

@@ -161,6 +161,7 @@ func defaultChild() childValues {
 				Retain: config.DefaultRetain, Rotate: config.Rotate{Keep: 5},
 			},
 			MaxParallel: 1,
+			Hooks:       config.Hooks{Timeout: config.DefaultHookTimeout},
 			Restart: config.Restart{
 				On:       "failure",
 				Attempts: 5,

@@ -12,20 +12,19 @@ import (
 // A child stops after all children that depend on it. So a chain of dependencies takes the
 // sum of its timeouts, and chains that do not depend on each other stop at the same time.
 type Budget struct {
-	Timeouts []time.Duration // of each child: its own one, or its share
+	Timeouts []time.Duration // of each child: the given part, and its share
 	Longest  []time.Duration // the sum of given timeouts in the longest chain through the child
 	Over     [][]int         // chains whose given timeouts alone exceed the deadline
 	Sharing  int             // the layers of the stop order that have a child with a share
 }
 
-// NewBudget divides the deadline of c, without its reserve, between the children. Children
-// whose Policy.SharedTimeout is false keep their timeout. The dependencies must not have
-// cycles.
+// NewBudget divides the deadline of c, without its reserve, between the children. Timeouts that the
+// file gives are kept, see [config.Policy.GivenStopTime]. The dependencies must not have cycles.
 func NewBudget(c *config.Config) Budget {
 	nodes := stopNodes(c)
 	for i, child := range c.Children {
-		if len(child.Instances) > 0 && child.Instances[0].Policy.SharedTimeout {
-			nodes[i].given, nodes[i].timeout = false, 0
+		if given, shares := child.GivenStopTime(); len(child.Instances) > 0 {
+			nodes[i].given, nodes[i].timeout = shares == 0, given
 		}
 	}
 	b := newBudget(nodes, c.Shutdown.Deadline-c.Shutdown.Reserve)
@@ -70,7 +69,7 @@ func newBudget(nodes []stopNode, available time.Duration) Budget {
 	for i, n := range nodes {
 		b.Timeouts[i] = n.timeout
 		if !n.given {
-			b.Timeouts[i] = max(0, available-b.Longest[i]) / time.Duration(b.Sharing)
+			b.Timeouts[i] += max(0, available-b.Longest[i]) / time.Duration(b.Sharing)
 		}
 	}
 	return b

@@ -225,6 +225,13 @@ var attributes = sync.OnceValue(func() []compared[instance] {
 		compare("findings", func(p *instance) any { return p.Policy.Findings.Level }),
 		compare("allow", func(p *instance) any { return p.Policy.Findings.Allow }),
 		compare("watch_fds", func(p *instance) any { return p.Policy.WatchFDs }),
+		compare("stop.exec", func(p *instance) any { return p.Policy.Hooks.Stop }),
+		compare("hooks.pre_start", func(p *instance) any { return p.Policy.Hooks.PreStart }),
+		compare("hooks.post_stop", func(p *instance) any { return p.Policy.Hooks.PostStop }),
+		compare("hooks.on_failure", func(p *instance) any { return p.Policy.Hooks.OnFailure }),
+		compare("hooks.timeout", func(p *instance) any {
+			return [2]any{p.Policy.Hooks.Timeout, p.Policy.Hooks.SharedTimeout}
+		}),
 		compare("reload_signal", func(p *instance) any { return p.Policy.ReloadSignal }),
 		compare("oneshot", func(p *instance) any { return p.Policy.Oneshot }),
 		compare("sidecar", func(p *instance) any { return p.Policy.Sidecar }),

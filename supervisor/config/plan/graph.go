@@ -59,7 +59,7 @@ func StopsAfter(c *config.Config) map[string]time.Duration {
 type stopNode struct {
 	dependsOn []int         // the nodes that stop after this one
 	given     bool          // the configuration sets the timeout
-	timeout   time.Duration // the longest of its instances; 0 if not given
+	timeout   time.Duration // the longest of its instances; if not given, the part that is
 	sidecar   bool
 }
 
@@ -69,7 +69,7 @@ func stopNodes(c *config.Config) []stopNode {
 	index, after := indexByName(c), StoppedAfter(c)
 	nodes := make([]stopNode, len(c.Children))
 	for i, child := range c.Children {
-		nodes[i] = stopNode{given: true, timeout: child.KillTimeout(), sidecar: child.Sidecar()}
+		nodes[i] = stopNode{given: true, timeout: child.StopTime(), sidecar: child.Sidecar()}
 		for _, name := range after[child.Name] {
 			if dep, ok := index[name]; ok {
 				nodes[i].dependsOn = append(nodes[i].dependsOn, dep)

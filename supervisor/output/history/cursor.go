@@ -150,7 +150,8 @@ func (c *cursor) begins(t *target, skip map[string]int) bool {
 		return false
 	}
 	c.line = Line{
-		Instance: t.Name, Child: t.Child, Stream: c.record.stream, At: c.record.at,
+		Instance: t.Name, Child: t.Child, Stream: c.record.stream, Hook: c.record.hook,
+		At: c.record.at,
 	}
 	if c.order.Before(c.record.at) {
 		c.order = c.record.at

@@ -132,7 +132,7 @@ func (m *merger) show(l retain.Line) error {
 	m.missed = 0
 	return m.each(Line{
 		Instance: l.Instance, Child: l.Child, Process: l.Process, Stream: l.Stream.String(),
-		At: l.At, Partial: l.Partial, Text: l.Text, Missed: missed,
+		Hook: l.Hook.String(), At: l.At, Partial: l.Partial, Text: l.Text, Missed: missed,
 	})
 }
 

@@ -7,12 +7,14 @@ import (
 	"unicode/utf8"
 
 	"tp0/supervisor/output/lines"
+	"tp0/supervisor/output/retain"
 	"tp0/supervisor/termtext"
 )
 
 // A record is what the beginning of a line in a file says about it.
 type record struct {
 	target *target // nil: no instance of the query printed the line
+	hook   string  // of the instance; empty: its main process, or it is not known
 	at     time.Time
 	stream string
 	body   int // where the text begins; for JSON, the whole line is parsed
@@ -32,10 +34,16 @@ const (
 // A parser finds the instance that printed a line of a file.
 type parser struct {
 	bare           *target // that printed all lines; nil: the lines have names
-	byText, byJSON map[string]*target
+	byText, byJSON map[string]printer
 }
 
-func newParser() parser { return parser{nil, map[string]*target{}, map[string]*target{}} }
+// A printer is an instance, or a hook of it.
+type printer struct {
+	target *target
+	hook   string
+}
+
+func newParser() parser { return parser{nil, map[string]printer{}, map[string]printer{}} }
 
 // parse says who printed a line. The text of a child cannot pretend to be the beginning, because
 // the supervisor wrote that; what another program wrote to the file has no target.
@@ -58,7 +66,8 @@ func (p *parser) parse(line []byte) (r record) {
 	if end < 1 || rest[0] != '[' {
 		return record{}
 	}
-	if r.target = p.byText[string(rest[1:end])]; r.target != nil {
+	from := p.byText[string(rest[1:end])]
+	if r.target, r.hook = from.target, from.hook; r.target != nil {
 		r.stream, r.body = r.target.only, len(line)-len(rest)+end+2
 	}
 	return r
@@ -72,8 +81,9 @@ func (p *parser) parseJSON(rest []byte) (r record) {
 	if !ok || !ok2 || !ok3 || err != nil {
 		return r
 	}
+	from := p.byJSON[string(name)]
 	return record{
-		target: p.byJSON[string(name)], at: at, stream: string(stream), json: true,
+		target: from.target, hook: from.hook, at: at, stream: string(stream), json: true,
 	}
 }
 
@@ -103,6 +113,12 @@ func (p *parser) add(t *target) {
 		p.bare = t
 		return
 	}
-	p.byText[string(termtext.AppendText(nil, []byte(t.Name)))] = t
-	p.byJSON[string(termtext.AppendJSON(nil, []byte(t.Name)))] = t
+	text := string(termtext.AppendText(nil, []byte(t.Name)))
+	inJSON := string(termtext.AppendJSON(nil, []byte(t.Name)))
+	p.byText[text], p.byJSON[inJSON] = printer{target: t}, printer{target: t}
+	for _, hook := range retain.HookNames[1:] {
+		from := printer{t, hook}
+		p.byText[text+" "+hook] = from
+		p.byJSON[inJSON+`","hook":"`+hook] = from
+	}
 }

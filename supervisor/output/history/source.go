@@ -40,6 +40,7 @@ type Line struct {
 	Instance, Child string
 	Process         uint32    // 0: it is not known
 	Stream          string    // empty: it is not known
+	Hook            string    // empty: the main process printed it, or it is not known
 	At              time.Time // zero: it is not known
 	Partial         bool
 	// Text are the bytes as the process wrote them if the line was in memory. From a file of the

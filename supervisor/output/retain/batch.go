@@ -32,7 +32,7 @@ func (b Batch) Lines() iter.Seq[Line] {
 		for _, s := range b.runs {
 			line := Line{
 				Instance: s.inst.name, Child: s.inst.child, Process: s.process,
-				Stream: s.stream, At: time.Unix(0, s.at),
+				Stream: s.stream, Hook: s.hook, At: time.Unix(0, s.at),
 			}
 			n := uint32(0)
 			for text, end := range eachLine(s.text, s.end) {

@@ -26,6 +26,7 @@ type run struct {
 	lines   uint32
 	process uint32
 	stream  Stream
+	hook    Hook
 	end     lines.Ending // of the last line; the others end with a newline
 }
 

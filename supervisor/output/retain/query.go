@@ -21,6 +21,7 @@ type Line struct {
 	Instance, Child string
 	Process         uint32 // the number of the process among those of its instance, from 1
 	Stream          Stream
+	Hook            Hook
 	At              time.Time // when the supervisor read the line
 	Partial         bool      // the next line of this stream continues this one
 	// Text are the bytes as the process wrote them, without the newline: escape sequences, NUL and

@@ -81,6 +81,26 @@ func (s *Store) remove(i *Instance) {
 func (s *Store) Open(name, child string) (*Instance, uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	i := s.open(name, child)
+	i.processes++
+	i.begun = [2]time.Time{time.Now(), i.begun[0]}
+	return i, i.processes
+}
+
+// OpenHook is Open for the output of a hook, which belongs to the last process of the instance, or
+// with next to the next one.
+func (s *Store) OpenHook(name, child string, next bool) (*Instance, uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.open(name, child)
+	if next {
+		return i, i.processes + 1
+	}
+	return i, i.processes
+}
+
+// open returns an instance for another output.
+func (s *Store) open(name, child string) *Instance {
 	i := s.instances[name]
 	if i == nil {
 		i = &Instance{name: name, child: child}
@@ -89,9 +109,7 @@ func (s *Store) Open(name, child string) (*Instance, uint32) {
 	i.users++
 	s.configure(i)
 	i.child = child
-	i.processes++
-	i.begun = [2]time.Time{time.Now(), i.begun[0]}
-	return i, i.processes
+	return i
 }
 
 // Release says that an output of an instance adds no more lines.
@@ -106,6 +124,7 @@ func (s *Store) Release(i *Instance) {
 type Read struct {
 	Process uint32
 	Stream  Stream
+	Hook    Hook
 	At      time.Time
 	Lines   int          // the number of lines and pieces
 	End     lines.Ending // of the last one
@@ -128,7 +147,7 @@ func (s *Store) Add(i *Instance, r Read) (kept bool) {
 	s.seq++
 	x := run{
 		seq: s.seq, at: r.At.UnixNano(), lines: uint32(r.Lines), process: r.Process,
-		stream: r.Stream, end: r.End,
+		stream: r.Stream, hook: r.Hook, end: r.End,
 	}
 	followed := s.followed(i, &x)
 	limit := min(i.limit, s.total)
