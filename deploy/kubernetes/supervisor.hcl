@@ -5,6 +5,11 @@ shutdown {
   deadline = "9s"
 }
 
+# /metrics for Prometheus. Everybody who reaches the pod can read it.
+metrics {
+  listen = ":9180"
+}
+
 child "server" {
   command      = "server"
   kill_timeout = "5s"
