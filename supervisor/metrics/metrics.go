@@ -61,6 +61,7 @@ func (m *Metrics) Configure(cfg *config.Config) {
 		m.instances, m.inForce = map[string]*instance{}, nil
 		m.durations, m.ratios = newHistograms(&stopDuration, durationBounds),
 			newHistograms(&stopRatio, ratioBounds)
+		m.orphans, m.bytesLost, m.reloads.results = 0, 0, newTally(reloadResults)
 	}
 	m.enabled.Store(enabled)
 	if !enabled {

@@ -181,10 +181,19 @@ func TestRemoved(t *testing.T) {
 	if text := strings.Join(all, "\n"); strings.Contains(text, `child="b"`) {
 		t.Errorf("b has series after its end:\n%s", text)
 	}
-	m.Configure(configOf("", "a"))
-	m.Emit(event.Spawned{Child: "a"})
+	counted := []event.Event{
+		event.Spawned{Child: "a"}, event.OrphanReaped{}, event.ReloadIgnored{},
+	}
+	for _, listen := range []string{":1", ""} { // with the block, and without it
+		m.Configure(configOf(listen, "a"))
+		for _, e := range counted {
+			m.Emit(e)
+		}
+	}
 	m.Configure(configOf(":1", "a"))
-	expect(t, m, `supervisor_child_starts_total{child="a",replica="a"} 0`)
+	expect(t, m, `supervisor_child_starts_total{child="a",replica="a"} 0`,
+		"supervisor_orphans_reaped_total 0",
+		`supervisor_config_reloads_total{result="ignored"} 0`)
 }
 
 // TestHostileNames checks the labels of names with every special character.
