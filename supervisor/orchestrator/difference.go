@@ -43,7 +43,7 @@ func (o *Orchestrator) compare(cfg *config.Config, noSurge map[*instance]bool) *
 		case inst.update.surgeOf != nil: // below, with its instance
 		case inst.update.retired:
 			d.ends(inst, nil)
-		case inst.goal == rollout.Hold:
+		case inst.held != nil:
 			d.ends(inst, nil)
 			delete(wanted, inst.spec.Name)
 		case wanted[inst.spec.Name] == nil:

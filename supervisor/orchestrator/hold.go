@@ -8,17 +8,21 @@ import (
 )
 
 // holdInstances stops instances and keeps them stopped, also over reloads, until a request starts
-// them. Their dependents keep their processes. An instance that has ended for good stays as it is.
+// them. Their dependents keep their processes. An instance that has ended for good stays as it is,
+// unless a reload is about to start it.
 func (o *Orchestrator) holdInstances(instances []*instance, by api.Requester) {
 	for _, inst := range instances {
 		ended := inst.state == lifecycle.Succeeded || inst.state == lifecycle.Failed
-		if ended || inst.goal == rollout.Hold {
+		if ended && inst.goal != rollout.Replace || inst.goal == rollout.Hold {
 			continue
 		}
 		inst.dropSurge()
 		inst.goal, inst.held = rollout.Hold, &by
 		inst.update.hasSlot, inst.update.restart = false, false
 		inst.stopMonitoring()
+		if inst.next != nil && !inst.state.HasProcess() {
+			inst.adoptNext()
+		}
 	}
 }
 
@@ -27,6 +31,9 @@ func (o *Orchestrator) holdInstances(instances []*instance, by api.Requester) {
 func (o *Orchestrator) startInstances(instances []*instance) {
 	for _, inst := range instances {
 		held := inst.goal == rollout.Hold
+		if inst.goal == rollout.Replace && inst.state.HasProcess() {
+			continue // it runs, and its update goes on
+		}
 		inst.goal, inst.held = rollout.Run, nil
 		switch {
 		case inst.state.Final(), inst.state == lifecycle.BackingOff:
@@ -46,17 +53,15 @@ func (o *Orchestrator) startInstances(instances []*instance) {
 // specification: by update slots, with an overlap if the child has one, and not further than the
 // first failure. An instance without a process is started.
 func (o *Orchestrator) restartInstances(instances []*instance) {
-	var stopped []*instance
 	for _, inst := range instances {
 		if !inst.state.HasProcess() || inst.goal == rollout.Hold {
-			stopped = append(stopped, inst)
-			continue
+			o.startInstances([]*instance{inst}) // that replaces a process whose stop has begun
 		}
-		if inst.state != lifecycle.Replacing && inst.update.surge == nil {
+		if inst.state.HasProcess() && inst.state != lifecycle.Replacing &&
+			inst.update.surge == nil {
 			o.replaceProcess(inst, inst.wanted())
 		}
 	}
-	o.startInstances(stopped)
 }
 
 // replaceProcess replaces the process of an instance by one of the given specification, as a part
@@ -65,7 +70,7 @@ func (o *Orchestrator) replaceProcess(inst *instance, spec *config.Instance) {
 	if o.reloads.active == nil {
 		o.reloads.active = &reload{
 			lastApplied: o.cfg, restartOnly: true, cannotRollBack: true,
-			halted: map[string]string{},
+			halted: map[string]string{}, held: map[string]*api.Requester{},
 		}
 	}
 	delete(o.reloads.active.halted, inst.child())

@@ -390,3 +390,46 @@ func describeInstance(i api.Instance) string {
 	i.LastExit, i.StoppedBy = nil, nil
 	return fmt.Sprintf("%+v, last exit %+v, stopped by %q", i, exit, by)
 }
+
+// TestRequestsThatMeet checks requests about an instance that another request or a reload is acting
+// on.
+func TestRequestsThatMeet(t *testing.T) {
+	chain := newConfig(child("db"), child("web", after("db")))
+	up := []step{
+		{"", "spawn db"}, {"spawned db", "db ready, spawn web"}, {"spawned web", "web ready"},
+	}
+	runScripts(t, beginWith(up, []script{
+		{"a restart before its turn to stop", configs(chain), []step{
+			{"op stop db web", "SIGTERM web"},
+			{"op restart db", ""},
+			{"exit web", "SIGTERM db | not ok: web stopped; db: another request started it"},
+			{"exit db", "spawn db"},
+			{"spawned db", "db ready | ok: db restarted"},
+		}},
+	}...))
+	surge := newConfig(child("a", overlap, minReady(delay)))
+	runScripts(t, beginWith(start("a"), []script{
+		{"a start of a child that is being replaced", configs(surge), []step{
+			{"op restart a", "spawn a"},
+			{"op start a", "ok: a started"},
+			{"spawned a", "a ready"},
+			{"wait 1s", "SIGTERM a | ok: a restarted"},
+		}},
+	}...))
+	rollback := withRollback(newConfig(child("a"), child("b")))
+	runScripts(t, beginWith(start("a", "b"), []script{
+		{"a rollback brings a stopped child back as stopped", configs(
+			rollback, withRollback(newConfig(child("b", args("+")))),
+		), []step{
+			{"op stop a", "SIGTERM a"},
+			{"exit a", "ok: a stopped"},
+			{"reload 1", "SIGTERM b"},
+			{"exit b", "spawn b+"},
+			{"spawn-failed b", "b not spawned, rollback for b, spawn b"},
+			{"spawned b", "b ready, rejected: b: it could not be spawned: no such file; " +
+				"the previous configuration is in force again"},
+			{"wait 1h", ""},
+			{"op start a", "spawn a"},
+		}},
+	}...))
+}

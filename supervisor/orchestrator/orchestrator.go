@@ -100,8 +100,10 @@ type reloads struct {
 
 // reload is a configuration that is being applied.
 type reload struct {
-	lastApplied    *config.Config    // the configuration that was fully applied last
-	rollbackReason string            // why lastApplied is being restored; empty: it is not
+	lastApplied    *config.Config // the configuration that was fully applied last
+	rollbackReason string         // why lastApplied is being restored; empty: it is not
+	// held are the instances that a request stopped and that the reload removed, by name.
+	held           map[string]*api.Requester
 	halted         map[string]string // by child: why its update is halted
 	cannotRollBack bool
 	restartOnly    bool // no configuration is applied: a request restarts instances

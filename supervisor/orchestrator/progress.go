@@ -149,6 +149,10 @@ func (o *Orchestrator) hasRestarted(inst *instance, t *target) (reached bool, fa
 		return false, "its restart was given up after the failure of another instance"
 	}
 	replaced := inst.process.id != t.process && inst.goal == rollout.Run
+	if replaced && inst.state == lifecycle.Succeeded && !inst.confirmed() &&
+		!inst.spec.Policy.Oneshot {
+		return false, "its new process ended before it had been ready for min_ready"
+	}
 	return replaced && inst.confirmed(), ""
 }
 

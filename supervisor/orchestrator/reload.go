@@ -107,7 +107,7 @@ func (o *Orchestrator) finishLoad(m configLoaded) {
 // not change keeps its process; a new policy applies at once.
 func (o *Orchestrator) applyConfig(cfg *config.Config) {
 	if o.reloads.active == nil {
-		o.reloads.active = &reload{lastApplied: o.cfg}
+		o.reloads.active = &reload{lastApplied: o.cfg, held: map[string]*api.Requester{}}
 	}
 	r := o.reloads.active
 	r.rollbackReason, r.cannotRollBack, r.halted = "", false, map[string]string{}
@@ -130,7 +130,7 @@ func (o *Orchestrator) applyConfig(cfg *config.Config) {
 			inst := removed[spec.Name]
 			delete(removed, spec.Name)
 			if inst == nil {
-				inst = &instance{spec: spec, update: update{unconfirmed: true}}
+				inst = o.newInstance(spec)
 			} else {
 				o.setWanted(inst, spec, d.noSurge[inst])
 			}
@@ -147,12 +147,25 @@ func (o *Orchestrator) applyConfig(cfg *config.Config) {
 	o.regroup()
 }
 
+// newInstance returns an instance that the configuration adds. One that a request stopped and this
+// reload removed before is still stopped: a rollback restores that too.
+func (o *Orchestrator) newInstance(spec *config.Instance) *instance {
+	inst := &instance{spec: spec, update: update{unconfirmed: true}}
+	if inst.held = o.reloads.active.held[spec.Name]; inst.held != nil {
+		inst.goal = rollout.Hold
+	}
+	return inst
+}
+
 // endRemoved ends the instances that the new configuration does not contain. It returns them with
 // those that were retired before, and their surges.
 func (o *Orchestrator) endRemoved(removed map[string]*instance) (ending []*instance) {
 	for _, inst := range o.instances {
 		if removed[inst.spec.Name] == inst || inst.update.retired {
 			inst.goal = rollout.End
+			if inst.held != nil {
+				o.reloads.active.held[inst.spec.Name] = inst.held
+			}
 			ending = append(ending, inst)
 		}
 		if surge := inst.update.surge; surge != nil && inst.goal == rollout.End {
@@ -168,7 +181,8 @@ func (o *Orchestrator) endRemoved(removed map[string]*instance) (ending []*insta
 // instance that failed in its update is started again. With noSurge a surge of the instance is
 // ended.
 func (o *Orchestrator) setWanted(inst *instance, spec *config.Instance, noSurge bool) {
-	if inst.goal == rollout.Hold {
+	if inst.held != nil {
+		inst.goal = rollout.Hold // a reload may have removed it, and its process not have ended yet
 		o.setHeldWanted(inst, spec)
 		return
 	}
