@@ -121,6 +121,21 @@ func (l *Loop) tickOrphanCleanup(now time.Time) time.Time {
 		s.nextTick = s.nextKill
 		return s.nextTick
 	}
+	if now.Before(s.nextListing) {
+		return earlier(s.killAt, s.nextListing)
+	}
+	started := time.Now()
+	l.terminateOrphans()
+	// Where thousands of processes end at once, each listing reads the dead ones again, and the
+	// loop reaps maxStatuses of them between two listings. Two thirds of the time are for that.
+	listed := time.Now()
+	s.nextListing = listed.Add(2 * listed.Sub(started))
+	return earlier(s.killAt, later(s.nextListing, now.Add(reapPoll)))
+}
+
+// terminateOrphans sends SIGTERM to the adopted processes that did not get it.
+func (l *Loop) terminateOrphans() {
+	s := l.cleanup
 	for _, pid := range procfs.Children(os.Getpid()) {
 		p, err := procfs.ReadStat(pid)
 		if err != nil || allThreadsDead(p) || l.isOwnTool(pid) ||
@@ -130,7 +145,6 @@ func (l *Loop) tickOrphanCleanup(now time.Time) time.Time {
 		s.sentSteps[identityOf(p)] = 1
 		l.scanOrphan(p, func() { l.terminateOrphan(p) })
 	}
-	return earlier(s.killAt, now.Add(reapPoll))
 }
 
 // scanOrphan scans an orphan and its descendants, and then calls then.

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/fdledger"
 )
 
 // TestOrphanCleanupEndsExitStops: a process in its exit stop is released and reaped when the
@@ -156,5 +158,47 @@ func TestOrphanCleanupAfterResume(t *testing.T) {
 	}
 	if late != maxExtensions {
 		t.Errorf("got time %d times, want %d", late, maxExtensions)
+	}
+}
+
+// TestOrphanListingIsPaced checks that the orphan cleanup does not list all processes after each
+// round of reaping: with thousands of dead processes, a stop would spend its time with that. The
+// pause is in proportion to the time of a listing.
+func TestOrphanListingIsPaced(t *testing.T) {
+	l, err := New(Options{FDs: fdledger.New(noSink{}), Deliver: func([]Fact) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		l.Close()
+		_ = l.Run()
+	}()
+	now := time.Now()
+	far := now.Add(time.Hour)
+	l.cleanup = &orphanCleanup{
+		killAt: far, giveUp: far, proof: event.ProofNone, sentSteps: map[identity]int{},
+	}
+	adopt := func() {
+		t.Helper()
+		c := exec.Command("/bin/sleep", "1000")
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = c.Process.Kill()
+			_ = c.Wait()
+		})
+	}
+	adopt()
+	l.tickOrphanCleanup(now)
+	next := l.cleanup.nextListing
+	adopt()
+	if at := l.tickOrphanCleanup(next.Add(-1)); len(l.cleanup.sentSteps) != 1 || at != next {
+		t.Errorf("%d processes are known, and the next tick is due in %v; want 1 and %v",
+			len(l.cleanup.sentSteps), at.Sub(now), next.Sub(now))
+	}
+	l.tickOrphanCleanup(next)
+	if len(l.cleanup.sentSteps) != 2 {
+		t.Errorf("%d processes are known after the pause, want 2", len(l.cleanup.sentSteps))
 	}
 }

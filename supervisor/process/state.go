@@ -248,6 +248,7 @@ type orphanCleanup struct {
 	proof          event.Proof      // that is asked for
 	sentSteps      map[identity]int // the last step that each process got
 	progress       killProgress
+	nextListing    time.Time // no process is listed for SIGTERM before
 	killStarted    bool
 	nextKill       time.Time     // time of the next round of SIGKILL
 	nextTick       time.Time     // time of the next tick; zero before the first SIGKILL
