@@ -103,6 +103,19 @@ func TestStopHookNeedsProcess(t *testing.T) {
 		}))
 }
 
+// TestStopHookRemoved checks that the signal follows at once if a reload removes the stop hook
+// before it starts.
+func TestStopHookRemoved(t *testing.T) {
+	of := configs(newConfig(child("a", withHooks(config.StopHook))), newConfig(child("a")))
+	runScript(t, of, []step{
+		{"", "spawn a"},
+		{"op stop a", "signal 0 a"},
+		{"reload 1", ""},
+		{"spawned a", "SIGTERM a"},
+		{"exit a", "reloaded +[] -[] ~[a] =[], ok: a stopped"},
+	})
+}
+
 // TestPreStartHook checks that a process follows only a pre_start hook that succeeds.
 func TestPreStartHook(t *testing.T) {
 	of := configs(newConfig(
