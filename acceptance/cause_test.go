@@ -31,6 +31,8 @@ child "eater" {
   command    = "fixture"
   args       = ["eat"]
   on_failure = "ignore"
+  // The memory of the first eater is still being freed when the second one starts.
+  oom_score_adj = 1000
   restart {
     attempts = 1
     delay    = "1ms"

@@ -107,7 +107,7 @@ func TestWhy(t *testing.T) {
 	s.expectCtl("stop --no-wait deaf", 0, "", "")
 	s.awaitEntry("signal sent", "child", "deaf")
 	s.expectWhy("deaf", `deaf has been stopping for .*: it ignores SIGTERM\.`,
-		"SIGTERM is step 1 of 2. SIGKILL follows in ")
+		"Step 1 of 2: SIGTERM. SIGKILL follows in ")
 	s.expectCtl("signal KILL deaf", 0, "", "")
 	replaceProgram(t, file("prog"))
 	s.expectWhy("prog", "prog needs a restart: "+file("prog")+" was replaced on disk .*",

@@ -115,7 +115,7 @@ var situations = map[string]struct {
 			Next: "SIGKILL"},
 		Process: Process{Disposition: "ignored"},
 	}, api.TakesLongToStop, "web1 has been stopping for 3s: it ignores SIGTERM.",
-		"SIGTERM is step 1 of 2. SIGKILL follows in 2s."},
+		"Step 1 of 2: SIGTERM. SIGKILL follows in 2s."},
 	"survives SIGKILL": {Facts{
 		Instance: instance("replacing"),
 		Stop:     &Stop{Began: now.Add(-time.Second), Signal: "SIGKILL", Step: 2, Steps: 2},

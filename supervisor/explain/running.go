@@ -145,11 +145,11 @@ func (a *answer) stopping() {
 	}
 	a.because()
 	if s.Next != "" && !a.Due.IsZero() {
-		a.add("%s is step %d of %d. %s follows in %s", s.Signal, s.Step, s.Steps, s.Next,
+		a.add("Step %d of %d: %s. %s follows in %s", s.Step, s.Steps, s.Signal, s.Next,
 			a.in(a.Due))
 	} else {
-		a.add("%s is the last step. A process that survives it sleeps in the kernel, or is traced",
-			s.Signal)
+		a.add("Step %d of %d: %s, the last one. A process that survives it sleeps in the kernel, "+
+			"or is traced", s.Step, s.Steps, s.Signal)
 	}
 	a.threads()
 	a.next("supervisor fds "+a.Name, "shows what it has open")

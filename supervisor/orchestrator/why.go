@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"tp0/supervisor/cause"
 	"tp0/supervisor/config"
 	"tp0/supervisor/explain"
@@ -149,12 +151,21 @@ func (o *Orchestrator) stopOf(inst *instance) *explain.Stop {
 		MainEnded: inst.exit.outcome != nil || inst.state == lifecycle.Ending,
 	}
 	if step, ok := all.Step(inst.stop.step); ok {
-		s.Signal = signalName(step.Signal)
+		s.Signal = inst.stepName(step.Signal)
 	}
 	if step, ok := all.Step(inst.stop.step + 1); ok {
 		s.Next = signalName(step.Signal)
 	}
 	return s
+}
+
+// stepName returns the signal of the present step. The stop hook is a step with the signal 0, and a
+// success of it takes the place of the first signal.
+func (inst *instance) stepName(s unix.Signal) string {
+	if s == 0 || inst.stop.unsent {
+		return "its stop hook"
+	}
+	return signalName(s)
 }
 
 // stopsAfter returns the instances that are to end before an instance is stopped: see mayStop.
@@ -184,7 +195,7 @@ func (o *Orchestrator) subjectOf(inst *instance) (s explain.Subject) {
 		Pid: inst.process.pid, Started: inst.process.spawned,
 		Path: l.Path, Args: l.Args, Dir: l.Dir, Threads: inst.state != lifecycle.Ready,
 	}
-	if step, ok := o.presentStopSequence(inst).Step(inst.stop.step); ok {
+	if step, ok := o.presentStopSequence(inst).Step(inst.stop.step); ok && !inst.stop.unsent {
 		s.Signal = int(step.Signal)
 	}
 	return s

@@ -27,18 +27,21 @@ func (h *harness) why(name string) (answer, facts string) {
 // whySteps are steps, each with the instance that is explained after it, the answer, and a fact.
 type whySteps []struct{ do, name, answer, fact string }
 
-// TestWhy explains instances in a start, an update, a restart delay, and a stop.
-func TestWhy(t *testing.T) {
+// whyTest is a test with its configurations.
+type whyTest struct {
+	configs []*config.Config
+	steps   whySteps
+}
+
+// whyTests are the steps of TestWhy, with their configurations.
+func whyTests() map[string]whyTest {
 	old := newConfig(child("a*2", maxParallel(1)))
 	next := newConfig(child("a*2", maxParallel(1), args("+"), restart("never"),
 		onFailure(config.Ignore)))
 	app := []*config.Config{newConfig(child("db", readyBy(config.Ready{
 		Notify: true, Timeout: time.Minute,
 	})), child("web", after("db"), killSignal(unix.SIGTERM, 5*time.Second)))}
-	for name, tt := range map[string]struct {
-		configs []*config.Config
-		steps   whySteps
-	}{
+	return map[string]whyTest{
 		"start and stop": {app, whySteps{
 			{"", "web", "web waits for db to be ready: db is starting.",
 				"db is starting: its ready block waits for READY=1 (sd_notify)."},
@@ -49,7 +52,7 @@ func TestWhy(t *testing.T) {
 			{"spawned web", "web", "web is ready, and nothing is known to be wrong.", ""},
 			{"op stop web", "web",
 				"web has been stopping for 0s: it has not ended after SIGTERM.",
-				"SIGTERM is step 1 of 2. SIGKILL follows in 5s."},
+				"Step 1 of 2: SIGTERM. SIGKILL follows in 5s."},
 			{"exit web", "web", "web is stopped: uid 7 stopped it ", ""},
 			{"op start web", "web", "web is being started.", ""},
 			{"spawned web", "web", "web is ready, and nothing is known to be wrong.", ""},
@@ -67,11 +70,24 @@ func TestWhy(t *testing.T) {
 			{"", "a1", "a1 has failed, and is not restarted: " + notSpawned +
 				"; its restart policy is never.", ""},
 		}},
+		"stop hook": {configs(newConfig(child("a", withHooks(config.StopHook)))), whySteps{
+			{"spawned a", "a", "a is ready, and nothing is known to be wrong.", ""},
+			{"op stop a", "a", "a is stopping: ", ""},
+			{"spawned a.stop", "a", "a is stopping: ", ""},
+			{"exit a.stop", "a",
+				"a has been stopping for 0s: it has not ended after its stop hook.",
+				": its stop hook. SIGKILL follows in "},
+		}},
 		"delay": {configs(newConfig(child("a"))), whySteps{
 			{"spawned a", "a", "a is ready, and nothing is known to be wrong.", ""},
 			{"exit a 1", "a", "a is restarted in", "This is restart 1 of"},
 		}},
-	} {
+	}
+}
+
+// TestWhy explains instances in a start, an update, a restart delay, and a stop.
+func TestWhy(t *testing.T) {
+	for name, tt := range whyTests() {
 		t.Run(name, func(t *testing.T) {
 			withHarness(t, tt.configs, func(h *harness) {
 				for _, s := range tt.steps {
