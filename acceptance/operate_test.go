@@ -106,6 +106,30 @@ func TestOperate(t *testing.T) {
 	s.expectCtl("status", 4, "", "no supervisor")
 }
 
+// TestLogFiles checks that logs reads the log file of a child that has no lines in memory, that a
+// file which cannot be read is a note, and that a reader leaves no descriptor.
+func TestLogFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.log")
+	const text = "[a] old\n[other] line\nno prefix\n"
+	if err := os.WriteFile(path+".1", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(path, path+".2"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path+".3.gz", []byte("not packed"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, fixture("a", "sleep", fmt.Sprintf(
+		"  logs {\n    stdout = %q\n    retain = \"0B\"\n  }\n", path)))
+	s.awaitEntry("all children ready")
+	s.expectCtl("logs --lines 1 a", 0, "[a] ready\n", "")
+	s.expectCtl("logs a", 0, "[a] old\n[a] ready\n", "a.log.3.gz: it is not compressed by gzip")
+	s.expectCtl("logs --since 1h a", 0, "", "its lines have no time. Set logs.timestamps")
+	s.expectCtl("shutdown", 0, "all children have ended", "")
+	s.expectStop(0, "graceful")
+}
+
 // TestPeers checks who may use the control socket: root, the members of its group, and nobody else.
 func TestPeers(t *testing.T) {
 	needs.Check(t, "root")

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/fixture/needs"
 )
 
 // TestListenPath checks that a socket has its mode from the start, replaces an unused socket of our
@@ -71,6 +73,23 @@ func TestListenPath(t *testing.T) {
 		if _, err := os.Lstat(at(name)); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s is still there: %v", name, err)
 		}
+	}
+}
+
+// TestForeignSocket checks that the socket of another user stays, even if nobody listens on it.
+func TestForeignSocket(t *testing.T) {
+	needs.Check(t, "root")
+	path := filepath.Join(t.TempDir(), "s")
+	makeStale(t, path)
+	if err := os.Chown(path, 4711, 4711); err != nil {
+		t.Fatal(err)
+	}
+	const want = "a socket of another user (uid 4711)"
+	if l, err := ListenPath(path, NoGroup); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, %v, want %q", l, err, want)
+	}
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("the file is gone: %v", err)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/fixture/needs"
 	"tp0/supervisor/output"
 	"tp0/supervisor/output/lines"
 	"tp0/supervisor/output/retain"
@@ -449,5 +450,30 @@ func must(t *testing.T, errs ...error) {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestForeignFile checks that a file that another user put into the directory of the log is not
+// shown: it can be a link to a file that only root may read.
+func TestForeignFile(t *testing.T) {
+	needs.Check(t, "root")
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.log")
+	must(t, os.Chmod(dir, 0o777))
+	writeFile(t, path, []byte("theirs\n"))
+	writeFile(t, path+".1", []byte("ours\n"))
+	must(t, os.Chown(path, 4711, 4711), os.Link(path+".1", path+".2"))
+	writeFile(t, path+".3", []byte("older\n"))
+	store := retain.NewStore(nil)
+	all, notes, _ := read(t, store, retain.Query{Last: 9}, rawSource(path))
+	noted := strings.Join(notes, "|")
+	if len(all) != 1 || !strings.Contains(noted, "it belongs to user 4711") ||
+		!strings.Contains(noted, "it has 2 names") {
+		t.Errorf("got %q, notes %q", texts(all), noted)
+	}
+	src := rawSource(path)
+	src.Owners = []uint32{4711}
+	if all, _, _ = read(t, store, retain.Query{Last: 9}, src); len(all) != 2 {
+		t.Errorf("the file of the child's user: got %q", texts(all))
 	}
 }

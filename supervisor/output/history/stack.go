@@ -40,13 +40,19 @@ func (s *stack) say(note string) {
 	}
 }
 
-// openOlder opens the next older file; nil if there is none.
+// openOlder opens the next older file; nil if there is none. A file that cannot be opened is passed
+// over with a note.
 func (s *stack) openOlder() *file {
-	f, err := s.openNext()
-	if err != nil {
+	for {
+		f, err := s.openNext()
+		if err == nil {
+			return f
+		}
 		s.say(fmt.Sprintf("cannot read a log file: %v", err))
+		if s.dir == nil || s.budget.files == 0 {
+			return nil
+		}
 	}
-	return f
 }
 
 // locate searches the files from the end to the beginning for the place from which on they have
