@@ -130,6 +130,43 @@ func checkLinked(t *testing.T, program string, forbidden []string) {
 	}
 }
 
+// TestNoExpressionsAtStart checks that no package of the program supervisor compiles a regular
+// expression before main: each takes three pages of memory and up to 0.1 ms in each start.
+func TestNoExpressionsAtStart(t *testing.T) {
+	files := 0
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") ||
+			strings.HasSuffix(path, "_test.go") || strings.HasPrefix(path, "fixture") {
+			return err
+		}
+		files++
+		fset := token.NewFileSet()
+		f, err := parser.ParseFile(fset, path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncDecl, *ast.FuncLit:
+				return false
+			case *ast.SelectorExpr:
+				if n.Sel.Name == "MustCompile" {
+					t.Errorf("%s: the expression is compiled in each start: use sync.OnceValue",
+						fset.Position(n.Pos()))
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files < 200 {
+		t.Errorf("found %d files, want at least 200", files)
+	}
+}
+
 // maxFields is the number of fields that a struct of the process loop may have. A struct with more
 // fields has more than one concern.
 const maxFields = 20

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -101,7 +102,9 @@ func lockDirectory(dir *files.Dir) (unlock func(), locked bool) {
 }
 
 // generated are the names that FileName returns. Sockets with other names are not ours to remove.
-var generated = regexp.MustCompile(`^[0-9a-f]{16}(-[0-9]+)?\.sock$`)
+var generated = sync.OnceValue(func() *regexp.Regexp { // exec has no control socket
+	return regexp.MustCompile(`^[0-9a-f]{16}(-[0-9]+)?\.sock$`)
+})
 
 // localFileSystems are the file systems that no other machine can have mounted. On another one a
 // socket can belong to a process of another machine, to which no process here can connect.
@@ -120,7 +123,7 @@ func removeStale(dir *files.Dir, own string) {
 	}
 	names, _ := dir.Names(maxListed)
 	for _, name := range names {
-		if name == own || !generated.MatchString(name) {
+		if name == own || !generated().MatchString(name) {
 			continue
 		}
 		st, err := dir.Stat(name)
