@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"tp0/supervisor/control"
 	"tp0/supervisor/fdledger"
@@ -19,6 +20,7 @@ type conn struct {
 	fd   int
 	fds  fdledger.Registrar
 	all  *conns
+	from *listener
 	busy bool // a complete request is being answered; protected by the lock of all
 	once sync.Once
 }
@@ -74,13 +76,19 @@ func (s *conns) setBusy(c *conn, busy bool) {
 	c.busy = busy
 }
 
-// close refuses further connections, and returns those that are not busy.
-func (s *conns) close() (idle []*conn) {
+// refuse refuses further connections.
+func (s *conns) refuse() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closing = true
+}
+
+// idle returns the connections that are not busy and whose listener is closed.
+func (s *conns) idle() (idle []*conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, c := range s.open {
-		if !c.busy {
+		if !c.busy && c.from.closed.Load() {
 			idle = append(idle, c)
 		}
 	}
@@ -95,6 +103,7 @@ type listener struct {
 	fd      int
 	fds     fdledger.Registrar
 	once    sync.Once
+	closed  atomic.Bool
 }
 
 func newListener(
@@ -128,7 +137,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		accepted := &conn{Conn: c, fd: control.FD(c), fds: l.fds, all: l.conns}
+		accepted := &conn{Conn: c, fd: control.FD(c), fds: l.fds, all: l.conns, from: l}
 		l.fds.Opened(accepted.fd, "socket", fmt.Sprintf("tcp %s -> %s", l.address, c.RemoteAddr()))
 		evicted, ok := l.conns.add(accepted)
 		if !ok {
@@ -144,6 +153,9 @@ func (l *listener) Accept() (net.Conn, error) {
 
 // Close closes the listener. Any goroutine may call it, more than once.
 func (l *listener) Close() (err error) {
-	l.once.Do(func() { err = l.fds.Close(l.fd, l.TCPListener.Close) })
+	l.once.Do(func() {
+		l.closed.Store(true)
+		err = l.fds.Close(l.fd, l.TCPListener.Close)
+	})
 	return err
 }

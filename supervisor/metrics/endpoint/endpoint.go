@@ -66,6 +66,7 @@ func (e *Endpoint) connState(c net.Conn, state http.ConnState) {
 		e.served.Add()
 	case http.StateIdle:
 		e.conns.setBusy(c.(*conn), false)
+		e.closeIdle() // the address can have changed during the request
 	case http.StateClosed:
 		e.served.Done()
 	}
@@ -111,6 +112,7 @@ func (e *Endpoint) Apply(address string) {
 	if e.inForce != nil {
 		_ = e.inForce.Close()
 		e.inForce = nil
+		e.closeIdle()
 	}
 	l := e.prepared
 	e.prepared = nil
@@ -126,6 +128,13 @@ func (e *Endpoint) Apply(address string) {
 	}
 	if e.inForce = l; l != nil && e.running {
 		e.serve(l)
+	}
+}
+
+// closeIdle closes the connections that wait for a request to an address that is not in force.
+func (e *Endpoint) closeIdle() {
+	for _, c := range e.conns.idle() {
+		_ = c.Close()
 	}
 }
 
@@ -173,8 +182,7 @@ func (e *Endpoint) Close() {
 		}
 	}
 	e.mu.Unlock()
-	for _, c := range e.conns.close() {
-		_ = c.Close()
-	}
+	e.conns.refuse()
+	e.closeIdle()
 	close(e.ended)
 }

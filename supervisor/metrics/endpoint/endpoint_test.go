@@ -142,6 +142,28 @@ func (b *bench) expect(method, url string, status int, body string) {
 	}
 }
 
+// keepAlive sends a request, and returns the connection once the answer is read.
+func (b *bench) keepAlive(address string) *bufio.Reader {
+	b.t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(limit))
+	_, _ = io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+	r := bufio.NewReader(c)
+	a, err := http.ReadResponse(r, nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer a.Body.Close()
+	if _, err := io.Copy(io.Discard, a.Body); err != nil {
+		b.t.Fatal(err)
+	}
+	return r
+}
+
 // TestAnswers checks the answer of each path.
 func TestAnswers(t *testing.T) {
 	b, address := newBench(t)
@@ -202,7 +224,11 @@ func TestAddressChanges(t *testing.T) {
 	}
 	b.Apply(first)
 	b.expect("GET", "http://"+first+"/healthz", 200, "ok\n")
+	kept := b.keepAlive(first)
 	b.Apply("")
+	if _, err := kept.ReadByte(); err != io.EOF {
+		t.Errorf("got %v from a connection to an address that is not in force, want its end", err)
+	}
 	if _, err := b.client.Get("http://" + first + "/healthz"); err == nil {
 		t.Error("the address still answers without a block")
 	}
