@@ -87,6 +87,17 @@ func TestReplacedProgram(t *testing.T) {
 	if got := replacedProgram(s); got != program {
 		t.Errorf("got %q after the removal, want %s", got, program)
 	}
+	cat(t, program)
+	awaitClock(t, dir)
+	s = run(t, program)
+	awaitClock(t, dir)
+	if err := os.Rename(program, program+".old"); err != nil {
+		t.Fatal(err)
+	}
+	cat(t, program)
+	if got := replacedProgram(s); got != program {
+		t.Errorf("got %q after the program was moved aside, want %s", got, program)
+	}
 	script := filepath.Join(dir, "script")
 	write := func(text string) {
 		if err := os.WriteFile(script, []byte("#!/bin/sh\n"+text+"read x\n"), 0o755); err != nil {
