@@ -32,7 +32,7 @@ var layers = [][]string{
 	{"config/plan"},
 	{"config"},
 	{"process/phase", "process/proof", "process/spawn", "process/tracehelper", "lifecycle"},
-	{"process/ptrace"},
+	{"process/ptrace", "process/sigchld"},
 	{"cause"},
 	{"fdledger", "mailbox", "tally", "limits", "program", "envfile", "sibling", "explain"},
 	{"timeout", "procfs", "event", "files", "entrypoint", "exitcode", "findings", "api"},

@@ -30,6 +30,13 @@ func (q *Queue[T]) Put(v ...T) {
 // be empty by then.
 func (q *Queue[T]) Wake() <-chan struct{} { return q.wake }
 
+// IsEmpty reports whether there are no values. Any goroutine may call it.
+func (q *Queue[T]) IsEmpty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items) == 0
+}
+
 // Take removes all values and returns them, the oldest first. It returns nil if there are none.
 func (q *Queue[T]) Take() []T {
 	q.mu.Lock()

@@ -34,6 +34,7 @@ func TestCostOfChild(t *testing.T) {
 			wait(b, func(s Spawned) bool { return s.Process == id(i) })
 		}
 	}
+	b.Responds(t.Context()) // its goroutines are started
 	before := runtime.NumGoroutine()
 	started := mallocs(start)
 	// The first spawn of a program starts a scan, which ends.

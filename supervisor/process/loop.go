@@ -13,12 +13,12 @@ package process
 import (
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime"
-	"time"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/process/sigchld"
 	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/procfs"
 )
@@ -38,6 +38,7 @@ func New(opt Options) (*Loop, error) {
 		tracing:  newTracing(),
 		trees:    newTrees(),
 	}
+	l.orphanTimer = newStoppedTimer(l.orphansAreDue)
 	l.perform, l.tryReportExit = l.performAction, l.reportExit
 	l.helpers.handle, l.helpers.giveUp = l.handleReport, l.giveUpHelper
 	if err := spawn.OpenPoller(); err != nil {
@@ -47,7 +48,9 @@ func New(opt Options) (*Loop, error) {
 	if l.handover, err = spawn.NewHandover(opt.FDs); err != nil {
 		return nil, err
 	}
-	signal.Notify(l.sigchld, unix.SIGCHLD)
+	if l.sigchld, err = sigchld.Open(); err != nil {
+		return nil, err
+	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("cannot become the reaper of orphans: %w", err)
 	}
@@ -84,6 +87,11 @@ func (l *Loop) Run() error {
 		go func() { over <- l.Run() }()
 		return <-over
 	}
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	var reaper sync.WaitGroup
+	reaper.Go(func() { l.sigchld.Run(l.statusesArrived) })
+	defer reaper.Wait()
 	defer l.shutDown()
 	if !l.opt.Inherit { // else children inherit the table of all threads
 		_ = l.handover.UnshareTable() // an error only makes forks slower
@@ -103,56 +111,29 @@ func (l *Loop) Run() error {
 		for _, cmd := range l.commands.Take() {
 			cmd()
 		}
-		now := time.Now()
-		l.dequeueScans(now)
-		if l.cleanup != nil || !l.nextTick.IsZero() && !now.Before(l.nextTick) {
-			l.nextTick = time.Time{}
-			l.schedule(l.runDue(now))
-		}
-		l.armTimer(l.nextTick)
-		l.flush()
+		l.endTurn()
 	}
 }
 
 // awaitWork waits for work. It returns false when the loop is to end.
 func (l *Loop) awaitWork() bool {
+	l.turn.Unlock()
+	mayReap := false
 	select {
 	case <-l.commands.Wake():
-	case <-l.sigchld:
-		l.reap()
+	case <-l.statuses:
+		mayReap = true
 	case <-l.timer.C:
-		l.reap()
+		mayReap = true
 	case <-l.quit:
+		l.turn.Lock()
 		return false
 	}
+	l.turn.Lock()
+	if mayReap {
+		l.reap()
+	}
 	return true
-}
-
-// runDue does what is due, and returns the time of the next tick. The zero time needs none.
-func (l *Loop) runDue(now time.Time) time.Time {
-	var next time.Time
-	due := func(t time.Time) {
-		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
-			next = t
-		}
-	}
-	for _, c := range l.processes {
-		if !c.stop.started() {
-			continue
-		}
-		due(now.Add(reapPoll))
-		due(l.tickTree(c, now))
-		due(l.tickDelivery(c, now))
-		l.continueDue(c)
-	}
-	for _, o := range l.observations {
-		due(l.tickObserved(o, now))
-	}
-	due(l.tickHelpers(now))
-	if l.cleanup != nil {
-		due(l.tickOrphanCleanup(now))
-	}
-	return next
 }
 
 // dieWithParent asks for a signal at the death of the parent. The kernel keeps that request for
@@ -174,7 +155,8 @@ func (l *Loop) dieWithParent() error {
 // shutDown releases what the loop has, and waits for the workers. Each of them reads a few
 // files of /proc.
 func (l *Loop) shutDown() {
-	signal.Stop(l.sigchld)
+	l.sigchld.Close()
+	l.orphanTimer.Stop()
 	l.timer.Stop()
 	for _, c := range l.processes {
 		l.closeBarrier(c)

@@ -177,6 +177,36 @@ func TestNoStatusIsLost(t *testing.T) {
 	}
 }
 
+// TestOrphansTakeNoStatus: orphans are reaped beside the loop, while it forks and reaps the processes
+// of children. Each process has its status, and each orphan is reported once, with its name.
+func TestOrphansTakeNoStatus(t *testing.T) {
+	b := newTestLoop(t)
+	const children, orphans = 100, 200
+	spec := b.silentSpec("sleep")
+	script := fmt.Sprintf("i=0; while [ $i -lt %d ]; do (sh -c 'exit 3' &); i=$((i+1)); done; exit 5",
+		orphans)
+	spec.Path, spec.Argv = "/bin/sh", []string{"sh", "-c", script}
+	spec.LeaveDescendants = true
+	b.next++
+	b.Spawn(b.next, spec)
+	for range children - 1 {
+		b.start("exit 5")
+	}
+	for id := ID(1); id <= children; id++ {
+		if e := b.exited(id); e.Exit.Code != 5 {
+			t.Errorf("process %d: %+v", id, e.Exit)
+		}
+	}
+	seen := map[int]bool{}
+	for range orphans {
+		o := wait(b, func(OrphanReaped) bool { return true })
+		if o.Command != "sh" || o.Exit.Code != 3 || seen[o.Pid] {
+			t.Errorf("%+v, want a new process sh with code 3", o)
+		}
+		seen[o.Pid] = true
+	}
+}
+
 func TestSpawnFails(t *testing.T) {
 	b := newTestLoop(t)
 	b.Spawn(1, Spec{Spec: spawn.Spec{

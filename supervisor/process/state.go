@@ -1,7 +1,6 @@
 package process
 
 import (
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"tp0/supervisor/fdledger"
 	"tp0/supervisor/mailbox"
 	"tp0/supervisor/process/proof"
+	"tp0/supervisor/process/sigchld"
 	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/procfs"
 )
@@ -19,8 +19,8 @@ import (
 // Options are what a loop needs from its caller.
 type Options struct {
 	FDs fdledger.Registrar
-	// Deliver is called on the loop's thread, in order. It must not block, and owns the
-	// facts from then on.
+	// Deliver is called by any goroutine, but by one at a time and in order. It must not block or
+	// call the loop, and owns the facts from then on.
 	Deliver func([]Fact)
 	// Inherit lets children inherit the descriptors beyond the standard streams that the
 	// supervisor was started with.
@@ -32,12 +32,16 @@ type Options struct {
 }
 
 // Loop is the process loop. Every goroutine may call the exported methods. The parts below
-// belong to the loop's thread unless their comment says otherwise. The methods that use a part
-// are in the file of their concern.
+// belong to the goroutine that holds turn unless their comment says otherwise. The methods that use
+// a part are in the file of their concern.
 type Loop struct {
 	opt      Options
 	tid      int // of the loop's thread
 	handover *spawn.Handover
+	// turn is held by the goroutine that uses the state of the loop: the loop itself, except while
+	// it waits for work. Another goroutine may only try to get it; see turn.go.
+	turn    sync.Mutex
+	sigchld *sigchld.Watch
 
 	inbox
 	ticks
@@ -54,15 +58,15 @@ type Loop struct {
 // inbox is what wakes the loop. Every goroutine may use it, except for moreStatuses.
 type inbox struct {
 	commands     *mailbox.Queue[func()]
-	sigchld      chan os.Signal // SIGCHLD
-	quit         chan struct{}  // closed by Close
-	moreStatuses bool           // the last round of reaping may have left some
+	statuses     chan struct{} // there may be statuses for the loop
+	quit         chan struct{} // closed by Close
+	moreStatuses bool          // the last round of reaping may have left some
 }
 
 func newInbox() inbox {
 	return inbox{
 		commands: mailbox.New[func()](),
-		sigchld:  make(chan os.Signal, 1),
+		statuses: make(chan struct{}, 1),
 		quit:     make(chan struct{}),
 	}
 }
@@ -81,8 +85,11 @@ func newTicks() ticks {
 
 // outbox has the facts that are not delivered yet.
 type outbox struct {
-	facts   []Fact
-	factsAt time.Time // the time of the first of them
+	facts       []Fact
+	factsAt     time.Time   // the time of the first of them
+	orphansDue  time.Time   // when the next orphans may be delivered; see deliverOrphans
+	orphanTimer *time.Timer // delivers them then
+	timerIsSet  bool
 }
 
 // registry has the child processes that are not over.

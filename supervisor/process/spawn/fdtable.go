@@ -8,13 +8,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/process/sigchld"
 	"tp0/supervisor/procfs"
 )
 
 // UnshareTable gives the calling thread, which must be the loop's, an fd table of its own
 // (CLOSE_RANGE_UNSHARE, close_range(2)). The table has the standard streams, the supervisor's end
-// of the handover, and the descriptors with which Go's runtime wakes its poller from any thread:
-// see [OpenPoller].
+// of the handover, the descriptors with which Go's runtime wakes its poller from any thread, and the
+// eventfd of the handler of SIGCHLD, which runs on any thread: see [OpenPoller].
 //
 // A fork copies the table of the calling thread, and the exec of the child closes the copies one by
 // one. With a thousand children, whose pipes the supervisor reads, that took longer than the rest
@@ -62,10 +63,14 @@ func gaps(keep []uint) (all []fdRange) {
 	return all
 }
 
-// OpenPoller makes Go's runtime open the descriptors of its poller. Call it before the fd ledger is
-// created, so that the ledger finds them, and before [Handover.UnshareTable], so that the thread's
-// own table has them. It fails if no pipe can be created.
+// OpenPoller makes Go's runtime open the descriptors of its poller, and opens the eventfd of
+// SIGCHLD. None of them is ever closed. Call it before the fd ledger is created, so that the ledger
+// finds them, and before [Handover.UnshareTable], so that the thread's own table has them. It fails
+// if no pipe or eventfd can be created.
 func OpenPoller() error {
+	if _, err := sigchld.OpenEvents(); err != nil {
+		return err
+	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("cannot create a pipe: %w", err)
