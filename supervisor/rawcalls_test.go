@@ -17,17 +17,18 @@ import (
 // block. Go's scheduler does not know of a raw call and cannot preempt its thread. The next garbage
 // collection would wait for the thread with all other goroutines stopped, including the last guard.
 var raws = map[string]string{
-	"process/spawn/syscall.go call":                     "changes the ids of its thread",
-	"process/spawn/attributes.go SYS_RT_SIGACTION":      "changes a table of the start verb's process",
-	"process/spawn/attributes.go SYS_RT_SIGPROCMASK":    "changes a mask of the start verb's thread",
-	"process/tracehelper/ids.go call":                   "changes the ids of the helper's thread",
-	"process/ptrace/calls.go SYS_WAITID":                "has WNOHANG",
-	"process/ptrace/calls.go SYS_WAIT4":                 "has WNOHANG",
-	"process/ptrace/calls.go SYS_PTRACE":                "waits for no thread",
-	"process/sigchld/handler_amd64.go SYS_RT_SIGACTION": "does not wait",
-	"procfs/stat.go SYS_OPENAT":                         "/proc is in memory",
-	"procfs/stat.go SYS_READ":                           "/proc is in memory",
-	"procfs/stat.go SYS_CLOSE":                          "/proc is in memory",
+	"process/sigchld/handler_amd64.go SYS_RT_SIGACTION": "changes a table of the process",
+
+	"process/spawn/syscall.go call":                  "changes the ids of its thread",
+	"process/spawn/attributes.go SYS_RT_SIGACTION":   "changes a table of the start verb's process",
+	"process/spawn/attributes.go SYS_RT_SIGPROCMASK": "changes a mask of the start verb's thread",
+	"process/tracehelper/ids.go call":                "changes the ids of the helper's thread",
+	"process/ptrace/calls.go SYS_WAITID":             "has WNOHANG",
+	"process/ptrace/calls.go SYS_WAIT4":              "has WNOHANG",
+	"process/ptrace/calls.go SYS_PTRACE":             "waits for no thread",
+	"procfs/stat.go SYS_OPENAT":                      "/proc is in memory",
+	"procfs/stat.go SYS_READ":                        "/proc is in memory",
+	"procfs/stat.go SYS_CLOSE":                       "/proc is in memory",
 }
 
 // rawCalls are the functions that make a raw system call.

@@ -41,6 +41,16 @@ func (l *Loop) startOrphanCleanup(killAt, giveUp time.Time, proof event.Proof) {
 	l.cleanup.extendDeadline(time.Now())
 }
 
+// endCleanupAtOnce ends the orphan cleanup before it starts if the supervisor has no children, and
+// reports whether it did.
+func (l *Loop) endCleanupAtOnce() bool {
+	if l.hasChildren() {
+		return false
+	}
+	l.endOrphanCleanup(nil)
+	return true
+}
+
 // extendDeadline grants the killed processes their time from now on.
 func (o *orphanCleanup) extendDeadline(now time.Time) {
 	if now.Sub(o.giveUp) > minReapTime {

@@ -44,9 +44,12 @@ func (l *Loop) Responds(ctx context.Context) bool {
 // the process is over or was not spawned. The first step starts the fd scan that proof asks
 // for. [Signalled] follows. The signal 0 starts the stop and asks for nothing (kill(2)).
 func (l *Loop) Signal(id ID, sig unix.Signal, step int, proof event.Proof) {
-	l.commands.Put(func() {
+	send := func(c *childProcess) {
+		l.afterExecve(c, sig, func() { l.sendStep(c, pendingSignal{sig, step}, proof) })
+	}
+	l.doWhileMainRuns(id, send, func() {
 		if c := l.processes[id]; c != nil {
-			l.afterExecve(c, sig, func() { l.sendStep(c, pendingSignal{sig, step}, proof) })
+			send(c)
 		}
 	})
 }
@@ -55,11 +58,29 @@ func (l *Loop) Signal(id ID, sig unix.Signal, step int, proof event.Proof) {
 // supervisor got. 0 passes none on. It is not a step of the stop sequence and starts no stop.
 // [Signalled] follows.
 func (l *Loop) Forward(id ID, came, sig unix.Signal) {
-	l.commands.Put(func() {
+	forward := func(c *childProcess) {
+		l.afterExecve(c, sig, func() { l.forward(c, came, sig) })
+	}
+	l.doWhileMainRuns(id, forward, func() {
 		if c := l.processes[id]; c != nil && !c.phase.MainEnded() {
-			l.afterExecve(c, sig, func() { l.forward(c, came, sig) })
+			forward(c)
 		}
 	})
+}
+
+// doWhileMainRuns calls do beside the loop if the main process of a child process has not ended.
+// Else the loop carries out the command later.
+func (l *Loop) doWhileMainRuns(id ID, do func(*childProcess), later func()) {
+	if !l.turnBeside(func() bool {
+		c := l.processes[id]
+		if c == nil || c.phase.MainEnded() {
+			return false
+		}
+		do(c)
+		return true
+	}) {
+		l.commands.Put(later)
+	}
 }
 
 // Reload sends a main process the signal that makes it read its files again, unless the signal
@@ -138,17 +159,25 @@ func (l *Loop) HandOver(id ID, pid int) {
 // SetDeadline sets the deadline of the final stop, which has started. From now on each fd scan
 // gets a share of the time that is left; see [proof.Budget].
 func (l *Loop) SetDeadline(t time.Time) {
-	l.commands.Put(func() {
+	set := func() bool {
 		now := time.Now()
 		l.budget.End = t
 		for _, o := range l.observations {
 			o.machine.SetBudget(l.budget, now)
 		}
+		begun := len(l.observations) > 0
 		for _, c := range l.processes { // stops in progress
 			l.shortenWait(c, now)
+			begun = begun || c.stop.started()
 		}
-		l.schedule(now)
-	})
+		if begun {
+			l.schedule(now)
+		}
+		return true
+	}
+	if !l.turnBeside(set) {
+		l.commands.Put(func() { set() })
+	}
 }
 
 // Diagnose determines what the threads of a child process do after it got sig. [Diagnosed]
@@ -172,5 +201,7 @@ func (l *Loop) query(id ID, sig unix.Signal, what func(*childProcess, unix.Signa
 // now, SIGKILL at killAt. It is over at giveUp at the latest. [OrphanCleanupDone] follows. Call
 // it when no child process is left that can be stopped. Nothing may be spawned after it.
 func (l *Loop) CleanUpOrphans(killAt, giveUp time.Time, proof event.Proof) {
-	l.commands.Put(func() { l.startOrphanCleanup(killAt, giveUp, proof) })
+	if !l.turnBeside(l.endCleanupAtOnce) {
+		l.commands.Put(func() { l.startOrphanCleanup(killAt, giveUp, proof) })
+	}
 }

@@ -52,6 +52,7 @@ func (l *Loop) sendStep(c *childProcess, d pendingSignal, asked event.Proof) {
 func (l *Loop) startStop(c *childProcess, asked event.Proof) {
 	s := &c.stop
 	s.requestedAt, s.proof = time.Now(), asked
+	l.proofAsked = l.proofAsked || asked == event.ProofExact
 	l.schedule(s.requestedAt.Add(reapPoll))
 	s.requestedTick, _ = procfs.Uptime()
 	if c.phase.MainEnded() {

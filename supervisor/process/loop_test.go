@@ -177,14 +177,14 @@ func TestNoStatusIsLost(t *testing.T) {
 	}
 }
 
-// TestOrphansTakeNoStatus: orphans are reaped beside the loop, while it forks and reaps the processes
-// of children. Each process has its status, and each orphan is reported once, with its name.
+// TestOrphansTakeNoStatus: orphans are reaped beside the loop, while it forks and reaps child
+// processes. Each of these has its status, and each orphan is reported once, with its name.
 func TestOrphansTakeNoStatus(t *testing.T) {
 	b := newTestLoop(t)
 	const children, orphans = 100, 200
 	spec := b.silentSpec("sleep")
-	script := fmt.Sprintf("i=0; while [ $i -lt %d ]; do (sh -c 'exit 3' &); i=$((i+1)); done; exit 5",
-		orphans)
+	script := fmt.Sprintf(
+		"i=0; while [ $i -lt %d ]; do (sh -c 'exit 3' &); i=$((i+1)); done; exit 5", orphans)
 	spec.Path, spec.Argv = "/bin/sh", []string{"sh", "-c", script}
 	spec.LeaveDescendants = true
 	b.next++

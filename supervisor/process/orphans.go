@@ -14,8 +14,8 @@ import (
 // the orchestrator and the log for each.
 const orphanDelay = 50 * time.Millisecond
 
-// statusesArrived is called after SIGCHLD. It reaps orphans on the calling goroutine, and leaves
-// everything else to the loop.
+// statusesArrived is called after SIGCHLD. It reaps orphans on the calling goroutine, and main
+// processes if no proof was asked for yet. It leaves everything else to the loop.
 func (l *Loop) statusesArrived() {
 	for {
 		if !l.turn.TryLock() {
@@ -23,6 +23,9 @@ func (l *Loop) statusesArrived() {
 		}
 		found, others := l.reapOrphans()
 		l.turn.Unlock()
+		if others && l.turnBeside(l.reapBeside) {
+			continue
+		}
 		if others {
 			break
 		}
@@ -36,11 +39,15 @@ func (l *Loop) statusesArrived() {
 	}
 }
 
-// onlyOrphans reports whether every dead process without an entry in the tables is an orphan that
-// nothing waits for.
-func (l *Loop) onlyOrphans() bool {
-	return len(l.observations) == 0 && len(l.tids) == 0 && len(l.helpers.byPid) == 0 &&
-		!l.terminal && l.cleanup == nil && !l.closed()
+// reapBeside reaps on the calling goroutine. A process whose stop has a proof can have survivors,
+// which the loop then traces. So it returns false after the first such stop.
+func (l *Loop) reapBeside() bool {
+	if l.proofAsked || len(l.scanQueue) > 0 {
+		return false
+	}
+	l.reap()
+	l.moreStatuses = false // the caller reaps again
+	return true
 }
 
 // reapOrphans reaps orphans, maxStatuses at most. others says that the next status is for the loop.

@@ -176,6 +176,7 @@ type tracing struct {
 	// orphanSockets are the sockets of these orphans.
 	orphanSockets treeSockets
 	privileged    bool // the supervisor has CAP_SYS_PTRACE
+	proofAsked    bool // a stop with an exact proof has started at some time
 	helpers       helpers
 	// perform is performAction, and tryReportExit is reportExit. They are fields because both
 	// functions call handleEvent, and the files of the package form no cycle.

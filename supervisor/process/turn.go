@@ -12,7 +12,31 @@ import (
 // Such a turn must not fork, and not make a request to ptrace(2): both belong to the loop's thread.
 // It waits for nothing, the lock included: if the lock is not free, the loop does the work.
 
-// endTurn does what is due at the end of each turn.
+// turnBeside gives the calling goroutine a turn, unless the loop has one or has work. do reports
+// whether it did everything. turnBeside reports whether do was called and returned true; the caller
+// leaves the work to the loop otherwise.
+func (l *Loop) turnBeside(do func() bool) bool {
+	if !l.turn.TryLock() {
+		return false
+	}
+	defer l.turn.Unlock()
+	if !l.commands.IsEmpty() || !l.onlyOrphans() || !do() {
+		return false
+	}
+	l.armTimer(l.nextTick) // what is due is left to the loop
+	l.flush()
+	return true
+}
+
+// onlyOrphans reports whether no process is traced or sampled, no cleanup runs, and no job control
+// is needed. A dead process that is in no table is an orphan then, and no request to ptrace(2) is
+// due.
+func (l *Loop) onlyOrphans() bool {
+	return len(l.observations) == 0 && len(l.tids) == 0 && len(l.helpers.byPid) == 0 &&
+		!l.terminal && l.cleanup == nil && !l.closed()
+}
+
+// endTurn does what is due at the end of each turn of the loop.
 func (l *Loop) endTurn() {
 	now := time.Now()
 	l.dequeueScans(now)

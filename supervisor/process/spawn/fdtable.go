@@ -14,8 +14,8 @@ import (
 
 // UnshareTable gives the calling thread, which must be the loop's, an fd table of its own
 // (CLOSE_RANGE_UNSHARE, close_range(2)). The table has the standard streams, the supervisor's end
-// of the handover, the descriptors with which Go's runtime wakes its poller from any thread, and the
-// eventfd of the handler of SIGCHLD, which runs on any thread: see [OpenPoller].
+// of the handover, the descriptors with which Go's runtime wakes its poller from any thread, and
+// the eventfd of the handler of SIGCHLD, which runs on any thread: see [OpenPoller].
 //
 // A fork copies the table of the calling thread, and the exec of the child closes the copies one by
 // one. With a thousand children, whose pipes the supervisor reads, that took longer than the rest
