@@ -25,6 +25,7 @@ type Log struct {
 	quit     chan struct{}
 	done     chan struct{}
 	lastOnly atomic.Bool // the context of Close ended: only the last event is written
+	filter   atomic.Pointer[filter]
 }
 
 // New returns a log that keeps events until [Log.Start].
@@ -37,13 +38,24 @@ func New() *Log {
 }
 
 // Start starts to write to w. It must be called once.
-func (l *Log) Start(w io.Writer, s Settings) { go l.run(w, s) }
+func (l *Log) Start(w io.Writer, s Settings) {
+	l.filter.Store(newFilter(s))
+	go l.run(w, s)
+}
 
-// Emit queues an event. It never blocks.
-func (l *Log) Emit(e event.Event) { l.queue.Put(e) }
+// Emit queues an event, unless the log would not have it: most stops are logged at a level that
+// hides most events, and each event in the queue wakes a goroutine. Emit never blocks.
+func (l *Log) Emit(e event.Event) {
+	if f := l.filter.Load(); f == nil || f.passes(e) {
+		l.queue.Put(e)
+	}
+}
 
 // Set changes the format of the events that are emitted after it.
-func (l *Log) Set(s Settings) { l.queue.Put(s) }
+func (l *Log) Set(s Settings) {
+	l.filter.Store(newFilter(s))
+	l.queue.Put(s)
+}
 
 // Close writes the queued events and ends. It must be called after Start, and nothing may be
 // emitted after it. If ctx ends first, the events that are not written yet are dropped, apart
