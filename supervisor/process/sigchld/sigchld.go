@@ -5,7 +5,7 @@
 // the receiver: three threads wake up. On amd64 a signal handler of this package writes to an
 // eventfd(2) instead. Go's poller watches the eventfd and runs the receiver on the thread that
 // waits in epoll_wait(2). With it, and with the goroutine that reaps beside the loop, an orphan takes
-// 0.4 times the CPU time (docs/decisions/0041). Elsewhere os/signal is used.
+// 0.4 times the CPU time (docs/decisions/0042). Elsewhere os/signal is used.
 package sigchld
 
 import (
