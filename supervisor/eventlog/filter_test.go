@@ -7,8 +7,8 @@ import (
 	"tp0/supervisor/event"
 )
 
-// TestFilter compares what the queue takes with what the log shows, at each level. Ends of processes
-// are taken too, because the log counts them.
+// TestFilter compares what the queue takes with what the log shows, at each level. Ends of
+// processes are taken too, because the log counts them.
 func TestFilter(t *testing.T) {
 	for _, level := range []string{"trace", "debug", "info", "warn", "error"} {
 		for _, fds := range []event.LogFDs{event.LogFindings, event.LogChildren, event.LogAll} {
@@ -29,15 +29,15 @@ func TestFilter(t *testing.T) {
 			} {
 				want := c.always || out.shows(c.e)
 				if got := newFilter(s).passes(c.e); got != want {
-					t.Errorf("%s, %s: the filter passes %+v: %v, want %v", level, fds, c.e, got, want)
+					t.Errorf("%s, %s: %+v passes: %v, want %v", level, fds, c.e, got, want)
 				}
 			}
 		}
 	}
 }
 
-// TestHiddenEventsWakeNobody: an event that the log does not show is not queued, and a change of the
-// level counts for the events after it.
+// TestHiddenEventsWakeNobody: an event that the log does not show is not queued, and a change of
+// the level counts for the events after it.
 func TestHiddenEventsWakeNobody(t *testing.T) {
 	l := New()
 	l.Set(Settings{Level: "error"})

@@ -17,17 +17,19 @@ func TestWorkBesideTheLoop(t *testing.T) {
 		beside  bool
 		reaps   bool
 	}{
-		"nothing to do":           {func(*Loop) {}, true, true},
-		"a child process":         {func(l *Loop) { l.add(&childProcess{id: 1, pid: 1}) }, true, true},
-		"the loop has its turn":   {func(l *Loop) { l.turn.Lock() }, false, false},
-		"an earlier command":      {func(l *Loop) { l.commands.Put(func() {}) }, false, false},
-		"an observed process":     {func(l *Loop) { l.observations[1] = &observed{} }, false, false},
-		"a traced thread":         {func(l *Loop) { l.tids[1] = &observed{} }, false, false},
-		"a trace helper":          {func(l *Loop) { l.helpers.byPid[1] = &traceHelper{} }, false, false},
-		"an orphan cleanup":       {func(l *Loop) { l.cleanup = &orphanCleanup{} }, false, false},
-		"job control":             {func(l *Loop) { l.terminal = true }, false, false},
-		"the loop has ended":      {func(l *Loop) { l.Close() }, false, false},
-		"survivors may be traced": {func(l *Loop) { l.proofAsked = true }, true, false},
+		"nothing": {func(*Loop) {}, true, true},
+		"a child process": {func(l *Loop) {
+			l.add(&childProcess{id: 1, pid: 1})
+		}, true, true},
+		"a turn":          {func(l *Loop) { l.turn.Lock() }, false, false},
+		"a command":       {func(l *Loop) { l.commands.Put(func() {}) }, false, false},
+		"observed":        {func(l *Loop) { l.observations[1] = &observed{} }, false, false},
+		"traced":          {func(l *Loop) { l.tids[1] = &observed{} }, false, false},
+		"a helper":        {func(l *Loop) { l.helpers.byPid[1] = &traceHelper{} }, false, false},
+		"a cleanup":       {func(l *Loop) { l.cleanup = &orphanCleanup{} }, false, false},
+		"job control":     {func(l *Loop) { l.terminal = true }, false, false},
+		"ended":           {func(l *Loop) { l.Close() }, false, false},
+		"later survivors": {func(l *Loop) { l.proofAsked = true }, true, false},
 		"a stop with a proof": {func(l *Loop) {
 			l.startStop(&childProcess{main: &observed{}}, event.ProofExact)
 		}, true, false},
@@ -46,7 +48,8 @@ func TestWorkBesideTheLoop(t *testing.T) {
 			end := time.Now().Add(time.Hour)
 			l.SetDeadline(end)
 			if beside := l.budget.End.Equal(end); beside != c.beside {
-				t.Errorf("the command was carried out beside the loop: %v, want %v", beside, c.beside)
+				t.Errorf("the command was carried out beside the loop: %v, want %v", beside,
+					c.beside)
 			}
 		})
 	}
