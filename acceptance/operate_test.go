@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -104,6 +106,42 @@ func TestOperate(t *testing.T) {
 	e := s.expectStop(0, "graceful")
 	e.expect(t, "deadline_ms", 3000.0)
 	s.expectCtl("status", 4, "", "no supervisor")
+}
+
+// TestOperationsAtOnce acts on children that run, fail, end and hang with several clients at once.
+// Each request has an answer, and no process and no descriptor is left.
+func TestOperationsAtOnce(t *testing.T) {
+	hcl := fixture("run", "sleep", "  count = 3\n") +
+		fixture("fail", "exit 1", "  on_failure = \"ignore\"\n") +
+		fixture("end", "exit 0", "") +
+		fixture("hang", "ignore-term", "  kill_timeout = \"200ms\"\n")
+	s := start(t, hcl)
+	s.awaitEntry("child ready", "child", "run1")
+	var clients sync.WaitGroup
+	for seed := range uint64(4) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		clients.Go(func() {
+			for range 8 {
+				verb := []string{"start", "stop", "restart", "signal", "reload"}[r.IntN(5)]
+				args := []string{"--timeout", "60s"}
+				if verb == "signal" {
+					args = append(args, "USR1")
+				}
+				if verb != "reload" {
+					args = append(args, []string{"run", "run2", "fail", "end", "hang"}[r.IntN(5)])
+				}
+				code, out, errs := s.ctl(verb, args...)
+				if code != 0 && code != 1 || out == "" && errs == "" ||
+					strings.Contains(errs, "60s") {
+					t.Errorf("%s %q: got code %d, %q, %q", verb, args, code, out, errs)
+				}
+			}
+		})
+	}
+	clients.Wait()
+	s.expectCtl("stop hang", 0, "hang stopped", "")
+	s.expectCtl("shutdown", 0, "all children have ended", "")
+	s.expectStop(0, "graceful")
 }
 
 // TestLogFiles checks that logs reads the log file of a child that has no lines in memory, that a
