@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 	"tp0/supervisor/config"
 
 	"golang.org/x/sys/unix"
@@ -230,7 +231,7 @@ var attributes = sync.OnceValue(func() []compared[instance] {
 		compare("hooks.post_stop", func(p *instance) any { return p.Policy.Hooks.PostStop }),
 		compare("hooks.on_failure", func(p *instance) any { return p.Policy.Hooks.OnFailure }),
 		compare("hooks.timeout", func(p *instance) any {
-			return [2]any{p.Policy.Hooks.Timeout, p.Policy.Hooks.SharedTimeout}
+			return hookTimeout{p.Policy.Hooks.Timeout, p.Policy.Hooks.SharedTimeout}
 		}),
 		compare("reload_signal", func(p *instance) any { return p.Policy.ReloadSignal }),
 		compare("oneshot", func(p *instance) any { return p.Policy.Oneshot }),
@@ -275,6 +276,19 @@ var attributes = sync.OnceValue(func() []compared[instance] {
 		}),
 	}, comparedLimits()...)
 })
+
+// hookTimeout is the timeout of the hooks. A shared one is not in the file.
+type hookTimeout struct {
+	length time.Duration
+	shared bool
+}
+
+func (t hookTimeout) String() string {
+	if t.shared {
+		return "not given"
+	}
+	return t.length.String()
+}
 
 func (p *instance) ready() config.Ready {
 	if p.Launch.Ready == nil {

@@ -93,6 +93,11 @@ func formatValue(v any) string {
 			return name
 		}
 		return fmt.Sprintf("signal %d", int(v))
+	case config.Hook:
+		if !v.Set() {
+			return "not given"
+		}
+		return "[" + quoted(v.Exec) + "]"
 	case []string:
 		return "[" + quoted(v) + "]"
 	case [2]string: // a command, and the executable that it resolves to

@@ -22,6 +22,8 @@ func TestDifferences(t *testing.T) {
 			"reload_signal: signal 35 → none"},
 		"names of variables only": {"env = { OLD = 1, SAME = 1, TURNED = \"secret\" }",
 			"env = { NEW = 1, SAME = 1, TURNED = \"hidden\" }", "env: OLD → NEW, TURNED restart"},
+		"hooks": {"", "hooks {\n  post_stop = [\"server\", \"x\"]\n  timeout = \"1s\"\n}\n",
+			`hooks.post_stop: not given → ["server", "x"], hooks.timeout: not given → 1s`},
 		"log file": {"", "logs {\n stdout = \"/tmp/x\"\n}",
 			`logs.stdout: "stdout" → "/tmp/x" restart`},
 		"until": {`depends_on = ["b"]`,
