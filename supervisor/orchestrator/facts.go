@@ -234,12 +234,12 @@ func (o *Orchestrator) onDiagnosed(x process.Diagnosed) {
 	if s, ok := inst.stopSequence().Step(step - 1); ok && s.Signal == x.Signal {
 		step-- // the next step was taken during the diagnosis
 	}
-	signal := signalName(x.Signal)
+	signal, disposition := signalName(x.Signal), x.Disposition
 	if inst.stop.hooked && (step == 1 || inst.stop.unsent) {
-		signal = "none"
+		signal, disposition = "the stop hook", ""
 	}
 	o.opt.Sink.Emit(event.SlowStop{
 		Child: inst.spec.Name, Pid: x.Pid, Stop: time.Since(inst.stop.beganAt), Step: step,
-		Signal: signal, Disposition: x.Disposition, CPU: x.CPU, Threads: x.Threads,
+		Signal: signal, Disposition: disposition, CPU: x.CPU, Threads: x.Threads,
 	})
 }

@@ -119,6 +119,8 @@ func (r *Recorder) Emit(e event.Event) {
 	case event.Spawned, event.Ready, event.SignalNotHandled, event.SignalSent, event.Restarting,
 		event.Reaped, event.ConfigReloaded:
 		r.recordProcess(e, at)
+	case event.HookStarted:
+		r.recordStopHook(e, at)
 	case event.FDClosed, event.ProofUnavailable, event.DescendantEnded, event.SlowStop,
 		event.OrphanReaped:
 		r.recordFact(e, at)
@@ -258,6 +260,19 @@ func (r *Recorder) recordStep(e event.SignalSent, at time.Time) {
 		o.steps = append(o.steps, x)
 	}
 }
+
+// recordStopHook records a stop hook as the first step of the stop of its process: the stop hook
+// runs in place of the first signal.
+func (r *Recorder) recordStopHook(e event.HookStarted, at time.Time) {
+	i := r.instances[e.Child]
+	if e.Hook != "stop" || i == nil || !i.latest.ended.IsZero() || len(i.latest.steps) >= maxSteps {
+		return
+	}
+	i.latest.steps = append(i.latest.steps, step{1, stopHook, at})
+}
+
+// stopHook stands for the signal of a step that runs the stop hook.
+const stopHook = "the stop hook"
 
 // orphan returns the living orphan with a pid; nil means that the limit is reached.
 func (r *Recorder) livingOrphan(pid int, command string) *orphan {
