@@ -363,6 +363,23 @@ func TestStopDuringBlockedSpawn(t *testing.T) {
 	}
 }
 
+// TestStopDuringBlockedLogFile checks that a log file on a file system that does not answer keeps
+// no stop from its end. The file is opened before the first child starts.
+func TestStopDuringBlockedLogFile(t *testing.T) {
+	file, free := silentFile(t)
+	defer free()
+	const deadline = 2 * time.Second
+	s := start(t, fmt.Sprintf("shutdown { deadline = \"%v\" }\n", deadline)+
+		fixture("a", "sleep", "logs { stdout = \""+file+"\" }"))
+	await(t, "the log file is opened", func() bool { return hasOpen(s.pid, file) })
+	s.expectStopWithin(deadline, func() {
+		if code := s.exitCode(); code != 124 {
+			t.Errorf("exit code %d, want 124", code)
+		}
+	})
+	s.awaitEntry("shutdown complete", "verdict", "forced", "spawned", 0)
+}
+
 // TestLastGuard blocks the process loop: the file system of a probe's command does not answer,
 // so fork does not return. The last guard must end the stop.
 func TestLastGuard(t *testing.T) {
