@@ -127,7 +127,8 @@ func TestOtherPaths(t *testing.T) {
 	}
 	claim(t, subject{config: file, health: healthy}, nil)
 	for path, want := range map[string]string{
-		file: "ok", link: "ok", copied: "the supervisors here run " + file,
+		// which ones depends on what else runs on this machine; see TestNotFound
+		file: "ok", link: "ok", copied: "the supervisors here run ",
 	} {
 		if got := answerOf(t, path, control.Ready); !strings.Contains(got, want) {
 			t.Errorf("%s: got %q, want %q in it", path, got, want)
@@ -139,6 +140,21 @@ func TestOtherPaths(t *testing.T) {
 	claim(t, subject{config: file, only: []string{"c"}, health: unready}, nil)
 	if got := answerOf(t, file, control.Ready); got != "not ok: c is starting" {
 		t.Errorf("the second supervisor got no question: answer %q", got)
+	}
+}
+
+// TestNotFound checks that the other supervisors are named in order, and not more than maxOthers.
+func TestNotFound(t *testing.T) {
+	const prefix = "no supervisor runs here; the supervisors here run "
+	for want, others := range map[string][]string{
+		prefix + "/a, /b":                     {"/b", "/a", "/b"},
+		prefix + "/a, /b, /c, /d, /e, 2 more": {"/g", "/f", "/e", "/d", "/c", "/b", "/a"},
+		"no supervisor runs here":             nil,
+	} {
+		s := search{others: others}
+		if got := s.notFound(); got != want {
+			t.Errorf("%q: got %q, want %q", others, got, want)
+		}
 	}
 }
 
