@@ -226,7 +226,8 @@ func TestPrometheusScrapes(t *testing.T) {
 		"child \"web\" {\n  command = [\"/bin/sleep\", \"1000\"]\n"+
 		"  check \"alive\" {\n    exec = [\"/bin/true\"]\n    grace = \"0s\"\n  }\n}\n"+
 		"child \"bad\" {\n  command = \"/bin/false\"\n  on_failure = \"ignore\"\n"+
-		"  restart {\n    attempts = 1\n    delay = \"1ms\"\n  }\n}\n", target)
+		"  restart {\n    attempts = 1\n    delay = \"1ms\"\n  }\n"+
+		"  hooks {\n    post_stop = [\"/bin/true\"]\n  }\n}\n", target)
 	scrape := string(read(t, prometheusDir+"prometheus.yml"))
 	for old, value := range map[string]string{
 		`127.0.0.1:9180`: target, "scrape_interval: 15s": "scrape_interval: 200ms",
@@ -299,6 +300,7 @@ func checkScraped(t *testing.T, prometheus string) {
 		`supervisor_child_failed{replica="bad"}`:                     "1",
 		`supervisor_child_restarts_total{replica="bad"}`:             "1",
 		`supervisor_child_exits_total{child="bad",reason="failure"}`: "2",
+		`supervisor_child_hooks_total{child="bad",result="success"}`: "2",
 	} {
 		var result struct {
 			Data struct {

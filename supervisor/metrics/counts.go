@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -19,6 +20,8 @@ var (
 	checkResults = []string{
 		string(event.CheckIsPassed), string(event.CheckIsFailed), string(event.CheckIsExcused),
 	}
+	hookResults   = []string{"success", "failure", "not_started"}
+	fdWarnings    = []string{"leak", "limit"}
 	reloadResults = []string{"success", "rejected", "ignored"}
 	streams       = []string{"stdout", "stderr"}
 )
@@ -41,8 +44,9 @@ func (t tally) add(values []string, value string) {
 type instance struct {
 	child                                   string
 	starts, restarts, spawnFailures, killed uint64
-	exits, stops, findings                  tally
+	exits, stops, findings, fdWarnings      tally
 	checks                                  map[string]tally // by the name of the check
+	hooks                                   map[string]tally // by the kind of hook
 	cpu                                     float64          // seconds of main processes that ended
 	cpuShown                                float64          // the last value that was written
 	latest                                  process
@@ -54,20 +58,42 @@ type process struct{ killed, leaked bool }
 func newInstance(child string) *instance {
 	return &instance{
 		child: child, exits: newTally(exitReasons), stops: newTally(verdicts),
-		findings: newTally(findingKinds), checks: map[string]tally{},
+		findings: newTally(findingKinds), fdWarnings: newTally(fdWarnings),
+		checks: map[string]tally{}, hooks: map[string]tally{},
 	}
 }
 
 // clone returns a copy that does not change.
 func (i *instance) clone() *instance {
 	c := *i
-	c.exits, c.stops, c.findings = slices.Clone(i.exits), slices.Clone(i.stops),
-		slices.Clone(i.findings)
-	c.checks = make(map[string]tally, len(i.checks))
-	for name, t := range i.checks {
-		c.checks[name] = slices.Clone(t)
-	}
+	c.exits, c.stops = slices.Clone(i.exits), slices.Clone(i.stops)
+	c.findings, c.fdWarnings = slices.Clone(i.findings), slices.Clone(i.fdWarnings)
+	c.checks, c.hooks = cloneAll(i.checks), cloneAll(i.hooks)
 	return &c
+}
+
+func cloneAll(all map[string]tally) map[string]tally {
+	c := maps.Clone(all)
+	for name, t := range c {
+		c[name] = slices.Clone(t)
+	}
+	return c
+}
+
+// addCheck counts an attempt of a check.
+func (i *instance) addCheck(check string, r event.CheckResult) {
+	if i.checks[check] == nil {
+		i.checks[check] = newTally(checkResults)
+	}
+	i.checks[check].add(checkResults, string(r))
+}
+
+// hook returns the counts of a hook.
+func (i *instance) hook(name string) tally {
+	if i.hooks[name] == nil {
+		i.hooks[name] = newTally(hookResults)
+	}
+	return i.hooks[name]
 }
 
 // emit counts a fact about the instance.
@@ -90,6 +116,16 @@ func (i *instance) emit(e event.Event) {
 			i.findings.add(findingKinds, e.Finding)
 			i.latest.leaked = true
 		}
+	case event.FDLeakSuspected:
+		i.fdWarnings.add(fdWarnings, "leak")
+	case event.FDLimitNear:
+		i.fdWarnings.add(fdWarnings, "limit")
+	case event.HookStarted:
+		i.hook(e.Hook) // the counter is 0 until the first end
+	case event.HookEnded:
+		i.hook(e.Hook).add(hookResults, hookResult(e))
+	case event.HookNotStarted:
+		i.hook(e.Hook).add(hookResults, "not_started")
 	case event.Reaped:
 		i.exits.add(exitReasons, exitReason(e))
 		i.cpu += (e.User + e.System).Seconds()
@@ -111,6 +147,13 @@ func exitReason(e event.Reaped) string {
 		return "signal"
 	}
 	return "failure"
+}
+
+func hookResult(e event.HookEnded) string {
+	if e.Failure != "" {
+		return "failure"
+	}
+	return "success"
 }
 
 func (p *process) verdict() string {

@@ -3,7 +3,6 @@ package metrics
 import (
 	"bufio"
 	"io"
-	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -149,31 +148,19 @@ func countFamilies() []*family {
 		byValue("supervisor_child_findings_total",
 			"Findings about descriptors that a process held at its exit, by kind",
 			"finding", findingKinds, func(r *replica) tally { return r.instance.findings }),
-		checksFamily(),
+		byValue("supervisor_child_fd_warnings_total", "Warnings of watch_fds: leak is a number "+
+			"of descriptors that rises, limit is 80 % of the limit of a process",
+			"warning", fdWarnings, func(r *replica) tally { return r.instance.fdWarnings }),
+		byName("supervisor_child_checks_total", "Attempts of check blocks by result: excused "+
+			"were not started, or failed during a pause of the supervisor",
+			"check", checkResults, func(r *replica) map[string]tally { return r.checks }),
+		byName("supervisor_child_hooks_total", "Commands of hooks and of stop blocks by result, "+
+			"once one of their kind has run",
+			"hook", hookResults, func(r *replica) map[string]tally { return r.hooks }),
 		relayed("supervisor_child_output_lines_total", "Lines that were read from the instance",
 			func(o Output) uint64 { return o.Lines }),
 		relayed("supervisor_child_output_bytes_total", "Bytes that were read from the instance",
 			func(o Output) uint64 { return o.Bytes }),
-	}
-}
-
-// checksFamily returns the results of check blocks.
-func checksFamily() *family {
-	return &family{
-		name: "supervisor_child_checks_total", kind: counter,
-		help: "Attempts of check blocks by result: excused were not started, or failed during " +
-			"a pause of the supervisor",
-		labels: []string{"child", "replica", "check", "result"}, values: checkResults,
-		collect: func(s *snapshot, add sample) {
-			for i := range s.replicas {
-				r := &s.replicas[i]
-				for _, check := range slices.Sorted(maps.Keys(r.checks)) {
-					for i, result := range checkResults {
-						add(float64(r.checks[check][i]), r.Child, r.Name, check, result)
-					}
-				}
-			}
-		},
 	}
 }
 

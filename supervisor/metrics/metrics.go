@@ -153,6 +153,16 @@ func instanceOf(e event.Event) string {
 		return e.Child
 	case event.FDClosed:
 		return e.Owner
+	case event.FDLeakSuspected:
+		return e.Child
+	case event.FDLimitNear:
+		return e.Child
+	case event.HookStarted:
+		return e.Child
+	case event.HookEnded:
+		return e.Child
+	case event.HookNotStarted:
+		return e.Child
 	case event.Reaped:
 		return e.Child
 	}
@@ -166,14 +176,9 @@ func (m *Metrics) CountCheck(name, check string, r event.CheckResult) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	i := m.instances[name]
-	if i == nil {
-		return
+	if i := m.instances[name]; i != nil {
+		i.addCheck(check, r)
 	}
-	if i.checks[check] == nil {
-		i.checks[check] = newTally(checkResults)
-	}
-	i.checks[check].add(checkResults, string(r))
 }
 
 // Scrape reads all values. write writes them in the text format of Prometheus. One call reads at a

@@ -109,6 +109,16 @@ func emitFacts(m *Metrics) {
 	} {
 		m.Emit(e)
 	}
+	near := event.FDLimitNear{FDGrowth: event.FDGrowth{Child: "a"}}
+	for _, e := range []event.Event{
+		event.HookStarted{Child: "a", Hook: "pre_start"},
+		event.HookEnded{Child: "a", Hook: "pre_start"},
+		event.HookEnded{Child: "a", Hook: "post_stop", Failure: "exited with code 1"},
+		event.HookNotStarted{Child: "a", Hook: "on_failure"},
+		event.FDLeakSuspected{FDGrowth: event.FDGrowth{Child: "a"}}, near, near,
+	} {
+		m.Emit(e)
+	}
 	m.CountCheck("a", "alive", event.CheckIsPassed)
 	m.CountCheck("a", "alive", event.CheckIsFailed)
 	m.CountCheck("unknown", "alive", event.CheckIsFailed)
@@ -147,6 +157,12 @@ func TestCounts(t *testing.T) {
 		"supervisor_child_findings_total"+of+`,finding="open"} 1`,
 		"supervisor_child_checks_total"+of+`,check="alive",result="passed"} 1`,
 		"supervisor_child_checks_total"+of+`,check="alive",result="failed"} 1`,
+		"supervisor_child_fd_warnings_total"+of+`,warning="leak"} 1`,
+		"supervisor_child_fd_warnings_total"+of+`,warning="limit"} 2`,
+		"supervisor_child_hooks_total"+of+`,hook="pre_start",result="success"} 1`,
+		"supervisor_child_hooks_total"+of+`,hook="pre_start",result="failure"} 0`,
+		"supervisor_child_hooks_total"+of+`,hook="post_stop",result="failure"} 1`,
+		"supervisor_child_hooks_total"+of+`,hook="on_failure",result="not_started"} 1`,
 		"supervisor_child_output_lines_total"+of+`,stream="stdout"} 3`,
 		"supervisor_child_output_bytes_total"+of+`,stream="stderr"} 10`,
 		`supervisor_child_stop_duration_seconds_bucket{child="a",le="0.025"} 1`,

@@ -1,6 +1,10 @@
 package metrics
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // own returns a metric of the supervisor itself, with one series.
 func own(name string, k kind, help string, value func(*snapshot) float64) *family {
@@ -64,6 +68,23 @@ func byValue(name, help, label string, values []string, counts func(*replica) ta
 		}
 	})
 	f.labels, f.values = append(f.labels, label), values
+	return f
+}
+
+// byName returns a counter with a series for each replica, name and result. label is the label of
+// the names.
+func byName(
+	name, help, label string, results []string, counts func(*replica) map[string]tally,
+) *family {
+	f := perReplica(name, counter, help, func(r *replica, add sample) {
+		all := counts(r)
+		for _, of := range slices.Sorted(maps.Keys(all)) {
+			for i, result := range results {
+				add(float64(all[of][i]), r.Child, r.Name, of, result)
+			}
+		}
+	})
+	f.labels, f.values = append(f.labels, label, "result"), results
 	return f
 }
 
