@@ -44,11 +44,19 @@ func (l *Limit) free(own int) int {
 // threads, and the limit that allows the fewest. tightest is nil if there is no limit.
 func FreeProcesses() (free int, tightest *Limit) {
 	free = math.MaxInt
-	limits := pidLimits()
+	limits, own := pidLimits(), ownThreads()
 	if len(limits) == 0 {
 		return free, nil
 	}
-	own := len(procfs.Threads(os.Getpid()))
+	// The Go runtime creates threads at any time. A thread that is counted as the supervisor's own,
+	// but not yet as used, would be a free process that does not exist.
+	for range maxThreadCounts {
+		before := own
+		limits, own = pidLimits(), ownThreads()
+		if own == before {
+			break
+		}
+	}
 	for _, l := range limits {
 		if n := l.free(own); n < free {
 			free, tightest = n, &l
@@ -56,6 +64,11 @@ func FreeProcesses() (free int, tightest *Limit) {
 	}
 	return free, tightest
 }
+
+// maxThreadCounts bounds how often the threads are counted until two counts are equal.
+const maxThreadCounts = 10
+
+func ownThreads() int { return len(procfs.Threads(os.Getpid())) }
 
 func pidLimits() []Limit {
 	cgroups, _ := os.ReadFile("/proc/self/cgroup")
