@@ -53,7 +53,8 @@ func TestOneProgram(t *testing.T) {
 	if err := os.WriteFile(script, []byte("#!/bin/sh\necho harm\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	const path = "/usr/bin:/bin"
+	const path = "/usr/bin:/bin" // can have the supervisorctl of Debian
+	empty := t.TempDir()
 	for _, test := range []struct {
 		args, path string
 		code       int
@@ -71,8 +72,8 @@ func TestOneProgram(t *testing.T) {
 		{"", path, 0, "supervisor [command]", ""},
 		{"--help", path, 0, "All other commands need the program supervisorctl", ""},
 		{"help health", path, 0, "--ready", ""},
-		{"plan", path, 127, "", "supervisor: \"plan\" needs the program supervisorctl: "},
-		{"--bogus", path, 127, "", "this command line needs the program supervisorctl"},
+		{"plan", empty, 127, "", "supervisor: \"plan\" needs the program supervisorctl: "},
+		{"--bogus", empty, 127, "", "this command line needs the program supervisorctl"},
 		{"stop web", filepath.Dir(script), 126, "", script + " is another program"},
 	} {
 		code, out, errs := commandLine(t, supervisor, test.path, strings.Fields(test.args)...)
