@@ -10,13 +10,14 @@ import (
 	vm "github.com/VictoriaMetrics/metrics"
 )
 
-// The bounds of the histograms. Deadlines are seconds, and a good stop takes milliseconds.
+// The bounds of the histograms: durations in seconds, and parts of the timeout. Deadlines are
+// seconds, and a fast stop takes milliseconds.
 var (
 	durationBounds = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 	ratioBounds    = []float64{.01, .05, .1, .25, .5, .75, .9, 1}
 )
 
-// The histograms have no label replica: they have 15 series each.
+// The histograms have no label replica, because one child has 27 series already: 16 and 11.
 var (
 	stopDuration = family{
 		name: "supervisor_child_stop_duration_seconds", kind: histogram,
@@ -47,7 +48,7 @@ func (s *snapshot) write(w io.Writer) error {
 	return out.Flush()
 }
 
-// ownFamilies returns what is about the supervisor itself.
+// ownFamilies returns the metrics of the supervisor itself.
 func ownFamilies() []*family {
 	return []*family{
 		{
@@ -60,7 +61,7 @@ func ownFamilies() []*family {
 		},
 		own("supervisor_start_time_seconds", gauge, "Start of the supervisor, as Unix time",
 			func(s *snapshot) float64 { return unix(s.supervisor.StartedAt) }),
-		own("supervisor_stopping", gauge, "1 during the stop of everything, else 0",
+		own("supervisor_stopping", gauge, "1 during the final stop, else 0",
 			func(s *snapshot) float64 { return truth(s.supervisor.State == "stopping") }),
 		ownUsage("supervisor_cpu_seconds_total", counter,
 			"User and system CPU time of the supervisor without its children",
@@ -86,13 +87,13 @@ func ownFamilies() []*family {
 			"Last success of a reload, or the start of the supervisor, as Unix time",
 			func(s *snapshot) float64 { return unix(s.reloads.success) }),
 		own("supervisor_orphans_reaped_total", counter,
-			"Adopted processes that ended, which are no main processes of children",
+			"Orphans that the supervisor reaped, which are descendants without a parent",
 			func(s *snapshot) float64 { return float64(s.orphans) }),
 		own("supervisor_output_lost_lines_total", counter,
 			"Lines of children and of the log that were not delivered, since the start",
 			func(s *snapshot) float64 { return float64(s.linesLost) }),
 		own("supervisor_output_lost_bytes_total", counter,
-			"Bytes of these lines, as the log has reported them",
+			"Bytes that were not delivered, as far as lines dropped has reported them",
 			func(s *snapshot) float64 { return float64(s.bytesLost) }),
 	}
 }
@@ -136,17 +137,17 @@ func countFamilies() []*family {
 			"Restarts by the restart policy, after an end that was not requested",
 			func(r *replica) float64 { return float64(r.restarts) }),
 		byValue("supervisor_child_exits_total", "Ends of the main process by reason: success, "+
-			"failure and signal are ends by itself, stopped and killed are ends in a stop",
+			"failure and signal were not requested, stopped and killed are ends in a stop",
 			"reason", exitReasons, func(r *replica) tally { return r.exits }),
 		byValue("supervisor_child_stops_total",
-			"Stops by verdict: forced needed SIGKILL, leaky has a finding",
+			"Stops by verdict: a forced stop needed SIGKILL, a leaky one has a finding",
 			"verdict", verdicts, func(r *replica) tally { return r.stops }),
 		each("supervisor_child_kills_total", counter,
 			"Processes of the tree that got SIGKILL from a stop sequence",
 			func(r *replica) float64 { return float64(r.killed) }),
 		&stopDuration, &stopRatio,
 		byValue("supervisor_child_findings_total",
-			"Findings about descriptors that a process held at its exit, by kind",
+			"Findings by kind, which are about descriptors that a process leaked",
 			"finding", findingKinds, func(r *replica) tally { return r.instance.findings }),
 		byValue("supervisor_child_fd_warnings_total", "Warnings of watch_fds: leak is a number "+
 			"of descriptors that rises, limit is 80 % of the limit of a process",

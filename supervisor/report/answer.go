@@ -9,7 +9,7 @@ import (
 	"tp0/supervisor/termtext"
 )
 
-// Why explains what became of an instance, or of all instances of a child, in the stop of a
+// Why explains how an instance ended, or of all instances of a child, in the stop of a
 // document. Without an instance of that name it returns none. The texts are untrusted.
 func Why(d *Document, name string) (all []api.Why) {
 	for i := range d.Children {
@@ -74,12 +74,12 @@ func (d *Document) whyChild(c *Child) api.Why {
 	}
 	for _, s := range d.Budget {
 		if s.Who == c.Child && s.Pid == c.Pid {
-			add("It took %s ms of the %s ms of the stop: nothing else could continue.",
+			add("It determined %s ms of the %s ms of the stop: the rest of the stop waited for it.",
 				formatMS(s.To-s.From), formatMS(d.Elapsed))
 		}
 	}
 	if len(c.DependsOn) > 0 {
-		add("It is stopped before %s.", strings.Join(c.DependsOn, ", "))
+		add("It is stopped before its dependencies: %s.", strings.Join(c.DependsOn, ", "))
 	}
 	for _, f := range d.Findings {
 		if f.Child == c.Child && f.Pid == c.Pid {

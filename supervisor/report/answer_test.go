@@ -42,8 +42,9 @@ func TestAnswers(t *testing.T) {
 		"web1": "web1 ignores SIGTERM: SIGKILL ended it. | 2000 ms after it waited. | " +
 			"SIGTERM was sent 1 ms after the stop began (step 1). | " +
 			"SIGKILL was sent 2490 ms after the stop began (step 2). | " +
-			"It took 2499 ms of the 3000 ms of the stop: nothing else could continue. | " +
-			"It is stopped before db. | Descriptor 5 (tcp x) is a finding: It was cut. | " +
+			"It determined 2499 ms of the 3000 ms of the stop: the rest of the stop waited for " +
+			"it. | It is stopped before its dependencies: db. | " +
+			"Descriptor 5 (tcp x) is a finding: It was cut. | " +
 			"It was restarted 2 times before the stop.",
 		"db": "db ended gracefully, 90 ms after SIGTERM, with code 0. | SIGTERM was sent 2510 ms " +
 			"after the stop began (step 1).",

@@ -34,7 +34,7 @@ var changes = []Change{Slower, Added, Removed, Faster, Same, NotMeasured}
 type Comparison struct {
 	A            *Summary         `json:"a" doc:"the first set"`
 	B            *Summary         `json:"b" doc:"the second set"`
-	Stop         Change           `json:"stop" doc:"of the whole stop, as of a child"`
+	Stop         Change           `json:"stop" doc:"change of the whole stop; see ChildChange"`
 	Children     []ChildChange    `json:"children" doc:"slower, added, removed, faster, others"`
 	NewFindings  []FindingSummary `json:"new_findings" doc:"findings of the second set only"`
 	GoneFindings []FindingSummary `json:"gone_findings" doc:"findings of the first set only"`

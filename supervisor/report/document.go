@@ -24,7 +24,7 @@ type Document struct {
 	Began    time.Time     `json:"began" doc:"when the stop began (RFC 3339)"`
 	Signal   string        `json:"signal,omitempty" doc:"the signal that began the stop"`
 	Reason   string        `json:"reason,omitempty" doc:"why the stop began without a signal"`
-	Deadline float64       `json:"deadline_ms" doc:"time that the stop was allowed"`
+	Deadline float64       `json:"deadline_ms" doc:"the deadline: longest time of the stop"`
 	Elapsed  float64       `json:"elapsed_ms" doc:"time until the report was written"`
 	Code     int           `json:"exit_code" doc:"the exit code of the supervisor"`
 	Verdict  event.Verdict `json:"verdict" doc:"graceful, leaky or forced"`
@@ -82,12 +82,12 @@ type Balance struct {
 // Finding is a leaked descriptor that a person must act on.
 type Finding struct {
 	Child   string `json:"child" doc:"the instance"`
-	Pid     int    `json:"pid" doc:"of the process that held it"`
+	Pid     int    `json:"pid" doc:"pid of the process that held it"`
 	Process string `json:"process,omitempty" doc:"command of that process, if a descendant"`
-	FD      int    `json:"fd" doc:"its number"`
+	FD      int    `json:"fd" doc:"number of the descriptor"`
 	Kind    string `json:"kind" doc:"file, pipe, socket, epoll, …"`
 	Target  string `json:"target" doc:"what it refers to"`
-	Finding string `json:"finding" doc:"its kind, as unread_data or listener_open"`
+	Finding string `json:"finding" doc:"kind of finding, such as unread_data"`
 	Harm    string `json:"harm" doc:"what happened, in a sentence"`
 	Advice  string `json:"advice" doc:"what to do, in a sentence"`
 }
@@ -96,26 +96,26 @@ type Finding struct {
 type TimeShare struct {
 	Who   string  `json:"who" doc:"the instance, the name of an orphan, or supervisor"`
 	Kind  string  `json:"kind" doc:"child, orphan or supervisor"`
-	Pid   int     `json:"pid,omitempty" doc:"of the instance or the orphan"`
-	From  float64 `json:"from_ms" doc:"its first signal"`
-	To    float64 `json:"to_ms" doc:"its end"`
-	Share float64 `json:"share" doc:"of elapsed_ms, from 0 to 1"`
+	Pid   int     `json:"pid,omitempty" doc:"pid of the instance or the orphan"`
+	From  float64 `json:"from_ms" doc:"when it got its first signal"`
+	To    float64 `json:"to_ms" doc:"when it ended"`
+	Share float64 `json:"share" doc:"its part of elapsed_ms, from 0 to 1"`
 	Steps int     `json:"steps" doc:"number of signals that it got"`
 }
 
 // Child is a process of a child.
 type Child struct {
 	Child     string      `json:"child" doc:"the instance"`
-	Pid       int         `json:"pid" doc:"of the process"`
+	Pid       int         `json:"pid" doc:"pid of the process"`
 	Command   string      `json:"command" doc:"as the configuration has it"`
 	DependsOn []string    `json:"depends_on,omitempty" doc:"children that outlive it"`
 	Restarts  int         `json:"restarts,omitempty" doc:"earlier restarts"`
 	Spawned   float64     `json:"spawned_at_ms" doc:"when it was started"`
-	Ready     *float64    `json:"ready_after_ms,omitempty" doc:"absent: never ready"`
+	Ready     *float64    `json:"ready_after_ms,omitempty" doc:"time to ready; absent: never"`
 	NoHandler *NoHandler  `json:"no_handler,omitempty" doc:"it had no handler for its stop signal"`
 	Steps     []Step      `json:"steps" doc:"the signals that it got"`
 	Ended     *float64    `json:"ended_at_ms,omitempty" doc:"its end; absent: it was not reaped"`
-	Stop      *float64    `json:"stop_ms,omitempty" doc:"from its first signal to its end"`
+	Stop      *float64    `json:"stop_ms,omitempty" doc:"time from its first signal to its end"`
 	Exit      *event.Exit `json:"exit,omitempty" doc:"how it ended"`
 	Why       []string    `json:"why,omitempty" doc:"why its stop was slow or not graceful"`
 	Resources
@@ -144,41 +144,41 @@ type Descriptors struct {
 
 // NoHandler says how a process without a handler for its stop signal treats the signal.
 type NoHandler struct {
-	Signal      string `json:"signal" doc:"its name"`
+	Signal      string `json:"signal" doc:"name of the signal"`
 	Disposition string `json:"disposition" doc:"ignored, or default: it ends the process at once"`
 }
 
 // Step is a signal of a stop sequence.
 type Step struct {
 	Step   int     `json:"step" doc:"from 1; 0: outside the stop sequence"`
-	Signal string  `json:"signal" doc:"its name"`
+	Signal string  `json:"signal" doc:"name of the signal"`
 	At     float64 `json:"at_ms" doc:"when it was sent"`
 }
 
 // Tree counts the threads of a process and its descendants.
 type Tree struct {
-	Threads      int `json:"threads" doc:"when its stop began"`
-	ThreadsAtEnd int `json:"threads_at_end" doc:"in the last scan before the exit"`
+	Threads      int `json:"threads" doc:"threads when its stop began"`
+	ThreadsAtEnd int `json:"threads_at_end" doc:"threads in the last scan before the exit"`
 	Processes    int `json:"processes" doc:"descendants when its stop began"`
 	Forked       int `json:"forked" doc:"descendants forked after that"`
 }
 
 // FD is a descriptor.
 type FD struct {
-	FD        int         `json:"fd" doc:"its number"`
+	FD        int         `json:"fd" doc:"number of the descriptor"`
 	Kind      string      `json:"kind" doc:"file, pipe, socket, pidfd, epoll, …"`
 	Target    string      `json:"target" doc:"what it refers to"`
 	By        string      `json:"by" doc:"who closed it: child, kernel or supervisor"`
 	At        float64     `json:"at_ms" doc:"when it was found closed"`
-	Proof     event.Proof `json:"proof,omitempty" doc:"exact or sampled; for a child's"`
+	Proof     event.Proof `json:"proof,omitempty" doc:"exact or sampled, for a child"`
 	Uncounted string      `json:"uncounted,omitempty" doc:"why it does not count"`
 	Process   string      `json:"process,omitempty" doc:"command of the descendant"`
-	Pid       int         `json:"pid,omitempty" doc:"of that descendant"`
-	State     string      `json:"state,omitempty" doc:"of a socket"`
+	Pid       int         `json:"pid,omitempty" doc:"pid of that descendant"`
+	State     string      `json:"state,omitempty" doc:"state of a socket"`
 	Unread    uint64      `json:"unread,omitempty" doc:"bytes that were not read"`
 	Unsent    uint64      `json:"unsent,omitempty" doc:"bytes not sent or not acknowledged"`
 	Mode      string      `json:"mode,omitempty" doc:"of a file: r, w or rw, then a for append"`
-	Lock      string      `json:"lock,omitempty" doc:"on a file"`
+	Lock      string      `json:"lock,omitempty" doc:"lock on a file"`
 	Deleted   bool        `json:"deleted,omitempty" doc:"the file has no name any more"`
 	HeldBy    string      `json:"held_by,omitempty" doc:"a process that still has it open"`
 	Finding   string      `json:"finding,omitempty" doc:"the kind of the finding"`
@@ -186,14 +186,14 @@ type FD struct {
 
 // Process is a descendant.
 type Process struct {
-	Pid      int         `json:"pid" doc:"of the process"`
-	Parent   int         `json:"parent" doc:"its parent when it was first seen"`
-	Command  string      `json:"command" doc:"its name"`
-	Ended    float64     `json:"ended_at_ms" doc:"its end"`
+	Pid      int         `json:"pid" doc:"pid of the process"`
+	Parent   int         `json:"parent" doc:"pid of its parent when it was first seen"`
+	Command  string      `json:"command" doc:"name of its program"`
+	Ended    float64     `json:"ended_at_ms" doc:"when it ended"`
 	Lifetime float64     `json:"elapsed_ms" doc:"how long it lived"`
 	Exit     *event.Exit `json:"exit,omitempty" doc:"how it ended; absent: unknown"`
 	InStop   bool        `json:"in_stop" doc:"it was forked after the stop began"`
-	Threads  int         `json:"threads" doc:"when it was first seen"`
+	Threads  int         `json:"threads" doc:"threads when it was first seen"`
 	ClosedN  int         `json:"fds_closed" doc:"descriptors that it closed itself"`
 	LeftN    int         `json:"fds_left" doc:"descriptors that it leaked"`
 	Proof    event.Proof `json:"proof" doc:"exact, sampled or none"`
@@ -203,8 +203,8 @@ type Process struct {
 // Slow is what a process did while its stop took long.
 type Slow struct {
 	At          float64  `json:"at_ms" doc:"when it was examined"`
-	Step        int      `json:"step" doc:"the last one sent"`
-	Signal      string   `json:"signal" doc:"the last one sent"`
+	Step        int      `json:"step" doc:"the last step until then"`
+	Signal      string   `json:"signal" doc:"the signal of that step"`
 	Disposition string   `json:"disposition" doc:"caught, awaited, ignored, blocked or default"`
 	CPU         float64  `json:"cpu_ms" doc:"CPU time used since the first signal"`
 	Threads     []string `json:"threads" doc:"what each thread waits for"`
@@ -213,7 +213,7 @@ type Slow struct {
 // EarlierEnd is an instance that had ended when the stop began.
 type EarlierEnd struct {
 	Child    string     `json:"child" doc:"the instance"`
-	Pid      int        `json:"pid" doc:"of its last process"`
+	Pid      int        `json:"pid" doc:"pid of its last process"`
 	Restarts int        `json:"restarts,omitempty" doc:"how often it had been restarted"`
 	Ended    float64    `json:"ended_at_ms" doc:"the end of that process"`
 	Exit     event.Exit `json:"exit" doc:"how that process ended"`
@@ -221,8 +221,8 @@ type EarlierEnd struct {
 
 // Orphan is an adopted process.
 type Orphan struct {
-	Pid     int         `json:"pid" doc:"of the process"`
-	Command string      `json:"command" doc:"its name"`
+	Pid     int         `json:"pid" doc:"pid of the process"`
+	Command string      `json:"command" doc:"name of its program"`
 	Steps   []Step      `json:"steps" doc:"the signals that it got"`
 	Ended   *float64    `json:"ended_at_ms,omitempty" doc:"its end; absent: it survived"`
 	Exit    *event.Exit `json:"exit,omitempty" doc:"how it ended"`
@@ -230,7 +230,7 @@ type Orphan struct {
 
 // Instant is a signal or a warning.
 type Instant struct {
-	At    float64 `json:"at_ms" doc:"when"`
+	At    float64 `json:"at_ms" doc:"when it happened"`
 	Child string  `json:"child,omitempty" doc:"the instance that it is about"`
 	What  string  `json:"what" doc:"the signal, or the kind of the warning"`
 	Why   string  `json:"reason,omitempty" doc:"what the signal does, or why there is a warning"`

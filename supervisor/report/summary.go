@@ -49,7 +49,7 @@ type FindingSummary struct {
 type FindingID struct {
 	Child   string `json:"child" doc:"the instance"`
 	Process string `json:"process,omitempty" doc:"command of the descendant"`
-	Finding string `json:"finding" doc:"its kind, as unread_data or listener_open"`
+	Finding string `json:"finding" doc:"kind of finding, such as unread_data"`
 	Target  string `json:"target" doc:"what is the same in each stop"`
 }
 

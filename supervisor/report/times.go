@@ -6,8 +6,8 @@ import "slices"
 // method. All are 0 if n is 0.
 type Times struct {
 	N       int     `json:"n" doc:"number of stops that were measured"`
-	P50     float64 `json:"p50_ms" doc:"half of them took at most so long"`
-	P95     float64 `json:"p95_ms" doc:"95 % of them took at most so long"`
+	P50     float64 `json:"p50_ms" doc:"half of the stops took at most this time"`
+	P95     float64 `json:"p95_ms" doc:"95 % of the stops took at most this time"`
 	Worst   float64 `json:"worst_ms" doc:"the longest"`
 	WorstIn string  `json:"worst_in" doc:"the file with the longest"`
 }

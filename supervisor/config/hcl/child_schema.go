@@ -161,9 +161,9 @@ var stopAttributes = sync.OnceValue(func() []attribute[childValues] {
 		field("kill_timeout", func(v *childValues) *time.Duration { return &v.policy.KillTimeout },
 			duration(time.Millisecond), `"5s"`,
 			"The time from `kill_signal` to `SIGKILL`. The default is 5s in a restart or a "+
-				"reload. In the final stop, the children without a `kill_timeout` divide what "+
-				"the others leave of the deadline, in equal parts for each layer of the stop "+
-				"order. `validate` and `plan` warn about a part of less than 2s."),
+				"reload. In the final stop, the children without a `kill_timeout` divide the "+
+				"rest of the deadline, in equal parts for each layer of the stop order. "+
+				"`validate` and `plan` warn about a part of less than 2s."),
 		field("kill_sequence",
 			func(v *childValues) *[]lifecycle.Step { return &v.policy.KillSequence },
 			stepsKind, `[{ signal = "SIGTERM", wait = "3s" }, { signal = "SIGQUIT", wait = "1s" }]`,
