@@ -139,7 +139,8 @@ func (s *supervisor) expectWhyOfUpdate(children string) {
 	from := s.log.count()
 	s.signal(unix.SIGHUP)
 	s.awaitEntryFrom(from, "child spawned", "child", "roll1")
-	s.expectWhy("roll2", "roll2 waits for an update slot: roll1 has it.", "max_parallel is 1")
+	s.expectWhy("roll2", "roll2 waits for an update slot, which is used by roll1.",
+		`At most 1 of its instances`)
 	s.awaitEntryFrom(from, "reload halted", "child", "roll")
 	s.expectWhy("roll2", "roll2 keeps its process, because its update is halted: the new roll1 .*",
 		"supervisor reload")

@@ -1,6 +1,6 @@
 package api
 
-// Situation says why an instance is as it is, for programs.
+// Situation says why an instance is in its state, as a word for programs.
 type Situation string
 
 // The situations.
@@ -9,18 +9,18 @@ const (
 	StartsUp        Situation = "starts_up"        // its process is not ready yet
 	BacksOff        Situation = "backs_off"        // a restart follows after a delay
 	WaitsForUpdate  Situation = "waits_for_update" // its process is to be replaced
-	UpdateHalted    Situation = "update_halted"    // the reload that concerns it does not go on
+	UpdateHalted    Situation = "update_halted"    // its reload or restart was halted
 	FailedForGood   Situation = "failed"           // no restart follows
 	OutOfMemory     Situation = "out_of_memory"    // the OOM killer ended its last process
 	TakesLongToStop Situation = "stopping"         // a stop sequence is under way
 	WaitsForStop    Situation = "waits_for_stop"   // of the dependents that are stopped before it
 	StoppedByUser   Situation = "stopped_by_request"
-	NeedsRestart    Situation = "needs_restart" // what it runs is not what is on disk
+	NeedsRestart    Situation = "needs_restart" // its program or configuration changed on disk
 	CheckFails      Situation = "check_fails"
 	LeaksFDs        Situation = "leaks_descriptors"
 	Runs            Situation = "runs" // nothing is wrong
 	Completed       Situation = "completed"
-	Ended           Situation = "ended" // it was stopped, and no process follows
+	Ended           Situation = "ended" // it was stopped, and is not started again
 )
 
 // WhyAnswer explains instances.
@@ -28,7 +28,7 @@ type WhyAnswer struct {
 	Instances []Why `json:"instances"`
 }
 
-// Why explains one instance. Its texts can have words of children, and are untrusted.
+// Why explains one instance. Its texts can have text from children, and are untrusted.
 type Why struct {
 	Name      string    `json:"name"`
 	Child     string    `json:"child"`

@@ -26,7 +26,7 @@ func Process(ctx context.Context, s explain.Subject) explain.Process {
 	select {
 	case turn <- struct{}{}:
 	case <-ctx.Done():
-		return explain.Process{Unknown: "an examination before it takes too long"}
+		return explain.Process{Unknown: "an earlier examination has not ended yet. Ask again later"}
 	}
 	done := make(chan explain.Process, 1)
 	go func() {

@@ -193,7 +193,7 @@ func TestProcessEndsWithContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	p := Process(ctx, explain.Subject{Pid: os.Getpid()})
-	if p.Unknown != "an examination before it takes too long" {
+	if p.Unknown != "an earlier examination has not ended yet. Ask again later" {
 		t.Errorf("got %+v", p)
 	}
 	if p := Process(ctx, explain.Subject{}); p.Unknown != "" {

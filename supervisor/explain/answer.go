@@ -47,10 +47,10 @@ func (a *answer) lastExit() {
 	}
 	e := a.Instance.LastExit
 	if r := a.Restart.Reason; r != "" && (e == nil || r != e.Reason) && a.Instance.Pid != 0 {
-		a.add("The process before was followed by this one, because %s", a.process(r))
+		a.add("The process before it was replaced, because %s", a.process(r))
 	}
 	if n := a.Instance.Restarts; n > 0 {
-		a.add("Another process followed %s since the supervisor started",
+		a.add("Its process was replaced %s since the supervisor started",
 			termtext.Count(n, "time", "times"))
 	}
 }
@@ -68,7 +68,7 @@ func (a *answer) output() {
 // says adds what the process said about itself.
 func (a *answer) says() {
 	if text := a.Instance.Status; text != "" {
-		a.add("It says: %s", text)
+		a.add("Its status text (STATUS= of sd_notify): %s", text)
 	}
 }
 

@@ -36,7 +36,8 @@ func (a *answer) state(state string) {
 	case "failed":
 		a.failed()
 	case "succeeded":
-		a.say(api.Completed, "it has completed: its process succeeded, and no other one follows")
+		a.say(api.Completed, "it has completed: its process ended with success, and is not "+
+			"started again")
 		a.lastExit()
 	case "stopped":
 		a.stopped()
@@ -62,13 +63,13 @@ func (a *answer) hook() {
 		a.add("It has failed: %s", a.process(a.Restart.Reason))
 	}
 	a.lastExit()
-	a.next("supervisor logs "+a.Name, "shows what the hook printed")
+	a.next("supervisor logs "+a.Name, "shows the output of the hook")
 }
 
 // shutdown adds that everything is being stopped.
 func (a *answer) shutdown() {
 	if a.ShuttingTo != nil {
-		a.add("The supervisor stops all children; the deadline is in %s", a.in(*a.ShuttingTo))
+		a.add("The supervisor stops all children: the deadline is in %s", a.in(*a.ShuttingTo))
 	}
 }
 

@@ -49,7 +49,7 @@ var situations = map[string]struct {
 	"hand-over": {Facts{Instance: instance("waiting"), Waits: []Wait{
 		{For: "old", Until: "ended", State: "stopping", Reason: "both claim tcp :80"},
 	}}, api.WaitsForStart, "web1 waits for the end of old: old is stopping.",
-		"old is to end first: both claim tcp :80."},
+		"old must end first: both claim tcp :80."},
 	"pre_start": {Facts{
 		Instance: instance("preparing"), Hook: "its pre_start hook runs (pid 12)",
 		Due: now.Add(3 * time.Second),
@@ -100,15 +100,15 @@ var situations = map[string]struct {
 		"The kernel killed it because memory ran out: killed by the OOM killer (limit 64 MiB)."},
 	"slot": {Facts{
 		Instance: instance("ready"), Update: &Update{Holders: []string{"web2"}, MaxParallel: 1},
-	}, api.WaitsForUpdate, "web1 waits for an update slot: web2 has it.",
-		"Its max_parallel is 1, so as many instances are replaced at a time."},
+	}, api.WaitsForUpdate, "web1 waits for an update slot, which is used by web2.",
+		"At most 1 of its instances are replaced at a time (max_parallel)."},
 	"halted": {Facts{
 		Instance: instance("ready"), Update: &Update{Halted: "the new web2 has failed: no"},
 	}, api.UpdateHalted,
 		"web1 keeps its process, because its update is halted: the new web2 has failed: no.", ""},
 	"surge": {Facts{Instance: instance("ready"), Update: &Update{Surge: "starting"}},
 		api.WaitsForUpdate,
-		"web1 is replaced once its new process is ready: that one is starting.", ""},
+		"web1 is replaced once its new process is ready: the new process is starting.", ""},
 	"slow stop": {Facts{
 		Instance: instance("stopping"), Due: now.Add(2 * time.Second),
 		Stop: &Stop{Began: now.Add(-3 * time.Second), Signal: "SIGTERM", Step: 1, Steps: 2,
@@ -126,7 +126,7 @@ var situations = map[string]struct {
 	"descendants": {Facts{
 		Instance: instance("stopping"),
 		Stop:     &Stop{Began: now.Add(-time.Second), Signal: "SIGTERM", MainEnded: true},
-	}, api.TakesLongToStop, "web1 has been stopping for 1s: its main process has ended, and its " +
+	}, api.TakesLongToStop, "web1 has been stopping for 1s: its main process has ended, but its " +
 		"descendants have not.", ""},
 	"order of the stop": {Facts{Instance: instance("ready"), StopsAfter: []string{"app"}},
 		api.WaitsForStop, "web1 is stopped once app has ended.", ""},
@@ -143,13 +143,14 @@ var situations = map[string]struct {
 	"new libraries": {Facts{
 		Instance: instance("ready"), Process: Process{Libraries: []string{"libssl.so.3"}},
 	}, api.NeedsRestart,
-		"web1 needs a restart: libssl.so.3 was replaced on disk after its start.", ""},
+		"web1 needs a restart: libraries were replaced on disk after its start: libssl.so.3.", ""},
 	"new environment": {Facts{
 		Instance: instance("ready"), Config: Config{Attributes: []string{"env"}, Restart: true},
 	}, api.NeedsRestart, "web1 needs a restart: its configuration on disk differs in env.",
 		"The configuration on disk differs in env: a reload replaces the process."},
 	"new file": {Facts{Instance: instance("ready"), Process: Process{Files: []string{"/etc/w"}}},
-		api.NeedsRestart, "web1 may need a restart: /etc/w changed after its start.", ""},
+		api.NeedsRestart, "web1 may need a restart: files of its command line changed after its " +
+			"start: /etc/w.", ""},
 	"failing check": {Facts{
 		Instance: with(instance("ready"), func(i *api.Instance) {
 			i.Checks = []api.Check{{Name: "alive", Failures: 1, Reason: "status 500"}}
@@ -162,7 +163,7 @@ var situations = map[string]struct {
 		api.Runs, "web1 is ready, and nothing is known to be wrong.",
 		"The configuration on disk cannot be read: line 3: no."},
 	"completed": {Facts{Instance: instance("succeeded")}, api.Completed,
-		"web1 has completed: its process succeeded, and no other one follows.", ""},
+		"web1 has completed: its process ended with success, and is not started again.", ""},
 }
 
 // TestExplain compares the answer of each situation.

@@ -14,7 +14,7 @@ import (
 type Facts struct {
 	Now        time.Time
 	Instance   api.Instance
-	ShuttingTo *time.Time // the deadline of the stop of everything; nil: the supervisor runs
+	ShuttingTo *time.Time // the deadline of the final stop; nil: no final stop is under way
 	Waits      []Wait     // what its start waits for
 	Due        time.Time  // the end of its timer: a restart delay, a step, or ready.timeout
 	Restart    Restart
@@ -22,7 +22,7 @@ type Facts struct {
 	Ready      string // what its ready block waits for: "a listener on 127.0.0.1:80"
 	Update     *Update
 	Stop       *Stop
-	StopsAfter []string       // the instances that are to end before it is stopped
+	StopsAfter []string       // the instances that must end before it is stopped
 	Limits     map[string]int // consecutive failures that a check may have, by its name
 	Cause      string         // of the end of its last process, beside the exit status
 	OOM        bool           // Cause is the OOM killer
@@ -41,7 +41,7 @@ type Subject struct {
 	Path    string   // the file that was executed
 	Args    []string // without the command itself
 	Dir     string   // its working directory by the configuration; empty: that of the supervisor
-	Threads bool     // what its threads do is asked for
+	Threads bool     // examine what its threads do
 }
 
 // Wait is something that a start waits for.
@@ -64,7 +64,7 @@ type Restart struct {
 
 // Update is the replacement of the process by a reload or a restart.
 type Update struct {
-	Halted      string // why it does not go on; empty: it does
+	Halted      string // why it was halted; empty: it was not
 	HasSlot     bool
 	Holders     []string // the instances of the child that have an update slot
 	MaxParallel int
@@ -77,7 +77,7 @@ type Stop struct {
 	Signal      string // the last one that was sent
 	Step, Steps int
 	Next        string // the next signal; empty: none follows
-	MainEnded   bool   // only descendants are left
+	MainEnded   bool   // the main process has ended, descendants have not
 }
 
 // Process is what /proc says about the main process.

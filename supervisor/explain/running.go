@@ -15,7 +15,7 @@ func (a *answer) ready() {
 		a.say(api.TakesLongToStop, "it stops by itself: it sent STOPPING=1")
 	case len(a.StopsAfter) > 0:
 		a.say(api.WaitsForStop, "it is stopped once %s has ended", names(a.StopsAfter))
-		a.next("supervisor why "+a.StopsAfter[0], "explains what its stop waits for")
+		a.next("supervisor why "+a.StopsAfter[0], "explains the state of "+a.StopsAfter[0])
 	case a.Update != nil:
 		a.update()
 	default:
@@ -33,18 +33,21 @@ func (a *answer) update() {
 	u := a.Update
 	switch {
 	case u.Halted != "":
-		a.say(api.UpdateHalted, "it keeps its process, because its update is halted: %s", u.Halted)
+		a.say(api.UpdateHalted, "it keeps its process, because its update is halted: %s",
+			u.Halted)
 		a.next("supervisor restart "+a.Name, "tries the new process again")
-		a.next("supervisor reload", "applies the configuration, once it is right")
+		a.next("supervisor reload", "applies the configuration, once you have corrected it")
 	case u.Surge != "":
-		a.say(api.WaitsForUpdate, "it is replaced once its new process is ready: that one is %s",
-			stateWords(u.Surge))
+		a.say(api.WaitsForUpdate, "it is replaced once its new process is ready: the new process "+
+			"is %s", stateWords(u.Surge))
 	case u.HasSlot:
-		a.say(api.WaitsForUpdate, "it is about to be replaced: its stop waits for other instances")
+		a.say(api.WaitsForUpdate, "it is about to be replaced: other instances are "+
+			"stopped first")
 	case len(u.Holders) > 0:
-		a.say(api.WaitsForUpdate, "it waits for an update slot: %s has it", names(u.Holders))
-		a.add("Its max_parallel is %d, so as many instances are replaced at a time", u.MaxParallel)
-		a.next("supervisor why "+u.Holders[0], "explains the update that it waits for")
+		a.say(api.WaitsForUpdate, "it waits for an update slot, which is used by %s",
+			names(u.Holders))
+		a.add("At most %d of its instances are replaced at a time (max_parallel)", u.MaxParallel)
+		a.next("supervisor why "+u.Holders[0], "explains the update that has the slot")
 	default:
 		a.say(api.WaitsForUpdate, "it waits for an update slot, until its dependencies are ready")
 	}
@@ -57,7 +60,7 @@ func (a *answer) health() {
 	switch {
 	case len(failing) > 0:
 		a.say(api.CheckFails, "it is ready, but %s", failing[0])
-		a.next("supervisor logs "+a.Name, "shows what it printed")
+		a.next("supervisor logs "+a.Name, "shows its output")
 	case a.Leak != "":
 		a.say(api.LeaksFDs, "it leaks descriptors: %s", a.Leak)
 	case stale != "":
@@ -70,7 +73,7 @@ func (a *answer) health() {
 	}
 	if a.Leak != "" {
 		a.add("watch_fds found a leak: %s", a.Leak)
-		a.next("supervisor fds "+a.Name, "shows what is open")
+		a.next("supervisor fds "+a.Name, "shows its open descriptors")
 	}
 	a.stale(stale)
 	if a.Process.Unknown != "" {
@@ -91,19 +94,21 @@ func (a *answer) failingChecks() (all []string) {
 	return all
 }
 
-// needsRestart says what the process does not have of what is on disk. Empty: nothing.
+// needsRestart says why a restart would change the process. It is empty if a restart would not.
 func (a *answer) needsRestart() string {
 	p := &a.Process
 	switch {
 	case p.Program != "":
 		return "it needs a restart: " + p.Program + " was replaced on disk after its start"
 	case len(p.Libraries) > 0:
-		return "it needs a restart: " + names(p.Libraries) + " was replaced on disk after its start"
+		return "it needs a restart: libraries were replaced on disk after its start: " +
+			names(p.Libraries)
 	case a.Config.Restart:
 		return "it needs a restart: its configuration on disk differs in " +
 			strings.Join(a.Config.Attributes, ", ")
 	case len(p.Files) > 0: // a program can notice the change itself
-		return "it may need a restart: " + names(p.Files) + " changed after its start"
+		return "it may need a restart: files of its command line changed after its start: " +
+			names(p.Files)
 	}
 	return ""
 }
@@ -118,7 +123,7 @@ func (a *answer) stale(reason string) {
 		a.add("The process runs the old program, which it has loaded already")
 	}
 	if len(p.Libraries) > 0 {
-		a.add("The process uses old libraries, which were replaced on disk: %s", names(p.Libraries))
+		a.add("The process uses the old libraries, which it has loaded already")
 	}
 	if len(p.Files) > 0 {
 		a.add("Files of its command line changed after the start: %s", names(p.Files))
@@ -137,7 +142,7 @@ func (a *answer) stopping() {
 	took := termtext.Duration(a.Now.Sub(s.Began))
 	switch {
 	case s.MainEnded:
-		a.say(api.TakesLongToStop, "it has been stopping for %s: its main process has ended, and "+
+		a.say(api.TakesLongToStop, "it has been stopping for %s: its main process has ended, but "+
 			"its descendants have not", took)
 	default:
 		a.say(api.TakesLongToStop, "it has been stopping for %s: it %s", took,
@@ -148,13 +153,14 @@ func (a *answer) stopping() {
 		a.add("Step %d of %d: %s. %s follows in %s", s.Step, s.Steps, s.Signal, s.Next,
 			a.in(a.Due))
 	} else {
-		a.add("Step %d of %d: %s, the last one. A process that survives it sleeps in the kernel, "+
-			"or is traced", s.Step, s.Steps, s.Signal)
+		a.add("Step %d of %d: %s, the last one. A process that survives SIGKILL sleeps in the "+
+			"kernel, often on a device or a network file system, or is traced",
+			s.Step, s.Steps, s.Signal)
 	}
 	a.threads()
-	a.next("supervisor fds "+a.Name, "shows what it has open")
+	a.next("supervisor fds "+a.Name, "shows its open descriptors")
 	if s.Next != "" {
-		a.next("supervisor signal KILL "+a.Name, "ends it now, without its clean-up")
+		a.next("supervisor signal KILL "+a.Name, "ends the process now, without its own cleanup")
 	}
 }
 
@@ -164,7 +170,7 @@ func (a *answer) because() {
 	case by != nil:
 		a.add("%s stopped it %s", by, a.ago(by.At))
 	case a.Instance.State == "replacing":
-		a.add("Another process follows: a reload or a restart replaces it")
+		a.add("A reload or a restart replaces its process")
 	case a.Instance.Reason != "":
 		a.add("It is stopped: %s", a.Instance.Reason)
 	}

@@ -24,17 +24,17 @@ func (a *answer) waiting() {
 		}
 		switch {
 		case w.Until == ended && w.Reason != "":
-			a.add("%s is to end first: %s", w.For, w.Reason)
+			a.add("%s must end first: %s", w.For, w.Reason)
 		case w.Reason != "":
 			a.add("%s is %s: %s", w.For, stateWords(w.State), w.Reason)
 		}
 		switch w.State {
 		case "stopped":
-			a.next("supervisor start "+w.For, "starts what it waits for")
+			a.next("supervisor start "+w.For, "starts "+w.For)
 		case "failed":
-			a.next("supervisor why "+w.For, "explains the failure that it waits for")
+			a.next("supervisor why "+w.For, "explains why "+w.For+" has failed")
 		default:
-			a.next("supervisor why "+w.For, "explains what it waits for")
+			a.next("supervisor why "+w.For, "explains the state of "+w.For)
 		}
 	}
 	a.lastExit()
@@ -67,12 +67,12 @@ func (a *answer) starting() {
 		a.add("Its process (pid %d) was started %s", a.Instance.Pid, a.ago(*s))
 	}
 	if !a.Due.IsZero() {
-		a.add("It fails unless it is ready in %s", a.in(a.Due))
+		a.add("It fails if it is not ready within %s", a.in(a.Due))
 	}
 	a.says()
 	a.threads()
 	a.lastExit()
-	a.next("supervisor logs "+a.Name, "shows what it printed")
+	a.next("supervisor logs "+a.Name, "shows its output")
 }
 
 // backingOff explains a delay before a restart.
@@ -111,7 +111,7 @@ func (a *answer) failed() {
 	if a.Restart.OnFailure != "" {
 		a.add("Its on_failure is %q", a.Restart.OnFailure)
 	}
-	a.next("supervisor start "+a.Name, "starts it again, once the cause is removed")
+	a.next("supervisor start "+a.Name, "starts it again, once you have removed the cause")
 }
 
 // memory adds what to do about the OOM killer.
@@ -128,7 +128,7 @@ func (a *answer) memory() {
 func (a *answer) stopped() {
 	by := a.Instance.StoppedBy
 	if by == nil {
-		a.say(api.Ended, "it was stopped, and no process follows")
+		a.say(api.Ended, "it was stopped, and is not started again")
 		a.lastExit()
 		return
 	}

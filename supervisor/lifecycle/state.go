@@ -23,7 +23,7 @@ const (
 	Failing                 // its process failed, and none follows; its on_failure hook runs
 	Succeeded               // its process succeeded, and none follows
 	Failed                  // its process failed, and none follows
-	Stopped                 // it was stopped, and no process follows
+	Stopped                 // it was stopped, and is not started again
 )
 
 var stateNames = [...]string{

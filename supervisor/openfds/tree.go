@@ -31,7 +31,8 @@ func inTurn[T any](ctx context.Context, read func() T) (result T, err error) {
 	select {
 	case turn <- struct{}{}:
 	case <-ctx.Done():
-		return result, fmt.Errorf("another reading of descriptors takes too long: %w", ctx.Err())
+		return result, fmt.Errorf("an earlier request still reads descriptors, ask again later: %w",
+			ctx.Err())
 	}
 	done := make(chan T, 1)
 	go func() {

@@ -86,13 +86,13 @@ func (o *Orchestrator) signalHook(h *hook, sig unix.Signal) {
 	o.opt.Processes.Signal(h.id, sig, h.step, event.ProofNone)
 }
 
-// killHook ends the stop hook of an instance: its time is over.
+// killHook ends the stop hook of an instance, because its timeout has ended.
 func (o *Orchestrator) killHook(inst *instance) {
 	h := inst.hook
 	switch {
 	case h == nil || h.timedOut:
 	case h.id == 0:
-		o.cancelHook(h, "its time was over before its start")
+		o.cancelHook(h, "its timeout ended before it could be started")
 	default:
 		h.timedOut, h.failure = true, "did not end in time"
 		o.signalHook(h, unix.SIGKILL)
@@ -150,7 +150,7 @@ func (o *Orchestrator) runHook(inst *instance, name string) {
 	case o.shutdown.forced:
 		o.cancelHook(h, "SIGKILL was sent to everything")
 	case h.limit < minHookTime:
-		o.cancelHook(h, "the stop has no time left for it")
+		o.cancelHook(h, "less than 10 ms are left for it")
 	default:
 		o.startTimer(inst, hookTimer, h.limit-lifecycle.HookGrace(h.limit))
 		o.queueHook(h)

@@ -94,7 +94,7 @@ func (o *Orchestrator) takeHookStep(inst *instance, s lifecycle.Step, n int) {
 	h := inst.hook
 	inst.stop.step = n
 	if h.id == 0 {
-		o.cancelHook(h, "a stop came before its start")
+		o.cancelHook(h, "a stop began before it could be started")
 		return
 	}
 	o.opt.Processes.Signal(h.id, s.Signal, n, event.ProofNone)

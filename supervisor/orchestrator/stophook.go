@@ -32,7 +32,7 @@ func (o *Orchestrator) runStopHook(inst *instance, x process.Signalled) {
 		o.signalSurvivors(inst)
 	}
 	if !h.command.Set() {
-		o.cancelHook(h, "a reload removed it")
+		o.cancelHook(h, "a reload removed it from the configuration")
 		return
 	}
 	o.queueHook(h)

@@ -47,7 +47,7 @@ func whyTests() map[string]whyTest {
 				"db is starting: its ready block waits for READY=1 (sd_notify)."},
 			{"spawned db", "db",
 				"db is not ready yet: its ready block waits for READY=1 (sd_notify).",
-				"It fails unless it is ready in 1s."},
+				"It fails if it is not ready within 1s."},
 			{"notify db READY=1", "web", "web is being started.", ""},
 			{"spawned web", "web", "web is ready, and nothing is known to be wrong.", ""},
 			{"op stop web", "web",
@@ -62,8 +62,8 @@ func whyTests() map[string]whyTest {
 		"update": {configs(old, next), whySteps{
 			{"spawned a1", "a1", "a1 is ready, and nothing is known to be wrong.", ""},
 			{"spawned a2", "a2", "a2 is ready, and nothing is known to be wrong.", ""},
-			{"reload 1", "a2", "a2 waits for an update slot: a1 has it.",
-				"Its max_parallel is 1"},
+			{"reload 1", "a2", "a2 waits for an update slot, which is used by a1.",
+				"At most 1 of its instances are replaced"},
 			{"exit a1", "a1", "a1 is being started.", "Its last process"},
 			{"spawn-failed a1", "a2", "a2 keeps its process, because its update is halted: the " +
 				"new a1 has failed: " + notSpawned + ".", ""},
