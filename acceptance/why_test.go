@@ -113,7 +113,8 @@ func TestWhy(t *testing.T) {
 	s.expectWhy("prog", "prog needs a restart: "+file("prog")+" was replaced on disk .*",
 		"supervisor restart prog")
 	replaceProgram(t, file("my.conf"))
-	s.expectWhy("conf", "conf may need a restart: "+file("my.conf")+" changed .*", "")
+	s.expectWhy("conf", "conf may need a restart: files of its command line changed .*",
+		file("my.conf"))
 	if err := os.Remove(file("gone")); err != nil {
 		t.Fatal(err)
 	}
