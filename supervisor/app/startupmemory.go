@@ -31,8 +31,8 @@ const manyChildren = 100
 // file (madvise(2), MADV_DONTNEED on a private mapping that is only read), so the page cache
 // still has them for a later use.
 //
-// An idle supervisor with one child has a PSS of 13.5 MB without it, of 7.7 MB after the first
-// release and the inspection, and of 3.2 MB after the second release.
+// An idle supervisor with one child has a PSS of 13.5 MB without a release. It has 7.7 MB after the
+// first release and the inspection, and 3.2 MB after the second release.
 type startupMemory struct {
 	timer   *time.Timer
 	ready   atomic.Int32  // how often a child became ready

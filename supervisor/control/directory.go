@@ -34,7 +34,7 @@ func ListenIn(dirs []string, name string, gid int) *PathListener {
 
 // listenAmong opens a control socket in a directory, and removes the stale ones of others there.
 // The lock of the directory is held meanwhile: no supervisor is between its bind(2) and its
-// listen(2) when another one looks who listens.
+// listen(2) when another supervisor checks which sockets are stale.
 func listenAmong(dir *files.Dir, name string, gid int) *PathListener {
 	unlock, locked := lockDirectory(dir)
 	defer unlock()

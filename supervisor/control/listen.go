@@ -72,8 +72,9 @@ func listenPath(path string, gid int) (*PathListener, error) {
 	return l, nil
 }
 
-// unbound is the mode of the file between bind(2) and adopt. No other file has it, so one that
-// another user exchanges for the file is noticed. Only root can connect meanwhile.
+// unbound is the mode of the file between bind(2) and adopt. No other file has this mode, so the
+// supervisor notices a file that another user puts in its place. Until adopt, only root can
+// connect.
 const unbound = 0
 
 // listenUnbound opens a socket whose file has the mode unbound. bind(2) gives the file the mode of

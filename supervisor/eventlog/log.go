@@ -43,8 +43,8 @@ func (l *Log) Start(w io.Writer, s Settings) {
 	go l.run(w, s)
 }
 
-// Emit queues an event, unless the log would not have it: most stops are logged at a level that
-// hides most events, and each event in the queue wakes a goroutine. Emit never blocks.
+// Emit queues an event, unless the level of the log hides it: each queued event wakes a goroutine,
+// and the usual level hides most events of a stop. Emit never blocks.
 func (l *Log) Emit(e event.Event) {
 	if f := l.filter.Load(); f == nil || f.passes(e) {
 		l.queue.Put(e)

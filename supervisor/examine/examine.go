@@ -1,6 +1,6 @@
 // Package examine reads what a process does, and whether what it runs is still what is on disk. It
-// reads /proc and asks file systems, which can take any time: so one examination runs at a time,
-// beside its caller, and is abandoned when its context ends.
+// reads /proc and files, which can block for any time. So one examination runs at a time, on a
+// goroutine of its own. The caller abandons it when its context ends.
 package examine
 
 import (
@@ -15,7 +15,7 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// turn is held during an examination, also by one that a file system blocks for good.
+// turn is held during an examination. A file system that blocks for good keeps it.
 var turn = make(chan struct{}, 1)
 
 // Process examines a process. It waits until ctx ends at the latest.

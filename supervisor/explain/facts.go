@@ -1,7 +1,7 @@
-// Package explain says in plain words why an instance is in its state: what it waits for, why it
-// ended, why its stop takes long, and whether what it runs is still what is on disk. It is pure:
-// facts in, text out. Package orchestrator knows the facts about the state, package examine reads
-// those about the process.
+// Package explain explains in plain words why an instance is in its state: what it waits for, why
+// it ended, why its stop takes long, and whether it needs a restart. It is a pure function from
+// facts to text. The facts about the state come from package orchestrator, those about the process
+// from package examine.
 package explain
 
 import (

@@ -7,9 +7,9 @@ import "strings"
 // State is the state of an instance.
 type State uint8
 
-// The states. An instance has a process in Preparing, Starting, Ready, Unready, Ending, Replacing,
-// Stopping and Failing, and in no other state: from the spawn of its first hook or process until
-// the process tree of the last one is empty.
+// The states. An instance has a process or a hook in Preparing, Starting, Ready, Unready, Ending,
+// Replacing, Stopping and Failing, and in no other state. These states last from the spawn of its
+// first hook or process until the process tree of the last one is empty.
 const (
 	Waiting    State = iota // it starts as soon as its dependencies allow it
 	Preparing               // its pre_start hook runs

@@ -40,8 +40,8 @@ func (s *snapshot) names() map[string]bool {
 	return names
 }
 
-// merge sets the replicas. During an update two processes can have the name of one instance: then
-// the replica is up and ready if one of them is, and uses what both use.
+// merge sets the replicas. During an update two processes can have the name of one instance. Then
+// the replica is up and ready if one of them is, and its usage is the sum of both.
 func (s *snapshot) merge(
 	states []api.Instance, counts map[string]*instance, output map[string][2]Output,
 ) {

@@ -5,12 +5,12 @@ import (
 )
 
 // The state of the loop belongs to the goroutine that holds [Loop].turn. That is the loop on its
-// thread, except while it waits for work. Then another goroutine may take a turn, which saves to
-// wake the loop's thread: a locked thread costs two switches of threads, and wakes a monitor of
-// Go's runtime that polls for 10 ms.
+// thread, except while it waits for work. Then another goroutine may take a turn, so that the
+// loop's thread does not wake up. To wake a locked thread costs two context switches. It also wakes
+// the monitor of Go's runtime, which polls for 10 ms.
 //
-// Such a turn must not fork, and not make a request to ptrace(2): both belong to the loop's thread.
-// It waits for nothing, the lock included: if the lock is not free, the loop does the work.
+// Such a turn must neither fork nor call ptrace(2), because both belong to the loop's thread. The
+// goroutine must not wait for the lock: if the lock is not free, the loop does the work.
 
 // turnBeside gives the calling goroutine a turn, unless the loop has one or has work. do reports
 // whether it did everything. turnBeside reports whether do was called and returned true; the caller
@@ -23,7 +23,7 @@ func (l *Loop) turnBeside(do func() bool) bool {
 	if !l.commands.IsEmpty() || !l.onlyOrphans() || !do() {
 		return false
 	}
-	l.armTimer(l.nextTick) // what is due is left to the loop
+	l.armTimer(l.nextTick) // the loop does the work that is due
 	l.flush()
 	return true
 }
@@ -36,7 +36,7 @@ func (l *Loop) onlyOrphans() bool {
 		!l.terminal && l.cleanup == nil && !l.closed()
 }
 
-// endTurn does what is due at the end of each turn of the loop.
+// endTurn ends each turn of the loop: it does the work that is due, and arms the timer.
 func (l *Loop) endTurn() {
 	now := time.Now()
 	l.dequeueScans(now)
@@ -48,7 +48,8 @@ func (l *Loop) endTurn() {
 	l.flush()
 }
 
-// runDue does what is due, and returns the time of the next tick. The zero time needs none.
+// runDue does the work that is due, and returns the time of the next tick. The zero time needs
+// none.
 func (l *Loop) runDue(now time.Time) time.Time {
 	var next time.Time
 	due := func(t time.Time) {

@@ -41,8 +41,8 @@ func (d *Document) Names() (all []string) {
 	return all
 }
 
-// isOf reports whether a name is that of an instance, or of the child that it belongs to: the name
-// of the instance is that of the child with a number, if the child has a count.
+// isOf reports whether a name is that of an instance or of its child. With a count, the name of the
+// instance is the name of the child and a number.
 func isOf(instance, name string) bool {
 	number, ok := strings.CutPrefix(instance, name)
 	return ok && strings.Trim(number, "0123456789") == ""

@@ -40,7 +40,7 @@ var (
 		"for: older lines are not shown")
 )
 
-// A budget is what is left of the limits of a query.
+// A budget is the unused part of the limits of a query.
 type budget struct {
 	files int // that can still be opened
 	scan  int // bytes
@@ -54,7 +54,8 @@ type file struct {
 	packed bool // by gzip(1)
 }
 
-// A pile is a log file and the renamed ones, which rotation or logrotate(8) have numbered.
+// A pile is a log file and its renamed files, which have the numbers of the rotation or of
+// logrotate(8).
 type pile struct {
 	source *Source
 	fds    fdledger.Registrar
@@ -98,8 +99,8 @@ func (p *pile) openNext() (f *file, err error) {
 	return nil, nil
 }
 
-// openFile opens a file of the directory. It returns nil if the name does not exist, is that of a
-// file that was opened before, or is that of a FIFO, a terminal or a link: these keep no lines.
+// openFile opens a file of the directory. It returns nil if the name does not exist, or if the file
+// was opened before. It also returns nil for a FIFO, a terminal and a link: these keep no lines.
 func (p *pile) openFile(name string) (*file, error) {
 	st, err := p.dir.Stat(name)
 	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {

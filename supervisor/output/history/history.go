@@ -1,10 +1,9 @@
 // Package history reads the lines of log files that are not in memory any more, also those of
-// renamed and compressed files. It has no goroutine: all is done by that of the reader.
+// renamed and compressed files. It has no goroutine of its own: the goroutine of the request reads.
 //
 // A file can have any content and any size, because the user of a child may be able to write to it.
-// So files are read in blocks, lines in pieces, and three things have a limit: the bytes that are
-// searched, the bytes that a compressed file unpacks to, and the number of open files. What is left
-// out is a note for the reader.
+// So files are read in blocks, and lines in pieces. Three numbers have a limit: the bytes that are
+// searched, the bytes of an unpacked file, and the open files. A note reports lines beyond a limit.
 package history
 
 import (

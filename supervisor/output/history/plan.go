@@ -61,7 +61,7 @@ func (h *history) plan(ctx context.Context, sources []Source, fds fdledger.Regis
 
 func (h *history) note(text string) { h.notes = append(h.notes, text) }
 
-// setLimits sets how far back the stack is read.
+// setLimits sets the limits up to which older lines of the stack are read.
 func (s *stack) setLimits() {
 	s.since = s.targets[0].since
 	for _, t := range s.targets {
@@ -103,7 +103,7 @@ func eachLine(ctx context.Context, m Memory, q retain.Query, each func(retain.Li
 	return ctx.Err()
 }
 
-// target returns what is looked for of an instance. It is nil if memory has everything.
+// target returns the target of an instance. It is nil if memory has all lines that are needed.
 func (h *history) target(inst *Instance, selected int) *target {
 	q, state := &h.query, h.memory.State(inst.Name)
 	t := &target{Instance: inst, last: q.Last, selected: selected, since: q.Since}

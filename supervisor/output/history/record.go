@@ -45,8 +45,8 @@ type printer struct {
 
 func newParser() parser { return parser{nil, map[string]printer{}, map[string]printer{}} }
 
-// parse says who printed a line. The text of a child cannot pretend to be the beginning, because
-// the supervisor wrote that; what another program wrote to the file has no target.
+// parse says who printed a line. The text of a child cannot imitate the beginning, because the
+// supervisor wrote the beginning. A line that another program wrote has no target.
 func (p *parser) parse(line []byte) (r record) {
 	if p.bare != nil {
 		return record{target: p.bare, stream: p.bare.only}

@@ -10,7 +10,7 @@ import (
 const (
 	// block is how many bytes of a file are read at once, from its end to its beginning.
 	block = 64 << 10
-	// headSize is how much of a line says who printed it and when.
+	// headSize is the size of the part of a line that has its time and its instance.
 	headSize = 512
 	// maxPiece is the longest piece of a line. A line of 64 KiB has six times as many bytes in
 	// JSON, if each one is escaped.

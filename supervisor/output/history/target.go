@@ -7,19 +7,19 @@ import (
 )
 
 const (
-	// windowSize is how many of the oldest lines in memory are looked for in the file.
+	// windowSize is the number of the oldest lines in memory that are searched in the file.
 	windowSize = 32
-	// maxLag is how many lines in memory can be missing at the end of the file, because they wait
-	// in a queue. With more, the number of lines in memory decides.
+	// maxLag is the number of lines in memory that can be missing at the end of the file, because
+	// they are in a queue. If more are missing, the number of lines in memory decides.
 	maxLag = 1024
-	// slack is how much later than its time a line can be in the file.
+	// slack is the longest time from the time of a line until the line is in the file.
 	slack = 2 * time.Second
 )
 
-// seed is that of the hashes of lines.
+// seed is the seed of the hashes of lines.
 var seed = maphash.MakeSeed()
 
-// A target is an instance whose lines are looked for in one log file.
+// A target is an instance whose lines are searched in one log file.
 type target struct {
 	*Instance
 	only      string    // the stream that goes to the file; empty: both do
@@ -27,22 +27,22 @@ type target struct {
 	since, to time.Time // the lines from since on, and before to; zero for no limit
 	last      int       // the number of lines of the query; negative for no limit
 
-	// Of the lines in memory that go to the file.
+	// About the lines in memory that go to the file.
 	held     int      // their number
 	window   []uint64 // hashes of the oldest ones
 	selected int      // how many of all lines of the instance in memory the query selects
 	oldest   time.Time
 
-	// Of the lines in the file, counted from its end to the place where the search began.
-	counted int
+	// About the lines of the file from the beginning of the search to the end of the file.
+	counted int // their number
 	matched int // how many of them the query selects
 	done    bool
 
-	// overlap is how many lines at the end of the file are in memory, and hidden how many of them
-	// the query selects.
+	// overlap is the number of lines at the end of the file that are in memory too. hidden is the
+	// number of these that the query selects.
 	overlap, hidden int
 	recent          []recent
-	left, leftMatch int // counted and matched, less what was read
+	left, leftMatch int // counted and matched without the lines that were read
 }
 
 // recent is a line of the file that can be the oldest one in memory.
@@ -52,7 +52,7 @@ type recent struct {
 }
 
 // matches reports whether the query selects a line of the file. A line without a time is not
-// selected if the query has a limit of time.
+// selected if the query has since or to.
 func (t *target) matches(at time.Time, stream string) bool {
 	if t.stream != "" && stream != t.stream {
 		return false
@@ -61,8 +61,8 @@ func (t *target) matches(at time.Time, stream string) bool {
 		(!at.IsZero() || t.since.IsZero() && t.to.IsZero())
 }
 
-// count counts a line on the way from the end to the beginning, and reports whether no older one is
-// needed.
+// count counts a line on the way from the end to the beginning of the file. It reports whether the
+// target needs no older line.
 func (t *target) count(at time.Time, stream string) bool {
 	t.counted++
 	if t.matches(at, stream) {
@@ -71,8 +71,8 @@ func (t *target) count(at time.Time, stream string) bool {
 	return t.counted >= t.held && t.last >= 0 && t.matched >= t.last
 }
 
-// follow goes on to the next line on the way to the end. It returns the number of the line from the
-// end.
+// follow passes the next line on the way to the end, and keeps its hash if it can be the oldest
+// line in memory.
 func (t *target) follow(hash uint64, matches bool) {
 	n := t.left
 	t.left--
@@ -88,8 +88,8 @@ func (t *target) follow(hash uint64, matches bool) {
 }
 
 // align finds the oldest line in memory among the last lines of the file. Usually the file has all
-// lines in memory, so the number of those decides. If the last ones are still on their way to the
-// file, the place at which the oldest lines in memory are is later, or nowhere.
+// lines of memory, so their number gives the place. If the last lines are not in the file yet, the
+// place is later, or the file has none of the lines.
 func (t *target) align() {
 	t.overlap = min(t.held, t.counted)
 	later := 0
@@ -121,7 +121,7 @@ func (t *target) hasNone() bool {
 	})
 }
 
-// isAt reports whether the oldest lines in memory are in the file from a recent line on.
+// isAt reports whether the oldest lines in memory are in the file, from the recent line i on.
 func (t *target) isAt(i int) bool {
 	n := min(len(t.window), len(t.recent)-i)
 	for k := range n {
@@ -132,7 +132,7 @@ func (t *target) isAt(i int) bool {
 	return n > 0
 }
 
-// wanted is the number of lines of the file that the query selects and that are not in memory.
+// wanted returns the number of lines of the file that the query selects and that are not in memory.
 func (t *target) wanted() int {
 	n := t.matched - t.hidden
 	if t.last >= 0 {
@@ -141,7 +141,7 @@ func (t *target) wanted() int {
 	return max(n, 0)
 }
 
-// shows reports whether the next line on the way to the end is one of those, and passes over it.
+// shows passes the next line on the way to the end, and reports whether it is a wanted line.
 func (t *target) shows(matches bool) bool {
 	n := t.left
 	t.left--

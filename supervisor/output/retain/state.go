@@ -15,9 +15,9 @@ type State struct {
 	OldestProcess uint32
 }
 
-// Previous returns the number of the process that [Query.Previous] selects, and when the process
-// and the one after it were started; zero if that is not known. The number is 0 if this process ran
-// under another supervisor.
+// Previous returns the number of the process that [Query.Previous] selects: 0 if it ran under
+// another supervisor. begun is the start of this process, and next the start of the process after
+// it. A zero time is not known.
 func (s State) Previous() (process uint32, begun, next time.Time) {
 	switch {
 	case !s.Running:

@@ -1,8 +1,8 @@
 // Package sigchld calls a function when the kernel sends SIGCHLD: a child of the supervisor has
 // ended or stopped.
 //
-// os/signal passes a signal from the thread that gets it to a goroutine of its own, and that one to
-// the receiver: three threads wake up. On amd64 a signal handler of this package writes to an
+// os/signal passes a signal from the thread that gets it to a goroutine of its own, and from there
+// to the receiver. So three threads wake up. On amd64 a signal handler of this package writes to an
 // eventfd(2) instead. Go's poller watches the eventfd and runs the receiver on the thread that
 // waits in epoll_wait(2). With it, and with the goroutine that reaps beside the loop, an orphan
 // takes 0.4 times the CPU time (docs/decisions/0042). Elsewhere os/signal is used.
