@@ -151,7 +151,8 @@ func signed(n int) string {
 	return fmt.Sprintf("%+d", n)
 }
 
-// writeOpen writes the descriptors of a process, and what most refer to if not all are shown.
+// writeOpen writes the descriptors of a process. If it leaves some out, it also writes the most
+// common targets.
 func writeOpen(w io.Writer, p *api.ProcessFDs, shown int) {
 	listed := p.FDs[:min(len(p.FDs), shown)]
 	if len(listed) < p.Open && len(p.Common) > 0 {

@@ -44,7 +44,8 @@ still printed.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error { return r.run(args) },
 	}
-	cmd.Flags().BoolVar(&r.compare, "compare", false, "print how the second file differs")
+	cmd.Flags().BoolVar(&r.compare, "compare", false,
+		"compare the reports of two files or directories")
 	addOutput(cmd, &r.output)
 	return cmd
 }

@@ -18,11 +18,11 @@ import (
 
 func (c *cli) whyCommand() *cobra.Command {
 	var file string
-	cmd, r := c.command("why NAME...", "Explain why children are as they are",
+	cmd, r := c.command("why NAME...", "Explain why children are in their states",
 		`Explain in plain words what an instance waits for, why it was restarted or has failed,
 why its stop takes long, and whether it needs a restart because its program, its files or
-its configuration changed. The first line is the answer; the facts follow, then what to do.
-NAME is a child or an instance. With --report, the answer is about a stop that is over.`,
+its configuration changed. The first line is the answer. The facts follow, then the next
+commands. NAME is a child or an instance. With --report, the answer is about an earlier stop.`,
 		func(r *running, ctx context.Context, found []*client.Supervisor, names []string) error {
 			return r.showWhy(ctx, found, names)
 		})
@@ -93,7 +93,7 @@ func (r *running) writeWhy(all []api.Why) error {
 		return r.writeJSON(api.WhyAnswer{Instances: all})
 	}
 	if len(all) == 0 {
-		return errors.New("the supervisor gave no answer")
+		return errors.New("the supervisor sent no answer about these names")
 	}
 	for i := range all {
 		if i > 0 {

@@ -26,7 +26,7 @@ type Hooks struct {
 	Timeout time.Duration
 	// StopTimeout bounds PostStop in the final stop: Timeout, or a share of the deadline.
 	StopTimeout time.Duration
-	// SharedTimeout says that the configuration has no timeout, so StopTimeout is a share.
+	// SharedTimeout: the configuration has no timeout, so StopTimeout is a share of the deadline.
 	SharedTimeout bool
 }
 

@@ -16,7 +16,7 @@ import (
 	"tp0/supervisor/procfs"
 )
 
-// These bound an examination of what is on disk.
+// The limits of an examination of files.
 const (
 	maxArguments = 64
 	maxMaps      = 4 << 20 // bytes of /proc/PID/maps

@@ -14,8 +14,8 @@ import (
 // maxCommon is the number of common targets of a process.
 const maxCommon = 8
 
-// CommonTargets returns what most descriptors of some kinds of a process refer to. It returns
-// nothing if the descriptors cannot be read, or ctx ends before.
+// CommonTargets returns the most common targets of the descriptors of a process, of some kinds. It
+// returns nothing if the descriptors cannot be read, or ctx ends before.
 func CommonTargets(ctx context.Context, pid int, kinds []string) []api.FDTarget {
 	common, _ := inTurn(ctx, func() []api.FDTarget {
 		d := describer{ctx: ctx}
@@ -28,8 +28,8 @@ func CommonTargets(ctx context.Context, pid int, kinds []string) []api.FDTarget 
 	return common
 }
 
-// commonTargets returns what most descriptors of some kinds refer to; nil means all kinds. The
-// standard streams are left out.
+// commonTargets returns the most common targets of descriptors of some kinds; nil means all kinds.
+// The standard streams are left out.
 func commonTargets(fds []procfs.FD, kinds []string) []api.FDTarget {
 	type key struct{ kind, target string }
 	counts := map[key]int{}

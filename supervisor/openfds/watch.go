@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// These decide what a leak is.
+// The rule for a leak.
 const (
 	// leakCounts is the number of counts in a row in which the number of a kind does not fall.
 	leakCounts = 10

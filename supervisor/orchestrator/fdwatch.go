@@ -14,7 +14,7 @@ import (
 const maxFDCount = 10 * time.Second
 
 type (
-	// fdCountDue says that the interval is over.
+	// fdCountDue is the event that the interval between two counts has ended.
 	fdCountDue struct {
 		inst  *instance
 		watch *fdWatch

@@ -72,7 +72,7 @@ func (inst *instance) startEvent() lifecycle.Event {
 	return lifecycle.Start
 }
 
-// String says that the hook runs.
+// String returns a sentence part, such as "its pre_start hook runs (pid 12)".
 func (h *hook) describe() string {
 	if h.pid == 0 {
 		return "its " + h.name + " hook is being started"

@@ -8,7 +8,7 @@ type Spec struct {
 	// in text begin with `[instance hook]`, and objects in json have the key hook. The ledger has
 	// its pipes as internal ones.
 	Hook string
-	// NextProcess says that the hook runs before a process, so its lines belong to that one.
+	// NextProcess: the hook runs before a process, and its lines belong to that process.
 	NextProcess bool
 	// Format is one of
 	//

@@ -72,8 +72,9 @@ func (e *Endpoint) connState(c net.Conn, state http.ConnState) {
 	}
 }
 
-// Prepare opens an address that Apply is going to put into force. Until then nobody is answered on
-// it. The error says why it cannot be opened. An empty address needs no preparation.
+// Prepare opens an address that Apply will put into force. Requests to it have no answer until
+// then. The error gives the reason why the address cannot be opened. An empty address needs no
+// preparation.
 func (e *Endpoint) Prepare(address string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -102,7 +103,8 @@ func (e *Endpoint) Discard() {
 	}
 }
 
-// Apply puts an address into force and closes the one before. An empty address closes it only.
+// Apply puts an address into force and closes the old address. An empty address only closes the old
+// address.
 func (e *Endpoint) Apply(address string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -141,7 +143,7 @@ func (e *Endpoint) closeIdle() {
 func (e *Endpoint) listen(address string) (*listener, error) {
 	l, err := net.Listen("tcp", address)
 	if errors.Is(err, unix.EADDRINUSE) {
-		err = fmt.Errorf("%w: another process, or a listen block of a child, has it", err)
+		err = fmt.Errorf("%w: another process or a listen block of a child uses the address", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the address of metrics.listen: %w", err)

@@ -10,7 +10,7 @@ import (
 	"tp0/supervisor/output/lines"
 )
 
-// errLongLine says that the rest of a line is left out.
+// errLongLine is the note about a line whose end is not shown.
 var errLongLine = errors.New("a line has more than 1 MiB: the rest of it is not shown")
 
 // A part of a file is read in one go. counted says that locate has counted its lines.
@@ -31,14 +31,14 @@ type cursor struct {
 	pieces      int    // of the line, so far
 	record      record // of the line
 
-	line  Line      // what merge shows next
-	order time.Time // where it belongs among those of other stacks
+	line  Line      // the line that merge shows next
+	order time.Time // the place of the line among those of other stacks
 	// rest is the rest of the text of the piece, and partial says that another piece follows.
 	rest    []byte
 	partial bool
 }
 
-// begin returns a cursor of what locate has counted, and with all of what is before that.
+// begin returns a cursor for the lines that locate has counted, and with all also for older lines.
 func (s *stack) begin(all bool) *cursor {
 	c := &cursor{stack: s}
 	if len(s.open) == 0 {

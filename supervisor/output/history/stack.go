@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A stack is a log file with its renamed files, and what is looked for in them.
+// A stack is a log file with its renamed files, and the targets that are searched in them.
 type stack struct {
 	pile
 	parser
@@ -55,8 +55,8 @@ func (s *stack) openOlder() *file {
 	}
 }
 
-// locate searches the files from the end to the beginning for the place from which on they have
-// what is needed.
+// locate searches the files from the end to the beginning, for the place of the oldest line that
+// the query needs.
 func (s *stack) locate(ctx context.Context) {
 	s.left = len(s.targets)
 	for s.number = 0; s.number < len(s.open) || s.openOlder() != nil; s.number++ {
