@@ -149,14 +149,14 @@ func countFamilies() []*family {
 		byValue("supervisor_child_findings_total",
 			"Findings by kind, which are about descriptors that a process leaked",
 			"finding", findingKinds, func(r *replica) tally { return r.instance.findings }),
-		byValue("supervisor_child_fd_warnings_total", "Warnings of watch_fds: leak is a number "+
-			"of descriptors that rises, limit is 80 % of the limit of a process",
+		byValue("supervisor_child_fd_warnings_total", "Warnings of watch_fds: leak for fd leak "+
+			"suspected, limit for fd limit near",
 			"warning", fdWarnings, func(r *replica) tally { return r.instance.fdWarnings }),
 		byName("supervisor_child_checks_total", "Attempts of check blocks by result: excused "+
 			"were not started, or failed during a pause of the supervisor",
 			"check", checkResults, func(r *replica) map[string]tally { return r.checks }),
-		byName("supervisor_child_hooks_total", "Commands of hooks and of stop blocks by result, "+
-			"once one of their kind has run",
+		byName("supervisor_child_hooks_total", "Commands of hooks and of stop blocks by result; "+
+			"no series before the first run of a hook",
 			"hook", hookResults, func(r *replica) map[string]tally { return r.hooks }),
 		relayed("supervisor_child_output_lines_total", "Lines that were read from the instance",
 			func(o Output) uint64 { return o.Lines }),

@@ -27,7 +27,7 @@ var childSchema = sync.OnceValue(func() *block[childValues] {
 			{
 				name: "rlimits",
 				doc: "The resource limits of the process, see getrlimit(2). A number or " +
-					"`\"unlimited\"` sets the soft and the hard limit; an object such as `{ soft " +
+					"`\"unlimited\"` sets the soft and the hard limit. An object such as `{ soft " +
 					"= 1024, hard = 4096 }` sets both separately. Other limits are those of the " +
 					"supervisor. To raise a limit above the hard limit of the supervisor, it " +
 					"needs `CAP_SYS_RESOURCE`.",
@@ -82,7 +82,7 @@ var launchAttributes = sync.OnceValue(func() []attribute[childValues] {
 				"A path with a slash is relative to `cwd`; a name is looked up in the `PATH` of "+
 				"the child. Root ignores entries of `PATH` that are empty or relative. A child "+
 				"that depends on a oneshot, directly or not, can have a program and a `cwd` that "+
-				"the oneshot creates: they are checked when the child starts.")),
+				"the oneshot creates. They are checked when the child starts.")),
 		canBeSecret(field("args", func(v *childValues) *[]string { return &v.launch.Args },
 			stringsKind, `["-v", "--port=80"]`,
 			"The arguments of the program."), "args"),
@@ -179,10 +179,10 @@ var stopAttributes = sync.OnceValue(func() []attribute[childValues] {
 		field("descendants",
 			func(v *childValues) *config.Descendants { return &v.policy.Descendants },
 			oneOf(config.EndDescendants, config.LeaveDescendants), `"leave"`,
-			"What happens to descendants that outlive the main process. With `end` they go "+
-				"through the same stop sequence in the time that remains, and a restart, a reload "+
-				"and dependents wait for the last of them. With `leave` they run on and nothing "+
-				"waits for them; the final stop ends them. `leave` requires `kill_scope = "+
+			"What happens to descendants that outlive the main process. With `end` they get the "+
+				"same stop sequence in the rest of its time. A restart, a reload and dependents "+
+				"wait until the last of them has ended. With `leave` they run on and nothing "+
+				"waits for them. The final stop ends them. `leave` requires `kill_scope = "+
 				"\"process\"`."),
 		field("kill_hold", func(v *childValues) *time.Duration { return &v.policy.KillHold },
 			duration(0), `"100ms"`,
@@ -212,10 +212,10 @@ var stopAttributes = sync.OnceValue(func() []attribute[childValues] {
 			"Descriptors of this child that are never findings, in addition to `shutdown.allow`."),
 		field("watch_fds", func(v *childValues) *time.Duration { return &v.policy.WatchFDs },
 			duration(time.Second), `"1m"`,
-			"How often the open descriptors of an instance that is ready are counted, to find a "+
-				"leak: the message `fd leak suspected` reports growth over ten counts, `fd "+
-				"limit near` 80 % of `RLIMIT_NOFILE`. See [Leaks](operating.md#leaks). Without "+
-				"the attribute nothing is counted."),
+			"The interval in which the open descriptors of a ready instance are counted, to find "+
+				"a leak. `fd leak suspected` reports growth over ten counts, and `fd limit near` "+
+				"reports 80 % of `RLIMIT_NOFILE`. See [Leaks](operating.md#leaks). Without the "+
+				"attribute nothing is counted."),
 		field("success_codes", func(v *childValues) *[]int { return &v.policy.SuccessCodes },
 			codesKind, "[0, 143]",
 			"All exit codes that are a success, for `restart`, `on_success` and the log. An end "+
@@ -242,9 +242,9 @@ var readySchema = sync.OnceValue(func() block[childValues] {
 			field("tcp", func(v *childValues) *string { return &v.ready.TCP },
 				addressKind, `"127.0.0.1:12345"`,
 				"The address on which the child must listen. Without a host it is any address of "+
-					"this machine. If the descriptors of a process cannot be read, because it "+
-					"changed its user itself, a listener of the same user counts, unless another "+
-					"process is known to have it."),
+					"this machine. If a process changed its user itself, its descriptors cannot "+
+					"be read. Then a listener of the same user counts, unless another process is "+
+					"known to have it."),
 			field("http", func(v *childValues) *string { return &v.ready.HTTP },
 				urlKind, `"http://127.0.0.1:8080/ready"`,
 				"The URL that must answer a GET with a status from 200 to 399. Redirects are not "+
@@ -259,10 +259,10 @@ var readySchema = sync.OnceValue(func() block[childValues] {
 			field("log", func(v *childValues) *string { return &v.ready.Log },
 				regexpKind(), `"listening on .*"`,
 				"A regular expression (RE2) that must match a line of the child's output, "+
-					"without its colors and other escape sequences. What follows a carriage "+
-					"return counts as a line, and so does a prompt: the beginning of a line "+
-					"after which the child prints nothing for 200 ms. Only the first 4 KiB of a "+
-					"line are matched."),
+					"without its colors and other escape sequences. Text after a carriage return "+
+					"counts as a line. A prompt counts too: the beginning of a line after which "+
+					"the child prints nothing for 200 ms. Only the first 4 KiB of a line are "+
+					"matched."),
 			field("notify", func(v *childValues) *bool { return &v.ready.Notify },
 				trueKind, "true",
 				"The child sends `READY=1` to `NOTIFY_SOCKET`, see sd_notify(3). Each process "+

@@ -40,8 +40,8 @@ var hooksSchema = sync.OnceValue(func() block[childValues] {
 					"and the `restart` block applies."),
 			hookAttribute("hooks.post_stop", config.PostStopHook, `["./cleanup"]`,
 				"The command that runs after the end of each process tree: after a crash, before "+
-					"a restart, and in each stop, also if `pre_start` has failed. Its failure is "+
-					"logged and changes nothing."),
+					"a restart, and in each stop. It also runs if `pre_start` has failed. Its "+
+					"failure is logged and changes nothing."),
 			hookAttribute("hooks.on_failure", config.OnFailureHook, `["./alert"]`,
 				"The command that runs once an instance has failed and has no restart attempt "+
 					"left, after `post_stop`. The attribute `on_failure` of the child does not "+

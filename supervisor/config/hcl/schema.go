@@ -214,12 +214,13 @@ var fileSchema = sync.OnceValue(func() *block[config.Config] {
 			attributes: []attribute[config.Config]{
 				field("rollback", func(c *config.Config) *bool { return &c.Reload.Rollback },
 					boolKind, "true",
-					"Return to the old configuration if the reload fails: an instance that it "+
-						"starts is not ready in time, or ends or fails a check before it has "+
-						"been ready for `min_ready`, or a oneshot fails. The message `config "+
-						"rejected` reports the rollback. A child without a `ready` block and "+
-						"without `min_ready` is updated as soon as it is executed, so only a "+
-						"failed spawn triggers a rollback. The value in the new file counts."),
+					"Return to the old configuration if the reload fails. It fails if a new "+
+						"instance is not ready in time, or ends or fails a check before it has "+
+						"been ready for `min_ready`. It also fails if a oneshot fails. The "+
+						"message `config rejected` reports the rollback. A child without a "+
+						"`ready` block and without `min_ready` is updated as soon as it is "+
+						"executed, so only a failed spawn triggers a rollback. The value in the "+
+						"new file counts."),
 			},
 		}, {
 			name: "shutdown",
