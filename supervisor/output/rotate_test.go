@@ -191,6 +191,9 @@ func rotateUnderLoad(t *testing.T, compress bool) {
 		}
 		waitDone(t, outputs[i])
 	}
+	if compress { // the end of the relay ends the compression
+		awaitFile(t, path+".*"+compressedSuffix)
+	}
 	s.shut()
 	out()
 	log()
@@ -200,10 +203,7 @@ func rotateUnderLoad(t *testing.T, compress bool) {
 	}
 	next, compressed := map[string]int{}, 0
 	for n := len(names) - 1; n >= 0; n-- {
-		name := path
-		if n > 0 {
-			name = fmt.Sprint(path, ".", n)
-		}
+		name := strings.TrimSuffix(fmt.Sprint(path, ".", n), ".0")
 		text, isCompressed := readRotated(t, name)
 		if isCompressed {
 			compressed++
@@ -227,6 +227,17 @@ func rotateUnderLoad(t *testing.T, compress bool) {
 			t.Errorf("%s has %d of %d lines", mark, next[mark], each)
 		}
 	}
+}
+
+// awaitFile waits for a file whose name matches a pattern.
+func awaitFile(t *testing.T, pattern string) {
+	t.Helper()
+	for begin := time.Now(); time.Since(begin) < time.Minute; time.Sleep(time.Millisecond) {
+		if names, _ := filepath.Glob(pattern); len(names) > 0 {
+			return
+		}
+	}
+	t.Errorf("there is no file %s", pattern)
 }
 
 // readRotated returns the text of a renamed file, which can be compressed. Both kinds can exist if
