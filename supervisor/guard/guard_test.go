@@ -300,6 +300,35 @@ func TestFullStderr(t *testing.T) {
 	}
 }
 
+// TestWriteAfterEnd writes when no time is left, as on a machine that is too busy: to a file, with
+// and without RWF_NOWAIT, and to a pipe.
+func TestWriteAfterEnd(t *testing.T) {
+	const text = "shutdown complete\n"
+	file, err := os.Create(t.TempDir() + "/stderr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	reader, writer := os.NewFile(uintptr(pipe[0]), "r"), os.NewFile(uintptr(pipe[1]), "w")
+	defer reader.Close()
+	defer writer.Close()
+	fd := int(file.Fd())
+	writeOnThread(fd, []byte(text), time.Now().Add(-time.Second)) // without RWF_NOWAIT
+	Write(fd, []byte(text), -time.Second)
+	if b, err := os.ReadFile(file.Name()); err != nil || string(b) != text+text {
+		t.Errorf("the file has %q, %v, want two lines", b, err)
+	}
+	Write(pipe[1], []byte(text), -time.Second)
+	b := make([]byte, 100)
+	if n, err := reader.Read(b); err != nil || string(b[:n]) != text {
+		t.Errorf("the pipe has %q, %v, want %q", b[:n], err, text)
+	}
+}
+
 // TestExtraTime stops the whole process until after its deadline. The ordinary end then gets extra
 // time.
 func TestExtraTime(t *testing.T) {
