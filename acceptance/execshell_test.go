@@ -120,6 +120,27 @@ func TestExecAtForeignTerminal(t *testing.T) {
 	}
 }
 
+// TestExecWithForeignProc runs a command in a pid namespace with the /proc of the outer one: as its
+// first process, and below another one. The orphan ends by SIGTERM, else the exit code is 124.
+func TestExecWithForeignProc(t *testing.T) {
+	needs.Check(t, "admin")
+	for _, script := range []string{`exec "$@"`, `"$@"; exit $?`} {
+		s := prepareShell(t, script, "--", "sh", "-c", "(setsid sleep 1000 &); exit 6")
+		path, err := exec.LookPath("unshare")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.cmd.Path = path
+		s.cmd.Args = append([]string{path, "-pf", "--kill-child"}, s.cmd.Args...)
+		s.launch()
+		s.expectExit(6)
+		log := s.log.text()
+		if !strings.Contains(log, "processes not visible") || strings.Contains(log, ", state ") {
+			t.Errorf("%s: got %q, want a warning and no process that is left", script, log)
+		}
+	}
+}
+
 // TestExecInteractiveShell checks that the prompt of a shell that ignores SIGTERM has no warning.
 func TestExecInteractiveShell(t *testing.T) {
 	needs.Check(t, "bash")

@@ -37,6 +37,7 @@ var layers = [][]string{
 	{"fdledger", "mailbox", "tally", "limits", "program", "envfile", "sibling", "explain"},
 	{"timeout", "procfs", "event", "files", "entrypoint", "exitcode", "findings", "api"},
 	{"sockdiag", "termtext", "similar"},
+	{"procdir"},
 }
 
 const (

@@ -21,6 +21,7 @@ import (
 	"tp0/supervisor/openfds"
 	"tp0/supervisor/orchestrator"
 	"tp0/supervisor/output"
+	"tp0/supervisor/procdir"
 	"tp0/supervisor/process"
 	"tp0/supervisor/process/spawn"
 	"tp0/supervisor/report"
@@ -167,6 +168,7 @@ func (a *app) build(p process.Options, f orchestrator.Options) (err error) {
 	f.CountFDs, f.CommonFDs = openfds.Count, openfds.CommonTargets
 	a.orchestrator = orchestrator.New(f)
 	a.log.Start(a.relay.Writer("stderr"), logSettingsOf(f.Config.Log))
+	a.warnOfProc()
 	return nil
 }
 
@@ -210,6 +212,14 @@ func (a *app) outputDropped(dest string, lines, bytes uint64, reason string) {
 		return
 	}
 	a.Emit(event.OutputDropped{Dest: dest, Lines: lines, Bytes: bytes, Reason: reason})
+}
+
+// warnOfProc warns if /proc does not show the processes of this pid namespace.
+func (a *app) warnOfProc() {
+	if fault := procdir.Fault(); fault != nil {
+		a.Emit(event.Warning{What: "processes not visible", Reason: fault.Error() +
+			". Until then no descriptor is proven, and descendants are signalled only at the end"})
+	}
 }
 
 // logReopened reports that a log file was renamed or deleted.

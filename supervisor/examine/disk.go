@@ -7,12 +7,12 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"tp0/supervisor/explain"
+	"tp0/supervisor/procdir"
 	"tp0/supervisor/procfs"
 )
 
@@ -30,7 +30,7 @@ const deleted = " (deleted)"
 // has. For a script it returns the script if that changed. Empty: it has not changed, or it cannot
 // be read.
 func replacedProgram(s explain.Subject) (program string) {
-	proc := "/proc/" + strconv.Itoa(s.Pid)
+	proc := procdir.Of(s.Pid)
 	_ = procfs.ReadAs(s.Pid, func() error {
 		target, err := os.Readlink(proc + "/exe")
 		if err != nil {
@@ -64,7 +64,7 @@ func replacedProgram(s explain.Subject) (program string) {
 func replacedLibraries(pid int) (all []string) {
 	var maps *os.File
 	err := procfs.ReadAs(pid, func() (err error) {
-		maps, err = os.Open("/proc/" + strconv.Itoa(pid) + "/maps")
+		maps, err = os.Open(procdir.Of(pid) + "/maps")
 		return err
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"tp0/supervisor/procdir"
 	"tp0/supervisor/procfs"
 )
 
@@ -23,10 +24,10 @@ type Runtimes struct{ known sync.Map } // path → Runtime
 // or the supervisor may not read its program. If the main thread has ended, it reads the program of
 // another thread.
 func (r *Runtimes) Of(pid int) (Runtime, error) {
-	link := fmt.Sprintf("/proc/%d/exe", pid)
+	link := procdir.Of(pid) + "/exe"
 	path, err := os.Readlink(link)
 	if errors.Is(err, fs.ErrNotExist) {
-		link = fmt.Sprintf("/proc/%d/task/%d/exe", pid, procfs.LiveThread(pid))
+		link = fmt.Sprintf("%s/task/%d/exe", procdir.Of(pid), procfs.LiveThread(pid))
 		path, err = os.Readlink(link)
 	}
 	if err != nil {

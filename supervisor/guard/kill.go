@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/procdir"
 	"tp0/supervisor/procfs"
 )
 
@@ -19,6 +20,10 @@ const (
 // alone never ends while a process forks faster than it is killed.
 func killTree(t *totals, now, end time.Time) {
 	freeDescriptor()
+	if procdir.Fault() != nil {
+		killUnlisted(t, end)
+		return
+	}
 	stopEnd := now.Add(end.Sub(now) / 3)
 	stopped := map[int]bool{}
 	for range maxStopPasses {
@@ -43,6 +48,25 @@ func killTree(t *totals, now, end time.Time) {
 			}
 		})
 		if !reap(t) && !found {
+			return
+		}
+		pause(killInterval)
+	}
+}
+
+// killUnlisted kills where /proc does not list the processes of this pid namespace: every process
+// of it if the supervisor is its pid 1, else the children and their process groups.
+func killUnlisted(t *totals, end time.Time) {
+	if os.Getpid() != 1 {
+		killChildren(t, end)
+		return
+	}
+	for _, pid := range t.children() {
+		t.addKill(pid)
+	}
+	for time.Now().Before(end) {
+		_ = unix.Kill(-1, unix.SIGKILL)
+		if !reap(t) {
 			return
 		}
 		pause(killInterval)

@@ -14,9 +14,9 @@ const writePoll = time.Millisecond
 const (
 	// startTime is the time that the other thread gets to start, also after the end of the write:
 	// a busy machine runs it late.
-	startTime = MaxOverrun
+	startTime = 250 * time.Millisecond
 	// attemptTime is the time of its first attempt. A local file takes less than a millisecond.
-	attemptTime = lineTime
+	attemptTime = 40 * time.Millisecond
 )
 
 // Write writes text to a descriptor that may block, and gives up after d. The first attempt is made
@@ -84,11 +84,11 @@ func writeOnThread(fd int, text []byte, end time.Time) {
 			}
 		}
 	}()
-	for limit := time.Now().Add(startTime); !started.Load() && time.Now().Before(limit); {
+	for late := time.Now().Add(startTime); !started.Load() && time.Now().Before(late); {
 		pause(writePoll)
 	}
-	end = later(end, time.Now().Add(attemptTime))
-	for !done.Load() && time.Now().Before(end) {
+	limit := later(end, time.Now().Add(attemptTime))
+	for !done.Load() && time.Now().Before(limit) {
 		pause(writePoll)
 	}
 }

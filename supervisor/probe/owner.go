@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 
+	"tp0/supervisor/procdir"
 	"tp0/supervisor/procfs"
 	"tp0/supervisor/sockdiag"
 )
@@ -90,6 +91,9 @@ func (e evidence) verdict() error {
 
 // ownsOne returns nil if one of the candidates, of which there is one at least, is that of a child.
 func ownsOne(ctx context.Context, c Child, t processTree, all []candidate) (err error) {
+	if procdir.Fault() != nil {
+		return nil // no process of the child can be read
+	}
 	t.readSockets()
 	held := func(s candidate) bool { return slices.Contains(t.held, s.Inode) }
 	if slices.ContainsFunc(all, held) {

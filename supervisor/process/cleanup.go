@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/procdir"
 	"tp0/supervisor/process/ptrace"
 	"tp0/supervisor/procfs"
 )
@@ -111,6 +112,9 @@ func (l *Loop) tickOrphanCleanup(now time.Time) time.Time {
 		l.endOrphanCleanup(l.allDescendants())
 		return time.Time{}
 	}
+	if procdir.Fault() != nil {
+		return l.tickUnlisted(now)
+	}
 	if !now.Before(s.killAt) {
 		if s.nextTick = s.nextKill; now.Before(s.nextKill) {
 			return s.nextKill
@@ -192,8 +196,12 @@ func (l *Loop) terminateOrphan(p procfs.Stat) {
 	}
 }
 
-// allDescendants returns all live processes below the supervisor.
+// allDescendants returns all live processes below the supervisor. One without a pid stands for
+// those that /proc does not list.
 func (l *Loop) allDescendants() []procfs.Stat {
+	if procdir.Fault() != nil {
+		return []procfs.Stat{{Comm: "unknown", State: '?'}}
+	}
 	return slices.DeleteFunc(appendTree(nil, os.Getpid())[1:], func(p procfs.Stat) bool {
 		return l.helpers.byPid[p.Pid] != nil
 	})

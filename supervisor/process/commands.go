@@ -8,6 +8,7 @@ import (
 
 	"tp0/supervisor/event"
 	"tp0/supervisor/lifecycle"
+	"tp0/supervisor/procdir"
 	"tp0/supervisor/process/phase"
 	"tp0/supervisor/process/spawn"
 )
@@ -16,6 +17,9 @@ import (
 // descriptors of the spec when Spawn returns. Dozens of spawns may be in progress at a time,
 // but not hundreds.
 func (l *Loop) Spawn(id ID, s Spec) {
+	if procdir.Fault() != nil {
+		s.TraceFrom = event.ProofNone
+	}
 	s.Barrier = s.Barrier || s.TraceFrom == event.ProofExact
 	p, err := spawn.Prepare(s.Spec, l.opt.FDs)
 	if err != nil {

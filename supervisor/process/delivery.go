@@ -8,6 +8,7 @@ import (
 
 	"tp0/supervisor/event"
 	"tp0/supervisor/lifecycle"
+	"tp0/supervisor/procdir"
 	"tp0/supervisor/process/phase"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/procfs"
@@ -50,6 +51,9 @@ func (l *Loop) sendStep(c *childProcess, d pendingSignal, asked event.Proof) {
 
 // startStop starts the stop of a child process.
 func (l *Loop) startStop(c *childProcess, asked event.Proof) {
+	if procdir.Fault() != nil { // no proof without /proc
+		asked = event.ProofNone
+	}
 	s := &c.stop
 	s.requestedAt, s.proof = time.Now(), asked
 	l.proofAsked = l.proofAsked || asked == event.ProofExact

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/event"
+	"tp0/supervisor/procdir"
 	"tp0/supervisor/process/phase"
 	"tp0/supervisor/process/proof"
 	"tp0/supervisor/process/spawn"
@@ -30,6 +31,9 @@ func (l *Loop) reportExit(c *childProcess) {
 	c.exited.FDs = FDResult{Proof: event.ProofNone, Reason: "it ended by itself"}
 	if o != nil {
 		c.exited.FDs = o.result()
+		if fault := procdir.Fault(); fault != nil {
+			c.exited.FDs.Reason = fault.Error()
+		}
 		l.handleEvent(o, proof.Reaped, stopCause{})
 		if len(l.observations) > 0 {
 			l.schedule(time.Now().Add(detachAfter))

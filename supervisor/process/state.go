@@ -263,6 +263,8 @@ type orphanCleanup struct {
 	extensions     int           // how often a tick was so late that the supervisor was stopped
 	reapTime       time.Duration // time to reap killed processes, minReapTime at least
 	scansGivenUp   bool          // giveUp has passed: the loop waits for no fd scan
+
+	unlistedSteps map[int]int // the last step by pid, see tickUnlisted
 }
 
 // scansGivenUp reports whether the loop no longer waits for fd scans.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"tp0/supervisor/procdir"
 	"tp0/supervisor/sockdiag"
 )
 
@@ -33,7 +34,7 @@ func FindHolders(ctx context.Context, leaked []FD, except []int) map[int]Holder 
 	if len(wanted) == 0 {
 		return found
 	}
-	pids := listNumbers("/proc")
+	pids := processes()
 	slices.Reverse(pids) // a process is younger than the process that it inherited from
 	for _, pid := range pids {
 		if ctx.Err() != nil || len(wanted) == 0 {
@@ -104,7 +105,7 @@ func findHeldBy(
 		}
 	}
 	over := func(int) bool { return ctx.Err() != nil }
-	_ = walkFDs("/proc/"+strconv.Itoa(pid)+"/fd", over, visit)
+	_ = walkFDs(procdir.Of(pid)+"/fd", over, visit)
 	if entries > 0 {
 		return
 	}
@@ -121,7 +122,7 @@ func SocketOwner(ctx context.Context, inodes []uint64) int {
 		wanted["socket:["+strconv.FormatUint(inode, 10)+"]"] = true
 	}
 	over := func(int) bool { return ctx.Err() != nil }
-	for _, pid := range listNumbers("/proc") {
+	for _, pid := range processes() {
 		if ctx.Err() != nil {
 			return 0
 		}
@@ -136,6 +137,6 @@ func SocketOwner(ctx context.Context, inodes []uint64) int {
 }
 
 func comm(pid int) string {
-	b, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
+	b, _ := os.ReadFile(procdir.Of(pid) + "/comm")
 	return strings.TrimSuffix(string(b), "\n")
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/procdir"
 )
 
 // ErrLimits is returned for a limits file without a valid line "Max file locks".
@@ -16,7 +18,7 @@ var ErrLimits = errors.New("no line \"Max file locks\"")
 // FileLocks returns the soft RLIMIT_LOCKS of a process, unix.RLIM_INFINITY if it is unlimited.
 // Every user may read it (proc_pid_limits(5): the mode is 0444, without a ptrace check).
 func FileLocks(pid int) (uint64, error) {
-	b, err := readFile("/proc/" + strconv.Itoa(pid) + "/limits")
+	b, err := readFile(procdir.Of(pid) + "/limits")
 	if err != nil {
 		return 0, err
 	}
@@ -45,7 +47,7 @@ var ErrOpenFiles = errors.New("no line \"Max open files\"")
 // OpenFiles returns the soft RLIMIT_NOFILE of a process: the number of descriptors that it may have
 // open. Every user may read it.
 func OpenFiles(pid int) (uint64, error) {
-	b, err := readFile("/proc/" + strconv.Itoa(pid) + "/limits")
+	b, err := readFile(procdir.Of(pid) + "/limits")
 	if err != nil {
 		return 0, err
 	}

@@ -8,11 +8,13 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/procdir"
 )
 
 // taskPath returns the path of a file in the directory of a thread.
 func taskPath(pid, tid int, name string) string {
-	return "/proc/" + strconv.Itoa(pid) + "/task/" + strconv.Itoa(tid) + "/" + name
+	return procdir.Of(pid) + "/task/" + strconv.Itoa(tid) + "/" + name
 }
 
 // readFile reads a file of /proc. It costs half as much as os.ReadFile, which prepares for files
@@ -45,6 +47,14 @@ func readFile(path string) ([]byte, error) {
 func readWord(path string) string {
 	b, _ := os.ReadFile(path)
 	return strings.TrimSpace(string(b))
+}
+
+// processes returns the pids of all processes.
+func processes() []int {
+	if procdir.Fault() != nil {
+		return nil
+	}
+	return listNumbers("/proc")
 }
 
 // listNumbers returns the names in a directory that are numbers.

@@ -1,12 +1,13 @@
 package procfs
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/procdir"
 	"tp0/supervisor/sockdiag"
 )
 
@@ -88,7 +89,7 @@ func ResolveUnlisted(pid int, fds []FD, over func(read int) bool) {
 // (system.sockprotoname, net/socket.c). It is empty if it cannot be read.
 func socketProtocol(pid int, f FD) string {
 	var name [32]byte
-	path := fmt.Sprintf("/proc/%d/fd/%d", pid, f.Num)
+	path := procdir.Of(pid) + "/fd/" + strconv.Itoa(f.Num)
 	n, err := unix.Getxattr(path, "system.sockprotoname", name[:])
 	if err != nil || n < 1 {
 		return ""

@@ -35,7 +35,7 @@ func SocketHolder(
 	ctx, cancel := context.WithTimeout(ctx, maxHolderTime)
 	defer cancel()
 	complete = true
-	for _, p := range listNumbers("/proc") {
+	for _, p := range processes() {
 		if slices.Contains(except, p) {
 			continue
 		}

@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/procdir"
 )
 
 // Stat is the part of /proc/PID/stat that the supervisor uses (proc_pid_stat(5)).
@@ -41,9 +43,7 @@ var ErrStat = errors.New("invalid stat line")
 
 // ReadStat reads the stat line of a process.
 func ReadStat(pid int) (Stat, error) {
-	var buf [32]byte
-	path := strconv.AppendInt(append(buf[:0], "/proc/"...), int64(pid), 10)
-	return readStat(string(append(path, "/stat"...)))
+	return readStat(procdir.Of(pid) + "/stat")
 }
 
 // ReadThread reads the stat line of a thread.
@@ -62,10 +62,8 @@ func readStat(path string) (Stat, error) {
 
 // ReadComm returns the name of a process, as [Stat].Comm. It takes half as long as ReadStat.
 func ReadComm(pid int) (string, error) {
-	var buf [32]byte
-	path := strconv.AppendInt(append(buf[:0], "/proc/"...), int64(pid), 10)
 	var name [64]byte
-	n, err := readOnce(string(append(path, "/comm"...)), name[:])
+	n, err := readOnce(procdir.Of(pid)+"/comm", name[:])
 	if err != nil {
 		return "", err
 	}

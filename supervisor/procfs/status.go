@@ -2,9 +2,10 @@ package procfs
 
 import (
 	"bytes"
-	"fmt"
 	"strconv"
 	"strings"
+
+	"tp0/supervisor/procdir"
 )
 
 // Status is the part of /proc/PID/status that identifies a process and says what it may do
@@ -24,7 +25,7 @@ type Status struct {
 
 // ReadStatus reads the status of a process, or of a thread by its thread id.
 func ReadStatus(tid int) (Status, error) {
-	b, err := readFile(fmt.Sprintf("/proc/%d/status", tid))
+	b, err := readFile(procdir.Of(tid) + "/status")
 	if err != nil {
 		return Status{}, err
 	}

@@ -6,11 +6,13 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/procdir"
 )
 
 // Threads returns the thread ids of a process, including zombies.
 func Threads(pid int) []int {
-	dir := "/proc/" + strconv.Itoa(pid) + "/task"
+	dir := procdir.Of(pid) + "/task"
 	if hasOneThread(dir) {
 		return []int{pid}
 	}
@@ -64,7 +66,7 @@ func IsWaiting(pid int) bool {
 // descriptors. The size of the fd directory is their number, since Linux 6.2 (proc_fd_getattr,
 // fs/proc/fd.c).
 func HasFewFDs(pid, fds int) bool {
-	dir := "/proc/" + strconv.Itoa(pid)
+	dir := procdir.Of(pid)
 	var st unix.Stat_t
 	if unix.Lstat(dir+"/fd", &st) != nil || st.Size == 0 || st.Size > int64(fds) {
 		return false
@@ -121,7 +123,7 @@ func Children(pid int) []int {
 // ThreadChildren returns the children that one thread of a process forked.
 func ThreadChildren(pid, tid int) []int {
 	b, err := readFile(taskPath(pid, tid, "children"))
-	if err != nil {
+	if err != nil || procdir.Fault() != nil {
 		return nil
 	}
 	return parseNumbers(b)

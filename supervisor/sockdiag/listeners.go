@@ -3,16 +3,17 @@ package sockdiag
 import (
 	"bytes"
 	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/procdir"
 )
 
 // Listeners returns the TCP sockets of the supervisor's network namespace that listen.
 func Listeners() ([]InetSocket, error) {
 	c, err := dial()
 	if err != nil { // there is no sock_diag, as in gVisor
-		return listenersIn("self")
+		return listenersIn("/proc/self")
 	}
 	defer c.close()
 	var all []InetSocket
@@ -61,11 +62,11 @@ func Bound() ([]InetSocket, error) {
 
 // ListenersOf returns the TCP sockets that listen in the network namespace of a process. Every user
 // may read the list (proc_pid_net(5)).
-func ListenersOf(pid int) ([]InetSocket, error) { return listenersIn(strconv.Itoa(pid)) }
+func ListenersOf(pid int) ([]InetSocket, error) { return listenersIn(procdir.Of(pid)) }
 
-func listenersIn(process string) (all []InetSocket, err error) {
+func listenersIn(dir string) (all []InetSocket, err error) {
 	for _, name := range []string{"tcp", "tcp6"} {
-		b, err := os.ReadFile("/proc/" + process + "/net/" + name)
+		b, err := os.ReadFile(dir + "/net/" + name)
 		if err != nil && !os.IsNotExist(err) { // else the kernel has no IPv6
 			return nil, err
 		}
@@ -85,7 +86,7 @@ func listenersIn(process string) (all []InetSocket, err error) {
 // of /proc/PID/net, because /proc/PID/ns/net cannot be read without the right to trace the process.
 func Namespace(pid int) uint64 {
 	var st unix.Stat_t
-	if unix.Stat("/proc/"+strconv.Itoa(pid)+"/net/tcp", &st) != nil {
+	if unix.Stat(procdir.Of(pid)+"/net/tcp", &st) != nil {
 		return 0
 	}
 	return st.Ino

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tp0/supervisor/api"
+	"tp0/supervisor/procdir"
 	"tp0/supervisor/procfs"
 )
 
@@ -93,7 +94,7 @@ const maxFDs = 100_000
 
 // countFDs returns the number of open descriptors, or -1 if the process does not let us count.
 func countFDs(pid int) int {
-	dir, err := os.Open("/proc/" + strconv.Itoa(pid) + "/fd")
+	dir, err := os.Open(procdir.Of(pid) + "/fd")
 	if err != nil {
 		return -1
 	}
@@ -120,7 +121,7 @@ const tick = 10 * time.Millisecond
 
 // readStat reads the stat of a process. It is an error for a zombie.
 func readStat(pid int) (s stat, err error) {
-	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	line, err := os.ReadFile(procdir.Of(pid) + "/stat")
 	if err != nil {
 		return s, err
 	}
