@@ -185,15 +185,14 @@ func rotateUnderLoad(t *testing.T, compress bool) {
 		outputs = append(outputs, r)
 		waits = append(waits, s.spawn(r, "lines", nil, fmt.Sprint(each), "1", mark))
 	}
+	finish := s.keepOpen(path, compress)
 	for i, wait := range waits {
 		if code := wait(); code != 0 {
 			t.Errorf("a process exited with %d", code)
 		}
 		waitDone(t, outputs[i])
 	}
-	if compress { // the end of the relay ends the compression
-		awaitFile(t, path+".*"+compressedSuffix)
-	}
+	finish()
 	s.shut()
 	out()
 	log()
@@ -226,6 +225,19 @@ func rotateUnderLoad(t *testing.T, compress bool) {
 		if next[mark] != each {
 			t.Errorf("%s has %d of %d lines", mark, next[mark], each)
 		}
+	}
+}
+
+// keepOpen keeps a log file open until finish is called, because its close ends the compression.
+// finish waits for a compressed file, if there are some.
+func (s *testRelay) keepOpen(path string, compress bool) (finish func()) {
+	idle := s.prepare(Spec{Instance: "idle", Format: "raw", Stdout: path, Stderr: "stderr"})
+	return func() {
+		if compress {
+			awaitFile(s.t, path+".*"+compressedSuffix)
+		}
+		idle.Started()
+		waitDone(s.t, idle)
 	}
 }
 
