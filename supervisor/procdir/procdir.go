@@ -40,12 +40,15 @@ func check(target string, err error, pid int) error {
 
 // Of returns the directory of a process. If /proc has a [Fault], other processes than this one have
 // a directory that does not exist. So what is read of them is that of no other process.
-func Of(pid int) string {
-	if Fault() == nil {
-		return "/proc/" + strconv.Itoa(pid)
+func Of(pid int) string { return string(Append(nil, pid)) }
+
+// Append appends [Of] to b. It is for what is read of each orphan: it does not allocate memory.
+func Append(b []byte, pid int) []byte {
+	switch {
+	case Fault() == nil:
+		return strconv.AppendInt(append(b, "/proc/"...), int64(pid), 10)
+	case pid == os.Getpid():
+		return append(b, "/proc/self"...)
 	}
-	if pid == os.Getpid() {
-		return "/proc/self"
-	}
-	return none
+	return append(b, none...)
 }

@@ -43,7 +43,8 @@ var ErrStat = errors.New("invalid stat line")
 
 // ReadStat reads the stat line of a process.
 func ReadStat(pid int) (Stat, error) {
-	return readStat(procdir.Of(pid) + "/stat")
+	var buf [32]byte
+	return readStat(string(append(procdir.Append(buf[:0], pid), "/stat"...)))
 }
 
 // ReadThread reads the stat line of a thread.
@@ -62,8 +63,10 @@ func readStat(path string) (Stat, error) {
 
 // ReadComm returns the name of a process, as [Stat].Comm. It takes half as long as ReadStat.
 func ReadComm(pid int) (string, error) {
+	var buf [32]byte
+	path := string(append(procdir.Append(buf[:0], pid), "/comm"...))
 	var name [64]byte
-	n, err := readOnce(procdir.Of(pid)+"/comm", name[:])
+	n, err := readOnce(path, name[:])
 	if err != nil {
 		return "", err
 	}
