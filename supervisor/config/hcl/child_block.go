@@ -112,7 +112,8 @@ func (c *childBlock) timeoutPath() string {
 
 // timeoutPlace returns the place of the timeout that bounds the stop of the child.
 func (c *childBlock) timeoutPlace() *hcl.Range {
-	if _, given := c.setting("hooks.timeout"); given && !c.timeoutGiven() {
+	unknown := !c.timeoutGiven() || c.failed[c.timeoutPath()]
+	if _, given := c.setting("hooks.timeout"); given && unknown {
 		return c.at("hooks.timeout")
 	}
 	return c.at(c.timeoutPath())

@@ -112,12 +112,17 @@ func dividedBy(layers int) string {
 }
 
 // draft is the child for the budget. A child whose instances have a fault takes part in the
-// budget too, so that all faults are reported at once.
+// budget too, so that all faults are reported at once. A timeout that is itself a fault takes no
+// time.
 func (c *childBlock) draft() *config.Child {
 	child := c.child()
 	if len(c.instances) == 0 && len(c.numbers) > 0 {
 		policy := c.values.policy
-		policy.SharedTimeout = !c.timeoutGiven()
+		_, given := c.setting("hooks.timeout")
+		policy.SharedTimeout, policy.Hooks.SharedTimeout = !c.timeoutGiven(), !given
+		if c.failed["hooks.timeout"] {
+			policy.Hooks.Timeout = 0 // not the default, which the file replaces
+		}
 		child.Instances = []*config.Instance{{Policy: policy}}
 	}
 	return child

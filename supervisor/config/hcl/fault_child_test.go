@@ -468,6 +468,25 @@ var faultsOfDeadlines = []faultCase{
 		"hooks {\n  timeout = \"4s\"\n  post_stop = [\"server\"]\n}",
 		`3:16 Timeouts exceed the deadline: These children stop one after the other: a `+
 			`9s (line 3). They take up to 9s, but the deadline of 9s leaves 8.55s`),
+	inChild("timeout of hooks with a fault",
+		"hooks {\n  timeout = \"0s\"\n  post_stop = [\"server\"]\n}",
+		`4:13 Invalid value for hooks.timeout: The duration must be at least 10ms.`),
+	inChild("post_stop without a timeout, and another fault",
+		"umask = 8\nhooks {\n  post_stop = [\"server\"]\n}",
+		"3:9 Incorrect attribute value type: `umask` must be a string, not a number."),
+	inChild("kill_timeout with a fault, post_stop longer than the deadline",
+		"kill_timeout = \"0s\"\nhooks {\n  timeout = \"9s\"\n  post_stop = [\"server\"]\n}",
+		`3:16 Invalid value for kill_timeout: The duration must be at least 1ms.`,
+		`5:13 Timeouts exceed the deadline: These children stop one after the other: a `+
+			`9s (line 5).`),
+	inChild("kill_sequence with a fault",
+		"kill_sequence = [{ signal = \"TERM\", wait = \"0s\" }, "+
+			"{ signal = \"INT\", wait = \"9s\" }]",
+		`3:18 Invalid value for kill_sequence: The duration must be at least 1ms.`),
+	inChild("kill_timeout with a fault, and a dependency",
+		"depends_on = [\"b\"]\nkill_timeout = \"0s\"\n}\nchild \"b\" {\n"+
+			"command = \"server\"\nkill_timeout = \"8s\"",
+		`4:16 Invalid value for kill_timeout: The duration must be at least 1ms.`),
 	inChild("post_stop longer than the deadline",
 		"hooks {\n  timeout = \"9s\"\n  post_stop = [\"server\"]\n}",
 		`4:13 Timeouts exceed the deadline: These children stop one after the other: a `+
