@@ -6,9 +6,8 @@ import (
 	"tp0/supervisor/exitcode"
 )
 
-// The exit codes of the verbs about a running supervisor, beside 0, 1 and 2.
+// The exit codes of the verbs about a running supervisor, beside those of package exitcode.
 const (
-	usage        = exitcode.Usage
 	noSupervisor = 4
 	noSuchChild  = 5
 )

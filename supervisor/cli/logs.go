@@ -27,10 +27,6 @@ supervisor keeps them in memory, as many as logs.retain says, also of the proces
 before. Older lines are read from the log files, renamed and compressed ones too. NAME is
 a child or an instance. With --output json, each line is one object.`,
 		func(r *running, ctx context.Context, found []*client.Supervisor, names []string) error {
-			query := q
-			if err := setQuery(&query, since, stream, all, time.Now()); err != nil {
-				return &codedError{usage, err}
-			}
 			if len(found) > 1 {
 				return errors.New("several supervisors run parts of the configuration. " +
 					"Choose one with --socket")
@@ -38,11 +34,14 @@ a child or an instance. With --output json, each line is one object.`,
 			if _, err := statusOf(ctx, found, names...); err != nil {
 				return err // of a name that is not known
 			}
-			query.Names = names
-			return found[0].Logs(ctx, query, func(l api.LogLine) error {
+			q.Names = names
+			return found[0].Logs(ctx, q, func(l api.LogLine) error {
 				return r.writeLine(l, timestamps)
 			})
 		})
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		return setQuery(&q, since, stream, all, time.Now())
+	}
 	cmd.ValidArgsFunction = r.completeNames
 	f := cmd.Flags()
 	f.IntVarP(&q.Last, "lines", "n", defaultLines, "show this `number` of lines of each instance")

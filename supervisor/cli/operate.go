@@ -11,6 +11,7 @@ import (
 
 	"tp0/supervisor/api"
 	"tp0/supervisor/api/client"
+	"tp0/supervisor/config"
 	"tp0/supervisor/termtext"
 )
 
@@ -24,28 +25,42 @@ type waiting struct {
 const operateTimeout = 2 * time.Minute
 
 func (w *waiting) add(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&w.none, "no-wait", false, "do not wait until it is done")
+	if cmd.Name() != string(api.Wait) {
+		cmd.Flags().BoolVar(&w.none, "no-wait", false, "do not wait until it is done")
+	}
 	cmd.Flags().DurationVar(&w.timeout, "timeout", operateTimeout,
 		"wait for this `time` at most; what was begun continues. 0 disables it")
 }
 
+func (w *waiting) check() error {
+	if w.timeout < 0 {
+		return fmt.Errorf("--timeout is %v: it must be 0 or more, such as 30s; 0 disables it",
+			w.timeout)
+	}
+	return nil
+}
+
 // operationCommand returns the command of a verb that acts on instances. parse sets the operation
-// from the arguments, and can be nil.
+// from the arguments, and can be nil. Its error is a usage error.
 func (c *cli) operationCommand(
 	v api.Verb, use, short, long string, parse func(op *api.Operation, args []string) error,
 ) *cobra.Command {
 	var w waiting
+	op := api.Operation{Verb: v}
 	cmd, r := c.command(use, short, long, func(
-		r *running, ctx context.Context, found []*client.Supervisor, args []string,
+		r *running, ctx context.Context, found []*client.Supervisor, _ []string,
 	) error {
-		op := api.Operation{Verb: v, Names: args}
+		return r.operate(ctx, found, op, w)
+	})
+	cmd.PreRunE = func(_ *cobra.Command, args []string) error {
+		op.Names = args
 		if parse != nil {
 			if err := parse(&op, args); err != nil {
 				return err
 			}
 		}
-		return r.operate(ctx, found, op, w)
-	})
+		return w.check()
+	}
 	cmd.ValidArgsFunction = r.completeNames
 	w.add(cmd)
 	return cmd
@@ -84,7 +99,8 @@ func (c *cli) signalCommand() *cobra.Command {
 restart policy applies if the signal ends one.`,
 		func(op *api.Operation, args []string) error {
 			op.Signal, op.Names = args[0], args[1:]
-			return nil
+			_, err := config.ParseSignal(op.Signal)
+			return err
 		})
 	cmd.Args = func(_ *cobra.Command, args []string) error {
 		if len(args) < 2 {
@@ -113,6 +129,9 @@ func (c *cli) waitCommand() *cobra.Command {
 none follows. Without NAME it waits for all. It fails at once if an instance cannot reach
 the state.`,
 		func(op *api.Operation, _ []string) error {
+			if until != "ready" && until != "stopped" {
+				return fmt.Errorf("--for is %q: it must be ready or stopped", until)
+			}
 			op.For = until
 			return nil
 		})
@@ -122,11 +141,12 @@ the state.`,
 
 func (c *cli) shutdownCommand() *cobra.Command {
 	var deadline time.Duration
-	cmd := c.operationCommand(api.Shutdown, "shutdown", "Stop everything and end the supervisor",
+	var cmd *cobra.Command
+	cmd = c.operationCommand(api.Shutdown, "shutdown", "Stop everything and end the supervisor",
 		`Stop all children in their order and end the supervisor, as SIGTERM does. It waits
 until all children have ended. The log of the supervisor has the verdict.`,
 		func(op *api.Operation, _ []string) error {
-			if deadline < 0 {
+			if deadline < 0 || deadline == 0 && cmd.Flags().Changed("deadline") {
 				return fmt.Errorf("--deadline is %v: it must be above 0, such as 9s", deadline)
 			}
 			op.Deadline = api.Duration(deadline)
