@@ -50,6 +50,8 @@ func TestNext(t *testing.T) {
 		{Stopped, DelayElapsed, Stopped, Nothing}, // stale timer
 		{Ready, BecameReady, Ready, Nothing},
 		{Failed, Replace, Waiting, Nothing},
+		{Failed, Stop, Stopped, Nothing},
+		{Succeeded, Stop, Stopped, Nothing},
 		{Stopping, Replace, Replacing, Nothing},
 	} {
 		machine.Check(t, Next, tt.from, tt.on, tt.to, tt.do)

@@ -57,8 +57,12 @@ func (s State) HasProcess() bool {
 // Satisfied reports whether the dependents of the instance may start.
 func (s State) Satisfied() bool { return s == Ready || s == Succeeded }
 
-// Final reports whether only a new configuration can change the state.
+// Final reports whether only a request or a new configuration can change the state.
 func (s State) Final() bool { return s == Succeeded || s == Failed || s == Stopped }
+
+// IsEnding reports whether the process is ending by itself or since it is not healthy. A restart,
+// Succeeded or Failed follows.
+func (s State) IsEnding() bool { return s == Unready || s == Ending || s == Failing }
 
 // HasFailed reports whether the process failed and none follows.
 func (s State) HasFailed() bool { return s == Failing || s == Failed }

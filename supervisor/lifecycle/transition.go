@@ -196,8 +196,8 @@ var table = map[State]map[Event]transition{
 		Escalate:         {Failing, NextStep},
 		Kill:             {Failing, LastStep},
 	},
-	Succeeded: {Replace: {Waiting, Nothing}},
-	Failed:    {Replace: {Waiting, Nothing}},
+	Succeeded: {Stop: {Stopped, Nothing}, Replace: {Waiting, Nothing}},
+	Failed:    {Stop: {Stopped, Nothing}, Replace: {Waiting, Nothing}},
 	Stopped:   {Replace: {Waiting, Nothing}},
 }
 

@@ -8,16 +8,15 @@ import (
 )
 
 // holdInstances stops instances and keeps them stopped, also over reloads, until a request starts
-// them. Their dependents keep their processes. An instance that has ended for good stays as it is,
-// unless a reload is about to start it.
+// them. Their dependents keep their processes. An instance that has ended for good is kept from a
+// start by a reload, and its failure still counts for the exit code of the supervisor.
 func (o *Orchestrator) holdInstances(instances []*instance, by api.Requester) {
 	for _, inst := range instances {
-		ended := inst.state == lifecycle.Succeeded || inst.state == lifecycle.Failed
-		if ended && inst.goal != rollout.Replace || inst.goal == rollout.Hold {
+		if inst.goal == rollout.Hold {
 			continue
 		}
 		inst.dropSurge()
-		inst.goal, inst.held = rollout.Hold, &by
+		inst.goal, inst.held, inst.startDue = rollout.Hold, &by, false
 		inst.update.hasSlot, inst.update.restart = false, false
 		inst.stopMonitoring()
 		if inst.next != nil && !inst.state.HasProcess() {
@@ -27,7 +26,8 @@ func (o *Orchestrator) holdInstances(instances []*instance, by api.Requester) {
 }
 
 // startInstances starts the instances that are stopped or have ended for good. A restart delay ends
-// at once. An instance that runs keeps its process.
+// at once. An instance that runs keeps its process. One that fails or ends at the moment is started
+// once its descendants and its hooks have ended.
 func (o *Orchestrator) startInstances(instances []*instance) {
 	for _, inst := range instances {
 		held := inst.goal == rollout.Hold
@@ -41,11 +41,22 @@ func (o *Orchestrator) startInstances(instances []*instance) {
 			o.apply(inst, lifecycle.Replace)
 		case inst.state == lifecycle.Stopping:
 			o.apply(inst, lifecycle.Replace) // the next process follows the present one
+		case inst.state.IsEnding():
+			inst.startDue = true
 		case held && inst.state.HasProcess() && inst.next != nil:
 			o.replaceProcess(inst, inst.next) // a reload changed it meanwhile
 		case held && inst.state == lifecycle.Ready:
 			o.startMonitoring(inst) // its stop waited for that of its dependents
 		}
+	}
+}
+
+// startEnded starts an instance whose process ended while a request to start it waited. An instance
+// that has completed is not started again.
+func (o *Orchestrator) startEnded(inst *instance) {
+	if inst.startDue && (inst.state == lifecycle.Failed || inst.state == lifecycle.BackingOff) {
+		inst.forgetEnds()
+		o.apply(inst, lifecycle.Replace)
 	}
 }
 

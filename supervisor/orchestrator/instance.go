@@ -29,6 +29,8 @@ type instance struct {
 	state    lifecycle.State
 	held     *api.Requester // who stopped it, and keeps it stopped; nil: the goal is not Hold
 	failed   bool           // its last process failed, and no restart follows
+	complete bool           // its last process succeeded by spec, and none follows
+	startDue bool           // a request starts it once its present process has ended
 	endedBy  unix.Signal    // the reload_signal that ended its last process; 0: none did
 	restarts restarts
 	// failedDependency is the failed instance that was reported last as the reason of the wait.
@@ -288,6 +290,9 @@ func (inst *instance) satisfies(until config.Until) bool {
 	if surge := inst.update.surge; surge != nil {
 		return surge.satisfies(until) // it need not have been ready for min_ready
 	}
+	if inst.goal == rollout.Hold && until == config.UntilCompleted {
+		return inst.complete // a stop after its end takes nothing back
+	}
 	if inst.goal != rollout.Run || inst.state == lifecycle.Ready && !inst.serves() {
 		return false
 	}
@@ -326,12 +331,15 @@ func (inst *instance) adoptNext() {
 	}
 	inst.spec, inst.next = inst.next, nil
 	inst.update.unconfirmed, inst.update.gotNewProcess = true, true
-	inst.forgetEnds()
+	if inst.complete = false; inst.goal != rollout.Hold { // else the next start forgets them
+		inst.forgetEnds()
+	}
 }
 
 // forgetEnds makes the restart policy begin anew.
 func (inst *instance) forgetEnds() {
-	inst.failed, inst.endedBy, inst.restarts.history = false, 0, lifecycle.RestartHistory{}
+	inst.failed, inst.complete, inst.startDue = false, false, false
+	inst.endedBy, inst.restarts.history = 0, lifecycle.RestartHistory{}
 	inst.update.restart = false
 }
 

@@ -161,6 +161,165 @@ func TestStartAfterFailure(t *testing.T) {
 	}...))
 }
 
+// TestStartWhileItFails checks that a start during a hook after the last process waits for the end
+// of the hook. A stop during the hook keeps the instance stopped.
+func TestStartWhileItFails(t *testing.T) {
+	cfg := newConfig(
+		child("a", withHooks(config.OnFailureHook, config.PostStopHook), never, ignored),
+		child("b"),
+	)
+	failing := []step{
+		{"exit a 1", "spawn a.post_stop"},
+		{"spawned a.post_stop", ""},
+		{"exit a.post_stop", "a failed, spawn a.on_failure"},
+		{"spawned a.on_failure", ""},
+	}
+	runScripts(t, beginWith(append(start("a", "b"), failing...), []script{
+		{"it is started after on_failure", configs(cfg), []step{
+			{"op start a", ""},
+			{"exit a.on_failure", "spawn a"},
+			{"spawned a", "a ready | ok: a started"},
+		}},
+		{"after the timeout of on_failure", configs(cfg), []step{
+			{"op start a", ""},
+			{"wait 2999ms", ""},
+			{"wait 1ms", "SIGTERM a.on_failure"},
+			{"exit a.on_failure 143", "spawn a"},
+			{"spawned a", "a ready | ok: a started"},
+		}},
+		{"a stop takes the start back", configs(cfg), []step{
+			{"op start a", ""},
+			{"op stop a", "not ok: a: it is stopped, by uid 7"},
+			{"exit a.on_failure", "ok: a stopped"},
+			{"wait 1h", ""},
+			{"health", "a is stopped"},
+		}},
+		{"a start takes the stop back", configs(cfg), []step{
+			{"op stop a", ""},
+			{"op start a", "not ok: a: another request started it"},
+			{"exit a.on_failure", "spawn a"},
+			{"spawned a", "a ready | ok: a started"},
+		}},
+		{"a restart takes the stop back", configs(cfg), []step{
+			{"op stop a", ""},
+			{"op restart a", "not ok: a: another request started it"},
+			{"exit a.on_failure", "spawn a"},
+			{"spawned a", "a ready | ok: a restarted"},
+		}},
+	}...))
+	runScripts(t, beginWith(append(start("a", "b"), failing[:2]...), []script{
+		{"it is started after post_stop and on_failure", configs(cfg), []step{
+			{"op start a", ""},
+			{"exit a.post_stop", "a failed, spawn a.on_failure"},
+			{"spawned a.on_failure", ""},
+			{"exit a.on_failure", "spawn a"},
+			{"spawned a", "a ready | ok: a started"},
+		}},
+	}...))
+}
+
+// ended is a configuration with an instance a that is not restarted.
+func ended(changes ...change) *config.Config {
+	return newConfig(child("a", append(changes, never, ignored)...), child("b"))
+}
+
+// TestStopOfEnded checks that a stop holds an instance that has ended: a reload does not start it.
+func TestStopOfEnded(t *testing.T) {
+	edited := ended(args("+"))
+	runScripts(t, beginWith(start("a", "b"), []script{
+		{"failed", configs(ended(), edited), []step{
+			{"exit a 1", "a failed"},
+			{"op stop a", "ok: a stopped"},
+			{"op wait-ready a", "not ok: a: it is stopped, by uid 7"},
+			{"reload 1", "reloaded +[] -[] ~[a] =[b]"},
+			{"wait 1h", ""},
+			{"op start a", "spawn a+"},
+			{"spawned a", "a ready | ok: a started"},
+		}},
+		{"completed", configs(ended(), edited), []step{
+			{"exit a", "a completed"},
+			{"op stop a", "ok: a stopped"},
+			{"reload 1", "reloaded +[] -[] ~[a] =[b]"},
+			{"wait 1h", ""},
+			{"op start a", "spawn a+"},
+		}},
+		{"the supervisor continues", configs(ended()), []step{
+			{"exit a 1", "a failed"},
+			{"op stop a", "ok: a stopped"},
+			{"exit b", "b completed"},
+			{"wait 1h", ""},
+			{"TERM", "cleanup"},
+		}},
+	}...))
+}
+
+// TestStatusOfStoppedAfterEnd checks that the status says who stopped an instance and how it had
+// ended, and that its failure still counts after a reload.
+func TestStatusOfStoppedAfterEnd(t *testing.T) {
+	for _, tt := range []struct {
+		exit, reason string
+		failed       bool
+	}{
+		{"exit a 4", "stopped by uid 7; it failed: exited with code 4; its restart policy is never",
+			true},
+		{"exit a", "stopped by uid 7; it had completed", false},
+	} {
+		relay := newRelay(t)
+		synctest.Test(t, func(t *testing.T) {
+			h := newHarness(t, relay, ended(), ended(args("+")))
+			for _, do := range []string{"spawned a", tt.exit, "op stop a"} {
+				h.actions()
+				h.do(do)
+			}
+			h.actions()
+			s, err := h.o.Status(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a := s.Instances[0]; a.State != "stopped" || a.Reason != tt.reason ||
+				a.StoppedBy == nil {
+				t.Errorf("%s: got %s", tt.exit, describeInstance(a))
+			}
+			h.do("reload 1")
+			h.actions()
+			h.finish()
+			if got := h.o.Result().Failed; got != tt.failed {
+				t.Errorf("%s, stop, reload: the result has failed %v", tt.exit, got)
+			}
+		})
+	}
+}
+
+// TestStopOfCompletedDependency checks that the completion of a stopped oneshot stays valid for its
+// dependents, until a reload changes it.
+func TestStopOfCompletedDependency(t *testing.T) {
+	of := func(change ...change) *config.Config {
+		once := policy(func(p *config.Policy) { p.Oneshot = true })
+		return newConfig(child("job", append(change, once)...),
+			child("web", after("job:completed")))
+	}
+	up := []step{
+		{"", "spawn job"}, {"spawned job", ""}, {"exit job", "job completed, spawn web"},
+		{"spawned web", "web ready"}, {"op stop job", "ok: job stopped"},
+	}
+	runScripts(t, beginWith(up, []script{
+		{"unchanged", configs(of()), []step{
+			{"exit web 1", "web restart 1"},
+			{"wait 1s", "spawn web"},
+		}},
+		{"changed", configs(of(), of(args("+"))), []step{
+			{"reload 1", "reloaded +[] -[] ~[job] =[web]"},
+			{"exit web 1", "web restart 1"},
+			{"wait 1s", ""},
+			{"op start web", "not ok: web: it waits for job, which is stopped: start job too"},
+			{"op start job web", "spawn job+"},
+			{"spawned job", ""},
+			{"exit job", "job completed, spawn web"},
+			{"spawned web", "web ready | ok: job, web started"},
+		}},
+	}...))
+}
+
 // TestHoldAndDependencies checks that a stop keeps the order, and that no child starts without what
 // it depends on.
 func TestHoldAndDependencies(t *testing.T) {

@@ -113,7 +113,7 @@ func (o *Orchestrator) progressOf(op *operation, t *target) (reached bool, failu
 		return false, "a reload removed it"
 	case inst.goal == rollout.Hold:
 		return false, "it is stopped, by " + inst.held.String()
-	case inst.state.HasFailed():
+	case inst.state.HasFailed() && !inst.startDue:
 		return false, "it failed: " + inst.restarts.last.Reason
 	}
 	if dependency := o.stoppedDependency(inst); dependency != "" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,12 +33,14 @@ func (q *request) covers(inst *instance) bool {
 // randomRequests are the operations of a random test, and what must hold about stopped instances.
 type randomRequests struct {
 	*harness
-	all    []*request
-	recent []*request           // since the last check
-	held   map[string]*instance // those that a request stopped, by name
+	all     []*request
+	recent  []*request           // since the last check
+	held    map[string]*instance // those that a request stopped, by name
+	spawned map[string]int       // processes and pre_start hooks of each instance; guarded by mu
 	// Of the last check.
-	reload   *reload // that was being applied
-	revision int     // of the configuration
+	ending   map[string]int // spawned of the instances that had failed or were ending
+	reload   *reload        // that was being applied
+	revision int            // of the configuration
 }
 
 // send begins a random operation.
@@ -71,6 +74,7 @@ func (h *randomRequests) begin(q *request, goes bool) {
 	if goes {
 		cancel()
 	}
+	ending := h.ending
 	go func() {
 		defer cancel()
 		result, err := h.o.Operate(ctx, q.Operation, func(api.Progress) {})
@@ -89,7 +93,45 @@ func (h *randomRequests) begin(q *request, goes bool) {
 		if err != nil {
 			q.text = err.Error()
 		}
+		h.checkStarted(q, ending)
 	}()
+}
+
+// countSpawns counts the spawns of each instance from now on.
+func (h *randomRequests) countSpawns() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.spawned = map[string]int{}
+	h.onSpawn = func(name string) {
+		if hook := strings.TrimPrefix(name, instanceOf(name)); hook == "" ||
+			hook == "."+config.PreStartHook {
+			h.spawned[instanceOf(name)]++
+		}
+	}
+}
+
+// noteEnding notes the instances that have failed or are ending, with their spawns until now.
+func (h *randomRequests) noteEnding() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ending = map[string]int{}
+	for _, inst := range h.o.instances {
+		failing := inst.state.IsEnding() || inst.state == lifecycle.Failed
+		if failing && inst.current() && inst.update.surge == nil {
+			h.ending[inst.spec.Name] = h.spawned[inst.spec.Name]
+		}
+	}
+}
+
+// checkStarted checks that a start was not answered with a failure from before it. Called with the
+// lock.
+func (h *randomRequests) checkStarted(q *request, ending map[string]int) {
+	for name, before := range ending {
+		failed := strings.Contains(q.text, name+": it failed: ")
+		if q.Verb == api.Start && failed && h.spawned[name] == before {
+			h.t.Errorf("start %v: %q, and %s was not spawned", q.Names, q.text, name)
+		}
+	}
 }
 
 // check compares the instances with what was requested. Nothing may run in the bubble.
@@ -113,6 +155,9 @@ func (h *randomRequests) check() {
 		switch {
 		case inst.goal == rollout.Hold:
 			now[name] = inst
+			if final := inst.state.Final(); final && inst.state != lifecycle.Stopped {
+				h.t.Errorf("%s is %s: a request stopped it", name, inst.state)
+			}
 			if inst.held == nil || inst.held.UID != testRequester.UID {
 				h.t.Errorf("%s is stopped by %v", name, inst.held)
 			}
@@ -124,6 +169,7 @@ func (h *randomRequests) check() {
 		}
 	}
 	h.held, h.recent = now, nil
+	h.noteEnding()
 	h.reload, h.revision = h.o.reloads.active, h.o.revision
 }
 
@@ -131,8 +177,8 @@ func (h *randomRequests) check() {
 // order between the reads and what a timer makes the orchestrator do next.
 func (h *randomRequests) sync() { _, _ = h.o.Status(context.Background()) }
 
-// checkStopped checks that the only request since the last check did not have to stop an instance
-// that runs.
+// checkStopped checks that the only request since the last check did not have to hold an instance,
+// whatever its state is.
 func (h *randomRequests) checkStopped(inst *instance) {
 	if h.revision != h.o.revision || len(h.recent) != 1 || h.recent[0].Verb != api.Stop ||
 		!h.recent[0].covers(inst) {
@@ -140,8 +186,7 @@ func (h *randomRequests) checkStopped(inst *instance) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	ended := inst.state == lifecycle.Succeeded || inst.state == lifecycle.Failed
-	if refused := h.recent[0].answered && !h.recent[0].ok; !refused && !ended {
+	if refused := h.recent[0].answered && !h.recent[0].ok; !refused {
 		h.t.Errorf("%s is %s with the goal %d after stop", inst.spec.Name, inst.state, inst.goal)
 	}
 }
@@ -194,6 +239,7 @@ func TestRandomOperations(t *testing.T) {
 				r := rand.New(rand.NewPCG(seed, 2))
 				configs := []*config.Config{randomConfig(r), randomConfig(r), randomConfig(r)}
 				h := &randomRequests{harness: newHarness(t, relay, configs...)}
+				h.countSpawns()
 				h.loader.next = h.configs[r.IntN(len(h.configs))]
 				for range r.IntN(60) {
 					h.check()

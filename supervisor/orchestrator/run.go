@@ -162,6 +162,7 @@ func (o *Orchestrator) advanceInstance(inst *instance) bool {
 	case rollout.Run:
 		if before != lifecycle.Waiting {
 			inst.failedDependency = ""
+			o.startEnded(inst)
 			o.reportWait(inst)
 			break
 		}
@@ -172,7 +173,8 @@ func (o *Orchestrator) advanceInstance(inst *instance) bool {
 		o.reportBlocked(inst)
 		o.reportWait(inst)
 	case rollout.Hold, rollout.End:
-		if before != lifecycle.Stopping && !before.Final() && o.mayStop(inst) {
+		ended := before.Final() && inst.goal == rollout.End
+		if before != lifecycle.Stopping && !ended && o.mayStop(inst) {
 			o.apply(inst, lifecycle.Stop)
 		}
 	case rollout.Replace:

@@ -86,7 +86,7 @@ func (o *Orchestrator) reasonOf(inst *instance) string {
 		return inst.health.failure
 	case lifecycle.Stopping, lifecycle.Stopped:
 		if inst.held != nil {
-			return "stopped by " + inst.held.String()
+			return "stopped by " + inst.held.String() + inst.endBefore()
 		}
 	case lifecycle.Ready:
 		switch {
@@ -97,6 +97,17 @@ func (o *Orchestrator) reasonOf(inst *instance) string {
 		case inst.goal == rollout.Replace:
 			return "it is about to be replaced"
 		}
+	}
+	return ""
+}
+
+// endBefore says how an instance ended before a request stopped it. Empty: it had not ended.
+func (inst *instance) endBefore() string {
+	switch {
+	case inst.failed:
+		return "; it failed: " + inst.restarts.last.Reason
+	case inst.complete:
+		return "; it had completed"
 	}
 	return ""
 }

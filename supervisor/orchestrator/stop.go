@@ -59,7 +59,7 @@ func (o *Orchestrator) escalate(e lifecycle.Event) {
 	}
 	for _, inst := range o.instances {
 		stopped := inst.stop.step > 0 || inst.runsHook() && inst.state != lifecycle.Preparing
-		if !stopped { // it waits for its dependents: its next step is the first one
+		if !stopped && !inst.state.Final() { // its next step is the first one
 			o.apply(inst, lifecycle.Stop)
 		}
 		if stopped || e == lifecycle.Kill {

@@ -18,8 +18,12 @@ func (o *Orchestrator) apply(inst *instance, e lifecycle.Event) {
 	if inst.next != nil && inst.goal == rollout.Run && !next.HasProcess() {
 		inst.adoptNext()
 	}
+	if e == lifecycle.FailureHookEnded && next == lifecycle.Waiting {
+		inst.forgetEnds() // a request or a reload starts it
+	}
 	switch action {
 	case lifecycle.Spawn:
+		inst.startDue = false // by a pre_start hook with descendants
 		o.spawn(inst)
 	case lifecycle.RunPreStart:
 		o.runPreStart(inst)
@@ -53,6 +57,7 @@ func (o *Orchestrator) scheduleRestart(inst *instance) {
 
 func (o *Orchestrator) complete(inst *instance) {
 	p := &inst.spec.Policy
+	inst.complete, inst.startDue = true, false
 	inst.update.unconfirmed = inst.update.unconfirmed && !p.Oneshot
 	o.opt.Sink.Emit(event.Completed{Child: inst.spec.Name})
 	if o.isBadUpdate(inst) {
