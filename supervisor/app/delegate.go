@@ -15,8 +15,8 @@ import (
 // if that fails.
 func delegate(args []string, p verb.Program) int {
 	err := sibling.Exec(sibling.Supervisorctl, args, p.Version)
-	if verb.Overview(args, p) {
-		return exitcode.OK
+	if code, ok := verb.Overview(args, p); ok {
+		return code
 	}
 	what := "this command line"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {

@@ -17,9 +17,10 @@ import (
 
 // Main runs the verb that args name and returns the exit code.
 func Main(args []string, p Program) int {
-	c := &cli{Program: p, exact: p.Stdout}
+	out := verb.NewOutput(p.Stdout)
+	c := &cli{Program: p, out: out}
 	// Names of files, arguments and contents of files are in what the verbs print.
-	c.Stdout, c.Stderr = termtext.NewWriter(p.Stdout), termtext.NewWriter(p.Stderr)
+	c.Stdout, c.Stderr = termtext.NewWriter(out), termtext.NewWriter(p.Stderr)
 	c.warnMismatch()
 	args = longFlags(args)
 	root := c.root()
@@ -29,9 +30,9 @@ func Main(args []string, p Program) int {
 	}
 	if err := root.Execute(); err != nil {
 		verb.WriteError(c.Stderr, err)
-		return exitcode.Usage
+		c.code = exitcode.Usage
 	}
-	return c.code
+	return out.Finish(c.code, c.Stderr)
 }
 
 // root returns the command line. The verbs of the program supervisor are a part of it for the help

@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -26,7 +24,7 @@ type Program struct {
 // cli is one parse of a command line.
 type cli struct {
 	Program
-	exact  io.Writer // standard output as it is: Stdout and Stderr escape what is written
+	out    *verb.Output // standard output as it is: Stdout and Stderr escape what is written
 	config verb.Config
 	code   int
 }
@@ -51,22 +49,13 @@ func (c *cli) load(path string, warnings io.Writer) (*config.Config, error) {
 	return cfg, err
 }
 
-// addOutput adds the flag --output.
-func addOutput(cmd *cobra.Command, output *string) {
-	cmd.Flags().StringVarP(output, "output", "o", "text", "print `text` or json")
-}
+// writeJSON writes a value as one JSON document, indented.
+func (c *cli) writeJSON(v any) error { return verb.WriteJSON(c.Stdout, v) }
 
-// checkOutput checks the value of the flag --output.
-func checkOutput(output string) error {
-	if output != "text" && output != "json" {
-		return fmt.Errorf("--output is %q: it must be text or json", output)
+// outputLost returns an error if output is lost. A verb that repeats its output ends with it.
+func (c *cli) outputLost() error {
+	if c.out.Err() != nil {
+		return &codedError{exitcode.OK, errors.New("")} // Main prints the reason and sets the code
 	}
 	return nil
-}
-
-// writeJSON writes a value as one JSON document, indented.
-func (c *cli) writeJSON(v any) error {
-	e := json.NewEncoder(c.Stdout)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }

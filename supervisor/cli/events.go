@@ -37,7 +37,8 @@ restarts, signals, reloads. With --follow, go on until the supervisor ends. With
 
 func (r *running) writeEvent(e api.Event) error {
 	if r.output == "json" {
-		return json.NewEncoder(r.Stdout).Encode(e)
+		_ = json.NewEncoder(r.Stdout).Encode(e)
+		return r.outputLost()
 	}
 	if e.Missed > 0 {
 		fmt.Fprintf(r.Stdout, "... %s missed\n", termtext.Count(e.Missed, "event", "events"))
@@ -47,8 +48,8 @@ func (r *running) writeEvent(e api.Event) error {
 	for _, key := range slices.Sorted(maps.Keys(e.Fields)) {
 		text += fmt.Sprintf(" %s=%v", key, e.Fields[key])
 	}
-	_, err := fmt.Fprintln(r.Stdout, termtext.Escape(text))
-	return err
+	fmt.Fprintln(r.Stdout, termtext.Escape(text))
+	return r.outputLost()
 }
 
 // writeDifference writes what a reload changed.

@@ -89,7 +89,7 @@ func (f *formatter) argument(arg string) error {
 			return fmt.Errorf("cannot format standard input: it is larger than %d MiB", most>>20)
 		}
 		return f.format("<stdin>", src, func(out []byte) error {
-			_, err := f.exact.Write(out)
+			_, err := f.out.Write(out)
 			return err
 		})
 	}

@@ -87,7 +87,8 @@ func setQuery(q *api.LogQuery, since, stream string, all bool, now time.Time) er
 // writeLine writes a line of output as the log of the supervisor has it.
 func (r *running) writeLine(l api.LogLine, timestamp bool) error {
 	if r.output == "json" {
-		return json.NewEncoder(r.Stdout).Encode(l)
+		_ = json.NewEncoder(r.Stdout).Encode(l)
+		return r.outputLost()
 	}
 	if l.Missed > 0 {
 		fmt.Fprintf(r.Stdout, "[%s] ... %s missed\n", termtext.Escape(l.Instance),
@@ -111,7 +112,7 @@ func (r *running) writeLine(l api.LogLine, timestamp bool) error {
 	if l.Hook != "" {
 		name += " " + l.Hook
 	}
-	_, err := fmt.Fprintf(r.Stdout, "%s[%s] %s%s\n", at, termtext.Escape(name),
-		termtext.Escape(l.Text), partial)
-	return err
+	fmt.Fprintf(r.Stdout, "%s[%s] %s%s\n", at, termtext.Escape(name), termtext.Escape(l.Text),
+		partial)
+	return r.outputLost()
 }

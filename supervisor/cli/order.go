@@ -41,12 +41,17 @@ func writeOrder(w io.Writer, cfg *config.Config) {
 	worst := fmt.Sprintf(
 		"Worst case: %s. That is %v of the deadline of %v; %v are reserved for the orphan "+
 			"cleanup and the flush, and %v are left.",
-		strings.Join(parts, ", then "), sum, s.Deadline, s.Reserve, s.Deadline-s.Reserve-sum,
+		strings.Join(parts, ", then "), sum, s.Deadline, s.Reserve, left(cfg, sum),
 	)
 	if len(chain) == 0 {
 		worst = "Nothing has to be stopped."
 	}
 	fmt.Fprintf(w, "\n%s\n", termtext.Wrap(worst, columns))
+}
+
+// left returns what is left of the deadline after a stop that takes sum.
+func left(cfg *config.Config, sum time.Duration) time.Duration {
+	return cfg.Shutdown.Deadline - cfg.Shutdown.Reserve - sum
 }
 
 // lead returns the prefix of a row: the number of the layer in its first row.
@@ -67,6 +72,14 @@ func traits(c *config.Child) []string {
 		return []string{"no instances"}
 	case n > 1:
 		words = append(words, fmt.Sprintf("%d instances", n))
+	}
+	return append(words, properties(c)...)
+}
+
+// properties returns those of traits that are not about the number of instances.
+func properties(c *config.Child) (words []string) {
+	if len(c.Instances) == 0 {
+		return nil
 	}
 	p := c.Instances[0].Policy
 	for _, t := range []struct {

@@ -9,11 +9,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"tp0/supervisor/api/client"
+	"tp0/supervisor/config"
 	"tp0/supervisor/termtext"
+	"tp0/supervisor/verb"
 )
 
 func (c *cli) planCommand() *cobra.Command {
-	var from string
+	var from, output string
 	var mermaid bool
 	cmd := &cobra.Command{
 		Use:   "plan",
@@ -25,8 +27,11 @@ configuration, show also what a reload would change about it. Nothing is started
 Exit codes: 0 done, 2 the configuration has faults.`,
 		Args: checkNoArguments,
 		RunE: func(*cobra.Command, []string) error {
-			if from != "" && mermaid {
-				return errors.New("--from and --mermaid exclude each other")
+			if err := verb.CheckOutput(output); err != nil {
+				return err
+			}
+			if mermaid && (from != "" || output == "json") {
+				return errors.New("--mermaid excludes --from and --output json")
 			}
 			path, err := c.config.Locate()
 			if err != nil {
@@ -39,22 +44,25 @@ Exit codes: 0 done, 2 the configuration has faults.`,
 			switch {
 			case mermaid:
 				writeFlowchart(c.Stdout, cfg)
+				return nil
 			case from == "":
-				writeOrder(c.Stdout, cfg)
-				return c.writeRunning(path)
-			default:
-				old, err := c.load(from, nil)
-				if old == nil {
-					return err
-				}
-				writeReload(c.Stdout, old, cfg)
+				return c.writePlan(path, cfg, output)
 			}
+			old, err := c.load(from, nil)
+			if old == nil {
+				return err
+			}
+			if output == "json" {
+				return c.writeJSON(newReloadDocument(old, cfg))
+			}
+			writeReload(c.Stdout, old, cfg)
 			return nil
 		},
 	}
 	c.config.AddFile(cmd.Flags())
 	c.config.AddVars(cmd.Flags())
 	cmd.Flags().StringVar(&from, "from", "", "show the effect of a reload from this `file`")
+	verb.AddOutput(cmd.Flags(), &output)
 	cmd.Flags().BoolVar(
 		&mermaid, "mermaid", false, "print the dependencies as a flowchart of mermaid",
 	)
@@ -64,9 +72,31 @@ Exit codes: 0 done, 2 the configuration has faults.`,
 // planTimeout bounds the question to a running supervisor: most often there is none.
 const planTimeout = time.Second
 
-// writeRunning writes what a reload would change about the supervisors that run a configuration.
-// It writes nothing if none answers.
-func (c *cli) writeRunning(path string) error {
+// writePlan writes the order of the start and of the stop, and what a reload would change about the
+// supervisors that run the configuration.
+func (c *cli) writePlan(path string, cfg *config.Config, output string) error {
+	if output == "json" {
+		d := newPlanDocument(cfg)
+		d.Running = append(d.Running, runningPlans(path)...)
+		return c.writeJSON(d)
+	}
+	writeOrder(c.Stdout, cfg)
+	for _, p := range runningPlans(path) {
+		if p.Difference == nil {
+			fmt.Fprintf(c.Stderr, "supervisor: no difference to the supervisor (pid %d): %s\n",
+				p.Pid, termtext.Escape(p.Error))
+			continue
+		}
+		fmt.Fprintf(c.Stdout, "\nA reload would change this about the supervisor (pid %d):\n",
+			p.Pid)
+		writeDifference(c.Stdout, p.Difference)
+	}
+	return nil
+}
+
+// runningPlans asks the supervisors that run a configuration what a reload would change. The list
+// is empty if none answers.
+func runningPlans(path string) (all []runningPlan) {
 	ctx, cancel := context.WithTimeout(context.Background(), planTimeout)
 	defer cancel()
 	found, err := client.Find(ctx, client.Options{Config: path})
@@ -75,15 +105,13 @@ func (c *cli) writeRunning(path string) error {
 	}
 	defer closeAll(found)
 	for _, s := range found {
-		difference, err := s.Plan(ctx)
-		if err != nil {
-			fmt.Fprintf(c.Stderr, "supervisor: no difference to the supervisor (pid %d): %s\n",
-				s.Peer.Pid, termtext.Escape(err.Error()))
-			continue
+		p := runningPlan{Pid: int(s.Peer.Pid)}
+		if difference, err := s.Plan(ctx); err != nil {
+			p.Error = err.Error()
+		} else {
+			p.Difference = &difference
 		}
-		fmt.Fprintf(c.Stdout, "\nA reload would change this about the supervisor (pid %d):\n",
-			s.Peer.Pid)
-		writeDifference(c.Stdout, &difference)
+		all = append(all, p)
 	}
-	return nil
+	return all
 }

@@ -16,6 +16,7 @@ import (
 	"tp0/supervisor/exitcode"
 	"tp0/supervisor/report"
 	"tp0/supervisor/termtext"
+	"tp0/supervisor/verb"
 )
 
 // reports is one call of the verb report.
@@ -46,12 +47,12 @@ still printed.`,
 	}
 	cmd.Flags().BoolVar(&r.compare, "compare", false,
 		"compare the reports of two files or directories")
-	addOutput(cmd, &r.output)
+	verb.AddOutput(cmd.Flags(), &r.output)
 	return cmd
 }
 
 func (r *reports) run(args []string) error {
-	if err := checkOutput(r.output); err != nil {
+	if err := verb.CheckOutput(r.output); err != nil {
 		return err
 	}
 	if r.compare && len(args) != 2 {

@@ -16,6 +16,7 @@ import (
 	"tp0/supervisor/api/client"
 	"tp0/supervisor/exitcode"
 	"tp0/supervisor/termtext"
+	"tp0/supervisor/verb"
 )
 
 // running has what the verbs about a running supervisor have in common: their flags, and how their
@@ -37,7 +38,7 @@ func (c *cli) command(
 	r := &running{cli: c}
 	cmd := &cobra.Command{Use: use, Short: short, Long: long + "\n\n" + exitCodes}
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		if err := checkOutput(r.output); err != nil {
+		if err := verb.CheckOutput(r.output); err != nil {
 			return err
 		}
 		found, err := r.find()
@@ -51,7 +52,7 @@ func (c *cli) command(
 	c.config.AddFile(f)
 	f.StringVar(
 		&r.socket, "socket", "", "ask the supervisor with the control socket at this `path`")
-	addOutput(cmd, &r.output)
+	verb.AddOutput(f, &r.output)
 	return cmd, r
 }
 

@@ -73,6 +73,9 @@ func (r *running) watchStatus(
 		if err != nil && !errors.As(err, &notFound) {
 			return err
 		}
+		if err := r.outputLost(); err != nil {
+			return err
+		}
 		time.Sleep(time.Second)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"tp0/supervisor/report"
 	"tp0/supervisor/similar"
 	"tp0/supervisor/termtext"
+	"tp0/supervisor/verb"
 )
 
 func (c *cli) whyCommand() *cobra.Command {
@@ -35,7 +36,7 @@ commands. NAME is a child or an instance. With --report, the answer is about an 
 		if file == "" {
 			return live(cmd, names)
 		}
-		if err := checkOutput(r.output); err != nil {
+		if err := verb.CheckOutput(r.output); err != nil {
 			return err
 		}
 		return r.finish(r.whyInReport(file, names))

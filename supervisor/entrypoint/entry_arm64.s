@@ -31,6 +31,14 @@ skip:
 	MOVD	$8, R3
 	MOVD	$135, R8 // rt_sigprocmask(2)
 	SVC
+
+	MOVD	$1, R0 // standard output
+	MOVD	$1, R1 // F_GETFD, fails only with EBADF
+	MOVD	$25, R8 // fcntl(2)
+	SVC
+	LSR	$63, R0, R0
+	MOVD	R0, ·outputClosed(SB)
+
 	MOVD	$1, R4
 	MOVD	R4, ·recorded(SB)
 	JMP	_rt0_arm64_linux(SB)

@@ -35,6 +35,9 @@ func Exec(name string, args []string, version string) error {
 		environ = append(environ, callerVariable+"="+version)
 	}
 	restoreIgnored()
+	if entrypoint.OutputClosed() {
+		syscall.CloseOnExec(1) // it is /dev/null since the start of Go's runtime
+	}
 	err = syscall.Exec(path, append([]string{name}, args...), environ)
 	return fmt.Errorf("cannot execute %s: %w", path, err)
 }

@@ -1,7 +1,6 @@
 package verb
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -15,13 +14,16 @@ const Columns = 80
 
 func validateVerb(p Program) *Verb {
 	var c Config
-	asJSON := false
+	asJSON, output := false, ""
 	v := newVerb(Validate, "Check a configuration and start nothing",
 		`Check a configuration and start nothing. All faults are printed at once. A
 configuration with warnings is valid.
 
 Exit codes: 0 the configuration is valid, 2 it is not.`)
 	v.run = func([]string) (int, error) {
+		if err := CheckOutput(output); err != nil {
+			return 0, err
+		}
 		path, err := c.Locate()
 		if err != nil {
 			return 0, err
@@ -31,7 +33,7 @@ Exit codes: 0 the configuration is valid, 2 it is not.`)
 		if err != nil {
 			code = exitcode.Usage
 		}
-		if asJSON {
+		if asJSON || output == "json" {
 			return code, p.validity(path, warned, err)
 		}
 		var faults *hclconfig.Faults
@@ -54,9 +56,8 @@ Exit codes: 0 the configuration is valid, 2 it is not.`)
 	c.AddFile(v.Flags)
 	c.AddVars(v.Flags)
 	addStrictConfig(v.Flags, &c.Strict)
-	v.Flags.BoolVar(
-		&asJSON, "json", false, "print the result and the diagnostics as one JSON document",
-	)
+	AddOutput(v.Flags, &output)
+	v.Flags.BoolVar(&asJSON, "json", false, "same as --output json")
 	return v
 }
 
@@ -78,10 +79,7 @@ func (p Program) validity(path string, warned *hclconfig.Faults, err error) erro
 			},
 		)
 	}
-	encoder := json.NewEncoder(p.Stdout)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(document); err != nil {
+	if err := WriteJSON(p.Stdout, document); err != nil {
 		return fmt.Errorf("cannot print diagnostics of %s: %w", path, err)
 	}
 	return nil

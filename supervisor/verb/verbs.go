@@ -3,6 +3,7 @@ package verb
 import (
 	"fmt"
 
+	"tp0/supervisor/exitcode"
 	"tp0/supervisor/termtext"
 )
 
@@ -30,12 +31,13 @@ func Main(args []string, p Program) (code int, ok bool) {
 		args = []string{Version}
 	}
 	// Names of files, arguments and contents of files are in what the verbs print.
-	p.Stdout, p.Stderr = termtext.NewWriter(p.Stdout), termtext.NewWriter(p.Stderr)
+	out := NewOutput(p.Stdout)
+	p.Stdout, p.Stderr = termtext.NewWriter(out), termtext.NewWriter(p.Stderr)
 	v := find(args, p)
 	if v == nil {
 		return 0, false
 	}
-	return v.start(args[1:], p), true
+	return out.Finish(v.start(args[1:], p), p.Stderr), true
 }
 
 // find returns the verb that args name, or nil.
@@ -51,7 +53,14 @@ func find(args []string, p Program) *Verb {
 // Overview prints a help for the case that supervisorctl, which has the whole help, is missing:
 // that of a verb for "help VERB", else a list of the verbs of this package. It reports whether args
 // ask for help.
-func Overview(args []string, p Program) bool {
+func Overview(args []string, p Program) (code int, ok bool) {
+	out := NewOutput(p.Stdout)
+	p.Stdout = out
+	ok = writeOverview(args, p)
+	return out.Finish(exitcode.OK, p.Stderr), ok
+}
+
+func writeOverview(args []string, p Program) bool {
 	if len(args) == 2 && args[0] == helpFlag {
 		if v := find(args[1:], p); v != nil {
 			fmt.Fprint(p.Stdout, v.Help())

@@ -89,7 +89,7 @@ func TestOverview(t *testing.T) {
 	var out strings.Builder
 	p := Program{Stdout: &out}
 	for _, args := range []string{"plan", "rnu --help", "help rnu"} {
-		if Overview(strings.Fields(args), p) || out.Len() > 0 {
+		if _, ok := Overview(strings.Fields(args), p); ok || out.Len() > 0 {
 			t.Errorf("%s: got a help: %s", args, out.String())
 		}
 	}
@@ -98,7 +98,8 @@ func TestOverview(t *testing.T) {
 		"help": "  run ", "help exec": "--kill-scope process",
 	} {
 		out.Reset()
-		if !Overview(strings.Fields(args), p) || !strings.Contains(out.String(), want) {
+		if code, ok := Overview(strings.Fields(args), p); !ok || code != exitcode.OK ||
+			!strings.Contains(out.String(), want) {
 			t.Errorf("%s: got %s, want %q", args, out.String(), want)
 		}
 	}
