@@ -5,6 +5,7 @@ package api
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -28,10 +29,14 @@ type Supervisor struct {
 	Reload *ReloadState `json:"reload,omitempty"`
 }
 
-// ReloadState is the progress of a reload.
+// ReloadState is the progress of a reload, or of a restart that a request asked for.
 type ReloadState struct {
-	State  string `json:"state"` // loading, applying, rolling_back or halted
-	Reason string `json:"reason,omitempty"`
+	Kind string `json:"kind"` // reload or restart
+	// State is loading, applying, rolling_back or halted. That of a restart is restarting or
+	// halted.
+	State  string   `json:"state"`
+	Reason string   `json:"reason,omitempty"`
+	Names  []string `json:"names,omitempty"` // the instances of a restart
 }
 
 // Instance is the state of one instance.
@@ -64,6 +69,9 @@ type Instance struct {
 	FDsAtReady *FDCount `json:"fds_at_ready,omitempty"`
 }
 
+// StateWords returns a state as people read it: backing off.
+func StateWords(state string) string { return strings.ReplaceAll(state, "_", " ") }
+
 // Check is the state of a check block.
 type Check struct {
 	Name     string `json:"name"`
@@ -83,7 +91,9 @@ type Exit struct {
 // Usage is what a process tree uses.
 type Usage struct {
 	Processes int `json:"processes"`
-	Threads   int `json:"threads"`
+	// Stopped is the number of processes that a signal stopped, such as SIGSTOP.
+	Stopped int `json:"stopped"`
+	Threads int `json:"threads"`
 	// CPUSeconds is the user and system time of the living processes, and of the descendants that
 	// they waited for.
 	CPUSeconds  float64 `json:"cpu_seconds"`

@@ -18,7 +18,9 @@ const (
 	NeedsRestart    Situation = "needs_restart" // its program or configuration changed on disk
 	CheckFails      Situation = "check_fails"
 	LeaksFDs        Situation = "leaks_descriptors"
-	Runs            Situation = "runs" // nothing is wrong
+	NearFDLimit     Situation = "near_descriptor_limit" // 80 % or more of it are open
+	StoppedBySignal Situation = "stopped_by_signal"     // SIGSTOP, and no SIGCONT yet
+	Runs            Situation = "runs"                  // nothing is wrong
 	Completed       Situation = "completed"
 	Ended           Situation = "ended" // it was stopped, and is not started again
 )

@@ -68,7 +68,7 @@ func (a *app) notReady(ctx context.Context) (names []string, err error) {
 		if s.Ready || s.Surge || s.State == "succeeded" || oneshot[s.Name] {
 			continue
 		}
-		line := fmt.Sprintf("%s is %s", s.Name, s.State)
+		line := fmt.Sprintf("%s is %s", s.Name, api.StateWords(s.State))
 		if s.Reason != "" {
 			line += ": " + s.Reason
 		}

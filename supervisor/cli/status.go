@@ -91,12 +91,30 @@ func writeSupervisor(w io.Writer, s *api.Supervisor, now time.Time) {
 		fmt.Fprintf(w, "The supervisor (pid %d) is %s%s.\n", s.Pid, s.State, left)
 	}
 	if s.Reload != nil {
-		text := "A reload is " + strings.ReplaceAll(s.Reload.State, "_", " ")
-		if s.Reload.Reason != "" {
-			text += ": " + s.Reload.Reason
-		}
-		fmt.Fprintln(w, termtext.Wrap(termtext.Escape(text)+".", columns))
+		fmt.Fprintln(w, termtext.Wrap(termtext.Escape(reloadText(s.Reload)), columns))
 	}
+}
+
+// reloadText returns the sentence about a reload or a restart that is not complete.
+func reloadText(s *api.ReloadState) string {
+	switch {
+	case s.State == "halted" && s.Reason != "": // the restart of web is halted: …
+		return strings.ToUpper(s.Reason[:1]) + s.Reason[1:] + "."
+	case s.Kind == "restart" && len(s.Names) > 0:
+		return "A restart of " + listed(s.Names) + " is under way."
+	case s.Reason != "":
+		return "A reload is " + api.StateWords(s.State) + ": " + s.Reason + "."
+	}
+	return "A reload is " + api.StateWords(s.State) + "."
+}
+
+// listed returns names for a sentence, some at most.
+func listed(names []string) string {
+	const most = 5
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s, %d more", strings.Join(names[:most], ", "), more)
+	}
+	return strings.Join(names, ", ")
 }
 
 func writeInstances(w io.Writer, all []api.Instance, wide bool, now time.Time) {
@@ -132,7 +150,7 @@ func cells(inst *api.Instance, wide bool, now time.Time) []string {
 		name += " (next)"
 	}
 	row := []string{
-		name, strings.ReplaceAll(inst.State, "_", " "), pid, uptime, fmt.Sprint(inst.Restarts),
+		name, api.StateWords(inst.State), pid, uptime, fmt.Sprint(inst.Restarts),
 		memory,
 	}
 	if wide {
@@ -178,6 +196,7 @@ func note(inst *api.Instance, now time.Time) string {
 			notes = append(notes, text)
 		}
 	}
+	add(stoppedNote(inst.Usage))
 	add(inst.Reason)
 	add(inst.Status)
 	for _, c := range inst.Checks {
@@ -189,6 +208,17 @@ func note(inst *api.Instance, now time.Time) string {
 		add(fmt.Sprintf("last exit %s ago: %s", termtext.Duration(now.Sub(e.At)), e.Reason))
 	}
 	return strings.Join(notes, "; ")
+}
+
+// stoppedNote says which processes a signal stopped. Empty: none is stopped.
+func stoppedNote(u *api.Usage) string {
+	switch {
+	case u == nil || u.Stopped == 0:
+		return ""
+	case u.Processes == 1:
+		return "its process is stopped by a signal"
+	}
+	return fmt.Sprintf("%d of its %d processes are stopped by a signal", u.Stopped, u.Processes)
 }
 
 func orNone(text string) string {

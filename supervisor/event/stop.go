@@ -146,17 +146,21 @@ type SlowStop struct {
 	Stop        time.Duration // since the first signal
 	Step        int           // the last one
 	Signal      string        // of that step
-	Disposition string        // of that signal: caught, ignored, blocked or default
+	Disposition string        // of that signal: caught, ignored, blocked or default; empty: none
 	CPU         time.Duration // used since the first signal
 	Threads     []string      // each as "14 epoll_wait: waits for fd 4 (epoll: …)"
 }
 
 // Record implements [Event].
 func (e SlowStop) Record() Record {
-	return Record{Warn, MsgSlowStop, []any{
+	fields := []any{
 		"child", e.Child, "pid", e.Pid, "stop_ms", ms(e.Stop), "step", e.Step, "signal", e.Signal,
-		"disposition", e.Disposition, "cpu_ms", ms(e.CPU), "threads", list(e.Threads),
-	}}
+	}
+	if e.Disposition != "" {
+		fields = append(fields, "disposition", e.Disposition)
+	}
+	fields = append(fields, "cpu_ms", ms(e.CPU), "threads", list(e.Threads))
+	return Record{Warn, MsgSlowStop, fields}
 }
 
 // ShutdownBegun reports that everything is stopped for Reason, without a signal.

@@ -159,6 +159,9 @@ var lines = []struct {
 	},
 		`[WARN]  supervisor: child slow to stop: child=c pid=14 stop_ms=1000 step=1 ` +
 			`signal=SIGTERM disposition=caught cpu_ms=3 threads=["14 runs"]`},
+	{event.SlowStop{Child: "c", Pid: 14, Step: 1, Signal: "the stop hook"},
+		`[WARN]  supervisor: child slow to stop: child=c pid=14 stop_ms=0 step=1 ` +
+			`signal="the stop hook" cpu_ms=0 threads=[]`},
 	{event.UnexpectedEnd{
 		Child: "c", Pid: 14, Reason: "ended by SIGSEGV", Core: true,
 		Known: "1 descriptors, 1s before: 3 /x",

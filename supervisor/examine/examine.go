@@ -42,6 +42,9 @@ func Process(ctx context.Context, s explain.Subject) explain.Process {
 }
 
 func examine(ctx context.Context, s explain.Subject) (p explain.Process) {
+	if stat, err := procfs.ReadStat(s.Pid); err == nil {
+		p.Stopped = stat.Stopped()
+	}
 	if s.Signal > 0 {
 		p.Disposition = disposition(s.Pid, syscall.Signal(s.Signal))
 	}

@@ -75,8 +75,16 @@ func (a *answer) says() {
 // maxThreads is the number of threads that an answer describes.
 const maxThreads = 5
 
+// stoppedText says what a stop by a signal means. The subject is the process.
+const stoppedText = "is stopped by a signal (SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU): nothing of " +
+	"it runs"
+
 // threads adds what the threads of the process do.
 func (a *answer) threads() {
+	if a.Process.Stopped {
+		a.add("Its process %s", stoppedText)
+		a.next("supervisor signal CONT "+a.Name, "continues it")
+	}
 	if a.Process.Unknown != "" {
 		a.add("Its process could not be examined: %s", a.Process.Unknown)
 	}
@@ -100,8 +108,6 @@ func names(all []string) string {
 	}
 	return strings.Join(all, ", ")
 }
-
-func stateWords(state string) string { return strings.ReplaceAll(state, "_", " ") }
 
 // process makes a sentence of how a process ended. Other reasons are a sentence already.
 func (a *answer) process(reason string) string {

@@ -55,9 +55,9 @@ func (a *answer) hook() {
 	case "failing":
 		situation = api.FailedForGood
 	}
-	a.say(situation, "it is %s: %s", stateWords(a.Instance.State), a.Hook)
-	if !a.Due.IsZero() {
-		a.add("The next signal follows in %s", a.in(a.Due))
+	a.say(situation, "it is %s: %s", api.StateWords(a.Instance.State), a.Hook)
+	if a.HookNext != "" && !a.Due.IsZero() {
+		a.add("Its timeout ends in %s: then %s", a.in(a.Due), a.HookNext)
 	}
 	if a.Instance.State == "failing" {
 		a.add("It has failed: %s", a.process(a.Restart.Reason))

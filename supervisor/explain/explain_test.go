@@ -52,9 +52,9 @@ var situations = map[string]struct {
 		"old must end first: both claim tcp :80."},
 	"pre_start": {Facts{
 		Instance: instance("preparing"), Hook: "its pre_start hook runs (pid 12)",
-		Due: now.Add(3 * time.Second),
+		HookNext: "the hook gets SIGTERM", Due: now.Add(3 * time.Second),
 	}, api.StartsUp, "web1 is preparing: its pre_start hook runs (pid 12).",
-		"The next signal follows in 3s."},
+		"Its timeout ends in 3s: then the hook gets SIGTERM."},
 	"on_failure": {Facts{
 		Instance: instance("failing"), Hook: "its on_failure hook runs (pid 12)",
 		Restart: Restart{Reason: "exited with code 1"},
@@ -157,8 +157,23 @@ var situations = map[string]struct {
 		}), Limits: map[string]int{"alive": 3},
 	}, api.CheckFails, `web1 is ready, but its check "alive" fails: status 500.`,
 		`The check "alive" has failed 1 time in a row. After 3 the instance is restarted.`},
-	"leak": {Facts{Instance: instance("ready"), Leak: "file from 1 to 9 in 10 counts"},
-		api.LeaksFDs, "web1 leaks descriptors: file from 1 to 9 in 10 counts.", ""},
+	"leak": {Facts{Instance: instance("ready"), Leaks: []string{"file from 1 to 9 in 10 counts"},
+		NearLimit: []string{"18 of 20 are open"}},
+		api.LeaksFDs, "web1 leaks descriptors: file from 1 to 9 in 10 counts.",
+		"watch_fds counted its descriptors: 18 of 20 are open."},
+	"near limit": {Facts{Instance: instance("ready"), NearLimit: []string{"18 of 20 are open"}},
+		api.NearFDLimit, "web1 is near its limit of descriptors: 18 of 20 are open.",
+		"watch_fds counted its descriptors: 18 of 20 are open."},
+	"stopped by a signal": {Facts{
+		Instance: with(instance("ready"), func(i *api.Instance) {
+			i.Checks = []api.Check{{Name: "alive", Failures: 1, Reason: "no answer"}}
+		}), Process: Process{Stopped: true},
+	}, api.StoppedBySignal, "web1 " + stoppedText + ".",
+		`Also, its check "alive" fails: no answer.`},
+	"stopped in its start": {Facts{
+		Instance: instance("starting"), Ready: "READY=1", Process: Process{Stopped: true},
+	}, api.StartsUp, "web1 is not ready yet: its ready block waits for READY=1.",
+		"Its process " + stoppedText + "."},
 	"fine": {Facts{Instance: instance("ready"), Config: Config{Fault: "line 3: no"}},
 		api.Runs, "web1 is ready, and nothing is known to be wrong.",
 		"The configuration on disk cannot be read: line 3: no."},

@@ -19,6 +19,7 @@ type Facts struct {
 	Due        time.Time  // the end of its timer: a restart delay, a step, or ready.timeout
 	Restart    Restart
 	Hook       string // the hook that runs: "its pre_start hook runs (pid 12)"; empty: none does
+	HookNext   string // what happens at Due then: "the hook gets SIGTERM"; empty: nothing
 	Ready      string // what its ready block waits for: "a listener on 127.0.0.1:80"
 	Update     *Update
 	Stop       *Stop
@@ -26,7 +27,8 @@ type Facts struct {
 	Limits     map[string]int // consecutive failures that a check may have, by its name
 	Cause      string         // of the end of its last process, beside the exit status
 	OOM        bool           // Cause is the OOM killer
-	Leak       string         // what watch_fds found; empty: nothing
+	Leaks      []string       // that watch_fds found: "file from 1 to 9 in 10 counts"
+	NearLimit  []string       // the processes near their limit: "18 of 20 are open"
 	Output     []string       // the last lines of its last process that ended
 	Subject    Subject
 	Process    Process
@@ -83,6 +85,7 @@ type Stop struct {
 // Process is what /proc says about the main process.
 type Process struct {
 	Unknown     string   // why it could not be examined; empty: it was
+	Stopped     bool     // by a signal, such as SIGSTOP
 	Disposition string   // of Stop.Signal: caught, ignored, blocked or default
 	Threads     []string // what each thread does
 	Program     string   // its executable, if that was replaced on disk

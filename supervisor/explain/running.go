@@ -39,7 +39,7 @@ func (a *answer) update() {
 		a.next("supervisor reload", "applies the configuration, once you have corrected it")
 	case u.Surge != "":
 		a.say(api.WaitsForUpdate, "it is replaced once its new process is ready: the new process "+
-			"is %s", stateWords(u.Surge))
+			"is %s", api.StateWords(u.Surge))
 	case u.HasSlot:
 		a.say(api.WaitsForUpdate, "it is about to be replaced: other instances are "+
 			"stopped first")
@@ -58,26 +58,45 @@ func (a *answer) health() {
 	failing := a.failingChecks()
 	stale := a.needsRestart()
 	switch {
+	case a.Process.Stopped:
+		a.say(api.StoppedBySignal, "it %s", stoppedText)
 	case len(failing) > 0:
 		a.say(api.CheckFails, "it is ready, but %s", failing[0])
 		a.next("supervisor logs "+a.Name, "shows its output")
-	case a.Leak != "":
-		a.say(api.LeaksFDs, "it leaks descriptors: %s", a.Leak)
+	case len(a.Leaks) > 0:
+		a.say(api.LeaksFDs, "it leaks descriptors: %s", a.Leaks[0])
+	case len(a.NearLimit) > 0:
+		a.say(api.NearFDLimit, "it is near its limit of descriptors: %s", a.NearLimit[0])
 	case stale != "":
 		a.say(api.NeedsRestart, "%s", stale)
 	default:
 		a.say(api.Runs, "it is ready, and nothing is known to be wrong")
 	}
-	for _, text := range failing[min(len(failing), 1):] {
+	said := 1 // of failing, by the answer
+	if a.Process.Stopped {
+		a.next("supervisor signal CONT "+a.Name, "continues it")
+		said = 0
+	}
+	for _, text := range failing[min(len(failing), said):] {
 		a.add("Also, %s", text)
 	}
-	if a.Leak != "" {
-		a.add("watch_fds found a leak: %s", a.Leak)
-		a.next("supervisor fds "+a.Name, "shows its open descriptors")
-	}
+	a.descriptors()
 	a.stale(stale)
 	if a.Process.Unknown != "" {
 		a.add("Its process could not be examined: %s", a.Process.Unknown)
+	}
+}
+
+// descriptors adds what watch_fds found and what is not over.
+func (a *answer) descriptors() {
+	for _, text := range a.Leaks {
+		a.add("watch_fds found a leak: %s", text)
+	}
+	for _, text := range a.NearLimit {
+		a.add("watch_fds counted its descriptors: %s", text)
+	}
+	if len(a.Leaks)+len(a.NearLimit) > 0 {
+		a.next("supervisor fds "+a.Name, "shows its open descriptors")
 	}
 }
 

@@ -15,7 +15,7 @@ func (a *answer) waiting() {
 	w := a.Waits[0]
 	text := waitWords(w)
 	if w.State != "" {
-		text += ": " + w.For + " is " + stateWords(w.State)
+		text += ": " + w.For + " is " + api.StateWords(w.State)
 	}
 	a.say(api.WaitsForStart, "it waits for %s", text)
 	for i, w := range a.Waits {
@@ -26,7 +26,7 @@ func (a *answer) waiting() {
 		case w.Until == ended && w.Reason != "":
 			a.add("%s must end first: %s", w.For, w.Reason)
 		case w.Reason != "":
-			a.add("%s is %s: %s", w.For, stateWords(w.State), w.Reason)
+			a.add("%s is %s: %s", w.For, api.StateWords(w.State), w.Reason)
 		}
 		switch w.State {
 		case "stopped":

@@ -79,6 +79,7 @@ func (r *replica) join(other api.Instance) {
 	default:
 		sum := *r.Usage
 		sum.Processes += u.Processes
+		sum.Stopped += u.Stopped
 		sum.Threads += u.Threads
 		sum.CPUSeconds += u.CPUSeconds
 		sum.MemoryBytes += u.MemoryBytes

@@ -151,25 +151,32 @@ func TestWatch(t *testing.T) {
 		name    string
 		numbers []int
 		want    string
+		present string // the leaks that are not over after the last count
 	}{
-		{"steady", rising(40, 40), ""},
-		{"one more in each of nine counts", nine, ""},
-		{"one more in each of ten counts", rising(10, 1), "10: file 5 to 14 in 10"},
-		{"one more in every third count", rising(40, 3), "16: file 5 to 10 in 16"},
+		{"steady", rising(40, 40), "", ""},
+		{"one more in each of nine counts", nine, "", ""},
+		{"one more in each of ten counts", rising(10, 1), "10: file 5 to 14 in 10", "file 5 to 14"},
+		{"one more in every third count", rising(40, 3), "16: file 5 to 10 in 16", "file 5 to 10"},
 		{"a fall begins anew", append(slices.Clone(nine), append([]int{3}, rising(9, 1)...)...),
-			"19: file 3 to 13 in 10"},
-		{"a pool is filled once", append([]int{5, 25, 25, 26}, rising(1, 1)...), ""},
-		{"four rises", []int{5, 6, 7, 8, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9}, ""},
-		{"rises, then steady", []int{1, 2, 3, 4, 5, 6, 7, 7, 7, 7, 7, 7, 7, 7}, ""},
-		{"load goes up and down", []int{5, 9, 7, 12, 8, 15, 9, 18, 9, 20, 11, 22, 12, 25, 14}, ""},
-		{"one report for an episode", rising(60, 1), "10: file 5 to 14 in 10"},
+			"19: file 3 to 13 in 10", "file 3 to 13"},
+		{"a pool is filled once", append([]int{5, 25, 25, 26}, rising(1, 1)...), "", ""},
+		{"four rises", []int{5, 6, 7, 8, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9}, "", ""},
+		{"rises, then steady", []int{1, 2, 3, 4, 5, 6, 7, 7, 7, 7, 7, 7, 7, 7}, "", ""},
+		{"load goes up and down", []int{5, 9, 7, 12, 8, 15, 9, 18, 9, 20, 11, 22, 12, 25, 14}, "",
+			""},
+		{"one report for an episode", rising(60, 1), "10: file 5 to 14 in 10", "file 5 to 14"},
 		{"small falls do not end an episode", append(rising(10, 1), append([]int{13},
-			rising(20, 1)[9:]...)...), "10: file 5 to 14 in 10"},
+			rising(20, 1)[9:]...)...), "10: file 5 to 14 in 10", "file 5 to 14"},
 		{"half is closed, and it begins anew",
 			append(rising(10, 1), append([]int{9}, rising(14, 1)[4:]...)...),
-			"10: file 5 to 14 in 10, 20: file 9 to 17 in 10"},
-		{"near the limit", []int{700, 798, 799, 800, 790, 900, 701, 800}, "3: 80 %"},
-		{"near the limit again", []int{900, 600, 900}, "1: 80 %, 3: 80 %"},
+			"10: file 5 to 14 in 10, 20: file 9 to 17 in 10", "file 9 to 17"},
+		{"near the limit", []int{700, 798, 799, 800, 790, 900, 701, 800}, "3: 80 %", "801 of 1000"},
+		{"near the limit again", []int{900, 600, 900}, "1: 80 %, 3: 80 %", "901 of 1000"},
+		{"half is closed, and it is over", append(rising(10, 1), 9), "10: file 5 to 14 in 10", ""},
+		{"less than half is closed", append(rising(10, 1), 10), "10: file 5 to 14 in 10",
+			"file 5 to 14"},
+		{"no longer near the limit", []int{900, 690}, "1: 80 %", ""},
+		{"still near the limit", []int{900, 710}, "1: 80 %", "711 of 1000"},
 	} {
 		var w Watch
 		var got []string
@@ -187,7 +194,24 @@ func TestWatch(t *testing.T) {
 		if text := strings.Join(got, ", "); text != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, text, tt.want)
 		}
+		if text := presentText(&w); text != tt.present {
+			t.Errorf("%s: %q is present at the end, want %q", tt.name, text, tt.present)
+		}
 	}
+}
+
+// presentText returns the leaks that are not over.
+func presentText(w *Watch) string {
+	var all []string
+	for _, l := range w.Present() {
+		for _, g := range l.Grown {
+			all = append(all, fmt.Sprintf("%s %d to %d", g.Kind, g.From, g.To))
+		}
+		if l.NearLimit {
+			all = append(all, fmt.Sprintf("%d of %d", l.Open(), l.Limit))
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // TestWatchForgets replaces a process by one with the same pid: its counts begin anew.

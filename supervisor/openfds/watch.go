@@ -1,6 +1,8 @@
 package openfds
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 )
@@ -23,6 +25,15 @@ type Leak struct {
 	Grown []Growth // the kinds that grew
 	// NearLimit says that the process has 80 % or more of the descriptors that it may have.
 	NearLimit bool
+}
+
+// Growths returns the growth of each kind, such as "file from 11 to 20 in 10 counts".
+func (l *Leak) Growths() (all []string) {
+	for _, g := range l.Grown {
+		all = append(all, fmt.Sprintf("%s from %d to %d in %d counts", g.Kind, g.From, g.To,
+			g.Counts))
+	}
+	return all
 }
 
 // GrownKinds returns the kinds that grew; nil: all kinds are meant.
@@ -52,17 +63,18 @@ type identity struct {
 
 // trends are the trends of a process.
 type trends struct {
+	last      Counted
 	kinds     map[string]*trend
-	nearLimit bool // it was reported
+	nearLimit bool // it was reported, and the share was not below limitOver since
 }
 
 // trend is the number of descriptors of one kind since it fell last.
 type trend struct {
 	from, last    int
 	counts, rises int
-	// reported is the number at which the leak was reported; 0: it was not. The leak is over once
-	// half of what it opened until then is closed.
-	reported, origin int
+	// reported is the leak that was reported and is not over; nil: there is none. The leak is over
+	// once half of what it opened until then is closed.
+	reported *Growth
 }
 
 // Add adds the next count, and returns the leaks that were not reported before.
@@ -76,11 +88,30 @@ func (w *Watch) Add(all []Counted) (leaks []Leak) {
 			t = &trends{kinds: map[string]*trend{}}
 		}
 		w.processes[id] = t
+		t.last = c
 		l := Leak{Counted: c, Grown: t.grown(c.Kinds), NearLimit: t.reachesLimit(&c)}
 		if len(l.Grown) > 0 || l.NearLimit {
 			leaks = append(leaks, l)
 		}
 	}
+	return leaks
+}
+
+// Present returns the leaks that Add returned and that are not over, by pid. The number of open
+// descriptors is that of the last count, the growth is that of the report.
+func (w *Watch) Present() (leaks []Leak) {
+	for _, t := range w.processes {
+		l := Leak{Counted: t.last, NearLimit: t.nearLimit}
+		for _, kind := range slices.Sorted(maps.Keys(t.kinds)) {
+			if g := t.kinds[kind].reported; g != nil {
+				l.Grown = append(l.Grown, *g)
+			}
+		}
+		if len(l.Grown) > 0 || l.NearLimit {
+			leaks = append(leaks, l)
+		}
+	}
+	slices.SortFunc(leaks, func(a, b Leak) int { return cmp.Compare(a.Pid, b.Pid) })
 	return leaks
 }
 
@@ -92,33 +123,33 @@ func (t *trends) grown(kinds map[string]int) (all []Growth) {
 		}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(t.kinds)) {
-		if k := t.kinds[kind]; k.add(kinds[kind]) {
-			all = append(all, Growth{kind, k.from, k.last, k.counts})
+		if g := t.kinds[kind].add(kind, kinds[kind]); g != nil {
+			all = append(all, *g)
 		}
 	}
 	return all
 }
 
-// add adds a number. It reports whether a leak is new.
-func (t *trend) add(n int) bool {
-	if t.reported > 0 && n <= t.origin+(t.reported-t.origin)/2 {
-		t.reported = 0
+// add adds a number of a kind. It returns the leak if that is new.
+func (t *trend) add(kind string, n int) *Growth {
+	if g := t.reported; g != nil && n <= g.From+(g.To-g.From)/2 {
+		t.reported = nil
 	}
 	rose := n > t.last
 	switch {
 	case n < t.last:
-		*t = trend{from: n, last: n, counts: 1, reported: t.reported, origin: t.origin}
-		return false
+		*t = trend{from: n, last: n, counts: 1, reported: t.reported}
+		return nil
 	case rose:
 		t.rises++
 	}
 	t.last = n
 	t.counts++
-	if t.reported > 0 || !rose || t.counts < leakCounts || t.rises < leakRises {
-		return false
+	if t.reported != nil || !rose || t.counts < leakCounts || t.rises < leakRises {
+		return nil
 	}
-	t.reported, t.origin = n, t.from
-	return true
+	t.reported = &Growth{kind, t.from, t.last, t.counts}
+	return t.reported
 }
 
 // reachesLimit reports whether the process is near its limit, and was not before.

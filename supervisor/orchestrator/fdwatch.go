@@ -7,6 +7,7 @@ import (
 
 	"tp0/supervisor/api"
 	"tp0/supervisor/event"
+	"tp0/supervisor/explain"
 	"tp0/supervisor/openfds"
 )
 
@@ -125,15 +126,31 @@ func (o *Orchestrator) onFDLeakFound(m fdLeakFound) {
 	}
 	if l.NearLimit {
 		o.opt.Sink.Emit(event.FDLimitNear{FDGrowth: facts})
-		m.watch.leak = fmt.Sprintf("%d of %d descriptors were open", facts.Open, facts.Limit)
 	}
 	if len(l.Grown) == 0 {
 		return
 	}
-	for _, g := range l.Grown {
-		facts.Grown = append(facts.Grown,
-			fmt.Sprintf("%s from %d to %d in %d counts", g.Kind, g.From, g.To, g.Counts))
-	}
+	facts.Grown = l.Growths()
 	o.opt.Sink.Emit(event.FDLeakSuspected{FDGrowth: facts})
-	m.watch.leak = facts.Grown[0]
+}
+
+// noteLeaks notes the leaks of an instance that are not over.
+func (inst *instance) noteLeaks(f *explain.Facts) {
+	w := inst.health.fdWatch
+	if w == nil {
+		return
+	}
+	for _, l := range w.watch.Present() {
+		by := ""
+		if l.Pid != inst.process.pid {
+			by = fmt.Sprintf(" in its descendant %s (pid %d)", l.Command, l.Pid)
+		}
+		for _, growth := range l.Growths() {
+			f.Leaks = append(f.Leaks, growth+by)
+		}
+		if l.NearLimit {
+			f.NearLimit = append(f.NearLimit,
+				fmt.Sprintf("%d of %d are open%s", l.Open(), l.Limit, by))
+		}
+	}
 }

@@ -114,6 +114,34 @@ func TestWatchFDs(t *testing.T) {
 	}
 }
 
+// TestWhyFDs explains a leak and a near limit until they are over.
+func TestWhyFDs(t *testing.T) {
+	for _, tt := range []struct {
+		open          func(n int) int
+		during, after string
+	}{
+		{func(n int) int { return 10 + n%11 }, // the count 11 finds 10
+			"a leaks descriptors: file from 11 to 20 in 10 counts.",
+			"a is ready, and nothing is known to be wrong."},
+		{func(n int) int { return 1000 / (1 + n/11) },
+			"a is near its limit of descriptors: 1000 of 1024 are open.",
+			"a is ready, and nothing is known to be wrong."},
+	} {
+		withHarness(t, configs(newConfig(child("a", watchFDs(time.Minute)))), func(h *harness) {
+			h.fds.plan(tt.open)
+			h.do("spawned a")
+			h.do("wait 10m30s")
+			if answer, _ := h.why("a"); answer != tt.during {
+				t.Errorf("got %q, want %q", answer, tt.during)
+			}
+			h.do("wait 1m")
+			if answer, _ := h.why("a"); answer != tt.after {
+				t.Errorf("after the recovery: got %q, want %q", answer, tt.after)
+			}
+		})
+	}
+}
+
 // TestWatchFDsEnds counts nothing without watch_fds, in a stop, and after the end of the process. A
 // reload changes the interval of a process that runs.
 func TestWatchFDsEnds(t *testing.T) {

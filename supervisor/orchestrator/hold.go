@@ -1,6 +1,8 @@
 package orchestrator
 
 import (
+	"slices"
+
 	"tp0/supervisor/api"
 	"tp0/supervisor/config"
 	"tp0/supervisor/lifecycle"
@@ -84,7 +86,11 @@ func (o *Orchestrator) replaceProcess(inst *instance, spec *config.Instance) {
 			halted: map[string]string{}, held: map[string]*api.Requester{},
 		}
 	}
-	delete(o.reloads.active.halted, inst.child())
+	r := o.reloads.active
+	delete(r.halted, inst.child())
+	if !slices.Contains(r.restarts, inst.spec.Name) {
+		r.restarts = append(r.restarts, inst.spec.Name)
+	}
 	inst.goal, inst.next = rollout.Replace, spec
 	inst.update.givenUp, inst.update.restart = false, true
 }

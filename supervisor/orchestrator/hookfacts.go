@@ -1,6 +1,8 @@
 package orchestrator
 
 import (
+	"errors"
+
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/config"
@@ -63,7 +65,11 @@ func (o *Orchestrator) hookSpawnFailed(h *hook, err error) {
 		}
 		inst.hook = h
 	}
-	o.hookNotStarted(h, err.Error())
+	reason := err.Error()
+	if h.timedOut && errors.Is(err, process.ErrRevoked) { // SIGKILL ended it before its execve(2)
+		reason = h.tooLate()
+	}
+	o.hookNotStarted(h, reason)
 }
 
 func (o *Orchestrator) hookSignalled(h *hook, x process.Signalled) {

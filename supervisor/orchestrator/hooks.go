@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -86,17 +87,26 @@ func (o *Orchestrator) signalHook(h *hook, sig unix.Signal) {
 	o.opt.Processes.Signal(h.id, sig, h.step, event.ProofNone)
 }
 
-// killHook ends the stop hook of an instance, because its timeout has ended.
-func (o *Orchestrator) killHook(inst *instance) {
+// killHook ends the stop hook of an instance, because limit, its part of kill_timeout, has ended,
+// or because the stop was escalated before. The limit of the hook becomes the time that it had.
+func (o *Orchestrator) killHook(inst *instance, limit time.Duration) {
 	h := inst.hook
-	switch {
-	case h == nil || h.timedOut:
-	case h.id == 0:
-		o.cancelHook(h, "its timeout ended before it could be started")
+	if h == nil || h.timedOut {
+		return
+	}
+	h.limit = min(limit, time.Since(inst.stop.beganAt))
+	switch h.id {
+	case 0:
+		o.cancelHook(h, h.tooLate())
 	default:
 		h.timedOut, h.failure = true, "did not end in time"
 		o.signalHook(h, unix.SIGKILL)
 	}
+}
+
+// tooLate says that a hook was not started before its time was over.
+func (h *hook) tooLate() string {
+	return fmt.Sprintf("it was not started within %v", h.limit.Round(time.Millisecond))
 }
 
 // cancelHook ends a hook that was not started.

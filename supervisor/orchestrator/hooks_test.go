@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tp0/supervisor/config"
+	"tp0/supervisor/event"
 )
 
 // withHooks gives a child the hooks with these names, and 4 s for each of them.
@@ -66,6 +67,33 @@ func TestStopHook(t *testing.T) {
 			{"exit a.stop", "cleanup"},
 		}},
 	}...))
+}
+
+// TestHookNotStartedInTime checks the reason of a hook that is not started before its time is over,
+// or before the stop is escalated.
+func TestHookNotStartedInTime(t *testing.T) {
+	for _, tt := range []struct{ hook, begin, wait, want string }{
+		{config.StopHook, "TERM", "wait 1500ms", "it was not started within 1.5s"},
+		{config.StopHook, "TERM", "wait 100ms", "it was not started within 100ms"},
+		{config.PreStartHook, "", "wait 3s", "it was not started within 4s"},
+	} {
+		of := configs(newConfig(child("a", withHooks(tt.hook))))
+		withHarness(t, of, func(h *harness) {
+			if tt.hook == config.StopHook {
+				h.do("spawned a")
+			}
+			h.do(tt.begin)
+			h.do(tt.wait)
+			if tt.wait == "wait 100ms" {
+				h.do("TERM")
+			}
+			h.do("spawn-revoked a." + tt.hook)
+			all := eventsOf[event.HookNotStarted](h)
+			if len(all) != 1 || all[0].Reason != tt.want {
+				t.Errorf("%+v: got %+v", tt, all)
+			}
+		})
+	}
 }
 
 // TestStopHookSuperseded checks what ends a stop hook early, and what follows it for descendants.

@@ -168,8 +168,7 @@ type fdWatch struct {
 	interval time.Duration
 	timer    *time.Timer
 	watch    openfds.Watch
-	reported bool   // that the descriptors cannot be counted
-	leak     string // the last one that was found; empty: none was
+	reported bool // that the descriptors cannot be counted
 }
 
 // inspection is the result of the fd scans and of the signal dispositions of a process.
@@ -256,7 +255,7 @@ type hook struct {
 	id       process.ID // 0: it waits for its spawn
 	pid      int        // 0: the spawn is not reported yet
 	spawned  time.Time
-	limit    time.Duration // of the time from its request to SIGKILL
+	limit    time.Duration // of the time from its request to SIGKILL; of a stop hook, see killHook
 	timedOut bool
 	step     int                 // the last signal that the stop hook got; 0: none
 	failure  string              // why it has failed; empty: it succeeded

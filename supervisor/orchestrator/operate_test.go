@@ -482,6 +482,34 @@ func TestShutdownDeadline(t *testing.T) {
 	})
 }
 
+// TestReloadState checks what the status says about a restart, and about a reload.
+func TestReloadState(t *testing.T) {
+	of := configs(newConfig(child("a*2", maxParallel(1))),
+		newConfig(child("a*2", maxParallel(1), args("+"))))
+	withHarness(t, of, func(h *harness) {
+		check := func(do, want string) {
+			t.Helper()
+			h.do(do)
+			synctest.Wait()
+			got := "none"
+			s, err := h.o.Status(context.Background())
+			if r := s.Supervisor.Reload; r != nil {
+				got = fmt.Sprint(r.Kind, " ", r.State, " ", r.Names, " ", r.Reason)
+			}
+			if err != nil || got != want {
+				t.Errorf("%s: got %q, %v, want %q", do, got, err, want)
+			}
+		}
+		h.do("spawned a1")
+		check("spawned a2", "none")
+		check("op restart a", "restart restarting [a1 a2] ")
+		h.do("exit a1")
+		check("spawn-failed a1", "restart halted [a1 a2] the restart of a is halted: the new a1 "+
+			"has failed: "+notSpawned)
+		check("reload 1", "reload applying [] ")
+	})
+}
+
 func TestStatus(t *testing.T) {
 	cfg := newConfig(
 		child("db"), child("web", after("db"), ignored),

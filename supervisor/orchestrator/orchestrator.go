@@ -106,7 +106,8 @@ type reload struct {
 	held           map[string]*api.Requester
 	halted         map[string]string // by child: why its update is halted
 	cannotRollBack bool
-	restartOnly    bool // no configuration is applied: a request restarts instances
+	restartOnly    bool     // no configuration is applied: a request restarts instances
+	restarts       []string // the instances that requests restart
 }
 
 // pauseOver says that the supervisor was paused: see package timeout.

@@ -34,19 +34,21 @@ func (o *Orchestrator) currentStatus() api.Status {
 
 func (o *Orchestrator) reloadState() *api.ReloadState {
 	r := o.reloads.active
+	s := &api.ReloadState{Kind: "reload", State: "applying"}
+	if r != nil && r.restartOnly && !o.reloads.loading {
+		s.Kind, s.State, s.Names = "restart", "restarting", slices.Clone(r.restarts)
+	}
 	switch {
 	case o.reloads.loading:
-		return &api.ReloadState{State: "loading"}
+		s.State = "loading"
 	case r == nil:
 		return nil
 	case len(r.halted) > 0:
-		return &api.ReloadState{State: "halted", Reason: o.haltedReload()}
+		s.State, s.Reason = "halted", o.haltedReload()
 	case r.rollbackReason != "":
-		return &api.ReloadState{State: "rolling_back", Reason: r.rollbackReason}
-	case r.restartOnly:
-		return &api.ReloadState{State: "restarting"}
+		s.State, s.Reason = "rolling_back", r.rollbackReason
 	}
-	return &api.ReloadState{State: "applying"}
+	return s
 }
 
 func (o *Orchestrator) statusOf(inst *instance) api.Instance {

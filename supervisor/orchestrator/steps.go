@@ -56,7 +56,7 @@ func (o *Orchestrator) takeStep(inst *instance, n int) {
 	inst.stopMonitoring()
 	inst.stop.step, inst.stop.unsent = n, false
 	if n > 1 {
-		o.killHook(inst)
+		o.killHook(inst, sequence[0].Wait)
 	}
 	proof := o.cfg.Shutdown.Proof
 	o.opt.Processes.Signal(inst.process.id, s.Signal, n, proof)

@@ -90,6 +90,8 @@ func (h *harness) doProcess(c command) bool {
 		h.spawned(h.target(c), c.number(2))
 	case "spawn-failed":
 		h.spawnFailed(h.target(c), errors.New("no such file"))
+	case "spawn-revoked": // SIGKILL ended it before its execve(2)
+		h.spawnFailed(h.target(c), process.ErrRevoked)
 	case "spawn-short": // for lack of a process
 		h.spawnFailed(h.target(c), fmt.Errorf("cannot fork: %w", unix.EAGAIN))
 	case "exit", "exit-new": // exit NAME [CODE]; exit-new: the newest process of that name

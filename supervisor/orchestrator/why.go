@@ -41,19 +41,35 @@ func (o *Orchestrator) factsAbout(inst *instance) explain.Facts {
 		OOM: cause.NamesOOMKiller(inst.restarts.cause), Subject: o.subjectOf(inst),
 	}
 	if inst.hook != nil {
-		f.Hook = inst.hook.describe()
+		f.Hook, f.HookNext = inst.hook.describe(), o.afterHook(inst)
 	}
 	if o.shutdown.phase != running {
 		deadline := o.shutdown.deadline
 		f.ShuttingTo = &deadline
 	}
-	if w := inst.health.fdWatch; w != nil {
-		f.Leak = w.leak
-	}
+	inst.noteLeaks(&f)
 	for _, c := range p.Checks {
 		f.Limits[c.Name] = c.Limit
 	}
 	return f
+}
+
+// afterHook says what happens at the end of the timer of an instance whose hook runs. Empty:
+// nothing follows.
+func (o *Orchestrator) afterHook(inst *instance) string {
+	if inst.runsHook() && inst.stop.step == 0 {
+		return "the hook gets SIGTERM"
+	}
+	next, ok := o.presentStopSequence(inst).Step(inst.stop.step + 1)
+	switch {
+	case !ok || inst.stop.step == 0:
+		return ""
+	case inst.runsHook():
+		return "the hook gets " + signalName(next.Signal)
+	case inst.stop.step == 1:
+		return "the hook gets SIGKILL, and the process gets " + signalName(next.Signal)
+	}
+	return "the process gets " + signalName(next.Signal) // the hook has SIGKILL already
 }
 
 // dueOf returns the end of what an instance waits for by the clock.

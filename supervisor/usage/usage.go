@@ -74,6 +74,9 @@ func (m *meter) add(u *api.Usage, pid int) bool {
 		return false
 	}
 	u.Processes++
+	if s.stopped {
+		u.Stopped++
+	}
 	u.Threads += s.threads
 	u.MemoryBytes += s.pages * m.page
 	u.CPUSeconds += s.waited.Seconds()
@@ -111,6 +114,7 @@ func countFDs(pid int) int {
 
 // stat is a part of proc_pid_stat(5).
 type stat struct {
+	stopped bool
 	threads int
 	pages   int64         // resident
 	waited  time.Duration // CPU time of the descendants that it waited for
@@ -137,6 +141,7 @@ func readStat(pid int) (s stat, err error) {
 			return s, err
 		}
 	}
+	s.stopped = fields[state] == "T"
 	s.threads, s.pages = int(numbers[numThreads]), numbers[rss]
 	s.waited = time.Duration(numbers[cutime]+numbers[cstime]) * tick
 	return s, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 )
 
@@ -21,6 +22,18 @@ func TestOf(t *testing.T) {
 	// The kernel adds up the pages of a small process late, so its memory can be 0.
 	if alone == nil || alone.Processes != 1 || alone.Threads != 1 || alone.FDs < 3 {
 		t.Errorf("the child uses %+v", alone)
+	}
+	if err := child.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var status syscall.WaitStatus // of the stop, which WUNTRACED reports
+	_, err = syscall.Wait4(child.Process.Pid, &status, syscall.WUNTRACED, nil)
+	stopped := Of(t.Context(), []int{child.Process.Pid})[0]
+	if err != nil || stopped == nil || stopped.Stopped != 1 || alone.Stopped != 0 {
+		t.Errorf("%v: the stopped child uses %+v, before %+v", err, stopped, alone)
+	}
+	if err := child.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
 	}
 	both := Of(t.Context(), []int{0, os.Getpid()})
 	if u := both[1]; both[0] != nil || u == nil || u.Processes != 2 || u.Threads < 2 ||
