@@ -189,3 +189,28 @@ func TestRunAtTheTerminal(t *testing.T) {
 		t.Errorf("the report is not that of a graceful stop by SIGHUP: %v\n%.1000s", err, text)
 	}
 }
+
+// TestVerbsAtTerminal checks what a person sees at a terminal: the steps of an operation, and a
+// status that replaces the one before. Control sequences of a child are escaped nevertheless.
+func TestVerbsAtTerminal(t *testing.T) {
+	s := start(t, fixture("web", "sleep", "count = 2"))
+	s.awaitEntry("all children ready", "children", 2)
+	verb := func(words ...string) *terminal {
+		v := atTerminal(t, append([]string{"supervisor"}, words...)...)
+		v.cmd.Args = append(v.cmd.Args, "--config", s.config)
+		v.launch()
+		return v
+	}
+	restart := verb("restart", "web")
+	restart.expectExit(0)
+	const step, end = "  web1 is starting\r\n", "web1, web2 restarted\r"
+	if text := restart.output.text(); !strings.Contains(text, step) ||
+		!strings.Contains(text, end) {
+		t.Errorf("restart shows %q, want %q and %q in it", text, step, end)
+	}
+	watch := verb("status", "--watch")
+	watch.awaitLine("\x1b[H\x1b[2JNAME")
+	s.signal(unix.SIGTERM)
+	s.expectStop(0, "graceful")
+	watch.exitCode()
+}

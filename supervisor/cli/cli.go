@@ -18,7 +18,9 @@ import (
 // Main runs the verb that args name and returns the exit code.
 func Main(args []string, p Program) int {
 	out := verb.NewOutput(p.Stdout)
-	c := &cli{Program: p, out: out}
+	c := &cli{
+		Program: p, out: out, toTerminal: isTerminal(p.Stdout), progressShows: isTerminal(p.Stderr),
+	}
 	// Names of files, arguments and contents of files are in what the verbs print.
 	c.Stdout, c.Stderr = termtext.NewWriter(out), termtext.NewWriter(p.Stderr)
 	c.warnMismatch()

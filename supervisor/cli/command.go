@@ -27,6 +27,9 @@ type cli struct {
 	out    *verb.Output // standard output as it is: Stdout and Stderr escape what is written
 	config verb.Config
 	code   int
+
+	toTerminal    bool // standard output is a terminal
+	progressShows bool // standard error is a terminal
 }
 
 // checkNoArguments is the check of a verb without arguments.

@@ -233,7 +233,7 @@ func distribute(
 
 // progress returns a function that shows the steps of an operation to a person at a terminal.
 func (r *running) progress() func(api.Progress) {
-	if r.output != "text" || !isTerminal(r.Stderr) {
+	if r.output != "text" || !r.progressShows {
 		return nil
 	}
 	return func(p api.Progress) { fmt.Fprintln(r.Stderr, "  "+termtext.Escape(p.Message)) }

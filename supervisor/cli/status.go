@@ -62,12 +62,10 @@ func (r *running) writeStatus(
 func (r *running) watchStatus(
 	ctx context.Context, found []*client.Supervisor, names []string, wide bool,
 ) error {
-	clear := ""
-	if isTerminal(r.Stdout) && r.output == "text" {
-		clear = "\x1b[H\x1b[2J"
-	}
 	for {
-		fmt.Fprint(r.Stdout, clear)
+		if r.toTerminal && r.output == "text" {
+			fmt.Fprint(r.out, "\x1b[H\x1b[2J") // Stdout escapes control sequences
+		}
 		err := r.writeStatus(ctx, found, names, wide)
 		var notFound *client.NotFoundError
 		if err != nil && !errors.As(err, &notFound) {

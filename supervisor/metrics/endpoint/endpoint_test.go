@@ -260,14 +260,20 @@ func TestSlowClients(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	for range maxConns {
+	for n := 0; n < maxConns; {
 		c, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
 		_, _ = io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-		<-began
+		select {
+		case <-began:
+			n++
+		case <-closed(c): // it lost its place before its request was read
+		case <-time.After(limit):
+			t.Fatalf("%d of %d scrapes have begun", n, maxConns)
+		}
 	}
 	c, err := net.Dial("tcp", address) // every place is taken by a complete request
 	if err != nil {
@@ -279,4 +285,14 @@ func TestSlowClients(t *testing.T) {
 		t.Errorf("got %v, want that the connection is closed", err)
 	}
 	b.end()
+}
+
+// closed returns a channel that is closed when the endpoint has closed the connection.
+func closed(c net.Conn) <-chan struct{} {
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		_, _ = c.Read(make([]byte, 1))
+	}()
+	return over
 }
