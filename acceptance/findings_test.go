@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/fixture/needs"
+	"tp0/supervisor/procfs"
 )
 
 // harms are the programs of the fixture harm, and the finding at each level. An empty finding is
@@ -266,6 +267,10 @@ func TestShellScriptIsClean(t *testing.T) {
 			s.launch()
 			r.Close()
 			s.awaitLine("ready")
+			// A trap does not interrupt a read that begins after the signal (bash(1), SIGNALS).
+			for _, pid := range procfs.Descendants(s.cmd.Process.Pid) {
+				s.awaitState(pid, "S")
+			}
 			s.signal(unix.SIGTERM)
 			s.expectExit(0)
 		})
