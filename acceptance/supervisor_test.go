@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -386,17 +388,27 @@ func (s *supervisor) expectForced(deadline time.Duration, killed int) (complete 
 	return true
 }
 
-// freePort returns a TCP port that is not in use.
+// freePort returns a port on which nothing listens, and which no other test of this run gets. It is
+// below the range of ports that the kernel chooses (ip_local_port_range, ip(7)), so no connection
+// of another test takes it while it is free.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, ports = 10_000, 20_000
+	for range ports {
+		port := strconv.Itoa(first + rand.IntN(ports))
+		if _, taken := takenPorts.LoadOrStore(port, true); taken {
+			continue
+		}
+		if l, err := net.Listen("tcp", ":"+port); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	t.Fatal("no port is free")
+	return ""
 }
+
+var takenPorts sync.Map // by number, those that freePort returned
 
 // fixture returns a child block that runs a fixture.
 func fixture(name, program, more string) string {
