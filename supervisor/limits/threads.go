@@ -59,20 +59,12 @@ func (e ThreadNeeds) Threads() (n int) {
 }
 
 // A child cannot use up thousands of pids within milliseconds. If at least manyFree are free, the
-// threads are created after the first spawn: createDelay later for each manyFree that are free, and
-// maxCreateDelay later at most. So neither the start of a child nor a short command waits for them,
-// and most short commands end without them.
+// threads are created createDelay after the first spawn. So neither the start of a child nor a
+// short command waits for them.
 const (
 	manyFree    = 4096
 	createDelay = 5 * time.Millisecond
-	// maxCreateDelay fits 32,768, the default of kernel.pid_max.
-	maxCreateDelay = 40 * time.Millisecond
 )
-
-// delay returns the time from the first spawn to the creation of the threads.
-func delay(free int) time.Duration {
-	return min(time.Duration(min(free/manyFree, 1000))*createDelay, maxCreateDelay)
-}
 
 // Reservation creates the threads that can be needed.
 type Reservation struct {
@@ -115,7 +107,7 @@ func (r *Reservation) Spawned() {
 		return
 	}
 	r.first.Do(func() {
-		r.timer = time.AfterFunc(delay(r.free), func() {
+		r.timer = time.AfterFunc(createDelay, func() {
 			defer close(r.done)
 			createThreads(r.procs, r.extra)
 		})

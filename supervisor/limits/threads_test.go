@@ -2,7 +2,6 @@ package limits
 
 import (
 	"fmt"
-	"math"
 	"os"
 	"runtime"
 	"strconv"
@@ -143,19 +142,5 @@ func TestDocs(t *testing.T) {
 	}
 	if maxUserLimit != 1024 {
 		t.Errorf("docs/limits.md says 1,024, and maxUserLimit is %d", maxUserLimit)
-	}
-}
-
-// TestDelay checks that the time in which a child can use up the free pids grows with their number,
-// to a limit.
-func TestDelay(t *testing.T) {
-	for free, want := range map[int]time.Duration{
-		manyFree: 5 * time.Millisecond, 2*manyFree - 1: 5 * time.Millisecond,
-		16_384: 20 * time.Millisecond, 32_768: 40 * time.Millisecond,
-		1 << 22: 40 * time.Millisecond, math.MaxInt: 40 * time.Millisecond,
-	} {
-		if got := delay(free); got != want {
-			t.Errorf("%d free pids: got %v, want %v", free, got, want)
-		}
 	}
 }
