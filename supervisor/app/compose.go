@@ -218,7 +218,8 @@ func (a *app) outputDropped(dest string, lines, bytes uint64, reason string) {
 func (a *app) warnOfProc() {
 	if fault := procdir.Fault(); fault != nil {
 		a.Emit(event.Warning{What: "processes not visible", Reason: fault.Error() +
-			". Until then no descriptor is proven, and descendants are signalled only at the end"})
+			". With this /proc every stop has proof=none, and descendants outside the process " +
+			"group of their child get SIGTERM only after the last child has ended"})
 	}
 }
 

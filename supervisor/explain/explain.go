@@ -57,7 +57,7 @@ func (a *answer) hook() {
 	}
 	a.say(situation, "it is %s: %s", api.StateWords(a.Instance.State), a.Hook)
 	if a.HookNext != "" && !a.Due.IsZero() {
-		a.add("Its timeout ends in %s: then %s", a.in(a.Due), a.HookNext)
+		a.add("In %s %s", a.in(a.Due), a.HookNext)
 	}
 	if a.Instance.State == "failing" {
 		a.add("It has failed: %s", a.process(a.Restart.Reason))

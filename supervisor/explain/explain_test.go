@@ -54,7 +54,7 @@ var situations = map[string]struct {
 		Instance: instance("preparing"), Hook: "its pre_start hook runs (pid 12)",
 		HookNext: "the hook gets SIGTERM", Due: now.Add(3 * time.Second),
 	}, api.StartsUp, "web1 is preparing: its pre_start hook runs (pid 12).",
-		"Its timeout ends in 3s: then the hook gets SIGTERM."},
+		"In 3s the hook gets SIGTERM."},
 	"on_failure": {Facts{
 		Instance: instance("failing"), Hook: "its on_failure hook runs (pid 12)",
 		Restart: Restart{Reason: "exited with code 1"},

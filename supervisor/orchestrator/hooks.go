@@ -71,7 +71,7 @@ func (o *Orchestrator) startHook(h *hook) {
 	o.hooks.byID[h.id] = h
 	o.processes.pending++
 	if h.name == config.PreStartHook {
-		o.startTimer(h.inst, hookTimer, h.limit-lifecycle.HookGrace(h.limit))
+		o.startTimer(h.inst, hookTimer, h.timeToEnd())
 	}
 	s, err := o.hookSpec(h)
 	if err != nil {
@@ -99,14 +99,24 @@ func (o *Orchestrator) killHook(inst *instance, limit time.Duration) {
 	case 0:
 		o.cancelHook(h, h.tooLate())
 	default:
-		h.timedOut, h.failure = true, "did not end in time"
+		h.timedOut = true
+		h.failure = fmt.Sprintf("did not end within %v", h.limit.Round(time.Millisecond))
 		o.signalHook(h, unix.SIGKILL)
 	}
 }
 
+// timeToEnd returns the time after which the hook is ended. A stop hook gets SIGKILL then. The
+// others get SIGTERM then, and SIGKILL at their limit.
+func (h *hook) timeToEnd() time.Duration {
+	if h.name == config.StopHook {
+		return h.limit
+	}
+	return h.limit - lifecycle.HookGrace(h.limit)
+}
+
 // tooLate says that a hook was not started before its time was over.
 func (h *hook) tooLate() string {
-	return fmt.Sprintf("it was not started within %v", h.limit.Round(time.Millisecond))
+	return fmt.Sprintf("it was not started within %v", h.timeToEnd().Round(time.Millisecond))
 }
 
 // cancelHook ends a hook that was not started.
@@ -158,11 +168,11 @@ func (o *Orchestrator) runHook(inst *instance, name string) {
 	inst.stop = stopProgress{}
 	switch {
 	case o.shutdown.forced:
-		o.cancelHook(h, "SIGKILL was sent to everything")
+		o.cancelHook(h, "SIGKILL was sent to all processes")
 	case h.limit < minHookTime:
 		o.cancelHook(h, "less than 10 ms are left for it")
 	default:
-		o.startTimer(inst, hookTimer, h.limit-lifecycle.HookGrace(h.limit))
+		o.startTimer(inst, hookTimer, h.timeToEnd())
 		o.queueHook(h)
 	}
 }

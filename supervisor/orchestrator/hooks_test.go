@@ -75,7 +75,7 @@ func TestHookNotStartedInTime(t *testing.T) {
 	for _, tt := range []struct{ hook, begin, wait, want string }{
 		{config.StopHook, "TERM", "wait 1500ms", "it was not started within 1.5s"},
 		{config.StopHook, "TERM", "wait 100ms", "it was not started within 100ms"},
-		{config.PreStartHook, "", "wait 3s", "it was not started within 4s"},
+		{config.PreStartHook, "", "wait 3s", "it was not started within 3s"},
 	} {
 		of := configs(newConfig(child("a", withHooks(tt.hook))))
 		withHarness(t, of, func(h *harness) {

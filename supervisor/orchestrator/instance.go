@@ -290,7 +290,7 @@ func (inst *instance) satisfies(until config.Until) bool {
 		return surge.satisfies(until) // it need not have been ready for min_ready
 	}
 	if inst.goal == rollout.Hold && until == config.UntilCompleted {
-		return inst.complete // a stop after its end takes nothing back
+		return inst.complete // a stop does not undo a completion
 	}
 	if inst.goal != rollout.Run || inst.state == lifecycle.Ready && !inst.serves() {
 		return false

@@ -136,7 +136,7 @@ type shutdown struct {
 	requests int         // signals that requested the stop
 	signal   unix.Signal // the first of them
 	signalAt time.Time   // its arrival
-	forced   bool        // SIGKILL was sent to everything: no hook starts any more
+	forced   bool        // SIGKILL was sent to all processes: no hook starts any more
 	beganAt  time.Time
 	deadline time.Time
 	length   time.Duration // from beganAt to deadline; 0: neither a stop nor a request set it

@@ -155,7 +155,8 @@ func (o *Orchestrator) hookTimedOut(inst *instance) {
 		return
 	}
 	h.timedOut = true
-	h.failure = fmt.Sprintf("did not end within %v", h.limit.Round(time.Millisecond))
+	h.failure = fmt.Sprintf("did not end within %v and got SIGTERM; its timeout is %v",
+		h.timeToEnd().Round(time.Millisecond), h.limit.Round(time.Millisecond))
 	if inst.state == lifecycle.Preparing {
 		inst.health.failure = "its pre_start hook " + h.failure
 		o.applyFailure(inst, lifecycle.ReadyTimedOut, inst.health.failure)

@@ -55,8 +55,8 @@ func (inst *instance) firstSignal() int {
 	return 1
 }
 
-// sequence returns the stop sequence of a hook: SIGTERM, then SIGKILL. A hook that takes too long
-// has its last part of the time in between, and a hook that a stop ends has timeout.
+// sequence returns the stop sequence of a hook: SIGTERM, then SIGKILL. Between
+// the two lies HookGrace for a hook that takes too long, and timeout for a hook that a stop ends.
 func (h *hook) sequence(timeout time.Duration) lifecycle.StopSequence {
 	if h.timedOut {
 		timeout = lifecycle.HookGrace(h.limit)
@@ -72,7 +72,7 @@ func (inst *instance) startEvent() lifecycle.Event {
 	return lifecycle.Start
 }
 
-// String returns a sentence part, such as "its pre_start hook runs (pid 12)".
+// describe returns a part of a sentence, such as "its pre_start hook runs (pid 12)".
 func (h *hook) describe() string {
 	if h.pid == 0 {
 		return "its " + h.name + " hook is being started"

@@ -74,15 +74,15 @@ func whyTests() map[string]whyTest {
 			{"spawned a", "a", "a is ready, and nothing is known to be wrong.", ""},
 			{"op stop a", "a", "a is stopping: ", ""},
 			{"spawned a.stop", "a", "a is stopping: ",
-				": then the hook gets SIGKILL, and the process gets SIGTERM."},
+				" the hook gets SIGKILL, and the process gets SIGTERM."},
 			{"exit a.stop", "a",
 				"a has been stopping for 0s: it has not ended after its stop hook.",
 				": its stop hook. SIGKILL follows in "},
 		}},
 		"pre_start": {configs(newConfig(child("a", withHooks(config.PreStartHook)))), whySteps{
 			{"spawned a.pre_start", "a", "a is preparing: ",
-				"Its timeout ends in 3s: then the hook gets SIGTERM."},
-			{"wait 3s", "a", "a is unready: ", "in 1s: then the hook gets SIGKILL."},
+				"In 3s the hook gets SIGTERM."},
+			{"wait 3s", "a", "a is unready: ", "In 1s the hook gets SIGKILL."},
 		}},
 		"delay": {configs(newConfig(child("a"))), whySteps{
 			{"spawned a", "a", "a is ready, and nothing is known to be wrong.", ""},

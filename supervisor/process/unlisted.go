@@ -16,8 +16,8 @@ import (
 const everyProcess = -1
 
 // tickUnlisted is the orphan cleanup where /proc does not list the processes of this pid namespace,
-// see procdir.Fault. Each orphan gets SIGTERM once, and SIGKILL after killAt. waitid(2) tells when
-// none is left.
+// see procdir.Fault. Each orphan gets SIGTERM once, and SIGKILL after killAt. waitid(2)
+// reports ECHILD once no child exists.
 func (l *Loop) tickUnlisted(now time.Time) time.Time {
 	s := l.cleanup
 	if s.unlistedSteps == nil {
