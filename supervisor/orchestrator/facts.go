@@ -235,7 +235,10 @@ func (o *Orchestrator) onDiagnosed(x process.Diagnosed) {
 		step-- // the next step was taken during the diagnosis
 	}
 	signal, disposition := signalName(x.Signal), x.Disposition
-	if inst.stop.hooked && (step == 1 || inst.stop.unsent) {
+	switch {
+	case inst.stop.unsent:
+		signal, disposition = "the stop hook, which has succeeded", ""
+	case inst.stop.hooked && step == 1:
 		signal, disposition = "the stop hook", ""
 	}
 	o.opt.Sink.Emit(event.SlowStop{

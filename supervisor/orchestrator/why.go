@@ -178,7 +178,10 @@ func (o *Orchestrator) stopOf(inst *instance) *explain.Stop {
 // stepName returns the signal of the present step. The stop hook is a step with the signal 0, and a
 // success of it takes the place of the first signal.
 func (inst *instance) stepName(s unix.Signal) string {
-	if s == 0 || inst.stop.unsent {
+	switch {
+	case inst.stop.unsent:
+		return "its stop hook, which has succeeded"
+	case s == 0:
 		return "its stop hook"
 	}
 	return signalName(s)

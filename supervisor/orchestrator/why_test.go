@@ -76,8 +76,9 @@ func whyTests() map[string]whyTest {
 			{"spawned a.stop", "a", "a is stopping: ",
 				" the hook gets SIGKILL, and the process gets SIGTERM."},
 			{"exit a.stop", "a",
-				"a has been stopping for 0s: it has not ended after its stop hook.",
-				": its stop hook. SIGKILL follows in "},
+				"a has been stopping for 0s: it has not ended after its stop hook, which has " +
+					"succeeded.",
+				": its stop hook, which has succeeded. SIGKILL follows in "},
 		}},
 		"pre_start": {configs(newConfig(child("a", withHooks(config.PreStartHook)))), whySteps{
 			{"spawned a.pre_start", "a", "a is preparing: ",

@@ -25,7 +25,7 @@ func CheckFormattable(src []byte, filename string) error {
 	}
 	file, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
 	if s.file = file; diags.HasErrors() {
-		return newFaults([]*source{s}, diags)
+		return newFaults([]*source{s}, withoutQuote(diags))
 	}
 	return nil
 }

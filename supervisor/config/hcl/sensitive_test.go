@@ -88,9 +88,9 @@ func sensitiveFaults(secret string) map[string]sensitiveFault {
 		"a secret path":    {sensitiveSource("args = [secret(var.x)]"), "", "Invalid function"},
 		"listen":           {sensitiveSource("listen \"l\" { tcp = var.x }"), "", "Sensitive"},
 		"misspelt":         {sensitiveSource(""), "xy = \"hunter2\"\n", "Unknown variable"},
-		"syntax":           {sensitiveSource(""), "x = \"hunter2\n", "Invalid multi-line"},
+		"syntax":           {sensitiveSource(""), "x = \"hunter2\n", "Missing closing quote"},
 		"an unknown name":  {sensitiveSource(""), "x = hunter2\n", "Variables not allowed"},
-		"two faulty files": {"child \"a\" {", "x = \"hunter2\n", "Invalid multi-line"},
+		"two faulty files": {"child \"a\" {", "x = \"hunter2\n", "Missing closing quote"},
 		"the default": {"variable \"x\" {\n  sensitive = true\n  type = number\n" +
 			"  default = \"hunter2\"\n}\nchild \"a\" {\n  command = \"/bin/true\"\n}\n", "",
 			"Invalid value for variable"},

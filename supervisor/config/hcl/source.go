@@ -90,6 +90,7 @@ func (d *decoder) parseSource(name string, src []byte) (*source, hcl.Diagnostics
 			return s, hcl.Diagnostics{d}
 		}
 	}
+	diags = withoutQuote(diags)
 	hintAtTemplates(diags)
 	return s, diags
 }
