@@ -45,16 +45,11 @@ func listenPath(path string, gid int) (*PathListener, error) {
 		return nil, fmt.Errorf("the path has %d bytes, a socket can have %d at most", len(path),
 			MaxPath)
 	}
-	dir, name, err := files.OpenEntry(path)
+	dir, name, err := files.OpenFixed(path)
 	if err != nil {
 		return nil, err
 	}
 	defer dir.Close()
-	if !dir.Fixed() {
-		return nil, fmt.Errorf("other users can replace the directory %s or one above it. Use a "+
-			"directory whose parent directories only root may write to, such as one in /run",
-			dir.Path())
-	}
 	if err := replaceStale(dir, name); err != nil {
 		return nil, err
 	}

@@ -1,9 +1,9 @@
 #include "textflag.h"
 
 // entry is the entry point of the program. It records which signals are ignored and which are
-// blocked, whether standard output is closed, and jumps to the entry point of Go. Go's runtime is not initialized: there is only
-// the stack of the kernel and one thread. The memory below the stack pointer is free, because
-// no signal handler can run.
+// blocked, whether standard output is closed, and jumps to the entry point of Go. Go's runtime is
+// not initialized: there is only the stack of the kernel and one thread. The memory below the stack
+// pointer is free, because no signal handler can run.
 TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
 	MOVQ	$64, R12
 next:

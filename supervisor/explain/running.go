@@ -165,7 +165,7 @@ func (a *answer) stopping() {
 			"its descendants have not", took)
 	default:
 		a.say(api.TakesLongToStop, "it has been stopping for %s: it %s", took,
-			Reaction(s.Signal, a.Process.Disposition))
+			reaction(s.Signal, a.Process.Disposition))
 	}
 	a.because()
 	if s.Next != "" && !a.Due.IsZero() {
@@ -195,8 +195,8 @@ func (a *answer) because() {
 	}
 }
 
-// Reaction says how a process handles a signal, in a stop that takes long.
-func Reaction(signal, disposition string) string {
+// reaction says how a process handles a signal, in a stop that takes long.
+func reaction(signal, disposition string) string {
 	if signal == "SIGKILL" { // no process handles it
 		return "has not ended after SIGKILL"
 	}

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -46,6 +47,22 @@ func OpenParent(path string) (d *Dir, name string, err error) {
 // removal concerns the link.
 func OpenEntry(path string) (d *Dir, name string, err error) {
 	return openNamed(path, false)
+}
+
+// OpenFixed is OpenEntry for a path that is used again, such as by bind(2). It fails if another user
+// can replace the directory meanwhile.
+func OpenFixed(path string) (*Dir, string, error) {
+	d, name, err := OpenEntry(path)
+	if err != nil {
+		return nil, "", err
+	}
+	if !d.Fixed() {
+		defer d.Close()
+		return nil, "", fmt.Errorf("other users can replace the directory %s or one above it. Use "+
+			"a directory whose parent directories only root may write to, such as one in /run",
+			d.Path())
+	}
+	return d, name, nil
 }
 
 func openNamed(path string, follow bool) (*Dir, string, error) {

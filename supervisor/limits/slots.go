@@ -6,7 +6,7 @@ const (
 	// maxProcs bounds GOMAXPROCS. Each processor needs four threads, and the supervisor does not
 	// use more processors.
 	maxProcs = 4
-	// maxFileWrites is the number of writes to log files at a time.
+	// maxFileWrites is the number of reads and writes of log files at a time.
 	maxFileWrites = 2
 )
 
@@ -14,7 +14,7 @@ const (
 // processor. [Reserve] sets it.
 var ReadSlots = make(Slots, maxProcs)
 
-// FileSlots is for writes to log files.
+// FileSlots is for reads and writes of log files.
 var FileSlots = make(Slots, maxFileWrites)
 
 // Slots bounds how many goroutines are in a blocking call of one kind at a time. Each of them needs

@@ -119,12 +119,12 @@ func (m *Metrics) Emit(e event.Event) {
 	}
 }
 
-// noteReload notes the success of a reload while nothing is counted: a later scrape shows its time.
+// noteReload notes the success of a reload while nothing is counted: a later scrape shows it.
 func (m *Metrics) noteReload(e event.Event) {
 	if _, ok := e.(event.ConfigReloaded); ok {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.reloads.success = time.Now()
+		m.reloads.failed, m.reloads.success = false, time.Now()
 	}
 }
 

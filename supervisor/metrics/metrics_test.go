@@ -272,3 +272,16 @@ func TestScrapeFails(t *testing.T) {
 		t.Errorf("got %v beside another scrape, want the end of the context", err)
 	}
 }
+
+// TestReloadWhileOff checks that a reload that succeeds while nothing is counted ends the failure
+// of the reload before.
+func TestReloadWhileOff(t *testing.T) {
+	m := newMetrics(&source{})
+	m.Configure(configOf(":1", "a"))
+	m.Emit(event.ConfigRejected{})
+	expect(t, m, "supervisor_config_last_reload_successful 0")
+	m.Configure(configOf("", "a"))
+	m.Emit(event.ConfigReloaded{})
+	m.Configure(configOf(":1", "a"))
+	expect(t, m, "supervisor_config_last_reload_successful 1")
+}

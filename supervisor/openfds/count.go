@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"tp0/supervisor/limits"
 	"tp0/supervisor/procfs"
 )
 
@@ -35,7 +36,9 @@ func Count(ctx context.Context, pid int) ([]Counted, error) {
 		pids, _ := tree(ctx, pid)
 		left := maxRead
 		for i, p := range pids {
-			c, err := count(ctx, p, left)
+			var c Counted
+			var err error
+			limits.ReadSlots.Run(func() { c, err = count(ctx, p, left) })
 			if err != nil {
 				if text := whyUnreadable(p, err); i == 0 && text != hasEnded {
 					r.err = errors.New(text)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"tp0/supervisor/api"
+	"tp0/supervisor/limits"
 	"tp0/supervisor/procfs"
 )
 
@@ -41,7 +42,7 @@ func (l *lister) instance(inst *api.Instance) api.InstanceFDs {
 			i.Omitted++
 			continue
 		}
-		i.Processes = append(i.Processes, l.process(pid))
+		limits.ReadSlots.Run(func() { i.Processes = append(i.Processes, l.process(pid)) })
 	}
 	return i
 }

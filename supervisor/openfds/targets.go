@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"tp0/supervisor/api"
+	"tp0/supervisor/limits"
 	"tp0/supervisor/procfs"
 )
 
@@ -17,13 +18,14 @@ const maxCommon = 8
 // CommonTargets returns the most common targets of the descriptors of a process, of some kinds. It
 // returns nothing if the descriptors cannot be read, or ctx ends before.
 func CommonTargets(ctx context.Context, pid int, kinds []string) []api.FDTarget {
-	common, _ := inTurn(ctx, func() []api.FDTarget {
-		d := describer{ctx: ctx}
-		fds, err := d.describe(pid)
-		if err != nil {
-			return nil
-		}
-		return commonTargets(fds, kinds)
+	common, _ := inTurn(ctx, func() (common []api.FDTarget) {
+		limits.ReadSlots.Run(func() {
+			d := describer{ctx: ctx}
+			if fds, err := d.describe(pid); err == nil {
+				common = commonTargets(fds, kinds)
+			}
+		})
+		return common
 	})
 	return common
 }

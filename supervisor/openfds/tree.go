@@ -1,6 +1,7 @@
 // Package openfds reads the open descriptors of process trees: counts by kind, descriptions in
 // plain words, and the growth that means a leak. It reads /proc only while a request or a watch_fds
-// asks for it. One reading runs at a time, in a slot of [limits.ReadSlots].
+// asks for it. One reading runs at a time. It takes a slot of [limits.ReadSlots] for each process,
+// because reads of children's output wait for these slots too.
 package openfds
 
 import (
@@ -22,7 +23,7 @@ const (
 	maxListed    = 20_000  // descriptors of an answer
 )
 
-// turn is held during a reading. So a large reading keeps one slot at most.
+// turn is held during a reading. So readings keep one slot at most.
 var turn = make(chan struct{}, 1)
 
 // inTurn runs read on another goroutine, as one of the readings that run one at a time. It returns
@@ -37,7 +38,7 @@ func inTurn[T any](ctx context.Context, read func() T) (result T, err error) {
 	done := make(chan T, 1)
 	go func() {
 		defer func() { <-turn }()
-		limits.ReadSlots.Run(func() { done <- read() })
+		done <- read()
 	}()
 	select {
 	case result = <-done:
@@ -51,18 +52,20 @@ func inTurn[T any](ctx context.Context, read func() T) (result T, err error) {
 // maxProcesses that are known.
 func tree(ctx context.Context, pid int) (pids []int, omitted int) {
 	pids = []int{pid}
-	for i := 0; i < len(pids) && ctx.Err() == nil; i++ {
-		for _, child := range procfs.Children(pids[i]) {
-			if s, err := procfs.ReadStat(child); err != nil || s.Dead() {
-				continue
-			}
-			if len(pids) < maxProcesses {
-				pids = append(pids, child)
-			} else {
-				omitted++
+	limits.ReadSlots.Run(func() {
+		for i := 0; i < len(pids) && ctx.Err() == nil; i++ {
+			for _, child := range procfs.Children(pids[i]) {
+				if s, err := procfs.ReadStat(child); err != nil || s.Dead() {
+					continue
+				}
+				if len(pids) < maxProcesses {
+					pids = append(pids, child)
+				} else {
+					omitted++
+				}
 			}
 		}
-	}
+	})
 	return pids, omitted
 }
 

@@ -12,56 +12,41 @@ import (
 	"tp0/supervisor/procdir"
 )
 
-// ErrLimits is returned for a limits file without a valid line "Max file locks".
-var ErrLimits = errors.New("no line \"Max file locks\"")
+// ErrLimits is returned for a limits file without a valid line for a limit.
+var ErrLimits = errors.New("no valid line")
 
 // FileLocks returns the soft RLIMIT_LOCKS of a process, unix.RLIM_INFINITY if it is unlimited.
 // Every user may read it (proc_pid_limits(5): the mode is 0444, without a ptrace check).
-func FileLocks(pid int) (uint64, error) {
+func FileLocks(pid int) (uint64, error) { return softLimit(pid, fileLocks) }
+
+// OpenFiles returns the soft RLIMIT_NOFILE of a process: the number of descriptors that it may have
+// open. Every user may read it.
+func OpenFiles(pid int) (uint64, error) { return softLimit(pid, openFiles) }
+
+// The names of limits in /proc/PID/limits.
+const (
+	fileLocks = "Max file locks"
+	openFiles = "Max open files"
+)
+
+func softLimit(pid int, name string) (uint64, error) {
 	b, err := readFile(procdir.Of(pid) + "/limits")
 	if err != nil {
 		return 0, err
 	}
-	return parseFileLocks(b)
+	return parseLimit(b, name)
 }
 
-func parseFileLocks(limits []byte) (uint64, error) {
-	_, rest, ok := bytes.Cut(limits, []byte("\nMax file locks"))
-	if !ok {
-		return 0, ErrLimits
-	}
+// parseLimit returns a soft limit of a limits file.
+func parseLimit(limits []byte, name string) (uint64, error) {
+	_, rest, _ := bytes.Cut(limits, []byte("\n"+name))
 	soft, _, _ := strings.Cut(strings.TrimLeft(string(rest[:min(len(rest), 40)]), " "), " ")
 	if soft == "unlimited" {
 		return unix.RLIM_INFINITY, nil
 	}
 	n, err := strconv.ParseUint(soft, 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %q", ErrLimits, soft)
-	}
-	return n, nil
-}
-
-// ErrOpenFiles is returned for a limits file without a valid line "Max open files".
-var ErrOpenFiles = errors.New("no line \"Max open files\"")
-
-// OpenFiles returns the soft RLIMIT_NOFILE of a process: the number of descriptors that it may have
-// open. Every user may read it.
-func OpenFiles(pid int) (uint64, error) {
-	b, err := readFile(procdir.Of(pid) + "/limits")
-	if err != nil {
-		return 0, err
-	}
-	_, rest, ok := bytes.Cut(b, []byte("\nMax open files"))
-	fields := strings.Fields(string(rest[:min(len(rest), 64)]))
-	if !ok || len(fields) == 0 {
-		return 0, ErrOpenFiles
-	}
-	if fields[0] == "unlimited" {
-		return unix.RLIM_INFINITY, nil
-	}
-	n, err := strconv.ParseUint(fields[0], 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%w: %q", ErrOpenFiles, fields[0])
+		return 0, fmt.Errorf("%w %q: %q", ErrLimits, name, soft)
 	}
 	return n, nil
 }

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestParseFileLocks(t *testing.T) {
+func TestParseLimit(t *testing.T) {
 	const head = "Limit                     Soft Limit           Hard Limit      Units     \n" +
 		"Max locked memory         8388608              8388608         bytes     \n"
 	const name = "Max file locks            "
@@ -23,7 +23,7 @@ func TestParseFileLocks(t *testing.T) {
 		{head, 0, false},
 		{"\nMax file locks", 0, false},
 	} {
-		got, err := parseFileLocks([]byte(test.text))
+		got, err := parseLimit([]byte(test.text), fileLocks)
 		if got != test.want || (err == nil) != test.ok {
 			t.Errorf("%q: got %d, %v, want %d, ok %v", test.text, got, err, test.want, test.ok)
 		}

@@ -62,18 +62,6 @@ func IsWaiting(pid int) bool {
 	return true
 }
 
-// HasFewFDs reports whether a process is known to have one thread, no children, and at most so many
-// descriptors. The size of the fd directory is their number, since Linux 6.2 (proc_fd_getattr,
-// fs/proc/fd.c).
-func HasFewFDs(pid, fds int) bool {
-	dir := procdir.Of(pid)
-	var st unix.Stat_t
-	if unix.Lstat(dir+"/fd", &st) != nil || st.Size == 0 || st.Size > int64(fds) {
-		return false
-	}
-	return hasOneThread(dir+"/task") && len(ThreadChildren(pid, pid)) == 0
-}
-
 // LiveSiblings returns how many threads of a process, other than those of except, can still change
 // the fd table. survivor is one of them that lives on: it neither exits nor has a SIGKILL pending.
 // It is 0 if the whole process exits.

@@ -26,16 +26,11 @@ const unbound = 0
 // link that is the file itself, but it has no variant for an open directory. So nobody else may be
 // able to replace the directory.
 func bindFile(fd int, l config.Listen) (*socketFile, error) {
-	dir, name, err := files.OpenEntry(l.Unix)
+	dir, name, err := files.OpenFixed(l.Unix)
 	if err != nil {
 		return nil, err
 	}
 	defer dir.Close()
-	if !dir.Fixed() {
-		return nil, fmt.Errorf("other users can replace the directory %s or one above it. Use a "+
-			"directory whose parent directories only root may write to, such as one in /run",
-			dir.Path())
-	}
 	if err := removeStale(dir, name); err != nil {
 		return nil, err
 	}
