@@ -49,8 +49,8 @@ func OpenEntry(path string) (d *Dir, name string, err error) {
 	return openNamed(path, false)
 }
 
-// OpenFixed is OpenEntry for a path that is used again, such as by bind(2). It fails if another user
-// can replace the directory meanwhile.
+// OpenFixed is OpenEntry for a path that is used again, such as by bind(2). It fails if another
+// user can replace the directory meanwhile.
 func OpenFixed(path string) (*Dir, string, error) {
 	d, name, err := OpenEntry(path)
 	if err != nil {
