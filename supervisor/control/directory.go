@@ -127,7 +127,7 @@ func removeStale(dir *files.Dir, own string) {
 			continue
 		}
 		st, err := dir.Stat(name)
-		if err != nil || st.Mode&0o777 == unbound {
+		if err != nil || st.Mode&0o777 == files.UnboundMode {
 			continue // its supervisor did not get the lock, and does not listen yet
 		}
 		_ = replaceStale(dir, name) // an error means that the socket is not stale, or not ours

@@ -23,8 +23,8 @@ var ErrInUse = errors.New("a process listens on it already")
 // PathListener is a listener with a path.
 type PathListener struct {
 	*net.UnixListener
-	Path          string
-	device, inode uint64 // of the file
+	Path string
+	file *files.SocketFile
 }
 
 // ListenPath opens a control socket at a path, with the mode 0600, or 0660 for a group. It replaces
@@ -59,25 +59,19 @@ func listenPath(path string, gid int) (*PathListener, error) {
 	}
 	l := &PathListener{UnixListener: opened, Path: path}
 	l.SetUnlinkOnClose(false) // the file can be another one by then, see Remove
-	if err := l.adopt(dir, name, gid); err != nil {
+	l.file, err = files.AdoptSocket(dir, name, path, groupSetter(gid))
+	if err != nil {
 		l.Close()
-		l.Remove()
 		return nil, err
 	}
 	return l, nil
 }
 
-// unbound is the mode of the file between bind(2) and adopt. No other file has this mode, so the
-// supervisor notices a file that another user puts in its place. Until adopt, only root can
-// connect.
-const unbound = 0
-
-// listenUnbound opens a socket whose file has the mode unbound. bind(2) gives the file the mode of
-// the socket.
+// listenUnbound opens a socket whose file has the mode [files.UnboundMode].
 func listenUnbound(path string) (*net.UnixListener, error) {
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		var err error
-		e := raw.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), unbound) })
+		e := raw.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), files.UnboundMode) })
 		return errors.Join(e, err)
 	}}
 	opened, err := config.Listen(context.Background(), "unix", path)
@@ -90,71 +84,25 @@ func listenUnbound(path string) (*net.UnixListener, error) {
 	return opened.(*net.UnixListener), nil
 }
 
-// adopt takes the file that bind(2) has just created, and sets its mode and its group.
-func (l *PathListener) adopt(dir *files.Dir, name string, gid int) error {
-	fd, st, err := dir.OpenPath(name)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	isNew := st.Mode == unix.S_IFSOCK|unbound && int(st.Uid) == os.Geteuid() && st.Nlink == 1
-	if !isNew && !dir.Trusted() {
-		return errReplaced
-	}
-	l.device, l.inode = st.Dev, st.Ino
-	return setGroup(fd, gid)
-}
-
-var errReplaced = errors.New("another file replaced the socket")
-
 // SetGroup gives the file to a group, or takes it from all groups.
-func (l *PathListener) SetGroup(gid int) error {
-	dir, name, err := files.OpenEntry(l.Path)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	fd, st, err := dir.OpenPath(name)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	if !l.is(&st) {
-		return errReplaced
-	}
-	return setGroup(fd, gid)
-}
+func (l *PathListener) SetGroup(gid int) error { return l.file.Change(groupSetter(gid)) }
 
-// setGroup sets the group and the mode of an open file.
-func setGroup(fd, gid int) error {
-	path := files.ThroughFD(fd)
-	if gid == NoGroup {
-		return unix.Chmod(path, 0o600)
+// groupSetter returns a function that sets the group and the mode of an open file.
+func groupSetter(gid int) files.SetFile {
+	return func(fd int, _ *files.SocketFile) error {
+		path := files.ThroughFD(fd)
+		if gid == NoGroup {
+			return unix.Chmod(path, 0o600)
+		}
+		if err := unix.Fchownat(fd, "", -1, gid, unix.AT_EMPTY_PATH); err != nil {
+			return fmt.Errorf("cannot give it to the group %d: %w", gid, err)
+		}
+		return unix.Chmod(path, 0o660) // after the change of the group, which is the old one before
 	}
-	if err := unix.Fchownat(fd, "", -1, gid, unix.AT_EMPTY_PATH); err != nil {
-		return fmt.Errorf("cannot give it to the group %d: %w", gid, err)
-	}
-	return unix.Chmod(path, 0o660) // after the change of the group, which is the old one before
-}
-
-// is reports whether a file is that of the listener. Its inode is not reused while the listener is
-// open.
-func (l *PathListener) is(st *unix.Stat_t) bool {
-	return l.inode != 0 && st.Dev == l.device && st.Ino == l.inode &&
-		st.Mode&unix.S_IFMT == unix.S_IFSOCK
 }
 
 // Remove removes the file, if it is still that of the listener.
-func (l *PathListener) Remove() {
-	dir, name, err := files.OpenEntry(l.Path)
-	if err != nil {
-		return
-	}
-	defer dir.Close()
-	if st, err := dir.Stat(name); err == nil && l.is(&st) {
-		_ = dir.Remove(name) // an error means that it was removed meanwhile
-	}
-}
+func (l *PathListener) Remove() { l.file.Remove() }
 
 // replaceStale removes the file of a socket of our own user that no process listens on. Any other
 // file is an error.

@@ -107,8 +107,10 @@ func TestAdopt(t *testing.T) {
 	defer dir.Close()
 	for _, name := range []string{"other", "foreign", "hard", "hard without mode", "link"} {
 		before := mode(t, at(name))
-		if _, err := adopt(dir, name, file(at(name), 0o666)); err != errReplaced {
-			t.Errorf("%s: got error %v, want %v", name, err, errReplaced)
+		set := ownerSetter(file(at(name), 0o666))
+		_, err := files.AdoptSocket(dir, name, at(name), set)
+		if err != files.ErrSocketReplaced {
+			t.Errorf("%s: got error %v, want %v", name, err, files.ErrSocketReplaced)
 		}
 		if after := mode(t, at(name)); after != before || mode(t, private) != 0o600 {
 			t.Errorf("%s: the mode was %04o and is %04o", name, before, after)

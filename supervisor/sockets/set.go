@@ -87,6 +87,6 @@ func (s *Set) add(l config.Listen) error {
 func (s *Set) close(address string) {
 	k := s.open[address]
 	delete(s.open, address)
-	k.file.remove()
+	k.file.Remove()
 	_ = s.ledger.Close(k.fd, func() error { return unix.Close(k.fd) })
 }

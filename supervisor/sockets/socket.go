@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/config"
+	"tp0/supervisor/files"
 )
 
 // socket is an open listening socket. The system calls of this file do not block. Package net is
@@ -17,7 +18,7 @@ import (
 type socket struct {
 	config.Listen
 	fd   int
-	file *socketFile // of a unix socket
+	file *files.SocketFile // of a unix socket
 }
 
 func (k *socket) open() error {
@@ -81,7 +82,7 @@ func (k *socket) listen(family int, address unix.Sockaddr) error {
 		err = unix.Listen(fd, k.Backlog)
 	}
 	if err != nil {
-		k.file.remove()
+		k.file.Remove()
 		return errors.Join(err, unix.Close(fd))
 	}
 	return nil
@@ -91,7 +92,7 @@ func (k *socket) listen(family int, address unix.Sockaddr) error {
 // backlog.
 func (k *socket) update(l config.Listen) error {
 	if l.Unix != "" && (l.Mode != k.Mode || l.Owner != k.Owner) {
-		if err := k.file.update(l); err != nil {
+		if err := k.file.Change(ownerSetter(l)); err != nil {
 			return err
 		}
 	}
