@@ -229,7 +229,7 @@ func (h *randomRequests) unanswered() (left []string) {
 func TestRandomOperations(t *testing.T) {
 	relay := newRelay(t)
 	// These have found faults.
-	seeds := []uint64{497, 611, 828, 889, 1199, 1419, 4738, 5351, 8003, 9753}
+	seeds := []uint64{329, 497, 611, 828, 889, 1199, 1419, 1571, 2190, 4738, 5351, 8003, 9753}
 	for seed := range uint64(200) {
 		seeds = append(seeds, seed)
 	}

@@ -79,7 +79,7 @@ func (inst *instance) neededSockets() (all []config.Listen) {
 		// The process loop has their numbers and may not have forked yet.
 		all = append(all, inst.process.sockets...)
 	}
-	if inst.state.HasProcess() && inst.stop.step == 0 {
+	if inst.state.HasProcess() && inst.stop.step == 0 && !inst.runsHook() {
 		all = append(all, inst.spec.Launch.Listen...)
 	}
 	if inst.goal != rollout.End &&

@@ -1,6 +1,10 @@
 package orchestrator
 
-import "testing"
+import (
+	"testing"
+
+	"tp0/supervisor/config"
+)
 
 // startWithSocket returns steps that begin with the start of a, which listens on :1, and of b.
 func startWithSocket(more ...step) []step {
@@ -61,6 +65,35 @@ func TestSocketsOfProcesses(t *testing.T) {
 			step{"reload 0", "reloaded +[] -[] ~[] =[a b]"},
 			step{"TERM", "SIGTERM b"},
 		)},
+	})
+}
+
+// TestSocketsOfHooks checks that a hook after the end of a process keeps no socket open if no
+// process follows.
+func TestSocketsOfHooks(t *testing.T) {
+	of := configs(newConfig(
+		child("a", listenOn(":1"), withHooks(config.PostStopHook)), child("b"),
+	))
+	runScripts(t, []script{
+		{"a failed spawn", of, []step{
+			{"", "open :1, spawn a, spawn b"},
+			{"spawned b", "b ready"},
+			{"TERM", "SIGTERM a, SIGTERM b"},
+			{"spawn-failed a", "a not spawned, spawn a.post_stop, close :1"},
+			{"spawned a.post_stop", ""},
+			{"exit a.post_stop", ""},
+			{"exit b", "cleanup"},
+		}},
+		{"a crash before the stop", of, []step{
+			{"", "open :1, spawn a, spawn b"},
+			{"spawned a", "a ready"},
+			{"spawned b", "b ready"},
+			{"exit a 1", "spawn a.post_stop"},
+			{"spawned a.post_stop", ""},
+			{"TERM", "SIGTERM b, close :1"},
+			{"exit a.post_stop", ""},
+			{"exit b", "cleanup"},
+		}},
 	})
 }
 
