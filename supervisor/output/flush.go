@@ -6,11 +6,25 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // flushTimeout is how long a destination may accept no byte at the end. It is longer than
 // stallTimeout, because the rest is lost then.
 const flushTimeout = 2 * stallTimeout
+
+// writerTimeout is how long endWriters waits for a write that cannot be interrupted.
+const writerTimeout = 20 * time.Millisecond
+
+// idleTimeout is how long endWriters waits for a writer that is in no write. On a machine with
+// little time for the supervisor such a writer may not be scheduled for much longer than
+// writerTimeout. All of its lines are written.
+const idleTimeout = time.Second
+
+// ErrWriteBlocked says that a writer did not end because its last write has not returned. Only a
+// write to a stopped terminal or to a disk that hangs blocks so long.
+var ErrWriteBlocked = errors.New("its write has not returned")
 
 // Flush waits until all lines that were passed to the sinks before the call are written, or
 // dropped and counted, and until the files that no child uses are closed. It gives up on a sink
@@ -88,4 +102,56 @@ func (set *sinkSet) unused() []*sink {
 		f := set.files[s.dest]
 		return s.retire == nil || f != nil && f.sink == s && f.users > 0
 	})
+}
+
+// endWriters ends the writers of sinks and waits for them: at most writerTimeout for those that are
+// in a write, and until ctx ends or idleTimeout is over for the others.
+func endWriters(ctx context.Context, sinks []*sink) error {
+	for _, s := range sinks {
+		close(s.quit)
+		if d, ok := s.to.(*descriptor); ok && d.ended >= 0 {
+			// It cannot fail: the counter is 0 and is written once.
+			_, _ = unix.Write(d.ended, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, idleTimeout)
+	defer cancel()
+	blocked := time.Now().Add(writerTimeout)
+	var errs []error
+	for _, s := range sinks {
+		if !s.awaitEnd(ctx, blocked) {
+			s.abandon()
+			errs = append(errs,
+				fmt.Errorf("cannot end the writer of %s: %w", s.dest, ErrWriteBlocked))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// awaitEnd waits until the writer has ended, which it does once it finds that quit is closed. It
+// reports false if ctx ends before, or if the writer is in a write at the time blocked.
+func (s *sink) awaitEnd(ctx context.Context, blocked time.Time) bool {
+	timer := time.NewTimer(time.Until(blocked))
+	defer timer.Stop()
+	for {
+		select {
+		case <-s.gone:
+			return true
+		case <-ctx.Done():
+			return s.hasEnded()
+		case <-timer.C:
+			if s.writing.Load() {
+				return s.hasEnded()
+			}
+		}
+	}
+}
+
+func (s *sink) hasEnded() bool {
+	select {
+	case <-s.gone:
+		return true
+	default:
+		return false
+	}
 }

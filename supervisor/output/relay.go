@@ -236,7 +236,7 @@ func (h *Relay) Settle(ctx context.Context) error {
 	h.lines.Close()
 	log := h.std[1]
 	others := slices.DeleteFunc(h.allSinks(), func(s *sink) bool { return s == log })
-	errs = append(errs, endWriters(others))
+	errs = append(errs, endWriters(ctx, others))
 	log.reportRest()
 	return errors.Join(errs...)
 }
@@ -262,5 +262,5 @@ func (h *Relay) Close(ctx context.Context) error {
 	if left > 0 && err == nil {
 		err = flushError(log, left, why)
 	}
-	return errors.Join(err, endWriters([]*sink{log}), h.closeEvents())
+	return errors.Join(err, endWriters(ctx, []*sink{log}), h.closeEvents())
 }

@@ -534,7 +534,7 @@ func TestStuckWriter(t *testing.T) {
 		h.Writer("stderr").Write([]byte("not\n"))
 		synctest.Wait()
 		start := time.Now()
-		err := endWriters(h.sinks)
+		err := endWriters(t.Context(), h.sinks)
 		if err == nil || strings.Contains(err.Error(), "stderr") ||
 			!strings.Contains(err.Error(), "writer of stdout") {
 			t.Errorf("the error is %v", err)
@@ -550,6 +550,25 @@ func TestStuckWriter(t *testing.T) {
 		<-bad.gone
 		if got := lost.list(); len(got) != 1 {
 			t.Errorf("the loss is reported twice: %v", got)
+		}
+	})
+}
+
+// TestUnscheduledWriter checks that endWriters waits for a writer that is in no write and has not
+// been scheduled: all of its lines are written.
+func TestUnscheduledWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const late = 10 * writerTimeout
+		s := newSink("stdout", &fakeTarget{}, nil)
+		s.retire = func() bool {
+			time.Sleep(late) // in place of a scheduler that runs other threads
+			return false
+		}
+		go s.write()
+		synctest.Wait()
+		start := time.Now()
+		if err := endWriters(t.Context(), []*sink{s}); err != nil || time.Since(start) != late {
+			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 	})
 }

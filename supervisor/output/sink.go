@@ -116,6 +116,7 @@ type sink struct {
 	quit           chan struct{} // closed when the writer has to drop the queue and end
 	offset         int           // bytes written of the first batch; used by the writer only
 	checkRequested atomic.Bool   // the writer has to call checkPath
+	writing        atomic.Bool   // the writer is in a call that can block: a write, or checkPath
 	wake           chan struct{} // wakes the writer; capacity 1
 	gone           chan struct{} // closed when the writer has ended
 
@@ -343,8 +344,13 @@ func (s *sink) write() {
 		if len(work) == 0 {
 			work = s.take()
 		}
-		if s.checkPath != nil && s.checkPath(s.checkRequested.Swap(false), len(work) > 0) {
-			s.restart(work)
+		if s.checkPath != nil {
+			s.writing.Store(true)
+			replaced := s.checkPath(s.checkRequested.Swap(false), len(work) > 0)
+			s.writing.Store(false)
+			if replaced {
+				s.restart(work)
+			}
 		}
 		if len(work) > 0 {
 			work = s.deliver(work, vector[:0])
@@ -404,7 +410,9 @@ func (s *sink) deliver(work []*batch, vector [][]byte) []*batch {
 		vector = append(vector, b.b)
 	}
 	vector[0] = vector[0][s.offset:]
+	s.writing.Store(true)
 	n, err := s.to.write(vector)
+	s.writing.Store(false)
 	switch {
 	case err == nil && n == 0:
 		return work

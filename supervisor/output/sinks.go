@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,14 +17,6 @@ const (
 	destStderr = "stderr"
 	destNone   = "none"
 )
-
-// writerTimeout is how long endWriters waits for a write that cannot be interrupted.
-const writerTimeout = 20 * time.Millisecond
-
-// ErrWriteBlocked says that a writer did not end because its last write has not returned. Only a
-// write to a stopped terminal or to a disk that hangs blocks so long, or a machine that is so busy
-// that the writer is not scheduled.
-var ErrWriteBlocked = errors.New("its write has not returned")
 
 var (
 	errClosed  = errors.New("the relay is closed")
@@ -196,39 +187,6 @@ func (set *sinkSet) allSinks() []*sink {
 	set.mu.Lock()
 	defer set.mu.Unlock()
 	return slices.Clone(set.sinks)
-}
-
-// endWriters ends the writers of sinks and waits for them, at most writerTimeout.
-func endWriters(sinks []*sink) error {
-	for _, s := range sinks {
-		close(s.quit)
-		if d, ok := s.to.(*descriptor); ok && d.ended >= 0 {
-			// It cannot fail: the counter is 0 and is written once.
-			_, _ = unix.Write(d.ended, []byte{1, 0, 0, 0, 0, 0, 0, 0})
-		}
-	}
-	timer := time.NewTimer(writerTimeout)
-	defer timer.Stop()
-	var errs []error
-	expired := false
-	for _, s := range sinks {
-		if !expired {
-			select {
-			case <-s.gone:
-				continue
-			case <-timer.C:
-				expired = true
-			}
-		}
-		select {
-		case <-s.gone:
-		default:
-			s.abandon()
-			errs = append(errs,
-				fmt.Errorf("cannot end the writer of %s: %w", s.dest, ErrWriteBlocked))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // closeEvents closes the eventfds of the standard streams.
