@@ -18,7 +18,7 @@ const answerTimeout = 5 * time.Second
 func statusOf(
 	ctx context.Context, found []*client.Supervisor, names ...string,
 ) (all []api.Status, err error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	ctx, cancel := client.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	for _, s := range found {
 		status, err := s.Status(ctx)

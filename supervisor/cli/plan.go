@@ -97,7 +97,7 @@ func (c *cli) writePlan(path string, cfg *config.Config, output string) error {
 // runningPlans asks the supervisors that run a configuration what a reload would change. The list
 // is empty if none answers.
 func runningPlans(path string) (all []runningPlan) {
-	ctx, cancel := context.WithTimeout(context.Background(), planTimeout)
+	ctx, cancel := client.WithTimeout(context.Background(), planTimeout)
 	defer cancel()
 	found, err := client.Find(ctx, client.Options{Config: path})
 	if err != nil {

@@ -67,7 +67,7 @@ func (r *running) find() ([]*client.Supervisor, error) {
 			path = ""
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
+	ctx, cancel := client.WithTimeout(context.Background(), answerTimeout)
 	defer cancel()
 	found, err := client.Find(ctx, client.Options{Config: path, Socket: r.socket})
 	if err != nil {

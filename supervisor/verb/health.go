@@ -35,7 +35,7 @@ and no stop has begun. Exit code 1: one of these is not so.`)
 		if err != nil {
 			return 0, err
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), timeout)
+		ctx, cancel := client.WithTimeout(context.Background(), timeout)
 		defer cancel()
 		question := control.Alive
 		if ready {

@@ -229,7 +229,8 @@ func (s *Supervisor) explain(ctx context.Context, err error) error {
 	case errors.As(err, &foreign):
 		return foreign
 	case ctx.Err() != nil:
-		return fmt.Errorf("no answer from the supervisor (pid %d): %w", s.Peer.Pid, ctx.Err())
+		return fmt.Errorf("no answer from the supervisor (pid %d): %w", s.Peer.Pid,
+			context.Cause(ctx))
 	case errors.Is(err, control.ErrNoSupervisor):
 		return fmt.Errorf("the supervisor (pid %d) has ended", s.Peer.Pid)
 	case isDisconnect(err):

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -171,7 +172,8 @@ func TestNoSupervisor(t *testing.T) {
 	}
 }
 
-// TestHealthIsBounded checks that Health ends with its context if the supervisor does not answer.
+// TestHealthIsBounded checks that Health ends with its context if the supervisor does not answer,
+// and names the limit.
 func TestHealthIsBounded(t *testing.T) {
 	block := make(chan struct{})
 	name := serve(t, func(ctx context.Context) control.Health {
@@ -181,10 +183,15 @@ func TestHealthIsBounded(t *testing.T) {
 		}
 		return control.Health{}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	ctx, cancel := WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := AskHealth(ctx, Options{Config: name}, control.Ready); err == nil {
-		t.Error("Health returned no error")
+	const want = "no answer from the supervisor (pid %d): the time limit of 20ms passed"
+	_, err := AskHealth(ctx, Options{Config: name}, control.Ready)
+	if err == nil || err.Error() != fmt.Sprintf(want, os.Getpid()) {
+		t.Errorf("got error %v, want %s", err, want)
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v is not %v", err, context.DeadlineExceeded)
 	}
 	close(block)
 }

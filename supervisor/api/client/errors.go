@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -66,3 +68,18 @@ func refusedBy(p control.Peer, err error) error {
 	return fmt.Errorf("no answer from the supervisor (pid %d): it closed the connection: %w",
 		p.Pid, err)
 }
+
+// WithTimeout returns a context that ends after d. The errors of this package then name d.
+func WithTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, d, timeoutError(d))
+}
+
+// timeoutError is a [context.DeadlineExceeded] with its duration.
+type timeoutError time.Duration
+
+func (e timeoutError) Error() string {
+	return fmt.Sprintf("the time limit of %v passed", time.Duration(e))
+}
+
+// Is implements the interface of [errors.Is].
+func (timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }

@@ -127,7 +127,7 @@ func (s *search) try(address string, k origin) {
 	ctx := s.ctx
 	if k == other {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, otherTimeout)
+		ctx, cancel = WithTimeout(ctx, otherTimeout)
 		defer cancel()
 	}
 	peer, err := control.PeerOf(conn)
@@ -270,7 +270,8 @@ func Identify(ctx context.Context, c *net.UnixConn) (id api.Identity, err error)
 			return id, refusedBy(peer, readErr)
 		}
 		if ctx.Err() != nil {
-			return id, fmt.Errorf("no answer from the supervisor (pid %d): %w", peer.Pid, ctx.Err())
+			return id, fmt.Errorf("no answer from the supervisor (pid %d): %w", peer.Pid,
+				context.Cause(ctx))
 		}
 		return id, notSupervisor()
 	}
