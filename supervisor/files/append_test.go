@@ -179,6 +179,25 @@ func TestAppendFollows(t *testing.T) {
 	}
 }
 
+// TestAppendLeavesForeign follows a link of root that leads through the directory of the attacker,
+// and out of a directory in it that the attacker can replace.
+func TestAppendLeavesForeign(t *testing.T) {
+	s := newScene(t)
+	for _, name := range []string{"x", "logs"} {
+		must(t, os.Mkdir(filepath.Join(s.foreign, name), 0o755))
+	}
+	link := filepath.Join(s.root, "link")
+	must(t, os.Symlink("foreign/x/../logs/log", link))
+	if err := appendTo(link); !IsRefused(err) {
+		t.Errorf("got error %v, want a refusal", err)
+	}
+	for _, name := range []string{"log", "logs/log"} {
+		if _, err := os.Lstat(filepath.Join(s.foreign, name)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: got error %v, want that it does not exist", name, err)
+		}
+	}
+}
+
 // TestAppendRace appends while the attacker exchanges the file, or a directory above it, with a
 // link to root's file.
 func TestAppendRace(t *testing.T) {

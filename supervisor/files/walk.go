@@ -172,8 +172,10 @@ func (w *walk) mayLeave() error {
 	if w.dir.fixed || w.doubts != nil {
 		return nil
 	}
-	return refusal(`it leads to ".." from a directory that others may replace`)
+	return leavesUntrusted
 }
+
+const leavesUntrusted = refusal(`it leads to ".." from a directory that others may replace`)
 
 // step enters the directory with a name. If the name is a link, it returns the path to continue
 // with, which ends in rest.
@@ -218,8 +220,8 @@ func (w *walk) doubt(next *Dir, st *unix.Stat_t) {
 
 // below enters the directory of the file at the end of these names, and follows no link.
 func (w *walk) below(names []string) error {
-	if slices.Contains(names, "..") {
-		return w.mayLeave()
+	if slices.Contains(names, "..") { // the first name is another one
+		return leavesUntrusted
 	}
 	names = names[:len(names)-1]
 	path := strings.Join(names, "/")
