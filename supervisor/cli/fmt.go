@@ -5,16 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/config/format"
 	hclconfig "tp0/supervisor/config/hcl"
 	"tp0/supervisor/exitcode"
+	"tp0/supervisor/files"
 )
 
 const fmtVerb = "fmt"
@@ -107,7 +109,7 @@ func (f *formatter) argument(arg string) error {
 				if bytes.Equal(out, src) {
 					return nil
 				}
-				return replace(path, out)
+				return replace(path, src, out)
 			})
 		}
 		all = errors.Join(all, err)
@@ -148,45 +150,69 @@ func (f *formatter) format(name string, src []byte, write func([]byte) error) er
 	return write(out)
 }
 
-// replace replaces the content of a file in one step, so that no reader sees a part of it. The
-// owner and the mode stay. A symbolic link stays, and its target is replaced.
-func replace(path string, content []byte) (err error) {
-	path, err = filepath.EvalSymlinks(path)
-	if err != nil {
-		return fmt.Errorf("cannot rewrite a file: %w", err)
-	}
-	var was syscall.Stat_t
-	if err := syscall.Stat(path, &was); err != nil {
-		return fmt.Errorf("cannot rewrite %s: %w", path, err)
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".fmt-*")
-	if err != nil {
-		return fmt.Errorf("cannot rewrite %s: %w", path, err)
-	}
+// replace replaces the content src of a file in one step, so that no reader sees a part of it. The
+// owner and the mode stay. A symbolic link stays, and its target is replaced, unless another user
+// may have made the link. It fails if the file is not the one that src was read from: the owner and
+// the mode of another file must not apply to this content.
+func replace(path string, src, content []byte) (err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf(
-				"cannot rewrite %s: %w", path, errors.Join(err, tmp.Close(), os.Remove(tmp.Name())),
-			)
+			err = fmt.Errorf("cannot rewrite %s: %w", path, err)
 		}
 	}()
-	if _, err = tmp.Write(content); err != nil {
+	dir, name, err := files.OpenParent(path)
+	if err != nil {
 		return err
 	}
-	if err = tmp.Chown(int(was.Uid), int(was.Gid)); err != nil {
+	defer dir.Close()
+	was, err := statOf(dir, name, src)
+	if err != nil {
 		return err
 	}
-	// chown(2) clears the setuid bits, so the mode is set after it.
-	if err = syscall.Fchmod(int(tmp.Fd()), was.Mode&0o7777); err != nil {
+	temporary := fmt.Sprintf(".fmt-%016x", rand.Uint64())
+	fd, err := dir.Create(temporary, 0o600)
+	if err != nil {
 		return err
 	}
-	if err = tmp.Sync(); err != nil {
-		return err
+	tmp := os.NewFile(uintptr(fd), path)
+	_, err = tmp.Write(content)
+	if err == nil {
+		err = tmp.Chown(int(was.Uid), int(was.Gid))
 	}
-	if err = os.Rename(tmp.Name(), path); err != nil {
-		return err
+	if err == nil {
+		err = unix.Fchmod(fd, was.Mode&0o777)
 	}
-	return tmp.Close()
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if err = errors.Join(err, tmp.Close()); err == nil {
+		err = dir.Rename(temporary, name)
+	}
+	if err != nil {
+		return errors.Join(err, dir.Remove(temporary))
+	}
+	return nil
+}
+
+// statOf returns the owner and the mode of a file that has the content src.
+func statOf(dir *files.Dir, name string, src []byte) (st unix.Stat_t, err error) {
+	if st, err = dir.Stat(name); err != nil {
+		return st, err
+	}
+	fd, err := dir.OpenRead(name, st.Uid) // the owner can be anybody: it is only read
+	if err != nil {
+		return st, err
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	if err = unix.Fstat(fd, &st); err != nil {
+		return st, err
+	}
+	present, err := io.ReadAll(io.LimitReader(f, int64(len(src))+1))
+	if err == nil && !bytes.Equal(present, src) {
+		err = errors.New("it has changed meanwhile. Run the command again")
+	}
+	return st, err
 }
 
 // difference returns the changes in the format of diff -u. It compares line by line, because

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"tp0/supervisor/fixture/attacker"
+	"tp0/supervisor/fixture/needs"
 )
 
 // supervisor runs a command line in the process of the test.
@@ -109,5 +112,40 @@ func checkNoDamage(t *testing.T, dir, link, broken string) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, ".fmt-*")); len(left) > 0 {
 		t.Errorf("temporary files: %q", left)
+	}
+}
+
+// TestFmtForeignFiles formats files in a directory that another user may write to.
+func TestFmtForeignFiles(t *testing.T) {
+	needs.Check(t, "root")
+	dir := t.TempDir()
+	foreign, victim := filepath.Join(dir, "foreign"), filepath.Join(dir, "victim")
+	if err := os.Mkdir(foreign, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	attacker.Own(t, foreign)
+	write(t, victim, crooked, 0o600)
+	link, own := filepath.Join(foreign, "link.hcl"), filepath.Join(foreign, "own.hcl")
+	if err := os.Symlink(victim, link); err != nil {
+		t.Fatal(err)
+	}
+	attacker.Own(t, link)
+	write(t, own, crooked, 0o644)
+	attacker.Own(t, own)
+	if code, _, stderr := supervisor("", "fmt", link, own); code != 2 {
+		t.Errorf("code %d, want 2; printed\n%s", code, stderr)
+	}
+	if got := read(t, victim); got != crooked {
+		t.Errorf("the file of root has the content\n%s", got)
+	}
+	if got := read(t, own); got != straight {
+		t.Errorf("the file of the other user has the content\n%s", got)
+	}
+	// The file of root was read by the link. Now another file has the name.
+	if err := replace(own, []byte("secret=1"), []byte("secret = 1")); err == nil {
+		t.Error("another file than the one that was read was replaced")
+	}
+	if got := read(t, own); got != straight {
+		t.Errorf("the file of the other user has the content\n%s", got)
 	}
 }
