@@ -42,6 +42,17 @@ func TestLate(t *testing.T) {
 	if got, err := (&Late{}).Apply(environ, 0); err != nil || !slices.Equal(got, environ) {
 		t.Errorf("without files: got %q, %v", got, err)
 	}
+	late.Strict = true
+	if _, err = late.Apply(environ, os.Getpid()); err != nil {
+		t.Errorf("--strict-config refuses files that only their owner can change: %v", err)
+	}
+	if err := os.Chmod(path("b")[0], 0o666); err != nil {
+		t.Fatal(err)
+	}
+	_, err = late.Apply(environ, os.Getpid())
+	if err == nil || !strings.Contains(err.Error(), "others may write to the file") {
+		t.Errorf("--strict-config with a file that others may write: got error %v", err)
+	}
 	late = Late{Paths: path("bad", "none", "b")}
 	_, err = late.Apply(environ, 0)
 	if err == nil {

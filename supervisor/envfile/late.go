@@ -16,6 +16,8 @@ type Late struct {
 	// Clear says that the environment is not based on that of the supervisor, so a line with only
 	// a name needs the environment of the supervisor.
 	Clear bool
+	// Strict refuses a file that other users can change.
+	Strict bool
 }
 
 func (l Late) String() string {
@@ -43,6 +45,9 @@ func (l *Late) Apply(environ []string, supervisor int) ([]string, error) {
 		if err == nil && len(src) > MaxSize {
 			err = fmt.Errorf("%s is larger than %d KiB", file, MaxSize>>10)
 		}
+		if err == nil && l.Strict {
+			err = checkOwner(file)
+		}
 		if err != nil {
 			faults = append(faults, err.Error())
 			continue
@@ -60,4 +65,14 @@ func (l *Late) Apply(environ []string, supervisor int) ([]string, error) {
 		delete(over, name)
 	}
 	return Assign(environ, over), nil
+}
+
+// checkOwner returns an error if other users can change a file.
+func checkOwner(file string) error {
+	reasons, err := files.Doubts(file)
+	if err == nil && len(reasons) > 0 {
+		err = fmt.Errorf("%s can be changed by other users (--strict-config): %s", file,
+			strings.Join(reasons, "; "))
+	}
+	return err
 }

@@ -208,4 +208,8 @@ func TestDoubts(t *testing.T) {
 	if _, err := Doubts(filepath.Join(s.root, "none")); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("a missing file: got %v, want ENOENT", err)
 	}
+	got, err := Doubts(filepath.Join(s.foreign, "none"))
+	if len(got) != 1 || !errors.Is(err, unix.ENOENT) {
+		t.Errorf("a missing file of another user: got %q, %v, want one reason, ENOENT", got, err)
+	}
 }

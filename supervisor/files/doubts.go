@@ -9,7 +9,7 @@ import (
 // Doubts returns the reasons why users other than root and that of the supervisor can change the
 // file that a path leads to: the owner and the mode of the file, of the directories above it, and
 // of the symbolic links on the path. It follows all links. The result is empty for a descriptor in
-// /proc, such as /dev/stdin.
+// /proc, such as /dev/stdin. If the file does not exist, the reasons are those of the path.
 func Doubts(path string) (reasons []string, err error) {
 	doubt := func(reason string) { reasons = append(reasons, reason) }
 	d, name, err := openParent(path, true, doubt)
@@ -22,7 +22,7 @@ func Doubts(path string) (reasons []string, err error) {
 	}
 	fd, st, err := d.OpenPath(name)
 	if err != nil {
-		return nil, err
+		return reasons, err
 	}
 	defer unix.Close(fd)
 	switch {

@@ -13,7 +13,9 @@ import (
 // TestDoubts loads a configuration of root with one file that another user can change.
 func TestDoubts(t *testing.T) {
 	needs.Check(t, "root")
-	for _, changed := range []string{"", "supervisor.hcl", "more.hcl", "a.env", "values.hcl"} {
+	for _, changed := range []string{
+		"", "supervisor.hcl", "more.hcl", "a.env", "late.env", "values.hcl",
+	} {
 		dir, opt := machine(t)
 		at := func(name string) string { return filepath.Join(dir, name) }
 		must(t, os.WriteFile(at("supervisor.hcl"), []byte(`
@@ -25,9 +27,19 @@ child "a" {
 child "b" {
   command  = "server"
   env_file = "a.env"
+}
+child "once" {
+  command = "server"
+  oneshot = true
+}
+child "late" {
+  command    = "server"
+  env_file   = ["late.env", "none.env"]
+  depends_on = ["once"]
 }`), 0o644))
 		must(t, os.WriteFile(at("more.hcl"), []byte(`variable "x" {}`), 0o644))
 		must(t, os.WriteFile(at("a.env"), []byte("A=1"), 0o644))
+		must(t, os.WriteFile(at("late.env"), []byte("A=1"), 0o644))
 		must(t, os.WriteFile(at("values.hcl"), []byte("x = 1"), 0o644))
 		opt.VarFiles = []string{at("values.hcl")}
 		var doubts []string

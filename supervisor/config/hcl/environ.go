@@ -1,7 +1,9 @@
 package hclconfig
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 
@@ -59,6 +61,8 @@ func (d *decoder) setEnviron(
 	paths := v.envFile
 	if c.late {
 		v.launch.LateEnv, paths = lateEnv(v, dir), nil
+		v.launch.LateEnv.Strict = d.opt.RefuseDoubts && len(v.envFile) > 0
+		diags = d.checkLateEnv(c, v.launch.LateEnv.Paths)
 	}
 	base := d.environmentOf(paths, v.envClear, dir, login)
 	for _, f := range base.faults {
@@ -71,6 +75,17 @@ func (d *decoder) setEnviron(
 			float64(maxWork)))
 	}
 	v.launch.Env = envfile.Assign(base.entries, v.env)
+	return diags
+}
+
+// checkLateEnv looks for doubts about files that are read when the child starts, as the read of a
+// file does. A file that does not exist yet is checked again then, with --strict-config only.
+func (d *decoder) checkLateEnv(c *childBlock, paths []string) (diags hcl.Diagnostics) {
+	for _, path := range paths {
+		if err := d.opt.check(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			diags = diags.Append(fault(c.at("env_file"), "Invalid value for env_file", "%v.", err))
+		}
+	}
 	return diags
 }
 
