@@ -11,8 +11,21 @@ import (
 	"tp0/supervisor/fdledger"
 )
 
-// maxConns is the number of connections. A scraper needs one, and each prober one.
-const maxConns = 8
+// Limits of all clients. A scraper needs one connection, and each prober one. The other places keep
+// the connection of a client until its request has arrived, also while many others connect.
+const (
+	maxConns   = 64
+	maxScrapes = 8 // each keeps the values of all metrics in memory
+)
+
+// state is what a connection does.
+type state int
+
+const (
+	waiting   state = iota // for a complete request
+	answering              // the answer is being prepared
+	sending                // the client reads the answer, at its own pace
+)
 
 // conn is an accepted connection. The ledger has its descriptor until Close.
 type conn struct {
@@ -21,8 +34,11 @@ type conn struct {
 	fds  fdledger.Registrar
 	all  *conns
 	from *listener
-	busy bool // a complete request is being answered; protected by the lock of all
 	once sync.Once
+
+	// Protected by the lock of all:
+	state  state
+	scrape bool // it has the values of all metrics
 }
 
 // connKey is the key of the connection in the context of a request.
@@ -37,15 +53,15 @@ func (c *conn) Close() (err error) {
 	return err
 }
 
-// conns are the open connections, in the order of their arrival.
+// conns are the open connections. The one that has been in its state for longest is the first.
 type conns struct {
 	mu      sync.Mutex
 	open    []*conn
 	closing bool
 }
 
-// add adds a connection. It returns another connection that must be closed for it, or nil: the
-// oldest one without a complete request. With ok false there is no place.
+// add adds a connection. It returns another connection that must be closed for it, or nil. With ok
+// false there is no place.
 func (s *conns) add(c *conn) (evicted *conn, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,15 +69,24 @@ func (s *conns) add(c *conn) (evicted *conn, ok bool) {
 		return nil, false
 	}
 	if len(s.open) >= maxConns {
-		i := slices.IndexFunc(s.open, func(o *conn) bool { return !o.busy })
-		if i < 0 {
-			return nil, false
+		evicted = s.evict(func(o *conn) bool { return o.state != answering })
+		if evicted == nil {
+			evicted = s.evict(func(*conn) bool { return true })
 		}
-		evicted = s.open[i]
-		s.open = slices.Delete(s.open, i, i+1)
 	}
 	s.open = append(s.open, c)
 	return evicted, true
+}
+
+// evict removes the first connection that matches, and returns it; nil: there is none.
+func (s *conns) evict(matches func(*conn) bool) *conn {
+	i := slices.IndexFunc(s.open, matches)
+	if i < 0 {
+		return nil
+	}
+	c := s.open[i]
+	s.open = slices.Delete(s.open, i, i+1)
+	return c
 }
 
 func (s *conns) remove(c *conn) {
@@ -70,10 +95,41 @@ func (s *conns) remove(c *conn) {
 	s.open = slices.DeleteFunc(s.open, func(o *conn) bool { return o == c })
 }
 
-func (s *conns) setBusy(c *conn, busy bool) {
+// set changes the state of a connection.
+func (s *conns) set(c *conn, to state) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.busy = busy
+	c.state = to
+	if s.evict(func(o *conn) bool { return o == c }) != nil {
+		s.open = append(s.open, c)
+	}
+}
+
+// beginScrape reports whether a connection may have the values of all metrics. It returns another
+// one that must be closed for it, or nil: the one whose client has not read its answer for longest.
+func (s *conns) beginScrape(c *conn) (evicted *conn, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, o := range s.open {
+		if o.scrape {
+			n++
+		}
+	}
+	if n >= maxScrapes {
+		evicted = s.evict(func(o *conn) bool { return o.scrape && o.state == sending })
+		if evicted == nil {
+			return nil, false
+		}
+	}
+	c.scrape = true
+	return evicted, true
+}
+
+func (s *conns) endScrape(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.scrape = false
 }
 
 // refuse refuses further connections.
@@ -83,12 +139,12 @@ func (s *conns) refuse() {
 	s.closing = true
 }
 
-// idle returns the connections that are not busy and whose listener is closed.
+// idle returns the connections that wait for a request and whose listener is closed.
 func (s *conns) idle() (idle []*conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.open {
-		if !c.busy && c.from.closed.Load() {
+		if c.state == waiting && c.from.closed.Load() {
 			idle = append(idle, c)
 		}
 	}

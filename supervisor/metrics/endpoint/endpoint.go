@@ -43,7 +43,7 @@ func New(opt Options) *Endpoint {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	e.http = &http.Server{
-		Handler: routes(opt, e.conns.setBusy), Protocols: protocols,
+		Handler: routes(opt, &e.conns), Protocols: protocols,
 		DisableGeneralOptionsHandler: true,
 
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, IdleTimeout: idleTimeout,
@@ -65,7 +65,7 @@ func (e *Endpoint) connState(c net.Conn, state http.ConnState) {
 	case http.StateNew:
 		e.served.Add()
 	case http.StateIdle:
-		e.conns.setBusy(c.(*conn), false)
+		e.conns.set(c.(*conn), waiting)
 		e.closeIdle() // the address can have changed during the request
 	case http.StateClosed:
 		e.served.Done()

@@ -234,65 +234,99 @@ func TestAddressChanges(t *testing.T) {
 	}
 }
 
-// TestSlowClients opens more connections than there are places, which send nothing or half a
-// request, while others ask. At the end it closes the endpoint beside a scrape that hangs.
+// slow opens a connection that sends a request, or a part of it, and reads nothing.
+func slow(t *testing.T, address, request string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	_, _ = io.WriteString(c, request) // the connection can be closed already
+	return c
+}
+
+const scrapeRequest = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+
+// TestSlowClients opens more connections than there are places, which send nothing, half a request
+// or a body that does not end, or which do not read a large answer. Others ask meanwhile.
 func TestSlowClients(t *testing.T) {
 	b, address := newBench(t)
-	for i := range 4 * maxConns {
-		c, err := net.Dial("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		if i%2 == 0 {
-			_, _ = io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost:")
-		}
+	large := make([]byte, 16<<20) // more than the buffers of a connection
+	b.scrape = func(context.Context) (func(io.Writer) error, error) {
+		return func(w io.Writer) error {
+			_, err := w.Write(large)
+			return err
+		}, nil
 	}
-	b.expect("GET", "http://"+address+"/healthz", 200, "ok\n")
-	b.conns.mu.Lock()
-	if n := len(b.conns.open); n > maxConns {
-		t.Errorf("%d connections are open, want %d at most", n, maxConns)
+	for name, request := range map[string]string{
+		"nothing": "", "half a request": "GET /metrics HTTP/1.1\r\nHost:",
+		"no read": scrapeRequest,
+		"a body":  "GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n",
+	} {
+		for range 2 * maxConns {
+			slow(t, address, request)
+		}
+		b.expect("GET", "http://"+address+"/healthz", 200, "ok\n")
+		b.conns.mu.Lock()
+		if n := len(b.conns.open); n > maxConns {
+			t.Errorf("%s: %d connections are open, want %d at most", name, n, maxConns)
+		}
+		b.conns.mu.Unlock()
 	}
-	b.conns.mu.Unlock()
+}
+
+// TestManyScrapes has as many scrapes as are permitted, which hang. Health checks have an answer,
+// also when every place has a request, and the endpoint closes.
+func TestManyScrapes(t *testing.T) {
+	b, address := newBench(t)
 	began := make(chan struct{}, maxConns)
 	b.scrape = func(ctx context.Context) (func(io.Writer) error, error) {
 		began <- struct{}{}
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	for n := 0; n < maxConns; {
-		c, err := net.Dial("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		_, _ = io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+	for n := range maxScrapes {
+		slow(t, address, scrapeRequest)
 		select {
 		case <-began:
-			n++
-		case <-closed(c): // it lost its place before its request was read
 		case <-time.After(limit):
-			t.Fatalf("%d of %d scrapes have begun", n, maxConns)
+			t.Fatalf("%d of %d scrapes have begun", n, maxScrapes)
 		}
 	}
-	c, err := net.Dial("tcp", address) // every place is taken by a complete request
-	if err != nil {
-		t.Fatal(err)
+	for range 2 * maxConns {
+		b.expect("GET", "http://"+address+"/metrics", 503, "too many scrapes at a time\n")
 	}
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(limit))
-	if _, err := bufio.NewReader(c).ReadByte(); err == nil || errors.Is(err, unix.ETIMEDOUT) {
-		t.Errorf("got %v, want that the connection is closed", err)
-	}
+	b.expect("GET", "http://"+address+"/healthz", 200, "ok\n")
 	b.end()
 }
 
-// closed returns a channel that is closed when the endpoint has closed the connection.
-func closed(c net.Conn) <-chan struct{} {
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		_, _ = c.Read(make([]byte, 1))
-	}()
-	return over
+// TestPlaces gives a connection the place of another one: of the one that has waited or sent for
+// longest, and only then of one whose answer is being prepared.
+func TestPlaces(t *testing.T) {
+	var s conns
+	var all []*conn
+	for range maxConns {
+		c := &conn{}
+		all = append(all, c)
+		if evicted, ok := s.add(c); !ok || evicted != nil {
+			t.Fatalf("connection %d: got %v, %v", len(all), evicted, ok)
+		}
+	}
+	s.set(all[0], answering)
+	s.set(all[1], sending)
+	for i := 2; i < maxConns; i++ {
+		if evicted, ok := s.add(&conn{state: answering}); !ok || evicted != all[i] {
+			t.Fatalf("got %p, %v, want connection %d", evicted, ok, i)
+		}
+	}
+	for i, want := range []*conn{all[1], all[0]} {
+		if evicted, ok := s.add(&conn{state: answering}); !ok || evicted != want {
+			t.Errorf("%d: got %p, %v, want %p", i, evicted, ok, want)
+		}
+	}
+	s.set(all[1], waiting) // it was removed
+	if n := len(s.open); n != maxConns {
+		t.Errorf("%d connections, want %d", n, maxConns)
+	}
 }

@@ -49,13 +49,12 @@ type Options struct {
 // handler answers requests.
 type handler struct {
 	Options
-	setBusy func(c *conn, busy bool)
+	conns *conns
 }
 
-// routes returns the handler of all requests. It calls setBusy for the connection of a request that
-// is complete.
-func routes(opt Options, setBusy func(c *conn, busy bool)) http.Handler {
-	h := &handler{opt, setBusy}
+// routes returns the handler of all requests, which come from these connections.
+func routes(opt Options, all *conns) http.Handler {
+	h := &handler{opt, all}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/metrics", h.forGet(h.metrics))
 	mux.HandleFunc("/healthz", h.forGet(h.health))
@@ -76,10 +75,14 @@ func (h *handler) forGet(handle http.HandlerFunc) http.HandlerFunc {
 				"the method is "+strconv.Quote(q.Method)+": it must be GET")
 			return
 		}
-		h.setBusy(q.Context().Value(connKey{}).(*conn), true)
+		c := connOf(q)
+		h.conns.set(c, answering)
+		defer h.conns.set(c, sending) // net/http sends the rest, and reads the body of a request
 		handle(w, q)
 	}
 }
+
+func connOf(q *http.Request) *conn { return q.Context().Value(connKey{}).(*conn) }
 
 // answer answers with one or more lines of text.
 func answer(w http.ResponseWriter, status int, lines ...string) {
@@ -93,6 +96,16 @@ func answer(w http.ResponseWriter, status int, lines ...string) {
 func (h *handler) metrics(w http.ResponseWriter, q *http.Request) {
 	ctx, cancel := context.WithTimeout(q.Context(), answerTimeout)
 	defer cancel()
+	c := connOf(q)
+	evicted, ok := h.conns.beginScrape(c)
+	if !ok {
+		answer(w, http.StatusServiceUnavailable, "too many scrapes at a time")
+		return
+	}
+	defer h.conns.endScrape(c)
+	if evicted != nil {
+		_ = evicted.Close()
+	}
 	write, err := h.Scrape(ctx)
 	if err != nil {
 		answer(w, http.StatusServiceUnavailable, err.Error())
@@ -100,6 +113,7 @@ func (h *handler) metrics(w http.ResponseWriter, q *http.Request) {
 	}
 	w.Header().Set("Content-Type", metricsType)
 	if q.Method == http.MethodGet {
+		h.conns.set(c, sending)
 		_ = write(w) // an error means that the client does not read any more
 	}
 }
