@@ -105,7 +105,7 @@ func (set *sinkSet) unused() []*sink {
 }
 
 // endWriters ends the writers of sinks and waits for them: at most writerTimeout for those that are
-// in a write, and until ctx ends or idleTimeout is over for the others.
+// in a write, and then until ctx ends or idleTimeout is over for the others.
 func endWriters(ctx context.Context, sinks []*sink) error {
 	for _, s := range sinks {
 		close(s.quit)
@@ -129,21 +129,23 @@ func endWriters(ctx context.Context, sinks []*sink) error {
 }
 
 // awaitEnd waits until the writer has ended, which it does once it finds that quit is closed. It
-// reports false if ctx ends before, or if the writer is in a write at the time blocked.
+// reports false if the writer is in a write at the time blocked, or if ctx ends after that time.
 func (s *sink) awaitEnd(ctx context.Context, blocked time.Time) bool {
 	timer := time.NewTimer(time.Until(blocked))
 	defer timer.Stop()
-	for {
-		select {
-		case <-s.gone:
-			return true
-		case <-ctx.Done():
-			return s.hasEnded()
-		case <-timer.C:
-			if s.writing.Load() {
-				return s.hasEnded()
-			}
-		}
+	select {
+	case <-s.gone:
+		return true
+	case <-timer.C:
+	}
+	if s.writing.Load() {
+		return s.hasEnded()
+	}
+	select {
+	case <-s.gone:
+		return true
+	case <-ctx.Done():
+		return s.hasEnded()
 	}
 }
 

@@ -567,8 +567,16 @@ func TestUnscheduledWriter(t *testing.T) {
 		go s.write()
 		synctest.Wait()
 		start := time.Now()
-		if err := endWriters(t.Context(), []*sink{s}); err != nil || time.Since(start) != late {
+		err := endWriters(t.Context(), []*sink{s})
+		if err != nil || time.Since(start) != late {
 			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+		over, cancel := context.WithCancel(t.Context())
+		cancel()
+		s = newSink("stdout", &fakeTarget{}, nil)
+		go s.write()
+		if endWriters(over, []*sink{s}) != nil {
+			t.Error("a writer without work got no time to end")
 		}
 	})
 }
