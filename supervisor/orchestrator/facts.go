@@ -12,6 +12,7 @@ import (
 	"tp0/supervisor/lifecycle"
 	"tp0/supervisor/limits"
 	"tp0/supervisor/orchestrator/rollout"
+	"tp0/supervisor/output"
 	"tp0/supervisor/process"
 	"tp0/supervisor/process/spawn"
 )
@@ -101,9 +102,10 @@ func (o *Orchestrator) onSpawnFailed(x process.SpawnFailed) {
 	o.afterPostStop(inst, out, func() { o.ended(inst, *out) })
 }
 
-// A spawn that fails for lack of a process, memory or a descriptor is retried until it succeeds.
-// Such an error is no failure of the child: no restart is counted, and the dependents wait. The
-// delay doubles from minSpawnDelay to maxSpawnDelay.
+// A spawn that fails for lack of a process, memory or a descriptor is retried until it succeeds. So
+// is the spawn of a child whose log file is on a file system that does not respond. Such an error
+// is no failure of the child: no restart is counted, and the dependents wait. The delay doubles
+// from minSpawnDelay to maxSpawnDelay.
 const (
 	minSpawnDelay = 50 * time.Millisecond
 	maxSpawnDelay = 2 * time.Second
@@ -124,7 +126,10 @@ func (o *Orchestrator) retrySpawn(inst *instance, err error) bool {
 	}
 	delay := min(minSpawnDelay<<min(s.failed, 16), maxSpawnDelay)
 	s.failed++
-	lack := limits.ShortageOf(err)
+	lack := limits.Shortage{Resource: "log file", Limit: output.ErrOpenBlocked.Error()}
+	if !errors.Is(err, output.ErrOpenBlocked) {
+		lack = limits.ShortageOf(err)
+	}
 	o.opt.Sink.Emit(event.SpawnDelayed{
 		Child: inst.spec.Name, Resource: lack.Resource, Limit: lack.Limit, Delay: delay,
 		Reason: err.Error(),
@@ -141,7 +146,8 @@ func (o *Orchestrator) retrySpawn(inst *instance, err error) bool {
 func (o *Orchestrator) mayRetrySpawn(inst *instance, err error) bool {
 	starting := inst.goal == rollout.Run &&
 		(inst.state == lifecycle.Starting || inst.state == lifecycle.Preparing)
-	if !starting || o.shutdown.phase != running || !limits.MeansShortage(err) {
+	temporary := limits.MeansShortage(err) || errors.Is(err, output.ErrOpenBlocked)
+	if !starting || o.shutdown.phase != running || !temporary {
 		return false
 	}
 	// The child's own limits do not change between two spawns: what they refuse the start verb is a

@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,6 +52,39 @@ func TestSpawnRetry(t *testing.T) {
 		{"a stop before the shortage", pair, with(
 			step{"TERM", "SIGTERM a"},
 			step{"spawn-short a", "a not spawned, cleanup"})},
+	})
+}
+
+// blockedRelay has no output for a until its log file is open.
+type blockedRelay struct {
+	OutputRelay
+	blocked *atomic.Bool
+}
+
+func (r blockedRelay) Prepare(spec output.Spec) (*output.ChildOutput, error) {
+	if spec.Instance == "a" && r.blocked.Load() {
+		return nil, fmt.Errorf("open /mnt/a.log: %w", output.ErrOpenBlocked)
+	}
+	return r.OutputRelay.Prepare(spec)
+}
+
+// TestBlockedLogFile checks that a log file on a file system that does not respond delays its own
+// child only, and is no failure.
+func TestBlockedLogFile(t *testing.T) {
+	relay := blockedRelay{newRelay(t), &atomic.Bool{}}
+	relay.blocked.Store(true)
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, relay, newConfig(child("a", never), child("b")))
+		defer h.finish()
+		h.want("", "spawn b, a delayed 50ms")
+		h.want("spawned b", "b ready")
+		h.want("wait 50ms", "a delayed 100ms")
+		relay.blocked.Store(false)
+		h.want("wait 100ms", "spawn a")
+		h.want("spawned a", "a ready")
+		if e := eventsOf[event.SpawnDelayed](h)[0]; e.Resource != "log file" {
+			t.Errorf("got the resource %q", e.Resource)
+		}
 	})
 }
 

@@ -28,7 +28,11 @@ func TestLogFileRace(t *testing.T) {
 	}
 	attacker.Own(t, logs, at("log"), at("link"), at("other"))
 	uid, refused, opened := uint32(attacker.UID), 0, 0
-	f, err := openLogFile(at("log"), &uid, noLedger{}, func(r Reopened) {
+	fd, err := openToAppend(at("log"), &uid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newLogFile(fd, at("log"), &uid, noLedger{}, func(r Reopened) {
 		switch {
 		case r.Err == nil:
 			opened++
@@ -36,9 +40,6 @@ func TestLogFileRace(t *testing.T) {
 			refused++
 		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	defer f.close()
 	attacker.Exchange(t, logs, "log", "link", "link", "other", "other", "log")
 	for range 20_000 {

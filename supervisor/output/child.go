@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tp0/supervisor/files"
 	"tp0/supervisor/output/retain"
 )
 
@@ -83,7 +82,8 @@ func (c *ChildOutput) inherit(dest string) (childEnd, error) {
 	case destStderr:
 		f = c.sinks.opt.Stderr
 	default:
-		return openDirect(files.Append(dest, newFileMode, ownersOf(c.spec.UID)...))
+		fd, _, err := c.sinks.openings.openFor(dest, c.spec.UID, true)
+		return openDirect(fd, err)
 	}
 	if fd := number(f); fd >= 0 {
 		letReopenInherited(fd, c.spec.UID)

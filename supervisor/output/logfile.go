@@ -53,20 +53,16 @@ type logFile struct {
 	compress  compressor
 }
 
-// openLogFile opens the file at a path. uid is the user of the child, nil for our own.
-func openLogFile(
-	path string, uid *uint32, ledger fdledger.Registrar, report func(Reopened),
-) (*logFile, error) {
-	fd, err := files.Append(path, newFileMode, ownersOf(uid)...)
-	if err != nil {
-		return nil, err
-	}
+// newLogFile returns the log file of a descriptor. uid is the user of the child, nil for our own.
+func newLogFile(
+	fd int, path string, uid *uint32, ledger fdledger.Registrar, report func(Reopened),
+) *logFile {
 	ledger.Opened(fd, "file", path)
 	f := &logFile{path: path, ledger: ledger, report: report, checkedAt: time.Now()}
 	f.owners = ownersOf(uid)
 	f.use(fd)
 	_ = unix.Fstat(fd, &f.first) // after an error f is no regular file, and is not replaced
-	return f, nil
+	return f
 }
 
 // use makes fd the open file.

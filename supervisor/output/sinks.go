@@ -18,15 +18,14 @@ const (
 	destNone   = "none"
 )
 
-var (
-	errClosed  = errors.New("the relay is closed")
-	errStalled = errors.New(reasonStalled)
-)
+var errStalled = errors.New(reasonStalled)
 
 // sinkSet contains the sinks of the standard streams and of the files in use.
 type sinkSet struct {
 	opt Options
 	std [2]*sink // stdout, stderr; the same sink if both are the same file
+
+	openings openings
 
 	rotations atomic.Pointer[map[string]Rotation] // by path; never nil
 
@@ -45,6 +44,7 @@ type fileSink struct {
 
 func newSinkSet(opt Options) *sinkSet {
 	set := &sinkSet{opt: opt, files: make(map[string]*fileSink), colors: make(map[string]int)}
+	set.openings.standardName, set.openings.openFile = set.standardName, openToAppend
 	set.rotations.Store(&map[string]Rotation{})
 	out, log := number(opt.Stdout), number(opt.Stderr)
 	set.std[0] = set.startStandard(destStdout, out, opt.Stdout)
@@ -79,23 +79,49 @@ func (set *sinkSet) standard(dest string) *sink {
 // acquire returns the sink of a destination. For a file it also returns the path, and release
 // must be called. uid is the user of the child, nil for our own.
 func (set *sinkSet) acquire(dest string, uid *uint32) (*sink, string, error) {
-	if name := set.standardName(dest); name != "" {
-		return set.standard(name), "", nil
+	if dest == destStdout || dest == destStderr {
+		return set.standard(dest), "", nil
+	}
+	set.mu.Lock()
+	s, err := set.useOpenFile(dest)
+	set.mu.Unlock()
+	if s != nil || err != nil {
+		return s, dest, err
+	}
+	fd, standard, err := set.openings.openFor(dest, uid, false)
+	switch {
+	case err != nil:
+		return nil, "", err
+	case standard != "":
+		return set.standard(standard), "", nil
 	}
 	set.mu.Lock()
 	defer set.mu.Unlock()
+	if s, err := set.useOpenFile(dest); s != nil || err != nil { // another call was faster
+		_ = unix.Close(fd) // nothing was written to it
+		return s, dest, err
+	}
+	return set.startFile(fd, dest, uid), dest, nil
+}
+
+// useOpenFile returns the sink of a path that another process of a child uses already. It returns
+// nil if none does. The caller holds set.mu.
+func (set *sinkSet) useOpenFile(path string) (*sink, error) {
 	if set.closed {
-		return nil, "", errClosed
+		return nil, errClosed
 	}
-	if f := set.files[dest]; f != nil {
-		f.users++
-		f.requestCheck() // a new process does not write to a renamed file
-		return f.sink, dest, nil
+	f := set.files[path]
+	if f == nil {
+		return nil, nil
 	}
-	to, err := openLogFile(dest, uid, set.opt.FDs, set.reopened)
-	if err != nil {
-		return nil, "", err
-	}
+	f.users++
+	f.requestCheck() // a new process does not write to a renamed file
+	return f.sink, nil
+}
+
+// startFile starts the sink of a file that was opened. The caller holds set.mu.
+func (set *sinkSet) startFile(fd int, dest string, uid *uint32) *sink {
+	to := newLogFile(fd, dest, uid, set.opt.FDs, set.reopened)
 	to.rotator.rules = func() Rotation { return (*set.rotations.Load())[dest] }
 	to.rotator.report = func(err error) {
 		if set.opt.NotRotated != nil {
@@ -116,19 +142,17 @@ func (set *sinkSet) acquire(dest string, uid *uint32) (*sink, string, error) {
 	set.files[dest] = f
 	set.sinks = append(set.sinks, f.sink)
 	go f.write()
-	return f.sink, dest, nil
+	return f.sink
 }
 
-// standardName returns stdout or stderr if a destination is that stream, or a path that leads to
-// it. A file of its own for it would have its own offset, and the lines of both would overwrite
-// each other. The result is empty for another destination.
-func (set *sinkSet) standardName(dest string) string {
+// standardName returns stdout or stderr if a path leads to that stream. A file of its own for it
+// would have its own offset, and the lines of both would overwrite each other. The result is empty
+// for another path.
+func (set *sinkSet) standardName(path string) string {
 	switch {
-	case dest == destStdout || dest == destStderr:
-		return dest
-	case leadsTo(dest, number(set.opt.Stdout)):
+	case leadsTo(path, number(set.opt.Stdout)):
 		return destStdout
-	case leadsTo(dest, number(set.opt.Stderr)):
+	case leadsTo(path, number(set.opt.Stderr)):
 		return destStderr
 	default:
 		return ""
@@ -178,6 +202,7 @@ func (set *sinkSet) closeIfUnused(path string, f *fileSink) bool {
 }
 
 func (set *sinkSet) refuseFiles() {
+	set.openings.endAll()
 	set.mu.Lock()
 	defer set.mu.Unlock()
 	set.closed = true
