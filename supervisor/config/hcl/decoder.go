@@ -52,6 +52,7 @@ type machineState struct {
 	environments map[string]*environment // see environmentOf
 	users        accounts                // nil if not yet read, or if there are none
 	groups       accounts
+	blocked      bool // a file system does not respond
 }
 
 // search is the key of a lookup of a command.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -63,7 +64,7 @@ func (d *decoder) finish(
 			continue
 		}
 		*s.sink = absolute(dir, *s.sink)
-		if err := checkLogFile(*s.sink); err != nil && !c.late {
+		if err := d.checkInTime(checkLogFile, *s.sink); err != nil && !c.late {
 			diags = diags.Append(fault(c.at(s.path), "Invalid value for "+s.path, "%v", err))
 		}
 	}
@@ -325,6 +326,33 @@ func checkDirectory(dir string) error {
 		return invalid("%s is not a directory.", quote(dir))
 	}
 	return nil
+}
+
+// The first check that does not return is waited for longer than the checks after it: their paths
+// are often on the same file system.
+const (
+	checkTimeout     = time.Second
+	nextCheckTimeout = 10 * time.Millisecond
+)
+
+// checkInTime checks a path on a file system that may not respond. It finds no fault then: the
+// start of the child reports that. Nothing waits for the goroutine of such a check.
+func (m *machineState) checkInTime(check func(path string) error, path string) error {
+	result := make(chan error, 1)
+	go func() { result <- check(path) }()
+	wait := checkTimeout
+	if m.blocked {
+		wait = nextCheckTimeout
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case err := <-result:
+		return err
+	case <-timer.C:
+		m.blocked = true
+		return nil
+	}
 }
 
 func checkLogFile(file string) error {
