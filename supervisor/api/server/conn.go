@@ -71,7 +71,9 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		l.fds.Opened(admitted.fd, "socket", fmt.Sprintf("unix %s of uid %d pid %d", l.address,
 			peer.UID, peer.Pid))
-		admitted.seat = &seat{uid: peer.UID, pid: peer.Pid, Closer: admitted}
+		admitted.seat = &seat{
+			uid: peer.UID, pid: peer.Pid, trusted: peer.Trusted(), Closer: admitted,
+		}
 		evicted, ok := l.shares.add(admitted.seat)
 		if !ok {
 			refuse(c)

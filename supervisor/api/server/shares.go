@@ -9,7 +9,7 @@ import (
 // Limits of connections. A health check of root or of the owner always gets one: a client that
 // waits for its request loses its connection to a new one, and streams take half at most.
 const (
-	maxConns      = 24 // of all users; the last maxConns-maxOfUser are for root
+	maxConns      = 24 // of all users; the last maxConns-maxOfUser are for root and the owner
 	maxOfUser     = 16 // of one user
 	maxOfProcess  = 8  // of one process
 	maxStreamsOf  = 8  // streams of one user: operations that are waited for, events, logs
@@ -19,6 +19,7 @@ const (
 // seat is the place of a connection.
 type seat struct {
 	uid, pid     int
+	trusted      bool // root or the owner, not a member of the group of the socket
 	io.Closer         // of the connection
 	busy, stream bool // protected by the lock of shares
 }
@@ -54,7 +55,7 @@ func (s *shares) add(c *seat) (evicted *seat, ok bool) {
 	ofUser := func(o *seat) bool { return o.uid == c.uid }
 	ofProcess := func(o *seat) bool { return ofUser(o) && o.pid == c.pid }
 	all := maxConns
-	if c.uid != 0 {
+	if !c.trusted {
 		all = maxOfUser
 	}
 	for _, limit := range []struct {
@@ -63,7 +64,7 @@ func (s *shares) add(c *seat) (evicted *seat, ok bool) {
 	}{
 		{ofProcess, maxOfProcess},
 		{ofUser, maxOfUser},
-		{func(o *seat) bool { return c.uid == 0 || o.uid != 0 }, all},
+		{func(o *seat) bool { return c.trusted || !o.trusted }, all},
 	} {
 		if n, waiting := count(limit.same); n >= limit.max && evicted == nil {
 			if waiting == nil {
