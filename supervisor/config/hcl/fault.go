@@ -176,12 +176,18 @@ func enclosingBlock(file *hcl.File, at int) string {
 	if i == len(body.Blocks) || body.Blocks[i].Range().Start.Byte > at {
 		return ""
 	}
-	header := body.Blocks[i].Type
-	for _, label := range body.Blocks[i].Labels {
+	header, labels := body.Blocks[i].Type, body.Blocks[i].Labels
+	for _, label := range labels[:min(len(labels), maxLabels)] {
 		header += " " + quote(label)
+	}
+	if len(labels) > maxLabels {
+		header += " …"
 	}
 	return header
 }
+
+// maxLabels is the number of labels of a header that a fault shows. No valid block has more.
+const maxLabels = 3
 
 func (ft *Fault) render(b *bytes.Buffer, columns int, color bool) {
 	paint, reset := "", ""

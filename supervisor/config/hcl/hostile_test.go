@@ -184,6 +184,15 @@ func TestManyFaults(t *testing.T) {
 	}
 }
 
+// TestManyLabels checks that a fault shows the first labels of a block only.
+func TestManyLabels(t *testing.T) {
+	_, opt := machine(t)
+	f := faultsOf(t, "child "+many("\"a\" ", manyItems)+"{}", opt).List()[0]
+	if want := `child "a" "a" "a" …`; f.block != want {
+		t.Errorf("got a header of %d bytes, want %s", len(f.block), want)
+	}
+}
+
 func testHostileFile(t *testing.T, test hostileFile, opt Options) {
 	start := time.Now()
 	_, err := parse([]byte(test.src), "supervisor.hcl", opt)
