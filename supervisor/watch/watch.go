@@ -190,9 +190,12 @@ func (w *Watcher) watch(path string) {
 		return
 	}
 	err := w.notify.Add(path)
-	if err == nil {
+	switch {
+	case err == nil:
 		w.watched[path] = true
-	} else if !w.warned && !errors.Is(err, os.ErrNotExist) { // it was removed a moment ago
+	case errors.Is(err, os.ErrNotExist): // it was removed a moment ago
+	case errors.Is(err, fsnotify.ErrClosed): // Close was called meanwhile
+	case !w.warned:
 		w.warned = true
 		w.warn(fmt.Errorf("cannot watch %s: %w", path, err))
 	}

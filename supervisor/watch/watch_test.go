@@ -270,3 +270,21 @@ func TestFailedLoad(t *testing.T) {
 	write(t, filepath.Join(x.dir, "g"), "two")
 	x.changed("a file of the previous load")
 }
+
+// TestUpdateAfterClose checks that a comparison that is under way during Close warns of nothing.
+func TestUpdateAfterClose(t *testing.T) {
+	ledger := fdledger.New(noSink{})
+	if err := ledger.Baseline(); err != nil {
+		t.Fatal(err)
+	}
+	w, err := New(ledger, &files.Reader{}, func() {}, func(err error) {
+		t.Errorf("warning: %v", err)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	r := NewSources(&files.Reader{})
+	r.AddFile(filepath.Join(t.TempDir(), "f"))
+	w.SetSources(r, false)
+}
