@@ -52,7 +52,10 @@ child "web" {
     timeout = "1s"
   }
   listen "x" { unix = "%[1]s/listen.sock" }
-  restart { on = "never" }
+  restart {
+    on        = "never"
+    min_ready = "0s"
+  }
   on_failure = "ignore"
 }
 child "job" {
@@ -70,7 +73,10 @@ child "job" {
     timeout  = "1s"
   }
   logs { stdout = "%[1]s/job.log" }
-  restart { on = "never" }
+  restart {
+    on        = "never"
+    min_ready = "0s"
+  }
   on_failure = "ignore"
 }
 `
@@ -361,8 +367,8 @@ func (r *faultRun) named() string {
 		switch e["@message"] {
 		case "reload ignored": // of the two reloads, by SIGHUP and by the watch
 			continue
-		case "signal sent", "child slow to stop": // they follow from a failure and do not name it
-			continue
+		case "signal sent", "child slow to stop", "child reaped", "shutdown complete":
+			continue // they follow from a failure and do not name it
 		}
 		level := e["@level"]
 		if e["@message"] == "proof unavailable" {

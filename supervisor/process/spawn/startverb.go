@@ -72,7 +72,6 @@ func RunStartVerb(args []string) int {
 		fmt.Fprintf(os.Stderr, "supervisor: cannot decode the start request: %v\n", err)
 		return exitcode.NotExecutable
 	}
-	unix.CloseOnExec(r.Barrier)
 	if !awaitRelease(r.Barrier) {
 		return exitcode.NotExecutable // the supervisor has ended
 	}
@@ -101,7 +100,8 @@ func RunStartVerb(args []string) int {
 func (r *startRequest) apply() error {
 	a := &r.Attributes
 	for _, step := range []func() error{
-		r.setEnviron, // first, because the command may have no right to read the files
+		r.closeBarrierOnExec,
+		r.setEnviron, // early, because the command may have no right to read the files
 		a.setOOMScoreAdj,
 		a.setNice,
 		a.setUmask,
@@ -117,6 +117,13 @@ func (r *startRequest) apply() error {
 		}
 	}
 	return nil
+}
+
+// closeBarrierOnExec lets execve(2) close the barrier. A command with an open barrier would look
+// like a start verb that has not executed its command yet.
+func (r *startRequest) closeBarrierOnExec() error {
+	_, err := unix.FcntlInt(uintptr(r.Barrier), unix.F_SETFD, unix.FD_CLOEXEC)
+	return stepError(err, "set close-on-exec")
 }
 
 // setEnviron computes the environment of the command.
