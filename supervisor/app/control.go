@@ -3,8 +3,10 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"reflect"
+	"strings"
 	"sync"
 
 	"tp0/supervisor/api"
@@ -21,7 +23,7 @@ type controlSocket struct {
 	first  bool          // no other supervisor runs a part of the same file
 	plans  chan struct{} // full while a plan loads the configuration
 	load   func() (*config.Config, error)
-	warn   func(error) // the change of the socket failed
+	warn   func(what string, err error)
 
 	mu      sync.Mutex
 	inForce *config.Config // the configuration that runs
@@ -31,7 +33,7 @@ type controlSocket struct {
 }
 
 // openPath opens the socket with a path. A default place that is not usable is no error: the
-// abstract socket is enough.
+// abstract socket is enough. It is a warning if a group is to use the socket.
 func (c *controlSocket) openPath(want config.Control) error {
 	gid := groupOf(want)
 	path := want.Socket
@@ -41,7 +43,10 @@ func (c *controlSocket) openPath(want config.Control) error {
 	var l *control.PathListener
 	var err error
 	if path == "" {
-		l = control.ListenIn(control.Directories(os.Geteuid(), os.Getenv), c.name, gid)
+		l, err = control.ListenIn(control.Directories(os.Geteuid(), os.Getenv), c.name, gid)
+		if l == nil && gid != control.NoGroup {
+			c.warn("control socket not opened", withoutGroup(want.Group, err))
+		}
 	} else if l, err = control.ListenPath(path, gid); err != nil {
 		if !c.first && errors.Is(err, control.ErrInUse) {
 			err = nil // the other supervisor of the same file has the path
@@ -53,6 +58,17 @@ func (c *controlSocket) openPath(want config.Control) error {
 	c.server.SetPath(l, gid)
 	c.socket = want
 	return nil
+}
+
+// withoutGroup says that the members of a group cannot connect, because no socket has a path.
+func withoutGroup(group string, reason error) error {
+	text := fmt.Sprintf("the members of the group %s cannot connect, because there is no socket "+
+		"with a path. Set control.socket to a path that the supervisor can create and give to them",
+		group)
+	if reason != nil {
+		text += ": " + strings.ReplaceAll(reason.Error(), "\n", "; ")
+	}
+	return errors.New(text)
 }
 
 func groupOf(c config.Control) int {
@@ -94,13 +110,15 @@ func (c *controlSocket) update() {
 	switch {
 	case want.Socket != c.socket.Socket:
 		err = c.openPath(want)
+	case want.Group != c.socket.Group && c.server.Path() == "" && want.GID != nil:
+		err = withoutGroup(want.Group, nil)
 	case want.Group != c.socket.Group:
 		if err = c.server.SetGroup(groupOf(want)); err == nil {
 			c.socket = want
 		}
 	}
 	if err != nil {
-		c.warn(err)
+		c.warn("control socket not changed", err)
 	}
 }
 

@@ -42,8 +42,8 @@ func (a *app) openControl(o verb.RunOptions, cfg *config.Config) (*controlSocket
 	c := &controlSocket{
 		name: control.Name(id), inForce: cfg, plans: make(chan struct{}, 1),
 		load: func() (*config.Config, error) { return a.loadAgain(o) },
-		warn: func(err error) {
-			a.Emit(event.Warning{What: "control socket not changed", Reason: err.Error()})
+		warn: func(what string, err error) {
+			a.Emit(event.Warning{What: what, Reason: err.Error()})
 		},
 	}
 	c.server = server.New(server.Options{

@@ -16,37 +16,37 @@ import (
 
 // ListenIn opens a control socket in the first directory that is usable, with the name of an
 // abstract socket. It creates the directories, for our own user; that of root can be searched by
-// all, because a socket can be for a group. It returns nil if none is usable.
-func ListenIn(dirs []string, name string, gid int) *PathListener {
+// all, because a socket can be for a group. If none is usable, the error has all reasons.
+func ListenIn(dirs []string, name string, gid int) (*PathListener, error) {
+	var reasons []error
 	for _, path := range dirs {
 		dir, err := openPrivate(path)
 		if err != nil {
+			reasons = append(reasons, err)
 			continue
 		}
-		l := listenAmong(dir, name, gid)
+		l, err := listenAmong(dir, name, gid)
 		_ = dir.Close()
-		if l != nil {
-			return l
+		if err == nil {
+			return l, nil
 		}
+		reasons = append(reasons, err)
 	}
-	return nil
+	return nil, errors.Join(reasons...)
 }
 
 // listenAmong opens a control socket in a directory, and removes the stale ones of others there.
 // The lock of the directory is held meanwhile: no supervisor is between its bind(2) and its
 // listen(2) when another supervisor checks which sockets are stale.
-func listenAmong(dir *files.Dir, name string, gid int) *PathListener {
+func listenAmong(dir *files.Dir, name string, gid int) (*PathListener, error) {
 	unlock, locked := lockDirectory(dir)
 	defer unlock()
 	file := FileName(name)
 	l, err := ListenPath(filepath.Join(dir.Path(), file), gid)
-	if err != nil {
-		return nil
-	}
-	if locked {
+	if err == nil && locked {
 		removeStale(dir, file)
 	}
-	return l
+	return l, err
 }
 
 // openPrivate opens a directory in which only our own user can create files. It creates it if

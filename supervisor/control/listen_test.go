@@ -162,9 +162,14 @@ func TestSharedDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	own := filepath.Join(t.TempDir(), "own")
-	l := ListenIn([]string{filepath.Join(dir, "no", "such"), dir, own}, Name("/x"), NoGroup)
-	if l == nil {
-		t.Fatal("no socket was opened")
+	dirs := []string{filepath.Join(dir, "no", "such"), dir}
+	if l, err := ListenIn(dirs, Name("/x"), NoGroup); l != nil || err == nil ||
+		!strings.Contains(err.Error(), "no such file") || !strings.Contains(err.Error(), dir) {
+		t.Fatalf("got %v, %v, want the reasons of both directories", l, err)
+	}
+	l, err := ListenIn(append(dirs, own), Name("/x"), NoGroup)
+	if err != nil {
+		t.Fatal(err)
 	}
 	defer l.Remove()
 	defer l.Close()
@@ -191,9 +196,9 @@ func TestStaleSockets(t *testing.T) {
 	if err := os.WriteFile(at("0000000000000004.sock"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l := ListenIn([]string{dir}, Name("/x"), NoGroup)
-	if l == nil {
-		t.Fatal("no socket was opened")
+	l, err := ListenIn([]string{dir}, Name("/x"), NoGroup)
+	if err != nil {
+		t.Fatal(err)
 	}
 	defer l.Close()
 	for _, name := range stale {
@@ -215,9 +220,9 @@ func TestStaleSocketsAtTheSameTime(t *testing.T) {
 	var starts sync.WaitGroup
 	for i := range 50 {
 		starts.Go(func() {
-			l := ListenIn([]string{dir}, Name(fmt.Sprint(i)), NoGroup)
-			if l == nil {
-				t.Errorf("start %d: no socket was opened", i)
+			l, err := ListenIn([]string{dir}, Name(fmt.Sprint(i)), NoGroup)
+			if err != nil {
+				t.Errorf("start %d: %v", i, err)
 				return
 			}
 			if _, err := os.Lstat(l.Path); err != nil {
