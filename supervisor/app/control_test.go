@@ -16,7 +16,9 @@ func TestGroupWithoutPath(t *testing.T) {
 	c := &controlSocket{
 		server:  server.New(server.Options{}),
 		inForce: &config.Config{Control: config.Control{Group: "ops", GID: &gid}},
-		warn:    func(what string, err error) { warnings = append(warnings, what+": "+err.Error()) },
+		warn: func(what string, err error) {
+			warnings = append(warnings, what+": "+err.Error())
+		},
 	}
 	defer c.server.Close()
 	c.update()
