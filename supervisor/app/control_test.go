@@ -22,8 +22,8 @@ func TestGroupWithoutPath(t *testing.T) {
 	}
 	defer c.server.Close()
 	c.update()
-	if len(warnings) != 1 || !strings.Contains(warnings[0], "not changed: the members of the group "+
-		"ops cannot connect") {
+	const want = "not changed: the members of the group ops cannot connect"
+	if len(warnings) != 1 || !strings.Contains(warnings[0], want) {
 		t.Errorf("got the warnings %q", warnings)
 	}
 	if c.socket.GID != nil {
