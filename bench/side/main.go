@@ -1,4 +1,5 @@
-// Side compares the supervisor with other supervisors and with a minimal C program, the floor.
+// Side compares the supervisor with other supervisors and with a minimal C program, the floor. A
+// start is also compared with nop, a Go program with an empty main.
 // They run the same workloads in turns (A B C A B C …), so that a change of the machine's speed
 // affects all of them. The children record the times themselves. Side prints medians and ratios,
 // and writes them into docs/performance.md. Run it with make bench, or with make bench-quick for a
@@ -63,7 +64,7 @@ func run(o options) error {
 	if err := compile(dir); err != nil {
 		return err
 	}
-	all, missing, err := choosePeers(o, filepath.Join(dir, "floor"))
+	all, missing, err := choosePeers(o, dir)
 	if err != nil {
 		return err
 	}
@@ -97,7 +98,7 @@ func endOnSignal(dir string) {
 	os.Exit(128 + int(s))
 }
 
-// compile builds the C programs into dir.
+// compile builds the C programs and nop into dir.
 func compile(dir string) error {
 	for _, name := range []string{"child", "floor"} {
 		c := exec.Command("gcc", "-O2", "-o", filepath.Join(dir, name),
@@ -107,16 +108,28 @@ func compile(dir string) error {
 		}
 	}
 	childPath = filepath.Join(dir, "child")
+	return compileNop(filepath.Join(dir, nopName))
+}
+
+// compileNop builds nop.go as make build builds the supervisor.
+func compileNop(path string) error {
+	c := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path,
+		filepath.Join("bench", "side", "nop.go"))
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot build nop.go: %w\n%s", err, out)
+	}
 	return nil
 }
 
-// choosePeers returns the peers to measure, and the names of those that are not installed.
-func choosePeers(o options, floor string) (all []peer, missing []string, err error) {
+// choosePeers returns the peers to measure, and the names of those that are not installed. dir has
+// the compiled programs.
+func choosePeers(o options, dir string) (all []peer, missing []string, err error) {
 	path, err := filepath.Abs(o.supervisor)
 	if err != nil {
 		return nil, nil, err
 	}
-	all, missing = installed(peers(path, floor))
+	all, missing = installed(peers(path, dir))
 	if o.before != "" {
 		if path, err = filepath.Abs(o.before); err != nil {
 			return nil, nil, err
@@ -132,7 +145,7 @@ func compare(r row, all []peer) *measured {
 	m := &measured{row: r, results: map[string]*result{}}
 	for round := range r.rounds {
 		for _, p := range all {
-			if r.only != nil && !slices.Contains(r.only, p.base()) {
+			if !r.includes(p) {
 				continue
 			}
 			x := m.results[p.name]

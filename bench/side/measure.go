@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -34,6 +35,51 @@ func measureStart(p peer, n int) ([]float64, string, error) {
 	took := t.last(markStart) - t.started
 	_, err = t.stop()
 	return []float64{ms(took)}, "", err
+}
+
+// measureStartAgainstNop measures the milliseconds from the exec of a supervisor until its child is
+// in main, and those from the exec of nop until its end.
+func measureStartAgainstNop(p peer) ([]float64, string, error) {
+	if p.name != nopName {
+		return measureStart(p, 1)
+	}
+	t, took, err := runToEnd(p)
+	if err != nil {
+		return nil, "", err
+	}
+	t.clear()
+	return []float64{ms(took)}, "", nil
+}
+
+// measureFaults measures the page faults of a supervisor and its child, which is true.
+func measureFaults(p peer) ([]float64, string, error) {
+	t, _, err := runToEnd(p)
+	if err != nil {
+		return nil, "", err
+	}
+	defer t.clear()
+	usage := t.cmd.ProcessState.SysUsage().(*syscall.Rusage) // it includes reaped children
+	return []float64{float64(usage.Minflt + usage.Majflt)}, "", nil
+}
+
+// runToEnd runs a supervisor whose child is true. It returns the nanoseconds from its start until
+// its end. The caller clears the trial.
+func runToEnd(p peer) (*trial, uint64, error) {
+	t, err := startTrial(p, workload{"end", 1}, []string{"true"}, nil, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	select {
+	case at := <-t.exited:
+		if code := t.cmd.ProcessState.ExitCode(); code != 0 {
+			t.clear()
+			return nil, 0, fmt.Errorf("%s ended with exit code %d", p.name, code)
+		}
+		return t, at - t.started, nil
+	case <-time.After(limit):
+		t.clear()
+		return nil, 0, fmt.Errorf("%s did not end within %v", p.name, limit)
+	}
 }
 
 // measureStop measures the milliseconds from the stop signal until the supervisor and n children

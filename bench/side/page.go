@@ -75,7 +75,8 @@ func writeTable(w *strings.Builder, table []*measured) {
 	}
 }
 
-// cell returns the cell of a peer, with the ratio to the floor where the row measures a duration.
+// cell returns the cell of a peer, with the ratio to the row's base where the row measures a
+// duration or has a base of its own.
 func (m *measured) cell(name string) (text, note string) {
 	x := m.results[name]
 	switch {
@@ -85,7 +86,7 @@ func (m *measured) cell(name string) (text, note string) {
 		return "failed", fmt.Sprintf("%s, N=%d, %s: %v", m.title, m.n, name, x.err)
 	}
 	text = figure(x.median())
-	if r := m.ratio(name); name != floorName && r > 0 && m.unit == "ms" &&
+	if r := m.ratio(name); name != m.baseName() && r > 0 && (m.unit == "ms" || m.base != "") &&
 		!strings.HasPrefix(m.title, "overshoot") {
 		text += " (" + figure(r) + " ×)"
 	}

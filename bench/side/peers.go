@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -12,7 +13,7 @@ import (
 
 // A workload is the task of a supervisor.
 type workload struct {
-	kind string // run, kill, restart, raw, prefix, json or orphans
+	kind string // run, end, kill, restart, raw, prefix, json or orphans
 	n    int    // children
 }
 
@@ -28,11 +29,25 @@ type peer struct {
 // killAfter is the stop timeout of a child that does not end at SIGTERM, in milliseconds.
 const killAfter = 1000
 
-// floorName is the peer to which all others are compared.
-const floorName = "floor"
+// The peers to which the others are compared: most rows use the floor.
+const (
+	floorName = "floor"
+	nopName   = "nop"
+)
 
-func peers(bin, floor string) []peer {
+// execName is the supervisor as exec runs it: one command without a configuration.
+const execName = "supervisor, exec"
+
+// peers returns all peers. bin is the supervisor, dir has the compiled programs.
+func peers(bin, dir string) []peer {
+	floor := filepath.Join(dir, floorName)
 	all := []peer{
+		{nopName, syscall.SIGTERM, func(w workload, _ string, _ []string) ([]string, error) {
+			if w.kind != "end" {
+				return nil, nil
+			}
+			return []string{filepath.Join(dir, nopName)}, nil
+		}},
 		{floorName, syscall.SIGTERM, func(w workload, _ string, argv []string) ([]string, error) {
 			n := fmt.Sprint(w.n)
 			switch w.kind {
@@ -61,6 +76,7 @@ func supervisorPeers(bin, name string) []peer {
 		{name, syscall.SIGTERM, supervisor(bin, "exact", false)},
 		{name + ", no proof", syscall.SIGTERM, supervisor(bin, "none", false)},
 		{name + ", N blocks", syscall.SIGTERM, supervisor(bin, "exact", true)},
+		{name + ", exec", syscall.SIGTERM, single(bin, "exec", "--")},
 	}
 }
 
@@ -88,7 +104,7 @@ func supervisor(bin, proof string, blocks bool) func(workload, string, []string)
 		child := fmt.Sprintf("  command = %q\n  args    = [%s]\n", argv[0], quote(argv[1:]))
 		deadline := "60s"
 		switch w.kind {
-		case "run", "orphans":
+		case "run", "end", "orphans":
 			child += "  restart { on = \"never\" }\n"
 		case "kill":
 			child += fmt.Sprintf("  kill_timeout = \"%dms\"\n", killAfter)
@@ -218,7 +234,7 @@ func s6(w workload, dir string, argv []string) ([]string, error) {
 // single returns the command of a program that runs one child.
 func single(prefix ...string) func(workload, string, []string) ([]string, error) {
 	return func(w workload, _ string, argv []string) ([]string, error) {
-		if w.kind != "run" && w.kind != "orphans" || w.n != 1 {
+		if !slices.Contains([]string{"run", "end", "orphans"}, w.kind) || w.n != 1 {
 			return nil, nil
 		}
 		return append(prefix, argv...), nil

@@ -8,8 +8,8 @@ import (
 )
 
 // columns are the peers of the table, in this order.
-var columns = []string{floorName, "supervisor", "supervisor, no proof", "supervisor, N blocks",
-	"supervisord", "runit", "s6", "tini", "dumb-init"}
+var columns = []string{floorName, nopName, "supervisor", "supervisor, no proof",
+	"supervisor, N blocks", execName, "supervisord", "runit", "s6", "tini", "dumb-init"}
 
 // A row is one row of the table: a measurement with a number of children.
 type row struct {
@@ -18,8 +18,25 @@ type row struct {
 	goal        string
 	rounds      int // measurements of each peer
 	measure     func(p peer) (values []float64, note string, err error)
-	only        []string // names of the peers to measure; nil measures all
+	only        []string // names of the peers to measure; nil measures all except nop
+	base        string   // the peer of the ratios; empty is the floor
 	tail        bool     // the note gives the 99th percentile
+}
+
+// includes reports whether the row measures a peer.
+func (r row) includes(p peer) bool {
+	if r.only == nil {
+		return p.name != nopName
+	}
+	return slices.Contains(r.only, p.base())
+}
+
+// baseName returns the peer of the ratios.
+func (r row) baseName() string {
+	if r.base == "" {
+		return floorName
+	}
+	return r.base
 }
 
 // result holds the values of one peer in a row. A peer with an error is not measured again.
@@ -70,13 +87,13 @@ func (m *measured) print(w io.Writer) {
 	}
 }
 
-// ratio returns the median of a peer divided by the median of the floor, or 0 without a floor.
+// ratio returns the median of a peer divided by that of the row's base, or 0 without a base.
 func (m *measured) ratio(name string) float64 {
-	floor := m.results[floorName]
-	if floor == nil || floor.err != nil || floor.median() == 0 {
+	base := m.results[m.baseName()]
+	if base == nil || base.err != nil || base.median() == 0 {
 		return 0
 	}
-	return m.results[name].median() / floor.median()
+	return m.results[name].median() / base.median()
 }
 
 // figure formats v with three significant digits.

@@ -56,7 +56,20 @@ func startRows(scale float64) (all []row) {
 				return measureStart(p, n)
 			}})
 	}
-	return all
+	return append(all, nopRows(scale)...)
+}
+
+// nopRows compares the start of one command with nop.
+func nopRows(scale float64) []row {
+	peers := []string{nopName, "supervisor", execName}
+	return []row{
+		{title: "exec until the command is in main; nop: until its end", unit: "ms", n: 1,
+			goal: "exec ≤ 2 × nop, run ≤ 2.5 × nop", rounds: rounds(40, scale), only: peers,
+			base: nopName, measure: measureStartAgainstNop},
+		{title: "page faults of a start and end of true, both processes", n: 1,
+			goal: "exec ≤ 2.5 × nop", rounds: rounds(20, scale), only: peers, base: nopName,
+			measure: measureFaults},
+	}
 }
 
 func stopRows(scale float64) (all []row) {
