@@ -35,7 +35,10 @@ var layers = [][]string{
 	{"process/ptrace", "process/sigchld"},
 	{"cause"},
 	{"fdledger", "mailbox", "tally", "limits", "program", "envfile", "sibling", "explain"},
-	{"timeout", "procfs", "event", "files", "entrypoint", "exitcode", "findings", "api"},
+	{
+		"timeout", "procfs", "event", "files", "entrypoint", "exitcode", "findings", "api",
+		"sigqueue",
+	},
 	{"sockdiag", "termtext", "similar"},
 	{"procdir"},
 }

@@ -18,6 +18,7 @@ import (
 // collection would wait for the thread with all other goroutines stopped, including the last guard.
 var raws = map[string]string{
 	"process/sigchld/handler_amd64.go SYS_RT_SIGACTION": "changes a table of the process",
+	"sigqueue/handler_amd64.go SYS_RT_SIGACTION":        "changes a table of the process",
 
 	"process/spawn/syscall.go call":                  "changes the ids of its thread",
 	"process/spawn/attributes.go SYS_RT_SIGACTION":   "changes a table of the start verb's process",

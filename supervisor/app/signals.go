@@ -10,6 +10,7 @@ import (
 
 	"tp0/supervisor/entrypoint"
 	"tp0/supervisor/process/spawn"
+	"tp0/supervisor/sigqueue"
 )
 
 // signals is the actor that turns signals into requests. It keeps its handlers until the process
@@ -18,7 +19,8 @@ type signals struct {
 	ignored spawn.Signals  // when the supervisor started
 	blocked *spawn.Signals // likewise; nil: none, or not known
 	in      chan os.Signal
-	kept    []os.Signal // signals that arrived before deliver, which handles them
+	catch   func(unix.Signal) // lets in receive a signal
+	kept    []os.Signal       // signals that arrived before deliver, which handles them
 	repeats repeats
 	late    []unix.Signal // exec catches them in catchLate
 	sigpipe chan os.Signal
@@ -34,8 +36,8 @@ var keptIgnored = [...]unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.
 // supervisor when the reader of its standard output ends (os/signal, "SIGPIPE"). It is not ignored,
 // because children would inherit that.
 //
-// exec forwards all signals, but it forks only once: those of keptIgnored that were ignored stay
-// ignored until [signals.catchLate].
+// exec forwards all signals, SIGPIPE too, but it forks only once: those of keptIgnored that were
+// ignored stay ignored until [signals.catchLate].
 func catchSignals(forExec bool) *signals {
 	s := &signals{
 		in:      make(chan os.Signal, 2*spawn.LastSignal),
@@ -43,12 +45,9 @@ func catchSignals(forExec bool) *signals {
 		quit:    make(chan struct{}),
 	}
 	s.ignored, s.blocked = inheritedSignals()
-	if s.ignored.Has(unix.SIGPIPE) {
-		signal.Ignore(unix.SIGPIPE)
-	} else {
-		signal.Notify(s.sigpipe, unix.SIGPIPE)
-	}
+	s.catch = func(sig unix.Signal) { signal.Notify(s.in, sig) }
 	if forExec {
+		s.catch = sigqueue.New(s.in).Catch
 		for _, sig := range keptIgnored {
 			if s.ignored.Has(sig) {
 				signal.Ignore(sig)
@@ -56,14 +55,30 @@ func catchSignals(forExec bool) *signals {
 			}
 		}
 	}
+	s.catchSIGPIPE(forExec)
 	for _, sig := range []unix.Signal{
 		unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1, unix.SIGHUP,
 	} {
 		if !slices.Contains(s.late, sig) && (sig != unix.SIGHUP || !signal.Ignored(sig)) {
-			signal.Notify(s.in, sig)
+			s.catch(sig)
 		}
 	}
 	return s
+}
+
+// catchSIGPIPE keeps the end of a reader of our output from ending the supervisor. For Go's runtime
+// the signal of exec is ignored, so that a write to a broken pipe is an error and no more. The
+// kernel calls the handler of catch.
+func (s *signals) catchSIGPIPE(forExec bool) {
+	switch {
+	case s.ignored.Has(unix.SIGPIPE):
+		signal.Ignore(unix.SIGPIPE)
+	case forExec:
+		signal.Ignore(unix.SIGPIPE)
+		s.catch(unix.SIGPIPE)
+	default:
+		signal.Notify(s.sigpipe, unix.SIGPIPE)
+	}
 }
 
 // catchLate catches the signals that exec kept ignored until the command was executed.
@@ -71,11 +86,11 @@ func (s *signals) catchLate() {
 	for _, sig := range s.late {
 		if sig == unix.SIGPIPE {
 			// The runtime drops a SIGPIPE that it found ignored and that arrives at an idle thread
-			// (sigfwdgo). Notify reads the disposition again. Until it returns, some 0.1 ms, a
-			// write to a broken pipe would end the supervisor. Only the log can write so early.
+			// (sigfwdgo). Notify reads the disposition again. Until catch returns, a write to a
+			// broken pipe would end the supervisor. Only the log can write so early.
 			spawn.RestoreSIGPIPE()
 		}
-		signal.Notify(s.in, sig)
+		s.catch(sig)
 	}
 	s.late = nil
 }
@@ -121,21 +136,24 @@ func (s *signals) ignoring(sigs []os.Signal, do func() bool) bool {
 // CHLD, and Go's runtime needs URG and PROF. Signals 32 to 34, which the runtime does not pass on,
 // keep their default.
 //
-// To catch a signal costs two switches of threads, for all signals one millisecond. So a goroutine
-// does it. The channel is closed when the signals up to 31 are caught; the realtime signals follow.
+// Where os/signal catches a signal, that costs two switches of threads, for all signals one
+// millisecond. So a goroutine does it. The channel is closed when the signals up to 31 are caught;
+// the realtime signals follow.
 func (s *signals) catchAll() <-chan struct{} {
 	const realtime = 32
 	caught := make(chan struct{})
 	late := s.late // catchLate can run at the same time
 	go func() {
 		for sig := unix.Signal(1); sig <= spawn.LastSignal; sig++ {
-			switch sig {
-			case realtime:
+			if sig == realtime {
 				close(caught)
+			}
+			switch sig {
 			case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGURG, unix.SIGPROF:
+			case realtime, 33, 34:
 			default:
 				if !slices.Contains(late, sig) {
-					signal.Notify(s.in, sig)
+					s.catch(sig)
 				}
 			}
 		}

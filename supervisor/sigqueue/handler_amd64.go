@@ -1,0 +1,35 @@
+package sigqueue
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// handlerAddress returns the address of the signal handler, restorerAddress that of the code to
+// which the handler returns.
+func handlerAddress() uintptr
+func restorerAddress() uintptr
+
+// action is struct kernel_sigaction (rt_sigaction(2)).
+type action struct {
+	handler, flags, restorer uintptr
+	mask                     uint64
+}
+
+const (
+	saRestorer = 0x04000000
+	saOnStack  = 0x08000000
+	saRestart  = 0x10000000
+)
+
+// install replaces Go's handler of a signal, and reports whether it could. The handler runs on the
+// signal stack of Go's thread, with all signals blocked, as every handler of Go's runtime does. A
+// new process shares the memory and the eventfd until its execve, which resets the disposition. So
+// a signal that such a process gets is not lost: the supervisor gets it.
+func install(sig unix.Signal) bool {
+	a := action{handlerAddress(), saRestorer | saOnStack | saRestart, restorerAddress(), ^uint64(0)}
+	_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&a)),
+		0, unsafe.Sizeof(a.mask), 0, 0)
+	return e == 0
+}

@@ -1,0 +1,38 @@
+#include "textflag.h"
+
+DATA one<>+0(SB)/8, $1
+GLOBL one<>(SB), RODATA, $8
+
+// handler is the signal handler: it adds the signal, which is in DI, to pending and 1 to the
+// eventfd. The kernel calls it as a C function on the signal stack. It uses no memory of Go's
+// except the two variables, and rt_sigreturn(2) restores all registers.
+TEXT ·handler(SB),NOSPLIT|NOFRAME,$0
+	LEAL	-1(DI), CX
+	MOVL	$1, AX
+	SHLQ	CX, AX
+	LOCK
+	ORQ	AX, ·pending(SB)
+	MOVL	·eventFD(SB), DI
+	LEAQ	one<>(SB), SI
+	MOVL	$8, DX
+	MOVL	$1, AX // write(2)
+	SYSCALL
+	RET
+
+// restorer is the code to which the handler returns.
+TEXT ·restorer(SB),NOSPLIT|NOFRAME,$0
+	MOVL	$15, AX // rt_sigreturn(2)
+	SYSCALL
+	INT	$3
+
+// func handlerAddress() uintptr
+TEXT ·handlerAddress(SB),NOSPLIT,$0-8
+	LEAQ	·handler(SB), AX
+	MOVQ	AX, ret+0(FP)
+	RET
+
+// func restorerAddress() uintptr
+TEXT ·restorerAddress(SB),NOSPLIT,$0-8
+	LEAQ	·restorer(SB), AX
+	MOVQ	AX, ret+0(FP)
+	RET

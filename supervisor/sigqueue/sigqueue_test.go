@@ -1,0 +1,188 @@
+package sigqueue
+
+import (
+	"os"
+	"os/signal"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// timeout bounds each wait of a test.
+const timeout = 20 * time.Second
+
+// kernelAction is struct kernel_sigaction, which is not larger on any architecture. Its first word
+// is the address of the handler.
+type kernelAction [8]uintptr
+
+func swapAction(t *testing.T, sig unix.Signal, set, get *kernelAction) {
+	t.Helper()
+	const maskSize = 8
+	_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(set)),
+		uintptr(unsafe.Pointer(get)), maskSize, 0, 0)
+	if e != 0 {
+		t.Fatal(e)
+	}
+}
+
+// in is the channel of the only queue of the tests.
+var in = make(chan os.Signal, 1)
+
+var queue = sync.OnceValue(func() *Queue { return New(in) })
+
+// catch lets the queue catch signals until the end of the test.
+func catch(t *testing.T, q *Queue, sigs ...unix.Signal) {
+	t.Helper()
+	for _, sig := range sigs {
+		var old kernelAction
+		swapAction(t, sig, nil, &old)
+		q.Catch(sig)
+		t.Cleanup(func() {
+			signal.Reset(sig)
+			swapAction(t, sig, &old, nil)
+		})
+	}
+}
+
+func send(t *testing.T, sig unix.Signal) {
+	t.Helper()
+	if err := unix.Kill(unix.Getpid(), sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// await waits for a signal. Others are left over from an earlier test.
+func await(t *testing.T, want unix.Signal) {
+	t.Helper()
+	late := time.After(timeout)
+	for {
+		select {
+		case sig := <-in:
+			if sig == want {
+				return
+			}
+		case <-late:
+			t.Fatalf("%v did not arrive within %v", want, timeout)
+		}
+	}
+}
+
+// TestEverySignal checks that each signal arrives, with the handler and with os/signal.
+func TestEverySignal(t *testing.T) {
+	sigs := []unix.Signal{
+		unix.SIGHUP, unix.SIGQUIT, unix.SIGABRT, unix.SIGUSR1, unix.SIGSEGV, unix.SIGPIPE,
+		unix.SIGTERM, unix.SIGCONT, unix.SIGTSTP, unix.SIGWINCH, 35, 64,
+	}
+	catch(t, queue(), sigs...)
+	for _, sig := range sigs {
+		send(t, sig)
+		await(t, sig)
+	}
+}
+
+// TestFullChannel checks that no signal is lost while the channel is full.
+func TestFullChannel(t *testing.T) {
+	catch(t, queue(), unix.SIGUSR1, unix.SIGUSR2)
+	for range 100 {
+		send(t, unix.SIGUSR1)
+		send(t, unix.SIGUSR2)
+	}
+	await(t, unix.SIGUSR1)
+	await(t, unix.SIGUSR2)
+}
+
+// TestBlockedSignal checks that os/signal catches a signal that was blocked: the handler of this
+// package would never run, because no thread unblocks the signal.
+func TestBlockedSignal(t *testing.T) {
+	if handlerAddress() == 0 {
+		t.Skip("this architecture has no handler")
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	set := unix.Sigset_t{Val: [16]uint64{1 << (unix.SIGUSR2 - 1)}}
+	var old unix.Sigset_t
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, &old); err != nil {
+		t.Fatal(err)
+	}
+	queue()
+	defer atomic.StoreInt32(&eventFD, atomic.LoadInt32(&eventFD))
+	catch(t, New(in), unix.SIGUSR1, unix.SIGUSR2)
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil); err != nil {
+		t.Fatal(err)
+	}
+	for sig, own := range map[unix.Signal]bool{unix.SIGUSR1: true, unix.SIGUSR2: false} {
+		var got kernelAction
+		swapAction(t, sig, nil, &got)
+		if (got[0] == handlerAddress()) != own {
+			t.Errorf("%v: handler %#x, want the handler of this package: %v", sig, got[0], own)
+		}
+	}
+}
+
+// TestFault checks that a fault in the program is still a panic. With a handler that returns, the
+// program would repeat the instruction for ever.
+func TestFault(t *testing.T) {
+	catch(t, queue(), faults[:]...)
+	panicked := make(chan any)
+	go func() {
+		defer func() { panicked <- recover() }()
+		var nothing *[]int
+		runtime.KeepAlive((*nothing)[0])
+	}()
+	select {
+	case p := <-panicked:
+		if _, ok := p.(runtime.Error); !ok {
+			t.Errorf("got panic %v, want a runtime error", p)
+		}
+	case <-time.After(timeout):
+		t.Errorf("no panic within %v", timeout)
+	}
+}
+
+// TestInterruptedWork checks that signals change nothing in the threads that they interrupt.
+func TestInterruptedWork(t *testing.T) {
+	catch(t, queue(), unix.SIGUSR1)
+	want := compute(30, 1.5)
+	done, wrong := make(chan struct{}), make(chan int)
+	const workers = 4
+	for range workers {
+		go func() {
+			n := 0
+			for {
+				select {
+				case <-done:
+					wrong <- n
+					return
+				default:
+				}
+				if !slices.Equal(compute(30, 1.5), want) || unix.Getpid() == 0 {
+					n++
+				}
+			}
+		}()
+	}
+	for range 20_000 {
+		send(t, unix.SIGUSR1)
+	}
+	close(done)
+	for range workers {
+		if n := <-wrong; n != 0 {
+			t.Errorf("%d wrong results", n)
+		}
+	}
+	await(t, unix.SIGUSR1)
+}
+
+// compute uses the stack, the heap and floating-point registers.
+func compute(n int, x float64) []float64 {
+	if n == 0 {
+		return []float64{x}
+	}
+	return append(compute(n-1, x*1.0625+float64(n)), x/3)
+}
