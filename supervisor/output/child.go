@@ -1,6 +1,7 @@
 package output
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -16,6 +17,7 @@ import (
 // A ChildOutput relays the output of one process of a child.
 type ChildOutput struct {
 	sinks   *sinkSet
+	poller  *poller
 	spec    Spec
 	ends    [2]childEnd
 	streams []*stream
@@ -41,9 +43,11 @@ type childEnd struct {
 
 var streamNames = [2]string{"stdout", "stderr"}
 
-func newChildOutput(sinks *sinkSet, lines *retain.Store, spec Spec) *ChildOutput {
+func newChildOutput(
+	sinks *sinkSet, poller *poller, lines *retain.Store, spec Spec,
+) *ChildOutput {
 	return &ChildOutput{
-		sinks: sinks, lines: lines, spec: spec,
+		sinks: sinks, poller: poller, lines: lines, spec: spec,
 		closing: make(chan struct{}), done: make(chan struct{}),
 	}
 }
@@ -132,8 +136,8 @@ func (c *ChildOutput) openPipe(of retain.Stream, dest string) (childEnd, error) 
 	} else {
 		c.sinks.opt.FDs.Opened(p[0], "pipe", target)
 	}
-	err = unix.SetNonblock(p[0], true)
-	st := newStream(p[0], target, s, newFormatter(
+	nonblockErr := unix.SetNonblock(p[0], true)
+	st, err := newStream(p[0], target, c.poller, s, newFormatter(
 		c.spec.Format, &c.spec, of.String(), c.sinks.styleOf(&c.spec, s.to),
 		c.timestamps.Load))
 	st.retain.stream = of
@@ -143,12 +147,7 @@ func (c *ChildOutput) openPipe(of retain.Stream, dest string) (childEnd, error) 
 		st.prompt = prompt{awaited: c.spec.Awaited, observe: c.spec.Lines}
 	}
 	c.streams = append(c.streams, st)
-	if err == nil {
-		// An error means that the poller did not accept the descriptor. Each read of it would
-		// block a thread.
-		err = st.file.SetReadDeadline(time.Time{})
-	}
-	if err != nil {
+	if err = cmp.Or(nonblockErr, err); err != nil {
 		return childEnd{}, errors.Join(
 			fmt.Errorf("cannot poll the pipe: %w", err), unix.Close(p[1]))
 	}
@@ -182,7 +181,7 @@ func (c *ChildOutput) Started() {
 	}
 	c.reading.Store(int32(len(c.streams)))
 	for _, st := range c.streams {
-		go st.read()
+		st.start()
 	}
 }
 
@@ -252,6 +251,7 @@ func (c *ChildOutput) Close() {
 		for _, st := range c.streams {
 			// An error means that the stream has ended already.
 			_ = st.file.SetReadDeadline(time.Unix(1, 0))
+			st.wake()
 		}
 	})
 }

@@ -1,9 +1,9 @@
 // Package output relays the output of children to its destinations: whole lines, in order within
 // a stream, prefixed with the instance.
 //
-// Each process of a child has one pipe for each stream. A goroutine reads the pipe (an idle
-// stream needs neither a thread nor a buffer, since the poller of the runtime waits), formats the
-// lines and passes batches of whole lines to a sink. A sink is one destination. It is shared by
+// Each process of a child has one pipe for each stream. A goroutine reads the pipe, formats the
+// lines and passes batches of whole lines to a sink. A pipe that is quiet for 200 ms needs neither
+// a goroutine nor a buffer: one goroutine waits for all of them. A sink is one destination. It is shared by
 // all streams that go there and has one goroutine that writes. All queues are bounded:
 //
 //	child ─ pipe ─ stream ─┐

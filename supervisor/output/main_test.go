@@ -429,14 +429,27 @@ func waitDone(t *testing.T, r *ChildOutput) {
 	}
 }
 
-// waiting returns the number of streams that wait for their pipes.
-func waiting() (n int) {
-	stacks := make([]byte, 4<<20)
-	for _, g := range strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
-		head, _, _ := strings.Cut(g, "\n")
-		if strings.Contains(head, "[IO wait") && strings.Contains(g, "(*stream).read") {
-			n++
+// waitQuiet waits until the streams of r have read their pipes and wait for more.
+func waitQuiet(t *testing.T, r *ChildOutput) {
+	t.Helper()
+	end := time.Now().Add(10 * time.Second)
+	for _, st := range r.streams {
+		for !quiet(t, st) {
+			if time.Now().After(end) {
+				t.Fatalf("a stream does not wait for its pipe")
+			}
+			runtime.Gosched()
 		}
 	}
-	return n
+}
+
+func quiet(t *testing.T, st *stream) bool {
+	t.Helper()
+	left, err := unix.IoctlGetInt(st.fd, unix.TIOCINQ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return left == 0 && !st.held
 }

@@ -27,7 +27,8 @@ const (
 // goroutine.
 type Relay struct {
 	*sinkSet
-	lines *retain.Store
+	poller *poller
+	lines  *retain.Store
 
 	mu       sync.Mutex
 	children map[*ChildOutput]struct{}
@@ -42,9 +43,8 @@ type Relay struct {
 // the log is written, and that line contains the totals of the ledger.
 func NewRelay(opt Options) *Relay {
 	return &Relay{
-		sinkSet: newSinkSet(opt), children: make(map[*ChildOutput]struct{}),
-		relayed: counts{},
-		lines:   retain.NewStore(recycle),
+		sinkSet: newSinkSet(opt), poller: newPoller(opt.FDs), lines: retain.NewStore(recycle),
+		children: make(map[*ChildOutput]struct{}), relayed: counts{},
 	}
 }
 
@@ -81,7 +81,7 @@ func (h *Relay) State(instance string) retain.State { return h.lines.State(insta
 // The read ends of the pipes and the files are entered in the fd ledger. The ends of the process
 // are not, since they are ours only until Started.
 func (h *Relay) Prepare(spec Spec) (*ChildOutput, error) {
-	c := newChildOutput(h.sinkSet, h.lines, spec)
+	c := newChildOutput(h.sinkSet, h.poller, h.lines, spec)
 	c.onEnd = func() { h.remove(c) }
 	err := c.prepare()
 	if err == nil && !h.add(c) {
@@ -232,6 +232,7 @@ func (h *Relay) Settle(ctx context.Context) error {
 				fmt.Errorf("cannot end the relay of %s: %w", c.spec.Instance, ctx.Err()))
 		}
 	}
+	h.poller.close()
 	errs = append(errs, h.Flush(ctx))
 	h.lines.Close()
 	log := h.std[1]

@@ -381,18 +381,33 @@ func TestLineInTwoReads(t *testing.T) {
 	for _, size := range []int{1, 100, maxIdleLine, maxIdleLine + 1, maxLine - 3, 5} {
 		begin := strings.Repeat("x", size)
 		out.WriteString(begin)
-		for left := 1; left > 0 || waiting() < 1; { // until the stream has read it and waits
-			var err error
-			if left, err = unix.IoctlGetInt(r.streams[0].fd, unix.TIOCINQ); err != nil {
-				t.Fatal(err)
-			}
-			runtime.Gosched()
-		}
+		waitQuiet(t, r)
 		out.WriteString("end\n")
 		if line, err := got.ReadString('\n'); err != nil || line != "[a] "+begin+"end\n" {
 			t.Errorf("%d bytes and a newline: got %.20q… of %d bytes, %v", size, line,
 				len(line), err)
 		}
+	}
+}
+
+// TestCloseQuiet checks that a close ends streams that have no goroutine, and relays what was
+// written just before it.
+func TestCloseQuiet(t *testing.T) {
+	s := newTestRelay(t, true)
+	got := reading(s.out)
+	unused, _, _ := s.started(text("a"))
+	used, out, _ := s.started(text("b"))
+	out.WriteString("line\n")
+	waitQuiet(t, unused)
+	waitQuiet(t, used)
+	out.WriteString("rest\n")
+	for _, r := range []*ChildOutput{unused, used} {
+		r.Close()
+		waitDone(t, r)
+	}
+	s.shut()
+	if text := got(); text != "[b] line\n[b] rest\n" {
+		t.Errorf("got %q", text)
 	}
 }
 
@@ -704,6 +719,9 @@ func TestPrepareErrors(t *testing.T) {
 // those that it opened.
 func TestPrepareWithoutDescriptors(t *testing.T) {
 	s := newTestRelay(t, false)
+	if err := s.poller.open(); err != nil { // it needs a descriptor and stays open
+		t.Fatal(err)
+	}
 	path := filepath.Join(t.TempDir(), "log")
 	var old unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
@@ -889,16 +907,18 @@ func TestSameFileTwice(t *testing.T) {
 	}
 }
 
-// TestIdleMemory checks that a waiting stream has neither a large buffer nor a thread.
+// TestIdleMemory checks that a quiet stream has neither a large buffer nor a goroutine.
 func TestIdleMemory(t *testing.T) {
 	const n = 200
 	s := newTestRelay(t, true)
+	var outputs []*ChildOutput
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	got := bufio.NewReader(s.out)
 	for i := range n {
-		_, out, log := s.started(text(fmt.Sprint("i", i)))
+		r, out, log := s.started(text(fmt.Sprint("i", i)))
+		outputs = append(outputs, r)
 		for _, f := range []*os.File{out, log} {
 			f.WriteString("line\nprompt> ")
 			if _, err := got.ReadString('\n'); err != nil {
@@ -906,15 +926,15 @@ func TestIdleMemory(t *testing.T) {
 			}
 		}
 	}
-	for waiting() < 2*n { // until all streams wait in the poller
-		runtime.Gosched()
+	for _, r := range outputs {
+		waitQuiet(t, r)
 	}
 	runtime.GC()
 	runtime.GC() // a pool keeps its buffers until the second collection
 	runtime.ReadMemStats(&after)
 	each := (int(after.HeapAlloc+after.StackInuse) - int(before.HeapAlloc+before.StackInuse)) / n
 	t.Logf("%d bytes for an output of two streams", each)
-	if each > 24<<10 {
+	if each > 10<<10 {
 		t.Errorf("an idle output uses %d bytes", each)
 	}
 }
@@ -972,20 +992,15 @@ func TestWaitDrained(t *testing.T) {
 	}
 }
 
-// TestGoroutines checks that an output has one goroutine for each stream, and none at the end.
+// TestGoroutines checks that quiet outputs have one goroutine together, and none at the end.
 func TestGoroutines(t *testing.T) {
 	s := newTestRelay(t, true)
 	before := runtime.NumGoroutine()
 	const n = 20
-	var outs []*os.File
 	for range n {
-		_, out, errs := s.started(text("a"))
-		outs = append(outs, out, errs)
+		s.started(text("a"))
 	}
-	if more := runtime.NumGoroutine() - before; more > 2*n {
-		t.Errorf("got %d more goroutines for %d outputs", more, n)
-	}
-	for _, f := range outs {
-		f.Close()
+	if more := runtime.NumGoroutine() - before; more > 1 {
+		t.Errorf("got %d more goroutines for %d outputs, want 1", more, n)
 	}
 }

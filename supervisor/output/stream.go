@@ -3,6 +3,7 @@ package output
 import (
 	"bytes"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -17,8 +18,8 @@ import (
 // line's size while it waits. For a longer line it keeps its read buffer.
 const maxIdleLine = 4 << 10
 
-// silence is how long a process must write nothing after the beginning of a line before that is
-// taken for a prompt.
+// silence is how long a pipe must be empty before its goroutine ends. The beginning of a line
+// before it is then taken for a prompt.
 const silence = 200 * time.Millisecond
 
 // A prompt is the beginning of a line after which a process is silent. The zero value looks for
@@ -26,19 +27,20 @@ const silence = 200 * time.Millisecond
 type prompt struct {
 	awaited func() bool
 	observe func([]byte)
-	timed   bool // the deadline of the pipe is the end of the silence
 	shown   bool // the beginning of the line was observed
 }
 
-// A stream reads one pipe. Its fields belong to the goroutine in read; other goroutines use only
-// file, to set a deadline.
+// A stream relays one pipe. A goroutine reads it, which ends after a silence. The poller starts
+// another one when the pipe is readable again. Apart from file and the fields after mu, the fields
+// belong to the goroutine that holds the stream.
 //
 // The large buffers, in and out, exist only while there is something to read. A stream that waits
-// keeps its goroutine and at most the beginning of a line.
+// keeps at most the beginning of a line.
 type stream struct {
 	file    *os.File
 	conn    syscall.RawConn
 	fd      int
+	poller  *poller
 	sink    *sink
 	from    origin
 	form    *formatter
@@ -58,29 +60,75 @@ type stream struct {
 	got     int
 	readErr error
 	lines   lineCount
+	timed   bool // there was nothing to read: the deadline of the pipe is the end of the silence
+
+	mu   sync.Mutex
+	held bool // by a goroutine, or because the stream is not started or has ended
 }
 
-func newStream(fd int, target string, s *sink, form *formatter) *stream {
-	st := &stream{file: os.NewFile(uintptr(fd), target), fd: fd, sink: s, form: form}
+// newStream returns a stream that is held. It must be closed, also after an error.
+func newStream(fd int, target string, p *poller, s *sink, form *formatter) (*stream, error) {
+	st := &stream{
+		file: os.NewFile(uintptr(fd), target), fd: fd, poller: p, sink: s, form: form, held: true,
+	}
 	st.conn, _ = st.file.SyscallConn() // an error means a nil file
-	return st
+	// An error means that the poller of the runtime did not accept the descriptor. Each read of it
+	// would block a thread.
+	if err := st.file.SetReadDeadline(time.Time{}); err != nil {
+		return st, err
+	}
+	return st, p.add(fd, st)
 }
 
 // close closes our end of the pipe.
 func (st *stream) close() {
+	st.poller.remove(st.fd)
 	// The close of a read end reports no lost data.
 	_ = st.ledger.Close(st.fd, st.file.Close)
 }
 
-// read is the goroutine of the stream. It ends at EOF or when the ChildOutput is closed.
+// start waits for the pipe, or ends the stream if the output is closed already.
+func (st *stream) start() {
+	if !st.release() {
+		go st.read()
+	}
+}
+
+// release ends the hold of the stream until the pipe is readable. It returns false if the output is
+// closed: the caller then holds the stream as before.
+func (st *stream) release() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.from.closed() {
+		return false
+	}
+	st.held = false
+	st.poller.await(st.fd) // wake waits for st.mu
+	return true
+}
+
+// wake starts to read, unless the stream is held. [ChildOutput.Close] calls it after it has closed
+// closing, so that a stream is either still held or released before.
+func (st *stream) wake() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if !st.held {
+		st.held = true
+		go st.read()
+	}
+}
+
+// read is the goroutine of the stream. It ends after a silence, at EOF or when the ChildOutput is
+// closed.
 func (st *stream) read() {
+	st.endSilence()
 	tryRead := st.tryRead // one closure for all reads
 	for {
 		err := st.conn.Read(tryRead)
-		if err != nil && st.silenceEnded() {
-			continue
-		}
-		if err != nil { // the deadline that Close has set
+		if err != nil { // the deadline: that of the silence, or the one that Close has set
+			if st.silent() && st.release() {
+				return
+			}
 			st.drain()
 			break
 		}
@@ -94,23 +142,21 @@ func (st *stream) read() {
 	st.onEnd()
 }
 
-// tryRead reads once. It returns false if there is nothing to read, and then the poller waits.
-// Before that it queues the formatted lines and releases the buffers.
+// tryRead reads once. It returns false if there is nothing to read, and then the poller of the
+// runtime waits until the end of the silence. Before that it queues the formatted lines and gives
+// the buffers back.
 func (st *stream) tryRead(fd uintptr) bool {
 	st.acquire()
 	st.got, st.readErr = readOnce(int(fd), st.in[st.size:])
 	if st.readErr != unix.EAGAIN {
-		if st.prompt.timed {
-			st.endSilence()
-		}
+		st.endSilence()
 		st.prompt.shown = false
 		return true
 	}
 	st.enqueue()
-	begun := st.size > 0
-	st.release()
-	if p := &st.prompt; begun && p.awaited != nil && !p.shown && p.awaited() {
-		p.timed = true
+	st.giveBack()
+	if !st.timed {
+		st.timed = true
 		st.setDeadline(time.Now().Add(silence))
 	}
 	return false
@@ -126,23 +172,25 @@ func (st *stream) setDeadline(at time.Time) {
 }
 
 func (st *stream) endSilence() {
-	st.prompt.timed = false
-	st.setDeadline(time.Time{})
+	if st.timed {
+		st.timed = false
+		st.setDeadline(time.Time{})
+	}
 }
 
-// silenceEnded observes the beginning of a line if the deadline was that of its silence.
-func (st *stream) silenceEnded() bool {
-	if !st.prompt.timed {
-		return false
-	}
-	st.endSilence()
+// silent observes the beginning of a line after a silence. It returns false if the output is
+// closed.
+func (st *stream) silent() bool {
 	if st.from.closed() {
 		return false
 	}
-	st.prompt.shown = true
-	st.acquire()
-	st.prompt.observe(st.in[:st.size])
-	st.release()
+	begun := st.size > 0 || len(st.kept) > 0
+	if p := &st.prompt; begun && p.awaited != nil && !p.shown && p.awaited() {
+		p.shown = true
+		st.acquire()
+		p.observe(st.in[:st.size])
+		st.giveBack()
+	}
 	return true
 }
 
@@ -190,8 +238,8 @@ func (st *stream) acquire() {
 	}
 }
 
-// release returns the read buffer to the pool, unless it has more than maxIdleLine bytes of a line.
-func (st *stream) release() {
+// giveBack returns the read buffer to the pool, unless it has more than maxIdleLine bytes of a line.
+func (st *stream) giveBack() {
 	if st.size > maxIdleLine {
 		return
 	}

@@ -12,11 +12,11 @@ const (
 	tailWidth = 200 // bytes
 )
 
-// A tail keeps the beginnings of the last lines of a child, unescaped.
+// A tail keeps the beginnings of the last lines of a child, unescaped. It needs no memory for them
+// before the first line.
 type tail struct {
 	mu    sync.Mutex
-	lines [tailLines][tailWidth]byte
-	sizes [tailLines]int
+	lines [tailLines][]byte
 	total uint // of all lines ever added
 }
 
@@ -36,8 +36,8 @@ func (t *tail) add(block []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for n--; n >= 0; n-- {
-		i := t.total % tailLines
-		t.sizes[i] = copy(t.lines[i][:], found[n])
+		last := &t.lines[t.total%tailLines]
+		*last = append((*last)[:0], found[n][:min(len(found[n]), tailWidth)]...)
 		t.total++
 	}
 }
@@ -50,8 +50,8 @@ func (t *tail) list() []string {
 	kept := min(t.total, tailLines)
 	lines := make([]string, 0, kept)
 	for i := t.total - kept; i < t.total; i++ {
-		raw := t.lines[i%tailLines][:t.sizes[i%tailLines]]
-		lines = append(lines, wholeCharacters(bytes.TrimRight(raw, "\r\n")))
+		line := bytes.TrimRight(t.lines[i%tailLines], "\r\n")
+		lines = append(lines, wholeCharacters(line))
 	}
 	return lines
 }
