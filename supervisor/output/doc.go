@@ -3,8 +3,9 @@
 //
 // Each process of a child has one pipe for each stream. A goroutine reads the pipe, formats the
 // lines and passes batches of whole lines to a sink. A pipe that is quiet for 200 ms needs neither
-// a goroutine nor a buffer: one goroutine waits for all of them. A sink is one destination. It is shared by
-// all streams that go there and has one goroutine that writes. All queues are bounded:
+// a goroutine nor a buffer: one goroutine waits for all of them. A sink is one destination.
+// It is shared by all streams that go there and has one goroutine that writes. All queues are
+// bounded:
 //
 //	child ─ pipe ─ stream ─┐
 //	child ─ pipe ─ stream ─┼─ sink (queue of 1 MiB) ─ stdout

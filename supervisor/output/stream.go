@@ -238,7 +238,8 @@ func (st *stream) acquire() {
 	}
 }
 
-// giveBack returns the read buffer to the pool, unless it has more than maxIdleLine bytes of a line.
+// giveBack returns the read buffer to the pool, unless it has more than maxIdleLine bytes of a
+// line.
 func (st *stream) giveBack() {
 	if st.size > maxIdleLine {
 		return
