@@ -60,7 +60,8 @@ type stream struct {
 	got     int
 	readErr error
 	lines   lineCount
-	timed   bool // there was nothing to read: the deadline of the pipe is the end of the silence
+	empty   time.Time // since when there is nothing to read; zero if there was
+	timed   bool      // the pipe has a deadline
 
 	mu   sync.Mutex
 	held bool // by a goroutine, or because the stream is not started or has ended
@@ -121,14 +122,18 @@ func (st *stream) wake() {
 // read is the goroutine of the stream. It ends after a silence, at EOF or when the ChildOutput is
 // closed.
 func (st *stream) read() {
-	st.endSilence()
+	st.clearDeadline()
 	tryRead := st.tryRead // one closure for all reads
 	for {
 		err := st.conn.Read(tryRead)
-		if err != nil { // the deadline: that of the silence, or the one that Close has set
-			if st.silent() && st.release() {
-				return
-			}
+		if err != nil && !st.from.closed() && !st.silent() {
+			st.clearDeadline()
+			continue
+		}
+		if err != nil && st.release() {
+			return
+		}
+		if err != nil { // the output is closed
 			st.drain()
 			break
 		}
@@ -143,21 +148,23 @@ func (st *stream) read() {
 }
 
 // tryRead reads once. It returns false if there is nothing to read, and then the poller of the
-// runtime waits until the end of the silence. Before that it queues the formatted lines and gives
-// the buffers back.
+// runtime waits until the deadline. Before that it queues the formatted lines and gives the buffers
+// back.
 func (st *stream) tryRead(fd uintptr) bool {
 	st.acquire()
 	st.got, st.readErr = readOnce(int(fd), st.in[st.size:])
 	if st.readErr != unix.EAGAIN {
-		st.endSilence()
-		st.prompt.shown = false
+		st.empty, st.prompt.shown = time.Time{}, false
 		return true
 	}
 	st.enqueue()
 	st.giveBack()
-	if !st.timed {
+	if st.empty.IsZero() {
+		st.empty = time.Now()
+	}
+	if !st.timed { // a deadline stays when bytes come, because each change of it costs a wake-up
 		st.timed = true
-		st.setDeadline(time.Now().Add(silence))
+		st.setDeadline(st.empty.Add(silence))
 	}
 	return false
 }
@@ -171,17 +178,15 @@ func (st *stream) setDeadline(at time.Time) {
 	}
 }
 
-func (st *stream) endSilence() {
-	if st.timed {
-		st.timed = false
-		st.setDeadline(time.Time{})
-	}
+func (st *stream) clearDeadline() {
+	st.timed = false
+	st.setDeadline(time.Time{})
 }
 
-// silent observes the beginning of a line after a silence. It returns false if the output is
-// closed.
+// silent reports whether the deadline is the end of a silence, and then observes the beginning of a
+// line before it.
 func (st *stream) silent() bool {
-	if st.from.closed() {
+	if st.empty.IsZero() || time.Since(st.empty) < silence {
 		return false
 	}
 	begun := st.size > 0 || len(st.kept) > 0
