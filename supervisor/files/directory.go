@@ -34,6 +34,9 @@ func (d *Dir) Path() string { return d.path }
 // FD returns the descriptor, which has the flag O_PATH. The directory still owns it.
 func (d *Dir) FD() int { return d.fd }
 
+// Owner returns the uid of the owner of the directory.
+func (d *Dir) Owner() int { return int(d.uid) }
+
 // Trusted reports whether only root and the user of the supervisor can create, rename or remove a
 // file in the directory, and replace the directory.
 func (d *Dir) Trusted() bool { return d.trusted }

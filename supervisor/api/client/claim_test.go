@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"tp0/supervisor/control"
+	"tp0/supervisor/fixture/needs"
 )
 
 func healthy(context.Context) control.Health { return control.Health{} }
@@ -185,4 +186,40 @@ func TestImpostor(t *testing.T) {
 	}
 	l.Close()
 	<-done
+}
+
+// TestImpostorAtPath checks whom root believes at a path that the configuration or the environment
+// names: nobody who could create a socket only because the directory is open to all.
+func TestImpostorAtPath(t *testing.T) {
+	needs.Check(t, "root")
+	dir := t.TempDir()
+	const user, other = 1234, 1235
+	for name, mode := range map[string]os.FileMode{"closed": 0o755, "users": 0o755, "open": 0o777} {
+		path := filepath.Join(dir, name)
+		err := errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, mode|os.ModeSticky))
+		if name == "users" {
+			err = errors.Join(err, os.Chown(path, user, user))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &search{config: filepath.Join(dir, "none")}
+	for _, test := range []struct {
+		place    string
+		uid      int
+		believed bool
+	}{
+		{"closed", 0, true}, {"users", 0, true}, {"open", 0, true},
+		{"closed", user, true}, {"users", user, true}, {"open", user, false},
+		{"users", other, false},
+	} {
+		for _, k := range []origin{given, configured} {
+			err := s.believe(control.Peer{Pid: 2, UID: test.uid},
+				filepath.Join(dir, test.place, "a.sock"), k)
+			if (err == nil) != test.believed {
+				t.Errorf("%+v: got error %v", test, err)
+			}
+		}
+	}
 }

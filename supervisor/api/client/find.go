@@ -19,6 +19,7 @@ import (
 
 	"tp0/supervisor/api"
 	"tp0/supervisor/control"
+	"tp0/supervisor/files"
 )
 
 // Options says which supervisors are meant.
@@ -175,16 +176,28 @@ func (s *search) add(found *Supervisor, k origin) {
 // believe returns an error if the process that listens may be an impostor. Root believes root and
 // the owner of the configuration only: any user can execute our program and take the name. The
 // first process of our own pid namespace is believed too: in a container it is the supervisor, and
-// root comes in with another uid. A path that the user gave is believed.
+// root comes in with another uid. At a path that the user gave, the owner of the directory is
+// believed too, and every user if only root and we can create a socket there.
 func (s *search) believe(p control.Peer, address string, k origin) error {
 	if p.Trusted() || p.Pid == 1 || ownerOf(s.config) == p.UID {
 		return nil
 	}
-	if (k == given || k == configured) && address[0] != '@' {
+	if (k == given || k == configured) && address[0] != '@' && mayListen(p.UID, address) {
 		return nil
 	}
 	return &ForeignError{fmt.Sprintf("the control socket belongs to another user "+
 		"(pid %d, uid %d)", p.Pid, p.UID)}
+}
+
+// mayListen reports whether a user is meant to listen on a path: others than root and the user of
+// this process cannot create a socket in the directory, or it belongs to the user.
+func mayListen(uid int, path string) bool {
+	dir, _, err := files.OpenParent(path)
+	if err != nil {
+		return false
+	}
+	defer dir.Close()
+	return dir.Trusted() || dir.Owner() == uid
 }
 
 // ownerOf returns the uid of the owner of a file, or -1.
