@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -38,7 +37,6 @@ type prompt struct {
 // keeps at most the beginning of a line.
 type stream struct {
 	file    *os.File
-	conn    syscall.RawConn
 	fd      int
 	poller  *poller
 	sink    *sink
@@ -72,7 +70,6 @@ func newStream(fd int, target string, p *poller, s *sink, form *formatter) (*str
 	st := &stream{
 		file: os.NewFile(uintptr(fd), target), fd: fd, poller: p, sink: s, form: form, held: true,
 	}
-	st.conn, _ = st.file.SyscallConn() // an error means a nil file
 	// An error means that the poller of the runtime did not accept the descriptor. Each read of it
 	// would block a thread.
 	if err := st.file.SetReadDeadline(time.Time{}); err != nil {
@@ -123,9 +120,10 @@ func (st *stream) wake() {
 // closed.
 func (st *stream) read() {
 	st.clearDeadline()
-	tryRead := st.tryRead // one closure for all reads
+	conn, _ := st.file.SyscallConn() // an error means a nil file
+	tryRead := st.tryRead            // one closure for all reads
 	for {
-		err := st.conn.Read(tryRead)
+		err := conn.Read(tryRead)
 		if err != nil && !st.from.closed() && !st.silent() {
 			st.clearDeadline()
 			continue

@@ -16,8 +16,8 @@ const (
 // before the first line.
 type tail struct {
 	mu    sync.Mutex
-	lines [tailLines][]byte
-	total uint // of all lines ever added
+	lines [][]byte // a ring of tailLines; nil before the first line
+	total uint     // of all lines ever added
 }
 
 // add records a block of lines. It searches from the end, so a large block costs no more than its
@@ -35,6 +35,9 @@ func (t *tail) add(block []byte) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.lines == nil && n > 0 {
+		t.lines = make([][]byte, tailLines)
+	}
 	for n--; n >= 0; n-- {
 		last := &t.lines[t.total%tailLines]
 		*last = append((*last)[:0], found[n][:min(len(found[n]), tailWidth)]...)
