@@ -240,6 +240,17 @@ func TestRestartPolicy(t *testing.T) {
 	}
 }
 
+// TestNoAttempts checks the reason of a failure that no restart can follow.
+func TestNoAttempts(t *testing.T) {
+	var r RestartHistory
+	p := RestartPolicy{On: OnFailure, Interval: time.Minute}
+	d := r.Decide(p, time.Unix(0, 0), false, "crash", 0)
+	want := Decision{Event: EndedBadly, Reason: "crash; its restart policy has 0 attempts"}
+	if d != want {
+		t.Errorf("got %+v, want %+v", d, want)
+	}
+}
+
 func TestRestartCondition(t *testing.T) {
 	for _, tt := range []struct {
 		on      string

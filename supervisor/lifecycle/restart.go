@@ -52,6 +52,9 @@ func (h *RestartHistory) Decide(
 	}
 	h.forget(now.Add(-p.Interval))
 	n := len(h.at)
+	if p.Attempts == 0 {
+		return Decision{Event: EndedBadly, Reason: reason + "; its restart policy has 0 attempts"}
+	}
 	if n >= p.Attempts {
 		return Decision{Event: EndedBadly, Attempt: n, Reason: fmt.Sprintf(
 			"%s; it was restarted %s within %v, the limit of its restart policy",
