@@ -274,6 +274,20 @@ func readRotated(t *testing.T, name string) (text []byte, compressed bool) {
 	return text, true
 }
 
+// TestCompressionResumes checks that a start of a child compresses what an end has interrupted.
+func TestCompressionResumes(t *testing.T) {
+	s := newTestRelay(t, false)
+	path := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(path+".2", []byte("1\n"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	s.Configure(Settings{Rotations: map[string]Rotation{path: {Size: 1, Keep: 3, Compress: true}}})
+	s.keepOpen(path, true)()
+	if text, compressed := readRotated(t, path+".2"); string(text) != "1\n" || !compressed {
+		t.Errorf("got %q, compressed: %v", text, compressed)
+	}
+}
+
 // TestCompress checks which renamed files are compressed after a rotation, also if a crash between
 // two steps left the state before.
 func TestCompress(t *testing.T) {

@@ -132,6 +132,9 @@ func (set *sinkSet) startFile(fd int, dest string, uid *uint32) *sink {
 	to.compress.ledger, to.compress.report = set.opt.FDs, func(err error) {
 		to.rotator.report(fmt.Errorf("cannot compress a renamed file: %w", err))
 	}
+	if r := to.rotator.rules(); r.Compress {
+		to.compress.start(r.Keep) // what the last close interrupted
+	}
 	f := &fileSink{newSink(dest, to, set.opt.Dropped), 1}
 	f.checkPath, f.total = to.checkPath, set.opt.Lost
 	f.retire = func() bool { return set.closeIfUnused(dest, f) }
