@@ -98,6 +98,30 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestSimilarPrograms checks which program is proposed in place of one that is not in PATH.
+func TestSimilarPrograms(t *testing.T) {
+	dir := write(t, map[string]string{"python3": "", "node": "", "nginx": "", "data-file": ""})
+	if err := os.Chmod(filepath.Join(dir, "data-file"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for given, want := range map[string]string{
+		"pyhton3": `Did you mean "python3"?`, "python": `Did you mean "python3"?`,
+		"ngnix": `Did you mean "nginx"?`, "ndoe": `Did you mean "node"?`,
+		"note": ").", "web": ").", "zython3": ").", "dato-file": ").",
+	} {
+		f := finder(dir)
+		f.Path, f.Names = dir+":/none", (&files.Reader{}).Names
+		_, err := f.Find(given)
+		if err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", given, err, want)
+		}
+		f.Names = nil
+		if _, err := f.Find(given); err == nil || !strings.HasSuffix(err.Error(), ").") {
+			t.Errorf("%s without names: got %v", given, err)
+		}
+	}
+}
+
 // TestRootIgnoresRelativeEntries checks that only root ignores empty and relative entries of PATH.
 func TestRootIgnoresRelativeEntries(t *testing.T) {
 	dir := write(t, map[string]string{"here": "", "bin/below": "", "abs/there": ""})

@@ -8,10 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/similar"
 )
 
 // DefaultPath is the PATH of a process that has none.
@@ -26,6 +29,9 @@ type Finder struct {
 	Root bool
 	// Read returns the start of a file, at most limit+1 bytes. It reads the line `#!` of scripts.
 	Read func(file string, limit int) ([]byte, error)
+	// Names returns names in a directory, and stops after limit names. It is used once no program
+	// was found, to propose a name; nil proposes none.
+	Names func(dir string, limit int) ([]string, error)
 }
 
 // SearchPath returns the variable PATH of an environment.
@@ -93,11 +99,59 @@ func (f *Finder) search(name string) (string, error) {
 	if len(path) > maxShown {
 		path = path[:maxShown] + "…"
 	}
-	if len(ignored) > 0 {
-		return "", notFound("No program %s is in PATH (%s). %s", quote(name), path,
-			Ignored(ignored))
+	meant := ""
+	if other := f.similar(name, entries); other != "" {
+		meant = fmt.Sprintf(" Did you mean %s?", quote(other))
 	}
-	return "", notFound("No program %s is in PATH (%s).", quote(name), path)
+	if len(ignored) > 0 {
+		meant += " " + Ignored(ignored)
+	}
+	return "", notFound("No program %s is in PATH (%s).%s", quote(name), path, meant)
+}
+
+// maxNames bounds the names that are read in an entry of PATH.
+const maxNames = 10_000
+
+// similar returns the name of a program in PATH that was probably meant, or "".
+func (f *Finder) similar(name string, entries []string) string {
+	if f.Names == nil || name == "" {
+		return ""
+	}
+	var names []string
+	for _, entry := range entries {
+		all, err := f.Names(f.absolute(entry), maxNames)
+		if err != nil {
+			continue
+		}
+		for _, other := range all {
+			if resembles(name, other) {
+				names = append(names, other)
+			}
+		}
+	}
+	meant := similar.Name(name, names)
+	for _, entry := range entries {
+		if meant != "" && checkExecutable(filepath.Join(f.absolute(entry), meant)) == nil {
+			return meant
+		}
+	}
+	return ""
+}
+
+// resembles reports whether a name can be a misspelling of another one. A short name is similar to
+// many others by chance, so it must have the same letters.
+func resembles(given, name string) bool {
+	const short = 4
+	if name == "" || name[0] != given[0] {
+		return false
+	}
+	if len(given) > short {
+		return len(given)-len(name) <= 1 && len(name)-len(given) <= 1
+	}
+	a, b := []byte(given), []byte(name)
+	slices.Sort(a)
+	slices.Sort(b)
+	return slices.Equal(a, b)
 }
 
 // maxShown is the number of bytes of PATH in a message.

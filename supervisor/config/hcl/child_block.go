@@ -110,10 +110,17 @@ func (c *childBlock) timeoutPath() string {
 	return "kill_timeout"
 }
 
-// timeoutPlace returns the place of the timeout that bounds the stop of the child.
+// timeoutPlace returns the place of the timeout that bounds the stop of the child: the longer one,
+// if the child has a post_stop hook.
 func (c *childBlock) timeoutPlace() *hcl.Range {
+	p := &c.values.policy
+	if len(c.instances) > 0 {
+		p = &c.instances[0].Policy
+	}
 	unknown := !c.timeoutGiven() || c.failed[c.timeoutPath()]
-	if _, given := c.setting("hooks.timeout"); given && unknown {
+	longer := p.Hooks.PostStop.Set() && p.Hooks.Timeout > p.KillTimeout &&
+		!c.failed["hooks.timeout"]
+	if _, given := c.setting("hooks.timeout"); given && (unknown || longer) {
 		return c.at("hooks.timeout")
 	}
 	return c.at(c.timeoutPath())

@@ -242,7 +242,8 @@ var faultsOfDependencies = []faultCase{
 // faultsOfCommands are the faults of commands and working directories.
 var faultsOfCommands = []faultCase{
 	{"command not found", "child \"a\" {\ncommand = \"sevrer\"\n}",
-		[]string{`2:11 Command not found: No program "sevrer" is in PATH (DIR/bin).`}},
+		[]string{`2:11 Command not found: No program "sevrer" is in PATH (DIR/bin). Did you mean ` +
+			`"server"?`}},
 	{"command is not executable", "child \"a\" {\ncommand = \"data\"\n}",
 		[]string{
 			`2:11 Command not found: No executable "data" is in PATH: "DIR/bin/data" is ` +
@@ -468,6 +469,10 @@ var faultsOfDeadlines = []faultCase{
 		"hooks {\n  timeout = \"4s\"\n  post_stop = [\"server\"]\n}",
 		`3:16 Timeouts exceed the deadline: These children stop one after the other: a `+
 			`9s (line 3). They take up to 9s, but the deadline of 9s leaves 8.55s`),
+	inChild("post_stop longer than the deadline, and a short kill_timeout",
+		"kill_timeout = \"1s\"\nhooks {\n  timeout = \"8s\"\n  post_stop = [\"server\"]\n}",
+		`5:13 Timeouts exceed the deadline: These children stop one after the other: a `+
+			`9s (line 5). They take up to 9s, but the deadline of 9s leaves 8.55s`),
 	inChild("timeout of hooks with a fault",
 		"hooks {\n  timeout = \"0s\"\n  post_stop = [\"server\"]\n}",
 		`4:13 Invalid value for hooks.timeout: The duration must be at least 10ms.`),

@@ -287,7 +287,10 @@ func (d *decoder) find(command, dir, path string) (string, error) {
 	key := search{command, dir, path}
 	result, ok := d.commands[key]
 	if !ok {
-		f := program.Finder{Dir: dir, Path: path, Root: program.ByRoot(), Read: d.readProgram}
+		f := program.Finder{
+			Dir: dir, Path: path, Root: program.ByRoot(), Read: d.readProgram,
+			Names: d.opt.reader().Names,
+		}
 		result.path, result.err = f.Find(command)
 		d.commands[key] = result
 	}

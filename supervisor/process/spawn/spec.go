@@ -122,9 +122,10 @@ func find(command, dir string, environ []string) (string, error) {
 			return "", fmt.Errorf("cannot find the working directory: %w", err)
 		}
 	}
+	reader := &files.Reader{}
 	f := program.Finder{
 		Dir: dir, Path: program.SearchPath(environ), Root: program.ByRoot(),
-		Read: (&files.Reader{}).Read,
+		Read: reader.Read, Names: reader.Names,
 	}
 	return f.Find(command)
 }
