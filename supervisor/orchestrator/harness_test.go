@@ -110,6 +110,7 @@ type harness struct {
 	onSpawn    func(name string)  // called with the lock; may be nil
 	onFork     func(*fakeProcess) // called with the lock; may be nil
 	onSignal   func(name string)  // called with the lock; may be nil
+	onEvent    func(event.Event)  // called with the lock; may be nil
 }
 
 // loader plays the reading of the configuration file.
@@ -572,6 +573,9 @@ func (h *harness) Emit(e event.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.events = append(h.events, e)
+	if h.onEvent != nil {
+		h.onEvent(e)
+	}
 	if _, ok := e.(event.ShutdownBegun); ok {
 		h.stopping = true
 	}

@@ -46,10 +46,10 @@ func (o *Orchestrator) handleHook(id process.ID, handle func(*hook)) bool {
 func (o *Orchestrator) hookSpawned(h *hook, x process.Spawned) {
 	o.processes.pending--
 	h.pid, h.spawned = x.Pid, x.At
-	h.started()
 	o.opt.Sink.Emit(event.HookStarted{
 		Child: h.inst.spec.Name, Hook: h.name, Pid: x.Pid, Command: h.command.Name(),
 	})
+	h.started() // after the event: from here on its output is relayed
 }
 
 func (o *Orchestrator) hookSpawnFailed(h *hook, err error) {

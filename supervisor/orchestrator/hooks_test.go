@@ -248,6 +248,25 @@ func TestPostStopHook(t *testing.T) {
 	}}))
 }
 
+// TestHookStartedFirst checks that a hook is reported before its output is relayed.
+func TestHookStartedFirst(t *testing.T) {
+	withHarness(t, configs(newConfig(child("a", withHooks(config.PreStartHook)))), func(h *harness) {
+		relayed := true
+		h.onEvent = func(e event.Event) {
+			if _, ok := e.(event.HookStarted); ok {
+				stdout, _ := h.o.instances[0].hook.output.ChildFiles()
+				relayed = stdout < 0
+			}
+		}
+		h.want("", "spawn a.pre_start")
+		h.want("spawned a.pre_start", "")
+		if relayed {
+			t.Error("the output of the hook was relayed before the hook was reported")
+		}
+		h.want("exit a.pre_start", "spawn a")
+	})
+}
+
 // TestPostStopHookEnds checks what ends a post_stop hook, and what happens without it.
 func TestPostStopHookEnds(t *testing.T) {
 	of := configs(dbAndWeb())
