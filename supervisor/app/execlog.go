@@ -103,11 +103,11 @@ func rowOf(e event.FDClosed) row {
 	}
 }
 
-// maxAdvice is the number of findings that the table explains.
+// maxAdvice is the number of sentences below the table.
 const maxAdvice = 10
 
-// writeTable prints the table of --strict if it has rows, then the advice for each finding, then
-// the verdict. Names are escaped, because the command can choose them.
+// writeTable prints the table of --strict if it has rows, then each advice once, then the verdict.
+// Two descriptors of one file or socket have the same advice. Names are escaped, because the command can choose them.
 func writeTable(w io.Writer, rows []row, unproven []string, v event.Verdict, code int) {
 	if len(rows) > 0 {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -121,12 +121,13 @@ func writeTable(w io.Writer, rows []row, unproven []string, v event.Verdict, cod
 		}
 		_ = t.Flush()
 	}
-	found := 0
+	found, explained := 0, map[string]bool{}
 	for _, r := range rows {
 		if r.advice == "" {
 			continue
 		}
-		if found++; found <= maxAdvice {
+		if found++; len(explained) < maxAdvice && !explained[r.advice] {
+			explained[r.advice] = true
 			fmt.Fprintf(w, "supervisor: %s\n", termtext.Escape(r.advice))
 		}
 	}
