@@ -107,7 +107,8 @@ func rowOf(e event.FDClosed) row {
 const maxAdvice = 10
 
 // writeTable prints the table of --strict if it has rows, then each advice once, then the verdict.
-// Two descriptors of one file or socket have the same advice. Names are escaped, because the command can choose them.
+// Two descriptors of one file or socket have the same advice. Names are escaped, because the
+// command can choose them.
 func writeTable(w io.Writer, rows []row, unproven []string, v event.Verdict, code int) {
 	if len(rows) > 0 {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

@@ -250,7 +250,8 @@ func TestPostStopHook(t *testing.T) {
 
 // TestHookStartedFirst checks that a hook is reported before its output is relayed.
 func TestHookStartedFirst(t *testing.T) {
-	withHarness(t, configs(newConfig(child("a", withHooks(config.PreStartHook)))), func(h *harness) {
+	of := newConfig(child("a", withHooks(config.PreStartHook)))
+	withHarness(t, configs(of), func(h *harness) {
 		relayed := true
 		h.onEvent = func(e event.Event) {
 			if _, ok := e.(event.HookStarted); ok {
