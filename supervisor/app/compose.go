@@ -49,6 +49,7 @@ type sinks struct {
 	logSettings   atomic.Pointer[eventlog.Settings]
 	lostLines     atomic.Uint64 // of the output of children and of the log
 	recorder      *report.Recorder
+	reports       atomic.Bool // a report of the stop is configured
 	events        *server.Events
 	startupMemory *startupMemory
 }
@@ -148,6 +149,7 @@ func (a *app) build(p process.Options, f orchestrator.Options) (err error) {
 		},
 	)}
 	p.FDs, p.Deliver = a.ledger, func(f []process.Fact) { a.orchestrator.Deliver(f...) }
+	p.NamesOrphans = a.namesOrphans
 	if a.loop, err = process.New(p); err != nil {
 		return err
 	}
@@ -198,6 +200,15 @@ func (a *app) Emit(e event.Event) {
 	}
 }
 
+// orphanLevel is the level at which the log shows the end of an orphan.
+var orphanLevel = event.OrphanReaped{}.Record().Level
+
+// namesOrphans reports whether a sink shows the name of an orphan that ends now: the log, the
+// report of the stop, or a reader that follows the events. A later reader finds only the pid.
+func (a *app) namesOrphans() bool {
+	return a.reports.Load() || a.log.Shows(orphanLevel) || a.events.IsFollowed()
+}
+
 // fault reports an internal fault, which makes the exit code 1.
 func (a *app) fault(what string, err error) {
 	a.failed = true
@@ -245,6 +256,7 @@ func (a *app) configure(cfg *config.Config) {
 		a.relay.Configure(outputSettingsOf(cfg))
 	}
 	a.logSettings.Store(&s)
+	a.reports.Store(a.reportPath != "" || cfg.Shutdown.Report != "")
 	a.guard.SetDeadline(cfg.Shutdown.Deadline)
 	a.control.configure(cfg)
 	a.observation.configure(cfg)

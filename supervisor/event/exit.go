@@ -148,7 +148,7 @@ func (e DescendantsOutlive) Record() Record {
 type OrphanReaped struct {
 	Child   string // the instance whose process tree it was in; empty: unknown
 	Pid     int
-	Command string
+	Command string // may be empty if no sink shows it
 	Exit    Exit
 }
 

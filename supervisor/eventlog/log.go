@@ -51,6 +51,12 @@ func (l *Log) Emit(e event.Event) {
 	}
 }
 
+// Shows reports whether the present level of the log shows events of a level.
+func (l *Log) Shows(level event.Level) bool {
+	f := l.filter.Load()
+	return f == nil || levels[level] >= f.level
+}
+
 // Set changes the format of the events that are emitted after it.
 func (l *Log) Set(s Settings) {
 	l.filter.Store(newFilter(s))

@@ -123,7 +123,7 @@ type (
 	OrphanReaped struct {
 		Child   string // the instance of its process tree; empty if it is unknown
 		Pid     int
-		Command string
+		Command string // may be empty; see [Options.NamesOrphans]
 		Exit    event.Exit
 	}
 	// OrphanCleanupDone reports that the orphan cleanup is over.

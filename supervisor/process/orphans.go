@@ -55,6 +55,7 @@ func (l *Loop) reapOrphans() (found int, others bool) {
 	if !l.onlyOrphans() {
 		return 0, true
 	}
+	named := l.opt.NamesOrphans == nil || l.opt.NamesOrphans()
 	for ; found < maxStatuses; found++ {
 		var info ptrace.Siginfo
 		err := ptrace.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT|unix.WALL)
@@ -66,7 +67,10 @@ func (l *Loop) reapOrphans() (found int, others bool) {
 			others = true
 			break
 		}
-		name, _ := procfs.ReadComm(pid)
+		name := ""
+		if named {
+			name, _ = procfs.ReadComm(pid)
+		}
 		var status unix.WaitStatus
 		if got, err := ptrace.Wait4(pid, &status, nil); err != nil || got != pid {
 			others = true

@@ -22,6 +22,9 @@ type Options struct {
 	// Deliver is called by any goroutine, but by one at a time and in order. It must not block or
 	// call the loop, and owns the facts from then on.
 	Deliver func([]Fact)
+	// NamesOrphans reports whether the names of the orphans that end now are needed. Any goroutine
+	// calls it. The read of a name takes longer than the reap. nil means that they are needed.
+	NamesOrphans func() bool
 	// Inherit lets children inherit the descriptors beyond the standard streams that the
 	// supervisor was started with.
 	Inherit bool

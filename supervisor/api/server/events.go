@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tp0/supervisor/api"
@@ -20,6 +21,8 @@ type Events struct {
 	ring    [keptEvents]stamped
 	last    uint64        // the number of the newest event; 0: there is none
 	changed chan struct{} // closed by the next event; nil: nobody waits
+
+	followers atomic.Int32 // readers that continue with the events to come
 }
 
 type stamped struct {
@@ -52,6 +55,9 @@ func (s *Events) Emit(e event.Event) {
 	}
 }
 
+// IsFollowed reports whether a reader waits for the events to come.
+func (s *Events) IsFollowed() bool { return s.followers.Load() > 0 }
+
 // after returns the oldest kept event that is newer than the number seq. If there is none, it
 // returns a channel that the next event closes.
 func (s *Events) after(seq uint64) (e stamped, number uint64, wait <-chan struct{}) {
@@ -75,6 +81,10 @@ func (s *Events) after(seq uint64) (e stamped, number uint64, wait <-chan struct
 func (s *Events) read(
 	ctx context.Context, seq uint64, follow bool, write func(api.Event) error,
 ) error {
+	if follow {
+		s.followers.Add(1)
+		defer s.followers.Add(-1)
+	}
 	for {
 		e, number, wait := s.after(seq)
 		if wait != nil {

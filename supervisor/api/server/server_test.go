@@ -188,9 +188,15 @@ func TestEvents(t *testing.T) {
 			emit(1)
 		}
 	}
+	if !h.opt.Events.IsFollowed() {
+		t.Error("not followed, with a reader that waits for the events to come")
+	}
 	h.stop()
 	if err := lines.Decode(new(api.Event)); err != io.EOF {
 		t.Errorf("after the end of the server: %v, want EOF", err)
+	}
+	if h.opt.Events.IsFollowed() {
+		t.Error("followed, without a reader")
 	}
 }
 
