@@ -18,7 +18,7 @@ type Finder struct{ oom oomCounters }
 // NewFinder returns a Finder. It reads the counters of the OOM killer, so it must be called before
 // the first process is started.
 func NewFinder() *Finder {
-	f := &Finder{}
+	f := &Finder{oom: oomCounters{files: systemFiles}}
 	f.oom.last = readOOMCounts(systemFiles)
 	return f
 }

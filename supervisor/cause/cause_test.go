@@ -228,6 +228,37 @@ func TestReadOOMCounts(t *testing.T) {
 	}
 }
 
+// TestOOMCountersOfGroup checks that the counter of the control group is read if that of the machine
+// has risen, or cannot be read.
+func TestOOMCountersOfGroup(t *testing.T) {
+	const killed = "probably killed by the OOM killer"
+	for _, c := range []struct{ name, vmstat, want string }{
+		{"the machine's counter rose", "oom_kill 8\n", killed},
+		{"it did not rise", "oom_kill 7\n", ""},
+		{"it is not there", "a 1\n", killed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			root := t.TempDir()
+			write := func(name, content string) string {
+				name = filepath.Join(root, name)
+				if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return name
+			}
+			write("memory.events", "oom_kill 3\n")
+			f := files{
+				mounts: root, cgroup: write("cgroup", "0::/\n"), vmstat: write("vmstat", c.vmstat),
+				kmsg: filepath.Join(root, "none"),
+			}
+			o := oomCounters{files: f, last: oomCounts{dir: root, group: 2, machine: 7}}
+			if got := o.explain(End{Killed: true}); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 // TestFindIsBounded finds a cause in lines that are as long and as many as they can be.
 func TestFindIsBounded(t *testing.T) {
 	line := string(bytes.Repeat([]byte("1.1.1.1:1 "), 6400)) + "address already in use"

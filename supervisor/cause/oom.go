@@ -16,8 +16,9 @@ import (
 // them before it sends SIGKILL (__oom_kill_process, mm/oom_kill.c), so they have changed when the
 // exit is seen.
 type oomCounters struct {
-	mu   sync.Mutex
-	last oomCounts
+	files files
+	mu    sync.Mutex
+	last  oomCounts
 }
 
 // oomCounts are how many processes the OOM killer has killed.
@@ -41,9 +42,14 @@ func (c *oomCounters) explain(e End) string {
 	if !e.Killed && e.Code != signalCode {
 		return ""
 	}
-	now := readOOMCounts(systemFiles)
 	c.mu.Lock()
 	before := c.last
+	c.mu.Unlock()
+	if n := readMachineCount(c.files); n >= 0 && n == before.machine {
+		return "" // the kernel counts the victims of a control group there too
+	}
+	now := readOOMCounts(c.files)
+	c.mu.Lock()
 	c.last = now
 	c.mu.Unlock()
 	if now.same(before) {
@@ -51,7 +57,7 @@ func (c *oomCounters) explain(e End) string {
 	}
 	victim, inGroup := "", false
 	if e.Killed && inInitialPidNamespace() {
-		victim, inGroup = findVictim(systemFiles.kmsg, e.Pid)
+		victim, inGroup = findVictim(c.files.kmsg, e.Pid)
 	}
 	return oomText(e, before, now, victim, inGroup)
 }
@@ -108,10 +114,7 @@ const noLimit = 1 << 60
 // container the path of the group can be that of the host although the mount starts at the group,
 // so the first directory upwards that has a counter is taken.
 func readOOMCounts(f files) oomCounts {
-	counts := oomCounts{machine: -1}
-	if n, ok := readField(f.vmstat, "oom_kill"); ok {
-		counts.machine = n
-	}
+	counts := oomCounts{machine: readMachineCount(f)}
 	cgroups, _ := os.ReadFile(f.cgroup)
 	for line := range strings.Lines(string(cgroups)) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -127,6 +130,14 @@ func readOOMCounts(f files) oomCounts {
 		}
 	}
 	return counts
+}
+
+// readMachineCount reads the counter of the machine; -1: unknown.
+func readMachineCount(f files) int64 {
+	if n, ok := readField(f.vmstat, "oom_kill"); ok {
+		return n
+	}
+	return -1
 }
 
 // readGroup reads the counter of a control group, and the lowest limit up to the root of the mount.
