@@ -228,8 +228,8 @@ func TestReadOOMCounts(t *testing.T) {
 	}
 }
 
-// TestOOMCountersOfGroup checks that the counter of the control group is read if that of the machine
-// has risen, or cannot be read.
+// TestOOMCountersOfGroup checks that the counter of the control group is read if that of the
+// machine has risen, or cannot be read.
 func TestOOMCountersOfGroup(t *testing.T) {
 	const killed = "probably killed by the OOM killer"
 	for _, c := range []struct{ name, vmstat, want string }{
