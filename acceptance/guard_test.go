@@ -364,7 +364,8 @@ func TestStopDuringBlockedSpawn(t *testing.T) {
 }
 
 // TestStopDuringBlockedLogFile checks that a log file on a file system that does not answer keeps
-// no stop from its end. The file is opened before the first child starts.
+// no stop from its end, and that the log says why a descriptor of it is still open. The file is
+// opened before the first child starts.
 func TestStopDuringBlockedLogFile(t *testing.T) {
 	file, free := silentFile(t)
 	defer free()
@@ -373,11 +374,16 @@ func TestStopDuringBlockedLogFile(t *testing.T) {
 		fixture("a", "sleep", "logs { stdout = \""+file+"\" }"))
 	await(t, "the log file is opened", func() bool { return hasOpen(s.pid, file) })
 	s.expectStopWithin(deadline, func() {
-		if code := s.exitCode(); code != 124 {
-			t.Errorf("exit code %d, want 124", code)
+		if code := s.exitCode(); code != 1 {
+			t.Errorf("exit code %d, want 1", code)
 		}
 	})
-	s.awaitEntry("shutdown complete", "verdict", "forced", "spawned", 0)
+	e := s.awaitEntry("internal fault")
+	reason := fmt.Sprint(e["reason"])
+	if !strings.HasSuffix(reason, "its file system does not respond: "+file) {
+		t.Errorf("got the reason %q, want one with the path of the log file", reason)
+	}
+	s.awaitEntry("shutdown complete", "killed", 0, "spawned", 0)
 }
 
 // TestLastGuard blocks the process loop: the file system of a probe's command does not answer,

@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -69,24 +70,30 @@ func (a *app) writeLastLine(complete event.ShutdownComplete) {
 }
 
 // ledgerRetries is the number of further checks of the ledger, at intervals of 1 ms, while an
-// abandoned load has a file open.
+// abandoned load or the open of a log file has a descriptor.
 const ledgerRetries = 20
 
 // checkLedger compares the ledger with the open descriptors. Each difference is a fault.
 func (a *app) checkLedger() {
 	diff, err := a.ledger.Check()
 	for tries := 0; tries < ledgerRetries; tries++ {
-		if err == nil && (len(diff) == 0 || a.pendingLoads.Load() == 0) {
+		if err == nil && (len(diff) == 0 || a.pendingLoads.Load() == 0 &&
+			len(a.relay.BlockedFiles()) == 0) {
 			break
 		}
-		time.Sleep(time.Millisecond) // an abandoned load closes the file that it has open
+		time.Sleep(time.Millisecond) // what is under way closes its descriptors
 		diff, err = a.ledger.Check()
 	}
 	if err != nil {
 		a.fault("ledger", err)
 	}
+	reason := ""
+	if blocked := a.relay.BlockedFiles(); len(blocked) > 0 {
+		reason = ". The open of a log file has not returned, because its file system does not " +
+			"respond: " + strings.Join(blocked, ", ")
+	}
 	for _, d := range diff {
-		a.fault("ledger", errors.New(d))
+		a.fault("ledger", errors.New(d+reason))
 	}
 }
 

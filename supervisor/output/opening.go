@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -173,4 +174,19 @@ func (all *openings) endAll() {
 		default:
 		}
 	}
+}
+
+// blocked returns the paths of the files whose open has not returned.
+func (all *openings) blocked() (paths []string) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	for key, o := range all.pending {
+		select {
+		case <-o.returned:
+		default:
+			paths = append(paths, key.path)
+		}
+	}
+	slices.Sort(paths)
+	return paths
 }

@@ -204,6 +204,9 @@ func (set *sinkSet) closeIfUnused(path string, f *fileSink) bool {
 	return true
 }
 
+// BlockedFiles returns the paths of the log files whose open has not returned.
+func (set *sinkSet) BlockedFiles() []string { return set.openings.blocked() }
+
 func (set *sinkSet) refuseFiles() {
 	set.openings.endAll()
 	set.mu.Lock()
