@@ -8,7 +8,8 @@
 //   child ignore DIR     the same, but does not exit at SIGTERM
 //   child print DIR N    prints N numbered lines of 100 bytes and exits
 //   child sink DIR       reads the output of a supervisor and counts and checks the lines
-//   child orphans DIR N  makes N orphans, waits until all are reaped, then waits for SIGTERM
+//   child orphans DIR N GAP  makes N orphans, one every GAP µs or (0) in batches of 100, waits until
+//                        all are reaped, then waits for SIGTERM
 //
 // DIR contains marks (the file), up (a FIFO that gets a byte from each child once its handler is
 // set) and alive (a FIFO that the children hold open: the reader gets EOF when the last one ends).
@@ -174,13 +175,17 @@ static int zombies(int *all) {
   return n;
 }
 
-static void orphans(long n) {
+static void orphans(long n, long gap) {
   mark_start();
   uint64_t began = now();
-  for (long i = 0; i < n; i += 100) {
+  int batch = gap ? 1 : 100;
+  for (long i = 0; i < n; i += batch) {
+    uint64_t next = began + i * gap * 1000;
+    struct timespec t = {next / 1000000000, next % 1000000000};
+    if (gap) clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
     pid_t p = fork();
     if (p == 0) {
-      for (int k = 0; k < 100; k++)
+      for (int k = 0; k < batch; k++)
         if (fork() == 0) _exit(0);
       _exit(0);
     }
@@ -200,14 +205,14 @@ static void orphans(long n) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 3) errx(2, "usage: child run|ignore|print|sink|orphans DIR [N]");
+  if (argc < 3) errx(2, "usage: child run|ignore|print|sink|orphans DIR [N [GAP]]");
   dir = argv[2];
   long n = argc > 3 ? atol(argv[3]) : 0;
   if (!strcmp(argv[1], "run")) run(0);
   else if (!strcmp(argv[1], "ignore")) run(1);
   else if (!strcmp(argv[1], "print")) print(n);
   else if (!strcmp(argv[1], "sink")) sink();
-  else if (!strcmp(argv[1], "orphans")) orphans(n);
+  else if (!strcmp(argv[1], "orphans")) orphans(n, argc > 4 ? atol(argv[4]) : 0);
   else errx(2, "unknown verb: %s", argv[1]);
   return 0;
 }

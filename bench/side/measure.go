@@ -213,11 +213,11 @@ func waitFor(c *exec.Cmd) error {
 	return c.Wait()
 }
 
-// measureOrphans measures the CPU time in µs that a supervisor as PID 1 uses for each orphan, with
-// 20,000 orphans at once.
-func measureOrphans(p peer) ([]float64, string, error) {
-	const n = 20_000
-	t, err := startReady(p, workload{"orphans", 1}, childCommand("orphans", fmt.Sprint(n)),
+// measureOrphans measures the CPU time in µs that a supervisor as PID 1 uses for each of n orphans:
+// one every gap µs, or all at once without a gap.
+func measureOrphans(p peer, n, gap int) ([]float64, string, error) {
+	t, err := startReady(p, workload{"orphans", 1},
+		childCommand("orphans", fmt.Sprint(n), fmt.Sprint(gap)),
 		"unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 	if err != nil {
 		return nil, "", err
@@ -230,7 +230,7 @@ func measureOrphans(p peer) ([]float64, string, error) {
 	}
 	note := fmt.Sprintf("%d zombies at most, none after %.1f ms", t.last(markZombies),
 		ms(t.last(markEnd)))
-	return []float64{cpu * 1e6 / n}, note, nil
+	return []float64{cpu * 1e6 / float64(n)}, note, nil
 }
 
 // cpuSeconds returns the CPU time of all threads of a process (schedstat in /proc).

@@ -86,8 +86,7 @@ func (m *measured) cell(name string) (text, note string) {
 		return "failed", fmt.Sprintf("%s, N=%d, %s: %v", m.title, m.n, name, x.err)
 	}
 	text = figure(x.median())
-	if r := m.ratio(name); name != m.baseName() && r > 0 && (m.unit == "ms" || m.base != "") &&
-		!strings.HasPrefix(m.title, "overshoot") {
+	if r := m.ratio(name); name != m.baseName() && r > 0 && (m.unit == "ms" || m.base != "") {
 		text += " (" + figure(r) + " ×)"
 	}
 	if x.note != "" {
