@@ -18,6 +18,7 @@ type action struct {
 }
 
 const (
+	saSigInfo  = 0x00000004 // the handler gets a siginfo_t
 	saRestorer = 0x04000000
 	saOnStack  = 0x08000000
 	saRestart  = 0x10000000
@@ -28,7 +29,8 @@ const (
 // new process shares the memory and the eventfd until its execve, which resets the disposition. So
 // a signal that such a process gets is not lost: the supervisor gets it.
 func install(sig unix.Signal) bool {
-	a := action{handlerAddress(), saRestorer | saOnStack | saRestart, restorerAddress(), ^uint64(0)}
+	const flags = saSigInfo | saRestorer | saOnStack | saRestart
+	a := action{handlerAddress(), flags, restorerAddress(), ^uint64(0)}
 	_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&a)),
 		0, unsafe.Sizeof(a.mask), 0, 0)
 	return e == 0

@@ -5,8 +5,17 @@ GLOBL one<>(SB), RODATA, $8
 
 // handler is the signal handler: it adds the signal, which is in DI, to pending and 1 to the
 // eventfd. The kernel calls it as a C function on the signal stack. It uses no memory of Go's
-// except the two variables, and rt_sigreturn(2) restores all registers.
+// except the three variables, and rt_sigreturn(2) restores all registers.
+//
+// A SIGPIPE of this process itself is the result of a write, which has returned EPIPE. SI is the
+// address of the siginfo_t.
 TEXT ·handler(SB),NOSPLIT|NOFRAME,$0
+	CMPL	DI, $13 // SIGPIPE
+	JNE	record
+	MOVL	16(SI), AX // si_pid
+	CMPL	AX, ·ownPid(SB)
+	JEQ	done
+record:
 	LEAL	-1(DI), CX
 	MOVL	$1, AX
 	SHLQ	CX, AX
@@ -17,6 +26,7 @@ TEXT ·handler(SB),NOSPLIT|NOFRAME,$0
 	MOVL	$8, DX
 	MOVL	$1, AX // write(2)
 	SYSCALL
+done:
 	RET
 
 // restorer is the code to which the handler returns.

@@ -18,8 +18,9 @@ import (
 )
 
 // Queue passes signals to a channel, and waits while it is full. A signal that arrives again before
-// it was passed on is passed on once. A process has one disposition for a signal, so there must be
-// one queue at most.
+// it was passed on is passed on once. The handler drops a SIGPIPE that a write of this process
+// caused: nobody sent it. A process has one disposition for a signal, so there must be one queue at
+// most.
 type Queue struct {
 	to      chan<- os.Signal
 	events  *os.File // the eventfd; nil: os/signal is used
@@ -39,6 +40,7 @@ func New(to chan<- os.Signal) *Queue {
 		return q
 	}
 	atomic.StoreInt32(&eventFD, int32(fd))
+	atomic.StoreInt32(&ownPid, int32(os.Getpid()))
 	q.events = os.NewFile(uintptr(fd), "signals")
 	go q.run()
 	return q
@@ -75,8 +77,9 @@ func (q *Queue) run() {
 	}
 }
 
-// The signal handler uses these variables. eventFD does not change once a handler is installed.
+// The signal handler uses these variables. Only pending changes once a handler is installed.
 var (
 	eventFD int32
+	ownPid  int32
 	pending uint64 // the signals that arrived; bit n-1 is signal n
 )

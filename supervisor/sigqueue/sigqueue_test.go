@@ -2,6 +2,7 @@ package sigqueue
 
 import (
 	"os"
+	"os/exec"
 	"os/signal"
 	"runtime"
 	"slices"
@@ -50,8 +51,15 @@ func catch(t *testing.T, q *Queue, sigs ...unix.Signal) {
 	}
 }
 
+// send sends a signal to this process. A SIGPIPE comes from another one, see TestOwnSIGPIPE.
 func send(t *testing.T, sig unix.Signal) {
 	t.Helper()
+	if sig == unix.SIGPIPE {
+		if err := exec.Command("sh", "-c", "kill -PIPE $PPID").Run(); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
 	if err := unix.Kill(unix.Getpid(), sig); err != nil {
 		t.Fatal(err)
 	}
@@ -83,6 +91,38 @@ func TestEverySignal(t *testing.T) {
 	for _, sig := range sigs {
 		send(t, sig)
 		await(t, sig)
+	}
+}
+
+// TestOwnSIGPIPE checks that a write of this process to a broken pipe is no signal for the queue.
+// exec would pass it on to its command, which it ends.
+func TestOwnSIGPIPE(t *testing.T) {
+	if handlerAddress() == 0 {
+		t.Skip("this architecture has no handler")
+	}
+	catch(t, queue(), unix.SIGPIPE, unix.SIGWINCH)
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(p[1])
+	unix.Close(p[0])
+	if _, err := unix.Write(p[1], []byte("x")); err != unix.EPIPE {
+		t.Fatalf("got error %v, want EPIPE", err)
+	}
+	send(t, unix.SIGWINCH) // it has a higher number, so it would arrive after the SIGPIPE
+	late := time.After(timeout)
+	for {
+		select {
+		case sig := <-in:
+			if sig == unix.SIGPIPE {
+				t.Error("the SIGPIPE arrived")
+			} else if sig == unix.SIGWINCH {
+				return
+			}
+		case <-late:
+			t.Fatalf("SIGWINCH did not arrive within %v", timeout)
+		}
 	}
 }
 
