@@ -62,13 +62,13 @@ func (c *controlSocket) openPath(want config.Control) error {
 
 // withoutGroup says that the members of a group cannot connect, because no socket has a path.
 func withoutGroup(group string, reason error) error {
-	text := fmt.Sprintf("the members of the group %s cannot connect, because there is no socket "+
-		"with a path. Set control.socket to a path that the supervisor can create and give to them",
-		group)
+	why := ""
 	if reason != nil {
-		text += ": " + strings.ReplaceAll(reason.Error(), "\n", "; ")
+		why = " (" + strings.ReplaceAll(reason.Error(), "\n", "; ") + ")"
 	}
-	return errors.New(text)
+	return fmt.Errorf("the members of the group %s cannot connect, because there is no socket with "+
+		"a path%s. Set control.socket to a path that the supervisor can create and give to the group",
+		group, why)
 }
 
 func groupOf(c config.Control) int {

@@ -66,9 +66,9 @@ func catchSignals(forExec bool) *signals {
 	return s
 }
 
-// catchSIGPIPE keeps the end of a reader of our output from ending the supervisor. For Go's runtime
-// the signal of exec is ignored, so that a write to a broken pipe is an error and no more. The
-// kernel calls the handler of catch.
+// catchSIGPIPE ensures that a write to a broken pipe does not end the supervisor: the write returns
+// an error. In exec, signal.Ignore tells Go's runtime that the signal is ignored. Then catch
+// installs the handler that forwards it.
 func (s *signals) catchSIGPIPE(forExec bool) {
 	switch {
 	case s.ignored.Has(unix.SIGPIPE):

@@ -81,7 +81,7 @@ func (a *app) checkLedger() {
 			len(a.relay.BlockedFiles()) == 0) {
 			break
 		}
-		time.Sleep(time.Millisecond) // what is under way closes its descriptors
+		time.Sleep(time.Millisecond) // the load or the open closes its descriptors
 		diff, err = a.ledger.Check()
 	}
 	if err != nil {

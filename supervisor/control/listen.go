@@ -97,7 +97,7 @@ func groupSetter(gid int) files.SetFile {
 		if err := unix.Fchownat(fd, "", -1, gid, unix.AT_EMPTY_PATH); err != nil {
 			return fmt.Errorf("cannot give it to the group %d: %w", gid, err)
 		}
-		return unix.Chmod(path, 0o660) // after the change of the group, which is the old one before
+		return unix.Chmod(path, 0o660) // last: until then the old group has no right
 	}
 }
 

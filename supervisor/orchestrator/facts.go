@@ -86,7 +86,7 @@ func (o *Orchestrator) onSpawnFailed(x process.SpawnFailed) {
 		inst.process.output.Started()
 		inst.process.output = nil
 	}
-	inst.process.sockets = nil // the process loop has their numbers no more
+	inst.process.sockets = nil // the process loop no longer has their numbers
 	if errors.Is(x.Err, process.ErrRevoked) {
 		o.ended(inst, outcome{reason: x.Err.Error()})
 		return

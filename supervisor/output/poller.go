@@ -116,8 +116,8 @@ func (p *poller) run(conn syscall.RawConn) {
 	})
 }
 
-// waker returns the waker of a pipe. It can be that of a later pipe with the same number, which
-// then reads in vain. It is nil if the pipe was closed.
+// waker returns the waker of a pipe, or nil if the pipe was closed. A later pipe can have the same
+// number: its waker then starts a read that finds no bytes.
 func (p *poller) waker(fd int) waker {
 	p.mu.Lock()
 	defer p.mu.Unlock()

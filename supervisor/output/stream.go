@@ -105,8 +105,8 @@ func (st *stream) release() bool {
 	return true
 }
 
-// wake starts to read, unless the stream is held. [ChildOutput.Close] calls it after it has closed
-// closing, so that a stream is either still held or released before.
+// wake starts to read, unless the stream is held. [ChildOutput.Close] first closes closing and then
+// calls wake: a stream is then held by its goroutine, which finds closing closed, or by wake.
 func (st *stream) wake() {
 	st.mu.Lock()
 	defer st.mu.Unlock()

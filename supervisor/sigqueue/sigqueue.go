@@ -1,10 +1,10 @@
 // Package sigqueue passes signals to a channel, as os/signal does, and needs no switch of threads
 // to catch one.
 //
-// [signal.Notify] lets a thread of its own unblock each signal, and waits for it. To catch the 64
-// signals that exec forwards took a third of the time until its command was in main
-// (docs/decisions/0041). On amd64 a signal handler of this package records the signal and writes to
-// an eventfd(2) instead, so one system call catches a signal. Elsewhere os/signal is used.
+// In [signal.Notify] a thread of its own unblocks each signal, and the caller waits for it. To
+// catch the 64 signals that exec forwards took a third of the time until its command was in main,
+// or more (docs/decisions/0041). On amd64 a signal handler of this package records the signal and
+// writes to an eventfd(2) instead, so one system call catches a signal. Elsewhere os/signal is used.
 package sigqueue
 
 import (
