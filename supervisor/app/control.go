@@ -66,9 +66,9 @@ func withoutGroup(group string, reason error) error {
 	if reason != nil {
 		why = " (" + strings.ReplaceAll(reason.Error(), "\n", "; ") + ")"
 	}
-	return fmt.Errorf("the members of the group %s cannot connect, because there is no socket with "+
-		"a path%s. Set control.socket to a path that the supervisor can create and give to the group",
-		group, why)
+	return fmt.Errorf("the members of the group %s cannot connect, because no socket has a "+
+		"path%s. Set control.socket to a path that the supervisor can create and give to the "+
+		"group", group, why)
 }
 
 func groupOf(c config.Control) int {

@@ -4,7 +4,8 @@
 // In [signal.Notify] a thread of its own unblocks each signal, and the caller waits for it. To
 // catch the 64 signals that exec forwards took a third of the time until its command was in main,
 // or more (docs/decisions/0041). On amd64 a signal handler of this package records the signal and
-// writes to an eventfd(2) instead, so one system call catches a signal. Elsewhere os/signal is used.
+// writes to an eventfd(2) instead, so one system call catches a signal. Elsewhere os/signal is
+// used.
 package sigqueue
 
 import (
