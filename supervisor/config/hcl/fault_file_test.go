@@ -39,6 +39,15 @@ var faultsOfNames = []faultCase{
 		`3:9 Unknown variable: There is no variable named "indx". Did you mean "index"?`),
 	inChild("string without quotes", `on_success = ignore`,
 		`3:14 Unknown variable: There is no variable named "ignore". A string needs quotes`),
+	inChild("number without a number", `count = l`,
+		"3:9 Unknown variable: There is no variable named \"l\". `count` must be a number."),
+	inChild("bool without a bool", `oneshot = yes`,
+		"3:11 Unknown variable: There is no variable named \"yes\". `oneshot` must be a bool."),
+	inChild("object without braces", `env = x`,
+		"3:7 Unknown variable: There is no variable named \"x\". `env` must be an object of "+
+			"strings."),
+	inChild("variable in an expression for a number", `count = 1 + l`,
+		`3:13 Unknown variable: There is no variable named "l".`),
 	inChild("env of an unset variable", `args = [env("NOPE")]`,
 		`3:14 Invalid function argument: Invalid value for "name" parameter: the environment `+
 			`has no variable "NOPE"`),
@@ -110,6 +119,12 @@ var faultsOfEnums = []faultCase{
 var faultsOfDurations = []faultCase{
 	inChild("duration as a number", `kill_timeout = 5`,
 		`3:16 Invalid value for kill_timeout: The duration has no unit.`),
+	inChild("duration as a bool", `watch_fds = true`,
+		"3:13 Incorrect attribute value type: `watch_fds` must be a string with a duration, "+
+			`such as "5s" or "1m30s", not a bool.`),
+	inChild("signal as a bool", `kill_signal = false`,
+		"3:15 Incorrect attribute value type: `kill_signal` must be the name of a signal, such "+
+			`as "SIGTERM", not a bool.`),
 	inChild("duration without a unit", `kill_timeout = "1.5"`,
 		`3:16 Invalid value for kill_timeout: The duration has no unit.`),
 	inChild("invalid duration", `kill_timeout = "5 sec"`,

@@ -200,6 +200,8 @@ func yamlFormat(src []byte) string {
 
 var upperName = lazyPattern(`^[A-Z_][A-Z0-9_]*$`)
 
+const needsQuotes = " A string needs quotes."
+
 // unknownNameHint returns what to write in place of a name that HCL does not know.
 func unknownNameHint(name string, variables, locals bool) string {
 	switch {
@@ -215,8 +217,7 @@ func unknownNameHint(name string, variables, locals bool) string {
 		return fmt.Sprintf(" For an environment variable of the supervisor write env(%q). For a "+
 			"shell write $${%s}, or $%s without braces.", name, name, name)
 	}
-	return fmt.Sprintf(" A string needs quotes. In a string, $${%s} stands for the text ${%s}.",
-		name, name)
+	return fmt.Sprintf("%s In a string, $${%s} stands for the text ${%s}.", needsQuotes, name, name)
 }
 
 // hintAtTemplates adds to the faults of templates how their characters are written in a string.

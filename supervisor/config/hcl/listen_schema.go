@@ -63,9 +63,9 @@ var listenName = lazyPattern(`^[a-z0-9_-]+$`)
 var modeForm = lazyPattern(`^0?[0-7]{3}$`)
 
 func readFileMode(v cty.Value) (fs.FileMode, error) {
-	s, err := readString(v)
+	s, err := readForm(v, `a string with octal digits, such as "0600"`)
 	if err != nil {
-		return 0, requires(err, `a string with octal digits, such as "0600"`)
+		return 0, err
 	}
 	if !modeForm().MatchString(s) {
 		return 0, invalid(`%s is not a mode. An example is "0600".`, quote(s))

@@ -137,6 +137,7 @@ func evaluate[T any](
 			s.path)}
 	}
 	v, diags := d.value(s.expr, s.place, ctx)
+	s.nameType(diags)
 	if diags.HasErrors() || !v.IsWhollyKnown() {
 		return false, diags
 	}
@@ -156,6 +157,25 @@ func evaluate[T any](
 		diags = diags.Append(s.explain(err, ctx))
 	}
 	return false, diags
+}
+
+// nameType replaces the hint at quotes if the value is an unknown name and must not be a string.
+func (s *setting[T]) nameType(diags hcl.Diagnostics) {
+	for _, word := range []string{"string", "duration", "size"} {
+		if strings.HasPrefix(s.typ, word) {
+			return
+		}
+	}
+	article := "a"
+	if strings.HasPrefix(s.typ, "object") {
+		article = "an"
+	}
+	for _, diag := range diags {
+		text, _, quotes := strings.Cut(diag.Detail, needsQuotes)
+		if quotes && diag.Expression == hcl.Expression(s.expr) {
+			diag.Detail = fmt.Sprintf("%s `%s` must be %s %s.", text, s.path, article, s.typ)
+		}
+	}
 }
 
 // setSensitive stores a sensitive value, if the attribute can have one. No fault shows the value.

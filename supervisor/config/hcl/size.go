@@ -41,9 +41,9 @@ func size(least, most config.Bytes) kind[config.Bytes] {
 
 // readSize returns a number of bytes. It is not exact above 2^53, which is above every limit.
 func readSize(v cty.Value) (float64, error) {
-	s, err := readString(v)
+	s, err := readForm(v, `a size, such as "256KiB" or "10MiB"`)
 	if err != nil {
-		return 0, requires(err, `a size, such as "256KiB" or "10MiB"`)
+		return 0, err
 	}
 	parts := sizeForm().FindStringSubmatch(s)
 	if parts == nil || len(s) > 32 {

@@ -196,6 +196,15 @@ func readString(v cty.Value) (string, error) {
 	return s, nil
 }
 
+// readForm reads a string of a certain form, which required describes. A bool has no such form.
+func readForm(v cty.Value, required string) (string, error) {
+	s, err := readString(v)
+	if err == nil && v.Type() == cty.Bool {
+		err = wrongType(required, v)
+	}
+	return s, requires(err, required)
+}
+
 func readNotEmpty(v cty.Value) (string, error) {
 	s, err := readString(v)
 	if err == nil && s == "" {
@@ -310,9 +319,9 @@ func durationBetween(least, most time.Duration) kind[time.Duration] {
 
 func readDuration(least, most time.Duration) func(cty.Value) (time.Duration, error) {
 	return func(v cty.Value) (time.Duration, error) {
-		s, err := readString(v)
+		s, err := readForm(v, `a string with a duration, such as "5s" or "1m30s"`)
 		if err != nil {
-			return 0, requires(err, `a duration, such as "5s" or "1m30s"`)
+			return 0, err
 		}
 		if bareNumber().MatchString(s) && s != "0" {
 			return 0, invalid("The duration has no unit. Write %q for seconds, %q for "+
@@ -342,9 +351,9 @@ func oneOf[V ~string](allowed ...V) kind[V] {
 		names = append(names, fmt.Sprintf("`%q`", a))
 	}
 	return kind[V]{"string", strings.Join(names, ", "), func(v cty.Value) (V, error) {
-		s, err := readString(v)
+		s, err := readForm(v, "one of "+quotedList(allowed))
 		if err != nil {
-			return "", requires(err, "one of "+quotedList(allowed))
+			return "", err
 		}
 		if slices.Contains(allowed, V(s)) {
 			return V(s), nil
@@ -365,9 +374,9 @@ var usual = []string{"SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL", "SIGUS
 // readSignal reads the name of a signal that can end a process. The name can be in upper or in
 // lower case, with or without SIG. SIGRTMIN+n is a name too.
 func readSignal(v cty.Value) (syscall.Signal, error) {
-	s, err := readString(v)
+	s, err := readForm(v, `the name of a signal, such as "SIGTERM"`)
 	if err != nil {
-		return 0, requires(err, `the name of a signal, such as "SIGTERM"`)
+		return 0, err
 	}
 	if n, err := strconv.Atoi(s); err == nil {
 		if name := unix.SignalName(syscall.Signal(n)); name != "" {
@@ -570,9 +579,9 @@ var hostname = lazyPattern(`^[A-Za-z0-9._-]*$`)
 
 // readAddress reads host:port. Without a host it means any address of this machine.
 func readAddress(v cty.Value) (string, error) {
-	s, err := readString(v)
+	s, err := readForm(v, `an address, such as "127.0.0.1:12345"`)
 	if err != nil {
-		return "", requires(err, `an address, such as "127.0.0.1:12345"`)
+		return "", err
 	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
@@ -626,9 +635,9 @@ func validPort(port string) bool {
 
 // readURL reads the URL of a web server.
 func readURL(v cty.Value) (string, error) {
-	s, err := readString(v)
+	s, err := readForm(v, `a URL, such as "http://127.0.0.1:8080/healthz"`)
 	if err != nil {
-		return "", requires(err, `a URL, such as "http://127.0.0.1:8080/healthz"`)
+		return "", err
 	}
 	u, err := url.Parse(s)
 	switch {
@@ -695,9 +704,9 @@ func unrolled(re *syntax.Regexp) float64 {
 
 // readSink reads where a stream of a child goes.
 func readSink(v cty.Value) (string, error) {
-	s, err := readString(v)
+	s, err := readForm(v, `"stdout", "stderr", "none" or the path of a file`)
 	if err != nil {
-		return "", requires(err, `"stdout", "stderr", "none" or the path of a file`)
+		return "", err
 	}
 	named := []string{config.LogStdout, config.LogStderr, config.LogNone}
 	if slices.Contains(named, s) || strings.Contains(s, "/") {
