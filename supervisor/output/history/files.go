@@ -186,13 +186,18 @@ func (s *section) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// unpacker reads a compressed file, up to maxUnpacked bytes.
+// unpacker reads a compressed file, up to maxUnpacked bytes. It checks its context at each read,
+// because 16 KiB that section reads can unpack to 16 MiB.
 type unpacker struct {
 	*gzip.Reader
+	ctx  context.Context
 	left int
 }
 
 func (u *unpacker) Read(b []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
 	if u.left <= 0 {
 		return 0, errUnpacked
 	}
@@ -214,5 +219,5 @@ func (f *file) reader(ctx context.Context, from, to int64) (io.Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("it is not compressed by gzip: %w", err)
 	}
-	return &unpacker{z, maxUnpacked}, nil
+	return &unpacker{z, ctx, maxUnpacked}, nil
 }

@@ -477,3 +477,32 @@ func TestForeignFile(t *testing.T) {
 		t.Errorf("the file of the child's user: got %q", texts(all))
 	}
 }
+
+// TestUnpackEndsWithRequest checks that nothing is unpacked once the request has ended.
+func TestUnpackEndsWithRequest(t *testing.T) {
+	data := pack(make([]byte, 1<<20)) // less than section reads at once
+	path := filepath.Join(t.TempDir(), "x.log.1.gz")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opened, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	f := &file{fd: int(opened.Fd()), size: int64(len(data)), packed: true}
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	r, err := f.reader(ctx, 0, f.size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 4<<10)
+	if n, err := r.Read(buf); n == 0 || err != nil {
+		t.Fatalf("got %d bytes and %v before the end of the request", n, err)
+	}
+	end()
+	if n, err := r.Read(buf); n > 0 || err != context.Canceled {
+		t.Errorf("got %d bytes and %v after the end of the request", n, err)
+	}
+}
