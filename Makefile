@@ -28,8 +28,12 @@ help: ## print this list
 build: ## build bin/supervisor, bin/supervisorctl, bin/server and bin/client
 	$(BUILD) -o $(BIN) ./supervisor ./supervisor/supervisorctl ./workers/server ./workers/client
 
+# At a terminal, job control gives Ctrl-C to the supervisor alone: make would end by SIGINT, although
+# the supervisor ends with exit code 0. make and its shell end after the supervisor.
 run: build ## run the demo, an echo server and a client, until Ctrl-C
-	PATH="$(CURDIR)/bin:$$PATH" exec bin/supervisor run
+	@PATH="$(CURDIR)/bin:$$PATH"; export PATH; \
+	case "$$(ps -o stat= -p $$$$ 2>/dev/null)" in *+*) ;; *) exec bin/supervisor run;; esac; \
+	trap : INT TERM; trap '' TSTP; set -m; bin/supervisor run
 
 install: build install-files ## install the programs and the systemd unit (DESTDIR, PREFIX, SYSCONFDIR, UNITDIR)
 

@@ -3,6 +3,7 @@ package acceptance
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -213,4 +214,40 @@ func TestVerbsAtTerminal(t *testing.T) {
 	s.signal(unix.SIGTERM)
 	s.expectStop(0, "graceful")
 	watch.exitCode()
+}
+
+// TestMakeRun checks that make run ends with success if the supervisor does after Ctrl-C, and with
+// a failure if the supervisor fails.
+func TestMakeRun(t *testing.T) {
+	makefile, err := filepath.Abs("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"ps", "make"} {
+		if _, err := exec.LookPath(name); err != nil {
+			needs.Skip(t, name, err)
+		}
+	}
+	for code, want := range map[int]int{0: 0, 1: 2} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			script := fmt.Sprintf("#!/bin/sh\ntrap 'exit %d' INT\necho running\n"+
+				"while :; do read line; done\n", code)
+			if err := os.WriteFile(filepath.Join(dir, "bin", "supervisor"), []byte(script),
+				0o755); err != nil {
+				t.Fatal(err)
+			}
+			s := atTerminal(t, "make", "-f", makefile, "-C", dir, "-o", "build", "run")
+			if s.cmd.Path, err = exec.LookPath("make"); err != nil {
+				t.Fatal(err)
+			}
+			s.launch()
+			s.awaitLine("running")
+			s.types(ctrlC)
+			s.expectExit(want)
+		})
+	}
 }
