@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -265,5 +266,33 @@ func TestFindIsBounded(t *testing.T) {
 	e := End{Output: slices.Repeat([]string{line, "EADDRINUSE " + line}, 20)}
 	if got := NewFinder().Find(e); got != "" {
 		t.Errorf("got %q, want nothing", got)
+	}
+}
+
+// TestOneKill checks that a single kill explains one of two ends at the same time.
+func TestOneKill(t *testing.T) {
+	dir := t.TempDir()
+	c := oomCounters{files: files{
+		cgroup: filepath.Join(dir, "cgroup"), mounts: dir, vmstat: filepath.Join(dir, "vmstat"),
+		kmsg: filepath.Join(dir, "kmsg"),
+	}}
+	for kill := range 200 {
+		text := fmt.Appendf(nil, "oom_kill %d\n", kill)
+		if err := os.WriteFile(c.files.vmstat, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if kill == 0 {
+			c.last = readOOMCounts(c.files)
+			continue
+		}
+		var ends sync.WaitGroup
+		var texts [2]string
+		for i := range texts {
+			ends.Go(func() { texts[i] = c.explain(End{Code: signalCode}) })
+		}
+		ends.Wait()
+		if (texts[0] == "") == (texts[1] == "") {
+			t.Fatalf("kill %d: got %q, want one text", kill, texts)
+		}
 	}
 }

@@ -50,7 +50,7 @@ func (c *oomCounters) explain(e End) string {
 	}
 	now := readOOMCounts(c.files)
 	c.mu.Lock()
-	c.last = now
+	before, c.last = c.last, now // another end can have used the same kill meanwhile
 	c.mu.Unlock()
 	if now.same(before) {
 		return ""
