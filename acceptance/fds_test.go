@@ -3,6 +3,8 @@ package acceptance
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tp0/supervisor/api"
+	"tp0/supervisor/fixture/needs"
 )
 
 // TestFDs shows the descriptors of a process with sockets, of one with thousands of them, and
@@ -76,4 +79,29 @@ func TestWatchFDs(t *testing.T) {
 			t.Errorf("%d entries %q, want 1", n, message)
 		}
 	}
+}
+
+// TestSocketNameWithNewline stops a child in a network namespace of its own. The name of its socket
+// has a newline and makes a line of its own in /proc/PID/net/unix, with the inode of another socket
+// of the child and too few columns.
+func TestSocketNameWithNewline(t *testing.T) {
+	needs.Check(t, "admin", "python")
+	program := filepath.Join(t.TempDir(), "name.py")
+	const text = `
+import os, signal, socket
+held, named = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+named.bind("\0x\n0\r0 0 0 0 0 %d" % os.fstat(held.fileno()).st_ino)
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+print("ready", flush=True)
+signal.pause()
+`
+	if err := os.WriteFile(program, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, fmt.Sprintf("child \"a\" {\n  command = \"unshare\"\n  args = [\"-n\", "+
+		"\"python3\", %q]\n}\n", program))
+	s.awaitLine("[a] ready")
+	s.signal(unix.SIGTERM)
+	s.expectStop(0, "graceful")
+	s.awaitEntry("child reaped", "child", "a", "code", 0, "fds_left", 2)
 }

@@ -160,24 +160,25 @@ func decodePacketLine(line []byte) Description {
 
 // decodeUnixLine decodes "Num RefCount Protocol Flags Type St Inode Path". A listener has
 // __SO_ACCEPTCON (bit 16) in Flags. St is one of SS_*, include/uapi/linux/net.h. Path is as the
-// owner wrote it.
+// owner wrote it: with a newline in it the owner makes lines of any form.
 func decodeUnixLine(line []byte) Description {
-	w := strings.SplitN(strings.TrimSuffix(string(line), "\n"), " ", 2)
-	rest := w[len(w)-1]
-	f := strings.Fields(rest)
-	path := ""
-	if i := strings.Index(rest, " "+f[5]+" "); len(f) > 6 && i >= 0 {
-		path = rest[i+len(f[5])+2:]
+	path := strings.TrimSuffix(string(line), "\n")
+	var f [unixPathColumn]string
+	for i := range f {
+		f[i], path, _ = strings.Cut(strings.TrimLeft(path, " "), " ")
 	}
 	d := Description{Text: unixText(path)}
-	flags, _ := strconv.ParseUint(f[2], 16, 32)
+	flags, _ := strconv.ParseUint(f[3], 16, 32)
 	switch {
 	case flags&(1<<16) != 0:
 		d.Text, d.State, d.Listener = d.Text+" listen", "listen", true
-	case f[4] == "03":
+	case f[5] == "03":
 		d.State = "established"
 	}
-	kind, _ := strconv.ParseUint(f[3], 16, 8)
+	kind, _ := strconv.ParseUint(f[4], 16, 8)
 	d.State = joinWords(unixTypes[uint8(kind)], d.State)
 	return d
 }
+
+// unixPathColumn is the number of columns before the path.
+const unixPathColumn = 7
