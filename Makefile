@@ -32,7 +32,8 @@ build: ## build bin/supervisor, bin/supervisorctl, bin/server and bin/client
 # the supervisor ends with exit code 0. make and its shell end after the supervisor.
 run: build ## run the demo, an echo server and a client, until Ctrl-C
 	@PATH="$(CURDIR)/bin:$$PATH"; export PATH; \
-	case "$$(ps -o stat= -p $$$$ 2>/dev/null)" in *+*) ;; *) exec bin/supervisor run;; esac; \
+	read -r x x x x group x x foreground x </proc/$$$$/stat; \
+	test "$$group" = "$$foreground" || exec bin/supervisor run; \
 	trap : INT TERM; trap '' TSTP; set -m; bin/supervisor run
 
 install: build install-files ## install the programs and the systemd unit (DESTDIR, PREFIX, SYSCONFDIR, UNITDIR)
