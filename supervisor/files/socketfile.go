@@ -6,9 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// UnboundMode is the mode of a unix socket between bind(2) and [AdoptSocket]. No other file has
-// this mode, so AdoptSocket notices a file that another user puts in the place of the socket. Only
-// root can connect meanwhile. bind(2) gives the file the mode that fchmod(2) gave the socket,
+// UnboundMode is the mode of a unix socket between bind(2) and [AdoptSocket]. In a directory that
+// others may write to, AdoptSocket accepts only a socket with this mode, our user and one link, so
+// it notices a file that another user puts in the place of the socket. Only root can connect
+// meanwhile. bind(2) gives the file the mode that fchmod(2) gave the socket,
 // without the bits of the umask (unix(7)).
 const UnboundMode = 0
 
@@ -28,7 +29,7 @@ type SetFile func(fd int, f *SocketFile) error
 
 // AdoptSocket returns the file that bind(2) has just created with the mode [UnboundMode]. It calls
 // set, which sets the owner and the mode, with a descriptor that has the flag O_PATH. If set fails,
-// the file is removed. [OpenFixed] opened the directory for the path.
+// the file is removed. d is the directory that [OpenFixed] returned for the path.
 func AdoptSocket(d *Dir, name, path string, set SetFile) (*SocketFile, error) {
 	fd, st, err := d.OpenPath(name)
 	if err != nil {
@@ -47,7 +48,8 @@ func AdoptSocket(d *Dir, name, path string, set SetFile) (*SocketFile, error) {
 	return f, nil
 }
 
-// Change calls set as [AdoptSocket] does. It fails if the path has another file.
+// Change calls set with a descriptor that has the flag O_PATH. If set fails, the file stays. The
+// error is [ErrSocketReplaced] if the path has another file.
 func (f *SocketFile) Change(set SetFile) error {
 	dir, name, err := OpenEntry(f.path)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"tp0/supervisor/files"
 )
 
-// The first open of a file that does not return is waited for longer than the opens after it: their
-// files are often on the same file system.
+// openTimeout is how long openFor waits for an open. While an open is late, it waits for
+// nextTimeout, because the files are often on the same file system.
 const (
 	openTimeout  = time.Second
 	nextTimeout  = 10 * time.Millisecond
@@ -22,7 +22,8 @@ const (
 )
 
 // ErrOpenBlocked says that the open of a log file has not returned: its file system does not
-// respond, or is slow. The open goes on. [Relay.Prepare] gets the file once it is open.
+// respond, or is slow. The open goes on. The next [Relay.Prepare] gets the file if it is open by
+// then, for openedExpiry.
 var ErrOpenBlocked = errors.New("the file system has not responded")
 
 var errClosed = errors.New("the relay is closed")
@@ -45,8 +46,8 @@ type opening struct {
 }
 
 // openings opens log files. A file system that does not respond blocks a goroutine for each file,
-// and not the caller. Nothing waits for these goroutines. The descriptors are not in the fd ledger
-// until they are taken.
+// and the caller for openTimeout at most. Nothing waits for these goroutines. The descriptors are
+// not in the fd ledger until they are taken.
 type openings struct {
 	// standardName returns the standard stream that a path leads to; empty: none.
 	standardName func(path string) string
@@ -93,7 +94,8 @@ func (all *openings) openFor(path string, uid *uint32, direct bool) (int, string
 		return -1, "", &os.PathError{Op: "open", Path: path, Err: ErrOpenBlocked}
 	}
 	if !all.forget(key, o) {
-		return -1, "", fmt.Errorf("cannot open %s: %w", path, ErrOpenBlocked) // another call has it
+		// Another call or drop took the file.
+		return -1, "", fmt.Errorf("cannot open %s: %w", path, ErrOpenBlocked)
 	}
 	return o.fd, o.standard, o.err
 }

@@ -39,8 +39,8 @@ func newPoller(ledger fdledger.Registrar) *poller {
 	return &poller{ledger: ledger, pipes: make(map[int]waker), ended: make(chan struct{})}
 }
 
-// add adds a pipe. Its waker is called only after await. The caller calls remove before it closes
-// the pipe.
+// add adds a pipe. Its waker is called after await, and also before it if the other end is closed.
+// The caller calls remove before it closes the pipe.
 func (p *poller) add(fd int, w waker) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -124,7 +124,7 @@ func (p *poller) waker(fd int) waker {
 	return p.pipes[fd]
 }
 
-// close ends the poller and waits for its goroutine. No pipe may be awaited.
+// close ends the poller and waits for its goroutine. Call it when all streams have ended.
 func (p *poller) close() {
 	p.mu.Lock()
 	file := p.file

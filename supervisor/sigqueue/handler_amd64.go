@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// handlerAddress returns the address of the signal handler, restorerAddress that of the code to
-// which the handler returns.
+// handlerAddress returns the address of the signal handler. restorerAddress returns the address of
+// the code to which the handler returns.
 func handlerAddress() uintptr
 func restorerAddress() uintptr
 
@@ -24,10 +24,11 @@ const (
 	saRestart  = 0x10000000
 )
 
-// install replaces Go's handler of a signal, and reports whether it could. The handler runs on the
-// signal stack of Go's thread, with all signals blocked, as every handler of Go's runtime does. A
-// new process shares the memory and the eventfd until its execve, which resets the disposition. So
-// a signal that such a process gets is not lost: the supervisor gets it.
+// install replaces Go's handler of a signal, and reports whether the kernel accepted the handler.
+// The handler runs on the signal stack of Go's thread, with all signals blocked, as every handler
+// of Go's runtime does. Go's fork resets the handler in the new process, but not that of SIGHUP or
+// SIGINT if the signal was ignored at the start. Such a process shares the memory and the eventfd
+// until its execve, so the supervisor gets a signal that was sent to the process.
 func install(sig unix.Signal) bool {
 	const flags = saSigInfo | saRestorer | saOnStack | saRestart
 	a := action{handlerAddress(), flags, restorerAddress(), ^uint64(0)}

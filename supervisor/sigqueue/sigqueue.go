@@ -1,11 +1,10 @@
-// Package sigqueue passes signals to a channel, as os/signal does, and needs no switch of threads
-// to catch one.
+// Package sigqueue passes signals to a channel, as os/signal does. It installs the handler of a
+// signal with one system call and without a switch of threads.
 //
-// In [signal.Notify] a thread of its own unblocks each signal, and the caller waits for it. To
-// catch the 64 signals that exec forwards took a third of the time until its command was in main,
-// or more (docs/decisions/0041). On amd64 a signal handler of this package records the signal and
-// writes to an eventfd(2) instead, so one system call catches a signal. Elsewhere os/signal is
-// used.
+// In [signal.Notify] a thread of its own unblocks each signal, and the caller waits for it. For the
+// 64 signals that exec forwards this took a third of the time until its command was in main, or
+// more (docs/decisions/0041). On amd64 a signal handler of this package records the signal and
+// writes to an eventfd(2) instead. Elsewhere os/signal is used.
 package sigqueue
 
 import (
@@ -18,10 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Queue passes signals to a channel, and waits while it is full. A signal that arrives again before
-// it was passed on is passed on once. The handler drops a SIGPIPE that a write of this process
-// caused: nobody sent it. A process has one disposition for a signal, so there must be one queue at
-// most.
+// Queue passes signals to a channel, and waits while the channel is full. A signal that arrives
+// again before it was passed on is passed on once. The handler drops a SIGPIPE that a write of this
+// process caused: nobody sent it. A process has one disposition for a signal, so there must be one
+// queue at most.
 type Queue struct {
 	to      chan<- os.Signal
 	events  *os.File // the eventfd; nil: os/signal is used
@@ -30,7 +29,8 @@ type Queue struct {
 
 // New returns a queue that catches no signal yet. Call it before the fd ledger is created, because
 // the eventfd of the handler is never closed: a handler that is about to write to it can run on any
-// thread at any time. For the same reason its goroutine ends with the process.
+// thread at any time. For the same reason the goroutine of the queue ends with
+// the process.
 func New(to chan<- os.Signal) *Queue {
 	q := &Queue{to: to}
 	if handlerAddress() == 0 || unix.PthreadSigmask(unix.SIG_BLOCK, nil, &q.blocked) != nil {

@@ -32,7 +32,7 @@ func swapAction(t *testing.T, sig unix.Signal, set, get *kernelAction) {
 	}
 }
 
-// in is the channel of the only queue of the tests.
+// in is the channel of all queues of the tests.
 var in = make(chan os.Signal, 1)
 
 var queue = sync.OnceValue(func() *Queue { return New(in) })
