@@ -133,7 +133,8 @@ func costRows(scale float64) (all []row) {
 		n    int
 		goal string
 	}{{1, "≤ 6"}, {100, ""}, {1000, "≤ 16"}} {
-		all = append(all, row{title: "memory (PSS) with helper processes", unit: "MiB", n: k.n,
+		all = append(all, row{title: "memory (PSS) when idle, with helper processes",
+			unit: "MiB", n: k.n,
 			goal: k.goal, rounds: 2,
 			measure: func(p peer) ([]float64, string, error) {
 				return measureMemory(p, k.n)
