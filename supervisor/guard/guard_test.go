@@ -252,7 +252,7 @@ func TestFires(t *testing.T) {
 			e := s.lastLine()
 			for key, want := range map[string]any{
 				"@message": "shutdown complete", "verdict": "forced",
-				"spawned": 1.0, "reaped": 1.0, "deadline_ms": 1000.0,
+				"spawned": 1.0, "reaped": 1.0, "unproven": 1.0, "deadline_ms": 1000.0,
 			} {
 				if e[key] != want {
 					t.Errorf("%s is %v, want %v", key, e[key], want)
@@ -392,15 +392,20 @@ func TestTotals(t *testing.T) {
 		event.FDClosed{Owner: "supervisor"}, event.FDClosed{Owner: "c"},
 		kill, // before the stop, so it does not count
 		event.ShutdownBegun{},
-		kill, kill, event.OrphanReaped{Pid: 7}, event.DescendantEnded{Left: 2, Findings: 1},
+		kill, kill, event.OrphanReaped{Pid: 7},
+		event.Spawned{Pid: 1<<30 + 2}, event.Reaped{Pid: 1<<30 + 2, Proof: event.ProofSampled},
+		event.Spawned{Pid: 1<<30 + 3}, event.Reaped{Pid: 1<<30 + 3, Proof: event.ProofExact},
+		event.DescendantEnded{Left: 2, Findings: 1, Proof: event.ProofExact},
+		event.DescendantEnded{Proof: event.ProofNone},
 	} {
 		g.Emit(e)
 	}
 	got := g.totals.final(time.Now(), time.Hour)
 	got.Elapsed = 0
 	want := event.ShutdownComplete{
-		Spawned: 2, Reaped: 2, Orphans: 1, Killed: 1, Opened: 2, Closed: 1, Left: 2,
+		Spawned: 4, Reaped: 4, Orphans: 1, Killed: 1, Opened: 2, Closed: 1, Left: 2,
 		Findings: 1, KilledBefore: 1, LeftBefore: 2,
+		Unproven: 3, // a child, a descendant, and the child of which no end was reported
 		Deadline: time.Hour, Verdict: event.Forced,
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -31,10 +31,12 @@ func (t *totals) add(e event.Event, stopping bool) {
 	case event.Reaped:
 		t.sums.Reaped++
 		t.countLeft(e.Left, e.Findings, stopping)
+		t.countProof(e.Proof, stopping)
 		delete(t.running, e.Pid)
 		delete(t.killed, e.Pid) // the pid may belong to another process from now on
 	case event.DescendantEnded:
 		t.countLeft(e.Left, e.Findings, stopping)
+		t.countProof(e.Proof, stopping)
 	case event.OrphanReaped:
 		t.sums.Orphans++
 		delete(t.killed, e.Pid)
@@ -61,6 +63,14 @@ func (t *totals) countLeft(left, findings int, stopping bool) {
 	t.sums.Findings += findings
 }
 
+// countProof counts a process of the stop that ended without an exact proof. The caller holds the
+// lock.
+func (t *totals) countProof(p event.Proof, stopping bool) {
+	if stopping && p != event.ProofExact {
+		t.sums.Unproven++
+	}
+}
+
 // countKill counts each process once in the stop, and once before it. The caller holds the lock.
 func (t *totals) countKill(pid int, stopping bool) {
 	inStop, known := t.killed[pid]
@@ -82,13 +92,14 @@ func (t *totals) addKill(pid int) {
 	t.countKill(pid, true)
 }
 
-// addReap counts a process that the guard reaped.
+// addReap counts a process that the guard reaped. There is no proof of how a child ended then.
 func (t *totals) addReap(pid int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.running[pid] {
 		delete(t.running, pid)
 		t.sums.Reaped++
+		t.sums.Unproven++
 	} else {
 		t.sums.Orphans++
 	}
