@@ -171,7 +171,9 @@ func TestOrphanListingIsPaced(t *testing.T) {
 	}
 	defer func() {
 		l.Close()
-		_ = l.Run()
+		ended := make(chan error)
+		go func() { ended <- l.Run() }() // its thread gets a descriptor table of its own
+		<-ended
 	}()
 	now := time.Now()
 	far := now.Add(time.Hour)
@@ -186,7 +188,9 @@ func TestOrphanListingIsPaced(t *testing.T) {
 		}
 		t.Cleanup(func() {
 			_ = c.Process.Kill()
-			_ = c.Wait()
+			if err := c.Wait(); c.ProcessState == nil {
+				t.Errorf("the process is left as a zombie: %v", err)
+			}
 		})
 	}
 	adopt()
