@@ -81,6 +81,12 @@ var situations = map[string]struct {
 	}, api.BacksOff,
 		"web1 could not be started for lack of a resource, and is tried again in 1s.",
 		"The reason: fork: resource temporarily unavailable."},
+	"blocked log file": {Facts{
+		Instance: instance("backing_off"), Due: now.Add(time.Second),
+		Restart: Restart{Shortage: true, LogFile: "/mnt/a.log", Reason: "open /mnt/a.log: no"},
+	}, api.BacksOff,
+		"web1 could not be started because its log file /mnt/a.log cannot be opened: the file " +
+			"system has not responded. The start is tried again in 1s.", ""},
 	"failed": {Facts{
 		Instance: with(instance("failed"), func(i *api.Instance) { i.LastExit = exit1 }),
 		Output:   []string{"cannot open x"},

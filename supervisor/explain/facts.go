@@ -60,7 +60,8 @@ type Restart struct {
 	Attempt   int    // the number of the restart within Interval
 	Attempts  int    // that the restart policy allows within Interval
 	Interval  time.Duration
-	Shortage  bool // the spawn failed for lack of a resource, and is repeated
+	Shortage  bool   // the spawn failed for lack of a resource, and is repeated
+	LogFile   string // the spawn is repeated because its open has not returned; empty: it has
 	OnFailure string
 }
 

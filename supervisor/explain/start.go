@@ -83,6 +83,9 @@ func (a *answer) backingOff() {
 		situation = api.OutOfMemory
 	}
 	switch {
+	case r.LogFile != "":
+		a.say(situation, "it could not be started because its log file %s cannot be opened: the "+
+			"file system has not responded. The start is tried again in %s", r.LogFile, a.in(a.Due))
 	case r.Shortage:
 		a.say(situation, "it could not be started for lack of a resource, and is tried again in %s",
 			a.in(a.Due))

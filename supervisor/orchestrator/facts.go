@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"cmp"
 	"errors"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -127,8 +128,13 @@ func (o *Orchestrator) retrySpawn(inst *instance, err error) bool {
 	delay := min(minSpawnDelay<<min(s.failed, 16), maxSpawnDelay)
 	s.failed++
 	lack := limits.Shortage{Resource: "log file", Limit: output.ErrOpenBlocked.Error()}
-	if !errors.Is(err, output.ErrOpenBlocked) {
+	s.logFile = ""
+	var open *fs.PathError
+	switch {
+	case !errors.Is(err, output.ErrOpenBlocked):
 		lack = limits.ShortageOf(err)
+	case errors.As(err, &open):
+		s.logFile = open.Path
 	}
 	o.opt.Sink.Emit(event.SpawnDelayed{
 		Child: inst.spec.Name, Resource: lack.Resource, Limit: lack.Limit, Delay: delay,

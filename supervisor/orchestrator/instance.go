@@ -69,8 +69,9 @@ type restarts struct {
 
 // shortage is about spawns that failed for lack of a resource, since the last successful spawn.
 type shortage struct {
-	failed int
-	since  time.Time // the first failure
+	failed  int
+	since   time.Time // the first failure
+	logFile string    // whose open had not returned at the last one; empty: another resource
 }
 
 func (s *shortage) active() bool { return s.failed > 0 }

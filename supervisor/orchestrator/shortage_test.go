@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -63,7 +64,7 @@ type blockedRelay struct {
 
 func (r blockedRelay) Prepare(spec output.Spec) (*output.ChildOutput, error) {
 	if spec.Instance == "a" && r.blocked.Load() {
-		return nil, fmt.Errorf("open /mnt/a.log: %w", output.ErrOpenBlocked)
+		return nil, &fs.PathError{Op: "open", Path: "/mnt/a.log", Err: output.ErrOpenBlocked}
 	}
 	return r.OutputRelay.Prepare(spec)
 }
@@ -79,6 +80,9 @@ func TestBlockedLogFile(t *testing.T) {
 		h.want("", "spawn b, a delayed 50ms")
 		h.want("spawned b", "b ready")
 		h.want("wait 50ms", "a delayed 100ms")
+		if got, _ := h.why("a"); !strings.Contains(got, "its log file /mnt/a.log cannot be") {
+			t.Errorf("got %q, want the log file", got)
+		}
 		relay.blocked.Store(false)
 		h.want("wait 100ms", "spawn a")
 		h.want("spawned a", "a ready")

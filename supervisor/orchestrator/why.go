@@ -34,7 +34,8 @@ func (o *Orchestrator) factsAbout(inst *instance) explain.Facts {
 		Restart: explain.Restart{
 			Reason: inst.restarts.last.Reason, Attempt: inst.restarts.last.Attempt,
 			Attempts: p.Restart.Attempts, Interval: p.Restart.Interval,
-			Shortage: inst.restarts.shortage.active(), OnFailure: string(p.OnFailure),
+			Shortage: inst.restarts.shortage.active(), LogFile: inst.restarts.shortage.logFile,
+			OnFailure: string(p.OnFailure),
 		},
 		Update: o.updateOf(inst), Stop: o.stopOf(inst), StopsAfter: o.stopsAfter(inst),
 		Limits: map[string]int{}, Cause: inst.restarts.cause,

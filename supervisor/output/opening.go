@@ -2,7 +2,6 @@ package output
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"sync"
@@ -23,7 +22,7 @@ const (
 
 // ErrOpenBlocked says that the open of a log file has not returned: its file system does not
 // respond, or is slow. The open goes on. The next [Relay.Prepare] gets the file if it is open by
-// then, for openedExpiry.
+// then, for openedExpiry. An [os.PathError] around it has the path.
 var ErrOpenBlocked = errors.New("the file system has not responded")
 
 var errClosed = errors.New("the relay is closed")
@@ -82,6 +81,7 @@ func (all *openings) openFor(path string, uid *uint32, direct bool) (int, string
 	case <-o.returned:
 	case <-timer.C:
 	}
+	blocked := &os.PathError{Op: "open", Path: path, Err: ErrOpenBlocked}
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	select {
@@ -91,11 +91,10 @@ func (all *openings) openFor(path string, uid *uint32, direct bool) (int, string
 			o.late = true
 			all.late++
 		}
-		return -1, "", &os.PathError{Op: "open", Path: path, Err: ErrOpenBlocked}
+		return -1, "", blocked
 	}
 	if !all.forget(key, o) {
-		// Another call or drop took the file.
-		return -1, "", fmt.Errorf("cannot open %s: %w", path, ErrOpenBlocked)
+		return -1, "", blocked // another call or drop took the file
 	}
 	return o.fd, o.standard, o.err
 }
