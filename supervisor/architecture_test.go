@@ -39,7 +39,7 @@ var layers = [][]string{
 		"timeout", "procfs", "event", "files", "entrypoint", "exitcode", "findings", "api",
 		"sigqueue",
 	},
-	{"sockdiag", "termtext", "similar"},
+	{"sockdiag", "termtext", "similar", "sigaction"},
 	{"procdir"},
 }
 

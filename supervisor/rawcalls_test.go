@@ -17,8 +17,7 @@ import (
 // block. Go's scheduler does not know of a raw call and cannot preempt its thread. The next garbage
 // collection would wait for the thread with all other goroutines stopped, including the last guard.
 var raws = map[string]string{
-	"process/sigchld/handler_amd64.go SYS_RT_SIGACTION": "changes a table of the process",
-	"sigqueue/handler_amd64.go SYS_RT_SIGACTION":        "changes a table of the process",
+	"sigaction/sigaction.go SYS_RT_SIGACTION": "changes a table of the process",
 
 	"process/spawn/syscall.go call":                  "changes the ids of its thread",
 	"process/spawn/attributes.go SYS_RT_SIGACTION":   "changes a table of the start verb's process",

@@ -10,26 +10,23 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/sigaction"
 )
 
 // timeout bounds each wait of a test.
 const timeout = 20 * time.Second
 
-// kernelAction is struct kernel_sigaction, which is not larger on any architecture. Its first word
-// is the address of the handler.
-type kernelAction [8]uintptr
-
-func swapAction(t *testing.T, sig unix.Signal, set, get *kernelAction) {
+// action returns the action of a signal.
+func action(t *testing.T, sig unix.Signal) sigaction.Action {
 	t.Helper()
-	const maskSize = 8
-	_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(set)),
-		uintptr(unsafe.Pointer(get)), maskSize, 0, 0)
-	if e != 0 {
-		t.Fatal(e)
+	a, err := sigaction.Get(sig)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return a
 }
 
 // in is the channel of all queues of the tests.
@@ -41,12 +38,13 @@ var queue = sync.OnceValue(func() *Queue { return New(in) })
 func catch(t *testing.T, q *Queue, sigs ...unix.Signal) {
 	t.Helper()
 	for _, sig := range sigs {
-		var old kernelAction
-		swapAction(t, sig, nil, &old)
+		old := action(t, sig)
 		q.Catch(sig)
 		t.Cleanup(func() {
 			signal.Reset(sig)
-			swapAction(t, sig, &old, nil)
+			if err := old.Set(sig); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }
@@ -157,10 +155,9 @@ func TestBlockedSignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for sig, own := range map[unix.Signal]bool{unix.SIGUSR1: true, unix.SIGUSR2: false} {
-		var got kernelAction
-		swapAction(t, sig, nil, &got)
-		if (got[0] == handlerAddress()) != own {
-			t.Errorf("%v: handler %#x, want the handler of this package: %v", sig, got[0], own)
+		got := action(t, sig).Handler
+		if (got == handlerAddress()) != own {
+			t.Errorf("%v: handler %#x, want the handler of this package: %v", sig, got, own)
 		}
 	}
 }

@@ -2,37 +2,19 @@ package sigchld
 
 import (
 	"fmt"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/sigaction"
 )
 
-// handlerAddress returns the address of the signal handler, restorerAddress that of the code to
-// which the handler returns.
+// handlerAddress returns the address of the signal handler.
 func handlerAddress() uintptr
-func restorerAddress() uintptr
 
-// action is struct kernel_sigaction (rt_sigaction(2)).
-type action struct {
-	handler, flags, restorer uintptr
-	mask                     uint64
-}
-
-const (
-	saRestorer = 0x04000000
-	saOnStack  = 0x08000000
-	saRestart  = 0x10000000
-)
-
-// install replaces Go's handler of SIGCHLD. The handler runs on the signal stack of Go's thread,
-// with all signals blocked, as every handler of Go's runtime does. Go's fork resets the disposition
-// in the new process before it unblocks the signals there.
+// install replaces Go's handler of SIGCHLD.
 func install() error {
-	a := action{handlerAddress(), saRestorer | saOnStack | saRestart, restorerAddress(), ^uint64(0)}
-	_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD),
-		uintptr(unsafe.Pointer(&a)), 0, unsafe.Sizeof(a.mask), 0, 0)
-	if e != 0 {
-		return fmt.Errorf("cannot catch SIGCHLD: %w", e)
+	if err := sigaction.Install(unix.SIGCHLD, handlerAddress()); err != nil {
+		return fmt.Errorf("cannot catch SIGCHLD: %w", err)
 	}
 	return nil
 }

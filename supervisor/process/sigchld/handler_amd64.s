@@ -13,20 +13,8 @@ TEXT ·handler(SB),NOSPLIT|NOFRAME,$0
 	SYSCALL
 	RET
 
-// restorer is the code to which the handler returns.
-TEXT ·restorer(SB),NOSPLIT|NOFRAME,$0
-	MOVL	$15, AX // rt_sigreturn(2)
-	SYSCALL
-	INT	$3
-
 // func handlerAddress() uintptr
 TEXT ·handlerAddress(SB),NOSPLIT,$0-8
 	LEAQ	·handler(SB), AX
-	MOVQ	AX, ret+0(FP)
-	RET
-
-// func restorerAddress() uintptr
-TEXT ·restorerAddress(SB),NOSPLIT,$0-8
-	LEAQ	·restorer(SB), AX
 	MOVQ	AX, ret+0(FP)
 	RET

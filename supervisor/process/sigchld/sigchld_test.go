@@ -7,15 +7,24 @@ import (
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/sigaction"
 )
 
 // TestWatch tests each way to receive SIGCHLD that this architecture has. The handler comes last.
 // Package sigchld never removes it, so the test puts back what was there before.
 func TestWatch(t *testing.T) {
-	defer restoreAction(t)()
+	old, err := sigaction.Get(unix.SIGCHLD)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := old.Set(unix.SIGCHLD); err != nil {
+			t.Error(err)
+		}
+	}()
 	for _, handler := range []bool{false, true} {
 		if handler && handlerAddress() == 0 {
 			continue
@@ -34,21 +43,6 @@ func TestWatch(t *testing.T) {
 			})
 		}
 	}
-}
-
-// restoreAction returns a function that restores the present action of SIGCHLD.
-func restoreAction(t *testing.T) func() {
-	var old [64]byte // struct kernel_sigaction is not larger on any architecture
-	swap := func(set, get *[64]byte) {
-		const maskSize = 8
-		_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD),
-			uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(get)), maskSize, 0, 0)
-		if e != 0 {
-			t.Error(e)
-		}
-	}
-	swap(nil, &old)
-	return func() { swap(&old, nil) }
 }
 
 // start starts Run and returns a function that ends it.
