@@ -108,13 +108,13 @@ var launchAttributes = sync.OnceValue(func() []attribute[childValues] {
 			"The working directory of the child. It is entered with the rights of the child's "+
 				"user. The default is that of the supervisor."),
 		field("user", func(v *childValues) *string { return &v.user },
-			notEmptyKind, `"nobody"`,
+			accountKind, `"nobody"`,
 			"The name or number of the user. The groups are those in `/etc/passwd` and "+
 				"`/etc/group`. A number without an entry has the group with the same number and "+
 				"no other group. `HOME`, `USER` and `LOGNAME` are set from the entry, or to `/` "+
 				"and the number, unless `env` or `env_file` sets them."),
 		field("group", func(v *childValues) *string { return &v.group },
-			notEmptyKind, `"www-data"`,
+			accountKind, `"www-data"`,
 			"The name or number of the group, instead of that of the user. Without `user` the "+
 				"child has no supplementary groups."),
 		field("umask", func(v *childValues) **int { return &v.launch.Attributes.Umask },

@@ -33,13 +33,13 @@ func untilKind() kind[config.Until] {
 
 func readDependency(v cty.Value) (d config.Dependency, err error) {
 	if v.IsNull() || !(v.Type().IsObjectType() || v.Type().IsMapType()) {
-		d.Child, err = readString(v)
+		d.Child, err = readText(v)
 		return d, err
 	}
 	for name, value := range v.Elements() {
 		switch key := name.AsString(); key {
 		case "child":
-			d.Child, err = readString(value)
+			d.Child, err = readText(value)
 		case "until":
 			d.Until, err = untilKind().read(value)
 		default:

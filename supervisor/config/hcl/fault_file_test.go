@@ -117,6 +117,20 @@ var faultsOfEnums = []faultCase{
 
 // faultsOfDurations are the faults of durations.
 var faultsOfDurations = []faultCase{
+	inChild("path as a bool", `cwd = true`,
+		"3:7 Incorrect attribute value type: `cwd` must be a string, not a bool. A string needs "+
+			`quotes: "true".`),
+	inChild("path as a number", `env_file = [5]`,
+		"3:13 Incorrect attribute value type: An element of `env_file` must be a string, not a "+
+			`number. A string needs quotes: "5".`),
+	inChild("account as a bool", `user = true`,
+		"3:8 Incorrect attribute value type: `user` must be a string, not a bool. A string needs "+
+			`quotes: "true".`),
+	inChild("mask as a bool", `umask = true`,
+		"3:9 Incorrect attribute value type: `umask` must be a string, not a bool."),
+	inChild("child as a bool", `depends_on = [true]`,
+		"3:15 Incorrect attribute value type: An element of `depends_on` must be a string, not a "+
+			`bool. A string needs quotes: "true".`),
 	inChild("duration as a number", `kill_timeout = 5`,
 		`3:16 Invalid value for kill_timeout: The duration has no unit.`),
 	inChild("duration as a bool", `watch_fds = true`,

@@ -25,7 +25,7 @@ func readPatterns(v cty.Value) ([]findings.Pattern, error) {
 	}
 	var all []findings.Pattern
 	for i, element := range list {
-		s, err := readString(element)
+		s, err := readText(element)
 		if err != nil {
 			return nil, &elementError{index: i, err: err}
 		}

@@ -35,11 +35,11 @@ var listenSchema = sync.OnceValue(func() *block[config.Listen] {
 				`"0600"`,
 				"The permission bits of the unix socket: who may connect."),
 			field("user", func(l *config.Listen) *string { return &l.Owner.User },
-				notEmptyKind, `"www-data"`,
+				accountKind, `"www-data"`,
 				"The name or number of the owner of the unix socket. The default is the user of "+
 					"the supervisor."),
 			field("group", func(l *config.Listen) *string { return &l.Owner.Group },
-				notEmptyKind, `"www-data"`,
+				accountKind, `"www-data"`,
 				"The name or number of the group of the unix socket. The default is the group of "+
 					"`user`, or that of the supervisor."),
 			field("backlog", func(l *config.Listen) *int { return &l.Backlog },

@@ -273,7 +273,7 @@ var controlSchema = sync.OnceValue(func() block[config.Config] {
 					"directory is writable, there is only an abstract socket, which clients find "+
 					"by the path of the configuration."),
 			field("group", func(c *config.Config) *string { return &c.Control.Group },
-				notEmptyKind, `"ops"`,
+				accountKind, `"ops"`,
 				"The name or number of a group whose members may use the socket too. The mode is "+
 					"0660 then."),
 		},

@@ -136,6 +136,7 @@ func optional[V any](k kind[V]) kind[*V] {
 var (
 	stringKind   = kind[string]{"string", "any", readString}
 	notEmptyKind = kind[string]{"string", "not empty", readNotEmpty}
+	accountKind  = kind[string]{"string", "not empty", readAccount}
 	boolKind     = kind[bool]{"bool", "`true`, `false`", readBool}
 	trueKind     = kind[bool]{"bool", "`true`", readTrue}
 	umaskKind    = kind[int]{"string", "`\"0000\"` to `\"0777\"`, octal", readUmask}
@@ -205,12 +206,32 @@ func readForm(v cty.Value, required string) (string, error) {
 	return s, requires(err, required)
 }
 
-func readNotEmpty(v cty.Value) (string, error) {
+// readText reads a string that is neither a number nor a bool. An environment variable or an
+// argument can be one, see [readString].
+func readText(v cty.Value) (string, error) {
 	s, err := readString(v)
+	if err == nil && v.Type() != cty.String {
+		e := &typeError{required: "a string", given: typeName(v)}
+		e.hint = fmt.Sprintf("A string needs quotes: %s.", quote(s))
+		err = e
+	}
+	return s, err
+}
+
+func readNotEmpty(v cty.Value) (string, error) {
+	s, err := readText(v)
 	if err == nil && s == "" {
 		err = invalid("The string must not be empty.")
 	}
 	return s, err
+}
+
+// readAccount reads the name or the number of a user or of a group.
+func readAccount(v cty.Value) (string, error) {
+	if !v.IsNull() && v.Type() == cty.Number {
+		return readString(v)
+	}
+	return readNotEmpty(v)
 }
 
 // readProgram reads the value of command: a program, or a list of a program and arguments.
@@ -292,7 +313,7 @@ func readUmask(v cty.Value) (int, error) {
 		return 0, &typeError{"a string", "a number",
 			`A number in HCL is decimal, and a umask is octal. An example is "0022".`}
 	}
-	s, err := readString(v)
+	s, err := readText(v)
 	if err != nil {
 		return 0, err
 	}
