@@ -47,8 +47,8 @@ type logFile struct {
 
 	first     unix.Stat_t // of the first file: its owner and its mode
 	current   identity    // of the open file
-	checkedAt time.Time
-	failure   string // the reason of the last failed attempt; empty: it succeeded
+	checkedAt time.Time   // zero: the first write checks the path, since the open can be old
+	failure   string      // the reason of the last failed attempt; empty: it succeeded
 	rotator   rotator
 	compress  compressor
 }
@@ -58,7 +58,7 @@ func newLogFile(
 	fd int, path string, uid *uint32, ledger fdledger.Registrar, report func(Reopened),
 ) *logFile {
 	ledger.Opened(fd, "file", path)
-	f := &logFile{path: path, ledger: ledger, report: report, checkedAt: time.Now()}
+	f := &logFile{path: path, ledger: ledger, report: report}
 	f.owners = ownersOf(uid)
 	f.use(fd)
 	_ = unix.Fstat(fd, &f.first) // after an error f is no regular file, and is not replaced

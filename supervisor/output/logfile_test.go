@@ -149,6 +149,21 @@ func TestLogFileMoved(t *testing.T) {
 	}
 }
 
+// TestLogFileMovedBeforeFirstLine checks that the first line is in the file at the path. The open
+// file can be old: it was opened late, for a child that started later.
+func TestLogFileMovedBeforeFirstLine(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := newLogBench(t, dir)
+		defer func() { b.must(b.Close(t.Context())) }()
+		synctest.Wait()
+		b.rename()
+		b.line("1")
+		b.expect("log", "1 ")
+		b.expect("old", "")
+	})
+}
+
 // TestLogFileNotReopened checks that the lines go to the old file while no other can be opened,
 // that each reason is reported once, and that each check tries again.
 func TestLogFileNotReopened(t *testing.T) {
