@@ -9,12 +9,30 @@ GLOBL one<>(SB), RODATA, $8
 //
 // A SIGPIPE of this process itself is the result of a write, which has returned EPIPE. SI is the
 // address of the siginfo_t.
+//
+// SIGCONT discards a stop signal that is pending, and a stop signal discards a pending SIGCONT, as
+// in the kernel (prepare_signal, kernel/signal.c). run passes on the lowest number first, so the
+// one that came first could otherwise be passed on last.
 TEXT ·handler(SB),NOSPLIT|NOFRAME,$0
 	CMPL	DI, $13 // SIGPIPE
-	JNE	record
+	JNE	notPipe
 	MOVL	16(SI), AX // si_pid
 	CMPL	AX, ·ownPid(SB)
 	JEQ	done
+	JMP	record
+notPipe:
+	CMPL	DI, $18 // SIGCONT
+	JEQ	cont
+	CMPL	DI, $20 // SIGTSTP, then SIGTTIN and SIGTTOU
+	JLT	record
+	CMPL	DI, $22
+	JGT	record
+	LOCK
+	ANDQ	$~(1<<17), ·pending(SB)
+	JMP	record
+cont:
+	LOCK
+	ANDQ	$~(7<<19), ·pending(SB)
 record:
 	LEAL	-1(DI), CX
 	MOVL	$1, AX

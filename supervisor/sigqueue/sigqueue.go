@@ -18,9 +18,9 @@ import (
 )
 
 // Queue passes signals to a channel, and waits while the channel is full. A signal that arrives
-// again before it was passed on is passed on once. The handler drops a SIGPIPE that a write of this
-// process caused: nobody sent it. A process has one disposition for a signal, so there must be one
-// queue at most.
+// again before it was passed on is passed on once. Of SIGCONT and a stop signal such as SIGTSTP,
+// the handler keeps the last one. It drops a SIGPIPE that a write of this process caused: nobody
+// sent it. A process has one disposition for a signal, so there must be one queue at most.
 type Queue struct {
 	to      chan<- os.Signal
 	events  *os.File // the eventfd; nil: os/signal is used

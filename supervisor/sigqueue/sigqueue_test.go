@@ -135,6 +135,67 @@ func TestFullChannel(t *testing.T) {
 	await(t, unix.SIGUSR2)
 }
 
+// TestStopAndContinue checks that of SIGCONT and a stop signal only the last one is passed on. The
+// command would otherwise stay stopped after a SIGTSTP and a SIGCONT in quick succession.
+func TestStopAndContinue(t *testing.T) {
+	if handlerAddress() == 0 {
+		t.Skip("this architecture has no handler")
+	}
+	stops := []unix.Signal{unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU}
+	catch(t, queue(), append(stops, unix.SIGCONT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH)...)
+	for _, stop := range stops {
+		checkLast(t, stop, unix.SIGCONT)
+		checkLast(t, unix.SIGCONT, stop)
+	}
+}
+
+// checkLast sends two signals while the queue waits for the channel, and checks that only the last
+// one arrives.
+func checkLast(t *testing.T, first, last unix.Signal) {
+	t.Helper()
+	// A signal of a thread to itself has been handled when tgkill(2) returns.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	raise := func(sig unix.Signal) {
+		if err := unix.Tgkill(unix.Getpid(), unix.Gettid(), sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	raise(unix.SIGWINCH)
+	await(t, unix.SIGWINCH) // after the signals of an earlier test
+	raise(unix.SIGUSR1)     // it fills the channel
+	for late := time.Now().Add(timeout); len(in) == 0; runtime.Gosched() {
+		if time.Now().After(late) {
+			t.Fatal("SIGUSR1 did not arrive")
+		}
+	}
+	raise(unix.SIGUSR2) // the queue waits with it
+	for late := time.Now().Add(timeout); atomic.LoadUint64(&pending) != 0; runtime.Gosched() {
+		if time.Now().After(late) {
+			t.Fatal("the queue did not take SIGUSR2")
+		}
+	}
+	raise(first)
+	raise(last)
+	raise(unix.SIGWINCH) // it has a higher number
+	var got []os.Signal
+	for late := time.After(timeout); ; {
+		select {
+		case sig := <-in:
+			if sig == unix.SIGWINCH {
+				want := []os.Signal{unix.SIGUSR1, unix.SIGUSR2, last}
+				if !slices.Equal(got, want) {
+					t.Errorf("%v, then %v: %v arrived, want %v", first, last, got, want)
+				}
+				return
+			}
+			got = append(got, sig)
+		case <-late:
+			t.Fatalf("SIGWINCH did not arrive; %v did", got)
+		}
+	}
+}
+
 // TestBlockedSignal checks that os/signal catches a signal that was blocked: the handler of this
 // package would never run, because no thread unblocks the signal.
 func TestBlockedSignal(t *testing.T) {
