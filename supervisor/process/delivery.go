@@ -248,10 +248,13 @@ func (l *Loop) sendKill(c *childProcess) {
 }
 
 // killInCleanup ends a child process that is left when the orphan cleanup kills. If it got no
-// signal yet and there is time, it gets its first step before.
+// signal yet and there is time, it gets its first step before. A delayed SIGKILL is the only one.
 func (l *Loop) killInCleanup(c *childProcess) {
 	pending := c.stop.pending
 	switch {
+	case !c.stop.delayedKillDue.IsZero():
+		c.stop.delayedKillDue = time.Time{}
+		l.sendNow(c, c.stop.delayedKill) // it is delayed again if it is not due
 	case c.stop.firstSentAt.IsZero() && l.hasTimeForKillDelay(time.Now()) &&
 		(len(pending) == 0 || pending[0].signal != unix.SIGKILL):
 		l.sendFirstStep(c)
