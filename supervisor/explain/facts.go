@@ -61,7 +61,7 @@ type Restart struct {
 	Attempts  int    // that the restart policy allows within Interval
 	Interval  time.Duration
 	Shortage  bool   // the spawn failed for lack of a resource, and is repeated
-	LogFile   string // the spawn is repeated because its open has not returned; empty: it has
+	LogFile   string // whose open has not returned, so the spawn is repeated; empty: none
 	OnFailure string
 }
 

@@ -91,6 +91,37 @@ func TestOrphanCleanupKillsPending(t *testing.T) {
 	}
 }
 
+// TestOrphanCleanupSendsDelayedKill: a SIGKILL that waited for minKillDelay, and that the loop has
+// not sent yet, is the one that the orphan cleanup sends.
+func TestOrphanCleanupSendsDelayedKill(t *testing.T) {
+	b := newTestLoop(t)
+	id, _ := b.spawn("ignore-term")
+	unblock := b.blockScans()
+	b.Signal(id, unix.SIGTERM, 1, event.ProofExact)
+	b.Signal(id, unix.SIGKILL, 2, event.ProofExact)
+	sent := make(chan struct{})
+	b.commands.Put(func() {
+		defer close(sent)
+		c := b.processes[id]
+		b.sendFirstStep(c)
+		due := time.Now().Add(-time.Millisecond)
+		c.stop.firstSentAt, c.stop.delayedKillDue = due.Add(-minKillDelay), due
+		b.killInCleanup(c)
+	})
+	<-sent
+	unblock()
+	b.exited(id)
+	var steps []int
+	for _, f := range b.passed {
+		if s, ok := f.(Signalled); ok {
+			steps = append(steps, s.Step)
+		}
+	}
+	if !slices.Equal(steps, []int{1, 2}) {
+		t.Errorf("sent steps %v, want [1 2]", steps)
+	}
+}
+
 // TestOrphanCleanupKillsSurvivorOnce: a survivor that was killed, and is in its exit stop, is
 // not killed again by an orphan cleanup, nor after that.
 func TestOrphanCleanupKillsSurvivorOnce(t *testing.T) {

@@ -33,8 +33,8 @@ func Get(sig unix.Signal) (a Action, err error) {
 	return a, err
 }
 
-// Set sets the action of a signal. Go's runtime does not know of the change. It fails for SIGKILL,
-// SIGSTOP and a number that is no signal.
+// Set sets the action of a signal. Set fails for SIGKILL, SIGSTOP and a number that is no signal.
+// Go's runtime does not learn of the change.
 func (a *Action) Set(sig unix.Signal) error { return exchange(sig, a, nil) }
 
 func exchange(sig unix.Signal, set, get *Action) error {

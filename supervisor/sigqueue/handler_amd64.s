@@ -7,12 +7,13 @@ GLOBL one<>(SB), RODATA, $8
 // eventfd. The kernel calls it as a C function on the signal stack. It uses no memory of Go's
 // except the three variables, and rt_sigreturn(2) restores all registers.
 //
-// A SIGPIPE of this process itself is the result of a write, which has returned EPIPE. SI is the
-// address of the siginfo_t.
+// The handler drops a SIGPIPE that this process itself caused: the write has returned EPIPE. SI is
+// the address of the siginfo_t.
 //
 // SIGCONT discards a stop signal that is pending, and a stop signal discards a pending SIGCONT, as
-// in the kernel (prepare_signal, kernel/signal.c). run passes on the lowest number first, so the
-// one that came first could otherwise be passed on last.
+// in the kernel (prepare_signal, kernel/signal.c). run passes on the lowest number first. Without
+// this, a SIGTSTP and then a SIGCONT would reach the command in the wrong order, and it would stay
+// stopped.
 TEXT ·handler(SB),NOSPLIT|NOFRAME,$0
 	CMPL	DI, $13 // SIGPIPE
 	JNE	notPipe

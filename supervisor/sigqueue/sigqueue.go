@@ -29,8 +29,7 @@ type Queue struct {
 
 // New returns a queue that catches no signal yet. Call it before the fd ledger is created, because
 // the eventfd of the handler is never closed: a handler that is about to write to it can run on any
-// thread at any time. For the same reason the goroutine of the queue ends with
-// the process.
+// thread at any time. For the same reason the goroutine of the queue ends with the process.
 func New(to chan<- os.Signal) *Queue {
 	q := &Queue{to: to}
 	if handlerAddress() == 0 || unix.PthreadSigmask(unix.SIG_BLOCK, nil, &q.blocked) != nil {
