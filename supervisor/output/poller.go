@@ -15,8 +15,11 @@ import (
 // maxReadable is how many readable pipes the poller takes at a time.
 const maxReadable = 32
 
-// A waker is told that its pipe is readable, or at EOF. wake must not block.
-type waker interface{ wake() }
+// A waker is told what the poller finds. Its methods must not block.
+type waker interface {
+	wake()   // the pipe is readable
+	finish() // the pipe is empty and at EOF (EPOLLHUP without EPOLLIN, epoll_ctl(2))
+}
 
 // A poller waits for all quiet pipes with one goroutine. The poller of the runtime alone needs a
 // goroutine for each of them, with its stack.
@@ -107,7 +110,11 @@ func (p *poller) run(conn syscall.RawConn) {
 		for n == maxReadable {
 			n, _ = unix.EpollWait(int(fd), events[:], 0) // it does not wait, so it has no error
 			for _, e := range events[:max(n, 0)] {
-				if w := p.waker(int(e.Fd)); w != nil {
+				switch w := p.waker(int(e.Fd)); {
+				case w == nil:
+				case e.Events&(unix.EPOLLIN|unix.EPOLLHUP) == unix.EPOLLHUP:
+					w.finish()
+				default:
 					w.wake()
 				}
 			}

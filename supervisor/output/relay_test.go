@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/metrics"
 	"strings"
 	"sync"
 	"testing"
@@ -1003,4 +1004,44 @@ func TestGoroutines(t *testing.T) {
 	if more := runtime.NumGoroutine() - before; more > 1 {
 		t.Errorf("got %d more goroutines for %d outputs, want 1", more, n)
 	}
+}
+
+// TestEndWithoutGoroutine checks that a quiet pipe which comes to its end needs no goroutine, and
+// that one with the beginning of a line is relayed to its end all the same.
+func TestEndWithoutGoroutine(t *testing.T) {
+	const n = 100
+	s := newTestRelay(t, true)
+	var outputs []*ChildOutput
+	var ends []*os.File
+	for range n {
+		r, out, log := s.started(text("a"))
+		outputs, ends = append(outputs, r), append(ends, out, log)
+	}
+	last, out, log := s.started(text("b"))
+	if _, err := out.WriteString("a prompt"); err != nil {
+		t.Fatal(err)
+	}
+	waitQuiet(t, last)
+	before := goroutinesCreated()
+	for _, f := range append(ends, out, log) {
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, r := range append(outputs, last) {
+		<-r.Done()
+	}
+	if got := goroutinesCreated() - before; got > n/2 {
+		t.Errorf("the ends of %d pipes created %d goroutines", 2*n, got)
+	}
+	got, err := bufio.NewReader(s.out).ReadString('\n')
+	if want := "[b] a prompt\n"; got != want || err != nil {
+		t.Errorf("got %q and error %v, want %q", got, err, want)
+	}
+}
+
+func goroutinesCreated() uint64 {
+	sample := []metrics.Sample{{Name: "/sched/goroutines-created:goroutines"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }

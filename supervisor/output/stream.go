@@ -30,8 +30,8 @@ type prompt struct {
 }
 
 // A stream relays one pipe. A goroutine reads it, which ends after a silence. The poller starts
-// another one when the pipe is readable again. Apart from file and the fields after mu, the fields
-// belong to the goroutine that holds the stream.
+// another one when the pipe is readable again, and ends a stream at EOF itself. Apart from file and
+// the fields after mu, the fields belong to the goroutine that holds the stream.
 //
 // The large buffers, in and out, exist only while there is something to read. A stream that waits
 // keeps at most the beginning of a line.
@@ -105,14 +105,33 @@ func (st *stream) release() bool {
 	return true
 }
 
+// hold reports whether the caller holds the stream from now on. It does not if it is held already.
+func (st *stream) hold() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	held := st.held
+	st.held = true
+	return !held
+}
+
 // wake starts to read, unless the stream is held. [ChildOutput.Close] first closes closing and then
 // calls wake: a stream is then held by its goroutine, which finds closing closed, or by wake.
 func (st *stream) wake() {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if !st.held {
-		st.held = true
+	if st.hold() {
 		go st.read()
+	}
+}
+
+// finish ends the stream, unless it is held. Without the beginning of a line there is nothing that
+// could wait for the sink, so no goroutine is needed: in a stop of many children they would delay
+// the reaps.
+func (st *stream) finish() {
+	switch {
+	case !st.hold():
+	case st.size > 0 || len(st.kept) > 0:
+		go st.read()
+	default:
+		st.end()
 	}
 }
 
@@ -141,6 +160,11 @@ func (st *stream) read() {
 		st.consume(st.got)
 	}
 	st.formatRest()
+	st.end()
+}
+
+// end ends the stream when there is nothing left to relay. It does not block.
+func (st *stream) end() {
 	st.close()
 	st.onEnd()
 }
