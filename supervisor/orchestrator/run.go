@@ -61,7 +61,7 @@ func (o *Orchestrator) handle(m any) {
 	case delayedAction:
 		o.onDelayedAction(m)
 	case stopRequest:
-		o.onStopRequest(m)
+		o.handleStopRequest(m)
 	case readyOutputRead:
 		o.onReadyOutputRead(m)
 	case lastOutputRead:
@@ -95,6 +95,15 @@ func (o *Orchestrator) handle(m any) {
 		o.opt.Sink.Emit(event.Fault{What: "orchestrator", Reason: reason})
 		o.totals.fault = true
 	}
+}
+
+// handleStopRequest handles a request for the stop. The step of the request before comes first: the
+// two can have arrived together.
+func (o *Orchestrator) handleStopRequest(m stopRequest) {
+	if o.shutdown.requests > 0 {
+		o.advance()
+	}
+	o.onStopRequest(m)
 }
 
 // onForwardRequest forwards a signal to every process.

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tp0/supervisor/api"
 	"tp0/supervisor/config"
 	"tp0/supervisor/event"
 	"tp0/supervisor/findings"
@@ -196,6 +197,34 @@ func TestEventFields(t *testing.T) {
 			t.Errorf("received signals: got %+v, want %+v", r, meanings)
 		}
 	})
+}
+
+// TestRequestsTogether has several requests for the stop arrive before the first one is handled.
+// Each of them takes the step that its message names.
+func TestRequestsTogether(t *testing.T) {
+	for _, c := range []struct {
+		signals []unix.Signal
+		want    string
+	}{
+		{[]unix.Signal{unix.SIGINT, unix.SIGTERM}, "SIGTERM b, SIGTERM a, SIGKILL b"},
+		{[]unix.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGQUIT},
+			"SIGTERM b, SIGTERM a, SIGKILL b, SIGKILL a"},
+	} {
+		withHarness(t, configs(newConfig(child("a"), child("b", after("a")))),
+			func(h *harness) {
+				h.want("spawned a", "spawn a, a ready, spawn b")
+				h.want("spawned b", "b ready")
+				answer := make(chan api.Status)
+				h.o.mail.Put(statusRequest{answer}) // the orchestrator waits until it is read
+				for _, s := range c.signals {
+					h.signal(s)
+				}
+				<-answer
+				if got := h.actions(); got != c.want {
+					t.Errorf("%v: got %s, want %s", c.signals, got, c.want)
+				}
+			})
+	}
 }
 
 // TestStaleMessages checks that results of an earlier process and of an earlier timer are ignored.
