@@ -394,17 +394,19 @@ func TestLastGuard(t *testing.T) {
 	const deadline = 2 * time.Second
 	a := fmt.Sprintf("shutdown { deadline = \"%v\" }\n", deadline) +
 		shell("a", "trap '' TERM; (trap '' TERM; setsid sleep 1000 & echo descendant $!); "+
-			"echo up; sleep 1000 & wait", "")
+			"echo up; sleep 1000 & wait", "") +
+		shell("c", "exit 1", "on_failure = \"ignore\"\nrestart { on = \"never\" }")
 	s := start(t, a+fixture("b", "sleep", "depends_on = [\"a\"]\nready { exec = [\""+file+"\"] }"))
 	s.awaitLine("[a] up")
 	descendant := s.printedNumber("descendant")
+	s.awaitEntry("child failed", "child", "c")
 	await(t, "its program is read", s.childInExecve)
 	s.expectStopWithin(deadline, func() {
 		if code := s.exitCode(); code != 124 {
 			t.Errorf("exit code %d, want 124", code)
 		}
 	})
-	e := s.awaitEntry("shutdown complete", "verdict", "forced")
+	e := s.awaitEntry("shutdown complete", "verdict", "forced", "failed", "[c]")
 	if e.int("spawned") != e.int("reaped") || e.int("deadline_ms") != int(deadline.Milliseconds()) {
 		t.Errorf("got %v, want spawned = reaped and deadline_ms=2000", e)
 	}

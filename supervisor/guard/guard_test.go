@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"reflect"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -343,6 +344,27 @@ func TestExtraTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.checkEnd(7, 3*deadline)
+}
+
+// TestFailed checks that the totals name the instances that have failed.
+func TestFailed(t *testing.T) {
+	g := New(Options{})
+	defer g.Disarm()
+	for _, e := range []event.Event{
+		event.Spawned{Child: "b", Pid: 1 << 30}, event.Reaped{Child: "b", Pid: 1 << 30},
+		event.Failed{Child: "b"},
+		event.Failed{Child: "a"},
+		event.Failed{Child: "started again"}, event.Spawned{Child: "started again", Pid: 1<<30 + 1},
+		event.Failed{Child: "removed"}, event.ConfigReloaded{Removed: []string{"removed"}},
+		event.Spawned{Child: "updated", Pid: 1<<30 + 2},
+		event.Failed{Child: "updated"}, // its new process: the old one runs
+	} {
+		g.Emit(e)
+	}
+	got := g.totals.final(time.Now(), time.Hour).Failed
+	if want := []string{"b", "a"}; !slices.Equal(got, want) {
+		t.Errorf("failed is %v, want %v", got, want)
+	}
 }
 
 // TestExitsAfterLastLine fires after the last line, so the guard only exits.

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -13,11 +14,11 @@ import (
 type totals struct {
 	mu      sync.Mutex
 	sums    event.ShutdownComplete
-	running map[int]bool // pids of children that are not reaped
-	killed  map[int]bool // pid that got SIGKILL → whether that was in the stop
+	running map[int]string // pid of a child that is not reaped → the name of the instance
+	killed  map[int]bool   // pid that got SIGKILL → whether that was in the stop
 }
 
-func newTotals() *totals { return &totals{running: map[int]bool{}, killed: map[int]bool{}} }
+func newTotals() *totals { return &totals{running: map[int]string{}, killed: map[int]bool{}} }
 
 // add counts an event. stopping says that a stop has started: what happened before it is counted
 // apart.
@@ -27,7 +28,8 @@ func (t *totals) add(e event.Event, stopping bool) {
 	switch e := e.(type) {
 	case event.Spawned:
 		t.sums.Spawned++
-		t.running[e.Pid] = true
+		t.running[e.Pid] = e.Child
+		t.forgetFailed(e.Child)
 	case event.Reaped:
 		t.sums.Reaped++
 		t.countLeft(e.Left, e.Findings, stopping)
@@ -44,6 +46,10 @@ func (t *totals) add(e event.Event, stopping bool) {
 		if e.Signal == "SIGKILL" {
 			t.countKill(e.Pid, stopping)
 		}
+	case event.Failed:
+		t.addFailed(e.Child)
+	case event.ConfigReloaded:
+		t.forgetFailed(e.Removed...)
 	case event.FDOpened:
 		t.sums.Opened++
 	case event.FDClosed:
@@ -51,6 +57,26 @@ func (t *totals) add(e event.Event, stopping bool) {
 			t.sums.Closed++
 		}
 	}
+}
+
+// addFailed adds an instance that failed permanently. An instance that still has a process does not
+// count: the new process of an overlapping update failed. The caller holds the lock.
+func (t *totals) addFailed(name string) {
+	for _, running := range t.running {
+		if running == name {
+			return
+		}
+	}
+	t.forgetFailed(name)
+	t.sums.Failed = append(t.sums.Failed, name)
+}
+
+// forgetFailed removes instances that have a new process or are no longer configured. The caller
+// holds the lock.
+func (t *totals) forgetFailed(names ...string) {
+	t.sums.Failed = slices.DeleteFunc(t.sums.Failed, func(name string) bool {
+		return slices.Contains(names, name)
+	})
 }
 
 // countLeft counts the leaked descriptors of a process. The caller holds the lock.
@@ -96,7 +122,7 @@ func (t *totals) addKill(pid int) {
 func (t *totals) addReap(pid int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.running[pid] {
+	if _, ok := t.running[pid]; ok {
 		delete(t.running, pid)
 		t.sums.Reaped++
 		t.sums.Unproven++
@@ -126,6 +152,7 @@ func (t *totals) final(deadline time.Time, limit time.Duration) event.ShutdownCo
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.sums
+	e.Failed = slices.Clone(e.Failed)
 	e.Verdict, e.Deadline = event.Forced, limit
 	e.Elapsed = time.Since(deadline) + e.Deadline
 	return e
