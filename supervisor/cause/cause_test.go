@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -269,22 +271,60 @@ func TestFindIsBounded(t *testing.T) {
 	}
 }
 
-// TestOneKill checks that a single kill explains one of two ends at the same time.
-func TestOneKill(t *testing.T) {
+// newTestCounters returns counters with a file for that of the machine, and a function that writes
+// it.
+func newTestCounters(t *testing.T) (c *oomCounters, setKills func(int)) {
 	dir := t.TempDir()
-	c := oomCounters{files: files{
+	c = &oomCounters{files: files{
 		cgroup: filepath.Join(dir, "cgroup"), mounts: dir, vmstat: filepath.Join(dir, "vmstat"),
 		kmsg: filepath.Join(dir, "kmsg"),
 	}}
-	for kill := range 200 {
-		text := fmt.Appendf(nil, "oom_kill %d\n", kill)
+	setKills = func(n int) {
+		text := fmt.Appendf(nil, "oom_kill %d\n", n)
 		if err := os.WriteFile(c.files.vmstat, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if kill == 0 {
-			c.last = readOOMCounts(c.files)
-			continue
-		}
+	}
+	setKills(0)
+	c.last = readOOMCounts(c.files)
+	return c, setKills
+}
+
+// TestTwoKills checks that two kills explain two ends, also if both kills are read at the first
+// end. A later end has another reason.
+func TestTwoKills(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		wait time.Duration // before the second end
+		want [3]bool       // which ends are explained
+	}{
+		{"at once", 0, [3]bool{true, true, false}},
+		{"later", 2 * unusedTime, [3]bool{true, false, false}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			counters, setKills := newTestCounters(t)
+			synctest.Test(t, func(t *testing.T) {
+				setKills(2)
+				var got [3]bool
+				for i := range got {
+					got[i] = counters.explain(End{Killed: true}) != ""
+					if i == 0 {
+						time.Sleep(c.wait)
+					}
+				}
+				if got != c.want {
+					t.Errorf("explained: got %v, want %v", got, c.want)
+				}
+			})
+		})
+	}
+}
+
+// TestOneKill checks that a single kill explains one of two ends at the same time.
+func TestOneKill(t *testing.T) {
+	c, setKills := newTestCounters(t)
+	for kill := 1; kill < 200; kill++ {
+		setKills(kill)
 		var ends sync.WaitGroup
 		var texts [2]string
 		for i := range texts {

@@ -8,17 +8,25 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// oomCounters are the counters of the OOM killer when they were read last. The kernel increments
-// them before it sends SIGKILL (__oom_kill_process, mm/oom_kill.c), so they have changed when the
-// exit is seen.
+// unusedTime is how long a kill that was counted can explain a further end. The victims of several
+// kills do not end in the order of their kills, and a large process takes long to free its memory.
+// A later end has another reason: the victim of the kill was a process without an end here, such as
+// a descendant.
+const unusedTime = time.Second
+
+// oomCounters are the counters of the OOM killer. The kernel increments them before it sends
+// SIGKILL (__oom_kill_process, mm/oom_kill.c), so they have changed when the exit is seen.
 type oomCounters struct {
 	files files
-	mu    sync.Mutex
-	last  oomCounts
+	mu    sync.Mutex // guards the rest
+	last  oomCounts  // the last reading
+	at    time.Time  // when the counters had risen last
+	used  oomCounts  // the kills up to these counts explain no further end
 }
 
 // oomCounts are how many processes the OOM killer has killed.
@@ -43,15 +51,13 @@ func (c *oomCounters) explain(e End) string {
 		return ""
 	}
 	c.mu.Lock()
-	before := c.last
+	c.forgetUnused()
+	used := c.used
 	c.mu.Unlock()
-	if n := readMachineCount(c.files); n >= 0 && n == before.machine {
+	if n := readMachineCount(c.files); n >= 0 && n == used.machine {
 		return "" // the kernel counts the victims of a control group there too
 	}
-	now := readOOMCounts(c.files)
-	c.mu.Lock()
-	before, c.last = c.last, now // another end can have used the same kill meanwhile
-	c.mu.Unlock()
+	before, now := c.use(readOOMCounts(c.files))
 	if now.same(before) {
 		return ""
 	}
@@ -60,6 +66,32 @@ func (c *oomCounters) explain(e End) string {
 		victim, inGroup = findVictim(c.files.kmsg, e.Pid)
 	}
 	return oomText(e, before, now, victim, inGroup)
+}
+
+// use notes a reading. It returns the counts between which there are kills that explain no end yet,
+// and uses one of them. They are the same if there is none.
+func (c *oomCounters) use(reading oomCounts) (before, now oomCounts) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forgetUnused()
+	if reading.dir != c.last.dir || reading.group > c.last.group ||
+		reading.machine > c.last.machine { // else another end has read the same, or more
+		c.last, c.at = reading, time.Now()
+	}
+	before, now = c.used, c.last
+	c.used = now
+	if before.dir == now.dir {
+		c.used.group = min(before.group+1, now.group)
+		c.used.machine = min(before.machine+1, now.machine)
+	}
+	return before, now
+}
+
+// forgetUnused forgets the kills that are too old to explain an end. The caller holds the lock.
+func (c *oomCounters) forgetUnused() {
+	if time.Since(c.at) > unusedTime {
+		c.used = c.last
+	}
 }
 
 // same reports whether the OOM killer has killed nothing between two readings.
