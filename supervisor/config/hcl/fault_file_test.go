@@ -123,6 +123,12 @@ var faultsOfDurations = []faultCase{
 	inChild("path as a number", `env_file = [5]`,
 		"3:13 Incorrect attribute value type: An element of `env_file` must be a string, not a "+
 			`number. A string needs quotes: "5".`),
+	inChild("command in a list as a bool", `ready { exec = [true, 5, true] }`,
+		"3:17 Incorrect attribute value type: An element of `ready.exec` must be a string, "+
+			`not a bool. A string needs quotes: "true".`),
+	inChild("hook as a number", `hooks { post_stop = [5] }`,
+		"3:22 Incorrect attribute value type: An element of `hooks.post_stop` must be a string, "+
+			`not a number. A string needs quotes: "5".`),
 	inChild("account as a bool", `user = true`,
 		"3:8 Incorrect attribute value type: `user` must be a string, not a bool. A string needs "+
 			`quotes: "true".`),

@@ -487,6 +487,9 @@ func readCommandLine(v cty.Value) ([]string, error) {
 	case words[0] == "":
 		return nil, &elementError{err: invalid("The name of the command must not be empty.")}
 	}
+	if _, err := readText(v.AsValueSlice()[0]); err != nil {
+		return nil, &elementError{err: err}
+	}
 	return words, nil
 }
 
