@@ -308,7 +308,6 @@ var faultsOfSockets = []faultCase{
 		"4:7 Invalid use of index: `index` differs between instances, but `listen.tcp` has one "+
 			"value"),
 	inBlock("unknown attribute of a socket", `listen "x"`, "tpc = 1",
-		`3:1 Missing required argument`,
 		`4:1 Unsupported argument: An argument named "tpc" is not expected here. Did you `+
 			`mean "tcp"?`),
 	inChild("http probe of a listen address with overlap",
@@ -377,6 +376,10 @@ var faultsOfReady = []faultCase{
 		"5:12 Watchdog without notify: `watchdog` requires `notify = true`."),
 	inBlock("notify false", "ready", "notify = false",
 		`4:10 Invalid value for ready.notify: Only true is allowed. For false, remove the line.`),
+	inBlock("misspelled condition", "ready", `tpc = ":1"`,
+		`4:1 Unsupported argument: An argument named "tpc"`),
+	inBlock("misspelled timeout and no condition", "ready", `timeot = "1s"`,
+		`3:7 Missing required argument`, `4:1 Unsupported argument`),
 	inBlock("ready without a condition", "ready", `timeout = "1s"`,
 		`3:7 Missing required argument: One of "tcp", "http", "exec"`),
 }
@@ -436,6 +439,8 @@ var faultsOfHooks = []faultCase{
 	inBlock("empty stop hook", "stop", `exec = []`, `4:8 Invalid value for stop.exec: `),
 	inBlock("stop block without a command", "stop", "",
 		`3:6 Missing required argument`),
+	inBlock("misspelled stop hook", "stop", `exce = ["server"]`,
+		`4:1 Unsupported argument: An argument named "exce"`),
 	inBlock("hook that does not exist", "hooks", `pre_start = ["not-there"]`,
 		`4:13 Command not found: `),
 	inBlock("hooks block without a hook", "hooks", `timeout = "1s"`, `3:7 `),

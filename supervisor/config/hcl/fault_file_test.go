@@ -23,9 +23,13 @@ var faultsOfFiles = []faultCase{
 // faultsOfNames are the faults of unknown attributes, blocks, functions and variables.
 var faultsOfNames = []faultCase{
 	{"unknown attribute", "child \"a\" {\n  comand = \"server\"\n}", []string{
-		`1:11 Missing required argument: The argument "command" is required`,
 		`2:3 Unsupported argument: An argument named "comand" is not expected here. Did you ` +
 			`mean "command"?`}},
+	{"name of another program", "child \"a\" {\n  exec = \"server\"\n}", []string{
+		`2:3 Unsupported argument: An argument named "exec" is not expected here. Use `}},
+	{"unknown attribute and no command", "child \"a\" {\n  hum = 1\n}", []string{
+		`1:11 Missing required argument: The argument "command" is required`,
+		`2:3 Unsupported argument: An argument named "hum" is not expected here.`}},
 	inChild("descendants left and signalled", `descendants = "leave"`,
 		"3:15 Descendants are left and signalled: `descendants = \"leave\"` keeps descendants"),
 	inBlock("unknown block in a child", "redy", "",

@@ -398,6 +398,8 @@ var includeFaults = []struct {
 				"[\"\\u0041\\n${nobody}\", null]}}}"),
 		[]string{"b.json:1:18 Extraneous JSON object property", "b.json:2:15 Unknown variable",
 			"b.json:2:34 Unknown variable"}},
+	{"misspelled command in JSON", includeJSON(`{"child": {"b": {"comand": "server"}}}`),
+		[]string{"b.json:1:18 Extraneous JSON object property"}},
 	{"duplicate key in JSON",
 		includeJSON(`{"child": {"b": {"command": "server", "env": {"A": 1, "A": 2}}}}`),
 		[]string{`b.json:1:56 Duplicate key: The object already has the key "A"`}},

@@ -40,7 +40,7 @@ func (d *decoder) decodeListen(c *childBlock) hcl.Diagnostics {
 			_, faults := evaluate(d, s, ctx, &b.Listen)
 			more = append(more, faults...)
 		}
-		more = append(more, b.check(given)...)
+		more = withoutMisspelled(append(more, b.check(given)...))
 		if !c.excluded && !more.HasErrors() {
 			if name, err := d.resolveOwner(&b.Owner); err != nil {
 				place := cmp.Or(given[name], given["user"], given["group"])
@@ -64,7 +64,7 @@ func (d *decoder) decodeListen(c *childBlock) hcl.Diagnostics {
 func (b *listenBlock) check(given map[string]*hcl.Range) hcl.Diagnostics {
 	switch tcp, unix, mode := given["tcp"], given["unix"], given["mode"]; {
 	case tcp == nil && unix == nil:
-		return hcl.Diagnostics{fault(&b.DefRange, "Missing required argument",
+		return hcl.Diagnostics{fault(&b.DefRange, missingArgument,
 			`A listen block requires tcp = "host:port" or unix = "path".`)}
 	case tcp != nil && unix != nil:
 		return hcl.Diagnostics{fault(unix, "Conflicting arguments",

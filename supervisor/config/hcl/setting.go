@@ -64,6 +64,7 @@ func bind[T any](
 	}
 	diags = append(diags, checkOneOf(b.oneOf, content.Attributes, body.MissingItemRange())...)
 	diags = append(diags, checkAnyOf(b.anyOf, content.Attributes, body.MissingItemRange())...)
+	diags = withoutMisspelled(diags)
 	var rest hcl.Blocks
 	for _, found := range content.Blocks {
 		i := slices.IndexFunc(b.blocks, func(sub block[T]) bool { return sub.name == found.Type })
@@ -85,6 +86,31 @@ func bind[T any](
 	return settings, rest, diags
 }
 
+// missingArgument is also the summary of HCL's fault.
+const missingArgument = "Missing required argument"
+
+var (
+	proposedName = lazyPattern("(?:Did you mean \"|Use `)(\\w+)")
+	anyName      = lazyPattern(`\w+`)
+)
+
+// withoutMisspelled returns the faults of a block without those of missing arguments that the block
+// has under a wrong name. The fault of the wrong name proposes the right one.
+func withoutMisspelled(diags hcl.Diagnostics) hcl.Diagnostics {
+	proposed := map[string]bool{}
+	for _, d := range diags {
+		if d.Summary == "Unsupported argument" || d.Summary == "Extraneous JSON object property" {
+			if m := proposedName().FindStringSubmatch(d.Detail); m != nil {
+				proposed[m[1]] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool {
+		return d.Summary == missingArgument && slices.ContainsFunc(
+			anyName().FindAllString(d.Detail, -1), func(s string) bool { return proposed[s] })
+	})
+}
+
 // checkOneOf checks that exactly one of the attributes is set. missing is the place of the fault if
 // none is set.
 func checkOneOf(names []string, given hcl.Attributes, missing hcl.Range) hcl.Diagnostics {
@@ -95,7 +121,7 @@ func checkOneOf(names []string, given hcl.Attributes, missing hcl.Range) hcl.Dia
 		}
 	}
 	if len(found) == 0 && len(names) > 0 {
-		return hcl.Diagnostics{fault(&missing, "Missing required argument",
+		return hcl.Diagnostics{fault(&missing, missingArgument,
 			"One of %s is required.", quotedList(names))}
 	}
 	slices.SortFunc(found,
@@ -116,7 +142,7 @@ func checkAnyOf(names []string, given hcl.Attributes, missing hcl.Range) hcl.Dia
 	}) {
 		return nil
 	}
-	return hcl.Diagnostics{fault(&missing, "Missing required argument",
+	return hcl.Diagnostics{fault(&missing, missingArgument,
 		"At least one of %s is required.", quotedList(names))}
 }
 
