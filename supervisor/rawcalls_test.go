@@ -20,7 +20,6 @@ var raws = map[string]string{
 	"sigaction/sigaction.go SYS_RT_SIGACTION": "changes a table of the process",
 
 	"process/spawn/syscall.go call":                  "changes the ids of its thread",
-	"process/spawn/attributes.go SYS_RT_SIGACTION":   "changes a table of the start verb's process",
 	"process/spawn/attributes.go SYS_RT_SIGPROCMASK": "changes a mask of the start verb's thread",
 	"process/tracehelper/ids.go call":                "changes the ids of the helper's thread",
 	"process/ptrace/calls.go SYS_WAITID":             "has WNOHANG",

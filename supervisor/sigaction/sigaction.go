@@ -1,4 +1,6 @@
-// Package sigaction installs signal handlers that are written in assembly, with rt_sigaction(2).
+// Package sigaction calls rt_sigaction(2), past os/signal: to set the disposition of a signal, and
+// to install signal handlers that are written in assembly.
+//
 // os/signal needs several thread switches for each signal that it catches and for each signal that
 // arrives. The packages process/sigchld and sigqueue have a handler of their own for amd64, and use
 // os/signal on other architectures.

@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tp0/supervisor/sigaction"
 )
 
 // Attributes are the attributes of a process that Go's fork cannot set. The start verb sets them in
@@ -93,34 +95,26 @@ func (a *Attributes) setNoNewPrivs() error {
 // RestoreSIGPIPE gives SIGPIPE its default disposition. The Go runtime must not handle the signal,
 // see [signal.Ignore].
 func RestoreSIGPIPE() {
-	action := struct{ handler, flags, restorer, mask uint64 }{}
-	const size = 8 // bytes of the kernel's sigset_t
-	_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGPIPE),
-		uintptr(unsafe.Pointer(&action)), 0, size, 0, 0)
+	_ = new(sigaction.Action).Set(unix.SIGPIPE)
 }
 
 // setSignals sets the dispositions and the mask with raw system calls, because Go's runtime keeps
 // handlers for some signals and never blocks others. execve(2) resets handlers and keeps ignored
 // signals ignored (signal(7)).
 func setSignals(ignored Signals, mask *Signals) error {
-	const (
-		size   = 8 // bytes of the kernel's sigset_t
-		ignore = 1 // SIG_IGN
-	)
-	action := struct{ handler, flags, restorer, mask uint64 }{handler: ignore}
+	ignore := sigaction.Action{Handler: 1}
 	for sig := unix.Signal(1); sig <= LastSignal; sig++ {
 		if !ignored.Has(sig) {
 			continue
 		}
-		_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig),
-			uintptr(unsafe.Pointer(&action)), 0, size, 0, 0)
-		if e != 0 {
-			return stepError(e, "ignore signal %d", sig)
+		if err := ignore.Set(sig); err != nil {
+			return stepError(err, "ignore signal %d", sig)
 		}
 	}
 	if mask == nil {
 		return nil
 	}
+	const size = 8 // bytes of the kernel's sigset_t
 	_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK,
 		uintptr(unsafe.Pointer(mask)), 0, size, 0, 0)
 	if e != 0 {
