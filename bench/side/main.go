@@ -78,7 +78,10 @@ func run(o options) error {
 		if !o.rows.MatchString(fmt.Sprintf("%s N=%d", r.title, r.n)) {
 			continue
 		}
-		m := compare(r, all)
+		m, err := compare(r, all)
+		if err != nil {
+			return err
+		}
 		m.print(os.Stdout)
 		table = append(table, m)
 	}
@@ -122,20 +125,20 @@ func compileNop(path string) error {
 	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot build nop.go: %w\n%s", err, out)
 	}
-	return copyFromDisk(path, linked)
+	return copyProgram(path, linked)
 }
 
 // choosePeers returns the peers to measure, and the names of those that are not installed. dir has
 // the compiled programs, and gets copies of the builds to measure.
 func choosePeers(o options, dir string) (all []peer, missing []string, err error) {
 	path := filepath.Join(dir, "supervisor")
-	if err := copyFromDisk(path, o.supervisor); err != nil {
+	if err := copyProgram(path, o.supervisor); err != nil {
 		return nil, nil, err
 	}
 	all, missing = installed(peers(path, dir))
 	if o.before != "" {
 		path := filepath.Join(dir, "before")
-		if err := copyFromDisk(path, o.before); err != nil {
+		if err := copyProgram(path, o.before); err != nil {
 			return nil, nil, err
 		}
 		all = append(all, supervisorPeers(path, "before")...)
@@ -144,10 +147,46 @@ func choosePeers(o options, dir string) (all []peer, missing []string, err error
 	return all, missing, nil
 }
 
-// copyFromDisk copies a program, and reads the copy from the disk, as the kernel does with an
-// installed program. The page cache then has it in large folios. It has a file that the Go linker
-// has just written in single pages: each page fault takes twice the time, and a stop of one child
-// takes 1.3 times the time.
+// copies is the number of copies of each program. Two copies of one program can differ by 10 % in
+// the time until a signal is forwarded, for as long as they are in the page cache. So the rounds
+// take them in turns.
+const copies = 6
+
+// copied are the paths of copyProgram.
+var copied []string
+
+// copyProgram makes the copies of a program. path becomes a symbolic link to one of them, which
+// useCopies changes.
+func copyProgram(path, from string) error {
+	for i := range copies {
+		if err := copyFromDisk(copyPath(path, i), from); err != nil {
+			return err
+		}
+	}
+	copied = append(copied, path)
+	return os.Symlink(copyPath(path, 0), path)
+}
+
+func copyPath(path string, i int) string { return fmt.Sprintf("%s.%d", path, i%copies) }
+
+// useCopies makes the paths of copyProgram lead to the copies of a round.
+func useCopies(round int) error {
+	for _, path := range copied {
+		next := path + ".next"
+		if err := os.Symlink(copyPath(path, round), next); err != nil {
+			return err
+		}
+		if err := os.Rename(next, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyFromDisk copies a program, and reads the copy from the disk, so that all programs are in the
+// page cache in the same way, whatever wrote them. The page cache has a file that the Go linker has
+// just written in single pages, and one that was read in larger folios: a stop of one child takes
+// 0.8 times the time.
 func copyFromDisk(to, from string) error {
 	data, err := os.ReadFile(from)
 	if err != nil {
@@ -171,11 +210,18 @@ func copyFromDisk(to, from string) error {
 	return err
 }
 
-// compare measures the row with each peer in turns.
-func compare(r row, all []peer) *measured {
+// compare measures the row with each peer in turns. Every second round is in the reverse order,
+// because the program before it can make a program slower or faster.
+func compare(r row, all []peer) (*measured, error) {
 	m := &measured{row: r, results: map[string]*result{}}
 	for round := range r.rounds {
-		for _, p := range all {
+		if err := useCopies(round / 2); err != nil {
+			return nil, err
+		}
+		for i, p := range all {
+			if round%2 == 1 {
+				p = all[len(all)-1-i]
+			}
 			if !r.includes(p) {
 				continue
 			}
@@ -204,5 +250,5 @@ func compare(r row, all []peer) *measured {
 				len(x.values))
 		}
 	}
-	return m
+	return m, nil
 }
