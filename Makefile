@@ -97,13 +97,15 @@ audit: ## search the dependencies for known vulnerabilities (needs the network)
 	@go run $(GOVULNCHECK) ./... || { echo 'make audit failed: a vulnerability was found, or govulncheck could not run'; exit 1; }
 
 SCALE ?= 1
+BEFORE ?=
 PEERS = supervisor runit s6 execline tini dumb-init
 bench-peers:
 	@for p in $(PEERS); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'install ok' || missing="$$missing $$p"; done; \
 	test -z "$$missing" || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; }
 
-bench: build bench-peers ## compare with other supervisors, write docs/performance.md (Debian, root, gcc; 30 minutes)
-	go run ./bench/side -scale $(SCALE) -page docs/performance.md
+# BEFORE=PATH compares an earlier build too.
+bench: build bench-peers ## compare with other supervisors, write docs/performance.md (Debian, root, gcc; an hour)
+	go run ./bench/side -scale $(SCALE) $(if $(BEFORE),-before $(BEFORE)) -page docs/performance.md
 
 bench-quick: build bench-peers ## print a tenth of the benchmark, to compare before and after a change (5 minutes)
 	go run ./bench/side -scale 0.1

@@ -26,6 +26,7 @@ func writePage(page string, table []*measured, missing []string) error {
 	}
 	var w strings.Builder
 	writeTable(&w, table)
+	writeChanges(&w, table)
 	fmt.Fprintf(&w,
 		"\nThe machine's noise (half the distance of the floor's quartiles, over its median): "+
 			"%s.\n", noise(table))
@@ -45,7 +46,8 @@ func writePage(page string, table []*measured, missing []string) error {
 		}
 		fmt.Fprintf(&w, "\n![%s](img/%s)\n", p.title, p.name)
 	}
-	return os.WriteFile(page, []byte(head+beginTables+w.String()+endTables+tail), 0o644)
+	tables := strings.ReplaceAll(w.String(), "\n\n\n", "\n\n")
+	return os.WriteFile(page, []byte(head+beginTables+tables+endTables+tail), 0o644)
 }
 
 // writeTable writes a line for each row, and the numbered notes below the table.
@@ -73,6 +75,52 @@ func writeTable(w *strings.Builder, table []*measured) {
 	for i, n := range notes {
 		fmt.Fprintf(w, "%d. %s\n", i+1, n)
 	}
+}
+
+// writeChanges writes a table that compares the build with an earlier one, if there was one.
+func writeChanges(w *strings.Builder, table []*measured) {
+	variants := []string{"", ", no proof", ", N blocks", ", exec"}
+	var lines strings.Builder
+	for _, m := range table {
+		cells, measured := "", false
+		for _, v := range variants {
+			before, now := m.results["before"+v], m.results["supervisor"+v]
+			if before == nil || now == nil || before.err != nil || now.err != nil {
+				cells += " – | – |"
+				continue
+			}
+			measured = true
+			cells += fmt.Sprintf(" %s | %s%s |", figure(before.median()), figure(now.median()),
+				change(before, now))
+		}
+		if measured {
+			unit := m.unit
+			if unit != "" {
+				unit = ", " + unit
+			}
+			fmt.Fprintf(&lines, "| %s%s | %d |%s\n", m.title, unit, m.n, cells)
+		}
+	}
+	if lines.Len() == 0 {
+		return
+	}
+	fmt.Fprint(w, "\nThe same run with an earlier build, *before*. The sign ≈ says that each "+
+		"median is between the\nquartiles of the other build.\n\n| work | N |")
+	for _, v := range variants {
+		fmt.Fprintf(w, " before%s | now%s |", v, v)
+	}
+	fmt.Fprintf(w, "\n|---|--:|%s\n%s", strings.Repeat("--:|", 2*len(variants)), lines.String())
+}
+
+// change returns the change of the median in percent, or ≈ if it is within the quartiles of both.
+func change(before, now *result) string {
+	switch {
+	case before.median() == 0:
+		return ""
+	case before.spans(now.median()) && now.spans(before.median()):
+		return " ≈"
+	}
+	return fmt.Sprintf(" (%+.0f %%)", (now.median()/before.median()-1)*100)
 }
 
 // cell returns the cell of a peer, with the ratio to the row's base where the row measures a

@@ -55,6 +55,11 @@ type measured struct {
 
 func (r *result) median() float64 { return quantile(r.values, 0.5) }
 
+// spans reports whether v is between the quartiles.
+func (r *result) spans(v float64) bool {
+	return quantile(r.values, 0.25) <= v && v <= quantile(r.values, 0.75)
+}
+
 // quantile interpolates between the two nearest values. It returns 0 without a value.
 func quantile(values []float64, q float64) float64 {
 	if len(values) == 0 {
