@@ -125,14 +125,20 @@ func (st *stream) wake() {
 // finish ends the stream, unless it is held. Without the beginning of a line there is nothing that
 // could wait for the sink, so no goroutine is needed: in a stop of many children they would delay
 // the reaps.
+//
+// The kernel looks for bytes first, and then for writers (pipe_poll in fs/pipe.c). A writer that
+// writes and closes in between leaves bytes in a pipe that is reported as empty, so finish asks
+// again.
 func (st *stream) finish() {
-	switch {
-	case !st.hold():
-	case st.size > 0 || len(st.kept) > 0:
-		go st.read()
-	default:
-		st.end()
+	if !st.hold() {
+		return
 	}
+	left, err := unix.IoctlGetInt(st.fd, unix.TIOCINQ) // FIONREAD, pipe(7)
+	if left > 0 || err != nil || st.size > 0 || len(st.kept) > 0 {
+		go st.read()
+		return
+	}
+	st.end()
 }
 
 // read is the goroutine of the stream. It ends after a silence, at EOF or when the ChildOutput is
