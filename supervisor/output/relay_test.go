@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/metrics"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -1037,6 +1038,27 @@ func TestEndWithoutGoroutine(t *testing.T) {
 	got, err := bufio.NewReader(s.out).ReadString('\n')
 	if want := "[b] a prompt\n"; got != want || err != nil {
 		t.Errorf("got %q and error %v, want %q", got, err, want)
+	}
+}
+
+// TestFinishWithBytes checks that a stream which is told of its end relays the bytes that came in
+// the meantime.
+func TestFinishWithBytes(t *testing.T) {
+	s := newTestRelay(t, true)
+	r, out, log := s.started(text("a"))
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	st := r.streams[0]
+	st.poller.remove(st.fd) // the test takes the place of the poller
+	_, err := out.WriteString("a line\n")
+	if err := errors.Join(err, out.Close()); err != nil {
+		t.Fatal(err)
+	}
+	st.finish()
+	<-r.Done()
+	if got := r.Tail(); !slices.Equal(got, []string{"a line"}) {
+		t.Errorf("got the lines %q", got)
 	}
 }
 
