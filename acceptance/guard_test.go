@@ -392,14 +392,27 @@ func TestLastGuard(t *testing.T) {
 	file, free := silentFile(t)
 	defer free()
 	const deadline = 2 * time.Second
+	gate := filepath.Join(t.TempDir(), "gate") // a is ready once it can read a line
+	if err := unix.Mkfifo(gate, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	a := fmt.Sprintf("shutdown { deadline = \"%v\" }\n", deadline) +
 		shell("a", "trap '' TERM; (trap '' TERM; setsid sleep 1000 & echo descendant $!); "+
-			"echo up; sleep 1000 & wait", "") +
+			"read line < "+gate+"; echo up; sleep 1000 & wait",
+			"ready {\nlog = \"up\"\ntimeout = \"1h\"\n}") +
 		shell("c", "exit 1", "on_failure = \"ignore\"\nrestart { on = \"never\" }")
 	s := start(t, a+fixture("b", "sleep", "depends_on = [\"a\"]\nready { exec = [\""+file+"\"] }"))
+	s.awaitEntry("child failed", "child", "c") // before b, which blocks the process loop
+	writer, err := os.OpenFile(gate, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	if _, err := writer.WriteString("go\n"); err != nil {
+		t.Fatal(err)
+	}
 	s.awaitLine("[a] up")
 	descendant := s.printedNumber("descendant")
-	s.awaitEntry("child failed", "child", "c")
 	await(t, "its program is read", s.childInExecve)
 	s.expectStopWithin(deadline, func() {
 		if code := s.exitCode(); code != 124 {
