@@ -18,8 +18,8 @@ const relayedLines = 1_000_000
 const settle = 300 * time.Millisecond
 
 // idle is the time after which a supervisor has ended the work of a start. Until then its memory is
-// larger: supervisor releases the memory of the start up to 2 s after the last child is ready.
-const idle = 3 * time.Second
+// larger: supervisor releases memory 1.5 s after its last event, which is up to 2 s after ready.
+const idle = 4 * time.Second
 
 // childCommand returns the command of a child in the workspace DIR.
 func childCommand(verb string, more ...string) []string {

@@ -44,14 +44,14 @@ type app struct {
 
 // sinks has the sinks of events, and the settings of the log.
 type sinks struct {
-	log           *eventlog.Log
-	logSink       event.Sink // log, or the filter in front of it
-	logSettings   atomic.Pointer[eventlog.Settings]
-	lostLines     atomic.Uint64 // of the output of children and of the log
-	recorder      *report.Recorder
-	reports       atomic.Bool // a report of the stop is configured
-	events        *server.Events
-	startupMemory *startupMemory
+	log         *eventlog.Log
+	logSink     event.Sink // log, or the filter in front of it
+	logSettings atomic.Pointer[eventlog.Settings]
+	lostLines   atomic.Uint64 // of the output of children and of the log
+	recorder    *report.Recorder
+	reports     atomic.Bool // a report of the stop is configured
+	events      *server.Events
+	idleMemory  *idleMemory
 }
 
 // parts has the actors and the objects that they share. build creates them.
@@ -95,8 +95,7 @@ func newApp(leaveDescendants bool, version string) *app {
 	a := &app{
 		sinks: sinks{
 			log: log, logSink: log, recorder: report.NewRecorder(),
-			events:        &server.Events{},
-			startupMemory: newStartupMemory(releaseMemory),
+			events: &server.Events{},
 		},
 		loader: loader{files: &files.Reader{}},
 		settings: settings{
@@ -115,6 +114,7 @@ func newApp(leaveDescendants bool, version string) *app {
 			return eventlog.Line(*a.logSettings.Load(), e)
 		},
 	})
+	a.idleMemory = newIdleMemory(a.guard.Armed, releaseMemory)
 	return a
 }
 
@@ -194,7 +194,7 @@ func (a *app) Emit(e event.Event) {
 	a.events.Emit(e)
 	a.observation.emit(e)
 	a.serviceManager.Emit(e)
-	a.startupMemory.emit(e)
+	a.idleMemory.emit(e)
 	if _, ok := e.(event.Spawned); ok {
 		a.threads.Spawned()
 	}

@@ -28,6 +28,7 @@ func (a *app) openMetrics(cfg *config.Config) error {
 	})
 	m.endpoint = endpoint.New(endpoint.Options{
 		FDs: a.ledger, Scrape: m.metrics.Scrape, Alive: a.alive, NotReady: a.notReady,
+		Answered: a.idleMemory.used,
 		Warn: func(err error) {
 			a.Emit(event.Warning{What: "metrics not served", Reason: err.Error()})
 		},

@@ -55,7 +55,7 @@ func (a *app) openControl(o verb.RunOptions, cfg *config.Config) (*controlSocket
 		Health: func(ctx context.Context) control.Health {
 			return a.orchestrator.Health(ctx)
 		},
-		Plan: c.plan, Explain: a.explain,
+		Plan: c.plan, Explain: a.explain, Answered: a.idleMemory.used,
 	})
 	c.first = true
 	if l != nil {

@@ -16,7 +16,7 @@ import (
 // close ends the parts of the app that are not actors: it flushes the output, closes the
 // descriptors, checks the ledger, writes the report and logs the last line.
 func (a *app) close() fdledger.Result {
-	a.startupMemory.close()
+	a.idleMemory.close()
 	a.files.Abandon()
 	a.threads.Close()
 	if err := a.flush(a.relay.Settle, lastLineReserve); err != nil {

@@ -98,12 +98,15 @@ func (g *Guard) Arm() {
 	}
 }
 
+// Armed reports whether a stop has begun.
+func (g *Guard) Armed() bool { return g.started.Load() != 0 }
+
 // Emit counts an event, and arms the guard when a stop starts.
 func (g *Guard) Emit(e event.Event) {
 	if _, ok := e.(event.ShutdownBegun); ok {
 		g.Arm()
 	}
-	g.totals.add(e, g.started.Load() != 0)
+	g.totals.add(e, g.Armed())
 }
 
 // LastLine announces that the ordinary end now writes the last line and then exits with code. If it

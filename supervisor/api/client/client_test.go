@@ -99,6 +99,7 @@ func tryClaim(t *testing.T, of subject, overlap func([]string) []string) error {
 		}.WithConfig(of.config),
 		Orchestrator: func() server.Orchestrator { return &of.orchestrator },
 		Measure:      func(context.Context, *api.Status) {},
+		Answered:     func() {},
 	})
 	s.AddAbstract(l)
 	if len(b.open) != 1 {

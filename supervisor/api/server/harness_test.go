@@ -77,13 +77,15 @@ type harness struct {
 	ledger *ledger
 	fake   fake
 	ended  chan error
+
+	answered chan struct{} // full after an answer whose connection stays open
 }
 
 func start(t *testing.T) *harness {
 	t.Helper()
 	h := &harness{
 		t: t, path: filepath.Join(t.TempDir(), "s.sock"), ledger: &ledger{open: map[int]string{}},
-		ended: make(chan error, 1),
+		ended: make(chan error, 1), answered: make(chan struct{}, 1),
 	}
 	h.fake.operate = func(
 		_ context.Context, op api.Operation, progress func(api.Progress),
@@ -104,6 +106,12 @@ func start(t *testing.T) *harness {
 			return each(api.LogLine{Instance: q.Names[0], Stream: q.Stream, Text: "line"})
 		},
 		Measure: func(context.Context, *api.Status) {},
+		Answered: func() {
+			select {
+			case h.answered <- struct{}{}:
+			default:
+			}
+		},
 		Explain: func(_ context.Context, names []string) (api.WhyAnswer, error) {
 			return api.WhyAnswer{Instances: []api.Why{{Answer: strings.Join(names, " ")}}}, nil
 		},

@@ -46,6 +46,7 @@ func (s *Server) connState(c net.Conn, state http.ConnState) {
 		s.conns.Add()
 	case http.StateIdle:
 		s.shares.setBusy(c.(*conn).seat, false)
+		s.opt.Answered()
 	case http.StateClosed:
 		s.conns.Done()
 	}

@@ -44,6 +44,8 @@ type Options struct {
 	ReadFDs func(context.Context, []api.Instance) (api.FDs, error)
 	// Measure adds what the process trees use. It ends with ctx.
 	Measure func(context.Context, *api.Status)
+	// Answered is called after each answer whose connection stays open. It never waits.
+	Answered func()
 }
 
 // Server answers requests.

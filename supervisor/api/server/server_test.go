@@ -302,3 +302,24 @@ func TestGoneClient(t *testing.T) {
 		t.Fatal("the operation does not learn that its client has gone")
 	}
 }
+
+// TestAnswered checks that the server reports each answer of a connection that stays open.
+func TestAnswered(t *testing.T) {
+	h := start(t)
+	c := h.connect()
+	r := bufio.NewReader(c)
+	for range 2 {
+		_, _ = io.WriteString(c, "GET /v1/supervisor HTTP/1.1\r\nHost: x\r\n\r\n")
+		a, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, a.Body)
+		_ = a.Body.Close()
+		select {
+		case <-h.answered:
+		case <-time.After(limit):
+			t.Fatal("the answer is not reported")
+		}
+	}
+}

@@ -67,6 +67,7 @@ func (e *Endpoint) connState(c net.Conn, state http.ConnState) {
 	case http.StateIdle:
 		e.conns.set(c.(*conn), waiting)
 		e.closeIdle() // the address can have changed during the request
+		e.opt.Answered()
 	case http.StateClosed:
 		e.served.Done()
 	}

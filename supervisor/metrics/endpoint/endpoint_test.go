@@ -80,6 +80,7 @@ func newBench(t *testing.T) (b *bench, address string) {
 			return b.scrape(ctx)
 		},
 		NotReady: func(context.Context) ([]string, error) { return b.missing, nil },
+		Answered: func() {},
 		Warn:     func(err error) { b.warnings = append(b.warnings, err.Error()) },
 	})
 	address = freeAddress(t)

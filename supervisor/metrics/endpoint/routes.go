@@ -42,6 +42,8 @@ type Options struct {
 	Alive func(context.Context) error
 	// NotReady returns what is not ready, one line for each; none: everything is ready.
 	NotReady func(context.Context) ([]string, error)
+	// Answered is called after each answer whose connection stays open. It never waits.
+	Answered func()
 	// Warn reports that the address could not be changed.
 	Warn func(error)
 }
