@@ -1,5 +1,6 @@
 // Side compares the supervisor with other supervisors and with a minimal C program, the floor. A
-// start is also compared with nop, a Go program with an empty main.
+// start is also compared with nop, a Go program with an empty main, and the work on one child with
+// forward, a Go program that only passes SIGTERM on.
 // They run the same workloads in turns (A B C A B C …), so that a change of the machine's speed
 // affects all of them. The children record the times themselves. Side prints medians and ratios,
 // and writes them into docs/performance.md. Run it with make bench, or with make bench-quick for a
@@ -113,17 +114,18 @@ func compile(dir string) error {
 		}
 	}
 	childPath = filepath.Join(dir, "child")
-	return compileNop(filepath.Join(dir, nopName))
+	return errors.Join(compileGo(filepath.Join(dir, nopName)),
+		compileGo(filepath.Join(dir, forwardName)))
 }
 
-// compileNop builds nop.go as make build builds the supervisor.
-func compileNop(path string) error {
+// compileGo builds a Go program of this directory as make build builds the supervisor.
+func compileGo(path string) error {
 	linked := path + ".linked"
 	c := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", linked,
-		filepath.Join("bench", "side", "nop.go"))
+		filepath.Join("bench", "side", filepath.Base(path)+".go"))
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {
-		return fmt.Errorf("cannot build nop.go: %w\n%s", err, out)
+		return fmt.Errorf("cannot build %s.go: %w\n%s", filepath.Base(path), err, out)
 	}
 	return copyProgram(path, linked)
 }

@@ -31,8 +31,9 @@ const killAfter = 1000
 
 // The peers to which the others are compared: most rows use the floor.
 const (
-	floorName = "floor"
-	nopName   = "nop"
+	floorName   = "floor"
+	nopName     = "nop"
+	forwardName = "forward"
 )
 
 // execName is the supervisor as exec runs it: one command without a configuration.
@@ -60,6 +61,7 @@ func peers(bin, dir string) []peer {
 			}
 			return append([]string{floor, w.kind, n}, argv...), nil
 		}},
+		{forwardName, syscall.SIGTERM, single(filepath.Join(dir, forwardName))},
 	}
 	return append(append(all, supervisorPeers(bin, "supervisor")...), []peer{
 		{"supervisord", syscall.SIGTERM, supervisord},
