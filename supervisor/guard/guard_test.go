@@ -367,6 +367,41 @@ func TestFailed(t *testing.T) {
 	}
 }
 
+// TestReapLeavesPtraceStops checks that reap collects the end of a traced process and not its stop.
+func TestReapLeavesPtraceStops(t *testing.T) {
+	runtime.LockOSThread() // it is the tracer
+	defer runtime.UnlockOSThread()
+	cmd := exec.Command("/bin/true")
+	cmd.SysProcAttr = &unix.SysProcAttr{Ptrace: true} // the process stops at its execve
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := cmd.Process.Pid
+	await := func(what int) {
+		if err := unix.Waitid(unix.P_PID, pid, nil, what|unix.WNOWAIT|unix.WALL, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(unix.WSTOPPED)
+	totals := newTotals()
+	totals.add(event.Spawned{Pid: pid}, true)
+	if !reap(totals, []int{pid}) {
+		t.Error("reap found no child")
+	}
+	var status unix.WaitStatus
+	got, err := unix.Wait4(pid, &status, unix.WNOHANG|unix.WALL, nil)
+	if got != pid || err != nil || !status.Stopped() {
+		t.Errorf("wait4 returned %d, %v and status %#x, want the stop of %d", got, err, status, pid)
+	}
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	await(unix.WEXITED)
+	if reap(totals, []int{pid}); totals.sums.Reaped != 1 {
+		t.Errorf("reap counted %d ends, want 1", totals.sums.Reaped)
+	}
+}
+
 // TestExitsAfterLastLine fires after the last line, so the guard only exits.
 func TestExitsAfterLastLine(t *testing.T) {
 	s := start(t, "written", nil)

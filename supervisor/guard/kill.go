@@ -47,7 +47,7 @@ func killTree(t *totals, now, end time.Time) {
 				t.addKill(pid)
 			}
 		})
-		if !reap(t) && !found {
+		if !reap(t, childrenOf(os.Getpid())) && !found {
 			return
 		}
 		pause(killInterval)
@@ -66,7 +66,7 @@ func killUnlisted(t *totals, end time.Time) {
 	}
 	for time.Now().Before(end) {
 		_ = unix.Kill(-1, unix.SIGKILL)
-		if !reap(t) {
+		if !reapAll(t) {
 			return
 		}
 		pause(killInterval)
@@ -81,7 +81,7 @@ func killChildren(t *totals, end time.Time) {
 			t.addKill(pid)
 		}
 	}
-	for time.Now().Before(end) && len(t.children()) > 0 && reap(t) {
+	for time.Now().Before(end) && len(t.children()) > 0 && reap(t, t.children()) {
 		pause(killInterval)
 	}
 }
@@ -160,9 +160,32 @@ func isDescendant(pid int) bool {
 	return false
 }
 
-// reap collects every status that is available, and reports whether there is a child that has not
-// ended.
-func reap(t *totals) bool {
+// reap collects the statuses of the given children that have ended, and reports whether the
+// supervisor has any child. It leaves the ptrace stops to the process loop, which runs again if the
+// guard has killed what blocked it. A process whose stop is collected here would stay in that stop.
+func reap(t *totals, pids []int) bool {
+	const peek = unix.WEXITED | unix.WNOHANG | unix.WNOWAIT | unix.WALL
+	for _, pid := range pids {
+		var info unix.Siginfo
+		if unix.Waitid(unix.P_PID, pid, &info, peek, nil) != nil || !hasEnded(info) {
+			continue
+		}
+		if got, _ := unix.Wait4(pid, nil, unix.WNOHANG|unix.WALL, nil); got == pid {
+			t.addReap(pid)
+		}
+	}
+	return unix.Waitid(unix.P_ALL, 0, nil, peek, nil) == nil
+}
+
+// hasEnded reports whether waitid(2) has found the end of a process, and no ptrace stop.
+func hasEnded(info unix.Siginfo) bool {
+	const exited, killed, dumped = 1, 2, 3 // CLD_EXITED, CLD_KILLED, CLD_DUMPED
+	return info.Code == exited || info.Code == killed || info.Code == dumped
+}
+
+// reapAll collects every status that is available, and reports whether there is a child that has
+// not ended. It is for a /proc without the children, where the process loop traces nothing.
+func reapAll(t *totals) bool {
 	for {
 		var status unix.WaitStatus
 		pid, err := unix.Wait4(-1, &status, unix.WNOHANG|unix.WALL, nil)
@@ -172,7 +195,7 @@ func reap(t *totals) bool {
 			return false
 		case pid == 0:
 			return true
-		case status.Exited() || status.Signaled(): // and no ptrace stop of a traced thread
+		case status.Exited() || status.Signaled():
 			t.addReap(pid)
 		}
 	}
