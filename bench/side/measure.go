@@ -31,7 +31,7 @@ func ms(ns uint64) float64 { return float64(ns) / 1e6 }
 // measureStart measures the milliseconds from the exec of the supervisor until the last of n
 // children is in main.
 func measureStart(p peer, n int) ([]float64, string, error) {
-	t, err := startReady(p, workload{"run", n}, childCommand("run"))
+	t, err := startRun(p, n)
 	if err != nil {
 		return nil, "", err
 	}
@@ -86,47 +86,39 @@ func runToEnd(p peer) (*trial, uint64, error) {
 	}
 }
 
-// measureStop measures the milliseconds from the stop signal until the supervisor and n children
-// have ended.
-func measureStop(p peer, n int) ([]float64, string, error) {
-	t, err := startReady(p, workload{"run", n}, childCommand("run"))
-	if err != nil {
-		return nil, "", err
-	}
-	defer t.clear()
-	time.Sleep(settle)
-	took, err := t.stop()
-	return []float64{ms(took)}, "", err
+// startRun starts a supervisor with n children.
+func startRun(p peer, n int) (*trial, error) {
+	return startReady(p, workload{"run", n}, childCommand("run"))
 }
 
-// measureHandler measures the milliseconds from the stop signal until the last of n children runs
-// its signal handler.
-func measureHandler(p peer, n int) ([]float64, string, error) {
-	t, err := startReady(p, workload{"run", n}, childCommand("run"))
-	if err != nil {
-		return nil, "", err
-	}
-	defer t.clear()
-	time.Sleep(settle)
+// stopIdle measures the milliseconds from the stop signal until the supervisor and n children have
+// ended.
+func stopIdle(t *trial, _ int) ([]float64, error) {
+	took, err := t.stop()
+	return []float64{ms(took)}, err
+}
+
+// signalIdle measures the milliseconds from the stop signal until the last of n children runs its
+// signal handler.
+func signalIdle(t *trial, n int) ([]float64, error) {
 	sent := now()
-	_, err = t.stop()
+	_, err := t.stop()
 	if got := len(t.marks(markTerm)); err == nil && got < n {
-		err = fmt.Errorf("%s: %d of %d children received the signal", p.name, got, n)
+		err = fmt.Errorf("%s: %d of %d children received the signal", t.peer.name, got, n)
 	}
-	return []float64{ms(t.last(markTerm) - sent)}, "", err
+	return []float64{ms(t.last(markTerm) - sent)}, err
 }
 
-// measureOvershoot measures by how many milliseconds the stop of a child that ignores SIGTERM
-// exceeds killAfter.
-func measureOvershoot(p peer) ([]float64, string, error) {
-	t, err := startReady(p, workload{"kill", 1}, childCommand("ignore"))
-	if err != nil {
-		return nil, "", err
-	}
-	defer t.clear()
-	time.Sleep(settle)
+// startIgnoring starts a supervisor of a child that ignores SIGTERM.
+func startIgnoring(p peer, n int) (*trial, error) {
+	return startReady(p, workload{"kill", n}, childCommand("ignore"))
+}
+
+// overshoot measures by how many milliseconds the stop of a child that ignores SIGTERM exceeds
+// killAfter.
+func overshoot(t *trial, _ int) ([]float64, error) {
 	took, err := t.stop()
-	return []float64{ms(took) - killAfter}, "", err
+	return []float64{ms(took) - killAfter}, err
 }
 
 // measureRestart kills a child repeatedly and measures the milliseconds until the next process is
@@ -252,7 +244,7 @@ func cpuSeconds(pid int) float64 {
 // measureMemory measures the PSS of an idle supervisor and its helper processes in MiB. The note
 // has the PSS just after the start if that was larger.
 func measureMemory(p peer, n int) ([]float64, string, error) {
-	t, err := startReady(p, workload{"run", n}, childCommand("run"))
+	t, err := startRun(p, n)
 	if err != nil {
 		return nil, "", err
 	}
@@ -286,7 +278,7 @@ func pss(pids []int) (sum float64) {
 // measureStartCPU measures the CPU milliseconds of a supervisor and its helper processes until one
 // child is in main. The CPU time of the child is not included.
 func measureStartCPU(p peer) ([]float64, string, error) {
-	t, err := startReady(p, workload{"run", 1}, childCommand("run"))
+	t, err := startRun(p, 1)
 	if err != nil {
 		return nil, "", err
 	}
@@ -302,7 +294,7 @@ func measureStartCPU(p peer) ([]float64, string, error) {
 // measureSize measures the size in MiB of the executable files that a supervisor and its helper
 // processes map.
 func measureSize(p peer) ([]float64, string, error) {
-	t, err := startReady(p, workload{"run", 1}, childCommand("run"))
+	t, err := startRun(p, 1)
 	if err != nil {
 		return nil, "", err
 	}

@@ -18,9 +18,13 @@ type row struct {
 	goal        string
 	rounds      int // measurements of each peer
 	measure     func(p peer) (values []float64, note string, err error)
-	only        []string // names of the peers to measure; nil measures all except nop
-	base        string   // the peer of the ratios; empty is the floor
-	tail        bool     // the note gives the 99th percentile
+	// start and idle replace measure. idle measures a supervisor whose children have run for a
+	// while.
+	start func(p peer, n int) (*trial, error)
+	idle  func(t *trial, n int) (values []float64, err error)
+	only  []string // names of the peers to measure; nil measures all except nop
+	base  string   // the peer of the ratios; empty is the floor
+	tail  bool     // the note gives the 99th percentile
 }
 
 // includes reports whether the row measures a peer.

@@ -48,6 +48,18 @@ func roundsFor(n int, scale float64) int {
 	return rounds(20, scale)
 }
 
+// idleRounds returns the rounds of a row about idle supervisors, which waits for each of them if
+// there are many children.
+func idleRounds(n int, scale float64) int {
+	switch {
+	case n > 100:
+		return rounds(4, scale)
+	case n > maxTogether:
+		return rounds(8, scale)
+	}
+	return roundsFor(n, scale)
+}
+
 func startRows(scale float64) (all []row) {
 	for _, n := range []int{1, 10, 100, 1000} {
 		goal := "≤ 2 ×, with a count ≤ 1.5 ×"
@@ -86,10 +98,7 @@ func stopRows(scale float64) (all []row) {
 			goal = "with proof before runit"
 		}
 		all = append(all, row{title: stopTitle, unit: "ms", n: n, goal: goal,
-			rounds: roundsFor(n, scale),
-			measure: func(p peer) ([]float64, string, error) {
-				return measureStop(p, n)
-			}})
+			rounds: idleRounds(n, scale), start: startRun, idle: stopIdle})
 	}
 	return all
 }
@@ -101,14 +110,12 @@ func signalRows(scale float64) (all []row) {
 			goal = "≤ 1.2 × without proof"
 		}
 		all = append(all, row{title: "signal until the last child's handler", unit: "ms", n: n,
-			goal: goal, rounds: roundsFor(n, scale),
-			measure: func(p peer) ([]float64, string, error) {
-				return measureHandler(p, n)
-			}})
+			goal: goal, rounds: idleRounds(n, scale), start: startRun, idle: signalIdle})
 	}
 	return append(all,
 		row{title: "overshoot of a deadline of 1 s", unit: "ms", n: 1,
-			goal: "≤ 2 ×, before s6", rounds: rounds(12, scale), measure: measureOvershoot},
+			goal: "≤ 2 ×, before s6", rounds: rounds(12, scale), start: startIgnoring,
+			idle: overshoot},
 		row{title: "SIGKILL until the next process is in main", unit: "ms", n: 1,
 			goal: "≤ 1.5 ×, before runit", rounds: rounds(3, scale), tail: true,
 			only: []string{floorName, "supervisor", "supervisord", "runit", "s6"},
