@@ -52,7 +52,7 @@ func writePage(page string, table []*measured, missing []string) error {
 
 // writeTable writes a line for each row, and the numbered notes below the table.
 func writeTable(w *strings.Builder, table []*measured) {
-	fmt.Fprintf(w, "\n| work | N | goal | %s |\n", strings.Join(columns, " | "))
+	fmt.Fprintf(w, "\n| work | N | goal | %s |\n", strings.Join(columns[:], " | "))
 	fmt.Fprintf(w, "|---|--:|---|%s\n", strings.Repeat("--:|", len(columns)))
 	var notes []string
 	for _, m := range table {

@@ -13,9 +13,9 @@ const (
 	topMargin, bottomMargin = 40, 45
 )
 
-// colours has a colour for each of the columns.
-var colours = []string{"#888888", "#444444", "#0a7d4b", "#5fbf8f", "#b5d99c", "#1f9e9e", "#c23b22",
-	"#d98e04", "#3b6fb5", "#7b4fa3", "#a0522d"}
+// colours has a colour for each of the columns. A column without one is not visible in the plot.
+var colours = [len(columns)]string{"#888888", "#444444", "#d45d8c", "#0a7d4b", "#5fbf8f", "#b5d99c",
+	"#1f9e9e", "#c23b22", "#d98e04", "#3b6fb5", "#7b4fa3", "#a0522d"}
 
 // A plotPoint is a median.
 type plotPoint struct{ children, ms float64 }

@@ -8,7 +8,7 @@ import (
 )
 
 // columns are the peers of the table, in this order.
-var columns = []string{floorName, nopName, forwardName, "supervisor", "supervisor, no proof",
+var columns = [...]string{floorName, nopName, forwardName, "supervisor", "supervisor, no proof",
 	"supervisor, N blocks", execName, "supervisord", "runit", "s6", "tini", "dumb-init"}
 
 // A row is one row of the table: a measurement with a number of children.
