@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// maxTogether is the largest number of children of each peer in a row that starts all peers before
-// it measures the first one. With more, the peers would measure each other: the fd scans of a stop
-// with 100 children take twice the time beside 1,200 other processes.
+// maxTogether is the largest number of children of each peer in a table row that starts all peers
+// before it measures the first one. With more, the peers would measure each other: the fd scans of
+// a stop with 100 children take twice the time beside 1,200 other processes.
 const maxTogether = 10
 
 // compare measures the row with each peer in turns. Every second round is in the reverse order,
@@ -34,10 +34,10 @@ func compare(r row, all []peer) (*measured, error) {
 				m.add(p.name, values, note, err)
 			}
 		case r.n <= maxTogether:
-			m.measureIdle(turn)
+			m.startAndMeasure(turn)
 		default:
 			for _, p := range turn {
-				m.measureIdle([]peer{p})
+				m.startAndMeasure([]peer{p})
 			}
 		}
 	}
@@ -50,9 +50,9 @@ func compare(r row, all []peer) (*measured, error) {
 	return m, nil
 }
 
-// measureIdle starts the peers, waits until they are idle, and measures them one after the other.
-// One wait for all of them saves most of the time of the row.
-func (m *measured) measureIdle(turn []peer) {
+// startAndMeasure starts the peers, waits until they are idle, and measures them one after the
+// other. One wait for all of them saves most of the time of the row.
+func (m *measured) startAndMeasure(turn []peer) {
 	var trials []*trial
 	for _, p := range turn {
 		t, err := m.start(p, m.n)

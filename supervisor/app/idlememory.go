@@ -21,16 +21,16 @@ const idleDelay = 1500 * time.Millisecond
 // allocates 0.6 MB, most of it still in use: there a collection touches more memory than it frees.
 const minGarbage = 768 << 10
 
-// idleMemory releases memory that an idle supervisor does not need: code and tables that are used
-// once, such as to load a configuration or to answer a request. They are pages of the program file
-// (madvise(2), MADV_DONTNEED on a private mapping that is only read), so the page cache still has
-// them for a later use.
+// idleMemory releases memory that an idle supervisor does not need: garbage from minGarbage on, and
+// pages of mapped files with code and tables that are used once, such as to load a configuration or
+// to answer a request (madvise(2), MADV_DONTNEED on a private mapping that is only read). The page
+// cache still has them for a later use.
 //
 // A release follows idleDelay after the last activity: an event or an answer. Each activity
-// postpones the release. Requests that follow events or logs are open for as long as they like: the
-// ledger has an event when they begin and when they end, and what they send is no activity.
+// postpones the release. A request that follows events or logs can stay open for hours: the fd
+// ledger has an event when its connection opens and closes, and the lines it sends are no activity.
 //
-// An idle supervisor with one child has a PSS of 14 MB without a release, and 4 MB after one.
+// An idle supervisor with one child has a PSS of 14 MiB without a release, and 4 MiB after one.
 type idleMemory struct {
 	timer    *time.Timer
 	stopping func() bool   // a stop has begun: it needs the pages, and must not wait for a release
@@ -66,7 +66,7 @@ func (m *idleMemory) used() {
 }
 
 // close prevents a later release, and waits for one that is under way: it has a descriptor open
-// that the ledger does not have.
+// that the fd ledger does not have.
 func (m *idleMemory) close() {
 	m.running <- struct{}{}
 	m.timer.Stop()
