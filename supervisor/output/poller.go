@@ -124,7 +124,7 @@ func (p *poller) run(conn syscall.RawConn) {
 }
 
 // waker returns the waker of a pipe, or nil if the pipe was closed. A later pipe can have the same
-// number: its waker then starts a read that finds no bytes.
+// number: its waker then looks for bytes or an end that are not there.
 func (p *poller) waker(fd int) waker {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1062,6 +1062,23 @@ func TestFinishWithBytes(t *testing.T) {
 	}
 }
 
+// TestFinishOfAnotherPipe checks that a stream goes on after the report of the end of an earlier
+// pipe with the same descriptor.
+func TestFinishOfAnotherPipe(t *testing.T) {
+	s := newTestRelay(t, true)
+	r, out, log := s.started(text("a"))
+	waitQuiet(t, r)
+	r.streams[0].finish()
+	_, err := out.WriteString("a line\n")
+	if err := errors.Join(err, out.Close(), log.Close()); err != nil {
+		t.Fatal(err)
+	}
+	<-r.Done()
+	if got := r.Tail(); !slices.Equal(got, []string{"a line"}) {
+		t.Errorf("got the lines %q", got)
+	}
+}
+
 func goroutinesCreated() uint64 {
 	sample := []metrics.Sample{{Name: "/sched/goroutines-created:goroutines"}}
 	metrics.Read(sample)

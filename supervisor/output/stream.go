@@ -125,20 +125,27 @@ func (st *stream) wake() {
 // finish ends the stream, unless it is held. Without the beginning of a line there is nothing that
 // could wait for the sink, so no goroutine is needed: in a stop of many children they would delay
 // the reaps.
-//
-// The kernel looks for bytes first, and then for writers (pipe_poll in fs/pipe.c). A writer that
-// writes and closes in between leaves bytes in a pipe that is reported as empty, so finish asks
-// again.
 func (st *stream) finish() {
-	if !st.hold() {
-		return
+	switch {
+	case !st.hold():
+	case st.size == 0 && len(st.kept) == 0 && st.atEnd():
+		st.end()
+	default:
+		go st.read()
+	}
+}
+
+// atEnd reports whether the pipe is empty and has no writer. The report of the poller is not
+// enough: it can be about an earlier pipe, which had the same descriptor. Also, the kernel looks
+// for bytes before it looks for writers (pipe_poll in fs/pipe.c), so a writer that writes and
+// closes in between leaves bytes in a pipe that is reported as empty.
+func (st *stream) atEnd() bool {
+	fds := []unix.PollFd{{Fd: int32(st.fd), Events: unix.POLLIN}}
+	if n, err := unix.Poll(fds, 0); n != 1 || err != nil || fds[0].Revents&unix.POLLHUP == 0 {
+		return false
 	}
 	left, err := unix.IoctlGetInt(st.fd, unix.TIOCINQ) // FIONREAD, pipe(7)
-	if left > 0 || err != nil || st.size > 0 || len(st.kept) > 0 {
-		go st.read()
-		return
-	}
-	st.end()
+	return left == 0 && err == nil
 }
 
 // read is the goroutine of the stream. It ends after a silence, at EOF or when the ChildOutput is
