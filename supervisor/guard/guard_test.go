@@ -22,6 +22,7 @@ import (
 	"tp0/supervisor/event"
 	"tp0/supervisor/eventlog"
 	"tp0/supervisor/exitcode"
+	"tp0/supervisor/procfs"
 )
 
 const (
@@ -51,6 +52,7 @@ var roles = map[string]func(){
 	"written":          func() { supervise(Options{}, blockAfterLastLine) },
 	"writing":          func() { supervise(Options{}, blockInLastLine) },
 	"in time":          func() { supervise(Options{}, endInTime) },
+	"threads":          runThreads,
 }
 
 // tree is a shell script that ignores SIGTERM and has four descendants: one in a session of its
@@ -399,6 +401,71 @@ func TestReapLeavesPtraceStops(t *testing.T) {
 	await(unix.WEXITED)
 	if reap(totals, []int{pid}); totals.sums.Reaped != 1 {
 		t.Errorf("reap counted %d ends, want 1", totals.sums.Reaped)
+	}
+}
+
+// runThreads is a process with several threads. It writes a line and waits for the end of its
+// input.
+func runThreads() {
+	done := make(chan struct{})
+	for range 4 {
+		go func() {
+			runtime.LockOSThread() // a thread of its own
+			done <- struct{}{}
+			select {}
+		}()
+		<-done
+	}
+	fmt.Println("ready")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// TestReapTracedThreads checks that reap collects the threads of a traced process, without which
+// its end is not reported.
+func TestReapTracedThreads(t *testing.T) {
+	runtime.LockOSThread() // it is the tracer
+	defer runtime.UnlockOSThread()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), roleVariable+"=threads")
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer input.Close()
+	output, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Wait() }() // reap has collected it
+	if _, err := bufio.NewReader(output).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	pid := cmd.Process.Pid
+	threads := procfs.Threads(pid)
+	for _, tid := range threads {
+		if err := unix.PtraceSeize(tid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	totals := newTotals()
+	totals.add(event.Spawned{Pid: pid}, true)
+	for end := time.Now().Add(timeout); reap(totals, []int{pid}); pause(killInterval) {
+		if !time.Now().Before(end) {
+			for _, tid := range threads {
+				_, _ = unix.Wait4(tid, nil, unix.WNOHANG|unix.WALL, nil)
+			}
+			t.Fatalf("a process with %d traced threads is not reaped", len(threads))
+		}
+	}
+	if totals.sums.Reaped != 1 || len(threads) < 4 {
+		t.Errorf("reap counted %d ends of a process with %d threads, want 1 and at least 4",
+			totals.sums.Reaped, len(threads))
 	}
 }
 

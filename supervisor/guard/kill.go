@@ -160,21 +160,37 @@ func isDescendant(pid int) bool {
 	return false
 }
 
+// peek finds an end without collecting it.
+const peek = unix.WEXITED | unix.WNOHANG | unix.WNOWAIT | unix.WALL
+
 // reap collects the statuses of the given children that have ended, and reports whether the
 // supervisor has any child. It leaves the ptrace stops to the process loop, which runs again if the
 // guard has killed what blocked it. A process whose stop is collected here would stay in that stop.
+//
+// A process has not ended for its parent while one of its threads is traced and not collected, so
+// the threads come first.
 func reap(t *totals, pids []int) bool {
-	const peek = unix.WEXITED | unix.WNOHANG | unix.WNOWAIT | unix.WALL
 	for _, pid := range pids {
-		var info unix.Siginfo
-		if unix.Waitid(unix.P_PID, pid, &info, peek, nil) != nil || !hasEnded(info) {
-			continue
+		for _, tid := range procfs.Threads(pid) {
+			if tid != pid {
+				collectEnd(tid)
+			}
 		}
-		if got, _ := unix.Wait4(pid, nil, unix.WNOHANG|unix.WALL, nil); got == pid {
+		if collectEnd(pid) {
 			t.addReap(pid)
 		}
 	}
 	return unix.Waitid(unix.P_ALL, 0, nil, peek, nil) == nil
+}
+
+// collectEnd collects the status of a child or of a traced thread if it has ended.
+func collectEnd(tid int) bool {
+	var info unix.Siginfo
+	if unix.Waitid(unix.P_PID, tid, &info, peek, nil) != nil || !hasEnded(info) {
+		return false
+	}
+	got, _ := unix.Wait4(tid, nil, unix.WNOHANG|unix.WALL, nil)
+	return got == tid
 }
 
 // hasEnded reports whether waitid(2) has found the end of a process, and no ptrace stop.
