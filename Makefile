@@ -107,7 +107,7 @@ bench-peers:
 bench: build bench-peers ## compare with other supervisors, write docs/performance.md (Debian, root, gcc; an hour)
 	go run ./bench/side -scale $(SCALE) $(if $(BEFORE),-before $(BEFORE)) -page docs/performance.md
 
-bench-quick: build bench-peers ## print a tenth of the benchmark, to compare before and after a change (5 minutes)
+bench-quick: build bench-peers ## print a tenth of the benchmark, to compare before and after a change (a quarter of an hour)
 	go run ./bench/side -scale 0.1
 
 bench-proof: build ## measure how much the exact proof adds to a stop (needs gcc)

@@ -62,7 +62,9 @@ func (m *measured) startAndMeasure(turn []peer) {
 		}
 		trials = append(trials, t)
 	}
-	time.Sleep(idle)
+	if len(trials) > 0 {
+		time.Sleep(idle)
+	}
 	for _, t := range trials {
 		values, err := m.idle(t, m.n)
 		m.add(t.peer.name, values, "", err)

@@ -1,7 +1,7 @@
 // Side compares the supervisor with other supervisors and with a minimal C program, the floor. A
 // start is also compared with nop, a Go program with an empty main, and the work on one child with
 // forward, a Go program that only passes SIGTERM on.
-// They run the same workloads in turns (A B C A B C …), so that a change of the machine's speed
+// They run the same workloads in turns (A B C C B A …), so that a change of the machine's speed
 // affects all of them. The children record the times themselves. Side prints medians and ratios,
 // and writes them into docs/performance.md. Run it with make bench, or with make bench-quick for a
 // tenth of the rounds.

@@ -56,11 +56,7 @@ func writeTable(w *strings.Builder, table []*measured) {
 	fmt.Fprintf(w, "|---|--:|---|%s\n", strings.Repeat("--:|", len(columns)))
 	var notes []string
 	for _, m := range table {
-		unit := m.unit
-		if unit != "" {
-			unit = ", " + unit
-		}
-		fmt.Fprintf(w, "| %s%s | %d | %s |", m.title, unit, m.n, m.goal)
+		fmt.Fprintf(w, "| %s | %d | %s |", m.heading(), m.n, m.goal)
 		for _, name := range columns {
 			text, note := m.cell(name)
 			if note != "" {
@@ -94,11 +90,7 @@ func writeChanges(w *strings.Builder, table []*measured) {
 				change(before, now))
 		}
 		if measured {
-			unit := m.unit
-			if unit != "" {
-				unit = ", " + unit
-			}
-			fmt.Fprintf(&lines, "| %s%s | %d |%s\n", m.title, unit, m.n, cells)
+			fmt.Fprintf(&lines, "| %s | %d |%s\n", m.heading(), m.n, cells)
 		}
 	}
 	if lines.Len() == 0 {

@@ -27,6 +27,14 @@ type row struct {
 	tail  bool     // the note gives the 99th percentile
 }
 
+// heading returns the title with the unit.
+func (r row) heading() string {
+	if r.unit == "" {
+		return r.title
+	}
+	return r.title + ", " + r.unit
+}
+
 // includes reports whether the row measures a peer.
 func (r row) includes(p peer) bool {
 	if r.only == nil {

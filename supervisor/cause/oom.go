@@ -25,7 +25,7 @@ type oomCounters struct {
 	files files
 	mu    sync.Mutex // guards the rest
 	last  oomCounts  // the last reading
-	at    time.Time  // when the counters had risen last
+	at    time.Time  // when a rise was last read; the kills can be older
 	used  oomCounts  // the kills up to these counts explain no further end
 }
 
